@@ -1,0 +1,76 @@
+"""What a task returns: a candidate question with its options, boxes, region and evidence, or the reason for none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from annotation.facts import Box, Circle
+from annotation.taxonomy import AnswerForm
+
+REGION_SLOT = "{region}"
+"""Stands in a question's and an answer's text where the number of its circle is put once circles have numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice, without its letter: letters are dealt when the whole data set is known."""
+
+    text: str
+    is_right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why the answer is right, so that a person or another program can check it.
+
+    Attributes:
+        rule: the rule applied, as a stable identifier, e.g. "count_whole_objects".
+        feature_ids: objects, areas and roads that the answer rests on.
+        geometry: in tile pixels, where one says more than the ids.
+        values: the numbers that went into the rule; JSON types only.
+    """
+
+    rule: str
+    feature_ids: tuple[str, ...] = ()
+    geometry: BaseGeometry | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A candidate: a question with its computed answer.
+
+    Attributes:
+        task: name in `taxonomy.TASKS`.
+        form: one of the task's forms.
+        text: the question; holds `REGION_SLOT` when `region` is given, and boxes as absolute pixels with the image's size.
+        options: for ONE_OF four (exactly one right), for SEVERAL_OF four (one or more right), for YES_NO two; else empty.
+        answer: for TEXT the answer itself, else empty (options or box hold it).
+        box: for BOX the answer, in tile pixels; else the box named in the text, if any.
+        region: the circle that the question is about; drawn and numbered on the marked copy of the tile.
+        num_dates: 2 when the question shows the earlier and the later tile.
+    """
+
+    task: str
+    form: AnswerForm
+    text: str
+    evidence: Evidence
+    options: tuple[Option, ...] = ()
+    answer: str = ""
+    box: Box | None = None
+    region: Circle | None = None
+    num_dates: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """Why a task did not ask, counted in the report.
+
+    `reason` is one short sentence part from a fixed set a task ("no roads", "no GSD"): no numbers, no names.
+    """
+
+    reason: str

@@ -1,0 +1,68 @@
+"""The 22 task functions by name, and what each is given.
+
+A task is a generator function `(TaskContext) → Question | NotAsked`, registered under its name in `taxonomy.TASKS`. It
+yields at most `context.limit` questions, best first, and a `NotAsked` for each thing it could not be sure of. Importing
+`annotation.tasks` registers them all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.facts import TileFacts
+from annotation.questions import NotAsked, Question
+from annotation.taxonomy import TASKS
+from annotation.wording.phrases import Phrases
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What a task function is given.
+
+    Attributes:
+        facts: what is on the tile.
+        pixels: (height, width, 3) uint8 RGB of the tile, unmarked; read only.
+        rng: seeded by data set seed, tile and task, so a task's questions depend on nothing else.
+        phrases: the wording of one language.
+        limit: the most questions that may be yielded.
+    """
+
+    facts: TileFacts
+    pixels: NDArray[np.uint8]
+    rng: random.Random
+    phrases: Phrases
+    limit: int
+
+
+Task = Callable[[TaskContext], Iterator[Question | NotAsked]]
+
+_REGISTERED: dict[str, Task] = {}
+
+
+def task(name: str) -> Callable[[Task], Task]:
+    """Register the decorated function as the task `name`; a second use of a name is refused."""
+
+    def register(function: Task) -> Task:
+        if name not in TASKS:
+            raise ValueError(f"{name!r} is not a task of the taxonomy: {', '.join(TASKS)}")
+        if name in _REGISTERED:
+            raise ValueError(f"task {name!r} is registered twice")
+        _REGISTERED[name] = function
+        return function
+
+    return register
+
+
+def get_task(name: str) -> Task:
+    """Return the task function registered as `name`."""
+    return _REGISTERED[name]
+
+
+def seeded_rng(seed: int, tile_id: str, purpose: str) -> random.Random:
+    """Return the generator of one purpose on one tile; the same on every machine and Python version we support."""
+    return random.Random(f"{seed}/{tile_id}/{purpose}")

@@ -1,0 +1,1 @@
+"""The wording of questions, one TOML file a language."""

@@ -1,0 +1,1 @@
+"""XLRS-Bench evaluation of any checkpoint (to come)."""

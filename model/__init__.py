@@ -1,0 +1,1 @@
+"""A slim GeoLLaVA-8K (to come)."""

@@ -1,0 +1,1 @@
+"""Scenes become tiles and shards: files, GDAL, georeference, the run."""

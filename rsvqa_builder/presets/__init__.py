@@ -1,0 +1,1 @@
+"""Class tables for well-known label sets, one TOML file each."""
