@@ -122,8 +122,8 @@ class TileObject:
         geometry: cut to the tile; a Point where the label is one.
         outline: how closely `geometry` follows the object.
         visible_share: area inside the tile and on valid pixels / whole area, in (0, 1]; 1 for points.
-        is_certain: false for labels marked difficult, crowd, truncated or of low score: such an object spoils counts of its class
-            and is not asked about.
+        is_certain: false for labels marked difficult, crowd, truncated or of low score: such an object spoils counts of
+            its class and is not asked about.
         attributes: from the class table's attribute columns: "colour" and "damage" are str, "moving" is bool.
     """
 

@@ -47,8 +47,10 @@ class Question:
     Attributes:
         task: name in `taxonomy.TASKS`.
         form: one of the task's forms.
-        text: the question; holds `REGION_SLOT` when `region` is given, and boxes as absolute pixels with the image's size.
-        options: for ONE_OF four (exactly one right), for SEVERAL_OF four (one or more right), for YES_NO two; else empty.
+        text: the question; holds `REGION_SLOT` when `region` is given, and boxes as absolute pixels with the image's
+            size.
+        options: for ONE_OF four (exactly one right), for SEVERAL_OF four (one or more right), for YES_NO two; else
+            empty.
         answer: for TEXT the answer itself, else empty (options or box hold it).
         box: for BOX the answer, in tile pixels; else the box named in the text, if any.
         region: the circle that the question is about; drawn and numbered on the marked copy of the tile.

@@ -1,6 +1,6 @@
 """The 22 tasks: names, levels, answer forms and the `category` strings that the data files carry.
 
-Sixteen are the sub-tasks of XLRS-Bench (CVPR 2025, arXiv 2503.23771, table 2), with its `category` strings byte for byte.
+Sixteen are the sub-tasks of XLRS-Bench (CVPR 2025, arXiv 2503.23771), with its `category` strings byte for byte.
 The GeoLLaVA-8K paper (arXiv 2505.21375) counts 22 sub-tasks without naming the other six; those marked `own` are
 this project's, chosen so that their answers follow from labels, two dates or the ground sampling distance.
 

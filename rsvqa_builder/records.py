@@ -26,8 +26,8 @@ class TileRecord:
         gsd: metres a pixel, the mean of both axes; None without a georeference.
         footprint: WKB of the tile's outline in EPSG:4326; None without a georeference.
         date, later_date: ISO days of acquisition; None when unknown.
-        images: encoded size in bytes of each of the tile's images, by key: "tile", "tile_marked", and for a pair "later",
-            "later_marked". Every tile has "tile".
+        images: encoded size in bytes of each of the tile's images, by key: "tile", "tile_marked", and for a pair
+            "later", "later_marked". Every tile has "tile".
     """
 
     image_id: str

@@ -1,7 +1,7 @@
 """The labels of one scene in scene pixels, whatever file they came from.
 
-A struct of arrays rather than a list of objects: scenes hold up to hundreds of thousands of labels, and cutting them to tiles
-is vectorised. Rows keep the order of their files, so the same files give the same order.
+A struct of arrays rather than a list of objects: scenes hold up to hundreds of thousands of labels, and cutting them to
+tiles is vectorised. Rows keep the order of their files, so the same files give the same order.
 """
 
 from __future__ import annotations
