@@ -1,7 +1,8 @@
 """Phrases of one language, read from its folder of TOML files; every word that a question shows comes from here.
 
 The files of `annotation/wording/<language>/` hold tables of named entries; an entry is a text or a list of
-alternatives. Texts are `str.format` templates. A new language is a new folder with the same files and keys (a test compares them).
+alternatives. Texts are `str.format` templates. A new language is a new folder with the same files and keys (a test
+compares them).
 """
 
 from __future__ import annotations
