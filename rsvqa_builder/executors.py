@@ -1,0 +1,120 @@
+"""Where the work runs: in this process or on a pool of processes.
+
+A unit of work is a function of one item, importable by name; its result depends on the item alone. Results come back
+as they are done, in any order, with the item's index, so a caller that needs order keeps it by index.
+
+What surprises: a worker process that dies (a broken file can bring GDAL down) does not end the run. The items that were
+with it are tried again one at a time, and the one that kills its process again comes back as a `WorkerDied`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """The process that worked on an item ended without an answer, twice."""
+
+    reason: str
+
+
+class Executor(Protocol):
+    """Runs one function over many items; the place to add a cluster."""
+
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+        """Yield (index of the item, result) as results arrive; an exception of `function` is raised here."""
+        ...
+
+
+class InProcessExecutor:
+    """One item after the other in this process: for debuggers and small tests; a crash of GDAL ends the run."""
+
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+        """Yield (index of the item, result) in order."""
+        for index, item in enumerate(items):
+            yield index, function(item)
+
+
+class ProcessPool:
+    """A pool of `num_workers` fresh processes (spawned, not forked: GDAL handles and threads do not survive a fork)."""
+
+    def __init__(self, num_workers: int) -> None:
+        self.num_workers = num_workers
+
+    def run(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+        """Yield (index of the item, result) as results arrive."""
+        todo = list(range(len(items)))
+        while todo:
+            suspects = yield from self._run_until_broken(function, items, todo)
+            for index in suspects:
+                yield index, self._run_alone(function, items[index])
+
+    def _run_until_broken(
+        self, function: Callable[[Item], Result], items: Sequence[Item], todo: list[int]
+    ) -> Generator[tuple[int, Result], None, list[int]]:
+        """Work through `todo` (emptied on the way); return the indices that were in flight when a worker died."""
+        with self._make_pool(min(self.num_workers, len(todo))) as pool:
+            in_flight: dict[Future[Result], int] = {}
+            try:
+                while todo or in_flight:
+                    # One item beyond the workers keeps them busy; more would only hold results and memory.
+                    while todo and len(in_flight) < self.num_workers + 1:
+                        in_flight[pool.submit(function, items[todo[0]])] = todo[0]
+                        todo.pop(0)
+                    for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                        result = future.result()
+                        yield in_flight.pop(future), result
+            except BrokenProcessPool:
+                return sorted(in_flight.values())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return []
+
+    def _run_alone(self, function: Callable[[Item], Result], item: Item) -> Result | WorkerDied:
+        with self._make_pool(1) as pool:
+            try:
+                return pool.submit(function, item).result()
+            except BrokenProcessPool:
+                return WorkerDied(
+                    "the process that worked on it died, twice (out of memory, or a file that breaks GDAL)"
+                )
+
+    @staticmethod
+    def _make_pool(num_workers: int) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_follow_parent, initargs=(os.getpid(),))
+
+
+def make_executor(num_workers: int) -> Executor:
+    """Return the executor for `num_workers` processes on this machine; 0 works in this process."""
+    return ProcessPool(num_workers) if num_workers else InProcessExecutor()
+
+
+def _follow_parent(parent: int) -> None:
+    """End this worker soon after its parent has ended, however that ended: a killed build leaves nobody behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

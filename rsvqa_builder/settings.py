@@ -1,0 +1,208 @@
+"""The settings of a build: one model for the command line, `--config` and the `build.toml` that a build writes."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from annotation.errors import RsvqaError
+from annotation.taxonomy import TASKS
+from annotation.wording.phrases import LANGUAGES
+
+MAX_JPEG_SIDE = 65_500
+"""libjpeg's limit for a side, pixels."""
+
+
+class SettingsError(RsvqaError):
+    """A setting is unknown or out of range."""
+
+    exit_code = 2
+
+
+class Profile(StrEnum):
+    """Tile sizes of the two published sets: SuperRS-VQA (8K) and HighRS-VQA (2K)."""
+
+    SUPERRS = "superrs"
+    HIGHRS = "highrs"
+
+
+class StretchMode(StrEnum):
+    """How a scene's values become 8 bits."""
+
+    NONE = "none"
+    PERCENTILE = "percentile"
+    MINMAX = "minmax"
+
+
+class ImageFormat(StrEnum):
+    """How tiles are encoded."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+
+
+class Dedup(StrEnum):
+    """Which repeated tiles are dropped; all of them are reported in any case."""
+
+    IDENTICAL = "identical"
+    NEAR = "near"
+    OFF = "off"
+
+
+class Completeness(StrEnum):
+    """Whether the labels name every instance of their classes."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+TILE_SIZES: Mapping[Profile, int] = {Profile.SUPERRS: 8192, Profile.HIGHRS: 2048}
+WHOLE_UP_TO = 10_000
+"""The superrs profile keeps a scene whole up to this long side, pixels: XLRS-Bench's own images reach it."""
+
+DEFAULT_PER_TASK = 4
+
+
+class BuildSettings(BaseModel):
+    """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
+
+    src: str
+    """Directory, file, glob, text list or GDAL virtual path."""
+    bands: tuple[int, int, int] | None = None
+    stretch: StretchMode = StretchMode.PERCENTILE
+    strict: bool = False
+    mosaic: bool = False
+    labels: tuple[str, ...] = ()
+    classes: str = "auto"
+    complete: Completeness = Completeness.AUTO
+    profile: Profile = Profile.SUPERRS
+    tile_size: Annotated[int, Field(ge=64, le=MAX_JPEG_SIDE)] | None = None
+    overlap: Annotated[int, Field(ge=0)] = 0
+    min_valid: Annotated[float, Field(ge=0, le=1)] = 0.6
+    dedup: Dedup = Dedup.IDENTICAL
+    exclude: tuple[str, ...] = ()
+    split: tuple[float, float, float] = (0.9, 0.05, 0.05)
+    tasks: tuple[str, ...] = ("all",)
+    per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
+    language: str = "en"
+    image_format: ImageFormat = ImageFormat.JPEG
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    shard_mb: Annotated[int, Field(ge=1)] = 1000
+    seed: int = 0
+
+    @field_validator("split")
+    @classmethod
+    def _shares_sum_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+            raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
+        return split
+
+    @field_validator("language")
+    @classmethod
+    def _language_has_a_wording(cls, language: str) -> str:
+        if language not in LANGUAGES:
+            raise ValueError(f"expected one of {', '.join(LANGUAGES)}")
+        return language
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        parse_task_mix(tasks, per_task=DEFAULT_PER_TASK)
+        return tasks
+
+    @model_validator(mode="after")
+    def _overlap_leaves_a_stride(self) -> Self:
+        if self.overlap >= self.tile_px:
+            raise ValueError(f"overlap {self.overlap} px must be less than the tile's {self.tile_px} px")
+        return self
+
+    @property
+    def tile_px(self) -> int:
+        """Side of a tile, pixels."""
+        return self.tile_size or TILE_SIZES[self.profile]
+
+    @property
+    def whole_up_to(self) -> int:
+        """Long side up to which a scene stays one tile, pixels."""
+        is_default = self.profile is Profile.SUPERRS and self.tile_size is None
+        return WHOLE_UP_TO if is_default else self.tile_px
+
+    @property
+    def task_limits(self) -> dict[str, int]:
+        """The most questions of each task on one tile, in the order of the taxonomy; tasks left out are not here."""
+        return parse_task_mix(self.tasks, per_task=self.per_task)
+
+
+def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
+    """Return the most questions a tile of each task named in `tasks`, in the order of the taxonomy.
+
+    An entry is "all", "none", or a task's name or short name, with an optional weight: "object_colour=0.5" asks for
+    half of `per_task`, rounded up. Later entries override earlier ones, so "all,OCL=0.5" is a mix; weight 0 leaves a
+    task out.
+
+    Raises:
+        ValueError: for an unknown task, naming the nearest known one, or a weight that is not a number of 0 or more.
+    """
+    names = {info.short.lower(): name for name, info in TASKS.items()} | {name: name for name in TASKS}
+    weights: dict[str, float] = {}
+    for entry in tasks:
+        key, _, weight_text = entry.strip().partition("=")
+        try:
+            weight = float(weight_text) if weight_text else 1.0
+        except ValueError:
+            weight = -1.0
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"task {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
+        if key == "none":
+            weights.clear()
+        elif key == "all":
+            weights.update(dict.fromkeys(TASKS, weight))
+        elif key.lower() in names:
+            weights[names[key.lower()]] = weight
+        else:
+            raise ValueError(f"unknown task {key!r}{_nearest(key, [*names, 'all', 'none'])}")
+    return {name: -int(-per_task * weights[name] // 1) for name in TASKS if weights.get(name, 0) > 0}
+
+
+def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BuildSettings:
+    """Return settings from `config` (a TOML file, or a build's `build.toml`) overridden by `values`.
+
+    Raises:
+        SettingsError: for an unknown key (naming the nearest known one) or a value out of range.
+    """
+    merged = {**(_read_config(config) if config else {}), **values}
+    for key in merged:
+        if key not in BuildSettings.model_fields:
+            raise SettingsError(f"unknown setting {key!r} in {config}{_nearest(key, list(BuildSettings.model_fields))}")
+    try:
+        return BuildSettings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:1]) or "settings"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where.replace('_', '-')} = {first['input']!r}: {message}") from error
+
+
+def _read_config(config: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(config.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read the settings file {config}: {error}") from error
+    settings = content.get("settings", content)
+    if not isinstance(settings, dict):
+        raise SettingsError(f"{config}: [settings] must be a table")
+    return settings
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
