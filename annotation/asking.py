@@ -1,0 +1,185 @@
+"""Ask every task about one tile: candidates are checked, kept apart from duplicates, bounded, and given their circles.
+
+Tasks are generators and are only run as far as needed: a candidate is taken, checked and accepted before the next one
+is made, so nothing is computed to be thrown away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+import annotation.tasks  # noqa: F401  registers the 22 task functions
+from annotation.checks import check_question
+from annotation.facts import Circle, TileFacts
+from annotation.marks import MarkPlacer, MarkPlan, place_marks
+from annotation.questions import REGION_SLOT, NotAsked, Question
+from annotation.tasks.registry import TaskContext, get_task, seeded_rng
+from annotation.taxonomy import TASKS
+from annotation.wording.phrases import Phrases, load_phrases
+
+DUPLICATE = "asked twice"
+
+_SPARE = 2
+"""A task may yield this many times its bound, so that rejected candidates can be made up for."""
+
+
+class TaskFailedError(RuntimeError):
+    """A task function raised: a mistake in the program, not in the data; the message names the task and the tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskSettings:
+    """What is asked about each tile.
+
+    Attributes:
+        tasks: the most questions a tile by task name; a task that is not named, or has 0, is not run.
+        seed: of the data set.
+        language: of the wording, one of `phrases.LANGUAGES`.
+    """
+
+    tasks: Mapping[str, int]
+    seed: int = 0
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        for name, bound in self.tasks.items():
+            if name not in TASKS:
+                raise ValueError(f"{name!r} is not a task: expected one of {', '.join(TASKS)}")
+            if bound < 0:
+                raise ValueError(f"task {name}: at most {bound} questions a tile: expected 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TileQuestions:
+    """What was asked about one tile, and what was not.
+
+    Attributes:
+        questions: accepted ones, by task in the order of the taxonomy and within a task as the task yielded them;
+            their texts still hold `REGION_SLOT` (see `fill_regions`).
+        marks: the circles of `questions`; none of these questions is rejected.
+        not_asked: by task, how often it gave each reason for not asking, until it had asked enough.
+        rejected: by task, how many candidates failed for each reason: one of `checks.REASONS`, `DUPLICATE`, or a
+            reason of `marks`. A candidate that fails several checks counts for each.
+    """
+
+    questions: tuple[Question, ...]
+    marks: MarkPlan
+    not_asked: Mapping[str, Mapping[str, int]]
+    rejected: Mapping[str, Mapping[str, int]]
+
+
+def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> TileQuestions:
+    """Return the questions about one tile; the result depends on the arguments alone.
+
+    Tasks with circles take turns, so that each gets one before any gets its second: few circles fit on a tile.
+
+    Args:
+        facts: what is on the tile.
+        pixels: (height, width, 3) uint8 RGB of the unmarked tile; only read.
+        settings: which tasks, how many questions each.
+
+    Raises:
+        TaskFailedError: when a task function raises.
+    """
+    if pixels.shape != (facts.height, facts.width, 3):
+        raise ValueError(
+            f"tile {facts.tile_id}: pixels of shape {pixels.shape}, expected {(facts.height, facts.width, 3)}"
+        )
+    phrases = load_phrases(settings.language)
+    runs = [
+        _TaskRun(name, bound, _run_task(name, bound, facts, pixels, settings.seed, phrases))
+        for name in TASKS
+        if (bound := settings.tasks.get(name, 0))
+    ]
+    gate = _Gate(width=facts.width, height=facts.height)
+    _take_turns([run for run in runs if TASKS[run.name].is_regional], gate)
+    for run in runs:
+        _take_turns([run], gate)
+    questions = tuple(question for run in runs for question in run.accepted)
+    return TileQuestions(
+        questions=questions,
+        marks=place_marks(questions, width=facts.width, height=facts.height),
+        not_asked={run.name: dict(sorted(run.not_asked.items())) for run in runs if run.not_asked},
+        rejected={run.name: dict(sorted(run.rejected.items())) for run in runs if run.rejected},
+    )
+
+
+def fill_regions(text: str, number: int) -> str:
+    """Return `text` with the number of its circle in place of `REGION_SLOT`."""
+    return text.replace(REGION_SLOT, str(number))
+
+
+@dataclass(slots=True)
+class _TaskRun:
+    """One task at work on one tile."""
+
+    name: str
+    bound: int
+    results: Iterator[Question | NotAsked]
+    accepted: list[Question] = field(default_factory=list)
+    not_asked: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class _Gate:
+    """Lets a candidate pass when its checks, its text and its circle allow."""
+
+    def __init__(self, *, width: int, height: int) -> None:
+        self._width = width
+        self._height = height
+        self._placer = MarkPlacer(width=width, height=height)
+        self._seen: set[tuple[str, Circle | None]] = set()
+
+    def reasons_against(self, question: Question) -> tuple[str, ...]:
+        """Return why `question` is rejected; when nothing is against it, it counts as asked and has its circle."""
+        reasons = check_question(question, width=self._width, height=self._height)
+        if reasons:
+            return reasons
+        # A circle is named by a slot only, so it belongs to the identity. Answers do not: one text with two answers
+        # would be worse than a duplicate.
+        identity = (question.text, question.region)
+        if identity in self._seen:
+            return (DUPLICATE,)
+        if question.region is not None and isinstance(placed := self._placer.place(question.region), str):
+            return (placed,)
+        self._seen.add(identity)
+        return ()
+
+
+def _run_task(
+    name: str, bound: int, facts: TileFacts, pixels: NDArray[np.uint8], seed: int, phrases: Phrases
+) -> Iterator[Question | NotAsked]:
+    """Yield what the task yields; an error gets the names of the task and the tile."""
+    rng = seeded_rng(seed, facts.tile_id, name)
+    try:
+        yield from get_task(name)(TaskContext(facts, pixels, rng, phrases, limit=_SPARE * bound))
+    except Exception as error:
+        raise TaskFailedError(
+            f"task {name} failed on tile {facts.tile_id}: {type(error).__name__}: {error}. This is a mistake in the "
+            "task, please report it; meanwhile the build can go on without this task"
+        ) from error
+
+
+def _take_turns(runs: list[_TaskRun], gate: _Gate) -> None:
+    """Accept one question of each run in turn until all have reached their bounds or have no more candidates."""
+    while runs:
+        runs = [run for run in runs if len(run.accepted) < run.bound and _accept_one(run, gate)]
+
+
+def _accept_one(run: _TaskRun, gate: _Gate) -> bool:
+    """Accept the next candidate that passes the gate, counting all before it; return whether there was one."""
+    for result in run.results:
+        if isinstance(result, NotAsked):
+            run.not_asked[result.reason] += 1
+            continue
+        reasons = gate.reasons_against(result)
+        if not reasons:
+            run.accepted.append(result)
+            return True
+        run.rejected.update(reasons)
+    return False

@@ -1,0 +1,76 @@
+"""Give the options of questions their letters, so that no letter is right more often than another.
+
+Letters are dealt when the whole data set is known and in the order of its plan: a letter drawn for each question alone
+would be even on average only, and a small task would show a favourite. The price is that a question more or less
+changes the letters of its task from there on.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from annotation.questions import Option
+
+
+class Dealt(NamedTuple):
+    """Options with their letters, "(A) …", and the letters of the right ones without separators, "A" or "ACD"."""
+
+    options: tuple[str, ...]
+    answer: str
+
+
+class LetterDealer:
+    """Deals letters to the questions of one data set (or of one split), in the order of their plan.
+
+    Within a task and a number of options, the uses of two letters as right answers never differ by more than one, at
+    any point of the order, whatever the number of right options of each question.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._num_uses: dict[tuple[str, int], list[int]] = {}
+
+    def deal(self, task: str, question_id: str, options: Sequence[Option]) -> Dealt:
+        """Return `options` in their dealt order; without options, nothing is dealt and the answer is empty."""
+        rng = random.Random(f"{self._seed}/{question_id}/letters")
+        uses = self._num_uses.setdefault((task, len(options)), [0] * len(options))
+        positions = _least_used(uses, sum(option.is_right for option in options), rng)
+        for position in positions:
+            uses[position] += 1
+        return _lettered(deal_options(options, positions, rng))
+
+
+def deal_options(options: Sequence[Option], right_positions: Collection[int], rng: random.Random) -> tuple[Option, ...]:
+    """Return `options` with the right ones at `right_positions` (0-based), right and wrong ones shuffled by `rng`.
+
+    Numbers are shuffled like everything else: in ascending order the middle ones would be right more often.
+    """
+    right = [option for option in options if option.is_right]
+    wrong = [option for option in options if not option.is_right]
+    if len(set(right_positions)) != len(right):
+        raise ValueError(f"{len(right)} right options cannot stand at positions {sorted(right_positions)}")
+    rng.shuffle(right)
+    rng.shuffle(wrong)
+    return tuple((right if position in right_positions else wrong).pop() for position in range(len(options)))
+
+
+def _least_used(uses: Sequence[int], num: int, rng: random.Random) -> list[int]:
+    """Return `num` positions with the fewest uses, ties broken by `rng`.
+
+    For one right option this walks through a new random order of the letters every `len(uses)` questions.
+    """
+    order = list(range(len(uses)))
+    rng.shuffle(order)
+    return sorted(order, key=uses.__getitem__)[:num]
+
+
+def _lettered(options: Sequence[Option]) -> Dealt:
+    letters = string.ascii_uppercase[: len(options)]
+    pairs = list(zip(letters, options, strict=True))
+    return Dealt(
+        options=tuple(f"({letter}) {option.text}" for letter, option in pairs),
+        answer="".join(letter for letter, option in pairs if option.is_right),
+    )
