@@ -1,0 +1,174 @@
+"""Which objects of a class can be counted, by which rule; a doubtful count is refused, never rounded.
+
+What surprises: one cut object changes the rule for its whole class. Then those of which at least half is visible are
+counted, the question must say so, and an object near that half makes the class uncountable on this tile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from annotation.facts import MIN_VISIBLE_SHARE, ClassInfo, Outline, Role, TileFacts, TileObject
+from annotation.questions import NotAsked
+
+DOUBTFUL_VISIBLE_SHARES = (0.4, 0.6)
+"""Between these a person cannot tell on which side of one half the visible share lies."""
+
+CROSSING_SHARES = (0.05, 0.95)
+"""An object with a share between these inside a region is neither inside nor outside to a person's eye."""
+
+POINT_MARGIN_SHARE = 0.05
+"""A point label nearer to a region's edge than this share of the region's radius may be an object that crosses it."""
+
+MIN_COUNTED_SIDE_PX = 3.0
+"""Objects shorter than this along their longer side cannot be made out, so they cannot be counted."""
+
+
+class CountRule(StrEnum):
+    """What a count includes; a question states it unless every object is whole."""
+
+    WHOLE = "whole"
+    AT_LEAST_HALF = "at_least_half"
+
+
+@dataclass(frozen=True, slots=True)
+class Countable:
+    """The objects of one class that count, in the order of the facts, and the rule that chose them."""
+
+    objects: tuple[TileObject, ...]
+    rule: CountRule
+
+
+def countable_objects(facts: TileFacts, class_name: str) -> Countable | NotAsked:
+    """Return the objects of a class that a count of the whole tile includes (none: an empty tuple).
+
+    Refused when a person could arrive at another number: the class is not fully labelled, a member is uncertain, too
+    small to be seen or about half visible, or members of a narrower class are here as well. A point label says nothing
+    of the object's extent, so a class with points is counted by `AT_LEAST_HALF`.
+    """
+    doubt = _class_doubt(facts, class_name)
+    if doubt is not None:
+        return doubt
+    members = [found for found in facts.objects if found.class_name == class_name]
+    narrower = _narrower_or_same(facts, class_name)
+    if any(found.class_name in narrower for found in facts.objects):
+        return NotAsked("members of a narrower class are on the tile")
+    if not all(member.is_certain for member in members):
+        return NotAsked("an uncertain member of the class is on the tile")
+    low, high = DOUBTFUL_VISIBLE_SHARES
+    if any(low <= member.visible_share <= high for member in members):
+        return NotAsked("an object is about half visible")
+    counted = tuple(member for member in members if member.visible_share > MIN_VISIBLE_SHARE)
+    if _any_too_small(counted):
+        return NotAsked("objects too small to be counted")
+    is_whole = all(member.is_whole and member.outline is not Outline.POINT for member in members)
+    return Countable(counted, CountRule.WHOLE if is_whole else CountRule.AT_LEAST_HALF)
+
+
+def count_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> int | NotAsked:
+    """Return how many objects of a class lie inside `region` (tile pixels; a convex outline such as a circle).
+
+    Refused when the class is not fully labelled, or when an object at the region is uncertain, not whole, too small to
+    be seen, crosses the region's edge, or belongs to a narrower class.
+    """
+    inside = objects_in_region(facts, class_name, region)
+    return inside if isinstance(inside, NotAsked) else len(inside)
+
+
+def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> tuple[TileObject, ...] | NotAsked:
+    """Return the objects that `count_in_region` counts, or why it cannot."""
+    doubt = _class_doubt(facts, class_name)
+    if doubt is not None:
+        return doubt
+    relevant = {class_name} | _narrower_or_same(facts, class_name)
+    near = _touching(tuple(found for found in facts.objects if found.class_name in relevant), region)
+    if not near:
+        return ()
+    shares = _shares_inside(near, region)
+    low, high = CROSSING_SHARES
+    touched = [found for found, share in zip(near, shares, strict=True) if share >= low]
+    if any(found.class_name != class_name for found in touched):
+        return NotAsked("members of a narrower class are in the region")
+    if not all(found.is_certain for found in touched):
+        return NotAsked("an uncertain member of the class is in the region")
+    if not all(found.is_whole for found in touched):
+        return NotAsked("a cut object is in the region")
+    if np.any((shares >= low) & (shares <= high)):
+        return NotAsked("an object crosses the edge of the region")
+    if _any_too_small(touched):
+        return NotAsked("objects too small to be counted")
+    return tuple(touched)
+
+
+def has_same_name(one: ClassInfo, other: ClassInfo) -> bool:
+    """Return whether two classes are shown to a reader by the same word."""
+    return bool({one.singular.casefold(), one.plural.casefold()} & {other.singular.casefold(), other.plural.casefold()})
+
+
+def _class_doubt(facts: TileFacts, class_name: str) -> NotAsked | None:
+    """Return why a class cannot be counted at all, whatever its members."""
+    if facts.classes[class_name].role is not Role.OBJECT:
+        return NotAsked("not a class of countable objects")
+    if class_name not in facts.complete_classes:
+        return NotAsked("not every instance of the class is labelled")
+    return None
+
+
+def _narrower_or_same(facts: TileFacts, class_name: str) -> frozenset[str]:
+    """Return the other classes whose members a reader would count as this one."""
+    counted = facts.classes[class_name]
+    return frozenset(
+        name
+        for name, info in facts.classes.items()
+        if name != class_name and (class_name in info.broader or has_same_name(info, counted))
+    )
+
+
+def _any_too_small(objects: tuple[TileObject, ...] | list[TileObject]) -> bool:
+    """Return whether the outline of any of the objects is too small to be made out; points have no size."""
+    bounds = _bounds([found for found in objects if found.outline is not Outline.POINT])
+    sides = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
+    return bool(np.any(sides < MIN_COUNTED_SIDE_PX))
+
+
+def _bounds(objects: list[TileObject]) -> NDArray[np.float64]:
+    """Return the (N, 4) bounds of the objects; (0, 4) for none."""
+    return np.asarray(shapely.bounds([found.geometry for found in objects]), dtype=np.float64).reshape(-1, 4)
+
+
+def _touching(objects: tuple[TileObject, ...], region: BaseGeometry) -> list[TileObject]:
+    """Return the objects of which some part lies in the region, in their order."""
+    bounds = _bounds(list(objects))
+    margin = _point_margin(region)
+    x_min, y_min, x_max, y_max = region.bounds
+    # a look at the boxes leaves few of several thousand for the exact test
+    is_near_x = (bounds[:, 0] <= x_max + margin) & (bounds[:, 2] >= x_min - margin)
+    is_near_y = (bounds[:, 1] <= y_max + margin) & (bounds[:, 3] >= y_min - margin)
+    near = [objects[index] for index in np.flatnonzero(is_near_x & is_near_y)]
+    return [found for found in near if _reach(found, region).intersects(region)]
+
+
+def _point_margin(region: BaseGeometry) -> float:
+    """Return the radius in pixels within which the unknown extent of a point label may lie."""
+    return POINT_MARGIN_SHARE * math.sqrt(region.area / math.pi)
+
+
+def _reach(found: TileObject, region: BaseGeometry) -> BaseGeometry:
+    """Return the object's geometry; for a point a disc, since the object around it has an unknown extent."""
+    if found.outline is not Outline.POINT and found.geometry.area > 0:
+        return found.geometry
+    return found.geometry.buffer(_point_margin(region))
+
+
+def _shares_inside(objects: list[TileObject], region: BaseGeometry) -> NDArray[np.float64]:
+    """Return which share of each object's area lies inside the region, in [0, 1]."""
+    geometries = [_reach(found, region) for found in objects]
+    inside = shapely.area(shapely.intersection(geometries, region))
+    return np.asarray(inside / shapely.area(geometries), dtype=np.float64)
