@@ -15,13 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One option of a candidate, not yet lettered."""
-
-    text: str
-    is_right: bool
+from annotation.questions import Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +26,7 @@ class Candidate:
         task: name in the taxonomy.
         text: complete, with the number of its region.
         answer: for free text; else empty.
-        options: in the order of the task.
+        options: in the order of the task, not yet lettered.
         box: (x_min, y_min, x_max, y_max) in tile pixels.
         images: keys of the images that it shows.
         evidence: JSON object.
@@ -41,7 +35,7 @@ class Candidate:
     task: str
     text: str
     answer: str
-    options: tuple[Choice, ...]
+    options: tuple[Option, ...]
     box: tuple[float, float, float, float] | None
     images: tuple[str, ...]
     evidence: dict[str, Any]

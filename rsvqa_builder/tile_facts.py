@@ -26,24 +26,21 @@ MAX_VALID_CELLS = 512
 """Validity is looked at in at most this many cells a side: single dark pixels that equal nodata hide nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SceneLabels:
     """The labels of one scene, ready to be cut into tiles.
 
     Attributes:
         features: in scene pixels.
+        tree: index over the features' bounds, in feature order.
         classes: the class table, by name.
         complete_classes: classes of which every instance in the scene is labelled.
     """
 
     features: Features
+    tree: STRtree
     classes: Mapping[str, ClassInfo]
     complete_classes: frozenset[str]
-
-    @cached_property
-    def tree(self) -> STRtree:
-        """Index over the features' bounds, in feature order."""
-        return STRtree(self.features.geometries)
 
     @property
     def has_anomaly_layer(self) -> bool:

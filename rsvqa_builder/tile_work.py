@@ -19,13 +19,14 @@ import pyarrow as pa
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
+from shapely import STRtree
 
-from annotation.asking import AskSettings, TileQuestions, ask, fill_region
+from annotation.asking import AskSettings, TileQuestions, ask, fill_regions
 from annotation.facts import ClassInfo, TileFacts
 from annotation.marks import draw_marks
 from annotation.questions import Evidence, Question
 from rsvqa_builder.dedup import content_digest, difference_hash
-from rsvqa_builder.journal import Candidate, Choice, Journal, TileResult
+from rsvqa_builder.journal import Candidate, Journal, TileResult
 from rsvqa_builder.labels.features import Features
 from rsvqa_builder.rendering import Stretch, TilePixels, open_raster, read_tile
 from rsvqa_builder.scenes import Scene, SceneError
@@ -192,14 +193,17 @@ def _setting(job: TileJob, scene: Scene) -> TileSetting:
 def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:
     """Return the labels of a scene; without a label file there are none and nothing is known to be complete."""
     if work.labels is None:
-        return SceneLabels(Features.empty(), classes, frozenset())
-    return SceneLabels(_load_features(work.labels), classes, work.complete_classes)
+        return SceneLabels(Features.empty(), STRtree([]), classes, frozenset())
+    features, tree = _load_features(work.labels)
+    return SceneLabels(features, tree, classes, work.complete_classes)
 
 
 @lru_cache(maxsize=4)
-def _load_features(path: Path) -> Features:
+def _load_features(path: Path) -> tuple[Features, STRtree]:
+    """Return a scene's features and their index; the file's name holds its digest, so a kept one is never stale."""
     with pa.memory_map(str(path)) as source:
-        return Features.from_arrow(pa.ipc.open_file(source).read_all())
+        features = Features.from_arrow(pa.ipc.open_file(source).read_all())
+    return features, STRtree(features.geometries)
 
 
 def _candidates(asked: TileQuestions) -> tuple[Candidate, ...]:
@@ -210,9 +214,9 @@ def _candidate(question: Question, number: int | None) -> Candidate:
     keys = ("tile", "later")[: question.num_dates]
     return Candidate(
         task=question.task,
-        text=fill_region(question.text, number),
-        answer=fill_region(question.answer, number),
-        options=tuple(Choice(option.text, option.is_right) for option in question.options),
+        text=question.text if number is None else fill_regions(question.text, number),
+        answer=question.answer if number is None else fill_regions(question.answer, number),
+        options=question.options,
         box=question.box and tuple(question.box),
         images=tuple(f"{key}_marked" for key in keys) if number is not None else keys,
         evidence=_evidence(question.evidence, question, number),

@@ -1,0 +1,112 @@
+"""How a run tells what it does: a bar on a terminal, lines of JSON for machines, or only what went wrong. All on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Reporter(Protocol):
+    """Hears what a run does."""
+
+    def start(self, step: str, total: int) -> None:
+        """A step of `total` units begins; the step before it is over."""
+        ...
+
+    def advance(self, *, pixels: int = 0) -> None:
+        """One more unit of the step is done."""
+        ...
+
+    def note(self, kind: str, text: str, **fields: Any) -> None:
+        """Something that a person should read, one line; `kind` is a stable word for machines."""
+        ...
+
+
+class QuietReporter:
+    """Prints notes only."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def start(self, step: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, *, pixels: int = 0) -> None:
+        """Say nothing."""
+
+    def note(self, kind: str, text: str, **fields: Any) -> None:  # noqa: ARG002  kind and fields are for machines
+        """Print the line."""
+        print(text, file=self._stream, flush=True)
+
+
+class JsonReporter:
+    """Prints every event as a line of JSON."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._step, self._total, self._done, self._pixels, self._start = "", 0, 0, 0, 0.0
+
+    def start(self, step: str, total: int) -> None:
+        """Print the step and its number of units."""
+        self._step, self._total, self._done, self._pixels, self._start = step, total, 0, 0, time.monotonic()
+        self._print(event="start", step=step, total=total)
+
+    def advance(self, *, pixels: int = 0) -> None:
+        """Print how many units are done and the rate so far."""
+        self._done += 1
+        self._pixels += pixels
+        elapsed = time.monotonic() - self._start
+        rate = round(self._pixels / 1e6 / elapsed, 2) if elapsed else 0.0
+        self._print(event="progress", step=self._step, done=self._done, total=self._total, mpix_per_s=rate)
+
+    def note(self, kind: str, text: str, **fields: Any) -> None:
+        """Print the line with its fields."""
+        self._print(event=kind, text=text, **fields)
+
+    def _print(self, **fields: Any) -> None:
+        print(json.dumps(fields, ensure_ascii=False), file=self._stream, flush=True)
+
+
+class TerminalReporter:
+    """Draws a bar with units done, MPix/s and time left; notes scroll above it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, rate="")
+        self._pixels, self._start = 0, 0.0
+
+    def start(self, step: str, total: int) -> None:
+        """Begin a new bar in the place of the old one."""
+        self._pixels, self._start = 0, time.monotonic()
+        self._progress.reset(self._task, description=step, total=total, rate="")
+
+    def advance(self, *, pixels: int = 0) -> None:
+        """Move the bar."""
+        self._pixels += pixels
+        rate = f"{self._pixels / 1e6 / (time.monotonic() - self._start):.1f} MPix/s" if self._pixels else ""
+        self._progress.update(self._task, advance=1, rate=rate)
+
+    def note(self, kind: str, text: str, **fields: Any) -> None:  # noqa: ARG002  kind and fields are for machines
+        """Print the line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def open_reporter(*, as_json: bool) -> Iterator[Reporter]:
+    """Yield the reporter for this stderr: JSON when asked for, a bar on a terminal, else quiet."""
+    if as_json:
+        yield JsonReporter()
+    elif sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}")) with Progress(*columns, TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True) as progress:
+            yield TerminalReporter(progress)
+    else:
+        yield QuietReporter()
