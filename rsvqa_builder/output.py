@@ -70,8 +70,9 @@ class OutputFolder:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._descriptor)
-            raise OutputError(f"another build is writing into {self.path}: wait for it, or choose another --out") from
-            error
+            raise OutputError(
+                f"another build is writing into {self.path}: wait for it, or choose another --out"
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""How a run tells what it does: a bar on a terminal, lines of JSON for machines, or only what went wrong. All on stderr."""
+"""How a run tells what it does, on stderr: a bar on a terminal, JSON lines for machines, or only what went wrong."""
 
 from __future__ import annotations
 
@@ -104,9 +104,14 @@ def open_reporter(*, as_json: bool) -> Iterator[Reporter]:
     if as_json:
         yield JsonReporter()
     elif sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}")) with Progress(*columns, TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True) as progress:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield TerminalReporter(progress)
     else:
         yield QuietReporter()
