@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +24,7 @@ class Reporter(Protocol):
         """One more unit of the step is done."""
         ...
 
-    def note(self, kind: str, text: str, **fields: Any) -> None:
+    def note(self, kind: str, text: str, **fields: object) -> None:
         """Something that a person should read, one line; `kind` is a stable word for machines."""
         ...
 
@@ -41,7 +41,7 @@ class QuietReporter:
     def advance(self, *, pixels: int = 0) -> None:
         """Say nothing."""
 
-    def note(self, kind: str, text: str, **fields: Any) -> None:  # noqa: ARG002  kind and fields are for machines
+    def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002  kind and fields are for machines
         """Print the line."""
         print(text, file=self._stream, flush=True)
 
@@ -66,11 +66,11 @@ class JsonReporter:
         rate = round(self._pixels / 1e6 / elapsed, 2) if elapsed else 0.0
         self._print(event="progress", step=self._step, done=self._done, total=self._total, mpix_per_s=rate)
 
-    def note(self, kind: str, text: str, **fields: Any) -> None:
+    def note(self, kind: str, text: str, **fields: object) -> None:
         """Print the line with its fields."""
         self._print(event=kind, text=text, **fields)
 
-    def _print(self, **fields: Any) -> None:
+    def _print(self, **fields: object) -> None:
         print(json.dumps(fields, ensure_ascii=False), file=self._stream, flush=True)
 
 
@@ -93,7 +93,7 @@ class TerminalReporter:
         rate = f"{self._pixels / 1e6 / (time.monotonic() - self._start):.1f} MPix/s" if self._pixels else ""
         self._progress.update(self._task, advance=1, rate=rate)
 
-    def note(self, kind: str, text: str, **fields: Any) -> None:  # noqa: ARG002  kind and fields are for machines
+    def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002  kind and fields are for machines
         """Print the line above the bar."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
