@@ -29,9 +29,9 @@ _RED = (255, 0, 0)
 _WHITE = (255, 255, 255)
 _LINE_SHARE = 0.0015
 _MIN_LINE_PX = 3
-_FONT_SHARE = 0.018
-_MIN_FONT_PX = 14
-_ROWS_AT_ONCE = 256
+_FONT_SHARE = 0.025
+_MIN_FONT_PX = 16
+_ROWS_AT_ONCE = 64
 """A ring is painted in bands of this many rows: a circle may be thousands of pixels wide."""
 
 
@@ -150,20 +150,35 @@ def draw_marks(pixels: NDArray[np.uint8], marks: Sequence[Mark]) -> None:
 def _draw_ring(pixels: NDArray[np.uint8], circle: Circle, style: MarkStyle) -> None:
     """Paint a red ring with a white halo on both sides; its inner edge is the circle's radius."""
     height, width, _ = pixels.shape
-    reach = circle.radius + style.ring + 1
-    top, bottom = _clamped(circle.y - reach, height), _clamped(circle.y + reach + 1, height)
-    left, right = _clamped(circle.x - reach, width), _clamped(circle.x + reach + 1, width)
+    outer = circle.radius + style.ring
     middle = circle.radius + style.ring / 2
+    bottom = _clamped(circle.y + outer + 1, height)
     # Distances are between the circle's centre and pixel centres.
-    dx2 = (np.arange(left, right) + 0.5 - circle.x) ** 2
-    for first in range(top, bottom, _ROWS_AT_ONCE):
-        last = min(first + _ROWS_AT_ONCE, bottom)
-        dy2 = (np.arange(first, last) + 0.5 - circle.y) ** 2
-        from_line = np.abs(np.sqrt(dy2[:, None] + dx2[None, :]) - middle)
-        rows, columns = np.nonzero(from_line < style.ring / 2)
-        band = pixels[first:last, left:right]
-        _blend(band, rows, columns, _WHITE, style.ring / 2 - from_line[rows, columns])
-        _blend(band, rows, columns, _RED, style.line / 2 + 0.5 - from_line[rows, columns])
+    for first in range(_clamped(circle.y - outer, height), bottom, _ROWS_AT_ONCE):
+        dy = np.arange(first, min(first + _ROWS_AT_ONCE, bottom)) + 0.5 - circle.y
+        for left, right in _ring_columns(circle, outer, np.abs(dy), width):
+            dx = np.arange(left, right) + 0.5 - circle.x
+            from_line = np.abs(np.sqrt(dy[:, None] ** 2 + dx[None, :] ** 2) - middle)
+            rows, columns = np.nonzero(from_line < style.ring / 2)
+            part = pixels[first : first + len(dy), left:right]
+            _blend(part, rows, columns, _WHITE, style.ring / 2 - from_line[rows, columns])
+            _blend(part, rows, columns, _RED, style.line / 2 + 0.5 - from_line[rows, columns])
+
+
+def _ring_columns(
+    circle: Circle, outer: float, distances: NDArray[np.float64], width: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the column ranges, left and right of the centre, that hold the ring in rows at the given `distances`.
+
+    Without this the whole square around a circle of a thousand pixels would be computed for its thin rim.
+    """
+    inner_half = math.sqrt(max(circle.radius**2 - float(distances.max()) ** 2, 0))
+    outer_half = math.sqrt(max(outer**2 - float(distances.min()) ** 2, 0))
+    centre = _clamped(circle.x, width)
+    return (
+        (_clamped(circle.x - outer_half - 1, width), min(_clamped(circle.x - inner_half + 1, width), centre)),
+        (max(_clamped(circle.x + inner_half - 1, width), centre), _clamped(circle.x + outer_half + 2, width)),
+    )
 
 
 def _blend(
@@ -195,12 +210,14 @@ class _Rectangle(NamedTuple):
 def _label(number: int, style: MarkStyle) -> NDArray[np.uint8]:
     """Return the number in red with a white outline as (height, width, 4) uint8 RGBA, cut to what is painted."""
     font = ImageFont.load_default(size=style.font)
-    stroke = max(1, style.halo)
-    side = (style.font + 2 * stroke) * (len(str(number)) + 1)
-    canvas = Image.new("RGBA", (side, 2 * side), (*_WHITE, 0))
-    ImageDraw.Draw(canvas).text(
-        (stroke, stroke), str(number), fill=(*_RED, 255), font=font, stroke_width=stroke, stroke_fill=(*_WHITE, 255)
-    )
+    bold = max(1, style.font // 24)  # the bundled font is thin
+    outline = bold + style.halo + 1
+    side = 2 * (style.font + outline)
+    canvas = Image.new("RGBA", (side * len(str(number)), side), (*_WHITE, 0))
+    draw = ImageDraw.Draw(canvas)
+    for colour, stroke in ((_WHITE, outline), (_RED, bold)):
+        paint = (*colour, 255)
+        draw.text((outline, outline), str(number), fill=paint, font=font, stroke_width=stroke, stroke_fill=paint)
     return np.asarray(canvas.crop(canvas.getchannel("A").getbbox()))
 
 
