@@ -30,6 +30,9 @@ MAX_DRAWN_POINTS = 2_000
 MAX_EVIDENCE_CHARACTERS = 3_000
 """Evidence shown of one example; the shards hold all of it."""
 
+MAX_FIGURE_HEIGHT = 420
+"""Height of a picture on the page, CSS pixels; the width follows from its proportions."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreviewSummary:
@@ -231,8 +234,8 @@ def _sections(statistics: DatasetStatistics, examples: Iterable[Example]) -> Ite
 def _section(info: TaskInfo, task: TaskStatistics, examples: Sequence[Example]) -> str:
     facts = [_count(task.num_questions, "question")]
     if task.chance is not None:
-        facts.append(f"chance {_percent(task.chance)}")
-        facts.append(f"most common answer {_percent(task.majority_answer)}")
+        facts.append(f"chance: {_percent(task.chance)}")
+        facts.append(f"most common answer: {_percent(task.majority_answer)}")
     if info.is_own:
         facts.append("not in XLRS-Bench")
     return (
@@ -321,10 +324,12 @@ def _figure(view: View, example: Example) -> str:
     window = view.picture.window
     caption = _caption(view, example.record)
     frame = _rectangle(view.frame, "frame") if view.frame is not None else ""
+    max_width = MAX_FIGURE_HEIGHT * window.width / window.height
     return (
-        f'<figure><svg viewBox="{window.x} {window.y} {window.width} {window.height}" role="img" '
-        f'aria-label="{escape(caption)}"><use href="#{view.picture.picture_id}"/>'
-        f"{_drawing(example.focus)}{frame}</svg><figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure><svg viewBox="{window.x} {window.y} {window.width} {window.height}" '
+        f'style="max-width:{max_width:.0f}px" role="img" aria-label="{escape(caption)}">'
+        f'<use href="#{view.picture.picture_id}"/>{_drawing(example.focus)}{frame}</svg>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
@@ -398,7 +403,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"
+    return "" if share is None else f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def _file_size(num_bytes: int) -> str:
