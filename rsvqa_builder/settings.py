@@ -55,12 +55,17 @@ class Dedup(StrEnum):
     OFF = "off"
 
 
-class Completeness(StrEnum):
+class CompleteLabels(StrEnum):
     """Whether the labels name every instance of their classes."""
 
     AUTO = "auto"
     YES = "yes"
     NO = "no"
+
+    @property
+    def as_override(self) -> bool | None:
+        """None leaves it to the class table and the labels' extent."""
+        return {"auto": None, "yes": True, "no": False}[self.value]
 
 
 TILE_SIZES: Mapping[Profile, int] = {Profile.SUPERRS: 8192, Profile.HIGHRS: 2048}
@@ -83,7 +88,7 @@ class BuildSettings(BaseModel):
     mosaic: bool = False
     labels: tuple[str, ...] = ()
     classes: str = "auto"
-    complete: Completeness = Completeness.AUTO
+    complete: CompleteLabels = CompleteLabels.AUTO
     profile: Profile = Profile.SUPERRS
     tile_size: Annotated[int, Field(ge=64, le=MAX_JPEG_SIDE)] | None = None
     overlap: Annotated[int, Field(ge=0)] = 0

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import networkx as nx
 import shapely
-from shapely import Polygon, STRtree
+from shapely import STRtree
+from shapely.geometry.base import BaseGeometry
 
 SPLITS = ("train", "val", "test")
 
@@ -21,7 +22,7 @@ TOUCH_TOLERANCE_DEG = 1e-6
 
 
 def group_places(
-    scenes: Sequence[str], footprints: Sequence[Polygon | None], alike: Iterable[tuple[int, int]]
+    scenes: Sequence[str], footprints: Sequence[BaseGeometry | None], alike: Iterable[tuple[int, int]]
 ) -> list[list[int]]:
     """Return the places as lists of tile indices, each sorted, in the order of their first tile.
 
@@ -37,8 +38,9 @@ def group_places(
     for index, scene in enumerate(scenes):
         graph.add_edge(first_of_scene.setdefault(scene, index), index)
     located, shapes = _located(footprints)
-    pairs = STRtree(shapes).query(shapes, predicate="dwithin", distance=TOUCH_TOLERANCE_DEG)
-    graph.add_edges_from((located[a], located[b]) for a, b in pairs.T)
+    if shapes:
+        pairs = STRtree(shapes).query(shapes, predicate="dwithin", distance=TOUCH_TOLERANCE_DEG)
+        graph.add_edges_from((located[a], located[b]) for a, b in pairs.T)
     return sorted(sorted(place) for place in nx.connected_components(graph))
 
 
@@ -59,7 +61,9 @@ def assign_splits(places: Sequence[Sequence[int]], shares: tuple[float, float, f
     return result
 
 
-def overlapping_footprints(scenes: Sequence[str], footprints: Sequence[Polygon | None]) -> list[tuple[str, str, float]]:
+def overlapping_footprints(
+    scenes: Sequence[str], footprints: Sequence[BaseGeometry | None]
+) -> list[tuple[str, str, float]]:
     """Return pairs of scenes that share ground: (scene, scene, shared share of the smaller one), sorted by name.
 
     Args:
@@ -68,8 +72,8 @@ def overlapping_footprints(scenes: Sequence[str], footprints: Sequence[Polygon |
             scenes.
     """
     located, shapes = _located(footprints)
-    found = []
-    for a, b in STRtree(shapes).query(shapes, predicate="intersects").T:
+    found: list[tuple[str, str, float]] = []
+    for a, b in STRtree(shapes).query(shapes, predicate="intersects").T if shapes else ():
         smaller = min(shapely.area(shapes[a]), shapely.area(shapes[b]))
         shared = shapely.area(shapely.intersection(shapes[a], shapes[b]))
         if a < b and smaller > 0 and shared / smaller > 1e-3:
@@ -77,7 +81,7 @@ def overlapping_footprints(scenes: Sequence[str], footprints: Sequence[Polygon |
     return sorted(found)
 
 
-def _located(footprints: Sequence[Polygon | None]) -> tuple[list[int], list[Polygon]]:
+def _located(footprints: Sequence[BaseGeometry | None]) -> tuple[list[int], list[BaseGeometry]]:
     """Return the positions and shapes of the footprints that are there."""
     found = [(index, footprint) for index, footprint in enumerate(footprints) if footprint is not None]
     return [index for index, _ in found], [footprint for _, footprint in found]

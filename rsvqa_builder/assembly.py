@@ -1,0 +1,212 @@
+"""From finished tiles to records: what is dropped, which split, which letter. The first part that knows the whole data set.
+
+Runs over the journal in plan order, so the order in which workers finished leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import shapely
+from shapely import Polygon
+
+from annotation.dealing import LetterDealer
+from annotation.facts import Box
+from annotation.taxonomy import TASKS
+from rsvqa_builder.dedup import Alike, find_alike, find_excluded
+from rsvqa_builder.georeference import window_footprint
+from rsvqa_builder.journal import Candidate, Journal, TileResult
+from rsvqa_builder.records import Record, TileRecord
+from rsvqa_builder.scenes import Scene
+from rsvqa_builder.settings import BuildSettings, Dedup
+from rsvqa_builder.shards import TileRows
+from rsvqa_builder.splits import assign_splits, group_places
+from rsvqa_builder.tile_work import TileJob
+
+BOX_DECIMALS = 4
+"""Of normalised boxes: a ten-thousandth of 10,000 px is a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tiles become part of the data set.
+
+    Attributes:
+        splits: split of each kept tile, by its position in the plan; in plan order.
+        dropped: why each other tile is left out, by position.
+        alike: pairs of tiles with (nearly) the same content, by position; dropped ones included.
+        num_places: groups of kept tiles that share ground or look alike.
+    """
+
+    splits: Mapping[int, str]
+    dropped: Mapping[int, str]
+    alike: tuple[Alike, ...]
+    num_places: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """Over all kept tiles: task → reason → count."""
+
+    not_asked: Mapping[str, Mapping[str, int]]
+    rejected: Mapping[str, Mapping[str, int]]
+
+
+def select_tiles(
+    jobs: Sequence[TileJob],
+    journal: Journal,
+    failed_scenes: Mapping[str, str],
+    excluded: Mapping[str, str],
+    settings: BuildSettings,
+) -> Selection:
+    """Decide which tiles are kept and which split each goes to.
+
+    Args:
+        jobs: the plan; every tile whose scene has not failed is in the journal.
+        journal: of the build.
+        failed_scenes: scenes of which a tile could not be read, with the reason: all their tiles are dropped.
+        excluded: difference hash → name of the images to keep out.
+        settings: of the build.
+    """
+    dropped: dict[int, str] = {}
+    digests: dict[int, str] = {}
+    looks: dict[int, str | None] = {}
+    for job in jobs:
+        if reason := failed_scenes.get(job.work.scene.scene_id):
+            dropped[job.position] = f"its scene cannot be read: {reason}"
+            continue
+        result = journal.read(job.position)
+        if result.rejection is not None:
+            dropped[job.position] = result.rejection
+        else:
+            digests[job.position], looks[job.position] = result.digest, result.look
+    positions = list(digests)
+    contaminated = find_excluded([looks[position] for position in positions], excluded)
+    dropped.update({positions[index]: f"looks like the excluded image {name}" for index, name in contaminated.items()})
+    alike = [
+        Alike(positions[pair.first], positions[pair.second], pair.bits)
+        for pair in find_alike([digests[position] for position in positions], [looks[position] for position in positions])
+    ]
+    _drop_repeated(alike, dropped, jobs, settings.dedup)
+    kept = [job for job in jobs if job.position not in dropped]
+    places = group_places(
+        [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
+    )
+    splits = assign_splits(places, settings.split, seed=settings.seed)
+    return Selection(
+        splits={job.position: splits[index] for index, job in enumerate(kept)},
+        dropped=dict(sorted(dropped.items())),
+        alike=tuple(alike),
+        num_places=len(places),
+    )
+
+
+def _drop_repeated(alike: Sequence[Alike], dropped: dict[int, str], jobs: Sequence[TileJob], dedup: Dedup) -> None:
+    """Drop the later one of each pair, unless the earlier one is dropped itself."""
+    for first, second, bits in alike:
+        if first in dropped or second in dropped or dedup is Dedup.OFF:
+            continue
+        if bits == 0 or dedup is Dedup.NEAR:
+            what = "same content as" if bits == 0 else "nearly the same content as"
+            dropped[second] = f"{what} {jobs[first].image_id}"
+
+
+def _between(kept: Sequence[TileJob], alike: Sequence[Alike]) -> Iterator[tuple[int, int]]:
+    index_of = {job.position: index for index, job in enumerate(kept)}
+    for pair in alike:
+        if pair.first in index_of and pair.second in index_of:
+            yield index_of[pair.first], index_of[pair.second]
+
+
+def footprint_of(job: TileJob) -> Polygon | None:
+    """Return the outline of a tile in EPSG:4326."""
+    return window_footprint(job.work.scene, job.window)
+
+
+def make_rows(
+    jobs: Sequence[TileJob], journal: Journal, selection: Selection, settings: BuildSettings
+) -> Iterator[TileRows]:
+    """Yield each kept tile with its records, in plan order; letters are dealt on the way."""
+    dealer = LetterDealer(settings.seed)
+    for position, split in selection.splits.items():
+        result = journal.read(position)
+        tile = _tile_record(jobs[position], result, split)
+        yield TileRows(tile, tuple(_records(tile, result, dealer, settings.language)))
+
+
+def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
+    """Add up why tasks did not ask and why candidates were rejected, over the kept tiles."""
+    not_asked: dict[str, Counter[str]] = {}
+    rejected: dict[str, Counter[str]] = {}
+    for position in selection.splits:
+        result = journal.read(position)
+        for total, found in ((not_asked, result.not_asked), (rejected, result.rejected)):
+            for task, reasons in (found or {}).items():
+                total.setdefault(task, Counter()).update(reasons)
+    return TaskCounts(_sorted(not_asked), _sorted(rejected))
+
+
+def _sorted(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    """Return the counts with tasks in the order of the taxonomy and the most frequent reason first."""
+    return {
+        task: dict(sorted(counts[task].items(), key=lambda entry: (-entry[1], entry[0])))
+        for task in TASKS
+        if task in counts
+    }
+
+
+def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
+    scene, footprint = job.work.scene, footprint_of(job)
+    has_later = "later" in (result.images or {}) or "later_marked" in (result.images or {})
+    return TileRecord(
+        image_id=job.image_id,
+        split=split,
+        scene=scene.scene_id,
+        window=job.window,
+        crs=scene.crs_name,
+        gsd=None if scene.gsd_m is None else round((scene.gsd_m.x_m + scene.gsd_m.y_m) / 2, 6),
+        footprint=None if footprint is None else shapely.to_wkb(footprint, byte_order=1),
+        date=_day(scene),
+        later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
+        images=result.images or {},
+    )
+
+
+def _day(scene: Scene) -> str | None:
+    return None if scene.acquired is None else scene.acquired.date().isoformat()
+
+
+def _records(tile: TileRecord, result: TileResult, dealer: LetterDealer, language: str) -> Iterator[Record]:
+    numbers: Counter[str] = Counter()
+    for candidate in result.candidates:
+        numbers[candidate.task] += 1
+        question_id = f"{tile.image_id}/{TASKS[candidate.task].short}{numbers[candidate.task]}"
+        yield _record(tile, candidate, question_id, dealer, language)
+
+
+def _record(tile: TileRecord, candidate: Candidate, question_id: str, dealer: LetterDealer, language: str) -> Record:
+    bbox = _normalised(candidate, tile)
+    options, answer = dealer.deal(candidate.task, question_id, candidate.options)
+    if not options:
+        answer = candidate.answer or str(list(bbox or ()))
+    return Record(
+        question_id=question_id,
+        tile=tile,
+        task=candidate.task,
+        language=language,
+        question=candidate.text,
+        images=candidate.images,
+        options=options,
+        answer=answer,
+        bbox=bbox,
+        evidence=candidate.evidence,
+    )
+
+
+def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:
+    if candidate.box is None:
+        return None
+    size = (tile.window.width, tile.window.height) * 2
+    return Box(*(round(value / side, BOX_DECIMALS) for value, side in zip(candidate.box, size, strict=True)))
