@@ -210,6 +210,11 @@ def test_every_reason_is_documented_and_shown_by_an_example() -> None:
         with_text(
             REGIONAL, "Image resolution: 800 x 600. From [3, 3], how many are in the red circle numbered {region}?"
         ),
+        replace(
+            REGIONAL,
+            text="Image resolution: 800 x 600. How many ships are in the red circle numbered {region}?",
+            options=options("800", "600", "700", "900", right="800"),
+        ),
         # "northeast" does not tell "north", nor "shipyard" "ship".
         with_text(CLASSIFICATION, CLASSIFICATION.text.replace("What", "In the shipyard, what")),
         # Every option is named.
@@ -239,6 +244,7 @@ def test_parameters_of_a_question_do_not_tell_its_answer(question: Question) -> 
         ("  To the  North. ", "to the north"),
         ("A1 road, 2.5 km", "a1 road, 2.5 km"),
         ("1.2.3", "1.2.3"),
+        ("A1.50 road", "a1.50 road"),
     ],
 )
 def test_normalised_text_compares_by_value(text: str, expected: str) -> None:
