@@ -1,0 +1,132 @@
+"""Which objects a question may point at by a box, in which order they are tried, and how the box is written.
+
+Objects are tried class by class and part by part of the tile, not largest first, so that rare classes and quiet corners
+are asked about too.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import shapely
+
+from annotation.facts import Box, Outline, TileFacts, TileObject
+from annotation.questions import NotAsked, Question
+from annotation.tasks.geometry import box_text
+from annotation.tasks.registry import TaskContext
+
+T = TypeVar("T")
+
+MIN_BOX_SIDE_PX = 8.0
+"""Objects with a shorter box side are too small to be recognised."""
+
+MAX_SHARED_SHARE = 0.1
+"""A box is of one object when no other shares more than this of the box or of itself with it."""
+
+TRIES_A_QUESTION = 8
+"""Candidates tried for each question wanted; bounds the time on tiles where nearly every one is doubtful."""
+
+CLOSE_OUTLINES = frozenset({Outline.POLYGON, Outline.ORIENTED_BOX})
+"""Outlines that follow the object closely enough for its colour, its direction and its size."""
+
+
+class BoxedObject(NamedTuple):
+    """An object and the whole-pixel box, inside the image, that a question names it by."""
+
+    found: TileObject
+    box: Box
+
+
+class ObjectFinder:
+    """Tells which objects of one tile have a box to themselves."""
+
+    def __init__(self, facts: TileFacts) -> None:
+        self._facts = facts
+        self._geometries = [found.geometry for found in facts.objects]
+        self._tree = shapely.STRtree(self._geometries)
+
+    def boxed(self, found: TileObject, *, outlines: Collection[Outline]) -> BoxedObject | NotAsked:
+        """Return the object with its box, or why no question may name it by one.
+
+        Args:
+            found: an object of the tile.
+            outlines: the outlines that the question can do with.
+        """
+        if not found.is_askable:
+            return NotAsked("the object is uncertain or mostly hidden")
+        if found.outline not in outlines:
+            return NotAsked("the label does not follow the object closely enough")
+        box = Box(*box_text(found.box, width=self._facts.width, height=self._facts.height))
+        if min(found.box.x_max - found.box.x_min, found.box.y_max - found.box.y_min) < MIN_BOX_SIDE_PX:
+            return NotAsked("the object is too small")
+        if not self._is_alone(found, box):
+            return NotAsked("another object is in the box")
+        return BoxedObject(found, box)
+
+    def _is_alone(self, found: TileObject, box: Box) -> bool:
+        """Return whether no other object shares more of the box, or of itself, than a corner."""
+        outline = shapely.box(*box)
+        for index in sorted(self._tree.query(outline, predicate="intersects")):
+            other = self._facts.objects[index]
+            if other.object_id == found.object_id:
+                continue
+            if other.outline is Outline.POINT:
+                return False
+            shared = shapely.intersection(other.geometry, outline).area
+            if shared > MAX_SHARED_SHARE * min(outline.area, other.geometry.area):
+                return False
+        return True
+
+
+def spread(facts: TileFacts, objects: Iterable[TileObject], rng: random.Random) -> list[TileObject]:
+    """Return the objects in the order to try them: classes take turns, and in a class the nine parts of the tile."""
+    by_class: dict[str, dict[tuple[int, int], list[TileObject]]] = {}
+    for found in objects:
+        by_class.setdefault(found.class_name, {}).setdefault(_part(facts, found.box), []).append(found)
+    turns = [take_turns(shuffled([shuffled(part, rng) for part in parts.values()], rng)) for parts in by_class.values()]
+    return take_turns(shuffled(turns, rng))
+
+
+def _part(facts: TileFacts, box: Box) -> tuple[int, int]:
+    """Return column and row, 0 to 2, of the part of the tile that holds the box's centre."""
+    column = int(3 * (box.x_min + box.x_max) / (2 * facts.width))
+    row = int(3 * (box.y_min + box.y_max) / (2 * facts.height))
+    return min(column, 2), min(row, 2)
+
+
+def shuffled(items: Sequence[T], rng: random.Random) -> list[T]:
+    """Return the items in an order drawn by `rng`."""
+    return rng.sample(items, len(items))
+
+
+def take_turns(groups: Sequence[Sequence[T]]) -> list[T]:
+    """Return the first of each group, then the second of each that has one, and so on."""
+    longest = max(map(len, groups), default=0)
+    return [group[turn] for turn in range(longest) for group in groups if turn < len(group)]
+
+
+def ask_each(
+    context: TaskContext, candidates: Iterable[T], ask: Callable[[T], Question | NotAsked]
+) -> Iterator[Question | NotAsked]:
+    """Yield what `ask` returns for the candidates until the limit of questions or of tries is reached."""
+    num_asked = 0
+    for num_tried, candidate in enumerate(candidates):
+        if num_asked >= context.limit or num_tried >= context.limit * TRIES_A_QUESTION:
+            return
+        result = ask(candidate)
+        num_asked += isinstance(result, Question)
+        yield result
+
+
+def box_question(context: TaskContext, key: str, boxed: BoxedObject, **values: object) -> str:
+    """Return a wording of `key` that names an object by its box, with the image's size stated."""
+    where = context.phrases.text(
+        "object_box.where",
+        width=context.facts.width,
+        height=context.facts.height,
+        box=[int(side) for side in boxed.box],
+    )
+    name = context.facts.classes[boxed.found.class_name].singular
+    return context.phrases.pick(context.rng, key, where=where, name=name, **values)

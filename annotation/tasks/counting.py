@@ -1,0 +1,123 @@
+"""How many objects of a class are on the tile, or inside a numbered circle.
+
+Zero is never asked for here: whether a class is there at all is object presence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObject
+from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import ask_each, shuffled, spread
+from annotation.tasks.countable import countable_objects, objects_in_region
+from annotation.tasks.distractors import number_distractors
+from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.regions import Spot, circle_between, keeps_clear, radius_limits
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+MAX_COUNT = 60
+"""More than a person could check."""
+
+
+@task("overall_counting")
+def ask_overall_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the number of objects of each class that can be counted, one question a class."""
+    classes = _classes_on_tile(context.facts)
+    if not classes:
+        yield NotAsked("no objects")
+    yield from ask_each(context, shuffled(classes, context.rng), lambda info: _ask_overall(context, info))
+
+
+@task("regional_counting")
+def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the number of objects of a class inside a circle whose edge passes between them."""
+    facts = context.facts
+    if not facts.objects:
+        yield NotAsked("no objects")
+        return
+    if radius_limits(facts) is None:
+        yield NotAsked("the tile is too small for regions")
+        return
+    taken: list[Circle] = []
+    by_class: dict[str, list[TileObject]] = {}
+    for found in facts.objects:
+        by_class.setdefault(found.class_name, []).append(found)
+
+    def ask(found: TileObject) -> Question | NotAsked:
+        circle = circle_between(facts, by_class[found.class_name], _beside(context, found), context.rng)
+        if circle is None:
+            return NotAsked("every circle tried crosses an object")
+        if not keeps_clear(facts, circle, taken):
+            return NotAsked("too near to another region")
+        result = _ask_in_region(context, facts.classes[found.class_name], circle)
+        if isinstance(result, Question):
+            taken.append(circle)
+        return result
+
+    yield from ask_each(context, spread(facts, facts.objects, context.rng), ask)
+
+
+def _classes_on_tile(facts: TileFacts) -> list[ClassInfo]:
+    """Return the classes with objects on the tile, in the order of the class table."""
+    names = {found.class_name for found in facts.objects}
+    return [info for info in facts.classes.values() if info.name in names and info.role is Role.OBJECT]
+
+
+def _ask_overall(context: TaskContext, info: ClassInfo) -> Question | NotAsked:
+    counted = countable_objects(context.facts, info.name)
+    if isinstance(counted, NotAsked):
+        return counted
+    doubt = _count_doubt(len(counted.objects))
+    if doubt is not None:
+        return doubt
+    return Question(
+        task="overall_counting",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, f"overall_counting.{counted.rule}", plural=info.plural),
+        options=_options(context, len(counted.objects)),
+        evidence=_evidence(f"count_{counted.rule}", counted.objects, info),
+    )
+
+
+def _beside(context: TaskContext, found: TileObject) -> Spot:
+    """Return a place at most half the least radius from the object, so that it is not always the circle's centre."""
+    limits = radius_limits(context.facts)
+    reach = limits[0] / 2 if limits else 0.0
+    centre = found.geometry.centroid
+    return Spot(centre.x + context.rng.uniform(-reach, reach), centre.y + context.rng.uniform(-reach, reach))
+
+
+def _ask_in_region(context: TaskContext, info: ClassInfo, circle: Circle) -> Question | NotAsked:
+    counted = objects_in_region(context.facts, info.name, circle_polygon(circle))
+    if isinstance(counted, NotAsked):
+        return counted
+    doubt = _count_doubt(len(counted))
+    if doubt is not None:
+        return doubt
+    return Question(
+        task="regional_counting",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, "regional_counting.question", plural=info.plural, region=REGION_SLOT),
+        options=_options(context, len(counted)),
+        evidence=_evidence("count_inside_circle", counted, info),
+        region=circle,
+    )
+
+
+def _count_doubt(count: int) -> NotAsked | None:
+    """Return why a count is not asked for."""
+    if count == 0:
+        return NotAsked("nothing to count")
+    return NotAsked("too many objects to be counted by eye") if count > MAX_COUNT else None
+
+
+def _options(context: TaskContext, count: int) -> tuple[Option, ...]:
+    wrong = (Option(str(number), is_right=False) for number in number_distractors(count, context.rng))
+    return (Option(str(count), is_right=True), *wrong)
+
+
+def _evidence(rule: str, counted: tuple[TileObject, ...], info: ClassInfo) -> Evidence:
+    ids = tuple(found.object_id for found in counted)
+    return Evidence(rule, ids, values={"class": info.name, "count": len(counted)})

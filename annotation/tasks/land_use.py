@@ -1,0 +1,195 @@
+"""Which land-use classes cover the tile, and which one covers a numbered circle.
+
+Shares are of the whole tile, or of the circle, and come from the union of a class's areas. A class near the threshold
+is neither a right option nor a wrong one: it is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import shapely
+from shapely import Polygon
+
+from annotation.facts import Area, Circle, ClassInfo, Role, TileFacts
+from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import ask_each, shuffled, take_turns
+from annotation.tasks.distractors import absent_classes, class_distractors, may_mean_the_same
+from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.regions import circle_near, keeps_clear, radius_limits, spot_in
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+ROLES = frozenset({Role.AREA})
+NUM_OPTIONS = 4
+MAX_RIGHT = 3
+
+LISTED_SHARE_PERCENT = 2
+"""A class is right when it covers at least this; the question says so."""
+
+SURE_SHARE = 0.03
+"""Share from which nobody doubts that the threshold is reached; classes between nothing and this are left out."""
+
+MAIN_SHARE = 0.8
+SECOND_SHARE = 0.15
+COVERING_SHARE = 0.99
+"""A circle is of one class when that covers `MAIN_SHARE` and no other `SECOND_SHARE` of it; a class that is not fully
+labelled must cover it all, since what is unlabelled may be of another class."""
+
+CENTRES_AN_AREA = 2
+
+
+@task("overall_land_use")
+def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask which of four classes cover the tile; with a second question only when other right classes are left."""
+    shares = class_shares(context.facts)
+    if not shares:
+        yield NotAsked("no land-use areas")
+        return
+    right = _sure_classes(context, shares)
+    if not right:
+        yield NotAsked("no class is certainly above the threshold")
+        return
+    wrong = shuffled(absent_classes(context.facts, ROLES), context.rng)
+    for _ in range(context.limit):
+        if not right:
+            return
+        num_right = context.rng.randint(1, min(MAX_RIGHT, len(right)))
+        distractors = _different(wrong, NUM_OPTIONS - num_right)
+        if len(distractors) < NUM_OPTIONS - num_right:
+            yield NotAsked("too few classes are known to be absent")
+            return
+        yield _overall_question(context, right[:num_right], distractors, shares)
+        right, wrong = right[num_right:], shuffled(wrong, context.rng)
+
+
+@task("regional_land_use")
+def ask_regional_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the class that covers a circle."""
+    facts = context.facts
+    if not facts.areas:
+        yield NotAsked("no land-use areas")
+        return
+    limits = radius_limits(facts)
+    if limits is None:
+        yield NotAsked("the tile is too small for regions")
+        return
+    tree = shapely.STRtree([area.geometry for area in facts.areas])
+    taken: list[Circle] = []
+
+    def ask(area: Area) -> Question | NotAsked:
+        circle = circle_near(facts, spot_in(area.geometry, context.rng), context.rng.randint(*limits))
+        if not keeps_clear(facts, circle, taken):
+            return NotAsked("too near to another region")
+        result = _ask_in_region(context, circle, tree)
+        if isinstance(result, Question):
+            taken.append(circle)
+        return result
+
+    yield from ask_each(context, _areas_to_try(context), ask)
+
+
+def class_shares(facts: TileFacts) -> dict[str, float]:
+    """Return the share of the tile, by class name, that the certain areas of each class cover.
+
+    Classes without a certain area are left out; with an uncertain one beside it, at least the share is sure.
+    """
+    geometries: dict[str, list[shapely.Geometry]] = {}
+    for area in facts.areas:
+        if area.is_certain:
+            geometries.setdefault(area.class_name, []).append(area.geometry)
+    total = facts.width * facts.height
+    return {name: shapely.union_all(parts).area / total for name, parts in geometries.items()}
+
+
+def _sure_classes(context: TaskContext, shares: dict[str, float]) -> list[ClassInfo]:
+    """Return the classes that are surely listed, shuffled, no two of which may mean the same."""
+    classes = context.facts.classes
+    sure = [classes[name] for name in sorted(shares) if shares[name] >= SURE_SHARE and classes[name].role in ROLES]
+    return _different(shuffled(sure, context.rng), len(sure))
+
+
+def _different(classes: list[ClassInfo], count: int) -> list[ClassInfo]:
+    """Return the first `count` classes of which no two may mean the same; fewer when there are fewer."""
+    chosen: list[ClassInfo] = []
+    for info in classes:
+        if len(chosen) < count and not any(may_mean_the_same(info, other) for other in chosen):
+            chosen.append(info)
+    return chosen
+
+
+def _overall_question(
+    context: TaskContext, right: list[ClassInfo], wrong: list[ClassInfo], shares: dict[str, float]
+) -> Question:
+    options = [Option(info.singular, is_right=True) for info in right]
+    options += [Option(info.singular, is_right=False) for info in wrong]
+    return Question(
+        task="overall_land_use",
+        form=AnswerForm.SEVERAL_OF,
+        text=context.phrases.pick(context.rng, "overall_land_use.question", percent=LISTED_SHARE_PERCENT),
+        options=tuple(options),
+        evidence=Evidence(
+            "area_share_of_tile",
+            tuple(area.area_id for area in context.facts.areas if area.class_name in {info.name for info in right}),
+            values={
+                "shares": {info.name: round(shares[info.name], 4) for info in right},
+                "absent": [info.name for info in wrong],
+            },
+        ),
+    )
+
+
+def _areas_to_try(context: TaskContext) -> list[Area]:
+    """Return certain areas, classes taking turns; each several times, since the centre is drawn anew."""
+    by_class: dict[str, list[Area]] = {}
+    for area in context.facts.areas:
+        if area.is_certain:
+            by_class.setdefault(area.class_name, []).append(area)
+    turns = [shuffled(areas, context.rng) * CENTRES_AN_AREA for areas in by_class.values()]
+    return take_turns(shuffled(turns, context.rng))
+
+
+def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) -> Question | NotAsked:
+    facts = context.facts
+    disc = circle_polygon(circle)
+    inside = [facts.areas[index] for index in sorted(tree.query(disc, predicate="intersects"))]
+    if not all(area.is_certain for area in inside):
+        return NotAsked("an uncertain area is in the region")
+    shares = _shares_of(disc, inside)
+    main = max(shares, key=lambda name: shares[name], default=None)
+    if main is None or not _is_of_one_class(facts, shares, main):
+        return NotAsked("the region is not of one class")
+    right = facts.classes[main]
+    wrong = class_distractors(facts, right, context.rng, roles=ROLES, exclude=tuple(shares))
+    if len(wrong) < NUM_OPTIONS - 1:
+        return NotAsked("too few classes for wrong options")
+    options = (Option(right.singular, is_right=True), *(Option(info.singular, is_right=False) for info in wrong))
+    return Question(
+        task="regional_land_use",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, "regional_land_use.question", region=REGION_SLOT),
+        options=options,
+        evidence=Evidence(
+            "area_share_of_circle",
+            tuple(area.area_id for area in inside if area.class_name == main),
+            values={"shares": {name: round(share, 4) for name, share in shares.items()}},
+        ),
+        region=circle,
+    )
+
+
+def _shares_of(disc: Polygon, areas: list[Area]) -> dict[str, float]:
+    """Return the share of the disc that each class covers, sorted by name."""
+    parts: dict[str, list[shapely.Geometry]] = {}
+    cut = shapely.intersection(np.array([area.geometry for area in areas], dtype=object), disc)
+    for area, geometry in zip(areas, cut, strict=True):
+        parts.setdefault(area.class_name, []).append(geometry)
+    return {name: shapely.union_all(parts[name]).area / disc.area for name in sorted(parts)}
+
+
+def _is_of_one_class(facts: TileFacts, shares: dict[str, float], main: str) -> bool:
+    """Return whether the class covers the region so far that no other can be meant."""
+    needed = MAIN_SHARE if main in facts.complete_classes else COVERING_SHARE
+    others = [share for name, share in shares.items() if name != main]
+    return shares[main] >= needed and max(others, default=0.0) < SECOND_SHARE

@@ -1,0 +1,78 @@
+"""Is anything of a class on the tile: yes and no in pairs, so that neither answer is the better guess.
+
+"No" is asked only about classes that are fully labelled, and rather about those that the tile makes plausible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from annotation.facts import ClassInfo, Outline, Role, TileFacts, TileObject
+from annotation.questions import Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import MIN_BOX_SIDE_PX, shuffled
+from annotation.tasks.distractors import absent_classes, class_distractors
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+ROLES = frozenset({Role.OBJECT})
+
+
+@task("object_presence")
+def ask_object_presence(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask about as many absent classes as present ones, in turns; nothing when there are none of either."""
+    present = shuffled(_visible_objects(context.facts), context.rng)
+    absent = absent_classes(context.facts, ROLES)
+    if not present:
+        yield NotAsked("nothing that is certainly visible")
+        return
+    if not absent:
+        yield NotAsked("no class is known to be absent")
+        return
+    yes = [_question(context, info, shown) for info, shown in present]
+    no = [_question(context, info, None) for info in _plausible_absent(context, [info for info, _ in present])]
+    pairs = list(zip(yes, no, strict=False))
+    if context.rng.random() < 0.5:
+        pairs = [(second, first) for first, second in pairs]
+    yield from [question for pair in pairs for question in pair][: context.limit]
+
+
+def _visible_objects(facts: TileFacts) -> list[tuple[ClassInfo, TileObject]]:
+    """Return each class with its largest object that nobody can overlook, in the order of the class table."""
+    largest: dict[str, TileObject] = {}
+    for found in facts.objects:
+        if found.is_askable and found.outline is not Outline.POINT and _short_side(found) >= MIN_BOX_SIDE_PX:
+            best = largest.get(found.class_name)
+            if best is None or found.geometry.area > best.geometry.area:
+                largest[found.class_name] = found
+    return [
+        (info, largest[name]) for name, info in facts.classes.items() if name in largest and info.role is Role.OBJECT
+    ]
+
+
+def _short_side(found: TileObject) -> float:
+    return min(found.box.x_max - found.box.x_min, found.box.y_max - found.box.y_min)
+
+
+def _plausible_absent(context: TaskContext, present: list[ClassInfo]) -> list[ClassInfo]:
+    """Return absent classes, each different, that go with the present ones; as many at most."""
+    chosen: list[ClassInfo] = []
+    for info in present:
+        taken = [other.name for other in chosen]
+        chosen += class_distractors(context.facts, info, context.rng, roles=ROLES, count=1, exclude=taken, absent=True)
+    return chosen
+
+
+def _question(context: TaskContext, info: ClassInfo, shown: TileObject | None) -> Question:
+    phrases = context.phrases
+    is_present = shown is not None
+    return Question(
+        task="object_presence",
+        form=AnswerForm.YES_NO,
+        text=phrases.pick(context.rng, "object_presence.question", singular=info.singular, plural=info.plural),
+        options=(Option(phrases.text("answer.yes"), is_present), Option(phrases.text("answer.no"), not is_present)),
+        evidence=Evidence(
+            "labelled_and_visible" if is_present else "fully_labelled_without_member",
+            (shown.object_id,) if shown is not None else (),
+            values={"class": info.name},
+        ),
+    )
