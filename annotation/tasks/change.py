@@ -1,0 +1,311 @@
+"""What has changed between two dates inside a numbered circle: the number of things of a class, or the land use.
+
+What surprises: a thing counts as the same on both dates by its place alone, so only classes of things that stay where
+they are can be counted, and a pair that overlaps neither well nor not at all makes the circle doubtful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+import shapely
+from shapely import Polygon, STRtree
+
+from annotation.facts import Area, Circle, ClassInfo, Outline, Role, TileFacts, TileObject
+from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
+from annotation.tasks.countable import objects_in_region
+from annotation.tasks.distractors import NUM_DISTRACTORS, may_mean_the_same, number_distractors
+from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.regions import Spot, circle_between, circle_near, keeps_clear, radius_limits, spot_in
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+STATIC_KINDS = frozenset({"building", "storage_tank", "bridge", "sport"})
+"""Kinds of things that stay where they are; anything else may have moved without having been added or removed."""
+
+NEW_BELOW_IOU = 0.1
+SAME_FROM_IOU = 0.5
+"""A thing that overlaps none of the other date by more than the first is new or gone; by the second it is the same."""
+
+MAIN_SHARE = 0.8
+SECOND_SHARE = 0.15
+COVERING_SHARE = 0.99
+"""A circle is of one class when that covers `MAIN_SHARE` and no other `SECOND_SHARE` of it; a class that is not fully
+labelled must cover it all, since what is unlabelled may be of another class."""
+
+MAX_COUNT = 60
+"""More than a person could check."""
+
+Change = Literal["added", "removed"]
+
+
+class _Changed(NamedTuple):
+    """The things of a class that are inside a circle on one date only."""
+
+    added: tuple[TileObject, ...]
+    removed: tuple[TileObject, ...]
+
+
+def no_later_date(facts: TileFacts) -> NotAsked | None:
+    """Return why nothing can be asked about change; None when there is a later date."""
+    if facts.later is not None:
+        return None
+    return NotAsked("dates not aligned" if "aligned" in facts.missing.get("later", "") else "no second date")
+
+
+@task("change_counting")
+def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask how many things of a class have been added, or removed, inside a circle."""
+    facts, later = context.facts, context.facts.later
+    if later is None:
+        yield no_later_date(facts) or NotAsked("no second date")
+        return
+    if radius_limits(facts) is None:
+        yield NotAsked("the tile is too small for regions")
+        return
+    static = [item for item in (*later.objects, *facts.objects) if facts.classes[item.class_name].kind in STATIC_KINDS]
+    if not static:
+        yield NotAsked("no things that stay where they are")
+        return
+    by_class: dict[str, list[TileObject]] = {}
+    for item in static:
+        by_class.setdefault(item.class_name, []).append(item)
+    changed_first = _changed_first(by_class, context)
+    taken: list[Circle] = []
+
+    def ask(item: TileObject) -> Question | NotAsked:
+        circle = circle_between(facts, by_class[item.class_name], _beside(context, item), context.rng)
+        if circle is None:
+            return NotAsked("every circle tried crosses an object")
+        if not keeps_clear(facts, circle, taken):
+            return NotAsked("too near to another region")
+        result = _ask_count(context, later, facts.classes[item.class_name], circle)
+        if isinstance(result, Question):
+            taken.append(circle)
+        return result
+
+    yield from ask_each(context, changed_first, ask)
+
+
+@task("land_use_change")
+def ask_land_use_change(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask how the land use of a circle has changed, or that it has not."""
+    facts, later = context.facts, context.facts.later
+    if later is None:
+        yield no_later_date(facts) or NotAsked("no second date")
+        return
+    limits = radius_limits(facts)
+    if limits is None:
+        yield NotAsked("the tile is too small for regions")
+        return
+    if not facts.areas or not later.areas:
+        yield NotAsked("no land-use areas on both dates")
+        return
+    covers = _Cover(facts), _Cover(later)
+    taken: list[Circle] = []
+
+    def ask(spot: Spot) -> Question | NotAsked:
+        circle = circle_near(facts, spot, context.rng.randint(*limits))
+        if not keeps_clear(facts, circle, taken):
+            return NotAsked("too near to another region")
+        result = _ask_land_use(context, covers, circle)
+        if isinstance(result, Question):
+            taken.append(circle)
+        return result
+
+    yield from ask_each(context, _spots_of_change(context, facts, later), ask)
+
+
+def _changed_first(by_class: dict[str, list[TileObject]], context: TaskContext) -> list[TileObject]:
+    """Return things in the order to try circles at: those on one date only before those on both."""
+    facts, later = context.facts, context.facts.later
+    assert later is not None
+    changed: list[TileObject] = []
+    kept: list[TileObject] = []
+    for name in by_class:
+        before = [item for item in facts.objects if item.class_name == name]
+        after = [item for item in later.objects if item.class_name == name]
+        for group, others in ((after, before), (before, after)):
+            overlaps = _best_ious(group, others)
+            changed += [item for item, iou in zip(group, overlaps, strict=True) if iou <= NEW_BELOW_IOU]
+            kept += [item for item, iou in zip(group, overlaps, strict=True) if iou > NEW_BELOW_IOU]
+    return spread(facts, changed, context.rng) + spread(facts, kept, context.rng)
+
+
+def _beside(context: TaskContext, item: TileObject) -> Spot:
+    """Return a place near a thing, so that it is not always the circle's centre."""
+    limits = radius_limits(context.facts)
+    reach = limits[0] / 2 if limits else 0.0
+    centre = item.geometry.centroid
+    return Spot(centre.x + context.rng.uniform(-reach, reach), centre.y + context.rng.uniform(-reach, reach))
+
+
+def _ask_count(context: TaskContext, later: TileFacts, info: ClassInfo, circle: Circle) -> Question | NotAsked:
+    changed = _changed_in(context.facts, later, info, circle)
+    if isinstance(changed, NotAsked):
+        return changed
+    # Where nothing was removed, asking for it would always have the answer 0; so of two real changes one is drawn.
+    kinds: list[Change] = [kind for kind in ("added", "removed") if getattr(changed, kind)]
+    if not kinds:
+        return NotAsked("nothing changed in the region")
+    kind = context.rng.choice(kinds)
+    count = len(getattr(changed, kind))
+    if count > MAX_COUNT:
+        return NotAsked("too many objects to be counted by eye")
+    options = [Option(str(count), is_right=True)]
+    options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
+    return Question(
+        task="change_counting",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, f"change_counting.{kind}", plural=info.plural, region=REGION_SLOT),
+        options=tuple(options),
+        evidence=Evidence(
+            f"count_{kind}_inside_circle",
+            tuple(item.object_id for item in getattr(changed, kind)),
+            values={
+                "class": info.name,
+                "added": [item.object_id for item in changed.added],
+                "removed": [item.object_id for item in changed.removed],
+            },
+        ),
+        region=circle,
+        num_dates=2,
+    )
+
+
+def _changed_in(facts: TileFacts, later: TileFacts, info: ClassInfo, circle: Circle) -> _Changed | NotAsked:
+    """Return the things of a class inside a circle that are there on one date only, or why that is doubtful."""
+    disc = circle_polygon(circle)
+    before = objects_in_region(facts, info.name, disc)
+    if isinstance(before, NotAsked):
+        return before
+    after = objects_in_region(later, info.name, disc)
+    if isinstance(after, NotAsked):
+        return after
+    if any(item.outline is Outline.POINT for item in (*before, *after)):
+        return NotAsked("points do not tell whether a thing is the same")
+    overlaps = (_best_ious(list(after), list(before)), _best_ious(list(before), list(after)))
+    if any(NEW_BELOW_IOU < iou < SAME_FROM_IOU for ious in overlaps for iou in ious):
+        return NotAsked("doubtful whether a thing is the same on both dates")
+    return _Changed(
+        tuple(item for item, iou in zip(after, overlaps[0], strict=True) if iou <= NEW_BELOW_IOU),
+        tuple(item for item, iou in zip(before, overlaps[1], strict=True) if iou <= NEW_BELOW_IOU),
+    )
+
+
+def _best_ious(items: list[TileObject], others: list[TileObject]) -> list[float]:
+    """Return for each item the greatest intersection over union with one of the others; 0 without any."""
+    best = [0.0] * len(items)
+    if not items or not others:
+        return best
+    geometries = np.array([item.geometry for item in items], dtype=object)
+    candidates = np.array([item.geometry for item in others], dtype=object)
+    first, second = STRtree(candidates).query(geometries, predicate="intersects")
+    shared = shapely.area(shapely.intersection(geometries[first], candidates[second]))
+    union = shapely.area(geometries[first]) + shapely.area(candidates[second]) - shared
+    for index, overlap in zip(first, np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), strict=True):
+        best[index] = max(best[index], float(overlap))
+    return best
+
+
+class _Cover:
+    """The land use of one date, for looking up what covers a circle."""
+
+    def __init__(self, facts: TileFacts) -> None:
+        self._facts = facts
+        self._tree = STRtree([area.geometry for area in facts.areas])
+
+    def class_of(self, disc: Polygon) -> tuple[ClassInfo, tuple[str, ...], float] | NotAsked:
+        """Return the class that covers a disc, the ids of its areas, and its share."""
+        inside = [self._facts.areas[index] for index in sorted(self._tree.query(disc, predicate="intersects"))]
+        if not all(area.is_certain for area in inside):
+            return NotAsked("an uncertain area is in the region")
+        shares = {name: _share(disc, inside, name) for name in sorted({area.class_name for area in inside})}
+        main = max(shares, key=lambda name: shares[name], default=None)
+        if main is None or not self._is_of_one_class(shares, main):
+            return NotAsked("the region is not of one class on both dates")
+        ids = tuple(area.area_id for area in inside if area.class_name == main)
+        return self._facts.classes[main], ids, shares[main]
+
+    def _is_of_one_class(self, shares: dict[str, float], main: str) -> bool:
+        needed = MAIN_SHARE if main in self._facts.complete_classes else COVERING_SHARE
+        others = [share for name, share in shares.items() if name != main]
+        return shares[main] >= needed and max(others, default=0.0) < SECOND_SHARE
+
+
+def _share(disc: Polygon, areas: list[Area], name: str) -> float:
+    union = shapely.union_all([area.geometry for area in areas if area.class_name == name])
+    return float(shapely.intersection(union, disc).area / disc.area)
+
+
+def _spots_of_change(context: TaskContext, facts: TileFacts, later: TileFacts) -> list[Spot]:
+    """Return places to put circles at: where the class changes, and where it stays, in turns."""
+    tree = STRtree([area.geometry for area in facts.areas])
+    changed: list[Spot] = []
+    kept: list[Spot] = []
+    for area in shuffled(later.areas, context.rng):
+        spot = spot_in(area.geometry, context.rng)
+        before = tree.query(shapely.Point(spot), predicate="intersects")
+        is_kept = any(facts.areas[index].class_name == area.class_name for index in before)
+        (kept if is_kept else changed).append(spot)
+    return take_turns([changed, kept])
+
+
+def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: Circle) -> Question | NotAsked:
+    disc = circle_polygon(circle)
+    before = covers[0].class_of(disc)
+    if isinstance(before, NotAsked):
+        return before
+    after = covers[1].class_of(disc)
+    if isinstance(after, NotAsked):
+        return after
+    (first, first_ids, first_share), (second, second_ids, second_share) = before, after
+    if first.name != second.name and may_mean_the_same(first, second):
+        return NotAsked("the two classes may mean the same")
+    wrong = _wrong_changes(context, first, second)
+    if len(wrong) < NUM_DISTRACTORS:
+        return NotAsked("too few classes for wrong options")
+    options = [Option(_told(context, first, second), is_right=True)]
+    options += [Option(_told(context, *pair), is_right=False) for pair in wrong[:NUM_DISTRACTORS]]
+    return Question(
+        task="land_use_change",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, "land_use_change.question", region=REGION_SLOT),
+        options=tuple(options),
+        evidence=Evidence(
+            "area_share_of_circle_on_two_dates",
+            first_ids + second_ids,
+            values={
+                "before": {"class": first.name, "share": round(first_share, 4)},
+                "after": {"class": second.name, "share": round(second_share, 4)},
+            },
+        ),
+        region=circle,
+        num_dates=2,
+    )
+
+
+def _wrong_changes(context: TaskContext, first: ClassInfo, second: ClassInfo) -> list[tuple[ClassInfo, ClassInfo]]:
+    """Return wrong answers in random order: the reverse, no change, and changes from or to another class."""
+    facts = context.facts
+    on_tile = {area.class_name for tile in (facts, facts.later) if tile is not None for area in tile.areas}
+    others = [
+        info
+        for info in facts.classes.values()
+        if info.role is Role.AREA and not any(may_mean_the_same(info, known) for known in (first, second))
+    ]
+    others = sorted(shuffled(others, context.rng), key=lambda info: info.name not in on_tile)[:NUM_DISTRACTORS]
+    if first.name == second.name:
+        wrong = [(first, other) for other in others] + [(other, first) for other in others]
+        return shuffled(wrong, context.rng)
+    likely = [(second, first), (first, first)]
+    return likely + shuffled([pair for other in others for pair in ((first, other), (other, second))], context.rng)
+
+
+def _told(context: TaskContext, first: ClassInfo, second: ClassInfo) -> str:
+    if first.name == second.name:
+        return context.phrases.text("land_use_change.same", noun=first.singular)
+    return context.phrases.text("land_use_change.changed", first=first.singular, second=second.singular)

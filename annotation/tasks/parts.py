@@ -1,0 +1,61 @@
+"""The nine parts of a tile, left to right and top to bottom, as XLRS-Bench's captions name them."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from annotation.facts import Box
+
+PARTS = (
+    "top_left",
+    "top_centre",
+    "top_right",
+    "middle_left",
+    "centre",
+    "middle_right",
+    "bottom_left",
+    "bottom_centre",
+    "bottom_right",
+)
+"""The parts in reading order; the names are keys of `part` in the wording."""
+
+
+def part_boxes(width: int, height: int) -> tuple[Box, ...]:
+    """Return the boxes of the nine parts in the order of `PARTS`, tile pixels; they cover the tile without overlap."""
+    columns = [width * step / 3 for step in range(4)]
+    rows = [height * step / 3 for step in range(4)]
+    return tuple(
+        Box(columns[column], rows[row], columns[column + 1], rows[row + 1]) for row in range(3) for column in range(3)
+    )
+
+
+def part_polygons(width: int, height: int) -> tuple[Polygon, ...]:
+    """Return the nine parts as polygons, in the order of `PARTS`."""
+    return tuple(shapely.box(*box) for box in part_boxes(width, height))
+
+
+def shares_by_part(geometry: BaseGeometry, width: int, height: int) -> tuple[float, ...]:
+    """Return what share of a geometry's area lies in each part, in the order of `PARTS`; zeros for no area."""
+    if not geometry.area:
+        return (0.0,) * len(PARTS)
+    pieces = shapely.intersection(geometry, np.array(part_polygons(width, height), dtype=object))
+    return tuple(float(area) / geometry.area for area in shapely.area(pieces))
+
+
+def parts_of_bounds(bounds: NDArray[np.float64], width: int, height: int) -> NDArray[np.intp]:
+    """Return the index into `PARTS` of the part that holds each box whole, −1 for a box across a border.
+
+    Args:
+        bounds: (n, 4) boxes (x_min, y_min, x_max, y_max), tile pixels.
+        width: of the tile.
+        height: of the tile.
+    """
+    sizes = np.array([width, height])
+    first = np.clip(np.floor(bounds[:, :2] * 3 / sizes), 0, 2)
+    last = np.clip(np.ceil(bounds[:, 2:] * 3 / sizes) - 1, 0, 2)  # the maximum is exclusive
+    is_inside = (first == last).all(axis=1)
+    return np.where(is_inside, first[:, 1] * 3 + first[:, 0], -1).astype(np.intp)

@@ -1,0 +1,218 @@
+"""Which of four routes, told turn by turn, leads from one place to another along the roads.
+
+Places are uniquely described objects beside a road, or points on a road. Routes rest on junctions being counted, so
+every class of roads on the tile must be fully labelled.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+from shapely import STRtree
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import substring
+
+from annotation.facts import TileFacts
+from annotation.questions import Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import shuffled
+from annotation.tasks.directions import frame_of
+from annotation.tasks.distractors import NUM_DISTRACTORS
+from annotation.tasks.referring import references
+from annotation.tasks.registry import TaskContext, task
+from annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, build_road_graph
+from annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
+from annotation.taxonomy import AnswerForm
+
+MAX_BESIDE_M = 15.0
+MAX_BESIDE_PX = 40.0
+"""An object this near to a road is beside it; pixels where there are no metres."""
+
+CLEAR_ROAD_RATIO = 2.0
+"""The next road is so many times as far from the object, at least."""
+
+MIN_PLACE_STRETCH_PX = 3 * MIN_STRETCH_PX
+"""Places lie on stretches at least this long, and away from their ends."""
+
+SHORTEST_MARGIN = 1.1
+"""The second shortest way is so many times the length of the shortest, at least, where "shortest" is said."""
+
+MAX_OBJECT_PLACES = 16
+MAX_POINT_PLACES = 24
+STARTS_A_QUESTION = 3
+
+
+class _Named(NamedTuple):
+    """A place on a road and how a question calls it; `object_id` is empty for a point."""
+
+    place: Place
+    text: str
+    object_id: str
+
+
+@task("route_planning")
+def ask_route_planning(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask which route leads from one place to another, at most one question from each start."""
+    facts = context.facts
+    if not facts.roads:
+        yield NotAsked("no roads")
+        return
+    if not {road.class_name for road in facts.roads} <= facts.complete_classes:
+        yield NotAsked("roads not fully labelled")
+        return
+    frame = frame_of(facts)
+    road_map = RoadMap(build_road_graph(facts.roads, frame.scale), frame)
+    beside, on_road = _places_beside_roads(context, road_map.graph), _places_on_roads(context, road_map.graph)
+    starts = [named for named in shuffled(beside, context.rng) + on_road if road_map.headings(named.place)]
+    if not starts:
+        yield NotAsked("no place on a road to start from")
+    num_asked = 0
+    for start in starts[: context.limit * STARTS_A_QUESTION]:
+        if num_asked >= context.limit:
+            return
+        result = _ask_from(context, road_map, start, shuffled(beside, context.rng) + on_road)
+        num_asked += isinstance(result, Question)
+        yield result
+
+
+def _places_beside_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]:
+    """Return the uniquely described objects that stand beside one road, and beside no other."""
+    facts = context.facts
+    tree = STRtree([stretch.geometry for stretch in graph.stretches])
+    reach = MAX_BESIDE_PX if facts.gsd_m is None else MAX_BESIDE_M / max(facts.gsd_m)
+    named: dict[str, _Named] = {}
+    for reference in itertools.islice(references(context), 4 * MAX_OBJECT_PLACES):
+        place = _place_beside(graph, tree, reference.target.geometry, reach)
+        if place is not None:
+            item = reference.target
+            named.setdefault(item.object_id, _Named(place, reference.text, item.object_id))
+    return list(named.values())[:MAX_OBJECT_PLACES]
+
+
+def _place_beside(graph: RoadGraph, tree: STRtree, geometry: BaseGeometry, reach: float) -> Place | None:
+    """Return the place on the only road within `reach` pixels of a geometry; None where there is none or several."""
+    near = sorted(tree.query(geometry, predicate="dwithin", distance=CLEAR_ROAD_RATIO * reach))
+    distances = {int(index): graph.stretches[index].geometry.distance(geometry) for index in near}
+    if not distances:
+        return None
+    nearest = min(distances, key=lambda index: distances[index])
+    others = [distance for index, distance in distances.items() if index != nearest]
+    clear = CLEAR_ROAD_RATIO * max(distances[nearest], MIN_STRETCH_PX / CLEAR_ROAD_RATIO)
+    if distances[nearest] > reach or min(others, default=clear) < clear:
+        return None
+    stretch = graph.stretches[nearest]
+    along = stretch.geometry.project(geometry.centroid)
+    is_inside = MIN_STRETCH_PX <= along <= stretch.geometry.length - MIN_STRETCH_PX
+    return Place(nearest, along) if is_inside and stretch.start != stretch.end else None
+
+
+def _places_on_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]:
+    """Return the middles of random stretches, named by their pixel."""
+    named = []
+    fitting = [
+        index
+        for index, stretch in enumerate(graph.stretches)
+        if stretch.start != stretch.end and stretch.geometry.length >= MIN_PLACE_STRETCH_PX
+    ]
+    for index in shuffled(fitting, context.rng)[:MAX_POINT_PLACES]:
+        line = graph.stretches[index].geometry
+        middle = line.interpolate(0.5, normalized=True)
+        x, y = round(middle.x), round(middle.y)
+        text = context.phrases.text("route_planning.point", x=x, y=y)
+        named.append(_Named(Place(index, line.length / 2), text, ""))
+    return named
+
+
+def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Sequence[_Named]) -> Question | NotAsked:
+    """Ask for the route to the first goal that one can be told to, with wrong ones; else say why not the last."""
+    refused = NotAsked("no place on a road to go to")
+    by_place = {goal.place: goal for goal in goals if goal.place.stretch != start.place.stretch}
+    for place, found in road_map.routes_from(start.place, by_place):
+        if isinstance(found, NotAsked):
+            refused = found
+            continue
+        wrong = wrong_routes(road_map, start.place, place, found.route, context.rng)
+        if len(wrong) >= NUM_DISTRACTORS:
+            return _question(context, road_map, (start, by_place[place]), found, wrong[:NUM_DISTRACTORS])
+        refused = NotAsked("too few wrong routes that can be followed")
+    return refused
+
+
+def _question(
+    context: TaskContext, road_map: RoadMap, ends: tuple[_Named, _Named], found: FoundRoute, wrong: Sequence[Route]
+) -> Question:
+    start, goal = ends
+    next_length = road_map.next_length(start.place, goal.place, found)
+    is_shortest = next_length >= SHORTEST_MARGIN * found.length
+    has_point = not (start.object_id and goal.object_id)
+    key = ("shortest" if is_shortest else "any") + ("_points" if has_point else "")
+    facts = context.facts
+    name = road_map.graph.stretches[start.place.stretch].name
+    options = [Option(_told(context, found.route, name), is_right=True)]
+    options += [Option(_told(context, route, name), is_right=False) for route in wrong]
+    return Question(
+        task="route_planning",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(
+            context.rng,
+            f"route_planning.{key}",
+            start=start.text,
+            goal=goal.text,
+            width=facts.width,
+            height=facts.height,
+        ),
+        options=tuple(options),
+        evidence=Evidence(
+            "shortest_path_on_roads",
+            _feature_ids(road_map, found, ends),
+            geometry=_path(road_map, start.place, goal.place, found),
+            values=_values(facts, found, next_length),
+        ),
+    )
+
+
+def _told(context: TaskContext, route: Route, name: str) -> str:
+    """Return the instructions of a route in words."""
+    phrases = context.phrases
+    table = f"route_planning.{'compass' if context.facts.north_deg is not None else 'image'}"
+    heading = phrases.text(f"{table}.{route.heading}")
+    parts = [phrases.text(f"route_planning.{'head_on' if name else 'head'}", heading=heading, name=name)]
+    for position, leg in enumerate(route.legs):
+        key = "turn" if position == 0 else "turn_again"
+        ordinal = phrases.text(f"route_planning.ordinal.{leg.ordinal}")
+        turn = phrases.text(f"route_planning.side.{leg.turn}")
+        parts.append(phrases.text(f"route_planning.{key}", ordinal=ordinal, turn=turn))
+    passed = str(route.passed) if route.passed <= 1 else "many"
+    parts.append(phrases.text(f"route_planning.arrive.{passed}", passed=route.passed))
+    return phrases.text("route_planning.separator").join(parts)
+
+
+def _feature_ids(road_map: RoadMap, found: FoundRoute, ends: tuple[_Named, _Named]) -> tuple[str, ...]:
+    roads = (road_id for step in found.steps for road_id in road_map.graph.stretches[step.stretch].road_ids)
+    objects = (named.object_id for named in ends if named.object_id)
+    return tuple(dict.fromkeys((*objects, *roads)))
+
+
+def _path(road_map: RoadMap, start: Place, goal: Place, found: FoundRoute) -> shapely.LineString:
+    """Return the way walked from start to goal, tile pixels."""
+    trail = list(road_map.follow(start, found.route))
+    trail[-1] = (trail[-1][0], goal)
+    parts = [
+        shapely.get_coordinates(substring(road_map.graph.stretches[begin.stretch].geometry, begin.along, end.along))
+        for begin, end in trail
+    ]
+    return shapely.LineString(np.concatenate(parts))
+
+
+def _values(facts: TileFacts, found: FoundRoute, next_length: float) -> dict[str, object]:
+    return {
+        "heading": found.route.heading,
+        "turns": [{"junction": leg.ordinal, "turn": leg.turn} for leg in found.route.legs],
+        "junctions_passed_at_the_end": found.route.passed,
+        "length": round(found.length, 1),
+        "second_length": None if next_length == float("inf") else round(next_length, 1),
+        "unit": "px" if facts.gsd_m is None else "m",
+    }

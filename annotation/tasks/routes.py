@@ -1,0 +1,333 @@
+"""Routes told turn by turn: found on the road graph, and followed again to see where their words lead.
+
+A route is only told when every junction on the way is plain to a reader: no way forks off at an angle that is neither
+straight on nor a turn, and junctions are far enough apart to be counted. `follow` reads the instructions as a person
+would, from the start alone, so it proves that the right route arrives and that the wrong ones do not.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, cast
+
+import networkx as nx
+
+from annotation.questions import NotAsked
+from annotation.tasks.directions import Frame, Position, Sector, sector_of
+from annotation.tasks.road_graph import RoadGraph, Step
+
+Turn = Literal["left", "right"]
+
+STRAIGHT_DEG = 30.0
+"""Ways that bend less than this are straight on."""
+
+TURN_DEG = (45.0, 135.0)
+"""Ways between these angles are a left or a right turn; what is neither straight nor this has no sure word."""
+
+SIGHT_PX = 25.0
+"""Directions at a junction are taken over this length of road."""
+
+MAX_TURNS = 4
+MAX_ORDINAL = 6
+"""More turns, or more junctions to be counted, make a route tedious to check by eye."""
+
+
+class Place(NamedTuple):
+    """A point on a road: `along` pixels from the start of a stretch."""
+
+    stretch: int
+    along: float
+
+
+class Leg(NamedTuple):
+    """Go straight on, and turn at the junction that is so many ahead (1: the next)."""
+
+    ordinal: int
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Instructions: set off in a direction, turn some times, pass some junctions, and be there.
+
+    Attributes:
+        heading: direction in which the road is taken at the start.
+        legs: turns in their order.
+        passed: junctions passed straight on after the last turn.
+    """
+
+    heading: Sector
+    legs: tuple[Leg, ...]
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRoute:
+    """The shortest route between two places: its instructions, the stretches used in order, and its length.
+
+    `length` is in units of the graph's scale.
+    """
+
+    route: Route
+    steps: tuple[Step, ...]
+    length: float
+
+
+Trail = tuple[tuple[Place, Place], ...]
+"""Parts of stretches in the order walked, each (from, to)."""
+
+
+class _Way(NamedTuple):
+    """A shortest way between two places that leaves and arrives by given ends of their stretches."""
+
+    length: float
+    nodes: tuple[int, ...]
+
+
+_Reached = dict[int, tuple[dict[int, float], dict[int, list[int]]]]
+"""Distances and paths to every node by the node that they begin at."""
+
+
+class RoadMap:
+    """A road graph with the directions and lengths that routes are told by."""
+
+    def __init__(self, graph: RoadGraph, frame: Frame) -> None:
+        self.graph = graph
+        self._frame = frame
+        self._network = graph.as_networkx()
+
+    def routes_from(self, start: Place, goals: Iterable[Place]) -> Iterator[tuple[Place, FoundRoute | NotAsked]]:
+        """Yield each goal with the shortest route to it, or why that cannot be told plainly."""
+        reached = self._reach(start, hidden=frozenset({start.stretch}))
+        for goal in goals:
+            if goal.stretch == start.stretch:
+                continue
+            ways = self._ways(start, goal, reached)
+            yield goal, self._found(start, goal, ways[0]) if ways else NotAsked("places not connected by road")
+
+    def next_length(self, start: Place, goal: Place, best: FoundRoute) -> float:
+        """Return the length of the second shortest way from `start` to `goal`; infinite when there is none."""
+        hidden = frozenset({start.stretch, goal.stretch})
+        # Another way leaves or arrives by another end, or does without some stretch of the best one.
+        ways = self._ways(start, goal, self._reach(start, hidden=hidden))[1:]
+        for step in best.steps[1:-1]:
+            ways += self._ways(start, goal, self._reach(start, hidden=hidden | {step.stretch}))[:1]
+        return min((way.length for way in ways), default=math.inf)
+
+    def headings(self, start: Place) -> dict[Sector, Step]:
+        """Return the two ways along the road at `start` by direction; empty when one is not sure."""
+        found: dict[Sector, Step] = {}
+        for step in (Step(start.stretch, True), Step(start.stretch, False)):
+            sector = sector_of(self._bearing(step, start.along))
+            if sector is None or sector in found:
+                return {}
+            found[sector] = step
+        return found
+
+    def follow(self, start: Place, route: Route) -> Trail:
+        """Return what a reader of `route` walks; empty when it cannot be followed.
+
+        The last part is walked to its end: the goal is to be somewhere on it.
+        """
+        step = self.headings(start).get(route.heading)
+        if step is None:
+            return ()
+        trail = [(start, self._end(step))]
+        for action in _actions(route):
+            step = self._onward(step, action)
+            if step is None:
+                return ()
+            trail.append((self._begin(step), self._end(step)))
+        return tuple(trail)
+
+    def follow_beyond(self, start: Place, route: Route) -> Trail:
+        """Return what `follow` does and then all that lies straight ahead: what a mistaken reader may still pass."""
+        trail = list(self.follow(start, route))
+        if not trail:
+            return ()
+        begin, end = trail[-1]
+        step = Step(end.stretch, end.along > begin.along)
+        seen = {step}
+        while (onward := self._straightest(step)) is not None and onward not in seen:
+            step = onward
+            seen.add(step)
+            trail.append((self._begin(step), self._end(step)))
+        return tuple(trail)
+
+    def _reach(self, start: Place, *, hidden: frozenset[int]) -> _Reached:
+        """Return distances and paths to every node from either end of the stretch at `start`."""
+
+        def weight(_start: int, _end: int, parallel: dict[Any, Any]) -> float | None:
+            return min((data["length"] for key, data in parallel.items() if key not in hidden), default=None)
+
+        stretch = self.graph.stretches[start.stretch]
+        # the stub's union is for a given target, where one distance and one path come back
+        return cast(
+            "_Reached",
+            {
+                node: nx.single_source_dijkstra(self._network, node, weight=weight)
+                for node in (stretch.start, stretch.end)
+            },
+        )
+
+    def _ways(self, start: Place, goal: Place, reached: _Reached) -> list[_Way]:
+        """Return the shortest way by each pair of ends, the shortest first."""
+        ways = []
+        for first, before in self._ends(start):
+            distances, paths = reached[first]
+            for last, after in self._ends(goal):
+                if last in distances:
+                    ways.append(_Way(before + distances[last] + after, tuple(paths[last])))
+        return sorted(ways)
+
+    def _ends(self, place: Place) -> tuple[tuple[int, float], tuple[int, float]]:
+        """Return both ends of a place's stretch with their distances from it, in units of the scale."""
+        stretch = self.graph.stretches[place.stretch]
+        share = place.along / stretch.geometry.length
+        return (stretch.start, share * stretch.length), (stretch.end, (1 - share) * stretch.length)
+
+    def _found(self, start: Place, goal: Place, way: _Way) -> FoundRoute | NotAsked:
+        steps = self._steps(start, goal, way.nodes)
+        if any(self.graph.stretches[step.stretch].is_one_way for step in steps):
+            return NotAsked("one-way road on the route")
+        route = self._tell(start, steps)
+        if route is None or not arrives(self.follow(start, route), goal):
+            return NotAsked("junctions on the route too unclear to be told")
+        if not 1 <= len(route.legs) <= MAX_TURNS or max(leg.ordinal for leg in route.legs) > MAX_ORDINAL:
+            return NotAsked("route without turns, or with too many junctions")
+        return FoundRoute(route, steps, way.length)
+
+    def _steps(self, start: Place, goal: Place, nodes: Sequence[int]) -> tuple[Step, ...]:
+        stretches = self.graph.stretches
+        steps = [Step(start.stretch, nodes[0] == stretches[start.stretch].end)]
+        for here, there in pairwise(nodes):
+            parallel = (
+                step
+                for step in self.graph.steps[here]
+                if self.graph.target(step) == there and step.stretch != start.stretch
+            )
+            steps.append(min(parallel, key=lambda step: (stretches[step.stretch].length, step)))
+        steps.append(Step(goal.stretch, nodes[-1] == stretches[goal.stretch].start))
+        return tuple(steps)
+
+    def _tell(self, start: Place, steps: Sequence[Step]) -> Route | None:
+        """Return the instructions for a way, or None where a bend at a junction has no word."""
+        heading = next((sector for sector, step in self.headings(start).items() if step == steps[0]), None)
+        legs: list[Leg] = []
+        ordinal = 1
+        for step, onward in pairwise(steps):
+            angle = self._angle(step, onward)
+            if abs(angle) < STRAIGHT_DEG:
+                ordinal += 1
+            elif TURN_DEG[0] <= abs(angle) <= TURN_DEG[1]:
+                legs.append(Leg(ordinal, "right" if angle > 0 else "left"))
+                ordinal = 1
+            else:
+                return None
+        return Route(heading, tuple(legs), ordinal - 1) if heading else None
+
+    def _onward(self, step: Step, turn: Turn | None) -> Step | None:
+        """Return the way out of the junction that a step leads to, as told; None where a reader could not be sure."""
+        node = self.graph.target(step)
+        if not self.graph.is_junction(node) or node in self.graph.doubtful:
+            return None
+        angles = self._exits(step)
+        if turn is None:
+            if any(STRAIGHT_DEG <= abs(angle) < TURN_DEG[0] for angle in angles.values()):
+                return None
+            fitting = [way for way, angle in angles.items() if abs(angle) < STRAIGHT_DEG]
+        else:
+            if not all(_has_word(angle) for angle in angles.values()):
+                return None
+            sign = 1 if turn == "right" else -1
+            fitting = [way for way, angle in angles.items() if sign * angle >= TURN_DEG[0]]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def _straightest(self, step: Step) -> Step | None:
+        """Return the way out that bends least, if it could be called straight on at all."""
+        angles = {way: abs(angle) for way, angle in self._exits(step).items() if abs(angle) < TURN_DEG[0]}
+        return min(angles, key=lambda way: angles[way]) if angles else None
+
+    def _exits(self, step: Step) -> dict[Step, float]:
+        """Return the bends, in degrees to the right, into each other way out of the node that a step leads to."""
+        back = Step(step.stretch, not step.is_forward)
+        return {way: self._angle(step, way) for way in self.graph.steps[self.graph.target(step)] if way != back}
+
+    def _angle(self, step: Step, onward: Step) -> float:
+        """Return the bend from one step into the next, degrees in [−180, 180), positive to the right."""
+        back = Step(step.stretch, not step.is_forward)
+        incoming = self._bearing(back) + 180.0
+        return (self._bearing(onward) - incoming + 180.0) % 360.0 - 180.0
+
+    def _bearing(self, step: Step, along: float | None = None) -> float:
+        """Return the direction in which a step sets off, from its begin or from a place on it."""
+        line = self.graph.stretches[step.stretch].geometry
+        begin = self._begin(step).along if along is None else along
+        end = min(begin + SIGHT_PX, line.length) if step.is_forward else max(begin - SIGHT_PX, 0.0)
+        here, there = line.interpolate(begin), line.interpolate(end)
+        return self._frame.bearing_deg(Position(here.x, here.y), Position(there.x, there.y))
+
+    def _begin(self, step: Step) -> Place:
+        return Place(step.stretch, 0.0 if step.is_forward else self.graph.stretches[step.stretch].geometry.length)
+
+    def _end(self, step: Step) -> Place:
+        return self._begin(Step(step.stretch, not step.is_forward))
+
+
+def arrives(trail: Trail, goal: Place) -> bool:
+    """Return whether the last part of a trail leads over `goal`, and no earlier one does."""
+    return bool(trail) and _passes(trail[-1:], goal) and not _passes(trail[:-1], goal)
+
+
+def wrong_routes(road_map: RoadMap, start: Place, goal: Place, right: Route, rng: random.Random) -> list[Route]:
+    """Return routes like the right one that can be followed but lead elsewhere, in random order.
+
+    None of them passes the goal, not even when a reader goes straight on at its end.
+    """
+    wrong = []
+    for route in _variations(right, tuple(road_map.headings(start))):
+        trail = road_map.follow_beyond(start, route)
+        if trail and not _passes(trail, goal):
+            wrong.append(route)
+    rng.shuffle(wrong)
+    return wrong
+
+
+def _variations(right: Route, headings: Sequence[Sector]) -> list[Route]:
+    """Return routes that differ from the right one in one thing, or in one thing and the number of junctions passed."""
+    changed: list[Route] = []
+    for index, leg in enumerate(right.legs):
+        others = [Leg(leg.ordinal, "left" if leg.turn == "right" else "right")]
+        others += [Leg(ordinal, leg.turn) for ordinal in range(max(1, leg.ordinal - 2), leg.ordinal + 3)]
+        for other in others:
+            changed.append(replace(right, legs=(*right.legs[:index], other, *right.legs[index + 1 :])))
+    changed += [replace(right, heading=heading) for heading in headings]
+    if len(right.legs) > 1:
+        changed.append(replace(right, legs=right.legs[:-1]))
+        changed.append(replace(right, legs=right.legs[::-1]))
+    variations = [replace(route, passed=passed) for route in changed for passed in (right.passed, 0, 1)]
+    return [route for route in dict.fromkeys(variations) if route.legs != right.legs or route.heading != right.heading]
+
+
+def _actions(route: Route) -> list[Turn | None]:
+    """Return what to do at each junction: a turn, or None for straight on."""
+    actions: list[Turn | None] = []
+    for leg in route.legs:
+        actions += [None] * (leg.ordinal - 1)
+        actions.append(leg.turn)
+    return actions + [None] * route.passed
+
+
+def _passes(trail: Trail, place: Place) -> bool:
+    return any(
+        begin.stretch == place.stretch and min(begin.along, end.along) <= place.along <= max(begin.along, end.along)
+        for begin, end in trail
+    )
+
+
+def _has_word(angle: float) -> bool:
+    return abs(angle) < STRAIGHT_DEG or TURN_DEG[0] <= abs(angle) <= TURN_DEG[1]

@@ -1,0 +1,195 @@
+"""In which direction one object lies from another, and how many metres apart two objects are.
+
+Both objects are named by descriptions that are true of them alone, or for distances by boxes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from annotation.facts import Outline, TileObject
+from annotation.questions import Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
+from annotation.tasks.directions import SECTORS, Position, frame_of, sector_of, sectors_apart
+from annotation.tasks.distractors import NUM_DISTRACTORS, round_measure, value_distractors
+from annotation.tasks.referring import Reference, references
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+MAX_REFERENCES = 40
+"""Described objects that are paired on one tile; bounds the time."""
+
+MIN_SPACING = 1.5
+"""Two centres are so many times the longest box side apart, or more: nearer, an extended object has no direction."""
+
+MIN_SECTORS_APART = 2
+"""Wrong directions are at least 90° from the right one."""
+
+MIN_DISTANCE_PX = 20.0
+"""Shorter distances are lost in where exactly the centres are."""
+
+MAX_BOXED = 40
+"""Objects with boxes that are paired for distances on one tile."""
+
+
+class _Named(NamedTuple):
+    """An object and how a question calls it."""
+
+    target: TileObject
+    text: str
+    rule: str
+
+
+@task("object_spatial_relationship")
+def ask_object_spatial_relationship(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the direction of one uniquely described object from another."""
+    plain, by_position = _described(context)
+    pairs = shuffled(list(itertools.permutations(plain, 2)), context.rng)
+    # "The northernmost ship" tells nothing of its direction from anything but ships.
+    mixed = [pair for pair in itertools.product(plain, by_position) if _differ(pair)]
+    pairs += shuffled(mixed, context.rng)
+    pairs += [(there, here) for here, there in shuffled(mixed, context.rng)]
+    pairs = [(start, end) for start, end in pairs if start.target.object_id != end.target.object_id]
+    if not pairs:
+        yield NotAsked("no two objects that can be described uniquely")
+    yield from ask_each(context, pairs, lambda pair: _ask_direction(context, *pair))
+
+
+@task("object_distance")
+def ask_object_distance(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the metres between the centres of two objects."""
+    if context.facts.gsd_m is None:
+        yield NotAsked("no GSD")
+        return
+    plain, by_position = _described(context)
+    pairs = shuffled(list(itertools.combinations(plain + by_position, 2)), context.rng)
+    pairs = [(start, end) for start, end in pairs if start.target.object_id != end.target.object_id]
+    boxed = _boxed(context)
+    pairs += list(zip(boxed[::2], boxed[1::2], strict=False))
+    if not pairs:
+        yield NotAsked("no two objects that can be described uniquely")
+    yield from ask_each(context, pairs, lambda pair: _ask_distance(context, *pair))
+
+
+def _described(context: TaskContext) -> tuple[list[_Named], list[_Named]]:
+    """Return the objects described without and with their position, each object once in all."""
+    plain: dict[str, _Named] = {}
+    by_position: dict[str, _Named] = {}
+    for found in itertools.islice(_with_extent(references(context)), MAX_REFERENCES):
+        named = _Named(found.target, found.text, found.rule)
+        group = by_position if found.rule == "extreme_position" else plain
+        group.setdefault(found.target.object_id, named)
+    return list(plain.values()), [named for key, named in by_position.items() if key not in plain]
+
+
+def _with_extent(found: Iterator[Reference]) -> Iterator[Reference]:
+    """Yield the references to objects of which the label tells the extent, hence the centre."""
+    return (reference for reference in found if reference.target.outline is not Outline.POINT)
+
+
+def _boxed(context: TaskContext) -> list[_Named]:
+    """Return whole objects named by class and box, in random order."""
+    facts = context.facts
+    finder = ObjectFinder(facts)
+    named = []
+    for item in itertools.islice(spread(facts, facts.objects, context.rng), 2 * MAX_BOXED):
+        boxed = finder.boxed(item, outlines=CLOSE_OUTLINES | {Outline.BOX})
+        if isinstance(boxed, NotAsked) or not item.is_whole:
+            continue
+        noun = facts.classes[item.class_name].singular
+        box = [int(side) for side in boxed.box]
+        named.append(_Named(item, context.phrases.text("object_distance.boxed", noun=noun, box=box), "box"))
+        if len(named) == MAX_BOXED:
+            break
+    return named
+
+
+def _differ(pair: tuple[_Named, _Named]) -> bool:
+    return pair[0].target.class_name != pair[1].target.class_name
+
+
+def _centre(item: TileObject) -> Position:
+    centre = item.geometry.centroid
+    return Position(centre.x, centre.y)
+
+
+def _are_apart(first: TileObject, second: TileObject) -> bool:
+    """Return whether the centres lie so far apart that the objects' extents do not matter for the direction."""
+    start, end = _centre(first), _centre(second)
+    sides = (side for x_min, y_min, x_max, y_max in (first.box, second.box) for side in (x_max - x_min, y_max - y_min))
+    return math.dist(start, end) >= max(MIN_SPACING * max(sides), MIN_DISTANCE_PX)
+
+
+def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question | NotAsked:
+    """Ask for the direction of `end` as seen from `start`."""
+    if not _are_apart(start.target, end.target):
+        return NotAsked("objects too close together for a direction")
+    frame = frame_of(context.facts)
+    bearing = frame.bearing_deg(_centre(start.target), _centre(end.target))
+    right = sector_of(bearing)
+    if right is None:
+        return NotAsked("direction near the border of two sectors")
+    wrong = [sector for sector in SECTORS if sectors_apart(sector, right) >= MIN_SECTORS_APART]
+    chosen = [right, *context.rng.sample(wrong, NUM_DISTRACTORS)]
+    kind = "compass" if frame.is_compass else "image"
+    return Question(
+        task="object_spatial_relationship",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, f"object_spatial_relationship.{kind}", start=start.text, end=end.text),
+        options=tuple(
+            Option(context.phrases.text(f"{frame.words}.{sector}"), is_right=sector == right) for sector in chosen
+        ),
+        evidence=Evidence(
+            "bearing_between_centres",
+            (start.target.object_id, end.target.object_id),
+            values={
+                "bearing_deg": round(bearing, 2),
+                "north_deg": frame.north_deg,
+                "start": {"text": start.text, "rule": start.rule},
+                "end": {"text": end.text, "rule": end.rule},
+            },
+        ),
+    )
+
+
+def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question | NotAsked:
+    """Ask for the metres between the centres of two objects."""
+    if not _are_apart(start.target, end.target):
+        return NotAsked("objects too close together for a distance")
+    distance_m = _metres_between(context, _centre(start.target), _centre(end.target))
+    right = round_measure(distance_m)
+    key = "question_boxes" if "box" in (start.rule, end.rule) else "question"
+    return Question(
+        task="object_distance",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(
+            context.rng,
+            f"object_distance.{key}",
+            start=start.text,
+            end=end.text,
+            width=context.facts.width,
+            height=context.facts.height,
+        ),
+        options=_metre_options(context, right, value_distractors(distance_m, context.rng)),
+        evidence=Evidence(
+            "distance_between_centres",
+            (start.target.object_id, end.target.object_id),
+            values={"distance_m": round(distance_m, 2), "start": start.text, "end": end.text},
+        ),
+    )
+
+
+def _metres_between(context: TaskContext, start: Position, end: Position) -> float:
+    gsd_m = context.facts.gsd_m
+    assert gsd_m is not None
+    return math.hypot((end.x - start.x) * gsd_m.x_m, (end.y - start.y) * gsd_m.y_m)
+
+
+def _metre_options(context: TaskContext, right: float, wrong: Sequence[float]) -> tuple[Option, ...]:
+    def option(value: float, *, is_right: bool) -> Option:
+        return Option(context.phrases.text("object_distance.option", metres=f"{value:g}"), is_right=is_right)
+
+    return (option(right, is_right=True), *(option(value, is_right=False) for value in wrong))
