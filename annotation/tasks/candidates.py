@@ -10,11 +10,12 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import shapely
 
 from annotation.facts import Box, Outline, TileFacts, TileObject
 from annotation.questions import NotAsked, Question
-from annotation.tasks.geometry import box_text
+from annotation.tasks.geometry import bounds_of, box_text
 from annotation.tasks.registry import TaskContext
 
 T = TypeVar("T")
@@ -80,20 +81,22 @@ class ObjectFinder:
         return True
 
 
-def spread(facts: TileFacts, objects: Iterable[TileObject], rng: random.Random) -> list[TileObject]:
+def spread(facts: TileFacts, objects: Sequence[TileObject], rng: random.Random) -> list[TileObject]:
     """Return the objects in the order to try them: classes take turns, and in a class the nine parts of the tile."""
-    by_class: dict[str, dict[tuple[int, int], list[TileObject]]] = {}
-    for found in objects:
-        by_class.setdefault(found.class_name, {}).setdefault(_part(facts, found.box), []).append(found)
+    by_class: dict[str, dict[int, list[TileObject]]] = {}
+    for found, part in zip(objects, _parts(facts, objects), strict=True):
+        by_class.setdefault(found.class_name, {}).setdefault(part, []).append(found)
     turns = [take_turns(shuffled([shuffled(part, rng) for part in parts.values()], rng)) for parts in by_class.values()]
     return take_turns(shuffled(turns, rng))
 
 
-def _part(facts: TileFacts, box: Box) -> tuple[int, int]:
-    """Return column and row, 0 to 2, of the part of the tile that holds the box's centre."""
-    column = int(3 * (box.x_min + box.x_max) / (2 * facts.width))
-    row = int(3 * (box.y_min + box.y_max) / (2 * facts.height))
-    return min(column, 2), min(row, 2)
+def _parts(facts: TileFacts, objects: Sequence[TileObject]) -> list[int]:
+    """Return for each object which of the tile's nine parts holds the centre of its box, 0 to 8."""
+    bounds = bounds_of(objects)
+    centres = (bounds[:, :2] + bounds[:, 2:]) / 2
+    columns_and_rows = np.minimum(3 * centres // (facts.width, facts.height), 2).astype(int)
+    parts: list[int] = (columns_and_rows @ (1, 3)).tolist()
+    return parts
 
 
 def shuffled(items: Sequence[T], rng: random.Random) -> list[T]:

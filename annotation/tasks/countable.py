@@ -7,6 +7,7 @@ counted, the question must say so, and an object near that half makes the class 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from annotation.facts import MIN_VISIBLE_SHARE, ClassInfo, Outline, Role, TileFacts, TileObject
 from annotation.questions import NotAsked
+from annotation.tasks.geometry import bounds_of
 
 DOUBTFUL_VISIBLE_SHARES = (0.4, 0.6)
 """Between these a person cannot tell on which side of one half the visible share lies."""
@@ -131,21 +133,16 @@ def _narrower_or_same(facts: TileFacts, class_name: str) -> frozenset[str]:
     )
 
 
-def _any_too_small(objects: tuple[TileObject, ...] | list[TileObject]) -> bool:
+def _any_too_small(objects: Sequence[TileObject]) -> bool:
     """Return whether the outline of any of the objects is too small to be made out; points have no size."""
-    bounds = _bounds([found for found in objects if found.outline is not Outline.POINT])
+    bounds = bounds_of([found for found in objects if found.outline is not Outline.POINT])
     sides = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
     return bool(np.any(sides < MIN_COUNTED_SIDE_PX))
 
 
-def _bounds(objects: list[TileObject]) -> NDArray[np.float64]:
-    """Return the (N, 4) bounds of the objects; (0, 4) for none."""
-    return np.asarray(shapely.bounds([found.geometry for found in objects]), dtype=np.float64).reshape(-1, 4)
-
-
 def _touching(objects: tuple[TileObject, ...], region: BaseGeometry) -> list[TileObject]:
     """Return the objects of which some part lies in the region, in their order."""
-    bounds = _bounds(list(objects))
+    bounds = bounds_of(objects)
     margin = _point_margin(region)
     x_min, y_min, x_max, y_max = region.bounds
     # a look at the boxes leaves few of several thousand for the exact test

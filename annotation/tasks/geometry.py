@@ -6,14 +6,17 @@ Image axes: x to the right, y DOWN. Angles are degrees clockwise from "up" in th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import Point, Polygon
 from shapely.affinity import scale
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Box, Circle, Gsd
+from annotation.facts import Box, Circle, Gsd, TileObject
 
 
 class LongAxis(NamedTuple):
@@ -77,6 +80,11 @@ def _whole_pixels(low: float, high: float, size: int) -> tuple[int, int]:
     """Return the whole-pixel interval inside `[0, size]` that covers `[low, high]`."""
     first = min(max(math.floor(low), 0), size - 1)
     return first, min(max(math.ceil(high), first + 1), size)
+
+
+def bounds_of(objects: Sequence[TileObject]) -> NDArray[np.float64]:
+    """Return the (N, 4) boxes of objects in tile pixels; (0, 4) for none. Far faster than box by box."""
+    return np.asarray(shapely.bounds([found.geometry for found in objects]), dtype=np.float64).reshape(-1, 4)
 
 
 def circle_polygon(circle: Circle) -> Polygon:

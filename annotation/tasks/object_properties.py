@@ -6,7 +6,7 @@ those on the ground, so pixels that are not square are scaled first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import shapely
@@ -99,7 +99,7 @@ def ask_object_size(context: TaskContext) -> Iterator[Question | NotAsked]:
 
 def _ask_boxed(
     context: TaskContext,
-    objects: Iterable[TileObject],
+    objects: Sequence[TileObject],
     outlines: Collection[Outline],
     ask: Callable[[BoxedObject], Question | NotAsked],
     *,

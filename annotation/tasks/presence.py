@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from annotation.facts import ClassInfo, Outline, Role, TileFacts, TileObject
+import numpy as np
+
+from annotation.facts import ClassInfo, Role, TileFacts, TileObject
 from annotation.questions import Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import MIN_BOX_SIDE_PX, shuffled
 from annotation.tasks.distractors import absent_classes, class_distractors
+from annotation.tasks.geometry import bounds_of
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
 
@@ -38,19 +41,16 @@ def ask_object_presence(context: TaskContext) -> Iterator[Question | NotAsked]:
 
 def _visible_objects(facts: TileFacts) -> list[tuple[ClassInfo, TileObject]]:
     """Return each class with its largest object that nobody can overlook, in the order of the class table."""
+    bounds = bounds_of(facts.objects)
+    sides = np.minimum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
     largest: dict[str, TileObject] = {}
-    for found in facts.objects:
-        if found.is_askable and found.outline is not Outline.POINT and _short_side(found) >= MIN_BOX_SIDE_PX:
-            best = largest.get(found.class_name)
-            if best is None or found.geometry.area > best.geometry.area:
-                largest[found.class_name] = found
+    for index in np.argsort(-sides, kind="stable"):
+        found = facts.objects[index]
+        if sides[index] >= MIN_BOX_SIDE_PX and found.is_askable:
+            largest.setdefault(found.class_name, found)
     return [
         (info, largest[name]) for name, info in facts.classes.items() if name in largest and info.role is Role.OBJECT
     ]
-
-
-def _short_side(found: TileObject) -> float:
-    return min(found.box.x_max - found.box.x_min, found.box.y_max - found.box.y_min)
 
 
 def _plausible_absent(context: TaskContext, present: list[ClassInfo]) -> list[ClassInfo]:

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from annotation.facts import Circle, TileFacts, TileObject
+from annotation.tasks.geometry import bounds_of
 
 RADIUS_SHARES = (0.06, 0.15)
 """Least and greatest radius, as a share of the tile's shorter side."""
@@ -26,9 +28,6 @@ MIN_RADIUS_PX = 16
 EDGE_SHARE = 0.01
 GAP_SHARE = 0.02
 """Shares of the shorter side that a circle stays away from the tile's edge, and from another: room for the ring."""
-
-NUM_RADII = 24
-"""Radii tried around one centre."""
 
 CLEARANCE_PX = 2.0
 """An object that no part of a circle's edge comes nearer to is seen to be inside or outside."""
@@ -64,26 +63,33 @@ def keeps_clear(facts: TileFacts, circle: Circle, others: Iterable[Circle]) -> b
 
 
 def circle_between(facts: TileFacts, objects: Sequence[TileObject], spot: Spot, rng: random.Random) -> Circle | None:
-    """Return a circle around or near `spot` whose edge passes between the objects; None when none was found.
+    """Return a circle at or near `spot` whose edge passes between the objects; None when there is none.
 
-    In a dense tile nearly every circle cuts an object, so several radii are tried around one centre. Bounding boxes
+    In a dense tile nearly every circle cuts an object, so all radii up to a drawn one are looked at. Upright boxes
     stand for the objects, which errs on the side of keeping clear.
     """
     limits = radius_limits(facts)
-    if limits is None or not objects:
+    if limits is None:
         return None
-    low, high = limits
-    bounds = shapely.bounds([found.geometry for found in objects])
-    for radius in rng.sample(range(low, high + 1), min(NUM_RADII, high + 1 - low)):
-        circle = circle_near(facts, spot, radius)
-        # gap between the box and the centre, and distance of the box's farthest corner, along both axes
-        centre = np.array([circle.x, circle.y])
-        gaps = np.maximum(np.maximum(bounds[:, :2] - centre, centre - bounds[:, 2:]), 0)
-        reaches = np.maximum(np.abs(bounds[:, :2] - centre), np.abs(bounds[:, 2:] - centre))
-        is_clear = (np.hypot(*gaps.T) >= radius + CLEARANCE_PX) | (np.hypot(*reaches.T) <= radius - CLEARANCE_PX)
-        if is_clear.all():
-            return circle
-    return None
+    low, high = limits[0], rng.randint(*limits)
+    centre = circle_near(facts, spot, high)
+    radii = (np.flatnonzero(_clear_radii(centre, bounds_of(objects))[low:]) + low).tolist()
+    # the larger of two draws: small circles would mostly hold a single object
+    return centre._replace(radius=max(rng.choices(radii, k=2))) if radii else None
+
+
+def _clear_radii(circle: Circle, bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each radius from 0 to the circle's whether a circle of it cuts none of the (N, 4) boxes."""
+    centre = np.array([circle.x, circle.y])
+    beyond = np.hypot(*np.maximum(np.maximum(bounds[:, :2] - centre, centre - bounds[:, 2:]), 0).T)
+    reach = np.hypot(*np.maximum(np.abs(bounds[:, :2] - centre), np.abs(bounds[:, 2:] - centre)).T)
+    # A box forbids the radii between its nearest and its farthest point: +1 where it begins to, -1 where it ceases.
+    num_radii = int(circle.radius) + 1
+    first = np.clip(np.floor(beyond - CLEARANCE_PX) + 1, 0, num_radii).astype(int)
+    last = np.clip(np.ceil(reach + CLEARANCE_PX), 0, num_radii).astype(int)
+    steps = np.bincount(first, minlength=num_radii + 1) - np.bincount(last, minlength=num_radii + 1)
+    is_clear: NDArray[np.bool_] = np.cumsum(steps)[:num_radii] == 0
+    return is_clear
 
 
 def spot_in(geometry: Polygon | MultiPolygon, rng: random.Random) -> Spot:
