@@ -34,7 +34,8 @@ Half of what arrow can decode at once (2 GiB), and what `datasets` holds about t
 """
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_ENCODED_BYTES_LEAVES = ("image.list.element.bytes", "image.bytes")
+_FORMAT_KEY = "rsvqa.image_table"
+_BATCH_ROWS = 8
 _DICTIONARY_LIMIT = 2**31 - 1  # a parquet page's size is an int32
 
 T = TypeVar("T")
@@ -194,7 +195,12 @@ def _footer_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> dict[str
     finds the features.
     """
     features = {key.decode(): value.decode() for key, value in schema.metadata.items()}
-    return {**metadata, **features, "ARROW:schema": base64.b64encode(schema.serialize().to_pybytes()).decode()}
+    return {
+        _FORMAT_KEY: "1",
+        **metadata,
+        **features,
+        "ARROW:schema": base64.b64encode(schema.serialize().to_pybytes()).decode(),
+    }
 
 
 def _stored_type(kind: pa.DataType) -> pa.DataType:
@@ -221,7 +227,11 @@ def _leaves_below(path: str, kind: pa.DataType) -> Iterator[str]:
 
 
 def _compression(leaf: str) -> str:
-    return "NONE" if leaf in _ENCODED_BYTES_LEAVES else "ZSTD"  # JPEG and PNG do not get smaller
+    return "NONE" if _holds_images(leaf) else "ZSTD"  # JPEG and PNG do not get smaller
+
+
+def _holds_images(leaf: str) -> bool:
+    return leaf.endswith(".bytes")
 
 
 def _column(field: pa.Field, values: Sequence[Any], path: Path) -> pa.Array:
@@ -266,16 +276,19 @@ class TableReader:
         self.path = path
         try:
             footer = pq.read_metadata(path)
-            leaves = {footer.schema.column(i).path for i in range(footer.num_columns)}
-            images = [leaf for leaf in _ENCODED_BYTES_LEAVES if leaf in leaves]
-            self._file = pq.ParquetFile(path, metadata=footer, read_dictionary=images)
+            self._file = pq.ParquetFile(path, metadata=footer, read_dictionary=_dictionaries(footer))
         except (OSError, pa.ArrowInvalid) as error:
             raise TableError(f"{path}: not a readable parquet file: {error}") from error
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
-        return tuple(self._file.schema_arrow.names)
+        return tuple(self.schema.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns with the bytes of images as dictionaries."""
+        return self._file.schema_arrow
 
     @property
     def info(self) -> TableInfo:
@@ -304,11 +317,25 @@ class TableReader:
         values = [_values(table.column(name)) for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
+    def iter_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield `columns` in batches of a few rows of one row group."""
+        for number in range(self._file.num_row_groups):
+            # one at a time: a batch cannot hold the dictionaries of two
+            yield from self._file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=columns, use_threads=False)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _dictionaries(footer: pq.FileMetaData) -> list[str]:
+    """Return the leaves that `TableWriter` has stored as dictionaries; those of other makers may be so in part only."""
+    if _FORMAT_KEY.encode() not in (footer.metadata or {}):
+        return []
+    leaves = (footer.schema.column(number).path for number in range(footer.num_columns))
+    return [leaf for leaf in leaves if _holds_images(leaf)]
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -322,7 +349,7 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _is_image(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and [field.name for field in kind] == ["bytes", "path"]
+    return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
 
 
 def _image_lists(array: pa.ListArray) -> Iterator[list[EncodedImage]]:
@@ -338,3 +365,59 @@ def _images(array: pa.StructArray) -> list[EncodedImage]:
     distinct = data.dictionary.to_pylist()
     paths = array.field("path").to_pylist()
     return [EncodedImage(path, distinct[i]) for i, path in zip(data.indices.to_pylist(), paths, strict=True)]
+
+
+def read_images(path: Path) -> Iterator[EncodedImage]:
+    """Yield the images of a parquet or arrow file of any maker, e.g. one of `datasets.save_to_disk`, one at a time.
+
+    An image that neighbouring rows share comes once or a few times. One without a name has an empty path.
+
+    Raises:
+        TableError: when the file cannot be read, or holds no column of images, or only their names.
+    """
+    for batch in _arrow_batches(path) if path.suffix == ".arrow" else _parquet_batches(path):
+        for column in batch.columns:
+            yield from _each_once(column if pa.types.is_struct(column.type) else column.flatten(), path)
+
+
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with TableReader(path) as reader:
+        names = _image_columns(reader.schema, path)
+        try:
+            yield from reader.iter_batches(names)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise TableError(f"{path}: cannot be read: {error}") from error
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+            names = _image_columns(reader.schema, path)
+            for batch in reader:
+                yield batch.select(names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"{path}: not a readable arrow stream: {error}") from error
+
+
+def _image_columns(schema: pa.Schema, path: Path) -> list[str]:
+    def is_images(kind: pa.DataType) -> bool:
+        return _is_image(kind.value_type) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else _is_image(kind)
+
+    if names := [field.name for field in schema if is_images(field.type)]:
+        return names
+    raise TableError(f"{path}: no column of images; expected struct<bytes, path>, or a list of them")
+
+
+def _each_once(array: pa.StructArray, path: Path) -> Iterator[EncodedImage]:
+    data, names = array.field("bytes"), array.field("path")
+    seen: set[int] = set()
+    for row in range(len(array)):
+        if data[row].is_valid and pa.types.is_dictionary(data.type):
+            index = data.indices[row].as_py()
+            if index in seen:
+                continue
+            seen.add(index)
+        if data[row].is_valid:
+            yield EncodedImage(names[row].as_py() or "", data[row].as_py())
+        elif names[row].is_valid:
+            raise TableError(f"{path}: holds only the name of image {names[row].as_py()!r}; expected its bytes")

@@ -25,6 +25,7 @@ from rsvqa_builder.image_tables import (
     TableReader,
     TableWriter,
     image_header,
+    read_images,
     split_rows,
     table_schema,
 )
@@ -409,10 +410,12 @@ def read_records(
 
 
 def iter_images(source: Path, *, split: str | None = None, kind: Kind = "data") -> Iterator[EncodedImage]:
-    """Yield each image of a data set's folder or of one shard once."""
-    seen: set[str] = set()
-    for row in read_records(source, columns=["image"], split=split, kind=kind):
-        for image in row["image"]:
-            if image.path not in seen:
-                seen.add(image.path)
+    """Yield each image of a data set's folder, or of one parquet or arrow file of any maker, once."""
+    seen: set[tuple[str, bytes]] = set()
+    for path in list_shards(source, split=split, kind=kind):
+        for image in read_images(path):
+            # a name alone does not tell: other makers call every image the same
+            key = (image.path, hashlib.blake2b(image.data, digest_size=16).digest())
+            if key not in seen:
+                seen.add(key)
                 yield image
