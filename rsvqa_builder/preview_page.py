@@ -207,7 +207,7 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     """Return reasons with their counts, most frequent first."""
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     said = ", ".join(f"{escape(reason)} <span>× {count:,}</span>" for reason, count in ordered)
-    return said or "no reason was recorded: the task was not among those asked for, or there was nothing to ask about"
+    return said or "no reason recorded"
 
 
 # --- the examples -----------------------------------------------------------------------------------------------------
