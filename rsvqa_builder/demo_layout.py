@@ -75,7 +75,9 @@ class Frame(NamedTuple):
     def polygon(self) -> Polygon:
         """Return the rectangle."""
         half, across = self.length / 2, self.width / 2
-        return Polygon([self.to_scene(u, v) for u, v in ((-half, -across), (half, -across), (half, across), (-half, across))])
+        return Polygon(
+            [self.to_scene(u, v) for u, v in ((-half, -across), (half, -across), (half, across), (-half, across))]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,9 @@ class Layout:
         groups: dict[int, list[Polygon]] = {}
         for face in self.faces:
             groups.setdefault(face.styles[date], []).append(face.polygon)
-        return [(style, part) for style in sorted(groups) for part in polygons_of(shapely.coverage_union_all(groups[style]))]
+        return [
+            (style, part) for style in sorted(groups) for part in polygons_of(shapely.coverage_union_all(groups[style]))
+        ]
 
 
 def polygons_of(geometry: BaseGeometry) -> list[Polygon]:
@@ -287,7 +291,9 @@ class _Planner:
         """Return the zone of every cell (column, row): town in the middle, fields and forest around."""
         cells = [(i, j) for j in range(self.num) for i in range(self.num)]
         num_towns = max(1, round(len(cells) / 36))
-        towns = self.rng.uniform(0.3 if num_towns == 1 else 0.1, 0.7 if num_towns == 1 else 0.9, (num_towns, 2)) * self.num
+        towns = (
+            self.rng.uniform(0.3 if num_towns == 1 else 0.1, 0.7 if num_towns == 1 else 0.9, (num_towns, 2)) * self.num
+        )
         jitter = self.rng.uniform(0, 0.8, len(cells))
         distance = [min(math.dist((i + 0.5, j + 0.5), town) for town in towns) for i, j in cells]
         order = sorted(range(len(cells)), key=lambda k: distance[k] + jitter[k])
@@ -346,9 +352,7 @@ class _Planner:
                 graph.add_edge(*ends[key])
         return [key for key in keys if graph.has_edge(*ends[key])]
 
-    def _lanes(
-        self, keys: set[EdgeKey], zones: dict[tuple[int, int], str]
-    ) -> tuple[list[list[Node]], set[EdgeKey]]:
+    def _lanes(self, keys: set[EdgeKey], zones: dict[tuple[int, int], str]) -> tuple[list[list[Node]], set[EdgeKey]]:
         """Return streets through the middle of residential blocks and the edges that they meet half-way."""
         lanes: list[list[Node]] = []
         split: set[EdgeKey] = set()
@@ -390,9 +394,7 @@ class _Planner:
 
     def _river(self, line: list[tuple[float, float, float]]) -> Polygon:
         is_down = self.river_axis == "x"
-        banks = [
-            [(x + side * w / 2, y) if is_down else (x, y + side * w / 2) for x, y, w in line] for side in (-1, 1)
-        ]
+        banks = [[(x + side * w / 2, y) if is_down else (x, y + side * w / 2) for x, y, w in line] for side in (-1, 1)]
         (river,) = polygons_of(Polygon(banks[0] + banks[1][::-1]).intersection(self.scene))
         return river
 
@@ -428,7 +430,9 @@ class _Planner:
             block.cuts = (tuple(first), second)
         return block
 
-    def _add_insets(self, blocks: list[_Block], corridor: BaseGeometry, river: Polygon, anomaly: str | None) -> list[Frame]:
+    def _add_insets(
+        self, blocks: list[_Block], corridor: BaseGeometry, river: Polygon, anomaly: str | None
+    ) -> list[Frame]:
         """Put car parks, a lake, clearings and the anomaly into the blocks; return the car parks' frames."""
         taken = shapely.union_all([corridor.buffer(24), river.buffer(30)])
         by_zone: dict[str, list[_Block]] = {zone: [] for zone in ZONE_SHARES}
@@ -475,7 +479,9 @@ class _Planner:
         angles = np.arange(64) * (2 * math.pi / 64)
         radii = np.ones(64)
         for wave in range(2, 9):
-            radii += self.rng.uniform(0.2, 0.8) / wave**1.4 * 0.4 * np.sin(wave * angles + self.rng.uniform(0, 2 * math.pi))
+            radii += (
+                self.rng.uniform(0.2, 0.8) / wave**1.4 * 0.4 * np.sin(wave * angles + self.rng.uniform(0, 2 * math.pi))
+            )
         radii *= share * radius / radii.max()
         points = np.stack([centre.x + radii * np.cos(angles), centre.y + radii * np.sin(angles)], axis=1)
         block.insets.append(_Inset(Polygon(points), styles, anomaly))
@@ -565,7 +571,9 @@ def _beyond_border(line: LineString, size: int) -> LineString:
 def _long_axis(polygon: Polygon) -> float:
     """Return the angle (radians) of the longer side of the smallest rectangle around `polygon`."""
     corners = list(shapely.minimum_rotated_rectangle(polygon).exterior.coords)
-    sides = [(math.dist(a, b), math.atan2(b[1] - a[1], b[0] - a[0])) for a, b in zip(corners[:2], corners[1:3], strict=True)]
+    sides = [
+        (math.dist(a, b), math.atan2(b[1] - a[1], b[0] - a[0])) for a, b in zip(corners[:2], corners[1:3], strict=True)
+    ]
     return max(sides)[1]
 
 
