@@ -16,8 +16,10 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import MIN_VISIBLE_SHARE, ClassInfo, Outline, Role, TileFacts, TileObject
+from annotation.facts import MIN_VISIBLE_SHARE, Outline, Role, TileFacts, TileObject
 from annotation.questions import NotAsked
+from annotation.tasks.class_names import has_same_name as has_same_name
+from annotation.tasks.class_names import is_counted_as
 from annotation.tasks.geometry import bounds_of
 
 DOUBTFUL_VISIBLE_SHARES = (0.4, 0.6)
@@ -109,11 +111,6 @@ def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -
     return tuple(touched)
 
 
-def has_same_name(one: ClassInfo, other: ClassInfo) -> bool:
-    """Return whether two classes are shown to a reader by the same word."""
-    return bool({one.singular.casefold(), one.plural.casefold()} & {other.singular.casefold(), other.plural.casefold()})
-
-
 def _class_doubt(facts: TileFacts, class_name: str) -> NotAsked | None:
     """Return why a class cannot be counted at all, whatever its members."""
     if facts.classes[class_name].role is not Role.OBJECT:
@@ -127,9 +124,7 @@ def _narrower_or_same(facts: TileFacts, class_name: str) -> frozenset[str]:
     """Return the other classes whose members a reader would count as this one."""
     counted = facts.classes[class_name]
     return frozenset(
-        name
-        for name, info in facts.classes.items()
-        if name != class_name and (class_name in info.broader or has_same_name(info, counted))
+        name for name, info in facts.classes.items() if name != class_name and is_counted_as(info, counted)
     )
 
 

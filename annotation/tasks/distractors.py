@@ -10,7 +10,7 @@ import random
 from collections.abc import Collection
 
 from annotation.facts import ClassInfo, Role, TileFacts
-from annotation.tasks.countable import has_same_name
+from annotation.tasks.class_names import may_mean_the_same as may_mean_the_same
 
 NUM_DISTRACTORS = 3
 
@@ -19,33 +19,6 @@ NUMBER_STEP_SHARE = 0.15
 
 VALUE_RATIOS = (1.5, 1.9)
 """Ratio of neighbouring measures. After rounding to two digits (5 % at most) they stay a third apart."""
-
-SAME_THING = (
-    frozenset({"aircraft", "airplane", "aeroplane", "plane", "fixed-wing aircraft"}),
-    frozenset({"ship", "boat", "vessel", "watercraft"}),
-    frozenset({"car", "small vehicle", "passenger car", "vehicle", "automobile"}),
-    frozenset({"truck", "large vehicle", "lorry", "vehicle"}),
-    frozenset({"bus", "large vehicle", "vehicle"}),
-    frozenset({"van", "small vehicle", "vehicle"}),
-    frozenset({"building", "house", "roof"}),
-    frozenset({"storage tank", "oil tank", "tank", "storage container"}),
-    frozenset({"roundabout", "traffic circle"}),
-    frozenset({"football pitch", "soccer field", "soccer ball field", "football field"}),
-    frozenset({"athletics track", "running track", "ground track field"}),
-    frozenset({"sports field", "pitch", "soccer ball field", "baseball diamond", "sports pitch"}),
-    frozenset({"harbour", "harbor", "port", "marina", "dock"}),
-    frozenset({"car park", "parking lot", "parking area", "parking"}),
-    frozenset({"forest", "wood", "woodland", "tree cover", "trees"}),
-    frozenset({"grass", "grassland", "meadow", "pasture", "rangeland", "grass area", "lawn"}),
-    frozenset({"shrubland", "scrub", "rangeland", "heath"}),
-    frozenset({"farmland", "cropland", "agricultural land", "agriculture", "field", "arable land"}),
-    frozenset({"bare land", "barren land", "barren", "bare ground", "bare soil", "wasteland"}),
-    frozenset({"water", "lake", "river", "pond", "reservoir", "water body"}),
-    frozenset({"built-up area", "urban area", "urban land", "residential area"}),
-    frozenset({"industrial area", "industrial land", "commercial area", "urban area", "urban land", "built-up area"}),
-    frozenset({"park", "grass", "grassland", "garden"}),
-)
-"""Display names that a person would accept for one thing, one set a thing; a name may be in several."""
 
 
 def number_distractors(right: int, rng: random.Random, *, minimum: int = 0) -> list[int]:
@@ -158,20 +131,3 @@ def classes_on_tile(facts: TileFacts) -> tuple[str, ...]:
     """Return the names of the classes with a feature of any role on the tile, uncertain ones too, sorted."""
     features = (facts.objects, facts.areas, facts.roads, facts.anomalies)
     return tuple(sorted({feature.class_name for group in features for feature in group}))
-
-
-def may_mean_the_same(one: ClassInfo, other: ClassInfo) -> bool:
-    """Return whether a member of one class could rightly be called by the other's name.
-
-    True for a class and itself, for broader and narrower classes, and for names that are equal, listed as the same
-    thing, or differ by added words only ("vehicle", "small vehicle").
-    """
-    if one.name == other.name or one.name in other.broader or other.name in one.broader:
-        return True
-    if has_same_name(one, other):
-        return True
-    names = {one.singular.casefold(), other.singular.casefold()}
-    if any(names <= same for same in SAME_THING):
-        return True
-    words, other_words = set(one.singular.casefold().split()), set(other.singular.casefold().split())
-    return words <= other_words or other_words <= words
