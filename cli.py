@@ -1,17 +1,192 @@
-"""The `rsvqa` command: parse, build settings, call one function, print."""
+"""The `rsvqa` command: parse, build settings, call one function, print.
+
+Results go to stdout, progress and problems to stderr. Heavy imports stand inside the commands, so `rsvqa --help` is
+quick.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
 
-app = typer.Typer(name="rsvqa", no_args_is_help=True)
+from annotation.errors import RsvqaError
+
+app = typer.Typer(
+    name="rsvqa",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From GeoTIFF scenes to a remote-sensing VQA data set.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.callback()
-def rsvqa() -> None:
-    """Build, train and judge on ultra-high-resolution remote-sensing questions."""
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option(help="Show tracebacks of known errors.")] = False,
+) -> None:
+    """Keep what holds for every command."""
+    context.obj = {"debug": debug}
+
+
+def _option(panel: str, text: str, *names: str) -> Any:  # noqa: ANN401  typer's own type
+    """Return an option of `rsvqa build` that is listed under `panel`."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=False)
+
+
+_SCENES, _LABELS, _TILES, _QUESTIONS, _DATA_SET = "Scenes", "Labels", "Tiles", "Questions", "Data set"
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    src: Annotated[
+        str | None, _option(_SCENES, "Folder (searched with all below it), file, glob, text list or GDAL /vsi… path.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings (TOML), such as a data set's own build.toml; options override them.")
+    ] = None,
+    bands: Annotated[
+        str | None, _option(_SCENES, "Red, green and blue, e.g. 3,2,1.  [default: colour interpretation]")
+    ] = None,
+    stretch: Annotated[
+        str | None, _option(_SCENES, "To 8 bits: percentile (2 to 98), minmax, none.  [default: percentile]")
+    ] = None,
+    mosaic: Annotated[
+        bool | None, _option(_SCENES, "Join neighbouring sheets.  [default: no-mosaic]", "--mosaic/--no-mosaic")
+    ] = None,
+    strict: Annotated[
+        bool | None, _option(_SCENES, "A scene that cannot be used is fatal.", "--strict/--no-strict")
+    ] = None,
+    labels: Annotated[
+        list[str] | None, _option(_LABELS, "File or folder, beside those found with the scenes; repeatable.")
+    ] = None,
+    classes: Annotated[str | None, _option(_LABELS, "Class table: a preset or a TOML file.  [default: auto]")] = None,
+    complete: Annotated[
+        str | None, _option(_LABELS, "Every instance of a class is labelled: auto, yes, no.  [default: auto]")
+    ] = None,
+    profile: Annotated[str | None, _option(_TILES, "superrs: 8,192 px; highrs: 2,048 px.  [default: superrs]")] = None,
+    tile_size: Annotated[int | None, _option(_TILES, "Side, pixels.  [default: the profile's]")] = None,
+    overlap: Annotated[int | None, _option(_TILES, "Pixels that neighbours share.  [default: 0]")] = None,
+    min_valid: Annotated[float | None, _option(_TILES, "Smallest share of valid pixels.  [default: 0.6]")] = None,
+    dedup: Annotated[
+        str | None, _option(_TILES, "Repeated tiles to drop: identical, near, off.  [default: identical]")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, _option(_TILES, "Images to keep out (folder, parquet, arrow); repeatable.")
+    ] = None,
+    tasks: Annotated[
+        str | None, _option(_QUESTIONS, "Names or short names, with weights: all,OCL=0.5; or none.  [default: all]")
+    ] = None,
+    per_task: Annotated[int | None, _option(_QUESTIONS, "Most of a task on a tile.  [default: 4]")] = None,
+    split: Annotated[
+        str | None, _option(_DATA_SET, "Shares of train,val,test, by place.  [default: 0.9,0.05,0.05]")
+    ] = None,
+    image_format: Annotated[str | None, _option(_DATA_SET, "jpeg or png.  [default: jpeg]")] = None,
+    quality: Annotated[int | None, _option(_DATA_SET, "Of JPEG, 1 to 100.  [default: 90]")] = None,
+    shard_mb: Annotated[int | None, _option(_DATA_SET, "Size of a shard, 10⁶ bytes.  [default: 1000]")] = None,
+    seed: Annotated[int | None, _option(_DATA_SET, "Of everything random.  [default: 0]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; 0 works in this one.  [default: the processors]")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what another build left in --out.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn scenes and their labels into VQA shards of 22 tasks."""
+    from rsvqa_builder.build import build as run_build
+    from rsvqa_builder.executors import count_processors
+    from rsvqa_builder.progress import open_reporter
+    from rsvqa_builder.settings import make_settings
+    from rsvqa_builder.summary import print_summary
+
+    given = {
+        "src": src,
+        "labels": labels,
+        "classes": classes,
+        "complete": complete,
+        "profile": profile,
+        "tile_size": tile_size,
+        "overlap": overlap,
+        "min_valid": min_valid,
+        "bands": _numbers("bands", bands),
+        "stretch": stretch,
+        "mosaic": mosaic,
+        "tasks": None if tasks is None else tasks.split(","),
+        "per_task": per_task,
+        "split": _numbers("split", split),
+        "dedup": dedup,
+        "exclude": exclude,
+        "image_format": image_format,
+        "quality": quality,
+        "shard_mb": shard_mb,
+        "seed": seed,
+        "strict": strict,
+    }
+    settings = make_settings({key: value for key, value in given.items() if value is not None}, config=config)
+    num_workers = count_processors() if workers is None else workers
+    with open_reporter(as_json=log_json) as reporter:
+        outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+    print_summary(outcome, out, as_json=as_json)
+
+
+@app.command("demo-scenes")
+def demo_scenes(
+    out: Annotated[Path, typer.Option(help="Folder for the scenes and their labels.")],
+    seed: Annotated[int, typer.Option(help="Another seed gives other places.")] = 0,
+    size: Annotated[int, typer.Option(help="Side of a scene, pixels.", min=512)] = 4096,
+    count: Annotated[int, typer.Option(help="Number of places; every other one has two dates.", min=1)] = 3,
+) -> None:
+    """Make example scenes with exact labels."""
+    from rsvqa_builder.demo_scenes import make_demo_scenes
+
+    for path in make_demo_scenes(out, seed=seed, size=size, count=count):
+        print(path)
+
+
+@app.command()
+def export(
+    src: Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    format: Annotated[str, typer.Option(help="llava, xlrs or coco.")],  # noqa: A002  the option's name
+    split: Annotated[str | None, typer.Option(help="train, val or test.  [default: all]")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a data set in another trainer's format."""
+    from rsvqa_builder.export import export_dataset
+
+    result = export_dataset(src, out, format=format, split=split, overwrite=overwrite)
+    print(json.dumps(result._asdict()) if as_json else result)
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    """Return comma-separated numbers."""
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected numbers separated by commas, got {text!r}", param_hint=f"--{name}"
+        ) from None
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; a known error is one line on stderr and its exit code."""
+    try:
+        app(standalone_mode=True)
+    except RsvqaError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"rsvqa: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

@@ -1,6 +1,7 @@
-"""From finished tiles to records: what is dropped, which split, which letter. The first part that knows the whole data set.
+"""From finished tiles to records: what is dropped, which split, which letter.
 
-Runs over the journal in plan order, so the order in which workers finished leaves no trace.
+The first step that knows the whole data set. It runs over the journal in plan order, so the order in which workers
+finished leaves no trace.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def select_tiles(
     dropped.update({positions[index]: f"looks like the excluded image {name}" for index, name in contaminated.items()})
     alike = [
         Alike(positions[pair.first], positions[pair.second], pair.bits)
-        for pair in find_alike([digests[position] for position in positions], [looks[position] for position in positions])
+        for pair in find_alike(
+            [digests[position] for position in positions], [looks[position] for position in positions]
+        )
     ]
     _drop_repeated(alike, dropped, jobs, settings.dedup)
     kept = [job for job in jobs if job.position not in dropped]

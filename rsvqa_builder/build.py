@@ -1,16 +1,19 @@
 """The run: scenes → plan → tiles → selection → shards, card, report and preview.
 
-Every step before the tiles reads headers, labels and small samples; the tiles are the long part, and the only one that a
-restart does not repeat.
+Every step before the tiles reads headers, labels and small samples; the tiles are the long part, and the only one
+that a restart does not repeat.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pyproj
 import rasterio
@@ -21,19 +24,36 @@ from annotation.errors import RsvqaError
 from rsvqa_builder.assembly import count_reasons, make_rows, select_tiles
 from rsvqa_builder.classes import ClassTable, load_class_table
 from rsvqa_builder.dedup import read_excluded
-from rsvqa_builder.documents import BuildFacts, write_documents
-from rsvqa_builder.executors import Executor, WorkerDied, make_executor
+from rsvqa_builder.documents import BuildFacts, read_report, write_documents
+from rsvqa_builder.executors import Executor, Failure, make_executor
 from rsvqa_builder.journal import Journal
-from rsvqa_builder.labels.discovery import find_labels, is_label_raster
-from rsvqa_builder.mosaic import build_mosaics
-from rsvqa_builder.output import Fingerprint, OutputFolder, State
-from rsvqa_builder.pairs import Alignment, Pair, alignment, find_pairs
-from rsvqa_builder.preparing import PreparedScene, PrepareJob, UnusableScene, prepare_scene
+from rsvqa_builder.output import Fingerprint, OutputFolder, State, portable
+from rsvqa_builder.pairs import alignment, find_pairs
+from rsvqa_builder.preparing import PreparedScene, PrepareJob, prepare_scene
 from rsvqa_builder.progress import Reporter
-from rsvqa_builder.scenes import Scene, SceneError, SceneFile, describe_scene, find_scenes
+from rsvqa_builder.records import TileRecord
+from rsvqa_builder.scene_files import LeftOut
 from rsvqa_builder.settings import BuildSettings
 from rsvqa_builder.shards import plan_shards, write_shards
-from rsvqa_builder.tile_work import LaterWork, SceneWork, TileFailure, TileJob, do_tile
+from rsvqa_builder.sources import Sources, describe, find_sources, join_sheets
+from rsvqa_builder.tile_work import LaterWork, TileJob, do_tile
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_BYTE_MAKERS = (
+    "rsvqa",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pyogrio",
+    "pyproj",
+    "rasterio",
+    "shapely",
+    "simplejpeg",
+)
+"""Packages whose release may change a byte of the result."""
 
 
 class NothingUsableError(RsvqaError):
@@ -47,58 +67,11 @@ class StrictError(RsvqaError):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """One input that gives no tiles."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One scene with its label files, before its content is looked at."""
-
-    scene: Scene
-    label_files: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a build ended with: whether it found the data set finished, and what its report says."""
+    """What a build ended with: what it found in the output folder, and what its report says."""
 
     state: State
-    report: Mapping[str, object]
-
-
-class _Inputs:
-    """Collects what is left out on the way; says so at once."""
-
-    def __init__(self, settings: BuildSettings, reporter: Reporter) -> None:
-        self.left_out: list[LeftOut] = []
-        self._settings = settings
-        self._reporter = reporter
-
-    def leave_out(self, path: str, reason: str) -> None:
-        """Report one input that is left out.
-
-        Raises:
-            StrictError: in strict builds.
-        """
-        if self._settings.strict:
-            raise StrictError(f"{path}: {reason} (--strict: every scene must be usable)")
-        self.left_out.append(LeftOut(path, reason))
-        self._reporter.note("left_out", f"left out {path}: {reason}", path=path, reason=reason)
-
-    def require(self, scenes: Sequence[object], src: str) -> None:
-        """Refuse to go on without a scene."""
-        if not scenes:
-            raise NothingUsableError(
-                f"no usable scene in {src}: looked for anything GDAL opens and found {len(self.left_out)} file(s), "
-                "none of which can be used (reasons above)"
-                if self.left_out
-                else f"no scene found in {src}: expected a raster, a folder of rasters (.tif, .vrt, .jp2, .png, .jpg …), "
-                "a glob or a text list of paths"
-            )
+    report: Mapping[str, Any]
 
 
 def build(
@@ -118,26 +91,193 @@ def build(
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
-    executor = make_executor(num_workers)
-    inputs = _Inputs(settings, reporter)
-    table = load_class_table(settings.classes)
+    run = _Run(settings, load_class_table(settings.classes), make_executor(num_workers), reporter)
     with OutputFolder(out) as output:
-        started = time.monotonic()
-        sources = _find_sources(settings, inputs, executor, reporter)
-        state = output.begin(_fingerprint(settings, table, sources), overwrite=overwrite)
+        sources = run.find_sources()
+        fingerprint = _fingerprint(settings, run.table, sources)
+        state = output.begin(fingerprint, overwrite=overwrite)
         if state is State.COMPLETE:
-            return Outcome(state, {})
-        plan = _prepare(settings, table, sources, output, inputs, executor, reporter)
+            return Outcome(state, read_report(out))
+        report = run.make(sources, fingerprint, output)
+        output.commit()
+    return Outcome(state, report)
+
+
+class _Run:
+    """The steps of one build, and what they leave out on the way."""
+
+    def __init__(self, settings: BuildSettings, table: ClassTable, executor: Executor, reporter: Reporter) -> None:
+        self.settings = settings
+        self.table = table
+        self.executor = executor
+        self.reporter = reporter
+        self.left_out: list[LeftOut] = []
+        self.seconds: dict[str, float] = {}
+
+    def find_sources(self) -> Sources:
+        """Return the scenes with their labels; what cannot be a scene is left out."""
+        with self._step("finding scenes"):
+            sources = find_sources(self.settings, lambda jobs: self._map(describe, jobs))
+            for left_out in sources.left_out:
+                self._leave_out(left_out)
+            self._require(sources.scenes, sources.searched)
+        return sources
+
+    def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
+        """Make the data set in `output.ready` and return its report."""
         journal = Journal(output.work / "tiles")
-        failed = _do_tiles(plan.jobs, journal, executor, reporter)
-        for scene_id, reason in failed.items():
-            inputs.leave_out(plan.paths[scene_id], reason)
-        inputs.require(set(plan.paths) - set(failed), settings.src)
-        reporter.start("writing shards", 1)
-        excluded = read_excluded(settings.exclude)
-        selection = select_tiles(plan.jobs, journal, failed, excluded, settings)
-        shards = plan_shards(make_rows(plan.jobs, journal, selection, settings), shard_mb=settings.shard_mb)
-        position_of = {job.image_id: job.position for job in plan.jobs}
-        write_shards(
-            output.ready, shards, load_images=lambda tile: journal.read_images(position_of[tile.image_id])
+        with self._step("preparing scenes"):
+            scenes = self._prepare(sources, output.work)
+            jobs = self._plan(scenes, journal.folder)
+        with self._step("making tiles"):
+            failed = self._do_tiles(jobs, journal, sources)
+        with self._step("writing shards"):
+            excluded = read_excluded(self.settings.exclude)
+            selection = select_tiles(jobs, journal, failed, excluded, self.settings)
+            shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
+            image_of = _ImageLoader(jobs, journal)
+            infos = write_shards(output.ready, shards, load_images=image_of.all)
+        facts = BuildFacts(
+            settings=self.settings,
+            table=self.table,
+            fingerprint=portable(fingerprint),
+            scenes=scenes,
+            left_out=tuple(self.left_out),
+            jobs=jobs,
+            selection=selection,
+            reasons=count_reasons(journal, selection),
+            rows=tuple(rows for shard in shards for rows in shard.tiles),
+            shards=infos,
+            seconds=self.seconds,
         )
+        return write_documents(output.ready, facts, load_image=image_of.one)
+
+    def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
+        """Return the usable scenes by id, mosaics in the place of their sheets."""
+        found = join_sheets(sources.scenes, work / "mosaics") if self.settings.mosaic else sources.scenes
+        jobs = [
+            PrepareJob(number, source.scene, source.label_files, self.table, self.settings, work)
+            for number, source in enumerate(found)
+        ]
+        scenes: dict[str, PreparedScene] = {}
+        for job, result in zip(jobs, self._map(prepare_scene, jobs), strict=True):
+            if isinstance(result, Failure):
+                self._leave_out(LeftOut(job.scene.path, result.reason))
+            else:
+                scenes[job.scene.scene_id] = result
+        self._require(scenes, sources.searched)
+        return scenes
+
+    def _plan(self, scenes: Mapping[str, PreparedScene], journal: Path) -> tuple[TileJob, ...]:
+        """Return every tile of every scene, scenes in the order of their ids."""
+        settings = self.settings
+        ask = AskSettings(settings.task_limits, settings.seed, settings.language)
+        classes = self.table.infos()
+        windows = [(scene_id, window) for scene_id, scene in scenes.items() for window in scene.windows]
+        partners = _find_partners(scenes, self.settings.src)
+        return tuple(
+            TileJob(
+                position=position,
+                image_id=f"{scene_id}/{window.x}_{window.y}",
+                work=scenes[scene_id].work,
+                window=window,
+                later=partner if isinstance((partner := partners.get(scene_id)), LaterWork) else None,
+                missing={"later": partner} if isinstance(partner, str) else {},
+                classes=classes,
+                ask=ask,
+                min_valid=settings.min_valid,
+                image_format=settings.image_format,
+                quality=settings.quality,
+                journal=journal,
+            )
+            for position, (scene_id, window) in enumerate(windows)
+        )
+
+    def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal, sources: Sources) -> dict[str, str]:
+        """Do what is not done yet; return the scenes of which a tile cannot be read, with the reason."""
+        todo = [job for job in jobs if not journal.is_done(job.position)]
+        if len(todo) < len(jobs):
+            self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
+        failed: dict[int, str] = {}
+        self.reporter.start("tiles", len(todo))
+        for index, result in self.executor.run(do_tile, todo):
+            if isinstance(result, Failure):
+                failed[todo[index].position] = result.reason
+            self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)
+        reasons: dict[str, str] = {}
+        for position in sorted(failed):
+            scene = jobs[position].work.scene
+            if scene.scene_id not in reasons:
+                reasons[scene.scene_id] = failed[position]
+                self._leave_out(LeftOut(scene.path, failed[position]))
+        self._require({job.work.scene.scene_id for job in jobs} - reasons.keys(), sources.searched)
+        return reasons
+
+    def _map(self, function: Callable[[Item], Result | Failure], items: Sequence[Item]) -> list[Result | Failure]:
+        """Return the results in the order of the items."""
+        self.reporter.start("scenes", len(items))
+        results: dict[int, Result | Failure] = {}
+        for index, result in self.executor.run(function, items):
+            results[index] = result
+            self.reporter.advance()
+        return [results[index] for index in range(len(items))]
+
+    def _leave_out(self, left_out: LeftOut) -> None:
+        path, reason = left_out
+        if self.settings.strict:
+            raise StrictError(f"{path}: {reason} (--strict: every scene must be usable)")
+        self.left_out.append(left_out)
+        self.reporter.note("left_out", f"left out {path}: {reason}", path=path, reason=reason)
+
+    def _require(self, scenes: Collection[object], searched: str) -> None:
+        if not scenes:
+            found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
+            raise NothingUsableError(f"no usable scene: looked for {searched}{found}")
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+class _ImageLoader:
+    """Reads a tile's encoded images from the journal."""
+
+    def __init__(self, jobs: Sequence[TileJob], journal: Journal) -> None:
+        self._position_of = {job.image_id: job.position for job in jobs}
+        self._journal = journal
+
+    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
+        """Return all images of the tile, by key."""
+        return {key: self.one(tile, key) for key in tile.images}
+
+    def one(self, tile: TileRecord, key: str) -> bytes:
+        """Return one image of the tile."""
+        return self._journal.read_image(self._position_of[tile.image_id], key)
+
+
+def _find_partners(scenes: Mapping[str, PreparedScene], src: str) -> dict[str, LaterWork | str]:
+    """Return the later date of each scene that has a partner, or why it cannot be used."""
+    partners: dict[str, LaterWork | str] = {}
+    for pair in find_pairs([prepared.work.scene for prepared in scenes.values()], src):
+        earlier, later = scenes[pair.earlier].work, scenes[pair.later].work
+        found = alignment(earlier.scene, later.scene)
+        partners[pair.earlier] = found if isinstance(found, str) else LaterWork(later, found.dx, found.dy)
+    return partners
+
+
+def _fingerprint(settings: BuildSettings, table: ClassTable, sources: Sources) -> dict[str, dict[str, Any]]:
+    """Return what decides the result; see `output.Fingerprint`."""
+    versions = {name: metadata.version(name) for name in _BYTE_MAKERS}
+    versions["class_table"] = hashlib.sha256(table.to_toml().encode()).hexdigest()[:16]
+    libraries = {
+        "gdal": rasterio.__gdal_version__,
+        "geos": ".".join(str(part) for part in shapely.geos_version),
+        "proj": pyproj.proj_version_str,
+    }
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "versions": versions | libraries,
+        "inputs": sources.inputs,
+    }

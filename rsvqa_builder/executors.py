@@ -4,7 +4,7 @@ A unit of work is a function of one item, importable by name; its result depends
 as they are done, in any order, with the item's index, so a caller that needs order keeps it by index.
 
 What surprises: a worker process that dies (a broken file can bring GDAL down) does not end the run. The items that were
-with it are tried again one at a time, and the one that kills its process again comes back as a `WorkerDied`.
+with it are tried again one at a time, and the one that kills its process again comes back as a `Failure`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerDied:
-    """The process that worked on an item ended without an answer, twice."""
+class Failure:
+    """An item cannot be done, and why: bad data, as the work itself returns it, or a worker that died twice on it."""
 
     reason: str
 
@@ -33,9 +33,7 @@ class WorkerDied:
 class Executor(Protocol):
     """Runs one function over many items; the place to add a cluster."""
 
-    def run(
-        self, function: Callable[[Item], Result], items: Sequence[Item]
-    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) as results arrive; an exception of `function` is raised here."""
         ...
 
@@ -43,9 +41,7 @@ class Executor(Protocol):
 class InProcessExecutor:
     """One item after the other in this process: for debuggers and small tests; a crash of GDAL ends the run."""
 
-    def run(
-        self, function: Callable[[Item], Result], items: Sequence[Item]
-    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) in order."""
         for index, item in enumerate(items):
             yield index, function(item)
@@ -57,9 +53,7 @@ class ProcessPool:
     def __init__(self, num_workers: int) -> None:
         self.num_workers = num_workers
 
-    def run(
-        self, function: Callable[[Item], Result], items: Sequence[Item]
-    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) as results arrive."""
         todo = list(range(len(items)))
         while todo:
@@ -89,14 +83,12 @@ class ProcessPool:
                 raise
         return []
 
-    def _run_alone(self, function: Callable[[Item], Result], item: Item) -> Result | WorkerDied:
+    def _run_alone(self, function: Callable[[Item], Result], item: Item) -> Result | Failure:
         with self._make_pool(1) as pool:
             try:
                 return pool.submit(function, item).result()
             except BrokenProcessPool:
-                return WorkerDied(
-                    "the process that worked on it died, twice (out of memory, or a file that breaks GDAL)"
-                )
+                return Failure("the process that worked on it died, twice (out of memory, or a file that breaks GDAL)")
 
     @staticmethod
     def _make_pool(num_workers: int) -> ProcessPoolExecutor:
@@ -107,6 +99,13 @@ class ProcessPool:
 def make_executor(num_workers: int) -> Executor:
     """Return the executor for `num_workers` processes on this machine; 0 works in this process."""
     return ProcessPool(num_workers) if num_workers else InProcessExecutor()
+
+
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _follow_parent(parent: int) -> None:

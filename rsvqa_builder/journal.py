@@ -96,9 +96,9 @@ class Journal:
         """Return the result of a finished tile."""
         return _ADAPTER.validate_json(self._result_path(position).read_bytes())
 
-    def read_images(self, position: int) -> dict[str, bytes]:
-        """Return the encoded images of a finished tile, by key."""
-        return {key: self._image_path(position, key).read_bytes() for key in self.read(position).images or {}}
+    def read_image(self, position: int, key: str) -> bytes:
+        """Return one encoded image of a finished tile."""
+        return self._image_path(position, key).read_bytes()
 
     def _result_path(self, position: int) -> Path:
         return self.folder / f"{position:07d}.json"

@@ -1,7 +1,7 @@
 """A scene made ready for its tiles: content checked, labels read, windows planned, staged where needed, stretch chosen.
 
-Done once a scene, before any tile, on the same workers as the tiles. Labels go to one arrow file a scene, which every worker
-maps instead of parsing the label files again.
+Done once a scene, before any tile, on the same workers as the tiles. Labels go to one arrow file a scene, which every
+worker maps instead of parsing the label files again.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from annotation.facts import Gsd
 from rsvqa_builder.classes import ClassTable
+from rsvqa_builder.executors import Failure
 from rsvqa_builder.journal import write_atomically
 from rsvqa_builder.labels.completeness import Completeness, complete_classes
 from rsvqa_builder.labels.features import Features
 from rsvqa_builder.labels.reading import LabelReport, read_labels
 from rsvqa_builder.rendering import check_content, choose_stretch
 from rsvqa_builder.scenes import Scene, SceneError
-from rsvqa_builder.settings import BuildSettings, StretchMode
+from rsvqa_builder.settings import BuildSettings
 from rsvqa_builder.staging import stage_if_needed
 from rsvqa_builder.tile_work import SceneWork
 from rsvqa_builder.tiling import Window, plan_windows
@@ -49,19 +50,12 @@ class PreparedScene:
     completeness: Mapping[str, Completeness]
 
 
-@dataclass(frozen=True, slots=True)
-class UnusableScene:
-    """A scene is left out, and why."""
-
-    reason: str
-
-
-def prepare_scene(job: PrepareJob) -> PreparedScene | UnusableScene:
+def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
     """Return the scene ready for its tiles, or why it cannot be used."""
     try:
         return _prepare(job)
     except SceneError as error:
-        return UnusableScene(str(error))
+        return Failure(str(error))
 
 
 def _prepare(job: PrepareJob) -> PreparedScene:

@@ -26,6 +26,7 @@ from annotation.facts import ClassInfo, TileFacts
 from annotation.marks import draw_marks
 from annotation.questions import Evidence, Question
 from rsvqa_builder.dedup import content_digest, difference_hash
+from rsvqa_builder.executors import Failure
 from rsvqa_builder.journal import Candidate, Journal, TileResult
 from rsvqa_builder.labels.features import Features
 from rsvqa_builder.rendering import Stretch, TilePixels, open_raster, read_tile
@@ -93,20 +94,16 @@ class TileJob:
     journal: Path
 
 
-@dataclass(frozen=True, slots=True)
-class TileFailure:
-    """A tile cannot be read: its scene is left out of the data set."""
+def do_tile(job: TileJob) -> int | Failure:
+    """Do one tile and store the result in the journal; return its pixels, or why it cannot be read.
 
-    reason: str
-
-
-def do_tile(job: TileJob) -> int | TileFailure:
-    """Do one tile and store the result in the journal; return its pixels, or why it cannot be read."""
+    A tile that cannot be read means that its scene is left out of the data set.
+    """
     seconds: dict[str, float] = {}
     try:
         result, images = _make_tile(job, seconds)
     except SceneError as error:
-        return TileFailure(str(error))
+        return Failure(str(error))
     result = replace(result, seconds={step: round(value, 4) for step, value in seconds.items()})
     Journal(job.journal).write(job.position, result, images)
     return job.window.width * job.window.height
@@ -155,7 +152,10 @@ def _read_later(job: TileJob) -> tuple[TilePixels | None, Mapping[str, str]]:
     scene = job.later.work.scene
     if window.x < 0 or window.y < 0 or window.x + window.width > scene.width or window.y + window.height > scene.height:
         return None, {**job.missing, "later": "the later scene does not cover the tile"}
-    later = _read(job.later.work, window)
+    try:
+        later = _read(job.later.work, window)
+    except SceneError as error:
+        return None, {**job.missing, "later": f"the later scene cannot be read: {error}"}
     if _valid_share(later) < job.min_valid:
         return None, {**job.missing, "later": "too few valid pixels at the later date"}
     return later, job.missing

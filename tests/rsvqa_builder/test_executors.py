@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa_builder.executors import Executor, InProcessExecutor, ProcessPool, WorkerDied
+from rsvqa_builder.executors import Executor, InProcessExecutor, ProcessPool, Failure
 
 
 def square(value: int) -> int:
@@ -48,7 +48,7 @@ def test_an_exception_of_the_work_is_raised_to_the_caller(executor: Executor) ->
 def test_an_item_that_kills_its_worker_is_named_and_the_others_are_done() -> None:
     results = dict(ProcessPool(2).run(square_or_die, [0, 1, 2, 3, 4]))
     died = results.pop(2)
-    assert isinstance(died, WorkerDied)
+    assert isinstance(died, Failure)
     assert results == {0: 0, 1: 1, 3: 9, 4: 16}
 
 

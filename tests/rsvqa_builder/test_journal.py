@@ -23,7 +23,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(3, RESULT, {"tile": b"12345"})
     assert journal.read(3) == RESULT
-    assert journal.read_images(3) == {"tile": b"12345"}
+    assert journal.read_image(3, "tile") == b"12345"
 
 
 def test_a_tile_is_done_only_when_all_of_it_is_there(tmp_path: Path) -> None:

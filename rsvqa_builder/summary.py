@@ -1,0 +1,78 @@
+"""What a build prints at its end: a table of tasks, and what a person should know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from annotation.taxonomy import TASKS
+from rsvqa_builder.build import Outcome
+from rsvqa_builder.output import State
+
+
+def print_summary(outcome: Outcome, out: Path, *, as_json: bool) -> None:
+    """Print what a build ended with to stdout; as JSON it is the whole report."""
+    if as_json:
+        print(json.dumps({"state": outcome.state.value, "out": str(out), **outcome.report}, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    if outcome.state is State.COMPLETE:
+        console.print(f"{out} is finished already, with the same settings and inputs; --overwrite builds it anew")
+    console.print(task_table(outcome.report))
+    for line in closing_lines(outcome.report):
+        console.print(line, markup=False)
+    console.print(f"preview: {out / 'preview.html'}", markup=False, soft_wrap=True)
+
+
+def task_table(report: Mapping[str, Any]) -> Table:
+    """Return the questions of each task; a task without any says why."""
+    table = Table(title=f"{report['questions']:,} questions on {report['tiles']['kept']:,} tiles")
+    table.add_column("task")
+    table.add_column("short")
+    table.add_column("questions", justify="right")
+    table.add_column("not asked, mostly because", overflow="fold")
+    for name, info in TASKS.items():
+        task = report["tasks"][name]
+        table.add_row(name, info.short, f"{task['questions']:,}", _main_reason(task))
+    return table
+
+
+def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is worth knowing beside the table, a line each."""
+    tiles, splits = report["tiles"], report["splits"]
+    split_text = ", ".join(f"{name} {count:,}" for name, count in splits["tiles"].items())
+    yield f"{splits['places']:,} place(s); tiles by split: {split_text or 'none'}"
+    if missing := [name for name in ("train", "val", "test") if name not in splits["tiles"]]:
+        yield f"nothing in {' and '.join(missing)}: places stay whole, and there are too few for every split"
+    if tiles["dropped"]:
+        yield f"{len(tiles['dropped']):,} of {tiles['planned']:,} tiles dropped (report.json says why)"
+    if tiles["without_questions"]:
+        yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
+    if report["left_out"]:
+        yield f"{len(report['left_out']):,} input(s) left out (report.json says why)"
+    unknown = _unknown_classes(report)
+    if unknown:
+        listed = ", ".join(f"{name} ({count:,})" for name, count in list(unknown.items())[:8])
+        yield f"labels of unknown classes, not used: {listed}; name them in a class table (--classes)"
+
+
+def _main_reason(task: Mapping[str, Any]) -> str:
+    if task["questions"]:
+        return ""
+    if not task["most_per_tile"]:
+        return "not among --tasks"
+    return next(iter({**task["not_asked"], **task["rejected"]}), "")
+
+
+def _unknown_classes(report: Mapping[str, Any]) -> dict[str, int]:
+    """Return the labels of classes that the table does not know, most frequent first."""
+    found: dict[str, int] = {}
+    for scene in report["scenes"].values():
+        for name, count in ((scene["labels"] or {}).get("unknown_classes") or {}).items():
+            found[name] = found.get(name, 0) + count
+    return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
