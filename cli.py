@@ -53,13 +53,13 @@ def build(
         Path | None, typer.Option(help="Settings (TOML), such as a data set's own build.toml; options override them.")
     ] = None,
     bands: Annotated[
-        str | None, _option(_SCENES, "Red, green and blue, e.g. 3,2,1.  [default: colour interpretation]")
+        str | None, _option(_SCENES, "Red, green and blue, e.g. 3,2,1. (default: colour interpretation)")
     ] = None,
     stretch: Annotated[
-        str | None, _option(_SCENES, "To 8 bits: percentile (2 to 98), minmax, none.  [default: percentile]")
+        str | None, _option(_SCENES, "To 8 bits: percentile (2 to 98), minmax, none. (default: percentile)")
     ] = None,
     mosaic: Annotated[
-        bool | None, _option(_SCENES, "Join neighbouring sheets.  [default: no-mosaic]", "--mosaic/--no-mosaic")
+        bool | None, _option(_SCENES, "Join neighbouring sheets. (default: no-mosaic)", "--mosaic/--no-mosaic")
     ] = None,
     strict: Annotated[
         bool | None, _option(_SCENES, "A scene that cannot be used is fatal.", "--strict/--no-strict")
@@ -67,33 +67,33 @@ def build(
     labels: Annotated[
         list[str] | None, _option(_LABELS, "File or folder, beside those found with the scenes; repeatable.")
     ] = None,
-    classes: Annotated[str | None, _option(_LABELS, "Class table: a preset or a TOML file.  [default: auto]")] = None,
+    classes: Annotated[str | None, _option(_LABELS, "Class table: a preset or a TOML file. (default: auto)")] = None,
     complete: Annotated[
-        str | None, _option(_LABELS, "Every instance of a class is labelled: auto, yes, no.  [default: auto]")
+        str | None, _option(_LABELS, "Every instance of a class is labelled: auto, yes, no. (default: auto)")
     ] = None,
-    profile: Annotated[str | None, _option(_TILES, "superrs: 8,192 px; highrs: 2,048 px.  [default: superrs]")] = None,
-    tile_size: Annotated[int | None, _option(_TILES, "Side, pixels.  [default: the profile's]")] = None,
-    overlap: Annotated[int | None, _option(_TILES, "Pixels that neighbours share.  [default: 0]")] = None,
-    min_valid: Annotated[float | None, _option(_TILES, "Smallest share of valid pixels.  [default: 0.6]")] = None,
+    profile: Annotated[str | None, _option(_TILES, "superrs: 8,192 px; highrs: 2,048 px. (default: superrs)")] = None,
+    tile_size: Annotated[int | None, _option(_TILES, "Side, pixels. (default: the profile's)")] = None,
+    overlap: Annotated[int | None, _option(_TILES, "Pixels that neighbours share. (default: 0)")] = None,
+    min_valid: Annotated[float | None, _option(_TILES, "Smallest share of valid pixels. (default: 0.6)")] = None,
     dedup: Annotated[
-        str | None, _option(_TILES, "Repeated tiles to drop: identical, near, off.  [default: identical]")
+        str | None, _option(_TILES, "Repeated tiles to drop: identical, near, off. (default: identical)")
     ] = None,
     exclude: Annotated[
         list[str] | None, _option(_TILES, "Images to keep out (folder, parquet, arrow); repeatable.")
     ] = None,
     tasks: Annotated[
-        str | None, _option(_QUESTIONS, "Names or short names, with weights: all,OCL=0.5; or none.  [default: all]")
+        str | None, _option(_QUESTIONS, "Names or short names, with weights: all,OCL=0.5; or none. (default: all)")
     ] = None,
-    per_task: Annotated[int | None, _option(_QUESTIONS, "Most of a task on a tile.  [default: 4]")] = None,
+    per_task: Annotated[int | None, _option(_QUESTIONS, "Most of a task on a tile. (default: 4)")] = None,
     split: Annotated[
-        str | None, _option(_DATA_SET, "Shares of train,val,test, by place.  [default: 0.9,0.05,0.05]")
+        str | None, _option(_DATA_SET, "Shares of train,val,test, by place. (default: 0.9,0.05,0.05)")
     ] = None,
-    image_format: Annotated[str | None, _option(_DATA_SET, "jpeg or png.  [default: jpeg]")] = None,
-    quality: Annotated[int | None, _option(_DATA_SET, "Of JPEG, 1 to 100.  [default: 90]")] = None,
-    shard_mb: Annotated[int | None, _option(_DATA_SET, "Size of a shard, 10⁶ bytes.  [default: 1000]")] = None,
-    seed: Annotated[int | None, _option(_DATA_SET, "Of everything random.  [default: 0]")] = None,
+    image_format: Annotated[str | None, _option(_DATA_SET, "jpeg or png. (default: jpeg)")] = None,
+    quality: Annotated[int | None, _option(_DATA_SET, "Of JPEG, 1 to 100. (default: 90)")] = None,
+    shard_mb: Annotated[int | None, _option(_DATA_SET, "Size of a shard, 10⁶ bytes. (default: 1000)")] = None,
+    seed: Annotated[int | None, _option(_DATA_SET, "Of everything random. (default: 0)")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; 0 works in this one.  [default: the processors]")
+        int | None, typer.Option(min=0, help="Processes; 0 works in this one. (default: the processors)")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what another build left in --out.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")] = False,
@@ -155,7 +155,7 @@ def export(
     src: Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
     format: Annotated[str, typer.Option(help="llava, xlrs or coco.")],  # noqa: A002  the option's name
-    split: Annotated[str | None, typer.Option(help="train, val or test.  [default: all]")] = None,
+    split: Annotated[str | None, typer.Option(help="train, val or test. (default: all)")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace what is in --out.")] = False,
     as_json: Json = False,
 ) -> None:
