@@ -20,6 +20,8 @@ from rsvqa_builder.preview_page import Example, Focus, Picture, PreviewSummary, 
 from rsvqa_builder.records import Record, TileRecord
 from rsvqa_builder.tiling import Window
 
+__all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
+
 LoadImage = Callable[[TileRecord, str], bytes]
 """Returns the encoded image of a tile under a key of `TileRecord.images`."""
 
