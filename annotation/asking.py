@@ -133,16 +133,15 @@ class _Gate:
         self._width = width
         self._height = height
         self._placer = MarkPlacer(width=width, height=height)
-        self._seen: set[tuple[str, Circle | None]] = set()
+        self._seen: set[tuple[str, Circle | None, frozenset[str]]] = set()
 
     def reasons_against(self, question: Question) -> tuple[str, ...]:
         """Return why `question` is rejected; when nothing is against it, it counts as asked and has its circle."""
         reasons = check_question(question, width=self._width, height=self._height)
         if reasons:
             return reasons
-        # A circle is named by a slot only, so it belongs to the identity. Answers do not: one text with two answers
-        # would be worse than a duplicate.
-        identity = (question.text, question.region)
+        # A circle is named by a slot only, so it belongs to the identity; so do options, for "Which of these …?".
+        identity = (question.text, question.region, frozenset(option.text for option in question.options))
         if identity in self._seen:
             return (DUPLICATE,)
         if question.region is not None and isinstance(placed := self._placer.place(question.region), str):

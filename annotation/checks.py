@@ -264,8 +264,12 @@ def _region_is_named(candidate: _Candidate) -> bool:
 
 
 def _slots_are_filled(candidate: _Candidate) -> bool:
-    texts = (text.replace(REGION_SLOT, "") for text in _texts(candidate.question))
-    return not any("{" in text or "}" in text for text in texts)
+    """Return whether no slot is left but that of the circle's number, which is filled in texts and answers only."""
+    question = candidate.question
+    filled_later = (text.replace(REGION_SLOT, "") for text in (question.text, question.answer))
+    return not any(
+        "{" in text or "}" in text for text in (*filled_later, *(option.text for option in question.options))
+    )
 
 
 def _characters_are_clean(candidate: _Candidate) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -155,6 +156,15 @@ def test_same_text_about_another_circle_is_another_question(run: Callable[..., T
     one = count("How many in circle {region}?", "regional_counting", Circle(300, 300, 40))
     other = count("How many in circle {region}?", "regional_counting", Circle(500, 300, 40))
     assert run({"regional_counting": yields(one, one, other)}).questions == (one, other)
+
+
+def test_same_text_with_other_options_is_another_question(run: Callable[..., TileQuestions]) -> None:
+    one = count("Which of these holds?")
+    other = replace(one, options=(*one.options[:3], Option("35", False)))
+    reordered = replace(one, options=one.options[::-1])
+    result = run({"overall_counting": yields(one, reordered, other)})
+    assert result.questions == (one, other)
+    assert result.rejected == {"overall_counting": {"asked twice": 1}}
 
 
 def test_failing_task_names_itself_and_the_tile(run: Callable[..., TileQuestions]) -> None:

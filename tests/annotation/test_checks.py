@@ -167,6 +167,7 @@ SPOILT: list[tuple[str, Question]] = [
     (SLOT, replace(CAPTION, answer="A harbour with {count} ships.")),
     (SLOT, replace(CAPTION, answer="A harbour }.")),
     (SLOT, replace(LAND_USE, options=(*LAND_USE.options[:3], Option("{name}", False)))),
+    (SLOT, replace(REGIONAL, options=options("2", "3", "4", "{region}", right="3"))),
     ("characters not printable", with_text(CAPTION, "Describe\tthe image.")),
     ("characters not printable", with_text(CAPTION, "Describe the\nimage.")),
     ("characters not printable", replace(CAPTION, answer="A caf\ufffd.")),
