@@ -250,16 +250,16 @@ def _differs_from_nodata(pixels: Bands, nodata: float | None) -> NDArray[np.bool
         limits = np.iinfo(pixels.dtype)
         if not limits.min <= nodata <= limits.max or nodata != int(nodata):
             return None  # no value can be equal to it
-    equal = pixels == np.asarray(nodata, pixels.dtype)
-    return ~np.logical_and.reduce(list(equal))
+    differs: NDArray[np.bool_] = np.not_equal(pixels, pixels.dtype.type(nodata)).any(axis=0)
+    return differs
 
 
 def _is_number(pixels: Bands) -> NDArray[np.bool_] | None:
     """Return where any band is a finite number, whatever nodata was declared."""
     if pixels.dtype.kind != "f":
         return None
-    finite: NDArray[np.bool_] = np.isfinite(pixels).any(axis=0)
-    return finite
+    any_finite: NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(pixels), axis=0)
+    return any_finite
 
 
 def _is_stored(scene: Scene, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
