@@ -6,13 +6,28 @@ tiles is vectorised. Rows keep the order of their files, so the same files give 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+import pyarrow as pa
+import shapely
 from numpy.typing import NDArray
 
 from annotation.facts import Outline
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("class_name", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("geometry", pa.large_binary(), nullable=False),
+        pa.field("outline", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("is_certain", pa.bool_(), nullable=False),
+        pa.field("attributes", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +54,56 @@ class Features:
     def __len__(self) -> int:
         """Return the number of labels."""
         return len(self.ids)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return the labels of a scene that has none."""
+        return cls((), (), np.empty(0, dtype=object), (), np.empty(0, dtype=bool), ())
+
+    def take(self, rows: NDArray[np.integer]) -> Features:
+        """Return the labels at these positions, in their order."""
+        chosen = rows.tolist()
+        return Features(
+            ids=tuple(self.ids[row] for row in chosen),
+            class_names=tuple(self.class_names[row] for row in chosen),
+            geometries=self.geometries[rows],
+            outlines=tuple(self.outlines[row] for row in chosen),
+            is_certain=self.is_certain[rows],
+            attributes=tuple(self.attributes[row] for row in chosen),
+        )
+
+    def to_arrow(self) -> pa.Table:
+        """Return the labels as an Arrow table: geometry as WKB, attributes as JSON. Equal labels give equal tables."""
+        texts = [json.dumps(dict(attributes), sort_keys=True, ensure_ascii=False) for attributes in self.attributes]
+        columns = {
+            "id": list(self.ids),
+            "class_name": list(self.class_names),
+            "geometry": shapely.to_wkb(self.geometries).tolist(),
+            "outline": [str(outline) for outline in self.outlines],
+            "is_certain": self.is_certain.tolist(),
+            "attributes": texts,
+        }
+        arrays = [pa.array(columns[field.name]) for field in _SCHEMA if len(self)]
+        if not arrays:
+            return _SCHEMA.empty_table()
+        encoded = [
+            array.dictionary_encode() if pa.types.is_dictionary(field.type) else array.cast(field.type)
+            for array, field in zip(arrays, _SCHEMA, strict=True)
+        ]
+        return pa.Table.from_arrays(encoded, schema=_SCHEMA)
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> Self:
+        """Return the labels that `to_arrow` wrote."""
+        columns = {name: table.column(name).to_pylist() for name in table.schema.names}
+        parsed = {text: json.loads(text) for text in dict.fromkeys(columns["attributes"])}
+        geometries = np.empty(len(table), dtype=object)
+        geometries[:] = shapely.from_wkb(columns["geometry"])
+        return cls(
+            ids=tuple(columns["id"]),
+            class_names=tuple(columns["class_name"]),
+            geometries=geometries,
+            outlines=tuple(Outline(name) for name in columns["outline"]),
+            is_certain=np.array(columns["is_certain"], dtype=bool),
+            attributes=tuple(parsed[text] for text in columns["attributes"]),
+        )

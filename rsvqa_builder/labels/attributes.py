@@ -1,0 +1,80 @@
+"""Colour, motion and damage of labels, from the words of a source to the words that tasks know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from rsvqa_builder.classes import normalised
+
+COLOURS: Mapping[str, str] = {
+    name: name
+    for name in (
+        "black",
+        "grey",
+        "white",
+        "red",
+        "orange",
+        "brown",
+        "yellow",
+        "green",
+        "cyan",
+        "blue",
+        "purple",
+        "pink",
+    )
+} | {"gray": "grey", "silver": "grey", "violet": "purple", "turquoise": "cyan", "teal": "cyan"}
+"""The canonical colour of each colour word that sources use."""
+
+MOTION: Mapping[str, bool] = {
+    "yes": True,
+    "true": True,
+    "1": True,
+    "moving": True,
+    "in motion": True,
+    "no": False,
+    "false": False,
+    "0": False,
+    "parked": False,
+    "static": False,
+    "stationary": False,
+}
+"""Whether an object moves, by the words that sources use."""
+
+_NO_ATTRIBUTES: Mapping[str, str | bool | float] = {}
+
+
+class Parsed(NamedTuple):
+    """The attributes of each label, and the values that were dropped because no task knows them, with counts."""
+
+    attributes: tuple[Mapping[str, str | bool | float], ...]
+    dropped: Mapping[str, int]
+
+
+def parse_attributes(columns: Mapping[str, Sequence[str]], count: int) -> Parsed:
+    """Return the attributes of `count` labels.
+
+    Args:
+        columns: texts as the source says them, by attribute ("colour", "moving", "damage"); "" where it says nothing.
+        count: the number of labels.
+    """
+    dropped: Counter[str] = Counter()
+    parsed: list[dict[str, str | bool | float]] = [{} for _ in range(count)] if columns else []
+    for name, texts in columns.items():
+        parse = _PARSERS[name]
+        known = {text: parse(normalised(text)) for text in dict.fromkeys(texts) if text}
+        for attributes, text in zip(parsed, texts, strict=True):
+            value = known.get(text)
+            if value is not None:
+                attributes[name] = value
+            elif text:
+                dropped[f"{name}: {text}"] += 1
+    return Parsed(tuple(parsed) if columns else (_NO_ATTRIBUTES,) * count, dict(dropped))
+
+
+_PARSERS: Mapping[str, Callable[[str], str | bool | None]] = {
+    "colour": COLOURS.get,
+    "moving": MOTION.get,
+    "damage": lambda text: text or None,
+}

@@ -1,0 +1,103 @@
+"""What a reader hands over: the labels of one file in scene pixels, as the file says them.
+
+Classes are not resolved and geometry is not checked here; `cleaning.py` does both alike for every family of formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from annotation.errors import RsvqaError
+from annotation.facts import Outline
+
+_RECTANGLE_TOLERANCE = 1e-9
+
+
+class LabelError(RsvqaError):
+    """A label file cannot be read; `str()` is the reason without the path."""
+
+
+class NotLabelsError(LabelError):
+    """A file beside a scene is of no label format; `str()` says what it seems to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawLabels:
+    """The labels of one file that belong to one scene; all sequences have the same length.
+
+    Attributes:
+        geometries: shapely geometries in scene pixels, None where the file has none.
+        sources: what the file calls the class, "" when it says nothing.
+        positions: where in the file a label stands ("17", "roads:3"), unique in the file.
+        outlines: how closely each geometry follows its object.
+        is_certain: false for difficult, crowd, truncated or low-score labels.
+        attributes: colour, moving and damage in the words that tasks know.
+        is_predicted: the labels carry scores: a model made them.
+        is_mask: the labels are regions of a class mask, in which touching objects are one.
+        num_outside: labels that the reader left out because they lie outside the scene.
+        num_other_image: labels that name another image.
+        num_invalid: labels that could not be understood, by reason.
+        unknown: class names without a geometry of their own (values of a mask), with counts.
+        ignored: regions or labels left out on the class table's word, by class.
+        dropped_attributes: attribute values that no task knows, with counts.
+        notes: what a person should know about how the file was read.
+        gsd_m: ground sampling distance that the file states, metres a pixel.
+    """
+
+    geometries: NDArray[np.object_]
+    sources: NDArray[np.object_]
+    positions: tuple[str, ...]
+    outlines: NDArray[np.object_]
+    is_certain: NDArray[np.bool_]
+    attributes: tuple[Mapping[str, str | bool | float], ...]
+    is_predicted: bool = False
+    is_mask: bool = False
+    num_outside: int = 0
+    num_other_image: int = 0
+    num_invalid: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    dropped_attributes: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    gsd_m: float | None = None
+
+    def __len__(self) -> int:
+        """Return the number of labels."""
+        return len(self.positions)
+
+
+def object_array(items: Sequence[object]) -> NDArray[np.object_]:
+    """Return a one-dimensional array of objects, whatever they are."""
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def is_upright_rectangle(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Tell which polygons are rectangles with sides along the axes."""
+    bounds = shapely.bounds(geometries)
+    box_area = (bounds[:, 2] - bounds[:, 0]) * (bounds[:, 3] - bounds[:, 1])
+    is_full = np.abs(shapely.area(geometries) - box_area) <= _RECTANGLE_TOLERANCE * box_area
+    return np.asarray(is_full & (box_area > 0) & (shapely.get_num_coordinates(geometries) == 5))
+
+
+def judged_outlines(
+    geometries: NDArray[np.object_], sources: NDArray[np.object_], claimed: Outline
+) -> NDArray[np.object_]:
+    """Return the outline of each label: as the format claims, but boxes where all labels of a source class are.
+
+    A single upright rectangle may well be an exact outline; when every label of a class is one, boxes were drawn. The
+    geometries are taken in the file's coordinates, where boxes are upright.
+    """
+    outlines = np.full(len(geometries), claimed, dtype=object)
+    outlines[shapely.get_dimensions(geometries) == 0] = Outline.POINT
+    is_polygon = shapely.get_dimensions(geometries) == 2
+    all_upright = pd.Series(is_upright_rectangle(geometries) | ~is_polygon).groupby(sources).transform("all")
+    outlines[is_polygon & all_upright.to_numpy(dtype=bool)] = Outline.BOX
+    return outlines

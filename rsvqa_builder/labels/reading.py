@@ -1,0 +1,213 @@
+"""Read the label files of one scene: one reader a family, then the same cleaning and joining for all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rsvqa_builder.classes import ClassTable
+from rsvqa_builder.labels.cleaning import CleanLabels, clean
+from rsvqa_builder.labels.coco import looks_like_coco, read_coco
+from rsvqa_builder.labels.csv_boxes import read_csv_boxes
+from rsvqa_builder.labels.dota import read_dota
+from rsvqa_builder.labels.duplicates import MAY_BE_REGIONS, Judgement, Labelled, find_duplicates
+from rsvqa_builder.labels.features import Features
+from rsvqa_builder.labels.mask import read_mask
+from rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
+from rsvqa_builder.labels.report import FileReport, LabelReport, shortened
+from rsvqa_builder.labels.vector import SUFFIXES as VECTOR_SUFFIXES
+from rsvqa_builder.labels.vector import read_vector
+from rsvqa_builder.labels.voc import read_voc
+from rsvqa_builder.scenes import Scene
+
+Family = Literal["vector", "dota", "coco", "voc", "csv", "mask"]
+
+_HEAD_BYTES = 4096
+_FAMILIES: Mapping[str, Family] = {
+    ".txt": "dota",
+    ".xml": "voc",
+    ".csv": "csv",
+    **dict.fromkeys(VECTOR_SUFFIXES, "vector"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """The labels of one scene.
+
+    Attributes:
+        features: in scene pixels, in file order, masks last.
+        report: what became of every label of every file.
+        doubts: why not every instance of a class may be labelled, by class: a label was rejected that may show in the
+            scene, or labels come from a model.
+    """
+
+    features: Features
+    report: LabelReport
+    doubts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileLabels:
+    path: Path
+    family: Family
+    labels: CleanLabels
+
+
+def read_labels(scene: Scene, files: Sequence[Path], table: ClassTable) -> LabelSet:
+    """Return the labels of a scene from its label files, each thing once.
+
+    A file that cannot be read, or is of no label format, is an entry of the report, not an error.
+
+    Args:
+        scene: the labels are brought to its pixels.
+        files: as `find_labels` gives them; their order is that of the features, but masks come last.
+        table: says what source classes mean.
+    """
+    ordered = sorted(files, key=lambda path: _family(path) == "mask")
+    read: list[_FileLabels] = []
+    failed: list[FileReport] = []
+    for path in ordered:
+        outcome = _read_file(path, scene, table)
+        if isinstance(outcome, _FileLabels):
+            read.append(outcome)
+        else:
+            failed.append(outcome)
+    labelled = _together(read, table)
+    judgement = find_duplicates(labelled)
+    features = _features(read, labelled, judgement)
+    reports = [_file_report(file, i, labelled, judgement) for i, file in enumerate(read)]
+    by_path = {report.path: report for report in (*reports, *failed)}
+    gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
+    report = LabelReport(tuple(by_path[str(path)] for path in dict.fromkeys(ordered)), gsd_m)
+    return LabelSet(features, report, _doubts(read, labelled, judgement))
+
+
+def _family(path: Path) -> Family:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return "coco" if looks_like_coco(path) else "vector"
+    return _FAMILIES.get(suffix, "mask")
+
+
+def _read_file(path: Path, scene: Scene, table: ClassTable) -> _FileLabels | FileReport:
+    family = _family(path)
+    try:
+        raw = _read_raw(path, family, scene, table)
+    except NotLabelsError as error:
+        return FileReport(str(path), skipped=f"not a label file: {error}")
+    except LabelError as error:
+        return FileReport(str(path), family, error=str(error))
+    except (OSError, MemoryError) as error:
+        return FileReport(str(path), family, error=f"cannot be read: {error}")
+    return _FileLabels(path, family, clean(raw, table, width=scene.width, height=scene.height))
+
+
+def _read_raw(path: Path, family: Family, scene: Scene, table: ClassTable) -> RawLabels:
+    if family == "vector":
+        _refuse_other_json(path)
+        return read_vector(path, scene, table)
+    if family == "dota":
+        return read_dota(path)
+    if family == "coco":
+        return read_coco(path, scene, table)
+    if family == "voc":
+        return read_voc(path, table)
+    if family == "csv":
+        return read_csv_boxes(path, scene, table)
+    return read_mask(path, scene, table)
+
+
+def _refuse_other_json(path: Path) -> None:
+    """Refuse .json files that are neither COCO nor GeoJSON: settings and metadata lie beside scenes too."""
+    if path.suffix.lower() != ".json":
+        return
+    with path.open("rb") as file:
+        if b'"Feature' not in file.read(_HEAD_BYTES):
+            raise NotLabelsError("JSON that is neither COCO nor GeoJSON")
+
+
+def _together(read: Sequence[_FileLabels], table: ClassTable) -> Labelled:
+    """Return the labels of all files in arrays, in file order."""
+    raws = [file.labels.raw for file in read]
+    names = object_array([name for file in read for name in file.labels.class_names])
+    counts = [len(raw) for raw in raws]
+    return Labelled(
+        geometries=object_array([geometry for raw in raws for geometry in raw.geometries]),
+        class_names=names,
+        roles=object_array([table.classes[name].role for name in names]),
+        outlines=object_array([outline for raw in raws for outline in raw.outlines]),
+        is_certain=np.array([certain for raw in raws for certain in raw.is_certain], dtype=bool),
+        files=np.repeat(np.arange(len(raws)), counts),
+        is_predicted=np.repeat(np.array([raw.is_predicted for raw in raws], dtype=bool), counts),
+        is_mask=np.repeat(np.array([raw.is_mask for raw in raws], dtype=bool), counts),
+    )
+
+
+def _features(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement) -> Features:
+    prefixes = _id_prefixes([file.path for file in read])
+    is_kept = judgement.reasons == ""
+    ids = [f"{prefix}:{at}" for prefix, file in zip(prefixes, read, strict=True) for at in file.labels.raw.positions]
+    attributes = [attributes for file in read for attributes in file.labels.raw.attributes]
+    features = Features(
+        ids=tuple(ids),
+        class_names=tuple(labelled.class_names),
+        geometries=labelled.geometries,
+        outlines=tuple(labelled.outlines),
+        is_certain=labelled.is_certain & ~judgement.may_be_region,
+        attributes=tuple(attributes),
+    )
+    return features.take(np.flatnonzero(is_kept))
+
+
+def _id_prefixes(paths: Sequence[Path]) -> list[str]:
+    """Return a unique name for each file: its stem, its name where stems repeat, numbered where names repeat."""
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in paths]
+    seen: Counter[str] = Counter()
+    prefixes = []
+    for name in names:
+        seen[name] += 1
+        prefixes.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return prefixes
+
+
+def _file_report(file: _FileLabels, number: int, labelled: Labelled, judgement: Judgement) -> FileReport:
+    labels, raw = file.labels, file.labels.raw
+    is_ours = labelled.files == number
+    reasons = judgement.reasons[is_ours]
+    is_kept = reasons == ""
+    may_be_region = judgement.may_be_region[is_ours]
+    dropped = Counter(labels.rejected) + Counter(reason for reason in reasons if reason)
+    notes = (*raw.notes, *labels.notes, *([MAY_BE_REGIONS] if may_be_region.any() else []))
+    return FileReport(
+        path=str(file.path),
+        family=file.family,
+        num_read=labels.num_read,
+        num_kept=int(is_kept.sum()),
+        num_uncertain=int((is_kept & (~raw.is_certain | may_be_region)).sum()),
+        num_other_image=raw.num_other_image,
+        rejected=dict(sorted(dropped.items())),
+        repaired=labels.repaired,
+        unknown_classes=shortened(labels.unknown),
+        ignored=labels.ignored,
+        dropped_attributes=shortened(raw.dropped_attributes),
+        notes=notes,
+    )
+
+
+def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement) -> dict[str, str]:
+    """Return for each class with a doubt about its completeness the first one."""
+    doubts: dict[str, str] = {}
+    is_predicted = labelled.is_predicted & (judgement.reasons == "")
+    for name in dict.fromkeys(labelled.class_names[is_predicted].tolist()):
+        doubts[name] = "labels come from a model"
+    for file in read:
+        for name in sorted(file.labels.lost_classes):
+            doubts.setdefault(name, f"labels of {file.path.name} were rejected")
+    return dict(sorted(doubts.items()))
