@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 from shapely import Polygon, STRtree
 
 from rsvqa_builder.georeference import AffineCoefficients
@@ -148,11 +149,11 @@ def _outline(scene: Scene) -> Polygon:
     return Polygon(np.column_stack(_transform(scene).to_map(columns, rows)))
 
 
-def _corners(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+def _corners(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array([0.0, scene.width, scene.width, 0.0]), np.array([0.0, 0.0, scene.height, scene.height])
 
 
-def _grid_offsets(reference: Scene, scene: Scene) -> np.ndarray:
+def _grid_offsets(reference: Scene, scene: Scene) -> NDArray[np.float64]:
     """Return where the corners of a scene lie in the reference's pixels, relative to its own: (4, 2)."""
     columns, rows = _corners(scene)
     x, y = _transform(reference).to_pixels(*_transform(scene).to_map(columns, rows))

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyproj import CRS
 
 from annotation.errors import RsvqaError
+from rsvqa_builder.georeference import AffineCoefficients
 from rsvqa_builder.scenes import LeftOut, Scene
 
 PAIRS_FILE = "scenes.toml"
@@ -203,10 +205,10 @@ def alignment(earlier: Scene, later: Scene) -> Alignment | str:
         return _alignment_of_pictures(earlier, later)
     if not _same_crs(earlier.crs, later.crs):
         return "the two dates are not aligned: they have different coordinate reference systems"
-    difference = _scale_difference(earlier, later)
+    difference = _scale_difference(earlier.transform, later.transform)
     if difference > MAX_SCALE_DIFFERENCE:
         return f"the two dates are not aligned: their pixels differ by {difference:.2%} in size or direction"
-    offsets = _corner_offsets(earlier, later)
+    offsets = _corner_offsets(earlier, earlier.transform, later.transform)
     shift = np.rint(offsets.mean(axis=0))
     error = float(np.abs(offsets - shift).max())
     if error > MAX_SHIFT_ERROR + 1e-6:
@@ -234,22 +236,18 @@ def _same_crs(earlier: str | None, later: str | None) -> bool:
     return earlier == later or CRS.from_wkt(earlier).equals(CRS.from_wkt(later), ignore_axis_order=True)
 
 
-def _scale_difference(earlier: Scene, later: Scene) -> float:
-    """Return by how much one pixel of the earlier scene differs from a pixel of the later one, in pixels."""
-    one, other = earlier.transform, later.transform
-    assert one is not None and other is not None
+def _scale_difference(one: AffineCoefficients, other: AffineCoefficients) -> float:
+    """Return by how much a step along a pixel's side differs between two grids, in pixels of the other one."""
     steps = np.array([[1.0, 0.0], [0.0, 1.0]])
-    # the same steps, measured in the later scene's pixels
     x, y = other._replace(c=0.0, f=0.0).to_pixels(*one._replace(c=0.0, f=0.0).to_map(steps[:, 0], steps[:, 1]))
     return float(np.hypot(x - steps[:, 0], y - steps[:, 1]).max())
 
 
-def _corner_offsets(earlier: Scene, later: Scene) -> np.ndarray:
-    """Return by how much the earlier scene's corners are shifted in the later scene's pixels: (4, 2)."""
-    assert earlier.transform is not None and later.transform is not None
+def _corner_offsets(earlier: Scene, one: AffineCoefficients, other: AffineCoefficients) -> NDArray[np.float64]:
+    """Return by how much the earlier scene's corners are shifted in the pixels of the other grid: (4, 2)."""
     columns = np.array([0.0, earlier.width, earlier.width, 0.0])
     rows = np.array([0.0, 0.0, earlier.height, earlier.height])
-    x, y = later.transform.to_pixels(*earlier.transform.to_map(columns, rows))
+    x, y = other.to_pixels(*one.to_map(columns, rows))
     return np.column_stack([x - columns, y - rows])
 
 

@@ -156,8 +156,8 @@ def _require_room(scene: Scene, folder: Path) -> None:
     if needed > free:
         raise SceneError(
             f"its layout ({scene.driver}, blocks of {scene.block_shape[1]} × {scene.block_shape[0]} px) needs a tiled "
-            f"copy of up to {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free; make room, or tile it "
-            "yourself (gdal_translate -co TILED=YES)"
+            f"copy of up to {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free; make room, or tile "
+            "it yourself (gdal_translate -co TILED=YES)"
         )
 
 
