@@ -239,7 +239,8 @@ def _section(info: TaskInfo, task: TaskStatistics, examples: Sequence[Example]) 
     if info.is_own:
         facts.append("not in XLRS-Bench")
     return (
-        f'<section id="{info.name}"><header><p class="path">{escape(info.level_1)} › {escape(info.level_2)}</p>'
+        f'<section id="{info.name}"><header><p class="path">{escape(info.level_1)} › {escape(info.level_2)}'
+        '<a href="#tasks">All tasks</a></p>'
         f"<h2>{escape(info.level_3)} <abbr>{info.short}</abbr></h2>"
         f'<p class="facts">{" · ".join(facts)}</p></header>{"".join(map(_article, examples))}</section>'
     )

@@ -287,6 +287,12 @@ def test_tasks_without_a_question_say_why(tmp_path: Path) -> None:
     assert page.text.count("no reason recorded") == len(TASKS) - 2
 
 
+def test_a_data_set_without_a_question_has_a_page(tmp_path: Path) -> None:
+    page = Page(write_page(tmp_path, []))
+    assert page.text.count("no reason recorded") == len(TASKS)
+    assert not page.attributes("article")
+
+
 def test_each_image_is_loaded_once_and_embedded_once(tmp_path: Path) -> None:
     records = [make_record(TILE, number=number) for number in range(3)]
     loaded: list[tuple[str, str]] = []
