@@ -1,0 +1,292 @@
+"""What the land use, water, roads and buildings of a tile say about its environment: measures, and rules over them.
+
+Every measure is a range, since what is not labelled may be anything: a rule holds when all of the range speaks for it,
+fails when all of it speaks against it, and is silent otherwise. `docs/environmental-rules.md` gives the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import STRtree
+from shapely.geometry.base import BaseGeometry
+
+from annotation.facts import Kind, Role, TileFacts
+
+FARMED: tuple[Kind, ...] = ("cropland",)
+WOODED: tuple[Kind, ...] = ("forest",)
+WATER: tuple[Kind, ...] = ("water",)
+BUILT_OVER: tuple[Kind, ...] = ("residential", "commercial", "industrial", "parking", "building", "road", "railway")
+PLANTED: tuple[Kind, ...] = ("forest", "grass", "cropland", "wetland", "tree")
+COOLING: tuple[Kind, ...] = ("forest", "water", "wetland", "tree")
+UNFARMED_PLANTS: tuple[Kind, ...] = ("forest", "grass", "wetland", "tree")
+
+MIN_BUILDINGS = 10
+"""A share of fewer buildings says little about a settlement."""
+
+SHORE_STEP_M = 10.0
+MAX_SHORE_POINTS = 600
+MIN_SHORE_M = 200.0
+"""Shores are looked at every so many metres, at so many points at most, and from this length."""
+
+NO_SHARE = 0.005
+"""Labels that leave out less than this leave out nothing but seams."""
+
+_TILE_EDGE_PX = 1.0
+"""What lies nearer to the tile's edge is where an area was cut, not its shore."""
+
+
+class Range(NamedTuple):
+    """The least and the greatest value that a measure may have."""
+
+    low: float
+    high: float
+
+
+UNKNOWN = Range(0.0, 1.0)
+
+
+class Measures:
+    """What rules look at on one tile; each measure is taken when first asked for.
+
+    Shares are in [0, 1]; metres need a ground sampling distance.
+    """
+
+    def __init__(self, facts: TileFacts) -> None:
+        self._facts = facts
+        self._tile_area = float(facts.width * facts.height)
+
+    def share(self, kinds: tuple[Kind, ...]) -> Range:
+        """Return the share of the tile that areas of some kinds cover."""
+        low = shapely.union_all([self._union_by_kind[kind] for kind in kinds if kind in self._union_by_kind]).area
+        low /= self._tile_area
+        if self._is_known(kinds):
+            return Range(low, low)
+        return Range(low, min(1.0, low + self._unlabelled_share))
+
+    def buildings_near(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
+        """Return the share of buildings within some metres of areas of some kinds."""
+        return self._near(self._buildings_in_metres, kinds, distance_m)
+
+    def shore_along(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
+        """Return the share of the water's shores within some metres of areas of some kinds."""
+        return self._near(self._shore_in_metres, kinds, distance_m)
+
+    def _near(self, places: NDArray[np.object_] | None, kinds: tuple[Kind, ...], distance_m: float) -> Range:
+        if places is None:
+            return UNKNOWN
+        near = self._tree_in_metres(kinds).query(places, predicate="dwithin", distance=distance_m)[0]
+        low = len(np.unique(near)) / len(places)
+        return Range(low, low if self._is_known(kinds) else 1.0)
+
+    @cached_property
+    def road_km_per_km2_of_forest(self) -> Range | None:
+        """The length of road in each square kilometre of forest; None where it is not known or there is no forest."""
+        facts = self._facts
+        forest = self._union_by_kind.get("forest")
+        is_known = self._is_known(WOODED) and {road.class_name for road in facts.roads} <= facts.complete_classes
+        has_road_class = any(
+            info.role is Role.ROAD and info.name in facts.complete_classes for info in facts.classes.values()
+        )
+        if forest is None or facts.gsd_m is None or not is_known or not has_road_class:
+            return None
+        wood_km2 = forest.area * facts.gsd_m.x_m * facts.gsd_m.y_m / 1e6
+        lines = shapely.intersection(np.array([road.geometry for road in facts.roads], dtype=object), forest)
+        length_km = float(shapely.length(self._in_metres(lines)).sum()) / 1e3 if len(lines) else 0.0
+        return Range(length_km / wood_km2, length_km / wood_km2)
+
+    def _is_known(self, kinds: tuple[Kind, ...]) -> bool:
+        """Return whether all areas of these kinds are labelled: each kind's classes are complete, or all land is."""
+        facts = self._facts
+        infos = [info for info in facts.classes.values() if info.role is Role.AREA and info.kind in kinds]
+        if not all(area.is_certain for area in facts.areas if facts.classes[area.class_name].kind in kinds):
+            return False
+        if self._unlabelled_share < NO_SHARE:
+            return True
+        return {info.kind for info in infos} == set(kinds) and all(i.name in facts.complete_classes for i in infos)
+
+    @cached_property
+    def _union_by_kind(self) -> dict[Kind, BaseGeometry]:
+        by_kind: dict[Kind, list[BaseGeometry]] = {}
+        for area in self._facts.areas:
+            if area.is_certain:
+                by_kind.setdefault(self._facts.classes[area.class_name].kind, []).append(area.geometry)
+        return {kind: shapely.union_all(parts) for kind, parts in by_kind.items()}
+
+    @cached_property
+    def _unlabelled_share(self) -> float:
+        """The share of the tile without a label that tells the kind."""
+        kinds = [union for kind, union in self._union_by_kind.items() if kind != "other"]
+        labelled = shapely.union_all(kinds).area / self._tile_area
+        return max(0.0, 1.0 - labelled)
+
+    @cached_property
+    def _buildings_in_metres(self) -> NDArray[np.object_] | None:
+        """The outlines of all buildings; None when they are not all labelled and certain, or too few."""
+        facts = self._facts
+        infos = [info for info in facts.classes.values() if info.role is Role.OBJECT and info.kind == "building"]
+        buildings = [item for item in facts.objects if facts.classes[item.class_name].kind == "building"]
+        is_known = all(info.name in facts.complete_classes for info in infos)
+        if facts.gsd_m is None or not is_known or not all(item.is_certain for item in buildings):
+            return None
+        if len(buildings) < MIN_BUILDINGS:
+            return None
+        return self._in_metres(np.array([item.geometry for item in buildings], dtype=object))
+
+    @cached_property
+    def _shore_in_metres(self) -> NDArray[np.object_] | None:
+        """Points along the shores; None when water is not all labelled, or its shore is too short."""
+        water = self._union_by_kind.get("water")
+        if water is None or self._facts.gsd_m is None or not self._is_known(WATER):
+            return None
+        inner = shapely.box(0, 0, self._facts.width, self._facts.height).buffer(-_TILE_EDGE_PX, join_style="mitre")
+        shore = self._in_metres(np.array([shapely.intersection(water.boundary, inner)], dtype=object))[0]
+        if shore.length < MIN_SHORE_M:
+            return None
+        lines = shapely.get_parts(shapely.line_merge(shore) if shore.geom_type == "MultiLineString" else shore)
+        step_m = max(SHORE_STEP_M, shore.length / MAX_SHORE_POINTS)
+        points = [shapely.line_interpolate_point(line, np.arange(0, line.length, step_m)) for line in lines]
+        return np.concatenate(points)
+
+    def _tree_in_metres(self, kinds: tuple[Kind, ...]) -> STRtree:
+        parts = [
+            area.geometry
+            for area in self._facts.areas
+            if area.is_certain and self._facts.classes[area.class_name].kind in kinds
+        ]
+        return STRtree(self._in_metres(np.array(parts, dtype=object)))
+
+    def _in_metres(self, geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+        assert self._facts.gsd_m is not None
+        scale = np.array(self._facts.gsd_m)
+        scaled: NDArray[np.object_] = shapely.transform(geometries, lambda points: points * scale)
+        return scaled
+
+
+class Verdict(NamedTuple):
+    """What a rule says: True it holds, False it does not, None it is silent; and the measures that it rests on."""
+
+    holds: bool | None
+    values: dict[str, Range]
+
+
+Topic = Literal["use", "run_off", "heat", "flood", "forest_fire", "water_quality", "habitat"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentalRule:
+    """A conclusion about the environment and when it holds.
+
+    Attributes:
+        name: stable identifier, key of `environmental_reasoning.conclusion` in the wording.
+        topic: rules of one topic may contradict each other; then nothing is asked about it.
+        judge: the rule itself.
+    """
+
+    name: str
+    topic: Topic
+    judge: Callable[[Measures], Verdict]
+
+
+def _above(low: float, high: float, **measured: Range | None) -> Verdict:
+    """Hold when a measure is at least `high`, fail when it is at most `low`."""
+    ((name, value),) = measured.items()
+    if value is None:
+        return Verdict(None, {})
+    holds = True if value.low >= high else False if value.high <= low else None
+    return Verdict(holds, {name: value})
+
+
+def _below(low: float, high: float, **measured: Range | None) -> Verdict:
+    """Hold when a measure is at most `low`, fail when it is at least `high`."""
+    verdict = _above(low, high, **measured)
+    return Verdict(None if verdict.holds is None else not verdict.holds, verdict.values)
+
+
+def _only_if(condition: Verdict, then: Verdict) -> Verdict:
+    """Hold when both do; fail only when the second does, so that nothing is said of what is not there."""
+    holds = then.holds if condition.holds else None
+    return Verdict(holds, {**condition.values, **then.values})
+
+
+RULES: tuple[EnvironmentalRule, ...] = (
+    EnvironmentalRule("mostly_farmed", "use", lambda m: _above(0.25, 0.55, cropland=m.share(FARMED))),
+    EnvironmentalRule("mostly_wooded", "use", lambda m: _above(0.25, 0.55, forest=m.share(WOODED))),
+    EnvironmentalRule("mostly_built_over", "use", lambda m: _above(0.25, 0.55, built_over=m.share(BUILT_OVER))),
+    EnvironmentalRule("mostly_water", "use", lambda m: _above(0.25, 0.55, water=m.share(WATER))),
+    EnvironmentalRule("rain_runs_off", "run_off", lambda m: _above(0.3, 0.6, built_over=m.share(BUILT_OVER))),
+    EnvironmentalRule("rain_soaks_in", "run_off", lambda m: _above(0.4, 0.7, plants=m.share(PLANTED))),
+    EnvironmentalRule(
+        "heats_up",
+        "heat",
+        lambda m: _only_if(
+            _below(0.15, 0.4, cooling=m.share(COOLING)), _above(0.3, 0.6, built_over=m.share(BUILT_OVER))
+        ),
+    ),
+    EnvironmentalRule("stays_cool", "heat", lambda m: _above(0.25, 0.5, cooling=m.share(COOLING))),
+    EnvironmentalRule(
+        "flood_reaches_buildings",
+        "flood",
+        lambda m: _above(0.2, 0.5, buildings_within_100_m_of_water=m.buildings_near(WATER, 100.0)),
+    ),
+    EnvironmentalRule(
+        "flood_spares_buildings",
+        "flood",
+        lambda m: _only_if(
+            _above(0.0, 0.005, water=m.share(WATER)),
+            _below(0.02, 0.2, buildings_within_200_m_of_water=m.buildings_near(WATER, 200.0)),
+        ),
+    ),
+    EnvironmentalRule(
+        "fire_reaches_buildings",
+        "forest_fire",
+        lambda m: _above(0.2, 0.5, buildings_within_30_m_of_forest=m.buildings_near(WOODED, 30.0)),
+    ),
+    EnvironmentalRule(
+        "fire_spares_buildings",
+        "forest_fire",
+        lambda m: _only_if(
+            _above(0.0, 0.02, forest=m.share(WOODED)),
+            _below(0.02, 0.2, buildings_within_100_m_of_forest=m.buildings_near(WOODED, 100.0)),
+        ),
+    ),
+    EnvironmentalRule(
+        "fields_drain_into_water",
+        "water_quality",
+        lambda m: _above(0.15, 0.4, shore_within_10_m_of_cropland=m.shore_along(FARMED, 10.0)),
+    ),
+    EnvironmentalRule(
+        "plants_guard_water",
+        "water_quality",
+        lambda m: _above(0.3, 0.7, shore_within_10_m_of_unfarmed_plants=m.shore_along(UNFARMED_PLANTS, 10.0)),
+    ),
+    EnvironmentalRule(
+        "forest_cut_by_roads",
+        "habitat",
+        lambda m: _only_if(
+            _above(0.1, 0.2, forest=m.share(WOODED)),
+            _above(0.6, 1.2, road_km_per_km2_of_forest=m.road_km_per_km2_of_forest),
+        ),
+    ),
+    EnvironmentalRule(
+        "forest_unbroken",
+        "habitat",
+        lambda m: _only_if(
+            _above(0.1, 0.2, forest=m.share(WOODED)),
+            _below(0.3, 0.6, road_km_per_km2_of_forest=m.road_km_per_km2_of_forest),
+        ),
+    ),
+)
+"""Every rule, by topic; names are stored in evidence and never change."""
+
+
+def judge_all(facts: TileFacts, rules: Iterable[EnvironmentalRule] = RULES) -> dict[str, Verdict]:
+    """Return what each rule says about a tile, by its name."""
+    measures = Measures(facts)
+    return {rule.name: rule.judge(measures) for rule in rules}

@@ -1,0 +1,205 @@
+"""Find the box of the one object that a description, or a condition that takes some reasoning, is true of."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.facts import Box, Gsd, Outline, TileObject
+from annotation.questions import Evidence, NotAsked, Question
+from annotation.tasks.candidates import MIN_BOX_SIDE_PX, ask_each, shuffled, take_turns
+from annotation.tasks.landmarks import Landmark, landmarks
+from annotation.tasks.referring import (
+    OUTLINES_THAT_FIT,
+    SIZE_MARGIN,
+    Members,
+    Reference,
+    describable_classes,
+    may_be_target,
+    references,
+    two_greatest,
+)
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+NEARER_MARGIN = 1.25
+NEARER_SHARE = 0.02
+"""The next nearest object is so many times as far away, and farther by this share of the tile's shorter side."""
+
+LIMITS_M = (20, 30, 50, 100, 150, 200, 300, 500, 1000)
+LIMIT_MARGIN = 0.15
+"""Conditions in metres use these limits, and no object may lie within this share of one."""
+
+MAX_REFERENCES = 120
+MAX_CONDITIONS = 60
+"""Descriptions looked at on one tile; bounds the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A condition that is true of exactly one object."""
+
+    target: TileObject
+    text: str
+    rule: str
+    feature_ids: tuple[str, ...]
+    values: Mapping[str, Any]
+
+
+@task("fine_grained_grounding")
+def ask_fine_grained_grounding(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the box of an object that a description by class, colour, size or position is true of alone."""
+    found = list(itertools.islice(references(context), MAX_REFERENCES))
+    if not found:
+        yield NotAsked("no object that can be described uniquely")
+    by_rule: dict[str, list[Reference]] = {}
+    for reference in shuffled(found, context.rng):
+        by_rule.setdefault(reference.rule, []).append(reference)
+    asked: set[str] = set()
+
+    def ask(reference: Reference) -> Question | NotAsked:
+        if reference.target.object_id in asked:
+            return NotAsked("object already asked about")
+        question = _question(
+            context,
+            "fine_grained_grounding",
+            reference.target,
+            reference.text,
+            Evidence(reference.rule, (reference.target.object_id,), values=dict(reference.values)),
+        )
+        if isinstance(question, Question):
+            asked.add(reference.target.object_id)
+        return question
+
+    yield from ask_each(context, take_turns(list(by_rule.values())), ask)
+
+
+@task("condition_based_grounding")
+def ask_condition_based_grounding(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask for the box of the only object that is nearest to, within some metres of, or inside something else."""
+    found = list(itertools.islice(_conditions(context), MAX_CONDITIONS))
+    if not found:
+        yield NotAsked("no condition that is true of one object alone")
+    by_rule: dict[str, list[_Condition]] = {}
+    for condition in shuffled(found, context.rng):
+        by_rule.setdefault(condition.rule, []).append(condition)
+    yield from ask_each(
+        context,
+        take_turns(list(by_rule.values())),
+        lambda condition: _question(
+            context,
+            "condition_based_grounding",
+            condition.target,
+            condition.text,
+            Evidence(
+                condition.rule, (condition.target.object_id, *condition.feature_ids), values=dict(condition.values)
+            ),
+        ),
+    )
+
+
+def _question(
+    context: TaskContext, task_name: str, target: TileObject, text: str, evidence: Evidence
+) -> Question | NotAsked:
+    if target.outline is Outline.POINT:
+        return NotAsked("object labelled by a point only")
+    box = _box_inside(context, target)
+    if min(box.x_max - box.x_min, box.y_max - box.y_min) < MIN_BOX_SIDE_PX:
+        return NotAsked("the object is too small")
+    return Question(
+        task=task_name,
+        form=AnswerForm.BOX,
+        text=context.phrases.pick(context.rng, f"{task_name}.question", description=text),
+        evidence=evidence,
+        box=box,
+    )
+
+
+def _box_inside(context: TaskContext, target: TileObject) -> Box:
+    """Return an object's box without the rounding error by which a label may leave the tile."""
+    box, facts = target.box, context.facts
+    return Box(max(box.x_min, 0.0), max(box.y_min, 0.0), min(box.x_max, facts.width), min(box.y_max, facts.height))
+
+
+def _conditions(context: TaskContext) -> Iterator[_Condition]:
+    """Yield the conditions that one member of a class fulfils, and clearly no other, in random order of the pairs."""
+    classes = [members for members in describable_classes(context.facts) if len(members) > 1]
+    things = list(landmarks(context.facts, context.phrases))
+    pairs = [(members, thing) for members in classes for thing in things if members.info.name != thing.name]
+    for members, thing in shuffled(pairs, context.rng):
+        yield from _by_distance(context, members, thing)
+        if thing.is_area:
+            yield from _by_side(context, members, thing)
+
+
+def _by_distance(context: TaskContext, members: Members, thing: Landmark) -> Iterator[_Condition]:
+    """Yield what the distances from a landmark single out: the nearest, the only near one, the only far one."""
+    facts = context.facts
+    scale = facts.gsd_m or Gsd(1.0, 1.0)
+    distances = thing.distances(members.objects, scale)
+    first, second = two_greatest(-distances)
+    gap = distances[second] - distances[first]
+    margin = NEARER_SHARE * min(facts.width * scale.x_m, facts.height * scale.y_m) + thing.edge_m
+    if gap >= margin and distances[second] >= NEARER_MARGIN * distances[first]:
+        values = {"distance": round(float(distances[first]), 1), "next": round(float(distances[second]), 1)}
+        yield from _condition(context, members, thing, first, "nearest", values)
+    if facts.gsd_m is None:
+        return
+    for rule, metres, index in _singled_out(distances, thing.edge_m):
+        yield from _condition(context, members, thing, index, rule, {"metres": metres})
+
+
+def _singled_out(distances: NDArray[np.float64], edge_m: float) -> Iterator[tuple[str, int, int]]:
+    """Yield (rule, limit in metres, index) for the first limit that only one object is within, or beyond."""
+    for rule, values in (("only_within", distances), ("only_beyond", -distances)):
+        first, second = two_greatest(-values)
+        for metres in LIMITS_M:
+            margin = LIMIT_MARGIN * metres + edge_m
+            low, high = sorted((float(distances[first]), float(distances[second])))
+            if low <= metres - margin and high >= metres + margin:
+                yield rule, metres, first
+                break
+
+
+def _by_side(context: TaskContext, members: Members, thing: Landmark) -> Iterator[_Condition]:
+    """Yield the only object inside an area, the only one outside, and the largest inside."""
+    sides = thing.sides(members.objects)
+    if not sides.all():
+        return
+    for rule, side in (("only_inside", 1), ("only_outside", -1)):
+        indices = np.flatnonzero(sides == side)
+        if len(indices) == 1:
+            yield from _condition(context, members, thing, int(indices[0]), rule, {"members": len(members)})
+    inside = np.flatnonzero(sides == 1).tolist()
+    if len(inside) > 1 and len(inside) < len(members):
+        yield from _largest_inside(context, members.subset(inside), thing)
+
+
+def _largest_inside(context: TaskContext, inside: Members, thing: Landmark) -> Iterator[_Condition]:
+    if any(item.outline not in OUTLINES_THAT_FIT for item in inside.objects):
+        return
+    areas = np.array([item.geometry.area / item.visible_share for item in inside.objects])
+    first, second = two_greatest(areas)
+    if areas[first] >= SIZE_MARGIN * areas[second]:
+        values = {"area_px": round(float(areas[first]), 1), "next_area_px": round(float(areas[second]), 1)}
+        yield from _condition(context, inside, thing, first, "largest_inside", values)
+
+
+def _condition(
+    context: TaskContext, members: Members, thing: Landmark, index: int, rule: str, values: Mapping[str, Any]
+) -> Iterable[_Condition]:
+    target = members.objects[index]
+    if not may_be_target(target):
+        return ()
+    text = context.phrases.text(
+        f"condition_based_grounding.{rule}",
+        noun=members.info.singular,
+        landmark=thing.text,
+        metres=values.get("metres", ""),
+    )
+    return (_Condition(target, text, rule, thing.feature_ids, {"landmark": thing.text, **values}),)

@@ -1,0 +1,215 @@
+"""What a tile says about its environment, and how many objects fulfil a condition.
+
+The first asks for a conclusion that a table of rules draws from computed measures (`environmental_rules.py`); the
+second counts the objects of a class by colour, by half of the image, by distance, or by what they lie in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.facts import ClassInfo, Gsd, Outline, Role, TileObject
+from annotation.questions import Evidence, NotAsked, Option, Question
+from annotation.tasks.candidates import ask_each, shuffled
+from annotation.tasks.countable import Countable, CountRule, countable_objects
+from annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
+from annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
+from annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
+from annotation.tasks.referring import groups_by_colour, members_of
+from annotation.tasks.registry import TaskContext, task
+from annotation.taxonomy import AnswerForm
+
+SIDE_MARGIN = 0.02
+"""No object may lie within this share of the tile's side from the middle line."""
+
+LIMITS_M = (20, 30, 50, 100, 150, 200, 300, 500)
+LIMIT_MARGIN = 0.15
+"""Conditions in metres use these limits, and no object may be within this share of one from it."""
+
+MAX_COUNT = 60
+"""More than a person could check."""
+
+
+@task("environmental_reasoning")
+def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask which conclusion about the environment the tile supports, one question a topic."""
+    if not context.facts.areas:
+        yield NotAsked("no land-use areas")
+        return
+    verdicts = judge_all(context.facts)
+    topics = list(dict.fromkeys(rule.topic for rule in RULES))
+    yield from ask_each(context, shuffled(topics, context.rng), lambda topic: _ask_topic(context, topic, verdicts))
+
+
+def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, Verdict]) -> Question | NotAsked:
+    rules = [rule for rule in RULES if rule.topic == topic]
+    holding = [rule for rule in rules if verdicts[rule.name].holds]
+    if not holding:
+        return NotAsked("no rule of the topic holds")
+    if len(holding) > 1:
+        return NotAsked("rules disagree")
+    if any(verdicts[rule.name].holds is None for rule in rules):
+        return NotAsked("a rule of the topic is near its threshold")
+    failing = [rule for rule in RULES if verdicts[rule.name].holds is False]
+    wrong = sorted(shuffled(failing, context.rng), key=lambda rule: rule.topic != topic)[:NUM_DISTRACTORS]
+    if len(wrong) < NUM_DISTRACTORS:
+        return NotAsked("too few conclusions that are known to be wrong")
+    (right,) = holding
+    return Question(
+        task="environmental_reasoning",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, "environmental_reasoning.question"),
+        options=(
+            Option(_conclusion(context, right), is_right=True),
+            *(Option(_conclusion(context, rule), is_right=False) for rule in wrong),
+        ),
+        evidence=Evidence(
+            right.name,
+            values={
+                rule.name: {
+                    name: [round(end, 4) for end in value] for name, value in verdicts[rule.name].values.items()
+                }
+                for rule in (right, *wrong)
+            },
+        ),
+    )
+
+
+def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
+    return context.phrases.text(f"environmental_reasoning.conclusion.{rule.name}")
+
+
+class _Selected(NamedTuple):
+    """The objects that fulfil a condition, and how it is said."""
+
+    rule: str
+    chosen: tuple[TileObject, ...]
+    words: Mapping[str, object]
+    values: Mapping[str, Any]
+    feature_ids: tuple[str, ...] = ()
+
+
+_Condition = Callable[[TaskContext, ClassInfo, Countable], _Selected | NotAsked]
+
+
+@task("conditional_counting")
+def ask_conditional_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
+    """Ask how many objects of a class fulfil a condition; zero and all are not asked for."""
+    facts = context.facts
+    names = {item.class_name for item in facts.objects}
+    classes = [info for info in facts.classes.values() if info.name in names and info.role is Role.OBJECT]
+    if not classes:
+        yield NotAsked("no objects")
+        return
+    tries = [(info, condition) for info in classes for condition in _conditions(context)]
+    yield from ask_each(context, shuffled(tries, context.rng), lambda pair: _ask_count(context, *pair))
+
+
+def _conditions(context: TaskContext) -> list[_Condition]:
+    """Return the conditions that may be tried on this tile."""
+    facts, phrases = context.facts, context.phrases
+    areas = list(area_landmarks(facts, phrases))
+    conditions: list[_Condition] = [_by_colour]
+    conditions += [partial(_by_half, half) for half in ("left", "right", "upper", "lower")]
+    conditions += [partial(_inside, thing) for thing in areas]
+    if facts.gsd_m is not None:
+        conditions += [partial(_within, thing) for thing in (*areas, *road_landmarks(facts, phrases))]
+    return conditions
+
+
+def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> Question | NotAsked:
+    counted = countable_objects(context.facts, info.name)
+    if isinstance(counted, NotAsked):
+        return counted
+    if len(counted.objects) < 2:
+        return NotAsked("too few objects for a condition")
+    selected = condition(context, info, counted)
+    if isinstance(selected, NotAsked):
+        return selected
+    count = len(selected.chosen)
+    if count in (0, len(counted.objects)):
+        return NotAsked("condition holds for none or for all")
+    if count > MAX_COUNT:
+        return NotAsked("too many objects to be counted by eye")
+    text = context.phrases.pick(
+        context.rng, f"conditional_counting.{selected.rule}", plural=info.plural, **selected.words
+    )
+    if counted.rule is CountRule.AT_LEAST_HALF:
+        text = context.phrases.text("conditional_counting.at_least_half", question=text)
+    options = [Option(str(count), is_right=True)]
+    options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
+    return Question(
+        task="conditional_counting",
+        form=AnswerForm.ONE_OF,
+        text=text,
+        options=tuple(options),
+        evidence=Evidence(
+            f"count_{selected.rule}",
+            tuple(item.object_id for item in selected.chosen) + selected.feature_ids,
+            values={"class": info.name, "count": count, "of": len(counted.objects), **selected.values},
+        ),
+    )
+
+
+def _by_colour(context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
+    members = members_of(info, counted.objects)
+    groups = groups_by_colour(context, members)
+    fitting = [colour for colour, indices in groups.items() if len(indices) < len(members)]
+    if not fitting:
+        return NotAsked("colours not known or not distinct")
+    colour = context.rng.choice(fitting)
+    chosen = tuple(counted.objects[index] for index in groups[colour])
+    word = context.phrases.text(f"colour.{colour}")
+    return _Selected("colour", chosen, {"colour": word}, {"colour": colour})
+
+
+def _by_half(half: str, context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
+    bounds = members_of(info, counted.objects).bounds
+    axis, size = (0, context.facts.width) if half in ("left", "right") else (1, context.facts.height)
+    # a point has an extent that its label does not tell, so it keeps a wider margin
+    has_points = any(item.outline is Outline.POINT for item in counted.objects)
+    margin = SIDE_MARGIN * size * (2 if has_points else 1)
+    is_first = bounds[:, axis + 2] <= size / 2 - margin
+    is_second = bounds[:, axis] >= size / 2 + margin
+    if not (is_first | is_second).all():
+        return NotAsked("an object is near the middle line")
+    word = context.phrases.text(f"conditional_counting.halves.{half}")
+    mask = is_first if half in ("left", "upper") else is_second
+    return _Selected("half", _chosen(counted, mask), {"half": word}, {"half": half})
+
+
+def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
+    if any(item.outline is Outline.POINT for item in counted.objects):
+        return NotAsked("points do not tell how near an object is")
+    distances = thing.distances(counted.objects, context.facts.gsd_m or Gsd(1.0, 1.0))
+    fitting = [metres for metres in LIMITS_M if _is_clear(distances, metres, thing.edge_m)]
+    if not fitting:
+        return NotAsked("distances near every limit")
+    metres = context.rng.choice(fitting)
+    words = {"metres": metres, "landmark": thing.text}
+    return _Selected("within", _chosen(counted, distances <= metres), words, words, thing.feature_ids)
+
+
+def _is_clear(distances: NDArray[np.float64], metres: float, edge_m: float) -> bool:
+    """Return whether some objects are within a limit, some beyond, and none near it."""
+    margin = LIMIT_MARGIN * metres + edge_m
+    is_near, is_far = distances <= metres - margin, distances >= metres + margin
+    return bool((is_near | is_far).all() and is_near.any() and is_far.any())
+
+
+def _inside(thing: Landmark, _context: TaskContext, _info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
+    sides = thing.sides(counted.objects)
+    if not sides.all():
+        return NotAsked("an object is partly inside the area")
+    return _Selected(
+        "inside", _chosen(counted, sides == 1), {"landmark": thing.text}, {"landmark": thing.text}, thing.feature_ids
+    )
+
+
+def _chosen(counted: Countable, mask: Sequence[bool] | NDArray[np.bool_]) -> tuple[TileObject, ...]:
+    return tuple(item for item, is_chosen in zip(counted.objects, mask, strict=True) if is_chosen)
