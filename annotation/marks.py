@@ -189,7 +189,11 @@ def _blend(
     cover: NDArray[np.float64],
 ) -> None:
     """Mix `colour` into the given pixels of `band` in place; `cover` is clipped to 0–1."""
-    share = np.clip(cover, 0, 1)[:, None]
+    is_full = cover >= 1
+    band[rows[is_full], columns[is_full]] = colour
+    # Only the two edges of a line are mixed, which is slow.
+    is_edge = (cover > 0) & ~is_full
+    rows, columns, share = rows[is_edge], columns[is_edge], cover[is_edge, None]
     mixed = band[rows, columns] * (1 - share) + np.array(colour) * share
     band[rows, columns] = np.round(mixed).astype(np.uint8)
 
