@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from annotation import asking
-from annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from annotation.checks import ANSWER_TOLD, check_question
 from annotation.facts import Circle, TileFacts
-from annotation.marks import Mark
+from annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark
 from annotation.questions import Evidence, NotAsked, Option, Question
 from annotation.tasks.registry import TaskContext
 from annotation.taxonomy import TASKS, AnswerForm
+from tests.strategies import facts as any_facts
 
 FACTS = TileFacts("scene/0_0", 800, 600, classes={})
 PIXELS = np.zeros((600, 800, 3), np.uint8)
@@ -206,3 +209,27 @@ def test_settings_refuse_unknown_tasks_and_negative_bounds() -> None:
 
 def test_numbers_are_put_in_place_of_the_slot() -> None:
     assert fill_regions("Circle {region} of {region}.", 4) == "Circle 4 of 4."
+
+
+STRIPES = np.zeros((600, 600, 3), np.uint8)
+for _first, _colour in ((0, (200, 30, 30)), (150, (240, 240, 240)), (300, (30, 60, 200)), (450, (120, 120, 120))):
+    STRIPES[:, _first : _first + 150] = _colour
+
+
+@given(any_facts())
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_all_tasks_ask_well_about_any_tile(facts: TileFacts) -> None:
+    """Whatever is on a tile, no task fails, and none is saved by the checks from asking something malformed."""
+    before = STRIPES.copy()
+    everything = AskSettings(tasks=dict.fromkeys(TASKS, 2), seed=3)
+    result = ask(facts, STRIPES, everything)
+    assert (before == STRIPES).all()
+    assert result == ask(facts, STRIPES, everything)
+    for index, question in enumerate(result.questions):
+        assert check_question(question, width=600, height=600) == ()
+        assert (index in result.marks.numbers) == TASKS[question.task].is_regional
+    order = [list(TASKS).index(question.task) for question in result.questions]
+    assert order == sorted(order)
+    assert all(order.count(position) <= 2 for position in order)
+    harmless = {DUPLICATE, MARKS_OVERLAP, TOO_MANY_MARKS, ANSWER_TOLD}
+    assert all(reasons.keys() <= harmless for reasons in result.rejected.values())
