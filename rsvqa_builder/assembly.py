@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import shapely
-from shapely import Polygon
+from shapely import MultiPolygon, Polygon
 
 from annotation.dealing import LetterDealer
 from annotation.facts import Box
 from annotation.taxonomy import TASKS
 from rsvqa_builder.dedup import Alike, find_alike, find_excluded
-from rsvqa_builder.georeference import window_footprint
+from rsvqa_builder.georeference import crs_name, window_footprint
 from rsvqa_builder.journal import Candidate, Journal, TileResult
 from rsvqa_builder.records import Record, TileRecord
 from rsvqa_builder.scenes import Scene
@@ -123,9 +123,12 @@ def _between(kept: Sequence[TileJob], alike: Sequence[Alike]) -> Iterator[tuple[
             yield index_of[pair.first], index_of[pair.second]
 
 
-def footprint_of(job: TileJob) -> Polygon | None:
+def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
     """Return the outline of a tile in EPSG:4326."""
-    return window_footprint(job.work.scene, job.window)
+    scene = job.work.scene
+    if scene.footprint is None or scene.crs is None or scene.transform is None:
+        return None
+    return window_footprint(scene.crs, scene.transform, job.window)
 
 
 def make_rows(
@@ -168,7 +171,7 @@ def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
         split=split,
         scene=scene.scene_id,
         window=job.window,
-        crs=scene.crs_name,
+        crs=crs_name(scene.crs),
         gsd=None if scene.gsd_m is None else round((scene.gsd_m.x_m + scene.gsd_m.y_m) / 2, 6),
         footprint=None if footprint is None else shapely.to_wkb(footprint, byte_order=1),
         date=_day(scene),

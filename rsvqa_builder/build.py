@@ -28,7 +28,7 @@ from rsvqa_builder.documents import BuildFacts, read_report, write_documents
 from rsvqa_builder.executors import Executor, Failure, make_executor
 from rsvqa_builder.journal import Journal
 from rsvqa_builder.output import Fingerprint, OutputFolder, State, portable
-from rsvqa_builder.pairs import alignment, find_pairs
+from rsvqa_builder.pairs import Pair, alignment
 from rsvqa_builder.preparing import PreparedScene, PrepareJob, prepare_scene
 from rsvqa_builder.progress import Reporter
 from rsvqa_builder.records import TileRecord
@@ -112,6 +112,7 @@ class _Run:
         self.executor = executor
         self.reporter = reporter
         self.left_out: list[LeftOut] = []
+        self.notes: list[str] = []
         self.seconds: dict[str, float] = {}
 
     def find_sources(self) -> Sources:
@@ -128,7 +129,7 @@ class _Run:
         journal = Journal(output.work / "tiles")
         with self._step("preparing scenes"):
             scenes = self._prepare(sources, output.work)
-            jobs = self._plan(scenes, journal.folder)
+            jobs = self._plan(scenes, sources.pairs, journal.folder)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal, sources)
         with self._step("writing shards"):
@@ -142,7 +143,8 @@ class _Run:
             table=self.table,
             fingerprint=portable(fingerprint),
             scenes=scenes,
-            left_out=tuple(self.left_out),
+            left_out=self.left_out,
+            notes=self.notes,
             jobs=jobs,
             selection=selection,
             reasons=count_reasons(journal, selection),
@@ -154,27 +156,37 @@ class _Run:
 
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
-        found = join_sheets(sources.scenes, work / "mosaics") if self.settings.mosaic else sources.scenes
+        found = sources.scenes
+        remarks = list(sources.broken_pairs)
+        if self.settings.mosaic:
+            found, left_alone = join_sheets(sources, work / "mosaics")
+            remarks += left_alone
+        for path, reason in remarks:
+            self._note(f"{path}: {reason}")
+        later = {pair.later.scene_id for pair in sources.pairs}
         jobs = [
-            PrepareJob(number, source.scene, source.label_files, self.table, self.settings, work)
-            for number, source in enumerate(found)
+            PrepareJob(number, scene, label_files, scene.scene_id in later, self.table, self.settings, work)
+            for number, (scene, label_files) in enumerate(found)
         ]
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, self._map(prepare_scene, jobs), strict=True):
             if isinstance(result, Failure):
                 self._leave_out(LeftOut(job.scene.path, result.reason))
-            else:
-                scenes[job.scene.scene_id] = result
+                continue
+            scenes[job.scene.scene_id] = result
+            for file in result.labels.files:
+                if file.error:
+                    self._leave_out(LeftOut(file.path, file.error))
         self._require(scenes, sources.searched)
         return scenes
 
-    def _plan(self, scenes: Mapping[str, PreparedScene], journal: Path) -> tuple[TileJob, ...]:
+    def _plan(self, scenes: Mapping[str, PreparedScene], pairs: Sequence[Pair], journal: Path) -> tuple[TileJob, ...]:
         """Return every tile of every scene, scenes in the order of their ids."""
         settings = self.settings
         ask = AskSettings(settings.task_limits, settings.seed, settings.language)
         classes = self.table.infos()
         windows = [(scene_id, window) for scene_id, scene in scenes.items() for window in scene.windows]
-        partners = _find_partners(scenes, self.settings.src)
+        partners = _find_partners(scenes, pairs)
         return tuple(
             TileJob(
                 position=position,
@@ -229,6 +241,10 @@ class _Run:
         self.left_out.append(left_out)
         self.reporter.note("left_out", f"left out {path}: {reason}", path=path, reason=reason)
 
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self.reporter.note("note", text)
+
     def _require(self, scenes: Collection[object], searched: str) -> None:
         if not scenes:
             found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
@@ -257,13 +273,16 @@ class _ImageLoader:
         return self._journal.read_image(self._position_of[tile.image_id], key)
 
 
-def _find_partners(scenes: Mapping[str, PreparedScene], src: str) -> dict[str, LaterWork | str]:
+def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[Pair]) -> dict[str, LaterWork | str]:
     """Return the later date of each scene that has a partner, or why it cannot be used."""
     partners: dict[str, LaterWork | str] = {}
-    for pair in find_pairs([prepared.work.scene for prepared in scenes.values()], src):
-        earlier, later = scenes[pair.earlier].work, scenes[pair.later].work
-        found = alignment(earlier.scene, later.scene)
-        partners[pair.earlier] = found if isinstance(found, str) else LaterWork(later, found.dx, found.dy)
+    for pair in pairs:
+        later = scenes.get(pair.later.scene_id)
+        if later is None:
+            partners[pair.earlier.scene_id] = "the later scene is left out"
+            continue
+        found = alignment(pair.earlier, pair.later)
+        partners[pair.earlier.scene_id] = found if isinstance(found, str) else LaterWork(later.work, found.dx, found.dy)
     return partners
 
 
@@ -279,5 +298,5 @@ def _fingerprint(settings: BuildSettings, table: ClassTable, sources: Sources) -
     return {
         "settings": settings.model_dump(mode="json"),
         "versions": versions | libraries,
-        "inputs": sources.inputs,
+        "inputs": dict(sources.inputs),
     }

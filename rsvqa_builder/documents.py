@@ -19,6 +19,7 @@ from annotation.taxonomy import TASKS
 from rsvqa_builder.assembly import Selection, TaskCounts
 from rsvqa_builder.card import CardFacts, Completeness, render_card
 from rsvqa_builder.classes import ClassTable
+from rsvqa_builder.georeference import crs_name
 from rsvqa_builder.output import MARKER
 from rsvqa_builder.preparing import PreparedScene
 from rsvqa_builder.preview import PreviewSummary, choose_samples, write_preview
@@ -43,6 +44,7 @@ class BuildFacts:
         fingerprint: see `output.portable`.
         scenes: every prepared scene, by id.
         left_out: inputs that gave no tile, with reasons.
+        notes: what else a person should know of the inputs.
         jobs: the plan.
         selection: which tiles were kept.
         reasons: why tasks did not ask.
@@ -56,6 +58,7 @@ class BuildFacts:
     fingerprint: Mapping[str, Mapping[str, Any]]
     scenes: Mapping[str, PreparedScene]
     left_out: Sequence[LeftOut]
+    notes: Sequence[str]
     jobs: Sequence[TileJob]
     selection: Selection
     reasons: TaskCounts
@@ -124,6 +127,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         },
         "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
         "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
+        "notes": list(facts.notes),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
         "alike_tiles": [
             {"first": facts.jobs[first].image_id, "second": facts.jobs[second].image_id, "differing_bits": bits}
@@ -153,7 +157,7 @@ def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
     return {
         "width": scene.width,
         "height": scene.height,
-        "crs": scene.crs_name,
+        "crs": crs_name(scene.crs),
         "gsd_m": None if scene.gsd_m is None else list(scene.gsd_m),
         "north_deg": scene.north_deg,
         "acquired": None if scene.acquired is None else scene.acquired.isoformat(),
@@ -161,10 +165,8 @@ def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
         "stretch": None if stretch is None else asdict(stretch),
         "notes": list(scene.notes),
         "tiles": {"planned": len(prepared.windows), "kept": len(kept)},
-        "labels": None if prepared.labels is None else asdict(prepared.labels),
-        "complete_classes": {
-            name: {"is_complete": found.is_complete, "why": found.why} for name, found in prepared.completeness.items()
-        },
+        "labels": {"by_class": dict(prepared.class_counts), **prepared.labels.to_json()},
+        "complete_classes": {name: asdict(prepared.completeness[name]) for name in prepared.class_counts},
     }
 
 
@@ -193,7 +195,7 @@ def _completeness(scenes: Mapping[str, PreparedScene]) -> dict[str, Completeness
     complete: Counter[str] = Counter()
     present: Counter[str] = Counter()
     for prepared in scenes.values():
-        for name, found in prepared.completeness.items():
+        for name in prepared.class_counts:
             present[name] += 1
-            complete[name] += found.is_complete
+            complete[name] += prepared.completeness[name].is_complete
     return {name: Completeness(complete[name], present[name]) for name in sorted(present)}

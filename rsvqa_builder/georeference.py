@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from shapely import MultiPolygon, Polygon
 from shapely.affinity import translate
 
 from annotation.facts import Gsd
+from rsvqa_builder.tiling import Window
 
 MAX_DISTORTION = 0.01
 """Relative difference between a projected CRS's own unit and the ground above which the ground is believed."""
@@ -156,6 +158,35 @@ def _measure_centre(crs: CRS, transform: AffineCoefficients, *, width: int, heig
         return None
     # rounded first, as -1e-12 % 360 is 360
     return gsd, round(math.degrees(math.atan2(column - x, y - row)), 6) % 360
+
+
+def window_footprint(crs: str, transform: AffineCoefficients, window: Window) -> Polygon | MultiPolygon | None:
+    """Return the outline of a window of a scene in EPSG:4326, as `Georeference.footprint` is that of the scene.
+
+    Args:
+        crs: WKT of the scene's CRS.
+        transform: of the scene.
+        window: scene pixels.
+    """
+    horizontal = _horizontal(_parse(crs))
+    if horizontal is None:
+        return None
+    x, y = transform.to_map(np.array(float(window.x)), np.array(float(window.y)))
+    moved = transform._replace(c=float(x), f=float(y))
+    return _footprint(horizontal, moved, width=window.width, height=window.height)
+
+
+def crs_name(crs: str | None) -> str | None:
+    """Return "EPSG:32618" for a WKT that says its code, else the WKT itself."""
+    if crs is None:
+        return None
+    authority = _parse(crs).to_authority(min_confidence=100)
+    return ":".join(authority) if authority else crs
+
+
+@lru_cache(maxsize=64)
+def _parse(crs: str) -> CRS:
+    return CRS.from_wkt(crs)
 
 
 def _distance(ellipsoid: Geod, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from annotation.facts import Box
 from annotation.questions import Option
 
 
@@ -27,7 +28,7 @@ class Candidate:
         text: complete, with the number of its region.
         answer: for free text; else empty.
         options: in the order of the task, not yet lettered.
-        box: (x_min, y_min, x_max, y_max) in tile pixels.
+        box: in tile pixels.
         images: keys of the images that it shows.
         evidence: JSON object.
     """
@@ -36,7 +37,7 @@ class Candidate:
     text: str
     answer: str
     options: tuple[Option, ...]
-    box: tuple[float, float, float, float] | None
+    box: Box | None
     images: tuple[str, ...]
     evidence: dict[str, Any]
 

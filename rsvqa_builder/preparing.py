@@ -7,6 +7,7 @@ worker maps instead of parsing the label files again.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,11 @@ from annotation.facts import Gsd
 from rsvqa_builder.classes import ClassTable
 from rsvqa_builder.executors import Failure
 from rsvqa_builder.journal import write_atomically
-from rsvqa_builder.labels.completeness import Completeness, complete_classes
+from rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa_builder.labels.features import Features
-from rsvqa_builder.labels.reading import LabelReport, read_labels
-from rsvqa_builder.rendering import check_content, choose_stretch
+from rsvqa_builder.labels.reading import read_labels
+from rsvqa_builder.labels.report import LabelReport
+from rsvqa_builder.rendering import check_content, choose_stretch, count_whole_reads
 from rsvqa_builder.scenes import Scene, SceneError
 from rsvqa_builder.settings import BuildSettings
 from rsvqa_builder.staging import stage_if_needed
@@ -30,11 +32,22 @@ from rsvqa_builder.tiling import Window, plan_windows
 
 @dataclass(frozen=True, slots=True)
 class PrepareJob:
-    """One scene to prepare; `work` is the build's own folder, `number` the scene's position."""
+    """One scene to prepare.
+
+    Attributes:
+        number: the scene's position in the build.
+        scene: as described from its header.
+        label_files: of the scene.
+        is_later: the scene is the later one of a pair, so its pixels are read once more.
+        table: class table.
+        settings: of the build.
+        work: the build's own folder.
+    """
 
     number: int
     scene: Scene
     label_files: tuple[Path, ...]
+    is_later: bool
     table: ClassTable
     settings: BuildSettings
     work: Path
@@ -42,12 +55,21 @@ class PrepareJob:
 
 @dataclass(frozen=True, slots=True)
 class PreparedScene:
-    """A scene that tiles can be made of."""
+    """A scene that tiles can be made of.
+
+    Attributes:
+        work: what its tiles need.
+        windows: of its tiles.
+        labels: what became of its label files.
+        class_counts: labels used, by class, in the order of the class table; only classes that have any.
+        completeness: whether every instance is labelled, by class of the table.
+    """
 
     work: SceneWork
     windows: tuple[Window, ...]
-    labels: LabelReport | None
-    completeness: Mapping[str, Completeness]
+    labels: LabelReport
+    class_counts: Mapping[str, int]
+    completeness: Mapping[str, ClassCompleteness]
 
 
 def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
@@ -68,19 +90,29 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         overlap=settings.overlap,
         whole_up_to=settings.whole_up_to,
     )
-    scene = stage_if_needed(scene, windows, job.work / "staged")
-    stretch = choose_stretch(scene, settings.stretch.value)
-    if not job.label_files:
-        return PreparedScene(SceneWork(scene, stretch, None, frozenset()), tuple(windows), None, {})
-    labels = read_labels(job.scene, job.label_files, job.table)
+    labels = read_labels(scene, job.label_files, job.table)
+    completeness = complete_classes(
+        labels.features,
+        (scene.height, scene.width),
+        job.table,
+        override=settings.complete.as_override,
+        doubts=labels.doubts,
+        is_labelled=labels.report.has_labels,
+    )
     if scene.gsd_m is None and labels.report.gsd_m is not None:
         scene = replace(scene, gsd_m=Gsd(labels.report.gsd_m, labels.report.gsd_m))
-    completeness = complete_classes(
-        labels.features, (scene.height, scene.width), job.table, override=settings.complete.as_override
+    reads = windows * 2 if job.is_later else windows
+    num_whole_reads = count_whole_reads(scene, settings.stretch.value)
+    scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
+    work = SceneWork(
+        scene=scene,
+        stretch=choose_stretch(scene, settings.stretch.value),
+        labels=_store_features(labels.features, job.work / "labels", job.number) if len(labels.features) else None,
+        complete_classes=frozenset(name for name, found in completeness.items() if found.is_complete),
     )
-    complete = frozenset(name for name, found in completeness.items() if found.is_complete)
-    path = _store_features(labels.features, job.work / "labels", job.number)
-    return PreparedScene(SceneWork(scene, stretch, path, complete), tuple(windows), labels.report, completeness)
+    counts = Counter(labels.features.class_names)
+    class_counts = {name: counts[name] for name in job.table.classes if name in counts}
+    return PreparedScene(work, tuple(windows), labels.report, class_counts, completeness)
 
 
 def _store_features(features: Features, folder: Path, number: int) -> Path:

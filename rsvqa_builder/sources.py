@@ -1,28 +1,29 @@
-"""What a build starts from: scenes with their label files, and mosaics of sheets.
+"""What a build starts from: scenes with their label files, pairs of dates, and mosaics of sheets.
 
 Only names and headers are looked at here.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from rsvqa_builder.executors import Failure
 from rsvqa_builder.labels.discovery import find_labels, is_label_raster
 from rsvqa_builder.mosaic import build_mosaics
+from rsvqa_builder.pairs import PAIRS_FILE, Pair, find_pairs
 from rsvqa_builder.rasters import SceneError
 from rsvqa_builder.scene_files import LeftOut, SceneFile, find_scenes
 from rsvqa_builder.scenes import Scene, describe_scene
 from rsvqa_builder.settings import BuildSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One scene and its label files; nothing of either has been read but the header."""
 
     scene: Scene
@@ -37,12 +38,16 @@ class Sources:
         scenes: in the order of their ids.
         left_out: what was found but cannot be a scene.
         searched: what was looked for and where, for a message when there is nothing.
+        pairs: two dates of one ground.
+        broken_pairs: pairs that were named but cannot be made; their scenes are used by themselves.
         inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
     """
 
     scenes: tuple[Source, ...]
     left_out: tuple[LeftOut, ...]
     searched: str
+    pairs: tuple[Pair, ...]
+    broken_pairs: tuple[LeftOut, ...]
     inputs: Mapping[str, list[int]]
 
 
@@ -81,23 +86,51 @@ def find_sources(
         else:
             labels = find_labels(Path(file.path), num_in_folder[Path(file.path).parent], extra)
             scenes.append(Source(scene, tuple(labels)))
+    pairs = find_pairs([source.scene for source in scenes], settings.src)
     files = [Path(file.path) for file in found.candidates] + [path for source in scenes for path in source.label_files]
-    return Sources(tuple(scenes), tuple(left_out), found.searched, _stat(files, Path(settings.src)))
+    files += sorted({file.parent / PAIRS_FILE for file in files})
+    return Sources(
+        scenes=_with_dates(scenes, pairs.pairs),
+        left_out=tuple(left_out),
+        searched=found.searched,
+        pairs=pairs.pairs,
+        broken_pairs=pairs.left_out,
+        inputs=_stat(files, Path(settings.src)),
+    )
 
 
-def join_sheets(scenes: Sequence[Source], folder: Path) -> tuple[Source, ...]:
-    """Return the scenes with neighbouring sheets joined into mosaics, which have the labels of all their sheets.
+def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
+    """Return the scenes with neighbouring sheets joined into mosaics, and the sheets that could not be, with reasons.
+
+    A mosaic has the labels of all its sheets; scenes of a pair of dates are left alone.
 
     Args:
-        scenes: of the build.
+        sources: of the build.
         folder: where the mosaics' VRT files go.
     """
-    labels_of = {source.scene.scene_id: source.label_files for source in scenes}
-    joined = []
-    for mosaic in build_mosaics([source.scene for source in scenes], folder):
-        labels = dict.fromkeys(path for sheet in mosaic.sheets for path in labels_of[sheet])
-        joined.append(Source(mosaic.scene, tuple(labels)))
-    return tuple(sorted(joined, key=lambda source: source.scene.scene_id))
+    paired = {scene.scene_id for pair in sources.pairs for scene in (pair.earlier, pair.later)}
+    joined = build_mosaics([source.scene for source in sources.scenes], folder, apart=paired)
+    labels_of = {source.scene.scene_id: source.label_files for source in sources.scenes}
+    for mosaic in joined.mosaics:
+        files = [file for sheet in mosaic.sheets for file in labels_of[sheet.scene.scene_id]]
+        labels_of[mosaic.scene.scene_id] = tuple(dict.fromkeys(files))
+    return tuple(Source(scene, labels_of[scene.scene_id]) for scene in joined.scenes), joined.left_alone
+
+
+def _with_dates(scenes: Sequence[Source], pairs: Sequence[Pair]) -> tuple[Source, ...]:
+    """Return the scenes with the dates that a `scenes.toml` gives them."""
+    dates = {pair.earlier.scene_id: pair.earlier_date for pair in pairs}
+    dates |= {pair.later.scene_id: pair.later_date for pair in pairs}
+    return tuple(
+        source._replace(scene=_dated(source.scene, date)) if (date := dates.get(source.scene.scene_id)) else source
+        for source in scenes
+    )
+
+
+def _dated(scene: Scene, date: dt.date) -> Scene:
+    if scene.acquired is not None and scene.acquired.date() == date:
+        return scene
+    return replace(scene, acquired=dt.datetime.combine(date, dt.time()))
 
 
 def _stat(files: Iterable[Path], src: Path) -> dict[str, list[int]]:

@@ -73,6 +73,7 @@ def _unknown_classes(report: Mapping[str, Any]) -> dict[str, int]:
     """Return the labels of classes that the table does not know, most frequent first."""
     found: dict[str, int] = {}
     for scene in report["scenes"].values():
-        for name, count in ((scene["labels"] or {}).get("unknown_classes") or {}).items():
-            found[name] = found.get(name, 0) + count
+        for file in scene["labels"]["files"]:
+            for name, count in file["unknown_classes"].items():
+                found[name] = found.get(name, 0) + count
     return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))

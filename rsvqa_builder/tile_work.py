@@ -43,7 +43,7 @@ class SceneWork:
     Attributes:
         scene: as described from its header; `path` is the staged copy where there is one.
         stretch: of the whole scene; None when its pixels are 8-bit RGB already.
-        labels: arrow file of the scene's features; None without labels.
+        labels: arrow file of the scene's features; None when there are none.
         complete_classes: classes of which every instance in the scene is labelled.
     """
 
@@ -191,9 +191,9 @@ def _setting(job: TileJob, scene: Scene) -> TileSetting:
 
 
 def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:
-    """Return the labels of a scene; without a label file there are none and nothing is known to be complete."""
+    """Return the labels of a scene, by position in its arrow file."""
     if work.labels is None:
-        return SceneLabels(Features.empty(), STRtree([]), classes, frozenset())
+        return SceneLabels(Features.empty(), STRtree([]), classes, work.complete_classes)
     features, tree = _load_features(work.labels)
     return SceneLabels(features, tree, classes, work.complete_classes)
 
@@ -217,7 +217,7 @@ def _candidate(question: Question, number: int | None) -> Candidate:
         text=question.text if number is None else fill_regions(question.text, number),
         answer=question.answer if number is None else fill_regions(question.answer, number),
         options=question.options,
-        box=question.box and tuple(question.box),
+        box=question.box,
         images=tuple(f"{key}_marked" for key in keys) if number is not None else keys,
         evidence=_evidence(question.evidence, question, number),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from annotation.facts import Box
 from annotation.questions import Option
 from rsvqa_builder.journal import Candidate, Journal, TileResult
 
@@ -12,7 +13,7 @@ CANDIDATE = Candidate(
     text="How many cars are there?",
     answer="",
     options=(Option("3", True), Option("4", False)),
-    box=(1.0, 2.0, 3.5, 4.0),
+    box=Box(1.0, 2.0, 3.5, 4.0),
     images=("tile",),
     evidence={"rule": "count", "values": {"count": 3}},
 )
