@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from annotation.facts import Area, ClassInfo, Kind, Outline, Road, Role, TileFacts, TileObject
 from annotation.questions import NotAsked, Question
 from annotation.tasks.registry import TaskContext, get_task
-from annotation.wording.phrases import load_phrases
+from annotation.wording.phrases import Phrases, load_phrases
 
 
 def make_class(
@@ -119,13 +120,18 @@ def make_facts(
     )
 
 
+@cache
+def _english() -> Phrases:
+    return load_phrases()
+
+
 def make_context(
     facts: TileFacts, *, pixels: NDArray[np.uint8] | None = None, seed: int = 0, limit: int = 5
 ) -> TaskContext:
     """Return a task's context with English phrases; the pixels are mid grey unless given."""
     if pixels is None:
         pixels = np.full((facts.height, facts.width, 3), 128, dtype=np.uint8)
-    return TaskContext(facts, pixels, random.Random(seed), load_phrases(), limit)
+    return TaskContext(facts, pixels, random.Random(seed), _english(), limit)
 
 
 def ask(name: str, facts: TileFacts, **more: Any) -> tuple[list[Question], list[str]]:
