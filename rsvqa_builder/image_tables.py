@@ -331,7 +331,10 @@ class TableReader:
 
 
 def _dictionaries(footer: pq.FileMetaData) -> list[str]:
-    """Return the leaves that `TableWriter` has stored as dictionaries; those of other makers may be so in part only."""
+    """Return the leaves that `TableWriter` has stored as dictionaries.
+
+    Read like that, the files of other makers would be in memory a row group at a time, whatever the batch.
+    """
     if _FORMAT_KEY.encode() not in (footer.metadata or {}):
         return []
     leaves = (footer.schema.column(number).path for number in range(footer.num_columns))

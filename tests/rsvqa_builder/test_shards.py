@@ -333,6 +333,13 @@ def test_each_image_is_iterated_once(tmp_path: Path) -> None:
     ]
 
 
+def test_images_of_another_maker_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
+    images = [{"bytes": data, "path": "image.png"} for data in (b"1", b"2", b"1")]
+    table = pa.table({"image": pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))})
+    pq.write_table(table, tmp_path / "other.parquet")
+    assert [image.data for image in iter_images(tmp_path / "other.parquet")] == [b"1", b"2"]
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_shards(tmp_path / name, plan_shards(example()), load_images=load)
