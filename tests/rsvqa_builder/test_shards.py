@@ -517,7 +517,6 @@ def test_the_schema_carries_hugging_face_features(tmp_path: Path) -> None:
     assert image == pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:dill.*")
 @pytest.mark.parametrize("streaming", [False, True])
 def test_datasets_loads_the_folder_with_images_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
