@@ -84,12 +84,12 @@ def label_layers(layout: Layout, contents: Contents, date: int) -> list[Layer]:
     objects = [item for item in contents.objects if item.dates[date]]
     areas = layout.areas(date)
     anomalies = layout.anomalies if date else ()
-    object_columns = {
+    object_columns: dict[str, list[Any]] = {
         "object_id": [item.object_id for item in objects],
         "class": [item.class_name for item in objects],
-        "colour": [item.colour for item in objects],
-        "moving": [item.moving for item in objects],
-        "damage": [item.damage for item in objects],
+        "colour": [item.look.colour for item in objects],
+        "moving": [item.look.moving for item in objects],
+        "damage": [item.look.damage for item in objects],
     }
     area_columns = {
         "area_id": [f"area-{number}" for number in range(len(areas))],
@@ -117,7 +117,7 @@ def _layer(
     name: str,
     geometry_type: str,
     geometries: Sequence[BaseGeometry],
-    columns: Mapping[str, Sequence[str | bool | None]],
+    columns: Mapping[str, Sequence[Any]],
     *,
     is_cut_to_scene: bool = True,
 ) -> Layer:

@@ -7,7 +7,7 @@ function of the place and its window alone, so the block size changes nothing bu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,37 +19,28 @@ from rasterio.transform import Affine
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa_builder.demo_layout import Frame, Layout, polygons_of
-from rsvqa_builder.demo_objects import Contents, DemoObject
+from rsvqa_builder.demo_details import CONCRETE, PAINT, Colour, parts_of, shadow_of, shifted, wake_of
+from rsvqa_builder.demo_layout import Layout
+from rsvqa_builder.demo_objects import Contents, DemoObject, Mark
+from rsvqa_builder.demo_roads import polygons_of
 from rsvqa_builder.demo_textures import Plane, Textures, cut, cut_shades
 from rsvqa_builder.tiling import Window
 
-Colour = tuple[float, float, float]
 Pixels = NDArray[np.float32]
-
-PAINT: dict[str, Colour] = {
-    "black": (34, 34, 36),
-    "grey": (138, 138, 139),
-    "white": (236, 236, 235),
-    "red": (172, 42, 38),
-    "orange": (222, 122, 44),
-    "brown": (112, 74, 46),
-    "yellow": (228, 194, 52),
-    "green": (72, 122, 70),
-    "cyan": (76, 196, 206),
-    "blue": (52, 92, 168),
-}
-"""sRGB of the colour names of objects: far enough from each other that light and grain do not change the name."""
 
 SENSOR_NOISE = 1.6  # grey levels
 SUPERSAMPLING = 4
-SHADOW_DIRECTION = (-0.8, -0.6)  # the sun stands in the southeast
 SHADOW_DEPTH = 0.5
-FOREST_HEIGHT = 12.0
-GLASS: Colour = (44, 52, 60)
-CONCRETE: Colour = (176, 172, 164)
-ASPHALT: Colour = (98, 98, 101)
+FOREST_HEIGHT = 12.0  # pixels of shadow
+TREE_HEIGHT = 5.0
+SHADOW: Colour = (6, 8, 14)
+FOLIAGE: Colour = (50, 68, 40)
 WAKE: Colour = (206, 222, 224)
+WAKE_REACHES = (0.5, 0.9, 1.4, 2.0)  # ship lengths; laid over each other, so the foam fades
+WOOD: Colour = (124, 112, 94)
+LINE_PAINT: Colour = (227, 227, 222)
+SOIL: Colour = (128, 112, 84)
+ASPHALT: Colour = (98, 98, 101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +69,7 @@ LOOKS: dict[str, GroundLook] = {
         rows=0.055,
     ),
     "grassland": GroundLook(((112, 132, 76), (122, 136, 84), (104, 128, 72)), mottle=0.075, shade=0.05),
-    "residential": GroundLook(((110, 128, 82), (118, 130, 88), (104, 122, 78)), mottle=0.085, shade=0.05),
+    "residential": GroundLook(((110, 128, 82), (118, 130, 88), (104, 122, 78)), mottle=0.06, shade=0.05),
     "commercial": GroundLook(((164, 160, 152), (156, 154, 150)), mottle=0.04),
     "industrial": GroundLook(((152, 148, 140), (144, 140, 134), (160, 152, 140)), mottle=0.06, grain=0.04),
     "car_park": GroundLook(((88, 88, 92), (96, 96, 98)), mottle=0.03),
@@ -86,87 +77,118 @@ LOOKS: dict[str, GroundLook] = {
     "burnt_land": GroundLook(((58, 50, 46),), mottle=0.22, shade=0.08, grain=0.06, crowns=0.35),
 }
 
-WATER_DEEP_LIGHT = 0.82
-"""Brightness of water far from the shore; at the shore it is 1.25."""
+SHORE_LIGHT, DEEP_LIGHT = 1.42, 0.82
+"""Brightness of water over dry land next to it and far from the shore; between the two along the shore."""
 
 
 class Painter:
     """Paints windows of one place at one date."""
 
     def __init__(self, layout: Layout, contents: Contents, textures: Textures, date: int) -> None:
-        self._layout = layout
         self._textures = textures
         self._areas = layout.areas(date)
         self._area_tree = shapely.STRtree([polygon for _, polygon in self._areas])
         self._ground = _GroundTable(layout)
         self._objects = [item for item in contents.objects if item.dates[date]]
         self._object_tree = shapely.STRtree([item.polygon for item in self._objects])
-        self._strokes = contents.strokes
-        self._stroke_tree = shapely.STRtree([stroke.line for stroke in contents.strokes])
-        self._shadows = [shadow_of(item) for item in self._objects]
-        self._shadows += [
-            _shifted(polygon, FOREST_HEIGHT) for style, polygon in self._areas if self._is(style, "forest")
-        ]
-        self._shadow_tree = shapely.STRtree(self._shadows)
-        self._wakes = [wake_of(item) for item in self._objects if item.class_name == "ship" and item.moving]
-        self._markings = [line for road in layout.roads for line in _centre_dashes(road.line)]
-        self._marking_tree = shapely.STRtree(self._markings)
-        self._hedge_tree = shapely.STRtree(layout.boundaries)
-        self._shore = _shore_distance(layout, self._areas)
-
-    def _is(self, style: int, class_name: str) -> bool:
-        return self._layout.styles[style].class_name == class_name
+        self._overlays = _overlays(layout, self._areas, self._objects, contents.marks)
+        self._shore = _shore_light(layout, self._areas)
 
     def paint(self, window: Window) -> NDArray[np.uint8]:
         """Return the (height, width, 3) uint8 pixels of a window."""
-        pixels, styles = self._paint_ground(window)
-        self._paint_lines(pixels, styles, window)
-        for number in self._near(self._object_tree, window):
-            paint_object(pixels, self._objects[number], window, self._textures.grain)
-        grain = cut(self._textures.grain, window.x + 311, window.y + 77, window.width, window.height)
-        pixels += (0.5 + SENSOR_NOISE * grain)[..., None]
-        return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
-
-    def _near(self, tree: shapely.STRtree, window: Window, pad: float = 16.0) -> list[int]:
-        x, y, width, height = window
-        return sorted(tree.query(shapely.box(x - pad, y - pad, x + width + pad, y + height + pad)).tolist())
-
-    def _paint_ground(self, window: Window) -> tuple[Pixels, NDArray[np.uint16]]:
-        near = [self._areas[number] for number in self._near(self._area_tree, window)]
+        near = [self._areas[number] for number in _near(self._area_tree, window)]
         styles = rasterize(
             ((polygon, style) for style, polygon in near),
             out_shape=(window.height, window.width),
             transform=Affine.translation(window.x, window.y),
             dtype="uint16",
         )
-        return self._ground.paint(styles, window, self._textures, self._shore), styles
+        present = sorted({style for style, _ in near})
+        pixels = self._ground.paint(styles, present, window, self._textures, self._shore)
+        for overlay in self._overlays:
+            self._lay_over(pixels, styles, overlay, window)
+        for number in _near(self._object_tree, window):
+            paint_object(pixels, self._objects[number], window, self._textures.grain)
+        grain = cut(self._textures.grain, window.x + 311, window.y + 77, window.width, window.height)
+        pixels += (0.5 + SENSOR_NOISE * grain)[..., None]
+        return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
 
-    def _paint_lines(self, pixels: Pixels, styles: NDArray[np.uint16], window: Window) -> None:
-        """Paint carriageways, markings, paths, hedges, wakes and shadows over the ground."""
-        grain = cut(self._textures.grain, window.x + 500, window.y + 200, window.width, window.height)
-        crowns = cut(self._textures.crowns, window.x, window.y, window.width, window.height)
-        _blend(pixels, _mask(window, [self._layout.carriageway]), ASPHALT, 1 + 0.035 * grain)
-        strokes = [self._strokes[number] for number in self._near(self._stroke_tree, window)]
-        for kind, colour, strength in (
-            ("path", CONCRETE, 0.9),
-            ("fence", (128, 116, 98), 0.7),
-            ("bay", (226, 226, 222), 0.8),
-        ):
-            lines = [
-                stroke.line.buffer(stroke.width / 2, cap_style="flat") for stroke in strokes if stroke.kind == kind
-            ]
-            _blend(pixels, _mask(window, lines) * strength, colour, 1 + 0.03 * grain)
-        marks = [self._markings[k].buffer(0.7, cap_style="flat") for k in self._near(self._marking_tree, window)]
-        _blend(pixels, _mask(window, marks) * 0.8, (228, 228, 222))
-        hedges = [self._layout.boundaries[k] for k in self._near(self._hedge_tree, window)]
-        hedge = _mask(window, [line.buffer(5 if line.length % 2 < 1 else 1.5) for line in hedges])
-        _blend(pixels, hedge * self._ground.is_class("farmland")[styles], (62, 84, 46), 0.35 + 1.2 * crowns)
-        _blend(
-            pixels, _mask(window, self._wakes) * 0.55 * self._ground.is_class("water")[styles], WAKE, 1 + 0.1 * grain
-        )
-        shadows = [self._shadows[number] for number in self._near(self._shadow_tree, window)]
-        shadow = _mask(window, shadows) * ~self._ground.is_class("forest")[styles]
-        pixels *= 1 - SHADOW_DEPTH * shadow[..., None]
+    def _lay_over(self, pixels: Pixels, styles: NDArray[np.uint16], overlay: Overlay, window: Window) -> None:
+        """Cover the ground with an overlay where it may lie; most of it is elsewhere."""
+        cover = _coverage(window, [overlay.shapes[number] for number in _near(overlay.tree, window)])
+        if cover is None:
+            return
+        places = np.flatnonzero(cover)
+        places = places[self._ground.allows(overlay)[styles.ravel()[places]]]
+        light = np.ones(len(places), dtype=np.float32)
+        for texture, strength in ((self._textures.grain, overlay.grain), (self._textures.crowns, overlay.crowns)):
+            if strength:
+                light += strength * cut(texture, *window).ravel()[places]
+        share = cover.ravel()[places].astype(np.float32) * (overlay.strength / 255)
+        flat = pixels.reshape(-1, 3)
+        under = flat[places]
+        flat[places] = under + share[:, None] * (overlay.colour * light[:, None] - under)
+
+
+class Overlay:
+    """Shapes of one look over the ground.
+
+    Attributes:
+        strength: how much of the ground they hide, 0 to 1.
+        grain, crowns: how strongly these textures show.
+        only, never: the land use that they lie on alone, or that hides them.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[BaseGeometry],
+        colour: Colour,
+        *,
+        strength: float = 1.0,
+        grain: float = 0.03,
+        crowns: float = 0.0,
+        only: str | None = None,
+        never: str | None = None,
+    ) -> None:
+        self.shapes = shapes
+        self.tree = shapely.STRtree(shapes)
+        self.colour = np.array(colour, dtype=np.float32)
+        self.strength = strength
+        self.grain, self.crowns = grain, crowns
+        self.only, self.never = only, never
+
+
+def _overlays(
+    layout: Layout, areas: Sequence[tuple[int, Polygon]], objects: Sequence[DemoObject], marks: Sequence[Mark]
+) -> list[Overlay]:
+    """Return what lies over the ground, from the bottom up; shadows are the last, so that they fall on all of it."""
+    by_kind: dict[str, list[BaseGeometry]] = {}
+    for mark in marks:
+        by_kind.setdefault(mark.kind, []).append(mark.shape)
+    ships = [item for item in objects if item.class_name == "ship" and item.look.moving]
+    forests = [polygon for style, polygon in areas if layout.styles[style].class_name == "forest"]
+    # forests first: the holes in their shadows would erase what was drawn before
+    shadows: list[BaseGeometry] = [shifted(polygon, FOREST_HEIGHT) for polygon in forests]
+    shadows += [shifted(shape, TREE_HEIGHT) for shape in by_kind.get("tree", []) if isinstance(shape, Polygon)]
+    shadows += [shadow_of(item) for item in objects if item.look.height]
+
+    paths, fences, bays = by_kind.get("path", []), by_kind.get("fence", []), by_kind.get("bay", [])
+    dashes, tracks, hedges = by_kind.get("dash", []), by_kind.get("track", []), by_kind.get("hedge", [])
+    wakes = [
+        Overlay([arm for ship in ships for arm in wake_of(ship, reach)], WAKE, strength=0.2, only="water")
+        for reach in WAKE_REACHES
+    ]
+    return [
+        Overlay(polygons_of(layout.carriageway), ASPHALT, grain=0.035),
+        Overlay(paths, CONCRETE, strength=0.9),
+        Overlay(fences, WOOD, strength=0.7, only="residential"),
+        Overlay([*bays, *dashes], LINE_PAINT, strength=0.8),
+        Overlay(tracks, SOIL, strength=0.6, only="farmland"),
+        Overlay(hedges, FOLIAGE, grain=0, crowns=1.6, only="farmland"),
+        *wakes,
+        Overlay(shadows, SHADOW, strength=SHADOW_DEPTH, grain=0, never="forest"),
+        Overlay(by_kind.get("tree", []), FOLIAGE, grain=0, crowns=1.8),
+    ]
 
 
 class _GroundTable:
@@ -190,29 +212,37 @@ class _GroundTable:
         """Return by style number whether it is of the class `name`."""
         return np.array([other == name for other in self._names])
 
+    def allows(self, overlay: Overlay) -> NDArray[np.bool_]:
+        """Return by style number whether an overlay may lie on it."""
+        return np.array([overlay.only in (None, name) and overlay.never != name for name in self._names])
+
     def paint(
-        self, styles: NDArray[np.uint16], window: Window, textures: Textures, shore: Callable[[Window], Plane]
+        self,
+        styles: NDArray[np.uint16],
+        present: list[int],
+        window: Window,
+        textures: Textures,
+        shore: Callable[[Window], Plane],
     ) -> Pixels:
-        """Return float pixels (height, width, 3) of the ground of a window."""
+        """Return float pixels (height, width, 3) of the ground of a window in which the styles `present` occur."""
         x, y, width, height = window
         light = np.ones((height, width), dtype=np.float32)
         light += self._strength["grain"][styles] * cut(textures.grain, x, y, width, height)
         light += self._strength["mottle"][styles] * cut(textures.mottle, x, y, width, height)
         light += self._strength["shade"][styles] * cut_shades(textures.shades, x, y, width, height)
-        present = np.unique(styles)
         if self._strength["rows"][present].any():
             columns, rows = np.arange(x, x + width, dtype=np.float32), np.arange(y, y + height, dtype=np.float32)
             phase = self._wave_x[styles] * columns[None, :] + self._wave_y[styles] * rows[:, None]
             light += self._strength["rows"][styles] * np.sin(phase)
         if self._strength["crowns"][present].any():
             light += self._strength["crowns"][styles] * (cut(textures.crowns, x, y, width, height) - 0.5)
-        is_water = self.is_class("water")[styles]
-        if is_water.any():
-            light = np.where(is_water, light * shore(window), light)
-        return self._base[styles] * light[..., None]
+        if self.is_class("water")[present].any():
+            water = np.flatnonzero(self.is_class("water")[styles])
+            light.ravel()[water] *= shore(window).ravel()[water]
+        return np.take(self._base, styles, axis=0) * light[..., None]
 
 
-def _shore_distance(layout: Layout, areas: Sequence[tuple[int, Polygon]]) -> Callable[[Window], Plane]:
+def _shore_light(layout: Layout, areas: Sequence[tuple[int, Polygon]]) -> Callable[[Window], Plane]:
     """Return what gives the brightness of water in a window: lighter near the shore."""
     step = 8
     size = layout.size // step
@@ -229,98 +259,55 @@ def _shore_distance(layout: Layout, areas: Sequence[tuple[int, Polygon]]) -> Cal
         right, bottom = -(-(window.x + window.width) // step) + pad, -(-(window.y + window.height) // step) + pad
         rows, columns = (np.clip(np.arange(a, b), 0, size - 1) for a, b in ((top, bottom), (left, right)))
         depth = _box_blur(coarse[rows][:, columns].astype(np.float32) / 255, 5)
-        box = tuple(
-            v / step - o
-            for v, o in zip(
-                (*window[:2], window.x + window.width, window.y + window.height), (left, top) * 2, strict=True
-            )
+        box = (
+            window.x / step - left,
+            window.y / step - top,
+            (window.x + window.width) / step - left,
+            (window.y + window.height) / step - top,
         )
         image = Image.fromarray(depth).resize((window.width, window.height), Image.Resampling.BILINEAR, box=box)
-        return 1.42 - (1.42 - WATER_DEEP_LIGHT) * np.asarray(image)
+        return SHORE_LIGHT + (DEEP_LIGHT - SHORE_LIGHT) * np.asarray(image, dtype=np.float32)
 
     return brightness
 
 
 def _box_blur(plane: Plane, radius: int) -> Plane:
     for axis in (0, 1):
-        summed = sum(np.roll(plane, shift, axis=axis) for shift in range(-radius, radius + 1))
-        plane = (summed / (2 * radius + 1)).astype(np.float32)
+        shifted_planes = [np.roll(plane, shift, axis=axis) for shift in range(-radius, radius + 1)]
+        plane = np.mean(shifted_planes, axis=0, dtype=np.float32)
     return plane
 
 
 # Lines and shadows
 
 
-def _mask(window: Window, shapes: Iterable[BaseGeometry]) -> Plane:
-    """Return how much of each pixel the shapes cover, 0 to 1, at twice the resolution."""
+def _near(tree: shapely.STRtree, window: Window, pad: float = 4.0) -> list[int]:
+    x, y, width, height = window
+    return sorted(tree.query(shapely.box(x - pad, y - pad, x + width + pad, y + height + pad)).tolist())
+
+
+def _coverage(window: Window, shapes: Sequence[BaseGeometry]) -> NDArray[np.uint8] | None:
+    """Return how much of each pixel the shapes cover, 0 to 255, at twice the resolution; None for nothing at all."""
+    if not shapes:
+        return None
     scale = 2
     image = Image.new("L", (window.width * scale, window.height * scale))
     draw = ImageDraw.Draw(image)
     x, y, width, height = window
     clip = (x - 4.0, y - 4.0, x + width + 4.0, y + height + 4.0)
-    is_empty = True
+    # only large shapes are worth cutting: Pillow clips the others faster
     for shape in shapes:
-        for polygon in polygons_of(shapely.clip_by_rect(shape, *clip)):
-            is_empty = False
-            draw.polygon(_to_image(polygon.exterior.coords, x, y, scale), fill=255)
+        for polygon in polygons_of(shapely.clip_by_rect(shape, *clip) if shape.area > 1e5 else shape):
+            draw.polygon(_to_image(polygon.exterior, x, y, scale), fill=255)
             for hole in polygon.interiors:
-                draw.polygon(_to_image(hole.coords, x, y, scale), fill=0)
-    if is_empty:
-        return np.zeros((height, width), dtype=np.float32)
-    return np.asarray(image.reduce(scale), dtype=np.float32) / 255
+                draw.polygon(_to_image(hole, x, y, scale), fill=0)
+    return np.asarray(image.reduce(scale))
 
 
-def _to_image(points: Iterable[tuple[float, ...]], x: float, y: float, scale: int) -> list[tuple[float, float]]:
-    """Return scene points as Pillow's, whose pixel centres lie at whole numbers."""
-    return [((px - x) * scale - 0.5, (py - y) * scale - 0.5) for px, py in points]
-
-
-def _blend(pixels: Pixels, mask: Plane, colour: Colour, light: Plane | float = 1.0) -> None:
-    """Cover `pixels` with `colour` times `light` where the mask says; most masks are nearly empty."""
-    places = np.flatnonzero(mask)
-    if not len(places):
-        return
-    flat = pixels.reshape(-1, 3)
-    lit = light.ravel()[places, None] if isinstance(light, np.ndarray) else light
-    under = flat[places]
-    flat[places] = under + mask.ravel()[places, None] * (np.array(colour, dtype=np.float32) * lit - under)
-
-
-def _centre_dashes(line: LineString) -> Iterator[LineString]:
-    """Yield the dashes of a road's centre line, none near its ends."""
-    along = 40.0
-    while along + 12 < line.length - 40:
-        yield LineString([line.interpolate(along), line.interpolate(along + 10)])
-        along += 26
-
-
-def _shifted(polygon: Polygon, distance: float) -> Polygon:
-    dx, dy = (distance * part for part in SHADOW_DIRECTION)
-    moved: Polygon = shapely.transform(polygon, lambda points: points + (dx, dy))
-    return moved
-
-
-def shadow_of(item: DemoObject) -> BaseGeometry:
-    """Return the ground that an object shades (its own outline included)."""
-    if not item.height:
-        return Polygon()
-    steps = [_shifted(item.polygon, item.height * k / 4) for k in range(5)]
-    return shapely.union_all([shapely.convex_hull(shapely.union(a, b)) for a, b in zip(steps, steps[1:], strict=False)])
-
-
-def wake_of(ship: DemoObject) -> Polygon:
-    """Return the two-armed track of foam behind a moving ship."""
-    frame, stern = ship.frame, -ship.frame.length / 2
-    behind = stern - 1.3 * ship.frame.length
-    points = [(stern, frame.width * 0.4), (behind, frame.width * 0.95), (behind, frame.width * 0.6), (stern * 1.7, 0)]
-    points += [(behind, -frame.width * 0.6), (behind, -frame.width * 0.95), (stern, -frame.width * 0.4)]
-    return Polygon([frame.to_scene(u, v) for u, v in points])
-
-
-# Objects
-
-
-Part = tuple[Sequence[tuple[float, float]], Colour]  # outline in (along, across) pixels from the centre, colour
+def _to_image(ring: BaseGeometry, x: float, y: float, scale: int) -> list[float]:
+    """Return the points of a ring as Pillow's, whose pixel centres lie at whole numbers."""
+    points: list[float] = ((shapely.get_coordinates(ring) - [x, y]) * scale - 0.5).ravel().tolist()
+    return points
 
 
 def paint_object(pixels: Pixels, item: DemoObject, window: Window, grain: Plane) -> None:
@@ -332,13 +319,13 @@ def paint_object(pixels: Pixels, item: DemoObject, window: Window, grain: Plane)
         return
     width, height = right - left, bottom - top
     size = (width * SUPERSAMPLING, height * SUPERSAMPLING)
-    base = PAINT[item.colour] if item.colour else CONCRETE
+    base = PAINT[item.look.colour]
     image, mask = Image.new("RGB", size, _rgb(base)), Image.new("L", size)
     draw = ImageDraw.Draw(image)
     for outline, colour in parts_of(item, base):
         points = [item.frame.to_scene(u, v) for u, v in outline]
-        draw.polygon(_to_image(points, left, top, SUPERSAMPLING), fill=_rgb(colour))
-    ImageDraw.Draw(mask).polygon(_to_image(item.polygon.exterior.coords, left, top, SUPERSAMPLING), fill=255)
+        draw.polygon(_to_image(LineString(points), left, top, SUPERSAMPLING), fill=_rgb(colour))
+    ImageDraw.Draw(mask).polygon(_to_image(item.polygon.exterior, left, top, SUPERSAMPLING), fill=255)
     share = np.asarray(mask.reduce(SUPERSAMPLING), dtype=np.float32)[..., None] / 255
     light = 1 + 0.02 * cut(grain, left + 77, top + 311, width, height)[..., None]
     part = pixels[top - window.y : bottom - window.y, left - window.x : right - window.x]
@@ -348,140 +335,3 @@ def paint_object(pixels: Pixels, item: DemoObject, window: Window, grain: Plane)
 def _rgb(colour: Colour) -> tuple[int, int, int]:
     red, green, blue = (min(255, max(0, round(value))) for value in colour)
     return red, green, blue
-
-
-def _lit(colour: Colour, light: float) -> Colour:
-    red, green, blue = colour
-    return red * light, green * light, blue * light
-
-
-def _rectangle(u: float, v: float, length: float, width: float) -> list[tuple[float, float]]:
-    return [
-        (u - length / 2, v - width / 2),
-        (u + length / 2, v - width / 2),
-        (u + length / 2, v + width / 2),
-        (u - length / 2, v + width / 2),
-    ]
-
-
-def parts_of(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """Yield the details painted over an object's base colour, from the bottom up."""
-    yield from _DETAILS[item.class_name](item, base)
-    if item.damage == "damaged roof":
-        frame = item.frame
-        yield _rectangle(0.2 * frame.length, 0.15 * frame.width, 0.3 * frame.length, 0.45 * frame.width), (46, 40, 36)
-        yield _rectangle(0.16 * frame.length, 0.12 * frame.width, 0.1 * frame.length, 0.2 * frame.width), (120, 100, 78)
-
-
-def _sunny_side(frame: Frame) -> int:
-    """Return 1 when the side with positive `across` faces the sun, else -1."""
-    across = (-math.sin(frame.angle), math.cos(frame.angle))
-    return -1 if across[0] * SHADOW_DIRECTION[0] + across[1] * SHADOW_DIRECTION[1] > 0 else 1
-
-
-def _house(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """A gable roof: one side in the light, one not, and a chimney."""
-    frame, sunny = item.frame, _sunny_side(item.frame)
-    light = (1.1, 0.84) if item.colour != "white" else (1.0, 0.93)
-    for side in (sunny, -sunny):
-        shade = light[0] if side == sunny else light[1]
-        yield _rectangle(0, side * frame.width / 4, frame.length + 2, frame.width / 2), _lit(base, shade)
-    yield _rectangle(0, 0, frame.length, 1.0), _lit(base, 0.7)
-    yield _rectangle(frame.length * 0.22, frame.width * 0.12, 3.0, 3.0), (92, 76, 68)
-
-
-def _flat_roof(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """A parapet, and plant rooms and skylights on the roof."""
-    frame = item.frame
-    yield _rectangle(0, 0, frame.length + 2, frame.width + 2), _lit(base, 0.86)
-    yield _rectangle(0, 0, frame.length - 5, frame.width - 5), base
-    number = int(item.object_id.rsplit("-", 1)[1])
-    for k in range(3):
-        u = frame.length * (-0.3 + 0.3 * k + 0.04 * ((number * 7 + k * 3) % 5 - 2))
-        v = frame.width * (0.16 if (number + k) % 2 else -0.16)
-        yield _rectangle(u - 3, v - 2.4, 12, 9), _lit(base, 0.5)
-        yield _rectangle(u, v, 12, 9), (150, 152, 154)
-
-
-def _warehouse(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """A ribbed metal roof with strips of skylight."""
-    frame = item.frame
-    for side, light in ((1, 1.03), (-1, 0.95)):
-        shade = light if _sunny_side(frame) == 1 else 1.98 - light
-        yield _rectangle(0, side * frame.width / 4, frame.length + 2, frame.width / 2), _lit(base, shade)
-    for k in range(int(frame.length // 14)):
-        u = -frame.length / 2 + 14 * (k + 1)
-        yield _rectangle(u, 0, 1.0, frame.width), _lit(base, 0.9)
-        if k % 4 == 1:
-            for side in (-1, 1):
-                yield _rectangle(u + 7, side * frame.width * 0.24, 4, frame.width * 0.28), (190, 206, 214)
-    yield _rectangle(0, 0, frame.length, 1.2), _lit(base, 0.8)
-
-
-def _tank(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """A round lid with a darker rim and a stair."""
-    frame = item.frame
-    for share, light in ((1.1, 0.9), (0.9, 1.0)):
-        radius = frame.length / 2 * share
-        yield (
-            [(radius * math.cos(k * math.pi / 24), radius * math.sin(k * math.pi / 24)) for k in range(48)],
-            _lit(base, light),
-        )
-    yield _rectangle(0, 0, frame.length * 0.1, frame.length * 0.1), _lit(base, 0.72)
-    yield _rectangle(frame.length * 0.25, 0, frame.length * 0.42, 1.2), _lit(base, 0.78)
-
-
-def _car(item: DemoObject, base: Colour) -> Iterator[Part]:
-    frame = item.frame
-    yield _rectangle(frame.length * 0.16, 0, frame.length * 0.13, frame.width * 0.78), GLASS
-    yield _rectangle(-frame.length * 0.3, 0, frame.length * 0.09, frame.width * 0.74), GLASS
-
-
-def _truck(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """A cab in front of the load."""
-    frame = item.frame
-    yield _rectangle(frame.length * 0.26, 0, 1.6, frame.width), _lit(base, 0.45)
-    yield _rectangle(frame.length * 0.4, 0, 2.4, frame.width * 0.8), GLASS
-
-
-def _bus(item: DemoObject, base: Colour) -> Iterator[Part]:
-    frame = item.frame
-    yield _rectangle(frame.length * 0.47, 0, 2.4, frame.width * 0.9), GLASS
-    for share in (-0.22, 0.12):
-        yield _rectangle(frame.length * share, 0, 4.0, frame.width * 0.5), _lit(base, 0.78)
-
-
-def _ship(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """Hatches on deck and the bridge at the stern."""
-    frame = item.frame
-    for share in (-0.1, 0.1, 0.28):
-        yield _rectangle(frame.length * share, 0, frame.length * 0.14, frame.width * 0.5), _lit(base, 0.86)
-    yield _rectangle(-frame.length * 0.36, 0, frame.length * 0.12, frame.width * 0.72), (232, 232, 230)
-    yield _rectangle(-frame.length * 0.33, 0, 1.5, frame.width * 0.6), GLASS
-
-
-def _pool(item: DemoObject, base: Colour) -> Iterator[Part]:
-    frame = item.frame
-    yield _rectangle(0, 0, frame.length - 3, frame.width - 3), _lit(base, 1.05)
-
-
-def _court(item: DemoObject, base: Colour) -> Iterator[Part]:
-    """The lines of a tennis court; 80 by 36 pixels are the 23.8 by 11 metres of the rules."""
-    lines = [(0, v, 79.0, 1.2) for v in (-18.0, -13.7, 13.7, 18.0)] + [(u, 0, 1.2, 37.0) for u in (-39.6, 39.6)]
-    lines += [(u, 0, 1.2, 27.4) for u in (-21.3, 21.3)] + [(0.0, 0, 42.6, 1.2), (0.0, 0, 1.6, 40.0)]
-    for u, v, length, width in lines:
-        yield _rectangle(u, v, length, width), (226, 228, 224)
-
-
-_DETAILS: dict[str, Callable[[DemoObject, Colour], Iterator[Part]]] = {
-    "house": _house,
-    "office_building": _flat_roof,
-    "warehouse": _warehouse,
-    "storage_tank": _tank,
-    "car": _car,
-    "truck": _truck,
-    "bus": _bus,
-    "ship": _ship,
-    "swimming_pool": _pool,
-    "tennis_court": _court,
-}

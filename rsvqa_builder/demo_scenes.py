@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -18,11 +19,14 @@ import shapely
 from numpy.typing import NDArray
 
 from annotation.errors import RsvqaError
+from rsvqa_builder.demo_buildings import add_buildings, add_courts, add_tanks
 from rsvqa_builder.demo_files import DEFLATE, JPEG, Georeference, Layer, label_layers, write_labels, write_raster
 from rsvqa_builder.demo_layout import GSD_M, Layout, make_layout
-from rsvqa_builder.demo_objects import Contents, place_objects
+from rsvqa_builder.demo_marks import add_marks
+from rsvqa_builder.demo_objects import Contents, Site
 from rsvqa_builder.demo_painting import Painter
 from rsvqa_builder.demo_textures import Plane, cut_shades, make_textures
+from rsvqa_builder.demo_traffic import add_moving, add_parked, add_ships, mark_bays
 from rsvqa_builder.tiling import Window
 
 MIN_SIZE = 512
@@ -37,7 +41,7 @@ BENCHMARK_LIGHT = 0.12
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Where and when a place is: EPSG code, easting and northing of its upper left corner (metres), days of its dates."""
+    """Where and when a place is: EPSG code, map position of its upper left corner (metres), times of its dates."""
 
     epsg: int
     easting: float
@@ -75,7 +79,7 @@ def _make_place(out: Path, number: int, *, seed: int, size: int) -> list[Path]:
     has_pair = number % 2 == 0
     rng = np.random.Generator(np.random.PCG64([seed, number]))
     layout = make_layout(size, rng, anomaly=setting.anomaly if has_pair else None)
-    contents = place_objects(layout, rng, with_later=has_pair)
+    contents = _place_objects(layout, rng, with_later=has_pair)
     textures = make_textures(size, rng)
     east = 2 * GSD_M * size * (number // len(_SETTINGS))  # places with one setting lie apart
     georeference = Georeference(setting.epsg, setting.easting + east, setting.northing)
@@ -88,6 +92,21 @@ def _make_place(out: Path, number: int, *, seed: int, size: int) -> list[Path]:
         write_labels(out / f"{stem}.gpkg", label_layers(layout, contents, date), georeference)
         paths.append(path)
     return paths
+
+
+def _place_objects(layout: Layout, rng: np.random.Generator, *, with_later: bool, traffic: float = 1.0) -> Contents:
+    """Return what stands on the ground plan at both dates; `traffic` scales the number of vehicles."""
+    site = Site(layout, rng)
+    add_buildings(site, with_later=with_later)
+    add_tanks(site)
+    add_courts(site)
+    for date in (0, 1) if with_later else (0,):
+        add_parked(site, date, traffic)
+        add_moving(site, date, traffic)
+        add_ships(site, date)
+    mark_bays(site)
+    add_marks(site)
+    return Contents(tuple(site.objects), tuple(site.marks))
 
 
 def make_benchmark_scene(path: Path, *, size: int = 20480, objects_per_mpix: float = 50, seed: int = 0) -> Path:
@@ -117,7 +136,7 @@ def make_benchmark_scene(path: Path, *, size: int = 20480, objects_per_mpix: flo
 
 def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
     """Return contents with `num` objects, more traffic or fewer objects than usual."""
-    contents = place_objects(layout, rng, with_later=False)
+    contents = _place_objects(layout, rng, with_later=False)
     traffic = 1.0
     while len(contents.objects) < num:
         if traffic > 64:
@@ -126,7 +145,7 @@ def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
                 f"only {len(contents.objects)} fit; ask for fewer objects a megapixel"
             )
         traffic *= 2
-        contents = place_objects(layout, rng, with_later=False, traffic=traffic)
+        contents = _place_objects(layout, rng, with_later=False, traffic=traffic)
     kept = np.sort(rng.permutation(len(contents.objects))[:num])
     return replace(contents, objects=tuple(contents.objects[k] for k in kept))
 
@@ -141,7 +160,7 @@ def _mirrored_painter(square: NDArray[np.uint8], light: Plane) -> Callable[[Wind
         columns = there_and_back[np.arange(window.x, window.x + window.width) % (2 * side)]
         shade = 1 + BENCHMARK_LIGHT * np.clip(cut_shades(light, *window, spacing=side / 2), -2.5, 2.5)
         pixels = square[rows][:, columns] * shade[..., None]
-        return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
+        return np.asarray(np.clip(pixels, 0, 255, out=pixels), dtype=np.uint8)
 
     return paint
 
@@ -154,7 +173,7 @@ def _mirrored(layer: Layer, side: int, size: int) -> Layer:
     for i, j in ((i, j) for j in range(num_squares) for i in range(num_squares)):
         scale = np.array([-1 if i % 2 else 1, -1 if j % 2 else 1])
         origin = np.array([(i + i % 2) * side, (j + j % 2) * side])
-        moved = shapely.transform(layer.geometries, lambda points, scale=scale, origin=origin: points * scale + origin)
+        moved = shapely.transform(layer.geometries, partial(_along_axes, scale=scale, origin=origin))
         is_inside = shapely.intersects(scene, moved)
         if layer.is_cut_to_scene and (i + 1 == num_squares or j + 1 == num_squares):
             moved = shapely.intersection(moved, scene)
@@ -162,3 +181,9 @@ def _mirrored(layer: Layer, side: int, size: int) -> Layer:
         geometries.append(moved[is_inside])
         suffixes += [f"@{i}.{j}"] * int(is_inside.sum())
     return layer.taken(np.concatenate(geometries), np.concatenate(rows), suffixes)
+
+
+def _along_axes(
+    points: NDArray[np.float64], *, scale: NDArray[np.int64], origin: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    return points * scale + origin

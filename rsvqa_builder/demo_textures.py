@@ -61,7 +61,8 @@ def cut(texture: Plane, x: int, y: int, width: int, height: int) -> Plane:
 def cut_shades(shades: Plane, x: int, y: int, width: int, height: int, *, spacing: float = SHADE_SPACING) -> Plane:
     """Return the slow shades of a block, smooth across block borders; nodes lie every `spacing` pixels."""
     # half a node is Pillow's pixel centre; one node more keeps the bicubic kernel inside
-    box = tuple(value / spacing + 1.5 for value in (x, y, x + width, y + height))
+    first_x, first_y, end_x, end_y = (value / spacing + 1.5 for value in (x, y, x + width, y + height))
+    box = (first_x, first_y, end_x, end_y)
     image = Image.fromarray(shades).resize((width, height), Image.Resampling.BICUBIC, box=box)
     return np.asarray(image)
 
@@ -73,26 +74,40 @@ def _spectral(rng: np.random.Generator, *, power: float) -> Plane:
     # the longest waves would make the period visible
     spectrum *= 1 / np.maximum(frequency, 4 / PERIOD) ** power
     spectrum[0, 0] = 0
-    plane = np.fft.irfft2(spectrum, s=(PERIOD, PERIOD))
-    return (plane / plane.std()).astype(np.float32)
+    noise = np.fft.irfft2(spectrum, s=(PERIOD, PERIOD))
+    plane: Plane = (noise / noise.std()).astype(np.float32)
+    return plane
 
 
 def _crowns(rng: np.random.Generator, *, num: int) -> Plane:
     """Return the light, 0 to 1, on `num` domes of random size that hide each other."""
-    height = np.zeros((PERIOD, PERIOD), dtype=np.float32)
-    for x, y, radius, top in zip(
-        rng.uniform(0, PERIOD, num),
-        rng.uniform(0, PERIOD, num),
-        rng.uniform(7, 15, num),
-        rng.uniform(0.75, 1.25, num),
-        strict=True,
-    ):
-        reach = int(radius) + 2
-        rows, columns = (np.arange(int(centre) - reach, int(centre) + reach + 1) for centre in (y, x))
-        squared = ((rows[:, None] - y) ** 2 + (columns[None, :] - x) ** 2) / radius**2
-        dome = (np.sqrt(np.maximum(1 - squared, 0)) * radius * top).astype(np.float32)
-        place = np.ix_(rows % PERIOD, columns % PERIOD)
-        height[place] = np.maximum(height[place], dome)
-    slope = (height - np.roll(height, 1, axis=1)) + (height - np.roll(height, 1, axis=0))
+    reach = 16
+    domes = [_dome(radius, reach) for radius in np.linspace(7, 15, 9)]
+    height = np.zeros((PERIOD + 2 * reach,) * 2, dtype=np.float32)
+    places = rng.integers(0, PERIOD, (num, 2)).tolist()
+    sizes = rng.integers(len(domes), size=num).tolist()
+    tops = rng.uniform(0.75, 1.25, num).astype(np.float32)
+    for (x, y), size, top in zip(places, sizes, tops, strict=True):
+        part = height[y : y + 2 * reach, x : x + 2 * reach]
+        np.maximum(part, domes[size] * top, out=part)
+    height = _folded(_folded(height, reach).T, reach).T
+    slope = 2 * height - np.roll(height, 1, axis=1) - np.roll(height, 1, axis=0)
     light = 0.5 - 0.16 * np.clip(slope, -3, 3) + 0.025 * (height - height.mean())
-    return np.clip(light, 0, 1).astype(np.float32)
+    clipped: Plane = np.clip(light, 0, 1).astype(np.float32)
+    return clipped
+
+
+def _dome(radius: float, reach: int) -> Plane:
+    """Return the heights of half a ball in a square of 2 × `reach` pixels."""
+    offsets = np.arange(-reach, reach) + 0.5
+    squared = offsets[:, None] ** 2 + offsets[None, :] ** 2
+    dome: Plane = np.sqrt(np.maximum(radius**2 - squared, 0)).astype(np.float32)
+    return dome
+
+
+def _folded(height: Plane, reach: int) -> Plane:
+    """Return rows without the `reach` first and last ones, which are laid over the opposite edge."""
+    inner = height[reach:-reach].copy()
+    np.maximum(inner[-reach:], height[:reach], out=inner[-reach:])
+    np.maximum(inner[:reach], height[-reach:], out=inner[:reach])
+    return inner
