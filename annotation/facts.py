@@ -185,6 +185,7 @@ class TileFacts:
             absent, or relied on to make a description unique.
         has_anomaly_layer: the scene has been searched for anomalies, so their absence is a fact.
         gsd_m: None without a georeference: then nothing is asked in metres.
+        has_true_colours: the pixels show things in their colours; false for grey and false-colour scenes.
         north_deg: direction of true north, degrees clockwise from "up" in the image; None without a georeference.
         date: day of acquisition.
         later: the same ground, same pixel grid, at a later date; None when there is none or the dates are not aligned.
@@ -203,6 +204,7 @@ class TileFacts:
     complete_classes: frozenset[str] = frozenset()
     has_anomaly_layer: bool = False
     gsd_m: Gsd | None = None
+    has_true_colours: bool = True
     north_deg: float | None = None
     date: dt.date | None = None
     later: TileFacts | None = None

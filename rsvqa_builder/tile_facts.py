@@ -54,6 +54,7 @@ class TileSetting:
 
     tile_id: str
     gsd_m: Gsd | None = None
+    has_true_colours: bool = True
     north_deg: float | None = None
     date: dt.date | None = None
 
@@ -107,6 +108,7 @@ def cut_facts(
         complete_classes=labels.complete_classes,
         has_anomaly_layer=labels.has_anomaly_layer,
         gsd_m=setting.gsd_m,
+        has_true_colours=setting.has_true_colours,
         north_deg=setting.north_deg,
         date=setting.date,
         later=later,

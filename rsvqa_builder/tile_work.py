@@ -187,7 +187,7 @@ def _facts(job: TileJob, tile: TilePixels, later: TilePixels | None, missing: Ma
 
 def _setting(job: TileJob, scene: Scene) -> TileSetting:
     date = None if scene.acquired is None else scene.acquired.date()
-    return TileSetting(job.image_id, scene.gsd_m, scene.north_deg, date)
+    return TileSetting(job.image_id, scene.gsd_m, scene.is_true_colour, scene.north_deg, date)
 
 
 def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:

@@ -160,6 +160,8 @@ def _ask_class(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
 
 
 def _ask_colour(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
+    if not context.facts.has_true_colours:
+        return NotAsked("the image has no true colours")
     measured = measure_colour(context.pixels, boxed.found.geometry)
     if measured.name is None:
         return NotAsked("no dominant colour")

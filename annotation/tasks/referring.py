@@ -126,7 +126,9 @@ class SeenColour(NamedTuple):
 
 
 def seen_colour(context: TaskContext, item: TileObject) -> SeenColour | None:
-    """Return an object's colour, of its label, else measured; None where neither is sure."""
+    """Return an object's colour, of its label, else measured; None where neither is sure or none can be seen."""
+    if not context.facts.has_true_colours:
+        return None
     if "colour" in item.attributes:
         name = str(item.attributes["colour"]).casefold()
         return SeenColour(name, frozenset({name})) if name in COLOURS else None
