@@ -133,16 +133,17 @@ def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: Clas
     count = len(collected.kept)
     geometries = object_array(collected.geometries)
     sources = object_array([_class_name(annotation, index) for annotation in collected.kept])
-    outlines = object_array(collected.outlines)
     judged = judged_outlines(geometries, sources, Outline.POLYGON)
-    outlines[judged == Outline.BOX] = Outline.BOX
+    outlines = [
+        Outline.BOX if Outline.BOX in pair else Outline.POLYGON for pair in zip(collected.outlines, judged, strict=True)
+    ]
     parsed = parse_attributes(_attribute_texts(collected.kept, table), count)
     scores = [annotation.get("score") for annotation in collected.kept]
     return RawLabels(
         geometries=geometries,
         sources=sources,
         positions=tuple(collected.positions),
-        outlines=outlines,
+        outlines=object_array(outlines),
         is_certain=np.array([_is_certain(annotation, table) for annotation in collected.kept], dtype=bool),
         attributes=parsed.attributes,
         is_predicted=any(score is not None for score in scores),

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import rasterio.features
 import shapely
-from affine import Affine
 from numpy.typing import NDArray
 
-from annotation.facts import Outline, Role
+from annotation.facts import Role
 from rsvqa_builder.classes import ClassTable
+from rsvqa_builder.labels.coverage import coverage
 from rsvqa_builder.labels.features import Features
 
 MIN_OBJECTS = 5
@@ -25,9 +24,6 @@ MIN_HULL_SHARE = 0.5
 """Share of the scene that the convex hull of a class's objects or roads must cover."""
 MIN_AREA_SHARE = 0.99
 """Share of the scene that the areas of all classes together must cover: what is not named is then not there."""
-
-_COVERAGE_CELLS = 1024
-"""Coverage is measured in at most so many cells a side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ class _Judge:
         self._features = features
         self._height, self._width = scene_size
         self._names = np.array(features.class_names, dtype=object)
-        self._area_share = self._covered_share()
+        self._area_share = coverage(features, scene_size, table).labelled
 
     def by_rule(self, name: str) -> ClassCompleteness:
         """Return whether the labels of a class look complete."""
@@ -112,23 +108,3 @@ class _Judge:
         hull = shapely.MultiPoint(shapely.get_coordinates(geometries)).convex_hull
         frame = shapely.box(0, 0, self._width, self._height)
         return float(hull.intersection(frame).area / frame.area)
-
-    def _covered_share(self) -> float:
-        """Return the share of the scene under areas and outlined objects: buildings may be left out of the areas."""
-        chosen = [
-            geometry
-            for geometry, name, outline in zip(
-                self._features.geometries, self._features.class_names, self._features.outlines, strict=True
-            )
-            if self.table.classes[name].role is Role.AREA
-            or (self.table.classes[name].role is Role.OBJECT and outline is Outline.POLYGON)
-        ]
-        if not chosen:
-            return 0.0
-        cell = max(1.0, max(self._height, self._width) / _COVERAGE_CELLS)
-        shape = (max(1, round(self._height / cell)), max(1, round(self._width / cell)))
-        grid = Affine.scale(self._width / shape[1], self._height / shape[0])
-        covered = rasterio.features.rasterize(
-            ((geometry, 1) for geometry in chosen), shape, transform=grid, dtype="uint8"
-        )
-        return float(covered.mean())

@@ -95,14 +95,12 @@ class Features:
     @classmethod
     def from_arrow(cls, table: pa.Table) -> Self:
         """Return the labels that `to_arrow` wrote."""
-        columns = {name: table.column(name).to_pylist() for name in table.schema.names}
+        columns = {name: table.column(name).to_pylist() for name in table.schema.names if name != "geometry"}
         parsed = {text: json.loads(text) for text in dict.fromkeys(columns["attributes"])}
-        geometries = np.empty(len(table), dtype=object)
-        geometries[:] = shapely.from_wkb(columns["geometry"])
         return cls(
             ids=tuple(columns["id"]),
             class_names=tuple(columns["class_name"]),
-            geometries=geometries,
+            geometries=shapely.from_wkb(table.column("geometry").to_numpy()),
             outlines=tuple(Outline(name) for name in columns["outline"]),
             is_certain=np.array(columns["is_certain"], dtype=bool),
             attributes=tuple(parsed[text] for text in columns["attributes"]),

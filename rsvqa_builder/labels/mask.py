@@ -1,6 +1,6 @@
-"""Class masks: rasters whose pixel values are classes, turned into polygons block by block.
+"""Class masks: rasters whose pixel values are classes, turned into polygons strip by strip.
 
-Memory is bounded by a block and the polygons, not by the mask. Regions are 4-connected. What surprises: touching
+Memory is bounded by a strip and the polygons, not by the mask. Regions are 4-connected. What surprises: touching
 objects are one region, so regions of an object class are uncertain, never counted or asked about as single things.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ from rsvqa_builder.scenes import AffineCoefficients, Scene
 MIN_REGION_PX = 64
 """Smaller regions, in mask pixels, are specks: they are dropped and counted."""
 
-BLOCK_PX = 2048
-"""Side of the blocks in which a mask is read."""
+STRIP_PX = 2**25
+"""Pixels read at once, in whole rows; fewer seams than square blocks, and joining regions at seams is what costs."""
 
 _Pixel = int | tuple[int, int, int]
 
@@ -117,18 +117,19 @@ def _palette_values(
 
 def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> RawLabels:  # noqa: ANN401
     unknown: Counter[str] = Counter()
-    polygons: defaultdict[int, list[BaseGeometry]] = defaultdict(list)
-    for window in _windows(source.width, source.height):
-        codes = _codes(source, window, legend, unknown)
-        # The offset is a translation in pixels: regions come out in pixels of the mask.
-        shift = Affine.translation(window.col_off, window.row_off)
-        for shape, code in rasterio.features.shapes(codes, mask=codes >= _FIRST_CLASS, transform=shift):
-            polygons[int(code)].append(shapely.geometry.shape(shape))
+    polygons: defaultdict[int, list[NDArray[np.object_]]] = defaultdict(list)
+    seams = []
+    lookup = _lookup(legend)
+    for window in _strips(source.width, source.height):
+        codes = _codes(source, window, legend, lookup, unknown)
+        seams.append(window.row_off)
+        for code, found in _polygonized(codes, window.row_off).items():
+            polygons[code].append(found)
     num_specks = 0
     kept: list[BaseGeometry] = []
     sources: list[str] = []
     for code in sorted(polygons):
-        merged = _merged_at_seams(object_array(polygons[code]))
+        merged = _merged_at_seams(np.concatenate(polygons[code]), seams[1:])
         is_speck = shapely.area(merged) < MIN_REGION_PX
         num_specks += int(is_speck.sum())
         kept.extend(merged[~is_speck])
@@ -139,7 +140,7 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         geometries=_in_scene(object_array(kept), source, scene),
         sources=object_array(sources),
         positions=tuple(str(number) for number in range(len(kept))),
-        outlines=np.full(len(kept), Outline.POLYGON, dtype=object),
+        outlines=object_array([Outline.POLYGON] * len(kept)),
         is_certain=np.array([name not in is_object for name in sources], dtype=bool),
         attributes=parse_attributes({}, len(kept)).attributes,
         is_mask=True,
@@ -149,33 +150,78 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
     )
 
 
-def _windows(width: int, height: int) -> Iterator[RasterWindow]:
-    for y, x in itertools.product(range(0, height, BLOCK_PX), range(0, width, BLOCK_PX)):
-        yield RasterWindow(x, y, min(BLOCK_PX, width - x), min(BLOCK_PX, height - y))
+def _strips(width: int, height: int) -> Iterator[RasterWindow]:
+    rows = max(1, STRIP_PX // width)
+    for y in range(0, height, rows):
+        yield RasterWindow(0, y, width, min(rows, height - y))
 
 
-def _codes(source: Any, window: RasterWindow, legend: _Legend, unknown: Counter[str]) -> NDArray[np.int16]:  # noqa: ANN401
-    """Return a block's legend numbers, (height, width); values that nobody knows are counted in `unknown`."""
+def _lookup(legend: _Legend) -> NDArray[np.int16]:
+    """Return legend numbers by pixel value; colours are packed into 24 bits."""
+    lookup = np.full(2**24 if legend.is_rgb else 2**16, _UNUSED, dtype=np.int16)
+    for value, code in legend.codes.items():
+        packed = _packed(*value) if isinstance(value, tuple) else value
+        if 0 <= packed < len(lookup):
+            lookup[packed] = code
+    return lookup
+
+
+def _packed(red: int, green: int, blue: int) -> int:
+    return red << 16 | green << 8 | blue
+
+
+def _codes(
+    source: Any,  # noqa: ANN401
+    window: RasterWindow,
+    legend: _Legend,
+    lookup: NDArray[np.int16],
+    unknown: Counter[str],
+) -> NDArray[np.int16]:
+    """Return a strip's legend numbers, (height, width); values that nobody knows are counted in `unknown`."""
     if legend.is_rgb:
-        red, green, blue = source.read([1, 2, 3], window=window).astype(np.int64)
-        packed = (red << 16) | (green << 8) | blue
+        red, green, blue = source.read([1, 2, 3], window=window, out_dtype="uint8").astype(np.int32)
+        values = red << 16 | green << 8 | blue
     else:
-        packed = source.read(1, window=window)
-    values, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
-    mapped = np.zeros(len(values), dtype=np.int16)
-    for i, (value, count) in enumerate(zip(values.tolist(), counts.tolist(), strict=True)):
-        key = (value >> 16, (value >> 8) & 255, value & 255) if legend.is_rgb else value
-        mapped[i] = legend.codes.get(key, _UNUSED)
-        # Unlabelled pixels are zero or nodata by convention; any other value is worth a word.
-        if mapped[i] == _UNUSED and value not in (0, source.nodata) and value == value:
-            unknown[str(key)] += count
-    return mapped[inverse].reshape(packed.shape)
+        values = source.read(1, window=window)
+        if values.dtype != np.uint8:
+            is_index = (values >= 0) & (values < len(lookup)) & (values == np.floor(values))
+            values = np.where(is_index, values, 0).astype(np.int32)
+    codes: NDArray[np.int16] = lookup[values]
+    # Unlabelled pixels are zero or nodata by convention; any other value is worth a word.
+    strange, counts = np.unique(values[(codes == _UNUSED) & (values != 0)], return_counts=True)
+    for value, count in zip(strange.tolist(), counts.tolist(), strict=True):
+        if value != source.nodata:
+            name = f"{value >> 16}, {value >> 8 & 255}, {value & 255}" if legend.is_rgb else str(value)
+            unknown[name] += count
+    return codes
 
 
-def _merged_at_seams(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return regions of one class with those joined that blocks have cut; in order of their top, then left edge."""
+def _polygonized(codes: NDArray[np.int16], row_offset: int) -> dict[int, NDArray[np.object_]]:
+    """Return a strip's regions in pixels of the mask, by legend number."""
+    shift = Affine.translation(0, row_offset)
+    found: defaultdict[int, list[list[list[tuple[float, float]]]]] = defaultdict(list)
+    for shape, code in rasterio.features.shapes(codes, mask=codes >= _FIRST_CLASS, transform=shift):
+        found[int(code)].append(shape["coordinates"])
+    return {code: _polygons(rings) for code, rings in found.items()}
+
+
+def _polygons(polygons: Sequence[Sequence[Sequence[tuple[float, float]]]]) -> NDArray[np.object_]:
+    """Return polygons from their rings; ten times faster than one by one."""
+    rings = [ring for polygon in polygons for ring in polygon]
+    flat = itertools.chain.from_iterable(itertools.chain.from_iterable(rings))
+    coordinates = np.fromiter(flat, dtype=np.float64).reshape(-1, 2)
+    ring_ends = np.cumsum([0, *(len(ring) for ring in rings)])
+    polygon_ends = np.cumsum([0, *(len(polygon) for polygon in polygons)])
+    built: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, coordinates, (ring_ends, polygon_ends)
+    )
+    return built
+
+
+def _merged_at_seams(polygons: NDArray[np.object_], seams: Sequence[int]) -> NDArray[np.object_]:
+    """Return regions of one class with those joined that strips have cut; in order of their top, then left edge."""
     bounds = shapely.bounds(polygons)
-    touches = (bounds % BLOCK_PX == 0).any(axis=1)
+    touches = np.isin(bounds[:, [1, 3]], seams).any(axis=1)
     joined = shapely.get_parts(shapely.union_all(polygons[touches])) if touches.any() else polygons[:0]
     merged = np.concatenate([polygons[~touches], joined])
     edges = shapely.bounds(merged)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from rsvqa_builder.scenes import AffineCoefficients, Scene
 
-_EDGES_PER_SCENE = 256
+_EDGES_PER_SCENE = 64
 """An edge as long as the scene gets this many pieces before reprojection: straight lines of one CRS bend in another.
-The bend that is left is the square of a 256th of the scene over eight Earth radii: 2 mm for a 40 km scene."""
+The bend that is left is the square of a piece over eight Earth radii: 8 mm for a scene of 40 km."""
 _EDGES_PER_GEOMETRY = 4096
 """At most so many pieces for the extent of a geometry that is much larger than the scene."""
 _SAME_PLACE = 1e-9

@@ -95,9 +95,14 @@ def judged_outlines(
     A single upright rectangle may well be an exact outline; when every label of a class is one, boxes were drawn. The
     geometries are taken in the file's coordinates, where boxes are upright.
     """
-    outlines = np.full(len(geometries), claimed, dtype=object)
-    outlines[shapely.get_dimensions(geometries) == 0] = Outline.POINT
-    is_polygon = shapely.get_dimensions(geometries) == 2
-    all_upright = pd.Series(is_upright_rectangle(geometries) | ~is_polygon).groupby(sources).transform("all")
-    outlines[is_polygon & all_upright.to_numpy(dtype=bool)] = Outline.BOX
-    return outlines
+    dimensions = shapely.get_dimensions(geometries)
+    is_polygon = dimensions == 2
+    is_box = is_upright_rectangle(geometries) | ~is_polygon
+    all_boxes = pd.Series(is_box).groupby(sources).transform("all").to_numpy(dtype=bool)
+    # A list, because numpy turns members of a string enum into plain strings.
+    return object_array(
+        [
+            Outline.POINT if dimension == 0 else Outline.BOX if polygon and boxes else claimed
+            for dimension, polygon, boxes in zip(dimensions.tolist(), is_polygon, all_boxes, strict=True)
+        ]
+    )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from annotation.facts import Outline, Role
 from rsvqa_builder.classes import ClassTable
 from rsvqa_builder.labels.cleaning import CleanLabels, clean
 from rsvqa_builder.labels.coco import looks_like_coco, read_coco
+from rsvqa_builder.labels.coverage import coverage
 from rsvqa_builder.labels.csv_boxes import read_csv_boxes
 from rsvqa_builder.labels.dota import read_dota
 from rsvqa_builder.labels.duplicates import MAY_BE_REGIONS, Judgement, Labelled, find_duplicates
@@ -26,6 +28,8 @@ from rsvqa_builder.labels.voc import read_voc
 from rsvqa_builder.scenes import Scene
 
 Family = Literal["vector", "dota", "coco", "voc", "csv", "mask"]
+
+LAND_COVER = "outlines are part of a land cover map, where touching objects are one: uncertain"
 
 _HEAD_BYTES = 4096
 _FAMILIES: Mapping[str, Family] = {
@@ -80,12 +84,12 @@ def read_labels(scene: Scene, files: Sequence[Path], table: ClassTable) -> Label
             failed.append(outcome)
     labelled = _together(read, table)
     judgement = find_duplicates(labelled)
-    features = _features(read, labelled, judgement)
+    features, doubts = _without_map_regions(_features(read, labelled, judgement), scene, table)
     reports = [_file_report(file, i, labelled, judgement) for i, file in enumerate(read)]
     by_path = {report.path: report for report in (*reports, *failed)}
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
     report = LabelReport(tuple(by_path[str(path)] for path in dict.fromkeys(ordered)), gsd_m)
-    return LabelSet(features, report, _doubts(read, labelled, judgement))
+    return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
 
 
 def _family(path: Path) -> Family:
@@ -165,6 +169,21 @@ def _features(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgem
     return features.take(np.flatnonzero(is_kept))
 
 
+def _without_map_regions(features: Features, scene: Scene, table: ClassTable) -> tuple[Features, dict[str, str]]:
+    """Return the features with outlined objects uncertain where they are regions of a land cover map, and why."""
+    if not coverage(features, (scene.height, scene.width), table).is_land_cover_map:
+        return features, {}
+    is_region = np.array(
+        [
+            table.classes[name].role is Role.OBJECT and outline is Outline.POLYGON
+            for name, outline in zip(features.class_names, features.outlines, strict=True)
+        ],
+        dtype=bool,
+    )
+    doubtful = {features.class_names[row] for row in np.flatnonzero(is_region).tolist()}
+    return replace(features, is_certain=features.is_certain & ~is_region), dict.fromkeys(sorted(doubtful), LAND_COVER)
+
+
 def _id_prefixes(paths: Sequence[Path]) -> list[str]:
     """Return a unique name for each file: its stem, its name where stems repeat, numbered where names repeat."""
     stems = Counter(path.stem for path in paths)
@@ -210,4 +229,4 @@ def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgemen
     for file in read:
         for name in sorted(file.labels.lost_classes):
             doubts.setdefault(name, f"labels of {file.path.name} were rejected")
-    return dict(sorted(doubts.items()))
+    return doubts

@@ -133,7 +133,7 @@ def _search_bounds(crs: str | None, scene: Scene) -> tuple[float, float, float, 
     if crs is None or scene.crs is None or scene.transform is None:
         return None
     bounds = scene_bounds_in(crs, scene)
-    return None if bounds is None else tuple(bounds)
+    return bounds and (bounds.west, bounds.south, bounds.east, bounds.north)
 
 
 def _wanted_columns(fields: Iterable[str], table: ClassTable) -> list[str]:

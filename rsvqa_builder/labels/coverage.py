@@ -1,0 +1,99 @@
+"""How the labels of a scene cover it: how much of it, and whether objects lie on areas or beside them.
+
+Measured on a grid, because exact unions of thousands of detailed polygons are slow and a share needs no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from annotation.facts import Outline, Role
+from rsvqa_builder.classes import ClassTable
+from rsvqa_builder.labels.features import Features
+from rsvqa_builder.labels.raw import object_array
+
+MIN_LAND_COVER_SHARE = 0.9
+"""Labels that cover less of the scene are not taken for a land cover map."""
+MAX_OVERLAP_SHARE = 0.02
+"""Every place of a land cover map has one class: where more of the objects lie on areas, they are things on it."""
+
+_ALL = 0.999
+_MAX_CELLS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Shares of a scene, in [0, 1].
+
+    Attributes:
+        labelled: under areas or outlined objects (buildings may be left out of the areas); where both together cannot
+            reach `MIN_LAND_COVER_SHARE`, or areas alone cover all, objects are not looked at.
+        areas: under areas.
+        overlap: the share of the outlined objects that lie on areas; 0 without objects.
+    """
+
+    labelled: float = 0.0
+    areas: float = 0.0
+    overlap: float = 0.0
+
+    @property
+    def is_land_cover_map(self) -> bool:
+        """True when the labels divide the scene among classes: then an object class is coverage too, not things."""
+        is_divided = self.labelled > self.areas > 0 and self.overlap <= MAX_OVERLAP_SHARE
+        return is_divided and self.labelled >= MIN_LAND_COVER_SHARE
+
+
+def coverage(features: Features, scene_size: tuple[int, int], table: ClassTable) -> Coverage:
+    """Return how labels cover a scene of `scene_size` (height, width) pixels, up to a 1024th of its side."""
+    areas: list[BaseGeometry] = []
+    objects: list[BaseGeometry] = []
+    for geometry, name, outline in zip(features.geometries, features.class_names, features.outlines, strict=True):
+        role = table.classes[name].role
+        if role is Role.AREA:
+            areas.append(geometry)
+        elif role is Role.OBJECT and outline is Outline.POLYGON:
+            objects.append(geometry)
+    if not areas:
+        return Coverage()
+    under_areas = _cells(areas, scene_size)
+    area_share = float(under_areas.mean())
+    if not objects:
+        return Coverage(area_share, area_share)
+    overlap = float(_are_inside(under_areas, object_array(objects), scene_size).mean())
+    most = area_share + float(shapely.area(objects).sum()) / (scene_size[0] * scene_size[1])
+    labelled = area_share
+    if area_share < _ALL and most >= MIN_LAND_COVER_SHARE:
+        labelled = float((under_areas | _cells(objects, scene_size)).mean())
+    return Coverage(labelled, area_share, overlap)
+
+
+def _are_inside(
+    cells: NDArray[np.bool_], geometries: NDArray[np.object_], scene_size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Tell which polygons have an inner point in one of the cells."""
+    height, width = scene_size
+    points = shapely.get_coordinates(shapely.point_on_surface(geometries))
+    rows = np.clip(points[:, 1] * cells.shape[0] // height, 0, cells.shape[0] - 1).astype(int)
+    columns = np.clip(points[:, 0] * cells.shape[1] // width, 0, cells.shape[1] - 1).astype(int)
+    inside: NDArray[np.bool_] = cells[rows, columns]
+    return inside
+
+
+def _cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the cells of a grid over the scene whose centre is in one of the polygons."""
+    height, width = scene_size
+    cell = max(1.0, max(height, width) / _MAX_CELLS)
+    shape = (max(1, round(height / cell)), max(1, round(width / cell)))
+    grid = Affine.scale(width / shape[1], height / shape[0])
+    burnt = rasterio.features.rasterize(
+        [(geometry, 1) for geometry in geometries], shape, transform=grid, dtype="uint8"
+    )
+    return np.asarray(burnt, dtype=bool)
