@@ -61,6 +61,11 @@ class AffineCoefficients(NamedTuple):
         determinant = self.a * self.e - self.b * self.d
         return determinant == 0 or not all(map(math.isfinite, self))
 
+    @property
+    def is_mirrored(self) -> bool:
+        """True when no rotation brings the picture onto the map; rows count down and map coordinates up."""
+        return self.a * self.e - self.b * self.d > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Georeference:
@@ -68,7 +73,8 @@ class Georeference:
 
     Attributes:
         gsd_m: metres a pixel along both pixel axes, at the scene's centre; None when it cannot be measured.
-        north_deg: true north at the centre, degrees clockwise from "up"; None when it cannot be measured.
+        north_deg: true north at the centre as seen in the picture, degrees clockwise from "up"; None when it cannot be
+            measured, and in mirrored pictures, where east is not clockwise of north.
         footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two at the antimeridian; None when the CRS
             is not of the Earth or does not reach there.
         notes: what a user should know.
@@ -97,6 +103,9 @@ def locate(crs: CRS, transform: AffineCoefficients, *, width: int, height: int) 
         notes.append(f"the scene's centre lies outside the reach of its CRS '{crs.name}': no ground distances")
     else:
         gsd_m, north_deg = measured
+        if transform.is_mirrored:
+            north_deg = None
+            notes.append("the picture is mirrored against the ground (its rows run north): no compass directions")
         nominal = _nominal_gsd(horizontal, transform)
         if nominal is not None:
             if _differs(nominal, gsd_m):

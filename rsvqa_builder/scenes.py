@@ -62,7 +62,8 @@ class Scene:
         transform: pixel to map; None without a georeference. There may be one without `crs` (a world file): then the
             map is known, but not where it lies.
         gsd_m: metres a pixel along both pixel axes; None without a georeference.
-        north_deg: true north at the scene's centre, degrees clockwise from "up"; None without a georeference.
+        north_deg: true north at the scene's centre as seen in the picture, degrees clockwise from "up"; None without a
+            georeference, and in mirrored pictures.
         footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two where it crosses the antimeridian; None
             without a georeference.
         acquired: time of acquisition, UTC where the file gives a zone; None when nothing says it.
