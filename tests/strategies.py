@@ -183,6 +183,7 @@ def facts(draw: st.DrawFn, *, size: int = 600, dates: bool = True) -> TileFacts:
         complete_classes=draw(st.just(frozenset(CLASSES)) | st.frozensets(st.sampled_from(sorted(CLASSES)))),
         has_anomaly_layer=draw(st.booleans()),
         gsd_m=gsd,
+        has_true_colours=draw(st.sampled_from((True, True, False))),
         north_deg=None if gsd is None else draw(st.sampled_from((0.0, 3.0, 90.0, 200.0))),
         date=dt.date(2020, 5, 1) if dates else dt.date(2023, 5, 1),
         later=later,
