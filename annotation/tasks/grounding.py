@@ -36,7 +36,7 @@ LIMIT_MARGIN = 0.15
 """Conditions in metres use these limits, and no object may lie within this share of one."""
 
 MAX_REFERENCES = 120
-MAX_CONDITIONS = 60
+CONDITIONS_A_QUESTION = 4
 """Descriptions looked at on one tile; bounds the time."""
 
 
@@ -82,7 +82,7 @@ def ask_fine_grained_grounding(context: TaskContext) -> Iterator[Question | NotA
 @task("condition_based_grounding")
 def ask_condition_based_grounding(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the box of the only object that is nearest to, within some metres of, or inside something else."""
-    found = list(itertools.islice(_conditions(context), MAX_CONDITIONS))
+    found = list(itertools.islice(_conditions(context), CONDITIONS_A_QUESTION * context.limit))
     if not found:
         yield NotAsked("no condition that is true of one object alone")
     by_rule: dict[str, list[_Condition]] = {}

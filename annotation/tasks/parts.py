@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -44,18 +43,3 @@ def shares_by_part(geometry: BaseGeometry, width: int, height: int) -> tuple[flo
         return (0.0,) * len(PARTS)
     pieces = shapely.intersection(geometry, np.array(part_polygons(width, height), dtype=object))
     return tuple(float(area) / geometry.area for area in shapely.area(pieces))
-
-
-def parts_of_bounds(bounds: NDArray[np.float64], width: int, height: int) -> NDArray[np.intp]:
-    """Return the index into `PARTS` of the part that holds each box whole, −1 for a box across a border.
-
-    Args:
-        bounds: (n, 4) boxes (x_min, y_min, x_max, y_max), tile pixels.
-        width: of the tile.
-        height: of the tile.
-    """
-    sizes = np.array([width, height])
-    first = np.clip(np.floor(bounds[:, :2] * 3 / sizes), 0, 2)
-    last = np.clip(np.ceil(bounds[:, 2:] * 3 / sizes) - 1, 0, 2)  # the maximum is exclusive
-    is_inside = (first == last).all(axis=1)
-    return np.where(is_inside, first[:, 1] * 3 + first[:, 0], -1).astype(np.intp)

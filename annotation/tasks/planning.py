@@ -134,9 +134,9 @@ def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Seq
         if isinstance(found, NotAsked):
             refused = found
             continue
-        wrong = wrong_routes(road_map, start.place, place, found.route, context.rng)
-        if len(wrong) >= NUM_DISTRACTORS:
-            return _question(context, road_map, (start, by_place[place]), found, wrong[:NUM_DISTRACTORS])
+        wrong = wrong_routes(road_map, start.place, place, found.route, context.rng, count=NUM_DISTRACTORS)
+        if len(wrong) == NUM_DISTRACTORS:
+            return _question(context, road_map, (start, by_place[place]), found, wrong)
         refused = NotAsked("too few wrong routes that can be followed")
     return refused
 

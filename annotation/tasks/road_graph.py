@@ -132,9 +132,13 @@ class _Piece(NamedTuple):
 
 def _end_marks(lines: NDArray[np.object_]) -> Iterator[_Mark]:
     """Yield the end points of every line, on itself and on each line that they touch."""
-    ends = np.concatenate([shapely.get_point(lines, 0), shapely.get_point(lines, -1)])
-    for end, line in STRtree(lines).query(ends, predicate="dwithin", distance=SNAP_PX).T:
-        yield _Mark(int(line), float(shapely.line_locate_point(lines[line], ends[end])), ends[end], False)
+    for end_index, along in ((0, np.zeros(len(lines))), (-1, shapely.length(lines))):
+        ends = shapely.get_point(lines, end_index)
+        # On its own line an end is where it is, also where a ring closes and both ends are one point.
+        yield from (_Mark(line, float(along[line]), ends[line], False) for line in range(len(lines)))
+        for end, line in STRtree(lines).query(ends, predicate="dwithin", distance=SNAP_PX).T:
+            if end != line:
+                yield _Mark(int(line), float(shapely.line_locate_point(lines[line], ends[end])), ends[end], False)
 
 
 def _crossing_marks(lines: NDArray[np.object_]) -> Iterator[_Mark]:

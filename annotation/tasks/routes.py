@@ -35,6 +35,9 @@ MAX_TURNS = 4
 MAX_ORDINAL = 6
 """More turns, or more junctions to be counted, make a route tedious to check by eye."""
 
+MAX_WRONG_ORDINAL = 8
+"""Wrong routes may count on a little; the wording has a word for each number up to this."""
+
 
 class Place(NamedTuple):
     """A point on a road: `along` pixels from the start of a stretch."""
@@ -283,34 +286,50 @@ def arrives(trail: Trail, goal: Place) -> bool:
     return bool(trail) and _passes(trail[-1:], goal) and not _passes(trail[:-1], goal)
 
 
-def wrong_routes(road_map: RoadMap, start: Place, goal: Place, right: Route, rng: random.Random) -> list[Route]:
-    """Return routes like the right one that can be followed but lead elsewhere, in random order.
+def wrong_routes(
+    road_map: RoadMap, start: Place, goal: Place, right: Route, rng: random.Random, *, count: int
+) -> list[Route]:
+    """Return `count` routes that can be followed but lead elsewhere, in random order; fewer when there are fewer.
 
-    None of them passes the goal, not even when a reader goes straight on at its end.
+    None of them passes the goal, not even when a reader goes straight on at its end. Were all of them variations of the
+    right one, it would be the one most like the others; so they vary a route that is drawn among it and wrong ones.
     """
+    near = _astray(road_map, start, goal, right, right)
+    hub = rng.choice([right, *near])
+    if hub != right:
+        beside = [route for route in _astray(road_map, start, goal, hub, right) if route != hub]
+        chosen = [hub, *rng.sample(beside, min(len(beside), count - 1))]
+        if len(chosen) == count:
+            rng.shuffle(chosen)
+            return chosen
+    return rng.sample(near, min(len(near), count))
+
+
+def _astray(road_map: RoadMap, start: Place, goal: Place, route: Route, right: Route) -> list[Route]:
+    """Return the variations of a route that can be followed and do not pass the goal."""
     wrong = []
-    for route in _variations(right, tuple(road_map.headings(start))):
-        trail = road_map.follow_beyond(start, route)
-        if trail and not _passes(trail, goal):
-            wrong.append(route)
-    rng.shuffle(wrong)
+    for varied in _variations(route, tuple(road_map.headings(start))):
+        trail = road_map.follow_beyond(start, varied)
+        if trail and varied != right and not _passes(trail, goal):
+            wrong.append(varied)
     return wrong
 
 
-def _variations(right: Route, headings: Sequence[Sector]) -> list[Route]:
-    """Return routes that differ from the right one in one thing, or in one thing and the number of junctions passed."""
+def _variations(route: Route, headings: Sequence[Sector]) -> list[Route]:
+    """Return routes that differ from one in one thing, or in one thing and the number of junctions passed."""
     changed: list[Route] = []
-    for index, leg in enumerate(right.legs):
+    for index, leg in enumerate(route.legs):
         others = [Leg(leg.ordinal, "left" if leg.turn == "right" else "right")]
-        others += [Leg(ordinal, leg.turn) for ordinal in range(max(1, leg.ordinal - 2), leg.ordinal + 3)]
+        farthest = min(leg.ordinal + 2, MAX_WRONG_ORDINAL)
+        others += [Leg(ordinal, leg.turn) for ordinal in range(max(1, leg.ordinal - 2), farthest + 1)]
         for other in others:
-            changed.append(replace(right, legs=(*right.legs[:index], other, *right.legs[index + 1 :])))
-    changed += [replace(right, heading=heading) for heading in headings]
-    if len(right.legs) > 1:
-        changed.append(replace(right, legs=right.legs[:-1]))
-        changed.append(replace(right, legs=right.legs[::-1]))
-    variations = [replace(route, passed=passed) for route in changed for passed in (right.passed, 0, 1)]
-    return [route for route in dict.fromkeys(variations) if route.legs != right.legs or route.heading != right.heading]
+            changed.append(replace(route, legs=(*route.legs[:index], other, *route.legs[index + 1 :])))
+    changed += [replace(route, heading=heading) for heading in headings]
+    if len(route.legs) > 1:
+        changed.append(replace(route, legs=route.legs[:-1]))
+        changed.append(replace(route, legs=route.legs[::-1]))
+    variations = [replace(other, passed=passed) for other in changed for passed in (route.passed, 0, 1)]
+    return [other for other in dict.fromkeys(variations) if (other.legs, other.heading) != (route.legs, route.heading)]
 
 
 def _actions(route: Route) -> list[Turn | None]:
