@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,8 @@ class Bounds(NamedTuple):
 
 def bounds_of(geometries: NDArray[np.object_]) -> Bounds:
     """Return the common bounds of geometries; NaN when there are none."""
+    if not len(geometries):  # total_bounds of nothing raises in some releases of shapely
+        return Bounds(*[math.nan] * 4)
     return Bounds(*shapely.total_bounds(geometries).tolist())
 
 
