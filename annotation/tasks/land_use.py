@@ -79,7 +79,9 @@ def ask_regional_land_use(context: TaskContext) -> Iterator[Question | NotAsked]
     taken: list[Circle] = []
 
     def ask(area: Area) -> Question | NotAsked:
-        circle = circle_near(facts, spot_in(area.geometry, context.rng), context.rng.randint(*limits))
+        # the smaller of two draws: a large circle is seldom of one class
+        radius = min(context.rng.randint(*limits), context.rng.randint(*limits))
+        circle = circle_near(facts, spot_in(area.geometry, context.rng), radius)
         if not keeps_clear(facts, circle, taken):
             return NotAsked("too near to another region")
         result = _ask_in_region(context, circle, tree)
@@ -180,11 +182,14 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
 
 
 def _shares_of(disc: Polygon, areas: list[Area]) -> dict[str, float]:
-    """Return the share of the disc that each class covers, sorted by name."""
-    parts: dict[str, list[shapely.Geometry]] = {}
+    """Return the share of the disc that each class covers, sorted by name; empty when no class can be the main one."""
     cut = shapely.intersection(np.array([area.geometry for area in areas], dtype=object), disc)
+    parts: dict[str, list[shapely.Geometry]] = {}
     for area, geometry in zip(areas, cut, strict=True):
         parts.setdefault(area.class_name, []).append(geometry)
+    # the sum is never less than the area of the union, which takes far longer
+    if all(sum(part.area for part in found) < MAIN_SHARE * disc.area for found in parts.values()):
+        return {}
     return {name: shapely.union_all(parts[name]).area / disc.area for name in sorted(parts)}
 
 
