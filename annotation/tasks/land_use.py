@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from annotation.facts import Area, Circle, ClassInfo, Role, TileFacts
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
@@ -97,7 +98,7 @@ def class_shares(facts: TileFacts) -> dict[str, float]:
 
     Classes without a certain area are left out; with an uncertain one beside it, at least the share is sure.
     """
-    geometries: dict[str, list[shapely.Geometry]] = {}
+    geometries: dict[str, list[BaseGeometry]] = {}
     for area in facts.areas:
         if area.is_certain:
             geometries.setdefault(area.class_name, []).append(area.geometry)
@@ -184,7 +185,7 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
 def _shares_of(disc: Polygon, areas: list[Area]) -> dict[str, float]:
     """Return the share of the disc that each class covers, sorted by name; empty when no class can be the main one."""
     cut = shapely.intersection(np.array([area.geometry for area in areas], dtype=object), disc)
-    parts: dict[str, list[shapely.Geometry]] = {}
+    parts: dict[str, list[BaseGeometry]] = {}
     for area, geometry in zip(areas, cut, strict=True):
         parts.setdefault(area.class_name, []).append(geometry)
     # the sum is never less than the area of the union, which takes far longer
