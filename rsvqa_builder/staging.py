@@ -65,7 +65,7 @@ def needs_staging(scene: Scene, windows: Sequence[Window], *, num_stretch_reads:
     """Return whether a tiled copy saves decoding.
 
     That is so for a striped, single-block or sequential file which would be decoded more than `MAX_DECODES` times, for
-    one of very large tiles, and for a mosaic with such a sheet.
+    one of large tiles where small ones would save more than half, and for a mosaic with such a sheet.
     """
     if scene.driver == "VRT":
         return any(
@@ -76,7 +76,7 @@ def needs_staging(scene: Scene, windows: Sequence[Window], *, num_stretch_reads:
     if scene.is_sequential or scene.block_shape[1] >= scene.width:
         return factor + num_stretch_reads > MAX_DECODES
     in_small_tiles = replace(scene, block_shape=(STAGED_BLOCK, STAGED_BLOCK))
-    return factor > MAX_BLOCK_WASTE * decode_factor(in_small_tiles, windows)
+    return factor > MAX_DECODES and factor > MAX_BLOCK_WASTE * decode_factor(in_small_tiles, windows)
 
 
 def _sheets(scene: Scene, windows: Sequence[Window]) -> Iterator[tuple[Scene, list[Window]]]:

@@ -63,7 +63,7 @@ def test_a_folder_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 
 def test_one_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
     touch(tmp_path, "scene.dat")
-    found = find_scenes(str(tmp_path / "scene.dat"), is_label=lambda path: True)
+    found = find_scenes(str(tmp_path / "scene.dat"), is_label=lambda _: True)
     assert found.candidates == ((str(tmp_path / "scene.dat"), "scene"),)
 
 
@@ -84,10 +84,10 @@ def test_a_list_is_relative_to_its_folder(tmp_path: Path) -> None:
     (tmp_path / "lists/all.txt").write_text(
         f"# scenes\nin/a.tif\n\nin/a.tif\nmissing.tif\n{tmp_path}/far/b.tif\n../far/2/b.tif\ns3://bucket/k/c.tif\n"
     )
-    found = find_scenes(str(tmp_path / "lists/all.txt"), is_label=lambda path: True)
+    found = find_scenes(str(tmp_path / "lists/all.txt"), is_label=lambda _: True)
     # two files "b.tif" from elsewhere: their last two parts tell them apart
     assert ids(found) == ["2/b", "c", "far/b", "in/a"]
-    assert dict((scene_id, path) for path, scene_id in found.candidates)["c"] == "/vsis3/bucket/k/c.tif"
+    assert {scene_id: path for path, scene_id in found.candidates}["c"] == "/vsis3/bucket/k/c.tif"
     assert found.left_out == (
         LeftOut(str(tmp_path / "lists/missing.tif"), "named in all.txt, but there is no such file"),
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import resource
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from shapely import Polygon
 
@@ -22,8 +25,6 @@ RGB64 = make_pixels(3, 64, 64)
 
 
 def set_colours(path: Path, colours: list[ColorInterp]) -> None:
-    import rasterio
-
     with rasterio.open(path, "r+") as dataset:
         dataset.colorinterp = colours
 
@@ -53,21 +54,21 @@ def test_a_plain_scene_is_described(tmp_path: Path) -> None:
         (4, [ColorInterp.undefined, ColorInterp.red, ColorInterp.green, ColorInterp.blue], (1, 2, 3), (2, 3, 4), True),
         (
             4,
-            [ColorInterp.gray, ColorInterp.undefined, ColorInterp.undefined, ColorInterp.undefined],
+            [ColorInterp.undefined] * 4,
             (4, 3, 2),
             (4, 3, 2),
             True,
         ),
         (
             4,
-            [ColorInterp.gray, ColorInterp.undefined, ColorInterp.undefined, ColorInterp.undefined],
+            [ColorInterp.undefined] * 4,
             None,
             (1, 2, 3),
             False,
         ),
         (
             4,
-            [ColorInterp.alpha, ColorInterp.undefined, ColorInterp.undefined, ColorInterp.undefined],
+            [ColorInterp.alpha, *[ColorInterp.undefined] * 3],
             None,
             (2, 3, 4),
             False,
@@ -133,13 +134,8 @@ def test_half_a_georeference_is_none(tmp_path: Path, crs: str | None, transform:
 
 
 def test_ground_control_points_alone_are_no_georeference(tmp_path: Path) -> None:
-    import rasterio
-    from rasterio.control import GroundControlPoint
-
-    path = write_raster(tmp_path / "a.tif", RGB64, crs=None, transform=None)
-    with rasterio.open(path, "r+") as dataset:
-        points = [GroundControlPoint(row, col, 500_000 + col, 4e6 - row) for row, col in ((0, 0), (0, 64), (64, 0))]
-        dataset.gcps = (points, rasterio.CRS.from_epsg(32618))
+    points = [GroundControlPoint(row, col, 500_000 + col, 4e6 - row) for row, col in ((0, 0), (0, 64), (64, 0))]
+    path = write_raster(tmp_path / "a.tif", RGB64, transform=None, gcps=points)
     scene = describe_scene(str(path), "a")
     assert (scene.crs, scene.transform) == (None, None)
     assert "ground control points instead of a transform (gdalwarp makes one)" in scene.notes[0]
@@ -194,11 +190,11 @@ def test_complex_values_are_refused(tmp_path: Path) -> None:
         ({"width": 65535, "height": 900, "bands": 65535, "is_big": True}, "declares 65,535 bands"),
         (
             {"width": 60000, "height": 60000, "tile": (256, 256)},
-            "declares 3,600,000,000 bytes of pixels in a file of 262",
+            "declares 3,600,000,000 bytes of pixels",
         ),
         (
             {"width": 65536, "height": 65536, "size": 50_000},
-            "one block of 65,536 × 65,536 px takes 4,294,967,296 bytes",
+            "65,536 × 65,536 px takes 4,294,967,296 bytes",
         ),
         ({"width": 64, "height": 64, "offset": 5000}, "the file is cut short: 1 of 1 blocks lie beyond its end"),
     ],
@@ -207,11 +203,11 @@ def test_bombs_are_refused_from_their_header(tmp_path: Path, header: dict[str, A
     path = tmp_path / "bomb.tif"
     path.write_bytes(make_tiff_bytes(**header))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(SceneError, match=reason):
         describe_scene(str(path), "bomb")
     # milliseconds, and nothing allocated: GDAL alone takes 140 ms and 70 MB for the first of these
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2000  # kB
 
 
@@ -226,13 +222,11 @@ def test_real_files_pass_the_bomb_check(tmp_path: Path) -> None:
 def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(content)
-    with pytest.raises(SceneError, match="^cannot be opened: "):
+    with pytest.raises(SceneError, match=r"^cannot be opened: "):
         describe_scene(str(path), "a")
 
 
 def test_a_scene_in_an_archive_is_described(tmp_path: Path) -> None:
-    import zipfile
-
     path = write_raster(tmp_path / "a.tif", RGB64)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(path, "in/a.tif")
