@@ -52,27 +52,9 @@ def test_a_plain_scene_is_described(tmp_path: Path) -> None:
         (2, [ColorInterp.gray, ColorInterp.alpha], None, (1,), False),
         (3, [ColorInterp.blue, ColorInterp.green, ColorInterp.red], None, (3, 2, 1), True),
         (4, [ColorInterp.undefined, ColorInterp.red, ColorInterp.green, ColorInterp.blue], (1, 2, 3), (2, 3, 4), True),
-        (
-            4,
-            [ColorInterp.undefined] * 4,
-            (4, 3, 2),
-            (4, 3, 2),
-            True,
-        ),
-        (
-            4,
-            [ColorInterp.undefined] * 4,
-            None,
-            (1, 2, 3),
-            False,
-        ),
-        (
-            4,
-            [ColorInterp.alpha, *[ColorInterp.undefined] * 3],
-            None,
-            (2, 3, 4),
-            False,
-        ),
+        (4, [ColorInterp.undefined] * 4, (4, 3, 2), (4, 3, 2), True),
+        (4, [ColorInterp.undefined] * 4, None, (1, 2, 3), False),
+        (4, [ColorInterp.alpha, *[ColorInterp.undefined] * 3], None, (2, 3, 4), False),
     ],
 )
 def test_bands_follow_the_colours_then_the_user_then_the_order(

@@ -55,13 +55,19 @@ def test_decoded_pixels_are_counted_in_blocks(scene: Scene, windows: list[Window
         (make_scene(is_sequential=True), 0, True),
         (make_scene(block_shape=(100, 100)), 0, True),
         (make_scene(block_shape=(25, 25)), 5, False),
-        # 4 windows in one corner decode one block each: 4 · 64² / 100², then 4 · 90² / 100²
-        (make_scene(block_shape=(64, 64)), 0, False),
-        (make_scene(block_shape=(90, 90)), 0, True),
     ],
 )
 def test_only_what_saves_decoding_is_copied(scene: Scene, num_stretch_reads: int, needed: bool) -> None:
     assert needs_staging(scene, QUARTERS, num_stretch_reads=num_stretch_reads) is needed
+
+
+@pytest.mark.parametrize(("block", "needed"), [(4096, False), (5120, True)])
+def test_tiles_as_large_as_windows_must_fit_them(block: int, needed: bool) -> None:
+    # Along each axis the first window touches one block of 5,120 px and the second all 8,192:
+    # ((5120 + 8192) / 8192)² = 2.64 times, where blocks of 512 px would be decoded once.
+    scene = make_scene(width=8192, height=8192, block_shape=(block, block))
+    windows = plan_windows(8192, 8192, tile_size=4096, overlap=0, whole_up_to=4096)
+    assert needs_staging(scene, windows, num_stretch_reads=0) is needed
 
 
 def test_overlapping_windows_alone_are_no_reason(tmp_path: Path) -> None:
@@ -82,6 +88,7 @@ def striped_cases() -> dict[str, Case]:
     mask[100:300, 200:400] = False
     palette = {index: (index, 255 - index, 7, 255) for index in range(256)}
     rgb, grey = make_pixels(3, 700, 600), make_pixels(1, 700, 600)
+    rgba = np.concatenate([rgb, np.where(mask, 255, 0).astype(np.uint8)[None]])
     floats = make_pixels(3, 700, 600, dtype="float32")
     floats[:, 50:60] = np.nan
     return {
@@ -89,9 +96,7 @@ def striped_cases() -> dict[str, Case]:
         "planes": Case(rgb, {"blockysize": 9, "interleave": "band", "compress": "lzw"}),
         "nodata": Case(make_pixels(4, 700, 600, dtype="int16"), {"blockysize": 5, "nodata": 3}),
         "mask": Case(rgb, {"mask": mask, "compress": "deflate"}),
-        "alpha": Case(
-            np.concatenate([rgb, np.where(mask, 255, 0).astype(np.uint8)[None]]), {"blockysize": 3, "ALPHA": "YES"}
-        ),
+        "alpha": Case(rgba, {"blockysize": 3, "ALPHA": "YES"}),
         "floats": Case(floats, {"nodata": 5.0}),
         "palette": Case(grey, {"colormap": palette, "blockysize": 8}),
         "bits": Case(grey.astype("uint16") * 10, {"nbits": 12, "compress": "deflate"}),
