@@ -233,9 +233,11 @@ def test_paths_are_found_beside_the_vrt(tmp_path: Path) -> None:
     (tmp_path / "a.vrt").write_text(
         '<VRTDataset rasterXSize="9" rasterYSize="9"><VRTRasterBand dataType="Byte" band="1">'
         '<SimpleSource><SourceFilename relativeToVRT="1">in/a&amp;b.tif</SourceFilename>'
-        '<SrcRect xOff="2" yOff="0" xSize="5" ySize="5"/><DstRect xOff="1" yOff="4" xSize="5" ySize="5"/></SimpleSource>'
+        '<SrcRect xOff="2" yOff="0" xSize="5" ySize="5"/><DstRect xOff="1" yOff="4" xSize="5" ySize="5"/>'
+        "</SimpleSource>"
         '<SimpleSource><SourceFilename relativeToVRT="1">scaled.tif</SourceFilename>'
-        '<SrcRect xOff="0" yOff="0" xSize="5" ySize="5"/><DstRect xOff="0" yOff="0" xSize="9" ySize="9"/></SimpleSource>'
+        '<SrcRect xOff="0" yOff="0" xSize="5" ySize="5"/><DstRect xOff="0" yOff="0" xSize="9" ySize="9"/>'
+        "</SimpleSource>"
         "</VRTRasterBand></VRTDataset>"
     )
     assert read_vrt_sources(str(tmp_path / "a.vrt")) == [Placement(str(tmp_path / "in/a&b.tif"), -1, 4)]
