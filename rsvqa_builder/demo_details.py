@@ -22,7 +22,7 @@ PAINT: dict[str, Colour] = {
     "grey": (138, 138, 139),
     "white": (236, 236, 235),
     "red": (172, 42, 38),
-    "orange": (222, 122, 44),
+    "orange": (242, 148, 52),
     "brown": (112, 74, 46),
     "yellow": (228, 194, 52),
     "green": (72, 122, 70),
@@ -71,7 +71,7 @@ def _sunny_side(frame: Frame) -> int:
 def _house(item: DemoObject, base: Colour) -> Iterator[Part]:
     """A gable roof: one side in the light, one not, and a chimney."""
     frame, sunny = item.frame, _sunny_side(item.frame)
-    light = (1.1, 0.84) if item.look.colour != "white" else (1.0, 0.93)
+    light = (1.08, 0.88) if item.look.colour != "white" else (1.0, 0.93)
     for side in (sunny, -sunny):
         shade = light[0] if side == sunny else light[1]
         yield _rectangle(0, side * frame.width / 4, frame.length + 2, frame.width / 2), lit(base, shade)
@@ -143,8 +143,9 @@ def _bus(item: DemoObject, base: Colour) -> Iterator[Part]:
 def _ship(item: DemoObject, base: Colour) -> Iterator[Part]:
     """Hatches on deck and the bridge at the stern."""
     frame = item.frame
+    light = 0.95 if item.look.colour == "white" else 0.86  # a darker white would be grey
     for share in (-0.1, 0.1, 0.28):
-        yield _rectangle(frame.length * share, 0, frame.length * 0.14, frame.width * 0.5), lit(base, 0.86)
+        yield _rectangle(frame.length * share, 0, frame.length * 0.14, frame.width * 0.5), lit(base, light)
     yield _rectangle(-frame.length * 0.36, 0, frame.length * 0.12, frame.width * 0.72), (232, 232, 230)
     yield _rectangle(-frame.length * 0.33, 0, 1.5, frame.width * 0.6), GLASS
 

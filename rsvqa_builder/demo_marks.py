@@ -80,9 +80,11 @@ def _is_clear(
         face.polygon for face in layout.faces if any(layout.styles[style].class_name in uses for style in face.styles)
     ]
     tree = shapely.STRtree([*kept_off, *(item.polygon for item in objects)])
-    shapely.prepare(layout.corridor)
-    is_clear = ~shapely.dwithin(layout.corridor, shapely.points(points), radius + 2)
-    is_clear[tree.query(shapely.points(points), predicate="dwithin", distance=radius + 2)[0]] = False
+    trees = np.asarray(shapely.points(points), dtype=object)
+    is_clear = np.ones(len(points), dtype=bool)
+    is_clear[tree.query(trees, predicate="dwithin", distance=radius + 2)[0]] = False
+    # asked the other way round: the roads of a large scene are one polygon, which is prepared once
+    is_clear[shapely.STRtree(trees).query(layout.corridor, predicate="dwithin", distance=TREE_RADIUS[1] + 2)] = False
     return is_clear
 
 

@@ -304,9 +304,13 @@ def _coverage(window: Window, shapes: Sequence[BaseGeometry]) -> NDArray[np.uint
     return np.asarray(image.reduce(scale))
 
 
-def _to_image(ring: BaseGeometry, x: float, y: float, scale: int) -> list[float]:
-    """Return the points of a ring as Pillow's, whose pixel centres lie at whole numbers."""
-    points: list[float] = ((shapely.get_coordinates(ring) - [x, y]) * scale - 0.5).ravel().tolist()
+def _to_image(ring: BaseGeometry, x: int, y: int, scale: int) -> list[float]:
+    """Return the points of a ring as the small pixels that they lie in.
+
+    Pillow cuts coordinates towards zero, so the rounding is done here, the same for every window. It fills the pixels
+    of both ends: a shape grows by half a small pixel on each side on average, by a whole one at most.
+    """
+    points: list[float] = np.floor((shapely.get_coordinates(ring) - [x, y]) * scale).ravel().tolist()
     return points
 
 

@@ -243,8 +243,8 @@ class Network:
 
 
 def polygons_of(geometry: BaseGeometry) -> list[Polygon]:
-    """Return the polygons in `geometry`, points and lines left out."""
-    return [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
+    """Return the polygons in `geometry`; points, lines and empty parts are left out."""
+    return [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon" and not part.is_empty]
 
 
 def _ends(key: EdgeKey) -> tuple[tuple[int, int], tuple[int, int]]:

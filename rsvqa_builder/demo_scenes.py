@@ -35,7 +35,7 @@ MIN_SIZE = 512
 BENCHMARK_SQUARE = 2048
 """Pixels along one side of the square that a benchmark scene repeats, where the scene's size allows."""
 
-BENCHMARK_LIGHT = 0.12
+BENCHMARK_LIGHT = 0.08
 """Spread of the slow light over a benchmark scene, so that no two of its tiles are alike."""
 
 
@@ -159,8 +159,9 @@ def _mirrored_painter(square: NDArray[np.uint8], light: Plane) -> Callable[[Wind
         rows = there_and_back[np.arange(window.y, window.y + window.height) % (2 * side)]
         columns = there_and_back[np.arange(window.x, window.x + window.width) % (2 * side)]
         shade = 1 + BENCHMARK_LIGHT * np.clip(cut_shades(light, *window, spacing=side / 2), -2.5, 2.5)
-        pixels = square[rows][:, columns] * shade[..., None]
-        return np.asarray(np.clip(pixels, 0, 255, out=pixels), dtype=np.uint8)
+        fixed_point = (shade * 128).astype(np.uint16)[..., None]  # far faster than floats; 255 × 1.2 × 128 fits
+        lit = (square[rows][:, columns] * fixed_point) >> 7
+        return np.asarray(np.minimum(lit, 255), dtype=np.uint8)
 
     return paint
 

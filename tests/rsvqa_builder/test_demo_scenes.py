@@ -1,0 +1,412 @@
+"""The example scenes: what the label files say is what the pixels show, and the same arguments give the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from numpy.typing import NDArray
+from shapely import LineString, Polygon
+
+from annotation.errors import RsvqaError
+from annotation.facts import Role
+from annotation.tasks.colours import measure_colour
+from rsvqa_builder.classes import load_class_table
+from rsvqa_builder.demo_layout import Frame, Layout, make_layout
+from rsvqa_builder.demo_objects import DemoObject, Look, Site
+from rsvqa_builder.demo_painting import Painter, paint_object
+from rsvqa_builder.demo_roads import PAVEMENT_WIDTH
+from rsvqa_builder.demo_scenes import _place_objects, make_benchmark_scene, make_demo_scenes
+from rsvqa_builder.demo_textures import make_textures
+from rsvqa_builder.tiling import Window
+
+SIZE = 1024
+VEHICLES = ("car", "truck", "bus")
+BUILDINGS = ("house", "office_building", "warehouse")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One layer of a label file, geometries in scene pixels."""
+
+    geometries: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
+
+    def of_class(self, *names: str) -> list[int]:
+        return [k for k, name in enumerate(self.columns["class"]) if name in names]
+
+
+def read_layer(raster_path: Path, layer: str) -> Labels:
+    with rasterio.open(raster_path) as raster:
+        a, _, c, _, e, f = tuple(raster.transform)[:6]
+    meta, _, geometries, columns = pyogrio.raw.read(raster_path.with_suffix(".gpkg"), layer=layer)
+    pixels = shapely.transform(shapely.from_wkb(geometries), lambda points: (points - [c, f]) / [a, e])
+    return Labels(np.asarray(pixels, dtype=object), dict(zip(meta["fields"], columns, strict=True)))
+
+
+def read_pixels(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as raster:
+        return np.ascontiguousarray(np.moveaxis(raster.read(), 0, 2))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo")
+    make_demo_scenes(path, seed=5, size=SIZE, count=3)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scenes(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.tif"))
+
+
+def make_place(size: int, *, seed: int = 0) -> tuple[Layout, Painter]:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    layout = make_layout(size, rng, anomaly="burnt_area")
+    contents = _place_objects(layout, rng, with_later=True)
+    return layout, Painter(layout, contents, make_textures(size, rng), 1)
+
+
+# Files
+
+
+def test_even_places_have_two_dates(folder: Path) -> None:
+    stems = ["place_00_t1", "place_00_t2", "place_01", "place_02_t1", "place_02_t2"]
+    expected = {"classes.toml", *(f"{stem}{suffix}" for stem in stems for suffix in (".tif", ".gpkg"))}
+    assert {path.name for path in folder.iterdir()} == expected
+
+
+def test_returned_paths_are_the_rasters_in_order(tmp_path: Path) -> None:
+    paths = make_demo_scenes(tmp_path / "new", size=512, count=2)
+    assert [path.name for path in paths] == ["place_00_t1.tif", "place_00_t2.tif", "place_01.tif"]
+
+
+def test_same_arguments_give_the_same_bytes_whatever_the_count(tmp_path: Path) -> None:
+    make_demo_scenes(tmp_path / "a", seed=3, size=640, count=1)
+    make_demo_scenes(tmp_path / "b", seed=3, size=640, count=2)
+    for path in sorted((tmp_path / "a").iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_another_seed_gives_another_place(tmp_path: Path) -> None:
+    (first, _), (second, _) = (make_demo_scenes(tmp_path / str(seed), seed=seed, size=512, count=1) for seed in (0, 1))
+    assert (read_pixels(first) != read_pixels(second)).mean() > 0.5
+
+
+@pytest.mark.parametrize(("size", "count"), [(511, 1), (1024, 0)])
+def test_too_small_is_refused(tmp_path: Path, size: int, count: int) -> None:
+    with pytest.raises(RsvqaError, match=rf"size {size} and count {count}; expected size ≥ 512 pixels and count ≥ 1"):
+        make_demo_scenes(tmp_path, size=size, count=count)
+
+
+def test_rasters_are_tiled_georeferenced_rgb(scenes: list[Path]) -> None:
+    found = {}
+    for path in scenes:
+        with rasterio.open(path) as raster:
+            assert (raster.count, raster.dtypes[0], raster.shape) == (3, "uint8", (SIZE, SIZE))
+            assert raster.block_shapes[0] == (512, 512)
+            assert (raster.transform.a, raster.transform.e) == (0.3, -0.3)
+            found[path.stem] = (raster.crs.to_epsg(), raster.compression.name, raster.tags()["TIFFTAG_DATETIME"])
+    assert found["place_00_t1"] == (32631, "deflate", "2019:06:14 10:42:07")
+    assert found["place_00_t2"] == (32631, "deflate", "2023:07:02 10:38:51")
+    assert found["place_01"] == (32618, "jpeg", "2021:05:23 15:51:30")
+
+
+def test_places_lie_on_land_far_from_each_other(folder: Path) -> None:
+    with rasterio.open(folder / "place_00_t1.tif") as first, rasterio.open(folder / "place_00_t2.tif") as second:
+        assert first.transform == second.transform
+    # central meridian of zone 31 is 3° E; 140.2 km east of it at 52° N (a degree is about 68.6 km there) is 5.04° E
+    with rasterio.open(folder / "place_00_t1.tif") as raster:
+        (longitude,), (latitude,) = rasterio.warp.transform(raster.crs, "EPSG:4326", [640_200.0], [5_761_500.0])
+    assert longitude == pytest.approx(5.04, abs=0.05)
+    assert latitude == pytest.approx(52.0, abs=0.1)
+
+
+def test_class_table_is_the_preset_and_knows_every_class(folder: Path, scenes: list[Path]) -> None:
+    table = load_class_table(folder / "classes.toml")
+    assert table.classes == load_class_table("demo").classes
+    roles = {"objects": Role.OBJECT, "areas": Role.AREA, "roads": Role.ROAD, "anomalies": Role.ANOMALY}
+    for path in scenes:
+        for layer, role in roles.items():
+            names = set(read_layer(path, layer).columns["class"])
+            assert {table.classes[name].role for name in names} <= {role}
+    assert all(entry.complete is True for entry in table.classes.values())
+
+
+def test_gdal_settings_are_as_before(tmp_path: Path) -> None:
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2001-01-01T00:00:00.000Z"})
+    try:
+        make_demo_scenes(tmp_path, size=512, count=1)
+        assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == "2001-01-01T00:00:00.000Z"
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+# Truth
+
+
+def test_areas_cover_the_scene_without_gap_or_overlap(scenes: list[Path]) -> None:
+    for path in scenes:
+        areas = read_layer(path, "areas").geometries
+        assert shapely.area(areas).sum() == pytest.approx(SIZE**2, rel=1e-9)
+        assert shapely.area(shapely.union_all(areas)) == pytest.approx(SIZE**2, rel=1e-9)
+        assert shapely.is_valid(areas).all()
+
+
+def test_objects_are_disjoint_and_inside(scenes: list[Path]) -> None:
+    for path in scenes:
+        objects = read_layer(path, "objects")
+        first, second = shapely.STRtree(objects.geometries).query(objects.geometries, predicate="intersects")
+        assert (first == second).all(), path.name
+        assert shapely.contains(shapely.box(5, 5, SIZE - 5, SIZE - 5), objects.geometries).all()
+        assert len(set(objects.columns["object_id"])) == len(objects.geometries) > 20
+
+
+def test_colours_are_those_of_the_pixels(scenes: list[Path]) -> None:
+    for path in scenes:
+        pixels, objects = read_pixels(path), read_layer(path, "objects")
+        for k in objects.of_class(*BUILDINGS, "storage_tank", "swimming_pool", "tennis_court", "ship"):
+            measured = measure_colour(pixels, objects.geometries[k])
+            assert measured.name == objects.columns["colour"][k], objects.columns["object_id"][k]
+        for k in objects.of_class(*VEHICLES):
+            # a car is 7 pixels wide: its border mixes with the ground, but never into another colour
+            measured = measure_colour(pixels, objects.geometries[k])
+            assert measured.name in (None, objects.columns["colour"][k]), objects.columns["object_id"][k]
+
+
+def test_moving_vehicles_are_on_roads_and_parked_ones_in_car_parks(scenes: list[Path]) -> None:
+    num = {True: 0, False: 0}
+    for path in scenes:
+        areas, objects = read_layer(path, "areas"), read_layer(path, "objects")
+        places = {
+            is_moving: shapely.union_all(areas.geometries[areas.of_class(use)])
+            for is_moving, use in ((True, "road_surface"), (False, "car_park"))
+        }
+        for k in objects.of_class(*VEHICLES):
+            is_moving = bool(objects.columns["moving"][k])
+            assert places[is_moving].contains(objects.geometries[k])
+            num[is_moving] += 1
+    assert min(num.values()) > 10
+
+
+def test_ships_are_on_water_and_buildings_on_their_land_use(scenes: list[Path]) -> None:
+    wanted = {"ship": "water", "house": "residential", "office_building": "commercial", "warehouse": "industrial"}
+    for path in scenes:
+        areas, objects = read_layer(path, "areas"), read_layer(path, "objects")
+        for class_name, use in wanted.items():
+            ground = shapely.union_all(areas.geometries[areas.of_class(use)])
+            assert shapely.contains(ground, objects.geometries[objects.of_class(class_name)]).all()
+
+
+def test_attributes_are_there_where_they_apply(scenes: list[Path]) -> None:
+    objects = read_layer(scenes[0], "objects")
+    for k, class_name in enumerate(objects.columns["class"]):
+        has_motion = not pyogrio_is_null(objects.columns["moving"][k])
+        assert has_motion == (class_name in (*VEHICLES, "ship"))
+        assert (objects.columns["damage"][k] in ("none", "damaged roof")) == (class_name in BUILDINGS)
+
+
+def pyogrio_is_null(value: object) -> bool:
+    return value is None or value != value
+
+
+def test_road_pieces_share_end_points_and_are_connected(scenes: list[Path]) -> None:
+    for path in scenes:
+        meta = pyogrio.raw.read(path.with_suffix(".gpkg"), layer="roads")
+        lines = shapely.from_wkb(meta[2])
+        graph: nx.MultiGraph[tuple[float, ...]] = nx.MultiGraph()
+        for line in lines:
+            graph.add_edge(line.coords[0], line.coords[-1])
+        assert nx.is_connected(graph)
+        # three blocks each way: two roads down and two across meet four times, none is taken away in the town
+        assert sum(degree >= 3 for _, degree in graph.degree()) >= 3
+        # pieces meet at their ends alone
+        for a, b in shapely.STRtree(lines).query(lines, predicate="crosses").T:
+            raise AssertionError(f"roads {a} and {b} cross without a junction")
+        assert all(read_layer(path, "roads").columns["name"])
+
+
+def test_streets_of_one_line_have_one_name_and_others_differ() -> None:
+    roads = make_layout(4096, np.random.Generator(np.random.PCG64(1))).roads
+    classes: dict[str, set[str]] = {}
+    for road in roads:
+        classes.setdefault(road.name, set()).add(road.class_name)
+    assert all(len(kinds) == 1 for kinds in classes.values())
+    # five blocks each way: four lines down, four across, and a lane through some of the residential blocks
+    assert 8 <= len(classes) <= 8 + 25
+
+
+def test_what_stays_keeps_its_id_and_outline(folder: Path) -> None:
+    layers = [read_layer(folder / f"place_00_t{date}.tif", "objects") for date in (1, 2)]
+    first, second = (dict(zip(layer.columns["object_id"], layer.geometries, strict=True)) for layer in layers)
+    shared = first.keys() & second.keys()
+    assert len(shared) > 10
+    assert all(first[name].equals(second[name]) for name in shared)
+    assert first.keys() - shared
+    assert second.keys() - shared
+
+
+def test_later_date_is_partly_built_up_and_has_an_anomaly(folder: Path) -> None:
+    shares = []
+    for date in (1, 2):
+        areas = read_layer(folder / f"place_02_t{date}.tif", "areas")
+        shares.append(
+            {use: shapely.area(areas.geometries[areas.of_class(use)]).sum() for use in ("residential", "water")}
+        )
+    anomalies = [read_layer(folder / f"place_02_t{date}.tif", "anomalies") for date in (1, 2)]
+    assert shares[1]["residential"] > shares[0]["residential"]
+    assert len(anomalies[0].geometries) == 0
+    assert list(anomalies[1].columns["class"]) == ["flooded_area"]
+    # the flood is the only new water
+    flooded = anomalies[1].geometries[0].area
+    assert shares[1]["water"] - shares[0]["water"] == pytest.approx(flooded, rel=1e-6)
+
+
+def test_absence_of_anomalies_is_an_empty_layer(folder: Path) -> None:
+    info = pyogrio.read_info(folder / "place_01.gpkg", layer="anomalies")
+    assert info["features"] == 0
+    assert list(info["fields"]) == ["anomaly_id", "class", "cause"]
+
+
+def test_all_kinds_of_things_are_there_at_the_usual_size() -> None:
+    counts: dict[str, int] = {}
+    for number in range(3):
+        rng = np.random.Generator(np.random.PCG64([0, number]))
+        contents = _place_objects(make_layout(4096, rng), rng, with_later=False)
+        for item in contents.objects:
+            counts[item.class_name] = counts.get(item.class_name, 0) + 1
+    objects = {name for name, entry in load_class_table("demo").classes.items() if entry.role is Role.OBJECT}
+    assert counts.keys() == objects
+    assert min(counts.values()) >= 9  # three a place
+    assert counts["house"] > 300
+
+
+# Painting
+
+
+def test_an_object_is_painted_inside_its_outline_alone() -> None:
+    frame = Frame(30.0, 25.0, 40.0, 20.0, 0.4)
+    house = DemoObject("house-1", "house", frame.polygon(), frame, Look("red"))
+    pixels = np.full((50, 60, 3), -1000.0, dtype=np.float32)
+    paint_object(pixels, house, Window(0, 0, 60, 50), np.zeros((1024, 1024), dtype=np.float32))
+    rows, columns = np.mgrid[:50, :60]
+    centres = shapely.points(columns + 0.5, rows + 0.5)
+    # a pixel reaches 0.71 pixels from its centre to its corners, plus a quarter for the supersampling
+    inside = shapely.contains(frame.polygon().buffer(-1), centres)
+    outside = shapely.disjoint(frame.polygon().buffer(1), centres)
+    assert inside.sum() == pytest.approx(38 * 18, rel=0.03)
+    assert (pixels[inside] >= 0).all()
+    assert (pixels[outside] == -1000).all()
+
+
+def test_objects_do_not_hide_each_other_nor_lie_in_shadow_lines() -> None:
+    site = Site(make_layout(1024, np.random.Generator(np.random.PCG64(0))), np.random.Generator(np.random.PCG64(0)))
+    frame = Frame(500.0, 500.0, 40.0, 20.0, 0.0)
+    assert site.add("house", frame.polygon(), frame, Look("red"))
+    near = frame._replace(x=542.0)  # 2 pixels from wall to wall
+    assert not site.add("house", near.polygon(), near, Look("red"), gap=2.5)
+    assert site.add("house", near.polygon(), near, Look("red"), gap=1.5)
+
+
+def test_an_object_of_one_date_does_not_block_the_other() -> None:
+    site = Site(make_layout(1024, np.random.Generator(np.random.PCG64(0))), np.random.Generator(np.random.PCG64(0)))
+    frame = Frame(500.0, 500.0, 15.0, 7.0, 0.0)
+    assert site.add("car", frame.polygon(), frame, Look("red"), dates=(True, False))
+    assert site.add("car", frame.polygon(), frame, Look("blue"), dates=(False, True))
+    assert not site.add("house", frame.polygon(), frame, Look("grey"))
+
+
+def test_block_size_changes_nothing() -> None:
+    _, painter = make_place(1024)
+    whole = painter.paint(Window(0, 0, 1024, 1024)).astype(int)
+    for window in (Window(0, 0, 300, 280), Window(417, 333, 211, 256), Window(1000, 900, 24, 124)):
+        x, y, width, height = window
+        difference = np.abs(painter.paint(window) - whole[y : y + height, x : x + width])
+        # resampling the slow shades rounds differently, by one grey level at most
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.01
+
+
+def test_water_is_blue_and_forest_is_green_where_the_labels_say_so() -> None:
+    layout, painter = make_place(1024)
+    pixels = painter.paint(Window(0, 0, 1024, 1024)).astype(float)
+    for class_name, strongest in (("water", 2), ("forest", 1)):
+        areas = [polygon for style, polygon in layout.areas(1) if layout.styles[style].class_name == class_name]
+        area = max(areas, key=lambda polygon: polygon.area).buffer(-20)
+        x, y = (round(v) for v in shapely.maximum_inscribed_circle(area).coords[0])
+        mean = pixels[y - 8 : y + 8, x - 8 : x + 8].mean(axis=(0, 1))
+        assert mean.argmax() == strongest
+
+
+def test_pavements_lie_inside_the_road_surface() -> None:
+    layout, _ = make_place(1024)
+    assert layout.corridor.buffer(0.2).contains(layout.carriageway)
+    ring = layout.corridor.difference(layout.carriageway)
+    # one strip on each side of every road
+    length = sum(road.line.length for road in layout.roads)
+    assert ring.area == pytest.approx(2 * PAVEMENT_WIDTH * length, rel=0.12)
+
+
+# Layout
+
+
+@pytest.mark.parametrize("size", [512, 700, 1024, 2048, 4096])
+@pytest.mark.parametrize("seed", range(4))
+def test_layouts_of_any_size_are_valid_coverages(size: int, seed: int) -> None:
+    layout = make_layout(size, np.random.Generator(np.random.PCG64(seed)), anomaly="flooded_area")
+    for date in (0, 1):
+        polygons = [polygon for _, polygon in layout.areas(date)]
+        assert shapely.coverage_is_valid(polygons)
+        assert sum(polygon.area for polygon in polygons) == pytest.approx(size**2, rel=1e-12)
+
+
+def test_frame_turns_with_y_down() -> None:
+    # a quarter turn takes "along" from x to y, which runs down
+    assert Frame(10, 20, 8, 2, np.pi / 2).to_scene(3, 0) == pytest.approx((10, 23))
+    assert Frame(10, 20, 8, 2, np.pi / 2).to_scene(0, 1) == pytest.approx((9, 20))
+    assert (
+        Frame(10, 20, 8, 2, np.pi / 2)
+        .polygon()
+        .equals_exact(Polygon([(11, 16), (11, 24), (9, 24), (9, 16)]), tolerance=1e-9)
+    )
+
+
+# Benchmark scene
+
+
+def test_benchmark_scene_holds_the_number_of_objects_asked_for(tmp_path: Path) -> None:
+    path = make_benchmark_scene(tmp_path / "large.tif", size=4096, objects_per_mpix=50)
+    objects, areas = read_layer(path, "objects"), read_layer(path, "areas")
+    # two by two squares of 2,048 pixels: 4.194 megapixels × 50 = 209.7 objects each, rounded to 210
+    assert len(objects.geometries) == 4 * 210
+    assert len(set(objects.columns["object_id"])) == 840
+    assert shapely.area(areas.geometries).sum() == pytest.approx(4096**2, rel=1e-9)
+    first, second = shapely.STRtree(objects.geometries).query(objects.geometries, predicate="intersects")
+    assert (first == second).all()
+    pixels = read_pixels(path)
+    named = [
+        measure_colour(pixels, objects.geometries[k]).name == objects.columns["colour"][k]
+        for k in objects.of_class("warehouse", "house")
+    ]
+    assert np.mean(named) > 0.9  # slow light of up to ±20 % moves a few across a border
+
+
+def test_benchmark_scene_of_an_odd_size_is_cut_at_its_border(tmp_path: Path) -> None:
+    path = make_benchmark_scene(tmp_path / "odd.tif", size=3333, objects_per_mpix=10)
+    areas, roads = read_layer(path, "areas"), read_layer(path, "roads")
+    assert shapely.area(areas.geometries).sum() == pytest.approx(3333**2, rel=1e-9)
+    assert shapely.covers(shapely.box(-1e-6, -1e-6, 3333 + 1e-6, 3333 + 1e-6), roads.geometries).all()
+    assert all(isinstance(line, LineString) and line.length > 0 for line in roads.geometries)
+
+
+def test_too_many_objects_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RsvqaError, match=r"20000 objects wanted on 1000 × 1000 pixels, only \d+ fit"):
+        make_benchmark_scene(tmp_path / "full.tif", size=1000, objects_per_mpix=20_000)
