@@ -41,7 +41,7 @@ PERCENTILES = (2.0, 98.0)
 MAX_DECIMATED_SIDE = 1024
 """Pixels on the long side of the read from which percentiles are taken."""
 
-STRIP_PIXELS = 2**22
+STRIP_PIXELS = 2**21
 """Pixels that are read at once: few enough to be interleaved while in cache, enough that GDAL's cost a call does not
 show."""
 

@@ -114,7 +114,8 @@ def test_later_sheets_lie_over_earlier_ones_except_where_they_have_nodata(tmp_pa
 def test_sheets_of_every_kind_keep_values_and_validity(tmp_path: Path, writer: str, kind: str) -> None:
     valid = np.ones((90, 100), bool)
     valid[30:60, 40:70] = False
-    ground, how = make_pixels(3, 90, 100), {}
+    ground = make_pixels(3, 90, 100)
+    how: dict[str, Any]
     if kind == "mask":
         how = {"mask": valid}
     elif kind == "alpha":

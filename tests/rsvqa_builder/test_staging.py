@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rsvqa_builder import staging
-from rsvqa_builder.rendering import TilePixels, choose_stretch, open_raster, read_tile
+from rsvqa_builder.rendering import TilePixels, choose_stretch, open_raster, read_raw, read_tile
 from rsvqa_builder.scenes import Scene, SceneError, describe_scene
 from rsvqa_builder.staging import decode_factor, needs_staging, stage_if_needed
 from rsvqa_builder.tiling import Window, plan_windows
@@ -132,7 +132,6 @@ def test_the_copy_shows_the_same_tiles(tmp_path: Path, name: str) -> None:
 def test_every_row_is_read_once_for_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = describe_scene(str(write_raster(tmp_path / "a.tif", make_pixels(3, 1300, 64), blockysize=7)), "a")
     rows: list[int] = []
-    read_raw = staging.read_raw
 
     def counted(dataset: Any, scene: Scene, window: Window) -> Any:
         assert (window.x, window.width) == (0, 64)
