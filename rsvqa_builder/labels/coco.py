@@ -26,7 +26,7 @@ from annotation.facts import Outline
 from rsvqa_builder.classes import ClassTable
 from rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa_builder.labels.columns import scene_stem
-from rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
+from rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
 from rsvqa_builder.scenes import Scene
 
 MAX_MASK_PIXELS = 2**30
@@ -76,12 +76,14 @@ def read_coco(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
     """Return the annotations of the scene's image.
 
     Raises:
-        NotLabelsError: the file has no images and annotations.
+        NotLabelsError: the file has no images and annotations, or not this image.
         LabelError: the file is not JSON, or its records lack what COCO requires.
     """
     stat = path.stat()
     index = _load(path, (stat.st_mtime_ns, stat.st_size))
-    annotations = index.by_stem.get(scene_stem(scene).casefold(), ())
+    annotations = index.by_stem.get(scene_stem(scene).casefold())
+    if annotations is None:
+        raise NotLabelsError(OTHER_IMAGES)
     collected = _Collected()
     for annotation in annotations:
         try:

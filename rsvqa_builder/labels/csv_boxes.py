@@ -28,7 +28,7 @@ from rsvqa_builder.labels.columns import (
     image_stem,
     scored,
 )
-from rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines
+from rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines
 from rsvqa_builder.scenes import Scene
 
 _WKT_COLUMNS = ("geometry", "wkt", "geom")
@@ -50,7 +50,7 @@ def read_csv_boxes(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
     """Return the labels of a CSV file that belong to the scene.
 
     Raises:
-        NotLabelsError: no known columns of coordinates.
+        NotLabelsError: no known columns of coordinates, or all rows name other images.
         LabelError: the file is not a CSV text.
     """
     columns = _read_columns(path)
@@ -59,6 +59,8 @@ def read_csv_boxes(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
     count = len(next(iter(columns.values())))
     image_column = find_column(columns, IMAGE_COLUMNS)
     is_ours = np.ones(count, dtype=bool) if image_column is None else belongs_to_scene(columns[image_column], scene)
+    if count and not is_ours.any():
+        raise NotLabelsError(OTHER_IMAGES)
     ours = {name: texts[is_ours] for name, texts in columns.items()}
     geometries, outline, problems = _geometries(ours)
     is_usable = problems == ""

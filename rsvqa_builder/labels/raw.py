@@ -27,6 +27,9 @@ class NotLabelsError(LabelError):
     """A file beside a scene is of no label format; `str()` says what it seems to be."""
 
 
+OTHER_IMAGES = "it names other images only"
+
+
 @dataclass(frozen=True, slots=True)
 class RawLabels:
     """The labels of one file that belong to one scene; all sequences have the same length.

@@ -48,7 +48,7 @@ class LabelSet:
         features: in scene pixels, in file order, masks last.
         report: what became of every label of every file.
         doubts: why not every instance of a class may be labelled, by class: a label was rejected that may show in the
-            scene, or labels come from a model.
+            scene, a file could not be read, or labels come from a model.
     """
 
     features: Features
@@ -88,6 +88,7 @@ def read_labels(scene: Scene, files: Sequence[Path], table: ClassTable) -> Label
     reports = [_file_report(file, i, labelled, judgement) for i, file in enumerate(read)]
     by_path = {report.path: report for report in (*reports, *failed)}
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
+    doubts |= _unread_doubts(failed, table)
     report = LabelReport(tuple(by_path[str(path)] for path in dict.fromkeys(ordered)), gsd_m)
     return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
 
@@ -218,6 +219,12 @@ def _file_report(file: _FileLabels, number: int, labelled: Labelled, judgement: 
         dropped_attributes=shortened(raw.dropped_attributes),
         notes=notes,
     )
+
+
+def _unread_doubts(failed: Sequence[FileReport], table: ClassTable) -> dict[str, str]:
+    """Return a doubt about every class when a label file could not be read: nobody knows what it holds."""
+    broken = next((report for report in failed if report.error), None)
+    return {} if broken is None else dict.fromkeys(table.infos(), f"{Path(broken.path).name} could not be read")
 
 
 def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement) -> dict[str, str]:

@@ -65,8 +65,12 @@ class LabelReport:
 
     @property
     def has_labels(self) -> bool:
-        """True when at least one file could be read as labels, even of nothing."""
-        return any(not (file.error or file.skipped) for file in self.files)
+        """True when a file says what is in the scene: it gave labels, or was read and holds none at all.
+
+        A file whose labels all lie elsewhere, or are all of unknown classes, says nothing of what is not here.
+        """
+        read = [file for file in self.files if not (file.error or file.skipped)]
+        return any(file.num_kept or not file.num_read for file in read)
 
     def total(self, name: str) -> dict[str, int]:
         """Return one of the counts by reason or name ("rejected", "unknown_classes", …) over all files."""

@@ -42,7 +42,7 @@ from rsvqa_builder.labels.placing import (
     scene_bounds,
     scene_bounds_in,
 )
-from rsvqa_builder.labels.raw import LabelError, RawLabels, judged_outlines, object_array
+from rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
 from rsvqa_builder.scenes import Scene
 
 SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb", ".pbf")
@@ -77,6 +77,7 @@ def read_vector(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
     """Return the labels of every layer of a file, in scene pixels.
 
     Raises:
+        NotLabelsError: all labels of a layer name other images.
         LabelError: GDAL cannot read the file, or nothing ties its coordinates to the scene.
     """
     names = _layer_names(path)
@@ -161,6 +162,8 @@ def _layer_labels(layer: _Layer, path: Path, scene: Scene, table: ClassTable, *,
     is_ours = np.ones(count, dtype=bool)
     if image_column is not None:
         is_ours = belongs_to_scene(layer.columns[image_column], scene)
+    if count and not is_ours.any():
+        raise NotLabelsError(OTHER_IMAGES)
     columns = {name: texts[is_ours] for name, texts in layer.columns.items()}
     geometries = layer.geometries[is_ours]
     sources = _sources(columns, len(geometries), _fallback(layer.name, path, scene, table), table)

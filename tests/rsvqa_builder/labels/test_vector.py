@@ -1,0 +1,201 @@
+"""Vector layers: coordinates, class columns, tags, layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pyproj
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotation.facts import Outline
+from rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map
+from rsvqa_builder.labels.raw import LabelError, NotLabelsError
+from rsvqa_builder.labels.vector import read_vector
+from rsvqa_builder.scenes import AffineCoefficients
+from tests.rsvqa_builder.labels.make_labels import UTM, geojson, polygon, scene, square, table
+
+UTM_URN = "urn:ogc:def:crs:EPSG::32618"
+
+
+def test_map_coordinates_become_pixels(tmp_path: Path) -> None:
+    # Half a metre a pixel, top left corner at (500000, 4000100): 10 m to the east are 20 px, 30 m down are 60 px.
+    path = geojson(tmp_path / "cars.geojson", [(square(500_010, 4_000_060, 10), {})], crs=UTM_URN)
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert raw.geometries[0].bounds == (20, 60, 40, 80)
+    assert list(raw.sources) == ["cars"]
+    assert raw.notes == ()
+
+
+def test_longitude_and_latitude_are_reprojected(tmp_path: Path) -> None:
+    to_degrees = pyproj.Transformer.from_crs(32618, 4326, always_xy=True)
+    corners = [to_degrees.transform(500_000 + x, 4_000_100 - y) for x, y in ((10, 30), (20, 30), (20, 40), (10, 40))]
+    raw = read_vector(geojson(tmp_path / "cars.geojson", [(polygon(*corners), {})]), scene(transform=UTM), table())
+    assert raw.geometries[0].bounds == pytest.approx((20, 60, 40, 80), abs=1e-4)
+
+
+def test_long_edges_follow_the_curve_of_a_parallel(tmp_path: Path) -> None:
+    # 1° of longitude at 60° N is 55.8 km; its parallel leaves the straight line in UTM by
+    # (55.8 km)² · tan 60° / (8 · 6,378 km) = 106 m in the middle, in 10 m pixels 10.6.
+    to_map = pyproj.Transformer.from_crs(4326, 32618, always_xy=True)
+    west, north = to_map.transform(-75.5, 60)
+    grid = AffineCoefficients(10, 0, west - 1000, 0, -10, north + 1000)
+    place = scene(width=5800, height=5800, transform=grid)
+    path = geojson(tmp_path / "water.geojson", [(polygon((-75.5, 59.8), (-74.5, 59.8), (-74.5, 60), (-75.5, 60)), {})])
+    outline = read_vector(path, place, table()).geometries[0]
+    x, y = to_map.transform(-75, 60)
+    middle = shapely.Point((x - grid.c) / 10, (grid.f - y) / 10)
+    assert outline.exterior.distance(middle) < 0.1
+    ends = [
+        ((to_map.transform(lon, 60)[0] - grid.c) / 10, (grid.f - to_map.transform(lon, 60)[1]) / 10)
+        for lon in (-75.5, -74.5)
+    ]
+    assert shapely.LineString(ends).distance(middle) == pytest.approx(10.6, abs=0.3)
+
+
+def test_coordinates_that_are_no_degrees_are_tried_as_the_scenes(tmp_path: Path) -> None:
+    path = geojson(tmp_path / "cars.geojson", [(square(500_010, 4_000_060, 10), {})])
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert raw.geometries[0].bounds == (20, 60, 40, 80)
+    assert raw.notes == ("coordinates read in the scene's CRS: the file names no CRS and they do not fit EPSG:4326",)
+
+
+@pytest.mark.parametrize(
+    ("y", "note"), [(150, "coordinates read as scene pixels, y down"), (-190, "coordinates read as scene pixels, y up")]
+)
+def test_coordinates_that_are_no_degrees_are_tried_as_pixels(tmp_path: Path, y: float, note: str) -> None:
+    path = geojson(tmp_path / "cars.geojson", [(square(150, y, 40), {})])
+    raw = read_vector(path, scene(), table())
+    # 40 px from −190 up are −190 to −150: rows 150 to 190 below the top edge.
+    assert raw.geometries[0].bounds == (150, 150, 190, 190)
+    assert raw.notes[0].startswith(note)
+
+
+def test_degrees_are_never_taken_for_pixels(tmp_path: Path) -> None:
+    path = geojson(tmp_path / "cars.geojson", [(square(12, 41, 1), {})])
+    with pytest.raises(LabelError, match="in WGS 84, but the scene has no CRS"):
+        read_vector(path, scene(), table())
+
+
+def test_coordinates_that_fit_nothing_are_refused(tmp_path: Path) -> None:
+    path = geojson(tmp_path / "cars.geojson", [(square(9_000, 9_000, 10), {})])
+    with pytest.raises(LabelError, match=r"coordinates \(9000, 9000, 9010, 9010\) are neither"):
+        read_vector(path, scene(), table())
+
+
+def test_a_broken_file_is_a_label_error(tmp_path: Path) -> None:
+    path = tmp_path / "cars.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": [', "utf-8")
+    with pytest.raises(LabelError, match="GDAL cannot"):
+        read_vector(path, scene(), table())
+
+
+def test_class_columns_tags_and_the_file_name_in_turn(tmp_path: Path) -> None:
+    features = [
+        (square(100, 100, 9), {"class": "Car", "natural": "tree", "label": None}),
+        (square(120, 100, 9), {"class": "", "natural": "tree", "label": ""}),
+        (square(140, 100, 9), {"class": None, "natural": "", "label": "tree"}),
+        (square(160, 100, 9), {"class": "shed", "natural": "tree", "label": ""}),
+        (square(180, 100, 9), {"class": "shed", "natural": "", "label": ""}),
+        (square(180, 180, 9), {"class": "", "natural": "", "label": ""}),
+    ]
+    raw = read_vector(geojson(tmp_path / "place_water.geojson", features), scene(), table())
+    assert list(raw.sources) == ["Car", "natural=tree", "tree", "natural=tree", "shed", "water"]
+
+
+def test_rows_of_other_images_are_left_out(tmp_path: Path) -> None:
+    features = [
+        (square(100, 100, 9), {"image_id": f"{name}.tif", "class": 4.0}) for name in ("place", "other", "third")
+    ]
+    raw = read_vector(geojson(tmp_path / "all.geojson", features), scene(), table())
+    assert len(raw) == 1
+    assert raw.num_other_image == 2
+    assert list(raw.sources) == ["4"]
+    with pytest.raises(NotLabelsError, match="names other images only"):
+        read_vector(tmp_path / "all.geojson", scene("elsewhere.tif"), table())
+
+
+def test_boxes_are_recognised_when_a_whole_class_has_nothing_else(tmp_path: Path) -> None:
+    features = [
+        (square(100, 100, 9), {"class": "car"}),
+        (square(120, 150, 9), {"class": "car"}),
+        (square(140, 100, 9), {"class": "tree"}),
+        (polygon((160, 100), (170, 104), (165, 111)), {"class": "tree"}),
+    ]
+    raw = read_vector(geojson(tmp_path / "a.geojson", features), scene(), table())
+    assert list(raw.outlines) == [Outline.BOX, Outline.BOX, Outline.POLYGON, Outline.POLYGON]
+
+
+def test_all_layers_of_a_geopackage_are_read_and_far_labels_counted(tmp_path: Path) -> None:
+    path = tmp_path / "place.gpkg"
+    near, far = shapely.box(500_010, 4_000_060, 500_020, 4_000_070), shapely.box(600_000, 4_000_000, 600_010, 4_000_010)
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(np.array([far, near])),
+        [np.array(["car", "car"], dtype=object)],
+        ["class"],
+        layer="objects",
+        geometry_type="Polygon",
+        crs="EPSG:32618",
+    )
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(np.array([shapely.LineString([(500_000, 4_000_050), (500_100, 4_000_050)])])),
+        [np.array([3], dtype=np.int64)],
+        ["lanes"],
+        layer="roads",
+        geometry_type="LineString",
+        crs="EPSG:32618",
+        append=True,
+    )
+    raw = read_vector(path, scene(transform=UTM), table())
+    # Feature ids of a GeoPackage start at 1; the far car is the first.
+    assert raw.positions == ("objects:2", "roads:1")
+    assert raw.num_outside == 1
+    assert list(raw.sources) == ["car", "roads"]
+    assert raw.geometries[1].equals(shapely.LineString([(0, 100), (200, 100)]))
+
+
+def test_open_street_map_files_are_cut_to_the_scene(tmp_path: Path) -> None:
+    to_degrees = pyproj.Transformer.from_crs(32618, 4326, always_xy=True)
+    nodes = {1: (20, 20), 2: (60, 20), 3: (60, 60), 4: (20, 60), 5: (0, 80), 6: (90, 80), 7: (5000, 10), 8: (5000, 90)}
+    places = {key: to_degrees.transform(500_000 + x, 4_000_100 - y) for key, (x, y) in nodes.items()}
+    lines = [f'<node id="{key}" lon="{lon}" lat="{lat}" version="1"/>' for key, (lon, lat) in places.items()]
+    ways = {
+        10: ((1, 2, 3, 4, 1), "natural", "water"),
+        11: ((5, 6), "highway", "residential"),
+        12: ((7, 8), "highway", "residential"),
+    }
+    for key, (refs, tag, value) in ways.items():
+        points = "".join(f'<nd ref="{ref}"/>' for ref in refs)
+        lines.append(f'<way id="{key}" version="1">{points}<tag k="{tag}" v="{value}"/></way>')
+    path = tmp_path / "place.osm"
+    path.write_text(f'<osm version="0.6">{"".join(lines)}</osm>', "utf-8")
+    # The driver is the one of .osm.pbf files, which nothing here can write.
+    renamed = path.rename(tmp_path / "place.osm.pbf")
+    raw = read_vector(renamed, scene(transform=UTM), table())
+    # The format keeps 1e-7 degrees: 1 cm, a fiftieth of a pixel.
+    assert sorted(raw.sources) == ["highway=residential", "natural=water"]
+    by_source = dict(zip(raw.sources, raw.geometries, strict=True))
+    assert by_source["highway=residential"].bounds == pytest.approx((0, 160, 180, 160), abs=0.03)
+    assert by_source["natural=water"].bounds == pytest.approx((40, 40, 120, 120), abs=0.03)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    angle=st.floats(0, 6.2),
+    scale=st.floats(0.01, 100),
+    x=st.floats(-1e6, 1e6),
+    y=st.floats(-1e6, 1e6),
+    point=st.tuples(st.floats(0, 1e5), st.floats(0, 1e5)),
+)
+def test_pixels_to_map_and_back(angle: float, scale: float, x: float, y: float, point: tuple[float, float]) -> None:
+    c, s = float(np.cos(angle)) * scale, float(np.sin(angle)) * scale
+    grid = AffineCoefficients(c, s, x, s, -c, y)
+    there = pixels_to_map(np.array([shapely.Point(point)]), grid)
+    (back,) = map_to_pixels(there, grid)
+    assert back.distance(shapely.Point(point)) < 1e-5 / min(scale, 1)
