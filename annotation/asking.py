@@ -31,6 +31,10 @@ _SPARE = 2
 class TaskFailedError(RuntimeError):
     """A task function raised: a mistake in the program, not in the data; the message names the task and the tile."""
 
+    def __init__(self, task: str, message: str) -> None:
+        super().__init__(message)
+        self.task = task
+
 
 @dataclass(frozen=True, slots=True)
 class AskSettings:
@@ -159,8 +163,7 @@ def _run_task(
         yield from get_task(name)(TaskContext(facts, pixels, rng, phrases, limit=_SPARE * bound))
     except Exception as error:
         raise TaskFailedError(
-            f"task {name} failed on tile {facts.tile_id}: {type(error).__name__}: {error}. This is a mistake in the "
-            "task, please report it; meanwhile the build can go on without this task"
+            name, f"task {name} failed on tile {facts.tile_id}: {type(error).__name__}: {error}; please report it"
         ) from error
 
 

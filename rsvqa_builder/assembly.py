@@ -49,10 +49,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class TaskCounts:
-    """Over all kept tiles: task → reason → count."""
+    """Over all kept tiles: task → reason → count; `failures` are messages of tasks that raised, in plan order."""
 
     not_asked: Mapping[str, Mapping[str, int]]
     rejected: Mapping[str, Mapping[str, int]]
+    failures: tuple[str, ...]
 
 
 def select_tiles(
@@ -146,12 +147,14 @@ def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
     """Add up why tasks did not ask and why candidates were rejected, over the kept tiles."""
     not_asked: dict[str, Counter[str]] = {}
     rejected: dict[str, Counter[str]] = {}
+    failures: list[str] = []
     for position in selection.splits:
         result = journal.read(position)
         for total, found in ((not_asked, result.not_asked), (rejected, result.rejected)):
             for task, reasons in (found or {}).items():
                 total.setdefault(task, Counter()).update(reasons)
-    return TaskCounts(_sorted(not_asked), _sorted(rejected))
+        failures.extend((result.failures or {}).values())
+    return TaskCounts(_sorted(not_asked), _sorted(rejected), tuple(failures))
 
 
 def _sorted(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:

@@ -128,6 +128,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
         "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
         "notes": list(facts.notes),
+        "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
         "alike_tiles": [
             {"first": facts.jobs[first].image_id, "second": facts.jobs[second].image_id, "differing_bits": bits}

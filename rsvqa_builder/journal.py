@@ -54,6 +54,7 @@ class TileResult:
         candidates: by task in the order of the taxonomy.
         not_asked: task → reason → count.
         rejected: task → reason → count of candidates that failed a check.
+        failures: task → message, of tasks that could not be asked because of a mistake in the program.
         seconds: working time by step; the only part that differs from run to run.
     """
 
@@ -65,6 +66,7 @@ class TileResult:
     candidates: tuple[Candidate, ...] = ()
     not_asked: dict[str, dict[str, int]] | None = None
     rejected: dict[str, dict[str, int]] | None = None
+    failures: dict[str, str] | None = None
     seconds: dict[str, float] | None = None
 
 

@@ -53,6 +53,8 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{len(tiles['dropped']):,} of {tiles['planned']:,} tiles dropped (report.json says why)"
     if tiles["without_questions"]:
         yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
+    if report["failed_tasks"]:
+        yield f"{len(report['failed_tasks']):,} times a task failed (report.json has all); {report['failed_tasks'][0]}"
     if report["left_out"]:
         yield f"{len(report['left_out']):,} input(s) left out (report.json says why)"
     unknown = _unknown_classes(report)

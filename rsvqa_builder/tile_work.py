@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely import STRtree
 
-from annotation.asking import AskSettings, TileQuestions, ask, fill_regions
+from annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
 from annotation.facts import ClassInfo, TileFacts
 from annotation.marks import draw_marks
 from annotation.questions import Evidence, Question
@@ -119,7 +119,7 @@ def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dic
     with _timed(seconds, "facts"):
         facts = _facts(job, tile, later, missing)
     with _timed(seconds, "ask"):
-        asked = ask(facts, tile.rgb, job.ask)
+        asked, failures = ask_what_works(facts, tile.rgb, job.ask)
     candidates = _candidates(asked)
     with _timed(seconds, "encode"):
         look = difference_hash(tile.rgb)
@@ -134,6 +134,7 @@ def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dic
             candidates=candidates,
             not_asked={task: dict(reasons) for task, reasons in asked.not_asked.items()},
             rejected={task: dict(reasons) for task, reasons in asked.rejected.items()},
+            failures=failures,
         ),
         images,
     )
@@ -204,6 +205,22 @@ def _load_features(path: Path) -> tuple[Features, STRtree]:
     with pa.memory_map(str(path)) as source:
         features = Features.from_arrow(pa.ipc.open_file(source).read_all())
     return features, STRtree(features.geometries)
+
+
+def ask_what_works(
+    facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings
+) -> tuple[TileQuestions, dict[str, str]]:
+    """Return the questions about a tile and, by task, what went wrong in tasks that raised.
+
+    A mistake in one task must not cost a long run: the tile is asked again without it, and the build tells of it.
+    """
+    failures: dict[str, str] = {}
+    while True:
+        working = {name: bound for name, bound in settings.tasks.items() if name not in failures}
+        try:
+            return ask(facts, pixels, replace(settings, tasks=working)), failures
+        except TaskFailedError as error:
+            failures[error.task] = str(error)
 
 
 def _candidates(asked: TileQuestions) -> tuple[Candidate, ...]:
