@@ -7,7 +7,7 @@ function of the place and its window alone, so the block size changes nothing bu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,9 @@ Pixels = NDArray[np.float32]
 SENSOR_NOISE = 1.6  # grey levels
 SUPERSAMPLING = 4
 SHADOW_DEPTH = 0.5
+PIECE = 1024.0
+"""Pixels along the sides of the squares that large shapes are cut into."""
+
 FOREST_HEIGHT = 12.0  # pixels of shadow
 TREE_HEIGHT = 5.0
 SHADOW: Colour = (6, 8, 14)
@@ -57,7 +60,7 @@ class GroundLook:
 
 LOOKS: dict[str, GroundLook] = {
     "road_surface": GroundLook((CONCRETE,), grain=0.035, mottle=0.02),
-    "water": GroundLook(((38, 66, 76), (92, 92, 72)), grain=0.012, mottle=0.015, shade=0.03),
+    "water": GroundLook(((38, 66, 76), (88, 92, 80)), grain=0.012, mottle=0.015, shade=0.03),
     "forest": GroundLook(((50, 74, 42), (58, 80, 44), (44, 68, 46)), mottle=0.05, shade=0.06, crowns=1.25),
     "farmland": GroundLook(
         (
@@ -150,12 +153,24 @@ class Overlay:
         only: str | None = None,
         never: str | None = None,
     ) -> None:
-        self.shapes = shapes
-        self.tree = shapely.STRtree(shapes)
+        self.shapes = [piece for shape in shapes for piece in _pieces(shape)]
+        self.tree = shapely.STRtree(self.shapes)
         self.colour = np.array(colour, dtype=np.float32)
         self.strength = strength
         self.grain, self.crowns = grain, crowns
         self.only, self.never = only, never
+
+
+def _pieces(shape: BaseGeometry) -> Iterator[Polygon]:
+    """Yield the polygons of a shape, large ones cut along fixed lines, so that every window draws the same outlines."""
+    x_min, y_min, x_max, y_max = (math.floor(value / PIECE) for value in shape.bounds)
+    if max(x_max - x_min, y_max - y_min) < 2:
+        yield from polygons_of(shape)
+        return
+    for i in range(x_min, x_max + 1):
+        for j in range(y_min, y_max + 1):
+            cell = (i * PIECE, j * PIECE, (i + 1) * PIECE, (j + 1) * PIECE)
+            yield from polygons_of(shapely.clip_by_rect(shape, *cell))
 
 
 def _overlays(
@@ -278,29 +293,22 @@ def _box_blur(plane: Plane, radius: int) -> Plane:
     return plane
 
 
-# Lines and shadows
-
-
 def _near(tree: shapely.STRtree, window: Window, pad: float = 4.0) -> list[int]:
     x, y, width, height = window
     return sorted(tree.query(shapely.box(x - pad, y - pad, x + width + pad, y + height + pad)).tolist())
 
 
-def _coverage(window: Window, shapes: Sequence[BaseGeometry]) -> NDArray[np.uint8] | None:
-    """Return how much of each pixel the shapes cover, 0 to 255, at twice the resolution; None for nothing at all."""
-    if not shapes:
+def _coverage(window: Window, polygons: Sequence[Polygon]) -> NDArray[np.uint8] | None:
+    """Return how much of each pixel the polygons cover, 0 to 255, at twice the resolution; None for nothing at all."""
+    if not polygons:
         return None
     scale = 2
     image = Image.new("L", (window.width * scale, window.height * scale))
     draw = ImageDraw.Draw(image)
-    x, y, width, height = window
-    clip = (x - 4.0, y - 4.0, x + width + 4.0, y + height + 4.0)
-    # only large shapes are worth cutting: Pillow clips the others faster
-    for shape in shapes:
-        for polygon in polygons_of(shapely.clip_by_rect(shape, *clip) if shape.area > 1e5 else shape):
-            draw.polygon(_to_image(polygon.exterior, x, y, scale), fill=255)
-            for hole in polygon.interiors:
-                draw.polygon(_to_image(hole, x, y, scale), fill=0)
+    for polygon in polygons:
+        draw.polygon(_to_image(polygon.exterior, window.x, window.y, scale), fill=255)
+        for hole in polygon.interiors:
+            draw.polygon(_to_image(hole, window.x, window.y, scale), fill=0)
     return np.asarray(image.reduce(scale))
 
 

@@ -35,6 +35,9 @@ MIN_SIZE = 512
 BENCHMARK_SQUARE = 2048
 """Pixels along one side of the square that a benchmark scene repeats, where the scene's size allows."""
 
+MAX_TRAFFIC = 16.0
+"""Times the usual traffic; beyond it the roads are full."""
+
 BENCHMARK_LIGHT = 0.08
 """Spread of the slow light over a benchmark scene, so that no two of its tiles are alike."""
 
@@ -139,7 +142,7 @@ def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
     contents = _place_objects(layout, rng, with_later=False)
     traffic = 1.0
     while len(contents.objects) < num:
-        if traffic > 64:
+        if traffic >= MAX_TRAFFIC:
             raise RsvqaError(
                 f"benchmark scene: {num} objects wanted on {layout.size} × {layout.size} pixels, "
                 f"only {len(contents.objects)} fit; ask for fewer objects a megapixel"

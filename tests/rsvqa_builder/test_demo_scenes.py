@@ -120,7 +120,7 @@ def test_rasters_are_tiled_georeferenced_rgb(scenes: list[Path]) -> None:
     assert found["place_01"] == (32618, "jpeg", "2021:05:23 15:51:30")
 
 
-def test_places_lie_on_land_far_from_each_other(folder: Path) -> None:
+def test_both_dates_lie_on_one_grid_at_the_place_named(folder: Path) -> None:
     with rasterio.open(folder / "place_00_t1.tif") as first, rasterio.open(folder / "place_00_t2.tif") as second:
         assert first.transform == second.transform
     # central meridian of zone 31 is 3° E; 140.2 km east of it at 52° N (a degree is about 68.6 km there) is 5.04° E
@@ -307,7 +307,7 @@ def test_an_object_is_painted_inside_its_outline_alone() -> None:
     assert (pixels[outside] == -1000).all()
 
 
-def test_objects_do_not_hide_each_other_nor_lie_in_shadow_lines() -> None:
+def test_objects_keep_their_distance() -> None:
     site = Site(make_layout(1024, np.random.Generator(np.random.PCG64(0))), np.random.Generator(np.random.PCG64(0)))
     frame = Frame(500.0, 500.0, 40.0, 20.0, 0.0)
     assert site.add("house", frame.polygon(), frame, Look("red"))
@@ -382,13 +382,14 @@ def test_frame_turns_with_y_down() -> None:
 # Benchmark scene
 
 
-def test_benchmark_scene_holds_the_number_of_objects_asked_for(tmp_path: Path) -> None:
-    path = make_benchmark_scene(tmp_path / "large.tif", size=4096, objects_per_mpix=50)
+def test_benchmark_scene_holds_the_number_of_objects_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsvqa_builder.demo_scenes.BENCHMARK_SQUARE", 1024)
+    path = make_benchmark_scene(tmp_path / "large.tif", size=2048, objects_per_mpix=50)
     objects, areas = read_layer(path, "objects"), read_layer(path, "areas")
-    # two by two squares of 2,048 pixels: 4.194 megapixels × 50 = 209.7 objects each, rounded to 210
-    assert len(objects.geometries) == 4 * 210
-    assert len(set(objects.columns["object_id"])) == 840
-    assert shapely.area(areas.geometries).sum() == pytest.approx(4096**2, rel=1e-9)
+    # two by two squares of 1,024 pixels: 1.049 megapixels × 50 = 52.4 objects each, rounded to 52
+    assert len(objects.geometries) == 4 * 52
+    assert len(set(objects.columns["object_id"])) == 208
+    assert shapely.area(areas.geometries).sum() == pytest.approx(2048**2, rel=1e-9)
     first, second = shapely.STRtree(objects.geometries).query(objects.geometries, predicate="intersects")
     assert (first == second).all()
     pixels = read_pixels(path)
@@ -399,14 +400,24 @@ def test_benchmark_scene_holds_the_number_of_objects_asked_for(tmp_path: Path) -
     assert np.mean(named) > 0.9  # slow light of up to ±20 % moves a few across a border
 
 
-def test_benchmark_scene_of_an_odd_size_is_cut_at_its_border(tmp_path: Path) -> None:
-    path = make_benchmark_scene(tmp_path / "odd.tif", size=3333, objects_per_mpix=10)
+def test_roads_of_a_benchmark_scene_go_on_across_its_squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsvqa_builder.demo_scenes.BENCHMARK_SQUARE", 512)
+    roads = read_layer(make_benchmark_scene(tmp_path / "large.tif", size=1024, objects_per_mpix=10), "roads")
+    graph: nx.Graph[tuple[float, ...]] = nx.Graph()
+    for line in roads.geometries:
+        graph.add_edge(*(tuple(np.round(line.coords[end], 3)) for end in (0, -1)))
+    assert nx.is_connected(graph)
+
+
+def test_benchmark_scene_of_an_odd_size_is_cut_at_its_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsvqa_builder.demo_scenes.BENCHMARK_SQUARE", 512)
+    path = make_benchmark_scene(tmp_path / "odd.tif", size=1555, objects_per_mpix=10)
     areas, roads = read_layer(path, "areas"), read_layer(path, "roads")
-    assert shapely.area(areas.geometries).sum() == pytest.approx(3333**2, rel=1e-9)
-    assert shapely.covers(shapely.box(-1e-6, -1e-6, 3333 + 1e-6, 3333 + 1e-6), roads.geometries).all()
+    assert shapely.area(areas.geometries).sum() == pytest.approx(1555**2, rel=1e-9)
+    assert shapely.covers(shapely.box(-1e-6, -1e-6, 1555 + 1e-6, 1555 + 1e-6), roads.geometries).all()
     assert all(isinstance(line, LineString) and line.length > 0 for line in roads.geometries)
 
 
 def test_too_many_objects_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RsvqaError, match=r"20000 objects wanted on 1000 × 1000 pixels, only \d+ fit"):
-        make_benchmark_scene(tmp_path / "full.tif", size=1000, objects_per_mpix=20_000)
+    with pytest.raises(RsvqaError, match=r"5000 objects wanted on 500 × 500 pixels, only \d+ fit"):
+        make_benchmark_scene(tmp_path / "full.tif", size=500, objects_per_mpix=20_000)
