@@ -1,0 +1,97 @@
+"""Run `rsvqa` as a user does, and compare the folders that it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import cli
+
+RSVQA = str(Path(sys.executable).with_name("rsvqa"))
+"""The console script of the environment that runs the tests."""
+
+
+class Run(NamedTuple):
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on stderr."""
+        return self.err.splitlines()
+
+
+def rsvqa(*words: object) -> Run:
+    """Run a command in this process, with stdout and stderr away from a terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = ["rsvqa", *map(str, words)]
+    with (
+        mock.patch.object(sys, "argv", argv),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+        except SystemExit as stop:
+            return Run(_exit_code(stop), out.getvalue(), err.getvalue())
+    raise AssertionError("the command did not exit")
+
+
+def _exit_code(stop: SystemExit) -> int:
+    return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+
+
+def build(src: object, out: Path, *words: object, workers: int = 0) -> Run:
+    """Run `rsvqa build` in this process with small tiles."""
+    return rsvqa("build", "--src", src, "--out", out, "--tile-size", 512, "--workers", workers, *words)
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    """Return a data set's `report.json`."""
+    return dict(json.loads((out / "report.json").read_text("utf-8")))
+
+
+def tree_digest(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below a folder by its path, without the one part that may differ.
+
+    That is `timings` in `report.json`.
+    """
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(_content(path)).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.name != "report.json":
+        return content
+    report = json.loads(content)
+    del report["timings"]
+    return json.dumps(report).encode()
+
+
+def times_of_change(folder: Path) -> dict[Path, int]:
+    """Return when each file below a folder was changed, in ns."""
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def questions_by_task(report: dict[str, Any]) -> dict[str, int]:
+    """Return the number of questions of the tasks that have any."""
+    return {name: task["questions"] for name, task in report["tasks"].items() if task["questions"]}
+
+
+def words_of(options: Sequence[str]) -> tuple[str, ...]:
+    """Return options as a tuple of words."""
+    return tuple(word for option in options for word in option.split())
