@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from shapely import Polygon, STRtree
+from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Circle, Role, TileFacts, TileObject
+from annotation.facts import Circle, Outline, TileFacts, TileObject
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
 from annotation.tasks.candidates import ask_each, shuffled, take_turns
-from annotation.tasks.countable import MIN_COUNTED_SIDE_PX, has_same_name
+from annotation.tasks.countable import MIN_COUNTED_SIDE_PX
 from annotation.tasks.distractors import may_mean_the_same
 from annotation.tasks.environmental_rules import RULES, Verdict, judge_all
 from annotation.tasks.geometry import circle_polygon
@@ -82,7 +83,10 @@ class ContentFinder:
         self._area_tree = STRtree(self._area_shapes)
         self._object_tree = STRtree(self._object_shapes)
         self._road_tree = STRtree(self._road_shapes)
-        self._counted = {name for name in facts.complete_classes if self._is_countable(name)}
+        by_class: dict[str, list[TileObject]] = {}
+        for item in facts.objects:
+            by_class.setdefault(item.class_name, []).append(item)
+        self._counted = {name for name in by_class if self._is_countable(name, by_class)}
 
     def find(self, region: Polygon) -> Content:
         """Return what lies in `region`, tile pixels."""
@@ -94,10 +98,11 @@ class ContentFinder:
     def _land_use(self, region: Polygon) -> tuple[dict[str, float], list[str]]:
         near = np.sort(self._area_tree.query(region, predicate="intersects"))
         clipped = shapely.intersection(self._area_shapes[near], region)
-        by_class: dict[str, list[shapely.Geometry]] = {}
+        by_class: dict[str, list[BaseGeometry]] = {}
         for index, geometry in zip(near, clipped, strict=True):
             by_class.setdefault(self._areas[index].class_name, []).append(geometry)
-        shares = {name: float(shapely.union_all(parts).area / region.area) for name, parts in by_class.items()}
+        covered = {name: parts[0] if len(parts) == 1 else shapely.union_all(parts) for name, parts in by_class.items()}
+        shares = {name: float(union.area / region.area) for name, union in covered.items()}
         named = sorted((name for name in shares if shares[name] >= NAMED_SHARE), key=lambda name: (-shares[name], name))
         ids = [self._areas[index].area_id for index in near if self._areas[index].class_name in named[:MAX_LAND_USES]]
         return {name: shares[name] for name in named[:MAX_LAND_USES]}, ids
@@ -139,23 +144,17 @@ class ContentFinder:
             return 0.0, []
         return total, [self._facts.roads[index].road_id for index, length in zip(near, lengths, strict=True) if length]
 
-    def _is_countable(self, name: str) -> bool:
+    def _is_countable(self, name: str, by_class: dict[str, list[TileObject]]) -> bool:
         """Return whether all of a class can be made out and told from the members of any other class on the tile."""
-        facts = self._facts
-        info = facts.classes.get(name)
-        if info is None or info.role is not Role.OBJECT:
+        info = self._facts.classes[name]
+        others = (self._facts.classes[other] for other in by_class if other != name)
+        if name not in self._facts.complete_classes or any(may_mean_the_same(info, other) for other in others):
             return False
-        present = {item.class_name for item in facts.objects}
-        others = (facts.classes[other] for other in present if other != name)
-        if any(has_same_name(info, other) or may_mean_the_same(info, other) for other in others):
-            return False
-        members = [item for item in facts.objects if item.class_name == name]
-        return all(item.is_certain and _can_be_seen(item) for item in members)
-
-
-def _can_be_seen(item: TileObject) -> bool:
-    x_min, y_min, x_max, y_max = item.box
-    return item.geometry.area == 0 or max(x_max - x_min, y_max - y_min) >= MIN_COUNTED_SIDE_PX
+        members = by_class[name]
+        outlined = [item.geometry for item in members if item.outline is not Outline.POINT]
+        bounds = shapely.bounds(np.array(outlined, dtype=object)).reshape(-1, 4)
+        sides = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
+        return all(item.is_certain for item in members) and bool((sides >= MIN_COUNTED_SIDE_PX).all())
 
 
 @task("detailed_captioning")

@@ -38,6 +38,9 @@ MIN_SHORE_M = 200.0
 NO_SHARE = 0.005
 """Labels that leave out less than this leave out nothing but seams."""
 
+OUTLINE_SHARE = 1 / 4000
+"""Outlines are followed to this share of the tile's longer side: 2 pixels of 8,192."""
+
 _TILE_EDGE_PX = 1.0
 """What lies nearer to the tile's edge is where an area was cut, not its shore."""
 
@@ -61,14 +64,16 @@ class Measures:
     def __init__(self, facts: TileFacts) -> None:
         self._facts = facts
         self._tile_area = float(facts.width * facts.height)
+        self._shares: dict[tuple[Kind, ...], Range] = {}
 
     def share(self, kinds: tuple[Kind, ...]) -> Range:
         """Return the share of the tile that areas of some kinds cover."""
-        low = shapely.union_all([self._union_by_kind[kind] for kind in kinds if kind in self._union_by_kind]).area
-        low /= self._tile_area
-        if self._is_known(kinds):
-            return Range(low, low)
-        return Range(low, min(1.0, low + self._unlabelled_share))
+        if kinds not in self._shares:
+            union = shapely.union_all([self._union_by_kind[kind] for kind in kinds if kind in self._union_by_kind])
+            low = union.area / self._tile_area
+            high = low if self._is_known(kinds) else min(1.0, low + self._unlabelled_share)
+            self._shares[kinds] = Range(low, high)
+        return self._shares[kinds]
 
     def buildings_near(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
         """Return the share of buildings within some metres of areas of some kinds."""
@@ -107,17 +112,22 @@ class Measures:
         infos = [info for info in facts.classes.values() if info.role is Role.AREA and info.kind in kinds]
         if not all(area.is_certain for area in facts.areas if facts.classes[area.class_name].kind in kinds):
             return False
-        if self._unlabelled_share < NO_SHARE:
+        if {info.kind for info in infos} == set(kinds) and all(i.name in facts.complete_classes for i in infos):
             return True
-        return {info.kind for info in infos} == set(kinds) and all(i.name in facts.complete_classes for i in infos)
+        return self._unlabelled_share < NO_SHARE
 
     @cached_property
     def _union_by_kind(self) -> dict[Kind, BaseGeometry]:
+        """The ground of each kind, with outlines as coarse as the rules: exact ones take far longer on a large tile."""
+        tolerance = OUTLINE_SHARE * max(self._facts.width, self._facts.height)
         by_kind: dict[Kind, list[BaseGeometry]] = {}
         for area in self._facts.areas:
             if area.is_certain:
                 by_kind.setdefault(self._facts.classes[area.class_name].kind, []).append(area.geometry)
-        return {kind: shapely.union_all(parts) for kind, parts in by_kind.items()}
+        return {
+            kind: shapely.union_all(shapely.simplify(np.array(parts, dtype=object), tolerance))
+            for kind, parts in by_kind.items()
+        }
 
     @cached_property
     def _unlabelled_share(self) -> float:

@@ -37,7 +37,11 @@ LIMIT_MARGIN = 0.15
 
 MAX_REFERENCES = 120
 CONDITIONS_A_QUESTION = 4
-"""Descriptions looked at on one tile; bounds the time."""
+PAIRS_A_QUESTION = 10
+"""Descriptions, conditions, and pairs of a class and a landmark looked at on one tile; bounds the time."""
+
+MAX_MEMBERS = 100
+"""Of more objects nobody picks the nearest one by eye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,10 @@ def _box_inside(context: TaskContext, target: TileObject) -> Box:
 
 def _conditions(context: TaskContext) -> Iterator[_Condition]:
     """Yield the conditions that one member of a class fulfils, and clearly no other, in random order of the pairs."""
-    classes = [members for members in describable_classes(context.facts) if len(members) > 1]
+    classes = [members for members in describable_classes(context.facts) if 1 < len(members) <= MAX_MEMBERS]
     things = list(landmarks(context.facts, context.phrases))
     pairs = [(members, thing) for members in classes for thing in things if members.info.name != thing.name]
-    for members, thing in shuffled(pairs, context.rng):
+    for members, thing in shuffled(pairs, context.rng)[: PAIRS_A_QUESTION * context.limit]:
         yield from _by_distance(context, members, thing)
         if thing.is_area:
             yield from _by_side(context, members, thing)

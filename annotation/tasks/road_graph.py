@@ -143,35 +143,38 @@ def _end_marks(lines: NDArray[np.object_]) -> Iterator[_Mark]:
 
 def _crossing_marks(lines: NDArray[np.object_]) -> Iterator[_Mark]:
     """Yield the places where two lines meet away from their ends."""
-    for first, second in STRtree(lines).query(lines, predicate="intersects").T:
-        if first >= second:
-            continue
-        common = shapely.intersection(lines[first], lines[second])
-        for coordinate in shapely.get_coordinates(common):
-            point = Point(coordinate)
-            is_shared = all(
-                shapely.distance(shapely.multipoints(lines[line].coords), point) <= SHARED_VERTEX_PX
-                for line in (first, second)
-            )
-            for line in (first, second):
-                along = float(shapely.line_locate_point(lines[line], point))
-                yield _Mark(int(line), along, point, not is_shared)
+    first, second = STRtree(lines).query(lines, predicate="intersects")
+    first, second = first[first < second], second[first < second]
+    coordinates, pairs = shapely.get_coordinates(shapely.intersection(lines[first], lines[second]), return_index=True)
+    points = _points(coordinates)
+    ends = np.array([shapely.multipoints([line.coords[0], line.coords[-1]]) for line in lines], dtype=object)
+    both = np.stack([first[pairs], second[pairs]])
+    # Where one of the two ends there is a mark already.
+    is_inner = (shapely.distance(ends[both], points) > SNAP_PX).all(axis=0)
+    vertices = np.array([shapely.multipoints(line.coords) for line in lines], dtype=object)
+    is_vertex = np.asarray(shapely.distance(vertices[both], points)) <= SHARED_VERTEX_PX
+    for index in np.flatnonzero(is_inner):
+        for line in both[:, index]:
+            along = float(shapely.line_locate_point(lines[line], points[index]))
+            yield _Mark(int(line), along, points[index], not is_vertex[:, index].all())
 
 
 def _cluster(marks: Sequence[_Mark]) -> tuple[list[int], set[int]]:
     """Return the node of each mark, and the nodes that only doubtful marks speak for."""
-    points = np.array([mark.point for mark in marks], dtype=object)
+    # Many marks lie on one spot, since every line that meets there has its own.
+    spots, spot_of = np.unique([(mark.point.x, mark.point.y) for mark in marks], axis=0, return_inverse=True)
+    points = _points(spots)
     near: nx.Graph[int] = nx.Graph()
-    near.add_nodes_from(range(len(marks)))
+    near.add_nodes_from(range(len(points)))
     near.add_edges_from(STRtree(points).query(points, predicate="dwithin", distance=SNAP_PX).T.tolist())
-    nodes = [0] * len(marks)
-    doubtful = set()
-    for node, members in enumerate(nx.connected_components(near)):
-        for member in members:
-            nodes[member] = node
-        if all(marks[member].is_doubtful for member in members):
-            doubtful.add(node)
-    return nodes, doubtful
+    node_of = {spot: node for node, group in enumerate(nx.connected_components(near)) for spot in group}
+    nodes = [node_of[spot] for spot in spot_of.ravel().tolist()]
+    certain = {node for node, mark in zip(nodes, marks, strict=True) if not mark.is_doubtful}
+    return nodes, set(nodes) - certain
+
+
+def _points(coordinates: NDArray[np.float64]) -> NDArray[np.object_]:
+    return np.array(shapely.points(coordinates), dtype=object)
 
 
 def _split(lines: NDArray[np.object_], marks: Sequence[_Mark], nodes: Sequence[int]) -> list[_Piece]:

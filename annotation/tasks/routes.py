@@ -102,6 +102,7 @@ class RoadMap:
         self.graph = graph
         self._frame = frame
         self._network = graph.as_networkx()
+        self._bearings: dict[Step, float] = {}
 
     def routes_from(self, start: Place, goals: Iterable[Place]) -> Iterator[tuple[Place, FoundRoute | NotAsked]]:
         """Yield each goal with the shortest route to it, or why that cannot be told plainly."""
@@ -263,15 +264,20 @@ class RoadMap:
     def _angle(self, step: Step, onward: Step) -> float:
         """Return the bend from one step into the next, degrees in [−180, 180), positive to the right."""
         back = Step(step.stretch, not step.is_forward)
-        incoming = self._bearing(back) + 180.0
-        return (self._bearing(onward) - incoming + 180.0) % 360.0 - 180.0
+        incoming = self._bearing_out(back) + 180.0
+        return (self._bearing_out(onward) - incoming + 180.0) % 360.0 - 180.0
 
-    def _bearing(self, step: Step, along: float | None = None) -> float:
-        """Return the direction in which a step sets off, from its begin or from a place on it."""
+    def _bearing_out(self, step: Step) -> float:
+        """Return the direction in which a step leaves its node; asked for often, so it is kept."""
+        if step not in self._bearings:
+            self._bearings[step] = self._bearing(step, self._begin(step).along)
+        return self._bearings[step]
+
+    def _bearing(self, step: Step, along: float) -> float:
+        """Return the direction in which a step sets off from a place on its stretch."""
         line = self.graph.stretches[step.stretch].geometry
-        begin = self._begin(step).along if along is None else along
-        end = min(begin + SIGHT_PX, line.length) if step.is_forward else max(begin - SIGHT_PX, 0.0)
-        here, there = line.interpolate(begin), line.interpolate(end)
+        ahead = min(along + SIGHT_PX, line.length) if step.is_forward else max(along - SIGHT_PX, 0.0)
+        here, there = line.interpolate(along), line.interpolate(ahead)
         return self._frame.bearing_deg(Position(here.x, here.y), Position(there.x, there.y))
 
     def _begin(self, step: Step) -> Place:
