@@ -1,0 +1,77 @@
+"""Features as arrow tables and parts of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotation.facts import Outline
+from rsvqa_builder.labels.features import Features
+from rsvqa_builder.labels.raw import object_array
+
+_ATTRIBUTES = st.dictionaries(
+    st.sampled_from(["colour", "moving", "damage"]), st.one_of(st.text(max_size=5), st.booleans(), st.floats(0, 1))
+)
+
+
+@st.composite
+def features(draw: st.DrawFn) -> Features:
+    """Draw a few labels of every kind."""
+    count = draw(st.integers(0, 5))
+
+    def drawn(strategy: st.SearchStrategy) -> list:  # type: ignore[type-arg]
+        return [draw(strategy) for _ in range(count)]
+
+    points = drawn(st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5)))
+    shapes = [
+        shapely.Point(point) if i % 2 else shapely.box(*point, point[0] + 3, point[1] + 2)
+        for i, point in enumerate(points)
+    ]
+    return Features(
+        ids=tuple(f"file:{i}" for i in range(count)),
+        class_names=tuple(drawn(st.sampled_from(["car", "tree"]))),
+        geometries=object_array(shapes),
+        outlines=tuple(drawn(st.sampled_from(list(Outline)))),
+        is_certain=np.array(drawn(st.booleans()), dtype=bool),
+        attributes=tuple(drawn(_ATTRIBUTES)),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(features())
+def test_arrow_and_back_is_the_same_bit_for_bit(written: Features) -> None:
+    table = written.to_arrow()
+    read = Features.from_arrow(table)
+    assert read.ids == written.ids
+    assert read.class_names == written.class_names
+    assert read.outlines == written.outlines
+    assert all(isinstance(outline, Outline) for outline in read.outlines)
+    assert read.is_certain.tolist() == written.is_certain.tolist()
+    assert read.attributes == written.attributes
+    assert shapely.to_wkb(read.geometries).tolist() == shapely.to_wkb(written.geometries).tolist()
+    assert read.to_arrow().equals(table)
+
+
+def test_rows_are_taken_in_the_order_asked() -> None:
+    labels = Features(
+        ids=("a", "b", "c"),
+        class_names=("car", "tree", "ship"),
+        geometries=object_array([shapely.Point(i, 0) for i in range(3)]),
+        outlines=(Outline.POINT, Outline.BOX, Outline.POLYGON),
+        is_certain=np.array([True, False, True]),
+        attributes=({}, {"moving": True}, {"colour": "red"}),
+    )
+    taken = labels.take(np.array([2, 1]))
+    assert taken.ids == ("c", "b")
+    assert taken.class_names == ("ship", "tree")
+    assert [point.x for point in taken.geometries] == [2, 1]
+    assert taken.outlines == (Outline.POLYGON, Outline.BOX)
+    assert taken.is_certain.tolist() == [True, False]
+    assert taken.attributes == ({"colour": "red"}, {"moving": True})
+
+
+def test_no_labels() -> None:
+    assert len(Features.empty()) == 0
+    assert len(Features.from_arrow(Features.empty().to_arrow())) == 0
