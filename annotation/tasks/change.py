@@ -49,10 +49,8 @@ class _Changed(NamedTuple):
     removed: tuple[TileObject, ...]
 
 
-def no_later_date(facts: TileFacts) -> NotAsked | None:
-    """Return why nothing can be asked about change; None when there is a later date."""
-    if facts.later is not None:
-        return None
+def _no_later_date(facts: TileFacts) -> NotAsked:
+    """Return why a tile has no later date; the reason in the facts has numbers, so it is told in fixed words."""
     return NotAsked("dates not aligned" if "aligned" in facts.missing.get("later", "") else "no second date")
 
 
@@ -61,7 +59,7 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask how many things of a class have been added, or removed, inside a circle."""
     facts, later = context.facts, context.facts.later
     if later is None:
-        yield no_later_date(facts) or NotAsked("no second date")
+        yield _no_later_date(facts)
         return
     if radius_limits(facts) is None:
         yield NotAsked("the tile is too small for regions")
@@ -95,7 +93,7 @@ def ask_land_use_change(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask how the land use of a circle has changed, or that it has not."""
     facts, later = context.facts, context.facts.later
     if later is None:
-        yield no_later_date(facts) or NotAsked("no second date")
+        yield _no_later_date(facts)
         return
     limits = radius_limits(facts)
     if limits is None:
