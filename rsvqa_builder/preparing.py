@@ -22,7 +22,7 @@ from rsvqa_builder.labels.completeness import ClassCompleteness, complete_classe
 from rsvqa_builder.labels.features import Features
 from rsvqa_builder.labels.reading import read_labels
 from rsvqa_builder.labels.report import LabelReport
-from rsvqa_builder.rendering import check_content, choose_stretch, count_whole_reads
+from rsvqa_builder.rendering import choose_stretch, count_whole_reads
 from rsvqa_builder.scenes import Scene, SceneError
 from rsvqa_builder.settings import BuildSettings
 from rsvqa_builder.staging import stage_if_needed
@@ -82,7 +82,7 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
 
 def _prepare(job: PrepareJob) -> PreparedScene:
     settings, scene = job.settings, job.scene
-    check_content(scene)
+    stretch = choose_stretch(scene, settings.stretch.value)  # looks at the content, too
     windows = plan_windows(
         scene.width,
         scene.height,
@@ -106,7 +106,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
     work = SceneWork(
         scene=scene,
-        stretch=choose_stretch(scene, settings.stretch.value),
+        stretch=stretch,
         labels=_store_features(labels.features, job.work / "labels", job.number) if len(labels.features) else None,
         complete_classes=frozenset(name for name, found in completeness.items() if found.is_complete),
     )
