@@ -62,8 +62,8 @@ class ClassEntry(BaseModel):
     """One class of a table.
 
     `match` lists source names or ids beside the key, the singular and the plural; "tag=value" and "tag=*" name the
-    value of a column, as in OpenStreetMap. `complete` says whether a scene's labels name every instance; "auto" leaves it to
-    the rule of `labels/completeness.py`. `mask_values` and `mask_rgb` are the pixel values of a class mask.
+    value of a column, as in OpenStreetMap. `complete` says whether a scene's labels name every instance; "auto" leaves
+    it to the rule of `labels/completeness.py`. `mask_values` and `mask_rgb` are the pixel values of a class mask.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from annotation.facts import Outline, Role
-from rsvqa_builder.classes import ClassTable
+from rsvqa_builder.classes import ClassTable, normalised
 from rsvqa_builder.labels.cleaning import CleanLabels, clean
 from rsvqa_builder.labels.coco import looks_like_coco, read_coco
 from rsvqa_builder.labels.coverage import coverage
@@ -48,7 +48,7 @@ class LabelSet:
         features: in scene pixels, in file order, masks last.
         report: what became of every label of every file.
         doubts: why not every instance of a class may be labelled, by class: a label was rejected that may show in the
-            scene, a file could not be read, or labels come from a model.
+            scene, a file could not be read, an unknown class may be one of it, or labels come from a model.
     """
 
     features: Features
@@ -88,7 +88,7 @@ def read_labels(scene: Scene, files: Sequence[Path], table: ClassTable) -> Label
     reports = [_file_report(file, i, labelled, judgement) for i, file in enumerate(read)]
     by_path = {report.path: report for report in (*reports, *failed)}
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
-    doubts |= _unread_doubts(failed, table)
+    doubts |= _unread_doubts(failed, table) | _unknown_doubts(read, table)
     report = LabelReport(tuple(by_path[str(path)] for path in dict.fromkeys(ordered)), gsd_m)
     return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
 
@@ -225,6 +225,18 @@ def _unread_doubts(failed: Sequence[FileReport], table: ClassTable) -> dict[str,
     """Return a doubt about every class when a label file could not be read: nobody knows what it holds."""
     broken = next((report for report in failed if report.error), None)
     return {} if broken is None else dict.fromkeys(table.infos(), f"{Path(broken.path).name} could not be read")
+
+
+def _unknown_doubts(read: Sequence[_FileLabels], table: ClassTable) -> dict[str, str]:
+    """Return a doubt about each class that a word of an unknown name speaks of: an "office building" is a building."""
+    doubts: dict[str, str] = {}
+    for name in dict.fromkeys(name for file in read for name in file.labels.unknown):
+        for word in normalised(name).split():
+            known = table.resolve(word)
+            if known is not None and known in table.infos():
+                for affected in (known, *table.classes[known].broader):
+                    doubts.setdefault(affected, f"labels of the unknown class {name!r} may belong to it")
+    return doubts
 
 
 def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement) -> dict[str, str]:

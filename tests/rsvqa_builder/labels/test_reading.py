@@ -111,6 +111,13 @@ def test_regions_of_a_land_cover_map_are_not_single_objects(tmp_path: Path) -> N
     assert labels.doubts == {"car": LAND_COVER}
 
 
+def test_an_unknown_name_that_speaks_of_a_class_makes_it_doubtful(tmp_path: Path) -> None:
+    path = boxes_csv(tmp_path, "a.csv", "0,0,9,9,car", "20,20,29,29,police car", "40,40,49,49,yeti")
+    assert read_labels(scene(), [path], table()).doubts == {
+        "car": "labels of the unknown class 'police car' may belong to it"
+    }
+
+
 def test_files_of_other_places_or_classes_do_not_make_a_scene_labelled(tmp_path: Path) -> None:
     far = boxes_csv(tmp_path, "far.csv", "900,900,909,909,car")
     strange = boxes_csv(tmp_path, "strange.csv", "0,0,9,9,yeti")
