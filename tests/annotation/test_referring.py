@@ -111,8 +111,9 @@ def test_the_outermost_is_called_by_compass_where_north_is_known() -> None:
     assert described(left, right, north_deg=90.0)["the northernmost silo"] == "r"
 
 
-def test_a_cut_object_may_reach_farther_than_it_shows() -> None:
-    # The centre of what is visible is at 60, its left edge at 0: from there to the whole one at 40 it is no 50 px.
-    cut = make_object("cut", "silo", rectangle(60, 500, 120, 20), visible=0.6)
-    whole = make_object("whole", "silo", square(0 + 10, 300))
-    assert "the leftmost silo" not in described(cut, whole)
+@pytest.mark.parametrize(("cut_x", "whole_x", "side"), [(60, 5, "leftmost"), (940, 995, "rightmost")])
+def test_a_cut_object_may_reach_farther_than_it_shows(cut_x: float, whole_x: float, side: str) -> None:
+    # The centre of what is visible is 60 px from the edge, 55 px behind the whole one; but it goes on beyond the edge.
+    cut = make_object("cut", "silo", rectangle(cut_x, 500, 120, 20), visible=0.6)
+    whole = make_object("whole", "silo", square(whole_x, 300, 10))
+    assert f"the {side} silo" not in described(cut, whole)

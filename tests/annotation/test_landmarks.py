@@ -1,0 +1,56 @@
+"""How far objects are from landmarks, and on which side of their outlines."""
+
+from __future__ import annotations
+
+import pytest
+from shapely import MultiPolygon, Point, box
+
+from annotation.facts import Area, Gsd
+from annotation.tasks.landmarks import ROAD_EDGE_M, landmarks
+from annotation.wording.phrases import load_phrases
+from tests.annotation.make_facts import make_area, make_facts, make_object, make_road, square
+
+LAKE = make_area("lake", "water", box(0, 0, 200, 1000))
+
+
+def test_distances_are_from_outline_to_outline_on_the_ground() -> None:
+    (lake,) = landmarks(make_facts(areas=[LAKE]), load_phrases())
+    # Edges at x = 290 and inside the lake: 90 px · 0.5 m, and nothing.
+    objects = [make_object("a", "house", square(300, 500)), make_object("b", "house", square(100, 500))]
+    assert lake.distances(objects, Gsd(0.5, 2.0)) == pytest.approx([45, 0])
+    assert lake.distances(objects, Gsd(1, 1)) == pytest.approx([90, 0])
+
+
+def test_sides_are_sure_or_nothing() -> None:
+    (lake,) = landmarks(make_facts(areas=[LAKE]), load_phrases())
+    # Of the 20 px of the houses' width: all, 19 (95 %), 10, 1 (5 %) and none lie in the lake; a point says nothing.
+    objects = [make_object(str(x), "house", square(x, 500)) for x in (100, 191, 200, 209, 300)]
+    objects.append(make_object("p", "house", Point(100, 500)))
+    assert lake.sides(objects).tolist() == [1, 1, 0, -1, -1, 0]
+
+
+def test_roads_have_an_uncertain_edge() -> None:
+    (roads,) = landmarks(make_facts(roads=[make_road("r", (0, 0), (9, 9))]), load_phrases())
+    assert (roads.edge_m, roads.is_area) == (ROAD_EDGE_M, False)
+    assert ROAD_EDGE_M > 0
+    assert list(landmarks(make_facts(roads=[make_road("r", (0, 0), (9, 9))], complete=[]), load_phrases())) == []
+
+
+@pytest.mark.parametrize(
+    ("areas", "text"),
+    [
+        ([LAKE], "the water"),
+        ([LAKE, make_area("pond", "water", box(900, 0, 950, 50))], "any water in the image"),
+        ([Area("two", "water", MultiPolygon([box(0, 0, 9, 9), box(20, 0, 29, 9)]))], "any water in the image"),
+    ],
+)
+def test_one_area_has_a_definite_article(areas: list[Area], text: str) -> None:
+    assert [landmark.text for landmark in landmarks(make_facts(areas=areas), load_phrases())] == [text]
+
+
+def test_the_only_object_of_a_class_is_a_landmark() -> None:
+    objects = [
+        make_object("s", "ship", square(100, 100)),
+        *(make_object(f"c{x}", "car", square(x, 9)) for x in (40, 80)),
+    ]
+    assert [landmark.text for landmark in landmarks(make_facts(objects=objects), load_phrases())] == ["the ship"]
