@@ -26,7 +26,7 @@ def features(draw: st.DrawFn) -> Features:
 
     points = drawn(st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5)))
     shapes = [
-        shapely.Point(point) if i % 2 else shapely.box(*point, point[0] + 3, point[1] + 2)
+        shapely.Point(point) if i % 2 else shapely.box(point[0], point[1], point[0] + 3, point[1] + 2)
         for i, point in enumerate(points)
     ]
     return Features(

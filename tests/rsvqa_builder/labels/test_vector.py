@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -95,7 +96,7 @@ def test_a_broken_file_is_a_label_error(tmp_path: Path) -> None:
 
 
 def test_class_columns_tags_and_the_file_name_in_turn(tmp_path: Path) -> None:
-    features = [
+    features: list[tuple[dict[str, Any], dict[str, Any]]] = [
         (square(100, 100, 9), {"class": "Car", "natural": "tree", "label": None}),
         (square(120, 100, 9), {"class": "", "natural": "tree", "label": ""}),
         (square(140, 100, 9), {"class": None, "natural": "", "label": "tree"}),
