@@ -93,7 +93,7 @@ def select_tiles(
             [digests[position] for position in positions], [looks[position] for position in positions]
         )
     ]
-    _drop_repeated(alike, dropped, jobs, settings.dedup)
+    _drop_repeated(alike, dropped, digests, jobs, settings.dedup)
     kept = [job for job in jobs if job.position not in dropped]
     places = group_places(
         [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
@@ -107,14 +107,21 @@ def select_tiles(
     )
 
 
-def _drop_repeated(alike: Sequence[Alike], dropped: dict[int, str], jobs: Sequence[TileJob], dedup: Dedup) -> None:
-    """Drop the later one of each pair, unless the earlier one is dropped itself."""
-    for first, second, bits in alike:
-        if first in dropped or second in dropped or dedup is Dedup.OFF:
+def _drop_repeated(
+    alike: Sequence[Alike],
+    dropped: dict[int, str],
+    digests: Mapping[int, str],
+    jobs: Sequence[TileJob],
+    dedup: Dedup,
+) -> None:
+    """Drop the later one of each pair; one that is only nearly the same stays when the earlier one is dropped."""
+    for first, second, _ in alike:
+        if second in dropped or dedup is Dedup.OFF:
             continue
-        if bits == 0 or dedup is Dedup.NEAR:
-            what = "same content as" if bits == 0 else "nearly the same content as"
-            dropped[second] = f"{what} {jobs[first].image_id}"
+        if digests[first] == digests[second]:
+            dropped[second] = f"same content as {jobs[first].image_id}"
+        elif dedup is Dedup.NEAR and first not in dropped:
+            dropped[second] = f"nearly the same content as {jobs[first].image_id}"
 
 
 def _between(kept: Sequence[TileJob], alike: Sequence[Alike]) -> Iterator[tuple[int, int]]:

@@ -37,7 +37,7 @@ class ExcludeError(RsvqaError):
 
 
 class Alike(NamedTuple):
-    """Two tiles of (nearly) the same content; `bits` is the distance of their hashes, 0 when identical."""
+    """Two tiles of (nearly) the same content; `bits` is the distance of their hashes: 0 need not mean identical."""
 
     first: int
     second: int
