@@ -1,0 +1,163 @@
+"""Speed and memory of `rsvqa build` against the floor: the same windows read by rasterio and encoded by simplejpeg.
+
+    python -m tests.perf.build [--size 20480] [--repeats 3] [--large]
+
+Everything runs on one tiled DEFLATE RGB GeoTIFF with labels of about 50 objects a megapixel, made first. The floor
+and the builds are whole processes, start-up included, on the same number of worker processes, taking turns, so that a
+noisy machine disturbs all alike; the best of the repeats counts. Memory is the largest peak (VmHWM) of any worker.
+`--large` also builds a scene nine times as large: its workers must need no more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import simplejpeg
+from rasterio.windows import Window as RasterWindow
+
+from rsvqa_builder.demo_scenes import make_benchmark_scene
+from rsvqa_builder.executors import count_processors
+from rsvqa_builder.settings import TILE_SIZES, Profile
+from rsvqa_builder.tiling import Window, plan_windows
+
+TILE = TILE_SIZES[Profile.SUPERRS]
+WANTED = {"tiles only": 0.8, "22 tasks": 0.5}
+MAX_WORKER_GB = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of a whole command."""
+
+    seconds: float
+    worker_gb: float
+
+
+def read_and_encode(job: tuple[str, Window]) -> int:
+    """Do the least that any builder must do with a window; return the encoded bytes."""
+    path, window = job
+    with rasterio.open(path) as dataset:
+        bands = dataset.read([1, 2, 3], window=RasterWindow(*window))
+    pixels = np.ascontiguousarray(bands.transpose(1, 2, 0))
+    return len(simplejpeg.encode_jpeg(pixels, quality=90, colorspace="RGB", colorsubsampling="444"))
+
+
+def run_floor(path: str, workers: int) -> None:
+    """Read and encode all windows of the scene on a pool of processes."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        print(sum(pool.map(read_and_encode, [(path, window) for window in windows_of(Path(path))])))
+
+
+def windows_of(path: Path) -> list[Window]:
+    """Return the plan that both sides work through."""
+    with rasterio.open(path) as dataset:
+        return plan_windows(dataset.width, dataset.height, tile_size=TILE, overlap=0, whole_up_to=TILE)
+
+
+def measure(command: Sequence[str]) -> Measured:
+    """Run a command to its end; watch its process and its workers."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    peaks: dict[int, float] = {}
+    while process.poll() is None:
+        for pid in children_of(process.pid):
+            peaks[pid] = max(peaks.get(pid, 0.0), peak_gb(pid))
+        time.sleep(0.02)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr.read() if process.stderr else ''}")
+    return Measured(seconds, max(peaks.values(), default=0.0))
+
+
+def children_of(pid: int) -> Iterator[int]:
+    """Yield the processes that a process has started."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            yield from map(int, task.read_text().split())
+        except OSError:
+            continue
+
+
+def peak_gb(pid: int) -> float:
+    """Return the largest resident memory that a process has had, 10⁹ bytes; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def build_command(scene: Path, out: Path, workers: int, *options: str) -> list[str]:
+    """Return a build of the scene."""
+    rsvqa = str(Path(sys.executable).with_name("rsvqa"))
+    base = ["build", "--src", str(scene), "--out", str(out), "--classes", "demo", "--tile-size", str(TILE)]
+    return [rsvqa, *base, "--workers", str(workers), "--overwrite", *options]
+
+
+def compare(scene: Path, folder: Path, *, workers: int, repeats: int) -> dict[str, Measured]:
+    """Return the best run of the floor and of both builds."""
+    floor = [sys.executable, "-m", "tests.perf.build", "--floor", str(scene), "--workers", str(workers)]
+    commands = {
+        "floor": floor,
+        "tiles only": build_command(scene, folder / "tiles", workers, "--tasks", "none"),
+        "22 tasks": build_command(scene, folder / "tasks", workers),
+    }
+    runs: dict[str, list[Measured]] = {name: [] for name in commands}
+    for _ in range(repeats):
+        for name, command in commands.items():
+            runs[name].append(measure(command))
+    return {name: min(measured, key=lambda run: run.seconds) for name, measured in runs.items()}
+
+
+def print_table(results: dict[str, Measured], megapixels: float) -> None:
+    """Print rates, ratios to the floor and memory."""
+    floor = results["floor"].seconds
+    print("| run | seconds | MPix/s | of the floor | wanted | largest worker, GB |")
+    print("|---|---|---|---|---|---|")
+    for name, run in results.items():
+        wanted = f"≥ {WANTED[name]}" if name in WANTED else ""
+        rate = megapixels / run.seconds
+        print(
+            f"| {name} | {run.seconds:.1f} | {rate:.0f} | {floor / run.seconds:.2f} | {wanted} | {run.worker_gb:.2f} |"
+        )
+
+
+def main() -> None:
+    """Make the scene, run everything, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=20_480, help="side of the scene, pixels")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=count_processors())
+    parser.add_argument("--large", action="store_true", help="also a scene nine times as large")
+    parser.add_argument("--floor", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.floor:
+        run_floor(options.floor, options.workers)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scene = make_benchmark_scene(folder / "scene.tif", size=options.size)
+        windows = windows_of(scene)
+        megapixels = sum(window.width * window.height for window in windows) / 1e6
+        print(f"{options.size:,}² px scene, {len(windows)} tiles of {TILE:,} px, {options.workers} workers\n")
+        print_table(compare(scene, folder, workers=options.workers, repeats=options.repeats), megapixels)
+        if options.large:
+            large = make_benchmark_scene(folder / "large.tif", size=3 * options.size)
+            run = measure(build_command(large, folder / "large", options.workers))
+            print(f"\n{3 * options.size:,}² px, 22 tasks: {run.seconds:.0f} s, largest worker {run.worker_gb:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()
