@@ -136,6 +136,7 @@ class _Run:
             excluded = read_excluded(self.settings.exclude)
             selection = select_tiles(jobs, journal, failed, excluded, self.settings)
             shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
+            output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
         facts = BuildFacts(
@@ -207,7 +208,7 @@ class _Run:
 
     def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal, sources: Sources) -> dict[str, str]:
         """Do what is not done yet; return the scenes of which a tile cannot be read, with the reason."""
-        todo = [job for job in jobs if not journal.is_done(job.position)]
+        todo = [job for job in jobs if not journal.is_done(job.position, job.digest)]
         if len(todo) < len(jobs):
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}

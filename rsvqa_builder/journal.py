@@ -48,6 +48,7 @@ class TileResult:
 
     Attributes:
         valid_share: share of valid pixels.
+        job: digest of the unit of work, see `TileJob.digest`.
         rejection: why there is nothing of this tile in the data set; None when there is.
         digest, look: content digest and difference hash, see `dedup.py`.
         images: encoded size in bytes, by key.
@@ -59,6 +60,7 @@ class TileResult:
     """
 
     valid_share: float
+    job: str = ""
     rejection: str | None = None
     digest: str = ""
     look: str | None = None
@@ -86,14 +88,17 @@ class Journal:
             write_atomically(self._image_path(position, key), encoded)
         write_atomically(self._result_path(position), _ADAPTER.dump_json(result))
 
-    def is_done(self, position: int) -> bool:
-        """Tell whether the tile is finished and whole on disk."""
+    def is_done(self, position: int, job: str) -> bool:
+        """Tell whether the tile is finished and whole on disk, as the result of the unit of work with this digest.
+
+        The plan of a restart may differ: a scene may be usable now that was not before (no room, no network).
+        """
         try:
             result = self.read(position)
             sizes = {key: self._image_path(position, key).stat().st_size for key in result.images or {}}
         except (OSError, ValidationError):
             return False
-        return sizes == (result.images or {})
+        return result.job == job and sizes == (result.images or {})
 
     def read(self, position: int) -> TileResult:
         """Return the result of a finished tile."""

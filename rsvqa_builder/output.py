@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,12 @@ class OutputFolder:
         write_atomically(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
         return State.NEW
 
+    def drop_unplanned(self, planned: Collection[str]) -> None:
+        """Remove shards that an interrupted build made ready by another plan: other scenes may be usable now."""
+        for shard in sorted(self.ready.rglob("*.parquet")):
+            if shard.relative_to(self.ready).as_posix() not in planned:
+                shard.unlink()
+
     def commit(self) -> None:
         """Move the data set in `ready/` into place, in the stead of an older one."""
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
@@ -126,6 +132,12 @@ class OutputFolder:
             if (self.ready / name).exists():
                 (self.path / name).parent.mkdir(exist_ok=True)
                 (self.ready / name).replace(self.path / name)
+        # the list of what to move goes last, so that a kill meanwhile is not taken for an unfinished build
+        for entry in sorted(self.work.iterdir()):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != _COMMITTING:
+                entry.unlink()
         shutil.rmtree(self.work)
 
     def _own_files(self) -> Iterator[Path]:

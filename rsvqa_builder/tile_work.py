@@ -6,7 +6,9 @@ a time is in memory: its pixels once (twice for a pair of dates), strips while r
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -93,6 +95,19 @@ class TileJob:
     quality: int
     journal: Path
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what tells this unit of work from others of builds with the same settings and inputs."""
+        later = None if self.later is None else [_identity(self.later.work), self.later.dx, self.later.dy]
+        facts = [self.image_id, self.window, _identity(self.work), later, sorted(self.missing.items())]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _identity(work: SceneWork) -> list[object]:
+    """Return what a scene's tiles depend on; the labels' file is named by its content."""
+    labels = None if work.labels is None else work.labels.name
+    return [work.scene.scene_id, repr(work.stretch), labels, sorted(work.complete_classes)]
+
 
 def do_tile(job: TileJob) -> int | Failure:
     """Do one tile and store the result in the journal; return its pixels, or why it cannot be read.
@@ -104,7 +119,7 @@ def do_tile(job: TileJob) -> int | Failure:
         result, images = _make_tile(job, seconds)
     except SceneError as error:
         return Failure(str(error))
-    result = replace(result, seconds={step: round(value, 4) for step, value in seconds.items()})
+    result = replace(result, job=job.digest, seconds={step: round(value, 4) for step, value in seconds.items()})
     Journal(job.journal).write(job.position, result, images)
     return job.window.width * job.window.height
 
