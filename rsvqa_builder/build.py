@@ -166,8 +166,17 @@ class _Run:
             self._note(f"{path}: {reason}")
         later = {pair.later.scene_id for pair in sources.pairs}
         jobs = [
-            PrepareJob(number, scene, label_files, scene.scene_id in later, self.table, self.settings, work)
-            for number, (scene, label_files) in enumerate(found)
+            PrepareJob(
+                number=number,
+                scene=source.scene,
+                label_files=source.label_files,
+                frames=source.frames,
+                is_later=source.scene.scene_id in later,
+                table=self.table,
+                settings=self.settings,
+                work=work,
+            )
+            for number, source in enumerate(found)
         ]
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, self._map(prepare_scene, jobs), strict=True):

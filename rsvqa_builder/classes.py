@@ -56,6 +56,13 @@ class AttributeColumns(BaseModel):
     colour: tuple[str, ...] = ("colour", "color")
     moving: tuple[str, ...] = ("moving", "motion", "is_moving")
     damage: tuple[str, ...] = ("damage",)
+    name: tuple[str, ...] = ("name", "street", "road_name")
+    oneway: tuple[str, ...] = ("oneway", "one_way")
+    cause: tuple[str, ...] = ("cause",)
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Return the source columns of each attribute."""
+        return {attribute: getattr(self, attribute) for attribute in type(self).model_fields}
 
 
 class ClassEntry(BaseModel):
@@ -96,7 +103,7 @@ class ClassTable(BaseModel):
 
     Attributes:
         class_columns: attribute columns that may hold the class, in order of preference, case ignored.
-        attributes: attribute columns of colour, motion and damage.
+        attributes: source columns of what tasks know beside the class.
         score_columns: columns with the confidence of predicted labels.
         min_score: predicted labels below it are kept as uncertain.
     """

@@ -20,7 +20,7 @@ from rsvqa_builder.executors import Failure
 from rsvqa_builder.journal import write_atomically
 from rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa_builder.labels.features import Features
-from rsvqa_builder.labels.reading import read_labels
+from rsvqa_builder.labels.reading import Frame, read_labels
 from rsvqa_builder.labels.report import LabelReport
 from rsvqa_builder.rendering import choose_stretch, count_whole_reads
 from rsvqa_builder.scenes import Scene, SceneError
@@ -38,6 +38,7 @@ class PrepareJob:
         number: the scene's position in the build.
         scene: as described from its header.
         label_files: of the scene.
+        frames: of the label files of a mosaic's sheets.
         is_later: the scene is the later one of a pair, so its pixels are read once more.
         table: class table.
         settings: of the build.
@@ -47,6 +48,7 @@ class PrepareJob:
     number: int
     scene: Scene
     label_files: tuple[Path, ...]
+    frames: Mapping[Path, Frame]
     is_later: bool
     table: ClassTable
     settings: BuildSettings
@@ -90,7 +92,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         overlap=settings.overlap,
         whole_up_to=settings.whole_up_to,
     )
-    labels = read_labels(scene, job.label_files, job.table)
+    labels = read_labels(scene, job.label_files, job.table, frames=job.frames)
     completeness = complete_classes(
         labels.features,
         (scene.height, scene.width),

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from rsvqa_builder.executors import Failure
 from rsvqa_builder.labels.discovery import find_labels, is_label_raster
-from rsvqa_builder.mosaic import build_mosaics
+from rsvqa_builder.labels.reading import Frame
+from rsvqa_builder.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa_builder.pairs import PAIRS_FILE, Pair, find_pairs
 from rsvqa_builder.rasters import SceneError
 from rsvqa_builder.scene_files import LeftOut, SceneFile, find_scenes
@@ -24,10 +25,17 @@ from rsvqa_builder.settings import BuildSettings
 
 
 class Source(NamedTuple):
-    """One scene and its label files; nothing of either has been read but the header."""
+    """One scene and its label files; nothing of either has been read but the header.
+
+    Attributes:
+        scene: a raster, or a mosaic.
+        label_files: of the scene, or of all sheets of the mosaic.
+        frames: of the label files that belong to one sheet of a mosaic.
+    """
 
     scene: Scene
     label_files: tuple[Path, ...]
+    frames: Mapping[Path, Frame] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +118,20 @@ def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[Source, ...], tup
     """
     paired = {scene.scene_id for pair in sources.pairs for scene in (pair.earlier, pair.later)}
     joined = build_mosaics([source.scene for source in sources.scenes], folder, apart=paired)
-    labels_of = {source.scene.scene_id: source.label_files for source in sources.scenes}
+    source_of = {source.scene.scene_id: source for source in sources.scenes}
     for mosaic in joined.mosaics:
-        files = [file for sheet in mosaic.sheets for file in labels_of[sheet.scene.scene_id]]
-        labels_of[mosaic.scene.scene_id] = tuple(dict.fromkeys(files))
-    return tuple(Source(scene, labels_of[scene.scene_id]) for scene in joined.scenes), joined.left_alone
+        source_of[mosaic.scene.scene_id] = _mosaic_source(mosaic, source_of)
+    return tuple(source_of[scene.scene_id] for scene in joined.scenes), joined.left_alone
+
+
+def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, Source]) -> Source:
+    """Return a mosaic with the labels of its sheets: a file of one sheet counts in that sheet's pixels."""
+    owners: dict[Path, list[Sheet]] = {}
+    for sheet in mosaic.sheets:
+        for file in source_of[sheet.scene.scene_id].label_files:
+            owners.setdefault(file, []).append(sheet)
+    frames = {file: Frame(*sheets[0]) for file, sheets in owners.items() if len(sheets) == 1}
+    return Source(mosaic.scene, tuple(owners), frames)
 
 
 def _with_dates(scenes: Sequence[Source], pairs: Sequence[Pair]) -> tuple[Source, ...]:

@@ -1,4 +1,4 @@
-"""Colour, motion and damage of labels, from the words of a source to the words that tasks know."""
+"""Colour, motion, names and the like of labels, from the words of a source to the words that tasks know."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from rsvqa_builder.classes import normalised
+from rsvqa_builder.classes import NEGATIVE_TAGS, normalised
 
 COLOURS: Mapping[str, str] = {
     name: name
@@ -56,14 +56,14 @@ def parse_attributes(columns: Mapping[str, Sequence[str]], count: int) -> Parsed
     """Return the attributes of `count` labels.
 
     Args:
-        columns: texts as the source says them, by attribute ("colour", "moving", "damage"); "" where it says nothing.
+        columns: texts as the source says them, by attribute, as in `AttributeColumns`; "" where it says nothing.
         count: the number of labels.
     """
     dropped: Counter[str] = Counter()
     parsed: list[dict[str, str | bool | float]] = [{} for _ in range(count)] if columns else []
     for name, texts in columns.items():
         parse = _PARSERS[name]
-        known = {text: parse(normalised(text)) for text in dict.fromkeys(texts) if text}
+        known = {text: parse(text) for text in dict.fromkeys(texts) if text}
         for attributes, text in zip(parsed, texts, strict=True):
             value = known.get(text)
             if value is not None:
@@ -74,7 +74,10 @@ def parse_attributes(columns: Mapping[str, Sequence[str]], count: int) -> Parsed
 
 
 _PARSERS: Mapping[str, Callable[[str], str | bool | None]] = {
-    "colour": COLOURS.get,
-    "moving": MOTION.get,
-    "damage": lambda text: text or None,
+    "colour": lambda text: COLOURS.get(normalised(text)),
+    "moving": lambda text: MOTION.get(normalised(text)),
+    "damage": lambda text: normalised(text) or None,
+    "name": lambda text: text.strip() or None,
+    "oneway": lambda text: normalised(text) not in NEGATIVE_TAGS,
+    "cause": lambda text: normalised(text) or None,
 }

@@ -168,9 +168,8 @@ def _is_certain(annotation: Mapping[str, Any], table: ClassTable) -> bool:
 
 
 def _attribute_texts(annotations: Sequence[Mapping[str, Any]], table: ClassTable) -> dict[str, list[str]]:
-    wanted = table.attributes
     texts: dict[str, list[str]] = {}
-    for attribute, names in (("colour", wanted.colour), ("moving", wanted.moving), ("damage", wanted.damage)):
+    for attribute, names in table.attributes.columns().items():
         found = [_attribute_text(annotation, names) for annotation in annotations]
         if any(found):
             texts[attribute] = found

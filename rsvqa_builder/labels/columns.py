@@ -66,13 +66,8 @@ def per_value(texts: NDArray[np.object_], test: Callable[[str], bool]) -> NDArra
 
 
 def attribute_texts(columns: Columns, table: ClassTable) -> dict[str, Sequence[str]]:
-    """Return the columns of colour, motion and damage that a file has, by attribute."""
-    wanted = table.attributes
-    found = {
-        "colour": find_column(columns, wanted.colour),
-        "moving": find_column(columns, wanted.moving),
-        "damage": find_column(columns, wanted.damage),
-    }
+    """Return the columns of attributes that a file has, by attribute."""
+    found = {attribute: find_column(columns, names) for attribute, names in table.attributes.columns().items()}
     return {name: columns[column].tolist() for name, column in found.items() if column is not None}
 
 

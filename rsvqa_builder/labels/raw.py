@@ -40,7 +40,7 @@ class RawLabels:
         positions: where in the file a label stands ("17", "roads:3"), unique in the file.
         outlines: how closely each geometry follows its object.
         is_certain: false for difficult, crowd, truncated or low-score labels.
-        attributes: colour, moving and damage in the words that tasks know.
+        attributes: in the words that tasks know.
         is_predicted: the labels carry scores: a model made them.
         is_mask: the labels are regions of a class mask, in which touching objects are one.
         num_outside: labels that the reader left out because they lie outside the scene.

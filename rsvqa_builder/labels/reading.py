@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import shapely
 
 from annotation.facts import Outline, Role
 from rsvqa_builder.classes import ClassTable, normalised
@@ -63,7 +64,17 @@ class _FileLabels:
     labels: CleanLabels
 
 
-def read_labels(scene: Scene, files: Sequence[Path], table: ClassTable) -> LabelSet:
+class Frame(NamedTuple):
+    """The raster that a label file's pixels count in: one sheet of a mosaic, whose pixel (0, 0) lies at (x, y)."""
+
+    scene: Scene
+    x: int
+    y: int
+
+
+def read_labels(
+    scene: Scene, files: Sequence[Path], table: ClassTable, *, frames: Mapping[Path, Frame] | None = None
+) -> LabelSet:
     """Return the labels of a scene from its label files, each thing once.
 
     A file that cannot be read, or is of no label format, is an entry of the report, not an error.
@@ -72,12 +83,13 @@ def read_labels(scene: Scene, files: Sequence[Path], table: ClassTable) -> Label
         scene: the labels are brought to its pixels.
         files: as `find_labels` gives them; their order is that of the features, but masks come last.
         table: says what source classes mean.
+        frames: of the files that belong to one sheet of a mosaic; all others are in the scene's own frame.
     """
     ordered = sorted(files, key=lambda path: _family(path) == "mask")
     read: list[_FileLabels] = []
     failed: list[FileReport] = []
     for path in ordered:
-        outcome = _read_file(path, scene, table)
+        outcome = _read_file(path, scene, table, (frames or {}).get(path, Frame(scene, 0, 0)))
         if isinstance(outcome, _FileLabels):
             read.append(outcome)
         else:
@@ -100,10 +112,10 @@ def _family(path: Path) -> Family:
     return _FAMILIES.get(suffix, "mask")
 
 
-def _read_file(path: Path, scene: Scene, table: ClassTable) -> _FileLabels | FileReport:
+def _read_file(path: Path, scene: Scene, table: ClassTable, frame: Frame) -> _FileLabels | FileReport:
     family = _family(path)
     try:
-        raw = _read_raw(path, family, scene, table)
+        raw = _moved(_read_raw(path, family, frame.scene, table), frame)
     except NotLabelsError as error:
         return FileReport(str(path), skipped=f"not a label file: {error}")
     except LabelError as error:
@@ -111,6 +123,13 @@ def _read_file(path: Path, scene: Scene, table: ClassTable) -> _FileLabels | Fil
     except (OSError, MemoryError) as error:
         return FileReport(str(path), family, error=f"cannot be read: {error}")
     return _FileLabels(path, family, clean(raw, table, width=scene.width, height=scene.height))
+
+
+def _moved(raw: RawLabels, frame: Frame) -> RawLabels:
+    """Return the labels of a sheet in the pixels of its mosaic."""
+    if not (frame.x or frame.y):
+        return raw
+    return replace(raw, geometries=shapely.transform(raw.geometries, lambda xy: xy + np.array([frame.x, frame.y])))
 
 
 def _read_raw(path: Path, family: Family, scene: Scene, table: ClassTable) -> RawLabels:

@@ -138,7 +138,6 @@ def _search_bounds(crs: str | None, scene: Scene) -> tuple[float, float, float, 
 
 
 def _wanted_columns(fields: Iterable[str], table: ClassTable) -> list[str]:
-    attributes = table.attributes
     wanted = {
         name.casefold()
         for group in (
@@ -146,9 +145,7 @@ def _wanted_columns(fields: Iterable[str], table: ClassTable) -> list[str]:
             table.tag_columns,
             (_OSM_TAGS_COLUMN,) if table.tag_columns else (),
             table.score_columns,
-            attributes.colour,
-            attributes.moving,
-            attributes.damage,
+            *table.attributes.columns().values(),
             IMAGE_COLUMNS,
         )
         for name in group
