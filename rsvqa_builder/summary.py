@@ -22,11 +22,18 @@ def print_summary(outcome: Outcome, out: Path, *, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     if outcome.state is State.COMPLETE:
-        console.print(f"{out} is finished already, with the same settings and inputs; --overwrite builds it anew")
+        _print_line(
+            console, f"{out} is finished already, with the same settings and inputs; --overwrite builds it anew"
+        )
     console.print(task_table(outcome.report))
     for line in closing_lines(outcome.report):
-        console.print(line, markup=False)
-    console.print(f"preview: {out / 'preview.html'}", markup=False, soft_wrap=True)
+        _print_line(console, line)
+    _print_line(console, f"preview: {out / 'preview.html'}")
+
+
+def _print_line(console: Console, line: str) -> None:
+    """Print one line as it is: a path may hold brackets, and is copied whole only when it is not wrapped."""
+    console.print(line, markup=False, soft_wrap=True)
 
 
 def task_table(report: Mapping[str, Any]) -> Table:
