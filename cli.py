@@ -170,12 +170,12 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
     """Return comma-separated numbers."""
     if text is None:
         return None
+    from rsvqa_builder.settings import SettingsError
+
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(
-            f"expected numbers separated by commas, got {text!r}", param_hint=f"--{name}"
-        ) from None
+        raise SettingsError(f"--{name} {text}: expected numbers separated by commas") from None
 
 
 def main() -> None:

@@ -107,7 +107,8 @@ class BuildSettings(BaseModel):
     @field_validator("split")
     @classmethod
     def _shares_sum_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+        # written so that "nan" fails it
+        if not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
             raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
         return split
 
@@ -194,6 +195,8 @@ def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> B
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][:1]) or "settings"
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
         raise SettingsError(f"{where.replace('_', '-')} = {first['input']!r}: {message}") from error
 
 
