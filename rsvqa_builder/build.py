@@ -127,13 +127,14 @@ class _Run:
     def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
         """Make the data set in `output.ready` and return its report."""
         journal = Journal(output.work / "tiles")
+        with self._step("reading excluded images"):
+            excluded = read_excluded(self.settings.exclude)
         with self._step("preparing scenes"):
             scenes = self._prepare(sources, output.work)
             jobs = self._plan(scenes, sources.pairs, journal.folder)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal, sources)
         with self._step("writing shards"):
-            excluded = read_excluded(self.settings.exclude)
             selection = select_tiles(jobs, journal, failed, excluded, self.settings)
             shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
@@ -245,7 +246,10 @@ class _Run:
         return [results[index] for index in range(len(items))]
 
     def _leave_out(self, left_out: LeftOut) -> None:
+        """Note what is left out, or end a strict build; a label file of several scenes is noted once a reason."""
         path, reason = left_out
+        if left_out in self.left_out:
+            return
         if self.settings.strict:
             raise StrictError(f"{path}: {reason} (--strict: every scene must be usable)")
         self.left_out.append(left_out)

@@ -28,6 +28,7 @@ _MIN_CONTRAST = 2.0
 """Standard deviation of the cells' grey values under which neighbours are compared by noise alone."""
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+_TABLE_SUFFIXES = {".parquet", ".arrow"}
 
 
 class ExcludeError(RsvqaError):
@@ -112,6 +113,15 @@ def find_excluded(hashes: Sequence[str | None], excluded: Mapping[str, str]) -> 
     return found
 
 
+def find_excluded_files(sources: Sequence[str]) -> list[Path]:
+    """Return the files that `read_excluded` reads, by name only.
+
+    Raises:
+        ExcludeError: when a source is not there, or is of no known kind.
+    """
+    return [file for source in sources for file in _files_of(Path(source))]
+
+
 def read_excluded(sources: Sequence[str]) -> dict[str, str]:
     """Return the difference hash → name of every image in folders of images, parquet shards or arrow files.
 
@@ -135,18 +145,26 @@ def read_excluded(sources: Sequence[str]) -> dict[str, str]:
     return hashes
 
 
+def _files_of(source: Path) -> list[Path]:
+    known = _IMAGE_SUFFIXES | _TABLE_SUFFIXES
+    if source.is_dir():
+        return [file for file in sorted(source.rglob("*")) if file.suffix.lower() in known]
+    if not source.is_file():
+        raise ExcludeError(f"--exclude {source}: no such file or folder")
+    if source.suffix.lower() not in known:
+        raise ExcludeError(f"--exclude {source}: not a folder, image, parquet or arrow file")
+    return [source]
+
+
 def _iter_images(source: Path) -> Iterator[tuple[str, bytes]]:
     from rsvqa_builder.shards import iter_images  # pyarrow takes a while to import
 
-    files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    for file in files:
+    for file in _files_of(source):
         if file.suffix.lower() in _IMAGE_SUFFIXES:
             yield str(file), file.read_bytes()
-        elif file.suffix.lower() in {".parquet", ".arrow"}:
+        else:
             for name, encoded in iter_images(file):
                 yield f"{file}: {name}", encoded
-        elif not source.is_dir():
-            raise ExcludeError(f"--exclude {source}: not a folder, image, parquet or arrow file")
 
 
 def _decode(name: str, encoded: bytes) -> NDArray[np.uint8]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from rsvqa_builder.dedup import find_excluded_files
 from rsvqa_builder.executors import Failure
 from rsvqa_builder.labels.discovery import find_labels, is_label_raster
 from rsvqa_builder.labels.reading import Frame
 from rsvqa_builder.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa_builder.pairs import PAIRS_FILE, Pair, find_pairs
 from rsvqa_builder.rasters import SceneError
-from rsvqa_builder.scene_files import LeftOut, SceneFile, find_scenes
+from rsvqa_builder.scene_files import LeftOut, SceneFile, SourceError, find_scenes
 from rsvqa_builder.scenes import Scene, describe_scene
 from rsvqa_builder.settings import BuildSettings
 
@@ -82,9 +83,13 @@ def find_sources(
     Args:
         settings: of the build.
         describe_all: runs `describe` over the rasters, wherever the build's work runs.
+
+    Raises:
+        SourceError, ExcludeError: something that the settings name is not there.
     """
     found = find_scenes(settings.src, is_label=is_label_raster)
-    extra = [Path(label) for label in settings.labels]
+    extra = _named_labels(settings.labels)
+    excluded = find_excluded_files(settings.exclude)
     num_in_folder = Counter(Path(file.path).parent for file in found.candidates)
     described = describe_all([DescribeJob(file, settings.bands) for file in found.candidates])
     scenes, left_out = [], list(found.left_out)
@@ -96,7 +101,7 @@ def find_sources(
             scenes.append(Source(scene, tuple(labels)))
     pairs = find_pairs([source.scene for source in scenes], settings.src)
     files = [Path(file.path) for file in found.candidates] + [path for source in scenes for path in source.label_files]
-    files += sorted({file.parent / PAIRS_FILE for file in files})
+    files += [*sorted({file.parent / PAIRS_FILE for file in files}), *excluded]
     return Sources(
         scenes=_with_dates(scenes, pairs.pairs),
         left_out=tuple(left_out),
@@ -105,6 +110,13 @@ def find_sources(
         broken_pairs=pairs.left_out,
         inputs=_stat(files, Path(settings.src)),
     )
+
+
+def _named_labels(labels: Sequence[str]) -> list[Path]:
+    for label in labels:
+        if not label.startswith("/vsi") and not Path(label).exists():
+            raise SourceError(f"--labels {label}: no such file or folder")
+    return [Path(label) for label in labels]
 
 
 def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
