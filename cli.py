@@ -131,8 +131,12 @@ def build(
     }
     settings = make_settings({key: value for key, value in given.items() if value is not None}, config=config)
     num_workers = count_processors() if workers is None else workers
-    with open_reporter(as_json=log_json) as reporter:
-        outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+    try:
+        with open_reporter(as_json=log_json) as reporter:
+            outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+    except KeyboardInterrupt:  # here, as typer would end without a word
+        print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
     print_summary(outcome, out, as_json=as_json)
 
 
@@ -187,6 +191,3 @@ def main() -> None:
             raise
         print(f"rsvqa: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
