@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -90,8 +89,3 @@ def times_of_change(folder: Path) -> dict[Path, int]:
 def questions_by_task(report: dict[str, Any]) -> dict[str, int]:
     """Return the number of questions of the tasks that have any."""
     return {name: task["questions"] for name, task in report["tasks"].items() if task["questions"]}
-
-
-def words_of(options: Sequence[str]) -> tuple[str, ...]:
-    """Return options as a tuple of words."""
-    return tuple(word for option in options for word in option.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import random
 import shutil
@@ -19,9 +19,20 @@ from PIL import Image
 from rasterio.io import DatasetReader
 
 from rsvqa_builder import build as build_module
-from rsvqa_builder.executors import Failure, InProcessExecutor
+from rsvqa_builder.executors import Failure, InProcessExecutor, ProcessPool
 from rsvqa_builder.tile_work import TileJob, do_tile
-from tests.make_sources import FARM, SHORE, TOWN, Place, make_broken_files, make_scene, make_sources, paint, write_scene
+from tests.make_sources import (
+    FARM,
+    SHORE,
+    TOWN,
+    Place,
+    make_broken_files,
+    make_scene,
+    make_sources,
+    make_things,
+    paint,
+    write_scene,
+)
 from tests.run_build import build, questions_by_task, read_report, rsvqa, times_of_change, tree_digest
 
 OPTIONS = ("--complete", "yes", "--split", "0.6,0.2,0.2")
@@ -51,7 +62,9 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the same bytes ---
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_the_number_of_workers_changes_no_byte(sources: Path, finished: Path, tmp_path: Path, workers: int) -> None:
     assert build(sources, tmp_path / "other name", *OPTIONS, workers=workers).code == 0
     assert tree_digest(tmp_path / "other name") == tree_digest(finished)
@@ -220,7 +233,10 @@ def test_near_copies_are_reported_and_dropped_only_when_asked(tmp_path: Path) ->
         write_scene(folder_of(tmp_path / "scenes") / f"{name}.tif", picture, place)
     assert build(tmp_path / "scenes", tmp_path / "set", "--split", "0.5,0.5,0").code == 0
     report = read_report(tmp_path / "set")
-    assert [(pair["first"], pair["second"]) for pair in report["alike_tiles"]] == [("a/0_0", "b/0_0"), ("b/0_0", "c/0_0")]
+    assert [(pair["first"], pair["second"]) for pair in report["alike_tiles"]] == [
+        ("a/0_0", "b/0_0"),
+        ("b/0_0", "c/0_0"),
+    ]
     # three levels brighter everywhere: no cell gets brighter than its neighbour by that
     assert report["alike_tiles"][0]["differing_bits"] <= 2
     assert report["tiles"]["dropped"] == {"c/0_0": "same content as b/0_0"}
@@ -316,22 +332,36 @@ def test_an_empty_folder_is_exit_2(tmp_path: Path) -> None:
 
 
 def test_a_scene_whose_worker_dies_is_left_out_and_the_others_are_built(
-    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_module, "do_tile", die_on_the_town)
-    run = build(sources, tmp_path / "set", workers=2)
-    assert run.code == 0
+    for number in range(3):
+        make_scene(tmp_path / "scenes", FARM._replace(name=f"farm{number}", easting=FARM.easting + 5000 * number))
+    monkeypatch.setattr(build_module, "make_executor", TilesInAPool)
+    monkeypatch.setattr(build_module, "do_tile", die_on_the_second_farm)
+    run = build(tmp_path / "scenes", tmp_path / "set", workers=1)
+    assert (run.code, len(run.lines)) == (0, 1)
     report = read_report(tmp_path / "set")
     (left_out,) = report["left_out"]
-    assert left_out["path"].endswith("town.tif")
+    assert left_out["path"] == str(tmp_path / "scenes" / "farm1.tif")
     assert "died, twice" in left_out["reason"]
-    assert report["tiles"]["kept"] == 6
-    assert set(report["tiles"]["dropped"]) == {f"town/{x}_{y}" for x in (0, 512, 688) for y in (0, 388)}
+    assert report["tiles"]["dropped"] == {"farm1/0_0": f"its scene cannot be read: {left_out['reason']}"}
+    assert report["tiles"]["kept"] == 2
 
 
-def die_on_the_town(job: TileJob) -> int | Failure:
-    """Do a tile, but end the process at one of the town's."""
-    if job.image_id == "town/512_0":
+class TilesInAPool:
+    """Starts processes for tiles only: the other steps would take longer to start theirs than to be done."""
+
+    def __init__(self, num_workers: int) -> None:
+        self._pool = ProcessPool(num_workers)
+
+    def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        executor = self._pool if function is die_on_the_second_farm else InProcessExecutor()
+        yield from executor.run(function, items)
+
+
+def die_on_the_second_farm(job: TileJob) -> int | Failure:
+    """Do a tile, but end the process at one of them."""
+    if job.image_id == "farm1/0_0":
         os.kill(os.getpid(), signal.SIGKILL)
     return do_tile(job)
 
@@ -443,14 +473,10 @@ def test_build_toml_tells_the_settings_versions_and_inputs(finished: Path, sourc
 
 
 def paint_of(place: Place) -> Any:
-    from tests.make_sources import make_things
-
     return paint(place, make_things(place))
 
 
 def read_png(content: bytes) -> Any:
-    import io
-
     return np.asarray(Image.open(io.BytesIO(content)))
 
 

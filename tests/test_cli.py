@@ -1,0 +1,219 @@
+"""The command line: quick help, one line for every mistake, and what goes to stdout and to stderr."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.make_sources import FARM, SHORE, make_scene
+from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
+
+HEAVY = {"datasets", "numpy", "openai", "pandas", "pyarrow", "pyproj", "rasterio", "shapely", "torch", "transformers"}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a labelled scene of one tile and one without labels of four."""
+    folder = tmp_path_factory.mktemp("scenes")
+    make_scene(folder, FARM)
+    make_scene(folder, SHORE, labelled=False)
+    return folder
+
+
+def seconds_of(command: list[str], *, times: int = 3) -> float:
+    """Return the shortest of several runs."""
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["build", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    show = "import sys; print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    code = (
+        f"import atexit, sys; import cli; sys.argv[1:] = {words!r}; atexit.register(lambda: exec({show!r})); cli.main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "Usage: " in run.stdout
+    assert "typer" in run.stderr.split()
+    assert not set(run.stderr.split()) & HEAVY
+
+
+def test_help_answers_in_half_a_second() -> None:
+    # less what this machine takes to start Python at all, right now
+    assert seconds_of([RSVQA, "--help"]) - seconds_of([sys.executable, "-c", "pass"]) < 0.5
+
+
+def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [RSVQA, "build", "--src", str(tmp_path / "nothing"), "--out", str(tmp_path / "set")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"rsvqa: --src {tmp_path / 'nothing'}: no such file or folder (looked in {tmp_path})\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--profile", "supers"], "profile = 'supers': Input should be 'superrs' or 'highrs'"),
+        (["--stretch", "percent"], "stretch = 'percent': Input should be 'none', 'percentile' or 'minmax'"),
+        (["--image-format", "gif"], "Input should be 'jpeg' or 'png'"),
+        (["--dedup", "yes"], "Input should be 'identical', 'near' or 'off'"),
+        (["--quality", "0"], "quality = 0: Input should be greater than or equal to 1"),
+        (["--min-valid", "1.5"], "min-valid = 1.5: Input should be less than or equal to 1"),
+        (["--min-valid", "nan"], "min-valid = nan"),
+        (["--tile-size", "8"], "tile-size = 8: Input should be greater than or equal to 64"),
+        (["--tile-size", "512", "--overlap", "512"], "overlap 512 px must be less than the tile's 512 px"),
+        (["--split", "0.9,0.2,0.1"], "sum to 1, e.g. 0.9,0.05,0.05"),
+        (["--split", "nan,nan,nan"], "sum to 1, e.g. 0.9,0.05,0.05"),
+        (["--split", "1,0"], "split"),
+        (["--split", "all"], "--split all: expected numbers separated by commas"),
+        (["--bands", "3;2;1"], "--bands 3;2;1: expected numbers separated by commas"),
+        (["--tasks", "OC,object_color"], "unknown task 'object_color'; did you mean 'object_colour'?"),
+        (["--tasks", "OC=many"], "task 'OC=many': expected a weight of 0 or more after '=', e.g. object_colour=0.5"),
+        (["--classes", "dotta"], "class table 'dotta': no such preset or file; presets are auto, coco"),
+        (["--config", "missing.toml"], "cannot read the settings file missing.toml"),
+        (["--labels", "missing.gpkg"], "--labels missing.gpkg: no such file or folder"),
+        (["--exclude", "missing"], "--exclude missing: no such file or folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_value_is_one_line_that_says_what_was_expected(
+    scenes: Path, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    run = rsvqa("build", "--src", scenes, "--out", tmp_path / "set", "--workers", 0, *words)
+    assert (run.code, run.out, len(run.lines)) == (2, "", 1)
+    assert run.err.startswith("rsvqa: ")
+    assert expected in run.err
+    assert not (tmp_path / "set" / ".rsvqa").exists()
+
+
+def test_a_source_must_be_named(tmp_path: Path) -> None:
+    run = rsvqa("build", "--out", tmp_path / "set")
+    assert (run.code, run.err) == (2, "rsvqa: --src is needed: on the command line, or in the file of --config\n")
+
+
+def test_an_unknown_key_of_a_settings_file_names_the_nearest(scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("[settings]\ntilesize = 512\n")
+    run = rsvqa("build", "--src", scenes, "--out", tmp_path / "set", "--config", tmp_path / "my.toml")
+    assert (run.code, len(run.lines)) == (2, 1)
+    assert f"unknown setting 'tilesize' in {tmp_path / 'my.toml'}; did you mean 'tile_size'?" in run.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [(["build", "--tile-sise", "512"], "--tile-size"), (["biuld"], "Did you mean 'build'?")]
+)
+def test_a_mistyped_word_names_the_nearest(words: list[str], expected: str) -> None:
+    run = rsvqa(*words)
+    assert run.code == 2
+    assert expected in run.err
+    assert "Traceback" not in run.err
+
+
+def test_debug_shows_where_an_error_was_raised(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [RSVQA, "--debug", "build", "--src", str(tmp_path / "nothing"), "--out", str(tmp_path / "set")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "Traceback" in run.stderr
+    assert "SourceError" in run.stderr
+
+
+def test_away_from_a_terminal_a_good_run_says_nothing_on_stderr(scenes: Path, tmp_path: Path) -> None:
+    run = build(scenes, tmp_path / "set")
+    assert (run.code, run.err) == (0, "")
+    assert f"preview: {tmp_path / 'set' / 'preview.html'}" in run.out.splitlines()
+    assert "questions on 5 tiles" in run.out
+    assert "\x1b" not in run.out
+
+
+def test_the_log_for_machines_counts_scenes_and_tiles(scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    for path in scenes.iterdir():
+        (tmp_path / "scenes" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "scenes" / "broken.tif").write_bytes(b"")
+    run = build(tmp_path / "scenes", tmp_path / "set", "--log-json")
+    events = [json.loads(line) for line in run.lines]
+    (tiles,) = [event for event in events if event["event"] == "start" and event["step"] == "tiles"]
+    assert tiles["total"] == 5
+    progress = [event for event in events if event["event"] == "progress" and event["step"] == "tiles"]
+    assert [event["done"] for event in progress] == [1, 2, 3, 4, 5]
+    assert {event["total"] for event in progress} == {5}
+    assert all(event["mpix_per_s"] > 0 for event in progress)
+    (left_out,) = [event for event in events if event["event"] == "left_out"]
+    assert left_out["path"] == str(tmp_path / "scenes" / "broken.tif")
+    assert "cannot be opened" in left_out["reason"]
+
+
+def test_json_is_one_object_on_stdout(scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    for state in ("new", "complete"):
+        run = build(scenes, out, "--json")
+        result = json.loads(run.out)
+        assert (run.code, run.err, result["state"], result["out"]) == (0, "", state, str(out))
+        report = json.loads((out / "report.json").read_text("utf-8"))
+        assert {key: value for key, value in result.items() if key not in ("state", "out")} == report
+
+
+def test_a_settings_file_is_overridden_by_options(scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(f"src = {str(scenes)!r}\ntile_size = 256\nseed = 3\ntasks = ['OC']\n")
+    words = ["--config", tmp_path / "my.toml", "--workers", 0]
+    assert rsvqa("build", "--out", tmp_path / "one", *words, "--tile-size", 512).code == 0
+    assert build(scenes, tmp_path / "two", "--seed", "3", "--tasks", "OC").code == 0
+    assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "two")
+
+
+def test_ctrl_c_says_how_to_go_on(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rsvqa_builder import build as build_module
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_module, "do_tile", interrupt)
+    run = build(scenes, tmp_path / "set")
+    assert (run.code, len(run.lines)) == (130, 1)
+    assert "the same command goes on from here" in run.err
+    monkeypatch.undo()
+    assert build(scenes, tmp_path / "set").code == 0
+
+
+def test_demo_scenes_prints_the_files_it_made(tmp_path: Path) -> None:
+    run = rsvqa("demo-scenes", "--out", tmp_path / "demo", "--size", 512, "--count", 1)
+    assert run.code == 0
+    made = [Path(line) for line in run.out.splitlines()]
+    assert made
+    assert all(path.is_file() for path in made)
+
+
+@pytest.mark.parametrize("name", ["llava", "xlrs", "coco"])
+def test_a_built_data_set_is_exported(scenes: Path, tmp_path: Path, name: str) -> None:
+    assert build(scenes, tmp_path / "set", "--tasks", "OCC,FVG", "--complete", "yes").code == 0
+    before = times_of_change(tmp_path / "set")
+    words = ["export", tmp_path / "set", "--out", tmp_path / "exported", "--format", name]
+    run = rsvqa(*words, "--json")
+    assert run.code == 0
+    assert isinstance(json.loads(run.out), dict)
+    assert any(path.is_file() for path in (tmp_path / "exported").rglob("*"))
+    assert times_of_change(tmp_path / "set") == before
+    again = rsvqa(*words)
+    assert (again.code, len(again.lines)) == (1, 1)
+
+
+def test_an_unknown_export_format_is_one_line(tmp_path: Path) -> None:
+    run = rsvqa("export", tmp_path, "--out", tmp_path / "exported", "--format", "llawa")
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert "llava" in run.err
