@@ -91,8 +91,9 @@ def build(
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
-    run = _Run(settings, load_class_table(settings.classes), make_executor(num_workers), reporter)
-    with OutputFolder(out) as output:
+    table = load_class_table(settings.classes)
+    with OutputFolder(out) as output, make_executor(num_workers) as executor:
+        run = _Run(settings, table, executor, reporter)
         sources = run.find_sources()
         fingerprint = _fingerprint(settings, run.table, sources)
         state = output.begin(fingerprint, overwrite=overwrite)

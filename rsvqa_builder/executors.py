@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +31,15 @@ class Failure:
 
 
 class Executor(Protocol):
-    """Runs one function over many items; the place to add a cluster."""
+    """Runs functions over many items until it is left as a context; the place to add a cluster."""
+
+    def __enter__(self) -> Self:
+        """Return the executor."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Let its workers go."""
+        ...
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) as results arrive; an exception of `function` is raised here."""
@@ -41,6 +49,13 @@ class Executor(Protocol):
 class InProcessExecutor:
     """One item after the other in this process: for debuggers and small tests; a crash of GDAL ends the run."""
 
+    def __enter__(self) -> Self:
+        """Return the executor."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) in order."""
         for index, item in enumerate(items):
@@ -48,10 +63,24 @@ class InProcessExecutor:
 
 
 class ProcessPool:
-    """A pool of `num_workers` fresh processes (spawned, not forked: GDAL handles and threads do not survive a fork)."""
+    """A pool of `num_workers` fresh processes (spawned, not forked: GDAL handles and threads do not survive a fork).
+
+    The processes start with the first item and stay for all runs: importing GDAL and its friends takes each a second.
+    """
 
     def __init__(self, num_workers: int) -> None:
         self.num_workers = num_workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        """Return the executor."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes; items in work are not waited for."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) as results arrive."""
@@ -59,41 +88,42 @@ class ProcessPool:
         while todo:
             suspects = yield from self._run_until_broken(function, items, todo)
             for index in suspects:
-                yield index, self._run_alone(function, items[index])
+                yield index, _run_alone(function, items[index])
 
     def _run_until_broken(
         self, function: Callable[[Item], Result], items: Sequence[Item], todo: list[int]
     ) -> Generator[tuple[int, Result], None, list[int]]:
         """Work through `todo` (emptied on the way); return the indices that were in flight when a worker died."""
-        with self._make_pool(min(self.num_workers, len(todo))) as pool:
-            in_flight: dict[Future[Result], int] = {}
-            try:
-                while todo or in_flight:
-                    # One item beyond the workers keeps them busy; more would only hold results and memory.
-                    while todo and len(in_flight) < self.num_workers + 1:
-                        in_flight[pool.submit(function, items[todo[0]])] = todo[0]
-                        todo.pop(0)
-                    for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
-                        result = future.result()
-                        yield in_flight.pop(future), result
-            except BrokenProcessPool:
-                return sorted(in_flight.values())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        if self._pool is None:
+            self._pool = _make_pool(self.num_workers)
+        in_flight: dict[Future[Result], int] = {}
+        try:
+            while todo or in_flight:
+                # One item beyond the workers keeps them busy; more would only hold results and memory.
+                while todo and len(in_flight) < self.num_workers + 1:
+                    in_flight[self._pool.submit(function, items[todo[0]])] = todo[0]
+                    todo.pop(0)
+                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    yield in_flight.pop(future), result
+        except BrokenProcessPool:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+            return sorted(in_flight.values())
         return []
 
-    def _run_alone(self, function: Callable[[Item], Result], item: Item) -> Result | Failure:
-        with self._make_pool(1) as pool:
-            try:
-                return pool.submit(function, item).result()
-            except BrokenProcessPool:
-                return Failure("the process that worked on it died, twice (out of memory, or a file that breaks GDAL)")
 
-    @staticmethod
-    def _make_pool(num_workers: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_follow_parent, initargs=(os.getpid(),))
+def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | Failure:
+    with _make_pool(1) as pool:
+        try:
+            return pool.submit(function, item).result()
+        except BrokenProcessPool:
+            return Failure("the process that worked on it died, twice (out of memory, or a file that breaks GDAL)")
+
+
+def _make_pool(num_workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_follow_parent, initargs=(os.getpid(),))
 
 
 def make_executor(num_workers: int) -> Executor:
