@@ -90,15 +90,15 @@ def test_the_settings_that_a_data_set_keeps_build_it_again(finished: Path, tmp_p
 
 
 def test_copies_of_the_sources_with_other_times_give_the_same_bytes(
-    sources: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a path relative to the working directory, as the settings keep it
     (tmp_path / "elsewhere").mkdir()
-    shutil.copytree(sources, tmp_path / "elsewhere" / "scenes", copy_function=shutil.copyfile)
-    monkeypatch.chdir(sources.parent)
-    assert build("scenes", tmp_path / "one", *OPTIONS).code == 0
+    shutil.copytree(farm, tmp_path / "elsewhere" / farm.name, copy_function=shutil.copyfile)
+    monkeypatch.chdir(farm.parent)
+    assert build(farm.name, tmp_path / "one", *OPTIONS).code == 0
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert build("scenes", tmp_path / "two", *OPTIONS).code == 0
+    assert build(farm.name, tmp_path / "two", *OPTIONS).code == 0
     assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "two")
 
 
@@ -448,8 +448,11 @@ def test_a_changed_input_is_refused(farm: Path, tmp_path: Path) -> None:
     assert "input another.tif is new; input farm.geojson is gone" in run.err
 
 
-def test_overwrite_leaves_what_a_new_folder_would_hold(farm: Path, sources: Path, tmp_path: Path) -> None:
-    assert build(sources, tmp_path / "set", "--shard-mb", "1").code == 0
+def test_overwrite_leaves_what_a_new_folder_would_hold(farm: Path, tmp_path: Path) -> None:
+    for place in (FARM, SHORE):
+        make_scene(tmp_path / "scenes", place, labelled=False)
+    assert build(tmp_path / "scenes", tmp_path / "set").code == 0
+    assert (tmp_path / "set" / "tiles").is_dir()
     assert build(farm, tmp_path / "set", "--overwrite").code == 0
     assert build(farm, tmp_path / "new").code == 0
     assert tree_digest(tmp_path / "set") == tree_digest(tmp_path / "new")

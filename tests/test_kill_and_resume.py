@@ -18,7 +18,6 @@ from unittest import mock
 import pytest
 
 from rsvqa_builder import build as build_module
-from rsvqa_builder import output as output_module
 from rsvqa_builder import shards as shards_module
 from rsvqa_builder.executors import Failure
 from rsvqa_builder.output import OutputFolder
@@ -301,7 +300,7 @@ def test_stopped_while_cleaning_up_leaves_a_finished_data_set(
 ) -> None:
     out = tmp_path / "set"
     # folders labels, ready and tiles, then the work folder itself
-    with stop_in_move(output_module.shutil, "rmtree", call=call), pytest.raises(Killed):
+    with stop_in_move(shutil, "rmtree", call=call), pytest.raises(Killed):
         build(few, out, *OPTIONS)
     assert (out / "build.toml").exists()
     before = times_of_change(out / "data")
