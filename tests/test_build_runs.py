@@ -267,6 +267,16 @@ def test_tiles_that_are_in_another_image_set_are_left_out(sources: Path, tmp_pat
     assert str(benchmark) in dropped[1]
 
 
+def test_another_picture_to_exclude_is_another_input(farm: Path, tmp_path: Path) -> None:
+    benchmark = folder_of(tmp_path / "benchmark")
+    Image.fromarray(np.moveaxis(paint_of(TOWN), 0, 2)).save(benchmark / "one.png")
+    assert build(farm, tmp_path / "set", "--exclude", benchmark).code == 0
+    Image.fromarray(np.moveaxis(paint_of(FARM), 0, 2)).save(benchmark / "two.png")
+    run = build(farm, tmp_path / "set", "--exclude", benchmark)
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert "two.png is new" in run.err
+
+
 def test_scenes_that_share_ground_are_reported_and_go_to_one_split(tmp_path: Path) -> None:
     # the second scene begins 64 m, which is 128 px, east of the first: they share (512 - 128) / 512 = 75 %
     east = FARM._replace(name="east", easting=FARM.easting + 64)
@@ -314,6 +324,19 @@ def test_strict_builds_stop_at_a_broken_file(farm: Path, tmp_path: Path, name: s
     assert reasons[name] in run.err
     assert "--strict" in run.err
     assert not (tmp_path / "set" / "build.toml").exists()
+
+
+def test_a_broken_label_file_of_several_scenes_is_reported_once(tmp_path: Path) -> None:
+    for place in (FARM, SHORE):
+        make_scene(tmp_path / "scenes", place, labelled=False)
+    broken = tmp_path / "all.geojson"
+    broken.write_text('{"type": "FeatureCollection", "features": [{"type": "Feature", ')
+    run = build(tmp_path / "scenes", tmp_path / "set", "--labels", broken)
+    assert (run.code, len(run.lines)) == (0, 1)
+    assert run.err.startswith(f"left out {broken}: ")
+    assert [item["path"] for item in read_report(tmp_path / "set")["left_out"]] == [str(broken)]
+    strict = build(tmp_path / "scenes", tmp_path / "strict", "--labels", broken, "--strict")
+    assert (strict.code, len(strict.lines)) == (1, 1)
 
 
 def test_nothing_usable_is_exit_2_with_what_was_looked_for_and_where(tmp_path: Path) -> None:
