@@ -6,6 +6,7 @@ they are can be counted, and a pair that overlaps neither well nor not at all ma
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -17,7 +18,7 @@ from annotation.facts import Area, Circle, ClassInfo, Outline, Role, TileFacts, 
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
 from annotation.tasks.countable import objects_in_region
-from annotation.tasks.distractors import NUM_DISTRACTORS, may_mean_the_same, number_distractors
+from annotation.tasks.distractors import may_mean_the_same, number_distractors
 from annotation.tasks.geometry import circle_polygon
 from annotation.tasks.regions import Spot, circle_between, circle_near, keeps_clear, radius_limits, spot_in
 from annotation.tasks.registry import TaskContext, task
@@ -38,6 +39,9 @@ labelled must cover it all, since what is unlabelled may be of another class."""
 
 MAX_COUNT = 60
 """More than a person could check."""
+
+CENTRES_A_THING = 6
+"""Places tried for a circle at one thing: between the houses of a street most circles would cut one."""
 
 Change = Literal["added", "removed"]
 
@@ -75,7 +79,7 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     taken: list[Circle] = []
 
     def ask(item: TileObject) -> Question | NotAsked:
-        circle = circle_between(facts, by_class[item.class_name], _beside(context, item), context.rng)
+        circle = _circle_beside(context, item, by_class[item.class_name])
         if circle is None:
             return NotAsked("every circle tried crosses an object")
         if not keeps_clear(facts, circle, taken):
@@ -131,6 +135,12 @@ def _changed_first(by_class: dict[str, list[TileObject]], context: TaskContext) 
             changed += [item for item, iou in zip(group, overlaps, strict=True) if iou <= NEW_BELOW_IOU]
             kept += [item for item, iou in zip(group, overlaps, strict=True) if iou > NEW_BELOW_IOU]
     return spread(facts, changed, context.rng) + spread(facts, kept, context.rng)
+
+
+def _circle_beside(context: TaskContext, item: TileObject, things: list[TileObject]) -> Circle | None:
+    """Return a circle near a thing whose edge passes between `things`, or None after some tries."""
+    tries = (circle_between(context.facts, things, _beside(context, item), context.rng) for _ in range(CENTRES_A_THING))
+    return next((circle for circle in tries if circle is not None), None)
 
 
 def _beside(context: TaskContext, item: TileObject) -> Spot:
@@ -263,11 +273,13 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
     (first, first_ids, first_share), (second, second_ids, second_share) = before, after
     if first.name != second.name and may_mean_the_same(first, second):
         return NotAsked("the two classes may mean the same")
-    wrong = _wrong_changes(context, first, second)
-    if len(wrong) < NUM_DISTRACTORS:
+    other = _other_class(context, first) if first.name == second.name else second
+    if other is None:
         return NotAsked("too few classes for wrong options")
-    options = [Option(_told(context, first, second), is_right=True)]
-    options += [Option(_told(context, *pair), is_right=False) for pair in wrong[:NUM_DISTRACTORS]]
+    options = [
+        Option(_told(context, *pair), is_right=pair == (first, second))
+        for pair in itertools.product((first, other), repeat=2)
+    ]
     return Question(
         task="land_use_change",
         form=AnswerForm.ONE_OF,
@@ -286,21 +298,19 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
     )
 
 
-def _wrong_changes(context: TaskContext, first: ClassInfo, second: ClassInfo) -> list[tuple[ClassInfo, ClassInfo]]:
-    """Return wrong answers in random order: the reverse, no change, and changes from or to another class."""
-    facts = context.facts
-    on_tile = {area.class_name for tile in (facts, facts.later) if tile is not None for area in tile.areas}
+def _other_class(context: TaskContext, info: ClassInfo) -> ClassInfo | None:
+    """Return a class that the land might have changed from or to, one on the tile if there is one.
+
+    The four options are all that can happen between two classes. Were they drawn around the right one, the class that
+    most of them name would give it away.
+    """
+    on_tile = {area.class_name for tile in (context.facts, context.facts.later) if tile for area in tile.areas}
     others = [
-        info
-        for info in facts.classes.values()
-        if info.role is Role.AREA and not any(may_mean_the_same(info, known) for known in (first, second))
+        other
+        for other in context.facts.classes.values()
+        if other.role is Role.AREA and not may_mean_the_same(other, info)
     ]
-    others = sorted(shuffled(others, context.rng), key=lambda info: info.name not in on_tile)[:NUM_DISTRACTORS]
-    if first.name == second.name:
-        wrong = [(first, other) for other in others] + [(other, first) for other in others]
-        return shuffled(wrong, context.rng)
-    likely = [(second, first), (first, first)]
-    return likely + shuffled([pair for other in others for pair in ((first, other), (other, second))], context.rng)
+    return min(shuffled(others, context.rng), key=lambda other: other.name not in on_tile, default=None)
 
 
 def _told(context: TaskContext, first: ClassInfo, second: ClassInfo) -> str:

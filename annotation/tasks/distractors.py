@@ -21,8 +21,10 @@ VALUE_RATIOS = (1.5, 1.9)
 """Ratio of neighbouring measures. After rounding to two digits (5 % at most) they stay a third apart."""
 
 
-def number_distractors(right: int, rng: random.Random, *, minimum: int = 0) -> list[int]:
+def number_distractors(right: int, rng: random.Random, *, minimum: int = 1) -> list[int]:
     """Return three distinct wrong counts of at least `minimum`, near the right one, in ascending order.
+
+    No counting task asks where there is nothing to count, so a 0 among the options could be struck out unseen.
 
     Raises:
         ValueError: when `right` is below `minimum`.
