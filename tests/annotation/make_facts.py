@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import LineString, Point, Polygon, box
+from shapely import LineString, MultiPolygon, Point, Polygon, box
 from shapely.affinity import rotate
 from shapely.geometry.base import BaseGeometry
 
@@ -88,7 +88,7 @@ def rectangle(x: float, y: float, width: float, height: float, *, clockwise_deg:
     return rotate(upright, clockwise_deg) if clockwise_deg else upright
 
 
-def make_area(area_id: str, class_name: str, geometry: Polygon, *, certain: bool = True) -> Area:
+def make_area(area_id: str, class_name: str, geometry: Polygon | MultiPolygon, *, certain: bool = True) -> Area:
     """Return an area."""
     return Area(area_id, class_name, geometry, certain)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from shapely import Polygon, box
 
@@ -20,7 +22,7 @@ def make_anomaly(geometry: Polygon, *, name: str = "burnt_ground", certain: bool
     return Area(f"{name}@{geometry.bounds[0]:.0f}", name, geometry, certain, attributes)
 
 
-def facts_with(*anomalies: Area, **more: object) -> TileFacts:
+def facts_with(*anomalies: Area, **more: Any) -> TileFacts:
     return make_facts(classes=CLASSES, anomalies=anomalies, **{"has_anomaly_layer": True, **more})
 
 

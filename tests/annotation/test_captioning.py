@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from shapely import box
@@ -21,7 +22,7 @@ def caption(facts: TileFacts, seed: int = 0) -> Question:
     return question
 
 
-def scene(**more: object) -> TileFacts:
+def scene(**more: Any) -> TileFacts:
     """Return forest on the left half, farmland on the right, three ships at the top left."""
     ships = [make_object(f"s{x}", "ship", square(x, 100)) for x in (50, 100, 150)]
     areas = [make_area("w", "forest", box(0, 0, 500, 1000)), make_area("f", "farmland", box(500, 0, 1000, 1000))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from shapely import Polygon, box
 
@@ -17,7 +19,7 @@ def houses(*xs: float, side: float = 20.0) -> list[TileObject]:
     return [make_object(f"h{round(x)}", "house", square(x, 500, side)) for x in xs]
 
 
-def conditions(objects: list[TileObject], limit: int = 20, **more: object) -> dict[str, set[str]]:
+def conditions(objects: list[TileObject], limit: int = 20, **more: Any) -> dict[str, set[str]]:
     """Return the ids of the targets by rule."""
     questions, _ = ask("condition_based_grounding", make_facts(objects=objects, **more), limit=limit)
     found: dict[str, set[str]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from shapely import box
 
@@ -19,11 +21,11 @@ from tests.annotation.make_facts import (
 )
 
 
-def cars(*places: tuple[float, float], **attributes: str) -> list[TileObject]:
+def cars(*places: tuple[float, float], **attributes: Any) -> list[TileObject]:
     return [make_object(f"c{x:.0f},{y:.0f}", "car", square(x, y), **attributes) for x, y in places]
 
 
-def counts(objects: list[TileObject], **more: object) -> dict[tuple[str, str], str]:
+def counts(objects: list[TileObject], **more: Any) -> dict[tuple[str, str], str]:
     """Return the answers by rule and by what the condition is."""
     questions, _ = ask("conditional_counting", make_facts(objects=objects, **more), limit=30)
     found = {}

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from rsvqa_builder.output import OutputError, OutputFolder, State, describe_changes, portable
+from rsvqa_builder.output import Fingerprint, OutputError, OutputFolder, State, describe_changes, portable
 
-FINGERPRINT = {
+FINGERPRINT: Fingerprint = {
     "settings": {"seed": 0, "tile_size": None},
     "versions": {"rsvqa": "1"},
     "inputs": {"a.tif": [10, 1_700_000_000]},
 }
-CHANGED = {**FINGERPRINT, "settings": {"seed": 1, "tile_size": None}}
+CHANGED: Fingerprint = {**FINGERPRINT, "settings": {"seed": 1, "tile_size": None}}
 
 
 def make_ready(output: OutputFolder, *, shard: str = "train-00000-of-00001.parquet", text: str = "new") -> None:
