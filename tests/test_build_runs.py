@@ -19,7 +19,7 @@ from PIL import Image
 from rasterio.io import DatasetReader
 
 from rsvqa_builder import build as build_module
-from rsvqa_builder.executors import Failure, InProcessExecutor, ProcessPool
+from rsvqa_builder.executors import Failure, InProcessExecutor
 from rsvqa_builder.tile_work import TileJob, do_tile
 from tests.make_sources import (
     FARM,
@@ -62,9 +62,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the same bytes ---
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_number_of_workers_changes_no_byte(sources: Path, finished: Path, tmp_path: Path, workers: int) -> None:
     assert build(sources, tmp_path / "other name", *OPTIONS, workers=workers).code == 0
     assert tree_digest(tmp_path / "other name") == tree_digest(finished)
@@ -359,7 +357,6 @@ def test_a_scene_whose_worker_dies_is_left_out_and_the_others_are_built(
 ) -> None:
     for number in range(3):
         make_scene(tmp_path / "scenes", FARM._replace(name=f"farm{number}", easting=FARM.easting + 5000 * number))
-    monkeypatch.setattr(build_module, "make_executor", TilesInAPool)
     monkeypatch.setattr(build_module, "do_tile", die_on_the_second_farm)
     run = build(tmp_path / "scenes", tmp_path / "set", workers=1)
     assert (run.code, len(run.lines)) == (0, 1)
@@ -369,17 +366,6 @@ def test_a_scene_whose_worker_dies_is_left_out_and_the_others_are_built(
     assert "died, twice" in left_out["reason"]
     assert report["tiles"]["dropped"] == {"farm1/0_0": f"its scene cannot be read: {left_out['reason']}"}
     assert report["tiles"]["kept"] == 2
-
-
-class TilesInAPool:
-    """Starts processes for tiles only: the other steps would take longer to start theirs than to be done."""
-
-    def __init__(self, num_workers: int) -> None:
-        self._pool = ProcessPool(num_workers)
-
-    def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        executor = self._pool if function is die_on_the_second_farm else InProcessExecutor()
-        yield from executor.run(function, items)
 
 
 def die_on_the_second_farm(job: TileJob) -> int | Failure:
