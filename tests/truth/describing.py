@@ -1,0 +1,183 @@
+"""What the words of a question mean on a tile: class names, descriptions of one object, landmarks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.truth.measuring import Points, along, at, clipped_lines, edge_of, gap, ring_area
+from tests.truth.reading import ClassWords, Thing, Tile, WrongError, expect
+
+COLOURS = ["black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink"]
+CALLED_EITHER = (
+    {"orange", "brown"},
+    {"red", "brown"},
+    {"red", "orange"},
+    {"black", "grey"},
+    {"grey", "white"},
+    {"cyan", "blue"},
+    {"cyan", "green"},
+    {"yellow", "orange"},
+    {"purple", "blue"},
+    {"pink", "red"},
+)
+"""Neighbouring words: a surface of one may be named by the other in another light."""
+
+MAX_OTHER_COLOUR = 0.55
+"""An object of which more pixels have another colour than the labelled one looks like that."""
+
+SLIVER_SHARE = 0.2
+"""Of less of an object than this at the tile's edge nobody tells the colour."""
+
+
+def match(patterns: Sequence[str], text: str) -> re.Match[str]:
+    """Return the match of the only pattern that fits all of a text.
+
+    Raises:
+        WrongError: none fits: the audit does not know this wording.
+    """
+    found = [hit for pattern in patterns if (hit := re.fullmatch(pattern, text))]
+    expect(found, "a wording that the audit cannot read")
+    return found[0]
+
+
+def class_of(tile: Tile, word: str, *roles: str, plural: bool = False) -> ClassWords:
+    """Return the class of some roles that a display name belongs to."""
+    found = [
+        info
+        for info in tile.classes.values()
+        if info.role in roles and (info.plural if plural else info.singular) == word
+    ]
+    expect(len(found) == 1, f"{word!r} is the name of {len(found)} classes")
+    return found[0]
+
+
+def things_of(tile: Tile, class_name: str) -> list[Thing]:
+    """Return the objects of a class of which anything is on the tile."""
+    return [thing for thing in tile.things if thing.class_name == class_name]
+
+
+def members(tile: Tile, noun: str, *, plural: bool = False) -> list[Thing]:
+    """Return the objects that "red car" or "cars" names; those that look as if it named them must be among them."""
+    colour, _, rest = noun.partition(" ")
+    if colour not in COLOURS:
+        return things_of(tile, class_of(tile, noun, "object", plural=plural).name)
+    info = class_of(tile, rest, "object", plural=plural)
+    everyone = things_of(tile, info.name)
+    for thing in everyone:
+        if thing.colour != colour and thing.visible > SLIVER_SHARE:
+            shares = tile.colours(thing)
+            looks_like_it = shares.get(colour, 0.0) > MAX_OTHER_COLOUR
+            expect(not looks_like_it, f"{thing.thing_id} is labelled {thing.colour} but looks {colour}: {shares}")
+    return [thing for thing in everyone if thing.colour == colour]
+
+
+def could_be_called(colour: str, word: str) -> bool:
+    """Return whether two colour words may be given to one surface."""
+    return colour == word or {colour, word} in CALLED_EITHER
+
+
+EXTREMES = {
+    "northernmost": (1, 1),
+    "southernmost": (1, -1),
+    "easternmost": (0, 1),
+    "westernmost": (0, -1),
+}
+"""Which of longitude and latitude, and with which sign, the word looks for the greatest of."""
+
+
+def described(tile: Tile, text: str) -> Thing:
+    """Return the only object that "the northernmost red car" is true of.
+
+    Raises:
+        WrongError: it is true of several or none, or it is so by a hair's breadth.
+    """
+    expect(text.startswith("the "), f"a description that the audit cannot read: {text!r}")
+    word, _, rest = text.removeprefix("the ").partition(" ")
+    if word in EXTREMES:
+        return _outermost(tile, members(tile, rest), *EXTREMES[word])
+    if word == "largest":
+        return largest(members(tile, rest))
+    found = members(tile, text.removeprefix("the "))
+    expect(len(found) == 1, f"{text!r} is true of {len(found)} objects")
+    return found[0]
+
+
+def largest(things: Sequence[Thing]) -> Thing:
+    """Return the one with the greatest area, in whole and in what is visible, by a clear margin."""
+    expect(things, "nothing to be the largest of")
+    areas = [ring_area(thing.outline) for thing in things]
+    visible = [area * thing.visible for area, thing in zip(areas, things, strict=True)]
+    best = int(np.argmax(areas))
+    rest = sorted(areas)[:-1]
+    expect(int(np.argmax(visible)) == best, "the largest in whole is not the largest that is seen")
+    expect(not rest or areas[best] >= 1.15 * rest[-1], "hardly larger than the next one")
+    return things[best]
+
+
+def _outermost(tile: Tile, things: Sequence[Thing], axis: int, sign: int) -> Thing:
+    """Return the thing whose centre lies farthest; no visible part of another may lie farther than it."""
+    expect(things, "nothing to be the outermost of")
+    reach = [sign * float(tile.lon_lat(_visible(tile, thing).mean(axis=0)[None])[0, axis]) for thing in things]
+    best = int(np.argmax(reach))
+    for number, thing in enumerate(things):
+        if number == best:
+            continue
+        if not thing.is_whole:
+            farthest = (sign * tile.lon_lat(_visible(tile, thing))[:, axis]).max()
+            expect(farthest < reach[best], f"{thing.thing_id} is cut and reaches farther than {things[best].thing_id}")
+        start, end = things[best].centre, _visible(tile, thing).mean(axis=0)
+        lead = reach[best] - reach[number]
+        expect(lead > 0 and tile.distance_m(start, end) > 0, "two objects at one place")
+    return things[best]
+
+
+def _visible(tile: Tile, thing: Thing) -> Points:
+    inside = thing.inside
+    return inside[((inside >= 0) & (inside <= (tile.width, tile.height))).all(axis=1)]
+
+
+class Landmark(NamedTuple):
+    """Something that objects are near to or inside of; `mask` is None for what has no inside."""
+
+    targets: Points
+    mask: NDArray[np.bool_] | None
+
+    def distance(self, tile: Tile, thing: Thing) -> float:
+        """Return how far what is visible of a thing is from it, pixels; 0 inside."""
+        if self.mask is not None and at(self.mask, thing.inside).any():
+            return 0.0
+        return min(gap(line, self.targets) for line in clipped_lines([thing.outline], tile.width, tile.height))
+
+    def share_inside(self, tile: Tile, thing: Thing) -> float:
+        """Return the share of what is visible of a thing inside it."""
+        expect(self.mask is not None, "nothing can be inside this")
+        assert self.mask is not None
+        return float(at(self.mask, _visible(tile, thing)).mean())
+
+
+def landmark(tile: Tile, text: str) -> Landmark:
+    """Return what "the forest", "any forest in the image", "any road in the image" or "the bus" names."""
+    if text == "any road in the image":
+        expect(tile.roads, "no road in the image")
+        return Landmark(np.concatenate([along(line) for line in tile.roads]), None)
+    hit = match((r"any (?P<noun>.+) in the image", r"the (?P<noun>.+)"), text)
+    areas = [info for info in tile.classes.values() if info.role == "area" and info.singular == hit["noun"]]
+    if areas:
+        mask = tile.ground_of({areas[0].name})
+        expect(mask.any(), f"no {hit['noun']} in the image")
+        return Landmark(edge_of(mask), mask)
+    (thing,) = only(members(tile, hit["noun"]), text)
+    return Landmark(along(thing.outline), None)
+
+
+def only(things: Iterable[Thing], text: str) -> list[Thing]:
+    """Return the things when there is exactly one."""
+    found = list(things)
+    if len(found) != 1:
+        raise WrongError(f"{text!r} is true of {len(found)} objects")
+    return found

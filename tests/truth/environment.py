@@ -1,0 +1,200 @@
+"""The table of `docs/environmental-rules.md`, measured in pixels."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from tests.truth.describing import match
+from tests.truth.land_use import shares
+from tests.truth.measuring import Points, along, at, edge_of, gap
+from tests.truth.reading import Row, Tile, Truth, expect
+
+IsRight = Callable[[str], bool]
+
+BUILT_OVER = {"residential", "commercial", "industrial", "parking", "building", "road", "railway"}
+PLANTS = {"forest", "trees", "grass", "cropland", "wetland"}
+COOLING = {"forest", "trees", "water", "wetland"}
+UNFARMED = {"forest", "trees", "grass", "wetland"}
+
+QUESTIONS = (
+    r"Which statement about the environment is best supported by the image\?",
+    r"From what the image shows, which conclusion about the environmental conditions is right\?",
+    r"What can be inferred about the environment of this area\?",
+    r"Considering land use, water, roads and buildings, which statement holds for this area\?",
+    r"Which of these environmental assessments fits the scene\?",
+)
+
+SHORE_STEP = 3
+"""Every n-th pixel of the shore is looked at."""
+
+
+class Site:
+    """Measures of one tile."""
+
+    def __init__(self, tile: Tile) -> None:
+        self.tile = tile
+
+    def share(self, kinds: set[str]) -> float:
+        """Return the share of the tile that land use of some kinds covers."""
+        return sum(share for name, share in shares(self.tile).items() if self.tile.classes[name].kind in kinds)
+
+    def names(self, kinds: set[str]) -> set[str]:
+        """Return the land-use classes of some kinds."""
+        return {name for name in self.tile.ground_classes if self.tile.classes[name].kind in kinds}
+
+    def buildings_near(self, kinds: set[str], metres: float) -> float:
+        """Return the share of buildings whose outline is so near to land use of some kinds."""
+        buildings = [thing for thing in self.tile.things if self.tile.classes[thing.class_name].kind == "building"]
+        expect(len(buildings) >= 10, f"a share of only {len(buildings)} buildings")
+        mask = self.tile.ground_of(self.names(kinds))
+        targets = edge_of(mask)
+        near = [
+            bool(len(targets))
+            and bool(at(mask, thing.inside).any() or gap(thing.outline, targets) * self.tile.metres <= metres)
+            for thing in buildings
+        ]
+        return sum(near) / len(near)
+
+    def shore_along(self, kinds: set[str], metres: float) -> float:
+        """Return the share of the shore that is so near to land use of some kinds."""
+        shore = self._shore()
+        expect(SHORE_STEP * len(shore) * self.tile.metres > 150, "hardly any shore")
+        targets = edge_of(self.tile.ground_of(self.names(kinds)))
+        if not len(targets):
+            return 0.0
+        reach = metres / self.tile.metres
+        near = 0
+        for point in shore:
+            close = targets[np.abs(targets - point).max(axis=1) <= reach]
+            near += bool(len(close)) and bool((np.hypot(*(close - point).T) <= reach).any())
+        return near / len(shore)
+
+    def _shore(self) -> Points:
+        """Return some pixels of the water's edge, evenly spread; where the tile's edge cuts the water there is none."""
+        points = edge_of(self.tile.ground_of(self.names({"water"})))
+        size = np.array([self.tile.width, self.tile.height])
+        return points[((points > 2) & (points < size - 2)).all(axis=1)][::SHORE_STEP]
+
+    def road_km_per_km2_of_forest(self) -> float:
+        """Return the length of road with forest on both sides, within 15 m, in each square kilometre of forest."""
+        forest = self.tile.ground_of(self.names({"forest"}))
+        reach = 15 / self.tile.metres
+        length = 0.0
+        for line in self.tile.roads:
+            points = along(line)
+            for start, end in itertools.pairwise(points):
+                ahead = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
+                across = np.array([-ahead[1], ahead[0]])
+                sides = [start + side * across * np.arange(1, reach)[:, None] for side in (-1, 1)]
+                if all(at(forest, side).any() for side in sides):
+                    length += float(np.hypot(*(end - start)))
+        km2 = float(forest.sum()) * self.tile.metres**2 / 1e6
+        return length * self.tile.metres / 1e3 / km2 if km2 else 0.0
+
+
+_Measure = Callable[[Site], float]
+_WATER, _FOREST = {"water"}, {"forest"}
+
+CONCLUSIONS: dict[str, tuple[_Measure, float, float, bool]] = {
+    "Most of the land is used for growing crops": (lambda s: s.share({"cropland"}), 0.55, 0.25, True),
+    "Most of the land is under forest": (lambda s: s.share(_FOREST), 0.55, 0.25, True),
+    "Most of the land is built over": (lambda s: s.share(BUILT_OVER), 0.55, 0.25, True),
+    "Open water covers most of the area": (lambda s: s.share(_WATER), 0.55, 0.25, True),
+    "Heavy rain would run off quickly": (lambda s: s.share(BUILT_OVER), 0.6, 0.3, True),
+    "Much of the rain can soak into the ground": (lambda s: s.share(PLANTS), 0.7, 0.4, True),
+    "The area heats up strongly on summer days": (
+        lambda s: s.share(BUILT_OVER) if s.share(COOLING) <= 0.151 else 0.0,
+        0.6,
+        0.3,
+        True,
+    ),
+    "The area stays comparatively cool on summer days": (lambda s: s.share(COOLING), 0.5, 0.25, True),
+    "High water would threaten many buildings": (lambda s: s.buildings_near(_WATER, 100), 0.5, 0.2, True),
+    "High water would reach few buildings at first": (lambda s: s.buildings_near(_WATER, 200), 0.02, 0.2, False),
+    "A forest fire would threaten many buildings": (lambda s: s.buildings_near(_FOREST, 30), 0.5, 0.2, True),
+    "A forest fire would hardly reach the buildings": (lambda s: s.buildings_near(_FOREST, 100), 0.02, 0.2, False),
+    "Fertiliser and soil can easily wash from the fields into the water": (
+        lambda s: s.shore_along({"cropland"}, 10),
+        0.4,
+        0.15,
+        True,
+    ),
+    "Plants that are not farmed line most of the shore": (lambda s: s.shore_along(UNFARMED, 10), 0.7, 0.3, True),
+    "Roads cut the forest into pieces": (lambda s: s.road_km_per_km2_of_forest(), 1.2, 0.6, True),
+    "The forest is hardly cut by roads": (lambda s: s.road_km_per_km2_of_forest(), 0.3, 0.6, False),
+}
+"""How each conclusion begins: its measure, where it holds, where it fails, and whether more speaks for it."""
+
+NEEDS = {
+    "High water would": (_WATER, 0.005),
+    "A forest fire would hardly": (_FOREST, 0.02),
+    "Roads cut the forest": (_FOREST, 0.2),
+    "The forest is": (_FOREST, 0.2),
+}
+"""What must be on the tile, with its least share, for a conclusion to be true."""
+
+SLACK = 0.03
+"""Pixels and outlines may differ by so much of a share."""
+
+
+@lru_cache(maxsize=4096)
+def holds(tile: Tile, conclusion: str) -> bool:
+    """Return whether a conclusion is true of a tile.
+
+    Raises:
+        WrongError: neither clearly true nor clearly false.
+    """
+    begin = next((text for text in CONCLUSIONS if conclusion.startswith(text)), None)
+    expect(begin is not None, f"a conclusion that the audit cannot read: {conclusion!r}")
+    measure, upper, lower, more_is_true = CONCLUSIONS[str(begin)]
+    site = Site(tile)
+    value = measure(site)
+    is_true = value >= upper - SLACK * upper if more_is_true else value <= upper + SLACK
+    is_false = value <= lower + SLACK if more_is_true else value >= lower - SLACK
+    for prefix, (kinds, least) in NEEDS.items():
+        if str(begin).startswith(prefix) and site.share(kinds) < least * 0.95:
+            is_true, is_false = False, True
+    expect(is_true != is_false, f"neither true nor false: {conclusion!r} at {value:.3f}")
+    return is_true
+
+
+def environmental_reasoning(row: Row, truth: Truth) -> IsRight:
+    match(QUESTIONS, row.question)
+    tile = truth.tile(row)
+    return lambda option: holds(tile, option)
+
+
+_USES = {
+    "The buildings suggest that people live or work here.": {"building"},
+    "The fields suggest that farming takes place here.": {"cropland"},
+    "The industrial ground suggests that goods are made or stored here.": {"industrial"},
+    "The parking ground suggests that many people arrive by car.": {"parking"},
+    "The residential ground suggests that people live here.": {"residential"},
+    "The ships suggest that the water is used for transport, fishing or leisure.": {"ship"},
+    "The sports grounds suggest that people spend their leisure here.": {"sport"},
+    "The storage tanks suggest that liquids or gases are kept here.": {"storage_tank"},
+    "The vehicles suggest that people move about here by road.": {"vehicle"},
+    "The forest stores carbon and shelters wildlife.": {"forest"},
+    "The open water is a habitat and may serve as a source of water.": {"water"},
+    "The grass keeps the soil in place and lets rain soak in.": {"grass"},
+    "The burnt ground suggests that there has been a fire.": {"burnt"},
+    "The flooded ground suggests that the water level has risen.": {"flooded"},
+    "The bare ground is open to wind and rain.": {"bare"},
+}
+
+
+def expect_inference(tile: Tile, sentence: str) -> None:
+    """Raise unless a sentence of a caption's inference is true of the tile."""
+    if sentence not in _USES:
+        expect(holds(tile, sentence), f"not true: {sentence!r}")
+        return
+    kinds = _USES[sentence]
+    things = [thing for thing in tile.things if tile.classes[thing.class_name].kind in kinds]
+    expect(things or Site(tile).share(kinds) > 0.01, f"nothing of the kind is there: {sentence!r}")
+    is_plural = re.match(r"The (buildings|ships|sports grounds|storage tanks|vehicles) ", sentence)
+    expect(not is_plural or len(things) > 1, f"only {len(things)}: {sentence!r}")

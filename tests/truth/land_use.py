@@ -1,0 +1,171 @@
+"""Land use of the whole image, of a circle, and of a circle on two dates; anomalies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.truth.describing import class_of, match
+from tests.truth.marks import circle_of, disc
+from tests.truth.reading import Row, Tile, Truth, expect
+
+IsRight = Callable[[str], bool]
+
+
+def shares(tile: Tile, region: NDArray[np.float64] | NDArray[np.bool_] | None = None) -> dict[str, float]:
+    """Return the share of the tile, or of a region, that each land-use class has; zeros included.
+
+    Args:
+        tile: the truth.
+        region: (height, width) how much of each pixel counts.
+    """
+    weights = np.ones(tile.ground.shape) if region is None else region.astype(float)
+    labelled = tile.ground >= 0
+    sums = np.bincount(tile.ground[labelled], weights[labelled], minlength=len(tile.ground_classes))
+    return dict(zip(tile.ground_classes, (sums / weights.sum()).tolist(), strict=True))
+
+
+def overall_land_use(row: Row, truth: Truth) -> IsRight:
+    hit = match(
+        (
+            r"Which of the following types of land use or land cover are in the image\? Select every one that covers"
+            r" at least (?P<percent>\d+) % of it\.",
+            r"Which of these land-use or land-cover types does the image contain, counting those that cover at least"
+            r" (?P<percent>\d+) % of its area\?",
+            r"What types of land use or land cover can be seen in the whole image\? Choose all that cover at least"
+            r" (?P<percent>\d+) % of it\.",
+            r"Select all land-use or land-cover types that cover at least (?P<percent>\d+) % of the image\.",
+            r"Looking at the entire image, which of these types of land use or land cover occupy (?P<percent>\d+) % of"
+            r" its area or more\?",
+            r"How is the land in the image used or covered\? Select all types with a share of at least"
+            r" (?P<percent>\d+) %\.",
+        ),
+        row.question,
+    )
+    tile = truth.tile(row)
+    limit, found = int(hit["percent"]) / 100, shares(tile)
+
+    def is_right(option: str) -> bool:
+        share = found[class_of(tile, option, "area").name]
+        expect(share == 0 or share > 1.3 * limit, f"{option} covers {share:.2%}, near the limit")
+        return share >= limit
+
+    return is_right
+
+
+def regional_land_use(row: Row, truth: Truth) -> IsRight:
+    hit = match(
+        (
+            r"What is the main type of land use or land cover inside the red circle numbered (?P<number>\d)\?",
+            r"Which type of land use or land cover fills most of red circle (?P<number>\d)\?",
+            r"What is the land inside red circle (?P<number>\d) mainly used for or covered by\?",
+            r"Which land-use or land-cover type covers most of the area inside the red circle with the number"
+            r" (?P<number>\d)\?",
+            r"Looking only at the area inside red circle (?P<number>\d), which type of land use or land cover"
+            r" prevails\?",
+            r"To which type of land use or land cover does the region in red circle (?P<number>\d) mainly belong\?",
+        ),
+        row.question,
+    )
+    tile = truth.tile(row)
+    main = main_class(tile, disc(tile, circle_of(row, hit["number"])))
+    return lambda option: class_of(tile, option, "area").name == main
+
+
+def main_class(tile: Tile, mask: NDArray[np.bool_]) -> str:
+    """Return the class that covers at least 79 % of a mask, the next one being far behind."""
+    found = sorted(shares(tile, mask).items(), key=lambda item: -item[1])
+    expect(found[0][1] > 0.79 and found[1][1] < 0.16, f"no class prevails: {found[:2]}")
+    return found[0][0]
+
+
+def land_use_change(row: Row, truth: Truth) -> IsRight:
+    hit = match(
+        (
+            r"How has the land use inside circle (?P<number>\d) changed between the two images\?",
+            r"Compare circle (?P<number>\d) on both dates\. What has happened to the land use there\?",
+            r"Which statement describes the land use inside circle (?P<number>\d) in the first and in the second"
+            r" image\?",
+            r"What is the change of land use within circle (?P<number>\d) from the earlier to the later date\?",
+            r"Looking at circle (?P<number>\d) in both images, how did the land use develop\?",
+        ),
+        row.question,
+    )
+    tiles = truth.tile(row), truth.later(row)
+    circle = circle_of(row, hit["number"])
+    mains = tuple(main_class(tile, disc(tile, circle)) for tile in tiles)
+
+    def is_right(option: str) -> bool:
+        told = match(
+            (r"changed from (?P<first>.+) to (?P<second>.+)", r"no change: (?P<both>.+) on both dates"), option
+        )
+        words = told.groupdict()
+        pair = (words.get("first", words.get("both")), words.get("second", words.get("both")))
+        return tuple(class_of(tiles[0], str(word), "area").name for word in pair) == mains
+
+    return is_right
+
+
+PARTS = [
+    f"{row} {column}".replace("middle centre", "centre")
+    for row in ("top", "middle", "bottom")
+    for column in ("left", "centre", "right")
+]
+
+_PRESENCE = (
+    r"Is there any (?P<noun>.+) in this image\?",
+    r"Does the image show any (?P<noun>.+)\?",
+    r"Can any (?P<noun>.+) be seen in the image\?",
+    r"Looking for anomalies: is any (?P<noun>.+) visible here\?",
+    r"Does any part of this scene show (?P<noun>.+)\?",
+)
+_KIND = (
+    r"Which anomaly can be seen in this image\?",
+    r"Something in this scene is out of the ordinary\. What is it\?",
+    r"What kind of anomaly does the image show\?",
+    r"Which of these unusual conditions is present in the image\?",
+    r"One part of the scene differs from its normal state\. Which anomaly is it\?",
+)
+_PLACE = (
+    r"In which part of the image is the (?P<noun>.+)\?",
+    r"The image is divided into nine equal parts\. Which one holds the (?P<noun>.+)\?",
+    r"Where in the image does the (?P<noun>.+) lie\?",
+    r"Which part of the image is affected by the (?P<noun>.+)\?",
+    r"Locate the (?P<noun>.+): in which of the nine parts of the image is it\?",
+)
+_CAUSE = (
+    r"What has most likely caused the (?P<noun>.+)\?",
+    r"Which cause explains the (?P<noun>.+) in this image\?",
+    r"What does the (?P<noun>.+) come from\?",
+    r"How did the (?P<noun>.+) seen here come about\?",
+    r"Which event is behind the (?P<noun>.+)\?",
+)
+
+
+def anomaly_detection(row: Row, truth: Truth) -> IsRight:
+    tile = truth.tile(row)
+    hit = match((*_PRESENCE, *_KIND, *_PLACE, *_CAUSE), row.question)
+    if not hit.groupdict():
+        return lambda option: class_of(tile, option, "anomaly").name in tile.anomalies
+    name = class_of(tile, hit["noun"], "anomaly").name
+    mask = tile.anomalies.get(name)
+    if any(re.fullmatch(pattern, row.question) for pattern in _PRESENCE):
+        expect(mask is None or mask.mean() > 0.0004, "the anomaly is too small to be seen")
+        return lambda option: (option == "Yes") is (mask is not None)
+    expect(mask is not None, f"there is no {hit['noun']}")
+    assert mask is not None
+    if any(re.fullmatch(pattern, row.question) for pattern in _CAUSE):
+        return lambda option: option == tile.causes[name]
+    rows, columns = np.nonzero(mask)
+    part = 3 * (3 * rows // tile.height) + 3 * columns // tile.width
+    found = np.bincount(part, minlength=9) / len(part)
+
+    def is_right(option: str) -> bool:
+        share = found[PARTS.index(option)]
+        expect(share > 0.75 or share < 0.02, f"{share:.0%} of the anomaly is in the {option}")
+        return bool(share > 0.5)
+
+    return is_right

@@ -1,0 +1,200 @@
+"""What a box in the text holds: class, colour, motion, direction and size of one object."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.truth.describing import class_of, could_be_called, match, only
+from tests.truth.measuring import SECTORS, ring_area, sector, smallest_rectangle
+from tests.truth.reading import Row, Thing, Tile, Truth, expect
+
+IsRight = Callable[[str], bool]
+
+_WHERE = r"Image resolution: (?P<width>\d+) x (?P<height>\d+)\. Bounding box: \[(?P<box>[\d, ]+)\]\."
+
+
+def boxed(row: Row, tile: Tile) -> tuple[str, Thing]:
+    """Return the question without its box, and the only object whose outline the box is drawn around."""
+    hit = match((rf"(?P<asked>.+) {_WHERE}",), row.question)
+    expect((int(hit["width"]), int(hit["height"])) == row.size, "the stated size is not the image's")
+    box = [int(side) for side in hit["box"].split(", ")]
+    expect(row.bbox is not None, "no bbox beside the question")
+    assert row.bbox is not None
+    scale = np.array([*row.size, *row.size])
+    expect(np.abs(np.array(row.bbox) * scale - box).max() < 1, f"box {box} in the text, {row.bbox} beside it")
+    found = [thing for thing in tile.things if whole_pixels(tile, thing) == box]
+    (thing,) = only(found, f"box {box}")
+    for other in tile.things:
+        if other.thing_id != thing.thing_id:
+            x, y = other.inside.T
+            share = ((x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])).mean()
+            expect(share < 0.12, f"{share:.0%} of {other.thing_id} is in the box too")
+    return hit["asked"], thing
+
+
+def whole_pixels(tile: Tile, thing: Thing) -> list[int]:
+    """Return the box of what is visible, rounded outwards to whole pixels."""
+    x_min, y_min, x_max, y_max = tile.bounds(thing)
+    return [math.floor(x_min + 1e-6), math.floor(y_min + 1e-6), math.ceil(x_max - 1e-6), math.ceil(y_max - 1e-6)]
+
+
+def _named(tile: Tile, thing: Thing, noun: str) -> None:
+    expect(class_of(tile, noun, "object").name == thing.class_name, f"the box holds no {noun}")
+
+
+def object_classification(row: Row, truth: Truth) -> IsRight:
+    tile = truth.tile(row)
+    asked, thing = boxed(row, tile)
+    match(
+        (
+            r"What is the object inside the bounding box\?",
+            r"Which kind of object is in the bounding box\?",
+            r"To which class does the object in the given bounding box belong\?",
+            r"What does the bounding box contain\?",
+            r"Identify the object that the bounding box encloses\.",
+            r"Which of the options names the object in the bounding box\?",
+        ),
+        asked,
+    )
+    return lambda option: class_of(tile, option, "object").name == thing.class_name
+
+
+def object_colour(row: Row, truth: Truth) -> IsRight:
+    tile = truth.tile(row)
+    asked, thing = boxed(row, tile)
+    hit = match(
+        (
+            r"What is the colour of the (?P<noun>.+) inside the bounding box\?",
+            r"What colour is the (?P<noun>.+) in the bounding box\?",
+            r"What is the dominant colour of the (?P<noun>.+) in the given bounding box\?",
+            r"Seen from above, what colour does the (?P<noun>.+) that the bounding box encloses have\?",
+            r"Which of these colours is that of the (?P<noun>.+) in the bounding box\?",
+            r"Name the main colour of the (?P<noun>.+) inside the bounding box\.",
+        ),
+        asked,
+    )
+    _named(tile, thing, hit["noun"])
+    seen = tile.colours(thing)
+    main = max(seen, key=lambda name: seen[name])
+    expect(could_be_called(str(thing.colour), main), f"labelled {thing.colour}, but the pixels are {seen}")
+
+    def is_right(option: str) -> bool:
+        expect(option == thing.colour or seen.get(option, 0) < 0.3, f"{option} is there as well: {seen}")
+        return option == thing.colour
+
+    return is_right
+
+
+_MOVING = (
+    r"Is the (?P<noun>.+) inside the bounding box moving\?",
+    r"Is the (?P<noun>.+) in the bounding box in motion\?",
+    r"Was the (?P<noun>.+) in the given bounding box moving when the image was taken\?",
+    r"Does the image show the (?P<noun>.+) in the bounding box while it is moving\?",
+    r"Judging by its surroundings, is the (?P<noun>.+) in the bounding box in motion\?",
+)
+_STILL = (
+    r"Is the (?P<noun>.+) inside the bounding box standing still\?",
+    r"Is the (?P<noun>.+) in the bounding box stationary\?",
+    r"Was the (?P<noun>.+) in the given bounding box stationary when the image was taken\?",
+    r"Does the image show the (?P<noun>.+) in the bounding box while it is at rest\?",
+    r"Judging by its surroundings, is the (?P<noun>.+) in the bounding box at rest\?",
+)
+
+
+def object_motion_state(row: Row, truth: Truth) -> IsRight:
+    tile = truth.tile(row)
+    asked, thing = boxed(row, tile)
+    hit = match((*_MOVING, *_STILL), asked)
+    _named(tile, thing, hit["noun"])
+    expect(thing.moving is not None, f"nothing is known of the motion of {thing.thing_id}")
+    asks_moving = any(re.fullmatch(pattern, asked) for pattern in _MOVING)
+    return lambda option: (option == "Yes") is (asks_moving == thing.moving)
+
+
+_AXES = {"north–south": (0, 4), "northeast–southwest": (1, 5), "east–west": (2, 6), "northwest–southeast": (3, 7)}
+
+
+def object_orientation(row: Row, truth: Truth) -> IsRight:
+    tile = truth.tile(row)
+    asked, thing = boxed(row, tile)
+    hit = match(
+        tuple(
+            rf"{first} North is at the top of the image\."
+            for first in (
+                r"In which direction does the longer side of the (?P<noun>.+) inside the bounding box run\?",
+                r"Along which axis does the (?P<noun>.+) in the bounding box lie\?",
+                r"How is the (?P<noun>.+) in the given bounding box oriented, going by its long axis\?",
+                r"Which direction does the long axis of the (?P<noun>.+) in the bounding box follow\?",
+                r"Along which line does the (?P<noun>.+) that the bounding box encloses stretch\?",
+            )
+        ),
+        asked,
+    )
+    _named(tile, thing, hit["noun"])
+    up = tile.bearing(thing.centre, thing.centre - [0, 50])
+    expect(min(up, 360 - up) < 5.5, f"up is {up:.1f}° from north, and the question says it is north")
+    rectangle = smallest_rectangle(thing.outline)
+    expect(thing.is_whole and rectangle.length > 1.45 * rectangle.width, "no longer side to be seen")
+    apart = abs((rectangle.angle_deg - _main_axis_deg(thing) + 90) % 180 - 90)
+    expect(apart < 25, f"the rectangle and the spread of the area differ by {apart:.0f}°")
+    word, room = sector(_azimuth(tile, thing, rectangle.angle_deg))
+    expect(room > 7, f"{room:.1f}° from the next direction")
+    return lambda option: _SECTOR_NUMBER[word] in _AXES[option]
+
+
+_SECTOR_NUMBER = {word: number for number, word in enumerate(SECTORS)}
+
+
+def _azimuth(tile: Tile, thing: Thing, angle_deg: float) -> float:
+    angle = math.radians(angle_deg)
+    return tile.bearing(thing.centre, thing.centre + 20 * np.array([math.sin(angle), -math.cos(angle)]))
+
+
+def _main_axis_deg(thing: Thing) -> float:
+    """Return the direction of the greatest spread of the area, degrees from "up"."""
+    values, vectors = np.linalg.eigh(np.cov(thing.inside.T))
+    x, y = vectors[:, int(np.argmax(values))]
+    return math.degrees(math.atan2(x, -y))
+
+
+_LENGTH = (
+    r"About how long is the (?P<noun>.+) inside the bounding box, along its longer axis\?",
+    r"What is the approximate length of the (?P<noun>.+) in the bounding box\?",
+    r"How many metres does the (?P<noun>.+) in the given bounding box measure in its longer direction\?",
+    r"Which of these comes nearest to the length of the (?P<noun>.+) in the bounding box\?",
+    r"Estimate the length of the (?P<noun>.+) that the bounding box encloses\.",
+)
+_AREA = (
+    r"About how large is the area that the (?P<noun>.+) inside the bounding box covers\?",
+    r"What is the approximate area of the outline of the (?P<noun>.+) in the bounding box, seen from above\?",
+    r"How many square metres does the (?P<noun>.+) in the given bounding box cover\?",
+    r"Which of these comes nearest to the area covered by the (?P<noun>.+) in the bounding box\?",
+    r"Estimate the area that the (?P<noun>.+) enclosed by the bounding box takes up\.",
+)
+
+
+def object_size(row: Row, truth: Truth) -> IsRight:
+    tile = truth.tile(row)
+    asked, thing = boxed(row, tile)
+    hit = match((*_LENGTH, *_AREA), asked)
+    _named(tile, thing, hit["noun"])
+    expect(thing.is_whole, "the object is cut")
+    if any(re.fullmatch(pattern, asked) for pattern in _LENGTH):
+        return close_to(smallest_rectangle(thing.outline).length * tile.metres, r"(?P<value>[\d.]+) m")
+    return close_to(ring_area(thing.outline) * tile.metres**2, r"(?P<value>[\d.]+) m²")
+
+
+def close_to(value: float, pattern: str) -> IsRight:
+    """Return a judge of measures: right within the rounding to two digits, wrong from a fifth off, doubtful between."""
+
+    def is_right(option: str) -> bool:
+        told = float(match((pattern,), option)["value"])
+        off = abs(told - value) / value
+        expect(off < 0.055 or off > 0.2, f"{option} is {off:.0%} from {value:.4g}")
+        return off < 0.055
+
+    return is_right

@@ -1,0 +1,253 @@
+"""Routes walked as a reader would: set off as told, count the junctions, turn, and look whether the goal is there."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from tests.truth.describing import described, match
+from tests.truth.measuring import Points, sector
+from tests.truth.reading import Row, Tile, Truth, WrongError, expect
+
+IsRight = Callable[[str], bool]
+Way = tuple[int, bool]
+"""A stretch of road and whether it is walked from its first point to its last."""
+
+SIGHT_PX = 25.0
+"""A direction is judged over so much of the road."""
+
+ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point on a road: so many pixels along a stretch."""
+
+    stretch: int
+    along: float
+
+
+class Roads:
+    """The roads of a tile as stretches between junctions and dead ends."""
+
+    def __init__(self, tile: Tile) -> None:
+        self.tile = tile
+        self.lines = _joined(tile.roads)
+        self.ends = [(_key(line[0]), _key(line[-1])) for line in self.lines]
+        self.out: dict[tuple[int, int], list[Way]] = {}
+        for number, (first, last) in enumerate(self.ends):
+            self.out.setdefault(first, []).append((number, True))
+            self.out.setdefault(last, []).append((number, False))
+
+    def length(self, stretch: int) -> float:
+        """Return the length of a stretch, pixels."""
+        return _length(self.lines[stretch])
+
+    def place(self, point: Points) -> Place:
+        """Return the point on a road that is nearest to a point."""
+        best = (math.inf, Place(0, 0.0))
+        for number, line in enumerate(self.lines):
+            walked = 0.0
+            for start, end in itertools.pairwise(line):
+                step = end - start
+                size = float(np.hypot(*step))
+                share = min(max(float(np.dot(point - start, step)) / size**2, 0.0), 1.0) if size else 0.0
+                away = float(np.hypot(*(start + share * step - point)))
+                if away < best[0]:
+                    best = (away, Place(number, walked + share * size))
+                walked += size
+        return best[1]
+
+    def bearing(self, way: Way, along: float | None = None) -> float:
+        """Return the true bearing in which a way sets off, from its begin or from a place on it."""
+        number, is_forward = way
+        size = self.length(number)
+        begin = along if along is not None else 0.0 if is_forward else size
+        end = min(begin + SIGHT_PX, size) if is_forward else max(begin - SIGHT_PX, 0.0)
+        return self.tile.bearing(_at(self.lines[number], begin), _at(self.lines[number], end))
+
+    def node(self, way: Way) -> tuple[int, int]:
+        """Return where a way leads."""
+        return self.ends[way[0]][1 if way[1] else 0]
+
+    def bend(self, way: Way, onward: Way) -> float:
+        """Return the turn from one way into the next, degrees, positive to the right."""
+        incoming = self.bearing((way[0], not way[1])) + 180
+        return (self.bearing(onward) - incoming + 180) % 360 - 180
+
+    def onward(self, way: Way, turn: str) -> Way:
+        """Return the way out of a junction that is straight on, left or right.
+
+        Raises:
+            WrongError: there is none, or two.
+        """
+        exits = [other for other in self.out[self.node(way)] if other != (way[0], not way[1])]
+        expect(len(exits) > 1, "no junction ahead")
+        bends = {other: self.bend(way, other) for other in exits}
+        wanted = {"straight": (-45, 45), "right": (30, 150), "left": (-150, -30)}[turn]
+        fitting = [other for other, angle in bends.items() if wanted[0] < angle < wanted[1]]
+        expect(len(fitting) == 1, f"{len(fitting)} ways lead {turn}: {sorted(bends.values())}")
+        return fitting[0]
+
+    def shortest(self, start: Place, goal: Place) -> float:
+        """Return the length of the shortest way between two places on different stretches, pixels (Dijkstra)."""
+        best = {
+            self.ends[start.stretch][0]: start.along,
+            self.ends[start.stretch][1]: self.length(start.stretch) - start.along,
+        }
+        queue = [(length, node) for node, length in best.items()]
+        heapq.heapify(queue)
+        while queue:
+            length, node = heapq.heappop(queue)
+            if length > best[node]:
+                continue
+            for way in self.out[node]:
+                reached = length + self.length(way[0])
+                if reached < best.get(self.node(way), math.inf):
+                    best[self.node(way)] = reached
+                    heapq.heappush(queue, (reached, self.node(way)))
+        first, last = self.ends[goal.stretch]
+        rest = self.length(goal.stretch) - goal.along
+        return min(best.get(first, math.inf) + goal.along, best.get(last, math.inf) + rest)
+
+
+def _joined(lines: list[Points]) -> list[Points]:
+    """Return the lines with those joined that meet where no third one does."""
+    lines = list(lines)
+    while True:
+        at: dict[tuple[int, int], list[int]] = {}
+        for number, line in enumerate(lines):
+            for end in (line[0], line[-1]):
+                at.setdefault(_key(end), []).append(number)
+        pair = next((found for found in at.values() if len(found) == 2 and found[0] != found[1]), None)
+        if pair is None:
+            return lines
+        one, other = lines[pair[0]], lines[pair[1]]
+        common = next(key for key, found in at.items() if found == pair)
+        one = one if _key(one[-1]) == common else one[::-1]
+        other = other if _key(other[0]) == common else other[::-1]
+        lines = [line for number, line in enumerate(lines) if number not in pair] + [np.concatenate([one, other[1:]])]
+
+
+def _key(point: Points) -> tuple[int, int]:
+    return round(float(point[0]) * 4), round(float(point[1]) * 4)
+
+
+def _length(line: Points) -> float:
+    return float(np.hypot(*np.diff(line, axis=0).T).sum())
+
+
+def _at(line: Points, distance: float) -> Points:
+    """Return the point so far along a line."""
+    steps = np.hypot(*np.diff(line, axis=0).T)
+    walked = np.concatenate([[0.0], np.cumsum(steps)])
+    return np.array([np.interp(distance, walked, line[:, axis]) for axis in (0, 1)])
+
+
+@lru_cache(maxsize=64)
+def roads_of(tile: Tile) -> Roads:
+    """Return the roads of a tile; they are joined once."""
+    return Roads(tile)
+
+
+def walk(roads: Roads, start: Place, goal: Place, told: str) -> float | None:
+    """Return the length of the told route from `start` to `goal`, pixels; None when it does not lead there.
+
+    Raises:
+        WrongError: the instructions cannot be read or followed.
+    """
+    way_there, _, arrival = told.removesuffix(".").partition(", and ")
+    heading, *turns = way_there.split(", ")
+    word = match((r"Head (?P<word>[a-z]+)( on (?P<name>.+))?",), heading)["word"]
+    ways = [(start.stretch, True), (start.stretch, False)]
+    fitting = [way for way in ways if sector(roads.bearing(way, start.along))[0] == word]
+    expect(len(fitting) == 1, f"{len(fitting)} ways lead {word}")
+    way = fitting[0]
+    length = roads.length(way[0]) - start.along if way[1] else start.along
+    for action in [*_actions(turns), *_passing(arrival)]:
+        if way[0] == goal.stretch:
+            return None  # it passes the goal on its way to somewhere else
+        way = roads.onward(way, action)
+        length += roads.length(way[0])
+    if way[0] != goal.stretch:
+        return None
+    return length - (roads.length(goal.stretch) - goal.along if way[1] else goal.along)
+
+
+def _actions(turns: list[str]) -> list[str]:
+    actions = []
+    for position, told in enumerate(turns):
+        hit = match((r"(then )?turn (?P<turn>left|right) at the (?P<ordinal>\w+) junction( after that)?",), told)
+        expect(("after that" in told) is (position > 0), f"which junction is meant? {told!r}")
+        actions += ["straight"] * ORDINALS.index(hit["ordinal"]) + [hit["turn"]]
+    return actions
+
+
+def _passing(arrival: str) -> list[str]:
+    hit = match(
+        (
+            r"the destination is on this road before the next junction",
+            r"go straight on past (?P<one>one) junction to the destination, which is before the next one",
+            r"go straight on past (?P<many>\d+) junctions to the destination, which is before the next one",
+        ),
+        arrival,
+    )
+    said = hit.groupdict()
+    return ["straight"] * (1 if said.get("one") else int(said.get("many") or 0))
+
+
+def route_planning(row: Row, truth: Truth) -> IsRight:
+    start, goal = r"(?P<start>the .+)", r"(?P<goal>the .+?)"
+    shortest = (
+        rf"Which route is the shortest way by road from {start} to {goal}\?",
+        rf"Following the roads, which instructions lead the shortest way from {start} to {goal}\?",
+        rf"You set off on the road (beside|at) {start}\. Which route is the shortest one to {goal}\?",
+        rf"Which of these routes takes you from {start} to {goal} over the shortest distance by road\?",
+        rf"What is the shortest route along the roads from {start} to {goal}\?",
+        rf"In this image of \d+ x \d+ pixels, which of these routes takes you from {start} to {goal} over the shortest"
+        r" distance by road\?",
+    )
+    others = (
+        rf"Which route leads by road from {start} to {goal}\?",
+        rf"Following the roads, which instructions take you from {start} to {goal}\?",
+        rf"You set off on the road (beside|at) {start}\. Which route brings you to {goal}\?",
+        rf"Only one of these routes leads from {start} to {goal}\. Which one is it\?",
+        rf"How do you get from {start} to {goal} along the roads\?",
+        rf"In this image of \d+ x \d+ pixels, only one of these routes leads from {start} to {goal}\."
+        r" Which one is it\?",
+    )
+    text = re.sub(r"^(Image resolution: \d+ x \d+|The image is \d+ x \d+ pixels)\. ", "", row.question)
+    hit = match((*shortest, *others), text)
+    asks_shortest = any(re.fullmatch(pattern, text) for pattern in shortest)
+    tile = truth.tile(row)
+    roads = roads_of(tile)
+    begin, end = (roads.place(_point(row, tile, hit[name])) for name in ("start", "goal"))
+    least = roads.shortest(begin, end)
+
+    def is_right(option: str) -> bool:
+        try:
+            length = walk(roads, begin, end, option)
+        except WrongError:
+            if row.options.get(row.answer) == option:
+                raise
+            return False  # a wrong route may lead to a place where the instructions end
+        if length is not None and asks_shortest:
+            expect(length < 1.01 * least, f"a route of {length:.0f} px where {least:.0f} px would do")
+        return length is not None
+
+    return is_right
+
+
+def _point(row: Row, tile: Tile, text: str) -> Points:
+    point = re.fullmatch(r"the point \[(?P<x>\d+), (?P<y>\d+)\]", text)
+    if not point:
+        return described(tile, text).centre
+    expect(f"{row.size[0]} x {row.size[1]}" in row.question, "a point, but not the image's size")
+    return np.array([float(point["x"]), float(point["y"])])

@@ -1,0 +1,138 @@
+"""Directions and distances between objects, and the boxes of what a description or a condition singles out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.truth.describing import class_of, described, landmark, largest, match, only, things_of
+from tests.truth.measuring import sector
+from tests.truth.properties import close_to, whole_pixels
+from tests.truth.reading import Row, Thing, Tile, Truth, expect
+
+IsRight = Callable[[str], bool]
+
+
+def object_spatial_relationship(row: Row, truth: Truth) -> IsRight:
+    hit = match(
+        (
+            r"In which direction does (?P<end>.+) lie, as seen from (?P<start>.+)\?",
+            r"Seen from (?P<start>.+), in which compass direction is (?P<end>.+)\?",
+            r"If you stand at (?P<start>.+), which way do you look to see (?P<end>.+)\?",
+            r"Starting at (?P<start>.+), which compass direction leads straight to (?P<end>.+)\?",
+            r"What is the compass direction of (?P<end>.+) relative to (?P<start>.+)\?",
+            r"Where is (?P<end>.+) located with respect to (?P<start>.+)\?",
+        ),
+        row.question,
+    )
+    tile = truth.tile(row)
+    start, end = described(tile, hit["start"]), described(tile, hit["end"])
+    expect(start.thing_id != end.thing_id, "both descriptions are of one object")
+    word, room = sector(tile.bearing(start.centre, end.centre))
+    expect(room > 7, f"{room:.1f}° from the next direction")
+    return lambda option: option == word
+
+
+_SIZE = r"(Image resolution: \d+ x \d+\. |The image is \d+ x \d+ pixels\. )?"
+_DISTANCE = (
+    rf"{_SIZE}How far apart are (?P<start>.+) and (?P<end>.+), measured between their centres\?",
+    rf"{_SIZE}What is the straight-line distance on the ground between the centres of (?P<start>.+) and (?P<end>.+)\?",
+    rf"{_SIZE}About how many metres lie between the centres of (?P<start>.+) and (?P<end>.+)\?",
+    rf"{_SIZE}Which distance, from centre to centre, separates (?P<start>.+) from (?P<end>.+)\?",
+    r"Measured in a straight line from centre to centre, how far is (?P<end>.+) from (?P<start>.+)\?",
+    r"In this image of \d+ x \d+ pixels, how far is (?P<end>.+) from (?P<start>.+), in a straight line from centre to"
+    r" centre\?",
+)
+
+
+def object_distance(row: Row, truth: Truth) -> IsRight:
+    hit = match(_DISTANCE, row.question)
+    tile = truth.tile(row)
+    things = [_named(row, tile, hit[name]) for name in ("start", "end")]
+    metres = tile.distance_m(things[0].centre, things[1].centre)
+    return close_to(metres, r"about (?P<value>[\d.]+) m")
+
+
+def _named(row: Row, tile: Tile, text: str) -> Thing:
+    """Return the object that a description, or a class and a box, names."""
+    boxed = re.fullmatch(r"the (?P<noun>.+) at \[(?P<box>[\d, ]+)\]", text)
+    if not boxed:
+        return described(tile, text)
+    expect(f"{row.size[0]} x {row.size[1]}" in row.question, "a box, but not the image's size")
+    box = [int(side) for side in boxed["box"].split(", ")]
+    info = class_of(tile, boxed["noun"], "object")
+    return only((thing for thing in things_of(tile, info.name) if whole_pixels(tile, thing) == box), text)[0]
+
+
+_GROUNDING = (
+    r"Find (?P<text>.+) and return its bounding box, normalised to 0–1, as \[x1, y1, x2, y2\]\.",
+    r"Please locate (?P<text>.+)\. Answer with the box \[x1, y1, x2, y2\], each value as a share of the image's width"
+    r" or height between 0 and 1\.",
+    r"Please locate (?P<text>.+)\. Answer with \[x1, y1, x2, y2\], each value as a share of the image's width or height"
+    r" between 0 and 1\.",
+    r"Where is (?P<text>.+)\? Give its bounding box as normalised \[x1, y1, x2, y2\] with values from 0 to 1\.",
+    r"Draw a box around (?P<text>.+): give \[x1, y1, x2, y2\] in normalised coordinates from 0 to 1\.",
+    r"What is the bounding box of (?P<text>.+)\? Use normalised coordinates \(0–1\) in the form \[x1, y1, x2, y2\]\.",
+    r"Point out (?P<text>.+) with a bounding box \[x1, y1, x2, y2\] whose values are normalised to 0–1\.",
+    r"Which object meets this condition: (?P<text>.+)\? Give its bounding box as normalised \[x1, y1, x2, y2\] with"
+    r" values from 0 to 1\.",
+    r"Work out which object is (?P<text>.+), and answer with its box \[x1, y1, x2, y2\] in normalised coordinates from"
+    r" 0 to 1\.",
+)
+
+
+def fine_grained_grounding(row: Row, truth: Truth) -> None:
+    tile = truth.tile(row)
+    _is_boxed(row, tile, described(tile, match(_GROUNDING, row.question)["text"]))
+
+
+def condition_based_grounding(row: Row, truth: Truth) -> None:
+    tile = truth.tile(row)
+    hit = match(
+        (
+            r"the (?P<noun>[^,]+) (?P<nearest>nearest) to (?P<landmark>.+)",
+            r"the only (?P<noun>.+) within (?P<within>\d+) m of (?P<landmark>.+)",
+            r"the only (?P<noun>.+) more than (?P<beyond>\d+) m from (?P<landmark>.+)",
+            r"the only (?P<noun>.+) (?P<outside>not inside) (?P<landmark>.+)",
+            r"the only (?P<noun>.+) (?P<inside>inside) (?P<landmark>.+)",
+            r"the largest (?P<noun>.+) (?P<largest>inside) (?P<landmark>.+)",
+        ),
+        match(_GROUNDING, row.question)["text"],
+    )
+    things = things_of(tile, class_of(tile, hit["noun"], "object").name)
+    thing = landmark(tile, hit["landmark"])
+    said = hit.groupdict()
+    if said.get("inside") or said.get("outside") or said.get("largest"):
+        shares = [thing.share_inside(tile, other) for other in things]
+        expect(not any(0.08 < share < 0.92 for share in shares), "an object is partly inside")
+        fitting = [
+            other for other, share in zip(things, shares, strict=True) if (share > 0.5) is not bool(said.get("outside"))
+        ]
+        _is_boxed(row, tile, largest(fitting) if said.get("largest") else only(fitting, row.question)[0])
+        return
+    metres = np.array([thing.distance(tile, other) * tile.metres for other in things])
+    if said.get("nearest"):
+        first, second = np.sort(metres)[:2]
+        expect(
+            second > 1.2 * first and second - first > 0.015 * tile.width * tile.metres, "hardly nearer than the next"
+        )
+        _is_boxed(row, tile, things[int(np.argmin(metres))])
+        return
+    limit = int(said.get("within") or said.get("beyond") or 0)
+    expect(not (np.abs(metres - limit) < 0.1 * limit).any(), "an object lies at about the limit")
+    is_chosen = metres < limit if said.get("within") else metres > limit
+    _is_boxed(
+        row, tile, only((other for other, chosen in zip(things, is_chosen, strict=True) if chosen), row.question)[0]
+    )
+
+
+def _is_boxed(row: Row, tile: Tile, thing: Thing) -> None:
+    """Raise unless the answer is the box around a thing that is all on the tile, within a pixel."""
+    expect(thing.is_whole, f"{thing.thing_id} is cut")
+    expect(thing.label_id in row.feature_ids, f"the description is of {thing.label_id}, the evidence is not")
+    told = np.array([float(value) for value in match((r"\[(?P<box>.+)\]",), row.answer)["box"].split(", ")])
+    expect(row.bbox is not None and np.allclose(told, row.bbox, atol=1e-9), "the answer is not the bbox beside it")
+    off = np.abs(told * [*row.size, *row.size] - tile.bounds(thing)).max()
+    expect(off < 1, f"the box is {off:.1f} px off {thing.thing_id}")
