@@ -7,8 +7,9 @@ is made, so nothing is computed to be thrown away.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from annotation.marks import MarkPlacer, MarkPlan, place_marks
 from annotation.questions import REGION_SLOT, NotAsked, Question
 from annotation.tasks.registry import TaskContext, get_task, seeded_rng
 from annotation.taxonomy import TASKS
-from annotation.wording.phrases import Phrases, load_phrases
+from annotation.wording.phrases import load_phrases
 
 DUPLICATE = "asked twice"
 
@@ -95,11 +96,13 @@ def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> T
             f"tile {facts.tile_id}: pixels of shape {pixels.shape}, expected {(facts.height, facts.width, 3)}"
         )
     phrases = load_phrases(settings.language)
-    runs = [
-        _TaskRun(name, bound, _run_task(name, bound, facts, pixels, settings.seed, phrases))
-        for name in TASKS
-        if (bound := settings.tasks.get(name, 0))
-    ]
+    shared: dict[Hashable, Any] = {}
+    runs = []
+    for name in TASKS:
+        if bound := settings.tasks.get(name, 0):
+            rng = seeded_rng(settings.seed, facts.tile_id, name)
+            context = TaskContext(facts, pixels, rng, phrases, limit=_SPARE * bound, shared=shared)
+            runs.append(_TaskRun(name, bound, _run_task(name, context)))
     gate = _Gate(width=facts.width, height=facts.height)
     _take_turns([run for run in runs if TASKS[run.name].is_regional], gate)
     for run in runs:
@@ -154,16 +157,14 @@ class _Gate:
         return ()
 
 
-def _run_task(
-    name: str, bound: int, facts: TileFacts, pixels: NDArray[np.uint8], seed: int, phrases: Phrases
-) -> Iterator[Question | NotAsked]:
+def _run_task(name: str, context: TaskContext) -> Iterator[Question | NotAsked]:
     """Yield what the task yields; an error gets the names of the task and the tile."""
-    rng = seeded_rng(seed, facts.tile_id, name)
     try:
-        yield from get_task(name)(TaskContext(facts, pixels, rng, phrases, limit=_SPARE * bound))
+        yield from get_task(name)(context)
     except Exception as error:
         raise TaskFailedError(
-            name, f"task {name} failed on tile {facts.tile_id}: {type(error).__name__}: {error}; please report it"
+            name,
+            f"task {name} failed on tile {context.facts.tile_id}: {type(error).__name__}: {error}; please report it",
         ) from error
 
 

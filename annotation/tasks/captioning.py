@@ -14,16 +14,17 @@ import shapely
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Circle, Outline, TileFacts, TileObject
+from annotation.facts import Circle, Outline, TileObject
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
 from annotation.tasks.candidates import ask_each, shuffled, take_turns
+from annotation.tasks.class_names import may_mean_the_same
 from annotation.tasks.countable import MIN_COUNTED_SIDE_PX
-from annotation.tasks.distractors import may_mean_the_same
 from annotation.tasks.environmental_rules import RULES, Verdict, judge_all
 from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.land_cover import certain_areas, cover_of
 from annotation.tasks.parts import PARTS, part_polygons
 from annotation.tasks.regions import Spot, circle_near, keeps_clear, radius_limits, spot_in
-from annotation.tasks.registry import TaskContext, task
+from annotation.tasks.registry import TaskContext, once_a_tile, task
 from annotation.taxonomy import AnswerForm
 from annotation.wording.phrases import Phrases
 
@@ -43,6 +44,9 @@ MAX_INFERENCES = 3
 
 INSIDE_SHARE = 0.98
 """An object with this share of its area in a part counts there; between this and its complement it is on the border."""
+
+OVERLAP_SHARE = 1e-6
+"""Areas of a class that overlap by a smaller share do so by rounding."""
 
 MIN_ROAD_SHARE = 0.2
 """A road inside a part is at least this long, as a share of the square root of the part's area."""
@@ -73,11 +77,13 @@ class Content:
 class ContentFinder:
     """Looks up what lies in a region of one tile."""
 
-    def __init__(self, facts: TileFacts) -> None:
+    def __init__(self, context: TaskContext) -> None:
+        facts = context.facts
         self._facts = facts
         doubtful = {area.class_name for area in facts.areas if not area.is_certain}
         self._areas = [area for area in facts.areas if area.class_name not in doubtful]
         self._area_shapes = np.array([area.geometry for area in self._areas], dtype=object)
+        self._overlapping = {name for name in certain_areas(context) if _overlaps(context, name)}
         self._object_shapes = np.array([item.geometry for item in facts.objects], dtype=object)
         self._road_shapes = np.array([road.geometry for road in facts.roads], dtype=object)
         self._area_tree = STRtree(self._area_shapes)
@@ -97,15 +103,22 @@ class ContentFinder:
 
     def _land_use(self, region: Polygon) -> tuple[dict[str, float], list[str]]:
         near = np.sort(self._area_tree.query(region, predicate="intersects"))
-        clipped = shapely.intersection(self._area_shapes[near], region)
+        clipped = self._area_shapes[near]
+        is_cut = ~shapely.covers(region, clipped)
+        clipped[is_cut] = shapely.intersection(clipped[is_cut], region)
         by_class: dict[str, list[BaseGeometry]] = {}
         for index, geometry in zip(near, clipped, strict=True):
             by_class.setdefault(self._areas[index].class_name, []).append(geometry)
-        covered = {name: parts[0] if len(parts) == 1 else shapely.union_all(parts) for name, parts in by_class.items()}
-        shares = {name: float(union.area / region.area) for name, union in covered.items()}
+        shares = {name: self._area(name, parts) / region.area for name, parts in by_class.items()}
         named = sorted((name for name in shares if shares[name] >= NAMED_SHARE), key=lambda name: (-shares[name], name))
         ids = [self._areas[index].area_id for index in near if self._areas[index].class_name in named[:MAX_LAND_USES]]
         return {name: shares[name] for name in named[:MAX_LAND_USES]}, ids
+
+    def _area(self, name: str, parts: Sequence[BaseGeometry]) -> float:
+        """Return the area of parts of one class together."""
+        if name in self._overlapping:
+            return float(shapely.union_all(parts).area)
+        return float(shapely.area(parts).sum())
 
     def _objects(self, region: Polygon) -> tuple[dict[str, int | None], list[str]]:
         objects = self._facts.objects
@@ -157,6 +170,17 @@ class ContentFinder:
         return all(item.is_certain for item in members) and bool((sides >= MIN_COUNTED_SIDE_PX).all())
 
 
+@once_a_tile
+def _content_finder(context: TaskContext) -> ContentFinder:
+    return ContentFinder(context)
+
+
+def _overlaps(context: TaskContext, class_name: str) -> bool:
+    """Return whether areas of one class lie over each other; where none do, their areas may be added."""
+    each = sum(area.geometry.area for area in certain_areas(context)[class_name])
+    return each > cover_of(context, class_name).area * (1 + OVERLAP_SHARE)
+
+
 @task("detailed_captioning")
 def ask_detailed_captioning(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for a caption of the whole tile."""
@@ -164,13 +188,13 @@ def ask_detailed_captioning(context: TaskContext) -> Iterator[Question | NotAske
     if not (facts.objects or facts.areas or facts.roads):
         yield NotAsked("nothing labelled")
         return
-    finder = ContentFinder(facts)
+    finder = _content_finder(context)
     whole = finder.find(shapely.box(0, 0, facts.width, facts.height))
     parts = [finder.find(part) for part in part_polygons(facts.width, facts.height)]
     if sum(not part.is_empty for part in parts) < MIN_PARTS:
         yield NotAsked("too few parts with labels")
         return
-    verdicts = judge_all(facts)
+    verdicts = judge_all(context)
     inferences = _inferences(context, whole, verdicts)
     if not inferences:
         yield NotAsked("nothing to infer")
@@ -207,7 +231,7 @@ def ask_regional_captioning(context: TaskContext) -> Iterator[Question | NotAske
     if limits is None:
         yield NotAsked("the tile is too small for regions")
         return
-    finder = ContentFinder(facts)
+    finder = _content_finder(context)
     taken: list[Circle] = []
 
     def ask(spot: Spot) -> Question | NotAsked:

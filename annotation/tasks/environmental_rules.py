@@ -6,7 +6,7 @@ fails when all of it speaks against it, and is silent otherwise. `docs/environme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -14,10 +14,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import STRtree
-from shapely.geometry.base import BaseGeometry
+from shapely import LineString, MultiPolygon, Polygon, STRtree
 
-from annotation.facts import Kind, Role, TileFacts
+from annotation.facts import Kind, Role
+from annotation.tasks.land_cover import certain_areas, cover_of, dissolved
+from annotation.tasks.registry import TaskContext, once_a_tile
 
 FARMED: tuple[Kind, ...] = ("cropland",)
 WOODED: tuple[Kind, ...] = ("forest",)
@@ -39,7 +40,10 @@ NO_SHARE = 0.005
 """Labels that leave out less than this leave out nothing but seams."""
 
 OUTLINE_SHARE = 1 / 4000
-"""Outlines are followed to this share of the tile's longer side: 2 pixels of 8,192."""
+"""Shores are followed to this share of the tile's longer side: 2 pixels of 8,192."""
+
+_OVERLAP_SHARE = 1e-6
+"""Less overlap than this share of the tile is rounding: then areas are added, which saves many unions."""
 
 _TILE_EDGE_PX = 1.0
 """What lies nearer to the tile's edge is where an area was cut, not its shore."""
@@ -61,7 +65,9 @@ class Measures:
     Shares are in [0, 1]; metres need a ground sampling distance.
     """
 
-    def __init__(self, facts: TileFacts) -> None:
+    def __init__(self, context: TaskContext) -> None:
+        facts = context.facts
+        self._context = context
         self._facts = facts
         self._tile_area = float(facts.width * facts.height)
         self._shares: dict[tuple[Kind, ...], Range] = {}
@@ -69,11 +75,17 @@ class Measures:
     def share(self, kinds: tuple[Kind, ...]) -> Range:
         """Return the share of the tile that areas of some kinds cover."""
         if kinds not in self._shares:
-            union = shapely.union_all([self._union_by_kind[kind] for kind in kinds if kind in self._union_by_kind])
-            low = union.area / self._tile_area
+            low = self._covered([kind for kind in kinds if kind in self._ground_by_kind])
             high = low if self._is_known(kinds) else min(1.0, low + self._unlabelled_share)
             self._shares[kinds] = Range(low, high)
         return self._shares[kinds]
+
+    def _covered(self, kinds: Sequence[Kind]) -> float:
+        """Return the share of the tile that the ground of some kinds covers."""
+        grounds = [self._ground_by_kind[kind] for kind in kinds]
+        if self._overlap_area > _OVERLAP_SHARE * self._tile_area:
+            return dissolved(grounds).area / self._tile_area
+        return sum(ground.area for ground in grounds) / self._tile_area
 
     def buildings_near(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
         """Return the share of buildings within some metres of areas of some kinds."""
@@ -94,7 +106,7 @@ class Measures:
     def road_km_per_km2_of_forest(self) -> Range | None:
         """The length of road in each square kilometre of forest; None where it is not known or there is no forest."""
         facts = self._facts
-        forest = self._union_by_kind.get("forest")
+        forest = self._ground_by_kind.get("forest")
         is_known = self._is_known(WOODED) and {road.class_name for road in facts.roads} <= facts.complete_classes
         has_road_class = any(
             info.role is Role.ROAD and info.name in facts.complete_classes for info in facts.classes.values()
@@ -117,24 +129,27 @@ class Measures:
         return self._unlabelled_share < NO_SHARE
 
     @cached_property
-    def _union_by_kind(self) -> dict[Kind, BaseGeometry]:
-        """The ground of each kind, with outlines as coarse as the rules: exact ones take far longer on a large tile."""
-        tolerance = OUTLINE_SHARE * max(self._facts.width, self._facts.height)
-        by_kind: dict[Kind, list[BaseGeometry]] = {}
-        for area in self._facts.areas:
-            if area.is_certain:
-                by_kind.setdefault(self._facts.classes[area.class_name].kind, []).append(area.geometry)
-        return {
-            kind: shapely.union_all(shapely.simplify(np.array(parts, dtype=object), tolerance))
-            for kind, parts in by_kind.items()
-        }
+    def _ground_by_kind(self) -> dict[Kind, Polygon | MultiPolygon]:
+        by_kind: dict[Kind, list[Polygon | MultiPolygon]] = {}
+        for name in certain_areas(self._context):
+            by_kind.setdefault(self._facts.classes[name].kind, []).append(cover_of(self._context, name))
+        return {kind: parts[0] if len(parts) == 1 else dissolved(parts) for kind, parts in by_kind.items()}
 
     @cached_property
+    def _labelled_area(self) -> float:
+        """The area with a label that tells the kind, in pixels."""
+        return dissolved([ground for kind, ground in self._ground_by_kind.items() if kind != "other"]).area
+
+    @cached_property
+    def _overlap_area(self) -> float:
+        """How much more the grounds of all kinds measure each than together: nothing on a map without overlaps."""
+        each = sum(ground.area for kind, ground in self._ground_by_kind.items() if kind != "other")
+        return each - self._labelled_area
+
+    @property
     def _unlabelled_share(self) -> float:
         """The share of the tile without a label that tells the kind."""
-        kinds = [union for kind, union in self._union_by_kind.items() if kind != "other"]
-        labelled = shapely.union_all(kinds).area / self._tile_area
-        return max(0.0, 1.0 - labelled)
+        return max(0.0, 1.0 - self._labelled_area / self._tile_area)
 
     @cached_property
     def _buildings_in_metres(self) -> NDArray[np.object_] | None:
@@ -152,17 +167,19 @@ class Measures:
     @cached_property
     def _shore_in_metres(self) -> NDArray[np.object_] | None:
         """Points along the shores; None when water is not all labelled, or its shore is too short."""
-        water = self._union_by_kind.get("water")
+        water = self._ground_by_kind.get("water")
         if water is None or self._facts.gsd_m is None or not self._is_known(WATER):
             return None
         inner = shapely.box(0, 0, self._facts.width, self._facts.height).buffer(-_TILE_EDGE_PX, join_style="mitre")
-        shore = self._in_metres(np.array([shapely.intersection(water.boundary, inner)], dtype=object))[0]
+        tolerance = OUTLINE_SHARE * max(self._facts.width, self._facts.height)
+        outline = shapely.intersection(shapely.simplify(water, tolerance).boundary, inner)
+        shore = self._in_metres(np.array([outline], dtype=object))[0]
         if shore.length < MIN_SHORE_M:
             return None
         lines = shapely.get_parts(shapely.line_merge(shore) if shore.geom_type == "MultiLineString" else shore)
         step_m = max(SHORE_STEP_M, shore.length / MAX_SHORE_POINTS)
-        points = [shapely.line_interpolate_point(line, np.arange(0, line.length, step_m)) for line in lines]
-        return np.concatenate(points)
+        places = np.concatenate([_points_along(line, step_m) for line in lines])
+        return np.array(shapely.points(places), dtype=object)
 
     def _tree_in_metres(self, kinds: tuple[Kind, ...]) -> STRtree:
         parts = [
@@ -177,6 +194,14 @@ class Measures:
         scale = np.array(self._facts.gsd_m)
         scaled: NDArray[np.object_] = shapely.transform(geometries, lambda points: points * scale)
         return scaled
+
+
+def _points_along(line: LineString, step: float) -> NDArray[np.float64]:
+    """Return the (n, 2) points of a line every `step`; far faster than shapely, which starts anew for each."""
+    corners = shapely.get_coordinates(line)
+    along = np.append(0.0, np.cumsum(np.hypot(*np.diff(corners, axis=0).T)))
+    places = np.arange(0, line.length, step)
+    return np.stack([np.interp(places, along, corners[:, axis]) for axis in (0, 1)], axis=1)
 
 
 class Verdict(NamedTuple):
@@ -296,7 +321,8 @@ RULES: tuple[EnvironmentalRule, ...] = (
 """Every rule, by topic; names are stored in evidence and never change."""
 
 
-def judge_all(facts: TileFacts, rules: Iterable[EnvironmentalRule] = RULES) -> dict[str, Verdict]:
+@once_a_tile
+def judge_all(context: TaskContext) -> dict[str, Verdict]:
     """Return what each rule says about a tile, by its name."""
-    measures = Measures(facts)
-    return {rule.name: rule.judge(measures) for rule in rules}
+    measures = Measures(context)
+    return {rule.name: rule.judge(measures) for rule in RULES}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.facts import Box, Gsd, Outline, TileObject
+from annotation.facts import Box, Outline, TileObject
 from annotation.questions import Evidence, NotAsked, Question
 from annotation.tasks.candidates import MIN_BOX_SIDE_PX, ask_each, shuffled, take_turns
 from annotation.tasks.landmarks import Landmark, landmarks
@@ -35,10 +35,9 @@ LIMITS_M = (20, 30, 50, 100, 150, 200, 300, 500, 1000)
 LIMIT_MARGIN = 0.15
 """Conditions in metres use these limits, and no object may lie within this share of one."""
 
-MAX_REFERENCES = 120
 CONDITIONS_A_QUESTION = 4
-PAIRS_A_QUESTION = 10
-"""Descriptions, conditions, and pairs of a class and a landmark looked at on one tile; bounds the time."""
+PAIRS_A_QUESTION = 5
+"""Conditions, and pairs of a class and a landmark, looked at on one tile for each question; bounds the time."""
 
 MAX_MEMBERS = 100
 """Of more objects nobody picks the nearest one by eye."""
@@ -58,7 +57,7 @@ class _Condition:
 @task("fine_grained_grounding")
 def ask_fine_grained_grounding(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the box of an object that a description by class, colour, size or position is true of alone."""
-    found = list(itertools.islice(references(context), MAX_REFERENCES))
+    found = references(context)
     if not found:
         yield NotAsked("no object that can be described uniquely")
     by_rule: dict[str, list[Reference]] = {}
@@ -132,9 +131,8 @@ def _box_inside(context: TaskContext, target: TileObject) -> Box:
 
 def _conditions(context: TaskContext) -> Iterator[_Condition]:
     """Yield the conditions that one member of a class fulfils, and clearly no other, in random order of the pairs."""
-    classes = [members for members in describable_classes(context.facts) if 1 < len(members) <= MAX_MEMBERS]
-    things = list(landmarks(context.facts, context.phrases))
-    pairs = [(members, thing) for members in classes for thing in things if members.info.name != thing.name]
+    classes = [members for members in describable_classes(context) if 1 < len(members) <= MAX_MEMBERS]
+    pairs = [(members, thing) for members in classes for thing in landmarks(context) if members.info.name != thing.name]
     for members, thing in shuffled(pairs, context.rng)[: PAIRS_A_QUESTION * context.limit]:
         yield from _by_distance(context, members, thing)
         if thing.is_area:
@@ -144,10 +142,10 @@ def _conditions(context: TaskContext) -> Iterator[_Condition]:
 def _by_distance(context: TaskContext, members: Members, thing: Landmark) -> Iterator[_Condition]:
     """Yield what the distances from a landmark single out: the nearest, the only near one, the only far one."""
     facts = context.facts
-    scale = facts.gsd_m or Gsd(1.0, 1.0)
-    distances = thing.distances(members.objects, scale)
+    distances = thing.distances(members.objects)
     first, second = two_greatest(-distances)
     gap = distances[second] - distances[first]
+    scale = thing.scale
     margin = NEARER_SHARE * min(facts.width * scale.x_m, facts.height * scale.y_m) + thing.edge_m
     if gap >= margin and distances[second] >= NEARER_MARGIN * distances[first]:
         values = {"distance": round(float(distances[first]), 1), "next": round(float(distances[second]), 1)}

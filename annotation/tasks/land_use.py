@@ -18,6 +18,7 @@ from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Questi
 from annotation.tasks.candidates import ask_each, shuffled, take_turns
 from annotation.tasks.distractors import absent_classes, class_distractors, may_mean_the_same
 from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.land_cover import certain_areas, cover_of
 from annotation.tasks.regions import circle_near, keeps_clear, radius_limits, spot_in
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
@@ -44,7 +45,7 @@ CENTRES_AN_AREA = 2
 @task("overall_land_use")
 def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask which of four classes cover the tile; with a second question only when other right classes are left."""
-    shares = class_shares(context.facts)
+    shares = class_shares(context)
     if not shares:
         yield NotAsked("no land-use areas")
         return
@@ -93,17 +94,13 @@ def ask_regional_land_use(context: TaskContext) -> Iterator[Question | NotAsked]
     yield from ask_each(context, _areas_to_try(context), ask)
 
 
-def class_shares(facts: TileFacts) -> dict[str, float]:
+def class_shares(context: TaskContext) -> dict[str, float]:
     """Return the share of the tile, by class name, that the certain areas of each class cover.
 
     Classes without a certain area are left out; with an uncertain one beside it, at least the share is sure.
     """
-    geometries: dict[str, list[BaseGeometry]] = {}
-    for area in facts.areas:
-        if area.is_certain:
-            geometries.setdefault(area.class_name, []).append(area.geometry)
-    total = facts.width * facts.height
-    return {name: shapely.union_all(parts).area / total for name, parts in geometries.items()}
+    total = context.facts.width * context.facts.height
+    return {name: cover_of(context, name).area / total for name in certain_areas(context)}
 
 
 def _sure_classes(context: TaskContext, shares: dict[str, float]) -> list[ClassInfo]:

@@ -6,32 +6,38 @@ known inside the tile alone, so the words say "in the image" unless there is onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, STRtree
 
-from annotation.facts import Area, Gsd, Outline, Role, TileFacts, TileObject
-from annotation.tasks.distractors import may_mean_the_same
+from annotation.facts import Area, Gsd, Outline, Role, TileObject
+from annotation.tasks.class_names import may_mean_the_same
+from annotation.tasks.directions import frame_of
 from annotation.tasks.referring import describable_classes
-from annotation.wording.phrases import Phrases
+from annotation.tasks.registry import TaskContext, once_a_tile
 
 INSIDE_SHARE = 0.95
 """An object with this share of its area in an area is inside it, with one minus this it is outside; else neither."""
 
+ROAD_EDGE_M = 10.0
+"""Half the width of a road of five or six lanes; most are narrower."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, eq=False)
 class Landmark:
-    """Something that lies at a distance from objects.
+    """Something that lies at a distance from objects. Not slotted: it keeps its indices.
 
     Attributes:
         name: of its class; "" for all roads.
         text: with its article, e.g. "the lake", "any road in the image".
         geometries: its parts, tile pixels.
         feature_ids: of its parts.
+        scale: metres a pixel along both axes, or (1, 1): what distances are measured in.
         is_area: objects can be inside it.
         edge_m: how far its true edge may lie from its geometry, metres: roads are labelled by their centre lines.
     """
@@ -40,50 +46,69 @@ class Landmark:
     text: str
     geometries: NDArray[np.object_]
     feature_ids: tuple[str, ...]
+    scale: Gsd
     is_area: bool
     edge_m: float = 0.0
 
-    def distances(self, objects: Sequence[TileObject], scale: Gsd) -> NDArray[np.float64]:
+    def distances(self, objects: Sequence[TileObject]) -> NDArray[np.float64]:
         """Return the distance of each object's outline from the landmark, in units of `scale`; 0 for touching."""
-        tree = STRtree(_scaled(self.geometries, scale))
-        outlines = _scaled(np.array([item.geometry for item in objects], dtype=object), scale)
-        _, distances = tree.query_nearest(outlines, return_distance=True, all_matches=False)
-        return np.asarray(distances, dtype=np.float64)
+        outlines = _outlines(objects)
+        nearest, found = self._edges.query_nearest(
+            _scaled(outlines, self.scale), return_distance=True, all_matches=False
+        )
+        distances = np.zeros(len(objects))
+        distances[nearest[0]] = found
+        distances[self._tree.query(outlines, predicate="intersects")[0]] = 0.0  # wholly inside, no edge is near
+        return distances
 
     def sides(self, objects: Sequence[TileObject]) -> NDArray[np.int8]:
         """Return for each object 1 inside, −1 outside, 0 where a person could not be sure."""
-        union = shapely.union_all(self.geometries)
-        shapely.prepare(union)
-        outlines = np.array([item.geometry for item in objects], dtype=object)
-        is_inside = shapely.covers(union, outlines)
-        is_outside = shapely.disjoint(union, outlines)
-        for index in np.flatnonzero(~is_inside & ~is_outside):
-            share = shapely.intersection(union, outlines[index]).area / max(outlines[index].area, 1e-9)
+        outlines = _outlines(objects)
+        is_inside, meets = np.zeros((2, len(objects)), dtype=bool)
+        is_inside[self._tree.query(outlines, predicate="covered_by")[0]] = True
+        which, part = self._tree.query(outlines, predicate="intersects")
+        meets[which] = True
+        is_outside = ~meets
+        is_point = np.array([item.outline is Outline.POINT for item in objects], dtype=bool)
+        for index in np.flatnonzero(meets & ~is_inside & ~is_point):
+            outline = outlines[index]
+            inside = shapely.union_all(shapely.intersection(self.geometries[part[which == index]], outline))
+            share = inside.area / max(outline.area, 1e-9)
             is_inside[index], is_outside[index] = share >= INSIDE_SHARE, share <= 1 - INSIDE_SHARE
-        is_point = np.array([item.outline is Outline.POINT for item in objects])
         return np.where(is_point, 0, is_inside.astype(np.int8) - is_outside.astype(np.int8)).astype(np.int8)
 
+    @cached_property
+    def _tree(self) -> STRtree:
+        return STRtree(self.geometries)
 
-ROAD_EDGE_M = 10.0
-"""Half the width of a road of five or six lanes; most are narrower."""
+    @cached_property
+    def _edges(self) -> STRtree:
+        """An index over single edges: a search among whole outlines walks along all of each."""
+        return STRtree(_edges_of(_scaled(self.geometries, self.scale)))
 
 
-def landmarks(facts: TileFacts, phrases: Phrases) -> Iterator[Landmark]:
-    """Yield the landmarks of a tile: areas by class, roads, then objects that are the only ones of their class."""
-    yield from area_landmarks(facts, phrases)
-    yield from road_landmarks(facts, phrases)
-    for members in describable_classes(facts):
+@once_a_tile
+def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
+    """Return the landmarks of a tile: areas by class, roads, then objects that are the only ones of their class."""
+    scale = frame_of(context.facts).scale
+    found = [*area_landmarks(context), *road_landmarks(context)]
+    for members in describable_classes(context):
         if len(members) == 1 and members.objects[0].is_whole and members.objects[0].is_askable:
             (only,) = members.objects
-            text = phrases.text("landmark.one", noun=members.info.singular)
-            yield Landmark(members.info.name, text, _array([only.geometry]), (only.object_id,), is_area=False)
+            text = context.phrases.text("landmark.one", noun=members.info.singular)
+            shape = _array([only.geometry])
+            found.append(Landmark(members.info.name, text, shape, (only.object_id,), scale, is_area=False))
+    return tuple(found)
 
 
-def area_landmarks(facts: TileFacts, phrases: Phrases) -> Iterator[Landmark]:
-    """Yield the land-use classes that are fully labelled and certain, and that no other class could be taken for."""
+@once_a_tile
+def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
+    """Return the land-use classes that are fully labelled and certain, and that no other class could be taken for."""
+    facts, scale = context.facts, frame_of(context.facts).scale
     by_class: dict[str, list[Area]] = {}
     for area in facts.areas:
         by_class.setdefault(area.class_name, []).append(area)
+    found = []
     for info in facts.classes.values():
         areas = by_class.get(info.name)
         if not areas or info.role is not Role.AREA or info.name not in facts.complete_classes:
@@ -92,21 +117,30 @@ def area_landmarks(facts: TileFacts, phrases: Phrases) -> Iterator[Landmark]:
         if not all(area.is_certain for area in areas) or any(may_mean_the_same(info, other) for other in others):
             continue
         is_one = len(areas) == 1 and not isinstance(areas[0].geometry, MultiPolygon)
-        text = phrases.text(f"landmark.{'one' if is_one else 'any'}", noun=info.singular)
+        text = context.phrases.text(f"landmark.{'one' if is_one else 'any'}", noun=info.singular)
         ids = tuple(area.area_id for area in areas)
-        yield Landmark(info.name, text, _array([area.geometry for area in areas]), ids, is_area=True)
+        found.append(Landmark(info.name, text, _array([area.geometry for area in areas]), ids, scale, is_area=True))
+    return tuple(found)
 
 
-def road_landmarks(facts: TileFacts, phrases: Phrases) -> Iterator[Landmark]:
-    """Yield all roads together, when every class of them is fully labelled."""
-    if facts.roads and {road.class_name for road in facts.roads} <= facts.complete_classes:
-        ids = tuple(road.road_id for road in facts.roads)
-        lines = _array([road.geometry for road in facts.roads])
-        yield Landmark("", phrases.text("landmark.roads"), lines, ids, is_area=False, edge_m=ROAD_EDGE_M)
+@once_a_tile
+def road_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
+    """Return all roads together as one landmark, when every class of them is fully labelled."""
+    facts = context.facts
+    if not facts.roads or not {road.class_name for road in facts.roads} <= facts.complete_classes:
+        return ()
+    ids = tuple(road.road_id for road in facts.roads)
+    lines = _array([road.geometry for road in facts.roads])
+    text, scale = context.phrases.text("landmark.roads"), frame_of(facts).scale
+    return (Landmark("", text, lines, ids, scale, is_area=False, edge_m=ROAD_EDGE_M),)
 
 
 def _array(geometries: Sequence[shapely.Geometry]) -> NDArray[np.object_]:
     return np.array(geometries, dtype=object)
+
+
+def _outlines(objects: Sequence[TileObject]) -> NDArray[np.object_]:
+    return _array([item.geometry for item in objects])
 
 
 def _scaled(geometries: NDArray[np.object_], scale: Gsd) -> NDArray[np.object_]:
@@ -114,3 +148,14 @@ def _scaled(geometries: NDArray[np.object_], scale: Gsd) -> NDArray[np.object_]:
         return geometries
     scaled: NDArray[np.object_] = shapely.transform(geometries, lambda points: points * np.array(scale))
     return scaled
+
+
+def _edges_of(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return every edge of outlines and lines as a line of its own, and points as they are."""
+    parts = shapely.get_parts(geometries)
+    dimensions = shapely.get_dimensions(parts)
+    lines = np.concatenate([shapely.get_rings(parts[dimensions == 2]), parts[dimensions == 1]])
+    corners, line = shapely.get_coordinates(lines, return_index=True)
+    follows = line[1:] == line[:-1]
+    edges = shapely.linestrings(np.stack([corners[:-1][follows], corners[1:][follows]], axis=1))
+    return np.concatenate([edges, parts[dimensions == 0]])

@@ -6,7 +6,6 @@ every class of roads on the tile must be fully labelled.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -84,7 +83,7 @@ def _places_beside_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]
     tree = STRtree([stretch.geometry for stretch in graph.stretches])
     reach = MAX_BESIDE_PX if facts.gsd_m is None else MAX_BESIDE_M / max(facts.gsd_m)
     named: dict[str, _Named] = {}
-    for reference in itertools.islice(references(context), 4 * MAX_OBJECT_PLACES):
+    for reference in references(context):
         place = _place_beside(graph, tree, reference.target.geometry, reach)
         if place is not None:
             item = reference.target

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.facts import ClassInfo, Gsd, Outline, Role, TileObject
+from annotation.facts import ClassInfo, Outline, Role, TileObject
 from annotation.questions import Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import ask_each, shuffled
 from annotation.tasks.countable import Countable, CountRule, countable_objects
@@ -21,7 +21,7 @@ from annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
 from annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
 from annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
 from annotation.tasks.referring import groups_by_colour, members_of
-from annotation.tasks.registry import TaskContext, task
+from annotation.tasks.registry import TaskContext, once_a_tile, task
 from annotation.taxonomy import AnswerForm
 
 SIDE_MARGIN = 0.02
@@ -34,6 +34,9 @@ LIMIT_MARGIN = 0.15
 MAX_COUNT = 60
 """More than a person could check."""
 
+MAX_MEMBERS = 400
+"""Of so many objects some are always near any limit; bounds the time."""
+
 
 @task("environmental_reasoning")
 def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | NotAsked]:
@@ -41,7 +44,7 @@ def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | Not
     if not context.facts.areas:
         yield NotAsked("no land-use areas")
         return
-    verdicts = judge_all(context.facts)
+    verdicts = judge_all(context)
     topics = list(dict.fromkeys(rule.topic for rule in RULES))
     yield from ask_each(context, shuffled(topics, context.rng), lambda topic: _ask_topic(context, topic, verdicts))
 
@@ -112,22 +115,23 @@ def ask_conditional_counting(context: TaskContext) -> Iterator[Question | NotAsk
 
 def _conditions(context: TaskContext) -> list[_Condition]:
     """Return the conditions that may be tried on this tile."""
-    facts, phrases = context.facts, context.phrases
-    areas = list(area_landmarks(facts, phrases))
+    areas = area_landmarks(context)
     conditions: list[_Condition] = [_by_colour]
     conditions += [partial(_by_half, half) for half in ("left", "right", "upper", "lower")]
     conditions += [partial(_inside, thing) for thing in areas]
-    if facts.gsd_m is not None:
-        conditions += [partial(_within, thing) for thing in (*areas, *road_landmarks(facts, phrases))]
+    if context.facts.gsd_m is not None:
+        conditions += [partial(_within, thing) for thing in (*areas, *road_landmarks(context))]
     return conditions
 
 
 def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> Question | NotAsked:
-    counted = countable_objects(context.facts, info.name)
+    counted = _countable(context, info.name)
     if isinstance(counted, NotAsked):
         return counted
     if len(counted.objects) < 2:
         return NotAsked("too few objects for a condition")
+    if len(counted.objects) > MAX_MEMBERS:
+        return NotAsked("too many objects for a condition")
     selected = condition(context, info, counted)
     if isinstance(selected, NotAsked):
         return selected
@@ -154,6 +158,11 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
             values={"class": info.name, "count": count, "of": len(counted.objects), **selected.values},
         ),
     )
+
+
+@once_a_tile
+def _countable(context: TaskContext, class_name: str) -> Countable | NotAsked:
+    return countable_objects(context.facts, class_name)
 
 
 def _by_colour(context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
@@ -186,7 +195,7 @@ def _by_half(half: str, context: TaskContext, info: ClassInfo, counted: Countabl
 def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
     if any(item.outline is Outline.POINT for item in counted.objects):
         return NotAsked("points do not tell how near an object is")
-    distances = thing.distances(counted.objects, context.facts.gsd_m or Gsd(1.0, 1.0))
+    distances = thing.distances(counted.objects)
     fitting = [metres for metres in LIMITS_M if _is_clear(distances, metres, thing.edge_m)]
     if not fitting:
         return NotAsked("distances near every limit")

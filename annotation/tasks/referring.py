@@ -6,6 +6,7 @@ cut by the tile's edge still count as members, because a reader sees them too; t
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +17,10 @@ import shapely
 from numpy.typing import NDArray
 
 from annotation.facts import ClassInfo, Outline, Role, TileFacts, TileObject
+from annotation.tasks.class_names import has_same_name, may_mean_the_same
 from annotation.tasks.colours import COLOURS, measure_colour
-from annotation.tasks.countable import has_same_name
 from annotation.tasks.directions import Frame, frame_of
-from annotation.tasks.distractors import may_mean_the_same
-from annotation.tasks.registry import TaskContext
+from annotation.tasks.registry import TaskContext, once_a_tile
 from annotation.wording.phrases import Phrases
 
 Rule = Literal["unique_class", "unique_colour", "largest", "extreme_position"]
@@ -33,6 +33,9 @@ POSITION_MARGIN = 0.05
 
 OUTLINES_THAT_FIT = (Outline.POLYGON, Outline.ORIENTED_BOX)
 """Outlines whose area and pixels are the object's own."""
+
+MAX_REFERENCES = 120
+"""Descriptions that are made on one tile; bounds the time."""
 
 MAX_MEASURED = 60
 """Classes with more members are not told apart by colour: with so many, some colour is always doubtful."""
@@ -86,8 +89,11 @@ class Reference:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def describable_classes(facts: TileFacts) -> Iterator[Members]:
-    """Yield each object class of which the members on the tile are known for sure, in the order of the class table."""
+@once_a_tile
+def describable_classes(context: TaskContext) -> tuple[Members, ...]:
+    """Return each object class of which the members on the tile are known for sure, in the order of the class table."""
+    facts = context.facts
+    known: list[Members] = []
     by_class: dict[str, list[TileObject]] = defaultdict(list)
     for item in facts.objects:
         by_class[item.class_name].append(item)
@@ -99,7 +105,8 @@ def describable_classes(facts: TileFacts) -> Iterator[Members]:
             continue  # a "vehicle" may be a car: with such labels around, the cars are not known
         objects = [item for name in within for item in by_class.get(name, ())]
         if objects and all(item.is_certain for item in objects):
-            yield members_of(info, objects)
+            known.append(members_of(info, objects))
+    return tuple(known)
 
 
 def members_of(info: ClassInfo, objects: Sequence[TileObject]) -> Members:
@@ -138,19 +145,15 @@ def seen_colour(context: TaskContext, item: TileObject) -> SeenColour | None:
     return SeenColour(measured.name, measured.possible) if measured.name else None
 
 
-def references(context: TaskContext, *, with_position: bool = True) -> Iterator[Reference]:
-    """Yield the descriptions of single objects that hold on this tile, by class, the plainest first.
-
-    Args:
-        context: of the task.
-        with_position: also describe by position ("the northernmost ship"), which gives directions away.
-    """
+@once_a_tile
+def references(context: TaskContext) -> tuple[Reference, ...]:
+    """Return descriptions of single objects that hold on this tile, by class, the plainest first."""
     frame = frame_of(context.facts)
-    for members in describable_classes(context.facts):
-        yield from _references_in(context, members, frame, with_position=with_position)
+    found = (each for members in describable_classes(context) for each in _references_in(context, members, frame))
+    return tuple(itertools.islice(found, MAX_REFERENCES))
 
 
-def _references_in(context: TaskContext, members: Members, frame: Frame, *, with_position: bool) -> Iterator[Reference]:
+def _references_in(context: TaskContext, members: Members, frame: Frame) -> Iterator[Reference]:
     noun, phrases = members.info.singular, context.phrases
     if len(members) == 1:
         if may_be_target(members.objects[0]):
@@ -158,16 +161,15 @@ def _references_in(context: TaskContext, members: Members, frame: Frame, *, with
             yield Reference(members.objects[0], text, "unique_class", {"members": 1})
         return
     yield from _by_size(phrases, noun, members)
-    if with_position:
-        yield from _by_position(context, noun, members, frame)
+    yield from _by_position(context, noun, members, frame)
     for colour, indices in groups_by_colour(context, members).items():
         coloured = members.subset(indices)
         noun_in_colour = phrases.text("referring.coloured", colour=phrases.text(f"colour.{colour}"), noun=noun)
-        if len(coloured) == 1 and may_be_target(coloured.objects[0]):
+        if len(coloured) > 1:
+            yield from _by_position(context, noun_in_colour, coloured, frame)
+        elif may_be_target(coloured.objects[0]):
             text = phrases.text("referring.plain", noun=noun_in_colour)
             yield Reference(coloured.objects[0], text, "unique_colour", {"members": len(members), "colour": colour})
-        elif len(coloured) > 1 and with_position:
-            yield from _by_position(context, noun_in_colour, coloured, frame)
 
 
 def may_be_target(item: TileObject) -> bool:

@@ -8,8 +8,10 @@ yields at most `context.limit` questions, best first, and a `NotAsked` for each 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ class TaskContext:
         rng: seeded by data set seed, tile and task, so a task's questions depend on nothing else.
         phrases: the wording of one language.
         limit: the most questions that may be yielded.
+        shared: what the tasks of one tile compute once (see `once_a_tile`).
     """
 
     facts: TileFacts
@@ -37,6 +40,31 @@ class TaskContext:
     rng: random.Random
     phrases: Phrases
     limit: int
+    shared: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def once_a_tile(
+    function: Callable[Concatenate[TaskContext, P], T],
+) -> Callable[Concatenate[TaskContext, P], T]:
+    """Make a function compute its result once a tile, for all tasks that share a context's `shared`.
+
+    The function must rest on the tile and the language alone, never on `rng` or `limit`; its other arguments must be
+    hashable, and nobody may change its result.
+    """
+
+    @wraps(function)
+    def shared(context: TaskContext, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        key = (function, args, tuple(kwargs.items()))
+        if key not in context.shared:
+            context.shared[key] = function(context, *args, **kwargs)
+        result: T = context.shared[key]
+        return result
+
+    return shared
 
 
 Task = Callable[[TaskContext], Iterator[Question | NotAsked]]

@@ -31,6 +31,9 @@ TURN_DEG = (45.0, 135.0)
 SIGHT_PX = 25.0
 """Directions at a junction are taken over this length of road."""
 
+MAX_DETOUR = 2.0
+"""Another way so many times as long as the best one is as good as none."""
+
 MAX_TURNS = 4
 MAX_ORDINAL = 6
 """More turns, or more junctions to be counted, make a route tedious to check by eye."""
@@ -114,13 +117,17 @@ class RoadMap:
             yield goal, self._found(start, goal, ways[0]) if ways else NotAsked("places not connected by road")
 
     def next_length(self, start: Place, goal: Place, best: FoundRoute) -> float:
-        """Return the length of the second shortest way from `start` to `goal`; infinite when there is none."""
-        hidden = frozenset({start.stretch, goal.stretch})
+        """Return the length of the second shortest way from `start` to `goal`; infinite when that is a long detour.
+
+        Ways of more than `MAX_DETOUR` times the best one are not looked for.
+        """
+        hidden, farthest = frozenset({start.stretch, goal.stretch}), MAX_DETOUR * best.length
         # Another way leaves or arrives by another end, or does without some stretch of the best one.
-        ways = self._ways(start, goal, self._reach(start, hidden=hidden))[1:]
+        ways = self._ways(start, goal, self._reach(start, hidden=hidden, farthest=farthest))[1:]
         for step in best.steps[1:-1]:
-            ways += self._ways(start, goal, self._reach(start, hidden=hidden | {step.stretch}))[:1]
-        return min((way.length for way in ways), default=math.inf)
+            reached = self._reach(start, hidden=hidden | {step.stretch}, farthest=farthest)
+            ways += self._ways(start, goal, reached)[:1]
+        return min((way.length for way in ways if way.length <= farthest), default=math.inf)
 
     def headings(self, start: Place) -> dict[Sector, Step]:
         """Return the two ways along the road at `start` by direction; empty when one is not sure."""
@@ -162,8 +169,8 @@ class RoadMap:
             trail.append((self._begin(step), self._end(step)))
         return tuple(trail)
 
-    def _reach(self, start: Place, *, hidden: frozenset[int]) -> _Reached:
-        """Return distances and paths to every node from either end of the stretch at `start`."""
+    def _reach(self, start: Place, *, hidden: frozenset[int], farthest: float | None = None) -> _Reached:
+        """Return distances and paths to every node, up to a distance, from either end of the stretch at `start`."""
 
         def weight(_start: int, _end: int, parallel: dict[Any, Any]) -> float | None:
             return min((data["length"] for key, data in parallel.items() if key not in hidden), default=None)
@@ -173,7 +180,7 @@ class RoadMap:
         return cast(
             "_Reached",
             {
-                node: nx.single_source_dijkstra(self._network, node, weight=weight)
+                node: nx.single_source_dijkstra(self._network, node, cutoff=farthest, weight=weight)
                 for node in (stretch.start, stretch.end)
             },
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from annotation.facts import Outline, TileObject
@@ -85,7 +85,7 @@ def _described(context: TaskContext) -> tuple[list[_Named], list[_Named]]:
     return list(plain.values()), [named for key, named in by_position.items() if key not in plain]
 
 
-def _with_extent(found: Iterator[Reference]) -> Iterator[Reference]:
+def _with_extent(found: Iterable[Reference]) -> Iterator[Reference]:
     """Yield the references to objects of which the label tells the extent, hence the centre."""
     return (reference for reference in found if reference.target.outline is not Outline.POINT)
 

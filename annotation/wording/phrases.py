@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -40,8 +41,9 @@ class Phrases:
         return rng.choice(self.alternatives(key)).format(**values)
 
 
+@cache
 def load_phrases(language: str = "en") -> Phrases:
-    """Return the phrases of `language`.
+    """Return the phrases of `language`; read once, since every tile asks for them.
 
     Raises:
         ValueError: when there is no folder for it, or a table is defined in two of its files.

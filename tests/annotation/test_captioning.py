@@ -13,7 +13,7 @@ from annotation.facts import Gsd, TileFacts
 from annotation.questions import REGION_SLOT, Question
 from annotation.tasks.captioning import ContentFinder
 from annotation.wording.phrases import load_phrases
-from tests.annotation.make_facts import ask, make_area, make_facts, make_object, make_road, square
+from tests.annotation.make_facts import ask, make_area, make_context, make_facts, make_object, make_road, square
 
 
 def caption(facts: TileFacts, seed: int = 0) -> Question:
@@ -59,13 +59,13 @@ def test_numbers_need_complete_labels() -> None:
 
 def test_an_object_across_a_border_has_no_number_there() -> None:
     objects = [make_object(f"s{x}", "ship", square(x, 100)) for x in (50, 100, 333)]
-    content = ContentFinder(make_facts(objects=objects)).find(box(0, 0, 1000 / 3, 1000 / 3))
+    content = ContentFinder(make_context(make_facts(objects=objects))).find(box(0, 0, 1000 / 3, 1000 / 3))
     assert content.counts == {"ship": None}
 
 
 def test_a_cut_object_has_no_number() -> None:
     objects = [make_object("a", "ship", square(10, 100), visible=0.6), make_object("b", "ship", square(100, 100))]
-    assert ContentFinder(make_facts(objects=objects)).find(box(0, 0, 333, 333)).counts == {"ship": None}
+    assert ContentFinder(make_context(make_facts(objects=objects))).find(box(0, 0, 333, 333)).counts == {"ship": None}
 
 
 def test_an_uncertain_area_hides_its_class() -> None:
@@ -73,12 +73,12 @@ def test_an_uncertain_area_hides_its_class() -> None:
         make_area("a", "forest", box(0, 0, 500, 500)),
         make_area("b", "forest", box(500, 0, 900, 500), certain=False),
     ]
-    assert ContentFinder(make_facts(areas=areas)).find(box(0, 0, 1000, 1000)).shares == {}
+    assert ContentFinder(make_context(make_facts(areas=areas))).find(box(0, 0, 1000, 1000)).shares == {}
 
 
 def test_a_road_must_be_long_enough_to_be_seen() -> None:
     facts = make_facts(roads=[make_road("r", (0, 50), (400, 50))])
-    finder = ContentFinder(facts)
+    finder = ContentFinder(make_context(facts))
     # A fifth of the 300 px of the part: 60 px.
     assert finder.find(box(0, 0, 300, 300)).road_length == pytest.approx(300)
     assert finder.find(box(350, 0, 650, 300)).road_length == 0

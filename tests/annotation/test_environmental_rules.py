@@ -8,12 +8,13 @@ import pytest
 from shapely import box
 
 from annotation.facts import Area, Gsd, Role, TileFacts, TileObject
-from annotation.tasks.environmental_rules import RULES, Measures, judge_all
+from annotation.tasks.environmental_rules import RULES, Measures, Verdict, judge_all
 from annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     classes_with,
     make_area,
     make_class,
+    make_context,
     make_facts,
     make_object,
     make_road,
@@ -36,6 +37,10 @@ def facts_of(**shares: float) -> TileFacts:
     return make_facts(areas=covered(**shares), classes=CLASSES)
 
 
+def verdicts_of(facts: TileFacts) -> dict[str, Verdict]:
+    return judge_all(make_context(facts))
+
+
 def houses(x: float, count: int) -> list[TileObject]:
     return [make_object(f"h{x:.0f},{i}", "house", square(x, 40 + 45 * i)) for i in range(count)]
 
@@ -51,13 +56,13 @@ def houses(x: float, count: int) -> list[TileObject]:
     ],
 )
 def test_rules_on_shares(shares: dict[str, float], holding: set[str]) -> None:
-    verdicts = judge_all(facts_of(**shares))
+    verdicts = verdicts_of(facts_of(**shares))
     assert {name for name, verdict in verdicts.items() if verdict.holds} == holding
 
 
 def test_what_is_not_labelled_widens_the_range() -> None:
     facts = make_facts(areas=covered(farmland=0.6), classes=CLASSES, complete=["forest"])
-    measures = Measures(facts)
+    measures = Measures(make_context(facts))
     # 40 % have no label: some of it may be farmland too, but no forest, of which all is labelled.
     assert measures.share(("cropland",)) == pytest.approx((0.6, 1.0))
     assert measures.share(("forest",)) == (0.0, 0.0)
@@ -65,7 +70,7 @@ def test_what_is_not_labelled_widens_the_range() -> None:
 
 def test_overlapping_areas_count_once() -> None:
     areas = [make_area("a", "forest", box(0, 0, 600, 1000)), make_area("b", "forest", box(400, 0, 800, 1000))]
-    assert Measures(make_facts(areas=areas)).share(("forest",)).low == pytest.approx(0.8)
+    assert Measures(make_context(make_facts(areas=areas))).share(("forest",)).low == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -83,31 +88,31 @@ def test_buildings_near_water(near: int, far: int, reaches: bool | None, spares:
     facts = make_facts(
         objects=houses(150, near) + houses(600, far), areas=covered(water=0.1), classes=CLASSES, gsd_m=Gsd(1, 1)
     )
-    verdicts = judge_all(facts)
+    verdicts = verdicts_of(facts)
     assert verdicts["flood_reaches_buildings"].holds is reaches
     assert verdicts["flood_spares_buildings"].holds is spares
 
 
 def test_nothing_about_buildings_without_metres() -> None:
-    verdicts = judge_all(make_facts(objects=houses(150, 12), areas=covered(water=0.1), classes=CLASSES))
+    verdicts = verdicts_of(make_facts(objects=houses(150, 12), areas=covered(water=0.1), classes=CLASSES))
     assert verdicts["flood_reaches_buildings"].holds is None
 
 
 def test_shores_are_inside_the_tile() -> None:
     # The water's only shore is at x = 200, and all of it borders on farmland.
     facts = make_facts(areas=covered(water=0.2, farmland=0.8), classes=CLASSES, gsd_m=Gsd(1, 1))
-    assert Measures(facts).shore_along(("cropland",), 10.0) == pytest.approx((1.0, 1.0))
-    assert judge_all(facts)["fields_drain_into_water"].holds is True
+    assert Measures(make_context(facts)).shore_along(("cropland",), 10.0) == pytest.approx((1.0, 1.0))
+    assert verdicts_of(facts)["fields_drain_into_water"].holds is True
 
 
 def test_roads_through_the_forest() -> None:
     # 1 m a pixel: 1 km × 0.5 km of forest, and 0.5 km of road in it: 1 km in each km².
     wood = covered(forest=0.5)
     one = make_facts(areas=wood, roads=[make_road("r", (0, 500), (1000, 500))], classes=CLASSES, gsd_m=Gsd(1, 1))
-    assert Measures(one).road_km_per_km2_of_forest == pytest.approx((1.0, 1.0), abs=0.01)
-    verdicts = judge_all(one)
+    assert Measures(make_context(one)).road_km_per_km2_of_forest == pytest.approx((1.0, 1.0), abs=0.01)
+    verdicts = verdicts_of(one)
     assert (verdicts["forest_cut_by_roads"].holds, verdicts["forest_unbroken"].holds) == (None, False)
-    none = judge_all(make_facts(areas=wood, classes=CLASSES, gsd_m=Gsd(1, 1)))
+    none = verdicts_of(make_facts(areas=wood, classes=CLASSES, gsd_m=Gsd(1, 1)))
     assert (none["forest_cut_by_roads"].holds, none["forest_unbroken"].holds) == (False, True)
 
 
@@ -116,7 +121,7 @@ def test_no_two_rules_of_a_topic_hold_on_any_mix() -> None:
         for second in range(0, 11 - first):
             rest = 10 - first - second
             shares = {"farmland": first / 10, "town": second / 10, "forest": rest / 10}
-            verdicts = judge_all(facts_of(**{name: share for name, share in shares.items() if share}))
+            verdicts = verdicts_of(facts_of(**{name: share for name, share in shares.items() if share}))
             holding = [rule.topic for rule in RULES if verdicts[rule.name].holds]
             assert len(holding) == len(set(holding)), shares
 

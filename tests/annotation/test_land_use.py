@@ -16,6 +16,7 @@ from tests.annotation.make_facts import (
     classes_with,
     make_area,
     make_class,
+    make_context,
     make_facts,
     make_object,
     right_texts,
@@ -34,7 +35,7 @@ def strip(area_id: str, class_name: str, left: float, right: float, *, certain: 
 def test_shares_are_of_the_union_of_a_class() -> None:
     # forest 0-400 and 300-500 overlap: 500 px of 1000; an uncertain area adds nothing
     areas = [strip("a", "forest", 0, 400), strip("b", "forest", 300, 500), strip("c", "water", 900, 1000)]
-    shares = class_shares(make_facts(areas=[*areas, strip("u", "water", 500, 900, certain=False)]))
+    shares = class_shares(make_context(make_facts(areas=[*areas, strip("u", "water", 500, 900, certain=False)])))
     assert shares == pytest.approx({"forest": 0.5, "water": 0.1})
 
 
