@@ -186,8 +186,16 @@ def main() -> None:
     """Run the command line; a known error is one line on stderr and its exit code."""
     try:
         app(standalone_mode=True)
-    except RsvqaError as error:
+    except (RsvqaError, OSError) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"rsvqa: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        print(f"rsvqa: {_one_line(error)}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))
+
+
+def _one_line(error: RsvqaError | OSError) -> str:
+    """Return the message; errors of the file system (no space, no permission) get what to do."""
+    if isinstance(error, RsvqaError):
+        return str(error)
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}; mend it and repeat the command, finished tiles are kept"

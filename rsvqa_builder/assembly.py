@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import shapely
 from shapely import MultiPolygon, Polygon
@@ -72,28 +73,17 @@ def select_tiles(
         excluded: difference hash → name of the images to keep out.
         settings: of the build.
     """
-    dropped: dict[int, str] = {}
-    digests: dict[int, str] = {}
-    looks: dict[int, str | None] = {}
-    for job in jobs:
-        if reason := failed_scenes.get(job.work.scene.scene_id):
-            dropped[job.position] = f"its scene cannot be read: {reason}"
-            continue
-        result = journal.read(job.position)
-        if result.rejection is not None:
-            dropped[job.position] = result.rejection
-        else:
-            digests[job.position], looks[job.position] = result.digest, result.look
-    positions = list(digests)
-    contaminated = find_excluded([looks[position] for position in positions], excluded)
+    dropped, seen = _look_through(jobs, journal, failed_scenes)
+    positions = list(seen)
+    looks = [found.look for found in seen.values()]
+    contaminated = find_excluded(looks, excluded)
     dropped.update({positions[index]: f"looks like the excluded image {name}" for index, name in contaminated.items()})
-    alike = [
-        Alike(positions[pair.first], positions[pair.second], pair.bits)
-        for pair in find_alike(
-            [digests[position] for position in positions], [looks[position] for position in positions]
-        )
-    ]
-    _drop_repeated(alike, dropped, digests, jobs, settings.dedup)
+    pairs = find_alike([found.digest for found in seen.values()], looks)
+    alike = [Alike(positions[first], positions[second], bits) for first, second, bits in pairs]
+    if settings.dedup is not Dedup.OFF:
+        _drop_identical(seen, dropped, jobs)
+    if settings.dedup is Dedup.NEAR:
+        _drop_near(alike, dropped, jobs)
     kept = [job for job in jobs if job.position not in dropped]
     places = group_places(
         [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
@@ -107,20 +97,51 @@ def select_tiles(
     )
 
 
-def _drop_repeated(
-    alike: Sequence[Alike],
-    dropped: dict[int, str],
-    digests: Mapping[int, str],
-    jobs: Sequence[TileJob],
-    dedup: Dedup,
-) -> None:
-    """Drop the later one of each pair; one that is only nearly the same stays when the earlier one is dropped."""
-    for first, second, _ in alike:
-        if second in dropped or dedup is Dedup.OFF:
+class _Seen(NamedTuple):
+    """What tells tiles apart: content digest, difference hash, and the number of candidates."""
+
+    digest: str
+    look: str | None
+    num_candidates: int
+
+
+def _look_through(
+    jobs: Sequence[TileJob], journal: Journal, failed_scenes: Mapping[str, str]
+) -> tuple[dict[int, str], dict[int, _Seen]]:
+    """Return why tiles are dropped for what they are, and what is to be compared of the others, by position."""
+    dropped: dict[int, str] = {}
+    seen: dict[int, _Seen] = {}
+    for job in jobs:
+        if reason := failed_scenes.get(job.work.scene.scene_id):
+            dropped[job.position] = f"its scene cannot be read: {reason}"
             continue
-        if digests[first] == digests[second]:
-            dropped[second] = f"same content as {jobs[first].image_id}"
-        elif dedup is Dedup.NEAR and first not in dropped:
+        result = journal.read(job.position)
+        if result.rejection is not None:
+            dropped[job.position] = result.rejection
+        else:
+            seen[job.position] = _Seen(result.digest, result.look, len(result.candidates))
+    return dropped, seen
+
+
+def _drop_identical(seen: Mapping[int, _Seen], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
+    """Keep one tile of each content: the one with most questions (a copy may lack the labels), else the first.
+
+    When one of them is dropped for what it shows, all are.
+    """
+    groups: dict[str, list[int]] = {}
+    for position, found in seen.items():
+        groups.setdefault(found.digest, []).append(position)
+    for group in groups.values():
+        best = min(group, key=lambda position: (-seen[position].num_candidates, position))
+        for position in group:
+            if position != best:
+                dropped.setdefault(position, f"same content as {jobs[best].image_id}")
+
+
+def _drop_near(alike: Sequence[Alike], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
+    """Drop the later one of each pair, unless the earlier one is dropped itself."""
+    for first, second, _ in alike:
+        if first not in dropped and second not in dropped:
             dropped[second] = f"nearly the same content as {jobs[first].image_id}"
 
 

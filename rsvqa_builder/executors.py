@@ -77,9 +77,9 @@ class ProcessPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes; items in work are not waited for."""
+        """End the processes once the items in work are done: nothing is written after this."""
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:

@@ -92,7 +92,7 @@ class OutputFolder:
         started = self._started()
         if started == fingerprint:
             return State.RESUMED
-        if started is not None and not overwrite:
+        if started is not None and not overwrite and self._has_results():
             raise OutputError(self._refusal("an unfinished build", started, fingerprint))
         finished = self._finished()
         if finished is not None and not overwrite:
@@ -145,6 +145,10 @@ class OutputFolder:
         yield from (self.path / name for name in _DOCUMENTS if (self.path / name).exists())
         for folder in ("data", "tiles"):
             yield from (file for file in sorted((self.path / folder).glob("*")) if _SHARD.fullmatch(file.name))
+
+    def _has_results(self) -> bool:
+        """Tell whether an unfinished build has done a tile: without any, there is nothing to lose."""
+        return any((self.work / "tiles").glob("*.json"))
 
     def _started(self) -> dict[str, Any] | None:
         """Return the fingerprint of an unfinished build, or None when there is none."""

@@ -38,7 +38,7 @@ def _print_line(console: Console, line: str) -> None:
 
 def task_table(report: Mapping[str, Any]) -> Table:
     """Return the questions of each task; a task without any says why."""
-    table = Table(title=f"{report['questions']:,} questions on {report['tiles']['kept']:,} tiles")
+    table = Table(title=f"{report['questions']:,} questions; {report['tiles']['kept']:,} tile(s)")
     table.add_column("task")
     table.add_column("short")
     table.add_column("questions", justify="right")

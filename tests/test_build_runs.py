@@ -223,6 +223,18 @@ def test_identical_copies_of_a_scene_are_in_the_data_set_once(farm: Path, tmp_pa
     assert read_report(tmp_path / "all")["tiles"]["dropped"] == {}
 
 
+def test_of_identical_copies_the_one_with_labels_is_kept(farm: Path, tmp_path: Path) -> None:
+    scenes = folder_of(tmp_path / "scenes")
+    for name in ("a", "b"):
+        shutil.copy(farm / "farm.tif", scenes / f"{name}.tif")
+    labels = next(path for path in farm.iterdir() if path.stem == "farm" and path.suffix != ".tif")
+    shutil.copy(labels, scenes / f"b{labels.suffix}")
+    assert build(scenes, tmp_path / "set", "--complete", "yes").code == 0
+    report = read_report(tmp_path / "set")
+    assert report["tiles"]["dropped"] == {"a/0_0": "same content as b/0_0"}
+    assert report["questions"] > 0
+
+
 def test_near_copies_are_reported_and_dropped_only_when_asked(tmp_path: Path) -> None:
     pixels = paint_of(FARM)
     brighter = np.clip(pixels.astype(int) + 3, 0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rsvqa_builder import build as build_run
 from tests.make_sources import FARM, SHORE, make_scene
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
 
@@ -137,7 +139,7 @@ def test_away_from_a_terminal_a_good_run_says_nothing_on_stderr(scenes: Path, tm
     run = build(scenes, tmp_path / "set")
     assert (run.code, run.err) == (0, "")
     assert f"preview: {tmp_path / 'set' / 'preview.html'}" in run.out.splitlines()
-    assert "questions on 5 tiles" in run.out
+    assert "questions; 5 tile(s)" in run.out
     assert "\x1b" not in run.out
 
 
@@ -178,17 +180,25 @@ def test_a_settings_file_is_overridden_by_options(scenes: Path, tmp_path: Path) 
 
 
 def test_ctrl_c_says_how_to_go_on(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rsvqa_builder import build as build_module
-
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_module, "do_tile", interrupt)
+    monkeypatch.setattr(build_run, "do_tile", interrupt)
     run = build(scenes, tmp_path / "set")
     assert (run.code, len(run.lines)) == (130, 1)
     assert "the same command goes on from here" in run.err
     monkeypatch.undo()
     assert build(scenes, tmp_path / "set").code == 0
+
+
+def test_a_full_disk_is_one_line(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "set/data/train.parquet")
+
+    monkeypatch.setattr(build_run, "write_shards", no_room)
+    run = build(scenes, tmp_path / "set")
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert "No space left on device (set/data/train.parquet); mend it and repeat the command" in run.err
 
 
 def test_demo_scenes_prints_the_files_it_made(tmp_path: Path) -> None:

@@ -55,8 +55,16 @@ def test_an_interrupted_build_is_resumed(tmp_path: Path) -> None:
 def test_changed_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
     with OutputFolder(tmp_path) as output:
         output.begin(FINGERPRINT, overwrite=False)
+        (output.work / "tiles").mkdir()
+        (output.work / "tiles" / "0000000.json").touch()
         with pytest.raises(OutputError, match=r"unfinished build made otherwise: seed was 0, is 1\. .*--overwrite"):
             output.begin(CHANGED, overwrite=False)
+
+
+def test_a_build_that_has_done_no_tile_is_simply_begun_anew(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        assert output.begin(CHANGED, overwrite=False) is State.NEW
 
 
 def test_overwrite_begins_anew(tmp_path: Path) -> None:
