@@ -192,7 +192,7 @@ def test_ctrl_c_says_how_to_go_on(scenes: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_full_disk_is_one_line(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(*_: object) -> None:
+    def no_room(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "set/data/train.parquet")
 
     monkeypatch.setattr(build_run, "write_shards", no_room)
