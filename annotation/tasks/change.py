@@ -20,7 +20,15 @@ from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
 from annotation.tasks.countable import objects_in_region
 from annotation.tasks.distractors import may_mean_the_same, number_distractors
 from annotation.tasks.geometry import circle_polygon
-from annotation.tasks.regions import Spot, circle_between, circle_near, keeps_clear, radius_limits, spot_in
+from annotation.tasks.regions import (
+    Spot,
+    centre_of,
+    circle_beside,
+    circle_near,
+    keeps_clear,
+    radius_limits,
+    spot_in,
+)
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
 
@@ -39,9 +47,6 @@ labelled must cover it all, since what is unlabelled may be of another class."""
 
 MAX_COUNT = 60
 """More than a person could check."""
-
-CENTRES_A_THING = 6
-"""Places tried for a circle at one thing: between the houses of a street most circles would cut one."""
 
 Change = Literal["added", "removed"]
 
@@ -79,7 +84,7 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     taken: list[Circle] = []
 
     def ask(item: TileObject) -> Question | NotAsked:
-        circle = _circle_beside(context, item, by_class[item.class_name])
+        circle = circle_beside(facts, by_class[item.class_name], centre_of(item.geometry), context.rng)
         if circle is None:
             return NotAsked("every circle tried crosses an object")
         if not keeps_clear(facts, circle, taken):
@@ -135,20 +140,6 @@ def _changed_first(by_class: dict[str, list[TileObject]], context: TaskContext) 
             changed += [item for item, iou in zip(group, overlaps, strict=True) if iou <= NEW_BELOW_IOU]
             kept += [item for item, iou in zip(group, overlaps, strict=True) if iou > NEW_BELOW_IOU]
     return spread(facts, changed, context.rng) + spread(facts, kept, context.rng)
-
-
-def _circle_beside(context: TaskContext, item: TileObject, things: list[TileObject]) -> Circle | None:
-    """Return a circle near a thing whose edge passes between `things`, or None after some tries."""
-    tries = (circle_between(context.facts, things, _beside(context, item), context.rng) for _ in range(CENTRES_A_THING))
-    return next((circle for circle in tries if circle is not None), None)
-
-
-def _beside(context: TaskContext, item: TileObject) -> Spot:
-    """Return a place near a thing, so that it is not always the circle's centre."""
-    limits = radius_limits(context.facts)
-    reach = limits[0] / 2 if limits else 0.0
-    centre = item.geometry.centroid
-    return Spot(centre.x + context.rng.uniform(-reach, reach), centre.y + context.rng.uniform(-reach, reach))
 
 
 def _ask_count(context: TaskContext, later: TileFacts, info: ClassInfo, circle: Circle) -> Question | NotAsked:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObject
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import ask_each, shuffled, spread
+from annotation.tasks.candidates import TRIES_A_QUESTION, ask_each, shuffled, spread, take_turns
 from annotation.tasks.countable import countable_objects, objects_in_region
 from annotation.tasks.distractors import number_distractors
 from annotation.tasks.geometry import circle_polygon
-from annotation.tasks.regions import Spot, circle_between, keeps_clear, radius_limits
+from annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
 
@@ -32,7 +32,10 @@ def ask_overall_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
 
 @task("regional_counting")
 def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Ask for the number of objects of a class inside a circle whose edge passes between them."""
+    """Ask for the number of objects of a class inside a circle whose edge passes between them.
+
+    Questions of one answer take turns with those of another: most circles hold a single object.
+    """
     facts = context.facts
     if not facts.objects:
         yield NotAsked("no objects")
@@ -40,23 +43,40 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
     if radius_limits(facts) is None:
         yield NotAsked("the tile is too small for regions")
         return
-    taken: list[Circle] = []
     by_class: dict[str, list[TileObject]] = {}
     for found in facts.objects:
         by_class.setdefault(found.class_name, []).append(found)
+    by_answer: dict[int, list[Question]] = {}
+    for found in spread(facts, facts.objects, context.rng)[: context.limit * TRIES_A_QUESTION]:
+        result = _ask_near(context, found, by_class[found.class_name])
+        if isinstance(result, NotAsked):
+            yield result
+        else:
+            by_answer.setdefault(len(result.evidence.feature_ids), []).append(result)
+    yield from _apart(context, take_turns(shuffled(list(by_answer.values()), context.rng)))
 
-    def ask(found: TileObject) -> Question | NotAsked:
-        circle = circle_between(facts, by_class[found.class_name], _beside(context, found), context.rng)
-        if circle is None:
-            return NotAsked("every circle tried crosses an object")
-        if not keeps_clear(facts, circle, taken):
-            return NotAsked("too near to another region")
-        result = _ask_in_region(context, facts.classes[found.class_name], circle)
-        if isinstance(result, Question):
-            taken.append(circle)
-        return result
 
-    yield from ask_each(context, spread(facts, facts.objects, context.rng), ask)
+def _ask_near(context: TaskContext, found: TileObject, members: list[TileObject]) -> Question | NotAsked:
+    """Ask about a circle beside an object; `members` are all of its class."""
+    facts = context.facts
+    circle = circle_beside(facts, members, centre_of(found.geometry), context.rng)
+    if circle is None:
+        return NotAsked("every circle tried crosses an object")
+    return _ask_in_region(context, facts.classes[found.class_name], circle)
+
+
+def _apart(context: TaskContext, questions: list[Question]) -> Iterator[Question | NotAsked]:
+    """Yield the first questions, up to the limit, whose circles keep clear of each other."""
+    taken: list[Circle] = []
+    for question in questions:
+        assert question.region is not None
+        if len(taken) == context.limit:
+            return
+        if keeps_clear(context.facts, question.region, taken):
+            taken.append(question.region)
+            yield question
+        else:
+            yield NotAsked("too near to another region")
 
 
 def _classes_on_tile(facts: TileFacts) -> list[ClassInfo]:
@@ -79,14 +99,6 @@ def _ask_overall(context: TaskContext, info: ClassInfo) -> Question | NotAsked:
         options=_options(context, len(counted.objects)),
         evidence=_evidence(f"count_{counted.rule}", counted.objects, info),
     )
-
-
-def _beside(context: TaskContext, found: TileObject) -> Spot:
-    """Return a place at most half the least radius from the object, so that it is not always the circle's centre."""
-    limits = radius_limits(context.facts)
-    reach = limits[0] / 2 if limits else 0.0
-    centre = found.geometry.centroid
-    return Spot(centre.x + context.rng.uniform(-reach, reach), centre.y + context.rng.uniform(-reach, reach))
 
 
 def _ask_in_region(context: TaskContext, info: ClassInfo, circle: Circle) -> Question | NotAsked:

@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from annotation.facts import Circle, TileFacts, TileObject
 from annotation.tasks.geometry import bounds_of
@@ -28,6 +29,9 @@ MIN_RADIUS_PX = 16
 EDGE_SHARE = 0.01
 GAP_SHARE = 0.02
 """Shares of the shorter side that a circle stays away from the tile's edge, and from another: room for the ring."""
+
+CENTRES_TRIED = 6
+"""Places tried for a circle beside one object: between the houses of a street most circles would cut one."""
 
 CLEARANCE_PX = 2.0
 """An object that no part of a circle's edge comes nearer to is seen to be inside or outside."""
@@ -62,34 +66,70 @@ def keeps_clear(facts: TileFacts, circle: Circle, others: Iterable[Circle]) -> b
     )
 
 
-def circle_between(facts: TileFacts, objects: Sequence[TileObject], spot: Spot, rng: random.Random) -> Circle | None:
-    """Return a circle at or near `spot` whose edge passes between the objects; None when there is none.
+def circle_beside(facts: TileFacts, objects: Sequence[TileObject], spot: Spot, rng: random.Random) -> Circle | None:
+    """Return a circle near `spot` that holds some of the objects and cuts none; None when none is found.
 
-    In a dense tile nearly every circle cuts an object, so all radii up to a drawn one are looked at. Upright boxes
-    stand for the objects, which errs on the side of keeping clear.
+    Of all circles between the objects most hold a single one, and the number in them could be guessed: so each number
+    that a circle tried here holds is as likely as any other. Upright boxes stand for the objects, which errs on the
+    side of keeping clear.
     """
     limits = radius_limits(facts)
     if limits is None:
         return None
-    low, high = limits[0], rng.randint(*limits)
-    centre = circle_near(facts, spot, high)
-    radii = (np.flatnonzero(_clear_radii(centre, bounds_of(objects))[low:]) + low).tolist()
-    # the larger of two draws: small circles would mostly hold a single object
-    return centre._replace(radius=max(rng.choices(radii, k=2))) if radii else None
+    bounds = bounds_of(objects)
+    found: dict[int, list[Circle]] = {}
+    for _ in range(CENTRES_TRIED):
+        # Not the spot itself: an object should not always be the circle's centre.
+        centre = Spot(*(place + rng.uniform(-limits[0], limits[0]) / 2 for place in spot))
+        for number, circles in circles_between(facts, bounds, circle_near(facts, centre, rng.randint(*limits))).items():
+            found.setdefault(number, []).append(rng.choice(circles))
+    found.pop(0, None)
+    return rng.choice(found[rng.choice(sorted(found))]) if found else None
+
+
+def circles_between(facts: TileFacts, bounds: NDArray[np.float64], circle: Circle) -> dict[int, list[Circle]]:
+    """Return the circles around the centre of `circle`, up to its radius, that cut no box, by how many boxes they hold.
+
+    Args:
+        facts: limit the radius from below.
+        bounds: (N, 4) boxes, tile pixels.
+        circle: the largest one.
+    """
+    limits = radius_limits(facts)
+    if limits is None:
+        return {}
+    radii = np.flatnonzero(_clear_radii(circle, bounds)[limits[0] :]) + limits[0]
+    numbers = np.searchsorted(np.sort(_reach(circle, bounds)), radii)
+    found: dict[int, list[Circle]] = {}
+    for number, radius in zip(numbers.tolist(), radii.tolist(), strict=True):
+        found.setdefault(number, []).append(circle._replace(radius=radius))
+    return found
+
+
+def _reach(circle: Circle, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far the farthest corner of each of the (N, 4) boxes is from a circle's centre."""
+    centre = np.array([circle.x, circle.y])
+    reach: NDArray[np.float64] = np.hypot(*np.maximum(np.abs(bounds[:, :2] - centre), np.abs(bounds[:, 2:] - centre)).T)
+    return reach
 
 
 def _clear_radii(circle: Circle, bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each radius from 0 to the circle's whether a circle of it cuts none of the (N, 4) boxes."""
     centre = np.array([circle.x, circle.y])
     beyond = np.hypot(*np.maximum(np.maximum(bounds[:, :2] - centre, centre - bounds[:, 2:]), 0).T)
-    reach = np.hypot(*np.maximum(np.abs(bounds[:, :2] - centre), np.abs(bounds[:, 2:] - centre)).T)
     # A box forbids the radii between its nearest and its farthest point: +1 where it begins to, -1 where it ceases.
     num_radii = int(circle.radius) + 1
     first = np.clip(np.floor(beyond - CLEARANCE_PX) + 1, 0, num_radii).astype(int)
-    last = np.clip(np.ceil(reach + CLEARANCE_PX), 0, num_radii).astype(int)
+    last = np.clip(np.ceil(_reach(circle, bounds) + CLEARANCE_PX), 0, num_radii).astype(int)
     steps = np.bincount(first, minlength=num_radii + 1) - np.bincount(last, minlength=num_radii + 1)
     is_clear: NDArray[np.bool_] = np.cumsum(steps)[:num_radii] == 0
     return is_clear
+
+
+def centre_of(geometry: BaseGeometry) -> Spot:
+    """Return the centroid of a geometry."""
+    centre = geometry.centroid
+    return Spot(centre.x, centre.y)
 
 
 def spot_in(geometry: Polygon | MultiPolygon, rng: random.Random) -> Spot:

@@ -126,9 +126,22 @@ def test_an_uncertain_object_spoils_its_circles() -> None:
 
 
 def test_a_cloud_of_points_is_counted_by_their_centres() -> None:
-    objects = [make_object(f"p{i}", "ship", Point(480 + 10 * i, 500)) for i in range(5)]
+    # a circle of 60 px or more whose centre is at most 30 px from one of them along both axes holds all five
+    objects = [make_object(f"p{i}", "ship", Point(496 + 2 * i, 500)) for i in range(5)]
     questions, _ = ask("regional_counting", make_facts(objects=objects), limit=1)
     assert [right_texts(question) for question in questions] == [["5"]]
+
+
+def test_answers_of_regional_counting_take_turns() -> None:
+    # Nine single ships and one pair, all far apart: circles beside the pair are a sixth of those that can be drawn.
+    places = [(110 + 390 * (i % 3), 110 + 390 * (i // 3)) for i in range(9)]
+    objects = [make_object(f"s{i}", "ship", square(x, y)) for i, (x, y) in enumerate([*places, (530, 500)])]
+    answers = [
+        right_texts(ask("regional_counting", make_facts(objects=objects), seed=seed, limit=2)[0][0])
+        for seed in range(40)
+    ]
+    # a coin decides which number comes first: 20 expected, standard deviation 3.2
+    assert 8 < answers.count(["2"]) < 32
 
 
 @pytest.mark.parametrize(

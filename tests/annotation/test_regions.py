@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely import MultiPolygon, Point, Polygon, box
+from shapely import MultiPolygon, Point, Polygon
 
 from annotation.facts import Circle
-from annotation.tasks.regions import Spot, circle_between, circle_near, keeps_clear, radius_limits, spot_in
+from annotation.tasks.regions import (
+    Spot,
+    circle_beside,
+    circle_near,
+    circles_between,
+    keeps_clear,
+    radius_limits,
+    spot_in,
+)
 from tests.annotation.make_facts import make_facts, make_object, rectangle, square
 
 
@@ -23,7 +33,7 @@ def test_radii_follow_the_tile(size: int, limits: tuple[int, int] | None) -> Non
 
 
 def test_a_small_tile_gives_no_circle() -> None:
-    assert circle_between(make_facts(size=100), [], Spot(50, 50), random.Random(0)) is None
+    assert circle_beside(make_facts(size=100), [], Spot(50, 50), random.Random(0)) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +67,7 @@ def test_the_edge_of_a_circle_cuts_no_object(places: list[tuple[float, float, fl
         for i, (x, y, side, turn) in enumerate(places)
     ]
     facts = make_facts(objects=objects)
-    circle = circle_between(facts, objects, Spot(places[0][0], places[0][1]), random.Random(seed))
+    circle = circle_beside(facts, objects, Spot(places[0][0], places[0][1]), random.Random(seed))
     if circle is not None:
         assert 60 <= circle.radius <= 150
         edge = Point(circle.x, circle.y).buffer(circle.radius, quad_segs=64).exterior
@@ -68,20 +78,28 @@ def test_the_edge_of_a_circle_cuts_no_object(places: list[tuple[float, float, fl
 
 def test_a_gap_between_two_rings_of_objects_is_found() -> None:
     # boxes reach from 40 to 99 px and from 121 px on around the centre: radii 101 to 119 alone are clear, below 150
-    inner = make_object("i", "car", box(540, 499, 599, 501))
-    outer = make_object("o", "car", box(621, 499, 700, 501))
-    radii = set()
-    for seed in range(200):
-        circle = circle_between(make_facts(), [inner, outer], Spot(500, 500), random.Random(seed))
-        if circle is not None:
-            radii.add(circle.radius)
+    bounds = np.array([[540.0, 499, 599, 501], [621, 499, 700, 501]])
+    found = circles_between(make_facts(), bounds, Circle(500, 500, 150))
     # the farthest corner of the inner box is hypot(99, 1) = 99.005 px away, so 101 px is 1.995 px from it: too near
-    assert radii == set(range(102, 120))
+    assert found == {1: [Circle(500, 500, radius) for radius in range(102, 120)]}
 
 
 def test_a_ring_without_a_gap_gives_no_circle() -> None:
-    wall = make_object("w", "car", box(510, 499, 700, 501))
-    assert all(circle_between(make_facts(), [wall], Spot(500, 500), random.Random(seed)) is None for seed in range(20))
+    wall = np.array([[510.0, 499, 700, 501]])
+    assert circles_between(make_facts(), wall, Circle(500, 500, 150)) == {}
+
+
+def test_numbers_of_objects_are_spread() -> None:
+    # Three cars 12 px apart, and 80 px from them a fourth. By far the most circles of 60 to 150 px hold the three, or
+    # all four; drawn by radius alone, nine in ten would hold four.
+    cars = [make_object(f"c{x}", "car", square(x, 500, 6)) for x in (488, 500, 512, 592)]
+    numbers: Counter[int] = Counter()
+    for seed in range(300):
+        circle = circle_beside(make_facts(objects=cars), cars, Spot(540, 500), random.Random(seed))
+        assert circle is not None
+        numbers[sum(abs(car.geometry.centroid.x - circle.x) < circle.radius for car in cars)] += 1
+    assert min(numbers) > 0
+    assert numbers[3] > 90
 
 
 def test_a_place_inside_a_ring_shaped_area_avoids_its_hole() -> None:
