@@ -1,207 +1,28 @@
-"""What the land use, water, roads and buildings of a tile say about its environment: measures, and rules over them.
+"""Rules that draw conclusions about the environment of a tile from its measures.
 
-Every measure is a range, since what is not labelled may be anything: a rule holds when all of the range speaks for it,
-fails when all of it speaks against it, and is silent otherwise. `docs/environmental-rules.md` gives the reasons.
+A rule holds when all of a measure's range speaks for it, fails when all of it speaks against it, and is silent
+otherwise. `docs/environmental-rules.md` gives the reasons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, NamedTuple
 
-import numpy as np
-import shapely
-from numpy.typing import NDArray
-from shapely import LineString, MultiPolygon, Polygon, STRtree
-
-from annotation.facts import Kind, Role
-from annotation.tasks.land_cover import certain_areas, cover_of, dissolved
+from annotation.facts import Kind
+from annotation.tasks.environmental_measures import (
+    BUILT_OVER,
+    COOLING,
+    FARMED,
+    PLANTED,
+    UNFARMED_PLANTS,
+    WATER,
+    WOODED,
+    Measures,
+    Range,
+)
 from annotation.tasks.registry import TaskContext, once_a_tile
-
-FARMED: tuple[Kind, ...] = ("cropland",)
-WOODED: tuple[Kind, ...] = ("forest",)
-WATER: tuple[Kind, ...] = ("water",)
-BUILT_OVER: tuple[Kind, ...] = ("residential", "commercial", "industrial", "parking", "building", "road", "railway")
-PLANTED: tuple[Kind, ...] = ("forest", "grass", "cropland", "wetland", "tree")
-COOLING: tuple[Kind, ...] = ("forest", "water", "wetland", "tree")
-UNFARMED_PLANTS: tuple[Kind, ...] = ("forest", "grass", "wetland", "tree")
-
-MIN_BUILDINGS = 10
-"""A share of fewer buildings says little about a settlement."""
-
-SHORE_STEP_M = 10.0
-MAX_SHORE_POINTS = 600
-MIN_SHORE_M = 200.0
-"""Shores are looked at every so many metres, at so many points at most, and from this length."""
-
-NO_SHARE = 0.005
-"""Labels that leave out less than this leave out nothing but seams."""
-
-OUTLINE_SHARE = 1 / 4000
-"""Shores are followed to this share of the tile's longer side: 2 pixels of 8,192."""
-
-_OVERLAP_SHARE = 1e-6
-"""Less overlap than this share of the tile is rounding: then areas are added, which saves many unions."""
-
-_TILE_EDGE_PX = 1.0
-"""What lies nearer to the tile's edge is where an area was cut, not its shore."""
-
-
-class Range(NamedTuple):
-    """The least and the greatest value that a measure may have."""
-
-    low: float
-    high: float
-
-
-UNKNOWN = Range(0.0, 1.0)
-
-
-class Measures:
-    """What rules look at on one tile; each measure is taken when first asked for.
-
-    Shares are in [0, 1]; metres need a ground sampling distance.
-    """
-
-    def __init__(self, context: TaskContext) -> None:
-        facts = context.facts
-        self._context = context
-        self._facts = facts
-        self._tile_area = float(facts.width * facts.height)
-        self._shares: dict[tuple[Kind, ...], Range] = {}
-
-    def share(self, kinds: tuple[Kind, ...]) -> Range:
-        """Return the share of the tile that areas of some kinds cover."""
-        if kinds not in self._shares:
-            low = self._covered([kind for kind in kinds if kind in self._ground_by_kind])
-            high = low if self._is_known(kinds) else min(1.0, low + self._unlabelled_share)
-            self._shares[kinds] = Range(low, high)
-        return self._shares[kinds]
-
-    def _covered(self, kinds: Sequence[Kind]) -> float:
-        """Return the share of the tile that the ground of some kinds covers."""
-        grounds = [self._ground_by_kind[kind] for kind in kinds]
-        if self._overlap_area > _OVERLAP_SHARE * self._tile_area:
-            return dissolved(grounds).area / self._tile_area
-        return sum(ground.area for ground in grounds) / self._tile_area
-
-    def buildings_near(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
-        """Return the share of buildings within some metres of areas of some kinds."""
-        return self._near(self._buildings_in_metres, kinds, distance_m)
-
-    def shore_along(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
-        """Return the share of the water's shores within some metres of areas of some kinds."""
-        return self._near(self._shore_in_metres, kinds, distance_m)
-
-    def _near(self, places: NDArray[np.object_] | None, kinds: tuple[Kind, ...], distance_m: float) -> Range:
-        if places is None:
-            return UNKNOWN
-        near = self._tree_in_metres(kinds).query(places, predicate="dwithin", distance=distance_m)[0]
-        low = len(np.unique(near)) / len(places)
-        return Range(low, low if self._is_known(kinds) else 1.0)
-
-    @cached_property
-    def road_km_per_km2_of_forest(self) -> Range | None:
-        """The length of road in each square kilometre of forest; None where it is not known or there is no forest."""
-        facts = self._facts
-        forest = self._ground_by_kind.get("forest")
-        is_known = self._is_known(WOODED) and {road.class_name for road in facts.roads} <= facts.complete_classes
-        has_road_class = any(
-            info.role is Role.ROAD and info.name in facts.complete_classes for info in facts.classes.values()
-        )
-        if forest is None or facts.gsd_m is None or not is_known or not has_road_class:
-            return None
-        wood_km2 = forest.area * facts.gsd_m.x_m * facts.gsd_m.y_m / 1e6
-        lines = shapely.intersection(np.array([road.geometry for road in facts.roads], dtype=object), forest)
-        length_km = float(shapely.length(self._in_metres(lines)).sum()) / 1e3 if len(lines) else 0.0
-        return Range(length_km / wood_km2, length_km / wood_km2)
-
-    def _is_known(self, kinds: tuple[Kind, ...]) -> bool:
-        """Return whether all areas of these kinds are labelled: each kind's classes are complete, or all land is."""
-        facts = self._facts
-        infos = [info for info in facts.classes.values() if info.role is Role.AREA and info.kind in kinds]
-        if not all(area.is_certain for area in facts.areas if facts.classes[area.class_name].kind in kinds):
-            return False
-        if {info.kind for info in infos} == set(kinds) and all(i.name in facts.complete_classes for i in infos):
-            return True
-        return self._unlabelled_share < NO_SHARE
-
-    @cached_property
-    def _ground_by_kind(self) -> dict[Kind, Polygon | MultiPolygon]:
-        by_kind: dict[Kind, list[Polygon | MultiPolygon]] = {}
-        for name in certain_areas(self._context):
-            by_kind.setdefault(self._facts.classes[name].kind, []).append(cover_of(self._context, name))
-        return {kind: parts[0] if len(parts) == 1 else dissolved(parts) for kind, parts in by_kind.items()}
-
-    @cached_property
-    def _labelled_area(self) -> float:
-        """The area with a label that tells the kind, in pixels."""
-        return dissolved([ground for kind, ground in self._ground_by_kind.items() if kind != "other"]).area
-
-    @cached_property
-    def _overlap_area(self) -> float:
-        """How much more the grounds of all kinds measure each than together: nothing on a map without overlaps."""
-        each = sum(ground.area for kind, ground in self._ground_by_kind.items() if kind != "other")
-        return each - self._labelled_area
-
-    @property
-    def _unlabelled_share(self) -> float:
-        """The share of the tile without a label that tells the kind."""
-        return max(0.0, 1.0 - self._labelled_area / self._tile_area)
-
-    @cached_property
-    def _buildings_in_metres(self) -> NDArray[np.object_] | None:
-        """The outlines of all buildings; None when they are not all labelled and certain, or too few."""
-        facts = self._facts
-        infos = [info for info in facts.classes.values() if info.role is Role.OBJECT and info.kind == "building"]
-        buildings = [item for item in facts.objects if facts.classes[item.class_name].kind == "building"]
-        is_known = all(info.name in facts.complete_classes for info in infos)
-        if facts.gsd_m is None or not is_known or not all(item.is_certain for item in buildings):
-            return None
-        if len(buildings) < MIN_BUILDINGS:
-            return None
-        return self._in_metres(np.array([item.geometry for item in buildings], dtype=object))
-
-    @cached_property
-    def _shore_in_metres(self) -> NDArray[np.object_] | None:
-        """Points along the shores; None when water is not all labelled, or its shore is too short."""
-        water = self._ground_by_kind.get("water")
-        if water is None or self._facts.gsd_m is None or not self._is_known(WATER):
-            return None
-        inner = shapely.box(0, 0, self._facts.width, self._facts.height).buffer(-_TILE_EDGE_PX, join_style="mitre")
-        tolerance = OUTLINE_SHARE * max(self._facts.width, self._facts.height)
-        outline = shapely.intersection(shapely.simplify(water, tolerance).boundary, inner)
-        shore = self._in_metres(np.array([outline], dtype=object))[0]
-        if shore.length < MIN_SHORE_M:
-            return None
-        lines = shapely.get_parts(shapely.line_merge(shore) if shore.geom_type == "MultiLineString" else shore)
-        step_m = max(SHORE_STEP_M, shore.length / MAX_SHORE_POINTS)
-        places = np.concatenate([_points_along(line, step_m) for line in lines])
-        return np.array(shapely.points(places), dtype=object)
-
-    def _tree_in_metres(self, kinds: tuple[Kind, ...]) -> STRtree:
-        parts = [
-            area.geometry
-            for area in self._facts.areas
-            if area.is_certain and self._facts.classes[area.class_name].kind in kinds
-        ]
-        return STRtree(self._in_metres(np.array(parts, dtype=object)))
-
-    def _in_metres(self, geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-        assert self._facts.gsd_m is not None
-        scale = np.array(self._facts.gsd_m)
-        scaled: NDArray[np.object_] = shapely.transform(geometries, lambda points: points * scale)
-        return scaled
-
-
-def _points_along(line: LineString, step: float) -> NDArray[np.float64]:
-    """Return the (n, 2) points of a line every `step`; far faster than shapely, which starts anew for each."""
-    corners = shapely.get_coordinates(line)
-    along = np.append(0.0, np.cumsum(np.hypot(*np.diff(corners, axis=0).T)))
-    places = np.arange(0, line.length, step)
-    return np.stack([np.interp(places, along, corners[:, axis]) for axis in (0, 1)], axis=1)
 
 
 class Verdict(NamedTuple):
@@ -211,7 +32,20 @@ class Verdict(NamedTuple):
     values: dict[str, Range]
 
 
-Topic = Literal["use", "run_off", "heat", "flood", "forest_fire", "water_quality", "habitat"]
+Topic = Literal[
+    "use",
+    "largest_use",
+    "run_off",
+    "streams",
+    "heat",
+    "flood",
+    "forest_fire",
+    "water_quality",
+    "spraying",
+    "green_space",
+    "habitat",
+    "roads",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +84,39 @@ def _only_if(condition: Verdict, then: Verdict) -> Verdict:
     return Verdict(holds, {**condition.values, **then.values})
 
 
+def _leads(measures: Measures, kinds: tuple[Kind, ...]) -> Verdict:
+    """Hold when a use covers a third more than any other, yet not most of the tile; fail when another does."""
+    return _only_if(
+        _below(0.5, 0.55, share=measures.share(kinds)),
+        _above(3 / 7, 4 / 7, share_of_this_and_the_largest_other=measures.lead(kinds)),
+    )
+
+
+def _has_water(measures: Measures) -> Verdict:
+    return _above(0.0, 0.005, water=measures.share(WATER))
+
+
 RULES: tuple[EnvironmentalRule, ...] = (
     EnvironmentalRule("mostly_farmed", "use", lambda m: _above(0.25, 0.55, cropland=m.share(FARMED))),
     EnvironmentalRule("mostly_wooded", "use", lambda m: _above(0.25, 0.55, forest=m.share(WOODED))),
     EnvironmentalRule("mostly_built_over", "use", lambda m: _above(0.25, 0.55, built_over=m.share(BUILT_OVER))),
     EnvironmentalRule("mostly_water", "use", lambda m: _above(0.25, 0.55, water=m.share(WATER))),
+    EnvironmentalRule("farming_leads", "largest_use", lambda m: _leads(m, FARMED)),
+    EnvironmentalRule("woodland_leads", "largest_use", lambda m: _leads(m, WOODED)),
+    EnvironmentalRule("building_leads", "largest_use", lambda m: _leads(m, BUILT_OVER)),
+    EnvironmentalRule("water_leads", "largest_use", lambda m: _leads(m, WATER)),
     EnvironmentalRule("rain_runs_off", "run_off", lambda m: _above(0.3, 0.6, built_over=m.share(BUILT_OVER))),
     EnvironmentalRule("rain_soaks_in", "run_off", lambda m: _above(0.4, 0.7, plants=m.share(PLANTED))),
+    EnvironmentalRule(
+        "paving_harms_streams",
+        "streams",
+        lambda m: _only_if(_has_water(m), _above(0.1, 0.25, paved=m.paved)),
+    ),
+    EnvironmentalRule(
+        "streams_stay_sound",
+        "streams",
+        lambda m: _only_if(_has_water(m), _below(0.1, 0.25, paved=m.paved)),
+    ),
     EnvironmentalRule(
         "heats_up",
         "heat",
@@ -274,7 +134,7 @@ RULES: tuple[EnvironmentalRule, ...] = (
         "flood_spares_buildings",
         "flood",
         lambda m: _only_if(
-            _above(0.0, 0.005, water=m.share(WATER)),
+            _has_water(m),
             _below(0.02, 0.2, buildings_within_200_m_of_water=m.buildings_near(WATER, 200.0)),
         ),
     ),
@@ -302,6 +162,29 @@ RULES: tuple[EnvironmentalRule, ...] = (
         lambda m: _above(0.3, 0.7, shore_within_10_m_of_unfarmed_plants=m.shore_along(UNFARMED_PLANTS, 10.0)),
     ),
     EnvironmentalRule(
+        "spray_reaches_buildings",
+        "spraying",
+        lambda m: _above(0.1, 0.25, buildings_within_20_m_of_cropland=m.buildings_near(FARMED, 20.0)),
+    ),
+    EnvironmentalRule(
+        "spray_spares_buildings",
+        "spraying",
+        lambda m: _only_if(
+            _above(0.0, 0.05, cropland=m.share(FARMED)),
+            _below(0.05, 0.15, buildings_within_20_m_of_cropland=m.buildings_near(FARMED, 20.0)),
+        ),
+    ),
+    EnvironmentalRule(
+        "green_space_is_near",
+        "green_space",
+        lambda m: _above(0.5, 0.8, buildings_within_300_m_of_green=m.buildings_near_green(300.0)),
+    ),
+    EnvironmentalRule(
+        "green_space_is_far",
+        "green_space",
+        lambda m: _below(0.3, 0.5, buildings_within_300_m_of_green=m.buildings_near_green(300.0)),
+    ),
+    EnvironmentalRule(
         "forest_cut_by_roads",
         "habitat",
         lambda m: _only_if(
@@ -317,6 +200,8 @@ RULES: tuple[EnvironmentalRule, ...] = (
             _below(0.3, 0.6, road_km_per_km2_of_forest=m.road_km_per_km2_of_forest),
         ),
     ),
+    EnvironmentalRule("roads_crowd_wildlife", "roads", lambda m: _above(0.6, 1.2, road_km_per_km2=m.road_km_per_km2)),
+    EnvironmentalRule("roads_leave_room", "roads", lambda m: _below(0.6, 1.2, road_km_per_km2=m.road_km_per_km2)),
 )
 """Every rule, by topic; names are stored in evidence and never change."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shapely import box
+from shapely import Polygon, box
 
 from annotation.facts import Area, Gsd, Role, TileFacts, TileObject
-from annotation.tasks.environmental_rules import RULES, Measures, Verdict, judge_all
+from annotation.tasks.environmental_measures import Measures
+from annotation.tasks.environmental_rules import RULES, Verdict, judge_all
 from annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     classes_with,
@@ -51,8 +52,13 @@ def houses(x: float, count: int) -> list[TileObject]:
         ({"farmland": 0.6, "forest": 0.4}, {"mostly_farmed", "rain_soaks_in"}),
         ({"forest": 0.8, "farmland": 0.2}, {"mostly_wooded", "rain_soaks_in", "stays_cool"}),
         ({"town": 0.7, "farmland": 0.3}, {"mostly_built_over", "rain_runs_off", "heats_up"}),
-        ({"water": 0.6, "desert": 0.4}, {"mostly_water", "stays_cool"}),
-        ({"farmland": 0.5, "desert": 0.5}, set()),  # between 25 and 55 %: silent
+        ({"water": 0.6, "desert": 0.4}, {"mostly_water", "stays_cool", "streams_stay_sound"}),
+        ({"farmland": 0.53, "desert": 0.47}, set()),  # between 25 and 55 % of the tile, and more than 50 %: silent
+        ({"farmland": 0.4, "forest": 0.3, "desert": 0.3}, {"farming_leads", "rain_soaks_in"}),  # 4/7 against 3/7
+        ({"farmland": 0.39, "forest": 0.3, "desert": 0.31}, set()),  # 69 % plants, 0.565 of both
+        # 38 % of the town is paved: 0.228 of the tile, and 0.266
+        ({"town": 0.6, "water": 0.4}, {"mostly_built_over", "rain_runs_off"}),
+        ({"town": 0.7, "water": 0.3}, {"mostly_built_over", "rain_runs_off", "paving_harms_streams"}),
     ],
 )
 def test_rules_on_shares(shares: dict[str, float], holding: set[str]) -> None:
@@ -133,3 +139,58 @@ def test_every_rule_is_explained_and_worded() -> None:
         assert f"| `{rule.name}` | {rule.topic} |" in explained
         assert phrases.text(f"environmental_reasoning.conclusion.{rule.name}").endswith(".")
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_what_covers_a_third_more_leads() -> None:
+    verdicts = verdicts_of(facts_of(town=0.42, forest=0.29, water=0.29))
+    assert verdicts["building_leads"].values["share_of_this_and_the_largest_other"] == pytest.approx(
+        (0.42 / 0.71, 0.42 / 0.71)
+    )
+    # The others: 0.29 / 0.71 = 0.41, less than 3/7; there are no crops.
+    leads = {name: verdict.holds for name, verdict in verdicts.items() if name.endswith("_leads")}
+    assert leads == {"farming_leads": False, "woodland_leads": False, "building_leads": True, "water_leads": False}
+
+
+def test_what_two_kinds_cover_is_paved_once_or_twice() -> None:
+    classes = classes_with(make_class("town", Role.AREA, "residential"), make_class("shops", Role.AREA, "commercial"))
+    areas = [make_area("t", "town", box(0, 0, 500, 1000)), make_area("s", "shops", box(400, 0, 600, 1000))]
+    areas.append(make_area("d", "desert", box(600, 0, 1000, 1000)))
+    # 0.38 · 0.5 + 0.85 · 0.2 = 0.36, of which the overlap, 0.1 of the tile, may count twice.
+    paved = Measures(make_context(make_facts(areas=areas, classes=classes))).paved
+    assert paved == pytest.approx((0.26, 0.36))
+
+
+@pytest.mark.parametrize(
+    ("num_near", "num_far", "verdicts"), [(3, 9, (True, False)), (1, 14, (False, None)), (0, 12, (False, True))]
+)
+def test_spray_drifts_twenty_metres(num_near: int, num_far: int, verdicts: tuple[bool | None, bool | None]) -> None:
+    # 1 m a pixel, fields up to x = 100: houses at 125 are 15 m away, those at 145 are 35 m away.
+    # 3 of 12 are 25 %; 1 of 15 is 7 %.
+    objects = houses(125, num_near) + houses(145, num_far)
+    facts = make_facts(objects=objects, areas=covered(farmland=0.1), classes=CLASSES, gsd_m=Gsd(1, 1))
+    found = verdicts_of(facts)
+    assert (found["spray_reaches_buildings"].holds, found["spray_spares_buildings"].holds) == verdicts
+
+
+@pytest.mark.parametrize(("side", "is_near"), [(72, True), (70, False)])
+def test_green_space_has_half_a_hectare(side: int, is_near: bool) -> None:
+    # 72² = 5184 m², 70² = 4900 m²; the houses are 20 to 200 m away.
+    green = make_area("g", "forest", box(0, 200, side, 200 + side))
+    desert = box(0, 0, 1000, 1000).difference(green.geometry)
+    assert isinstance(desert, Polygon)
+    facts = make_facts(
+        objects=houses(side + 30, 10), areas=[green, make_area("d", "desert", desert)], classes=CLASSES, gsd_m=Gsd(1, 1)
+    )
+    found = verdicts_of(facts)
+    assert (found["green_space_is_near"].holds, found["green_space_is_far"].holds) == (is_near, not is_near)
+
+
+def test_roads_in_each_square_kilometre() -> None:
+    # 1 km of road in 1 km², and 2 km.
+    one, other = make_road("a", (0, 300), (1000, 300)), make_road("b", (0, 600), (1000, 600))
+    found = verdicts_of(make_facts(roads=[one], areas=covered(forest=1.0), classes=CLASSES, gsd_m=Gsd(1, 1)))
+    assert (found["roads_crowd_wildlife"].holds, found["roads_leave_room"].holds) == (None, None)
+    found = verdicts_of(make_facts(roads=[one, other], areas=covered(forest=1.0), classes=CLASSES, gsd_m=Gsd(1, 1)))
+    assert (found["roads_crowd_wildlife"].holds, found["roads_leave_room"].holds) == (True, False)
+    found = verdicts_of(make_facts(areas=covered(forest=1.0), classes=CLASSES, gsd_m=Gsd(1, 1)))
+    assert (found["roads_crowd_wildlife"].holds, found["roads_leave_room"].holds) == (False, True)
