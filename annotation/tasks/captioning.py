@@ -336,7 +336,8 @@ def _inferences(context: TaskContext, whole: Content, verdicts: dict[str, Verdic
     by_topic = {rule.topic: [other for other in holding if other.topic == rule.topic] for rule in holding}
     clear = [rules[0].name for rules in by_topic.values() if len(rules) == 1]
     found = {name: phrases.text(f"environmental_reasoning.conclusion.{name}") for name in clear[:MAX_INFERENCES]}
-    kinds = dict.fromkeys(context.facts.classes[name].kind for name in (*whole.counts, *whole.shares))
+    several = [name for name, count in whole.counts.items() if count != 1]  # "the ships" are more than one
+    kinds = dict.fromkeys(context.facts.classes[name].kind for name in (*several, *whole.shares))
     for kind in kinds:
         if len(found) < MAX_INFERENCES and kind in phrases.alternatives("caption.kinds_with_use"):
             found[f"use_of_{kind}"] = phrases.text(f"caption.use.{kind}")

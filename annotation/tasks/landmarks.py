@@ -28,6 +28,10 @@ ROAD_EDGE_M = 10.0
 """Half the width of a road of five or six lanes; most are narrower."""
 
 
+MIN_WIDTH_PX = 2.0
+"""Areas that are thinner on average cannot be made out: the tile's edge may leave such a sliver of a forest."""
+
+
 @dataclass(frozen=True, eq=False)
 class Landmark:
     """Something that lies at a distance from objects. Not slotted: it keeps its indices.
@@ -116,10 +120,13 @@ def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
         others = (facts.classes[name] for name in by_class if name != info.name)
         if not all(area.is_certain for area in areas) or any(may_mean_the_same(info, other) for other in others):
             continue
+        geometries = _array([area.geometry for area in areas])
+        if not _can_be_seen(geometries):
+            continue
         is_one = len(areas) == 1 and not isinstance(areas[0].geometry, MultiPolygon)
         text = context.phrases.text(f"landmark.{'one' if is_one else 'any'}", noun=info.singular)
         ids = tuple(area.area_id for area in areas)
-        found.append(Landmark(info.name, text, _array([area.geometry for area in areas]), ids, scale, is_area=True))
+        found.append(Landmark(info.name, text, geometries, ids, scale, is_area=True))
     return tuple(found)
 
 
@@ -133,6 +140,13 @@ def road_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     lines = _array([road.geometry for road in facts.roads])
     text, scale = context.phrases.text("landmark.roads"), frame_of(facts).scale
     return (Landmark("", text, lines, ids, scale, is_area=False, edge_m=ROAD_EDGE_M),)
+
+
+def _can_be_seen(geometries: NDArray[np.object_]) -> bool:
+    """Return whether every part of some areas is wide enough to be made out."""
+    parts = shapely.get_parts(geometries)
+    # of a long strip the area is its width times half its outline
+    return bool((2 * shapely.area(parts) >= MIN_WIDTH_PX * shapely.length(parts)).all())
 
 
 def _array(geometries: Sequence[shapely.Geometry]) -> NDArray[np.object_]:

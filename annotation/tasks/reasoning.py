@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annotation.facts import ClassInfo, Outline, Role, TileObject
 from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import ask_each, shuffled
+from annotation.tasks.candidates import ask_each, shuffled, take_turns
 from annotation.tasks.countable import Countable, CountRule, countable_objects
 from annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
 from annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
@@ -59,7 +59,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, Verdict]
     if any(verdicts[rule.name].holds is None for rule in rules):
         return NotAsked("a rule of the topic is near its threshold")
     failing = [rule for rule in RULES if verdicts[rule.name].holds is False]
-    wrong = sorted(shuffled(failing, context.rng), key=lambda rule: rule.topic != topic)[:NUM_DISTRACTORS]
+    wrong = _wrong_conclusions(topic, shuffled(failing, context.rng))
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few conclusions that are known to be wrong")
     (right,) = holding
@@ -81,6 +81,22 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, Verdict]
             },
         ),
     )
+
+
+def _wrong_conclusions(topic: str, failing: Sequence[EnvironmentalRule]) -> list[EnvironmentalRule]:
+    """Return the failing rules to offer beside the one that holds: all of its topic, or as many topics as can be.
+
+    Of two conclusions that contradict each other one is likely to be right: with only the right one's opposite among
+    the options, a reader would guess between those two.
+    """
+    beside = [rule for rule in failing if rule.topic == topic]
+    if len(beside) >= NUM_DISTRACTORS:
+        return beside[:NUM_DISTRACTORS]
+    by_topic: dict[str, list[EnvironmentalRule]] = {}
+    for rule in failing:
+        by_topic.setdefault(rule.topic, []).append(rule)
+    by_topic.pop(topic, None)
+    return [*take_turns(list(by_topic.values())), *beside][:NUM_DISTRACTORS]
 
 
 def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:

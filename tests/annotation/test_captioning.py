@@ -51,6 +51,13 @@ def test_parts_say_what_lies_in_them() -> None:
     assert values["parts"]["top_left"]["shares"] == {"forest": pytest.approx(1.0)}
 
 
+def test_what_the_ships_suggest_needs_more_than_one() -> None:
+    areas = [make_area("w", "water", box(0, 0, 400, 1000)), make_area("f", "farmland", box(400, 0, 1000, 1000))]
+    ships = [make_object(f"s{x}", "ship", square(x, 100)) for x in (50, 100)]
+    assert "The ships suggest" in caption(make_facts(areas=areas, objects=ships)).answer
+    assert "The ships suggest" not in caption(make_facts(areas=areas, objects=ships[:1])).answer
+
+
 def test_numbers_need_complete_labels() -> None:
     overall = caption(scene(complete=["forest", "farmland"])).answer.split("\n")[0]
     assert "ships" in overall

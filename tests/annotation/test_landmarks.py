@@ -50,6 +50,13 @@ def test_one_area_has_a_definite_article(areas: list[Area], text: str) -> None:
     assert [landmark.text for landmark in landmarks(make_context(make_facts(areas=areas)))] == [text]
 
 
+@pytest.mark.parametrize(("width", "is_seen"), [(1.5, False), (2.5, True)])
+def test_a_sliver_is_no_landmark(width: float, is_seen: bool) -> None:
+    # A strip of 1000 px: twice its area over its outline is 1.498 and 2.494 px.
+    strip = make_area("s", "forest", box(1000 - width, 0, 1000, 1000))
+    assert bool(landmarks(make_context(make_facts(areas=[strip])))) is is_seen
+
+
 def test_the_only_object_of_a_class_is_a_landmark() -> None:
     objects = [
         make_object("s", "ship", square(100, 100)),

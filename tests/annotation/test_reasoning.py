@@ -18,6 +18,7 @@ from tests.annotation.make_facts import (
     make_road,
     right_texts,
     square,
+    wrong_texts,
 )
 
 
@@ -117,6 +118,21 @@ def test_a_conclusion_is_asked_when_one_rule_holds() -> None:
     assert set(by_rule) == {"mostly_farmed", "rain_soaks_in"}
     assert right_texts(by_rule["mostly_farmed"])[0].startswith("Most of the land is used for growing crops")
     assert all(check_question(question, width=1000, height=1000) == () for question in questions)
+
+
+def test_the_opposite_of_the_right_conclusion_does_not_give_it_away() -> None:
+    # Farmland soaks up rain and does not cool. "Rain runs off" fails too, and so do rules of three other topics.
+    fields = make_area("f", "farmland", box(0, 0, 1000, 1000))
+    houses = [make_object(f"h{x}", "house", square(x, 500)) for x in range(50, 1000, 50)]
+    facts = make_facts(areas=[fields], objects=houses, gsd_m=Gsd(1, 1))
+    by_rule = {
+        question.evidence.rule: question
+        for seed in range(5)
+        for question in ask("environmental_reasoning", facts, limit=9, seed=seed)[0]
+    }
+    assert all("rain" not in text for text in wrong_texts(by_rule["rain_soaks_in"]))
+    # of land use three conclusions fail, and all of them are offered
+    assert all(text.startswith(("Most of the land", "Open water")) for text in wrong_texts(by_rule["mostly_farmed"]))
 
 
 def test_no_conclusion_near_a_threshold() -> None:
