@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from annotation.taxonomy import TASKS
 from rsvqa_builder.card_metadata import front_matter, splits_of, to_yaml
+from rsvqa_builder.records import SPLITS
 from rsvqa_builder.scenes import Scene
-from rsvqa_builder.shards import SPLITS, ShardInfo
+from rsvqa_builder.shards import ShardInfo
 from rsvqa_builder.statistics import DatasetStatistics, TaskStatistics
 
 MAX_LISTED_SCENES = 200

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rsvqa_builder.image_tables import table_schema
-from rsvqa_builder.shards import COLUMNS, SPLITS, Kind, ShardInfo
+from rsvqa_builder.records import SPLITS
+from rsvqa_builder.shards import COLUMNS, Kind, ShardInfo
 from rsvqa_builder.statistics import DatasetStatistics
 
 _CONFIG_NAMES: Mapping[Kind, str] = {"data": "default", "tiles": "tiles"}

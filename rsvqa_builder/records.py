@@ -9,6 +9,9 @@ from typing import Any, Literal
 from annotation.facts import Box
 from rsvqa_builder.tiling import Window
 
+SPLITS = ("train", "val", "test")
+"""In the order in which they are written and listed."""
+
 Source = Literal["rule", "llm", "human"]
 Review = Literal["none", "needed", "accepted", "fixed", "rejected"]
 

@@ -29,12 +29,11 @@ from rsvqa_builder.image_tables import (
     split_rows,
     table_schema,
 )
-from rsvqa_builder.records import Record, TileRecord
+from rsvqa_builder.records import SPLITS, Record, TileRecord
 
 FORMAT_VERSION = 1
 """Of the columns and their meaning; stored in each shard."""
 
-SPLITS = ("train", "val", "test")
 Kind = Literal["data", "tiles"]
 """Folder of a shard: "data" holds questions, "tiles" holds tiles about which nothing was asked."""
 

@@ -15,7 +15,7 @@ import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 
-SPLITS = ("train", "val", "test")
+from rsvqa_builder.records import SPLITS
 
 TOUCH_TOLERANCE_DEG = 1e-6
 """Footprints nearer than this touch: about 0.1 m, far below a pixel's error, far above that of reprojection."""

@@ -16,7 +16,7 @@ import pyproj
 import shapely
 
 from annotation.taxonomy import TASKS, AnswerForm
-from rsvqa_builder.records import Record, TileRecord
+from rsvqa_builder.records import SPLITS, Record, TileRecord
 
 Key = TypeVar("Key", int, str)
 
@@ -295,8 +295,7 @@ def _area_km2(footprint: bytes) -> float:
 
 def _split_order(name: str) -> tuple[int, str]:
     """Sort train, val, test as they are used, then anything else by name."""
-    known = ("train", "val", "test")
-    return (known.index(name) if name in known else len(known), name)
+    return (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)
 
 
 def _by_key(counts: Mapping[Key, int]) -> dict[Key, int]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from annotation.taxonomy import TASKS
 from rsvqa_builder.build import Outcome
 from rsvqa_builder.output import State
+from rsvqa_builder.records import SPLITS
 
 
 def print_summary(outcome: Outcome, out: Path, *, as_json: bool) -> None:
@@ -54,7 +55,7 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     tiles, splits = report["tiles"], report["splits"]
     split_text = ", ".join(f"{name} {count:,}" for name, count in splits["tiles"].items())
     yield f"{splits['places']:,} place(s); tiles by split: {split_text or 'none'}"
-    if missing := [name for name in ("train", "val", "test") if name not in splits["tiles"]]:
+    if missing := [name for name in SPLITS if name not in splits["tiles"]]:
         yield f"nothing in {' and '.join(missing)}: places stay whole, and there are too few for every split"
     if tiles["dropped"]:
         yield f"{len(tiles['dropped']):,} of {tiles['planned']:,} tiles dropped (report.json says why)"

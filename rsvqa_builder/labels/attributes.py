@@ -6,25 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from annotation.tasks.colours import COLOURS as COLOUR_NAMES
 from rsvqa_builder.classes import NEGATIVE_TAGS, normalised
 
-COLOURS: Mapping[str, str] = {
-    name: name
-    for name in (
-        "black",
-        "grey",
-        "white",
-        "red",
-        "orange",
-        "brown",
-        "yellow",
-        "green",
-        "cyan",
-        "blue",
-        "purple",
-        "pink",
-    )
-} | {"gray": "grey", "silver": "grey", "violet": "purple", "turquoise": "cyan", "teal": "cyan"}
+COLOURS: Mapping[str, str] = {name: name for name in COLOUR_NAMES} | {
+    "gray": "grey",
+    "silver": "grey",
+    "violet": "purple",
+    "turquoise": "cyan",
+    "teal": "cyan",
+}
 """The canonical colour of each colour word that sources use."""
 
 MOTION: Mapping[str, bool] = {
