@@ -34,11 +34,16 @@ PAVED_SHARES: Mapping[Kind, float] = MappingProxyType(
 )
 """Impervious share of built-up ground: USDA 1986, Technical Release 55, table 2-2a (residential: quarter-acre lots)."""
 
+GREEN_SPACE_M = 300.0
 GREEN_SPACE_M2 = 5000.0
-"""The least green space that the World Health Organization counts for access (see docs/environmental-rules.md)."""
+"""How far the nearest green space may be, and its least size, for the World Health Organization to count it."""
 
 MIN_BUILDINGS = 10
 """A share of fewer buildings says little about a settlement."""
+
+BESIDE_ROAD_M = 15.0
+"""A road with forest on both sides so near to its centre line runs through the forest, whatever the labels say of its
+own ground."""
 
 SHORE_STEP_M = 10.0
 MAX_SHORE_POINTS = 600
@@ -118,14 +123,15 @@ class Measures:
         """Return the share of buildings within some metres of areas of some kinds."""
         return self._near(self._buildings_in_metres, kinds, distance_m)
 
-    def buildings_near_green(self, distance_m: float) -> Range:
-        """Return the share of buildings within some metres of a green space of at least `GREEN_SPACE_M2`."""
+    @cached_property
+    def buildings_near_green(self) -> Range:
+        """The share of buildings within `GREEN_SPACE_M` of a green space of at least `GREEN_SPACE_M2`."""
         if self._buildings_in_metres is None:
             return UNKNOWN
         green = dissolved([self._ground_by_kind[kind] for kind in UNFARMED_PLANTS if kind in self._ground_by_kind])
         spaces = self._in_metres(shapely.get_parts(green))
         spaces = spaces[shapely.area(spaces) >= GREEN_SPACE_M2]
-        return self._near_tree(self._buildings_in_metres, STRtree(spaces), UNFARMED_PLANTS, distance_m)
+        return self._near_tree(self._buildings_in_metres, STRtree(spaces), UNFARMED_PLANTS, GREEN_SPACE_M)
 
     def shore_along(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
         """Return the share of the water's shores within some metres of areas of some kinds."""
@@ -147,27 +153,29 @@ class Measures:
     def road_km_per_km2_of_forest(self) -> Range | None:
         """The length of road in each square kilometre of forest; None where it is not known or there is no forest."""
         forest = self._ground_by_kind.get("forest")
-        if forest is None or not self._is_known(WOODED):
+        if forest is None or self._roads_in_metres is None or not self._is_known(WOODED):
             return None
-        return self._road_km_per_km2(forest)
+        ground = self._in_metres(np.array([forest], dtype=object))[0]
+        # Where a road has its own ground, the forest ends beside it: narrow strips between forest belong to it.
+        closed = shapely.buffer(shapely.buffer(ground, BESIDE_ROAD_M, quad_segs=4), -BESIDE_ROAD_M, quad_segs=4)
+        return _km_per_km2(shapely.intersection(self._roads_in_metres, closed), ground.area)
 
     @cached_property
     def road_km_per_km2(self) -> Range | None:
         """The length of road in each square kilometre of the tile; None where it is not known."""
-        return self._road_km_per_km2(shapely.box(0, 0, self._facts.width, self._facts.height))
-
-    def _road_km_per_km2(self, ground: Polygon | MultiPolygon) -> Range | None:
-        facts = self._facts
-        is_known = {road.class_name for road in facts.roads} <= facts.complete_classes
-        has_road_class = any(
-            info.role is Role.ROAD and info.name in facts.complete_classes for info in facts.classes.values()
-        )
-        if facts.gsd_m is None or not is_known or not has_road_class:
+        gsd_m = self._facts.gsd_m
+        if gsd_m is None or self._roads_in_metres is None:
             return None
-        km2 = ground.area * facts.gsd_m.x_m * facts.gsd_m.y_m / 1e6
-        lines = shapely.intersection(np.array([road.geometry for road in facts.roads], dtype=object), ground)
-        length_km = float(shapely.length(self._in_metres(lines)).sum()) / 1e3 if len(lines) else 0.0
-        return Range(length_km / km2, length_km / km2)
+        return _km_per_km2(self._roads_in_metres, self._tile_area * gsd_m.x_m * gsd_m.y_m)
+
+    @cached_property
+    def _roads_in_metres(self) -> NDArray[np.object_] | None:
+        """The centre lines of all roads; None when they are not all labelled."""
+        facts = self._facts
+        known = {info.name for info in facts.classes.values() if info.role is Role.ROAD} & facts.complete_classes
+        if facts.gsd_m is None or not known or not {road.class_name for road in facts.roads} <= known:
+            return None
+        return self._in_metres(np.array([road.geometry for road in facts.roads], dtype=object))
 
     def _is_known(self, kinds: tuple[Kind, ...]) -> bool:
         """Return whether all areas of these kinds are labelled: each kind's classes are complete, or all land is."""
@@ -253,3 +261,8 @@ def _points_along(line: LineString, step: float) -> NDArray[np.float64]:
     along = np.append(0.0, np.cumsum(np.hypot(*np.diff(corners, axis=0).T)))
     places = np.arange(0, line.length, step)
     return np.stack([np.interp(places, along, corners[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _km_per_km2(lines: NDArray[np.object_], area_m2: float) -> Range:
+    value = float(shapely.length(lines).sum()) / 1e3 / (area_m2 / 1e6)
+    return Range(value, value)

@@ -177,12 +177,12 @@ RULES: tuple[EnvironmentalRule, ...] = (
     EnvironmentalRule(
         "green_space_is_near",
         "green_space",
-        lambda m: _above(0.5, 0.8, buildings_within_300_m_of_green=m.buildings_near_green(300.0)),
+        lambda m: _above(0.5, 0.8, buildings_within_300_m_of_green=m.buildings_near_green),
     ),
     EnvironmentalRule(
         "green_space_is_far",
         "green_space",
-        lambda m: _below(0.3, 0.5, buildings_within_300_m_of_green=m.buildings_near_green(300.0)),
+        lambda m: _below(0.3, 0.5, buildings_within_300_m_of_green=m.buildings_near_green),
     ),
     EnvironmentalRule(
         "forest_cut_by_roads",

@@ -122,6 +122,18 @@ def test_roads_through_the_forest() -> None:
     assert (none["forest_cut_by_roads"].holds, none["forest_unbroken"].holds) == (False, True)
 
 
+@pytest.mark.parametrize(("gap", "km_per_km2"), [(20, 1.0), (40, 0.0)])
+def test_a_road_on_its_own_ground_is_in_the_forest(gap: int, km_per_km2: float) -> None:
+    # The forest ends 10 or 20 m beside the road: 1 km of road, and 0.98 or 0.96 km² of forest.
+    wood = [make_area("n", "forest", box(0, 0, 1000, 500 - gap / 2))]
+    wood.append(make_area("s", "forest", box(0, 500 + gap / 2, 1000, 1000)))
+    road = make_road("r", (0, 500), (1000, 500))
+    facts = make_facts(areas=wood, roads=[road], classes=CLASSES, gsd_m=Gsd(1, 1))
+    found = Measures(make_context(facts)).road_km_per_km2_of_forest
+    assert found is not None
+    assert found.low == pytest.approx(km_per_km2, abs=0.03)
+
+
 def test_no_two_rules_of_a_topic_hold_on_any_mix() -> None:
     for first in range(0, 11):
         for second in range(0, 11 - first):

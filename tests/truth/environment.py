@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
+from rasterio.features import sieve
 
 from tests.truth.describing import match
-from tests.truth.land_use import shares
 from tests.truth.measuring import Points, along, at, edge_of, gap
 from tests.truth.reading import Row, Tile, Truth, expect
 
@@ -20,6 +21,15 @@ BUILT_OVER = {"residential", "commercial", "industrial", "parking", "building", 
 PLANTS = {"forest", "trees", "grass", "cropland", "wetland"}
 COOLING = {"forest", "trees", "water", "wetland"}
 UNFARMED = {"forest", "trees", "grass", "wetland"}
+USES = ({"cropland"}, {"forest"}, BUILT_OVER, {"water"}, {"grass"})
+PAVED = {
+    "residential": 0.38,
+    "commercial": 0.85,
+    "industrial": 0.72,
+    "parking": 0.98,
+    "building": 0.98,
+    "road": 0.98,
+}
 
 QUESTIONS = (
     r"Which statement about the environment is best supported by the image\?",
@@ -41,7 +51,7 @@ class Site:
 
     def share(self, kinds: set[str]) -> float:
         """Return the share of the tile that land use of some kinds covers."""
-        return sum(share for name, share in shares(self.tile).items() if self.tile.classes[name].kind in kinds)
+        return sum(share for name, share in self.tile.shares.items() if self.tile.classes[name].kind in kinds)
 
     def names(self, kinds: set[str]) -> set[str]:
         """Return the land-use classes of some kinds."""
@@ -49,9 +59,18 @@ class Site:
 
     def buildings_near(self, kinds: set[str], metres: float) -> float:
         """Return the share of buildings whose outline is so near to land use of some kinds."""
+        return self._buildings_near_ground(self.tile.ground_of(self.names(kinds)), metres)
+
+    def buildings_near_green(self, metres: float) -> float:
+        """Return the share of buildings so near to connected unfarmed plants of half a hectare."""
+        green = self.tile.ground_of(self.names(UNFARMED)).astype(np.uint8)
+        pixels = round(5000 / self.tile.metres**2)
+        spaces = sieve(green, pixels) & green if green.any() else green
+        return self._buildings_near_ground(spaces.astype(bool), metres)
+
+    def _buildings_near_ground(self, mask: NDArray[np.bool_], metres: float) -> float:
         buildings = [thing for thing in self.tile.things if self.tile.classes[thing.class_name].kind == "building"]
         expect(len(buildings) >= 10, f"a share of only {len(buildings)} buildings")
-        mask = self.tile.ground_of(self.names(kinds))
         targets = edge_of(mask)
         near = [
             bool(len(targets))
@@ -59,6 +78,21 @@ class Site:
             for thing in buildings
         ]
         return sum(near) / len(near)
+
+    def lead(self, kinds: set[str]) -> float:
+        """Return what one use covers, as a share of that and the largest other use."""
+        own = self.share(kinds)
+        other = max(self.share(use) for use in USES if use != kinds)
+        return own / (own + other) if own else 0.0
+
+    def paved(self) -> float:
+        """Return the share of the tile that is paved or roofed."""
+        return sum(part * self.share({kind}) for kind, part in PAVED.items())
+
+    def road_km_per_km2(self) -> float:
+        """Return the length of road in each square kilometre."""
+        length = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in self.tile.roads)
+        return length / 1e3 / (self.tile.width * self.tile.height * self.tile.metres / 1e6)
 
     def shore_along(self, kinds: set[str], metres: float) -> float:
         """Return the share of the shore that is so near to land use of some kinds."""
@@ -105,6 +139,18 @@ CONCLUSIONS: dict[str, tuple[_Measure, float, float, bool]] = {
     "Most of the land is under forest": (lambda s: s.share(_FOREST), 0.55, 0.25, True),
     "Most of the land is built over": (lambda s: s.share(BUILT_OVER), 0.55, 0.25, True),
     "Open water covers most of the area": (lambda s: s.share(_WATER), 0.55, 0.25, True),
+    "Farming marks this area": (lambda s: s.lead({"cropland"}), 4 / 7, 3 / 7, True),
+    "Woodland marks this area": (lambda s: s.lead(_FOREST), 4 / 7, 3 / 7, True),
+    "Building marks this area": (lambda s: s.lead(BUILT_OVER), 4 / 7, 3 / 7, True),
+    "Water marks this area": (lambda s: s.lead(_WATER), 4 / 7, 3 / 7, True),
+    "Streams and ponds here are likely to be polluted": (lambda s: s.paved(), 0.25, 0.1, True),
+    "Streams and ponds here are likely to stay sound": (lambda s: s.paved(), 0.1, 0.25, False),
+    "What is sprayed on the fields can drift to many": (lambda s: s.buildings_near({"cropland"}, 20), 0.25, 0.1, True),
+    "What is sprayed on the fields hardly drifts": (lambda s: s.buildings_near({"cropland"}, 20), 0.05, 0.15, False),
+    "Most people here have a green space": (lambda s: s.buildings_near_green(300), 0.8, 0.5, True),
+    "Most people here have no green space": (lambda s: s.buildings_near_green(300), 0.3, 0.5, False),
+    "Roads run so close together": (lambda s: s.road_km_per_km2(), 1.2, 0.6, True),
+    "There are so few roads": (lambda s: s.road_km_per_km2(), 0.6, 1.2, False),
     "Heavy rain would run off quickly": (lambda s: s.share(BUILT_OVER), 0.6, 0.3, True),
     "Much of the rain can soak into the ground": (lambda s: s.share(PLANTS), 0.7, 0.4, True),
     "The area heats up strongly on summer days": (
@@ -132,6 +178,8 @@ CONCLUSIONS: dict[str, tuple[_Measure, float, float, bool]] = {
 
 NEEDS = {
     "High water would": (_WATER, 0.005),
+    "Streams and ponds": (_WATER, 0.005),
+    "What is sprayed on the fields hardly": ({"cropland"}, 0.05),
     "A forest fire would hardly": (_FOREST, 0.02),
     "Roads cut the forest": (_FOREST, 0.2),
     "The forest is": (_FOREST, 0.2),
@@ -142,7 +190,7 @@ SLACK = 0.03
 """Pixels and outlines may differ by so much of a share."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32)
 def holds(tile: Tile, conclusion: str) -> bool:
     """Return whether a conclusion is true of a tile.
 
