@@ -151,7 +151,8 @@ class Landmark(NamedTuple):
         """Return how far what is visible of a thing is from it, pixels; 0 inside."""
         if self.mask is not None and at(self.mask, thing.inside).any():
             return 0.0
-        return min(gap(line, self.targets) for line in clipped_lines([thing.outline], tile.width, tile.height))
+        cut = [thing.outline] if thing.is_whole else clipped_lines([thing.outline], tile.width, tile.height)
+        return min(gap(line, self.targets) for line in cut)
 
     def share_inside(self, tile: Tile, thing: Thing) -> float:
         """Return the share of what is visible of a thing inside it."""

@@ -22,9 +22,12 @@ def shares(tile: Tile, region: NDArray[np.float64] | NDArray[np.bool_] | None = 
         tile: the truth.
         region: (height, width) how much of each pixel counts.
     """
-    weights = np.ones(tile.ground.shape) if region is None else region.astype(float)
-    labelled = tile.ground >= 0
-    sums = np.bincount(tile.ground[labelled], weights[labelled], minlength=len(tile.ground_classes))
+    if region is None:
+        return dict(tile.shares)
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    ground, weights = tile.ground[part].ravel(), region[part].astype(float).ravel()
+    sums = np.bincount(ground + 1, weights, minlength=len(tile.ground_classes) + 1)[1:]
     return dict(zip(tile.ground_classes, (sums / weights.sum()).tolist(), strict=True))
 
 

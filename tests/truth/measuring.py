@@ -58,7 +58,7 @@ def clipped_lines(lines: Sequence[Points], width: float, height: float) -> list[
             cut = _clipped(start, end, width, height)
             if cut is None:
                 continue
-            if not part or not np.allclose(part[-1], cut[0], atol=1e-9):
+            if not part or math.dist(part[-1], cut[0]) > 1e-9:
                 if part:
                     kept.append(np.array(part))
                 part = [cut[0]]

@@ -120,20 +120,22 @@ class Roads:
 
 def _joined(lines: list[Points]) -> list[Points]:
     """Return the lines with those joined that meet where no third one does."""
-    lines = list(lines)
-    while True:
-        at: dict[tuple[int, int], list[int]] = {}
-        for number, line in enumerate(lines):
-            for end in (line[0], line[-1]):
-                at.setdefault(_key(end), []).append(number)
-        pair = next((found for found in at.values() if len(found) == 2 and found[0] != found[1]), None)
-        if pair is None:
-            return lines
-        one, other = lines[pair[0]], lines[pair[1]]
-        common = next(key for key, found in at.items() if found == pair)
-        one = one if _key(one[-1]) == common else one[::-1]
-        other = other if _key(other[0]) == common else other[::-1]
-        lines = [line for number, line in enumerate(lines) if number not in pair] + [np.concatenate([one, other[1:]])]
+    whole: dict[int, Points] = dict(enumerate(lines))
+    at: dict[tuple[int, int], list[int]] = {}
+    for number, line in whole.items():
+        for end in (line[0], line[-1]):
+            at.setdefault(_key(end), []).append(number)
+    for place, met in at.items():
+        if len(met) != 2 or met[0] == met[1]:
+            continue
+        kept, gone = met
+        one, other = whole[kept], whole.pop(gone)
+        one = one if _key(one[-1]) == place else one[::-1]
+        other = other if _key(other[0]) == place else other[::-1]
+        whole[kept] = np.concatenate([one, other[1:]])
+        far = at[_key(other[-1])]
+        far[far.index(gone)] = kept
+    return list(whole.values())
 
 
 def _key(point: Points) -> tuple[int, int]:
@@ -151,7 +153,7 @@ def _at(line: Points, distance: float) -> Points:
     return np.array([np.interp(distance, walked, line[:, axis]) for axis in (0, 1)])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2)
 def roads_of(tile: Tile) -> Roads:
     """Return the roads of a tile; they are joined once."""
     return Roads(tile)
