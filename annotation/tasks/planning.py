@@ -31,7 +31,9 @@ MAX_BESIDE_PX = 40.0
 """An object this near to a road is beside it; pixels where there are no metres."""
 
 CLEAR_ROAD_RATIO = 2.0
-"""The next road is so many times as far from the object, at least."""
+CLEAR_CENTRE_RATIO = 1.5
+"""The next road is so many times as far from the object's outline, and from its centre, at least: at a corner the end
+of a long building may be nearer to one road, and its front to the other."""
 
 MIN_PLACE_STRETCH_PX = 3 * MIN_STRETCH_PX
 """Places lie on stretches at least this long, and away from their ends."""
@@ -102,8 +104,11 @@ def _place_beside(graph: RoadGraph, tree: STRtree, geometry: BaseGeometry, reach
     clear = CLEAR_ROAD_RATIO * max(distances[nearest], MIN_STRETCH_PX / CLEAR_ROAD_RATIO)
     if distances[nearest] > reach or min(others, default=clear) < clear:
         return None
-    stretch = graph.stretches[nearest]
-    along = stretch.geometry.project(geometry.centroid)
+    stretch, centre = graph.stretches[nearest], geometry.centroid
+    clear = CLEAR_CENTRE_RATIO * stretch.geometry.distance(centre)
+    if any(graph.stretches[index].geometry.distance(centre) < clear for index in distances if index != nearest):
+        return None
+    along = stretch.geometry.project(centre)
     is_inside = MIN_STRETCH_PX <= along <= stretch.geometry.length - MIN_STRETCH_PX
     return Place(nearest, along) if is_inside and stretch.start != stretch.end else None
 

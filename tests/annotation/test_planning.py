@@ -13,7 +13,7 @@ from annotation.tasks.directions import frame_of
 from annotation.tasks.road_graph import build_road_graph
 from annotation.tasks.routes import Leg, Place, RoadMap, Route
 from annotation.wording.phrases import load_phrases
-from tests.annotation.make_facts import ask, make_facts, make_object, make_road, right_texts, square
+from tests.annotation.make_facts import ask, make_facts, make_object, make_road, rectangle, right_texts, square
 
 ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
 HEADINGS = {"north": "n", "northeast": "ne", "east": "e", "southeast": "se"}
@@ -101,6 +101,17 @@ def test_places_are_described_objects_where_there_are_some() -> None:
     assert {"the silo", "the plane"} & {word for word in ("the silo", "the plane") if word in question.text}
     assert "Head" in right_texts(question)[0]
     assert "on Row" in right_texts(question)[0]
+
+
+def test_a_long_building_at_a_corner_is_beside_two_roads() -> None:
+    # Its end is 12 px from Row 1 and its side 26 px from Column 1; its centre is 52 px from the row, 36 from the column.
+    hall = make_object("h", "house", rectangle(236, 252, 20, 80))
+    # Turned round it is beside the row alone: 12 px from it, and 62 px from the column.
+    hut = make_object("c", "car", rectangle(300, 222, 76, 20))
+    facts = make_facts(objects=[hall, hut], roads=town(), size=900)
+    questions = [question for seed in range(3) for question in ask("route_planning", facts, seed=seed, limit=9)[0]]
+    assert any("the car" in question.text for question in questions)
+    assert not any("the house" in question.text for question in questions)
 
 
 def test_shortest_is_only_said_with_a_margin() -> None:
