@@ -104,7 +104,7 @@ def test_places_are_described_objects_where_there_are_some() -> None:
 
 
 def test_a_long_building_at_a_corner_is_beside_two_roads() -> None:
-    # Its end is 12 px from Row 1 and its side 26 px from Column 1; its centre is 52 px from the row, 36 from the column.
+    # Its end is 12 px from Row 1, its side 26 px from Column 1; its centre is 52 and 36 px from them.
     hall = make_object("h", "house", rectangle(236, 252, 20, 80))
     # Turned round it is beside the row alone: 12 px from it, and 62 px from the column.
     hut = make_object("c", "car", rectangle(300, 222, 76, 20))
