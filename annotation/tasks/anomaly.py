@@ -15,6 +15,7 @@ from annotation.facts import Area, ClassInfo, Role, TileFacts
 from annotation.questions import Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import take_turns
 from annotation.tasks.distractors import NUM_DISTRACTORS, absent_classes, class_distractors
+from annotation.tasks.geometry import shown
 from annotation.tasks.parts import PARTS, shares_by_part
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
@@ -87,6 +88,7 @@ def _ask_presence(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
         evidence=Evidence(
             "anomaly_present" if found else "anomaly_absent",
             tuple(area.area_id for area in found),
+            geometry=_shown(found) if found else None,
             values={"class": info.name, "areas": len(found)},
         ),
     )
@@ -107,6 +109,7 @@ def _ask_kind(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
         evidence=Evidence(
             "kind_of_anomaly",
             tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
             values={"class": info.name, "absent": [other.name for other in wrong]},
         ),
     )
@@ -135,6 +138,7 @@ def _ask_place(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
         evidence=Evidence(
             "part_of_anomaly",
             tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
             values={"class": info.name, "part": PARTS[right], "share": round(shares[right], 4)},
         ),
     )
@@ -162,6 +166,7 @@ def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
         evidence=Evidence(
             "cause_of_anomaly",
             tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
             values={"class": info.name, "cause": right},
         ),
     )
@@ -169,3 +174,7 @@ def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
 
 def _union(areas: list[Area]) -> BaseGeometry:
     return shapely.union_all([area.geometry for area in areas])
+
+
+def _shown(areas: list[Area]) -> BaseGeometry:
+    return shown([area.geometry for area in areas])

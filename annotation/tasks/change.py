@@ -7,19 +7,22 @@ they are can be counted, and a pair that overlaps neither well nor not at all ma
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import shapely
 from shapely import Polygon, STRtree
 
-from annotation.facts import Area, Circle, ClassInfo, Outline, Role, TileFacts, TileObject
+from annotation.facts import Circle, ClassInfo, Outline, Role, TileFacts, TileObject
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
+from annotation.tasks.class_names import may_mean_the_same
 from annotation.tasks.countable import objects_in_region
-from annotation.tasks.distractors import may_mean_the_same, number_distractors
-from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.counting import MAX_COUNT
+from annotation.tasks.distractors import number_distractors
+from annotation.tasks.geometry import circle_polygon, shown
+from annotation.tasks.land_use import is_of_one_class, shares_of_disc
 from annotation.tasks.regions import (
     Spot,
     centre_of,
@@ -39,16 +42,10 @@ NEW_BELOW_IOU = 0.1
 SAME_FROM_IOU = 0.5
 """A thing that overlaps none of the other date by more than the first is new or gone; by the second it is the same."""
 
-MAIN_SHARE = 0.8
-SECOND_SHARE = 0.15
-COVERING_SHARE = 0.99
-"""A circle is of one class when that covers `MAIN_SHARE` and no other `SECOND_SHARE` of it; a class that is not fully
-labelled must cover it all, since what is unlabelled may be of another class."""
+SEEDS_A_CHANGE = 3
+"""How often a circle is looked for at each thing that has changed."""
 
-MAX_COUNT = 60
-"""More than a person could check."""
-
-Change = Literal["added", "removed"]
+Change = Literal["added", "removed", "more", "fewer"]
 
 
 class _Changed(NamedTuple):
@@ -56,6 +53,21 @@ class _Changed(NamedTuple):
 
     added: tuple[TileObject, ...]
     removed: tuple[TileObject, ...]
+
+    def things(self, change: Change) -> tuple[TileObject, ...]:
+        """Return the things that a change is about."""
+        return {"added": self.added, "removed": self.removed}.get(change, (*self.added, *self.removed))
+
+    def numbers(self) -> dict[Change, int]:
+        """Return the number to ask for by change; only what has happened, or the answer would often be 0."""
+        gain = len(self.added) - len(self.removed)
+        numbers: dict[Change, int] = {
+            "added": len(self.added),
+            "removed": len(self.removed),
+            "more": gain,
+            "fewer": -gain,
+        }
+        return {change: number for change, number in numbers.items() if number > 0}
 
 
 def _no_later_date(facts: TileFacts) -> NotAsked:
@@ -80,7 +92,10 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     by_class: dict[str, list[TileObject]] = {}
     for item in static:
         by_class.setdefault(item.class_name, []).append(item)
-    changed_first = _changed_first(by_class, context)
+    changed = _changed_things(context, by_class)
+    if not changed:
+        yield NotAsked("nothing has changed")
+        return
     taken: list[Circle] = []
 
     def ask(item: TileObject) -> Question | NotAsked:
@@ -94,7 +109,7 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
             taken.append(circle)
         return result
 
-    yield from ask_each(context, changed_first, ask)
+    yield from ask_each(context, changed, ask)
 
 
 @task("land_use_change")
@@ -126,32 +141,29 @@ def ask_land_use_change(context: TaskContext) -> Iterator[Question | NotAsked]:
     yield from ask_each(context, _spots_of_change(context, facts, later), ask)
 
 
-def _changed_first(by_class: dict[str, list[TileObject]], context: TaskContext) -> list[TileObject]:
-    """Return things in the order to try circles at: those on one date only before those on both."""
+def _changed_things(context: TaskContext, classes: Iterable[str]) -> list[TileObject]:
+    """Return the things of some classes that are there on one date only, in the order to look for circles at."""
     facts, later = context.facts, context.facts.later
     assert later is not None
     changed: list[TileObject] = []
-    kept: list[TileObject] = []
-    for name in by_class:
+    for name in classes:
         before = [item for item in facts.objects if item.class_name == name]
         after = [item for item in later.objects if item.class_name == name]
         for group, others in ((after, before), (before, after)):
             overlaps = _best_ious(group, others)
             changed += [item for item, iou in zip(group, overlaps, strict=True) if iou <= NEW_BELOW_IOU]
-            kept += [item for item, iou in zip(group, overlaps, strict=True) if iou > NEW_BELOW_IOU]
-    return spread(facts, changed, context.rng) + spread(facts, kept, context.rng)
+    return [item for _ in range(SEEDS_A_CHANGE) for item in spread(facts, changed, context.rng)]
 
 
 def _ask_count(context: TaskContext, later: TileFacts, info: ClassInfo, circle: Circle) -> Question | NotAsked:
     changed = _changed_in(context.facts, later, info, circle)
     if isinstance(changed, NotAsked):
         return changed
-    # Where nothing was removed, asking for it would always have the answer 0; so of two real changes one is drawn.
-    kinds: list[Change] = [kind for kind in ("added", "removed") if getattr(changed, kind)]
-    if not kinds:
+    numbers = changed.numbers()
+    if not numbers:
         return NotAsked("nothing changed in the region")
-    kind = context.rng.choice(kinds)
-    count = len(getattr(changed, kind))
+    change = context.rng.choice(list(numbers))
+    count, things = numbers[change], changed.things(change)
     if count > MAX_COUNT:
         return NotAsked("too many objects to be counted by eye")
     options = [Option(str(count), is_right=True)]
@@ -159,13 +171,15 @@ def _ask_count(context: TaskContext, later: TileFacts, info: ClassInfo, circle: 
     return Question(
         task="change_counting",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, f"change_counting.{kind}", plural=info.plural, region=REGION_SLOT),
+        text=context.phrases.pick(context.rng, f"change_counting.{change}", plural=info.plural, region=REGION_SLOT),
         options=tuple(options),
         evidence=Evidence(
-            f"count_{kind}_inside_circle",
-            tuple(item.object_id for item in getattr(changed, kind)),
+            f"count_{change}_inside_circle",
+            tuple(item.object_id for item in things),
+            geometry=shown([item.geometry for item in things]),
             values={
                 "class": info.name,
+                "count": count,
                 "added": [item.object_id for item in changed.added],
                 "removed": [item.object_id for item in changed.removed],
             },
@@ -189,10 +203,11 @@ def _changed_in(facts: TileFacts, later: TileFacts, info: ClassInfo, circle: Cir
     overlaps = (_best_ious(list(after), list(before)), _best_ious(list(before), list(after)))
     if any(NEW_BELOW_IOU < iou < SAME_FROM_IOU for ious in overlaps for iou in ious):
         return NotAsked("doubtful whether a thing is the same on both dates")
-    return _Changed(
-        tuple(item for item, iou in zip(after, overlaps[0], strict=True) if iou <= NEW_BELOW_IOU),
-        tuple(item for item, iou in zip(before, overlaps[1], strict=True) if iou <= NEW_BELOW_IOU),
-    )
+    added = tuple(item for item, iou in zip(after, overlaps[0], strict=True) if iou <= NEW_BELOW_IOU)
+    removed = tuple(item for item, iou in zip(before, overlaps[1], strict=True) if iou <= NEW_BELOW_IOU)
+    if len(after) - len(added) != len(before) - len(removed):
+        return NotAsked("doubtful whether a thing is the same on both dates")
+    return _Changed(added, removed)
 
 
 def _best_ious(items: list[TileObject], others: list[TileObject]) -> list[float]:
@@ -222,22 +237,12 @@ class _Cover:
         inside = [self._facts.areas[index] for index in sorted(self._tree.query(disc, predicate="intersects"))]
         if not all(area.is_certain for area in inside):
             return NotAsked("an uncertain area is in the region")
-        shares = {name: _share(disc, inside, name) for name in sorted({area.class_name for area in inside})}
+        shares = shares_of_disc(disc, inside)
         main = max(shares, key=lambda name: shares[name], default=None)
-        if main is None or not self._is_of_one_class(shares, main):
+        if main is None or not is_of_one_class(self._facts, shares, main):
             return NotAsked("the region is not of one class on both dates")
         ids = tuple(area.area_id for area in inside if area.class_name == main)
         return self._facts.classes[main], ids, shares[main]
-
-    def _is_of_one_class(self, shares: dict[str, float], main: str) -> bool:
-        needed = MAIN_SHARE if main in self._facts.complete_classes else COVERING_SHARE
-        others = [share for name, share in shares.items() if name != main]
-        return shares[main] >= needed and max(others, default=0.0) < SECOND_SHARE
-
-
-def _share(disc: Polygon, areas: list[Area], name: str) -> float:
-    union = shapely.union_all([area.geometry for area in areas if area.class_name == name])
-    return float(shapely.intersection(union, disc).area / disc.area)
 
 
 def _spots_of_change(context: TaskContext, facts: TileFacts, later: TileFacts) -> list[Spot]:

@@ -12,7 +12,7 @@ from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Questi
 from annotation.tasks.candidates import TRIES_A_QUESTION, ask_each, shuffled, spread, take_turns
 from annotation.tasks.countable import countable_objects, objects_in_region
 from annotation.tasks.distractors import number_distractors
-from annotation.tasks.geometry import circle_polygon
+from annotation.tasks.geometry import circle_polygon, shown
 from annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
@@ -132,4 +132,6 @@ def _options(context: TaskContext, count: int) -> tuple[Option, ...]:
 
 def _evidence(rule: str, counted: tuple[TileObject, ...], info: ClassInfo) -> Evidence:
     ids = tuple(found.object_id for found in counted)
-    return Evidence(rule, ids, values={"class": info.name, "count": len(counted)})
+    return Evidence(
+        rule, ids, shown([found.geometry for found in counted]), values={"class": info.name, "count": len(counted)}
+    )

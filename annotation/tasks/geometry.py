@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Point, Polygon
+from shapely import GeometryCollection, MultiPolygon, Point, Polygon
 from shapely.affinity import scale
 from shapely.geometry.base import BaseGeometry
 
@@ -85,6 +85,23 @@ def _whole_pixels(low: float, high: float, size: int) -> tuple[int, int]:
 def bounds_of(objects: Sequence[TileObject]) -> NDArray[np.float64]:
     """Return the (N, 4) boxes of objects in tile pixels; (0, 4) for none. Far faster than box by box."""
     return np.asarray(shapely.bounds([found.geometry for found in objects]), dtype=np.float64).reshape(-1, 4)
+
+
+SHOWN_PX = 0.5
+"""Geometries that are only shown are true to this."""
+
+
+def shown(geometries: Sequence[BaseGeometry]) -> BaseGeometry:
+    """Return at least one geometry as one, for a reader of evidence: a MultiPolygon of polygons, else a collection.
+
+    Outlines are simplified and rounded: as text, a large area would be longer than all else in its record.
+    """
+    parts = shapely.get_parts(shapely.simplify(np.array(geometries, dtype=object), SHOWN_PX))
+    rounded: list[BaseGeometry] = list(shapely.transform(parts, lambda points: np.round(points, 1)))
+    if len(rounded) == 1:
+        return rounded[0]
+    polygons = [part for part in rounded if isinstance(part, Polygon)]
+    return MultiPolygon(polygons) if len(polygons) == len(rounded) else GeometryCollection(rounded)
 
 
 def circle_polygon(circle: Circle) -> Polygon:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from annotation.facts import Box, Outline, TileObject
 from annotation.questions import Evidence, NotAsked, Question
@@ -50,6 +51,7 @@ class _Condition:
     target: TileObject
     text: str
     rule: str
+    landmark: BaseGeometry
     feature_ids: tuple[str, ...]
     values: Mapping[str, Any]
 
@@ -73,7 +75,7 @@ def ask_fine_grained_grounding(context: TaskContext) -> Iterator[Question | NotA
             "fine_grained_grounding",
             reference.target,
             reference.text,
-            Evidence(reference.rule, (reference.target.object_id,), values=dict(reference.values)),
+            Evidence(reference.rule, (reference.target.object_id,), values=_values(reference.target, reference.values)),
         )
         if isinstance(question, Question):
             asked.add(reference.target.object_id)
@@ -100,10 +102,17 @@ def ask_condition_based_grounding(context: TaskContext) -> Iterator[Question | N
             condition.target,
             condition.text,
             Evidence(
-                condition.rule, (condition.target.object_id, *condition.feature_ids), values=dict(condition.values)
+                condition.rule,
+                (condition.target.object_id, *condition.feature_ids),
+                geometry=condition.landmark,
+                values=_values(condition.target, condition.values),
             ),
         ),
     )
+
+
+def _values(target: TileObject, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"class": target.class_name, **values}
 
 
 def _question(
@@ -204,4 +213,4 @@ def _condition(
         landmark=thing.text,
         metres=values.get("metres", ""),
     )
-    return (_Condition(target, text, rule, thing.feature_ids, {"landmark": thing.text, **values}),)
+    return (_Condition(target, text, rule, thing.shown, thing.feature_ids, {"landmark": thing.text, **values}),)

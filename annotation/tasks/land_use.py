@@ -156,9 +156,9 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
     inside = [facts.areas[index] for index in sorted(tree.query(disc, predicate="intersects"))]
     if not all(area.is_certain for area in inside):
         return NotAsked("an uncertain area is in the region")
-    shares = _shares_of(disc, inside)
+    shares = shares_of_disc(disc, inside)
     main = max(shares, key=lambda name: shares[name], default=None)
-    if main is None or not _is_of_one_class(facts, shares, main):
+    if main is None or not is_of_one_class(facts, shares, main):
         return NotAsked("the region is not of one class")
     right = facts.classes[main]
     wrong = class_distractors(facts, right, context.rng, roles=ROLES, exclude=tuple(shares))
@@ -179,7 +179,7 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
     )
 
 
-def _shares_of(disc: Polygon, areas: list[Area]) -> dict[str, float]:
+def shares_of_disc(disc: Polygon, areas: list[Area]) -> dict[str, float]:
     """Return the share of the disc that each class covers, sorted by name; empty when no class can be the main one."""
     cut = shapely.intersection(np.array([area.geometry for area in areas], dtype=object), disc)
     parts: dict[str, list[BaseGeometry]] = {}
@@ -191,7 +191,7 @@ def _shares_of(disc: Polygon, areas: list[Area]) -> dict[str, float]:
     return {name: shapely.union_all(parts[name]).area / disc.area for name in sorted(parts)}
 
 
-def _is_of_one_class(facts: TileFacts, shares: dict[str, float], main: str) -> bool:
+def is_of_one_class(facts: TileFacts, shares: dict[str, float], main: str) -> bool:
     """Return whether the class covers the region so far that no other can be meant."""
     needed = MAIN_SHARE if main in facts.complete_classes else COVERING_SHARE
     others = [share for name, share in shares.items() if name != main]

@@ -14,10 +14,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, STRtree
+from shapely.geometry.base import BaseGeometry
 
 from annotation.facts import Area, Gsd, Outline, Role, TileObject
 from annotation.tasks.class_names import may_mean_the_same
 from annotation.tasks.directions import frame_of
+from annotation.tasks.geometry import shown
 from annotation.tasks.referring import describable_classes
 from annotation.tasks.registry import TaskContext, once_a_tile
 
@@ -80,6 +82,11 @@ class Landmark:
             share = inside.area / max(outline.area, 1e-9)
             is_inside[index], is_outside[index] = share >= INSIDE_SHARE, share <= 1 - INSIDE_SHARE
         return np.where(is_point, 0, is_inside.astype(np.int8) - is_outside.astype(np.int8)).astype(np.int8)
+
+    @cached_property
+    def shown(self) -> BaseGeometry:
+        """All of it as one geometry, for a reader of evidence."""
+        return shown(self.geometries.tolist())
 
     @cached_property
     def _tree(self) -> STRtree:

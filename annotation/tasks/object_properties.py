@@ -129,7 +129,8 @@ def _question(
     **values: object,
 ) -> Question:
     """Return a question about one object; `values` are the evidence beside its outline."""
-    evidence = Evidence(rule, (boxed.found.object_id,), boxed.found.geometry, values)
+    found = boxed.found
+    evidence = Evidence(rule, (found.object_id,), found.geometry, {"class": found.class_name, **values})
     return Question(task_name, form, text, evidence, options=options, box=boxed.box)
 
 

@@ -17,8 +17,10 @@ from annotation.facts import ClassInfo, Outline, Role, TileObject
 from annotation.questions import Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import ask_each, shuffled, take_turns
 from annotation.tasks.countable import Countable, CountRule, countable_objects
+from annotation.tasks.counting import MAX_COUNT
 from annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
 from annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
+from annotation.tasks.geometry import shown
 from annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
 from annotation.tasks.referring import groups_by_colour, members_of
 from annotation.tasks.registry import TaskContext, once_a_tile, task
@@ -30,9 +32,6 @@ SIDE_MARGIN = 0.02
 LIMITS_M = (20, 30, 50, 100, 150, 200, 300, 500)
 LIMIT_MARGIN = 0.15
 """Conditions in metres use these limits, and no object may be within this share of one from it."""
-
-MAX_COUNT = 60
-"""More than a person could check."""
 
 MAX_MEMBERS = 400
 """Of so many objects some are always near any limit; bounds the time."""
@@ -171,6 +170,7 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
         evidence=Evidence(
             f"count_{selected.rule}",
             tuple(item.object_id for item in selected.chosen) + selected.feature_ids,
+            geometry=shown([item.geometry for item in selected.chosen]),
             values={"class": info.name, "count": count, "of": len(counted.objects), **selected.values},
         ),
     )

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from shapely import LineString
+
 from annotation.facts import Outline, TileObject
 from annotation.questions import Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
@@ -145,6 +147,7 @@ def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question
         evidence=Evidence(
             "bearing_between_centres",
             (start.target.object_id, end.target.object_id),
+            geometry=_line(start.target, end.target),
             values={
                 "bearing_deg": round(bearing, 2),
                 "north_deg": frame.north_deg,
@@ -177,9 +180,14 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
         evidence=Evidence(
             "distance_between_centres",
             (start.target.object_id, end.target.object_id),
+            geometry=_line(start.target, end.target),
             values={"distance_m": round(distance_m, 2), "start": start.text, "end": end.text},
         ),
     )
+
+
+def _line(start: TileObject, end: TileObject) -> LineString:
+    return LineString([_centre(start), _centre(end)])
 
 
 def _metres_between(context: TaskContext, start: Position, end: Position) -> float:

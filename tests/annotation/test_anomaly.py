@@ -64,6 +64,7 @@ def test_a_part_that_holds_the_rest_is_no_wrong_place() -> None:
     for seed in range(25):
         questions, _ = ask("anomaly_detection", facts, limit=20, seed=seed)
         (place,) = (question for question in questions if question.evidence.rule == "part_of_anomaly")
+        assert place.evidence.geometry is not None
         assert "top centre" not in wrong_texts(place)
 
 

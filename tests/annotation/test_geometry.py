@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely import LineString, Point
+from shapely import LineString, MultiPolygon, Point, Polygon, box
 
 from annotation.facts import Box, Circle, Gsd
 from annotation.tasks.geometry import (
@@ -16,6 +16,7 @@ from annotation.tasks.geometry import (
     circle_polygon,
     direction_on_ground,
     long_axis,
+    shown,
 )
 from tests.annotation.make_facts import make_object, rectangle
 
@@ -88,3 +89,11 @@ def test_a_circle_becomes_a_disc_of_its_size() -> None:
     disc = circle_polygon(Circle(50, 60, 20))
     assert disc.bounds == pytest.approx((30, 40, 70, 80))
     assert disc.area == pytest.approx(math.pi * 400, rel=1e-3)
+
+
+def test_what_is_shown_is_one_rounded_geometry() -> None:
+    both = shown([box(0.04, 0, 10, 10), box(20, 0, 30, 10)])
+    assert both.equals(MultiPolygon([box(0, 0, 10, 10), box(20, 0, 30, 10)]))
+    # A corner 0.2 px off the straight line goes.
+    assert len(shown([Polygon([(0, 0), (5, 0.2), (10, 0), (10, 10)])]).boundary.coords) == 4
+    assert shown([Point(1, 2), box(0, 0, 9, 9)]).geom_type == "GeometryCollection"

@@ -35,6 +35,7 @@ def test_the_box_is_that_of_the_described_object() -> None:
     by_target = {question.evidence.feature_ids[0]: question for question in questions}
     assert by_target["s"].box == (100, 200, 150, 260)
     assert "the ship" in by_target["s"].text
+    assert by_target["s"].evidence.values["class"] == "ship"
     assert len(by_target) == len(questions)  # no object twice
     assert all(check_question(question, width=1000, height=1000) == () for question in questions)
 

@@ -110,7 +110,7 @@ def test_the_colour_is_that_of_the_pixels() -> None:
     question = only("object_colour", make_facts(objects=[car()]), pixels=painted(1000, ((90, 90, 110, 110), RED)))
     assert right_texts(question) == ["red"]
     assert question.evidence.rule == "dominant_lab_colour"
-    assert question.evidence.values == {"colour": "red", "share": 1.0, "pixels": 400}
+    assert question.evidence.values == {"class": "car", "colour": "red", "share": 1.0, "pixels": 400}
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -167,7 +167,7 @@ def test_a_vehicle_in_a_car_park_stands_and_others_are_unknown() -> None:
     assert motion_states(facts) == {"in": MotionState(False, "lot")}
     question = only("object_motion_state", facts)
     assert question.evidence.rule == "inside_parking_area"
-    assert question.evidence.values == {"moving": False, "parking_area": "lot"}
+    assert question.evidence.values == {"class": "car", "moving": False, "parking_area": "lot"}
 
 
 def test_the_label_wins_over_the_car_park_and_an_uncertain_one_says_nothing() -> None:

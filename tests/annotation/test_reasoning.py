@@ -72,6 +72,8 @@ def test_within_metres_of_water() -> None:
     within = [question for question in questions if question.evidence.rule == "count_within"]
     assert within
     for question in within:
+        assert question.evidence.geometry is not None
+        assert question.evidence.geometry.area == 400 * int(right_texts(question)[0])  # cars of 20 × 20 px
         metres = question.evidence.values["metres"]
         assert right_texts(question) == [str(sum(away <= metres for away in (5, 25, 200)))]
         assert metres != 200  # the last car is too near to that limit

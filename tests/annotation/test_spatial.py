@@ -75,6 +75,9 @@ def test_distance_is_between_centres_on_the_ground() -> None:
     facts = make_facts(objects=pair(800, 100), gsd_m=Gsd(0.5, 0.25))
     (question, *_), _ = ask("object_distance", facts)
     assert question.evidence.values["distance_m"] == pytest.approx(180.28)
+    line = question.evidence.geometry
+    assert line is not None
+    assert sorted(line.coords) == [(500, 500), (800, 100)]
     assert right_texts(question) == ["about 180 m"]
     assert "centre" in question.text
     assert check_question(question, width=1000, height=1000) == ()

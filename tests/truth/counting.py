@@ -211,14 +211,40 @@ _REMOVED = (
 )
 
 
+_MORE = (
+    r"By how many has the number of (?P<things>.+) inside circle (?P<number>\d) grown between the two images\?",
+    r"How many more (?P<things>.+) does circle (?P<number>\d) hold in the later image than in the earlier one\?",
+    r"Compare the number of (?P<things>.+) inside circle (?P<number>\d) on both dates\. By how many has it risen\?",
+    r"What is the increase in the number of (?P<things>.+) within circle (?P<number>\d)"
+    r" from the first to the second image\?",
+    r"Circle (?P<number>\d) holds more (?P<things>.+) on the later date\. How many more are there\?",
+)
+_FEWER = (
+    r"By how many has the number of (?P<things>.+) inside circle (?P<number>\d) fallen between the two images\?",
+    r"How many fewer (?P<things>.+) does circle (?P<number>\d) hold in the later image than in the earlier one\?",
+    r"Compare the number of (?P<things>.+) inside circle (?P<number>\d) on both dates\. By how many has it dropped\?",
+    r"What is the decrease in the number of (?P<things>.+) within circle (?P<number>\d)"
+    r" from the first to the second image\?",
+    r"Circle (?P<number>\d) holds fewer (?P<things>.+) on the later date\. How many fewer are there\?",
+)
+
+
 def change_counting(row: Row, truth: Truth) -> IsRight:
-    hit = match((*_ADDED, *_REMOVED), row.question)
-    is_added = any(re.fullmatch(pattern, row.question) for pattern in _ADDED)
+    groups = (_ADDED, _REMOVED, _MORE, _FEWER)
+    hit = match([pattern for group in groups for pattern in group], row.question)
+    asked = next(group for group in groups if any(re.fullmatch(pattern, row.question) for pattern in group))
     tiles = truth.tile(row), truth.later(row)
     info = class_of(tiles[0], hit["things"], "object", plural=True)
     circle = circle_of(row, hit["number"])
     before, after = ({thing.thing_id for thing in inside_circle(tile, info.name, circle)} for tile in tiles)
-    return _is(len(after - before if is_added else before - after))
+    return _is(
+        {
+            _ADDED: len(after - before),
+            _REMOVED: len(before - after),
+            _MORE: len(after) - len(before),
+            _FEWER: len(before) - len(after),
+        }[asked]
+    )
 
 
 _PRESENCE = {
