@@ -100,7 +100,7 @@ def label_layers(layout: Layout, contents: Contents, date: int) -> list[Layer]:
         "class": [road.class_name for road in layout.roads],
         "name": [road.name for road in layout.roads],
     }
-    anomaly_columns = {
+    anomaly_columns: dict[str, list[Any]] = {
         "anomaly_id": [f"anomaly-{number}" for number in range(len(anomalies))],
         "class": [anomaly.class_name for anomaly in anomalies],
         "cause": [anomaly.cause for anomaly in anomalies],

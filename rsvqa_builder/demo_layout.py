@@ -18,20 +18,45 @@ from shapely import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import polygonize
 
-from rsvqa_builder.demo_roads import GRID, PAVEMENT_WIDTH, ZONE_SHARES, Network, Position, RoadPiece, polygons_of
+from rsvqa_builder.demo_character import WILD_ZONES, AnomalyKind, Character
+from rsvqa_builder.demo_roads import GRID, PAVEMENT_WIDTH, Network, Position, RoadPiece, polygons_of
 
 GSD_M = 0.3
 """Metres a pixel of every example scene."""
 
 MAX_RIVER_WIDTH = 330.0
-FLOOD_VARIANT = 1
-"""The look of muddy water, `Style.variant`."""
+
+FIELDS = ("farmland", "orchard", "vineyard")
+"""Zones whose blocks are divided."""
 
 SHARE_FALLOW = 0.12
 """Share of the fields that are grassland."""
 
 SHARE_OTHER_CROP = 0.4
 """Share of the fields with another crop at the later date."""
+
+DEVELOPED = {
+    "house": "residential",
+    "warehouse": "industrial",
+    "storage_tank": "industrial",
+    "office_building": "commercial",
+}
+"""What is built, or taken down, as a whole between the dates, and the land use that it makes of its block."""
+
+BLOCKS_A_DEVELOPMENT = 4
+DEVELOPED_GROUND, DEVELOPED_MIDDLE = 1.7, 1.0
+"""Sides of a development's ground and of the square for its objects, in radii of the block's widest place: a circle has
+room around the objects."""
+
+MAX_DEVELOPED_RADIUS = 350.0  # pixels; of a widest place that counts
+
+VACATED = ("bare_ground", "grassland", "farmland", "forest")
+"""What ground is used as after something has been taken down, the first that the place has."""
+
+ANOMALY_SHARE = 0.85
+"""Share of the widest place's radius that an anomaly fills."""
+
+MIN_ANOMALY_RADIUS = 60.0
 
 
 class Frame(NamedTuple):
@@ -58,11 +83,15 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one area is used and painted: `variant` picks colours, `angle` (radians) the direction of crop rows."""
+    """How one area is used and painted: `variant` picks colours, `angle` (radians) the direction of crop rows.
+
+    `look` is how it is painted when that differs from what is usual for the class.
+    """
 
     class_name: str
     variant: int = 0
     angle: float = 0.0
+    look: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +107,24 @@ class Anomaly:
     """Something out of the ordinary at the later date."""
 
     class_name: str
-    cause: str
+    cause: str | None
     polygon: Polygon
+
+
+class Development(NamedTuple):
+    """A group of objects of one class, at one date only, alone in its block.
+
+    Attributes:
+        class_name: of the objects.
+        ground: what is of their land use at that date; nothing else is built there.
+        middle: the square that holds them.
+        dates: when they are there.
+    """
+
+    class_name: str
+    ground: Polygon
+    middle: Frame
+    dates: tuple[bool, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +133,27 @@ class Layout:
 
     Attributes:
         size: pixels along both axes.
+        character: what the place has.
         roads: pieces that share exact end points at junctions.
         corridor: road surface with pavements; carriageway: without.
         faces: cover the scene without gap or overlap.
         styles: what `Face.styles` refers to.
         anomalies: of the later date.
+        developments: what was built or taken down as a whole.
         car_parks: frames of the car parks' rectangles.
         river: centre line points (x, y) with the width there, pixels; empty without a river.
         boundaries: lines between fields, for hedges and paths.
     """
 
     size: int
+    character: Character
     roads: tuple[RoadPiece, ...]
     corridor: Polygon | MultiPolygon
     carriageway: Polygon | MultiPolygon
     faces: tuple[Face, ...]
     styles: tuple[Style, ...]
     anomalies: tuple[Anomaly, ...]
+    developments: tuple[Development, ...]
     car_parks: tuple[Frame, ...]
     river: tuple[tuple[float, float, float], ...]
     boundaries: tuple[LineString, ...]
@@ -119,16 +168,16 @@ class Layout:
         ]
 
 
-def make_layout(size: int, rng: np.random.Generator, *, anomaly: str | None = None) -> Layout:
-    """Return the ground plan of a square place of `size` pixels; `anomaly` is a class of the later date, or None."""
-    return _Planner(size, rng).plan(anomaly)
+def make_layout(size: int, rng: np.random.Generator, character: Character | None = None) -> Layout:
+    """Return the ground plan of a square place of `size` pixels, of the usual character unless another is given."""
+    return _Planner(size, rng, character or Character()).plan()
 
 
 @dataclass(slots=True)
 class _Inset:
     polygon: Polygon
     styles: tuple[Style | None, Style | None]  # None: as the ground around it
-    anomaly: tuple[str, str] | None = None  # class and cause
+    anomaly: AnomalyKind | None = None
 
 
 @dataclass(slots=True)
@@ -142,8 +191,6 @@ class _Block:
     cuts: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())  # offsets of field borders along both own axes
     insets: list[_Inset] = field(default_factory=list)
     fields: dict[tuple[int, int], tuple[Style, Style]] = field(default_factory=dict)
-    has_bare_field: bool = False
-    is_built_up_later: bool = False
 
     def field_of(self, point: Point) -> tuple[int, int]:
         cos, sin = math.cos(self.angle), math.sin(self.angle)
@@ -161,27 +208,34 @@ class _Block:
 class _Planner:
     """Draws the plan step by step; every random choice comes from the one generator, in a fixed order."""
 
-    def __init__(self, size: int, rng: np.random.Generator) -> None:
+    def __init__(self, size: int, rng: np.random.Generator, character: Character) -> None:
         self.size = size
         self.rng = rng
+        self.character = character
         self.scene = shapely.box(0, 0, size, size)
-        self.network = Network(size, rng)
+        self.network = Network(size, rng, character)
 
-    def plan(self, anomaly: str | None) -> Layout:
+    def plan(self) -> Layout:
         corridor = self.network.surface(0.0)
         river_line = self._river_line()
         river = self._river(river_line)
         blocks = self._blocks()
-        car_parks = self._add_insets(blocks, corridor, river, anomaly)
+        taken = shapely.union_all([corridor.buffer(24), river.buffer(30)])
+        car_parks = self._add_insets(blocks, taken)
+        if self.character.anomaly is not None:
+            self._add_anomaly(self.character.anomaly, blocks, taken)
+        developments = self._develop(blocks, taken)
         faces, styles, anomalies = self._partition(blocks, corridor, river)
         return Layout(
             size=self.size,
+            character=self.character,
             roads=tuple(self.network.roads),
             corridor=corridor,
             carriageway=self.network.surface(2 * PAVEMENT_WIDTH),
             faces=tuple(faces),
             styles=tuple(styles),
             anomalies=tuple(anomalies),
+            developments=tuple(developments),
             car_parks=tuple(car_parks),
             river=tuple(river_line),
             boundaries=tuple(line for block in blocks for line in block.borders()),
@@ -190,7 +244,9 @@ class _Planner:
     # Water, blocks and what lies in them
 
     def _river_line(self) -> list[tuple[float, float, float]]:
-        """Return points along the river, half-way between two roads, with its width there."""
+        """Return points along the river, half-way between two roads, with its width there; none without a river."""
+        if self.network.river_lane is None:
+            return []
         lanes = (self.network.river_lane, self.network.river_lane + 1)
         left, right = (self.network.curves[self.network.river_axis][k - 1] for k in lanes)
         width, phase = min(MAX_RIVER_WIDTH, 0.4 * self.network.spacing), self.rng.uniform(0, 2 * math.pi)
@@ -204,6 +260,8 @@ class _Planner:
         return points
 
     def _river(self, line: list[tuple[float, float, float]]) -> Polygon:
+        if not line:
+            return Polygon()
         is_down = self.network.river_axis == "x"
         banks = [[(x + side * w / 2, y) if is_down else (x, y + side * w / 2) for x, y, w in line] for side in (-1, 1)]
         (river,) = polygons_of(Polygon(banks[0] + banks[1][::-1]).intersection(self.scene))
@@ -217,16 +275,12 @@ class _Planner:
         centres = {cell: self.network.centre(cell) for cell in sorted(zones)}
         tree = shapely.STRtree(list(centres.values()))
         zone_of = [zones[list(centres)[int(tree.nearest(polygon.representative_point()))]] for polygon in polygons]
-        blocks = [self._block(polygon, zone) for polygon, zone in zip(polygons, zone_of, strict=True)]
-        farms = [block for block in blocks if block.zone == "farmland"]
-        farms[0].has_bare_field = True
-        farms[len(farms) // 2].is_built_up_later = True
-        return blocks
+        return [self._block(polygon, zone) for polygon, zone in zip(polygons, zone_of, strict=True)]
 
     def _block(self, polygon: Polygon, zone: str) -> _Block:
         angle = _long_axis(polygon) + self.rng.uniform(-0.06, 0.06)
         block = _Block(polygon, zone, angle, (polygon.centroid.x, polygon.centroid.y))
-        if zone == "farmland":
+        if zone in FIELDS:
             side = math.sqrt(polygon.area)
             num = 2 + (side > 700) + (side > 1200)
             first = [((k + self.rng.uniform(-0.25, 0.25)) / num - 0.5) * side for k in range(1, num)]
@@ -234,30 +288,64 @@ class _Planner:
             block.cuts = (tuple(first), tuple(second))
         return block
 
-    def _add_insets(
-        self, blocks: list[_Block], corridor: BaseGeometry, river: Polygon, anomaly: str | None
-    ) -> list[Frame]:
-        """Put car parks, a lake, clearings and the anomaly into the blocks; return the car parks' frames."""
-        taken = shapely.union_all([corridor.buffer(24), river.buffer(30)])
-        by_zone: dict[str, list[_Block]] = {zone: [] for zone in ZONE_SHARES}
+    def _add_insets(self, blocks: list[_Block], taken: BaseGeometry) -> list[Frame]:
+        """Put car parks and ponds into the blocks; return the car parks' frames."""
+        by_zone: dict[str, list[_Block]] = {}
         for block in blocks:
-            by_zone[block.zone].append(block)
+            by_zone.setdefault(block.zone, []).append(block)
         car_parks: list[Frame] = []
-        for block in by_zone["commercial"] + by_zone["industrial"][::2]:
+        paved = by_zone.get("commercial", []) + by_zone.get("industrial", [])[::2]
+        for block in paved if self.character.has_car_parks else []:
             car_parks += self._add_car_park(block, taken)
-        for block in by_zone["grassland"][::2]:
-            self._add_blob(block, taken, 0.45, (Style("water"), Style("water")))
-        woods = sorted(by_zone["forest"], key=lambda block: (-block.polygon.area, block.polygon.bounds))
-        bare = self._style("bare_ground")
-        if anomaly == "burnt_area" and woods:
-            self._add_blob(woods[0], taken, 0.8, (None, self._style("burnt_land")), (anomaly, "wildfire"))
-        if woods:
-            self._add_blob(woods[-1], taken, 0.45, (None, bare))
-        if anomaly == "flooded_area":
-            farms = [block for block in by_zone["farmland"] if not block.is_built_up_later] or by_zone["farmland"]
-            widest = max(farms, key=lambda block: _widest_place(block, taken)[1])
-            self._add_blob(widest, taken, 0.9, (None, Style("water", FLOOD_VARIANT)), (anomaly, "heavy rain"))
+        for block in by_zone.get("grassland", [])[::2] if self.character.has_water else []:
+            centre, radius = _widest_place(block, taken)
+            self._add_blob(block, centre, 0.45 * radius, (Style("water"), Style("water")))
         return car_parks
+
+    def _add_anomaly(self, kind: AnomalyKind, blocks: list[_Block], taken: BaseGeometry) -> None:
+        """Put the anomaly where most of it can lie in one of the nine parts of the scene."""
+        zones = {block.zone for block in blocks}
+        zone = next((zone for zone in kind.zones if zone in zones), None)
+        fits: list[tuple[float, _Block, Point]] = []
+        for block in blocks:
+            if block.zone == zone:
+                centre, radius = _widest_place(block, taken)
+                room = max(
+                    MIN_ANOMALY_RADIUS, min(abs(v - k * self.size / 3) for v in centre.coords[0] for k in (1, 2))
+                )
+                fits.append((min(ANOMALY_SHARE * radius, room), block, centre))
+        if fits:
+            radius, block, centre = max(fits, key=lambda fit: fit[0])
+            style = Style(kind.use, int(self.rng.integers(1 << 16)), block.angle, kind.look)
+            self._add_blob(block, centre, radius, (None, style), kind)
+
+    def _develop(self, blocks: list[_Block], taken: BaseGeometry) -> list[Development]:
+        """Change the use of most of some blocks outside the town; return what is built or taken down in them."""
+        zones = self.character.zone_shares
+        free = [block for block in blocks if block.zone in WILD_ZONES and not block.insets]
+        widest = {id(block): _widest_place(block, taken) for block in free}
+        free.sort(key=lambda block: -widest[id(block)][1])
+        free = free[: max(1, min(len(blocks) // BLOCKS_A_DEVELOPMENT, 2 * len(free) // 3))]
+        names = [name for name, use in DEVELOPED.items() if use in zones and self.character.allows(name)]
+        vacated = next(name for name in VACATED if name in zones)
+        has_felled = False
+        developments: list[Development] = []
+        for block in free:
+            centre, radius = widest[id(block)]
+            radius = min(radius, MAX_DEVELOPED_RADIUS)
+            if block.zone == "forest" and not has_felled and vacated != "forest":
+                self._add_blob(block, centre, radius, (None, self._style(vacated)))
+                has_felled = True
+                continue
+            name, is_new = names[len(developments) % len(names)], len(developments) % 2 == 0
+            used, empty = self._style(DEVELOPED[name]), self._style(vacated)
+            ground, middle = (
+                Frame(centre.x, centre.y, side * radius, side * radius, block.angle)
+                for side in (DEVELOPED_GROUND, DEVELOPED_MIDDLE)
+            )
+            block.insets.append(_Inset(ground.polygon(), (None, used) if is_new else (used, empty)))
+            developments.append(Development(name, ground.polygon(), middle, (not is_new, is_new)))
+        return developments
 
     def _add_car_park(self, block: _Block, taken: BaseGeometry) -> list[Frame]:
         centre, radius = _widest_place(block, taken)
@@ -272,14 +360,13 @@ class _Planner:
     def _add_blob(
         self,
         block: _Block,
-        taken: BaseGeometry,
-        share: float,
+        centre: Point,
+        radius: float,
         styles: tuple[Style | None, Style | None],
-        anomaly: tuple[str, str] | None = None,
+        anomaly: AnomalyKind | None = None,
     ) -> None:
-        """Put an irregular patch of `share` of the widest place's radius into the block."""
-        centre, radius = _widest_place(block, taken)
-        if radius < 40:
+        """Put an irregular patch of at most `radius` pixels around a point into the block, if it is worth it."""
+        if radius < 20:
             return
         angles = np.arange(64) * (2 * math.pi / 64)
         radii = np.ones(64)
@@ -287,7 +374,7 @@ class _Planner:
             radii += (
                 self.rng.uniform(0.2, 0.8) / wave**1.4 * 0.4 * np.sin(wave * angles + self.rng.uniform(0, 2 * math.pi))
             )
-        radii *= share * radius / radii.max()
+        radii *= radius / radii.max()
         points = np.stack([centre.x + radii * np.cos(angles), centre.y + radii * np.sin(angles)], axis=1)
         block.insets.append(_Inset(Polygon(points), styles, anomaly))
 
@@ -310,7 +397,7 @@ class _Planner:
         shapely.prepare([corridor, river])
         styles: dict[Style, int] = {Style("road_surface"): 0, Style("water"): 1}
         faces: list[Face] = []
-        anomalous: dict[tuple[str, str], list[Polygon]] = {}
+        anomalous: dict[AnomalyKind, list[Polygon]] = {}
         for polygon, point in zip(polygons, points, strict=True):
             if corridor.contains(point):
                 faces.append(Face(polygon, (0, 0)))
@@ -327,8 +414,8 @@ class _Planner:
                 first, second = (styles.setdefault(style, len(styles)) for style in pair)
                 faces.append(Face(polygon, (first, second)))
         anomalies = [
-            Anomaly(class_name, cause, part)
-            for (class_name, cause), parts in anomalous.items()
+            Anomaly(kind.class_name, kind.cause, part)
+            for kind, parts in anomalous.items()
             for part in polygons_of(shapely.coverage_union_all(parts))
         ]
         return faces, list(styles), anomalies
@@ -337,20 +424,17 @@ class _Planner:
         """Return the styles at both dates of the field (or the whole block) around a point, insets apart."""
         key = block.field_of(point)
         if key not in block.fields:
-            is_first = not block.fields
-            block.fields[key] = self._new_field(block, is_bare=block.has_bare_field and is_first)
+            block.fields[key] = self._new_field(block)
         return block.fields[key]
 
-    def _new_field(self, block: _Block, *, is_bare: bool) -> tuple[Style, Style]:
+    def _new_field(self, block: _Block) -> tuple[Style, Style]:
         turn = math.pi / 2 if self.rng.random() < 0.4 else 0.0
         first = self._style(block.zone, block.angle + turn)
         if block.zone != "farmland":
             return first, first
-        if is_bare or self.rng.random() < SHARE_FALLOW:
-            first = self._style("bare_ground" if is_bare else "grassland")
+        if "grassland" in self.character.zone_shares and self.rng.random() < SHARE_FALLOW:
+            first = self._style("grassland")
             return first, first
-        if block.is_built_up_later:
-            return first, self._style("residential")
         return first, self._style("farmland", first.angle) if self.rng.random() < SHARE_OTHER_CROP else first
 
 

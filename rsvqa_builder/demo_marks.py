@@ -75,7 +75,7 @@ def _is_clear(
     layout: Layout, objects: Sequence[DemoObject], points: NDArray[np.float64], radius: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return which trees keep clear of objects, of roads and of what is no place for trees at either date."""
-    uses = {"water", "car_park", "farmland", "forest", "bare_ground"}
+    uses = {"water", "car_park", "farmland", "forest", "bare_ground", "orchard", "vineyard", "industrial"}
     kept_off = [
         face.polygon for face in layout.faces if any(layout.styles[style].class_name in uses for style in face.styles)
     ]

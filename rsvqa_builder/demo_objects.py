@@ -64,10 +64,14 @@ class DemoObject:
 
 
 class Mark(NamedTuple):
-    """Something painted that is no object: a path, fence, parking bay's line, lane dash, hedge, field track or tree."""
+    """Something painted that is no object: a path, fence, parking bay's line, lane dash, hedge, field track or tree.
+
+    `dates` tells whether it is there at the earlier and at the later date.
+    """
 
     kind: str
     shape: Polygon
+    dates: tuple[bool, bool] = BOTH_DATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,10 @@ class Site:
         numbers = self._trees[date].query(grown, predicate="covered_by")
         return self.layout.styles[self.areas[date][int(numbers[0])][0]].class_name if len(numbers) else None
 
+    def is_in(self, class_name: str, polygon: Polygon, gap: float, dates: tuple[bool, bool] = BOTH_DATES) -> bool:
+        """Return whether `polygon` and `gap` pixels around it lie in one area of a land use at all of the dates."""
+        return all(self.class_at(polygon, date, gap) == class_name for date in (0, 1) if dates[date])
+
     def use_at(self, point: tuple[float, float], date: int) -> str | None:
         """Return the land use at a point; None outside the scene."""
         numbers = self._trees[date].query(shapely.Point(point), predicate="intersects")
@@ -156,9 +164,9 @@ class Site:
         self.objects.append(DemoObject(f"{class_name}-{number}", class_name, polygon, frame, look, dates))
         return True
 
-    def mark(self, kind: str, line: LineString, width: float) -> None:
+    def mark(self, kind: str, line: LineString, width: float, dates: tuple[bool, bool] = BOTH_DATES) -> None:
         """Paint a line `width` pixels wide."""
-        self.marks.append(Mark(kind, line.buffer(width / 2, cap_style="flat")))
+        self.marks.append(Mark(kind, line.buffer(width / 2, cap_style="flat"), dates))
 
     def one_of(self, choices: Weighted) -> str:
         """Return one of the names by its weight."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -47,8 +48,23 @@ ASPHALT: Colour = (98, 98, 101)
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A second colour over the ground: trees in a square, rows of vines, or pools where the mottling is dark.
+
+    `spacing` is in pixels from tree to tree or row to row.
+    """
+
+    kind: Literal["trees", "rows", "pools"]
+    colour: Colour
+    spacing: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class GroundLook:
-    """Base colours to choose from and how strongly each texture shows, as shares of the brightness."""
+    """Base colours to choose from and how strongly each texture shows, as shares of the brightness.
+
+    `pattern` is what a second colour is laid over the ground by.
+    """
 
     colours: tuple[Colour, ...]
     grain: float = 0.03
@@ -56,11 +72,13 @@ class GroundLook:
     shade: float = 0.04
     rows: float = 0.0
     crowns: float = 0.0
+    pattern: Pattern | None = None
 
 
 LOOKS: dict[str, GroundLook] = {
     "road_surface": GroundLook((CONCRETE,), grain=0.035, mottle=0.02),
-    "water": GroundLook(((38, 66, 76), (88, 92, 80)), grain=0.012, mottle=0.015, shade=0.03),
+    "water": GroundLook(((38, 66, 76),), grain=0.012, mottle=0.015, shade=0.03),
+    "muddy_water": GroundLook(((88, 92, 80),), grain=0.012, mottle=0.03, shade=0.03),
     "forest": GroundLook(((50, 74, 42), (58, 80, 44), (44, 68, 46)), mottle=0.05, shade=0.06, crowns=1.25),
     "farmland": GroundLook(
         (
@@ -77,6 +95,17 @@ LOOKS: dict[str, GroundLook] = {
     "industrial": GroundLook(((152, 148, 140), (144, 140, 134), (160, 152, 140)), mottle=0.06, grain=0.04),
     "car_park": GroundLook(((88, 88, 92), (96, 96, 98)), mottle=0.03),
     "bare_ground": GroundLook(((178, 152, 116), (168, 144, 112)), mottle=0.09, shade=0.05, grain=0.045),
+    "orchard": GroundLook(
+        ((134, 142, 90), (142, 144, 96)), mottle=0.05, shade=0.04, pattern=Pattern("trees", (56, 82, 42), 19.0)
+    ),
+    "vineyard": GroundLook(
+        ((164, 144, 112), (170, 152, 118)), mottle=0.05, shade=0.04, pattern=Pattern("rows", (84, 110, 56), 8.5)
+    ),
+    "wetland": GroundLook(
+        ((116, 122, 78), (108, 116, 80)), mottle=0.13, shade=0.06, grain=0.05, pattern=Pattern("pools", (54, 74, 76))
+    ),
+    "dead_forest": GroundLook(((124, 94, 72), (132, 104, 84)), mottle=0.06, shade=0.05, crowns=1.2),
+    "fallen_forest": GroundLook(((128, 120, 88),), mottle=0.12, shade=0.05, grain=0.06, rows=0.2, crowns=0.5),
     "burnt_land": GroundLook(((58, 50, 46),), mottle=0.22, shade=0.08, grain=0.06, crowns=0.35),
 }
 
@@ -94,7 +123,8 @@ class Painter:
         self._ground = _GroundTable(layout)
         self._objects = [item for item in contents.objects if item.dates[date]]
         self._object_tree = shapely.STRtree([item.polygon for item in self._objects])
-        self._overlays = _overlays(layout, self._areas, self._objects, contents.marks)
+        marks = [mark for mark in contents.marks if mark.dates[date]]
+        self._overlays = _overlays(layout, self._areas, self._objects, marks)
         self._shore = _shore_light(layout, self._areas)
 
     def paint(self, window: Window) -> NDArray[np.uint8]:
@@ -210,7 +240,8 @@ class _GroundTable:
     """Look-up tables by style number: base colour, texture strengths, crop rows."""
 
     def __init__(self, layout: Layout) -> None:
-        looks = [LOOKS[style.class_name] for style in layout.styles]
+        looks = [LOOKS[style.look or style.class_name] for style in layout.styles]
+        self._patterns = {number: (look.pattern, layout.styles[number].angle) for number, look in enumerate(looks)}
         self._names = [style.class_name for style in layout.styles]
         colours = [look.colours[s.variant % len(look.colours)] for look, s in zip(looks, layout.styles, strict=True)]
         tone = [0.94 + 0.12 * ((s.variant // 16) % 64) / 63 if s.variant else 1.0 for s in layout.styles]
@@ -254,7 +285,32 @@ class _GroundTable:
         if self.is_class("water")[present].any():
             water = np.flatnonzero(self.is_class("water")[styles])
             light.ravel()[water] *= shore(window).ravel()[water]
-        return np.take(self._base, styles, axis=0) * light[..., None]
+        pixels: Pixels = np.take(self._base, styles, axis=0) * light[..., None]
+        for style in present:
+            pattern, angle = self._patterns[style]
+            if pattern is not None:
+                _lay_pattern(pixels, np.flatnonzero(styles == style), pattern, angle, window, textures)
+        return pixels
+
+
+def _lay_pattern(
+    pixels: Pixels, places: NDArray[np.intp], pattern: Pattern, angle: float, window: Window, textures: Textures
+) -> None:
+    """Lay a pattern over the pixels at flat `places` of a window, its lines along `angle`."""
+    if pattern.kind == "pools":
+        share = 4 * (cut(textures.mottle, *window).ravel()[places] - 0.6)
+    else:
+        x, y = window.x + places % window.width, window.y + places // window.width
+        turn = 2 * math.pi / pattern.spacing
+        share = np.cos(turn * (y * math.cos(angle) - x * math.sin(angle)))
+        if pattern.kind == "trees":
+            share = share + np.cos(turn * (x * math.cos(angle) + y * math.sin(angle))) - 0.2
+        share = 1.5 * share
+    share = np.clip(share, 0, 1).astype(np.float32)[:, None]
+    light = 1 + 0.12 * cut(textures.grain, *window).ravel()[places, None]
+    flat = pixels.reshape(-1, 3)
+    under = flat[places]
+    flat[places] = under + share * (np.array(pattern.colour, dtype=np.float32) * light - under)
 
 
 def _shore_light(layout: Layout, areas: Sequence[tuple[int, Polygon]]) -> Callable[[Window], Plane]:

@@ -16,6 +16,8 @@ import shapely
 from shapely import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from rsvqa_builder.demo_character import SPECIAL_ZONES, Character
+
 GRID = 1 / 16
 """Vertices of roads and areas are multiples of this many pixels, so that shared borders stay shared."""
 
@@ -28,21 +30,13 @@ STREET_WIDTH = 36.0
 PAVEMENT_WIDTH = 5.0
 KERB_RADIUS = 10.0
 
-ZONE_SHARES = {
-    "commercial": 0.10,
-    "residential": 0.26,
-    "industrial": 0.13,
-    "grassland": 0.10,
-    "farmland": 0.25,
-    "forest": 0.16,
-}
-"""Share of the blocks by zone, in the order in which they surround the middle of the town."""
-
 CELLS_A_TOWN = 36
 MIN_LANE_SPACING = 500.0
 """Residential blocks of fewer pixels have no street through their middle."""
 
-_RURAL = ("farmland", "forest")
+_RURAL = ("farmland", *SPECIAL_ZONES, "forest")
+"""Zones outside the town, in the order in which they follow each other across the place."""
+
 _STEMS = (
     *("Mill", "Church", "Station", "Orchard", "Harbour", "Castle", "Meadow", "Market", "Bridge", "Garden", "Linden"),
     *("Quarry", "Park", "School", "Windmill", "Abbey", "Chapel", "Poplar", "Willow", "Cedar", "Heron", "Juniper"),
@@ -84,19 +78,22 @@ class Network:
         num: blocks along each side of the scene.
         spacing: pixels from road to road, on average.
         curves: the lines running down ("x": across the x axis) and right ("y"), in order.
-        river_axis, river_lane: the river runs along the lines of this axis, in the blocks of this number.
+        river_axis, river_lane: the river runs along the lines of this axis, in the blocks of this number; no number
+            without a river.
         zones: land use of every cell (column, row) of the net of lines.
         roads: pieces between junctions.
     """
 
-    def __init__(self, size: int, rng: np.random.Generator) -> None:
+    def __init__(self, size: int, rng: np.random.Generator, character: Character) -> None:
         self.size = size
         self.rng = rng
+        self.character = character
         self.num = max(MIN_BLOCKS, round(size / BLOCK_SPACING))
         self.spacing = size / self.num
         self.curves = {axis: [self._curve(k) for k in range(1, self.num)] for axis in ("x", "y")}
         self.river_axis = "x" if rng.random() < 0.5 else "y"
-        self.river_lane = int(rng.integers(self.num // 2, self.num - 1)) if self.num > MIN_BLOCKS else 1
+        lane = int(rng.integers(self.num // 2, self.num - 1)) if self.num > MIN_BLOCKS else 1
+        self.river_lane = lane if character.has_water else None
         self._names = self._street_names()
         self.zones = self._zones()
         self.roads = self._roads()
@@ -146,17 +143,25 @@ class Network:
         jitter = self.rng.uniform(0, 0.8, len(cells))
         distance = [min(math.dist((i + 0.5, j + 0.5), town) for town in towns) for i, j in cells]
         order = sorted(range(len(cells)), key=lambda k: distance[k] + jitter[k])
-        counts = {zone: max(1, round(share * len(cells))) for zone, share in ZONE_SHARES.items()}
-        counts["farmland"] += len(cells) - sum(counts.values())
-        urban = [zone for zone in ZONE_SHARES if zone not in _RURAL for _ in range(counts[zone])]
+        counts = self._counts(len(cells))
+        urban = [zone for zone, num in counts.items() if zone not in _RURAL for _ in range(num)]
         zones = {cells[k]: zone for k, zone in zip(order, urban, strict=False)}
-        # forest lies together: the rural cells furthest in one direction
+        # woods lie together, and so do fields: each zone further than the one before in one direction
         heading = self.rng.uniform(0, 2 * math.pi)
         ahead = {cell: cell[0] * math.cos(heading) + cell[1] * math.sin(heading) for cell in cells}
         outside = sorted((cells[k] for k in order[len(urban) :]), key=ahead.__getitem__)
-        for k, cell in enumerate(outside):
-            zones[cell] = "farmland" if k < counts["farmland"] else "forest"
+        rural = [zone for zone in _RURAL for _ in range(counts.get(zone, 0))]
+        zones.update(zip(outside, rural, strict=True))
         return zones
+
+    def _counts(self, num_cells: int) -> dict[str, int]:
+        """Return how many cells each zone has, at least one; the sum is `num_cells`."""
+        counts = {zone: max(1, round(share * num_cells)) for zone, share in self.character.zone_shares.items()}
+        while sum(counts.values()) > num_cells:
+            counts[max(counts, key=counts.__getitem__)] -= 1
+        filler = "farmland" if "farmland" in counts else "forest"
+        counts[filler] += num_cells - sum(counts.values())
+        return counts
 
     def _roads(self) -> list[RoadPiece]:
         keys = [(axis, k, piece) for axis in ("x", "y") for k in range(1, self.num) for piece in range(self.num)]

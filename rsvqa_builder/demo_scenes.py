@@ -1,7 +1,8 @@
 """Example scenes whose labels are exact: procedural GeoTIFFs, each with a GeoPackage of everything painted.
 
 A place looks like a town and its fields from above at 0.3 m. Even-numbered places have two dates on one pixel grid. The
-labels are what was painted, so an answer can be recomputed from them by other means than a task's own code.
+labels are what was painted, so an answer can be recomputed from them by other means than a task's own code. Places
+differ in what they have (`demo_character.py`), so that presence is a question.
 
 The same arguments give the same bytes; a place does not depend on how many others are made.
 """
@@ -19,11 +20,12 @@ import shapely
 from numpy.typing import NDArray
 
 from annotation.errors import RsvqaError
-from rsvqa_builder.demo_buildings import add_buildings, add_courts, add_tanks
+from rsvqa_builder.demo_buildings import add_buildings, add_courts, add_developments, add_tanks
+from rsvqa_builder.demo_character import deal_character
 from rsvqa_builder.demo_files import DEFLATE, JPEG, Georeference, Layer, label_layers, write_labels, write_raster
 from rsvqa_builder.demo_layout import GSD_M, Layout, make_layout
 from rsvqa_builder.demo_marks import add_marks
-from rsvqa_builder.demo_objects import Contents, Site
+from rsvqa_builder.demo_objects import BOTH_DATES, Contents, Site
 from rsvqa_builder.demo_painting import Painter
 from rsvqa_builder.demo_textures import Plane, cut_shades, make_textures
 from rsvqa_builder.demo_traffic import add_moving, add_parked, add_ships, mark_bays
@@ -50,13 +52,12 @@ class _Setting:
     easting: float
     northing: float
     days: tuple[str, str]
-    anomaly: str | None
 
 
 _SETTINGS = (
-    _Setting(32631, 640_200.0, 5_761_500.0, ("2019:06:14 10:42:07", "2023:07:02 10:38:51"), "burnt_area"),
-    _Setting(32618, 421_500.0, 4_378_200.0, ("2021:05:23 15:51:30", "2024:06:09 15:47:12"), None),
-    _Setting(32650, 688_800.0, 3_518_400.0, ("2018:08:30 02:57:44", "2022:09:11 03:02:25"), "flooded_area"),
+    _Setting(32631, 640_200.0, 5_761_500.0, ("2019:06:14 10:42:07", "2023:07:02 10:38:51")),
+    _Setting(32618, 421_500.0, 4_378_200.0, ("2021:05:23 15:51:30", "2024:06:09 15:47:12")),
+    _Setting(32650, 688_800.0, 3_518_400.0, ("2018:08:30 02:57:44", "2022:09:11 03:02:25")),
 )
 
 
@@ -81,29 +82,35 @@ def _make_place(out: Path, number: int, *, seed: int, size: int) -> list[Path]:
     setting = _SETTINGS[number % len(_SETTINGS)]
     has_pair = number % 2 == 0
     rng = np.random.Generator(np.random.PCG64([seed, number]))
-    layout = make_layout(size, rng, anomaly=setting.anomaly if has_pair else None)
-    contents = _place_objects(layout, rng, with_later=has_pair)
+    layout = make_layout(size, rng, deal_character(seed, number))
+    # one date is the later one: a place with its anomaly
+    contents = _place_objects(layout, rng, dates=(has_pair, True))
     textures = make_textures(size, rng)
     east = 2 * GSD_M * size * (number // len(_SETTINGS))  # places with one setting lie apart
     georeference = Georeference(setting.epsg, setting.easting + east, setting.northing)
     paths = []
-    for date in (0, 1) if has_pair else (0,):
+    for date in (0, 1) if has_pair else (1,):
         stem = f"place_{number:02d}" + (f"_t{date + 1}" if has_pair else "")
         path = out / f"{stem}.tif"
         paint = Painter(layout, contents, textures, date).paint
-        write_raster(path, size, georeference, DEFLATE if has_pair else JPEG, setting.days[date], paint)
+        write_raster(
+            path, size, georeference, DEFLATE if has_pair else JPEG, setting.days[date if has_pair else 0], paint
+        )
         write_labels(out / f"{stem}.gpkg", label_layers(layout, contents, date), georeference)
         paths.append(path)
     return paths
 
 
-def _place_objects(layout: Layout, rng: np.random.Generator, *, with_later: bool, traffic: float = 1.0) -> Contents:
-    """Return what stands on the ground plan at both dates; `traffic` scales the number of vehicles."""
+def _place_objects(
+    layout: Layout, rng: np.random.Generator, *, dates: tuple[bool, bool] = BOTH_DATES, traffic: float = 1.0
+) -> Contents:
+    """Return what stands on the ground plan at the dates wanted; `traffic` scales the number of vehicles."""
     site = Site(layout, rng)
-    add_buildings(site, with_later=with_later)
+    add_developments(site, dates)
+    add_buildings(site, dates)
     add_tanks(site)
     add_courts(site)
-    for date in (0, 1) if with_later else (0,):
+    for date in (date for date in (0, 1) if dates[date]):
         add_parked(site, date, traffic)
         add_moving(site, date, traffic)
         add_ships(site, date)
@@ -139,7 +146,7 @@ def make_benchmark_scene(path: Path, *, size: int = 20480, objects_per_mpix: flo
 
 def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
     """Return contents with `num` objects, more traffic or fewer objects than usual."""
-    contents = _place_objects(layout, rng, with_later=False)
+    contents = _place_objects(layout, rng, dates=(True, False))
     traffic = 1.0
     while len(contents.objects) < num:
         if traffic >= MAX_TRAFFIC:
@@ -148,7 +155,7 @@ def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
                 f"only {len(contents.objects)} fit; ask for fewer objects a megapixel"
             )
         traffic *= 2
-        contents = _place_objects(layout, rng, with_later=False, traffic=traffic)
+        contents = _place_objects(layout, rng, dates=(True, False), traffic=traffic)
     kept = np.sort(rng.permutation(len(contents.objects))[:num])
     return replace(contents, objects=tuple(contents.objects[k] for k in kept))
 

@@ -69,10 +69,11 @@ def cut_shades(shades: Plane, x: int, y: int, width: int, height: int, *, spacin
 
 def _spectral(rng: np.random.Generator, *, power: float) -> Plane:
     """Return periodic noise whose amplitude falls with frequency to the `power`."""
-    spectrum = np.fft.rfft2(rng.standard_normal((PERIOD, PERIOD)))
-    frequency = np.hypot(np.fft.fftfreq(PERIOD)[:, None], np.fft.rfftfreq(PERIOD)[None, :])
+    spectrum = np.fft.rfft2(rng.standard_normal((PERIOD, PERIOD), dtype=np.float32))
+    across, along = (part.astype(np.float32) for part in (np.fft.fftfreq(PERIOD), np.fft.rfftfreq(PERIOD)))
+    squared = across[:, None] ** 2 + along[None, :] ** 2
     # the longest waves would make the period visible
-    spectrum *= 1 / np.maximum(frequency, 4 / PERIOD) ** power
+    spectrum *= np.maximum(squared, np.float32(4 / PERIOD) ** 2) ** np.float32(-power / 2)
     spectrum[0, 0] = 0
     noise = np.fft.irfft2(spectrum, s=(PERIOD, PERIOD))
     plane: Plane = (noise / noise.std()).astype(np.float32)

@@ -53,6 +53,8 @@ def add_moving(site: Site, date: int, traffic: float) -> None:
 
 
 def _add_vehicle(site: Site, kind: str, place: Position, heading: float, *, moving: bool, date: int) -> None:
+    if not site.layout.character.allows(kind):
+        return
     length, width = VEHICLE_SIZES[kind]
     frame = Frame(*place, length * site.between((0.94, 1.06)), width, heading)
     polygon = _vehicle_outline(frame)
@@ -63,6 +65,8 @@ def _add_vehicle(site: Site, kind: str, place: Position, heading: float, *, movi
 
 def add_ships(site: Site, date: int) -> None:
     """Put ships on the river at one date: those under way follow it, those at anchor lie at any angle."""
+    if not site.layout.character.allows("ship"):
+        return
     river = site.layout.river
     for (x, y, width), (next_x, next_y, _) in list(pairwise(river))[2:-2:5]:
         if site.rng.random() > 0.4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,18 @@ from annotation.errors import RsvqaError
 from annotation.facts import Role
 from annotation.tasks.colours import measure_colour
 from rsvqa_builder.classes import load_class_table
+from rsvqa_builder.demo_buildings import add_buildings, add_developments
+from rsvqa_builder.demo_character import OPTIONAL_OBJECTS, deal_character
+from rsvqa_builder.demo_files import Georeference, label_layers, write_labels
 from rsvqa_builder.demo_layout import Frame, Layout, make_layout
-from rsvqa_builder.demo_objects import DemoObject, Look, Site
+from rsvqa_builder.demo_objects import Contents, DemoObject, Look, Site
 from rsvqa_builder.demo_painting import Painter, paint_object
 from rsvqa_builder.demo_roads import PAVEMENT_WIDTH
 from rsvqa_builder.demo_scenes import _place_objects, make_benchmark_scene, make_demo_scenes
 from rsvqa_builder.demo_textures import make_textures
 from rsvqa_builder.tiling import Window
 
-SIZE = 1024
+SIZE = 768
 VEHICLES = ("car", "truck", "bus")
 BUILDINGS = ("house", "office_building", "warehouse")
 
@@ -57,21 +61,28 @@ def read_pixels(path: Path) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("demo")
-    make_demo_scenes(path, seed=5, size=SIZE, count=3)
-    return path
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return make_demo_scenes(tmp_path_factory.mktemp("demo"), seed=8, size=SIZE, count=3)
 
 
 @pytest.fixture(scope="module")
-def scenes(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.tif"))
+def folder(scenes: list[Path]) -> Path:
+    return scenes[0].parent
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two places of the least size; seed 3."""
+    path = tmp_path_factory.mktemp("small") / "new"
+    make_demo_scenes(path, seed=3, size=512, count=2)
+    return path
+
+
+@cache
 def make_place(size: int, *, seed: int = 0) -> tuple[Layout, Painter]:
     rng = np.random.Generator(np.random.PCG64(seed))
-    layout = make_layout(size, rng, anomaly="burnt_area")
-    contents = _place_objects(layout, rng, with_later=True)
+    layout = make_layout(size, rng, deal_character(seed, 0))
+    contents = _place_objects(layout, rng)
     return layout, Painter(layout, contents, make_textures(size, rng), 1)
 
 
@@ -84,21 +95,21 @@ def test_even_places_have_two_dates(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == expected
 
 
-def test_returned_paths_are_the_rasters_in_order(tmp_path: Path) -> None:
-    paths = make_demo_scenes(tmp_path / "new", size=512, count=2)
-    assert [path.name for path in paths] == ["place_00_t1.tif", "place_00_t2.tif", "place_01.tif"]
+def test_returned_paths_are_the_rasters_in_order(scenes: list[Path]) -> None:
+    stems = ["place_00_t1", "place_00_t2", "place_01", "place_02_t1", "place_02_t2"]
+    assert [path.name for path in scenes] == [f"{stem}.tif" for stem in stems]
 
 
-def test_same_arguments_give_the_same_bytes_whatever_the_count(tmp_path: Path) -> None:
-    make_demo_scenes(tmp_path / "a", seed=3, size=640, count=1)
-    make_demo_scenes(tmp_path / "b", seed=3, size=640, count=2)
-    for path in sorted((tmp_path / "a").iterdir()):
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+def test_same_arguments_give_the_same_bytes_whatever_the_count(tmp_path: Path, small: Path) -> None:
+    make_demo_scenes(tmp_path, seed=3, size=512, count=1)
+    assert len(list(tmp_path.iterdir())) == 5  # two dates, each with labels, and the class table
+    for path in sorted(tmp_path.iterdir()):
+        assert path.read_bytes() == (small / path.name).read_bytes(), path.name
 
 
-def test_another_seed_gives_another_place(tmp_path: Path) -> None:
-    (first, _), (second, _) = (make_demo_scenes(tmp_path / str(seed), seed=seed, size=512, count=1) for seed in (0, 1))
-    assert (read_pixels(first) != read_pixels(second)).mean() > 0.5
+def test_another_seed_gives_another_place(tmp_path: Path, small: Path) -> None:
+    first, _ = make_demo_scenes(tmp_path, seed=4, size=512, count=1)
+    assert (read_pixels(first) != read_pixels(small / first.name)).mean() > 0.5
 
 
 @pytest.mark.parametrize(("size", "count"), [(511, 1), (1024, 0)])
@@ -142,9 +153,10 @@ def test_class_table_is_the_preset_and_knows_every_class(folder: Path, scenes: l
 
 
 def test_gdal_settings_are_as_before(tmp_path: Path) -> None:
+    layout, _ = make_place(1024)
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2001-01-01T00:00:00.000Z"})
     try:
-        make_demo_scenes(tmp_path, size=512, count=1)
+        write_labels(tmp_path / "labels.gpkg", label_layers(layout, Contents((), ()), 0), Georeference(32631, 0.0, 0.0))
         assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == "2001-01-01T00:00:00.000Z"
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
@@ -167,7 +179,7 @@ def test_objects_are_disjoint_and_inside(scenes: list[Path]) -> None:
         first, second = shapely.STRtree(objects.geometries).query(objects.geometries, predicate="intersects")
         assert (first == second).all(), path.name
         assert shapely.contains(shapely.box(5, 5, SIZE - 5, SIZE - 5), objects.geometries).all()
-        assert len(set(objects.columns["object_id"])) == len(objects.geometries) > 20
+        assert len(set(objects.columns["object_id"])) == len(objects.geometries) > 5
 
 
 def test_colours_are_those_of_the_pixels(scenes: list[Path]) -> None:
@@ -248,45 +260,134 @@ def test_what_stays_keeps_its_id_and_outline(folder: Path) -> None:
     layers = [read_layer(folder / f"place_00_t{date}.tif", "objects") for date in (1, 2)]
     first, second = (dict(zip(layer.columns["object_id"], layer.geometries, strict=True)) for layer in layers)
     shared = first.keys() & second.keys()
-    assert len(shared) > 10
+    assert len(shared) >= 5
     assert all(first[name].equals(second[name]) for name in shared)
     assert first.keys() - shared
     assert second.keys() - shared
 
 
-def test_later_date_is_partly_built_up_and_has_an_anomaly(folder: Path) -> None:
+def test_later_date_is_partly_built_up(folder: Path) -> None:
     shares = []
     for date in (1, 2):
+        areas = read_layer(folder / f"place_00_t{date}.tif", "areas")
+        shares.append(shapely.area(areas.geometries[areas.of_class("residential")]).sum())
+    # nine blocks of 256 pixels, one of them built up: a street of 36 and margins of 24 leave a circle of radius 86, and
+    # the ground is 1.7 times as wide
+    assert shares[1] - shares[0] == pytest.approx((1.7 * 86) ** 2, rel=0.4)
+
+
+def test_later_date_has_the_anomaly_and_the_earlier_has_none(folder: Path) -> None:
+    expected = {"place_00": ("burnt_area", "wildfire"), "place_02": ("flooded_area", "flood")}
+    for stem, found in expected.items():
+        anomalies = [read_layer(folder / f"{stem}_t{date}.tif", "anomalies") for date in (1, 2)]
+        assert len(anomalies[0].geometries) == 0
+        assert list(zip(anomalies[1].columns["class"], anomalies[1].columns["cause"], strict=True)) == [found]
+
+
+def test_the_flood_is_the_only_new_water(folder: Path) -> None:
+    water = []
+    for date in (1, 2):
         areas = read_layer(folder / f"place_02_t{date}.tif", "areas")
-        shares.append(
-            {use: shapely.area(areas.geometries[areas.of_class(use)]).sum() for use in ("residential", "water")}
-        )
-    anomalies = [read_layer(folder / f"place_02_t{date}.tif", "anomalies") for date in (1, 2)]
-    assert shares[1]["residential"] > shares[0]["residential"]
-    assert len(anomalies[0].geometries) == 0
-    assert list(anomalies[1].columns["class"]) == ["flooded_area"]
-    # the flood is the only new water
-    flooded = anomalies[1].geometries[0].area
-    assert shares[1]["water"] - shares[0]["water"] == pytest.approx(flooded, rel=1e-6)
+        water.append(shapely.area(areas.geometries[areas.of_class("water")]).sum())
+    flooded = read_layer(folder / "place_02_t2.tif", "anomalies").geometries[0].area
+    assert water[1] - water[0] == pytest.approx(flooded, rel=1e-6)
+
+
+def test_a_place_with_one_date_has_an_anomaly_whose_cause_may_be_unknown(folder: Path) -> None:
+    anomalies = read_layer(folder / "place_01.tif", "anomalies")
+    assert list(anomalies.columns["class"]) == ["dead_trees"]
+    assert pyogrio_is_null(anomalies.columns["cause"][0])
 
 
 def test_absence_of_anomalies_is_an_empty_layer(folder: Path) -> None:
-    info = pyogrio.read_info(folder / "place_01.gpkg", layer="anomalies")
+    info = pyogrio.read_info(folder / "place_00_t1.gpkg", layer="anomalies")
     assert info["features"] == 0
     assert list(info["fields"]) == ["anomaly_id", "class", "cause"]
 
 
-def test_all_kinds_of_things_are_there_at_the_usual_size() -> None:
-    counts: dict[str, int] = {}
-    for number in range(3):
+# Character
+
+
+@pytest.fixture(scope="module")
+def classes_by_place() -> list[set[str]]:
+    """The classes that are on eight places at the later date, roads apart."""
+    found = []
+    for number in range(8):
         rng = np.random.Generator(np.random.PCG64([0, number]))
-        contents = _place_objects(make_layout(4096, rng), rng, with_later=False)
-        for item in contents.objects:
-            counts[item.class_name] = counts.get(item.class_name, 0) + 1
-    objects = {name for name, entry in load_class_table("demo").classes.items() if entry.role is Role.OBJECT}
-    assert counts.keys() == objects
-    assert min(counts.values()) >= 9  # three a place
-    assert counts["house"] > 300
+        layout = make_layout(1600, rng, deal_character(0, number))
+        objects = _place_objects(layout, rng, dates=(False, True)).objects
+        ground = {layout.styles[style].class_name for style, _ in layout.areas(1)}
+        ground |= {anomaly.class_name for anomaly in layout.anomalies}
+        found.append(ground | {item.class_name for item in objects})
+    return found
+
+
+def test_every_class_is_on_some_places_and_missing_on_others(classes_by_place: list[set[str]]) -> None:
+    classes = {name for name, entry in load_class_table("demo").classes.items() if entry.role is not Role.ROAD}
+    assert set.union(*classes_by_place) == classes
+    assert set.intersection(*classes_by_place) == {"car", "road_surface"}
+
+
+def test_presence_can_be_asked_about_every_place(classes_by_place: list[set[str]]) -> None:
+    table = load_class_table("demo").classes
+    # a land-use question has up to three wrong options, a question of presence needs one absent class
+    for role, least in ((Role.OBJECT, 1), (Role.AREA, 3)):
+        names = {name for name, entry in table.items() if entry.role is role}
+        assert all(len(names - found) >= least for found in classes_by_place)
+        assert all(len(names & found) >= 3 for found in classes_by_place)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_first_three_places_differ_in_what_they_have(seed: int) -> None:
+    objects = [deal_character(seed, number).objects for number in range(3)]
+    # two of four places have a class, so of any three one or two have it
+    for name in OPTIONAL_OBJECTS:
+        assert 1 <= sum(name in found for found in objects) <= 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_objects_are_dealt_to_places_with_their_ground(seed: int) -> None:
+    for character in (deal_character(seed, number) for number in range(8)):
+        needed = {OPTIONAL_OBJECTS[name] for name in character.objects} - {None}
+        assert needed <= {*character.zone_shares, *(["water"] if character.has_water else [])}
+        assert sum(character.zone_shares.values()) == pytest.approx(1.0)
+        assert character.anomaly is not None
+        assert set(character.anomaly.zones) & set(character.zone_shares)
+
+
+# Change
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_new_and_vanished_groups_fit_into_circles_that_cut_no_building(number: int) -> None:
+    rng = np.random.Generator(np.random.PCG64([0, number]))
+    layout = make_layout(4096, rng, deal_character(0, number))
+    site = Site(layout, rng)
+    add_developments(site, (True, True))
+    num_changed = len(site.objects)
+    add_buildings(site, (True, True))
+    assert len(layout.developments) >= 3
+    assert {group.dates for group in layout.developments} == {(True, False), (False, True)}
+    outlines = np.array([item.polygon for item in site.objects], dtype=object)
+    for group in layout.developments:
+        centre = shapely.Point(group.middle.x, group.middle.y)
+        # half the diagonal of the middle, and half of what the outermost objects reach beyond it
+        circle = centre.buffer(group.middle.length * 0.8)
+        inside = np.flatnonzero(shapely.contains(circle, outlines))
+        assert len(inside) >= 3
+        assert inside.max() < num_changed
+        assert {site.objects[k].dates for k in inside} == {group.dates}
+        assert not shapely.crosses(outlines, circle.exterior).any()
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_anomalies_lie_in_one_of_the_nine_parts(number: int) -> None:
+    layout = make_layout(4096, np.random.Generator(np.random.PCG64([0, number])), deal_character(0, number))
+    union = shapely.union_all([anomaly.polygon for anomaly in layout.anomalies])
+    third = 4096 / 3
+    parts = [shapely.box(i * third, j * third, (i + 1) * third, (j + 1) * third) for i in range(3) for j in range(3)]
+    assert max(union.intersection(part).area for part in parts) >= 0.99 * union.area
+    assert union.area > 0.005 * 4096**2
 
 
 # Painting
@@ -361,7 +462,7 @@ def test_pavements_lie_inside_the_road_surface() -> None:
 @pytest.mark.parametrize("size", [512, 700, 1024, 2048, 4096])
 @pytest.mark.parametrize("seed", range(4))
 def test_layouts_of_any_size_are_valid_coverages(size: int, seed: int) -> None:
-    layout = make_layout(size, np.random.Generator(np.random.PCG64(seed)), anomaly="flooded_area")
+    layout = make_layout(size, np.random.Generator(np.random.PCG64(seed)), deal_character(seed, size % 4))
     for date in (0, 1):
         polygons = [polygon for _, polygon in layout.areas(date)]
         assert shapely.coverage_is_valid(polygons)
@@ -397,7 +498,7 @@ def test_benchmark_scene_holds_the_number_of_objects_asked_for(tmp_path: Path, m
         measure_colour(pixels, objects.geometries[k]).name == objects.columns["colour"][k]
         for k in objects.of_class("warehouse", "house")
     ]
-    assert np.mean(named) > 0.9  # slow light of up to ±20 % moves a few across a border
+    assert np.mean(named) > 0.8  # slow light of up to ±20 % moves a few across a border
 
 
 def test_roads_of_a_benchmark_scene_go_on_across_its_squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
