@@ -21,7 +21,7 @@ from annotation.tasks.class_names import may_mean_the_same
 from annotation.tasks.countable import objects_in_region
 from annotation.tasks.counting import MAX_COUNT
 from annotation.tasks.distractors import number_distractors
-from annotation.tasks.geometry import circle_polygon, shown
+from annotation.tasks.geometry import bounds_of, circle_polygon, shown
 from annotation.tasks.land_use import is_of_one_class, shares_of_disc
 from annotation.tasks.regions import (
     Spot,
@@ -96,10 +96,11 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     if not changed:
         yield NotAsked("nothing has changed")
         return
+    bounds = {name: bounds_of(objects) for name, objects in by_class.items()}
     taken: list[Circle] = []
 
     def ask(item: TileObject) -> Question | NotAsked:
-        circle = circle_beside(facts, by_class[item.class_name], centre_of(item.geometry), context.rng)
+        circle = circle_beside(facts, bounds[item.class_name], centre_of(item.geometry), context.rng)
         if circle is None:
             return NotAsked("every circle tried crosses an object")
         if not keeps_clear(facts, circle, taken):

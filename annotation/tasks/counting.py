@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObject
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
 from annotation.tasks.candidates import TRIES_A_QUESTION, ask_each, shuffled, spread, take_turns
 from annotation.tasks.countable import countable_objects, objects_in_region
 from annotation.tasks.distractors import number_distractors
-from annotation.tasks.geometry import circle_polygon, shown
+from annotation.tasks.geometry import bounds_of, circle_polygon, shown
 from annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
 from annotation.tasks.registry import TaskContext, task
 from annotation.taxonomy import AnswerForm
@@ -46,9 +49,10 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
     by_class: dict[str, list[TileObject]] = {}
     for found in facts.objects:
         by_class.setdefault(found.class_name, []).append(found)
+    bounds = {name: bounds_of(members) for name, members in by_class.items()}
     by_answer: dict[int, list[Question]] = {}
     for found in spread(facts, facts.objects, context.rng)[: context.limit * TRIES_A_QUESTION]:
-        result = _ask_near(context, found, by_class[found.class_name])
+        result = _ask_near(context, found, bounds[found.class_name])
         if isinstance(result, NotAsked):
             yield result
         else:
@@ -56,10 +60,10 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
     yield from _apart(context, take_turns(shuffled(list(by_answer.values()), context.rng)))
 
 
-def _ask_near(context: TaskContext, found: TileObject, members: list[TileObject]) -> Question | NotAsked:
-    """Ask about a circle beside an object; `members` are all of its class."""
+def _ask_near(context: TaskContext, found: TileObject, bounds: NDArray[np.float64]) -> Question | NotAsked:
+    """Ask about a circle beside an object; `bounds` are the (N, 4) boxes of all of its class."""
     facts = context.facts
-    circle = circle_beside(facts, members, centre_of(found.geometry), context.rng)
+    circle = circle_beside(facts, bounds, centre_of(found.geometry), context.rng)
     if circle is None:
         return NotAsked("every circle tried crosses an object")
     return _ask_in_region(context, facts.classes[found.class_name], circle)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Circle, TileFacts, TileObject
-from annotation.tasks.geometry import bounds_of
+from annotation.facts import Circle, TileFacts
 
 RADIUS_SHARES = (0.06, 0.15)
 """Least and greatest radius, as a share of the tile's shorter side."""
@@ -66,44 +65,50 @@ def keeps_clear(facts: TileFacts, circle: Circle, others: Iterable[Circle]) -> b
     )
 
 
-def circle_beside(facts: TileFacts, objects: Sequence[TileObject], spot: Spot, rng: random.Random) -> Circle | None:
-    """Return a circle near `spot` that holds some of the objects and cuts none; None when none is found.
+def circle_beside(facts: TileFacts, bounds: NDArray[np.float64], spot: Spot, rng: random.Random) -> Circle | None:
+    """Return a circle near `spot` that holds some objects and cuts none; None when none is found.
 
     Of all circles between the objects most hold a single one, and the number in them could be guessed: so each number
     that a circle tried here holds is as likely as any other. Upright boxes stand for the objects, which errs on the
     side of keeping clear.
+
+    Args:
+        facts: limit the radius.
+        bounds: (N, 4) boxes of the objects, tile pixels.
+        spot: where to look.
+        rng: draws centres and radii.
     """
     limits = radius_limits(facts)
     if limits is None:
         return None
-    bounds = bounds_of(objects)
     found: dict[int, list[Circle]] = {}
     for _ in range(CENTRES_TRIED):
         # Not the spot itself: an object should not always be the circle's centre.
         centre = Spot(*(place + rng.uniform(-limits[0], limits[0]) / 2 for place in spot))
-        for number, circles in circles_between(facts, bounds, circle_near(facts, centre, rng.randint(*limits))).items():
-            found.setdefault(number, []).append(rng.choice(circles))
+        widest = circle_near(facts, centre, rng.randint(*limits))
+        for number, radii in radii_between(facts, bounds, widest).items():
+            found.setdefault(number, []).append(widest._replace(radius=rng.choice(radii)))
     found.pop(0, None)
     return rng.choice(found[rng.choice(sorted(found))]) if found else None
 
 
-def circles_between(facts: TileFacts, bounds: NDArray[np.float64], circle: Circle) -> dict[int, list[Circle]]:
-    """Return the circles around the centre of `circle`, up to its radius, that cut no box, by how many boxes they hold.
+def radii_between(facts: TileFacts, bounds: NDArray[np.float64], widest: Circle) -> dict[int, list[int]]:
+    """Return the radii, up to that of `widest`, at which a circle cuts no box, by how many boxes it holds.
 
     Args:
         facts: limit the radius from below.
         bounds: (N, 4) boxes, tile pixels.
-        circle: the largest one.
+        widest: the centre of the circles, and their greatest radius.
     """
     limits = radius_limits(facts)
     if limits is None:
         return {}
-    radii = np.flatnonzero(_clear_radii(circle, bounds)[limits[0] :]) + limits[0]
-    numbers = np.searchsorted(np.sort(_reach(circle, bounds)), radii)
-    found: dict[int, list[Circle]] = {}
-    for number, radius in zip(numbers.tolist(), radii.tolist(), strict=True):
-        found.setdefault(number, []).append(circle._replace(radius=radius))
-    return found
+    radii = np.flatnonzero(_clear_radii(widest, bounds)[limits[0] :]) + limits[0]
+    if not len(radii):
+        return {}
+    numbers = np.searchsorted(np.sort(_reach(widest, bounds)), radii)  # ascending, as the radii are
+    distinct, first = np.unique(numbers, return_index=True)
+    return {int(number): group.tolist() for number, group in zip(distinct, np.split(radii, first[1:]), strict=True)}
 
 
 def _reach(circle: Circle, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
