@@ -8,7 +8,8 @@ from typing import NamedTuple
 import shapely
 from shapely import LineString, Point, Polygon
 
-from rsvqa_builder.demo_layout import DEVELOPED, Development, Frame
+from rsvqa_builder.demo_ground import Development, Frame
+from rsvqa_builder.demo_layout import DEVELOPED
 from rsvqa_builder.demo_objects import Look, Site, Weighted, beside, point_along
 from rsvqa_builder.demo_roads import Position, RoadPiece
 

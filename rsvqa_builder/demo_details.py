@@ -11,7 +11,7 @@ import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa_builder.demo_layout import Frame
+from rsvqa_builder.demo_ground import Frame
 from rsvqa_builder.demo_objects import DemoObject
 
 Colour = tuple[float, float, float]

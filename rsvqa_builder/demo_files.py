@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa_builder.demo_layout import GSD_M, Layout
+from rsvqa_builder.demo_ground import GSD_M, Layout
 from rsvqa_builder.demo_objects import Contents
 from rsvqa_builder.tiling import Window
 

@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import LineString, Polygon
 
-from rsvqa_builder.demo_layout import Layout
+from rsvqa_builder.demo_ground import Layout
 from rsvqa_builder.demo_objects import DemoObject, Mark, Site
 
 TREES_PER_MPIX = {"residential": 190, "grassland": 90, "commercial": 40}

@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from shapely import LineString, Polygon
 
-from rsvqa_builder.demo_layout import Frame, Layout
+from rsvqa_builder.demo_ground import Frame, Layout
 from rsvqa_builder.demo_roads import Position
 
 SCENE_MARGIN = 6.0

@@ -21,7 +21,7 @@ from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa_builder.demo_details import CONCRETE, PAINT, Colour, parts_of, shadow_of, shifted, wake_of
-from rsvqa_builder.demo_layout import Layout
+from rsvqa_builder.demo_ground import Layout
 from rsvqa_builder.demo_objects import Contents, DemoObject, Mark
 from rsvqa_builder.demo_roads import polygons_of
 from rsvqa_builder.demo_textures import Plane, Textures, cut, cut_shades

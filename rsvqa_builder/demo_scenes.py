@@ -23,7 +23,8 @@ from annotation.errors import RsvqaError
 from rsvqa_builder.demo_buildings import add_buildings, add_courts, add_developments, add_tanks
 from rsvqa_builder.demo_character import deal_character
 from rsvqa_builder.demo_files import DEFLATE, JPEG, Georeference, Layer, label_layers, write_labels, write_raster
-from rsvqa_builder.demo_layout import GSD_M, Layout, make_layout
+from rsvqa_builder.demo_ground import GSD_M, Layout
+from rsvqa_builder.demo_layout import make_layout
 from rsvqa_builder.demo_marks import add_marks
 from rsvqa_builder.demo_objects import BOTH_DATES, Contents, Site
 from rsvqa_builder.demo_painting import Painter

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from shapely import LineString, Polygon
 
-from rsvqa_builder.demo_layout import Frame
+from rsvqa_builder.demo_ground import Frame
 from rsvqa_builder.demo_objects import Look, Site, Weighted, beside, point_along
 from rsvqa_builder.demo_roads import Position
 

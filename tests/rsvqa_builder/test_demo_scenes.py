@@ -23,7 +23,8 @@ from rsvqa_builder.classes import load_class_table
 from rsvqa_builder.demo_buildings import add_buildings, add_developments
 from rsvqa_builder.demo_character import OPTIONAL_OBJECTS, deal_character
 from rsvqa_builder.demo_files import Georeference, label_layers, write_labels
-from rsvqa_builder.demo_layout import Frame, Layout, make_layout
+from rsvqa_builder.demo_ground import Frame, Layout
+from rsvqa_builder.demo_layout import make_layout
 from rsvqa_builder.demo_objects import Contents, DemoObject, Look, Site
 from rsvqa_builder.demo_painting import Painter, paint_object
 from rsvqa_builder.demo_roads import PAVEMENT_WIDTH
