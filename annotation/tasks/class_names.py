@@ -6,6 +6,8 @@ those that remote-sensing data sets use. A pair too many costs a wrong option; o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from annotation.facts import ClassInfo
 
 SAME_THING = (
@@ -71,6 +73,7 @@ WIDER_TERMS = {
 """Display names that are also true of each member of other classes, whether or not the class table says so."""
 
 
+@lru_cache(maxsize=20_000)  # the pairs of a hundred classes: tiles ask for the same ones again and again
 def may_mean_the_same(one: ClassInfo, other: ClassInfo) -> bool:
     """Return whether a member of one class could rightly be called by the other's name.
 

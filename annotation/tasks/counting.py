@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObject
 from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import TRIES_A_QUESTION, ask_each, shuffled, spread, take_turns
+from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
 from annotation.tasks.countable import countable_objects, objects_in_region
 from annotation.tasks.distractors import number_distractors
 from annotation.tasks.geometry import bounds_of, circle_polygon, shown
@@ -22,6 +22,9 @@ from annotation.taxonomy import AnswerForm
 
 MAX_COUNT = 60
 """More than a person could check."""
+
+SEEDS_A_QUESTION = 4
+"""Objects that a circle is looked for at, for each question wanted."""
 
 
 @task("overall_counting")
@@ -51,7 +54,7 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
         by_class.setdefault(found.class_name, []).append(found)
     bounds = {name: bounds_of(members) for name, members in by_class.items()}
     by_answer: dict[int, list[Question]] = {}
-    for found in spread(facts, facts.objects, context.rng)[: context.limit * TRIES_A_QUESTION]:
+    for found in spread(facts, facts.objects, context.rng)[: context.limit * SEEDS_A_QUESTION]:
         result = _ask_near(context, found, bounds[found.class_name])
         if isinstance(result, NotAsked):
             yield result

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -40,6 +41,15 @@ COVERING_SHARE = 0.99
 labelled must cover it all, since what is unlabelled may be of another class."""
 
 CENTRES_AN_AREA = 2
+
+MIN_LOOK_SHARE = 0.6
+"""A class that is seen at fewer of the places looked at is not taken for the main one; well below `MAIN_SHARE`."""
+
+_LOOK_TURNS = np.arange(12) * np.pi / 6
+_LOOK_RADII = np.tile([0.5, 0.85], 6)
+_LOOK_X = np.append(0.0, _LOOK_RADII * np.cos(_LOOK_TURNS))
+_LOOK_Y = np.append(0.0, _LOOK_RADII * np.sin(_LOOK_TURNS))
+"""Places in a disc of radius 1: its centre, and two rings of six."""
 
 
 @task("overall_land_use")
@@ -181,14 +191,28 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
 
 def shares_of_disc(disc: Polygon, areas: list[Area]) -> dict[str, float]:
     """Return the share of the disc that each class covers, sorted by name; empty when no class can be the main one."""
-    cut = shapely.intersection(np.array([area.geometry for area in areas], dtype=object), disc)
+    shapes = np.array([area.geometry for area in areas], dtype=object)
+    names = [area.class_name for area in areas]
+    if not _may_be_of_one_class(disc, shapes, names):
+        return {}
+    cut = shapely.intersection(shapes, disc)
     parts: dict[str, list[BaseGeometry]] = {}
-    for area, geometry in zip(areas, cut, strict=True):
-        parts.setdefault(area.class_name, []).append(geometry)
+    for name, geometry in zip(names, cut, strict=True):
+        parts.setdefault(name, []).append(geometry)
     # the sum is never less than the area of the union, which takes far longer
     if all(sum(part.area for part in found) < MAIN_SHARE * disc.area for found in parts.values()):
         return {}
     return {name: shapely.union_all(parts[name]).area / disc.area for name in sorted(parts)}
+
+
+def _may_be_of_one_class(disc: Polygon, shapes: NDArray[np.object_], names: list[str]) -> bool:
+    """Return whether some class covers most of a few places of the disc: a look that refuses most discs quickly."""
+    x_min, y_min, x_max, y_max = disc.bounds
+    x = (x_min + x_max) / 2 + _LOOK_X * (x_max - x_min) / 2
+    y = (y_min + y_max) / 2 + _LOOK_Y * (y_max - y_min) / 2
+    is_covered = shapely.contains_xy(shapes[:, None], x, y)
+    rows = np.array(names)
+    return any(is_covered[rows == name].any(axis=0).mean() >= MIN_LOOK_SHARE for name in set(names))
 
 
 def is_of_one_class(facts: TileFacts, shares: dict[str, float], main: str) -> bool:
