@@ -12,6 +12,15 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
 
+RELEASED_PRUNING = {
+    "pruning": "anchored",
+    "affinity": "learned",
+    "anchor_projection": "value",
+    "scope": "cell",
+    "fill": "zeros",
+}
+"""The pruning of the released code."""
+
 PRUNING_METHODS = ("anchored", "anchors_only", "clusters_only", "random", "uniform", "pool")
 
 
@@ -19,9 +28,8 @@ PRUNING_METHODS = ("anchored", "anchors_only", "clusters_only", "random", "unifo
 class GeoLlavaConfig(PreTrainedConfig):
     """Configuration of `GeoLlavaModel` and `GeoLlavaForConditionalGeneration`.
 
-    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens a cell. Three defaults differ from the
-    released code: `affinity`, `fill`, and with them the number of visual tokens; `conversion.RELEASED_PRUNING` holds
-    its settings.
+    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens a cell. Two defaults differ from
+    the released code, whose settings are `RELEASED_PRUNING`: `affinity` and `fill`.
 
     Attributes:
         vision_config: of a CLIP-like tower: a [CLS] token, layers with `self_attn.{q,k,v}_proj`.
@@ -78,8 +86,9 @@ class GeoLlavaConfig(PreTrainedConfig):
         "labels",
     ]
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    # Any: what comes is a dict, a configuration or None; what stays is a configuration.
+    vision_config: Any = None
+    text_config: Any = None
     image_token_id: int = 151646
     projector_hidden_act: str = "gelu"
     vision_feature_layer: int = -2
@@ -108,4 +117,4 @@ class GeoLlavaConfig(PreTrainedConfig):
 
 GeoLlavaConfig.register_for_auto_class()
 
-__all__ = ["PRUNING_METHODS", "GeoLlavaConfig"]
+__all__ = ["PRUNING_METHODS", "RELEASED_PRUNING", "GeoLlavaConfig"]

@@ -82,7 +82,7 @@ def best_grid(
     """Return the grid (rows, columns) that shows most of the image with the least empty area.
 
     The largest effective resolution wins: min(area after scaling to fit, area of the image); then the least area of
-    the canvas that it leaves empty; then fewer rows, then fewer columns.
+    the canvas that it leaves empty; then fewer columns, then fewer rows, as the released list of grids is ordered.
 
     Args:
         height: of the image, pixels.
@@ -92,8 +92,8 @@ def best_grid(
         max_cells: most cells in all; None sets no limit.
     """
     best, best_effective, least_wasted = (1, 1), -1, 0
-    for rows in range(1, max_grid + 1):
-        for columns in range(1, max_grid + 1):
+    for columns in range(1, max_grid + 1):
+        for rows in range(1, max_grid + 1):
             if max_cells is not None and rows * columns > max_cells:
                 break
             canvas_height, canvas_width = rows * cell_size, columns * cell_size

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ from .token_pruning import (
     select_tokens,
     singletons,
 )
-from .vision_tower import cut_tower, tower_layers
+from .vision_tower import ProjectionName, cut_tower, last_projection
 
 
 @dataclass
@@ -141,7 +141,8 @@ class GeoLlavaAffinityHead(nn.Module):
     @torch.no_grad()
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the pointers [C, N] of tokens [C, H, W, D]."""
-        return learned_pointers(tokens, self.depthwise.weight, self.pointwise.weight, self.pointwise.bias)
+        weights = self.depthwise.weight, self.pointwise.weight, cast(Tensor, self.pointwise.bias)
+        return learned_pointers(tokens, *weights)
 
 
 class GeoLlavaPreTrainedModel(PreTrainedModel):
@@ -215,7 +216,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
     ) -> tuple[ExpandedPrompt, Tensor, GeoLlavaImageFeatures]:
         """Return the expanded prompt, its embeddings [B, L', D_text] and the visual tokens that stand in them."""
         images = self.get_image_features(pixel_values, image_grids)
-        features: tuple[Tensor, ...] = images.features
+        features = cast(tuple[Tensor, ...], images.features)
         prompt = expand_placeholders(
             input_ids,
             torch.tensor([len(tokens) for tokens in features], device=input_ids.device),
@@ -306,14 +307,14 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
 
     def _pruned_features(self, pixel_values: Tensor, cells_of_image: Tensor) -> GeoLlavaImageFeatures:
         """Return what is kept of each image."""
-        config = self.config
+        config, budget = self.config, int(self.config.tokens_per_cell)
         num_cells, device = len(pixel_values), pixel_values.device
         image_of_cell = torch.arange(len(cells_of_image), device=device).repeat_interleave(cells_of_image)
         if config.scope == "image":
-            groups, budgets = image_of_cell, config.tokens_per_cell * cells_of_image
+            groups, budgets = image_of_cell, budget * cells_of_image
         else:
             groups = torch.arange(num_cells, device=device)
-            budgets = torch.full((num_cells,), config.tokens_per_cell, device=device)
+            budgets = torch.full((num_cells,), budget, device=device)
         first_cells = cells_of_image.cumsum(0) - cells_of_image
         numbers = torch.arange(num_cells, device=device) - first_cells[image_of_cell]  # of a cell in its image
 
@@ -327,7 +328,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         image_of_token = image_of_cell[kept.cells]
         if config.fill == "zeros":
             filled = self.multi_modal_projector(fill_with_zeros(kept, groups, budgets))
-            return GeoLlavaImageFeatures(filled.split((config.tokens_per_cell * cells_of_image).tolist()))
+            return GeoLlavaImageFeatures(filled.split((budget * cells_of_image).tolist()))
         counts = torch.bincount(image_of_token, minlength=len(cells_of_image)).tolist()
         return GeoLlavaImageFeatures(
             features=self.multi_modal_projector(kept.features).split(counts),
@@ -352,9 +353,9 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             cell_numbers = numbers.tolist()
             return alone, random_scores(cell_numbers, num_tokens, seed=config.pruning_seed, device=tokens.device)
         if config.pruning == "uniform":
-            return alone, block_centres(side, side, config.tokens_per_cell, tokens.device).expand(num_cells, -1)
+            return alone, block_centres(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
         if config.pruning == "pool":
-            blocks = block_roots(side, side, config.tokens_per_cell, tokens.device).expand(num_cells, -1)
+            blocks = block_roots(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
             return blocks, torch.where(blocks == alone, 0.0, -torch.inf)
         if config.pruning == "anchors_only":
             return alone, self._anchor_scores(anchors, tokens)
@@ -377,9 +378,9 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         return pointers
 
     def _anchor_scores(self, anchors: Tensor, tokens: Tensor) -> Tensor:
-        attention = tower_layers(self.vision_tower)[-1].self_attn
-        projection = attention.v_proj if self.config.anchor_projection == "value" else attention.k_proj
-        return anchor_scores(anchors, tokens, query=attention.q_proj, projection=projection)
+        query = last_projection(self.vision_tower, "q_proj")
+        name: ProjectionName = "v_proj" if self.config.anchor_projection == "value" else "k_proj"
+        return anchor_scores(anchors, tokens, query=query, projection=last_projection(self.vision_tower, name))
 
     def _refuse_placeholders(self, input_ids: Tensor) -> None:
         num_placeholders = int((input_ids == self.config.image_token_id).sum())

@@ -106,8 +106,8 @@ def follow_pointers(pointers: Tensor) -> Tensor:
 def anchor_scores(anchors: Tensor, tokens: Tensor, *, query: torch.nn.Linear, projection: torch.nn.Linear) -> Tensor:
     """Return how much the [CLS] token of a cell attends to each of its tokens, [C, N] float32, before the softmax.
 
-    Equation: q · (W z + b) / √d, with q the query of [CLS] and W, b of `projection`. Written as ((Wᵀ q) · z + q · b) / √d,
-    it costs D a token instead of D². The softmax keeps the order and is left out, so scores of different cells can be
+    Equation: q · (W z + b) / √d, with q the query of [CLS] and W, b of `projection`. As ((Wᵀ q) · z + q · b) / √d it
+    costs D a token instead of D². The softmax keeps the order and is left out, so scores of different cells can be
     compared.
 
     Args:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal, cast, get_args
+
 from torch import nn
+
+ProjectionName = Literal["q_proj", "k_proj", "v_proj"]
 
 
 def tower_layers(tower: nn.Module) -> nn.ModuleList:
@@ -13,7 +17,7 @@ def tower_layers(tower: nn.Module) -> nn.ModuleList:
     """
     encoder = getattr(getattr(tower, "vision_model", tower), "encoder", None)
     layers = getattr(encoder, "layers", None)
-    names = ("q_proj", "k_proj", "v_proj")
+    names = get_args(ProjectionName)
     if not isinstance(layers, nn.ModuleList) or not all(
         hasattr(getattr(layer, "self_attn", None), name) for layer in layers for name in names
     ):
@@ -22,6 +26,11 @@ def tower_layers(tower: nn.Module) -> nn.ModuleList:
             "and v_proj"
         )
     return layers
+
+
+def last_projection(tower: nn.Module, name: ProjectionName) -> nn.Linear:
+    """Return a projection of the attention of the tower's last layer."""
+    return cast(nn.Linear, getattr(tower_layers(tower)[-1].self_attn, name))
 
 
 def cut_tower(tower: nn.Module, feature_layer: int) -> None:
