@@ -16,21 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from torch.utils.data import Dataset
 
 from annotation.errors import RsvqaError
 from annotation.taxonomy import TASKS
 from model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
+from model.image_processing_geollava import Pixels, read_pixels
 from model.ordering import Draw
-from rsvqa_builder.image_tables import EncodedImage, TableError, TableReader, image_header
-from rsvqa_builder.preview_images import read_reduced
+from rsvqa_builder.image_tables import EncodedImage, TableReader
 from rsvqa_builder.shards import FORMAT_VERSION, RowGroup, list_row_groups, list_shards, read_row_group
 
 Row = Mapping[str, Any]
-Pixels = NDArray[np.uint8]
-"""(height, width, 3) RGB."""
 
 _TEXT_COLUMNS = (
     "question",
@@ -176,19 +172,6 @@ def _why_left_out(sample: Sample, wanted: set[str], max_length: int) -> str | No
 # --- images ---
 
 
-def decode_image(image: EncodedImage) -> Pixels:
-    """Return the pixels of a JPEG or PNG.
-
-    Raises:
-        DataError: when the bytes are broken.
-    """
-    try:
-        header = image_header(image.data)
-        return read_reduced(image.data, max(header.height, header.width))
-    except (TableError, ValueError, RasterioError) as error:
-        raise DataError(f"image {image.path} cannot be read: {error}") from error
-
-
 class ImageCache:
     """Decoded images of the row groups used last, so that the questions about an image decode it once."""
 
@@ -216,8 +199,8 @@ class ImageCache:
     def _decode(self, image: EncodedImage, decoded: dict[str, Pixels | None]) -> Pixels | None:
         if image.path not in decoded:
             try:
-                decoded[image.path] = decode_image(image)
-            except DataError:
+                decoded[image.path] = read_pixels(image.data)
+            except ValueError:
                 decoded[image.path] = None  # the caller counts and reports it
         return decoded[image.path]
 

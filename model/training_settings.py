@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from annotation.taxonomy import TASKS
 from rsvqa_builder.settings import SettingsError
+
+TINY = "tiny"
+"""`init` of a small model from scratch."""
 
 
 class Part(StrEnum):
@@ -108,10 +111,12 @@ class TrainingSettings(BaseModel):
     """Row groups, most often one an image, whose questions are mixed at a time; their images are kept decoded."""
     loader_workers: Annotated[int, Field(ge=0)] = 1
     """Processes that read ahead; each decodes the images that it needs itself."""
-    tokens_per_cell: Count | None = None
-    """Visual tokens kept a cell; None keeps the checkpoint's own pruning settings."""
-    pruning: str | None = None
-    """Pruning method by name; None keeps the checkpoint's own."""
+    tokens_per_cell: Count | Literal["all"] | None = None
+    """Visual tokens kept a cell, or "all"; None keeps the checkpoint's own."""
+    pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
+    """How they are chosen; None keeps the checkpoint's own."""
+    scope: Literal["cell", "image"] | None = None
+    """Whether each cell has its budget or the image one; None keeps the checkpoint's own."""
     seed: int = 0
     log_every: Count = 10
     """Steps."""
@@ -152,6 +157,12 @@ class TrainingSettings(BaseModel):
     def learning_rates(self) -> Mapping[Part, float]:
         """Learning rate of each part."""
         return {Part.TOWER: self.lr_tower, Part.PROJECTOR: self.lr_projector, Part.LLM: self.lr_llm}
+
+    @property
+    def pruning_changes(self) -> dict[str, int | str]:
+        """What the run changes of a checkpoint's pruning settings."""
+        changes = {"tokens_per_cell": self.tokens_per_cell, "pruning": self.pruning, "scope": self.scope}
+        return {name: value for name, value in changes.items() if value is not None}
 
     def weights_by_key(self) -> dict[str, float]:
         """Return how often the questions of a task or a data set are used in an epoch, where `mix` says so.
@@ -234,7 +245,7 @@ def make_training_settings(values: Mapping[str, Any], *, config: Path | None = N
     _refuse_unknown(given, TrainingSettings, config)
     if isinstance(given.get("tiny"), dict):
         _refuse_unknown(given["tiny"], TinySettings, config)
-    recipe = TINY_RECIPE if given.get("init") == "tiny" else {}
+    recipe = TINY_RECIPE if given.get("init") == TINY else {}
     try:
         return TrainingSettings.model_validate({**recipe, **given})
     except ValidationError as error:

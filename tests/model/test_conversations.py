@@ -46,8 +46,8 @@ class Template:
         self,
         conversation: list[Any],
         *,
-        tokenize: bool = False,
-        add_generation_prompt: bool = False,  # noqa: ARG002
+        tokenize: bool = False,  # noqa: ARG002
+        add_generation_prompt: bool = False,
     ) -> str:
         parts = []
         for number, message in enumerate(conversation):
