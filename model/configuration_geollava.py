@@ -4,8 +4,7 @@ What surprises: `tokens_per_cell`, `scope`, `fill` and the others may be changed
 only `affinity = "learned"` needs the weights of its head.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: the types of the fields are checked while the program runs.
 from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict

@@ -297,7 +297,7 @@ def _read_tokenizer(folder: Path, config: GeoLlavaConfig, notes: list[str]) -> A
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         notes.append(f"no tokenizer ({', '.join(TOKENIZER_FILES)}): only the image processor was written")
         return None
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, config=config.text_config)  # theirs is unknown to transformers
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]}, replace_extra_special_tokens=False)
     config.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     if config.image_token_id >= config.text_config.vocab_size:

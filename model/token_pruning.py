@@ -268,8 +268,10 @@ def _most_similar(tokens: Tensor) -> Tensor:
         candidates[(*here, index)] = similarity
         candidates[(*there, 8 - index)] = similarity
         pairs.append(similarity.flatten(1))
-    candidates[..., 4] = torch.cat(pairs, dim=1).median(dim=1).values[:, None, None]
-    choice = candidates.flatten(1, 2).argmax(-1)  # [C, N]
+    # The median is one of the values, not a mean of them, so on a constant cell it equals them all, to the last bit.
+    median = torch.cat(pairs, dim=1).median(dim=1).values[:, None]
+    best, choice = candidates.flatten(1, 2).max(-1)  # [C, N]; the first of equals
+    choice = choice.where(best >= median, OFFSETS.index((0, 0)))
     step = torch.tensor([dy * width + dx for dy, dx in OFFSETS], device=tokens.device)
     return torch.arange(height * width, device=tokens.device) + step[choice]
 
