@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters
 from model.image_processing_geollava import Pixels, read_pixels
 from model.ordering import Draw
 from rsvqa_builder.image_tables import EncodedImage, TableReader
-from rsvqa_builder.shards import FORMAT_VERSION, RowGroup, list_row_groups, list_shards, read_row_group
+from rsvqa_builder.shards import FORMAT_VERSION, RowGroup, list_shards
 
 Row = Mapping[str, Any]
 
@@ -55,14 +55,14 @@ class Sample:
         source: name of the data set's folder.
         group, row: row group and row number in it.
         texts: the row's text columns; `image` holds one empty image for each that the question shows.
-        length: tokens of the chat with its visual tokens, at most.
+        length: tokens of the chat with its visual tokens, at most; 0 until it is known.
     """
 
     source: str
     group: RowGroup
     row: int
-    texts: Mapping[str, Any]
-    length: int
+    texts: Row
+    length: int = 0
 
     @property
     def task(self) -> str:
@@ -87,46 +87,56 @@ class SampleList:
         return {reason: len(names) for reason, names in self.left_out.items()}
 
 
-def list_samples(
-    folders: Sequence[Path],
-    *,
-    split: str,
-    tasks: Iterable[str],
-    max_length: int,
-    count_tokens: Callable[[Sequence[Mapping[str, Any]]], list[int]],
-) -> SampleList:
-    """Return the questions of `tasks` in one split of all `folders`, in reading order.
-
-    Args:
-        folders: data sets that `rsvqa build` wrote.
-        split: "train", "val" or "test".
-        tasks: names of the taxonomy.
-        max_length: longest chat, tokens; longer ones are left out, never cut.
-        count_tokens: returns the length of each of several rows' chats.
+def list_samples(folders: Sequence[Path], *, split: str) -> list[Sample]:
+    """Return the questions in one split of all `folders`, in reading order; their lengths are not known yet.
 
     Raises:
-        DataError: when a shard was written in another format, or no sample is left.
+        DataError: when a shard was written in another format.
+    """
+    return [
+        Sample(source, group, number, row)
+        for folder, source in zip(folders, _source_names(folders), strict=True)
+        for group, rows in read_texts(folder, split=split)
+        for number, row in enumerate(rows)
+    ]
+
+
+def select_samples(
+    samples: Sequence[Sample],
+    *,
+    tasks: Iterable[str],
+    max_length: int,
+    count_tokens: Callable[[Sequence[Row]], list[int]],
+) -> SampleList:
+    """Return the samples of `tasks` with their lengths, and what is left out for which reason.
+
+    Args:
+        samples: see `list_samples`.
+        tasks: names of the taxonomy.
+        max_length: longest chat, tokens; longer ones are left out, never cut.
+        count_tokens: returns the length of each row's chat.
+
+    Raises:
+        DataError: when no sample is left.
     """
     wanted = set(tasks)
-    samples: list[Sample] = []
     left_out: dict[str, list[str]] = {}
-    num_rows = 0
-    for folder, source in zip(folders, _source_names(folders), strict=True):
-        _check_format(folder, split)
-        for group in list_row_groups(folder, split=split):
-            rows = read_texts(group)
-            num_rows += len(rows)
-            for number, (row, length) in enumerate(zip(rows, count_tokens(rows), strict=True)):
-                sample = Sample(source, group, number, row, length)
-                if reason := _why_left_out(sample, wanted, max_length):
-                    left_out.setdefault(reason, []).append(sample.name)
-                else:
-                    samples.append(sample)
-    if not samples:
+    fit: list[Sample] = []
+    for sample in samples:
+        if reason := _why_unfit(sample, wanted):
+            left_out.setdefault(reason, []).append(sample.name)
+        else:
+            fit.append(sample)
+    chosen: list[Sample] = []
+    for sample, length in zip(fit, count_tokens([sample.texts for sample in fit]), strict=True):
+        if length > max_length:
+            left_out.setdefault(f"longer than {max_length} tokens", []).append(sample.name)
+        else:
+            chosen.append(replace(sample, length=length))
+    if not chosen:
         counts = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items()) or "no questions"
-        named = ", ".join(str(folder) for folder in folders)
-        raise DataError(f"nothing to use in split {split!r} of {named}: {num_rows} rows, left out: {counts}")
-    return SampleList(tuple(samples), left_out)
+        raise DataError(f"no question is left to use of {len(samples)}; left out: {counts}")
+    return SampleList(tuple(chosen), left_out)
 
 
 def _source_names(folders: Sequence[Path]) -> list[str]:
@@ -137,35 +147,43 @@ def _source_names(folders: Sequence[Path]) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-def _check_format(folder: Path, split: str) -> None:
+def _check_format(reader: TableReader) -> None:
+    found = reader.metadata.get("rsvqa.format_version")
+    if found != str(FORMAT_VERSION):
+        raise DataError(
+            f"{reader.path} is written in format {found or 'unknown'}, this version reads {FORMAT_VERSION}; "
+            "build the data set again"
+        )
+
+
+def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Row]]]:
+    """Yield each row group of a split with its rows, without the bytes of their images.
+
+    A shard is opened once: its footer names every column of every row group, and grows with them.
+
+    Raises:
+        DataError: when a shard was written in another format.
+    """
     for path in list_shards(folder, split=split):
         with TableReader(path) as reader:
-            found = reader.metadata.get("rsvqa.format_version")
-        if found != str(FORMAT_VERSION):
-            raise DataError(
-                f"{path} is written in format {found or 'unknown'}, this version reads {FORMAT_VERSION}; "
-                "build the data set again"
-            )
-
-
-def read_texts(group: RowGroup) -> list[Row]:
-    """Return the rows of a row group without the bytes of their images."""
-    return [
-        {**row, "image": [EncodedImage("", b"")] * _num_images(row)} for row in read_row_group(group, _TEXT_COLUMNS)
-    ]
+            _check_format(reader)
+            for number in range(reader.info.num_row_groups):
+                rows = reader.read_row_group(number, _TEXT_COLUMNS)
+                yield (
+                    RowGroup(path, number),
+                    [{**row, "image": [EncodedImage("", b"")] * _num_images(row)} for row in rows],
+                )
 
 
 def _num_images(row: Row) -> int:
     return TASKS[row["task"]].num_dates if row["task"] in TASKS else 1
 
 
-def _why_left_out(sample: Sample, wanted: set[str], max_length: int) -> str | None:
+def _why_unfit(sample: Sample, wanted: set[str]) -> str | None:
     if sample.task not in wanted:
         return "of other tasks"
     if sample.texts["review"] in _NOT_REVIEWED:
         return f"with review {sample.texts['review']!r}"
-    if sample.length > max_length:
-        return f"longer than {max_length} tokens"
     return None
 
 
@@ -177,6 +195,7 @@ class ImageCache:
 
     def __init__(self, max_groups: int) -> None:
         self._max_groups = max_groups
+        self._readers: dict[Path, TableReader] = {}
         self._encoded: OrderedDict[RowGroup, list[list[EncodedImage]]] = OrderedDict()
         self._decoded: dict[RowGroup, dict[str, Pixels | None]] = {}
 
@@ -189,12 +208,19 @@ class ImageCache:
 
     def _row(self, sample: Sample) -> list[EncodedImage]:
         if sample.group not in self._encoded:
-            self._encoded[sample.group] = [row["image"] for row in read_row_group(sample.group, ["image"])]
+            rows = self._reader(sample.group.path).read_row_group(sample.group.number, ["image"])
+            self._encoded[sample.group] = [row["image"] for row in rows]
             if len(self._encoded) > self._max_groups:
                 oldest, _ = self._encoded.popitem(last=False)
                 self._decoded.pop(oldest, None)
         self._encoded.move_to_end(sample.group)
         return self._encoded[sample.group][sample.row]
+
+    def _reader(self, path: Path) -> TableReader:
+        """Return the reader of a shard, which stays open: a footer is long."""
+        if path not in self._readers:
+            self._readers[path] = TableReader(path)
+        return self._readers[path]
 
     def _decode(self, image: EncodedImage, decoded: dict[str, Pixels | None]) -> Pixels | None:
         if image.path not in decoded:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from transformers import TrainingArguments, set_seed
 from annotation.taxonomy import TASKS
 from model.checkpoints import Checkpoint, load_checkpoint, with_adapters
 from model.conversations import chat_messages, render_chat
-from model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, read_texts
+from model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
 from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
 from model.tiny import make_tiny
@@ -32,11 +33,11 @@ from model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, p
 from model.training_report import RunFacts, write_report
 from model.training_settings import TINY, Precision, TrainingSettings
 from rsvqa_builder.progress import QuietReporter, Reporter
-from rsvqa_builder.shards import ShardError, list_row_groups, list_shards
+from rsvqa_builder.shards import ShardError, list_shards
 
 SETTINGS_NAME = "train.toml"
-_TOKENIZER_TEXTS = 40_000
-"""Most texts that a tiny model's tokenizer reads; templates repeat long before."""
+_TOKENIZER_SAMPLES = 20_000
+"""Most questions that a tiny model's tokenizer reads; templates repeat long before."""
 
 
 def train(
@@ -58,8 +59,9 @@ def train(
     reporter = reporter or QuietReporter()
     _open_run(settings, out, resume=resume)
     set_seed(settings.seed)
-    start = _load(settings)
-    samples = _list(settings, start, "train")
+    listed = _list(settings, "train")
+    start = _load(settings, listed)
+    samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
@@ -114,10 +116,11 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     PartialState().wait_for_everyone()
 
 
-def _load(settings: TrainingSettings) -> Checkpoint:
+def _load(settings: TrainingSettings, samples: Sequence[Sample]) -> Checkpoint:
     """Return model and processor to begin from, with the parts frozen and the pruning set as asked for."""
     if settings.init == TINY:
-        start = Checkpoint(*make_tiny(_read_texts(settings), settings.tiny, seed=settings.seed))
+        read = [sample for sample in samples if sample.task in settings.task_names]
+        start = Checkpoint(*make_tiny(_texts(read), settings.tiny, seed=settings.seed))
     else:
         start = load_checkpoint(settings.init, dtype=torch.bfloat16 if _holds_half(settings) else torch.float32)
     for name, value in settings.pruning_changes.items():
@@ -142,23 +145,21 @@ def uses_bf16(precision: Precision) -> bool:
     return precision is Precision.BF16
 
 
-def _read_texts(settings: TrainingSettings) -> list[str]:
-    """Return prompts and replies of the train split, for a tokenizer."""
-    texts: list[str] = []
-    for folder in settings.data:
-        for group in list_row_groups(Path(folder), split="train"):
-            for row in read_texts(group):
-                user, assistant = chat_messages(row)
-                texts += [user["content"][-1]["text"], assistant["content"][0]["text"]]
-            if len(texts) >= _TOKENIZER_TEXTS:
-                return texts
-    return texts
+def _texts(samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield prompts and replies, for a tokenizer."""
+    for sample in samples[:_TOKENIZER_SAMPLES]:
+        user, assistant = chat_messages(sample.texts)
+        yield user["content"][-1]["text"]
+        yield assistant["content"][0]["text"]
 
 
-def _list(settings: TrainingSettings, start: Checkpoint, split: str) -> SampleList:
-    return list_samples(
-        [Path(folder) for folder in settings.data],
-        split=split,
+def _list(settings: TrainingSettings, split: str) -> list[Sample]:
+    return list_samples([Path(folder) for folder in settings.data], split=split)
+
+
+def _select(settings: TrainingSettings, start: Checkpoint, samples: Sequence[Sample]) -> SampleList:
+    return select_samples(
+        samples,
         tasks=settings.task_names,
         max_length=settings.max_length,
         count_tokens=partial(count_tokens, checkpoint=start),
@@ -242,7 +243,7 @@ class Evaluation:
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_batch_size
         if settings.eval_questions and _has_split(settings.data, "val"):
-            samples = _list(settings, start, "val").samples
+            samples = _select(settings, start, _list(settings, "val")).samples
             self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
 
     def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
@@ -322,8 +323,7 @@ def _arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> Tra
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=uses_bf16(settings.precision),
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        **_checkpointing(settings.gradient_checkpointing),
         train_sampling_strategy="sequential",
         dataloader_num_workers=settings.loader_workers,
         dataloader_pin_memory=has_cuda,
@@ -338,6 +338,13 @@ def _arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> Tra
         disable_tqdm=True,
         seed=settings.seed,
     )
+
+
+def _checkpointing(is_wanted: bool) -> dict[str, Any]:
+    """Return the arguments for gradient checkpointing, which transformers has renamed within 5.x."""
+    is_renamed = "activation_checkpointing" in {field.name for field in fields(TrainingArguments)}
+    name = "activation_checkpointing" if is_renamed else "gradient_checkpointing"
+    return {name: is_wanted, f"{name}_kwargs": {"use_reentrant": False}}
 
 
 def _tell(reporter: Reporter, figures: Mapping[str, float]) -> None:
