@@ -85,6 +85,24 @@ class ConversionReport:
     notes: list[str]
     """What else a user should know."""
 
+    def summary(self) -> dict[str, Any]:
+        """Return how many keys were taken over, and which were not; every key is in the file `REPORT_NAME`."""
+        return {
+            "mapped": len(self.mapped),
+            "left_out": len(self.left_out),
+            "unexpected": self.unexpected,
+            "notes": self.notes,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{len(self.mapped)} weights taken over, {len(self.left_out)} left out (see {REPORT_NAME})",
+                *(f"unexpected, not taken over: {key}" for key in self.unexpected),
+                *(f"note: {note}" for note in self.notes),
+            ]
+        )
+
 
 def convert_checkpoint(source: str, out: Path) -> ConversionReport:
     """Write a released checkpoint as one that `from_pretrained` loads, and return what became of its keys.

@@ -1,4 +1,4 @@
-"""The released mathematics of pruning, written out: dense N × N affinities, a loop over cells and clusters.
+"""The released mathematics of pruning, written out: dense N × N affinities, a loop over cells.
 
 Slow and plain on purpose, and independent of `model.token_pruning`: the oracle of its tests and the baseline of
 `tests/perf/pruning.py`.
@@ -77,7 +77,8 @@ def dense_selection(tokens: Tensor, anchors: Tensor, roots: Tensor, weights: Wei
     num_cells, _, dim = tokens.shape
     selected = tokens.new_zeros((num_cells, budget, dim))
     for cell in range(num_cells):
-        means = torch.stack([tokens[cell][roots[cell] == root].mean(0) for root in roots[cell].unique()])
+        _, cluster, sizes = roots[cell].unique(return_inverse=True, return_counts=True)  # clusters in order of root
+        means = tokens.new_zeros((len(sizes), dim)).index_add_(0, cluster, tokens[cell]) / sizes[:, None]
         query = functional.linear(anchors[cell], weights.query, weights.query_bias)
         keys = functional.linear(means, weights.projection, weights.projection_bias)
         attention = (keys @ query / dim**0.5).softmax(0)

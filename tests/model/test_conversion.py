@@ -16,7 +16,9 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+from typer.testing import CliRunner
 
+import cli
 import model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from model.conversion import ConversionError, convert_checkpoint
 from tests.model.make_models import tiny_tokenizer
@@ -98,6 +100,14 @@ def test_every_key_is_accounted_for(recording: Path, tmp_path: Path) -> None:
     }
     assert all("layers.3." in key or "post_layernorm" in key for key in behind)
     assert json.loads((tmp_path / "out" / "conversion_report.json").read_text())["unexpected"] == ["model.surprise"]
+
+
+def test_the_command_prints_a_summary(recording: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli.app, ["convert", "--from", str(recording), "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout.strip().splitlines()[-1])
+    # 105 keys: 16 of layer 3 of the tower and 2 of its last norm are not needed
+    assert (summary["mapped"], summary["left_out"], summary["unexpected"]) == (87, 18, [])
 
 
 def test_shards_are_read_by_their_index(recording: Path, tmp_path: Path) -> None:
