@@ -4,8 +4,8 @@ The image is resized (aspect kept, bicubic), centred on black on the best grid o
 be PIL images, (height, width, 3) uint8 arrays, encoded bytes, or paths.
 
 What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
-of are asked for one at a time, in strips, which gives the same bytes, and JPEG is decoded by simplejpeg where it is
-installed (an order of magnitude faster than Pillow).
+of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. JPEG is
+decoded by simplejpeg where that is installed (several times faster than Pillow).
 """
 
 from __future__ import annotations
@@ -148,33 +148,45 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
     return pixels
 
 
-def resize_bicubic(pixels: Pixels, height: int, width: int) -> Pixels:
+def resize_bicubic(pixels: Pixels, height: int, width: int, *, may_overwrite: bool = False) -> Pixels:
     """Return the pixels resized as `PIL.Image.resize` would, byte for byte, in strips.
 
     Pillow resizes in two passes, one along rows and one along columns, with 8 bits between them. The first treats rows
     apart and the second columns, so either may be done in strips; which goes first changes the last bit.
+
+    Args:
+        pixels: (height, width, 3).
+        height: wanted.
+        width: wanted.
+        may_overwrite: let a pass that shrinks write over its input, so that a large image is not held twice.
     """
     removed_rows, removed_columns = pixels.shape[0] - height, pixels.shape[1] - width
     if removed_rows > 2 * max(removed_columns, 0) and _pillow_may_begin_with_columns():
-        return _resize_along_rows(_resize_along_columns(pixels, height), width)
-    return _resize_along_columns(_resize_along_rows(pixels, width), height)
+        pixels = _resize_along_columns(pixels, height, may_overwrite=may_overwrite)
+        return _resize_along_rows(pixels, width, may_overwrite=may_overwrite)
+    pixels = _resize_along_rows(pixels, width, may_overwrite=may_overwrite)
+    return _resize_along_columns(pixels, height, may_overwrite=may_overwrite)
 
 
-def _resize_along_rows(pixels: Pixels, width: int) -> Pixels:
-    if pixels.shape[1] == width:
+def _resize_along_rows(pixels: Pixels, width: int, *, may_overwrite: bool) -> Pixels:
+    num_rows, old_width = pixels.shape[:2]
+    if old_width == width:
         return pixels
-    resized = np.empty((pixels.shape[0], width, 3), np.uint8)
-    for rows in _strips(pixels.shape[0], max(pixels.shape[1], width)):
+    is_in_place = may_overwrite and width < old_width
+    resized = pixels[:, :width] if is_in_place else np.empty((num_rows, width, 3), np.uint8)
+    for rows in _strips(num_rows, max(old_width, width)):
         strip = Image.fromarray(np.ascontiguousarray(pixels[rows]))
         resized[rows] = np.asarray(strip.resize((width, strip.height), Image.Resampling.BICUBIC))
     return resized
 
 
-def _resize_along_columns(pixels: Pixels, height: int) -> Pixels:
-    if pixels.shape[0] == height:
+def _resize_along_columns(pixels: Pixels, height: int, *, may_overwrite: bool) -> Pixels:
+    old_height, num_columns = pixels.shape[:2]
+    if old_height == height:
         return pixels
-    resized = np.empty((height, pixels.shape[1], 3), np.uint8)
-    for columns in _strips(pixels.shape[1], max(pixels.shape[0], height)):
+    is_in_place = may_overwrite and height < old_height
+    resized = pixels[:height] if is_in_place else np.empty((height, num_columns, 3), np.uint8)
+    for columns in _strips(num_columns, max(old_height, height)):
         strip = Image.fromarray(np.ascontiguousarray(pixels[:, columns]))
         resized[:, columns] = np.asarray(strip.resize((strip.width, height), Image.Resampling.BICUBIC))
     return resized
@@ -188,7 +200,8 @@ def _pillow_may_begin_with_columns() -> bool:
     looked up, so that another build cannot be mistaken for either.
     """
     noise = np.random.default_rng(0).integers(0, 256, (96, 8, 3), dtype=np.uint8)
-    rows_first = _resize_along_columns(_resize_along_rows(noise, 24), 12)
+    rows_first = _resize_along_rows(noise, 24, may_overwrite=False)
+    rows_first = _resize_along_columns(rows_first, 12, may_overwrite=False)
     whole = Image.fromarray(noise).resize((24, 12), Image.Resampling.BICUBIC)
     return not np.array_equal(rows_first, np.asarray(whole))
 
@@ -259,16 +272,23 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         flat = flatten_images(images)
         if not flat:
             raise ValueError("expected at least one image")
-        cells, grids, placements = zip(*(self._cut(read_pixels(image), **settings) for image in flat), strict=True)
-        data: dict[str, Any] = {"pixel_values": torch.cat(cells), "image_grids": torch.tensor(grids)}
+        cells, grids, placements = zip(*(self._cut(image, **settings) for image in flat), strict=True)
+        pixel_values = cells[0] if len(cells) == 1 else torch.cat(cells)  # a large image is not copied once more
+        data: dict[str, Any] = {"pixel_values": pixel_values, "image_grids": torch.tensor(grids)}
         if return_placements:
             data["image_placements"] = list(placements)
         return BatchFeature(data)
 
     def _cut(
-        self, pixels: Pixels, *, cell_size: int, max_grid: int, max_cells: int | None
+        self,
+        image: Any,  # noqa: ANN401
+        *,
+        cell_size: int,
+        max_grid: int,
+        max_cells: int | None,
     ) -> tuple[torch.Tensor, tuple[int, int], Placement]:
         """Return the cells [c, 3, S, S], the grid and the placement of an image."""
+        pixels = read_pixels(image)
         height, width = pixels.shape[:2]
         rows, columns = best_grid(height, width, cell_size=cell_size, max_grid=max_grid, max_cells=max_cells)
         if max_cells is not None and (rows, columns) != best_grid(
@@ -278,8 +298,10 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         placement, (new_height, new_width) = place(height, width, (rows, columns), cell_size)
         canvas = np.zeros((rows * cell_size, columns * cell_size, 3), np.uint8)
         top, left = placement.offset_y, placement.offset_x
-        canvas[top : top + new_height, left : left + new_width] = resize_bicubic(pixels, new_height, new_width)
-        del pixels
+        is_ours = isinstance(image, str | Path | bytes) and pixels.flags.writeable  # decoded here
+        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_ours)
+        canvas[top : top + new_height, left : left + new_width] = resized
+        del pixels, resized  # before the cells take four times their memory
         squares = torch.from_numpy(canvas).unflatten(0, (rows, cell_size)).unflatten(2, (columns, cell_size))
         squares = squares.permute(0, 2, 4, 1, 3).flatten(0, 1)  # [c, 3, S, S], uint8
         mean = torch.tensor(self.image_mean)[:, None, None]

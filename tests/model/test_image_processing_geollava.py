@@ -96,8 +96,11 @@ def test_resizing_in_strips_gives_the_bytes_of_pillow(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_processing, "STRIP_PIXELS", strip_pixels)
         resized = resize_bicubic(pixels, new_height, new_width)
+        in_place = resize_bicubic(pixels.copy(), new_height, new_width, may_overwrite=True)
     expected = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(resized, np.asarray(expected))
+    np.testing.assert_array_equal(in_place, np.asarray(expected))
+    np.testing.assert_array_equal(pixels, make_pixels(height, width))
 
 
 def cells_by_pillow(pixels: Pixels, grid: tuple[int, int], cell_size: int) -> np.ndarray:

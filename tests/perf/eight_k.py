@@ -33,7 +33,7 @@ def seconds_of(work: Callable[[], object], device: str) -> float:
 
 
 @torch.inference_mode()
-def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) -> dict[str, float | int]:
+def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) -> dict[str, float | int | None]:
     """Return seconds, visual tokens and the peak of device memory in GiB for an image of `side` pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     processor = GeoLlavaImageProcessor(cell_size=config.vision_config.image_size, max_grid=config.max_grid)
@@ -60,11 +60,11 @@ def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) 
     seconds["forward"] = seconds_of(
         lambda: network(ids, pixel_values=cells, image_grids=grids, logits_to_keep=1, use_cache=True), device
     )
-    peak = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else float("nan")
+    peak = round(torch.cuda.max_memory_allocated() / 2**30, 1) if device == "cuda" else None
     tokens = sum(len(kept) for kept in network.get_image_features(cells, grids).features)
     return {name: round(value, 4) for name, value in seconds.items()} | {
         "visual_tokens": tokens,
-        "peak_gib": round(peak, 1),
+        "peak_gib": peak,
     }
 
 
