@@ -170,6 +170,22 @@ def export(
     print(json.dumps(result._asdict()) if as_json else result)
 
 
+@app.command()
+def convert(
+    source: Annotated[str, typer.Option("--from", help="Directory or hub id in the LongVA / GeoLLaVA-8K layout.")],
+    out: Annotated[Path, typer.Option(help="Folder of the checkpoint to write; must be new or empty.")],
+    as_json: Json = False,
+) -> None:
+    """Turn a released checkpoint into one that transformers loads."""
+    from annotation.extras import require_extra
+
+    require_extra("model", "convert")
+    from model.conversion import convert_checkpoint
+
+    report = convert_checkpoint(source, out)
+    print(json.dumps(report.summary()) if as_json else report)
+
+
 def _numbers(name: str, text: str | None) -> list[float] | None:
     """Return comma-separated numbers."""
     if text is None:

@@ -1,0 +1,119 @@
+"""Settings of the model: a tower, a language model and how visual tokens are pruned between them.
+
+What surprises: `tokens_per_cell`, `scope`, `fill` and the others may be changed on a loaded model, without new weights;
+only `affinity = "learned"` needs the weights of its head.
+"""
+
+# No `from __future__ import annotations`: the types of the fields are checked while the program runs.
+from typing import Any, ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig
+from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+
+RELEASED_PRUNING = {
+    "pruning": "anchored",
+    "affinity": "learned",
+    "anchor_projection": "value",
+    "scope": "cell",
+    "fill": "zeros",
+}
+"""The pruning of the released code."""
+
+PRUNING_METHODS = ("anchored", "anchors_only", "clusters_only", "random", "uniform", "pool")
+
+
+@strict
+class GeoLlavaConfig(PreTrainedConfig):
+    """Configuration of `GeoLlavaModel` and `GeoLlavaForConditionalGeneration`.
+
+    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens a cell. Two defaults differ from
+    the released code, whose settings are `RELEASED_PRUNING`: `affinity` and `fill`.
+
+    Attributes:
+        vision_config: of a CLIP-like tower: a [CLS] token, layers with `self_attn.{q,k,v}_proj`.
+        text_config: of any causal language model of transformers.
+        image_token_id: the placeholder token; one stands for one whole image.
+        projector_hidden_act: activation between the two layers of the projector.
+        vision_feature_layer: the hidden state of the tower that is used, counted as transformers counts them; layers
+            behind it are not built.
+        tokens_per_cell: visual tokens of a cell that are kept at most, or "all" for every one, untouched.
+        pruning: `anchored` is the paper's method; the others are for comparison at the same budget: `anchors_only`
+            (best tokens, no clusters), `clusters_only` (largest clusters), `random`, `uniform` (a regular grid), `pool`
+            (average pooling).
+        affinity: how a token finds the neighbour that it follows: `cosine` similarity, or the released `learned` head.
+        anchor_projection: what [CLS] is compared with: the `value` projection (released) or the `key` projection.
+        scope: every `cell` has its own budget (released), or the cells of an `image` share one.
+        fill: where a budget is not used up: `drop` leaves nothing, `zeros` (released) puts zero vectors.
+        pruning_seed: of `random`.
+        max_grid: most cells along a side of an image.
+        vision_chunk: cells that go through the tower at once.
+    """
+
+    model_type = "geollava"
+    sub_configs_defaults: ClassVar[dict[str, SubConfigSpec]] = {
+        "text_config": SubConfigSpec(
+            config_class=AutoConfig,
+            model_type="qwen2",
+            init_kwargs={
+                "hidden_size": 3584,
+                "intermediate_size": 18944,
+                "num_hidden_layers": 28,
+                "num_attention_heads": 28,
+                "num_key_value_heads": 4,
+                "vocab_size": 152064,
+            },
+        ),
+        "vision_config": SubConfigSpec(
+            config_class=AutoConfig,
+            model_type="clip_vision_model",
+            init_kwargs={
+                "hidden_size": 1024,
+                "intermediate_size": 4096,
+                "num_hidden_layers": 24,
+                "num_attention_heads": 16,
+                "image_size": 336,
+                "patch_size": 14,
+                "projection_dim": 768,
+            },
+        ),
+    }
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "past_key_values",
+        "image_hidden_states",
+        "attention_mask",
+        "labels",
+    ]
+
+    # Any: what comes is a dict, a configuration or None; what stays is a configuration.
+    vision_config: Any = None
+    text_config: Any = None
+    image_token_id: int = 151646
+    projector_hidden_act: str = "gelu"
+    vision_feature_layer: int = -2
+    tokens_per_cell: int | Literal["all"] = 24
+    pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] = "anchored"
+    affinity: Literal["cosine", "learned"] = "cosine"
+    anchor_projection: Literal["value", "key"] = "value"
+    scope: Literal["cell", "image"] = "cell"
+    fill: Literal["drop", "zeros"] = "drop"
+    pruning_seed: int = 0
+    max_grid: int = 24
+    vision_chunk: int = 64
+    tie_word_embeddings: bool = False
+
+    def validate_counts(self) -> None:
+        """Refuse numbers that leave nothing to do.
+
+        Raises:
+            ValueError: a count is not positive.
+        """
+        for name in ("tokens_per_cell", "max_grid", "vision_chunk"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+
+
+GeoLlavaConfig.register_for_auto_class()
+
+__all__ = ["PRUNING_METHODS", "RELEASED_PRUNING", "GeoLlavaConfig"]

@@ -1,0 +1,331 @@
+"""Shards of `rsvqa build` → samples and batches of a training run.
+
+The samples of a run are listed from the shards' text columns before it begins; images stay encoded on disk until a
+batch needs them. What surprises: an image that turns out unreadable leaves its sample in the batch with a black image
+and no label, so that it teaches nothing, every device still takes the same steps, and the report can name it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from annotation.errors import RsvqaError
+from annotation.taxonomy import TASKS
+from model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
+from model.image_processing_geollava import Pixels, read_pixels
+from model.ordering import Draw
+from rsvqa_builder.image_tables import EncodedImage, TableReader
+from rsvqa_builder.shards import FORMAT_VERSION, RowGroup, list_shards
+
+Row = Mapping[str, Any]
+
+_TEXT_COLUMNS = (
+    "question",
+    "multi-choice options",
+    "answer",
+    "task",
+    "question_id",
+    "image_id",
+    "image_width",
+    "image_height",
+    "review",
+)
+_NOT_REVIEWED = ("needed", "rejected")
+"""Reviews that keep a row out, as in an export."""
+
+
+class DataError(RsvqaError):
+    """Shards cannot be trained on; the message names the folder or file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question and where its row stands; images are not held.
+
+    Attributes:
+        source: name of the data set's folder.
+        group, row: row group and row number in it.
+        texts: the row's text columns; `image` holds one empty image for each that the question shows.
+        length: tokens of the chat with its visual tokens, at most; 0 until it is known.
+    """
+
+    source: str
+    group: RowGroup
+    row: int
+    texts: Row
+    length: int = 0
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return str(self.texts["task"])
+
+    @property
+    def name(self) -> str:
+        """What names the sample in reports."""
+        return f"{self.source}/{self.texts['question_id']}"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleList:
+    """The samples of a run and, by reason, the names of the questions left out."""
+
+    samples: tuple[Sample, ...]
+    left_out: Mapping[str, Sequence[str]]
+
+    def count_left_out(self) -> dict[str, int]:
+        """Return the number of questions left out by reason."""
+        return {reason: len(names) for reason, names in self.left_out.items()}
+
+
+def list_samples(folders: Sequence[Path], *, split: str) -> list[Sample]:
+    """Return the questions in one split of all `folders`, in reading order; their lengths are not known yet.
+
+    Raises:
+        DataError: when a shard was written in another format.
+    """
+    return [
+        Sample(source, group, number, row)
+        for folder, source in zip(folders, _source_names(folders), strict=True)
+        for group, rows in read_texts(folder, split=split)
+        for number, row in enumerate(rows)
+    ]
+
+
+def select_samples(
+    samples: Sequence[Sample],
+    *,
+    tasks: Iterable[str],
+    max_length: int,
+    count_tokens: Callable[[Sequence[Row]], list[int]],
+) -> SampleList:
+    """Return the samples of `tasks` with their lengths, and what is left out for which reason.
+
+    Args:
+        samples: see `list_samples`.
+        tasks: names of the taxonomy.
+        max_length: longest chat, tokens; longer ones are left out, never cut.
+        count_tokens: returns the length of each row's chat.
+
+    Raises:
+        DataError: when no sample is left.
+    """
+    wanted = set(tasks)
+    left_out: dict[str, list[str]] = {}
+    fit: list[Sample] = []
+    for sample in samples:
+        if reason := _why_unfit(sample, wanted):
+            left_out.setdefault(reason, []).append(sample.name)
+        else:
+            fit.append(sample)
+    chosen: list[Sample] = []
+    for sample, length in zip(fit, count_tokens([sample.texts for sample in fit]), strict=True):
+        if length > max_length:
+            left_out.setdefault(f"longer than {max_length} tokens", []).append(sample.name)
+        else:
+            chosen.append(replace(sample, length=length))
+    if not chosen:
+        counts = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items()) or "no questions"
+        raise DataError(f"no question is left to use of {len(samples)}; left out: {counts}")
+    return SampleList(tuple(chosen), left_out)
+
+
+def _source_names(folders: Sequence[Path]) -> list[str]:
+    """Return the folders' own names; the whole path where two folders are named alike."""
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) == len(names):
+        return names
+    return [str(folder) for folder in folders]
+
+
+def _check_format(reader: TableReader) -> None:
+    found = reader.metadata.get("rsvqa.format_version")
+    if found != str(FORMAT_VERSION):
+        raise DataError(
+            f"{reader.path} is written in format {found or 'unknown'}, this version reads {FORMAT_VERSION}; "
+            "build the data set again"
+        )
+
+
+def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Row]]]:
+    """Yield each row group of a split with its rows, without the bytes of their images.
+
+    A shard is opened once: its footer names every column of every row group, and grows with them.
+
+    Raises:
+        DataError: when a shard was written in another format.
+    """
+    for path in list_shards(folder, split=split):
+        with TableReader(path) as reader:
+            _check_format(reader)
+            for number in range(reader.info.num_row_groups):
+                rows = reader.read_row_group(number, _TEXT_COLUMNS)
+                yield (
+                    RowGroup(path, number),
+                    [{**row, "image": [EncodedImage("", b"")] * _num_images(row)} for row in rows],
+                )
+
+
+def _num_images(row: Row) -> int:
+    return TASKS[row["task"]].num_dates if row["task"] in TASKS else 1
+
+
+def _why_unfit(sample: Sample, wanted: set[str]) -> str | None:
+    if sample.task not in wanted:
+        return "of other tasks"
+    if sample.texts["review"] in _NOT_REVIEWED:
+        return f"with review {sample.texts['review']!r}"
+    return None
+
+
+# --- images ---
+
+
+class ImageCache:
+    """Decoded images of the row groups used last, so that the questions about an image decode it once."""
+
+    def __init__(self, max_groups: int) -> None:
+        self._max_groups = max_groups
+        self._readers: dict[Path, TableReader] = {}
+        self._encoded: OrderedDict[RowGroup, list[list[EncodedImage]]] = OrderedDict()
+        self._decoded: dict[RowGroup, dict[str, Pixels | None]] = {}
+
+    def images_of(self, sample: Sample) -> tuple[Pixels, ...] | None:
+        """Return the images of a sample in order, or None when one cannot be read."""
+        decoded = self._decoded.setdefault(sample.group, {})
+        images = [self._decode(image, decoded) for image in self._row(sample)]
+        readable = tuple(image for image in images if image is not None)
+        return readable if images and len(readable) == len(images) else None
+
+    def _row(self, sample: Sample) -> list[EncodedImage]:
+        if sample.group not in self._encoded:
+            rows = self._reader(sample.group.path).read_row_group(sample.group.number, ["image"])
+            self._encoded[sample.group] = [row["image"] for row in rows]
+            if len(self._encoded) > self._max_groups:
+                oldest, _ = self._encoded.popitem(last=False)
+                self._decoded.pop(oldest, None)
+        self._encoded.move_to_end(sample.group)
+        return self._encoded[sample.group][sample.row]
+
+    def _reader(self, path: Path) -> TableReader:
+        """Return the reader of a shard, which stays open: a footer is long."""
+        if path not in self._readers:
+            self._readers[path] = TableReader(path)
+        return self._readers[path]
+
+    def _decode(self, image: EncodedImage, decoded: dict[str, Pixels | None]) -> Pixels | None:
+        if image.path not in decoded:
+            try:
+                decoded[image.path] = read_pixels(image.data)
+            except ValueError:
+                decoded[image.path] = None  # the caller counts and reports it
+        return decoded[image.path]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A sample with its images, ready for a batch; the images are black where they cannot be read."""
+
+    name: str
+    row: Row
+    images: tuple[Pixels, ...]
+    is_readable: bool
+
+
+class SampleDataset(Dataset[Item]):
+    """The draws of a run in order.
+
+    Args:
+        samples: of the run.
+        draws: see `ordering.plan_order`.
+        mixed_groups: row groups whose images are kept decoded.
+        deals_again: whether letters are dealt anew in every epoch.
+        seed: of the letters.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        draws: Sequence[Draw],
+        *,
+        mixed_groups: int,
+        deals_again: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._samples = samples
+        self._draws = draws
+        self._deals_again = deals_again
+        self._seed = seed
+        # what did not fill a batch comes from the groups before
+        self._images = ImageCache(2 * mixed_groups)
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+    def __getitem__(self, position: int) -> Item:
+        number, epoch = self._draws[position]
+        sample = self._samples[number]
+        row = sample.texts
+        if self._deals_again:
+            # a generator of its own: the letters do not depend on what was drawn before
+            row = deal_letters_again(row, random.Random(f"{self._seed}:{epoch}:{sample.name}"))
+        images = self._images.images_of(sample)
+        return Item(sample.name, row, images or _black(row), images is not None)
+
+
+def _black(row: Row) -> tuple[Pixels, ...]:
+    size = (row["image_height"], row["image_width"], 3)
+    return tuple(np.zeros(size, np.uint8) for _ in row["image"])
+
+
+# --- batches ---
+
+Batch = dict[str, Any]
+
+
+class Collator:
+    """Items → one padded batch with labels on the replies.
+
+    Beside the model's inputs a batch holds `sample_names` and `unreadable`, the names of samples whose images could not
+    be read; their labels are all ignored.
+    """
+
+    def __init__(self, processor: Any) -> None:  # noqa: ANN401  a processor of transformers
+        self._processor = processor
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        """Return the batch of `items`."""
+        chats = [render_chat(chat_messages(item.row), self._processor) for item in items]
+        batch = dict(
+            self._processor(
+                text=[chat.prompt + chat.reply for chat in chats],
+                images=[list(item.images) for item in items],
+                padding=True,
+                return_tensors="pt",
+            )
+        )
+        batch["labels"] = self._labels(batch, chats, items)
+        batch["sample_names"] = [item.name for item in items]
+        batch["unreadable"] = [item.name for item in items if not item.is_readable]
+        return batch
+
+    def _labels(self, batch: Batch, chats: Sequence[Chat], items: Sequence[Item]) -> torch.Tensor:
+        labels = torch.full_like(batch["input_ids"], IGNORED_LABEL)
+        tokenizer = self._processor.tokenizer
+        for number, (chat, item) in enumerate(zip(chats, items, strict=True)):
+            if not item.is_readable:
+                continue
+            is_real = batch["attention_mask"][number].bool()
+            reply_ids = tokenizer(chat.reply, add_special_tokens=False)["input_ids"]
+            chat_labels = label_reply(batch["input_ids"][number][is_real].tolist(), reply_ids)
+            labels[number, is_real] = torch.tensor(chat_labels)
+        return labels

@@ -1,0 +1,135 @@
+"""Accuracy by task on the val split while a model is trained; the benchmark has its own, full protocol.
+
+A reply is right when greedy decoding would give exactly it and end the turn. That is known from one forward pass over
+prompt and reply: greedy decoding gives the reply if and only if each of its tokens is the likeliest after those before
+it. No text is parsed, so this is strict: a right letter with a word more is wrong.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from annotation.taxonomy import TASKS
+from model.conversations import IGNORED_LABEL, is_letter_task
+from model.data import Batch, Collator, Sample, SampleDataset
+from model.ordering import Draw
+
+
+class TaskScore(NamedTuple):
+    """What a model reached on one task.
+
+    Attributes:
+        num_questions: that were asked.
+        accuracy: share of right replies, for tasks answered by letters; else None.
+        majority: share that the most frequent answer would reach; None without accuracy.
+        loss: mean over the replies' tokens.
+    """
+
+    num_questions: int
+    accuracy: float | None
+    majority: float | None
+    loss: float
+
+
+class Reply(NamedTuple):
+    """How a model would reply to one question.
+
+    Attributes:
+        task: of the question.
+        is_right: whether greedy decoding gives the reply, and ends there.
+        loss: sum over the reply's tokens.
+        num_tokens: of the reply.
+    """
+
+    task: str
+    is_right: bool
+    loss: float
+    num_tokens: int
+
+
+def choose_questions(samples: Sequence[Sample], *, most: int, seed: int) -> list[Sample]:
+    """Return at most `most` samples of each task, chosen at random, in reading order."""
+    by_task: dict[str, list[int]] = defaultdict(list)
+    for number, sample in enumerate(samples):
+        by_task[sample.task].append(number)
+    chosen: list[int] = []
+    for task, numbers in by_task.items():
+        chosen += random.Random(f"{seed}:{task}").sample(numbers, min(most, len(numbers)))
+    return [samples[number] for number in sorted(chosen)]
+
+
+def score_replies(
+    model: nn.Module,
+    samples: Sequence[Sample],
+    collator: Collator,
+    *,
+    batch_size: int,
+    rank: int = 0,
+    num_ranks: int = 1,
+) -> list[Reply]:
+    """Return how the model replies to the samples whose images can be read; rank r of n scores every n-th."""
+    mine = samples[rank::num_ranks]
+    dataset = SampleDataset(mine, [Draw(number, 0) for number in range(len(mine))], mixed_groups=1)
+    replies: list[Reply] = []
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(mine), batch_size):
+            items = [dataset[number] for number in range(start, min(start + batch_size, len(mine)))]
+            tasks = [item.row["task"] for item in items]
+            replies += _score_batch(model, collator(items), tasks)
+    finally:
+        model.train(was_training)
+    return replies
+
+
+@torch.inference_mode()
+def _score_batch(model: nn.Module, batch: Batch, tasks: Sequence[str]) -> list[Reply]:
+    device = next(model.parameters()).device
+    outputs = model(**{name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor)})
+    labels = outputs.labels[:, 1:]
+    logits = outputs.logits[:, :-1]
+    replies = []
+    for task, row_logits, row_labels in zip(tasks, logits, labels, strict=True):
+        is_reply = row_labels != IGNORED_LABEL
+        if not is_reply.any():
+            continue  # its image cannot be read
+        wanted, found = row_labels[is_reply], row_logits[is_reply].float()
+        loss = nn.functional.cross_entropy(found, wanted, reduction="sum")
+        is_right = bool((found.argmax(-1) == wanted).all())
+        replies.append(Reply(task, is_right, float(loss), len(wanted)))
+    return replies
+
+
+def score_tasks(replies: Sequence[Reply], samples: Sequence[Sample]) -> dict[str, TaskScore]:
+    """Return the score of each task in the order of the taxonomy; `samples` are all that were asked."""
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    for sample in samples:
+        answers[sample.task][sample.texts["answer"]] += 1
+    by_task: dict[str, list[Reply]] = defaultdict(list)
+    for reply in replies:
+        by_task[reply.task].append(reply)
+    return {task: _score_task(task, by_task[task], answers[task]) for task in TASKS if task in by_task}
+
+
+def _score_task(task: str, replies: Sequence[Reply], answers: Counter[str]) -> TaskScore:
+    loss = sum(reply.loss for reply in replies) / sum(reply.num_tokens for reply in replies)
+    if not is_letter_task(task):
+        return TaskScore(len(replies), None, None, loss)
+    accuracy = sum(reply.is_right for reply in replies) / len(replies)
+    return TaskScore(len(replies), accuracy, answers.most_common(1)[0][1] / answers.total(), loss)
+
+
+def flatten_scores(scores: Mapping[str, TaskScore]) -> dict[str, float]:
+    """Return scores as the figures of a log: the mean accuracy and loss of the tasks, and the accuracy of each."""
+    accuracies = {task: score.accuracy for task, score in scores.items() if score.accuracy is not None}
+    figures = {f"accuracy_{TASKS[task].short}": round(value, 4) for task, value in accuracies.items()}
+    if accuracies:
+        figures = {"accuracy": round(sum(accuracies.values()) / len(accuracies), 4)} | figures
+    return {"loss": round(sum(score.loss for score in scores.values()) / len(scores), 4)} | figures if scores else {}

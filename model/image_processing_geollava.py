@@ -1,0 +1,355 @@
+"""An image of any size → cells of one size, and where its pixels went.
+
+The image is resized (aspect kept, bicubic), centred on black on the best grid of cells, and cut row by row. Images may
+be PIL images, (height, width, 3) uint8 arrays, encoded bytes, or paths.
+
+What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
+of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. JPEG is
+decoded by simplejpeg where that is installed (several times faster than Pillow).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor
+from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers.utils import logging
+
+try:
+    import simplejpeg
+except ImportError:  # an optional accelerator
+    simplejpeg = None
+
+logger = logging.get_logger(__name__)
+
+Pixels = npt.NDArray[np.uint8]
+STRIP_PIXELS = 2**22
+"""Pixels that are handed to Pillow at once."""
+JPEG_START = b"\xff\xd8\xff"
+
+_PILLOW_LIMIT = threading.Lock()
+
+
+class Placement(NamedTuple):
+    """Where an image lies on its canvas of cells: `x_canvas = x · scale_x + offset_x`, in pixels."""
+
+    height: int
+    """Of the image, pixels."""
+    width: int
+    canvas_height: int
+    canvas_width: int
+    scale_y: float
+    scale_x: float
+    offset_y: int
+    offset_x: int
+
+    def box_to_canvas(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """Return (x_min, y_min, x_max, y_max) of the image on the canvas."""
+        x_min, y_min, x_max, y_max = box
+        return (
+            x_min * self.scale_x + self.offset_x,
+            y_min * self.scale_y + self.offset_y,
+            x_max * self.scale_x + self.offset_x,
+            y_max * self.scale_y + self.offset_y,
+        )
+
+    def box_to_image(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """Return (x_min, y_min, x_max, y_max) of the canvas in the image; the inverse of `box_to_canvas`."""
+        x_min, y_min, x_max, y_max = box
+        return (
+            (x_min - self.offset_x) / self.scale_x,
+            (y_min - self.offset_y) / self.scale_y,
+            (x_max - self.offset_x) / self.scale_x,
+            (y_max - self.offset_y) / self.scale_y,
+        )
+
+
+def best_grid(
+    height: int, width: int, *, cell_size: int, max_grid: int, max_cells: int | None = None
+) -> tuple[int, int]:
+    """Return the grid (rows, columns) that shows most of the image with the least empty area.
+
+    The largest effective resolution wins: min(area after scaling to fit, area of the image); then the least area of
+    the canvas that it leaves empty; then fewer columns, then fewer rows, as the released list of grids is ordered.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        cell_size: side of a cell, pixels.
+        max_grid: most cells along a side.
+        max_cells: most cells in all; None sets no limit.
+    """
+    best, best_effective, least_wasted = (1, 1), -1, 0
+    for columns in range(1, max_grid + 1):
+        for rows in range(1, max_grid + 1):
+            if max_cells is not None and rows * columns > max_cells:
+                break
+            canvas_height, canvas_width = rows * cell_size, columns * cell_size
+            scale = min(canvas_width / width, canvas_height / height)
+            effective = min(int(width * scale) * int(height * scale), width * height)
+            wasted = canvas_width * canvas_height - effective
+            if effective > best_effective or (effective == best_effective and wasted < least_wasted):
+                best, best_effective, least_wasted = (rows, columns), effective, wasted
+    return best
+
+
+def place(height: int, width: int, grid: tuple[int, int], cell_size: int) -> tuple[Placement, tuple[int, int]]:
+    """Return where an image lies on the canvas of a grid, and its size there (height, width) in pixels."""
+    canvas_height, canvas_width = grid[0] * cell_size, grid[1] * cell_size
+    scale_x, scale_y = canvas_width / width, canvas_height / height
+    if scale_x < scale_y:
+        new_height, new_width = min(math.ceil(height * scale_x), canvas_height), canvas_width
+    else:
+        new_height, new_width = canvas_height, min(math.ceil(width * scale_y), canvas_width)
+    placement = Placement(
+        height,
+        width,
+        canvas_height,
+        canvas_width,
+        scale_y=new_height / height,
+        scale_x=new_width / width,
+        offset_y=(canvas_height - new_height) // 2,
+        offset_x=(canvas_width - new_width) // 2,
+    )
+    return placement, (new_height, new_width)
+
+
+def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
+    """Return the pixels (height, width, 3) of a PIL image, an array, encoded bytes or a path.
+
+    Raises:
+        ValueError: no image, or an array of another shape or type.
+    """
+    if isinstance(image, str | Path):
+        return _decode(Path(image).read_bytes(), str(image))
+    if isinstance(image, bytes):
+        return _decode(image, "the bytes given")
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise ValueError(
+            f"an image is {pixels.dtype} of shape {pixels.shape}; expected uint8 (height, width, 3), a PIL image, "
+            "encoded bytes or a path"
+        )
+    return pixels
+
+
+def resize_bicubic(pixels: Pixels, height: int, width: int, *, may_overwrite: bool = False) -> Pixels:
+    """Return the pixels resized as `PIL.Image.resize` would, byte for byte, in strips.
+
+    Pillow resizes in two passes, one along rows and one along columns, with 8 bits between them. The first treats rows
+    apart and the second columns, so either may be done in strips; which goes first changes the last bit.
+
+    Args:
+        pixels: (height, width, 3).
+        height: wanted.
+        width: wanted.
+        may_overwrite: let a pass that shrinks write over its input, so that a large image is not held twice.
+    """
+    removed_rows, removed_columns = pixels.shape[0] - height, pixels.shape[1] - width
+    if removed_rows > 2 * max(removed_columns, 0) and _pillow_may_begin_with_columns():
+        pixels = _resize_along_columns(pixels, height, may_overwrite=may_overwrite)
+        return _resize_along_rows(pixels, width, may_overwrite=may_overwrite)
+    pixels = _resize_along_rows(pixels, width, may_overwrite=may_overwrite)
+    return _resize_along_columns(pixels, height, may_overwrite=may_overwrite)
+
+
+def _resize_along_rows(pixels: Pixels, width: int, *, may_overwrite: bool) -> Pixels:
+    num_rows, old_width = pixels.shape[:2]
+    if old_width == width:
+        return pixels
+    is_in_place = may_overwrite and width < old_width
+    resized = pixels[:, :width] if is_in_place else np.empty((num_rows, width, 3), np.uint8)
+    for rows in _strips(num_rows, max(old_width, width)):
+        strip = Image.fromarray(np.ascontiguousarray(pixels[rows]))
+        resized[rows] = np.asarray(strip.resize((width, strip.height), Image.Resampling.BICUBIC))
+    return resized
+
+
+def _resize_along_columns(pixels: Pixels, height: int, *, may_overwrite: bool) -> Pixels:
+    old_height, num_columns = pixels.shape[:2]
+    if old_height == height:
+        return pixels
+    is_in_place = may_overwrite and height < old_height
+    resized = pixels[:height] if is_in_place else np.empty((height, num_columns, 3), np.uint8)
+    for columns in _strips(num_columns, max(old_height, height)):
+        strip = Image.fromarray(np.ascontiguousarray(pixels[:, columns]))
+        resized[:, columns] = np.asarray(strip.resize((strip.width, height), Image.Resampling.BICUBIC))
+    return resized
+
+
+@cache
+def _pillow_may_begin_with_columns() -> bool:
+    """Return whether this Pillow resizes along columns first when that takes away more than twice as many lines.
+
+    Pillow 13 does (found by comparing both orders on thousands of sizes), older ones begin with rows. It is asked, not
+    looked up, so that another build cannot be mistaken for either.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (96, 8, 3), dtype=np.uint8)
+    rows_first = _resize_along_rows(noise, 24, may_overwrite=False)
+    rows_first = _resize_along_columns(rows_first, 12, may_overwrite=False)
+    whole = Image.fromarray(noise).resize((24, 12), Image.Resampling.BICUBIC)
+    return not np.array_equal(rows_first, np.asarray(whole))
+
+
+class GeoLlavaImageProcessor(BaseImageProcessor):
+    """Images → `pixel_values` [C, 3, S, S] float32 and `image_grids` [I, 2] int64.
+
+    Attributes:
+        cell_size: S, side of a cell, pixels; the tower's image size.
+        max_grid: most cells along a side of an image.
+        max_cells: most cells of an image, or None; a larger image is scaled down.
+        image_mean: of red, green, blue, of values from 0 to 1.
+        image_std: of the same.
+    """
+
+    model_input_names = ("pixel_values", "image_grids")
+
+    def __init__(
+        self,
+        cell_size: int = 336,
+        max_grid: int = 24,
+        max_cells: int | None = None,
+        image_mean: Sequence[float] = OPENAI_CLIP_MEAN,
+        image_std: Sequence[float] = OPENAI_CLIP_STD,
+        **kwargs: Any,  # noqa: ANN401  what transformers stores beside them
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("cell_size", cell_size), ("max_grid", max_grid), ("max_cells", max_cells)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected 1 or more")
+        self.cell_size = cell_size
+        self.max_grid = max_grid
+        self.max_cells = max_cells
+        self.image_mean = list(image_mean)
+        self.image_std = list(image_std)
+
+    def place(self, height: int, width: int) -> tuple[tuple[int, int], Placement]:
+        """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it."""
+        grid = best_grid(height, width, cell_size=self.cell_size, max_grid=self.max_grid, max_cells=self.max_cells)
+        return grid, place(height, width, grid, self.cell_size)[0]
+
+    def preprocess(
+        self,
+        images: Any,  # noqa: ANN401  one or a (nested) list
+        return_tensors: str | None = "pt",
+        *,
+        return_placements: bool = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> BatchFeature:
+        """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grids` [I, 2].
+
+        Args:
+            images: an image, or a list, which may be nested; see `read_pixels`.
+            return_tensors: "pt" or None (the same tensors).
+            return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
+            kwargs: overrides of this processor's settings.
+
+        Raises:
+            ValueError: an unknown setting, no image, or another kind of tensor.
+        """
+        settings = {name: getattr(self, name) for name in ("cell_size", "max_grid", "max_cells")}
+        unknown = kwargs.keys() - settings.keys()
+        if unknown:
+            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
+        if return_tensors not in ("pt", None):
+            raise ValueError(f"return_tensors is {return_tensors!r}; this processor gives 'pt'")
+        settings.update(kwargs)
+        flat = flatten_images(images)
+        if not flat:
+            raise ValueError("expected at least one image")
+        cells, grids, placements = zip(*(self._cut(image, **settings) for image in flat), strict=True)
+        pixel_values = cells[0] if len(cells) == 1 else torch.cat(cells)  # a large image is not copied once more
+        data: dict[str, Any] = {"pixel_values": pixel_values, "image_grids": torch.tensor(grids)}
+        if return_placements:
+            data["image_placements"] = list(placements)
+        return BatchFeature(data)
+
+    def _cut(
+        self,
+        image: Any,  # noqa: ANN401
+        *,
+        cell_size: int,
+        max_grid: int,
+        max_cells: int | None,
+    ) -> tuple[torch.Tensor, tuple[int, int], Placement]:
+        """Return the cells [c, 3, S, S], the grid and the placement of an image."""
+        pixels = read_pixels(image)
+        height, width = pixels.shape[:2]
+        rows, columns = best_grid(height, width, cell_size=cell_size, max_grid=max_grid, max_cells=max_cells)
+        if max_cells is not None and (rows, columns) != best_grid(
+            height, width, cell_size=cell_size, max_grid=max_grid
+        ):
+            logger.warning_once(f"images of more than {max_cells} cells (max_cells) are scaled down")
+        placement, (new_height, new_width) = place(height, width, (rows, columns), cell_size)
+        canvas = np.zeros((rows * cell_size, columns * cell_size, 3), np.uint8)
+        top, left = placement.offset_y, placement.offset_x
+        is_ours = isinstance(image, str | Path | bytes) and pixels.flags.writeable  # decoded here
+        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_ours)
+        canvas[top : top + new_height, left : left + new_width] = resized
+        del pixels, resized  # before the cells take four times their memory
+        squares = torch.from_numpy(canvas).unflatten(0, (rows, cell_size)).unflatten(2, (columns, cell_size))
+        squares = squares.permute(0, 2, 4, 1, 3).flatten(0, 1)  # [c, 3, S, S], uint8
+        mean = torch.tensor(self.image_mean)[:, None, None]
+        std = torch.tensor(self.image_std)[:, None, None]
+        cells = squares.float().div_(255).sub_(mean).div_(std)
+        return cells, (rows, columns), placement
+
+
+def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested) list
+    """Return images in a flat list, in order."""
+    if not isinstance(images, list | tuple):
+        return [images]
+    return [image for part in images for image in flatten_images(part)]
+
+
+def _decode(data: bytes, name: str) -> Pixels:
+    """Return the pixels of an encoded image."""
+    if simplejpeg is not None and data[:3] == JPEG_START:
+        try:
+            pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
+        except ValueError:
+            pass  # CMYK, arithmetic coding, a cut file: Pillow knows more kinds, and says what is wrong
+        else:
+            return pixels
+    try:
+        with _any_size(), Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{name} cannot be read as an image: {error}") from error
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Let Pillow open images beyond its guard of 89 million pixels, which large scenes exceed."""
+    with _PILLOW_LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _strips(size: int, other_size: int) -> Iterator[slice]:
+    """Return slices of `range(size)` that hold about `STRIP_PIXELS` with the other side."""
+    step = max(1, STRIP_PIXELS // other_size)
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+
+
+GeoLlavaImageProcessor.register_for_auto_class(AutoImageProcessor)
+
+__all__ = ["GeoLlavaImageProcessor", "Placement"]

@@ -1,0 +1,529 @@
+"""GeoLLaVA: a tower that sees an image cell by cell, pruning of its tokens, a projector and a language model.
+
+The prompt holds ONE placeholder token an image. How many visual tokens an image gets depends on what is on it, so the
+model itself puts them in the placeholder's place and rebuilds mask, positions and labels (`expand_placeholders`).
+`forward` therefore returns logits of the expanded length, with the expanded labels beside them; `generate` expands
+once, runs on the expanded prompt and gives back the caller's own prompt followed by the new tokens.
+
+What surprises: the tower ends at the layer whose features are used. The layers behind it would cost memory and time and
+never get a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import ModelOutput
+from transformers.modeling_utils import PreTrainedModel
+
+from .configuration_geollava import GeoLlavaConfig
+from .prompt_expansion import ExpandedPrompt, expand_placeholders, padding_side
+from .token_pruning import (
+    KeptTokens,
+    anchor_scores,
+    block_centres,
+    block_roots,
+    cluster_means,
+    cluster_sizes,
+    cosine_pointers,
+    fill_with_zeros,
+    follow_pointers,
+    join_kept,
+    learned_pointers,
+    random_scores,
+    select_tokens,
+    singletons,
+)
+from .vision_tower import ProjectionName, cut_tower, last_projection
+
+
+@dataclass
+class GeoLlavaImageFeatures(ModelOutput):
+    """Visual tokens of some images; each field has one entry an image.
+
+    Attributes:
+        features: [K, D_text], after the projector, cell after cell in token order.
+        cells: [K] int64, the cell of each token, row by row through the image's grid; None with `tokens_per_cell="all"`
+            or `fill="zeros"`, where it follows from the place.
+        positions: [K] int64, index of the token in its cell; None in the same cases.
+    """
+
+    features: tuple[Tensor, ...] | None = None
+    cells: tuple[Tensor, ...] | None = None
+    positions: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class GeoLlavaModelOutputWithPast(ModelOutput):
+    """Hidden states of the language model over the expanded prompt.
+
+    Attributes:
+        last_hidden_state: [B, L', D_text].
+        past_key_values: the cache, filled with L' tokens.
+        hidden_states: of every layer, when asked for.
+        attentions: of every layer, when asked for.
+        image_hidden_states: [K, D_text] an image.
+        attention_mask: [B, L'], of the expanded prompt.
+        labels: [B, L'], the labels given, expanded.
+    """
+
+    last_hidden_state: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    image_hidden_states: tuple[Tensor, ...] | None = None
+    attention_mask: Tensor | None = None
+    labels: Tensor | None = None
+
+
+@dataclass
+class GeoLlavaCausalLMOutputWithPast(ModelOutput):
+    """Loss and logits over the expanded prompt.
+
+    Attributes:
+        loss: mean over the labelled tokens.
+        logits: [B, L', V], or the last of them as `logits_to_keep` says.
+        past_key_values: the cache, filled with L' tokens.
+        hidden_states: of every layer, when asked for.
+        attentions: of every layer, when asked for.
+        image_hidden_states: [K, D_text] an image.
+        attention_mask: [B, L'], of the expanded prompt.
+        labels: [B, L'], the labels given, expanded: they belong to `logits`.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    image_hidden_states: tuple[Tensor, ...] | None = None
+    attention_mask: Tensor | None = None
+    labels: Tensor | None = None
+
+
+class GeoLlavaMultiModalProjector(nn.Module):
+    """Two linear layers from the tower's width to the language model's; the released `mlp2x_gelu`."""
+
+    def __init__(self, config: GeoLlavaConfig) -> None:
+        super().__init__()
+        width = config.text_config.hidden_size
+        self.linear_1 = nn.Linear(config.vision_config.hidden_size, width)
+        self.act = ACT2FN[config.projector_hidden_act]
+        self.linear_2 = nn.Linear(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return [K, D_text] for [K, D_vision]."""
+        projected: Tensor = self.linear_2(self.act(self.linear_1(features)))
+        return projected
+
+
+class GeoLlavaAffinityHead(nn.Module):
+    """The weights of the released affinity head; `token_pruning.learned_pointers` applies them.
+
+    What it gives is an index, so no gradient reaches it: it stays as it was drawn or loaded.
+    """
+
+    def __init__(self, config: GeoLlavaConfig) -> None:
+        super().__init__()
+        width = config.vision_config.hidden_size
+        self.depthwise = nn.Conv2d(width, width, kernel_size=3, padding=1, groups=width, bias=False)
+        self.pointwise = nn.Conv2d(width, 9, kernel_size=1)
+        self.requires_grad_(requires_grad=False)
+
+    @torch.no_grad()
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the pointers [C, N] of tokens [C, H, W, D]."""
+        weights = self.depthwise.weight, self.pointwise.weight, cast(Tensor, self.pointwise.bias)
+        return learned_pointers(tokens, *weights)
+
+
+class GeoLlavaPreTrainedModel(PreTrainedModel):
+    """What the two models share with transformers."""
+
+    config: GeoLlavaConfig
+    config_class = GeoLlavaConfig
+    base_model_prefix = "model"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _skip_keys_device_placement = ("past_key_values",)
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+
+class GeoLlavaModel(GeoLlavaPreTrainedModel):
+    """Tower, pruning, projector and language model, without a head."""
+
+    def __init__(self, config: GeoLlavaConfig) -> None:
+        super().__init__(config)
+        self.vision_tower = AutoModel.from_config(config.vision_config)
+        cut_tower(self.vision_tower, config.vision_feature_layer)
+        if config.affinity == "learned":
+            self.affinity_head = GeoLlavaAffinityHead(config)
+        self.multi_modal_projector = GeoLlavaMultiModalProjector(config)
+        self.language_model = AutoModel.from_config(config.text_config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the table of token embeddings."""
+        embeddings: nn.Module = self.language_model.get_input_embeddings()
+        return embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the table of token embeddings."""
+        self.language_model.set_input_embeddings(value)
+
+    def get_image_features(self, pixel_values: Tensor, image_grids: Tensor) -> GeoLlavaImageFeatures:
+        """Return the visual tokens of each image.
+
+        Args:
+            pixel_values: [C, 3, S, S] normalised cells of all images, image after image, each row by row.
+            image_grids: [I, 2] int64, cells of each image as (rows, columns).
+
+        Raises:
+            ValueError: the grids ask for another number of cells than there are.
+        """
+        cells_of_image = image_grids.to(pixel_values.device).prod(1)  # [I]
+        if int(cells_of_image.sum()) != len(pixel_values):
+            raise ValueError(
+                f"image_grids {image_grids.tolist()} ask for {int(cells_of_image.sum())} cells, pixel_values hold "
+                f"{len(pixel_values)}; give both as the processor returned them"
+            )
+        if self.config.tokens_per_cell == "all":
+            tokens = torch.cat([features[:, 1:] for features in self._tower_chunks(pixel_values)])  # [C, N, D]
+            counts = (cells_of_image * tokens.shape[1]).tolist()
+            return GeoLlavaImageFeatures(self.multi_modal_projector(tokens.flatten(0, 1)).split(counts))
+        return self._pruned_features(pixel_values, cells_of_image)
+
+    def merge_inputs(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        image_grids: Tensor,
+        *,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        padding_side: str = "right",
+    ) -> tuple[ExpandedPrompt, Tensor, GeoLlavaImageFeatures]:
+        """Return the expanded prompt, its embeddings [B, L', D_text] and the visual tokens that stand in them."""
+        images = self.get_image_features(pixel_values, image_grids)
+        features = cast(tuple[Tensor, ...], images.features)
+        prompt = expand_placeholders(
+            input_ids,
+            torch.tensor([len(tokens) for tokens in features], device=input_ids.device),
+            image_token_id=self.config.image_token_id,
+            attention_mask=attention_mask,
+            labels=labels,
+            padding_side=padding_side,
+        )
+        is_visual = (prompt.input_ids == self.config.image_token_id) & (prompt.attention_mask > 0)
+        # The placeholder's id may lie outside the table, so it is never looked up.
+        embeddings = self.get_input_embeddings()(prompt.input_ids.masked_fill(is_visual, 0))
+        embeddings = embeddings.masked_scatter(is_visual[..., None], torch.cat(features).to(embeddings))
+        return prompt, embeddings, images
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,  # noqa: ANN401  transformers' own arguments
+    ) -> GeoLlavaModelOutputWithPast:
+        """Return hidden states of the prompt, expanded when there are images.
+
+        Args:
+            input_ids: [B, L] int64 with one placeholder an image.
+            pixel_values: [C, 3, S, S]; see `get_image_features`.
+            image_grids: [I, 2] int64.
+            attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens.
+            position_ids: [B, L]; only without images, whose positions follow from the expanded prompt.
+            past_key_values: a cache to go on from.
+            inputs_embeds: [B, L, D_text] instead of `input_ids`.
+            labels: [B, L] int64, returned expanded.
+            use_cache: return a cache.
+            kwargs: passed to the language model.
+
+        Raises:
+            ValueError: inputs that contradict each other.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("expected either input_ids or inputs_embeds; the other is None")
+        kwargs.pop("return_dict", None)
+        images = GeoLlavaImageFeatures()
+        if pixel_values is not None:
+            if input_ids is None or image_grids is None or position_ids is not None:
+                raise ValueError("pixel_values need input_ids and image_grids, and no position_ids")
+            prompt, inputs_embeds, images = self.merge_inputs(
+                input_ids,
+                pixel_values,
+                image_grids,
+                attention_mask=attention_mask,
+                labels=labels,
+                padding_side=padding_side(attention_mask),
+            )
+            attention_mask, position_ids, labels = prompt.attention_mask, prompt.position_ids, prompt.labels
+        elif input_ids is not None:
+            if past_key_values is None:
+                self._refuse_placeholders(input_ids)
+            inputs_embeds = self.get_input_embeddings()(input_ids)
+        outputs = self.language_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            return_dict=True,
+            **kwargs,
+        )
+        return GeoLlavaModelOutputWithPast(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=images.features,
+            attention_mask=attention_mask,
+            labels=labels,
+        )
+
+    def _tower_chunks(self, pixel_values: Tensor) -> Iterator[Tensor]:
+        """Return features with [CLS], [c, 1 + N, D], of a few cells at a time."""
+        for chunk in pixel_values.split(self.config.vision_chunk):
+            yield self.vision_tower(chunk.to(self.vision_tower.dtype)).last_hidden_state
+
+    def _pruned_features(self, pixel_values: Tensor, cells_of_image: Tensor) -> GeoLlavaImageFeatures:
+        """Return what is kept of each image."""
+        config, budget = self.config, int(self.config.tokens_per_cell)
+        num_cells, device = len(pixel_values), pixel_values.device
+        image_of_cell = torch.arange(len(cells_of_image), device=device).repeat_interleave(cells_of_image)
+        if config.scope == "image":
+            groups, budgets = image_of_cell, budget * cells_of_image
+        else:
+            groups = torch.arange(num_cells, device=device)
+            budgets = torch.full((num_cells,), budget, device=device)
+        first_cells = cells_of_image.cumsum(0) - cells_of_image
+        numbers = torch.arange(num_cells, device=device) - first_cells[image_of_cell]  # of a cell in its image
+
+        parts, start = [], 0
+        for features in self._tower_chunks(pixel_values):
+            stop = start + len(features)
+            kept = self._select(features, numbers[start:stop], groups[start:stop], budgets)
+            parts.append(kept._replace(cells=kept.cells + start))
+            start = stop
+        kept = join_kept(parts, groups, budgets)
+        image_of_token = image_of_cell[kept.cells]
+        if config.fill == "zeros":
+            filled = self.multi_modal_projector(fill_with_zeros(kept, groups, budgets))
+            return GeoLlavaImageFeatures(filled.split((budget * cells_of_image).tolist()))
+        counts = torch.bincount(image_of_token, minlength=len(cells_of_image)).tolist()
+        return GeoLlavaImageFeatures(
+            features=self.multi_modal_projector(kept.features).split(counts),
+            cells=numbers[kept.cells].split(counts),
+            positions=kept.positions.split(counts),
+        )
+
+    def _select(self, features: Tensor, numbers: Tensor, groups: Tensor, budgets: Tensor) -> KeptTokens:
+        """Return what is kept of a chunk of cells, [c, 1 + N, D]; `numbers` are those of the cells in their images."""
+        tokens = features[:, 1:]
+        with torch.no_grad():
+            roots, scores = self._rank(features[:, 0].detach(), tokens.detach(), numbers)
+        return select_tokens(tokens, roots, scores, groups, budgets)
+
+    def _rank(self, anchors: Tensor, tokens: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the roots of the clusters [c, N] and their scores at the roots [c, N]."""
+        config = self.config
+        num_cells, num_tokens, _ = tokens.shape
+        side = config.vision_config.image_size // config.vision_config.patch_size
+        alone = singletons(num_cells, num_tokens, tokens.device)
+        if config.pruning == "random":
+            cell_numbers = numbers.tolist()
+            return alone, random_scores(cell_numbers, num_tokens, seed=config.pruning_seed, device=tokens.device)
+        if config.pruning == "uniform":
+            return alone, block_centres(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
+        if config.pruning == "pool":
+            blocks = block_roots(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
+            return blocks, torch.where(blocks == alone, 0.0, -torch.inf)
+        if config.pruning == "anchors_only":
+            return alone, self._anchor_scores(anchors, tokens)
+        pointers = self._pointers(tokens.unflatten(1, (side, side)))
+        roots = follow_pointers(pointers)
+        if config.pruning == "clusters_only":
+            sizes = cluster_sizes(roots)
+            return roots, torch.where(sizes > 0, sizes, -torch.inf)
+        return roots, cluster_means(self._anchor_scores(anchors, tokens), roots)
+
+    def _pointers(self, tokens: Tensor) -> Tensor:
+        if self.config.affinity == "cosine":
+            return cosine_pointers(tokens)
+        if not hasattr(self, "affinity_head"):
+            raise ValueError(
+                "affinity is 'learned' but this model was built without the head; set it in the config before "
+                "the model is built or loaded"
+            )
+        pointers: Tensor = self.affinity_head(tokens)
+        return pointers
+
+    def _anchor_scores(self, anchors: Tensor, tokens: Tensor) -> Tensor:
+        query = last_projection(self.vision_tower, "q_proj")
+        name: ProjectionName = "v_proj" if self.config.anchor_projection == "value" else "k_proj"
+        return anchor_scores(anchors, tokens, query=query, projection=last_projection(self.vision_tower, name))
+
+    def _refuse_placeholders(self, input_ids: Tensor) -> None:
+        num_placeholders = int((input_ids == self.config.image_token_id).sum())
+        if num_placeholders:
+            raise ValueError(
+                f"the prompts hold {num_placeholders} placeholder tokens and there are 0 images; "
+                "give pixel_values and image_grids"
+            )
+
+
+class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin):
+    """`GeoLlavaModel` with a language modelling head."""
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.language_model.embed_tokens.weight"}
+
+    def __init__(self, config: GeoLlavaConfig) -> None:
+        super().__init__(config)
+        self.model = GeoLlavaModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the table of token embeddings."""
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the table of token embeddings."""
+        self.model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the head."""
+        return self.lm_head
+
+    def get_image_features(self, pixel_values: Tensor, image_grids: Tensor) -> GeoLlavaImageFeatures:
+        """Return the visual tokens of each image; see `GeoLlavaModel.get_image_features`."""
+        return self.model.get_image_features(pixel_values, image_grids)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,  # noqa: ANN401  transformers' own arguments
+    ) -> GeoLlavaCausalLMOutputWithPast:
+        """Return logits over the expanded prompt, and the loss when there are labels.
+
+        Args:
+            input_ids: see `GeoLlavaModel.forward`, also for the others.
+            pixel_values: the cells.
+            image_grids: the grids.
+            attention_mask: 1 for tokens.
+            position_ids: only without images.
+            past_key_values: a cache to go on from.
+            inputs_embeds: instead of `input_ids`.
+            labels: [B, L] int64, as long as `input_ids`; −100 carries no loss.
+            use_cache: return a cache.
+            logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all. With labels
+                it must be 0.
+            kwargs: passed to the language model, and `num_items_in_batch` to the loss.
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            image_grids=image_grids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            labels=labels,
+            use_cache=use_cache,
+            **{name: value for name, value in kwargs.items() if name != "num_items_in_batch"},
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, kept])
+        loss = None
+        if outputs.labels is not None:
+            loss = self.loss_function(
+                logits=logits,
+                labels=outputs.labels,
+                vocab_size=self.config.text_config.vocab_size,
+                num_items_in_batch=kwargs.get("num_items_in_batch"),
+            )
+        return GeoLlavaCausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=outputs.image_hidden_states,
+            attention_mask=outputs.attention_mask,
+            labels=outputs.labels,
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        inputs: Tensor | None = None,
+        *args: Any,  # noqa: ANN401
+        pixel_values: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401  transformers' own type
+        """Return the given prompts followed by new tokens; see `GenerationMixin.generate` for all else.
+
+        The images go through the tower once; the cache and the masks count visual tokens, the returned prompt does not.
+        `max_length` counts them too: prefer `max_new_tokens`.
+        """
+        if pixel_values is None:
+            return super().generate(inputs, *args, **kwargs)
+        input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+        if input_ids is None or image_grids is None:
+            raise ValueError("pixel_values need input_ids and image_grids")
+        prompt, embeddings, _ = self.model.merge_inputs(
+            input_ids, pixel_values, image_grids, attention_mask=kwargs.pop("attention_mask", None), padding_side="left"
+        )
+        generated = super().generate(
+            prompt.input_ids, *args, inputs_embeds=embeddings, attention_mask=prompt.attention_mask, **kwargs
+        )
+        if isinstance(generated, Tensor):
+            return _with_prompt(generated, input_ids, prompt.input_ids.shape[1])
+        generated.sequences = _with_prompt(generated.sequences, input_ids, prompt.input_ids.shape[1])
+        return generated
+
+
+def _with_prompt(sequences: Tensor, input_ids: Tensor, expanded_length: int) -> Tensor:
+    """Return the sequences with the caller's prompt in place of the expanded one."""
+    prompts = input_ids.repeat_interleave(len(sequences) // len(input_ids), dim=0)
+    return torch.cat([prompts, sequences[:, expanded_length:].to(prompts)], dim=1)
+
+
+GeoLlavaModel.register_for_auto_class("AutoModel")
+GeoLlavaForConditionalGeneration.register_for_auto_class("AutoModelForImageTextToText")
+
+__all__ = [
+    "GeoLlavaForConditionalGeneration",
+    "GeoLlavaImageFeatures",
+    "GeoLlavaModel",
+    "GeoLlavaPreTrainedModel",
+]

@@ -1,0 +1,185 @@
+"""Prompts and images → the inputs of the model.
+
+One placeholder in the text stands for one whole image: the model puts as many visual tokens there as the image needs.
+What surprises: boxes in a prompt are pixels of the original image, which the model never sees. `rescale_boxes=True`
+rewrites them, and the stated image size, to the canvas that the image is put on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import AutoProcessor
+from transformers.image_processing_utils import BatchFeature
+from transformers.processing_utils import ProcessorMixin
+
+from .image_processing_geollava import Placement, flatten_images
+
+IMAGE_TOKEN = "<image>"  # noqa: S105  a placeholder, no secret
+
+CHAT_TEMPLATE = (
+    "{%- if messages and messages[0]['role'] != 'system' -%}"
+    "{{- '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' -}}"
+    "{%- endif -%}"
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message['role'] + '\n' -}}"
+    "{%- if message['role'] == 'assistant' -%}"
+    "{%- generation -%}"
+    "{%- if message['content'] is string -%}{{- message['content'] -}}"
+    "{%- else -%}{%- for part in message['content'] -%}{{- part.get('text', '') -}}{%- endfor -%}{%- endif -%}"
+    "{{- '<|im_end|>' -}}"
+    "{%- endgeneration -%}"
+    "{{- '\n' -}}"
+    "{%- else -%}"
+    "{%- if message['content'] is string -%}{{- message['content'] -}}"
+    "{%- else -%}{%- for part in message['content'] -%}"
+    "{%- if part['type'] == 'image' -%}{{- '<image>\n' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}"
+    "{%- endfor -%}{%- endif -%}"
+    "{{- '<|im_end|>\n' -}}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
+)
+"""Qwen's chat form with an image on a line of its own; the reply and the token that ends it are the generation."""
+
+_NUMBER = r"\d+(?:\.\d+)?"
+_BOX = re.compile(rf"\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]")
+_SIZE = re.compile(r"(Image resolution:\s*)(\d+)(\s*[x×]\s*)(\d+)", re.IGNORECASE)
+
+
+def rescale_boxes(text: str, placement: Placement) -> str:
+    """Return the prompt with its pixel boxes, and the image size it states, on the canvas that the model sees.
+
+    Boxes are four numbers in square brackets, (x_min, y_min, x_max, y_max). They are pixels of the size that the text
+    states as "Image resolution: W x H", or of the image where it states none; a stated size that differs from the
+    image's is trusted for the boxes beside it. Numbers become whole pixels. Boxes whose values are all at most 1 are
+    shares of the image's sides, not pixels, and stay as they are.
+    """
+    stated = _SIZE.search(text)
+    width, height = (int(stated[2]), int(stated[4])) if stated else (placement.width, placement.height)
+    stretch_x, stretch_y = placement.width / width, placement.height / height
+
+    def rewritten(match: re.Match[str]) -> str:
+        x_min, y_min, x_max, y_max = (float(value) for value in match.groups())
+        if max(x_min, y_min, x_max, y_max) <= 1:
+            return match[0]
+        box = placement.box_to_canvas((x_min * stretch_x, y_min * stretch_y, x_max * stretch_x, y_max * stretch_y))
+        return "[" + ", ".join(str(round(value)) for value in box) + "]"
+
+    text = _BOX.sub(rewritten, text)
+    return _SIZE.sub(rf"\g<1>{placement.canvas_width}\g<3>{placement.canvas_height}", text)
+
+
+class GeoLlavaProcessor(ProcessorMixin):
+    """An image processor and a tokenizer behind one call.
+
+    Attributes:
+        image_token: the placeholder's text; the tokenizer must know it as one token.
+        image_token_id: its id; `GeoLlavaConfig.image_token_id` must be the same.
+    """
+
+    def __init__(
+        self,
+        image_processor: Any = None,  # noqa: ANN401  transformers' own types
+        tokenizer: Any = None,  # noqa: ANN401
+        chat_template: str | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        self.image_token = IMAGE_TOKEN
+        ids = tokenizer.encode(IMAGE_TOKEN, add_special_tokens=False) if tokenizer is not None else []
+        if len(ids) != 1:
+            raise ValueError(
+                f"the tokenizer makes {len(ids)} tokens of {IMAGE_TOKEN!r}; expected one: "
+                f"tokenizer.add_special_tokens({{'additional_special_tokens': [{IMAGE_TOKEN!r}]}})"
+            )
+        self.image_token_id = ids[0]
+        super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE, **kwargs)
+
+    def __call__(
+        self,
+        images: Any = None,  # noqa: ANN401  one or a (nested) list
+        text: str | Sequence[str] | None = None,
+        *,
+        rescale_boxes: bool = False,
+        return_placements: bool = False,
+        return_tensors: str | None = None,
+        images_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,  # noqa: ANN401  the tokenizer's
+    ) -> BatchFeature:
+        """Return `input_ids` and `attention_mask`, and with images `pixel_values` and `image_grids`.
+
+        Args:
+            images: PIL images, uint8 arrays, encoded bytes or paths; a list, flat or nested a prompt, in the order of
+                their placeholders.
+            text: prompts with one `<image>` an image.
+            rescale_boxes: rewrite pixel boxes in each prompt to the canvas of its first image.
+            return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
+            return_tensors: "pt", or None for lists of token ids.
+            images_kwargs: settings of the image processor for this call.
+            kwargs: passed to the tokenizer, such as `padding` and `padding_side`.
+
+        Raises:
+            ValueError: neither text nor images, or another number of placeholders than images.
+        """
+        if text is None and images is None:
+            raise ValueError("expected text, images or both")
+        kwargs = {name: value for name, value in kwargs.items() if name not in _OF_OTHER_PROCESSORS}
+        flat = [] if images is None else flatten_images(images)
+        vision: dict[str, Any] = {}
+        placements: list[Placement] = []
+        if flat:
+            vision = dict(self.image_processor(flat, return_placements=True, **(images_kwargs or {})))
+            placements = vision.pop("image_placements")
+        tokens: dict[str, Any] = {}
+        if text is not None:
+            prompts = [text] if isinstance(text, str) else list(text)
+            self._check_counts(prompts, len(flat))
+            if rescale_boxes:
+                prompts = self._with_rescaled_boxes(prompts, placements)
+            tokens = dict(self.tokenizer(prompts, return_tensors=return_tensors, **kwargs))
+            self._check_tokens(tokens["input_ids"], len(flat))
+        if return_placements:
+            vision["image_placements"] = placements
+        return BatchFeature({**tokens, **vision})
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Return what a call gives and the model takes."""
+        return [*self.tokenizer.model_input_names, *self.image_processor.model_input_names]
+
+    def _check_counts(self, prompts: list[str], num_images: int) -> None:
+        counts = [prompt.count(self.image_token) for prompt in prompts]
+        if sum(counts) != num_images:
+            raise ValueError(
+                f"the prompts hold {counts} {self.image_token} placeholders, {sum(counts)} together, and {num_images} "
+                "images were given; expected one placeholder an image"
+            )
+
+    def _check_tokens(self, input_ids: Any, num_images: int) -> None:  # noqa: ANN401  lists or tensors
+        rows = input_ids.tolist() if hasattr(input_ids, "tolist") else input_ids
+        count = sum(list(row).count(self.image_token_id) for row in rows)
+        if count != num_images:
+            raise ValueError(
+                f"{count} placeholder tokens are left of {num_images} after tokenising; truncation cut images off"
+            )
+
+    def _with_rescaled_boxes(self, prompts: list[str], placements: list[Placement]) -> list[str]:
+        rescaled, start = [], 0
+        for prompt in prompts:
+            count = prompt.count(self.image_token)
+            rescaled.append(_rescale_boxes(prompt, placements[start]) if count else prompt)
+            start += count
+        return rescaled
+
+
+_rescale_boxes = rescale_boxes  # the name of the argument hides the function
+_OF_OTHER_PROCESSORS = frozenset(
+    {"videos", "audio", "return_mm_token_type_ids", "return_text_replacement_offsets", "do_sample_frames"}
+)
+"""Arguments that transformers' chat template code passes to every processor."""
+
+GeoLlavaProcessor.register_for_auto_class(AutoProcessor)
+
+__all__ = ["CHAT_TEMPLATE", "IMAGE_TOKEN", "GeoLlavaProcessor", "rescale_boxes"]

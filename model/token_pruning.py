@@ -1,0 +1,322 @@
+"""Which visual tokens of an image are kept, as pure tensor functions.
+
+Background tokens are merged into clusters (each token follows the neighbour that it is most like), clusters are scored
+against the [CLS] token of their cell, and the best are kept in token order. What surprises: nothing here is N × N. A
+token has nine candidates, so a cell of 576 tokens costs 5,184 affinities and not 331,776; and because the score is
+linear in the token, tokens are scored first and only the clusters that stay are averaged.
+
+Decisions (pointers, scores, ranks) are taken in float32 whatever the dtype of the features, and carry no gradient; the
+gradient flows through the means of the tokens that are kept.
+
+Source: GeoLLaVA-8K, arXiv 2505.21375v2, sections on background token pruning and anchored token selection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+OFFSETS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+"""The 3 × 3 neighbourhood, (dy, dx), in the order of the outputs of the learned head."""
+
+POINTER_ROUNDS = 12
+"""Rounds of pointer jumping in the released code; paths of up to 2¹² tokens reach their root."""
+
+PART_VALUES = 2**22
+"""Feature values that are worked on at once, so that temporaries stay at 16 MiB in float32."""
+
+
+class KeptTokens(NamedTuple):
+    """What is left of some cells: K tokens, cell after cell, in token order."""
+
+    features: Tensor
+    """[K, D], the dtype of the input; means of clusters."""
+    cells: Tensor
+    """[K] int64, the cell of each token, not decreasing."""
+    positions: Tensor
+    """[K] int64, index of the token in its cell (row by row), rising within a cell; for a cluster that of its root."""
+    scores: Tensor
+    """[K] float32, what the token was ranked by."""
+
+
+def learned_pointers(tokens: Tensor, depthwise: Tensor, pointwise: Tensor, bias: Tensor) -> Tensor:
+    """Return the neighbour that the released affinity head picks for each token, [C, H·W] int64.
+
+    The head is a depth-wise 3 × 3 convolution and a 1 × 1 convolution to nine outputs, then a softmax. Both are linear,
+    so they are one product of the tokens with a [D, 81] matrix and a sum of nine shifted planes: the same numbers, up
+    to rounding, without a copy of the features. At the border a candidate outside is moved onto the grid, and
+    probabilities that fall on one token add up. Ties go to the lowest token.
+
+    Args:
+        tokens: [C, H, W, D] features of the cells.
+        depthwise: [D, 1, 3, 3] weight, no bias.
+        pointwise: [9, D, 1, 1] weight.
+        bias: [9] bias of the 1 × 1 convolution.
+    """
+    num_cells, height, width, dim = tokens.shape
+    mixing = torch.einsum("dk,od->dko", depthwise.float().reshape(dim, 9), pointwise.float().reshape(9, dim))
+    clamped = _clamped_neighbours(height, width, tokens.device)  # [N, 9]
+    same_token = (clamped[:, :, None] == clamped[:, None, :]).float()  # [N, 9, 9]
+    pointers = []
+    for part in _parts(tokens):
+        planes = part.float() @ mixing.reshape(dim, 81)  # [c, H, W, 81]
+        planes = functional.pad(planes.unflatten(-1, (9, 9)), (0, 0, 0, 0, 1, 1, 1, 1))  # [c, H + 2, W + 2, 9, 9]
+        logits = bias.float().expand(len(part), height, width, 9).clone()
+        for index, (dy, dx) in enumerate(OFFSETS):
+            logits += planes[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width, index]
+        probabilities = logits.softmax(-1).flatten(1, 2)  # [c, N, 9]
+        totals = torch.einsum("cnk,nkj->cnj", probabilities, same_token)
+        choice = totals.argmax(-1)  # the first of equals, and candidates stand in token order
+        pointers.append(clamped.expand(len(part), -1, -1).gather(-1, choice[..., None])[..., 0])
+    return torch.cat(pointers) if pointers else clamped.new_empty((num_cells, height * width))
+
+
+def cosine_pointers(tokens: Tensor) -> Tensor:
+    """Return for each token the neighbour that it is most like by cosine similarity, [C, H·W] int64; no parameters.
+
+    A token is always most like itself, so itself is measured by another rule: a token stands alone when even its best
+    neighbour is less like it than the median pair of neighbours of its cell. A ship on the sea stands alone; a token of
+    the sea, or of a town where nothing is alike, does not. Where two tokens pick each other, the lower one is the root,
+    so there are no cycles. Ties go to the lowest token.
+
+    Args:
+        tokens: [C, H, W, D] features of the cells.
+    """
+    num_cells, height, width, _ = tokens.shape
+    index = torch.arange(height * width, device=tokens.device)
+    if height * width == 1:
+        return index.expand(num_cells, -1)
+    pointers = torch.cat([_most_similar(part.float()) for part in _parts(tokens)])
+    is_mutual = pointers.gather(1, pointers) == index
+    return torch.where(is_mutual & (pointers > index), index, pointers)
+
+
+def follow_pointers(pointers: Tensor) -> Tensor:
+    """Return the root of each token, [C, N] int64: where its pointer leads after 2¹² steps (or N, if that is more)."""
+    rounds = max(POINTER_ROUNDS, (pointers.shape[1] - 1).bit_length())
+    for _ in range(rounds):
+        pointers = pointers.gather(1, pointers)
+    return pointers
+
+
+def anchor_scores(anchors: Tensor, tokens: Tensor, *, query: torch.nn.Linear, projection: torch.nn.Linear) -> Tensor:
+    """Return how much the [CLS] token of a cell attends to each of its tokens, [C, N] float32, before the softmax.
+
+    Equation: q · (W z + b) / √d, with q the query of [CLS] and W, b of `projection`. As ((Wᵀ q) · z + q · b) / √d it
+    costs D a token instead of D². The softmax keeps the order and is left out, so scores of different cells can be
+    compared.
+
+    Args:
+        anchors: [C, D] features of [CLS].
+        tokens: [C, N, D] features of the patches.
+        query: query projection of the tower's layer.
+        projection: value projection (as released) or key projection (as in the paper's words) of that layer.
+    """
+    queries = functional.linear(anchors.float(), query.weight.float(), _float_bias(query))  # [C, D]
+    directions = (queries @ projection.weight.float())[..., None]  # [C, D, 1]
+    scores = torch.cat(
+        [(part.float() @ direction)[..., 0] for part, direction in zip(*_parts_of(tokens, directions), strict=True)]
+    )
+    bias = _float_bias(projection)
+    if bias is not None:
+        scores = scores + (queries @ bias)[:, None]
+    return scores * float(queries.shape[-1] ** -0.5)
+
+
+def cluster_means(scores: Tensor, roots: Tensor) -> Tensor:
+    """Return the mean score of each cluster at its root and −∞ everywhere else, [C, N] float32."""
+    sizes = cluster_sizes(roots)
+    sums = _sum_at_roots(scores.float(), roots)
+    return torch.where(sizes > 0, sums / sizes.clamp(min=1), -torch.inf)
+
+
+def cluster_sizes(roots: Tensor) -> Tensor:
+    """Return the number of tokens of each cluster at its root and 0 everywhere else, [C, N] float32."""
+    return _sum_at_roots(torch.ones(roots.shape, device=roots.device), roots)
+
+
+def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+    """Return the sorted indices of the best entries of each group, at most its budget; equals in order of index.
+
+    Args:
+        scores: [M] float32; −∞ marks what must not be kept.
+        groups: [M] int64, the group of each entry.
+        budgets: [G] int64, how many entries of each group are kept at most.
+    """
+    candidates = (scores > -torch.inf).nonzero()[:, 0]
+    candidates = candidates[scores[candidates].argsort(descending=True, stable=True)]
+    candidates = candidates[groups[candidates].argsort(stable=True)]
+    owners = groups[candidates]
+    counts = torch.bincount(owners, minlength=len(budgets))
+    starts = counts.cumsum(0) - counts
+    ranks = torch.arange(len(candidates), device=scores.device) - starts[owners]
+    return candidates[ranks < budgets[owners]].sort().values
+
+
+def select_tokens(tokens: Tensor, roots: Tensor, scores: Tensor, groups: Tensor, budgets: Tensor) -> KeptTokens:
+    """Return the means of the best clusters of each group of cells, in token order.
+
+    Args:
+        tokens: [C, N, D] features.
+        roots: [C, N] int64, the root of each token's cluster.
+        scores: [C, N] float32 at the roots, −∞ everywhere else.
+        groups: [C] int64, the group that each cell shares a budget with, not decreasing.
+        budgets: [G] int64.
+    """
+    num_cells, num_tokens, dim = tokens.shape
+    kept = keep_best(scores.flatten(), groups.repeat_interleave(num_tokens), budgets)  # [K]
+    slots = torch.full((num_cells * num_tokens,), -1, device=tokens.device)
+    slots[kept] = torch.arange(len(kept), device=tokens.device)
+    slot_of_token = slots[_flat(roots)]
+    members = (slot_of_token >= 0).nonzero()[:, 0]
+    members = members[slot_of_token[members].argsort(stable=True)]
+    sizes = torch.bincount(slot_of_token[members], minlength=len(kept))
+    # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order.
+    features = functional.embedding_bag(
+        members, tokens.reshape(-1, dim), offsets=sizes.cumsum(0) - sizes, mode="mean"
+    )  # [K, D]
+    return KeptTokens(features, kept // num_tokens, kept % num_tokens, scores.flatten()[kept])
+
+
+def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor) -> KeptTokens:
+    """Return the best of several parts, as if they had been selected from at once.
+
+    The best of a whole are among the best of its parts, so cells can be worked on a chunk at a time even when they
+    share one budget. `cells` of the parts must count through all of them, in order.
+    """
+    joined = KeptTokens(*(torch.cat(values) for values in zip(*parts, strict=True)))
+    kept = keep_best(joined.scores, groups[joined.cells], budgets)
+    return joined if len(kept) == len(joined.scores) else KeptTokens(*(values[kept] for values in joined))
+
+
+def fill_with_zeros(kept: KeptTokens, groups: Tensor, budgets: Tensor) -> Tensor:
+    """Return the features with zero vectors behind each group that did not fill its budget, [sum(budgets), D].
+
+    So the released code fills up a cell that has fewer clusters than its budget.
+    """
+    owners = groups[kept.cells]
+    counts = torch.bincount(owners, minlength=len(budgets))
+    ranks = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
+    rows = (budgets.cumsum(0) - budgets)[owners] + ranks
+    filled = kept.features.new_zeros((int(budgets.sum()), kept.features.shape[1]))
+    return filled.index_copy(0, rows, kept.features)
+
+
+def singletons(num_cells: int, num_tokens: int, device: torch.device) -> Tensor:
+    """Return roots that make each token its own cluster, [C, N] int64."""
+    return torch.arange(num_tokens, device=device).expand(num_cells, -1)
+
+
+def grid_blocks(height: int, width: int, num_blocks: int) -> list[list[int]]:
+    """Return the token indices of `num_blocks` rectangles of about equal area that cover the grid, in reading order.
+
+    Bands of rows, each cut into columns; more blocks than tokens give one block a token. A band may hold one block more
+    than another, so every number of blocks is met exactly.
+    """
+    num_blocks = min(num_blocks, height * width)
+    fewest = -(-num_blocks // width)  # a band cannot hold more blocks than columns
+    num_bands = min(max(round((num_blocks * height / width) ** 0.5), fewest, 1), height, num_blocks)
+    blocks = []
+    for rows, columns_in_band in zip(_cuts(height, num_bands), _shares(num_blocks, num_bands), strict=True):
+        for columns in _cuts(width, columns_in_band):
+            blocks.append([row * width + column for row in rows for column in columns])
+    return blocks
+
+
+def block_roots(height: int, width: int, num_blocks: int, device: torch.device) -> Tensor:
+    """Return roots that join the tokens of each block of `grid_blocks`, [N] int64; the root is its first token."""
+    roots = torch.empty(height * width, dtype=torch.int64)
+    for block in grid_blocks(height, width, num_blocks):
+        roots[block] = block[0]
+    return roots.to(device)
+
+
+def block_centres(height: int, width: int, num_blocks: int, device: torch.device) -> Tensor:
+    """Return scores 0 for the middle token of each block of `grid_blocks` and −∞ for the others, [N] float32."""
+    scores = torch.full((height * width,), -torch.inf)
+    for block in grid_blocks(height, width, num_blocks):
+        rows = sorted({token // width for token in block})
+        columns = sorted({token % width for token in block})
+        scores[rows[len(rows) // 2] * width + columns[len(columns) // 2]] = 0.0
+    return scores.to(device)
+
+
+def random_scores(cell_numbers: Sequence[int], num_tokens: int, *, seed: int, device: torch.device) -> Tensor:
+    """Return scores in [0, 1) that depend on the seed and the number of each cell alone, [C, N] float32."""
+    rows = []
+    for number in cell_numbers:
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        rows.append(torch.rand(num_tokens, generator=generator))
+    return torch.stack(rows).to(device)
+
+
+def _most_similar(tokens: Tensor) -> Tensor:
+    """Return the best candidate of each token, [C, N]; `tokens` [C, H, W, D] in float32."""
+    num_cells, height, width, _ = tokens.shape
+    norms = torch.linalg.vector_norm(tokens, dim=-1).clamp(min=torch.finfo(torch.float32).tiny)
+    candidates = tokens.new_full((num_cells, height, width, 9), -torch.inf)
+    pairs = []
+    # Four of the eight directions: the other four are the same pairs, seen from the other token.
+    for index, (dy, dx) in enumerate(OFFSETS[5:], start=5):
+        here = (slice(None), slice(0, height - dy), slice(max(0, -dx), width - max(0, dx)))
+        there = (slice(None), slice(dy, height), slice(max(0, dx), width + min(0, dx)))
+        similarity = (tokens[here] * tokens[there]).sum(-1) / (norms[here] * norms[there])
+        candidates[(*here, index)] = similarity
+        candidates[(*there, 8 - index)] = similarity
+        pairs.append(similarity.flatten(1))
+    # The median is one of the values, not a mean of them, so on a constant cell it equals them all, to the last bit.
+    median = torch.cat(pairs, dim=1).median(dim=1).values[:, None]
+    best, choice = candidates.flatten(1, 2).max(-1)  # [C, N]; the first of equals
+    choice = choice.where(best >= median, OFFSETS.index((0, 0)))
+    step = torch.tensor([dy * width + dx for dy, dx in OFFSETS], device=tokens.device)
+    return torch.arange(height * width, device=tokens.device) + step[choice]
+
+
+def _clamped_neighbours(height: int, width: int, device: torch.device) -> Tensor:
+    """Return the nine candidates of each token, moved onto the grid, [N, 9] int64."""
+    offsets = torch.tensor(OFFSETS, device=device)
+    rows = (torch.arange(height, device=device)[:, None, None] + offsets[:, 0]).clamp(0, height - 1)  # [H, 1, 9]
+    columns = (torch.arange(width, device=device)[:, None] + offsets[:, 1]).clamp(0, width - 1)  # [W, 9]
+    return (rows * width + columns).reshape(height * width, 9)
+
+
+def _parts(tokens: Tensor) -> Iterator[Tensor]:
+    """Return a few cells at a time."""
+    cell_values = tokens[0].numel() if len(tokens) else 1
+    return iter(tokens.split(max(1, PART_VALUES // max(cell_values, 1))))
+
+
+def _parts_of(tokens: Tensor, others: Tensor) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
+    """Return a few cells at a time with what belongs to them."""
+    cells = max(1, PART_VALUES // max(tokens[0].numel() if len(tokens) else 1, 1))
+    return iter(tokens.split(cells)), iter(others.split(cells))
+
+
+def _sum_at_roots(values: Tensor, roots: Tensor) -> Tensor:
+    """Return the sums of values [C, N] that share a root, at the root."""
+    flat = values.new_zeros(values.numel())
+    return flat.index_add_(0, _flat(roots), values.flatten()).view_as(values)
+
+
+def _flat(roots: Tensor) -> Tensor:
+    """Return indices in a cell as indices in all cells, [C·N]."""
+    num_cells, num_tokens = roots.shape
+    return (roots + num_tokens * torch.arange(num_cells, device=roots.device)[:, None]).flatten()
+
+
+def _float_bias(layer: torch.nn.Linear) -> Tensor | None:
+    return None if layer.bias is None else layer.bias.float()
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    """Return `total` as a sum of near-equal parts."""
+    return [(index + 1) * total // parts - index * total // parts for index in range(parts)]
+
+
+def _cuts(size: int, parts: int) -> list[range]:
+    """Return `range(size)` in near-equal pieces."""
+    return [range(index * size // parts, (index + 1) * size // parts) for index in range(parts)]

@@ -1,0 +1,240 @@
+"""transformers' Trainer with what GeoLLaVA's recipe adds: rates by part, whole checkpoints, a stop at NaN.
+
+The order of the samples is a plan made before the first step (`ordering.py`), so the Trainer runs through it once, in
+sequence, as one epoch of its own; going on after a stop leaves out as many samples as have been drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PrinterCallback, Trainer
+
+from annotation.errors import RsvqaError
+from model.training_settings import Part
+
+POSITION_NAME = "data_position.json"
+_PARTIAL = ".partial"
+_PREFIX = "checkpoint-"
+_PART_NAMES = (("vision_tower.", Part.TOWER), ("multi_modal_projector.", Part.PROJECTOR))
+
+
+class TrainingError(RsvqaError):
+    """A run cannot begin, go on or end; the message says what to do."""
+
+
+def part_of(parameter: str) -> Part:
+    """Return the part of the model that a parameter belongs to, by its name; embeddings and head are the LLM's."""
+    return next((part for name, part in _PART_NAMES if name in parameter), Part.LLM)
+
+
+def group_parameters(
+    model: nn.Module, learning_rates: Mapping[Part, float], weight_decay: float
+) -> list[dict[str, Any]]:
+    """Return the trainable parameters as groups of an optimizer, one a part that has any.
+
+    Norms, biases and single vectors are spared from weight decay, as in transformers.
+    """
+    members: dict[tuple[Part, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            members.setdefault((part_of(name), parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": members[part, decays], "lr": learning_rates[part], "weight_decay": weight_decay if decays else 0.0}
+        for part in Part
+        for decays in (True, False)
+        if (part, decays) in members
+    ]
+
+
+class VqaTrainer(Trainer):
+    """A Trainer of `Collator`'s batches.
+
+    Args:
+        learning_rates: of each part.
+        fingerprint: of the order of samples, kept in each checkpoint.
+        keep: checkpoints that stay; older ones are removed once a new one is whole.
+        evaluate_model: returns the figures of the val split at a step; None without one.
+        on_progress: hears of every logged step.
+        kwargs: the Trainer's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        learning_rates: Mapping[Part, float],
+        fingerprint: str,
+        keep: int,
+        evaluate_model: Callable[[nn.Module, int], dict[str, float]] | None = None,
+        on_progress: Callable[[Mapping[str, float]], None] | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**kwargs)
+        self.unreadable: list[str] = []
+        self._learning_rates = learning_rates
+        self._fingerprint = fingerprint
+        self._keep = keep
+        self._evaluate_model = evaluate_model
+        self._on_progress = on_progress
+        self._num_images = 0
+        self._num_visual_tokens = 0
+        self._since = time.monotonic()
+        self._is_saving_partial = False
+        self.remove_callback(PrinterCallback)
+
+    # --- the step ---
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return the optimizer with a learning rate for each part."""
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            kind, arguments = self.get_optimizer_cls_and_kwargs(self.args, model)
+            groups = group_parameters(model, self._learning_rates, self.args.weight_decay)
+            self.optimizer: Any = kind(groups, **arguments)  # accelerate wraps it later
+        optimizer: torch.optim.Optimizer = self.optimizer
+        return optimizer
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Tensor | int | None]:
+        """Return the batches of one step and the number of their labels, at least 1.
+
+        Zero happens when no image of a step can be read: its loss is then 0, not 0 / 0.
+        """
+        batches, num_labels = super().get_batch_samples(epoch_iterator, num_batches, device)
+        return batches, num_labels.clamp(min=1) if isinstance(num_labels, Tensor) else num_labels
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:  # noqa: ANN401  as the Trainer's
+        """Return the loss.
+
+        Raises:
+            TrainingError: when it is not finite, before it can reach the weights; names the batch.
+        """
+        names = inputs.pop("sample_names")
+        self.unreadable += [name for name in inputs.pop("unreadable") if name not in self.unreadable]
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        # this waits for the device; a step takes so long that it does not matter, and NaN weights would
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {float(loss)} at step {self.state.global_step + 1}, on the samples {', '.join(names)}; "
+                "the weights have not been touched by it: go on with --resume and a lower learning rate, or fp32"
+            )
+        self._num_images += len(outputs.image_hidden_states or ())
+        self._num_visual_tokens += sum(len(tokens) for tokens in outputs.image_hidden_states or ())
+        return (loss, outputs) if return_outputs else loss
+
+    # --- what is said ---
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add speed and memory to the figures of a step."""
+        if "loss" in logs:
+            seconds = max(time.monotonic() - self._since, 1e-9)
+            world = self.accelerator.num_processes
+            logs["images_per_s"] = round(world * self._num_images / seconds, 3)
+            logs["visual_tokens_per_s"] = round(world * self._num_visual_tokens / seconds, 1)
+            logs["peak_memory_mib"] = peak_memory_mib()
+            self._num_images, self._num_visual_tokens, self._since = 0, 0, time.monotonic()
+        super().log(logs, start_time)
+        if self._on_progress and self.is_world_process_zero():
+            self._on_progress({**logs, "step": self.state.global_step, "max_steps": self.state.max_steps})
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401  the Trainer's arguments are not needed
+        """Return the metrics of the val split and log them."""
+        if self._evaluate_model is None:
+            return {}
+        started = time.monotonic()
+        metrics = {
+            f"eval_{name}": value for name, value in self._evaluate_model(self.model, self.state.global_step).items()
+        }
+        self._since += time.monotonic() - started  # no time of training
+        self.log(metrics)
+        return metrics
+
+    # --- checkpoints ---
+
+    def _get_output_dir(self, trial: Any) -> str:  # noqa: ANN401
+        folder: str = super()._get_output_dir(trial)
+        return str(Path(folder) / _PARTIAL) if self._is_saving_partial else folder
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:  # noqa: ANN401
+        """Write a checkpoint beside its place, and rename it when all of it is on disk."""
+        out = Path(self.args.output_dir)
+        name = f"{_PREFIX}{self.state.global_step}"
+        try:
+            self._is_saving_partial = True
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                self._write_position(out / _PARTIAL / name)
+        # torch and safetensors have their own words for a full disk
+        except (OSError, RuntimeError, _safetensors_error()) as error:
+            shutil.rmtree(out / _PARTIAL, ignore_errors=True)
+            last = last_checkpoint(out)
+            whole = f"{last.name} is whole" if last else "there is none before it"
+            raise TrainingError(
+                f"the checkpoint of step {self.state.global_step} cannot be written below {out}: {error}; {whole}. "
+                "Free some space and go on with --resume"
+            ) from error
+        finally:
+            self._is_saving_partial = False
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            shutil.rmtree(out / name, ignore_errors=True)
+            (out / _PARTIAL / name).rename(out / name)
+            (out / _PARTIAL).rmdir()
+            for old in list_checkpoints(out)[: -self._keep]:
+                shutil.rmtree(old)
+
+    def _write_position(self, folder: Path) -> None:
+        position = {"steps": self.state.global_step, "order": self._fingerprint, "unreadable": self.unreadable}
+        (folder / POSITION_NAME).write_text(json.dumps(position, indent=2) + "\n", encoding="utf-8")
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+
+
+def _safetensors_error() -> type[Exception]:
+    from safetensors import SafetensorError
+
+    kind: type[Exception] = SafetensorError
+    return kind
+
+
+def list_checkpoints(out: Path) -> list[Path]:
+    """Return the whole checkpoints below a run's folder, oldest first."""
+    found = [path for path in out.glob(f"{_PREFIX}*") if (path / POSITION_NAME).is_file()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(_PREFIX)))
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """Return the last whole checkpoint below a run's folder."""
+    return next(reversed(list_checkpoints(out)), None)
+
+
+def read_position(checkpoint: Path) -> dict[str, Any]:
+    """Return how far a checkpoint is: `steps`, the fingerprint of the `order`, and names that were `unreadable`."""
+    return dict(json.loads((checkpoint / POSITION_NAME).read_text("utf-8")))
+
+
+def peak_memory_mib() -> float:
+    """Return the most memory used so far in MiB: of the device where there is CUDA, else of the process."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    import resource
+
+    # kilobytes on Linux
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, 1)

@@ -1,0 +1,362 @@
+"""`rsvqa train`: data sets, a checkpoint and settings → a trained checkpoint and a report.
+
+A run's folder holds `train.toml` (its settings), `checkpoint-N/` (the last few), the trained model beside them, and
+`training_report.json` with `curves.svg`. What surprises: the order of all samples is known before the first step, so a
+run that is stopped and resumed goes through the same batches as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from torch import nn
+from transformers import TrainingArguments, set_seed
+
+from annotation.taxonomy import TASKS
+from model.checkpoints import Checkpoint, load_checkpoint, with_adapters
+from model.conversations import chat_messages, render_chat
+from model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
+from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
+from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
+from model.tiny import make_tiny
+from model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
+from model.training_report import RunFacts, write_report
+from model.training_settings import TINY, Precision, TrainingSettings
+from rsvqa_builder.progress import QuietReporter, Reporter
+from rsvqa_builder.shards import ShardError, list_shards
+
+SETTINGS_NAME = "train.toml"
+_TOKENIZER_SAMPLES = 20_000
+"""Most questions that a tiny model's tokenizer reads; templates repeat long before."""
+
+
+def train(
+    settings: TrainingSettings, out: Path, *, resume: bool = False, reporter: Reporter | None = None
+) -> dict[str, Any]:
+    """Train as `settings` say and return the report that is also written to `out`.
+
+    Args:
+        settings: of the run.
+        out: its folder; must be new or empty, or hold the same run when `resume` is set.
+        resume: go on from the last whole checkpoint in `out`, or from the start when there is none.
+        reporter: hears of notes and steps.
+
+    Raises:
+        TrainingError: when `out` holds another run, the checkpoint is not a GeoLLaVA, a loss is not finite, or a
+            checkpoint cannot be written.
+        DataError: when a data set cannot be trained on.
+    """
+    reporter = reporter or QuietReporter()
+    _open_run(settings, out, resume=resume)
+    set_seed(settings.seed)
+    listed = _list(settings, "train")
+    start = _load(settings, listed)
+    samples = _select(settings, start, listed)
+    _tell_left_out(samples, reporter)
+    draws = plan_draws(settings, samples.samples)
+    order = fingerprint_order(draws, [sample.name for sample in samples.samples])
+    evaluation = Evaluation(settings, start)
+    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, reporter)
+    checkpoint = last_checkpoint(out) if resume else None
+    if checkpoint is not None:
+        _take_up_position(trainer, checkpoint, order)
+        reporter.note("resume", f"goes on from {checkpoint.name}")
+    began = time.monotonic()
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    seconds = time.monotonic() - began
+    if evaluation.questions and evaluation.step != trainer.state.global_step:
+        trainer.evaluate()
+    trainer.save_model(str(out))
+    unreadable = sorted(set(gather_object(trainer.unreadable)))
+    if unreadable:
+        reporter.note("unreadable", f"{len(unreadable)} questions taught nothing: their images cannot be read")
+    facts = RunFacts(
+        settings=settings,
+        samples=samples,
+        draws=draws,
+        order=order,
+        unreadable=unreadable,
+        steps=trainer.state.global_step,
+        curve=trainer.state.log_history,
+        scores=evaluation.scores,
+        seconds=seconds,
+        peak_memory_mib=peak_memory_mib(),
+    )
+    return write_report(out, facts)
+
+
+# --- before the first step ---
+
+
+def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
+    """Make the run's folder with its settings, or see that it holds the same run."""
+    text = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+    path = out / SETTINGS_NAME
+    if not resume and out.exists() and any(out.iterdir()):
+        raise TrainingError(f"{out} is not empty; give --resume to go on with the run in it, or another --out")
+    if resume and path.exists() and path.read_text("utf-8") != text:
+        old, new = path.read_text("utf-8").splitlines(), text.splitlines()
+        changed = ", ".join(sorted(set(old) ^ set(new))[:4])
+        raise TrainingError(
+            f"{path} is of a run with other settings ({changed}); resume with those, or use another --out"
+        )
+    if PartialState().is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    PartialState().wait_for_everyone()
+
+
+def _load(settings: TrainingSettings, samples: Sequence[Sample]) -> Checkpoint:
+    """Return model and processor to begin from, with the parts frozen and the pruning set as asked for."""
+    if settings.init == TINY:
+        read = [sample for sample in samples if sample.task in settings.task_names]
+        start = Checkpoint(*make_tiny(_texts(read), settings.tiny, seed=settings.seed))
+    else:
+        start = load_checkpoint(settings.init, dtype=torch.bfloat16 if _holds_half(settings) else torch.float32)
+    for name, value in settings.pruning_changes.items():
+        setattr(start.model.config, name, value)
+    for name, parameter in start.model.named_parameters():
+        if part_of(name) in settings.freeze:
+            parameter.requires_grad_(requires_grad=False)
+    if settings.lora_rank:
+        return start._replace(model=with_adapters(start.model, rank=settings.lora_rank, frozen=settings.freeze))
+    return start
+
+
+def _holds_half(settings: TrainingSettings) -> bool:
+    """Return whether weights may be bf16: those under adapters do not change, so no update is rounded away."""
+    return settings.lora_rank > 0 and uses_bf16(settings.precision)
+
+
+def uses_bf16(precision: Precision) -> bool:
+    """Return whether the passes compute in bf16 on this machine."""
+    if precision is Precision.AUTO:
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return precision is Precision.BF16
+
+
+def _texts(samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield prompts and replies, for a tokenizer."""
+    for sample in samples[:_TOKENIZER_SAMPLES]:
+        user, assistant = chat_messages(sample.texts)
+        yield user["content"][-1]["text"]
+        yield assistant["content"][0]["text"]
+
+
+def _list(settings: TrainingSettings, split: str) -> list[Sample]:
+    return list_samples([Path(folder) for folder in settings.data], split=split)
+
+
+def _select(settings: TrainingSettings, start: Checkpoint, samples: Sequence[Sample]) -> SampleList:
+    return select_samples(
+        samples,
+        tasks=settings.task_names,
+        max_length=settings.max_length,
+        count_tokens=partial(count_tokens, checkpoint=start),
+    )
+
+
+def count_tokens(rows: Sequence[Row], *, checkpoint: Checkpoint) -> list[int]:
+    """Return the length of each row's chat, tokens: those of the text and, at most, its visual tokens."""
+    processor, config = checkpoint.processor, checkpoint.model.config
+    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+    kept = patches if config.tokens_per_cell == "all" else min(patches, config.tokens_per_cell)
+    chats = [render_chat(chat_messages(row), processor) for row in rows]
+    ids = processor.tokenizer([chat.prompt + chat.reply for chat in chats])["input_ids"]
+    lengths = []
+    for row, row_ids in zip(rows, ids, strict=True):
+        (grid_rows, grid_columns), _ = processor.image_processor.place(row["image_height"], row["image_width"])
+        num_images = len(row["image"])
+        # each placeholder gives way to the tokens of its image
+        lengths.append(len(row_ids) + num_images * (grid_rows * grid_columns * kept - 1))
+    return lengths
+
+
+def plan_draws(settings: TrainingSettings, samples: Sequence[Sample]) -> list[Draw]:
+    """Return every draw of a run; `max_steps` goes before `epochs`."""
+    weights = settings.weights_by_key()
+    groups = {group: number for number, group in enumerate(dict.fromkeys(sample.group for sample in samples))}
+    known = [
+        OrderedSample(
+            groups[sample.group], sample.length, weights.get(sample.task, 1.0) * weights.get(sample.source, 1.0)
+        )
+        for sample in samples
+    ]
+    per_epoch = sum(sample.weight for sample in known)
+    if not per_epoch:
+        raise TrainingError(f"mix {', '.join(settings.mix)} leaves no sample; give a task or data set more than 0")
+    wanted = settings.max_steps * settings.batch_size
+    order = OrderSettings(
+        num_epochs=math.ceil(wanted / per_epoch) if wanted else settings.epochs,
+        batch_size=settings.batch_size,
+        mixed_groups=settings.mixed_groups,
+        groups_lengths=settings.group_by_length,
+        seed=settings.seed,
+    )
+    draws = plan_order(known, order)
+    return draws[:wanted] if wanted else draws
+
+
+def _take_up_position(trainer: VqaTrainer, checkpoint: Path, order: str) -> None:
+    """See that a checkpoint is of the same order of samples, and take over what it has counted."""
+    position = read_position(checkpoint)
+    if position["order"] != order:
+        raise TrainingError(
+            f"{checkpoint} has seen other samples, or in another order: the data sets or this program have changed "
+            "since; train from the start into another --out, with --init on this checkpoint to keep what it has learnt"
+        )
+    trainer.unreadable = list(position["unreadable"])
+
+
+def _tell_left_out(samples: SampleList, reporter: Reporter) -> None:
+    reporter.note("samples", f"{len(samples.samples)} questions to train on")
+    for reason, number in samples.count_left_out().items():
+        reporter.note("left_out", f"{number} questions left out: {reason}")
+
+
+# --- the run ---
+
+
+class Evaluation:
+    """The questions of the val split and what the model last reached on them.
+
+    Attributes:
+        questions: none without a val split, or where the settings ask for none.
+        scores: by task, of the last evaluation.
+        step: of the last evaluation; -1 before.
+    """
+
+    def __init__(self, settings: TrainingSettings, start: Checkpoint) -> None:
+        self.questions: list[Sample] = []
+        self.scores: dict[str, TaskScore] = {}
+        self.step = -1
+        self._collator = Collator(start.processor)
+        self._batch_size = settings.device_batch_size
+        if settings.eval_questions and _has_split(settings.data, "val"):
+            samples = _select(settings, start, _list(settings, "val")).samples
+            self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
+
+    def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
+        """Return the figures of a log."""
+        state = PartialState()
+        mine: list[Reply] = score_replies(
+            model,
+            self.questions,
+            self._collator,
+            batch_size=self._batch_size,
+            rank=state.process_index,
+            num_ranks=state.num_processes,
+        )
+        self.scores = score_tasks(gather_object(mine), self.questions)
+        self.step = step
+        return flatten_scores(self.scores)
+
+
+def _has_split(folders: Sequence[str], split: str) -> bool:
+    """Return whether every data set has the split; one that has not is no error, but is not evaluated on."""
+    try:
+        return all(list_shards(Path(folder), split=split) for folder in folders)
+    except ShardError:
+        return False
+
+
+def _make_trainer(
+    settings: TrainingSettings,
+    out: Path,
+    start: Checkpoint,
+    samples: SampleList,
+    draws: Sequence[Draw],
+    order: str,
+    evaluation: Evaluation,
+    reporter: Reporter,
+) -> VqaTrainer:
+    dataset = SampleDataset(
+        samples.samples,
+        draws,
+        mixed_groups=settings.mixed_groups,
+        deals_again=settings.deal_again,
+        seed=settings.seed,
+    )
+    return VqaTrainer(
+        learning_rates=settings.learning_rates,
+        fingerprint=order,
+        keep=settings.keep,
+        evaluate_model=evaluation if evaluation.questions else None,
+        on_progress=partial(_tell, reporter),
+        model=start.model,
+        args=_arguments(settings, out, evaluates=bool(evaluation.questions)),
+        data_collator=Collator(start.processor),
+        train_dataset=dataset,
+        eval_dataset=dataset if evaluation.questions else None,  # only named: `evaluation` has its own questions
+        processing_class=start.processor,
+    )
+
+
+def _arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> TrainingArguments:
+    """Return the settings in the words of transformers."""
+    num_devices = PartialState().num_processes
+    at_once = settings.device_batch_size * num_devices
+    if settings.batch_size % at_once:
+        raise TrainingError(
+            f"batch_size {settings.batch_size} cannot be shared by {num_devices} devices with "
+            f"{settings.device_batch_size} samples each; expected a multiple of {at_once}"
+        )
+    has_cuda = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(out),
+        per_device_train_batch_size=settings.device_batch_size,
+        gradient_accumulation_steps=settings.batch_size // at_once,
+        num_train_epochs=1,  # the dataset holds every epoch
+        learning_rate=settings.lr_llm,
+        lr_scheduler_type="cosine",
+        warmup_steps=settings.warmup,  # below 1 it is a share
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=uses_bf16(settings.precision),
+        **_checkpointing(settings.gradient_checkpointing),
+        train_sampling_strategy="sequential",
+        dataloader_num_workers=settings.loader_workers,
+        dataloader_pin_memory=has_cuda,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        logging_steps=settings.log_every,
+        logging_nan_inf_filter=False,
+        save_steps=settings.save_every,
+        eval_strategy="steps" if evaluates and settings.eval_every else "no",
+        eval_steps=settings.eval_every or None,
+        report_to=["tensorboard"] if settings.tensorboard else [],
+        disable_tqdm=True,
+        seed=settings.seed,
+    )
+
+
+def _checkpointing(is_wanted: bool) -> dict[str, Any]:
+    """Return the arguments for gradient checkpointing, which transformers has renamed within 5.x."""
+    is_renamed = "activation_checkpointing" in {field.name for field in fields(TrainingArguments)}
+    name = "activation_checkpointing" if is_renamed else "gradient_checkpointing"
+    return {name: is_wanted, f"{name}_kwargs": {"use_reentrant": False}}
+
+
+def _tell(reporter: Reporter, figures: Mapping[str, float]) -> None:
+    """Report one logged step in a line."""
+    step = f"step {int(figures['step'])}/{int(figures['max_steps'])}"
+    if "loss" in figures:
+        text = (
+            f"{step}  loss {figures['loss']:.4f}  {figures['images_per_s']:.1f} images/s  "
+            f"{figures['visual_tokens_per_s']:.0f} visual tokens/s  {figures['peak_memory_mib']:.0f} MiB"
+        )
+        reporter.note("step", text, **figures)
+    elif "eval_accuracy" in figures:
+        shorts = [info.short for info in TASKS.values() if f"eval_accuracy_{info.short}" in figures]
+        text = "  ".join(f"{short} {100 * figures[f'eval_accuracy_{short}']:.0f}" for short in shorts)
+        reporter.note("evaluation", f"{step}  val accuracy {100 * figures['eval_accuracy']:.1f} %  {text}", **figures)

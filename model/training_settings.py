@@ -1,0 +1,276 @@
+"""The settings of a training run: one model for the command line, `train.toml` and the copy that a run writes.
+
+The defaults are the recipe of GeoLLaVA-8K (arXiv 2505.21375, section 5): one epoch, learning rates by part, cosine with
+10 % warm-up, no weight decay, all parts trained. `--init tiny` begins from `TINY_RECIPE` instead, because a model that
+has seen nothing does not learn at 1e-6.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from annotation.taxonomy import TASKS
+from rsvqa_builder.settings import SettingsError
+
+TINY = "tiny"
+"""`init` of a small model from scratch."""
+
+
+class Part(StrEnum):
+    """The parts of a model, each with its learning rate."""
+
+    TOWER = "tower"
+    PROJECTOR = "projector"
+    LLM = "llm"
+
+
+class Precision(StrEnum):
+    """Numbers that forward and backward pass compute with; weights and optimizer stay float32."""
+
+    AUTO = "auto"
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TinySettings(BaseModel):
+    """Sizes of the model that `--init tiny` makes; its tower sees cells of `cell_size` pixels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cell_size: Annotated[int, Field(ge=16)] = 128
+    """Side of a cell, pixels."""
+    max_grid: Count = 2
+    """Most cells along a side."""
+    patch_size: Count = 16
+    """Pixels."""
+    width: Annotated[int, Field(ge=16)] = 128
+    tower_layers: Annotated[int, Field(ge=2)] = 4
+    llm_layers: Count = 3
+    heads: Count = 4
+    vocabulary: Annotated[int, Field(ge=300)] = 2000
+    """Most tokens of the tokenizer."""
+
+    @model_validator(mode="after")
+    def _sizes_divide(self) -> Self:
+        if self.cell_size % self.patch_size:
+            raise ValueError(f"cell_size {self.cell_size} px must be a multiple of patch_size {self.patch_size} px")
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of twice the {self.heads} heads")
+        return self
+
+
+class TrainingSettings(BaseModel):
+    """All that decides what a run learns; where it runs does not stand here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Folders that `rsvqa build` wrote."""
+    init: str
+    """Checkpoint folder, hub id, or "tiny"."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    max_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimizer steps after which a run ends; 0 leaves it to `epochs`."""
+    batch_size: Count = 16
+    """Samples of one optimizer step, over all devices."""
+    device_batch_size: Count = 1
+    """Samples of one forward pass on one device; the rest of a batch is accumulated."""
+    lr_tower: Rate = 1e-6
+    lr_projector: Rate = 5e-6
+    lr_llm: Rate = 5e-6
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length: Count = 32_768
+    """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
+    precision: Precision = Precision.AUTO
+    gradient_checkpointing: bool = True
+    freeze: tuple[Part, ...] = ()
+    lora_rank: Annotated[int, Field(ge=0)] = 0
+    """Rank of adapters on the LLM, whose own weights then stay as they are; 0 trains the weights."""
+    tasks: tuple[str, ...] = ("all",)
+    mix: tuple[str, ...] = ()
+    """ "object_colour=0.5" uses half of a task's questions in an epoch, "highrs=2" a data set's twice."""
+    deal_again: bool = False
+    """Deal the letters of the choices anew in every epoch."""
+    group_by_length: bool = True
+    mixed_groups: Count = 16
+    """Row groups, most often one an image, whose questions are mixed at a time; their images are kept decoded."""
+    loader_workers: Annotated[int, Field(ge=0)] = 1
+    """Processes that read ahead; each decodes the images that it needs itself."""
+    tokens_per_cell: Count | Literal["all"] | None = None
+    """Visual tokens kept a cell, or "all"; None keeps the checkpoint's own."""
+    pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
+    """How they are chosen; None keeps the checkpoint's own."""
+    scope: Literal["cell", "image"] | None = None
+    """Whether each cell has its budget or the image one; None keeps the checkpoint's own."""
+    seed: int = 0
+    log_every: Count = 10
+    """Steps."""
+    save_every: Count = 500
+    """Steps."""
+    keep: Count = 3
+    """Checkpoints."""
+    eval_every: Annotated[int, Field(ge=0)] = 500
+    """Steps; 0 evaluates at the end only."""
+    eval_questions: Annotated[int, Field(ge=0)] = 100
+    """Most questions a task of the val split; 0 leaves evaluation out."""
+    tensorboard: bool = False
+    tiny: TinySettings = TinySettings()
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        parse_tasks(tasks)
+        return tasks
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.batch_size % self.device_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} must be a multiple of device_batch_size {self.device_batch_size}"
+            )
+        if set(self.freeze) == set(Part) and not self.lora_rank:
+            raise ValueError("every part is frozen, so there is nothing to train")
+        self.weights_by_key()
+        return self
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Names of the tasks to train, in the order of the taxonomy."""
+        return parse_tasks(self.tasks)
+
+    @property
+    def learning_rates(self) -> Mapping[Part, float]:
+        """Learning rate of each part."""
+        return {Part.TOWER: self.lr_tower, Part.PROJECTOR: self.lr_projector, Part.LLM: self.lr_llm}
+
+    @property
+    def pruning_changes(self) -> dict[str, int | str]:
+        """What the run changes of a checkpoint's pruning settings."""
+        changes = {"tokens_per_cell": self.tokens_per_cell, "pruning": self.pruning, "scope": self.scope}
+        return {name: value for name, value in changes.items() if value is not None}
+
+    def weights_by_key(self) -> dict[str, float]:
+        """Return how often the questions of a task or a data set are used in an epoch, where `mix` says so.
+
+        Raises:
+            ValueError: for an entry that is no task or data set, naming the nearest, or no weight of 0 or more.
+        """
+        names = _task_keys() | {
+            Path(folder).resolve().name.lower(): Path(folder).resolve().name for folder in self.data
+        }
+        weights: dict[str, float] = {}
+        for entry in self.mix:
+            key, _, text = entry.strip().partition("=")
+            if key.lower() not in names:
+                raise ValueError(f"mix {entry!r}: unknown task or data set {key!r}{nearest(key, [*names])}")
+            weights[names[key.lower()]] = _weight(entry, text)
+        return weights
+
+
+TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "batch_size": 32,
+        "device_batch_size": 32,
+        "lr_tower": 1e-3,
+        "lr_projector": 1e-3,
+        "lr_llm": 1e-3,
+        "gradient_checkpointing": False,
+        "max_length": 1024,
+        "deal_again": True,
+        "mixed_groups": 256,
+        "loader_workers": 0,
+        "tokens_per_cell": 16,
+    }
+)
+"""What `--init tiny` begins from; a settings file and flags go before it."""
+
+
+def _task_keys() -> dict[str, str]:
+    return {info.short.lower(): name for name, info in TASKS.items()} | {name: name for name in TASKS}
+
+
+def _weight(entry: str, text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"mix {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
+    return weight
+
+
+def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
+    """Return names of the taxonomy for "all", names and short names.
+
+    Raises:
+        ValueError: for an unknown task, naming the nearest known one.
+    """
+    keys = _task_keys()
+    chosen: set[str] = set()
+    for entry in entries:
+        key = entry.strip().lower()
+        if key == "all":
+            chosen.update(TASKS)
+        elif key in keys:
+            chosen.add(keys[key])
+        else:
+            raise ValueError(f"unknown task {entry!r}{nearest(key, [*keys, 'all'])}")
+    if not chosen:
+        raise ValueError("no task is named; expected e.g. all, or OCL,RLUC")
+    return tuple(name for name in TASKS if name in chosen)
+
+
+def make_training_settings(values: Mapping[str, Any], *, config: Path | None = None) -> TrainingSettings:
+    """Return the settings of `config` (TOML) overridden by `values`, over the recipe of the model they name.
+
+    Raises:
+        SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
+    """
+    given = {**(_read_config(config) if config else {}), **values}
+    _refuse_unknown(given, TrainingSettings, config)
+    if isinstance(given.get("tiny"), dict):
+        _refuse_unknown(given["tiny"], TinySettings, config)
+    recipe = TINY_RECIPE if given.get("init") == TINY else {}
+    try:
+        return TrainingSettings.model_validate({**recipe, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        found = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where.replace('_', '-')}{found}: {message}") from error
+
+
+def _refuse_unknown(given: Mapping[str, Any], model: type[BaseModel], config: Path | None) -> None:
+    for key in given:
+        if key not in model.model_fields:
+            where = f" in {config}" if config else ""
+            raise SettingsError(f"unknown setting {key!r}{where}{nearest(key, list(model.model_fields))}")
+
+
+def _read_config(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read the settings file {config}: {error}") from error
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Return the end of a message about an unknown word: the known one most like it, or all of them."""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

@@ -1,0 +1,149 @@
+"""Samples and batches: what is left out, which tokens carry loss, how often an image is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from annotation.taxonomy import TASKS
+from model import data as data_module
+from model.conversations import IGNORED_LABEL, chat_messages, render_chat
+from model.data import Collator, DataError, SampleDataset, list_samples, select_samples
+from model.ordering import Draw
+from model.tiny import TinyModel, make_tiny
+from model.training_settings import TinySettings
+from rsvqa_builder.shards import ShardError
+from tests.model.make_dataset import COLOURS, SIDE, TINY, make_dataset
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "set", broken=(1,))
+
+
+@pytest.fixture(scope="module")
+def tiny(folder: Path) -> TinyModel:
+    texts = [
+        part["text"]
+        for sample in list_samples([folder], split="train")
+        for message in chat_messages(sample.texts)
+        for part in message["content"]
+        if "text" in part
+    ]
+    return make_tiny(texts, TinySettings(**TINY), seed=0)
+
+
+def select(folder: Path, **changes: Any) -> Any:
+    arguments: dict[str, Any] = {"tasks": TASKS, "max_length": 10, "count_tokens": lambda rows: [1] * len(rows)}
+    return select_samples(list_samples([folder], split="train"), **(arguments | changes))
+
+
+def test_samples_come_in_reading_order_with_source_and_place(folder: Path) -> None:
+    samples = list_samples([folder], split="train")
+    assert [sample.name for sample in samples[:4]] == ["set/s:0/OCL1", "set/s:0/DIC1", "set/s:0/FVG1", "set/s:1/OCL1"]
+    assert [(sample.group.number, sample.row) for sample in samples[:4]] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert len(samples) == 8 * 3
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    first, second = make_dataset(tmp_path / "a" / "set", tiles=1), make_dataset(tmp_path / "b" / "set", tiles=1)
+    samples = list_samples([first, second], split="train")
+    assert {sample.source for sample in samples} == {str(first), str(second)}
+
+
+def test_other_tasks_and_long_chats_are_left_out_and_named(folder: Path) -> None:
+    selected = select(
+        folder,
+        tasks=["object_colour", "detailed_captioning"],
+        count_tokens=lambda rows: [11 if row["task"] == "detailed_captioning" else 10 for row in rows],
+    )
+    assert selected.count_left_out() == {"of other tasks": 8, "longer than 10 tokens": 8}
+    assert selected.left_out["longer than 10 tokens"][0] == "set/s:0/DIC1"
+    assert {(sample.task, sample.length) for sample in selected.samples} == {("object_colour", 10)}
+
+
+def test_rejected_rows_are_left_out(folder: Path) -> None:
+    samples = list_samples([folder], split="train")[:2]
+    samples[0] = replace(samples[0], texts={**samples[0].texts, "review": "rejected"})
+    selected = select_samples(samples, tasks=TASKS, max_length=10, count_tokens=lambda rows: [1] * len(rows))
+    assert selected.count_left_out() == {"with review 'rejected'": 1}
+
+
+def test_nothing_left_is_an_error_that_says_why(folder: Path) -> None:
+    with pytest.raises(DataError, match="no question is left to use of 24; left out: 24 of other tasks"):
+        select(folder, tasks=["route_planning"])
+
+
+def test_an_empty_split_is_refused(folder: Path) -> None:
+    with pytest.raises(ShardError, match="no shards of split 'test'"):
+        list_samples([folder], split="test")
+
+
+def test_shards_of_another_format_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "train-00000-of-00001.parquet"
+    path.parent.mkdir()
+    shard = make_dataset(tmp_path / "set", tiles=1) / "data" / path.name
+    table = pq.read_table(shard)
+    pq.write_table(table.replace_schema_metadata({"rsvqa.format_version": "99"}), path)
+    with pytest.raises(DataError, match=r"train-00000-of-00001.parquet is written in format 99, this version reads 1"):
+        list_samples([tmp_path], split="train")
+
+
+def test_an_image_is_decoded_once_for_all_its_questions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = list_samples([folder], split="train")
+    decoded: list[int] = []
+    read_pixels = data_module.read_pixels
+    monkeypatch.setattr(data_module, "read_pixels", lambda data: decoded.append(len(data)) or read_pixels(data))
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (6, 9, 7, 10, 8, 11)], mixed_groups=2)
+    items = [dataset[position] for position in range(6)]
+    assert len(decoded) == 2
+    # tile 2 is blue, tile 3 grey; JPEG changes a value by a few
+    np.testing.assert_allclose(items[0].images[0][5, 5], COLOURS["blue"], atol=6)
+    np.testing.assert_allclose(items[1].images[0][5, 5], COLOURS["grey"], atol=6)
+
+
+def test_letters_are_dealt_anew_in_each_epoch_and_alike_in_each_run(folder: Path) -> None:
+    samples = list_samples([folder], split="train")
+    draws = [Draw(0, epoch) for epoch in range(8)]
+    dealt = SampleDataset(samples, draws, mixed_groups=1, deals_again=True, seed=5)
+    again = SampleDataset(samples, draws, mixed_groups=1, deals_again=True, seed=5)
+    options = [tuple(dealt[position].row["multi-choice options"]) for position in range(8)]
+    assert len(set(options)) > 3
+    assert options == [tuple(again[position].row["multi-choice options"]) for position in reversed(range(8))][::-1]
+
+
+@pytest.mark.parametrize("task", range(3))
+def test_loss_is_on_the_reply_token_by_token(folder: Path, tiny: TinyModel, task: int) -> None:
+    samples = list_samples([folder], split="train")
+    dataset = SampleDataset(samples, [Draw(task, 0), Draw(1, 0)], mixed_groups=1)
+    batch = Collator(tiny.processor)([dataset[0], dataset[1]])
+    tokenizer = tiny.processor.tokenizer
+    ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
+    replies = ["A<|im_end|>", "All is red, <|im_end|>", "[0.1, 0.2, 0.3, 0.4]<|im_end|>"]
+    expected = tokenizer(replies[task])["input_ids"]
+    assert [label for label in labels if label != IGNORED_LABEL] == expected
+    for position, label in enumerate(labels):
+        assert label in (IGNORED_LABEL, ids[position])  # a label is the token in its own place
+    is_padding = batch["attention_mask"][0] == 0
+    assert (batch["labels"][0][is_padding] == IGNORED_LABEL).all()
+    prompt = render_chat(chat_messages(samples[task].texts), tiny.processor).prompt
+    assert labels.index(expected[0]) == len(tokenizer(prompt)["input_ids"])  # the first token behind the prompt
+
+
+def test_an_unreadable_image_teaches_nothing_and_is_named(folder: Path, tiny: TinyModel) -> None:
+    samples = list_samples([folder], split="train")
+    dataset = SampleDataset(samples, [Draw(3, 0), Draw(0, 0)], mixed_groups=1)
+    assert dataset[0].images[0].shape == (SIDE, SIDE, 3)
+    assert not dataset[0].images[0].any()
+    batch = Collator(tiny.processor)([dataset[0], dataset[1]])
+    assert batch["unreadable"] == ["set/s:1/OCL1"]
+    assert batch["sample_names"] == ["set/s:1/OCL1", "set/s:0/OCL1"]
+    assert (batch["labels"][0] == IGNORED_LABEL).all()
+    assert (batch["labels"][1] != IGNORED_LABEL).any()
+    assert isinstance(batch["pixel_values"], torch.Tensor)

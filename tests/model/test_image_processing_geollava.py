@@ -1,0 +1,190 @@
+"""Cells are what Pillow would give, whatever the size, the source and the memory at hand."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import model.image_processing_geollava as image_processing
+from model.image_processing_geollava import (
+    GeoLlavaImageProcessor,
+    Pixels,
+    best_grid,
+    place,
+    read_pixels,
+    resize_bicubic,
+)
+
+MEAN, STD = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
+
+
+def make_pixels(height: int, width: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encode(pixels: Pixels, kind: str, **kwargs: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **kwargs)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [
+        # 336 px cells. Both grids of two cells or more show all of it; 1 × 1 shows all of it and wastes least.
+        ((336, 336), (1, 1)),
+        ((300, 200), (1, 1)),
+        # One pixel more than a cell: 1 × 1 would show 336 · 334 of 337 · 335 pixels, 2 × 1 all of them, and 1 × 2 too
+        # few, as its height is 336.
+        ((337, 335), (2, 1)),
+        ((10, 3000), (1, 9)),  # 3,000 / 336 = 8.9 columns
+        ((8064, 8064), (24, 24)),
+        ((20_000, 20_000), (24, 24)),  # larger than the largest canvas: scaled down
+        ((2000, 4000), (6, 12)),  # 5.95 rows, 11.9 columns
+    ],
+)
+def test_the_grid_shows_most_and_wastes_least(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    assert best_grid(*size, cell_size=336, max_grid=24) == grid
+
+
+def test_a_limit_of_cells_is_kept_and_ties_go_as_the_released_list_does() -> None:
+    # Two cells for a square: 1 column × 2 rows and 2 columns × 1 row are equals; the list has the column first.
+    assert best_grid(700, 700, cell_size=336, max_grid=24, max_cells=2) == (1, 1)
+    assert best_grid(700, 701, cell_size=336, max_grid=24, max_cells=4) == (2, 2)
+
+
+def test_an_image_lies_in_the_middle_of_its_canvas() -> None:
+    # 100 × 60 on 3 × 2 cells of 28: the canvas is 84 × 56, the scale min(84 / 100, 56 / 60) = 0.84 along the height;
+    # the width becomes ⌈60 · 0.84⌉ = ⌈50.4⌉ = 51, with (56 − 51) // 2 = 2 black columns on the left.
+    placement, size = place(100, 60, (3, 2), 28)
+    assert size == (84, 51)
+    assert (placement.offset_y, placement.offset_x) == (0, 2)
+    assert (placement.scale_y, placement.scale_x) == (0.84, 0.85)
+    assert placement.box_to_canvas((10, 20, 30, 40)) == pytest.approx((10.5, 16.8, 27.5, 33.6))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 8), st.integers(1, 8))
+def test_boxes_go_to_the_canvas_and_back(height: int, width: int, rows: int, columns: int) -> None:
+    placement, size = place(height, width, (rows, columns), 28)
+    box = (0.0, 0.0, width, height)
+    on_canvas = placement.box_to_canvas(box)
+    assert placement.box_to_image(on_canvas) == pytest.approx(box)
+    assert on_canvas[0] >= 0
+    assert on_canvas[2] <= columns * 28 + 1e-6
+    assert on_canvas[3] - on_canvas[1] == pytest.approx(size[0])
+
+
+@pytest.mark.parametrize("strip_pixels", [1, 500, 10**9])
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
+def test_resizing_in_strips_gives_the_bytes_of_pillow(
+    strip_pixels: int, height: int, width: int, new_height: int, new_width: int
+) -> None:
+    pixels = make_pixels(height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_processing, "STRIP_PIXELS", strip_pixels)
+        resized = resize_bicubic(pixels, new_height, new_width)
+        in_place = resize_bicubic(pixels.copy(), new_height, new_width, may_overwrite=True)
+    expected = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(resized, np.asarray(expected))
+    np.testing.assert_array_equal(in_place, np.asarray(expected))
+    np.testing.assert_array_equal(pixels, make_pixels(height, width))
+
+
+def cells_by_pillow(pixels: Pixels, grid: tuple[int, int], cell_size: int) -> np.ndarray:
+    """Return the cells by Pillow's resize, paste and crop, normalised in float64."""
+    image = Image.fromarray(pixels)
+    canvas = Image.new("RGB", (grid[1] * cell_size, grid[0] * cell_size))
+    placement, (new_height, new_width) = place(*pixels.shape[:2], grid, cell_size)
+    resized = image.resize((new_width, new_height), Image.Resampling.BICUBIC)
+    canvas.paste(resized, (placement.offset_x, placement.offset_y))
+    cells = []
+    for top in range(0, canvas.height, cell_size):
+        for left in range(0, canvas.width, cell_size):
+            cell = np.asarray(canvas.crop((left, top, left + cell_size, top + cell_size)))
+            cells.append(((cell / 255 - MEAN) / STD).transpose(2, 0, 1))
+    return np.stack(cells)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (50, 90), (100, 60), (7, 113), (400, 300), (1, 1)])
+def test_cells_are_those_of_pillow(size: tuple[int, int]) -> None:
+    processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
+    pixels = make_pixels(*size)
+    outputs = processor(pixels)
+    grid = tuple(outputs["image_grids"][0].tolist())
+    expected = cells_by_pillow(pixels, grid, 28)
+    np.testing.assert_allclose(outputs["pixel_values"].numpy(), expected, atol=1e-5)
+    assert outputs["pixel_values"].dtype == torch.float32
+
+
+def test_every_kind_of_source_gives_the_same_cells(tmp_path: Path) -> None:
+    processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
+    pixels = make_pixels(50, 90)
+    path = tmp_path / "tile.png"
+    path.write_bytes(encode(pixels, "PNG"))
+    sources = [pixels, Image.fromarray(pixels), encode(pixels, "PNG"), str(path), path]
+    outputs = processor([sources[:2], sources[2:]])  # nested, as prompts with several images are
+    assert outputs["image_grids"].tolist() == [[2, 4]] * 5
+    for cells in outputs["pixel_values"].split(8)[1:]:
+        assert torch.equal(cells, outputs["pixel_values"][:8])
+
+
+def test_jpeg_is_decoded_by_either_decoder_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(make_pixels(64, 48), "JPEG", quality=90, subsampling=0)
+    fast = read_pixels(data).astype(int)
+    monkeypatch.setattr(image_processing, "simplejpeg", None)
+    assert np.abs(read_pixels(data).astype(int) - fast).max() <= 2  # two builds of the same decoder
+
+
+def test_a_kind_of_jpeg_that_simplejpeg_does_not_know_is_left_to_pillow() -> None:
+    buffer = io.BytesIO()
+    Image.new("CMYK", (8, 6), (0, 0, 0, 0)).save(buffer, "JPEG")
+    assert read_pixels(buffer.getvalue()).shape == (6, 8, 3)
+
+
+def test_images_beyond_the_guard_of_pillow_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    data = encode(make_pixels(40, 40), "PNG")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_pixels(data).shape == (40, 40, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), r"uint8 of shape \(4, 4\); expected uint8 \(height, width, 3\)"),
+        (np.zeros((4, 4, 3), np.float32), "is float32 of shape"),
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+        (b"no image", "the bytes given cannot be read as an image"),
+        (encode(make_pixels(64, 64), "JPEG")[:900], "cannot be read as an image"),
+    ],
+)
+def test_what_is_no_image_is_named(image: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GeoLlavaImageProcessor(cell_size=28)(image)
+
+
+def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:
+    processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
+    assert processor(make_pixels(100, 100), max_cells=4)["image_grids"].tolist() == [[2, 2]]
+    assert processor(make_pixels(100, 100))["image_grids"].tolist() == [[4, 4]]
+    with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]; known are"):
+        processor(make_pixels(4, 4), max_cell=4)
+    with pytest.raises(ValueError, match="expected at least one image"):
+        processor([])
+    with pytest.raises(ValueError, match="cell_size is 0"):
+        GeoLlavaImageProcessor(cell_size=0)

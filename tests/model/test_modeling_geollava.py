@@ -1,0 +1,305 @@
+"""Forward, generate, batches, chunks and storage agree with each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionModel
+
+import model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
+from model.configuration_geollava import PRUNING_METHODS
+from model.modeling_geollava import GeoLlavaForConditionalGeneration
+from model.prompt_expansion import expand_placeholders
+from tests.model.make_models import tiny_config, tiny_model, tiny_processor
+
+Inputs = dict[str, Any]
+SIZES = ((28, 28), (50, 90), (100, 60))  # height, width: grids of 1 × 1, 2 × 4 and 4 × 3 cells
+PROMPTS = ["w1 <image> w2 w3", "w4 w5 w6 <image> <image> w7"]
+
+
+def make_images(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in sizes]
+
+
+def make_inputs(**kwargs: Any) -> Inputs:
+    return dict(tiny_processor()(text=PROMPTS, images=make_images(), return_tensors="pt", padding=True, **kwargs))
+
+
+def alone(index: int) -> Inputs:
+    """Return one prompt of `make_inputs` as a batch of one."""
+    images = make_images()
+    chosen = images[:1] if index == 0 else images[1:]
+    return dict(tiny_processor()(text=PROMPTS[index], images=chosen, return_tensors="pt"))
+
+
+def test_placeholders_become_as_many_as_their_images_have_tokens() -> None:
+    prompt = expand_placeholders(
+        torch.tensor([[5, 9, 6, 0], [9, 7, 9, 8]]),
+        torch.tensor([2, 1, 3]),
+        image_token_id=9,
+        attention_mask=torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]),
+        labels=torch.tensor([[-100, -100, 6, -100], [-100, 7, -100, 8]]),
+    )
+    assert prompt.input_ids.tolist() == [[5, 9, 9, 6, 0, 0], [9, 7, 9, 9, 9, 8]]
+    assert prompt.attention_mask.tolist() == [[1, 1, 1, 1, 0, 0], [1] * 6]
+    assert prompt.position_ids.tolist() == [[0, 1, 2, 3, 3, 3], [0, 1, 2, 3, 4, 5]]
+    assert prompt.labels is not None
+    assert prompt.labels.tolist() == [[-100, -100, -100, 6, -100, -100], [-100, 7, -100, -100, -100, 8]]
+
+
+def test_padding_may_stand_on_the_left() -> None:
+    prompt = expand_placeholders(
+        torch.tensor([[0, 0, 9, 6], [9, 7, 9, 8]]),
+        torch.tensor([1, 2, 2]),
+        image_token_id=9,
+        attention_mask=torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]),
+        padding_side="left",
+    )
+    assert prompt.input_ids.tolist() == [[0, 0, 0, 0, 9, 6], [9, 9, 7, 9, 9, 8]]
+    assert prompt.position_ids.tolist() == [[0, 0, 0, 0, 0, 1], [0, 1, 2, 3, 4, 5]]
+
+
+def test_a_placeholder_without_image_is_named() -> None:
+    with pytest.raises(ValueError, match=r"hold 2 placeholder tokens \(id 9\) and there are 1 images"):
+        expand_placeholders(torch.tensor([[9, 9]]), torch.tensor([3]), image_token_id=9)
+
+
+def test_all_tokens_are_kept_bit_for_bit() -> None:
+    network = tiny_model(tokens_per_cell="all")
+    inputs = make_inputs()
+    features = network.model.vision_tower(inputs["pixel_values"]).last_hidden_state[:, 1:]
+    expected = network.model.multi_modal_projector(features.flatten(0, 1))
+    got = network.get_image_features(inputs["pixel_values"], inputs["image_grids"]).features
+    assert [len(tokens) for tokens in got] == [16, 8 * 16, 12 * 16]
+    assert torch.equal(torch.cat(got), expected)
+
+
+def test_the_tower_ends_at_the_layer_whose_features_are_used() -> None:
+    torch.manual_seed(0)
+    network = tiny_model()
+    whole = CLIPVisionModel(network.config.vision_config).eval()
+    whole.load_state_dict(network.model.vision_tower.state_dict(), strict=False)
+    cells = torch.randn((2, 3, 28, 28))
+    expected = whole(cells, output_hidden_states=True).hidden_states[-2]
+    assert len(network.model.vision_tower.encoder.layers) == 2
+    assert torch.equal(network.model.vision_tower(cells).last_hidden_state, expected)
+
+
+@pytest.mark.parametrize("scope", ["cell", "image"])
+@pytest.mark.parametrize("pruning", PRUNING_METHODS)
+def test_every_method_keeps_to_its_budget_in_order(pruning: str, scope: str) -> None:
+    network = tiny_model(pruning=pruning, scope=scope)
+    inputs = make_inputs()
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    for features, cells, positions, grid in zip(
+        images.features, images.cells, images.positions, inputs["image_grids"], strict=True
+    ):
+        num_cells = int(grid.prod())
+        assert 0 < len(features) <= 5 * num_cells
+        places = (cells * 16 + positions).tolist()
+        assert places == sorted(set(places))
+        assert int(cells.max()) < num_cells
+        if scope == "cell":
+            assert int(torch.bincount(cells).max()) <= 5
+        if pruning not in ("anchored", "clusters_only"):
+            assert len(features) == 5 * num_cells  # each token is its own cluster, or there are as many as asked for
+
+
+def test_zeros_fill_up_and_dropping_leaves_the_rest() -> None:
+    inputs = make_inputs()
+    dropped, filled = (
+        tiny_model(fill=fill, tokens_per_cell=12).get_image_features(inputs["pixel_values"], inputs["image_grids"])
+        for fill in ("drop", "zeros")
+    )
+    empty = tiny_model(tokens_per_cell=12).model.multi_modal_projector(torch.zeros(32))
+    assert [len(tokens) for tokens in filled.features] == [12, 96, 144]
+    for image in range(3):
+        is_empty = torch.isclose(filled.features[image], empty, atol=1e-6).all(-1)
+        assert bool(is_empty.any())
+        assert torch.equal(filled.features[image][~is_empty], dropped.features[image])
+
+
+def test_the_affinity_head_is_needed_for_the_learned_affinity() -> None:
+    network = tiny_model()
+    network.config.affinity = "learned"
+    inputs = make_inputs()
+    with pytest.raises(ValueError, match="built without the head"):
+        network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+
+
+@pytest.mark.parametrize("settings", [{}, {"scope": "image"}, {"pruning": "random"}, {"affinity": "learned"}])
+def test_the_chunk_of_the_tower_changes_nothing(settings: dict[str, Any]) -> None:
+    network = tiny_model(**settings)
+    inputs = make_inputs()
+    network.config.vision_chunk = 64
+    whole = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    for chunk in (1, 4, 20):
+        network.config.vision_chunk = chunk
+        got = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+        for image in range(3):
+            assert torch.equal(got.cells[image], whole.cells[image])
+            assert torch.equal(got.positions[image], whole.positions[image])
+            torch.testing.assert_close(got.features[image], whole.features[image], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("padding_side", ["left", "right"])
+@pytest.mark.parametrize("fill", ["drop", "zeros"])
+def test_a_row_of_a_batch_is_what_it_is_alone(padding_side: str, fill: str) -> None:
+    network = tiny_model(fill=fill)
+    inputs = make_inputs(padding_side=padding_side)
+    together = network(**inputs)
+    for index in range(2):
+        single = network(**alone(index))
+        is_real = together.attention_mask[index] > 0
+        torch.testing.assert_close(together.logits[index][is_real], single.logits[0], atol=1e-5, rtol=0)
+
+
+def test_the_loss_counts_the_labelled_tokens_alone() -> None:
+    network = tiny_model()
+    inputs = make_inputs()
+    labels = torch.full_like(inputs["input_ids"], -100)
+    labels[0, -3], labels[1, -1] = 40, 41  # the token behind the first image, and the last of the second row
+    outputs = network(**inputs, labels=labels)
+    assert (outputs.labels != -100).sum() == 2
+    losses = []
+    for row, label in ((0, 40), (1, 41)):
+        place = int((outputs.labels[row] == label).nonzero())
+        losses.append(-outputs.logits[row, place - 1].log_softmax(-1)[label])
+    torch.testing.assert_close(outputs.loss, torch.stack(losses).mean())
+
+
+def test_the_loss_reaches_tower_projector_and_language_model() -> None:
+    network = tiny_model().train()
+    inputs = make_inputs()
+    network(**inputs, labels=inputs["input_ids"]).loss.backward()
+    without = {name for name, weight in network.named_parameters() if weight.requires_grad and weight.grad is None}
+    assert without == set()
+
+
+def test_gradient_checkpointing_gives_the_same_gradients() -> None:
+    gradients = []
+    for is_checkpointed in (False, True):
+        network = tiny_model().train()
+        if is_checkpointed:
+            network.activation_checkpointing_enable()
+        inputs = make_inputs()
+        network(**inputs, labels=inputs["input_ids"]).loss.backward()
+        gradients.append(network.model.vision_tower.encoder.layers[0].mlp.fc1.weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def generate(network: GeoLlavaForConditionalGeneration, inputs: Inputs, **kwargs: Any) -> Tensor:
+    generated: Tensor = network.generate(
+        **inputs, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0, **kwargs
+    )
+    return generated[:, inputs["input_ids"].shape[1] :]
+
+
+@pytest.mark.parametrize("settings", [{}, {"fill": "zeros"}, {"scope": "image"}, {"tokens_per_cell": "all"}])
+def test_generation_is_the_same_with_and_without_cache_and_in_batches(settings: dict[str, Any]) -> None:
+    network = tiny_model(**settings)
+    for padding_side in ("left", "right"):
+        inputs = make_inputs(padding_side=padding_side)
+        cached = generate(network, inputs)
+        assert torch.equal(cached, generate(network, inputs, use_cache=False))
+        for index in range(2):
+            assert torch.equal(cached[index : index + 1], generate(network, alone(index)))
+
+
+def test_generation_follows_the_logits_of_forward() -> None:
+    network = tiny_model()
+    inputs = alone(1)
+    new = generate(network, inputs)
+    ids = torch.cat([inputs["input_ids"], new], dim=1)
+    logits = network(ids, pixel_values=inputs["pixel_values"], image_grids=inputs["image_grids"]).logits
+    assert torch.equal(logits[:, -7:-1].argmax(-1), new)
+
+
+def test_generation_gives_back_the_callers_prompt() -> None:
+    inputs = make_inputs(padding_side="left")
+    network = tiny_model()
+    beams = network.generate(**inputs, max_new_tokens=2, num_beams=3, num_return_sequences=2)
+    assert beams.shape == (4, inputs["input_ids"].shape[1] + 2)
+    assert torch.equal(beams[::2, :-2], inputs["input_ids"])
+    detailed = network.generate(**inputs, max_new_tokens=2, return_dict_in_generate=True, output_logits=True)
+    assert torch.equal(detailed.sequences[:, :-2], inputs["input_ids"])
+
+
+def test_decoding_by_hand_goes_on_from_the_cache() -> None:
+    network = tiny_model()
+    inputs = alone(0)
+    first = network(**inputs, use_cache=True)
+    token = first.logits[:, -1:].argmax(-1)
+    mask = torch.cat([first.attention_mask, torch.ones_like(token)], dim=1)
+    second = network(token, attention_mask=mask, past_key_values=first.past_key_values)
+    assert [int(token), int(second.logits[:, -1].argmax())] == generate(network, inputs)[0, :2].tolist()
+
+
+def test_text_without_images_is_the_language_model() -> None:
+    network = tiny_model()
+    ids = torch.tensor([[10, 11, 12]])
+    expected = network.lm_head(network.model.language_model(ids).last_hidden_state)
+    assert torch.equal(network(ids).logits, expected)
+    assert network.generate(ids, max_new_tokens=2).shape == (1, 5)
+
+
+def test_only_the_asked_logits_are_computed() -> None:
+    network = tiny_model()
+    inputs = alone(0)
+    torch.testing.assert_close(network(**inputs, logits_to_keep=1).logits, network(**inputs).logits[:, -1:])
+
+
+def test_wrong_inputs_are_named() -> None:
+    network = tiny_model()
+    inputs = alone(1)
+    with pytest.raises(ValueError, match="2 placeholder tokens and there are 0 images"):
+        network(inputs["input_ids"])
+    with pytest.raises(ValueError, match="ask for 20 cells, pixel_values hold 19"):
+        network(**{**inputs, "pixel_values": inputs["pixel_values"][1:]})
+    with pytest.raises(ValueError, match="either input_ids or inputs_embeds"):
+        network()
+    with pytest.raises(ValueError, match="no position_ids"):
+        network(**inputs, position_ids=torch.arange(3)[None])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tokens_per_cell": 0}, "tokens_per_cell is 0; expected 1 or more"),
+        ({"fill": "pad"}, "'fill'"),
+        ({"pruning": "best"}, "'pruning'"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(Exception, match=message):  # the class belongs to huggingface_hub
+        tiny_config(**settings)
+
+
+def test_a_tower_without_the_layer_is_named() -> None:
+    with pytest.raises(ValueError, match="vision_feature_layer is -4 and the tower has 3 layers; expected 1 to 3"):
+        tiny_model(vision_feature_layer=-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"affinity": "learned", "fill": "zeros"}, {"tie_word_embeddings": True}])
+def test_a_stored_model_is_the_same_again(settings: dict[str, Any], tmp_path: Path) -> None:
+    network = tiny_model(**settings)
+    network.save_pretrained(tmp_path)
+    tiny_processor(max_cells=9).save_pretrained(tmp_path)
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    assert type(again) is GeoLlavaForConditionalGeneration
+    assert processor.image_processor.max_cells == 9
+    assert processor.chat_template == tiny_processor().chat_template
+    inputs = make_inputs()
+    again_inputs = processor(text=PROMPTS, images=make_images(), return_tensors="pt", padding=True)
+    assert torch.equal(again_inputs["input_ids"], inputs["input_ids"])
+    assert torch.equal(again(**inputs).logits, network(**inputs).logits)
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".safetensors", ".py", ".jinja"}

@@ -1,0 +1,40 @@
+"""On a CUDA device the model gives what it gives on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+from tests.model.make_models import tiny_model
+from tests.model.test_modeling_geollava import generate, make_inputs
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@torch.no_grad()
+def test_single_precision_is_the_cpus() -> None:
+    inputs = make_inputs()
+    network = tiny_model()
+    expected = network(**inputs)
+    got = network.cuda()(**{name: value.cuda() for name, value in inputs.items()})
+    torch.testing.assert_close(got.logits.cpu(), expected.logits, atol=1e-3, rtol=0)
+
+
+@torch.no_grad()
+def test_bfloat16_is_near_single_precision() -> None:
+    inputs = make_inputs()
+    network = tiny_model(tokens_per_cell="all").cuda()  # no ranks, which rounding may change
+    inputs = {name: value.cuda() for name, value in inputs.items()}
+    expected = network(**inputs).logits
+    got = network.bfloat16()(**inputs).logits.float()
+    assert float((got - expected).norm() / expected.norm()) < 0.05
+
+
+def test_generation_is_the_same_with_and_without_cache() -> None:
+    network = tiny_model().cuda()
+    inputs = {name: value.cuda() for name, value in make_inputs(padding_side="left").items()}
+    assert torch.equal(generate(network, inputs), generate(network, inputs, use_cache=False))

@@ -1,0 +1,106 @@
+"""The order of a run: complete, seeded, kind to the image cache."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, num_draws, plan_order
+
+ORDER = OrderSettings(num_epochs=1, batch_size=4, mixed_groups=3, groups_lengths=True, seed=0)
+
+orders = st.builds(
+    OrderSettings,
+    num_epochs=st.integers(1, 3),
+    batch_size=st.integers(1, 9),
+    mixed_groups=st.integers(1, 5),
+    groups_lengths=st.booleans(),
+    seed=st.integers(0, 9),
+)
+
+
+def make_samples(num_groups: int, per_group: int, weight: float = 1.0) -> list[OrderedSample]:
+    """Samples whose lengths differ from one to the next."""
+    return [
+        OrderedSample(group, 10 + (7 * (group * per_group + number)) % 31, weight)
+        for group in range(num_groups)
+        for number in range(per_group)
+    ]
+
+
+@given(orders, st.integers(1, 12), st.integers(1, 6))
+@settings(deadline=None, max_examples=60)
+def test_every_epoch_draws_each_sample_once(order: OrderSettings, num_groups: int, per_group: int) -> None:
+    samples = make_samples(num_groups, per_group)
+    draws = plan_order(samples, order)
+    assert Counter(draws) == Counter(
+        Draw(sample, epoch) for epoch in range(int(order.num_epochs)) for sample in range(len(samples))
+    )
+    epochs = [draw.epoch for draw in draws]
+    assert epochs == sorted(epochs)
+
+
+@given(orders)
+@settings(deadline=None, max_examples=20)
+def test_same_seed_same_order_and_another_seed_another(order: OrderSettings) -> None:
+    samples = make_samples(10, 4)
+    draws = plan_order(samples, order)
+    assert draws == plan_order(samples, order)
+    assert draws != plan_order(samples, replace(order, seed=order.seed + 1))
+
+
+@given(orders, st.integers(1, 4))
+@settings(deadline=None, max_examples=40)
+def test_an_image_is_needed_for_a_short_while_only(order: OrderSettings, per_group: int) -> None:
+    samples = make_samples(12, per_group)
+    kept: list[int] = []  # the cache that `SampleDataset` keeps: the groups used last
+    loads = 0
+    for sample, _ in plan_order(samples, replace(order, num_epochs=1, batch_size=4)):
+        group = samples[sample].group
+        loads += group not in kept
+        kept = [*[other for other in kept if other != group], group][-(2 * order.mixed_groups + 4) :]
+    assert loads == 12
+
+
+def test_a_weight_of_two_draws_twice_and_of_a_quarter_another_quarter_each_epoch() -> None:
+    samples = make_samples(4, 4, weight=2.0) + [OrderedSample(9, 5, 0.25) for _ in range(16)]
+    draws = plan_order(samples, replace(ORDER, num_epochs=2))
+    for epoch in (0, 1):
+        counts = Counter(draw.sample for draw in draws if draw.epoch == epoch)
+        assert all(counts[number] == 2 for number in range(16))
+        assert sum(counts[number] for number in range(16, 32)) == 4  # a quarter of 16
+    quarters = [{d.sample for d in draws if d.epoch == epoch and d.sample >= 16} for epoch in (0, 1)]
+    assert quarters[0] != quarters[1]
+
+
+def test_half_an_epoch_draws_half() -> None:
+    draws = plan_order(make_samples(4, 5), replace(ORDER, num_epochs=1.5))
+    assert Counter(draw.epoch for draw in draws) == {0: 20, 1: 10}
+
+
+def test_batches_hold_similar_lengths() -> None:
+    samples = [OrderedSample(number % 3, length) for number, length in enumerate([10, 90, 11, 91, 12, 92, 13, 93])]
+    draws = plan_order(samples, ORDER)
+    first, second = ({samples[d.sample].length for d in draws[start : start + 4]} for start in (0, 4))
+    assert {frozenset(first), frozenset(second)} == {frozenset({10, 11, 12, 13}), frozenset({90, 91, 92, 93})}
+
+
+def test_groups_are_mixed_only_with_their_neighbours() -> None:
+    samples = make_samples(6, 4)
+    groups = [samples[draw.sample].group for draw in plan_order(samples, replace(ORDER, groups_lengths=False))]
+    assert not set(groups[:12]) & set(groups[12:])  # 3 groups of 4 samples are mixed, then the other 3
+    assert groups[:12] != sorted(groups[:12], key=groups.index)  # and mixed they are
+
+
+def test_fingerprint_follows_names_and_order() -> None:
+    draws = [Draw(0, 0), Draw(1, 0)]
+    assert fingerprint_order(draws, ["a", "b"]) == fingerprint_order([Draw(1, 0), Draw(0, 0)], ["b", "a"])
+    assert fingerprint_order(draws, ["a", "b"]) != fingerprint_order(draws, ["b", "a"])
+    assert fingerprint_order(draws, ["a", "b"]) != fingerprint_order([Draw(0, 0), Draw(1, 1)], ["a", "b"])
+
+
+def test_draws_are_counted_by_key() -> None:
+    assert num_draws([Draw(0, 0), Draw(2, 0), Draw(2, 1)], ["b", "c", "a"]) == {"a": 2, "b": 1, "c": 0}

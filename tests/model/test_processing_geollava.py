@@ -1,0 +1,138 @@
+"""Prompts and images become inputs that agree, and boxes follow the image onto its canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+from model.image_processing_geollava import GeoLlavaImageProcessor, place
+from model.processing_geollava import GeoLlavaProcessor, rescale_boxes
+from tests.model.make_models import tiny_processor, tiny_tokenizer
+
+# 100 × 60 pixels on a canvas of 84 × 56: y · 0.84 + 0, x · 0.85 + 2; see test_image_processing_geollava.
+PLACEMENT = place(100, 60, (3, 2), 28)[0]
+IMAGE = np.zeros((28, 28, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # 10 · 0.85 + 2 = 10.5 → 10 (even); 20 · 0.84 = 16.8 → 17; 30 · 0.85 + 2 = 27.5 → 28; 40 · 0.84 = 33.6 → 34
+        ("Bounding box: [10, 20, 30, 40].", "Bounding box: [10, 17, 28, 34]."),
+        ("Image resolution: 60 x 100. Box: [10,20,30,40]", "Image resolution: 56 x 84. Box: [10, 17, 28, 34]"),
+        # stated at half the size: the box is twice as large in pixels of the image
+        ("Image resolution: 30 x 50 Box [5, 10, 15, 20]", "Image resolution: 56 x 84 Box [10, 17, 28, 34]"),
+        ("Box [0.1, 0.2, 0.3, 0.4] and [0, 0, 1, 1]", "Box [0.1, 0.2, 0.3, 0.4] and [0, 0, 1, 1]"),
+        ("There are [3, 4] ships and [1, 2, 3] roads", "There are [3, 4] ships and [1, 2, 3] roads"),
+    ],
+)
+def test_boxes_follow_the_image_onto_its_canvas(text: str, expected: str) -> None:
+    assert rescale_boxes(text, PLACEMENT) == expected
+
+
+@settings(deadline=None)
+@given(st.integers(2, 5000), st.integers(2, 5000))
+def test_the_whole_image_as_a_box_stays_on_the_canvas(height: int, width: int) -> None:
+    grid, placement = GeoLlavaImageProcessor(cell_size=28, max_grid=4).place(height, width)
+    text = rescale_boxes(f"[0, 0, {width}, {height}]", placement)
+    x_min, y_min, x_max, y_max = map(int, text.strip("[]").split(","))
+    assert 0 <= x_min < x_max <= grid[1] * 28
+    assert 0 <= y_min < y_max <= grid[0] * 28
+
+
+def test_each_prompt_is_rewritten_for_its_own_first_image() -> None:
+    processor = tiny_processor()
+    seen: list[str] = []
+
+    class Listening(PreTrainedTokenizerFast):
+        def __call__(self, text: Any, **kwargs: Any) -> Any:
+            seen.extend(text)
+            return super().__call__(text, **kwargs)
+
+    processor.tokenizer.__class__ = Listening
+    images = [np.zeros(shape, np.uint8) for shape in ((28, 28, 3), (56, 56, 3), (20, 20, 3))]
+    prompts = ["w1 [2, 2, 4, 4]", "<image> <image> [2, 2, 14, 14]", "<image> [10, 10, 20, 20]"]
+    processor(text=prompts, images=images, rescale_boxes=True, padding=True)
+    # 28 → 28 unchanged; 20 → 28: · 1.4
+    assert seen == ["w1 [2, 2, 4, 4]", "<image> <image> [2, 2, 14, 14]", "<image> [14, 14, 28, 28]"]
+
+
+def test_text_alone_and_images_alone_are_processed() -> None:
+    processor = tiny_processor()
+    assert set(processor(text="w1 w2")) == {"input_ids", "attention_mask"} | (
+        {"token_type_ids"} & set(processor(text="w1 w2"))
+    )
+    assert set(processor(images=IMAGE)) == {"pixel_values", "image_grids"}
+    assert processor(text="w1 w2", return_tensors="pt")["input_ids"].tolist() == [[10, 11]]
+
+
+def test_placements_are_given_on_demand_alone() -> None:
+    processor = tiny_processor()
+    assert "image_placements" not in processor(text="<image>", images=IMAGE)
+    placements = processor(text="<image>", images=IMAGE, return_placements=True)["image_placements"]
+    assert [(p.scale_x, p.offset_x) for p in placements] == [(1.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "images", "message"),
+    [
+        ("w1", [IMAGE], r"hold \[0\] <image> placeholders, 0 together, and 1 images"),
+        (["<image>", "<image> <image>"], [IMAGE], r"hold \[1, 2\] <image> placeholders, 3 together, and 1 images"),
+        ("<image>", None, "1 together, and 0 images"),
+        (None, None, "expected text, images or both"),
+    ],
+)
+def test_placeholders_and_images_must_agree(text: Any, images: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_processor()(text=text, images=images)
+
+
+def test_a_placeholder_that_is_cut_off_is_named() -> None:
+    with pytest.raises(ValueError, match="0 placeholder tokens are left of 1"):
+        tiny_processor()(text="w1 w2 <image>", images=IMAGE, truncation=True, max_length=2)
+
+
+def test_a_tokenizer_without_the_placeholder_is_refused() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.encode = lambda *_args, **_kwargs: [4, 4]
+    with pytest.raises(ValueError, match="makes 2 tokens of '<image>'; expected one"):
+        GeoLlavaProcessor(GeoLlavaImageProcessor(), tokenizer)
+
+
+def test_the_chat_form_is_that_of_qwen() -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "w1 w2"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
+    ]
+    system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    user = "<|im_start|>user\n<image>\n<image>\nw1 w2<|im_end|>\n"
+    processor = tiny_processor()
+    expected = system + user + "<|im_start|>assistant\nA<|im_end|>\n"
+    assert processor.apply_chat_template(messages) == expected
+    prompt = processor.apply_chat_template(messages[:1], add_generation_prompt=True)
+    assert prompt == system + user + "<|im_start|>assistant\n"
+    plain = [{"role": "system", "content": "w3"}, {"role": "user", "content": "w1"}]
+    assert processor.apply_chat_template(plain) == "<|im_start|>system\nw3<|im_end|>\n<|im_start|>user\nw1<|im_end|>\n"
+
+
+def test_the_chat_template_can_be_tokenised_with_its_images_and_marks_the_reply() -> None:
+    question = [{"type": "image", "image": Image.fromarray(IMAGE)}, {"type": "text", "text": "w1"}]
+    messages = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
+    ]
+    outputs = tiny_processor().apply_chat_template(
+        messages, tokenize=True, return_dict=True, return_tensors="pt", return_assistant_tokens_mask=True
+    )
+    ids = outputs["input_ids"][0]
+    assert torch.equal(outputs["image_grids"], torch.tensor([[1, 1]]))
+    assert ids[outputs["assistant_masks"][0] == 1].tolist() == [5, 3]  # A and the end of the turn

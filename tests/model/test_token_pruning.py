@@ -1,0 +1,282 @@
+"""Pruning gives the released tokens, never more than its budget, in order, and leaves alone what is alone."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from model.token_pruning import (
+    KeptTokens,
+    anchor_scores,
+    block_centres,
+    block_roots,
+    cluster_means,
+    cluster_sizes,
+    cosine_pointers,
+    fill_with_zeros,
+    follow_pointers,
+    grid_blocks,
+    join_kept,
+    keep_best,
+    learned_pointers,
+    random_scores,
+    select_tokens,
+    singletons,
+)
+from tests.model.dense_reference import Weights, dense_affinity, dense_prune, dense_roots, random_weights
+
+CPU = torch.device("cpu")
+
+
+def linear(weight: Tensor, bias: Tensor | None) -> torch.nn.Linear:
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight = torch.nn.Parameter(weight)
+    if bias is not None:
+        layer.bias = torch.nn.Parameter(bias)
+    return layer
+
+
+@torch.no_grad()
+def prune(tokens: Tensor, anchors: Tensor, weights: Weights, budget: int) -> Tensor:
+    """Return [C, budget, D] by the functions under test, with the released settings."""
+    num_cells = len(tokens)
+    flat = tokens.flatten(1, 2)
+    roots = follow_pointers(learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias))
+    scores = anchor_scores(
+        anchors,
+        flat,
+        query=linear(weights.query, weights.query_bias),
+        projection=linear(weights.projection, weights.projection_bias),
+    )
+    groups, budgets = torch.arange(num_cells), torch.full((num_cells,), budget)
+    kept = select_tokens(flat, roots, cluster_means(scores, roots), groups, budgets)
+    return fill_with_zeros(kept, groups, budgets).unflatten(0, (num_cells, budget))
+
+
+def draw_cells(num_cells: int, height: int, width: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randn((num_cells, height, width, dim), generator=generator)
+    return tokens, torch.randn((num_cells, dim), generator=generator)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    num_cells=st.integers(1, 3),
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+    dim=st.integers(4, 12),
+    budget=st.integers(1, 60),
+    seed=st.integers(0, 10_000),
+)
+def test_pruning_equals_the_dense_oracle(
+    num_cells: int, height: int, width: int, dim: int, budget: int, seed: int
+) -> None:
+    tokens, anchors = draw_cells(num_cells, height, width, dim, seed)
+    weights = random_weights(dim, seed + 1)
+    expected = dense_prune(tokens, anchors, weights, budget)
+    torch.testing.assert_close(prune(tokens, anchors, weights, budget), expected, atol=1e-5, rtol=0)
+
+
+def test_a_constant_image_equals_the_dense_oracle() -> None:
+    tokens, anchors = torch.ones((1, 5, 6, 8)), torch.ones((1, 8))
+    weights = random_weights(8, 3)
+    torch.testing.assert_close(
+        prune(tokens, anchors, weights, 40), dense_prune(tokens, anchors, weights, 40), atol=1e-5, rtol=0
+    )
+
+
+def test_probabilities_outside_the_grid_add_up_on_its_border() -> None:
+    # One row of three tokens, every weight 0, so each of the nine outputs has probability 1/9. All three rows of the
+    # neighbourhood fall on the one row: token 0 has itself 6/9 (dx −1 and 0) and token 1 3/9; token 1 has each third.
+    weights = random_weights(4, 0)
+    weights = weights._replace(pointwise=torch.zeros((9, 4, 1, 1)), pointwise_bias=torch.zeros(9))
+    tokens = torch.randn((1, 1, 3, 4), generator=torch.Generator().manual_seed(0))
+    expected = torch.tensor([[6, 3, 0], [3, 3, 3], [0, 3, 6]]) / 9
+    torch.testing.assert_close(dense_affinity(tokens, weights)[0], expected)
+    # 0 → 0; 1 ties between 0, 1 and 2, the lowest wins; 2 → 2
+    assert learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias).tolist() == [
+        [0, 0, 2]
+    ]
+
+
+def test_learned_pointers_follow_a_head_set_by_hand() -> None:
+    # The bias alone speaks for output 1, (dy, dx) = (−1, 0): everything points one row up, and the first row to itself.
+    weights = random_weights(4, 0)._replace(pointwise=torch.zeros((9, 4, 1, 1)), pointwise_bias=torch.eye(9)[1] * 5)
+    pointers = learned_pointers(torch.zeros((1, 3, 2, 4)), weights.depthwise, weights.pointwise, weights.pointwise_bias)
+    assert pointers.tolist() == [[0, 1, 0, 1, 2, 3]]
+    assert follow_pointers(pointers).tolist() == [[0, 1, 0, 1, 0, 1]]
+
+
+def test_a_long_path_reaches_its_root() -> None:
+    pointers = (torch.arange(576) - 1).clamp(min=0)[None]
+    assert follow_pointers(pointers).tolist() == [[0] * 576]
+
+
+def test_a_cycle_is_cut_as_in_the_released_code() -> None:
+    # 0 → 1 → 0 and 2 → 1: after the first round 0 → 0, 1 → 1, 2 → 0, and nothing changes any more.
+    assert follow_pointers(torch.tensor([[1, 0, 1]])).tolist() == [[0, 1, 0]]
+    assert dense_roots(torch.tensor([[[0.0, 1, 0], [1, 0, 0], [0, 1, 0]]])).tolist() == [[0, 1, 0]]
+
+
+def test_cosine_joins_a_constant_cell_into_one_cluster() -> None:
+    roots = follow_pointers(cosine_pointers(torch.full((2, 4, 5, 3), 0.3)))
+    assert roots.tolist() == [[0] * 20] * 2
+
+
+def test_cosine_leaves_a_lone_token_alone_and_joins_what_is_around_it() -> None:
+    tokens = torch.tensor([1.0, 0.0]).expand(1, 3, 3, 2).clone()
+    tokens[0, 1, 1] = torch.tensor([0.0, 1.0])
+    roots = follow_pointers(cosine_pointers(tokens))[0]
+    assert roots[4] == 4
+    assert (roots != 4).sum() == 8
+
+
+def test_cosine_keeps_two_regions_apart() -> None:
+    tokens = torch.tensor([1.0, 0.0]).expand(1, 4, 6, 2).clone()
+    tokens[:, :, 3:] = torch.tensor([0.2, 1.0])
+    roots = follow_pointers(cosine_pointers(tokens))[0].unflatten(0, (4, 6))
+    assert roots[:, :3].unique().tolist() == [0]
+    assert roots[:, 3:].unique().tolist() == [3]
+
+
+def test_cosine_points_to_the_most_similar_neighbour() -> None:
+    # Directions in degrees: 0, 40, 50. 1 and 2 pick each other (10 apart), so 1, the lower, is their root. The pairs
+    # are 40 and 10 apart, their lower median is cos 40: 0's best neighbour is no worse, so 0 follows 1.
+    angles = torch.deg2rad(torch.tensor([0.0, 40.0, 50.0]))
+    tokens = torch.stack([angles.cos(), angles.sin()], dim=-1)[None, None]
+    assert cosine_pointers(tokens).tolist() == [[1, 1, 1]]
+
+
+def test_cosine_leaves_a_token_alone_that_is_like_none_of_its_neighbours() -> None:
+    # Directions in degrees: 0, 80, 90, 100. The pairs are 80, 10 and 10 apart, their median is cos 10: 0 stands alone.
+    # 1 and 3 are 10 apart from 2; which of the two 2 picks is left to rounding, but both pick 2.
+    angles = torch.deg2rad(torch.tensor([0.0, 80.0, 90.0, 100.0]))
+    tokens = torch.stack([angles.cos(), angles.sin()], dim=-1)[None, None].double()
+    assert follow_pointers(cosine_pointers(tokens))[0, 0] == 0
+    assert 0 not in follow_pointers(cosine_pointers(tokens))[0, 1:]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 10_000))
+def test_cosine_clusters_end_in_roots(height: int, width: int, seed: int) -> None:
+    tokens, _ = draw_cells(2, height, width, 3, seed)
+    pointers = cosine_pointers(tokens.round())  # rounding makes ties
+    roots = follow_pointers(pointers)
+    assert torch.equal(pointers.gather(1, roots), roots)
+    steps = (pointers - torch.arange(height * width)).abs()
+    assert int(steps.max()) <= width + 1
+
+
+def test_anchor_scores_are_the_published_formula() -> None:
+    tokens, anchors = draw_cells(2, 3, 3, 8, 5)
+    weights = random_weights(8, 6)
+    query = linear(weights.query, weights.query_bias)
+    projection = linear(weights.projection, weights.projection_bias)
+    flat = tokens.flatten(1, 2)
+    expected = torch.einsum("cd,cnd->cn", query(anchors), projection(flat)) / 8**0.5
+    torch.testing.assert_close(anchor_scores(anchors, flat, query=query, projection=projection), expected)
+    bare = linear(weights.projection, None)
+    expected = torch.einsum("cd,cnd->cn", query(anchors), bare(flat)) / 8**0.5
+    torch.testing.assert_close(anchor_scores(anchors, flat, query=query, projection=bare), expected)
+
+
+def test_scores_of_clusters_stand_at_their_roots() -> None:
+    roots = torch.tensor([[0, 0, 2, 0]])
+    scores = torch.tensor([[3.0, 6.0, 5.0, 9.0]])
+    assert cluster_means(scores, roots).tolist() == [[6.0, -torch.inf, 5.0, -torch.inf]]
+    assert cluster_sizes(roots).tolist() == [[3.0, 0.0, 1.0, 0.0]]
+
+
+def test_each_group_keeps_its_best_and_the_first_of_equals() -> None:
+    scores = torch.tensor([1.0, 3.0, 3.0, 2.0, -torch.inf, 0.0])
+    groups = torch.tensor([0, 0, 0, 1, 1, 1])
+    assert keep_best(scores, groups, torch.tensor([2, 2])).tolist() == [1, 2, 3, 5]
+    assert keep_best(scores, groups, torch.tensor([1, 9])).tolist() == [1, 3, 5]
+
+
+def test_a_shared_budget_goes_where_scores_are_high() -> None:
+    tokens = torch.arange(6.0).reshape(2, 3, 1)
+    scores = torch.tensor([[1.0, 2.0, 3.0], [9.0, 0.0, 8.0]])
+    kept = select_tokens(tokens, singletons(2, 3, CPU), scores, torch.tensor([0, 0]), torch.tensor([3]))
+    assert kept.features.flatten().tolist() == [2.0, 3.0, 5.0]
+    assert kept.cells.tolist() == [0, 1, 1]
+    assert kept.positions.tolist() == [2, 0, 2]
+    assert kept.scores.tolist() == [3.0, 9.0, 8.0]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 5), st.integers(1, 8), st.integers(0, 1000), st.booleans())
+def test_selecting_in_parts_changes_nothing(num_cells: int, budget: int, seed: int, shared: bool) -> None:
+    tokens, _ = draw_cells(num_cells, 2, 3, 4, seed)
+    flat = tokens.flatten(1, 2)
+    roots = singletons(num_cells, 6, CPU)
+    scores = flat[..., 0].round(decimals=1)  # with ties
+    groups = torch.zeros(num_cells, dtype=torch.int64) if shared else torch.arange(num_cells)
+    budgets = torch.full((1 if shared else num_cells,), budget)
+    whole = select_tokens(flat, roots, scores, groups, budgets)
+    parts = []
+    for cell in range(num_cells):
+        one = slice(cell, cell + 1)
+        part = select_tokens(flat[one], roots[one], scores[one], groups[one], budgets)
+        parts.append(part._replace(cells=part.cells + cell))
+    for value, expected in zip(join_kept(parts, groups, budgets), whole, strict=True):
+        assert torch.equal(value, expected)
+
+
+def test_gradients_flow_through_the_means_of_what_is_kept() -> None:
+    tokens = torch.tensor([[[1.0], [3.0], [7.0]]], requires_grad=True)
+    roots = torch.tensor([[0, 0, 2]])
+    scores = torch.tensor([[1.0, -torch.inf, 0.0]])
+    kept = select_tokens(tokens, roots, scores, torch.tensor([0]), torch.tensor([1]))
+    assert kept.features.tolist() == [[2.0]]
+    kept.features.sum().backward()
+    assert tokens.grad is not None
+    assert tokens.grad.flatten().tolist() == [0.5, 0.5, 0.0]
+
+
+def test_zeros_stand_behind_a_group_that_is_not_full() -> None:
+    kept = KeptTokens(
+        torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.zeros(3)
+    )
+    filled = fill_with_zeros(kept, torch.tensor([0, 1]), torch.tensor([2, 3]))
+    assert filled.flatten().tolist() == [1.0, 0.0, 2.0, 3.0, 0.0]
+
+
+def test_blocks_of_a_grid_set_by_hand() -> None:
+    # 4 blocks of 4 × 4: two bands of two.
+    assert grid_blocks(4, 4, 4) == [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
+    assert block_roots(4, 4, 4, CPU).tolist() == [0, 0, 2, 2, 0, 0, 2, 2, 8, 8, 10, 10, 8, 8, 10, 10]
+    # the middle of [0, 1] × [0, 1] is (1, 1), token 5, and so on
+    assert (block_centres(4, 4, 4, CPU) == 0).nonzero().flatten().tolist() == [5, 7, 13, 15]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 24), st.integers(1, 24), st.integers(1, 700))
+def test_blocks_are_as_many_as_asked_for_and_cover_every_token_once(height: int, width: int, num_blocks: int) -> None:
+    blocks = grid_blocks(height, width, num_blocks)
+    assert len(blocks) == min(num_blocks, height * width)
+    assert sorted(token for block in blocks for token in block) == list(range(height * width))
+
+
+def test_random_scores_depend_on_the_seed_and_the_cell_alone() -> None:
+    together = random_scores([0, 1, 2], 5, seed=7, device=CPU)
+    assert torch.equal(together[1:2], random_scores([1], 5, seed=7, device=CPU))
+    assert not torch.equal(together[0], together[1])
+    assert not torch.equal(together, random_scores([0, 1, 2], 5, seed=8, device=CPU))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_features_are_ranked_in_single(dtype: torch.dtype) -> None:
+    tokens, anchors = draw_cells(2, 4, 4, 8, 9)
+    tokens, anchors = tokens.to(dtype), anchors.to(dtype)
+    weights = random_weights(8, 2)
+    got = prune(tokens, anchors, weights, 5)
+    assert got.dtype == dtype
+    expected = dense_prune(tokens.float(), anchors.float(), weights, 5)
+    torch.testing.assert_close(got.float(), expected, atol=0.02, rtol=0)
