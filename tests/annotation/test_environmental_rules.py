@@ -163,6 +163,13 @@ def test_what_covers_a_third_more_leads() -> None:
     assert leads == {"farming_leads": False, "woodland_leads": False, "building_leads": True, "water_leads": False}
 
 
+def test_nothing_leads_on_bare_ground() -> None:
+    # 12 % of a desert is built over; that is more than crops, forest, grass and water, but less than the desert.
+    verdicts = verdicts_of(facts_of(town=0.12, water=0.03, desert=0.85))
+    # the town: 0.12 / 0.97 = 0.12
+    assert verdicts["building_leads"].holds is False
+
+
 def test_what_two_kinds_cover_is_paved_once_or_twice() -> None:
     classes = classes_with(make_class("town", Role.AREA, "residential"), make_class("shops", Role.AREA, "commercial"))
     areas = [make_area("t", "town", box(0, 0, 500, 1000)), make_area("s", "shops", box(400, 0, 600, 1000))]

@@ -21,7 +21,7 @@ BUILT_OVER = {"residential", "commercial", "industrial", "parking", "building", 
 PLANTS = {"forest", "trees", "grass", "cropland", "wetland"}
 COOLING = {"forest", "trees", "water", "wetland"}
 UNFARMED = {"forest", "trees", "grass", "wetland"}
-USES = ({"cropland"}, {"forest"}, BUILT_OVER, {"water"}, {"grass"})
+USES = ({"cropland"}, {"forest"}, BUILT_OVER, {"water"}, {"grass"}, {"bare"}, {"burnt"})
 PAVED = {
     "residential": 0.38,
     "commercial": 0.85,
