@@ -43,6 +43,12 @@ DOUBTFUL_CHROMA = 4.0
 DOUBTFUL_HUE_DEG = 9.0
 """So near to a border between two names, either may be given."""
 
+REDDISH_HUES = (-15.0, 43.0)
+DULL_RED_CHROMA = 14.0
+PINKISH_LIGHTNESS = 55.0
+"""A surface of a reddish hue (degrees) and some chroma is "red" to many, and "pink" when it is light, whatever its name
+here: sunlit roof tiles and painted iron are of such colours."""
+
 # sRGB (IEC 61966-2-1) to CIE XYZ for the white point D65, and CIE 15:2004 for XYZ to Lab.
 _RGB_TO_XYZ = np.array(
     [
@@ -151,6 +157,9 @@ def _possible_names(
     for lighter, purer, turned in shifts:
         named = _name_pixels(lightness + lighter, np.maximum(chroma + purer, 0), hue + turned)
         might_be[named, columns] = True
+    is_dull_red = (chroma >= DULL_RED_CHROMA) & ((hue - REDDISH_HUES[0]) % 360 < REDDISH_HUES[1] - REDDISH_HUES[0])
+    might_be[COLOURS.index("red")] |= is_dull_red
+    might_be[COLOURS.index("pink")] |= is_dull_red & (lightness >= PINKISH_LIGHTNESS)
     shares = might_be.mean(axis=1)
     return frozenset(name for name, share in zip(COLOURS, shares, strict=True) if share > MAX_WRONG_SHARE)
 
@@ -167,7 +176,7 @@ def _name_pixels(
     h = hue % 360
     is_white = ((lightness >= 85) & (chroma < 10)) | ((lightness >= 88) & (chroma < 16))
     is_black = ((lightness < 25) & (chroma < 10)) | ((lightness < 12) & (chroma < 30))
-    is_reddish = (h < 43) | (h >= 345)
+    is_reddish = (h < REDDISH_HUES[1]) | (h >= 360 + REDDISH_HUES[0])
     is_rosy = (h < 18) | (h >= 345)
     rules = (
         (is_white, "white"),

@@ -115,6 +115,14 @@ def test_a_colour_at_a_border_may_be_called_by_both_names() -> None:
     assert measured.possible == {"red", "brown"}
 
 
+def test_a_faded_red_roof_is_never_surely_not_red() -> None:
+    # L 68, chroma 23, hue 39: a sunlit iron roof, "brown" by its chroma
+    pixels = np.full((20, 20, 3), (206, 154, 141), dtype=np.uint8)
+    measured = measure_colour(pixels, box(0, 0, 20, 20))
+    assert measured.name == "brown"
+    assert {"brown", "red", "pink"} <= measured.possible
+
+
 def test_pixels_are_those_whose_centres_pillow_fills() -> None:
     outline = rectangle(50, 40, 47, 21, clockwise_deg=30)
     pixels = np.zeros((100, 100, 3), dtype=np.uint8)
