@@ -294,7 +294,7 @@ def _make_trainer(
         evaluate_model=evaluation if evaluation.questions else None,
         on_progress=partial(_tell, reporter),
         model=start.model,
-        args=_arguments(settings, out, evaluates=bool(evaluation.questions)),
+        args=make_arguments(settings, out, evaluates=bool(evaluation.questions)),
         data_collator=Collator(start.processor),
         train_dataset=dataset,
         eval_dataset=dataset if evaluation.questions else None,  # only named: `evaluation` has its own questions
@@ -302,7 +302,7 @@ def _make_trainer(
     )
 
 
-def _arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> TrainingArguments:
+def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> TrainingArguments:
     """Return the settings in the words of transformers."""
     num_devices = PartialState().num_processes
     at_once = settings.device_batch_size * num_devices
