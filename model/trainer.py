@@ -163,7 +163,7 @@ class VqaTrainer(Trainer):
         }
         self._since += time.monotonic() - started  # no time of training
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     # --- checkpoints ---
