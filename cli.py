@@ -186,6 +186,101 @@ def convert(
     print(json.dumps(report.summary()) if as_json else report)
 
 
+_DATA, _RECIPE, _RUN = "Data", "Recipe", "Run"
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, trained model, report.")],
+    data: Annotated[list[Path] | None, _option(_DATA, "A data set that `rsvqa build` wrote; repeatable.")] = None,
+    init: Annotated[
+        str | None, _option(_RECIPE, "Checkpoint to begin from: folder, hub id, or tiny (from scratch).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings (TOML), such as a run's own train.toml; options override them.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    tasks: Annotated[str | None, _option(_DATA, "Names or short names: OCL,RLUC. (default: all)")] = None,
+    mix: Annotated[
+        str | None, _option(_DATA, "Uses an epoch of a task's or data set's questions: OCL=0.5,highrs=2. (default: 1)")
+    ] = None,
+    deal_again: Annotated[
+        bool | None, _option(_DATA, "Deal the choices' letters anew in every epoch.", "--deal-again/--no-deal-again")
+    ] = None,
+    epochs: Annotated[float | None, _option(_RECIPE, "Passes over the data. (default: 1)")] = None,
+    max_steps: Annotated[int | None, _option(_RECIPE, "Optimizer steps, instead of epochs.")] = None,
+    batch_size: Annotated[int | None, _option(_RECIPE, "Samples a step, all devices. (default: 16)")] = None,
+    device_batch_size: Annotated[int | None, _option(_RECIPE, "Samples at once on a device. (default: 1)")] = None,
+    lr_tower: Annotated[float | None, _option(_RECIPE, "Learning rate of the tower. (default: 1e-6)")] = None,
+    lr_projector: Annotated[float | None, _option(_RECIPE, "Of the projector. (default: 5e-6)")] = None,
+    lr_llm: Annotated[float | None, _option(_RECIPE, "Of the language model. (default: 5e-6)")] = None,
+    freeze: Annotated[str | None, _option(_RECIPE, "Parts to leave as they are: tower,projector,llm.")] = None,
+    lora: Annotated[int | None, _option(_RECIPE, "Rank of adapters that train instead of the LLM's weights.")] = None,
+    max_length: Annotated[
+        int | None, _option(_RECIPE, "Tokens; longer questions are left out and counted. (default: 32768)")
+    ] = None,
+    precision: Annotated[str | None, _option(_RECIPE, "auto, bf16 or fp32. (default: auto)")] = None,
+    pruning: Annotated[
+        str | None, _option(_RECIPE, "How visual tokens are chosen. (default: the checkpoint's)")
+    ] = None,
+    tokens_per_cell: Annotated[
+        str | None, _option(_RECIPE, "Visual tokens kept a cell, or all. (default: the checkpoint's)")
+    ] = None,
+    eval_every: Annotated[int | None, _option(_RUN, "Steps between evaluations on val. (default: 500)")] = None,
+    save_every: Annotated[int | None, _option(_RUN, "Steps between checkpoints. (default: 500)")] = None,
+    keep: Annotated[int | None, _option(_RUN, "Checkpoints that stay. (default: 3)")] = None,
+    loader_workers: Annotated[int | None, _option(_RUN, "Processes that read ahead. (default: 1)")] = None,
+    tensorboard: Annotated[bool | None, _option(_RUN, "Write curves for TensorBoard.", "--tensorboard")] = None,
+    seed: Annotated[int | None, _option(_RUN, "Of everything random. (default: 0)")] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train GeoLLaVA on VQA shards."""
+    from annotation.extras import require_extra
+
+    require_extra("model", "train")
+    from model.training import train as run_training
+    from model.training_report import print_outcome
+    from model.training_settings import make_training_settings
+    from rsvqa_builder.progress import open_reporter
+
+    given = {
+        "data": None if data is None else [str(folder) for folder in data],
+        "init": init,
+        "tasks": _words(tasks),
+        "mix": _words(mix),
+        "deal_again": deal_again,
+        "epochs": epochs,
+        "max_steps": max_steps,
+        "batch_size": batch_size,
+        "device_batch_size": device_batch_size,
+        "lr_tower": lr_tower,
+        "lr_projector": lr_projector,
+        "lr_llm": lr_llm,
+        "freeze": _words(freeze),
+        "lora_rank": lora,
+        "max_length": max_length,
+        "precision": precision,
+        "pruning": pruning,
+        "tokens_per_cell": tokens_per_cell,
+        "eval_every": eval_every,
+        "save_every": save_every,
+        "keep": keep,
+        "loader_workers": loader_workers,
+        "tensorboard": tensorboard,
+        "seed": seed,
+    }
+    settings = make_training_settings({key: value for key, value in given.items() if value is not None}, config=config)
+    with open_reporter(as_json=log_json) as reporter:
+        report = run_training(settings, out, resume=resume, reporter=reporter)
+    print_outcome(report, out, as_json=as_json)
+
+
+def _words(text: str | None) -> list[str] | None:
+    """Return comma-separated words."""
+    return None if text is None else text.split(",")
+
+
 def _numbers(name: str, text: str | None) -> list[float] | None:
     """Return comma-separated numbers."""
     if text is None:

@@ -7,6 +7,7 @@ sequence, as one epoch of its own; going on after a stop leaves out as many samp
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -126,11 +127,11 @@ class VqaTrainer(Trainer):
         """
         names = inputs.pop("sample_names")
         self.unreadable += [name for name in inputs.pop("unreadable") if name not in self.unreadable]
-        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        loss, outputs = super().compute_loss(model, {**inputs, "use_cache": False}, True, num_items_in_batch)
         # this waits for the device; a step takes so long that it does not matter, and NaN weights would
-        if not torch.isfinite(loss):
+        if not math.isfinite(value := loss.item()):
             raise TrainingError(
-                f"the loss is {float(loss)} at step {self.state.global_step + 1}, on the samples {', '.join(names)}; "
+                f"the loss is {value} at step {self.state.global_step + 1}, on the samples {', '.join(names)}; "
                 "the weights have not been touched by it: go on with --resume and a lower learning rate, or fp32"
             )
         self._num_images += len(outputs.image_hidden_states or ())
@@ -162,6 +163,7 @@ class VqaTrainer(Trainer):
         }
         self._since += time.monotonic() - started  # no time of training
         self.log(metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     # --- checkpoints ---

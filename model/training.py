@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import nn
 from transformers import TrainingArguments, set_seed
+from transformers.utils import logging
 
 from annotation.taxonomy import TASKS
 from model.checkpoints import Checkpoint, load_checkpoint, with_adapters
@@ -72,11 +74,12 @@ def train(
         _take_up_position(trainer, checkpoint, order)
         reporter.note("resume", f"goes on from {checkpoint.name}")
     began = time.monotonic()
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with _without_bars():
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if evaluation.questions and evaluation.step != trainer.state.global_step:
+            trainer.evaluate()
+        trainer.save_model(str(out))
     seconds = time.monotonic() - began
-    if evaluation.questions and evaluation.step != trainer.state.global_step:
-        trainer.evaluate()
-    trainer.save_model(str(out))
     unreadable = sorted(set(gather_object(trainer.unreadable)))
     if unreadable:
         reporter.note("unreadable", f"{len(unreadable)} questions taught nothing: their images cannot be read")
@@ -294,7 +297,7 @@ def _make_trainer(
         evaluate_model=evaluation if evaluation.questions else None,
         on_progress=partial(_tell, reporter),
         model=start.model,
-        args=_arguments(settings, out, evaluates=bool(evaluation.questions)),
+        args=make_arguments(settings, out, evaluates=bool(evaluation.questions)),
         data_collator=Collator(start.processor),
         train_dataset=dataset,
         eval_dataset=dataset if evaluation.questions else None,  # only named: `evaluation` has its own questions
@@ -302,7 +305,7 @@ def _make_trainer(
     )
 
 
-def _arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> TrainingArguments:
+def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) -> TrainingArguments:
     """Return the settings in the words of transformers."""
     num_devices = PartialState().num_processes
     at_once = settings.device_batch_size * num_devices
@@ -345,6 +348,18 @@ def _checkpointing(is_wanted: bool) -> dict[str, Any]:
     is_renamed = "activation_checkpointing" in {field.name for field in fields(TrainingArguments)}
     name = "activation_checkpointing" if is_renamed else "gradient_checkpointing"
     return {name: is_wanted, f"{name}_kwargs": {"use_reentrant": False}}
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for each checkpoint."""
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
 
 
 def _tell(reporter: Reporter, figures: Mapping[str, float]) -> None:

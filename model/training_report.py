@@ -113,6 +113,17 @@ def render_scores(scores: Mapping[str, TaskScore]) -> str:
     return "\n".join(lines)
 
 
+def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
+    """Print what a run ended with to stdout; as JSON it is the whole report."""
+    if as_json:
+        print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
+        return
+    if report["evaluation"]:
+        print(render_scores({task: TaskScore(**entry) for task, entry in report["evaluation"].items()}))
+    seconds, memory = report["timings"]["seconds"], report["timings"]["peak_memory_mib"]
+    print(f"{report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {out}, report: {out / REPORT_NAME}")
+
+
 # --- curves ---
 
 

@@ -56,7 +56,7 @@ class TinySettings(BaseModel):
     patch_size: Count = 16
     """Pixels."""
     width: Annotated[int, Field(ge=16)] = 128
-    tower_layers: Annotated[int, Field(ge=2)] = 4
+    tower_layers: Annotated[int, Field(ge=2)] = 3
     llm_layers: Count = 3
     heads: Count = 4
     vocabulary: Annotated[int, Field(ge=300)] = 2000
@@ -186,9 +186,9 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
         "batch_size": 32,
         "device_batch_size": 32,
-        "lr_tower": 1e-3,
-        "lr_projector": 1e-3,
-        "lr_llm": 1e-3,
+        "lr_tower": 1.5e-3,
+        "lr_projector": 1.5e-3,
+        "lr_llm": 1.5e-3,
         "gradient_checkpointing": False,
         "max_length": 1024,
         "deal_again": True,

@@ -1,0 +1,237 @@
+"""Whole runs of a tiny model: resumed, stopped by NaN, out of disk, and what a run tells of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from model import trainer as trainer_module
+from model import training as training_module
+from model.checkpoints import load_checkpoint
+from model.data import list_samples
+from model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
+from model.training import plan_draws, train
+from rsvqa_builder.progress import QuietReporter
+from tests.model.make_dataset import make_dataset, make_settings
+
+NUM_TRAIN = 8 * 3
+
+
+class KilledError(Exception):
+    """Stands for a killed process."""
+
+
+class StoppingReporter(QuietReporter):
+    """Raises `KilledError` when a step is told of."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002
+        if kind == "step" and fields["step"] == self.step:
+            raise KilledError
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "set")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    train(make_settings(data, eval_questions=4, eval_every=3), out)
+    return out
+
+
+def read_report(out: Path) -> dict[str, Any]:
+    return dict(json.loads((out / "training_report.json").read_text()))
+
+
+def losses(out: Path) -> list[tuple[int, float]]:
+    return [(entry["step"], entry["loss"]) for entry in read_report(out)["curve"] if "loss" in entry]
+
+
+@pytest.mark.parametrize("step", [3, 5])
+def test_a_resumed_run_goes_on_as_if_undisturbed(data: Path, undisturbed: Path, tmp_path: Path, step: int) -> None:
+    settings = make_settings(data, eval_questions=4, eval_every=3)
+    out = tmp_path / "run"
+    with pytest.raises(KilledError):
+        train(settings, out, reporter=StoppingReporter(step))
+    resumed_from = last_checkpoint(out)
+    assert resumed_from is not None
+    assert resumed_from.name == f"checkpoint-{step - 1}"
+    train(settings, out, resume=True)
+    assert losses(out) == losses(undisturbed)
+    assert [number for number, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # 24 samples in batches of 4
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (out, undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_resuming_a_finished_run_changes_nothing(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(make_settings(data, max_steps=2), out)
+    before = load_file(out / "model.safetensors")
+    train(make_settings(data, max_steps=2), out, resume=True)
+    after = load_file(out / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_trained_model_loads_with_the_auto_classes(undisturbed: Path) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(undisturbed)
+    assert model.config.tokens_per_cell == 4
+    assert AutoProcessor.from_pretrained(undisturbed).image_processor.cell_size == 32
+
+
+def test_the_report_counts_what_was_used(data: Path, undisturbed: Path) -> None:
+    report = read_report(undisturbed)
+    assert report["steps"] == 6
+    assert report["samples"]["used"] == NUM_TRAIN
+    assert report["samples"]["drawn_by_task"] == {
+        "detailed_captioning": 8,
+        "fine_grained_grounding": 8,
+        "object_colour": 8,
+    }
+    assert report["samples"]["unreadable"] == {"number": 0, "first": []}
+    colour = report["evaluation"]["object_colour"]
+    assert colour["num_questions"] == 4
+    # val tiles 8 to 11: red, green, blue, grey among choices that begin at 2, 0, 1, 2 of the four: C, B, B, B
+    assert colour["majority"] == 0.75
+    assert report["evaluation"]["detailed_captioning"]["accuracy"] is None
+    assert [entry["step"] for entry in report["curve"] if "eval_accuracy" in entry] == [3, 6]
+    assert all(entry["images_per_s"] > 0 for entry in report["curve"] if "loss" in entry)
+    plot = ElementTree.fromstring((undisturbed / "curves.svg").read_text())  # noqa: S314  written by ourselves
+    assert len(plot.findall("{http://www.w3.org/2000/svg}polyline")) == 3
+
+
+def test_only_the_last_checkpoints_stay(undisturbed: Path, data: Path, tmp_path: Path) -> None:
+    assert [path.name for path in list_checkpoints(undisturbed)] == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
+    train(make_settings(data, keep=1), tmp_path / "run")
+    assert [path.name for path in list_checkpoints(tmp_path / "run")] == ["checkpoint-6"]
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint_whole(
+    data: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    settings = make_settings(data, eval_questions=4, eval_every=3)
+    save_state: Callable[..., None] = VqaTrainer._save_optimizer_and_scheduler
+
+    def fail_at_4(trainer: VqaTrainer, folder: str) -> None:
+        if trainer.state.global_step == 4:
+            raise OSError(28, "No space left on device")
+        save_state(trainer, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VqaTrainer, "_save_optimizer_and_scheduler", fail_at_4)
+        with pytest.raises(
+            TrainingError, match=r"checkpoint of step 4 cannot be written.*No space.*checkpoint-2 is whole"
+        ):
+            train(settings, out)
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint-2", "train.toml"]
+    train(settings, out, resume=True)
+    assert losses(out) == losses(undisturbed)
+
+
+def test_nan_stops_the_run_and_names_the_batch(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute_loss = trainer_module.Trainer.compute_loss
+
+    def broken(trainer: VqaTrainer, *arguments: Any, **named: Any) -> Any:
+        loss, outputs = compute_loss(trainer, *arguments, **named)
+        return loss * (float("nan") if trainer.state.global_step == 2 else 1), outputs
+
+    monkeypatch.setattr(trainer_module.Trainer, "compute_loss", broken)
+    with pytest.raises(TrainingError, match=r"loss is nan at step 3, on the samples set/s:\d+/\w+, set/s:\d+/\w+;"):
+        train(make_settings(data), tmp_path / "run")
+    checkpoint = last_checkpoint(tmp_path / "run")
+    assert checkpoint is not None
+    assert checkpoint.name == "checkpoint-2"
+    assert all(torch.isfinite(weights).all() for weights in load_file(checkpoint / "model.safetensors").values())
+
+
+def test_unreadable_images_are_counted_and_the_run_goes_on(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, broken=(1,))
+    report = train(make_settings(data, batch_size=2, device_batch_size=1), tmp_path / "run")
+    assert report["steps"] == 3  # 6 samples, of which 3 have no label
+    assert report["samples"]["unreadable"] == {
+        "number": 3,
+        "first": ["set/s:1/DIC1", "set/s:1/FVG1", "set/s:1/OCL1"],
+    }
+
+
+def test_a_step_without_any_readable_image_has_no_loss(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
+    report = train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
+    assert [entry["loss"] for entry in report["curve"] if "loss" in entry] == [0.0, 0.0, 0.0]
+
+
+def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path) -> None:
+    with pytest.raises(TrainingError, match="is not empty; give --resume"):
+        train(make_settings(data), undisturbed)
+
+
+def test_other_settings_cannot_resume_a_run(data: Path, undisturbed: Path) -> None:
+    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings.*seed = 7"):
+        train(make_settings(data, eval_questions=4, eval_every=3, seed=7), undisturbed, resume=True)
+
+
+def test_other_data_cannot_resume_a_run(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=4)
+    settings = make_settings(data)
+    train(settings, tmp_path / "run")
+    for path in sorted((data / "data").iterdir()):
+        path.unlink()
+    make_dataset(data, tiles=5)
+    with pytest.raises(TrainingError, match="has seen other samples, or in another order"):
+        train(settings, tmp_path / "run", resume=True)
+
+
+def test_frozen_parts_stay_as_they_were(data: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    train(make_settings(data, max_steps=2), first)
+    train(make_settings(data, init=str(first), freeze=["tower"], max_steps=3, lr_llm=1e-3, lr_projector=1e-3), second)
+    before, after = (load_file(folder / "model.safetensors") for folder in (first, second))
+    changed = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"multi_modal_projector", "language_model"}
+
+
+def test_max_steps_draws_as_many_batches_and_begins_new_epochs(data: Path) -> None:
+    samples = list_samples([data], split="train")
+    draws = plan_draws(make_settings(data, max_steps=8), samples)
+    assert len(draws) == 8 * 4
+    assert [draw.epoch for draw in draws] == [0] * NUM_TRAIN + [1] * (32 - NUM_TRAIN)
+
+
+def test_mix_that_leaves_nothing_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="mix set=0 leaves no sample"):
+        train(make_settings(data, mix=["set=0"]), tmp_path / "run")
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_module, "PartialState", lambda: type("State", (), {"num_processes": 3})())
+        with pytest.raises(
+            TrainingError, match="cannot be shared by 3 devices with 2 samples each; expected a multiple of 6"
+        ):
+            training_module.make_arguments(make_settings(data), tmp_path, evaluates=False)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    with pytest.raises(TrainingError, match="is a 'qwen2', expected 'geollava'"):
+        load_checkpoint(str(tmp_path), dtype=torch.float32)
+
+
+def test_a_released_checkpoint_is_sent_to_convert(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llava_qwen"}')
+    with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*`rsvqa convert --from"):
+        load_checkpoint(str(tmp_path), dtype=torch.float32)

@@ -1,0 +1,129 @@
+"""Does a small model learn what it is shown? Example scenes, a tiny model from scratch, accuracy on held-out places.
+
+    python -m tests.perf.learn [--minutes 8] [--methods anchored,pool,random]
+
+Prints one row a task: the share of right replies with each pruning method at the same budget of visual tokens, beside
+two baselines that see no image: the most frequent answer, and the choice that was right most often in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from annotation.taxonomy import TASKS
+from model.data import Sample, list_samples
+from model.training import train
+from model.training_settings import make_training_settings
+from rsvqa_builder.build import build
+from rsvqa_builder.demo_scenes import make_demo_scenes
+from rsvqa_builder.executors import count_processors
+from rsvqa_builder.progress import QuietReporter
+from rsvqa_builder.settings import make_settings
+
+DATA = {
+    "classes": "demo",
+    "tile_size": 128,
+    "per_task": 4,
+    "split": (0.75, 0.25, 0.0),
+    # one circle a tile: which of several is meant stands in small digits
+    "tasks": ("ECR", "OLUC", "OP", "RLUC=0.25"),
+}
+"""Tiles of about 38 m, on which land use is plain to see and the model's 8 × 8 patches are 4.8 m each."""
+
+
+def make_data(folder: Path, *, places: int, seed: int) -> Path:
+    """Return a data set of example scenes, made if it is not there yet."""
+    if not (folder / "set" / "report.json").exists():
+        make_demo_scenes(folder / "scenes", seed=seed, size=1024, count=places)
+        settings = make_settings({"src": str(folder / "scenes"), **DATA})
+        build(settings, folder / "set", num_workers=count_processors(), overwrite=False, reporter=QuietReporter())
+    return folder / "set"
+
+
+def guess_by_choice(train_samples: Sequence[Sample], val_samples: Sequence[Sample]) -> dict[str, float]:
+    """Return by task how often the choices that were right most often in training are right: no image is needed."""
+    offered, right = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for sample in train_samples:
+        for option in sample.texts["multi-choice options"]:
+            offered[sample.task, option[4:]] += 1
+            right[sample.task, option[4:]] += option[1] in sample.texts["answer"]
+
+    def share(sample: Sample, option: str) -> float:
+        key = (sample.task, option[4:])
+        return right[key] / offered[key] if offered[key] else 0.0
+
+    hits, asked = Counter[str](), Counter[str]()
+    for sample in val_samples:
+        options = sample.texts["multi-choice options"]
+        best = max(options, key=lambda option: share(sample, option))
+        several = "".join(option[1] for option in options if share(sample, option) > 0.5)
+        guess = (several or best[1]) if sample.task == "overall_land_use" else best[1]
+        asked[sample.task] += 1
+        hits[sample.task] += guess == sample.texts["answer"]
+    return {task: hits[task] / asked[task] for task in asked}
+
+
+def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the report of one run."""
+    report_path = out / "training_report.json"
+    if report_path.exists():
+        return dict(json.loads(report_path.read_text()))
+    settings = make_training_settings(
+        {
+            "data": [str(data)],
+            "init": "tiny",
+            "max_steps": arguments.steps,
+            "pruning": method,
+            "tokens_per_cell": arguments.tokens,
+            "eval_questions": 400,
+            "eval_every": arguments.steps // 4,
+            "save_every": arguments.steps,
+            "log_every": 50,
+            "seed": arguments.seed,
+        }
+    )
+    return train(settings, out, reporter=QuietReporter())
+
+
+def print_table(reports: Mapping[str, Mapping[str, Any]], guesses: Mapping[str, float]) -> None:
+    """Print a Markdown table, a row a task."""
+    methods = list(reports)
+    print("| task | questions | most frequent answer | best guess without image | " + " | ".join(methods) + " |")
+    print("|---|---:|---:|---:|" + "---:|" * len(methods))
+    first = reports[methods[0]]["evaluation"]
+    for task, entry in first.items():
+        scores = [f"{100 * reports[method]['evaluation'][task]['accuracy']:.1f} %" for method in methods]
+        print(
+            f"| {TASKS[task].short} | {entry['num_questions']} | {100 * entry['majority']:.1f} % "
+            f"| {100 * guesses[task]:.1f} % | " + " | ".join(scores) + " |"
+        )
+
+
+def main() -> None:
+    """Make the data, train once a method, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, help="folder to keep data and runs in (default: a temporary one)")
+    parser.add_argument("--places", type=int, default=24, help="example scenes of 1,024 px; a quarter is held out")
+    parser.add_argument("--steps", type=int, default=2400, help="optimizer steps of 32 questions")
+    parser.add_argument("--tokens", type=int, default=16, help="visual tokens of the 64 of a tile")
+    parser.add_argument("--methods", default="anchored,anchors_only,clusters_only,random,uniform,pool")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.out or Path(temporary)
+        data = make_data(folder, places=arguments.places, seed=arguments.seed)
+        reports = {
+            method: run_method(data, folder / f"run_{method}", method, arguments)
+            for method in arguments.methods.split(",")
+        }
+    print_table(reports, guess_by_choice(list_samples([data], split="train"), list_samples([data], split="val")))
+
+
+if __name__ == "__main__":
+    main()
