@@ -40,8 +40,8 @@ CONDITIONS_A_QUESTION = 4
 PAIRS_A_QUESTION = 5
 """Conditions, and pairs of a class and a landmark, looked at on one tile for each question; bounds the time."""
 
-MAX_MEMBERS = 100
-"""Of more objects nobody picks the nearest one by eye."""
+MAX_MEMBERS = 60
+"""Of more objects nobody picks the nearest one by eye; as many as are counted."""
 
 
 @dataclass(frozen=True, slots=True)

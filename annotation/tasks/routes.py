@@ -173,6 +173,9 @@ class RoadMap:
         """Return distances and paths to every node, up to a distance, from either end of the stretch at `start`."""
 
         def weight(_start: int, _end: int, parallel: dict[Any, Any]) -> float | None:
+            if len(parallel) == 1:  # nearly always, and asked for every edge
+                ((key, data),) = parallel.items()
+                return None if key in hidden else data["length"]
             return min((data["length"] for key, data in parallel.items() if key not in hidden), default=None)
 
         stretch = self.graph.stretches[start.stretch]
