@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.truth import captions, counting, environment, land_use, properties, routes, space
+from tests.truth import captions, counting, environment, land_use, marks, properties, routes, space
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect, read_rows
 
 JUDGES: dict[str, Callable[[Row, Truth], Callable[[str], bool]]] = {
@@ -72,6 +72,9 @@ def audit(scenes: Path, dataset: Path) -> Report:
 
 def judged(row: Row, truth: Truth) -> None:
     """Raise `WrongError` unless the answer, and no other option, is right."""
+    if row.region is not None:
+        circle = marks.Circle(row.region["x"], row.region["y"], row.region["radius"])
+        marks.expect_unpainted(row, truth.tile(row), circle)
     if row.task in CHECKS:
         expect(not row.options, "options beside a free answer")
         CHECKS[row.task](row, truth)

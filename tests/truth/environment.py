@@ -18,10 +18,9 @@ from tests.truth.reading import Row, Tile, Truth, expect
 IsRight = Callable[[str], bool]
 
 BUILT_OVER = {"residential", "commercial", "industrial", "parking", "building", "road", "railway"}
-PLANTS = {"forest", "trees", "grass", "cropland", "wetland"}
-COOLING = {"forest", "trees", "water", "wetland"}
-UNFARMED = {"forest", "trees", "grass", "wetland"}
-USES = ({"cropland"}, {"forest"}, BUILT_OVER, {"water"}, {"grass"}, {"bare"}, {"burnt"})
+PLANTS = {"forest", "tree", "grass", "cropland", "wetland"}
+COOLING = {"forest", "tree", "water", "wetland"}
+UNFARMED = {"forest", "tree", "grass", "wetland"}
 PAVED = {
     "residential": 0.38,
     "commercial": 0.85,
@@ -82,7 +81,8 @@ class Site:
     def lead(self, kinds: set[str]) -> float:
         """Return what one use covers, as a share of that and the largest other use."""
         own = self.share(kinds)
-        other = max(self.share(use) for use in USES if use != kinds)
+        rest = {self.tile.classes[name].kind for name in self.tile.ground_classes} - BUILT_OVER
+        other = max(self.share(use) for use in (BUILT_OVER, *({kind} for kind in sorted(rest))) if use != kinds)
         return own / (own + other) if own else 0.0
 
     def paved(self) -> float:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from tests.truth.measuring import Points
-from tests.truth.reading import Pixels, Row, Tile, expect
+from tests.truth.reading import Pixels, Row, Tile, decoded, expect
 
 RING_PX = 16
 """A ring with its halo lies within so many pixels outside of the circle."""
+
+MIN_GLYPH_MATCH = 0.85
+"""Share of a digit's strokes that is red, less the share of the gaps around them that is."""
+
+MAX_PAINTED_SHARE = 0.01
+"""Of the inside of a circle; JPEG changes single pixels beside strong edges."""
 
 
 class Circle(NamedTuple):
@@ -28,10 +36,51 @@ def circle_of(row: Row, number: str) -> Circle:
     expect(region is not None and region["number"] == int(number), "the text and the evidence name different circles")
     assert region is not None
     circle = Circle(region["x"], region["y"], region["radius"])
-    for date in range(len(row.images)):
-        share = red_share(row.image(date), circle)
-        expect(share > 0.97, f"only {share:.0%} of a red ring is in image {date + 1}")
+    for name, encoded in row.images:
+        _expect_mark(encoded, circle, number, name)
     return circle
+
+
+@lru_cache(maxsize=64)
+def _expect_mark(encoded: bytes, circle: Circle, number: str, name: str) -> None:
+    """Raise unless a circle and, beside it, its number are painted red on an image."""
+    pixels = decoded(encoded)
+    share = red_share(pixels, circle)
+    expect(share > 0.97, f"only {share:.0%} of a red ring is in {name}")
+    matches = {digit: glyph_match(pixels, circle, digit) for digit in "123456789"}
+    best = max(matches, key=lambda digit: matches[digit])
+    expect(matches[number] > MIN_GLYPH_MATCH, f"no {number} beside the circle in {name}; most like {best}")
+
+
+def glyph_match(pixels: Pixels, circle: Circle, digit: str) -> float:
+    """Return how well the best place beside a circle matches a digit, 1 for all of it and nothing else."""
+    glyph = _glyph(digit, size=max(16, round(0.025 * min(pixels.shape[:2]))))
+    reach = circle.radius + RING_PX + 2 * max(glyph.shape)
+    top, left = (max(0, int(centre - reach)) for centre in (circle.y, circle.x))
+    part = pixels[top : int(circle.y + reach), left : int(circle.x + reach)].astype(int)
+    red = (part[..., 0] > 195) & (part[..., 1:] < 110).all(axis=-1)  # no roof is as bright
+    kernel = glyph / glyph.sum() - ~glyph / (~glyph).sum()
+    shape = [red.shape[axis] + glyph.shape[axis] for axis in (0, 1)]
+    spectrum = np.fft.rfft2(red, shape) * np.conj(np.fft.rfft2(kernel, shape))
+    return float(np.fft.irfft2(spectrum, shape).max())
+
+
+@lru_cache(maxsize=32)
+def _glyph(digit: str, *, size: int) -> NDArray[np.bool_]:
+    """Return the strokes of a digit in Pillow's own font, (height, width), cut to them with a pixel around."""
+    canvas = Image.new("L", (3 * size, 3 * size))
+    bold = max(1, size // 24)
+    font = ImageFont.load_default(size=size)
+    ImageDraw.Draw(canvas).text((size, size), digit, fill=255, font=font, stroke_width=bold, stroke_fill=255)
+    x_min, y_min, x_max, y_max = canvas.getbbox() or (0, 0, 1, 1)
+    return np.asarray(canvas.crop((x_min - 1, y_min - 1, x_max + 1, y_max + 1))) > 127
+
+
+def expect_unpainted(row: Row, tile: Tile, circle: Circle) -> None:
+    """Raise where a ring or a number covers what a circle holds."""
+    difference = np.abs(row.image().astype(int) - tile.pixels).max(axis=2)
+    share = float((difference[disc(tile, circle._replace(radius=circle.radius - 3))] > 90).mean())
+    expect(share < MAX_PAINTED_SHARE, f"{share:.1%} of the circle is painted over")
 
 
 def red_share(pixels: Pixels, circle: Circle) -> float:
