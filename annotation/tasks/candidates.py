@@ -7,7 +7,7 @@ are asked about too.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -121,6 +121,26 @@ def ask_each(
         result = ask(candidate)
         num_asked += isinstance(result, Question)
         yield result
+
+
+def ask_in_turns(
+    context: TaskContext,
+    candidates: Sequence[T],
+    ask: Callable[[T], Question | NotAsked],
+    answer_of: Callable[[Question], Hashable],
+) -> Iterator[Question | NotAsked]:
+    """Yield questions up to the limit whose answers take turns, chosen from all tries that the limit allows.
+
+    Where most objects share an answer (roofs are grey, streets run north), one guess would be right for most of them.
+    """
+    by_answer: dict[Hashable, list[Question]] = {}
+    for candidate in candidates[: context.limit * TRIES_A_QUESTION]:
+        result = ask(candidate)
+        if isinstance(result, NotAsked):
+            yield result
+        else:
+            by_answer.setdefault(answer_of(result), []).append(result)
+    yield from take_turns(shuffled(list(by_answer.values()), context.rng))[: context.limit]
 
 
 def box_question(context: TaskContext, key: str, boxed: BoxedObject, **values: object) -> str:

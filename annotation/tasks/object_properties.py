@@ -18,6 +18,7 @@ from annotation.tasks.candidates import (
     BoxedObject,
     ObjectFinder,
     ask_each,
+    ask_in_turns,
     box_question,
     spread,
     take_turns,
@@ -56,7 +57,9 @@ def ask_object_classification(context: TaskContext) -> Iterator[Question | NotAs
 @task("object_colour")
 def ask_object_colour(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the colour of most of an object's pixels; a labelled colour must agree with the measured one."""
-    yield from _ask_boxed(context, context.facts.objects, CLOSE_OUTLINES, lambda boxed: _ask_colour(context, boxed))
+    yield from _ask_boxed(
+        context, context.facts.objects, CLOSE_OUTLINES, lambda boxed: _ask_colour(context, boxed), answer="colour"
+    )
 
 
 @task("object_motion_state")
@@ -82,7 +85,9 @@ def ask_object_motion_state(context: TaskContext) -> Iterator[Question | NotAske
 @task("object_orientation")
 def ask_object_orientation(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask along which of four axes an object's longer side runs."""
-    yield from _ask_boxed(context, context.facts.objects, CLOSE_OUTLINES, lambda boxed: _ask_axis(context, boxed))
+    yield from _ask_boxed(
+        context, context.facts.objects, CLOSE_OUTLINES, lambda boxed: _ask_axis(context, boxed), answer="axis"
+    )
 
 
 @task("object_size")
@@ -104,8 +109,13 @@ def _ask_boxed(
     ask: Callable[[BoxedObject], Question | NotAsked],
     *,
     in_order: bool = False,
+    answer: str | None = None,
 ) -> Iterator[Question | NotAsked]:
-    """Yield the questions about objects that a box can name; spread over the tile unless they are `in_order`."""
+    """Yield the questions about objects that a box can name.
+
+    They are spread over the tile unless the objects are `in_order`. Where `answer` names a value of the evidence, the
+    different ones take turns.
+    """
     if not context.facts.objects:
         yield NotAsked("no objects")
         return
@@ -116,7 +126,10 @@ def _ask_boxed(
         return boxed if isinstance(boxed, NotAsked) else ask(boxed)
 
     ordered = objects if in_order else spread(context.facts, objects, context.rng)
-    yield from ask_each(context, ordered, ask_when_boxed)
+    if answer is None:
+        yield from ask_each(context, ordered, ask_when_boxed)
+    else:
+        yield from ask_in_turns(context, ordered, ask_when_boxed, lambda question: question.evidence.values[answer])
 
 
 def _question(

@@ -14,6 +14,7 @@ from annotation.tasks.candidates import (
     BoxedObject,
     ObjectFinder,
     ask_each,
+    ask_in_turns,
     box_question,
     shuffled,
     spread,
@@ -120,3 +121,25 @@ def test_a_box_question_states_box_and_image_size() -> None:
     text = box_question(context, "object_classification.question", BoxedObject(found, Box(90, 44, 111, 56)))
     assert text.endswith(" Image resolution: 640 x 640. Bounding box: [90, 44, 111, 56].")
     assert "car" not in text
+
+
+def test_answers_take_turns() -> None:
+    # One red candidate among ninety grey ones, within the first 2 · 8 that are tried.
+    def ask(answer: str) -> Question:
+        return Question("object_colour", AnswerForm.ONE_OF, "?", Evidence("rule", values={"colour": answer}))
+
+    candidates = ["grey"] * 5 + ["red"] + ["grey"] * 85
+    context = make_context(make_facts(), limit=2)
+    found = list(ask_in_turns(context, candidates, ask, lambda question: question.evidence.values["colour"]))
+    assert sorted(q.evidence.values["colour"] for q in found if isinstance(q, Question)) == ["grey", "red"]
+
+
+def test_candidates_beyond_the_limit_of_tries_are_not_asked() -> None:
+    tried: list[int] = []
+
+    def ask(number: int) -> NotAsked:
+        tried.append(number)
+        return NotAsked("no")
+
+    refused = list(ask_in_turns(make_context(make_facts(), limit=2), range(100), ask, lambda _: 0))
+    assert (len(refused), tried) == (16, list(range(16)))
