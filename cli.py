@@ -301,3 +301,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+if __name__ == "__main__":  # `accelerate launch -m cli`
+    main()
