@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test lint types perf clean
+.PHONY: demo train-demo test lint types perf clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,18 @@ $(VENV)/.dev: $(VENV)/.core
 demo: $(VENV)/.core
 	$(BIN)/rsvqa demo-scenes --out $(DEMO)/scenes --seed 0 --size 4096 --count 3
 	$(BIN)/rsvqa build --src $(DEMO)/scenes --classes demo --out $(DEMO)/superrs
+
+$(VENV)/.model: $(VENV)/.core
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[model]"
+	touch $@
+
+# small scenes of many places, so that whole places can be held out; run again, it goes on where it was
+train-demo: $(VENV)/.model
+	$(BIN)/rsvqa demo-scenes --out $(DEMO)/places --seed 0 --size 1024 --count 24
+	$(BIN)/rsvqa build --src $(DEMO)/places --classes demo --out $(DEMO)/small \
+		--tile-size 128 --split 0.75,0.25,0 --tasks ECR,OLUC,OP,RLUC=0.25
+	$(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --max-steps 1200 --eval-every 400 \
+		--out $(DEMO)/tiny --resume
 
 test: $(VENV)/.dev
 	$(BIN)/pytest

@@ -309,4 +309,8 @@ def _one_line(error: RsvqaError | OSError) -> str:
     if isinstance(error, RsvqaError):
         return str(error)
     where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}; mend it and repeat the command, finished tiles are kept"
+    return f"{error.strerror or error}{where}; mend it and repeat the command, what is finished is kept"
+
+
+if __name__ == "__main__":  # `accelerate launch -m cli`
+    main()

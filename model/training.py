@@ -7,6 +7,7 @@ run that is stopped and resumed goes through the same batches as one that was no
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores,
 from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
 from model.tiny import make_tiny
 from model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
-from model.training_report import RunFacts, write_report
+from model.training_report import RunFacts, make_report, write_report
 from model.training_settings import TINY, Precision, TrainingSettings
 from rsvqa_builder.progress import QuietReporter, Reporter
 from rsvqa_builder.shards import ShardError, list_shards
@@ -59,6 +60,8 @@ def train(
         DataError: when a data set cannot be trained on.
     """
     reporter = reporter or QuietReporter()
+    if not PartialState().is_main_process:
+        reporter = QuietReporter(io.StringIO())  # one process speaks
     _open_run(settings, out, resume=resume)
     set_seed(settings.seed)
     listed = _list(settings, "train")
@@ -95,7 +98,7 @@ def train(
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
     )
-    return write_report(out, facts)
+    return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
 
 
 # --- before the first step ---
@@ -113,6 +116,7 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
         raise TrainingError(
             f"{path} is of a run with other settings ({changed}); resume with those, or use another --out"
         )
+    PartialState().wait_for_everyone()  # no process may find what another one has just written
     if PartialState().is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

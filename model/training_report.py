@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from accelerate import PartialState
+
 from annotation.taxonomy import TASKS
 from model.data import SampleList
 from model.evaluation import TaskScore
@@ -114,7 +116,9 @@ def render_scores(scores: Mapping[str, TaskScore]) -> str:
 
 
 def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
-    """Print what a run ended with to stdout; as JSON it is the whole report."""
+    """Print what a run ended with to stdout; as JSON it is the whole report. One process of several does so."""
+    if not PartialState().is_main_process:
+        return
     if as_json:
         print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
         return

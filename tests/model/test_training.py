@@ -235,3 +235,22 @@ def test_a_released_checkpoint_is_sent_to_convert(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llava_qwen"}')
     with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*`rsvqa convert --from"):
         load_checkpoint(str(tmp_path), dtype=torch.float32)
+
+
+# peft asks transformers for a property by its old name
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_adapters_train_beside_frozen_weights_and_resume(data: Path, tmp_path: Path) -> None:
+    first, out = tmp_path / "base", tmp_path / "adapters"
+    train(make_settings(data, max_steps=1), first)
+    changes: dict[str, Any] = {"init": str(first), "lora_rank": 2, "freeze": ["tower", "projector"], "lr_llm": 1e-2}
+    settings = make_settings(data, **changes)
+    with pytest.raises(KilledError):
+        train(settings, out, reporter=StoppingReporter(3))
+    train(settings, out, resume=True)
+    adapters = load_file(out / "adapter_model.safetensors")
+    assert all("language_model" in name and ".lora_" in name for name in adapters)
+    # B begins at zero: what is not zero has been learnt
+    assert any(weights.any() for name, weights in adapters.items() if ".lora_B." in name)
+    train(settings, tmp_path / "undisturbed")
+    theirs = load_file(tmp_path / "undisturbed" / "adapter_model.safetensors")
+    assert all(torch.equal(adapters[name], theirs[name]) for name in theirs)
