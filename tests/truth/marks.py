@@ -15,10 +15,9 @@ from tests.truth.reading import Pixels, Row, Tile, decoded, expect
 RING_PX = 16
 """A ring with its halo lies within so many pixels outside of the circle."""
 
-MIN_GLYPH_MATCH = 0.5
-MAX_BEHIND_BEST = 0.1
-"""Share of a digit's strokes that is red, less the share of the gaps around them that is: JPEG blurs the thin strokes
-of small digits. Numbers of other circles may stand near as well, so the right one need not be the very best."""
+MIN_GLYPH_MATCH = {digit: 0.75 if digit == "1" else 0.9 for digit in "123456789"}
+"""Share of a digit's strokes that is red, less the share of the gaps around them that is. A 3 looks like an 8 by 0.84;
+the thin 1 of a small image is blurred by JPEG, and no other digit looks like it by more than 0.7."""
 
 MAX_PAINTED_SHARE = 0.01
 """Of the inside of a circle; JPEG changes single pixels beside strong edges."""
@@ -49,10 +48,8 @@ def _expect_mark(encoded: bytes, circle: Circle, number: str, name: str) -> None
     pixels = decoded(encoded)
     share = red_share(pixels, circle)
     expect(share > 0.97, f"only {share:.0%} of a red ring is in {name}")
-    matches = {digit: glyph_match(pixels, circle, digit) for digit in "123456789"}
-    best = max(matches, key=lambda digit: matches[digit])
-    is_there = matches[number] > max(MIN_GLYPH_MATCH, matches[best] - MAX_BEHIND_BEST)
-    expect(is_there, f"no {number} beside the circle in {name}; most like {best}: {matches}")
+    found = glyph_match(pixels, circle, number)
+    expect(found > MIN_GLYPH_MATCH[number], f"no {number} beside the circle in {name}: likeness {found:.2f}")
 
 
 def glyph_match(pixels: Pixels, circle: Circle, digit: str) -> float:
