@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoProcessor
+from accelerate import PartialState
+from transformers import AutoProcessor
+from transformers.configuration_utils import PreTrainedConfig
 
 from model.configuration_geollava import GeoLlavaConfig
+from model.conversion import convert_checkpoint
 from model.modeling_geollava import GeoLlavaForConditionalGeneration
 from model.registration import register
 from model.trainer import TrainingError, part_of
 from model.training_settings import Part
 
-_RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
+RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
+"""`model_type` of checkpoints in the layout of LongVA and the released GeoLLaVA-8K."""
 _LORA_TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Every linear layer of the LLM's blocks; the head and the embeddings stay."""
 
@@ -26,24 +32,26 @@ class Checkpoint(NamedTuple):
     processor: Any
 
 
-def load_checkpoint(name: str, *, dtype: torch.dtype) -> Checkpoint:
+def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> Checkpoint:
     """Return the model and the processor of a folder or a hub id.
+
+    Args:
+        name: of the checkpoint.
+        dtype: of the weights.
+        converted: folder for its conversion, where it is in the released layout; used again if it is there.
 
     Raises:
         TrainingError: when it is not there, of another architecture, or lacks weights.
     """
     register()
-    try:
-        config = AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise TrainingError(
-            f"cannot read the checkpoint {name!r}: {first_line}; a checkpoint in the released layout is made "
-            f"readable by `rsvqa convert --from {name} --out DIR`"
-        ) from error
-    if not isinstance(config, GeoLlavaConfig):
-        hint = f"; run `rsvqa convert --from {name} --out DIR` first" if config.model_type in _RELEASED_TYPES else ""
-        raise TrainingError(f"the checkpoint {name!r} is a {config.model_type!r}, expected 'geollava'{hint}")
+    model_type = _model_type(name)
+    if model_type in RELEASED_TYPES:
+        with PartialState().main_process_first():
+            if not converted.exists():
+                _convert_whole(name, converted)
+        name = str(converted)
+    elif model_type != GeoLlavaConfig.model_type:
+        raise TrainingError(f"the checkpoint {name!r} is a {model_type!r}, expected {GeoLlavaConfig.model_type!r}")
     model, info = GeoLlavaForConditionalGeneration.from_pretrained(name, dtype=dtype, output_loading_info=True)
     if missing := sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]):
         raise TrainingError(
@@ -51,6 +59,25 @@ def load_checkpoint(name: str, *, dtype: torch.dtype) -> Checkpoint:
             "; files of two checkpoints may be mixed in one folder"
         )
     return Checkpoint(model, AutoProcessor.from_pretrained(name))
+
+
+def _convert_whole(name: str, out: Path) -> None:
+    """Convert a checkpoint beside its place, and rename it when all of it is there."""
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    convert_checkpoint(name, partial)
+    partial.rename(out)
+
+
+def _model_type(name: str) -> str:
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(name)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise TrainingError(f"cannot read the checkpoint {name!r}: {first_line}") from error
+    if not config:
+        raise TrainingError(f"cannot read the checkpoint {name!r}: there is no config.json in it")
+    return str(config.get("model_type", "model without a type"))
 
 
 def with_adapters(model: Any, *, rank: int, frozen: Collection[Part]) -> Any:  # noqa: ANN401  peft's own type

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def train(
     _open_run(settings, out, resume=resume)
     set_seed(settings.seed)
     listed = _list(settings, "train")
-    start = _load(settings, listed)
+    start = _load(settings, listed, out)
     samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
@@ -123,13 +124,14 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     PartialState().wait_for_everyone()
 
 
-def _load(settings: TrainingSettings, samples: Sequence[Sample]) -> Checkpoint:
+def _load(settings: TrainingSettings, samples: Sequence[Sample], out: Path) -> Checkpoint:
     """Return model and processor to begin from, with the parts frozen and the pruning set as asked for."""
     if settings.init == TINY:
         read = [sample for sample in samples if sample.task in settings.task_names]
         start = Checkpoint(*make_tiny(_texts(read), settings.tiny, seed=settings.seed))
     else:
-        start = load_checkpoint(settings.init, dtype=torch.bfloat16 if _holds_half(settings) else torch.float32)
+        dtype = torch.bfloat16 if _holds_half(settings) else torch.float32
+        start = load_checkpoint(settings.init, dtype=dtype, converted=out / "converted")
     for name, value in settings.pruning_changes.items():
         setattr(start.model.config, name, value)
     for name, parameter in start.model.named_parameters():
@@ -318,6 +320,8 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
             f"batch_size {settings.batch_size} cannot be shared by {num_devices} devices with "
             f"{settings.device_batch_size} samples each; expected a multiple of {at_once}"
         )
+    if settings.tensorboard and find_spec("tensorboard") is None:
+        raise TrainingError("tensorboard is not installed: pip install tensorboard, or leave --tensorboard out")
     has_cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from model import checkpoints as checkpoints_module
 from model import trainer as trainer_module
 from model import training as training_module
 from model.checkpoints import load_checkpoint
@@ -228,21 +230,54 @@ def test_a_batch_that_devices_cannot_share_is_refused(data: Path, tmp_path: Path
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
     with pytest.raises(TrainingError, match="is a 'qwen2', expected 'geollava'"):
-        load_checkpoint(str(tmp_path), dtype=torch.float32)
+        load_checkpoint(str(tmp_path), dtype=torch.float32, converted=tmp_path / "converted")
 
 
-def test_a_released_checkpoint_is_sent_to_convert(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrainingError, match=r"cannot read the checkpoint '.*empty'"):
+        load_checkpoint(str(tmp_path / "empty"), dtype=torch.float32, converted=tmp_path / "converted")
+
+
+def test_a_checkpoint_without_some_weights_is_refused(undisturbed: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(undisturbed, mixed)
+    weights = load_file(mixed / "model.safetensors")
+    del weights["model.multi_modal_projector.linear_1.bias"]
+    save_file(weights, mixed / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        TrainingError, match=r"lacks 1 weights .* model.multi_modal_projector.linear_1.bias; files of two"
+    ):
+        load_checkpoint(str(mixed), dtype=torch.float32, converted=tmp_path / "converted")
+
+
+def test_a_released_checkpoint_is_converted_once(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llava_qwen"}')
-    with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*`rsvqa convert --from"):
-        load_checkpoint(str(tmp_path), dtype=torch.float32)
+    calls: list[str] = []
+
+    def convert(source: str, out: Path) -> None:
+        calls.append(source)
+        shutil.copytree(undisturbed, out)
+
+    monkeypatch.setattr(checkpoints_module, "convert_checkpoint", convert)
+    for _ in range(2):
+        start = load_checkpoint(str(tmp_path), dtype=torch.float32, converted=tmp_path / "converted")
+        assert start.model.config.tokens_per_cell == 4
+    assert calls == [str(tmp_path)]
 
 
 # peft asks transformers for a property by its old name
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-def test_adapters_train_beside_frozen_weights_and_resume(data: Path, tmp_path: Path) -> None:
-    first, out = tmp_path / "base", tmp_path / "adapters"
-    train(make_settings(data, max_steps=1), first)
-    changes: dict[str, Any] = {"init": str(first), "lora_rank": 2, "freeze": ["tower", "projector"], "lr_llm": 1e-2}
+def test_adapters_train_beside_frozen_weights_and_resume(data: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapters"
+    changes: dict[str, Any] = {
+        "init": str(undisturbed),
+        "lora_rank": 2,
+        "freeze": ["tower", "projector"],
+        "lr_llm": 1e-2,
+    }
     settings = make_settings(data, **changes)
     with pytest.raises(KilledError):
         train(settings, out, reporter=StoppingReporter(3))

@@ -26,7 +26,7 @@ from rsvqa_builder.executors import count_processors
 from rsvqa_builder.progress import QuietReporter
 from rsvqa_builder.settings import make_settings
 
-DATA = {
+DATA: dict[str, Any] = {
     "classes": "demo",
     "tile_size": 128,
     "per_task": 4,
@@ -78,6 +78,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
         {
             "data": [str(data)],
             "init": "tiny",
+            "tasks": [entry.partition("=")[0] for entry in DATA["tasks"]],
             "max_steps": arguments.steps,
             "pruning": method,
             "tokens_per_cell": arguments.tokens,
