@@ -310,6 +310,7 @@ class Collator:
                 text=[chat.prompt + chat.reply for chat in chats],
                 images=[list(item.images) for item in items],
                 padding=True,
+                padding_side="left",  # replies end together, see `reply_loss`
                 return_tensors="pt",
             )
         )

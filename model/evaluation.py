@@ -19,6 +19,7 @@ from annotation.taxonomy import TASKS
 from model.conversations import IGNORED_LABEL, is_letter_task
 from model.data import Batch, Collator, Sample, SampleDataset
 from model.ordering import Draw
+from model.reply_loss import align, num_last_positions
 
 
 class TaskScore(NamedTuple):
@@ -92,9 +93,9 @@ def score_replies(
 @torch.inference_mode()
 def _score_batch(model: nn.Module, batch: Batch, tasks: Sequence[str]) -> list[Reply]:
     device = next(model.parameters()).device
-    outputs = model(**{name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor)})
-    labels = outputs.labels[:, 1:]
-    logits = outputs.logits[:, :-1]
+    inputs = {name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"}
+    num_kept = num_last_positions(batch["labels"])
+    logits, labels = align(model(**inputs, logits_to_keep=num_kept).logits, batch["labels"].to(device))
     replies = []
     for task, row_logits, row_labels in zip(tasks, logits, labels, strict=True):
         is_reply = row_labels != IGNORED_LABEL

@@ -21,6 +21,9 @@ from model.processing_geollava import IMAGE_TOKEN, GeoLlavaProcessor
 from model.training_settings import TinySettings
 
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+CHAT_FRAME = ("system", "You are a helpful assistant.", "user", "assistant")
+"""What `processing_geollava.CHAT_TEMPLATE` puts around messages; a tokenizer reads it once a chat."""
+
 _PIECES = r"\([A-Z]\) |\n|[A-Z](?![a-z])|\d"
 """What no token is joined across: the mark of a choice, a line's end, a letter that stands alone, a digit."""
 

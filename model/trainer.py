@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer
 
 from annotation.errors import RsvqaError
+from model.conversations import IGNORED_LABEL
+from model.reply_loss import num_last_positions, reply_loss
 from model.training_settings import Part
 
 POSITION_NAME = "data_position.json"
@@ -127,7 +129,16 @@ class VqaTrainer(Trainer):
         """
         names = inputs.pop("sample_names")
         self.unreadable += [name for name in inputs.pop("unreadable") if name not in self.unreadable]
-        loss, outputs = super().compute_loss(model, {**inputs, "use_cache": False}, True, num_items_in_batch)
+        labels = inputs["labels"]
+        outputs = model(
+            **{name: value for name, value in inputs.items() if name != "labels"},
+            logits_to_keep=num_last_positions(labels),
+            use_cache=False,
+        )
+        if num_items_in_batch is None:
+            num_items_in_batch = (labels != IGNORED_LABEL).sum().clamp(min=1)
+        # the number is that of all devices, whose gradients are averaged
+        loss = reply_loss(outputs.logits, labels, num_labels=num_items_in_batch) * self.accelerator.num_processes
         # this waits for the device; a step takes so long that it does not matter, and NaN weights would
         if not math.isfinite(value := loss.item()):
             raise TrainingError(

@@ -32,7 +32,7 @@ from model.conversations import chat_messages, render_chat
 from model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
 from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
-from model.tiny import make_tiny
+from model.tiny import CHAT_FRAME, make_tiny
 from model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
 from model.training_report import RunFacts, make_report, write_report
 from model.training_settings import TINY, Precision, TrainingSettings
@@ -158,6 +158,7 @@ def _texts(samples: Sequence[Sample]) -> Iterator[str]:
     """Yield prompts and replies, for a tokenizer."""
     for sample in samples[:_TOKENIZER_SAMPLES]:
         user, assistant = chat_messages(sample.texts)
+        yield from CHAT_FRAME
         yield user["content"][-1]["text"]
         yield assistant["content"][0]["text"]
 

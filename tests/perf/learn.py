@@ -36,6 +36,9 @@ DATA: dict[str, Any] = {
 }
 """Tiles of about 38 m, on which land use is plain to see and the model's 8 × 8 patches are 4.8 m each."""
 
+MIX = ("ECR=0.5", "OP=1.5", "RLUC=2")
+"""Environmental reasoning is learnt soonest and asked most often."""
+
 
 def make_data(folder: Path, *, places: int, seed: int) -> Path:
     """Return a data set of example scenes, made if it is not there yet."""
@@ -79,6 +82,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
             "data": [str(data)],
             "init": "tiny",
             "tasks": [entry.partition("=")[0] for entry in DATA["tasks"]],
+            "mix": list(MIX),
             "max_steps": arguments.steps,
             "pruning": method,
             "tokens_per_cell": arguments.tokens,
