@@ -25,8 +25,8 @@ class Score:
 
     Attributes:
         reply: what was scored.
-        official, strict: outcome of a question with options, by the published extraction and by the strict parser; for a
-            box question `strict` is right at IoU ≥ 0.5, and `official` None; both None for texts.
+        official, strict: outcome of a question with options, by the published extraction and by the strict parser. A
+            box question has no `official`, and `strict` is right at IoU ≥ 0.5; both are None for texts.
         official_letters, strict_letters: what each read ("A", "BD"; empty for none).
         iou: of a box question whose reply holds a valid box; None for no or an invalid box.
     """
