@@ -130,6 +130,11 @@ class BenchModel(Protocol):
         """Short, for tables."""
         ...
 
+    @property
+    def box_convention(self) -> BoxConvention:
+        """Units of the boxes that it writes; a question that asks for a box and names no units asks for these."""
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """Return what identifies the model and bears on its replies (family, revision, dtype, pixel budget …), as JSON.
 
