@@ -175,7 +175,7 @@ def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
         elif key.lower() in names:
             weights[names[key.lower()]] = weight
         else:
-            raise ValueError(f"unknown task {key!r}{_nearest(key, [*names, 'all', 'none'])}")
+            raise ValueError(f"unknown task {key!r}{nearest(key, [*names, 'all', 'none'])}")
     return {name: -int(-per_task * weights[name] // 1) for name in TASKS if weights.get(name, 0) > 0}
 
 
@@ -188,7 +188,7 @@ def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> B
     merged = {**(_read_config(config) if config else {}), **values}
     for key in merged:
         if key not in BuildSettings.model_fields:
-            raise SettingsError(f"unknown setting {key!r} in {config}{_nearest(key, list(BuildSettings.model_fields))}")
+            raise SettingsError(f"unknown setting {key!r} in {config}{nearest(key, list(BuildSettings.model_fields))}")
     try:
         return BuildSettings.model_validate(merged)
     except ValidationError as error:
@@ -211,6 +211,7 @@ def _read_config(config: Path) -> dict[str, Any]:
     return settings
 
 
-def _nearest(word: str, known: list[str]) -> str:
+def nearest(word: str, known: list[str]) -> str:
+    """Return the end of a message about an unknown word: the known one most like it, or all of them."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
