@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from annotation.errors import RsvqaError
 
-PACKAGES_OF = {"model": ("torch", "transformers", "safetensors", "accelerate"), "llm": ("openai",)}
+PACKAGES_OF = {"model": ("torch", "transformers", "safetensors", "accelerate"), "llm": ("openai", "tenacity")}
 """What an extra is known by: packages that its commands import."""
 
 
