@@ -193,6 +193,8 @@ class Overlay:
 
 def _pieces(shape: BaseGeometry) -> Iterator[Polygon]:
     """Yield the polygons of a shape, large ones cut along fixed lines, so that every window draws the same outlines."""
+    if shape.is_empty:
+        return  # it has no bounds
     x_min, y_min, x_max, y_max = (math.floor(value / PIECE) for value in shape.bounds)
     if max(x_max - x_min, y_max - y_min) < 2:
         yield from polygons_of(shape)

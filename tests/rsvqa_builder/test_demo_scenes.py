@@ -26,7 +26,7 @@ from rsvqa_builder.demo_files import Georeference, label_layers, write_labels
 from rsvqa_builder.demo_ground import Frame, Layout
 from rsvqa_builder.demo_layout import make_layout
 from rsvqa_builder.demo_objects import Contents, DemoObject, Look, Site
-from rsvqa_builder.demo_painting import Painter, paint_object
+from rsvqa_builder.demo_painting import Overlay, Painter, paint_object
 from rsvqa_builder.demo_roads import PAVEMENT_WIDTH
 from rsvqa_builder.demo_scenes import _place_objects, make_benchmark_scene, make_demo_scenes
 from rsvqa_builder.demo_textures import make_textures
@@ -435,6 +435,11 @@ def test_block_size_changes_nothing() -> None:
         # resampling the slow shades rounds differently, by one grey level at most
         assert difference.max() <= 1
         assert (difference > 0).mean() < 0.01
+
+
+def test_an_empty_shape_is_not_painted() -> None:
+    square = Polygon([(0, 0), (4, 0), (4, 4), (0, 4)])
+    assert Overlay([Polygon(), square, LineString()], (0, 0, 0)).shapes == [square]
 
 
 def test_water_is_blue_and_forest_is_green_where_the_labels_say_so() -> None:
