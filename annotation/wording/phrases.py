@@ -31,6 +31,11 @@ class Phrases:
             entry = entry[part]
         return (entry,) if isinstance(entry, str) else tuple(entry)
 
+    def table(self, name: str) -> Mapping[str, Any]:
+        """Return all entries of the table `name`; empty when there is none."""
+        entries: Mapping[str, Any] = self._entries.get(name, {})
+        return entries
+
     def text(self, key: str, **values: object) -> str:
         """Return the only template under `key`, filled in."""
         (template,) = self.alternatives(key)
