@@ -317,9 +317,16 @@ class TableReader:
         values = [_values(table.column(name)) for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
-    def iter_batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield `columns` in batches of a few rows of one row group."""
-        for number in range(self._file.num_row_groups):
+    def read_image_names(self, number: int, column: str) -> list[list[str]]:
+        """Return the names in `column`, a list of images, for each row of row group `number`; no bytes are read."""
+        table = self._file.read_row_group(number, columns=[f"{column}.list.element.path"], use_threads=False)
+        return [[image["path"] for image in images] for images in table.column(column).to_pylist()]
+
+    def iter_batches(
+        self, columns: Sequence[str], *, row_groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield `columns` of the row groups, all by default, in batches of a few rows of one row group."""
+        for number in range(self._file.num_row_groups) if row_groups is None else row_groups:
             # one at a time: a batch cannot hold the dictionaries of two
             yield from self._file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=columns, use_threads=False)
 
