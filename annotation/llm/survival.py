@@ -1,0 +1,151 @@
+"""What must survive when a model rewords, redrafts or translates a text: numbers, boxes, what is named, and the sense.
+
+All checks are mechanical and strict: the price of a false alarm is that the rule's wording stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from annotation.checks import normalise
+from annotation.wording.phrases import load_phrases
+
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+_SLOT = re.compile(r"\{(\w+)\}")
+_SENTENCE = re.compile(r"[A-Z{].* .*[?.}]")
+_PLACE = re.compile(r"Image resolution|\d|\[")
+
+_SENSES: Mapping[str, str] = {
+    "negation": r"not|no|none|never|without|cannot|n't|neither|nor|except|excluding|hardly|barely",
+    "only": r"only|just|sole|solely|single|exactly",
+    "most": r"most|mostly|mainly|main|predominantly|predominant|majority|primarily",
+    "few": r"few|fewer|little|scarcely",
+    "at least": r"at least|or more|minimum",
+    "at most": r"at most|or less|no farther|no further|maximum|within|up to",
+    "beyond": r"more than|beyond|farther than|further than|over",
+    "inside": r"inside|within|in",
+    "outside": r"outside",
+    "near": r"nearest|closest",
+    "far": r"farthest|furthest",
+    "large": r"largest|biggest",
+    "small": r"smallest|tiniest",
+    "long": r"longest|longer|long",
+    "short": r"shortest|shorter",
+    "still": r"stationary|standing still|parked|motionless|at rest|not moving|stopped|immobile|stand still",
+    "moving": r"moving|in motion|driving|motion",
+    "more": r"risen|increased|increase|grown|added|new|gained|more|additional|appeared|built|rise|gain",
+    "less": r"fallen|decreased|decrease|removed|gone|disappeared|lost|less|fewer|vanished|fall|loss|torn down|dropped",
+    "earlier": r"earlier|before|first date",
+    "later": r"later|after|second date",
+    "left": r"left|leftmost",
+    "right": r"right|rightmost",
+    "upper": r"upper|top|topmost|above",
+    "lower": r"lower|bottom|bottommost|below",
+    "north": r"north|northern|northernmost",
+    "south": r"south|southern|southernmost",
+    "east": r"east|eastern|easternmost",
+    "west": r"west|western|westernmost",
+    "northeast": r"northeast|northeastern",
+    "northwest": r"northwest|northwestern",
+    "southeast": r"southeast|southeastern",
+    "southwest": r"southwest|southwestern",
+    "every": r"every|all|each",
+    "straight": r"straight",
+}
+"""Words that turn the sense of a question, grouped by what they say."""
+
+_LOOSE = frozenset({"inside", "every", "long", "right", "at most", "beyond", "earlier", "later", "more", "only"})
+"""Senses that good rewordings add or drop by the way ("in", "the right one"): compared only where they must stay."""
+
+_MUST_STAY = frozenset({"only", "at most", "beyond", "more", "earlier", "later"})
+"""Loose senses that may come but not go."""
+
+
+def numbers_in(text: str) -> Counter[str]:
+    """Return the numbers written in digits, by value ("1,000" and "1000" are the same)."""
+    return Counter(normalise(found) for found in _NUMBER.findall(text))
+
+
+def brackets_in(text: str) -> Counter[str]:
+    """Return what stands in square brackets: boxes, points and the form of an answer."""
+    return Counter(_BRACKETS.findall(text))
+
+
+@cache
+def _senses() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((name, re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)) for name, words in _SENSES.items())
+
+
+def senses_in(text: str) -> frozenset[str]:
+    """Return which senses of `_SENSES` the words of `text` carry."""
+    plain = text.replace("n't", " n't")
+    return frozenset(name for name, pattern in _senses() if pattern.search(plain))
+
+
+def has_same_sense(old: str, new: str) -> bool:
+    """Return whether the words that turn the sense are the same in both texts."""
+    before, after = senses_in(old), senses_in(new)
+    strict_before, strict_after = before - _LOOSE, after - _LOOSE
+    return strict_before == strict_after and before & _MUST_STAY <= after
+
+
+def contains_phrase(text: str, phrase: str) -> bool:
+    """Return whether `phrase` stands in `text` as whole words, case ignored."""
+    return re.search(rf"(?<!\w){re.escape(phrase.casefold())}(?!\w)", text.casefold()) is not None
+
+
+# --- what a rule's wording names --------------------------------------------------------------------------------------
+
+
+def _templates_below(entry: Any) -> Iterator[str]:  # noqa: ANN401  TOML of any depth
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, Mapping):
+        for value in entry.values():
+            yield from _templates_below(value)
+    elif isinstance(entry, list):
+        for value in entry:
+            yield from _templates_below(value)
+
+
+@cache
+def _patterns(task: str, language: str) -> tuple[re.Pattern[str], ...]:
+    """Return the task's question templates as patterns; what a slot stands for is a group."""
+    templates = [text for text in _templates_below(load_phrases(language).table(task)) if _SENTENCE.fullmatch(text)]
+    return tuple(_pattern(template) for template in sorted(templates, key=len, reverse=True))
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = _SLOT.split(template)  # literal, slot, literal, ...
+    body = "".join("(.+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
+    # sentences on the image's size, the box or north may follow
+    return re.compile(rf"{body}(?: [A-Z].*)?")
+
+
+def named_things(text: str, task: str, language: str = "en") -> tuple[str, ...] | None:
+    """Return what the slots of the rule's wording were filled with; None when the text is of no known wording.
+
+    Numbers, boxes and the image's size are left out: they are compared on their own.
+    """
+    for pattern in _patterns(task, language):
+        if match := pattern.fullmatch(text):
+            return tuple(dict.fromkeys(value for value in match.groups() if not _PLACE.match(value)))
+    return None
+
+
+def lost(old: str, new: str, keep: Iterable[str]) -> str | None:
+    """Return what did not survive from `old` to `new`, as a reason; None when all did."""
+    if brackets_in(old) != brackets_in(new):
+        return "boxes or answer form changed"
+    if numbers_in(old) != numbers_in(new):
+        return "numbers changed"
+    if not all(contains_phrase(new, phrase) for phrase in keep):
+        return "what is asked about is not named"
+    if not has_same_sense(old, new):
+        return "sense changed"
+    return None

@@ -1,0 +1,300 @@
+"""The step `verify`: what gives itself away is mended or dropped, and a model answers the rest blind to the key.
+
+Three passes. `guess` shows a question without its image, twice, with the choices in two orders; right both times and sure
+of it, it needs no image. Then the rule's wording is put back, or numbers get new wrong choices; `guess_again` drops what
+still tells its answer. `answer` shows the pictures and compares with the key. Disagreement never changes a key: it sends
+the question to a person.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from annotation.facts import Box
+from annotation.llm.crops import CropSettings, Frame, Shown, show, show_whole
+from annotation.llm.items import LETTERS, Item
+from annotation.llm.outcomes import ACCEPTED, Note
+from annotation.llm.passes import Asker, Reply, parsed_as
+from annotation.llm.requests import ChatRequest
+from annotation.tasks.distractors import number_distractors
+from annotation.taxonomy import AnswerForm
+
+GIVEN_AWAY = "gives itself away without the image"
+DISAGREES = "blind answer is not the key"
+NOT_AN_OPTION = "blind answer is not an option"
+WRONG_BOX = "blind answer is no box in the picture"
+CONTRADICTED = "a statement is contradicted by the image"
+
+MIN_IOU = 0.5
+"""From here on, a box found blind counts as the same: the benchmark's own threshold."""
+
+THOUSANDTHS = 1_000
+_CHOICES = (AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO)
+_WHOLE_NUMBER = re.compile(r"\d{1,4}")
+
+
+class Guess(BaseModel):
+    """A guess without the image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    letters: str
+    certain: bool
+
+
+class Choice(BaseModel):
+    """The letters that a model takes for right."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    letters: str
+
+
+class FoundBox(BaseModel):
+    """A box in thousandths of a picture's width and height."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    box: Annotated[list[float], Field(min_length=4, max_length=4)]
+
+
+class Objections(BaseModel):
+    """Statements of a description that the pictures contradict."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contradicted: list[str]
+
+
+# --- without the image ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GuessPass:
+    """Finds questions that tell their answer without the image.
+
+    Attributes:
+        model: to ask.
+        is_second: only questions that were mended after the first pass are asked; what still tells its answer is
+            dropped.
+    """
+
+    model: str
+    is_second: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the pass."""
+        return "guess_again" if self.is_second else "guess"
+
+    @property
+    def _asker(self) -> Asker:
+        return Asker(self.name, self.model, "guess", Guess, max_tokens=200)
+
+    def requests(self, item: Item) -> Sequence[ChatRequest]:
+        """Return two requests, with the choices in the item's order and in reverse."""
+        is_due = item.form in _CHOICES and (not self.is_second or GIVEN_AWAY in item.outcome.reasons)
+        if not is_due:
+            return ()
+        orders = (item, _reversed(item))
+        return tuple(
+            self._asker.request(order, number=number, question=order.text, options=order.lettered)
+            for number, order in enumerate(orders)
+        )
+
+    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+        """Return the item as it is, mended, or rejected."""
+        if not replies:
+            return (item,)
+        guesses = [parsed_as(reply, Guess) for reply in replies]
+        tells = all(
+            isinstance(guess, Guess) and guess.certain and letters_of(guess.letters, order) == order.answer
+            for guess, order in zip(guesses, (item, _reversed(item)), strict=True)
+        )
+        failed = next((guess for guess in guesses if isinstance(guess, str)), None)
+        noted = item.noted(self._asker.note(replies[0], GIVEN_AWAY if tells else failed or ACCEPTED))
+        if tells:
+            return (noted.rejected(GIVEN_AWAY) if self.is_second else mended(noted),)
+        return (noted.settled(GIVEN_AWAY) if failed else noted.settled(GIVEN_AWAY).checked("needs its image"),)
+
+
+def mended(item: Item) -> Item:
+    """Return an item that told its answer with the rule's wording or with new wrong numbers, else rejected."""
+    if item.former:
+        return item.as_written_by_rule().for_review(GIVEN_AWAY).noted(Note("mend", "rule's wording put back"))
+    if item.form is AnswerForm.ONE_OF and all(_WHOLE_NUMBER.fullmatch(option) for option in item.options):
+        return _with_new_numbers(item).for_review(GIVEN_AWAY).noted(Note("mend", "new wrong numbers"))
+    return item.rejected(GIVEN_AWAY)
+
+
+def _with_new_numbers(item: Item) -> Item:
+    """Return an item with other wrong counts; the right one keeps its letter."""
+    rng = random.Random(f"{item.question_id}/mend")
+    (right,) = item.right_options
+    wrong = number_distractors(int(right), rng)
+    rng.shuffle(wrong)
+    options = tuple(option if option == right else str(wrong.pop()) for option in item.options)
+    return replace(item, options=options)
+
+
+def _reversed(item: Item) -> Item:
+    """Return the item with its choices in reverse order, and the letters of the same ones."""
+    last = len(item.options) - 1
+    answer = "".join(sorted(LETTERS[last - LETTERS.index(letter)] for letter in item.answer))
+    return replace(item, options=item.options[::-1], answer=answer)
+
+
+def letters_of(text: str, item: Item) -> str | None:
+    """Return the letters in a reply, sorted, as they stand in an answer; None when one is of no option."""
+    found = re.findall(r"[A-Z]", text)
+    known = LETTERS[: len(item.options)]
+    if not found or any(letter not in known for letter in found) or re.search(r"[a-z]", text):
+        return None
+    return "".join(sorted(set(found)))
+
+
+# --- with the image ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPass:
+    """Has a model answer each question blind to the key.
+
+    Attributes:
+        model: to ask.
+        crops: what it is shown.
+        name: of the pass.
+    """
+
+    model: str
+    crops: CropSettings
+    name: str = "answer"
+
+    def requests(self, item: Item) -> Sequence[ChatRequest]:
+        """Return the one request that fits the form of the answer."""
+        if item.form is AnswerForm.BOX:
+            return (self._box_request(item),)
+        if item.form is AnswerForm.TEXT:
+            return (self._text_request(item),)
+        return (self._choice_request(item),)
+
+    def _choice_request(self, item: Item) -> ChatRequest:
+        shown = show(item, self.crops)
+        several = item.form is AnswerForm.SEVERAL_OF
+        return self._asker(item).request(
+            item,
+            pictures=shown.pictures,
+            legend=shown.legend,
+            width=item.width,
+            height=item.height,
+            outline=" The box is outlined in red." if item.box is not None else "",
+            question=item.text,
+            options=item.lettered,
+            instruction=_SEVERAL if several else _ONE,
+        )
+
+    def _box_request(self, item: Item) -> ChatRequest:
+        shown = show(item, self.crops)
+        return self._asker(item).request(
+            item, pictures=shown.pictures, legend=shown.legend, last=len(shown.pictures), question=item.text
+        )
+
+    def _text_request(self, item: Item) -> ChatRequest:
+        shown = _shown_of_text(item, self.crops)
+        return self._asker(item).request(
+            item, pictures=shown.pictures, legend=shown.legend, question=item.text, answer=item.answer
+        )
+
+    def _asker(self, item: Item) -> Asker:
+        prompt, schema = _ASKED.get(item.form, ("answer_choice", Choice))
+        return Asker(self.name, self.model, prompt, schema)
+
+    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+        """Return the item with the agreement; it goes to a person unless the blind answer is the key."""
+        (reply,) = replies
+        reason = self._reason_against(item, reply)
+        noted = item.noted(self._asker(item).note(reply, reason or ACCEPTED))
+        is_answered = reason in (None, DISAGREES, CONTRADICTED)
+        agreement = (0.0 if reason else 1.0) if is_answered else None
+        agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
+        if reason:
+            return (agreed.for_review(reason),)
+        return (agreed.settled(DRAFTED).checked("blind answer is the key"),)
+
+    def _reason_against(self, item: Item, reply: Reply) -> str | None:
+        if item.form is AnswerForm.BOX:
+            found = parsed_as(reply, FoundBox)
+            return found if isinstance(found, str) else self._box_disagrees(item, found)
+        if item.form is AnswerForm.TEXT:
+            objections = parsed_as(reply, Objections)
+            if isinstance(objections, str):
+                return objections
+            return CONTRADICTED if objections.contradicted else None
+        choice = parsed_as(reply, Choice)
+        if isinstance(choice, str):
+            return choice
+        letters = letters_of(choice.letters, item)
+        if letters is None:
+            return NOT_AN_OPTION
+        return None if letters == item.answer else DISAGREES
+
+    def _box_disagrees(self, item: Item, found: FoundBox) -> str | None:
+        """Return why the box found is not the key; its window follows from the question alone."""
+        box = in_tile(found.box, box_frame(item, self.crops))
+        if box is None:
+            return WRONG_BOX
+        return None if item.box is not None and iou(box, item.box) >= MIN_IOU else DISAGREES
+
+
+DRAFTED = "written by a model"
+"""Why a drafted question is to be reviewed until it is verified."""
+
+_ASKED: dict[AnswerForm, tuple[str, type[BaseModel]]] = {
+    AnswerForm.BOX: ("answer_box", FoundBox),
+    AnswerForm.TEXT: ("judge_text", Objections),
+}
+_ONE = 'Give the letter of the one right choice, for instance "B".'
+_SEVERAL = 'Give the letters of all right choices, for instance "AC". There may be more than one.'
+
+
+def _shown_of_text(item: Item, crops: CropSettings) -> Shown:
+    return show(item, crops) if item.region is not None else show_whole(item, crops)
+
+
+def box_frame(item: Item, crops: CropSettings) -> Frame:
+    """Return the window of the last picture of a question for a box."""
+    from annotation.llm.crops import focus_of, frame_around
+
+    focus = focus_of(item)
+    return Frame(0, 0, item.width, item.height) if focus is None else frame_around(item, focus, crops.context)
+
+
+def in_tile(thousandths: Sequence[float], frame: Frame) -> Box | None:
+    """Return a box given in thousandths of a window in tile pixels; None when it is outside or not ordered."""
+    x_min, y_min, x_max, y_max = thousandths
+    if not (0 <= x_min < x_max <= THOUSANDTHS and 0 <= y_min < y_max <= THOUSANDTHS):
+        return None
+    width, height = frame.size
+    return Box(
+        frame.x_min + x_min * width / THOUSANDTHS,
+        frame.y_min + y_min * height / THOUSANDTHS,
+        frame.x_min + x_max * width / THOUSANDTHS,
+        frame.y_min + y_max * height / THOUSANDTHS,
+    )
+
+
+def iou(one: Box, other: Box) -> float:
+    """Return the shared area over the joint area of two boxes, 0 to 1."""
+    width = min(one.x_max, other.x_max) - max(one.x_min, other.x_min)
+    height = min(one.y_max, other.y_max) - max(one.y_min, other.y_min)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    areas = sum((box.x_max - box.x_min) * (box.y_max - box.y_min) for box in (one, other))
+    return shared / (areas - shared)

@@ -1,0 +1,87 @@
+"""The step `word`: a model rewords what a rule has asked; what does not survive mechanically is not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from annotation.checks import check_question
+from annotation.llm.items import Item
+from annotation.llm.outcomes import ACCEPTED
+from annotation.llm.passes import Asker, Reply, parsed_as
+from annotation.llm.requests import ChatRequest
+from annotation.llm.survival import lost, named_things
+
+MAX_GROWTH = 2.5
+"""A rewording may be this much longer, and 60 characters more: beyond, something was added."""
+
+
+class Reworded(BaseModel):
+    """A reworded question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordingPass:
+    """Rewords English questions of known wording.
+
+    Attributes:
+        model: to ask.
+        temperature: above 0 for variety; each question is worded once, so the result stays repeatable.
+        name: of the step.
+    """
+
+    model: str
+    temperature: float = 0.7
+    name: str = "word"
+
+    @property
+    def _asker(self) -> Asker:
+        return Asker(self.name, self.model, "word", Reworded, max_tokens=400, temperature=self.temperature)
+
+    def requests(self, item: Item) -> Sequence[ChatRequest]:
+        """Return the one request of a question whose wording is known."""
+        keep = _things_to_keep(item)
+        if keep is None:
+            return ()
+        listed = "; ".join(f'"{thing}"' for thing in keep) or "none in particular"
+        return (self._asker.request(item, question=item.text, keep=listed),)
+
+    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+        """Return the item with its new wording, or with the rule's when the new one is not sound."""
+        if not replies:
+            return (item,)
+        (reply,) = replies
+        worded = parsed_as(reply, Reworded)
+        reason = worded if isinstance(worded, str) else why_not_reworded(item, worded.question)
+        note = self._asker.note(reply, reason or ACCEPTED)
+        if reason is not None or isinstance(worded, str):
+            return (item.noted(note),)
+        return (item.worded(text=worded.question).noted(note).checked("wording survives", "question checks"),)
+
+
+def _things_to_keep(item: Item) -> tuple[str, ...] | None:
+    if item.language != "en" or item.source != "rule":
+        return None
+    return named_things(item.text, item.task)
+
+
+def why_not_reworded(item: Item, text: str) -> str | None:
+    """Return why `text` cannot stand for the item's question; None when it can."""
+    if text == item.text:
+        return "unchanged"
+    if len(text) > MAX_GROWTH * len(item.text) + 60:
+        return "much longer than the question"
+    reason = lost(item.text, text, named_things(item.text, item.task) or ())
+    return reason or fault_of(item.worded(text=text))
+
+
+def fault_of(item: Item) -> str | None:
+    """Return the first reason that the checks of every question give against the item; None when it passes."""
+    reasons = check_question(item.as_question(), width=item.width, height=item.height)
+    return reasons[0] if reasons else None
