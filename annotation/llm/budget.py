@@ -1,0 +1,204 @@
+"""What a job may cost, what it will cost, and what it did cost.
+
+The bound is on the job, not on one start of it: replies that an earlier start has paid for count too, so that a job
+that is started again and again does not spend its budget again and again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from annotation.errors import RsvqaError
+from annotation.llm.prices import Prices, PricesError, read_prices
+from annotation.llm.requests import ChatRequest
+from annotation.llm.tokens import input_tokens, text_tokens
+from annotation.llm.turns import RawReply, Turn, advance, make_turn
+
+
+class BudgetSpentError(RsvqaError):
+    """The next request would go beyond what the job may cost; all replies so far are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One model.
+
+    Attributes:
+        model: as asked for.
+        paid: replies of this run.
+        stored: replies that an earlier run has paid for.
+        input_tokens, output_tokens: of both, as reported; estimated where the endpoint does not report.
+        cost, stored_cost: US dollars of `paid` and of `stored`; None without a price.
+    """
+
+    model: str
+    paid: int = 0
+    stored: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = 0.0
+    stored_cost: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What requests will cost at most, before anything is sent.
+
+    Attributes:
+        requests: to be sent; repairs of bad replies come on top.
+        stored: already answered, for nothing.
+        input_tokens: estimated.
+        output_tokens: if every reply is as long as it may be.
+        cost: US dollars, with these numbers; None when a model has no price.
+        unpriced: models without a price, sorted.
+    """
+
+    requests: int
+    stored: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    unpriced: tuple[str, ...]
+
+
+class Budget:
+    """Counts what a job costs and stops it at its bounds; safe to use from many threads.
+
+    What is in flight is counted with its estimate, replies as long as they may be. The cost goes beyond `max_cost` only
+    as far as an endpoint counts more tokens of input than estimated, or bills sendings whose replies did not arrive.
+
+    Args:
+        max_cost: US dollars; None for no bound.
+        max_requests: replies; None for no bound.
+        prices: None for the table that comes with rsvqa.
+        batch: prices of the batch API.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_cost: float | None = None,
+        max_requests: int | None = None,
+        prices: Prices | None = None,
+        batch: bool = False,
+    ) -> None:
+        self.prices = read_prices() if prices is None else prices
+        self.batch = batch
+        self._max_cost = max_cost
+        self._max_requests = max_requests
+        self._lines: dict[str, BillLine] = {}
+        self._counted: set[str] = set()
+        self._reserved: dict[str, float] = {}
+        self._changed = threading.Condition()
+
+    def reserve(self, turn: Turn) -> int:
+        """Set aside what a turn may cost, waiting while others may free enough; return its estimated input tokens.
+
+        Raises:
+            BudgetSpentError: it does not fit.
+            PricesError: the cost is bounded and the model has no price.
+        """
+        tokens = input_tokens(turn, self.prices)
+        cost = self._cost(turn.request.model, tokens, turn.request.max_tokens)
+        if cost is None and self._max_cost is not None:
+            raise PricesError(
+                f"no price for {turn.request.model}, so its cost cannot be bounded: add it to a table of prices"
+            )
+        with self._changed:
+            while not self._fits(cost or 0.0):
+                if not self._reserved:
+                    raise BudgetSpentError(self._spent_message())
+                self._changed.wait()
+            self._reserved[turn.fingerprint] = cost or 0.0
+        return tokens
+
+    def cancel(self, turn: Turn) -> None:
+        """Free what was set aside: there is no reply."""
+        with self._changed:
+            self._reserved.pop(turn.fingerprint, None)
+            self._changed.notify_all()
+
+    def count(self, turn: Turn, reply: RawReply, *, is_stored: bool) -> None:
+        """Count a reply, once whatever the number of requests that it answers, and free what was set aside for it."""
+        with self._changed:
+            self._reserved.pop(turn.fingerprint, None)
+            if turn.fingerprint not in self._counted:
+                self._counted.add(turn.fingerprint)
+                self._add(turn, reply, is_stored=is_stored)
+            self._changed.notify_all()
+
+    def bill(self) -> list[BillLine]:
+        """Return what the job has cost, a line a model, sorted by name."""
+        with self._changed:
+            return [self._lines[model] for model in sorted(self._lines)]
+
+    def _add(self, turn: Turn, reply: RawReply, *, is_stored: bool) -> None:
+        model = turn.request.model
+        line = self._lines.get(model) or BillLine(model)
+        read = input_tokens(turn, self.prices) if reply.input_tokens is None else reply.input_tokens
+        written = text_tokens(reply.text) if reply.output_tokens is None else reply.output_tokens
+        cost = self._cost(model, read, written)
+        self._lines[model] = replace(
+            line,
+            paid=line.paid + (not is_stored),
+            stored=line.stored + is_stored,
+            input_tokens=line.input_tokens + read,
+            output_tokens=line.output_tokens + written,
+            cost=line.cost if is_stored else _sum(line.cost, cost),
+            stored_cost=_sum(line.stored_cost, cost) if is_stored else line.stored_cost,
+        )
+
+    def _cost(self, model: str, read: int, written: int) -> float | None:
+        price = self.prices.find(model)
+        return None if price is None else price.cost(read, written, batch=self.batch)
+
+    def _fits(self, cost: float) -> bool:
+        requests = len(self._counted) + len(self._reserved) + 1
+        return (self._max_requests is None or requests <= self._max_requests) and (
+            self._max_cost is None or self._spent() + sum(self._reserved.values()) + cost <= self._max_cost
+        )
+
+    def _spent(self) -> float:
+        return sum((line.cost or 0.0) + (line.stored_cost or 0.0) for line in self._lines.values())
+
+    def _spent_message(self) -> str:
+        bounds = [
+            *([] if self._max_cost is None else [f"${self._max_cost:g}"]),
+            *([] if self._max_requests is None else [f"{self._max_requests} requests"]),
+        ]
+        return (
+            f"the budget of {' and '.join(bounds)} is used up: {len(self._counted)} replies cost ${self._spent():.2f}, "
+            "and the next one does not fit; all replies are kept: start again with a larger budget to go on"
+        )
+
+
+def estimate(
+    requests: Iterable[ChatRequest],
+    find: Callable[[Turn], RawReply | None],
+    prices: Prices,
+    *,
+    batch: bool = False,
+) -> Estimate:
+    """Return what requests will cost at most; nothing is sent. `find` gives stored replies."""
+    stored = sent = read = written = 0
+    cost = 0.0
+    unpriced: set[str] = set()
+    for request in requests:
+        turn = advance(make_turn(request), find)
+        if not isinstance(turn, Turn):
+            stored += 1
+            continue
+        tokens = input_tokens(turn, prices)
+        sent, read, written = sent + 1, read + tokens, written + request.max_tokens
+        price = prices.find(request.model)
+        if price is None:
+            unpriced.add(request.model)
+        else:
+            cost += price.cost(tokens, request.max_tokens, batch=batch)
+    return Estimate(sent, stored, read, written, None if unpriced else cost, tuple(sorted(unpriced)))
+
+
+def _sum(total: float | None, cost: float | None) -> float | None:
+    return None if total is None or cost is None else total + cost

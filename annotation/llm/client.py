@@ -1,0 +1,202 @@
+"""The one client for OpenAI-compatible chat endpoints: what it is asked it asks once, keeps, and gives back.
+
+A thread a request in flight: each stores its reply itself before anybody else sees it, so that what may be lost when
+the process dies are only the replies that had not arrived.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import replace
+from types import TracebackType
+
+from annotation.errors import RsvqaError
+from annotation.llm.budget import Budget
+from annotation.llm.endpoint import Endpoint, EndpointError
+from annotation.llm.reply_store import Claim, ReplyStore
+from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from annotation.llm.sender import ClientSettings, EndpointDownError, Sender, SendingFailedError, StoppedError
+from annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
+
+__all__ = ["ChatClient", "ClientSettings", "Endpoint", "EndpointDownError", "EndpointError"]
+
+_CLAIM_POLL_S = 0.05
+"""How often a thread looks whether the reply that another one waits for has come."""
+
+
+class ChatClient:
+    """Asks an endpoint; one client serves many calls of `ask`, one after the other or at once.
+
+    Args:
+        endpoint: where to.
+        settings: limits, retries, when to give up.
+        store: of replies; None for one that ends with the client.
+        budget: what the requests may cost; None only counts. Its bill is there while and after asking.
+
+    Raises:
+        EndpointError: no key where one is needed.
+        MissingExtraError: the `llm` extra is not installed.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: ClientSettings | None = None,
+        store: ReplyStore | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.settings = settings or ClientSettings()
+        self.budget = budget or Budget()
+        self._endpoint = endpoint
+        self._store = store or ReplyStore()
+        self._sender = Sender(endpoint, self.settings, note_lost=lambda turn: self._store.note_lost(turn.fingerprint))
+
+    def __enter__(self) -> ChatClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a store that was passed in stays open."""
+        self._sender.close()
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply | ChatFailure]:
+        """Yield the outcome of each request as it comes, in no certain order.
+
+        Requests are pulled when a place is free, so at most `concurrency` of them are in memory. When the asking ends
+        early, what is on its way is waited for and kept.
+
+        Raises:
+            EndpointDownError: `stop_after` failures in a row, or the endpoint said that it will answer no request. The
+                outcomes that there were have been yielded; requests without an outcome are free to be asked again.
+            BudgetSpentError: the next request would go beyond the budget; likewise.
+            PricesError: the budget bounds the cost of a model that has no price.
+            ReplyStoreError: replies cannot be kept.
+        """
+        stop = threading.Event()
+        failures = _FailuresInARow(self.settings.stop_after, self._endpoint.host)
+        trouble: RsvqaError | None = None
+        try:
+            with closing(self._outcomes(requests, stop)) as outcomes:
+                for outcome in outcomes:
+                    if isinstance(outcome, RsvqaError):
+                        trouble = trouble or outcome
+                    else:
+                        yield outcome
+                        trouble = trouble or failures.judge(outcome)
+                    if trouble is not None:
+                        stop.set()
+        finally:
+            stop.set()
+        if trouble is not None:
+            raise trouble
+
+    def _outcomes(
+        self, requests: Iterable[ChatRequest], stop: threading.Event
+    ) -> Generator[ChatReply | ChatFailure | RsvqaError]:
+        """Yield outcomes and errors until the requests end, or once `stop` is set until nothing is in flight."""
+        source = iter(requests)
+        in_flight: list[Future[ChatReply | ChatFailure]] = []
+        with ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="chat") as pool:
+            while True:
+                request = None if stop.is_set() else next(source, None)
+                if request is not None:
+                    in_flight.append(pool.submit(self._settle, request, stop))
+                elif not in_flight:
+                    return
+                if request is None or len(in_flight) >= self.settings.concurrency:
+                    wait(in_flight, return_when=FIRST_COMPLETED)
+                done = [future for future in in_flight if future.done()]
+                in_flight = [future for future in in_flight if future not in done]
+                for future in done:
+                    yield from _result(future)
+
+    def _settle(self, request: ChatRequest, stop: threading.Event) -> ChatReply | ChatFailure:
+        """Ask until the request has an outcome; runs in a thread of its own."""
+        first = make_turn(request)
+        started: float | None = None
+        while True:
+            step = advance(first, self._find)
+            if not isinstance(step, Turn):
+                return _timed(step, started)
+            claim = self._store.claim(step.fingerprint)
+            if claim is Claim.OURS:
+                started = started or time.monotonic()
+                failure = self._send(step, stop)
+                if failure is not None:
+                    return failure
+            elif claim is Claim.TAKEN and stop.wait(_CLAIM_POLL_S):
+                raise StoppedError
+
+    def _find(self, turn: Turn) -> RawReply | None:
+        reply = self._store.find(turn.fingerprint)
+        if reply is not None:
+            self.budget.count(turn, reply, is_stored=True)
+        return reply
+
+    def _send(self, turn: Turn, stop: threading.Event) -> ChatFailure | None:
+        """Send a claimed turn and keep what comes of it; the claim ends in every case."""
+        try:
+            if stop.is_set():
+                raise StoppedError
+            tokens = self.budget.reserve(turn)
+            reply = self._sender.send(turn, tokens, stop)
+        except SendingFailedError as error:
+            failure = ChatFailure(turn.request.key, error.kind, one_line(str(error)))
+            self._store.put_failure(turn, failure)
+            return failure
+        except BaseException:
+            self._store.release(turn.fingerprint)
+            raise
+        else:
+            self._store.put(turn, reply)
+            self.budget.count(turn, reply, is_stored=False)
+            return None
+        finally:
+            self.budget.cancel(turn)
+
+
+class _FailuresInARow:
+    """Tells when an endpoint counts as down."""
+
+    def __init__(self, most: int, host: str) -> None:
+        self._most = most
+        self._host = host
+        self._num = 0
+
+    def judge(self, outcome: ChatReply | ChatFailure) -> EndpointDownError | None:
+        """Count one outcome; what came from the store says nothing of the endpoint."""
+        if isinstance(outcome, ChatReply):
+            self._num = self._num if outcome.is_stored else 0
+            return None
+        self._num = self._num + 1 if outcome.kind in ("unreachable", "rejected") else 0
+        if self._num < self._most:
+            return None
+        return EndpointDownError(
+            f"{self._host}: {self._num} requests in a row failed, the last with: {outcome.message}; "
+            "all replies so far are kept: start again to go on"
+        )
+
+
+def _timed(outcome: ChatReply | ChatFailure, started: float | None) -> ChatReply | ChatFailure:
+    """Return an outcome read from the store as what it is: asked for now, if a sending has `started`."""
+    if started is None or isinstance(outcome, ChatFailure):
+        return outcome
+    return replace(outcome, is_stored=False, seconds=time.monotonic() - started)
+
+
+def _result(future: Future[ChatReply | ChatFailure]) -> Iterator[ChatReply | ChatFailure | RsvqaError]:
+    """Yield what came of a request; nothing when it was stopped."""
+    try:
+        yield future.result()
+    except StoppedError:
+        return
+    except RsvqaError as error:
+        yield error

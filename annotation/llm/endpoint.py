@@ -1,0 +1,71 @@
+"""Where requests go, and the secret that lets them in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from annotation.errors import RsvqaError
+from annotation.extras import require_extra
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+OPENAI_URL = "https://api.openai.com/v1"
+NO_KEY = "none"
+"""Sent where no key is set: servers of one's own ask for none, but the client library wants one."""
+
+
+class EndpointError(RsvqaError):
+    """An endpoint cannot be used as it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible endpoint. It holds no secret: the key is read from the environment when a request is made.
+
+    Attributes:
+        base_url: up to and with the version, as in `http://127.0.0.1:8000/v1`.
+        key_variable: the environment variable that holds the key.
+    """
+
+    base_url: str = OPENAI_URL
+    key_variable: str = "OPENAI_API_KEY"
+
+    def __post_init__(self) -> None:
+        """Refuse what is not an address, and an address with a secret in it, which would end in logs."""
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise EndpointError(f"--base-url: expected an address like http://127.0.0.1:8000/v1, got {self.host!r}")
+        if parts.username or parts.password:
+            raise EndpointError(
+                f"--base-url: the address of {parts.hostname} must hold no user or password: set {self.key_variable}"
+            )
+
+    @property
+    def host(self) -> str:
+        """The address without anything that may be secret, for messages."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+
+    def hide_key(self, text: str) -> str:
+        """Return a text without the key: some endpoints repeat it in their errors."""
+        key = os.environ.get(self.key_variable)
+        return text.replace(key, "***") if key else text
+
+    def connect(self, timeout_s: float) -> OpenAI:
+        """Return a client of the openai package that does not retry by itself.
+
+        Raises:
+            EndpointError: OpenAI's own endpoint without a key.
+            MissingExtraError: the `llm` extra is not installed.
+        """
+        require_extra("llm", "annotate")
+        from openai import OpenAI
+
+        key = os.environ.get(self.key_variable)
+        if not key and self.base_url == OPENAI_URL:
+            raise EndpointError(f"{self.host} needs a key: set the environment variable {self.key_variable}")
+        return OpenAI(api_key=key or NO_KEY, base_url=self.base_url, timeout=timeout_s, max_retries=0)

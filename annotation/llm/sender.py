@@ -1,0 +1,224 @@
+"""One turn to the endpoint and its reply back, with retries, limits and what the endpoint turns out to want."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from annotation.errors import RsvqaError
+from annotation.llm.endpoint import Endpoint
+from annotation.llm.rate_limits import RateLimits
+from annotation.llm.requests import FailureKind
+from annotation.llm.turns import RawReply, Turn, one_line
+from annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+    from tenacity import RetryCallState
+
+LONGEST_BACKOFF_S = 60.0
+
+_NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
+"""Errors of the HTTP library after which the endpoint has not seen the request."""
+
+
+class ClientSettings(BaseModel):
+    """How an endpoint is used.
+
+    Attributes:
+        concurrency: requests in flight.
+        requests_per_minute, tokens_per_minute: limits kept on our side; None for none.
+        timeout_s: without a sign of life from the endpoint.
+        retries: after the first sending, on 429, 5xx, time-outs and broken connections.
+        backoff_s: bound of the first wait; it doubles with each retry, up to 60 s; the wait is drawn below the bound.
+        longest_wait_s: an endpoint that asks to wait longer counts as down.
+        stop_after: failures in a row after which the endpoint counts as down.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrency: int = Field(default=8, ge=1, le=512)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0)
+    retries: int = Field(default=5, ge=0)
+    backoff_s: float = Field(default=1.0, ge=0)
+    longest_wait_s: float = Field(default=300.0, ge=0)
+    stop_after: int = Field(default=20, ge=1)
+
+
+class EndpointDownError(RsvqaError):
+    """The endpoint cannot be used now; all replies so far are kept, and the job goes on when it is started again."""
+
+
+class SendingFailedError(Exception):
+    """A turn got no reply, and no retry is left or would help; inside the client only."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind: FailureKind = kind
+
+
+class StoppedError(Exception):
+    """The client stops, and the turn was not answered; inside the client only."""
+
+
+class _PassingError(Exception):
+    """A sending failed in a way that a retry may cure; `wait_s` is what the endpoint asks for."""
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class _BadRequestError(Exception):
+    """The endpoint answered 400 or 422; `parameter` is what it names as wrong."""
+
+    def __init__(self, message: str, parameter: str | None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class Sender:
+    """Sends turns; safe to use from many threads.
+
+    Args:
+        endpoint: where to.
+        settings: limits and retries.
+        note_lost: called when a turn went out and nothing came back, so that it may have been paid for.
+    """
+
+    def __init__(self, endpoint: Endpoint, settings: ClientSettings, note_lost: Callable[[Turn], None]) -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._note_lost = note_lost
+        self._client = endpoint.connect(settings.timeout_s)
+        self._limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute)
+        self._dialects: dict[tuple[str, type[BaseModel] | None], Dialect] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def send(self, turn: Turn, tokens: int, stop: threading.Event) -> RawReply:
+        """Return the reply to a turn.
+
+        Args:
+            turn: what to send.
+            tokens: its input, estimated, for the limit on tokens.
+            stop: when set, waiting ends; what is on its way is still waited for.
+
+        Raises:
+            SendingFailedError: rejected, or still unreachable after the last retry.
+            EndpointDownError: no request will be answered: wrong key, unknown model, no credit.
+            StoppedError: `stop` was set while waiting.
+        """
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+        retrying = Retrying(
+            stop=stop_after_attempt(self._settings.retries + 1),
+            wait=self._wait_s,
+            sleep=lambda seconds: _sleep(seconds, stop),
+            retry=retry_if_exception_type(_PassingError),
+            reraise=True,
+        )
+        try:
+            reply: RawReply = retrying(self._attempt, turn, tokens, stop)
+        except _PassingError as error:
+            tries = self._settings.retries + 1
+            raise SendingFailedError("unreachable", f"no answer after {tries} tries: {error}") from None
+        except _BadRequestError as error:
+            raise SendingFailedError("rejected", str(error)) from None
+        return reply
+
+    def _attempt(self, turn: Turn, tokens: int, stop: threading.Event) -> RawReply:
+        """Send a turn once, in the dialect that the endpoint takes."""
+        self._limits.acquire(tokens, lambda seconds: _sleep(seconds, stop))
+        key = (turn.request.model, turn.request.schema)
+        dialect: Dialect = self._dialects.get(key, Dialect())
+        while True:
+            try:
+                reply = self._post(turn, dialect)
+            except _BadRequestError as error:
+                other = adapt(dialect, turn, str(error), error.parameter, is_proven=key in self._dialects)
+                if other is None:
+                    raise
+                dialect = other
+            else:
+                self._dialects[key] = dialect
+                self._limits.correct((reply.input_tokens or tokens) + (reply.output_tokens or 0) - tokens)
+                return reply
+
+    def _post(self, turn: Turn, dialect: Dialect) -> RawReply:
+        from openai import APIConnectionError, APIStatusError
+
+        body = make_body(turn, dialect)
+        try:
+            response = self._client.chat.completions.with_raw_response.create(**body)
+            reply = read_completion(json.loads(response.content))
+        except APIStatusError as error:
+            raise self._read_status(error) from None
+        except APIConnectionError as error:
+            if type(error.__cause__).__name__ not in _NOT_SENT:
+                self._note_lost(turn)
+            raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
+        except (NotACompletionError, ValueError) as error:
+            self._note_lost(turn)
+            raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
+        return replace(reply, text=self._endpoint.hide_key(reply.text))
+
+    def _read_status(self, error: APIStatusError) -> Exception:
+        """Return what a status other than 2xx means."""
+        status = error.status_code
+        message = self._clean(f"{self._endpoint.host}: {status}: {error.message}")
+        if status in (401, 404) or error.code == "insufficient_quota":
+            return EndpointDownError(f"{message}; all replies so far are kept")
+        if status in (400, 422):
+            return _BadRequestError(message, error.param)
+        if status not in (408, 409, 429) and status < 500:
+            return SendingFailedError("rejected", message)
+        wait_s = _retry_after_s(error.response.headers)
+        if wait_s is not None and wait_s > self._settings.longest_wait_s:
+            return EndpointDownError(
+                f"{message}; it asks to wait {wait_s:.0f} s: start again later, all replies are kept"
+            )
+        if wait_s is not None:
+            self._limits.hold(wait_s)
+        return _PassingError(message, wait_s)
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        """Return the wait before the next try: what the endpoint asks for, and a part drawn below a doubling bound."""
+        from tenacity import wait_random_exponential
+
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.wait_s if isinstance(error, _PassingError) else None
+        return (asked or 0.0) + wait_random_exponential(self._settings.backoff_s, max=LONGEST_BACKOFF_S)(state)
+
+    def _clean(self, message: str) -> str:
+        return one_line(self._endpoint.hide_key(message))
+
+
+def _sleep(seconds: float, stop: threading.Event) -> None:
+    if stop.wait(seconds):
+        raise StoppedError
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that a Retry-After header asks for; None without one, or when it makes no sense."""
+    text = headers.get("retry-after", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,120 @@
+"""How a turn and its reply look on the wire of an OpenAI-compatible endpoint (`/chat/completions`)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from annotation.llm.structured import in_words, response_format
+from annotation.llm.turns import RawReply, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What an endpoint takes for a model; found out by its 400s.
+
+    Attributes:
+        has_schemas: `response_format` with a JSON schema.
+        tokens_name: how the bound of the reply is called; OpenAI's reasoning models take only the longer name.
+        has_temperature: whether a temperature may be set.
+    """
+
+    has_schemas: bool = True
+    tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    has_temperature: bool = True
+
+
+class NotACompletionError(ValueError):
+    """The endpoint answered 200 with something else than a chat completion."""
+
+
+def make_body(turn: Turn, dialect: Dialect) -> dict[str, Any]:
+    """Return the JSON body of a turn."""
+    request = turn.request
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": make_messages(turn, with_schema_in_words=not dialect.has_schemas),
+        dialect.tokens_name: request.max_tokens,
+    }
+    if dialect.has_temperature:
+        body["temperature"] = request.temperature
+    if request.schema is not None and dialect.has_schemas:
+        body["response_format"] = response_format(request.schema)
+    return body
+
+
+def make_messages(turn: Turn, *, with_schema_in_words: bool) -> list[dict[str, Any]]:
+    """Return the messages of a turn: system, user with the pictures first, and the correction of a second turn."""
+    request = turn.request
+    text = request.text
+    if request.schema is not None and with_schema_in_words:
+        text = f"{text}\n\n{in_words(request.schema)}"
+    messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}] if request.system else []
+    messages.append({"role": "user", "content": _content(turn, text)})
+    if turn.complaint:
+        correction = f"This reply cannot be used: {turn.complaint}. Reply again, with the corrected JSON object alone."
+        messages += [{"role": "assistant", "content": turn.bad_reply}, {"role": "user", "content": correction}]
+    return messages
+
+
+def _content(turn: Turn, text: str) -> str | list[dict[str, Any]]:
+    if not turn.request.pictures:
+        return text
+    parts: list[dict[str, Any]] = []
+    for picture in turn.request.pictures:
+        url = f"data:{picture.media_type};base64,{base64.b64encode(picture.data).decode()}"
+        parts.append({"type": "image_url", "image_url": {"url": url, "detail": picture.detail}})
+    return [*parts, {"type": "text", "text": text}]
+
+
+def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
+    """Return the reply that a decoded chat completion holds.
+
+    Raises:
+        NotACompletionError: it is not one.
+    """
+    try:
+        choice = completion["choices"][0]
+        message = choice["message"]
+        text = message.get("content") or ""
+        refusal = str(message["refusal"]) if message.get("refusal") else None
+        finish = choice.get("finish_reason")
+        usage = completion.get("usage") or {}
+        tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise NotACompletionError("the reply is not a chat completion") from None
+    if not isinstance(text, str):
+        raise NotACompletionError("the content of the reply is not text")
+    if finish == "content_filter":
+        refusal = refusal or "the endpoint's content filter stopped it"
+    return RawReply(
+        text, refusal if refusal is None else str(refusal), finish != "length", _count(tokens[0]), _count(tokens[1])
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def adapt(dialect: Dialect, turn: Turn, message: str, parameter: str | None, *, is_proven: bool) -> Dialect | None:
+    """Return the dialect to try after a 400, or None when the 400 is not about one.
+
+    Args:
+        dialect: what was just refused.
+        turn: what was sent.
+        message: of the endpoint.
+        parameter: which it names as wrong, where it does.
+        is_proven: the endpoint has answered in this dialect before, so the 400 is about the request.
+    """
+    if is_proven:
+        return None
+    about = f"{parameter or ''} {message}"
+    if "max_completion_tokens" in about and dialect.tokens_name == "max_tokens":
+        return replace(dialect, tokens_name="max_completion_tokens")
+    if "temperature" in about and dialect.has_temperature:
+        return replace(dialect, has_temperature=False)
+    if turn.request.schema is not None and dialect.has_schemas:
+        # Servers word this in many ways, or name something else: whether it was the schema shows when it is left out.
+        return replace(dialect, has_schemas=False)
+    return None
