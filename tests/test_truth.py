@@ -48,14 +48,14 @@ def build(scenes: Path, out: Path, *, tile_size: int, per_task: int, tasks: str 
     return out
 
 
-def expect_true(*reports: Report) -> None:
+def expect_true(*reports: Report) -> Counter[str]:
+    """Return how many answers of each task were found true."""
     wrong = [told for report in reports for told in report.wrong]
     verified = sum((report.verified for report in reports), Counter[str]())
     print(*(f"{count:5} {task}" for task, count in sorted(verified.items())), sep="\n")
     assert not wrong, f"{len(wrong)} of {verified.total() + len(wrong)} answers:\n" + "\n".join(wrong[:20])
-    assert verified.keys() == TASKS
-    assert min(verified.values()) >= MIN_A_TASK, verified
     assert verified.total() >= MIN_ANSWERS
+    return verified
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,9 @@ def test_there_are_22_tasks() -> None:
 def test_every_answer_about_example_scenes_is_true(scenes: Path, whole_tiles: Path) -> None:
     # Smaller tiles cut objects at their edges; what the whole ones give few of is asked of them again.
     parts = build(scenes, scenes.parent / "parts", tile_size=760, per_task=2, tasks="OC,CCR,OLUC,ECR,RCCD=2,LUC,AD")
-    expect_true(audit(scenes, whole_tiles), audit(scenes, parts))
+    verified = expect_true(audit(scenes, whole_tiles), audit(scenes, parts))
+    assert verified.keys() == TASKS
+    assert min(verified.values()) >= MIN_A_TASK, verified
 
 
 def test_an_answer_that_is_changed_is_found_wrong(scenes: Path, whole_tiles: Path) -> None:
