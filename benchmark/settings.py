@@ -54,6 +54,8 @@ class BenchSettings(BaseModel):
     trust_remote_code: bool = False
     max_pixels: Count | None = None
     """Most pixels of an image that the model sees; None leaves it to the model's own processor."""
+    rewrite_boxes: bool = True
+    """Put boxes in questions into pixels of what the model sees, where its family wants that (`families.py`)."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     """Of torch: "cpu", "cuda", "cuda:1"; "auto" is a GPU where there is one."""
