@@ -1,0 +1,1 @@
+"""Review by people: the store of their decisions, the queue, the local server and its page."""

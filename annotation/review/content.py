@@ -1,0 +1,175 @@
+"""What a reviewer sees of a question, what he may change of it, and the checks that a change must pass.
+
+A question stands here as it stands in a shard: options with their letters, the box as shares of width and height. What
+surprises: the box of a question that names one stands twice, as numbers and in the text, and the answer of a grounding
+question is its box once more. Only the numbers are moved; `settled` writes the others anew.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from annotation.checks import UNKNOWN_TASK, check_question
+from annotation.facts import Box, Circle
+from annotation.questions import REGION_SLOT, Evidence, Option, Question
+from annotation.taxonomy import TASKS, AnswerForm
+
+BOX_DECIMALS = 4
+"""Of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
+
+LETTERS_LOST = "options without their letters"
+UNKNOWN_LETTER = "answer names no option"
+
+_OPTION = re.compile(r"\((?P<letter>[A-Z])\) (?P<text>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The part of a question that a reviewer may change.
+
+    Attributes:
+        question: the text; boxes in it are whole pixels.
+        options: "(A) …"; empty for free text and boxes.
+        answer: letters without separators ("A", "ACD"), the text, or the numbers of `bbox`.
+        bbox: (x_min, y_min, x_max, y_max) as shares of width and height; None without a box.
+    """
+
+    question: str
+    options: tuple[str, ...] = ()
+    answer: str = ""
+    bbox: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewQuestion:
+    """A question as it stands in the data set.
+
+    Attributes:
+        question_id: unique in the data set.
+        task: name in the taxonomy.
+        split, scene, source, review, language: as in its row.
+        images: names of the images that it shows, one a date.
+        width, height: of each image, pixels.
+        gsd: metres a pixel; None when unknown.
+        dates: ISO days, one an image; None when unknown.
+        content: what may be changed.
+        evidence: why the answer is right, the JSON object of its row.
+    """
+
+    question_id: str
+    task: str
+    split: str
+    scene: str
+    source: str
+    review: str
+    language: str
+    images: tuple[str, ...]
+    width: int
+    height: int
+    content: Content
+    gsd: float | None = None
+    dates: tuple[str | None, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def form(self) -> AnswerForm:
+        """What an answer looks like: a task with several forms tells them by the number of options."""
+        forms = TASKS[self.task].forms
+        is_yes_no = len(self.content.options) == 2 and AnswerForm.YES_NO in forms
+        return AnswerForm.YES_NO if is_yes_no else forms[0]
+
+    @property
+    def is_disputed(self) -> bool:
+        """True when models that were asked without the key did not all answer with it."""
+        asked = self.evidence.get("annotation")
+        agreement = asked.get("agreement") if isinstance(asked, Mapping) else None
+        return isinstance(agreement, int | float) and agreement < 1
+
+
+CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
+QUESTION: TypeAdapter[ReviewQuestion] = TypeAdapter(ReviewQuestion)
+
+
+def settled(question: ReviewQuestion, content: Content) -> Content:
+    """Return `content` with everything that follows from a moved box written anew.
+
+    A box that was not moved keeps its numbers exactly.
+    """
+    old = question.content.bbox
+    box = content.bbox
+    if box is None or old is None or box == old:
+        return content
+    box = Box(*(round(value, BOX_DECIMALS) for value in box))
+    if question.form is AnswerForm.BOX:
+        return replace(content, bbox=box, answer=str(list(box)))
+    return replace(content, bbox=box, question=_rewritten(content.question, question, box))
+
+
+def _rewritten(text: str, question: ReviewQuestion, box: Box) -> str:
+    """Return `text` with `box`, in whole pixels, in the place of its first box."""
+    pixels = [round(value) for value in in_pixels(box, question.width, question.height)]
+    return re.sub(r"\[\s*\d+(?:\s*,\s*\d+){3}\s*\]", str(pixels), text, count=1)
+
+
+def in_pixels(box: Box, width: int, height: int) -> Box:
+    """Return a box given as shares in pixels of an image."""
+    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
+
+
+def check_content(question: ReviewQuestion, content: Content) -> tuple[str, ...]:
+    """Return why `question` may not stand with `content`; empty when it may.
+
+    The reasons are those of `checks.check_question`, and two on letters, which candidates do not have.
+    """
+    if question.task not in TASKS:
+        return (UNKNOWN_TASK,)
+    options = [_OPTION.fullmatch(option) for option in content.options]
+    letters = string.ascii_uppercase[: len(options)]
+    if [option and option["letter"] for option in options] != [*letters]:
+        return (LETTERS_LOST,)
+    if options and not _are_sorted_letters(content.answer, letters):
+        return (UNKNOWN_LETTER,)
+    texts = [option["text"] for option in options if option is not None]
+    return check_question(_candidate(question, content, texts), width=question.width, height=question.height)
+
+
+def _are_sorted_letters(answer: str, letters: str) -> bool:
+    return bool(answer) and set(answer) <= set(letters) and answer == "".join(sorted(set(answer)))
+
+
+def _candidate(question: ReviewQuestion, content: Content, texts: list[str]) -> Question:
+    region = question.evidence.get("region")
+    number = region.get("number") if region else None
+    is_text = question.form is AnswerForm.TEXT
+    return Question(
+        task=question.task,
+        form=question.form,
+        text=_with_slot(content.question, number),
+        evidence=_evidence(question.evidence),
+        options=tuple(
+            Option(text, letter in content.answer) for letter, text in zip(string.ascii_uppercase, texts, strict=False)
+        ),
+        answer=_with_slot(content.answer, number) if is_text else "",
+        box=None if content.bbox is None else in_pixels(content.bbox, question.width, question.height),
+        region=Circle(region["x"], region["y"], region["radius"]) if region else None,
+        num_dates=len(question.images),
+    )
+
+
+def _with_slot(text: str, number: int | None) -> str:
+    """Return `text` with the slot of a circle's number in the place of the number."""
+    return text if number is None else re.sub(rf"(?<!\d){number}(?!\d)", REGION_SLOT, text, count=1)
+
+
+def _evidence(stored: Mapping[str, Any]) -> Evidence:
+    return Evidence(
+        rule=str(stored.get("rule", "")),
+        feature_ids=tuple(stored.get("feature_ids", ())),
+        values=stored.get("values", {}),
+    )

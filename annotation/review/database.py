@@ -1,0 +1,116 @@
+"""The SQLite file of a review: its tables, and transactions that are on disk before they return.
+
+Write-ahead logging lets readers and a writer work at once; `synchronous=FULL` flushes the log at each commit, so what a
+page shows as saved outlives a killed server and a power cut. The file must not lie on a network drive.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from annotation.errors import RsvqaError
+
+SCHEMA_VERSION = 1
+_BUSY_S = 30.0  # another process on the same file finishes its transaction long before
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS questions (
+    question_id TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    source TEXT NOT NULL,
+    split TEXT NOT NULL,
+    is_disputed INTEGER NOT NULL,
+    wanted INTEGER NOT NULL,
+    missing INTEGER NOT NULL,
+    is_queued INTEGER NOT NULL,
+    question TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS open_questions ON questions (priority, position) WHERE is_queued AND missing > 0;
+CREATE TABLE IF NOT EXISTS decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL UNIQUE,
+    question_id TEXT NOT NULL REFERENCES questions,
+    reviewer TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'fixed', 'rejected', 'skipped')),
+    before TEXT NOT NULL,
+    after TEXT,
+    reason TEXT NOT NULL,
+    decided_at REAL NOT NULL,
+    withdrawn_at REAL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_standing ON decisions (question_id, reviewer) WHERE withdrawn_at IS NULL;
+CREATE INDEX IF NOT EXISTS of_reviewer ON decisions (reviewer, number) WHERE withdrawn_at IS NULL;
+CREATE TABLE IF NOT EXISTS claims (
+    question_id TEXT NOT NULL REFERENCES questions,
+    reviewer TEXT NOT NULL,
+    until REAL NOT NULL,
+    PRIMARY KEY (question_id, reviewer)
+) WITHOUT ROWID;
+"""
+
+
+class StoreError(RsvqaError):
+    """The file of decisions cannot be used, or a request to it makes no sense."""
+
+
+class Database:
+    """One connection to the file, shared by all threads of a server.
+
+    Raises:
+        StoreError: the file is no store of a review, of another version, or cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{path} cannot be used as the store of a review: {error}") from error
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, SCHEMA_VERSION):
+            self._connection.close()
+            raise StoreError(f"{self.path} is a store of version {found}; this rsvqa knows version {SCHEMA_VERSION}")
+        self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection inside a transaction that is on disk when the block ends, and undone when it raises."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection for queries that see one state of the file."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection; the write-ahead log is merged into the file."""
+        with self._lock:
+            self._connection.close()

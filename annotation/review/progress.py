@@ -1,0 +1,174 @@
+"""How far a review is: counts, pace, and how well reviewers agree, for the page and the command line."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from annotation.review.agreement import VERDICTS, Decision, cohens_kappa
+from annotation.review.store import Filters, ReviewStore
+from annotation.taxonomy import TASKS
+
+PACE_OVER = 40
+"""Latest decisions of a reviewer from which the pace is taken."""
+PAUSE_S = 300.0
+"""A longer time between two decisions is a break, not work."""
+ACTIVE_S = 600.0
+"""A reviewer who decided within this time counts as at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one reviewer sees of how far the review is.
+
+    Attributes:
+        total, done: questions in the queue, and those of them that need no more opinions; with the filters given.
+        mine: opinions of this reviewer that stand, over the whole review.
+        skipped: questions that this reviewer skipped.
+        seconds_each: median time between his latest decisions, breaks left out; None before there are three.
+        seconds_left: for what is not done, at this pace, shared among those at work; None without a pace.
+        num_active: reviewers at work, this one included.
+        last_decision: number of his latest decision that stands, which can be undone.
+    """
+
+    total: int
+    done: int
+    mine: int
+    skipped: int
+    seconds_each: float | None
+    seconds_left: float | None
+    num_active: int
+    last_decision: int | None
+
+
+def read_progress(store: ReviewStore, reviewer: str, filters: Filters = Filters()) -> Progress:
+    """Return how far the review is, as `reviewer` sees it."""
+    now = store.now()
+    with store.database.reading() as connection:
+        total, missing, done = connection.execute(_COUNTS, filters._asdict()).fetchone()
+        verdicts: Mapping[str, int] = dict(connection.execute(_VERDICTS, (reviewer,)).fetchall())
+        latest = connection.execute(_LATEST, (reviewer, PACE_OVER)).fetchall()
+        active = {row["reviewer"] for row in connection.execute(_ACTIVE, (now - ACTIVE_S,))} | {reviewer}
+    seconds_each = pace([row["decided_at"] for row in latest])
+    return Progress(
+        total=total,
+        done=done,
+        mine=sum(count for verdict, count in verdicts.items() if verdict != "skipped"),
+        skipped=verdicts.get("skipped", 0),
+        seconds_each=seconds_each,
+        seconds_left=None if seconds_each is None else seconds_each * missing / len(active),
+        num_active=len(active),
+        last_decision=latest[0]["number"] if latest else None,
+    )
+
+
+def pace(times: Sequence[float]) -> float | None:
+    """Return the median of the seconds between neighbouring times, breaks left out; None with fewer than two gaps."""
+    gaps = [abs(later - earlier) for earlier, later in pairwise(times)]
+    gaps = [gap for gap in gaps if gap <= PAUSE_S]
+    return statistics.median(gaps) if len(gaps) >= 2 else None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """Decisions on one task.
+
+    Attributes:
+        queued, done: questions in the queue, and those that need no more opinions.
+        verdicts: opinions that stand, by verdict; skipped ones included.
+        reasons: of rejections, most frequent first.
+        num_double: questions with two opinions or more.
+        agreement: share of them on which the first two reviewers gave the same verdict; None without any.
+        kappa: Cohen's, of the same pairs; None without any, or where it is not defined.
+        num_disputed: questions that wait for a third reviewer.
+    """
+
+    queued: int
+    done: int
+    verdicts: Mapping[str, int]
+    reasons: Mapping[str, int]
+    num_double: int
+    agreement: float | None
+    kappa: float | None
+    num_disputed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Decisions by task in the order of the taxonomy, of all tasks together, and opinions by reviewer."""
+
+    tasks: Mapping[str, TaskSummary]
+    overall: TaskSummary
+    reviewers: Mapping[str, int]
+
+
+def read_summary(store: ReviewStore) -> Summary:
+    """Return what has been decided so far."""
+    decisions = store.decisions()
+    with store.database.reading() as connection:
+        rows = connection.execute("SELECT question_id, task, missing, is_queued FROM questions").fetchall()
+    task_of = {row["question_id"]: row["task"] for row in rows}
+    queued = [(row["task"], row["missing"]) for row in rows if row["is_queued"]]
+    names = [name for name in TASKS if name in set(task_of.values())]
+    return Summary(
+        tasks={
+            name: _summarise(
+                [missing for task, missing in queued if task == name],
+                [decision for decision in decisions if task_of[decision.question_id] == name],
+            )
+            for name in names
+        },
+        overall=_summarise([missing for _, missing in queued], decisions),
+        reviewers=dict(sorted(Counter(d.reviewer for d in decisions if d.verdict != "skipped").items())),
+    )
+
+
+def _summarise(missing: Sequence[int], decisions: Sequence[Decision]) -> TaskSummary:
+    verdicts = Counter(decision.verdict for decision in decisions)
+    reasons = Counter(decision.reason for decision in decisions if decision.verdict == "rejected")
+    pairs = first_pairs(decisions)
+    labels = [(one.verdict, other.verdict) for one, other, _ in pairs]
+    return TaskSummary(
+        queued=len(missing),
+        done=missing.count(0),
+        verdicts={verdict: verdicts[verdict] for verdict in VERDICTS},
+        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        num_double=len(pairs),
+        agreement=sum(one == other for one, other in labels) / len(labels) if labels else None,
+        kappa=cohens_kappa(labels),
+        num_disputed=sum(not one.agrees_with(other) and count == 2 for one, other, count in pairs),
+    )
+
+
+def first_pairs(decisions: Sequence[Decision]) -> list[tuple[Decision, Decision, int]]:
+    """Return the first two opinions on each question that has two, and how many it has.
+
+    The two are in the order of their reviewers' names: with two reviewers each then is one rater throughout, as Cohen's
+    kappa wants it. A third opinion was formed in sight of the two and says nothing about agreement.
+    """
+    opinions: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        if decision.verdict != "skipped":
+            opinions.setdefault(decision.question_id, []).append(decision)
+    pairs = []
+    for found in opinions.values():
+        if len(found) >= 2:
+            one, other = sorted(found[:2], key=lambda decision: decision.reviewer)
+            pairs.append((one, other, len(found)))
+    return pairs
+
+
+_COUNTS = """
+SELECT count(*), coalesce(sum(missing), 0), coalesce(sum(missing = 0), 0) FROM questions
+WHERE is_queued
+    AND (:task = '' OR task = :task) AND (:source = '' OR source = :source) AND (:split = '' OR split = :split)
+    AND (NOT :disputed_only OR is_disputed)
+"""
+_VERDICTS = "SELECT verdict, count(*) FROM decisions WHERE reviewer = ? AND withdrawn_at IS NULL GROUP BY verdict"
+_LATEST = (
+    "SELECT number, decided_at FROM decisions WHERE reviewer = ? AND withdrawn_at IS NULL ORDER BY number DESC LIMIT ?"
+)
+_ACTIVE = "SELECT DISTINCT reviewer FROM decisions WHERE decided_at > ?"

@@ -1,0 +1,64 @@
+"""Which questions are reviewed, in which order, and by how many people.
+
+Questions that need a review come first, then a sample of the rest. Each question's fate hangs on its id and the seed
+alone, so a larger sample holds the smaller one, and nothing moves when the data set grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from annotation.review.content import ReviewQuestion
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class QueueSettings(BaseModel):
+    """What is put before reviewers.
+
+    Attributes:
+        sample: share of the questions without a wish for review that are reviewed all the same.
+        overlap: share of the queue that two people review.
+        seed: of both draws.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample: Share = 0.05
+    overlap: Share = 0.0
+    seed: int = 0
+
+
+class QueueEntry(NamedTuple):
+    """A question that is to be reviewed.
+
+    Attributes:
+        question: as it stands.
+        position: its place in the data set; the order within a priority.
+        priority: 0 for those that need a review, 1 for the sample.
+        wanted: opinions asked for, 1 or 2.
+    """
+
+    question: ReviewQuestion
+    position: int
+    priority: int
+    wanted: int
+
+
+def plan_queue(questions: Iterable[ReviewQuestion], settings: QueueSettings) -> Iterator[QueueEntry]:
+    """Yield the questions to review, in the order of the data set; those that people have decided before are left out."""
+    for position, question in enumerate(questions):
+        is_needed = question.review == "needed"
+        if is_needed or (question.review == "none" and _draw("sample", question, settings) < settings.sample):
+            wanted = 2 if _draw("overlap", question, settings) < settings.overlap else 1
+            yield QueueEntry(question, position, 0 if is_needed else 1, wanted)
+
+
+def _draw(purpose: str, question: ReviewQuestion, settings: QueueSettings) -> float:
+    """Return a number in [0, 1) that follows from seed, purpose and id."""
+    digest = hashlib.sha256(f"{settings.seed}/{purpose}/{question.question_id}".encode()).digest()
+    return int.from_bytes(digest[:7]) / 2**56
