@@ -1,0 +1,159 @@
+r"""The grammar of letters in a reply: "B", "(B)", "A, C and D", "ACD", and the words that announce an answer.
+
+No pattern repeats without a bound what may fail later, so a reply of a million characters is read in linear time.
+What surprises: "A" before a word is taken for the article, and "I" is always the pronoun.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+Reading = frozenset[str]
+"""Capital letters that one place of a reply gives together."""
+
+_OPEN, _CLOSE = r"[(\[{<\"']{0,2}", r"[)\]}>\"']{0,2}"
+_NO_WORD_BEFORE = r"(?<![A-Za-z0-9_À-ɏ'])"
+_NO_WORD_AFTER = r"(?![A-Za-z0-9_À-ɏ]|'[A-Za-z])"
+_AND = r"(?:\s{0,3}(?:[,;、&+]\s{0,3}(?:and\s{1,3}|&\s{0,3})?|\band\b|和|与|及)\s{0,3}|\s{1,3})"
+_OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\bor\b|/|或者?|还是)\s{0,3})"
+_RUN = r"(?=[A-H]{2})A?B?C?D?E?F?G?H?"  # "ACD", in the order of the alphabet: "BAD" is a word
+_ITEM = rf"{_OPEN}(?:{_RUN}|[A-HJ-Z]){_CLOSE}{_NO_WORD_AFTER}"
+_LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}"
+_KIND = r"(?:(?:the\s|both\s)?(?:options?|choices?|letters?|answers?|both|选项|项)\s{0,3}:?\s{0,3})?"
+
+_ANNOUNCED = re.compile(rf"{_KIND}({_LIST})", re.IGNORECASE)
+_FIRST_ITEM = re.compile(rf"{_KIND}({_NO_WORD_BEFORE}{_ITEM})")
+_WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*)[\s.,;:!。]*", re.IGNORECASE)
+_LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-H]{2,8}|[A-Z])(?![A-Za-z])", re.IGNORECASE)
+_OR_BETWEEN = re.compile(_OR, re.IGNORECASE)
+_ENDS = re.compile(r"\s{0,3}(?:[.,;:!?)。]|\n|$)")
+_IS_ARTICLE = re.compile(r"\s{1,3}(?!(?:because|since|as|due|is|are|and|or|based|given|which|for)\b)[^\W\d_]")
+
+LABEL = re.compile(
+    rf"{_NO_WORD_BEFORE}(?:"
+    r"[(\[{<]\s?([A-HJ-Za-hj-z])\s?[)\]}>][.:,]?"  # (B) [B] (b):
+    r"|([A-HJ-Z])(?:[).:、](?=\s|$|[A-Z][a-z]|[\u3400-\u9fff]))"  # B. B) B: B.Red
+    r"|([a-hj-z])[).:](?=\s|$)"  # b) b.
+    r")"
+)
+"""A letter in the way in which options are lettered; exactly one group holds it."""
+
+HEAD = re.compile(
+    r"([A-HJ-Z])(?:\s{0,3}(?:[-–—,;]|->|→)\s|\s{1,3}(?:because|since|as|due to|based on|given that)\b)"  # B - B because
+)
+"""A capital letter at the beginning of a reply that goes on in another way."""
+
+_NOUN = (
+    r"(?:\b(?:answer|ans)(?:\(s\)|s)?"
+    r"|\b(?:correct|right|best|final|chosen|my|appropriate|suitable|selected)\s(?:choice|option|selection)(?:\(s\)|s)?)"
+)
+_OF_WHAT = r"(?:\s(?:to|for)\s[^.,:;\n]{1,60}?)?"
+_COPULA = (
+    r"(?:\s{0,3}(?:is\(are\)|[:=→]|->|=>|[-–—]\s)"
+    r"|\s{1,3}(?:is/are|is|are|was|would be|should be|must be|will be|seems to be|appears to be)\b)\s{0,3}[:=]?"
+)
+_SURELY = r"(?:\s{0,3}(?:most likely|likely|clearly|probably|definitely|therefore|simply|indeed|actually)\b)?"
+_CHOOSING = r"\b(?:choose|select|pick|go with|opt for|go for|I(?:'d|'ll| would| will)? (?:answer|say))\b\s{0,3}:?"
+_CHINESE = (
+    r"(?:答案|正确选项)\s?(?:应该|应当|应)?\s?(?:是|为|选择?|:|=)\s?:?|(?<![不没非])(?:选择?)(?!项)\s?(?:是|为)?\s?:?"
+)
+_ANNOUNCEMENT = re.compile(
+    rf"(?:{_NOUN}{_OF_WHAT}{_COPULA}{_SURELY}|{_CHOOSING}|{_CHINESE})[\s(]{{0,3}}", re.IGNORECASE
+)
+_CONFIRMED = re.compile(
+    rf"({_LIST})(?:\s{{1,3}}(?:is|are)\s(?:the\s)?(?:most\s\w{{1,20}}\s)?"
+    r"(?:correct|right|best|answers?|true|appropriate|suitable)\b|\s?(?:选?项)?是?(?:正确|对的))"
+)
+_DENIAL = re.compile(
+    r"\b(?:not|neither|nor|none|whether|if|cannot|never|wrong|incorrect|which|unless|could|might)\b|n't\b|不|没|错",
+    re.IGNORECASE,
+)
+_WINDOW = 80  # characters before an announcement in which a denial is looked for
+_CLAUSE_END = re.compile(r"[.,;:!?\n。]")
+
+_DENIED = re.compile(
+    r"(?:\b(?:not|neither|nor|rather than|instead of|except|excluding|over|(?:isn|aren|can|couldn)'t(?: be)?|cannot be)"
+    rf"\b|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
+)
+
+_DENIES = re.compile(
+    r"\b(?:not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}|rule[sd]? out"
+    r"|unclear|unsure|either)\b|n't\b|不|没|错|非",
+    re.IGNORECASE,
+)
+
+_MENTION = re.compile(
+    r"[(\[]([A-HJ-Z])[)\]]"
+    r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z])"
+    r"|(?:\b(?:is|it's|that's|be|so|therefore|thus|hence|say|think)\b|[:=→>是])\s{0,3}[\"']?([A-HJ-Z])"
+    r"(?=\s{0,3}(?:[.,;:!)\"'。]|\n|$|(?:because|since|as|due|instead)\b))"
+)
+
+
+def whole_list(text: str) -> set[Reading]:
+    """Return what a text gives that is nothing but a list of letters, capital or not; empty for any other."""
+    match = _WHOLE.fullmatch(text.strip())
+    return set() if match is None else _readings(match[1])
+
+
+def list_at(text: str, start: int) -> tuple[set[Reading], int]:
+    """Return what a list of letters at `start` gives, and where it ends; empty when there is none.
+
+    Small letters count only where nothing but the end of a sentence follows.
+    """
+    match = _ANNOUNCED.match(text, start)
+    if match is None or (match[1] != match[1].upper() and not _ENDS.match(text, match.end())):
+        match = _FIRST_ITEM.match(text, start)
+    if match is None or _is_word(text, match):
+        return set(), start
+    return _readings(match[1]), match.end()
+
+
+def _is_word(text: str, match: re.Match[str]) -> bool:
+    """Return whether what was found is the article, or a word of small letters in a sentence."""
+    found = match[1]
+    if found != found.upper():
+        return not _ENDS.match(text, match.end())
+    return found.endswith("A") and _IS_ARTICLE.match(text, match.end()) is not None
+
+
+def _readings(found: str) -> set[Reading]:
+    """Return one reading for "A, C and D", two for "A or C"."""
+    return {frozenset("".join(_LETTERS.findall(part)).upper()) for part in _OR_BETWEEN.split(found)}
+
+
+def announcements(text: str) -> Iterator[int]:
+    """Yield where each "the answer is", "I choose", "答案是" ends, those in a clause that denies or doubts left out."""
+    for match in _ANNOUNCEMENT.finditer(text):
+        if not _is_denied(text, match.start()):
+            yield match.end()
+
+
+def confirmed(text: str) -> set[Reading]:
+    """Return what is called correct: "B is the correct answer"."""
+    found: set[Reading] = set()
+    for match in _CONFIRMED.finditer(text):
+        if not _is_denied(text, match.start()):
+            found |= _readings(match[1])
+    return found
+
+
+def _is_denied(text: str, start: int) -> bool:
+    clause = _CLAUSE_END.split(text[max(0, start - _WINDOW) : start])[-1]
+    return _DENIAL.search(clause) is not None
+
+
+def without_denied(text: str) -> str:
+    """Return a text without the letters that it rejects: "not A", "neither A nor C", "rather than B"."""
+    return _DENIED.sub(" ", text)
+
+
+def mentioned(text: str) -> Reading:
+    """Return the letters that a sentence names as options: "(B)", "option B", "it is B"."""
+    return frozenset(next(filter(None, groups)) for groups in _MENTION.findall(text))
+
+
+def denies(text: str) -> bool:
+    """Return whether a text says anywhere that something is not so, or is wrong."""
+    return _DENIES.search(text) is not None
