@@ -140,6 +140,73 @@ def build(
     print_summary(outcome, out, as_json=as_json)
 
 
+_MODELS, _LIMITS = "Models", "Limits"
+
+
+@app.command()
+def annotate(
+    data: Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote.")],
+    model: Annotated[str, _option(_MODELS, "Words, drafts and translates; as the endpoint calls it.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Replace --data, once the new data set is complete.")
+    ] = False,
+    steps: Annotated[str, _option(_MODELS, "word, draft, verify, translate. (default: word,draft,verify)")] = (
+        "word,draft,verify"
+    ),
+    verifier: Annotated[str | None, _option(_MODELS, "Answers blind to the key. (default: --model)")] = None,
+    base_url: Annotated[
+        str | None, _option(_MODELS, "OpenAI-compatible endpoint; its key is in OPENAI_API_KEY. (default: OpenAI's)")
+    ] = None,
+    max_cost: Annotated[float | None, _option(_LIMITS, "US dollars that the job may cost.")] = None,
+    max_requests: Annotated[int | None, _option(_LIMITS, "Replies that the job may take.")] = None,
+    prices: Annotated[
+        Path | None, _option(_LIMITS, "Table of prices (TOML). (default: the one that comes along)")
+    ] = None,
+    concurrency: Annotated[int, _option(_LIMITS, "Requests in flight. (default: 8)")] = 8,
+    requests_per_minute: Annotated[float | None, _option(_LIMITS, "Limit kept on this side.")] = None,
+    tokens_per_minute: Annotated[float | None, _option(_LIMITS, "Limit kept on this side.")] = None,
+    batch_api: Annotated[
+        bool, _option(_LIMITS, "Send through OpenAI's batch files: half the price, a day at most.", "--batch-api")
+    ] = False,
+    replies: Annotated[
+        Path | None, _option(_LIMITS, "Where replies are kept. (default: beside the new data set)")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate requests, tokens and cost; send nothing.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in --out.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Word, draft, verify and translate questions with language models."""
+    from annotation.extras import require_extra
+
+    require_extra("llm", "annotate")
+    from rsvqa_builder import annotate_job as jobs
+    from rsvqa_builder.annotate_settings import make_annotate_settings
+    from rsvqa_builder.progress import open_reporter
+
+    if in_place == (out is not None):
+        raise typer.BadParameter("give either --out or --in-place")
+    settings = make_annotate_settings({"model": model, "verifier": verifier, "steps": steps.split(",")})
+    limits = {
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+    }
+    job = jobs.make_job(
+        base_url, limits, max_cost=max_cost, max_requests=max_requests, replies=replies, prices=prices, batch=batch_api
+    )
+    target = out or data
+    if dry_run:
+        jobs.print_estimate(jobs.estimate_job(settings, job, data, target), as_json=as_json)
+        return
+    with open_reporter(as_json=log_json) as reporter:
+        done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
+    jobs.print_annotated(done, target, as_json=as_json)
+
+
 @app.command("demo-scenes")
 def demo_scenes(
     out: Annotated[Path, typer.Option(help="Folder for the scenes and their labels.")],

@@ -12,17 +12,35 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from annotation.taxonomy import TASKS
 from rsvqa_builder.card_metadata import front_matter, splits_of, to_yaml
 from rsvqa_builder.records import SPLITS
-from rsvqa_builder.scenes import Scene
 from rsvqa_builder.shards import ShardInfo
 from rsvqa_builder.statistics import DatasetStatistics, TaskStatistics
 
 MAX_LISTED_SCENES = 200
 """Scenes in the card's table; `report.json` lists all."""
+
+
+class ListedScene(Protocol):
+    """What the card says of a scene beside its counts."""
+
+    @property
+    def scene_id(self) -> str:
+        """Unique in the data set."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        ...
 
 
 class Completeness(NamedTuple):
@@ -46,18 +64,20 @@ class CardFacts:
         fingerprint: of settings and inputs.
         not_asked: by task, why it did not ask and how often.
         completeness: by class.
+        annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         licence: identifier for the front matter; "other" leaves it to the publisher.
     """
 
     name: str
     statistics: DatasetStatistics
     shards: Sequence[ShardInfo]
-    scenes: Sequence[Scene]
+    scenes: Sequence[ListedScene]
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     fingerprint: str
     not_asked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
+    annotation: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
 
 
@@ -72,6 +92,7 @@ def render_card(facts: CardFacts) -> str:
         _scene_section(facts),
         _completeness_section(facts.completeness),
         _build_section(facts),
+        _annotation_section(facts.annotation),
         _limits_section(facts),
         _licence_section(facts.licence),
     )
@@ -207,7 +228,7 @@ def _scene_section(facts: CardFacts) -> str:
     return f"## Scenes\n\nPaths are relative to the source folder.\n\n{listed}{rest}" if rows else ""
 
 
-def _scene_cells(scene: Scene, statistics: DatasetStatistics) -> tuple[str, ...]:
+def _scene_cells(scene: ListedScene, statistics: DatasetStatistics) -> tuple[str, ...]:
     counts = statistics.scenes[scene.scene_id]
     dates = " and ".join(date for date in (counts.date, counts.later_date) if date)
     return (
@@ -251,6 +272,19 @@ def _build_section(facts: CardFacts) -> str:
         f"## How it was built\n\nBuilt with {versions}. Fingerprint of settings and inputs: "
         f"{_code(facts.fingerprint)}. The same inputs, settings and versions give the same bytes; `build.toml` holds "
         f"the settings to repeat the build, `classes.toml` the class table.\n\n```toml\n{settings}\n```"
+    )
+
+
+def _annotation_section(annotation: Mapping[str, Any]) -> str:
+    if not annotation:
+        return ""
+    settings, counts = annotation["settings"], annotation["questions"]
+    verifier = settings.get("verifier") or settings["model"]
+    return (
+        f"## What language models did\n\nSteps {_code(', '.join(settings['steps']))} with {_code(settings['model'])}, "
+        f"verified by {_code(verifier)}: {counts['written_by_models']:,} questions hold a model's words (`source` is "
+        f"llm), {counts['review']:,} are to be reviewed (`review` is needed), {counts['rejected']:,} were rejected. "
+        "`evidence` keeps prompts, hashes of replies and agreement; `annotate_report.json` lists what was rejected."
     )
 
 

@@ -30,7 +30,7 @@ Fingerprint = Mapping[str, Mapping[str, Any]]
 _COMMITTING = "committing.json"
 _FINGERPRINT = "fingerprint.json"
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
-_DOCUMENTS = ("README.md", "report.json", "stats.json", "classes.toml", "preview.html")
+_DOCUMENTS = ("README.md", "report.json", "stats.json", "classes.toml", "preview.html", "annotate_report.json")
 
 
 class OutputError(RsvqaError):
@@ -80,6 +80,11 @@ class OutputFolder:
         if self._descriptor is not None:
             os.close(self._descriptor)
 
+    def finish_interrupted_move(self) -> None:
+        """Complete what a kill in the middle of `commit` has left."""
+        if (self.work / _COMMITTING).exists():
+            self._move_into_place()
+
     def begin(self, fingerprint: Fingerprint, *, overwrite: bool) -> State:
         """Prepare the folder for a build with `fingerprint` and return what was found.
 
@@ -87,8 +92,7 @@ class OutputFolder:
             OutputError: when the folder holds something else, or a build with another fingerprint and `overwrite` is
                 false.
         """
-        if (self.work / _COMMITTING).exists():
-            self._move_into_place()
+        self.finish_interrupted_move()
         started = self._started()
         if started == fingerprint:
             return State.RESUMED

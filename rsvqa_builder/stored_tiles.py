@@ -1,13 +1,13 @@
 """A finished data set read back: its tiles with their records, and the images that they show.
 
-What surprises: an image that no question shows is in no shard, so a tile whose questions are all about circles comes back
-without its plain view.
+What surprises: an image that no question shows is in no shard, so a tile whose questions are all about circles comes
+back without its plain view.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -123,9 +123,3 @@ def _record_of(row: Mapping[str, Any], tile: TileRecord) -> Record:
         source=row["source"],
         review=row["review"],
     )
-
-
-def tile_rows(stored: StoredTile, records: Iterator[Record] | tuple[Record, ...]) -> TileRows:
-    """Return the tile with other records, each of which is then about the tile as it is stored now."""
-    tile = stored.rows.tile
-    return TileRows(tile, tuple(replace(record, tile=tile) for record in records))

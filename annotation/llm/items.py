@@ -72,6 +72,7 @@ class Item:
         views: one, or the earlier and the later date.
         knowledge: of the tile.
         source: "rule" until a model has written a part of it.
+        translation_of: id of the question that this is a version of in another language; empty for an original.
         former: texts that a model has replaced, by what they were, so that they can be put back.
         outcome: what the steps have found out.
     """
@@ -92,8 +93,14 @@ class Item:
     views: tuple[View, ...]
     knowledge: TileKnowledge = field(default_factory=TileKnowledge)
     source: str = "rule"
+    translation_of: str = ""
     former: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def original_id(self) -> str:
+        """Id of the question in its first language."""
+        return self.translation_of or self.question_id
 
     @property
     def right_options(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""What becomes of a question: accepted, rejected with a reason, or to be reviewed by a person; and how it came to that."""
+"""What becomes of a question: accepted, rejected with a reason, or to be reviewed by a person; and how it came so."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -63,6 +64,17 @@ class Outcome:
     def is_rejected(self) -> bool:
         """True when the question is dropped."""
         return self.state is State.REJECTED
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Outcome:
+        """Return the outcome that `to_json` has written."""
+        return cls(
+            State(content["state"]),
+            tuple(content["reasons"]),
+            tuple(Note(**note) for note in content["notes"]),
+            tuple(content["checks"]),
+            content["agreement"],
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what is kept with the question, JSON types only."""

@@ -25,9 +25,12 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 class Pass(Protocol):
-    """One pass; `name` is part of the keys of its requests."""
+    """One pass."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Part of the keys of its requests."""
+        ...
 
     def requests(self, item: Item) -> Sequence[ChatRequest]:
         """Return what must be asked for `item`; empty when the pass has nothing to ask."""

@@ -1,9 +1,9 @@
 """The step `verify`: what gives itself away is mended or dropped, and a model answers the rest blind to the key.
 
-Three passes. `guess` shows a question without its image, twice, with the choices in two orders; right both times and sure
-of it, it needs no image. Then the rule's wording is put back, or numbers get new wrong choices; `guess_again` drops what
-still tells its answer. `answer` shows the pictures and compares with the key. Disagreement never changes a key: it sends
-the question to a person.
+Three passes. `guess` shows a question without its image, twice, with the choices in two orders; a model that is right
+and sure both times needs no image. Then the rule's wording is put back, or numbers get new wrong choices; `guess_again`
+drops what still tells its answer. `answer` shows the pictures and compares with the key. Disagreement never changes a
+key: it sends the question to a person.
 """
 
 from __future__ import annotations

@@ -1,0 +1,288 @@
+"""Language models at work on a finished data set: shards → items → passes → new shards of the same schema.
+
+Restarting is the reply store's business: a job that is started again makes the same requests, finds the replies that
+were paid for, and goes on where there is none. So the result is a pure function of data set, settings and replies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from annotation.errors import RsvqaError
+from annotation.llm.items import Item
+from annotation.llm.passes import Ask, run_pass
+from annotation.llm.requests import ChatRequest
+from annotation.taxonomy import TASKS
+from rsvqa_builder.annotate_settings import AnnotateSettings, passes_of
+from rsvqa_builder.annotated_documents import AnnotatedDataset, write_annotated_documents
+from rsvqa_builder.annotated_items import TileImages, is_open, item_of, knowledge_of, record_of
+from rsvqa_builder.classes import load_class_table
+from rsvqa_builder.output import MARKER, OutputFolder
+from rsvqa_builder.progress import Reporter
+from rsvqa_builder.records import Record, TileRecord
+from rsvqa_builder.shards import TileRows, plan_shards, write_shards
+from rsvqa_builder.stored_tiles import StoredTile, read_tiles
+
+REPORT = "annotate_report.json"
+REPORT_VERSION = 1
+
+
+class AnnotateError(RsvqaError):
+    """A data set cannot be annotated; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """What a job ended with: its report, and whether it had been finished before."""
+
+    report: Mapping[str, Any]
+    was_complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One record with its item, or without one when models may not work on it."""
+
+    record: Record
+    item: Item | None
+
+
+def annotate(
+    settings: AnnotateSettings,
+    data: Path,
+    out: Path,
+    *,
+    ask: Ask,
+    bill: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    overwrite: bool = False,
+    reporter: Reporter,
+) -> Annotated:
+    """Annotate the data set in `data` into `out`, which may be `data` itself.
+
+    Nothing of `out` changes before the new data set is complete. Then its files are moved into place, `build.toml`
+    last; a kill meanwhile is mended by the next start.
+
+    Args:
+        settings: decide every byte of the result, together with the replies.
+        data: folder of a finished data set.
+        out: folder of the new one.
+        ask: of the client.
+        bill: what the job has cost, for the report.
+        overwrite: replace another data set in `out`.
+        reporter: hears of progress.
+
+    Raises:
+        AnnotateError: when `data` is no finished data set.
+        OutputError: when `out` cannot be used.
+    """
+    with OutputFolder(out) as output:
+        output.finish_interrupted_move()
+        marker = _read_marker(data)
+        identity = _identity(settings, marker)
+        if done := _finished_report(out, identity):
+            return Annotated(done, was_complete=True)
+        output.begin(
+            {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
+            overwrite=overwrite or out.resolve() == data.resolve(),
+        )
+        report = _make(settings, data, output, ask, bill, {**marker, "annotation": identity}, reporter)
+        output.commit()
+    return Annotated(report)
+
+
+def _read_marker(data: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((data / MARKER).read_text("utf-8"))
+    except FileNotFoundError:
+        raise AnnotateError(f"{data} holds no finished data set ({MARKER} is missing): build it first") from None
+    except (OSError, ValueError) as error:
+        raise AnnotateError(f"cannot read {data / MARKER}: {error}") from error
+
+
+def _identity(settings: AnnotateSettings, marker: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells this annotation from others: its settings and prompts, and the data set it began from."""
+    content = settings.model_dump(mode="json", exclude_none=True)
+    identity = {**content, "prompts": settings.prompt_labels(), "of": marker.get("digest", "")}
+    before = marker.get("annotation", {})
+    if before:
+        again = {**identity, **({"after": before["after"]} if "after" in before else {})}
+        # the same annotation of its own result is finished, any other is one more on top
+        if _digest(again) == before["digest"]:
+            return {**again, "digest": before["digest"]}
+        identity["after"] = before["digest"]
+    return {**identity, "digest": _digest(identity)}
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _finished_report(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not (out / MARKER).exists():
+        return None
+    before = tomllib.loads((out / MARKER).read_text("utf-8")).get("annotation", {})
+    if before.get("digest") != identity["digest"]:
+        return None
+    return dict(json.loads((out / REPORT).read_text("utf-8")))
+
+
+def _make(
+    settings: AnnotateSettings,
+    data: Path,
+    output: OutputFolder,
+    ask: Ask,
+    bill: Callable[[], Sequence[Mapping[str, Any]]],
+    marker: Mapping[str, Any],
+    reporter: Reporter,
+) -> dict[str, Any]:
+    tiles = read_tiles(data)
+    works = _works(data, tiles)
+    items, notes = _run_passes(settings, works, ask, reporter)
+    rows = _rows(tiles, works, items)
+    shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
+    output.drop_unplanned({shard.name for shard in shards})
+    loader = _Loader(tiles)
+    infos = write_shards(output.ready, shards, load_images=loader.all)
+    report = make_report(settings, [work.record for work in works], items, notes, bill())
+    dataset = AnnotatedDataset(data, marker, tuple(rows), infos, report)
+    write_annotated_documents(output.ready, dataset, load_image=loader.one)
+    (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
+    return report
+
+
+def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
+    """Return every record with its item, in the order of the tiles."""
+    classes = load_class_table(data / "classes.toml").infos() if (data / "classes.toml").exists() else {}
+    images = TileImages()
+    works: list[_Work] = []
+    for tile in tiles:
+        knowledge = knowledge_of(tile.rows.records, classes)
+        works += [
+            _Work(record, item_of(record, tile, images, knowledge) if is_open(record) else None)
+            for record in tile.rows.records
+        ]
+    return works
+
+
+def _run_passes(
+    settings: AnnotateSettings, works: Sequence[_Work], ask: Ask, reporter: Reporter
+) -> tuple[list[Item], dict[str, Counter[str]]]:
+    """Return what the items became, and for each pass how often it came to what."""
+    items = [work.item for work in works if work.item is not None]
+    results: dict[str, Counter[str]] = {}
+    for work in passes_of(settings, translated={work.record.question_id for work in works}):
+        reporter.start(work.name, len(items))
+        before = {item.question_id: len(item.outcome.notes) for item in items}
+        items = run_pass(work, items, ask, advance=reporter.advance)
+        results[work.name] = Counter(
+            note.result for item in items for note in item.outcome.notes[before.get(item.question_id, 0) :]
+        )
+    return items, results
+
+
+def _rows(tiles: Sequence[StoredTile], works: Sequence[_Work], items: Sequence[Item]) -> list[TileRows]:
+    """Return the tiles with the records that stay; versions in another language follow their original."""
+    versions: dict[str, list[Item]] = {}
+    for item in items:
+        versions.setdefault(item.original_id, []).append(item)
+    by_tile: dict[str, list[Record]] = {tile.rows.tile.image_id: [] for tile in tiles}
+    for work in works:
+        found = versions.get(work.record.question_id, []) if work.item is not None else []
+        kept = [record_of(item, work.record) for item in found if not item.outcome.is_rejected]
+        by_tile[work.record.tile.image_id] += kept if work.item is not None else [work.record]
+    rows = [_tile_with(tile, by_tile[tile.rows.tile.image_id]) for tile in tiles]
+    # a tile that has lost its last question and was only ever shown with circles has no plain view to stay for
+    return [entry for entry in rows if entry.records or "tile" in entry.tile.images]
+
+
+def _tile_with(stored: StoredTile, records: Sequence[Record]) -> TileRows:
+    tile = stored.rows.tile
+    return TileRows(tile, tuple(replace(record, tile=tile) for record in records))
+
+
+class _Loader:
+    """Reads the encoded images of stored tiles, those of the last one kept."""
+
+    def __init__(self, tiles: Sequence[StoredTile]) -> None:
+        self._tiles = {tile.rows.tile.image_id: tile for tile in tiles}
+        self._last: tuple[str, Mapping[str, bytes]] = ("", {})
+
+    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
+        """Return all images of a tile, by key."""
+        if self._last[0] != tile.image_id:
+            self._last = (tile.image_id, self._tiles[tile.image_id].load_images())
+        return self._last[1]
+
+    def one(self, tile: TileRecord, key: str) -> bytes:
+        """Return one image of a tile."""
+        return self.all(tile)[key]
+
+
+def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatRequest]:
+    """Yield the requests that a job would make of the data set as it stands, for an estimate of its cost.
+
+    Every pass is shown the questions as they are now; second looks at what a pass would change are not counted.
+    """
+    _read_marker(data)
+    tiles = read_tiles(data)
+    works = _works(data, tiles)
+    for work in passes_of(settings, translated={entry.record.question_id for entry in works}):
+        for entry in works:
+            if entry.item is not None:
+                yield from work.requests(entry.item)
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+
+def make_report(
+    settings: AnnotateSettings,
+    records: Sequence[Record],
+    items: Sequence[Item],
+    passes: Mapping[str, Counter[str]],
+    bill: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return `annotate_report.json`: where each question ended, why, and what it cost."""
+    return {
+        "schema_version": REPORT_VERSION,
+        "settings": settings.model_dump(mode="json", exclude_none=True),
+        "questions": {
+            "before": len(records),
+            "not_open_to_models": len(records) - len({item.original_id for item in items}),
+            **_states(items),
+        },
+        "tasks": {name: _states([item for item in items if item.task == name]) for name in TASKS},
+        "passes": {name: dict(sorted(counts.items(), key=lambda e: (-e[1], e[0]))) for name, counts in passes.items()},
+        "review_reasons": _reasons(items, is_rejected=False),
+        "rejected_reasons": _reasons(items, is_rejected=True),
+        "rejected": [
+            {"question_id": item.question_id, "task": item.task, "reason": item.outcome.reasons[0]}
+            for item in items
+            if item.outcome.is_rejected
+        ],
+        "bill": [dict(line) for line in bill],
+    }
+
+
+def _states(items: Sequence[Item]) -> dict[str, int]:
+    counts = Counter(item.outcome.state.value for item in items)
+    return {state: counts[state] for state in ("accepted", "review", "rejected")} | {
+        "written_by_models": sum(item.source == "llm" for item in items if not item.outcome.is_rejected)
+    }
+
+
+def _reasons(items: Sequence[Item], *, is_rejected: bool) -> dict[str, int]:
+    counts = Counter(
+        reason for item in items if item.outcome.is_rejected == is_rejected for reason in item.outcome.reasons
+    )
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))

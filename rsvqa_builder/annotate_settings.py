@@ -1,0 +1,94 @@
+"""Settings of `rsvqa annotate` that decide its result, and the passes that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from annotation.errors import RsvqaError
+from annotation.llm.crops import CropSettings
+from annotation.llm.passes import Pass
+from annotation.llm.prompt_files import load_prompt, prompt_names
+from annotation.llm.verifying_step import AnswerPass, GuessPass
+from annotation.llm.wording_step import WordingPass
+
+Step = Literal["word", "draft", "verify", "translate"]
+STEPS: tuple[Step, ...] = ("word", "draft", "verify", "translate")
+"""In the order in which they are done, whatever the order of the option."""
+
+_Pixels = Annotated[int, Field(ge=64, le=8_192)]
+
+
+class AnnotateSettingsError(RsvqaError):
+    """Settings of an annotation are unknown or out of range."""
+
+    exit_code = 2
+
+
+class AnnotateSettings(BaseModel):
+    """What decides the result of an annotation, together with the models' replies.
+
+    Attributes:
+        model: drafts, words and translates; as the endpoint calls it.
+        verifier: answers blind to the key; `model` itself when None.
+        steps: what is done.
+        overview_px, part_px, crop_px: bounds of the pictures' longer sides.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Field(min_length=1)]
+    verifier: str | None = None
+    steps: tuple[Step, ...] = ("word", "draft", "verify")
+    overview_px: _Pixels = 1_024
+    part_px: _Pixels = 768
+    crop_px: _Pixels = 1_024
+
+    @field_validator("steps")
+    @classmethod
+    def _in_order(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        if not steps:
+            raise ValueError(f"expected at least one of {', '.join(STEPS)}")
+        return tuple(step for step in STEPS if step in steps)
+
+    @property
+    def crops(self) -> CropSettings:
+        """What models are shown."""
+        return CropSettings(self.overview_px, self.part_px, self.crop_px)
+
+    def prompt_labels(self) -> list[str]:
+        """Return names and versions of all prompts: another wording is another annotation."""
+        return [load_prompt(name).label for name in prompt_names()]
+
+
+def make_annotate_settings(values: Mapping[str, Any]) -> AnnotateSettings:
+    """Return settings of what the command line gives.
+
+    Raises:
+        AnnotateSettingsError: for a value out of range.
+    """
+    try:
+        return AnnotateSettings.model_validate({key: value for key, value in values.items() if value is not None})
+    except ValidationError as error:
+        raise AnnotateSettingsError(first_error(error)) from error
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first thing that is wrong with settings, as one line that names its option."""
+    first = error.errors()[0]
+    where = str(first["loc"][0]).replace("_", "-") if first["loc"] else "settings"
+    return f"--{where} {first['input']!r}: {first['msg']}"
+
+
+def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -> Sequence[Pass]:
+    """Return the passes of the settings' steps, in order; `translated` are ids that must not be made again."""
+    verifier = settings.verifier or settings.model
+    passes: dict[Step, tuple[Pass, ...]] = {
+        "word": (WordingPass(settings.model),),
+        "draft": (),
+        "verify": (GuessPass(verifier), GuessPass(verifier, is_second=True), AnswerPass(verifier, settings.crops)),
+        "translate": (),
+    }
+    return [work for step in settings.steps for work in passes[step]]

@@ -1,0 +1,109 @@
+"""A language model made of a data set's own key, wrong as often as it is told to: for tests that need sensible replies.
+
+It reads a request as an endpoint does, by its words alone, and knows the prompts of `annotation/llm/prompts`. Whether it
+errs follows from seed and request, so that a request gets the same reply however often, and in whatever order, it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+
+_TAGGED = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in ("question", "choices", "routes")}
+
+
+def tagged(text: str, name: str) -> str:
+    """Return what stands between the tags `name`."""
+    found = _TAGGED[name].search(text)
+    return found[1] if found else ""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the model knows of a question: the texts of the right options, or the box in tile pixels."""
+
+    right: frozenset[str] = frozenset()
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass
+class KnowingModel:
+    """Answers requests of the annotation steps.
+
+    Attributes:
+        truths: by question text and options, as they stand in the request.
+        error_rate: share of blind answers that are wrong.
+        seed: of the errors.
+        gives_away: tells of a question's text whether it needs no image.
+    """
+
+    truths: Mapping[tuple[str, frozenset[str]], Truth]
+    error_rate: float = 0.0
+    seed: int = 0
+    gives_away: Callable[[str], bool] = lambda _: False
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply | ChatFailure]:
+        """Yield a reply to each request, like `ChatClient.ask`."""
+        for request in requests:
+            text = self.reply(request.text)
+            assert request.schema is not None
+            parsed = request.schema.model_validate_json(text)
+            yield ChatReply(
+                request.key, text, parsed, reply_hash=f"{random.Random(text + request.text).getrandbits(64):x}"
+            )
+
+    def reply(self, text: str) -> str:
+        """Return the JSON that is written for a user's turn."""
+        question = tagged(text, "question")
+        if "Reword the question" in text:
+            return json.dumps({"question": f"Please look closely. {question}"})
+        if "answered from its words" in text:
+            return self._guess(text, question)
+        if "thousandths" in text:
+            return self._box(text, question)
+        if "contradict" in text and "<description>" in text:
+            return json.dumps({"contradicted": self._objections(text)})
+        return self._choose(text, question)
+
+    def _errs(self, text: str) -> bool:
+        return random.Random(f"{self.seed}/{text}").random() < self.error_rate
+
+    def _truth(self, text: str, question: str) -> tuple[Truth, dict[str, str]]:
+        options = {line[1]: line[4:] for line in tagged(text, "choices").splitlines()}
+        plain = question.removeprefix("Please look closely. ")
+        return self.truths.get((plain, frozenset(options.values())), Truth()), options
+
+    def _choose(self, text: str, question: str) -> str:
+        truth, options = self._truth(text, question)
+        right = [letter for letter, option in options.items() if option in truth.right]
+        if self._errs(text) or not right:
+            wrong = [letter for letter in options if letter not in right] or list(options)
+            right = [random.Random(f"{self.seed}/{text}/which").choice(wrong)]
+        return json.dumps({"letters": "".join(right)})
+
+    def _guess(self, text: str, question: str) -> str:
+        letters = json.loads(self._choose(text, question))["letters"]
+        return json.dumps({"letters": letters, "certain": self.gives_away(question)})
+
+    def _box(self, text: str, question: str) -> str:
+        truth = self.truths.get((question.removeprefix("Please look closely. "), frozenset()), Truth())
+        frame = [int(side) for side in re.findall(r"window \[(\d+), (\d+), (\d+), (\d+)\]", text)[-1]]
+        width, height = frame[2] - frame[0], frame[3] - frame[1]
+        if truth.box is None or self._errs(text):
+            return json.dumps({"box": [0.0, 0.0, 40.0, 40.0]})
+        x_min, y_min, x_max, y_max = truth.box
+        box = [
+            (x_min - frame[0]) / width,
+            (y_min - frame[1]) / height,
+            (x_max - frame[0]) / width,
+            (y_max - frame[1]) / height,
+        ]
+        return json.dumps({"box": [round(min(max(1000 * side, 0), 1000), 1) for side in box]})
+
+    def _objections(self, text: str) -> list[str]:
+        return ["something"] if self._errs(text) else []
