@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -20,8 +20,8 @@ class Reporter(Protocol):
         """A step of `total` units begins; the step before it is over."""
         ...
 
-    def advance(self, *, pixels: int = 0) -> None:
-        """One more unit of the step is done."""
+    def advance(self, *, pixels: int = 0, figures: Mapping[str, float] | None = None) -> None:
+        """One more unit of the step is done; `figures` are shown beside it, by name."""
         ...
 
     def note(self, kind: str, text: str, **fields: object) -> None:
@@ -38,7 +38,7 @@ class QuietReporter:
     def start(self, step: str, total: int) -> None:
         """Say nothing."""
 
-    def advance(self, *, pixels: int = 0) -> None:
+    def advance(self, *, pixels: int = 0, figures: Mapping[str, float] | None = None) -> None:
         """Say nothing."""
 
     def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002  kind and fields are for machines
@@ -58,13 +58,22 @@ class JsonReporter:
         self._step, self._total, self._done, self._pixels, self._start = step, total, 0, 0, time.monotonic()
         self._print(event="start", step=step, total=total)
 
-    def advance(self, *, pixels: int = 0) -> None:
-        """Print how many units are done and the rate so far."""
+    def advance(self, *, pixels: int = 0, figures: Mapping[str, float] | None = None) -> None:
+        """Print how many units are done, the rate so far, and the seconds that the rest takes at this rate."""
         self._done += 1
         self._pixels += pixels
         elapsed = time.monotonic() - self._start
         rate = round(self._pixels / 1e6 / elapsed, 2) if elapsed else 0.0
-        self._print(event="progress", step=self._step, done=self._done, total=self._total, mpix_per_s=rate)
+        rounded = {name: round(value, 3) for name, value in (figures or {}).items()}
+        self._print(
+            event="progress",
+            step=self._step,
+            done=self._done,
+            total=self._total,
+            mpix_per_s=rate,
+            eta_s=round(elapsed / self._done * (self._total - self._done), 1),
+            **rounded,
+        )
 
     def note(self, kind: str, text: str, **fields: object) -> None:
         """Print the line with its fields."""
@@ -87,10 +96,11 @@ class TerminalReporter:
         self._pixels, self._start = 0, time.monotonic()
         self._progress.reset(self._task, description=step, total=total, rate="")
 
-    def advance(self, *, pixels: int = 0) -> None:
+    def advance(self, *, pixels: int = 0, figures: Mapping[str, float] | None = None) -> None:
         """Move the bar."""
         self._pixels += pixels
         rate = f"{self._pixels / 1e6 / (time.monotonic() - self._start):.1f} MPix/s" if self._pixels else ""
+        rate = " ".join([rate, *(f"{value:.3g} {name}" for name, value in (figures or {}).items())]).strip()
         self._progress.update(self._task, advance=1, rate=rate)
 
     def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002  kind and fields are for machines
