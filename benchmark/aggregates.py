@@ -221,9 +221,7 @@ def _mean_or_none(values: Sequence[float | None]) -> float | None:
 def _average(spec: AverageSpec, figures: Mapping[Key, Figure]) -> Average:
     fields = _accuracies(spec.key, spec.groups, figures)
     if spec.missing:
-        nothing = Figure(
-            value=None, num_questions=0, num_images=0, interval=Interval(None, None, "none", spec.missing)
-        )
+        nothing = Figure(value=None, num_questions=0, num_images=0, interval=Interval(None, None, "none", spec.missing))
         fields = {name: nothing if name in ("strict", "official") else None for name in fields}
     missing = spec.missing or fields["strict"].interval.reason * (fields["strict"].value is None)
     return Average(key=spec.key, name=spec.name, parts=tuple(spec.groups), missing=missing, **fields)

@@ -275,7 +275,9 @@ def contributions(parts: Sequence[Part]) -> NDArray[np.float64]:
     return total
 
 
-def sign_flip_test(values: NDArray[np.float64], *, seed: int = INTERVAL_SEED, num_flips: int = NUM_FLIPS) -> SignFlipTest:
+def sign_flip_test(
+    values: NDArray[np.float64], *, seed: int = INTERVAL_SEED, num_flips: int = NUM_FLIPS
+) -> SignFlipTest:
     """Test whether the sum of `values`, one an image, is farther from 0 than chance makes it.
 
     Images without a difference do not matter. Up to `MAX_EXACT` images all changes of sign are tried; else

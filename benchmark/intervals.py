@@ -6,9 +6,9 @@ independent exponential weights (the Bayesian bootstrap of Rubin 1981, Annals of
 drawing with replacement, but no replicate loses all images of a small task.
 
 What surprises: two cases have no bootstrap interval. From fewer than five images it would claim too much (with three,
-70 % of "95 %" intervals hold the truth), so there is none. And where every image gives the same value, replicates do not
-differ, which must not read as certainty: there the interval is what an exact binomial bound allows for images that were
-not seen.
+70 % of "95 %" intervals hold the truth), so there is none. And where every image gives the same value, replicates do
+not differ, which must not read as certainty: there the interval is what an exact binomial bound allows for images that
+were not seen.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ MIN_FREEDOM = 4
 """Degrees of freedom below which there is no interval; five images have four."""
 
 _T_DEGREES = np.array([4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 60, 120, np.inf])
-_T_QUANTILES = np.array(
-    [2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.179, 2.131, 2.086, 2.042, 2.0, 1.98, 1.96]
-)
+_T_QUANTILES = np.array([2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.179, 2.131, 2.086, 2.042, 2.0, 1.98, 1.96])
 """Student's t at 0.975, from the usual table; between its entries it is nearly linear in 1 / degrees of freedom."""
 
 
@@ -100,9 +98,7 @@ def mean_intervals(
     """
     replicates = _replicate_means([part for figure in figures for part in figure], seed, num_replicates)
     ends = np.cumsum([len(figure) for figure in figures])
-    return [
-        _interval(figure, replicates[end - len(figure) : end]) for figure, end in zip(figures, ends, strict=True)
-    ]
+    return [_interval(figure, replicates[end - len(figure) : end]) for figure, end in zip(figures, ends, strict=True)]
 
 
 def _replicate_means(parts: Sequence[Part], seed: int, num_replicates: int) -> NDArray[np.float64]:

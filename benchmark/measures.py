@@ -31,7 +31,6 @@ class Measure(StrEnum):
     """Of valid boxes only."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One question of a run, unrotated.

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.results import Results
 
+OWN_LAYOUT = "rsvqa build"
+"""Layout (`run_record.DataRecord`) of data that `rsvqa build` wrote."""
+
 
 class PublishedScore(BaseModel):
     """One model's published scores, per cent.
@@ -63,15 +66,15 @@ def read_published() -> Published:
 
 
 def why_not_comparable(results: Results) -> str:
-    """Return why a run may not stand beside the published scores; empty when it may.
+    """Return why a run's macro may not stand beside the published ones; empty when it may.
 
     The same data is told by its layout and by the number of questions of each of the 13 sub-tasks, so that a local copy
     counts whatever it is called. Rows that were left out as broken make it other data, too: it says how many.
     """
-    if results.run.data.layout == "rsvqa":
-        return "other data: built with rsvqa build"
+    if results.run.data.layout == OWN_LAYOUT:
+        return "other data, built with rsvqa build"
     expected = read_published().data.num_questions
-    found = {task.short: task.num_questions for task in results.tasks if task.choice is not None and not task.is_own}
+    found = {task.short: task.num_questions for task in results.tasks if task.choice is not None}
     if absent := [short for short in expected if short not in found]:
         return f"other tasks: no questions of {', '.join(absent)}"
     if other := [f"{short} {found[short]} of {num}" for short, num in expected.items() if found[short] != num]:
@@ -80,3 +83,14 @@ def why_not_comparable(results: Results) -> str:
         return f"{missing} of its questions have no reply"
     return ""
 
+
+def compared_tasks(results: Results) -> frozenset[str]:
+    """Return short names of the sub-tasks that the run has whole, as published: those scores may stand side by side."""
+    if results.run.data.layout == OWN_LAYOUT:
+        return frozenset()
+    expected = read_published().data.num_questions
+    return frozenset(
+        task.short
+        for task in results.tasks
+        if task.num_questions == expected.get(task.short) and not task.num_not_scored
+    )
