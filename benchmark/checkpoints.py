@@ -99,8 +99,8 @@ def _load_model(name: str, config: Any, *, dtype: str, trust_remote_code: bool) 
     has_class = type(config) in AutoModelForImageTextToText._model_mapping
     if not has_class and "AutoModelForImageTextToText" not in (getattr(config, "auto_map", None) or {}):
         raise ModelError(
-            f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads images "
-            "and writes text (AutoModelForImageTextToText); name a vision-language checkpoint"
+            f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads "
+            "images and writes text (AutoModelForImageTextToText); name a vision-language checkpoint"
         )
     with _one_line(f"the weights of {name!r} cannot be loaded"):
         model, info = AutoModelForImageTextToText.from_pretrained(

@@ -122,7 +122,7 @@ class TransformersModel:
                 yield _not_encoded(prompt, error)
         prefix = self._prefix(first)
         shared = (time.perf_counter() - start) / len(group.prompts)
-        for batch in self._batches(questions, prefix):
+        for batch in self._batches(questions):
             yield from self._reply_to_batch(batch, prefix, views, shared)
 
     def _as_pictures(self, images: Sequence[BenchImage]) -> list[Any]:
@@ -153,7 +153,7 @@ class TransformersModel:
             return None
         return self._generator.fill_prefix(first)
 
-    def _batches(self, questions: Sequence[_Question], prefix: Prefix | None) -> Iterator[Sequence[_Question]]:
+    def _batches(self, questions: Sequence[_Question]) -> Iterator[Sequence[_Question]]:
         """Yield questions that go through the model together: those with the same bound of their replies."""
         for bound in sorted({question.prompt.max_new_tokens for question in questions}):
             chosen = [question for question in questions if question.prompt.max_new_tokens == bound]

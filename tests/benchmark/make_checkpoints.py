@@ -256,11 +256,10 @@ def make_internvl(folder: Path) -> Path:
 
 def make_geollava(folder: Path) -> Path:
     """Write a tiny GeoLLaVA."""
-    from tests.model.make_models import tiny_config
-
     from model.image_processing_geollava import GeoLlavaImageProcessor
     from model.processing_geollava import GeoLlavaProcessor
     from model.registration import register
+    from tests.model.make_models import tiny_config
 
     register()
     tokenizer = make_tokenizer("<image>")
