@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -162,8 +161,9 @@ class Sender:
 
         body = make_body(turn, dialect)
         try:
-            response = self._client.chat.completions.with_raw_response.create(**body)
-            reply = read_completion(json.loads(response.content))
+            # not `chat.completions.create`: its walk through the body takes a third of the time of a sending, and it
+            # believes whatever the endpoint says
+            reply = read_completion(self._client.post("/chat/completions", cast_to=object, body=body))
         except APIStatusError as error:
             raise self._read_status(error) from None
         except APIConnectionError as error:

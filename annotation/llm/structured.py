@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -39,6 +40,13 @@ def response_format(schema: type[BaseModel]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": strict_schema(schema)}}
 
 
+@cache
+def schema_text(schema: type[BaseModel]) -> str:
+    """Return the JSON schema of a model as canonical JSON."""
+    return json.dumps(schema.model_json_schema(), ensure_ascii=False, sort_keys=True)
+
+
+@cache
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON schema of a model in the subset that strict endpoints accept.
 
@@ -67,8 +75,8 @@ def _made_strict(node: Any) -> Any:  # noqa: ANN401 - any JSON
 
 def in_words(schema: type[BaseModel]) -> str:
     """Return the sentence that asks for JSON of a schema where the endpoint cannot be told."""
-    text = json.dumps(schema.model_json_schema(), ensure_ascii=False, sort_keys=True)
-    return f"Reply with one JSON object and nothing else. It must be valid against this JSON schema:\n{text}"
+    wanted = "Reply with one JSON object and nothing else. It must be valid against this JSON schema:"
+    return f"{wanted}\n{schema_text(schema)}"
 
 
 def read_reply(text: str, schema: type[Model], *, ended: bool) -> Model:

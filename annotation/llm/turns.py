@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.structured import UnreadableReplyError, read_reply
+from annotation.llm.structured import UnreadableReplyError, read_reply, schema_text
 
 MESSAGE_LENGTH = 300
 """Characters of a failure's message."""
@@ -64,7 +64,7 @@ def make_turn(request: ChatRequest, *, bad_reply: str = "", complaint: str = "")
         "system": request.system,
         "text": request.text,
         "pictures": [[sha256(p.data).hexdigest(), p.media_type, p.detail] for p in request.pictures],
-        "schema": None if request.schema is None else request.schema.model_json_schema(),
+        "schema": None if request.schema is None else schema_text(request.schema),
     }
     if complaint:
         content |= {"bad_reply": bad_reply, "complaint": complaint}
