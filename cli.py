@@ -343,6 +343,118 @@ def train(
     print_outcome(report, out, as_json=as_json)
 
 
+_ASKED, _MODEL, _ENDPOINT, _PROTOCOL = "What is asked", "Model", "Endpoint", "Protocol"
+
+
+@app.command()
+def bench(
+    out: Annotated[Path, typer.Option(help="Folder of the run: replies, figures, report; goes on where it was.")],
+    model: Annotated[
+        str | None,
+        _option(_MODEL, "Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        _option(
+            _ASKED,
+            "xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a local copy, or a folder of `rsvqa build`. "
+            "(default: xlrs-lite)",
+        ),
+    ] = None,
+    split: Annotated[str | None, _option(_ASKED, "Of the data. (default: test, or the only one)")] = None,
+    tasks: Annotated[
+        str | None, _option(_ASKED, "Names, short names or levels: OCL,Counting,Reasoning. (default: all)")
+    ] = None,
+    limit: Annotated[int | None, _option(_ASKED, "The first questions only.")] = None,
+    sample: Annotated[int | None, _option(_ASKED, "Questions a task, drawn by --seed.")] = None,
+    seed: Annotated[int | None, _option(_ASKED, "Of everything random. (default: 0)")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings (TOML); options override them.")] = None,
+    trust_remote_code: Annotated[
+        bool | None, _option(_MODEL, "Run code that comes with the checkpoint.", "--trust-remote-code")
+    ] = None,
+    max_pixels: Annotated[int | None, _option(_MODEL, "Of an image as the model sees it. (default: its own)")] = None,
+    rewrite_boxes: Annotated[
+        bool | None,
+        _option(
+            _MODEL,
+            "Put boxes in a question into what the model sees. (default: rewrite)",
+            "--rewrite-boxes/--keep-boxes",
+        ),
+    ] = None,
+    dtype: Annotated[str | None, _option(_MODEL, "auto, float32, bfloat16 or float16. (default: auto)")] = None,
+    device: Annotated[str | None, _option(_MODEL, "auto, cpu, cuda, cuda:1 … (default: auto)")] = None,
+    batch_size: Annotated[int | None, _option(_MODEL, "Questions at once. (default: 8)")] = None,
+    reuse: Annotated[
+        bool | None, _option(_MODEL, "Encode an image once for its questions. (default: reuse)", "--reuse/--no-reuse")
+    ] = None,
+    base_url: Annotated[
+        str | None, _option(_ENDPOINT, "OpenAI-compatible; its key is in OPENAI_API_KEY. (default: OpenAI's)")
+    ] = None,
+    concurrency: Annotated[int | None, _option(_ENDPOINT, "Requests in flight. (default: 8)")] = None,
+    image_detail: Annotated[str | None, _option(_ENDPOINT, "auto, low or high. (default: auto)")] = None,
+    circular: Annotated[
+        bool | None, _option(_PROTOCOL, "Ask with the options in every rotation.", "--circular/--no-circular")
+    ] = None,
+    max_new_tokens: Annotated[int | None, _option(_PROTOCOL, "Of a reply with options. (default: 64)")] = None,
+    max_new_tokens_box: Annotated[int | None, _option(_PROTOCOL, "Of a box. (default: 128)")] = None,
+    max_new_tokens_caption: Annotated[int | None, _option(_PROTOCOL, "Of a caption. (default: 1024)")] = None,
+    caption_prompt: Annotated[
+        Path | None, _option(_PROTOCOL, "File with the text that asks for a caption. (default: our own)")
+    ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Score a model on XLRS-Bench, or on a data set of ours."""
+    from benchmark.bench import bench as run_bench
+    from benchmark.settings import make_bench_settings
+    from benchmark.summary import print_results
+    from rsvqa_builder.progress import open_reporter
+
+    given = {
+        "model": model,
+        "data": data,
+        "split": split,
+        "tasks": _words(tasks),
+        "limit": limit,
+        "sample": sample,
+        "seed": seed,
+        "trust_remote_code": trust_remote_code,
+        "max_pixels": max_pixels,
+        "rewrite_boxes": rewrite_boxes,
+        "dtype": dtype,
+        "device": device,
+        "batch_size": batch_size,
+        "reuse": reuse,
+        "base_url": base_url,
+        "concurrency": concurrency,
+        "image_detail": image_detail,
+        "circular": circular,
+        "max_new_tokens": max_new_tokens,
+        "max_new_tokens_box": max_new_tokens_box,
+        "max_new_tokens_caption": max_new_tokens_caption,
+        "caption_prompt": None if caption_prompt is None else str(caption_prompt),
+    }
+    settings = make_bench_settings({key: value for key, value in given.items() if value is not None}, config=config)
+    if settings.is_checkpoint:
+        _know_own_models()
+    try:
+        with open_reporter(as_json=log_json) as reporter:
+            results = run_bench(settings, out, reporter=reporter)
+    except KeyboardInterrupt:
+        print(f"rsvqa: stopped; the replies so far are in {out}, the same command goes on from there", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if results is not None:
+        print_results(results, out, as_json=as_json)
+
+
+def _know_own_models() -> None:
+    """Let transformers load checkpoints of ours without code that comes with them."""
+    from annotation.extras import require_extra
+
+    require_extra("model", "bench")
+    import model.registration  # noqa: F401
+
+
 def _words(text: str | None) -> list[str] | None:
     """Return comma-separated words."""
     return None if text is None else text.split(",")

@@ -106,6 +106,12 @@ class BenchSettings(BaseModel):
         """Whether the model gets images at all."""
         return not self.model.startswith(BLIND) and self.model not in _WITHOUT_IMAGES
 
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the model is one that transformers loads."""
+        name = self.model.removeprefix(BLIND)
+        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:"))
+
     def max_new_tokens_of(self, form: AnswerForm) -> int:
         """Return the bound of a reply of this form."""
         return {AnswerForm.TEXT: self.max_new_tokens_caption, AnswerForm.BOX: self.max_new_tokens_box}.get(
