@@ -20,7 +20,7 @@ _OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\bor\b|/|或者?|还是)\s{0,3})"
 _RUN = r"(?=[A-H]{2})A?B?C?D?E?F?G?H?"  # "ACD", in the order of the alphabet: "BAD" is a word
 _ITEM = rf"{_OPEN}(?:{_RUN}|[A-HJ-Z]){_CLOSE}{_NO_WORD_AFTER}"
 _LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}"
-_KIND = r"(?:(?:the\s|both\s)?(?:options?|choices?|letters?|answers?|both|选项|项)\s{0,3}:?\s{0,3})?"
+_KIND = r"(?:(?:the\s|both\s|either\s)?(?:options?|choices?|letters?|answers?|both|either|选项|项)\s{0,3}:?\s{0,3})?"
 
 _ANNOUNCED = re.compile(rf"{_KIND}({_LIST})", re.IGNORECASE)
 _FIRST_ITEM = re.compile(rf"{_KIND}({_NO_WORD_BEFORE}{_ITEM})")
@@ -73,8 +73,8 @@ _WINDOW = 80  # characters before an announcement in which a denial is looked fo
 _CLAUSE_END = re.compile(r"[.,;:!?\n。]")
 
 _DENIED = re.compile(
-    r"(?:\b(?:not|neither|nor|rather than|instead of|except|excluding|over|(?:isn|aren|can|couldn)'t(?: be)?|cannot be)"
-    rf"\b|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
+    r"(?:\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn|aren|can|couldn)'t(?: be)?)\b"
+    rf"|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
 )
 
 _DENIES = re.compile(
@@ -94,7 +94,13 @@ _MENTION = re.compile(
 def whole_list(text: str) -> set[Reading]:
     """Return what a text gives that is nothing but a list of letters, capital or not; empty for any other."""
     match = _WHOLE.fullmatch(text.strip())
-    return set() if match is None else _readings(match[1])
+    if match is None or not _is_one_case("".join(_LETTERS.findall(match[1]))):
+        return set()  # "Be" is a word
+    return _readings(match[1])
+
+
+def _is_one_case(letters: str) -> bool:
+    return letters.isupper() or letters.islower()
 
 
 def list_at(text: str, start: int) -> tuple[set[Reading], int]:

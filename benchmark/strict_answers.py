@@ -39,6 +39,9 @@ from benchmark.thinking import final_text
 MAX_SENTENCE_WORDS = 40
 """A longer reply that only mentions an option may mention it for any reason."""
 
+MAX_SENTENCE = 1_000
+"""Characters after which a sentence is taken to end; keeps the time linear in replies without a full stop."""
+
 _DOUBT: Reading = frozenset()
 """Stands beside a reading that the text itself puts in doubt; two readings are no answer."""
 
@@ -75,7 +78,7 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
     if text is None:
         return StrictAnswer("", Refusal.UNFINISHED_THINKING)
     text = _plain(text)
-    if not any(character.isalnum() for character in text):
+    if not _WORD_CHARACTER.search(text):
         return StrictAnswer("", Refusal.EMPTY)
     letters = string.ascii_uppercase[: len(options)]
     return _Reader(letters, OptionPhrases(letters, options), several).read(text)
@@ -85,6 +88,7 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
 
 _MARKUP = re.compile(r"[*`#~$]|__|</?(?:b|strong|em|i|p|s)>|<\|[^|<>\n]{1,40}\|>|\\[()\[\]]")
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\s?\{([^{}\\]{0,200})\}")
+_WORD_CHARACTER = re.compile(r"[^\W_]")
 _QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"'})
 
 
@@ -102,6 +106,7 @@ _CORRECTION = re.compile(
     r"|\blet me (?:re|correct)|\brather\b(?!\s+than)|\binstead\b(?!\s+of)|不对|更正|等等",
     re.IGNORECASE,
 )
+_LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)
 _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|[\n。！？；]")
 _PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s-\s|[\n。！？；，、]")
@@ -230,23 +235,26 @@ class _Reader:
     def _named(self, text: str) -> set[Reading]:
         if len(words_of(text[: 20 * MAX_SENTENCE_WORDS])) > MAX_SENTENCE_WORDS:
             return set()
+        text = _LEADING_NO.sub("", text, count=1)  # answers the question, and denies no option
         found = {reading for reading in (mentioned(text), self.phrases.within(text)) if reading}
         return found | {_DOUBT} if found and denies(self.phrases.without_denied(text)) else found
 
 
 def _after_correction(text: str) -> str | None:
-    """Return what follows the last "no," or "wait" that has something before it."""
+    """Return what follows the last "no," or "wait" that stands between words; None without one."""
+    words = [match.start() for match in _WORD_CHARACTER.finditer(text)]
     last = None
     for match in _CORRECTION.finditer(text):
-        last = match
-    if last is None or not any(character.isalnum() for character in text[: last.start()]):
-        return None
-    return text[last.end() :].lstrip(" ,.:;!–—-")
+        if words[0] < match.start() and match.end() <= words[-1]:
+            last = match
+    return None if last is None else text[last.end() :].lstrip(" ,.:;!–—-")
 
 
 def _sentence_end(text: str, start: int) -> int:
-    match = _SENTENCE_END.search(text, start)
-    return len(text) if match is None else match.start()
+    """Return where the sentence at `start` ends, at the latest after `MAX_SENTENCE` characters."""
+    end = min(len(text), start + MAX_SENTENCE)
+    match = _SENTENCE_END.search(text, start, end)
+    return end if match is None else match.start()
 
 
 def _letter_of(label: re.Match[str]) -> str:
