@@ -447,6 +447,46 @@ def bench(
         print_results(results, out, as_json=as_json)
 
 
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `rsvqa bench`.")],
+    as_json: Json = False,
+) -> None:
+    """Score the stored replies of a run anew, without its model, and write its reports."""
+    from benchmark.reports import write_reports
+    from benchmark.summary import print_results
+
+    print_results(write_reports(run), run, as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    second: Annotated[Path, typer.Argument(help="Folder of another run over the same questions.")],
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Compare what both asked when that is not the same.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell whether one run is better than another, question by question."""
+    from benchmark.comparison import compare_runs
+    from benchmark.printing import print_comparison
+
+    print_comparison(compare_runs(first, second, shared_only=shared), as_json=as_json)
+
+
+@app.command()
+def leaderboard(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    as_json: Json = False,
+) -> None:
+    """Put runs and published scores into one table."""
+    from benchmark.leaderboard import rank_runs
+    from benchmark.printing import print_leaderboard
+
+    print_leaderboard(rank_runs(runs), as_json=as_json)
+
+
 def _know_own_models() -> None:
     """Let transformers load checkpoints of ours without code that comes with them."""
     from annotation.extras import require_extra

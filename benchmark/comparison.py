@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
@@ -23,6 +24,7 @@ from benchmark.aggregates import BENCHMARK_TASKS, INTERVAL_SEED, make_figure
 from benchmark.errors import RunError
 from benchmark.intervals import Part, make_part, mean_intervals
 from benchmark.measures import Measure, Measured, image_clusters
+from benchmark.reports import score_run
 from benchmark.results import Figure
 
 NUM_FLIPS = 10_000
@@ -125,6 +127,13 @@ class Pair:
     def has(self, measure: Measure) -> bool:
         """Tell whether both replies have a value."""
         return measure in self.first.values and measure in self.second.values
+
+
+def compare_runs(first: Path, second: Path, *, shared_only: bool = False) -> Comparison:
+    """Compare the runs in two folders, scored anew; see `compare`."""
+    runs = [score_run(folder) for folder in (first, second)]
+    names = [f"{run.results.run.model_name} ({folder.name})" for run, folder in zip(runs, (first, second), strict=True)]
+    return compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared_only=shared_only)
 
 
 def compare(
