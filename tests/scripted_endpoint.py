@@ -25,6 +25,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from tests.scripted_batches import ScriptedBatches
+
 Body = Mapping[str, Any]
 """The decoded body of a request to `/chat/completions`."""
 
@@ -177,6 +179,7 @@ class ScriptedEndpoint:
         bodies: of all requests, in the order in which they came.
         headers: of the last request.
         most_at_once: requests at work at the same time, at most.
+        batches: files and batches, see `scripted_batches.py`.
     """
 
     def __init__(
@@ -203,6 +206,7 @@ class ScriptedEndpoint:
         self.most_at_once = 0
         self.lock = threading.Lock()
         self.stopping = threading.Event()
+        self.batches = ScriptedBatches(self._answer_line)
         self._keeps_bodies = keeps_bodies
         self._at_once = 0
         self._server = _Server(self)
@@ -255,6 +259,16 @@ class ScriptedEndpoint:
             self._at_once -= 1
             if is_paid:
                 self.paid[identity(body)] += 1
+
+    def _answer_line(self, body: Body) -> tuple[int, dict[str, Any]]:
+        """Return what comes of a line of a batch; manners that are about connections become a 500."""
+        action = self.arrive(body, {})
+        is_paid = action.manner in ("well", *PAID_BADLY)
+        self.leave(body, is_paid=is_paid)
+        if is_paid:
+            return 200, self.completion(body, action)
+        status = int(action.manner) if action.manner.isdigit() else 500
+        return status, _error(action.text or f"scripted {status}", None)
 
     def completion(self, body: Body, action: Action) -> dict[str, Any]:
         """Return the chat completion that a manner makes of a good reply."""
@@ -314,7 +328,7 @@ class _Handler(BaseHTTPRequestHandler):
         endpoint = self.server.endpoint
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self.path.endswith("/chat/completions"):
-            self._send(404, {"error": {"message": f"no such path: {self.path}"}})
+            self._answer_plainly(endpoint.batches.post(self.path.removeprefix("/v1/"), content))
             return
         body = json.loads(content)
         action = endpoint.arrive(body, dict(self.headers))
@@ -325,6 +339,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         finally:
             endpoint.leave(body, is_paid=is_paid)
+
+    def do_GET(self) -> None:
+        self._answer_plainly(self.server.endpoint.batches.get(self.path.removeprefix("/v1/")))
+
+    def _answer_plainly(self, answer: tuple[int, bytes] | None) -> None:
+        if answer is None:
+            self._hang_up()
+        else:
+            self._send_bytes(*answer, {"Content-Type": "application/json"}, is_paid=False)
 
     def _act(self, body: Body, action: Action) -> bool:
         """Do what the script says; True when a whole reply went out with 200."""

@@ -100,19 +100,17 @@ class Budget:
             BudgetSpentError: it does not fit.
             PricesError: the cost is bounded and the model has no price.
         """
-        tokens = input_tokens(turn, self.prices)
-        cost = self._cost(turn.request.model, tokens, turn.request.max_tokens)
-        if cost is None and self._max_cost is not None:
-            raise PricesError(
-                f"no price for {turn.request.model}, so its cost cannot be bounded: add it to a table of prices"
-            )
+        tokens, cost = self._most(turn)
         with self._changed:
-            while not self._fits(cost or 0.0):
-                if not self._reserved:
-                    raise BudgetSpentError(self._spent_message())
+            while not self._set_aside(turn, cost):
                 self._changed.wait()
-            self._reserved[turn.fingerprint] = cost or 0.0
         return tokens
+
+    def try_reserve(self, turn: Turn) -> bool:
+        """As `reserve`, but tell that it does not fit now instead of waiting."""
+        _, cost = self._most(turn)
+        with self._changed:
+            return self._set_aside(turn, cost)
 
     def cancel(self, turn: Turn) -> None:
         """Free what was set aside: there is no reply."""
@@ -149,6 +147,23 @@ class Budget:
             cost=line.cost if is_stored else _sum(line.cost, cost),
             stored_cost=_sum(line.stored_cost, cost) if is_stored else line.stored_cost,
         )
+
+    def _most(self, turn: Turn) -> tuple[int, float]:
+        """Return the estimated input tokens and the highest cost of a turn."""
+        tokens = input_tokens(turn, self.prices)
+        cost = self._cost(turn.request.model, tokens, turn.request.max_tokens)
+        if cost is None and self._max_cost is not None:
+            model = turn.request.model
+            raise PricesError(f"no price for {model}, so its cost cannot be bounded: add it to a table of prices")
+        return tokens, cost or 0.0
+
+    def _set_aside(self, turn: Turn, cost: float) -> bool:
+        fits = self._fits(cost)
+        if fits:
+            self._reserved[turn.fingerprint] = cost
+        elif not self._reserved:
+            raise BudgetSpentError(self._spent_message())
+        return fits
 
     def _cost(self, model: str, read: int, written: int) -> float | None:
         price = self.prices.find(model)

@@ -17,12 +17,19 @@ from types import TracebackType
 from annotation.errors import RsvqaError
 from annotation.llm.budget import Budget
 from annotation.llm.endpoint import Endpoint, EndpointError
+from annotation.llm.failures import EndpointDownError, FailuresInARow
 from annotation.llm.reply_store import Claim, ReplyStore
 from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.sender import ClientSettings, EndpointDownError, Sender, SendingFailedError, StoppedError
+from annotation.llm.sender import ClientSettings, Sender, SendingFailedError, StoppedError
 from annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
+from annotation.llm.wire import Dialect
 
 __all__ = ["ChatClient", "ClientSettings", "Endpoint", "EndpointDownError", "EndpointError"]
+
+
+class BatchOpenError(RsvqaError):
+    """A request is in a batch that is not collected; asking it here as well would be paid for twice."""
+
 
 _CLAIM_POLL_S = 0.05
 """How often a thread looks whether the reply that another one waits for has come."""
@@ -63,6 +70,10 @@ class ChatClient:
     ) -> None:
         self.close()
 
+    def dialect(self, turn: Turn) -> Dialect | None:
+        """Return what the endpoint takes for such a turn; None before the first one was answered."""
+        return self._sender.dialect(turn)
+
     def close(self) -> None:
         """Close the connections; a store that was passed in stays open."""
         self._sender.close()
@@ -78,10 +89,11 @@ class ChatClient:
                 outcomes that there were have been yielded; requests without an outcome are free to be asked again.
             BudgetSpentError: the next request would go beyond the budget; likewise.
             PricesError: the budget bounds the cost of a model that has no price.
+            BatchOpenError: a request is in a batch that is not collected.
             ReplyStoreError: replies cannot be kept.
         """
         stop = threading.Event()
-        failures = _FailuresInARow(self.settings.stop_after, self._endpoint.host)
+        failures = FailuresInARow(self.settings.stop_after, self._endpoint.host)
         trouble: RsvqaError | None = None
         try:
             with closing(self._outcomes(requests, stop)) as outcomes:
@@ -132,6 +144,10 @@ class ChatClient:
                 failure = self._send(step, stop)
                 if failure is not None:
                     return failure
+            elif claim is Claim.IN_BATCH:
+                raise BatchOpenError(
+                    "a batch holds requests of this job: run it with --batch-api until it is collected"
+                )
             elif claim is Claim.TAKEN and stop.wait(_CLAIM_POLL_S):
                 raise StoppedError
 
@@ -161,28 +177,6 @@ class ChatClient:
             return None
         finally:
             self.budget.cancel(turn)
-
-
-class _FailuresInARow:
-    """Tells when an endpoint counts as down."""
-
-    def __init__(self, most: int, host: str) -> None:
-        self._most = most
-        self._host = host
-        self._num = 0
-
-    def judge(self, outcome: ChatReply | ChatFailure) -> EndpointDownError | None:
-        """Count one outcome; what came from the store says nothing of the endpoint."""
-        if isinstance(outcome, ChatReply):
-            self._num = self._num if outcome.is_stored else 0
-            return None
-        self._num = self._num + 1 if outcome.kind in ("unreachable", "rejected") else 0
-        if self._num < self._most:
-            return None
-        return EndpointDownError(
-            f"{self._host}: {self._num} requests in a row failed, the last with: {outcome.message}; "
-            "all replies so far are kept: start again to go on"
-        )
 
 
 def _timed(outcome: ChatReply | ChatFailure, started: float | None) -> ChatReply | ChatFailure:

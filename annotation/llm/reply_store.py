@@ -7,15 +7,15 @@ process has died tells that the fate of a sending is unknown: it may have been p
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
 
 from annotation.errors import RsvqaError
 from annotation.llm.presence import Presence, is_present
@@ -35,8 +35,11 @@ CREATE TABLE IF NOT EXISTS failures (
     fingerprint TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS claims (fingerprint TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lost (fingerprint TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS batches (token TEXT PRIMARY KEY, batch_id TEXT, fingerprints TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lost (fingerprint TEXT NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS batches (token TEXT PRIMARY KEY, owner TEXT NOT NULL, batch_id TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batch_turns (
+    fingerprint TEXT PRIMARY KEY, token TEXT NOT NULL, model TEXT NOT NULL, turn TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -44,28 +47,33 @@ class ReplyStoreError(RsvqaError):
     """The file of replies cannot be used."""
 
 
+LossReason = Literal["no answer", "process died"]
+
+
 class Claim(Enum):
     """What came of claiming a turn."""
 
     OURS = "ours"
-    TAKEN = "taken"
-    """Another thread or process is asking it now, or a batch holds it."""
     ANSWERED = "answered"
+    TAKEN = "taken"
+    """Another thread or process is asking it now."""
+    IN_BATCH = "in batch"
+    """It is in a batch that is not collected."""
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRow:
-    """A batch that was begun and is not yet collected.
+class OpenBatch:
+    """A batch that was begun and is not collected.
 
     Attributes:
         token: ours, known before it was submitted.
-        batch_id: the endpoint's; None when the process ended before it was noted.
-        fingerprints: of its turns.
+        batch_id: the endpoint's; None when it is not noted.
+        is_being_submitted: by a process that is at work; else a batch without an id is one whose process died.
     """
 
     token: str
     batch_id: str | None
-    fingerprints: tuple[str, ...]
+    is_being_submitted: bool
 
 
 class ReplyStore:
@@ -81,10 +89,10 @@ class ReplyStore:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.RLock()
-        self._ours: set[str] = set()
         self._folder = None if path is None else path.with_name(f"{path.name}-at-work")
         self._presence = None if self._folder is None else Presence(self._folder)
-        self._connection = _open(path)
+        self._name = ":memory:" if path is None else str(path)
+        self._connection = _open(self._name)
 
     def __enter__(self) -> ReplyStore:
         return self
@@ -103,40 +111,21 @@ class ReplyStore:
 
     def find(self, fingerprint: str) -> RawReply | None:
         """Return the reply to a turn, or None when there is none."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT text, refusal, ended, input_tokens, output_tokens FROM replies WHERE fingerprint = ?",
-                (fingerprint,),
-            ).fetchone()
-        return None if row is None else RawReply(row[0], row[1], bool(row[2]), row[3], row[4])
+        query = "SELECT text, refusal, ended, input_tokens, output_tokens FROM replies WHERE fingerprint = ?"
+        for text, refusal, ended, read, written in self._rows(query, fingerprint):
+            return RawReply(text, refusal, bool(ended), read, written)
+        return None
 
-    def claim(self, fingerprint: str, *, batch: str | None = None) -> Claim:
-        """Claim the right to send a turn; it ends with `put`, `put_failure` or `release`, or with the process.
-
-        Args:
-            fingerprint: of the turn.
-            batch: token of the batch that will carry it; its claim outlives the process.
-        """
-        owner = f"batch:{batch}" if batch else self._token
+    def claim(self, fingerprint: str) -> Claim:
+        """Claim the right to send a turn; it ends with `put`, `put_failure` or `release`, or with the process."""
         with self._writing() as connection:
-            if connection.execute("SELECT 1 FROM replies WHERE fingerprint = ?", (fingerprint,)).fetchone():
-                return Claim.ANSWERED
-            row = connection.execute("SELECT owner FROM claims WHERE fingerprint = ?", (fingerprint,)).fetchone()
-            if row is not None:
-                if self._is_at_work(row[0]):
-                    return Claim.TAKEN
-                connection.execute("INSERT INTO lost VALUES (?)", (fingerprint,))
-            connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (fingerprint, owner))
-            return Claim.OURS
+            return self._claim(connection, fingerprint)
 
     def put(self, turn: Turn, reply: RawReply) -> None:
         """Keep a reply; it is on the disk when this returns. The claim on the turn ends."""
-        row = (turn.request.model, turn.document, reply.text, reply.refusal)
-        numbers = (int(reply.ended), reply.input_tokens, reply.output_tokens)
+        row = (turn.fingerprint, turn.request.model, turn.document, *_reply_row(reply))
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (turn.fingerprint, *row, *numbers)
-            )
+            connection.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
             connection.execute("DELETE FROM claims WHERE fingerprint = ?", (turn.fingerprint,))
 
     def put_failure(self, turn: Turn, failure: ChatFailure) -> None:
@@ -152,76 +141,123 @@ class ReplyStore:
             connection.execute("DELETE FROM claims WHERE fingerprint = ?", (fingerprint,))
 
     def note_lost(self, fingerprint: str) -> None:
-        """Note that a sending may have been paid for without its reply having arrived."""
+        """Note that a sending went out and no answer came back: it may have been paid for."""
         with self._writing() as connection:
-            connection.execute("INSERT INTO lost VALUES (?)", (fingerprint,))
+            _note_lost(connection, fingerprint, "no answer")
+
+    def lost(self) -> list[tuple[str, LossReason]]:
+        """Return the sendings that may have been paid for though no reply arrived, with why; oldest first."""
+        return self._rows("SELECT fingerprint, reason FROM lost ORDER BY rowid")
+
+    def failures(self) -> list[tuple[str, FailureKind, str]]:
+        """Return the fingerprint, kind and message of all failures, oldest first."""
+        return self._rows("SELECT fingerprint, kind, message FROM failures ORDER BY rowid")
 
     def num_replies(self) -> int:
         """Return how many replies are kept."""
-        return self._count("replies")
+        return int(self._rows("SELECT count(*) FROM replies")[0][0])
 
-    def num_lost(self) -> int:
-        """Return how many sendings may have been paid for without their reply having arrived."""
-        return self._count("lost")
+    def begin_batch(self, token: str, turns: Iterable[Turn]) -> list[Turn]:
+        """Note a batch before it is submitted and claim its turns; return those that are really its own.
 
-    def failures(self) -> list[tuple[str, FailureKind, str]]:
-        """Return the fingerprint, kind and message of all failures, in the order in which they came."""
-        with self._lock:
-            return self._connection.execute("SELECT fingerprint, kind, message FROM failures ORDER BY rowid").fetchall()
-
-    def begin_batch(self, token: str, fingerprints: list[str]) -> None:
-        """Note a batch before it is submitted."""
+        Its claims outlive the process: they end with `collect_batch` or `drop_batch`.
+        """
         with self._writing() as connection:
-            connection.execute("INSERT INTO batches VALUES (?, NULL, ?)", (token, json.dumps(fingerprints)))
+            ours = [turn for turn in turns if self._claim(connection, turn.fingerprint) is Claim.OURS]
+            connection.execute("INSERT INTO batches VALUES (?, ?, NULL)", (token, self._token))
+            connection.executemany(
+                "INSERT INTO batch_turns VALUES (?, ?, ?, ?)",
+                [(turn.fingerprint, token, turn.request.model, turn.document) for turn in ours],
+            )
+            connection.executemany("DELETE FROM claims WHERE fingerprint = ?", [(turn.fingerprint,) for turn in ours])
+        return ours
 
     def name_batch(self, token: str, batch_id: str) -> None:
         """Note the endpoint's name of a batch."""
         with self._writing() as connection:
             connection.execute("UPDATE batches SET batch_id = ? WHERE token = ?", (batch_id, token))
 
-    def end_batch(self, token: str) -> None:
-        """Forget a batch that was collected or never came to be; what it claimed and did not bring is free again."""
-        with self._writing() as connection:
-            connection.execute("DELETE FROM claims WHERE owner = ?", (f"batch:{token}",))
-            connection.execute("DELETE FROM batches WHERE token = ?", (token,))
-
-    def open_batches(self) -> list[BatchRow]:
+    def open_batches(self) -> list[OpenBatch]:
         """Return the batches that are not collected, ordered by token."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT token, batch_id, fingerprints FROM batches ORDER BY token"
-            ).fetchall()
-        return [BatchRow(token, batch_id, tuple(json.loads(text))) for token, batch_id, text in rows]
+        rows = self._rows("SELECT token, batch_id, owner FROM batches ORDER BY token")
+        return [
+            OpenBatch(token, batch_id, batch_id is None and self._is_at_work(owner)) for token, batch_id, owner in rows
+        ]
+
+    def is_in_batch(self, fingerprint: str) -> bool:
+        """Tell whether a turn is in a batch that is not collected."""
+        return bool(self._rows("SELECT 1 FROM batch_turns WHERE fingerprint = ?", fingerprint))
+
+    def turns_of_batch(self, token: str) -> list[str]:
+        """Return the fingerprints of the turns of a batch, sorted."""
+        query = "SELECT fingerprint FROM batch_turns WHERE token = ? ORDER BY fingerprint"
+        return [fingerprint for (fingerprint,) in self._rows(query, token)]
+
+    def collect_batch(
+        self, token: str, replies: Mapping[str, RawReply], failures: Mapping[str, tuple[FailureKind, str]]
+    ) -> None:
+        """Keep what a batch brought, by fingerprint, and forget the batch, all at once or not at all."""
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO replies SELECT fingerprint, model, turn, ?, ?, ?, ?, ? FROM batch_turns "
+                "WHERE fingerprint = ?",
+                [(*_reply_row(reply), fingerprint) for fingerprint, reply in replies.items()],
+            )
+            connection.executemany(
+                "INSERT INTO failures SELECT fingerprint, model, ?, ? FROM batch_turns WHERE fingerprint = ?",
+                [(*failure, fingerprint) for fingerprint, failure in failures.items()],
+            )
+            _forget_batch(connection, token)
+
+    def drop_batch(self, token: str) -> None:
+        """Forget a batch that never came to be; its turns are free again."""
+        with self._writing() as connection:
+            _forget_batch(connection, token)
+
+    def _claim(self, connection: sqlite3.Connection, fingerprint: str) -> Claim:
+        if connection.execute("SELECT 1 FROM replies WHERE fingerprint = ?", (fingerprint,)).fetchone():
+            return Claim.ANSWERED
+        if connection.execute("SELECT 1 FROM batch_turns WHERE fingerprint = ?", (fingerprint,)).fetchone():
+            return Claim.IN_BATCH
+        row = connection.execute("SELECT owner FROM claims WHERE fingerprint = ?", (fingerprint,)).fetchone()
+        if row is not None and self._is_at_work(row[0]):
+            return Claim.TAKEN
+        if row is not None:
+            _note_lost(connection, fingerprint, "process died")
+        connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (fingerprint, self._token))
+        return Claim.OURS
 
     @property
     def _token(self) -> str:
         return "memory" if self._presence is None else self._presence.token
 
     def _is_at_work(self, owner: str) -> bool:
-        if self._folder is None or owner.startswith("batch:"):
-            return True
-        return is_present(self._folder, owner)
+        return self._folder is None or is_present(self._folder, owner)
 
-    def _count(self, table: str) -> int:
+    def _rows(self, query: str, *values: str) -> list[Any]:
         with self._lock:
-            row: tuple[int] = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-        return row[0]
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise ReplyStoreError(f"{self._name}: replies cannot be read: {error}") from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """Run a transaction that no other thread or process can come between."""
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise ReplyStoreError(f"{self._name}: replies cannot be kept: {error}") from error
                 raise
-            self._connection.execute("COMMIT")
 
 
-def _open(path: Path | None) -> sqlite3.Connection:
-    name = ":memory:" if path is None else str(path)
+def _open(name: str) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -235,3 +271,16 @@ def _open(path: Path | None) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise ReplyStoreError(f"{name}: not a usable file of replies: {error}; name another one") from error
     return connection
+
+
+def _reply_row(reply: RawReply) -> tuple[str, str | None, bool, int | None, int | None]:
+    return reply.text, reply.refusal, reply.ended, reply.input_tokens, reply.output_tokens
+
+
+def _note_lost(connection: sqlite3.Connection, fingerprint: str, reason: LossReason) -> None:
+    connection.execute("INSERT INTO lost VALUES (?, ?)", (fingerprint, reason))
+
+
+def _forget_batch(connection: sqlite3.Connection, token: str) -> None:
+    connection.execute("DELETE FROM batch_turns WHERE token = ?", (token,))
+    connection.execute("DELETE FROM batches WHERE token = ?", (token,))

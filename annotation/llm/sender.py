@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.errors import RsvqaError
 from annotation.llm.endpoint import Endpoint
+from annotation.llm.failures import EndpointDownError
 from annotation.llm.rate_limits import RateLimits
 from annotation.llm.requests import FailureKind
 from annotation.llm.turns import RawReply, Turn, one_line
@@ -52,10 +52,6 @@ class ClientSettings(BaseModel):
     backoff_s: float = Field(default=1.0, ge=0)
     longest_wait_s: float = Field(default=300.0, ge=0)
     stop_after: int = Field(default=20, ge=1)
-
-
-class EndpointDownError(RsvqaError):
-    """The endpoint cannot be used now; all replies so far are kept, and the job goes on when it is started again."""
 
 
 class SendingFailedError(Exception):
@@ -106,6 +102,10 @@ class Sender:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def dialect(self, turn: Turn) -> Dialect | None:
+        """Return what the endpoint takes for such a turn; None before the first one was answered."""
+        return self._dialects.get((turn.request.model, turn.request.schema))
 
     def send(self, turn: Turn, tokens: int, stop: threading.Event) -> RawReply:
         """Return the reply to a turn.

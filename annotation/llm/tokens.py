@@ -36,7 +36,7 @@ def text_tokens(text: str) -> int:
 
     Four ASCII characters a token, and one of any other script: measured by nobody for your model, but never far off.
     """
-    num_ascii = sum(char.isascii() for char in text)
+    num_ascii = len(text.encode("ascii", "ignore"))
     return math.ceil(num_ascii / 4) + len(text) - num_ascii
 
 

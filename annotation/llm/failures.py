@@ -1,0 +1,39 @@
+"""When an endpoint counts as down."""
+
+from __future__ import annotations
+
+from annotation.errors import RsvqaError
+from annotation.llm.requests import ChatFailure, ChatReply
+
+
+class EndpointDownError(RsvqaError):
+    """The endpoint cannot be used now; all replies so far are kept, and the job goes on when it is started again.
+
+    `status` is its HTTP status, None when it did not answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class FailuresInARow:
+    """Tells when an endpoint counts as down."""
+
+    def __init__(self, most: int, host: str) -> None:
+        self._most = most
+        self._host = host
+        self._num = 0
+
+    def judge(self, outcome: ChatReply | ChatFailure) -> EndpointDownError | None:
+        """Count one outcome; what came from the store says nothing of the endpoint."""
+        if isinstance(outcome, ChatReply):
+            self._num = self._num if outcome.is_stored else 0
+            return None
+        self._num = self._num + 1 if outcome.kind in ("unreachable", "rejected") else 0
+        if self._num < self._most:
+            return None
+        return EndpointDownError(
+            f"{self._host}: {self._num} requests in a row failed, the last with: {outcome.message}; "
+            "all replies so far are kept: start again to go on"
+        )
