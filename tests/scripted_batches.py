@@ -1,4 +1,4 @@
-"""The batch API of the scripted endpoint: files, batches that take a few looks to be done, results in no certain order."""
+"""The batch API of the scripted endpoint: files, batches that are done after a few looks, results in another order."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ class ScriptedBatches:
         lines = [json.loads(line) for line in self._files[batch["input_file_id"]].splitlines()]
         if self.final == "expired":
             lines = lines[: len(lines) // 2]
-        good, bad = [], []
+        good: list[bytes] = []
+        bad: list[bytes] = []
         for line in reversed(lines):
             status, body = self.answer(line["body"])
             entry = {"id": "r", "custom_id": line["custom_id"], "response": {"status_code": status, "body": body}}
