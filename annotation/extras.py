@@ -6,7 +6,11 @@ from importlib.util import find_spec
 
 from annotation.errors import RsvqaError
 
-PACKAGES_OF = {"model": ("torch", "transformers", "safetensors", "accelerate"), "llm": ("openai", "tenacity")}
+PACKAGES_OF = {
+    "model": ("torch", "transformers", "safetensors", "accelerate"),
+    "llm": ("openai", "tenacity"),
+    "review": ("fastapi", "uvicorn"),
+}
 """What an extra is known by: packages that its commands import."""
 
 

@@ -26,7 +26,7 @@ def test_the_core_install_is_free_of_torch() -> None:
 def test_every_dependency_has_a_pin_and_an_upper_bound() -> None:
     required = [
         *PROJECT["dependencies"],
-        *(r for extra in ("model", "llm", "dev") for r in PROJECT["optional-dependencies"][extra]),
+        *(r for extra in ("model", "llm", "review", "dev") for r in PROJECT["optional-dependencies"][extra]),
     ]
     stubs = {"pandas-stubs", "types-networkx", "types-shapely"}  # named after the release that they describe
     for requirement in required:
