@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from annotation.review.agreement import VERDICTS, Decision, cohens_kappa
-from annotation.review.store import Filters, ReviewStore
+from annotation.review.store import NO_FILTERS, Filters, ReviewStore
 from annotation.taxonomy import TASKS
 
 PACE_OVER = 40
@@ -44,7 +44,7 @@ class Progress:
     last_decision: int | None
 
 
-def read_progress(store: ReviewStore, reviewer: str, filters: Filters = Filters()) -> Progress:
+def read_progress(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTERS) -> Progress:
     """Return how far the review is, as `reviewer` sees it."""
     now = store.now()
     with store.database.reading() as connection:
@@ -159,6 +159,29 @@ def first_pairs(decisions: Sequence[Decision]) -> list[tuple[Decision, Decision,
             one, other = sorted(found[:2], key=lambda decision: decision.reviewer)
             pairs.append((one, other, len(found)))
     return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the queue may be filtered by: values with their numbers of questions."""
+
+    tasks: Mapping[str, int]
+    sources: Mapping[str, int]
+    splits: Mapping[str, int]
+    num_disputed: int
+
+
+def read_choices(store: ReviewStore) -> Choices:
+    """Return what the queue holds, by task in the order of the taxonomy, by source, by split, and models' disputes."""
+    with store.database.reading() as connection:
+        rows = connection.execute("SELECT task, source, split, is_disputed FROM questions WHERE is_queued").fetchall()
+    tasks = Counter(row["task"] for row in rows)
+    return Choices(
+        tasks={name: tasks[name] for name in TASKS if name in tasks},
+        sources=dict(sorted(Counter(row["source"] for row in rows).items())),
+        splits=dict(sorted(Counter(row["split"] for row in rows).items())),
+        num_disputed=sum(row["is_disputed"] for row in rows),
+    )
 
 
 _COUNTS = """

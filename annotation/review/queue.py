@@ -50,7 +50,7 @@ class QueueEntry(NamedTuple):
 
 
 def plan_queue(questions: Iterable[ReviewQuestion], settings: QueueSettings) -> Iterator[QueueEntry]:
-    """Yield the questions to review, in the order of the data set; those that people have decided before are left out."""
+    """Yield the questions to review, in the order of the data set; what people have decided before is left out."""
     for position, question in enumerate(questions):
         is_needed = question.review == "needed"
         if is_needed or (question.review == "none" and _draw("sample", question, settings) < settings.sample):

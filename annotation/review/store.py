@@ -31,6 +31,9 @@ class Filters(NamedTuple):
     disputed_only: bool = False
 
 
+NO_FILTERS = Filters()
+
+
 class Assignment(NamedTuple):
     """A question put before a reviewer.
 
@@ -97,7 +100,12 @@ class ReviewStore:
             for entry in entries:
                 connection.execute(_INSERT.format("NOTHING"), {**_values(entry), "is_queued": 0})
 
-    def next_question(self, reviewer: str, filters: Filters = Filters()) -> Assignment | None:
+    def num_queued(self) -> int:
+        """Return how many questions are in the queue."""
+        with self.database.reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM questions WHERE is_queued").fetchone()[0])
+
+    def next_question(self, reviewer: str, filters: Filters = NO_FILTERS) -> Assignment | None:
         """Claim and return the next question for a reviewer: the one he has open, else the first that waits for him.
 
         None when nothing is left for him. What he skipped comes again only after `forget_skips`.
@@ -266,7 +274,7 @@ INSERT INTO questions VALUES (
 _UPDATE = "UPDATE SET is_queued = 1, position = :position, priority = :priority, wanted = :wanted"
 
 _WAITING = """
-SELECT q.* FROM questions q {}
+SELECT q.* FROM questions q LEFT JOIN claims c ON c.question_id = q.question_id AND c.reviewer = :reviewer
 WHERE q.is_queued AND q.missing > 0
     AND (:task = '' OR q.task = :task) AND (:source = '' OR q.source = :source) AND (:split = '' OR q.split = :split)
     AND (NOT :disputed_only OR q.is_disputed)
@@ -275,15 +283,13 @@ WHERE q.is_queued AND q.missing > 0
         WHERE question_id = q.question_id AND withdrawn_at IS NULL AND reviewer = :reviewer
     )
 """
-_MINE = _WAITING.format("JOIN claims c USING (question_id)") + "AND c.reviewer = :reviewer AND c.until > :now LIMIT 1"
-_NEXT = (
-    _WAITING.format("")
-    + """
-    AND q.missing > (
-        SELECT count(*) FROM claims WHERE question_id = q.question_id AND reviewer <> :reviewer AND until > :now
+_MINE = _WAITING + "AND c.until > :now LIMIT 1"
+_NEXT = "".join(
+    (
+        _WAITING,
+        "AND q.missing > (SELECT count(*) FROM claims WHERE question_id = q.question_id AND reviewer <> :reviewer ",
+        "AND until > :now) ORDER BY q.priority, q.position LIMIT 1",
     )
-ORDER BY q.priority, q.position LIMIT 1
-"""
 )
 
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE question_id = ? AND reviewer = ? AND withdrawn_at IS NULL"

@@ -51,7 +51,7 @@ def make_question(question_id: str = "a:0_0/OC1", **changes: Any) -> ReviewQuest
 
 
 def make_store(path: Path, num_questions: int = 3, *, wanted: int = 1, clock: Clock | None = None) -> ReviewStore:
-    """Return a store whose queue is q1, q2, …"""
+    """Return a store whose queue is q1, q2 and so on."""
     store = ReviewStore(path / "review.sqlite", now=clock or Clock())
     questions = [make_question(f"q{number}") for number in range(1, num_questions + 1)]
     store.fill("data set 1", [QueueEntry(question, i, 1, wanted) for i, question in enumerate(questions)])

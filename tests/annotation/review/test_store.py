@@ -16,13 +16,13 @@ import pytest
 from annotation.review.agreement import Verdict
 from annotation.review.database import StoreError
 from annotation.review.queue import QueueEntry
-from annotation.review.store import CLAIM_S, Filters, ReviewStore
+from annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
 from tests.annotation.review.make_questions import COUNTING, Clock, make_question, make_store
 
 FIXED = dataclasses.replace(COUNTING, answer="B")
 
 
-def shown(store: ReviewStore, reviewer: str, filters: Filters = Filters()) -> str | None:
+def shown(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTERS) -> str | None:
     """Return the id of the question that a reviewer is given next."""
     assignment = store.next_question(reviewer, filters)
     return None if assignment is None else assignment.question.question_id

@@ -1,0 +1,92 @@
+"""What the page sends: checked here before anything else sees it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from annotation.facts import Box
+from annotation.review.content import Content
+from annotation.review.store import Filters
+
+MAX_TEXT = 20_000
+"""Characters; more than any check lets pass, so that the check gives the reason."""
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("expected printable characters")
+    return name
+
+
+ReviewerName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_printable)
+]
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+Word = Annotated[str, StringConstraints(max_length=200)]
+Share = Annotated[float, Field(allow_inf_nan=False, ge=-10, le=10)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FiltersBody(_Body):
+    """Which questions are wanted; empty means all."""
+
+    task: Word = ""
+    source: Word = ""
+    split: Word = ""
+    disputed_only: bool = False
+
+    def filters(self) -> Filters:
+        """Return them as the store knows them."""
+        return Filters(self.task, self.source, self.split, self.disputed_only)
+
+
+class ReviewerBody(_Body):
+    """Who asks, and what he works on."""
+
+    reviewer: ReviewerName
+    filters: FiltersBody = FiltersBody()
+
+
+class QuestionBody(ReviewerBody):
+    """Asks about one question."""
+
+    question_id: Text
+
+
+class ContentBody(_Body):
+    """A question as it stands on the page."""
+
+    question: Text
+    options: Annotated[tuple[Text, ...], Field(max_length=26)] = ()
+    answer: Text = ""
+    bbox: tuple[Share, Share, Share, Share] | None = None
+
+    def content(self) -> Content:
+        """Return it as the store knows it."""
+        return Content(self.question, self.options, self.answer, None if self.bbox is None else Box(*self.bbox))
+
+
+class CheckBody(QuestionBody):
+    """Asks whether a question may stand like this."""
+
+    content: ContentBody
+
+
+class DecideBody(QuestionBody):
+    """A decision: "save" accepts or fixes, as the content is unchanged or not."""
+
+    action: Literal["save", "reject", "skip"]
+    content: ContentBody | None = None
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
+
+
+class UndoBody(ReviewerBody):
+    """Withdraws a decision of the reviewer."""
+
+    number: int

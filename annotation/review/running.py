@@ -1,0 +1,60 @@
+"""Run the review's server until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from annotation.review.guard import Access, AccessError, App, Guard
+
+DEFAULT_PORT = 8417
+_PORTS_TRIED = 20
+
+
+def open_socket(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens on `host`: on `port`, or on the first free one from `DEFAULT_PORT` without one.
+
+    The same port at every start lets a page that was open find its unsaved edits again.
+
+    Raises:
+        AccessError: when there is no such address, or no free port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    problem: OSError | None = None
+    for candidate in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, candidate))
+            listening.listen(256)
+        except OSError as error:
+            listening.close()
+            problem = error
+        else:
+            return listening
+    raise AccessError(f"cannot listen on {host}{'' if port is None else f', port {port}'}: {problem}") from problem
+
+
+def serve(app: App, access: Access, listening: socket.socket, *, announce: Callable[[str], None]) -> None:
+    """Serve `app` behind a guard until SIGINT or SIGTERM.
+
+    Args:
+        app: of `server.create_app`.
+        access: who may come in.
+        listening: of `open_socket`; closed at the end.
+        announce: is told the address when requests are answered; the address holds the token.
+    """
+    config = uvicorn.Config(
+        Guard(app, access),
+        log_level="warning",
+        access_log=False,  # addresses hold the token
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=3,
+    )
+    announce(access.url)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,285 @@
+"""Deep Zoom pyramids of a data set's images, made on demand in bounded memory.
+
+JPEG knows no windows: to see a corner, all of it is decoded. libjpeg, though, reduces by eighths while it decodes,
+which takes little memory. So the coarse levels come from such a reduced copy, at once; the three finest are cut when
+one of their tiles is first asked for: the image is decoded once, its tiles are encoded, and the pixels are dropped.
+What is kept, of each image and in all, is counted in bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, picture_key
+from rsvqa_builder.image_tables import image_header
+from rsvqa_builder.preview_images import read_reduced
+from rsvqa_builder.tiling import Window
+
+OVERVIEW_FACTOR = 8
+"""By which libjpeg reduces for the coarse levels; the largest that it offers."""
+QUALITY = 85
+CACHE_BYTES = 800_000_000
+"""Of encoded tiles. One image of 10,000 px has about 35 MB of them."""
+OVERVIEW_BYTES = 200_000_000
+"""Of reduced copies. One image of 10,000 px has 4.7 MB."""
+NUM_DECODERS = 2
+"""Images of which the finest levels are cut at once; each holds its decoded pixels, 300 MB at 10,000 px."""
+
+Rgb = NDArray[np.uint8]
+Value = TypeVar("Value")
+
+
+class TileKey(NamedTuple):
+    """One tile of a pyramid."""
+
+    level: int
+    column: int
+    row: int
+
+
+class Pyramid(NamedTuple):
+    """The levels of one image of `width` x `height` pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def last_level(self) -> int:
+        """Level of the whole image at full size."""
+        return math.ceil(math.log2(max(self.width, self.height, 1)))
+
+    def factor(self, level: int) -> int:
+        """Return how many pixels of the image make one of a level, along each axis."""
+        return 1 << (self.last_level - level)
+
+    def size(self, level: int) -> tuple[int, int]:
+        """Return (width, height) of a level."""
+        factor = self.factor(level)
+        return math.ceil(self.width / factor), math.ceil(self.height / factor)
+
+    def window(self, key: TileKey) -> Window:
+        """Return what a tile shows, in pixels of its level.
+
+        Raises:
+            NoSuchPictureError: when there is no such tile.
+        """
+        if not 0 <= key.level <= self.last_level:
+            raise NoSuchPictureError(f"no level {key.level}")
+        width, height = self.size(key.level)
+        left, top = key.column * TILE_SIDE, key.row * TILE_SIDE
+        if not (0 <= left < width and 0 <= top < height):
+            raise NoSuchPictureError(f"no tile {key.column}, {key.row} on level {key.level}")
+        x, y = max(0, left - TILE_OVERLAP), max(0, top - TILE_OVERLAP)
+        right, bottom = left + TILE_SIDE + TILE_OVERLAP, top + TILE_SIDE + TILE_OVERLAP
+        return Window(x, y, min(width, right) - x, min(height, bottom) - y)
+
+    def keys(self, level: int) -> Iterator[TileKey]:
+        """Yield the tiles of a level, row by row."""
+        width, height = self.size(level)
+        for row in range(math.ceil(height / TILE_SIDE)):
+            for column in range(math.ceil(width / TILE_SIDE)):
+                yield TileKey(level, column, row)
+
+
+class _Overview(NamedTuple):
+    """One image reduced by `_overview_factor`."""
+
+    pyramid: Pyramid
+    pixels: Rgb
+
+
+class ByteCache(Generic[Value]):
+    """Keeps what was used last, up to a number of bytes; safe to use from many threads.
+
+    Args:
+        max_bytes: in all; one value that is larger alone is kept until the next one comes.
+        size: returns the bytes of a value.
+    """
+
+    def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
+        self._max_bytes, self._size = max_bytes, size
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._lock = threading.Lock()
+        self.num_bytes = 0
+
+    def get(self, key: Hashable) -> Value | None:
+        """Return a value and remember that it was used; None when it is not there."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keep a value, and drop those that were not used for longest."""
+        with self._lock:
+            if key in self._values:
+                self.num_bytes -= self._size(self._values.pop(key))
+            self._values[key] = value
+            self.num_bytes += self._size(value)
+            while self.num_bytes > self._max_bytes and len(self._values) > 1:
+                self.num_bytes -= self._size(self._values.popitem(last=False)[1])
+
+
+class _Details:
+    """The finest levels of one image: pixels until every tile is cut, then the encoded tiles alone."""
+
+    def __init__(self, pyramid: Pyramid, pixels: Rgb) -> None:
+        self._pyramid = pyramid
+        self._pixels: Rgb | None = pixels
+        self._tiles: dict[TileKey, bytes] = {}
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the encoded tiles."""
+        return sum(map(len, self._tiles.values()))
+
+    def tile(self, key: TileKey) -> bytes:
+        """Return one tile; may be called while `cut` works."""
+        pixels = self._pixels
+        if key not in self._tiles and pixels is not None:
+            window = self._pyramid.window(key)
+            self._tiles[key] = _encoded(_reduced(pixels, window, self._pyramid.factor(key.level)))
+        return self._tiles[key]
+
+    def cut(self) -> None:
+        """Make every tile and drop the pixels."""
+        for level in range(self._pyramid.last_level, -1, -1):
+            if self._pyramid.factor(level) < _overview_factor(self._pyramid):
+                for key in self._pyramid.keys(level):
+                    self.tile(key)
+        self._pixels = None
+
+
+class ShardPictures:
+    """The pyramids of a data set's images, as `annotation.review.pictures.Pictures`.
+
+    Args:
+        names: of all images.
+        load: returns an image's encoded bytes by its name.
+        cache_bytes: of encoded tiles that are kept.
+    """
+
+    def __init__(self, names: Iterable[str], load: Callable[[str], bytes], *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._names = {picture_key(name): name for name in names}
+        self._load = load
+        self._overviews = _Once(self._read_overview, ByteCache[_Overview](OVERVIEW_BYTES, lambda o: o.pixels.nbytes))
+        self._details = _Once(
+            self._read_details, ByteCache[_Details](cache_bytes, lambda d: d.num_bytes), finish=_Details.cut
+        )
+
+    def tile(self, key: str, level: int, column: int, row: int) -> bytes:
+        """Return one tile as JPEG; see `Pictures.tile`."""
+        if key not in self._names:
+            raise NoSuchPictureError(f"no image {key}")
+        wanted = TileKey(level, column, row)
+        pyramid, overview = self._overviews.get(key)
+        window = pyramid.window(wanted)
+        factor = pyramid.factor(level) // _overview_factor(pyramid)
+        return _encoded(_reduced(overview, window, factor)) if factor else self._details.get(key).tile(wanted)
+
+    def close(self) -> None:
+        """End the threads; what they have begun is finished first."""
+        self._overviews.close()
+        self._details.close()
+
+    def _read_overview(self, key: str) -> _Overview:
+        data = self._load(self._names[key])
+        pyramid = _pyramid(data)
+        return _Overview(pyramid, _decoded(data, _overview_factor(pyramid)))
+
+    def _read_details(self, key: str) -> _Details:
+        data = self._load(self._names[key])
+        return _Details(_pyramid(data), _decoded(data, 1))
+
+
+class _Once(Generic[Value]):
+    """Makes values by key, each once however many threads ask for it at the same time.
+
+    A worker that has made a value hands it out, finishes it, and only then turns to the next: so no more values than
+    workers are unfinished, which is what bounds the memory of decoded images.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], Value],
+        cache: ByteCache[Value],
+        *,
+        finish: Callable[[Value], None] | None = None,
+    ) -> None:
+        self._make, self._cache, self._finish = make, cache, finish
+        self._pool = ThreadPoolExecutor(NUM_DECODERS)
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Future[Value]] = {}
+
+    def get(self, key: str) -> Value:
+        """Return the value of a key, made now unless it is kept."""
+        with self._lock:
+            if (found := self._cache.get(key)) is not None:
+                return found
+            future = self._under_way.get(key)
+            if future is None:
+                future = self._under_way[key] = Future()
+                self._pool.submit(self._work, key, future)
+        return future.result()
+
+    def _work(self, key: str, future: Future[Value]) -> None:
+        try:
+            value = self._make(key)
+            future.set_result(value)
+            if self._finish is not None:
+                self._finish(value)
+            self._cache.put(key, value)
+        except BaseException as error:
+            if future.done():
+                raise
+            future.set_exception(error)
+        finally:
+            with self._lock:
+                del self._under_way[key]
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def _pyramid(data: bytes) -> Pyramid:
+    header = image_header(data)
+    return Pyramid(header.width, header.height)
+
+
+def _decoded(data: bytes, factor: int) -> Rgb:
+    """Return the pixels of an encoded image, reduced by `factor`, sizes rounded up."""
+    pyramid = _pyramid(data)
+    width, height = math.ceil(pyramid.width / factor), math.ceil(pyramid.height / factor)
+    if simplejpeg.is_jpeg(data):
+        pixels: Rgb = simplejpeg.decode_jpeg(data, min_width=width, min_height=height)
+        return pixels
+    return read_reduced(data, max(width, height))
+
+
+def _overview_factor(pyramid: Pyramid) -> int:
+    """Return by how much the overview is reduced: not at all where the whole image is small."""
+    return OVERVIEW_FACTOR if max(pyramid.width, pyramid.height) > OVERVIEW_FACTOR * TILE_SIDE // 2 else 1
+
+
+def _reduced(pixels: Rgb, window: Window, factor: int) -> Rgb:
+    """Return a window, given in pixels of the level, of an image that is `factor` times as large."""
+    left, top = window.x * factor, window.y * factor
+    cut = pixels[top : top + window.height * factor, left : left + window.width * factor]
+    if factor == 1:
+        return cut
+    return np.asarray(Image.fromarray(np.ascontiguousarray(cut)).reduce(factor))
+
+
+def _encoded(pixels: Rgb) -> bytes:
+    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="444")
+    return encoded
