@@ -495,6 +495,40 @@ def _know_own_models() -> None:
     import model.registration  # noqa: F401
 
 
+review_app = typer.Typer(no_args_is_help=True, help="Accept, fix and reject questions in the browser.")
+app.add_typer(review_app, name="review")
+
+DataSet = Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")]
+Store = Annotated[Path | None, typer.Option(help="File of the decisions. (default: review.sqlite in the data set)")]
+
+
+@review_app.command("serve")
+def review_serve(
+    src: DataSet,
+    sample: Annotated[float, typer.Option(help="Share of the questions that need no review, reviewed too.")] = 0.05,
+    overlap: Annotated[float, typer.Option(help="Share of the queue that two people review.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of sample and overlap.")] = 0,
+    store: Store = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with a password.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int | None, typer.Option(help="(default: 8417, or the next that is free)")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="RSVQA_REVIEW_PASSWORD", help="Asked for besides the token in the address.")
+    ] = None,
+    cache_mb: Annotated[int, typer.Option(min=1, help="Of image tiles kept in memory, 10⁶ bytes.")] = 800,
+) -> None:
+    """Open the review in the browser; `rsvqa review FOLDER` is short for it."""
+    from annotation.extras import require_extra
+
+    require_extra("review", "review")
+    from rsvqa_builder.review import ServerSettings, announce, make_queue_settings, serve_review
+
+    queue = make_queue_settings(sample=sample, overlap=overlap, seed=seed)
+    server = ServerSettings(host, port, password, cache_mb * 1_000_000)
+    serve_review(src, queue, server, store=store, announce=lambda url: announce(url, server))
+
+
 def _words(text: str | None) -> list[str] | None:
     """Return comma-separated words."""
     return None if text is None else text.split(",")
@@ -515,12 +549,24 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
 def main() -> None:
     """Run the command line; a known error is one line on stderr and its exit code."""
     try:
-        app(standalone_mode=True)
+        app(_with_serve(sys.argv[1:]), standalone_mode=True)
     except (RsvqaError, OSError) as error:
         if "--debug" in sys.argv:
             raise
         print(f"rsvqa: {_one_line(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
+
+
+def _with_serve(arguments: list[str]) -> list[str]:
+    """Return the arguments with `rsvqa review FOLDER` spelt out as `rsvqa review serve FOLDER`."""
+    at = next((i for i, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
+    rest = arguments[at + 1 :]
+    if arguments[at : at + 1] != ["review"] or not rest or rest[0] in (*_REVIEW_COMMANDS, "--help"):
+        return arguments
+    return [*arguments[: at + 1], "serve", *rest]
+
+
+_REVIEW_COMMANDS = ("serve", "apply", "export", "import")
 
 
 def _one_line(error: RsvqaError | OSError) -> str:

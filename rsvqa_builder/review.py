@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from annotation.errors import RsvqaError
-from annotation.review.guard import Access
+from annotation.review.guard import Access, is_loopback
 from annotation.review.queue import QueueSettings, plan_queue
 from annotation.review.store import ReviewStore
 from rsvqa_builder.review_images import CACHE_BYTES, ShardPictures
@@ -37,6 +40,32 @@ class ServerSettings:
     port: int | None = None
     password: str | None = None
     cache_bytes: int = CACHE_BYTES
+
+
+def make_queue_settings(*, sample: float, overlap: float, seed: int) -> QueueSettings:
+    """Return the settings of a queue.
+
+    Raises:
+        ReviewError: for a share outside 0 to 1.
+    """
+    try:
+        return QueueSettings(sample=sample, overlap=overlap, seed=seed)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise ReviewError(f"--{found['loc'][0]} {found['input']}: expected a share from 0 to 1") from error
+
+
+def announce(url: str, server: ServerSettings) -> None:
+    """Print the address to stdout, and to stderr what an address beyond loopback opens."""
+    print(url, flush=True)
+    if not is_loopback(server.host):
+        print(
+            f"open to the network on {server.host}: whoever has this address and the password sees all images and "
+            "questions of the data set and decides on them. Traffic is not encrypted; prefer an SSH tunnel "
+            "(ssh -L) to a server on 127.0.0.1",
+            file=sys.stderr,
+        )
+    print("Ctrl-C stops the server; every decision shown as saved is on disk", file=sys.stderr)
 
 
 def store_path(folder: Path, store: Path | None) -> Path:
