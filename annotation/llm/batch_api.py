@@ -190,7 +190,7 @@ class BatchClient:
     def _find(self, turn: Turn) -> RawReply | None:
         reply = self._store.find(turn.fingerprint)
         if reply is not None:
-            self.budget.count(turn, reply, is_stored=True)
+            self.budget.count(turn, reply)
         return reply
 
     def _num_open(self) -> int:
@@ -275,7 +275,7 @@ class BatchClient:
         for file_id in (batch.output_file_id, batch.error_file_id):
             for fingerprint, result in self._lines(file_id):
                 if isinstance(result, RawReply):
-                    replies[fingerprint] = replace(result, text=self._endpoint.hide_key(result.text))
+                    replies[fingerprint] = self._endpoint.clean(result)
                 else:
                     failures[fingerprint] = (result[0], self._endpoint.hide_key(result[1]))
         for fingerprint in self._store.turns_of_batch(token):
@@ -300,7 +300,7 @@ class BatchClient:
         for fingerprint, reply in replies.items():
             turn = self._submitted.pop(fingerprint, None)
             if turn is not None:
-                self.budget.count(turn, reply, is_stored=False)
+                self.budget.count(turn, reply)
         for fingerprint in failures:
             turn = self._submitted.pop(fingerprint, None)
             if turn is not None:

@@ -118,10 +118,13 @@ class Budget:
             self._reserved.pop(turn.fingerprint, None)
             self._changed.notify_all()
 
-    def count(self, turn: Turn, reply: RawReply, *, is_stored: bool) -> None:
-        """Count a reply, once whatever the number of requests that it answers, and free what was set aside for it."""
+    def count(self, turn: Turn, reply: RawReply) -> None:
+        """Count a reply, once whatever the number of requests that it answers.
+
+        It was paid for in this run if its cost was set aside, and else in an earlier one.
+        """
         with self._changed:
-            self._reserved.pop(turn.fingerprint, None)
+            is_stored = self._reserved.pop(turn.fingerprint, None) is None
             if turn.fingerprint not in self._counted:
                 self._counted.add(turn.fingerprint)
                 self._add(turn, reply, is_stored=is_stored)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import TracebackType
 
@@ -95,18 +95,15 @@ class ChatClient:
         stop = threading.Event()
         failures = FailuresInARow(self.settings.stop_after, self._endpoint.host)
         trouble: RsvqaError | None = None
-        try:
-            with closing(self._outcomes(requests, stop)) as outcomes:
-                for outcome in outcomes:
-                    if isinstance(outcome, RsvqaError):
-                        trouble = trouble or outcome
-                    else:
-                        yield outcome
-                        trouble = trouble or failures.judge(outcome)
-                    if trouble is not None:
-                        stop.set()
-        finally:
-            stop.set()
+        with closing(self._outcomes(requests, stop)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, RsvqaError):
+                    trouble = trouble or outcome
+                else:
+                    yield outcome
+                    trouble = trouble or failures.judge(outcome)
+                if trouble is not None:
+                    stop.set()
         if trouble is not None:
             raise trouble
 
@@ -116,7 +113,7 @@ class ChatClient:
         """Yield outcomes and errors until the requests end, or once `stop` is set until nothing is in flight."""
         source = iter(requests)
         in_flight: list[Future[ChatReply | ChatFailure]] = []
-        with ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="chat") as pool:
+        with ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="chat") as pool, _set_at_end(stop):
             while True:
                 request = None if stop.is_set() else next(source, None)
                 if request is not None:
@@ -154,7 +151,7 @@ class ChatClient:
     def _find(self, turn: Turn) -> RawReply | None:
         reply = self._store.find(turn.fingerprint)
         if reply is not None:
-            self.budget.count(turn, reply, is_stored=True)
+            self.budget.count(turn, reply)
         return reply
 
     def _send(self, turn: Turn, stop: threading.Event) -> ChatFailure | None:
@@ -173,10 +170,19 @@ class ChatClient:
             raise
         else:
             self._store.put(turn, reply)
-            self.budget.count(turn, reply, is_stored=False)
+            self.budget.count(turn, reply)
             return None
         finally:
             self.budget.cancel(turn)
+
+
+@contextmanager
+def _set_at_end(event: threading.Event) -> Iterator[None]:
+    """Set an event when the block ends, however it ends: threads stop retrying and need not be waited for long."""
+    try:
+        yield
+    finally:
+        event.set()
 
 
 def _timed(outcome: ChatReply | ChatFailure, started: float | None) -> ChatReply | ChatFailure:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from annotation.errors import RsvqaError
 from annotation.extras import require_extra
+from annotation.llm.turns import RawReply
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -52,8 +53,13 @@ class Endpoint:
 
     def hide_key(self, text: str) -> str:
         """Return a text without the key: some endpoints repeat it in their errors."""
-        key = os.environ.get(self.key_variable)
+        key = self._key()
         return text.replace(key, "***") if key else text
+
+    def clean(self, reply: RawReply) -> RawReply:
+        """Return a reply without the key."""
+        refusal = None if reply.refusal is None else self.hide_key(reply.refusal)
+        return replace(reply, text=self.hide_key(reply.text), refusal=refusal)
 
     def connect(self, timeout_s: float) -> OpenAI:
         """Return a client of the openai package that does not retry by itself.
@@ -65,7 +71,10 @@ class Endpoint:
         require_extra("llm", "annotate")
         from openai import OpenAI
 
-        key = os.environ.get(self.key_variable)
+        key = self._key()
         if not key and self.base_url == OPENAI_URL:
             raise EndpointError(f"{self.host} needs a key: set the environment variable {self.key_variable}")
         return OpenAI(api_key=key or NO_KEY, base_url=self.base_url, timeout=timeout_s, max_retries=0)
+
+    def _key(self) -> str:
+        return os.environ.get(self.key_variable, "").strip()

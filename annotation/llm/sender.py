@@ -6,7 +6,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -173,7 +172,7 @@ class Sender:
         except (NotACompletionError, ValueError) as error:
             self._note_lost(turn)
             raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
-        return replace(reply, text=self._endpoint.hide_key(reply.text))
+        return self._endpoint.clean(reply)
 
     def _read_status(self, error: APIStatusError) -> Exception:
         """Return what a status other than 2xx means."""
