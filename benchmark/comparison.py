@@ -230,11 +230,13 @@ def _differences(pairs: Sequence[Pair]) -> tuple[tuple[Difference, ...], tuple[D
 
 def _average_specs(measure: Measure, by_task: Mapping[str, Sequence[Pair]]) -> list[_Spec]:
     groups = list(by_task.values())
+    if len(groups) == 1:
+        return []
     specs = [
         _Spec("micro: mean over all questions", measure, [[pair for group in groups for pair in group]]),
-        _Spec(f"macro: mean over {len(groups)} sub-task(s)", measure, groups),
+        _Spec(f"macro: mean over {len(groups)} sub-tasks", measure, groups),
     ]
-    if by_task.keys() >= set(BENCHMARK_TASKS):
+    if by_task.keys() > set(BENCHMARK_TASKS):  # else it is the macro
         thirteen = [by_task[name] for name in BENCHMARK_TASKS]
         specs.append(_Spec("macro-13: mean over the 13 category values", measure, thirteen))
     return specs

@@ -1,9 +1,8 @@
 """How far a mean may be off: 95 % intervals from a bootstrap that draws images, not questions.
 
-Questions about one image share its difficulties, so images are what is drawn, all questions of an image together, and
-once for all tasks: a mean over tasks keeps what they have in common. Each replicate weighs the images at random, with
-independent exponential weights (the Bayesian bootstrap of Rubin 1981, Annals of Statistics 9(1)): it agrees with
-drawing with replacement, but no replicate loses all images of a small task.
+Questions about one image share its difficulties, so images are what is drawn (with replacement, all questions of an
+image together), and once for all tasks: a mean over tasks keeps what they have in common. A replicate that happens to
+hold no image of a task has no mean over tasks and is left out of that interval.
 
 What surprises: two cases have no bootstrap interval. From fewer than five images it would claim too much (with three,
 70 % of "95 %" intervals hold the truth), so there is none. And where every image gives the same value, replicates do
@@ -25,8 +24,8 @@ NUM_REPLICATES = 4_000
 """Ends of the interval are then known to about a twentieth of the standard error."""
 MISSED_SHARE = 0.05
 """One minus the confidence."""
-MAX_WEIGHTS = 2**22
-"""Weights held at a time: 32 MiB, whatever the number of images."""
+MAX_WEIGHTS = 2**21
+"""Weights held at a time, whatever the number of images: 16 MiB, and as much again a few times while they are drawn."""
 
 MIN_FREEDOM = 4
 """Degrees of freedom below which there is no interval; five images have four."""
@@ -93,8 +92,7 @@ def mean_intervals(
     """Return the interval of each figure, where a figure is the mean over the means of its parts.
 
     Percentiles are widened for few images (the expanded percentile interval of Hesterberg 2015, The American
-    Statistician 69(4), section 4.3, with the factor of exponential weights): Student's t instead of the normal, on
-    Welch's degrees of freedom for several parts.
+    Statistician 69(4)): Student's t instead of the normal, on Welch's degrees of freedom for several parts.
     """
     replicates = _replicate_means([part for figure in figures for part in figure], seed, num_replicates)
     ends = np.cumsum([len(figure) for figure in figures])
@@ -102,18 +100,27 @@ def mean_intervals(
 
 
 def _replicate_means(parts: Sequence[Part], seed: int, num_replicates: int) -> NDArray[np.float64]:
-    """Return the mean of each part in each replicate, (part, replicate)."""
+    """Return the mean of each part in each replicate, (part, replicate); NaN where none of its images was drawn."""
     num_clusters = max((int(part.clusters[-1]) + 1 for part in parts), default=0)
     generator = np.random.default_rng(seed)
-    means = np.empty((len(parts), num_replicates))
+    means = np.full((len(parts), num_replicates), np.nan)
     step = max(1, MAX_WEIGHTS // max(1, num_clusters))
     for start in range(0, num_replicates, step):
         block = slice(start, min(start + step, num_replicates))
-        weights = generator.standard_exponential((num_clusters, block.stop - block.start))
+        weights = _draw(generator, num_clusters, block.stop - block.start)
         for number, part in enumerate(parts):
             drawn = weights[part.clusters]
-            means[number, block] = (part.sums @ drawn) / (part.counts @ drawn)
+            counts = part.counts @ drawn
+            np.divide(part.sums @ drawn, counts, out=means[number, block], where=counts > 0)
     return means
+
+
+def _draw(generator: np.random.Generator, num_clusters: int, num_replicates: int) -> NDArray[np.float64]:
+    """Return how often each image is drawn, (image, replicate); each replicate draws as many as there are."""
+    drawn = generator.integers(0, num_clusters, (num_clusters, num_replicates))
+    cells = (drawn * num_replicates + np.arange(num_replicates)).ravel()
+    counts = np.bincount(cells, minlength=num_clusters * num_replicates)
+    return counts.reshape(num_clusters, num_replicates).astype(np.float64)
 
 
 def _interval(figure: Sequence[Part], replicates: NDArray[np.float64]) -> Interval:
@@ -127,7 +134,7 @@ def _interval(figure: Sequence[Part], replicates: NDArray[np.float64]) -> Interv
         what = "" if len(figure) == 1 else "a part of it has "
         return Interval(None, None, "none", f"{what}too few images: {fewest}")
     missed = _expanded_share(freedom)
-    low, high = np.quantile(replicates.mean(axis=0), [missed / 2, 1 - missed / 2])
+    low, high = np.nanquantile(replicates.mean(axis=0), [missed / 2, 1 - missed / 2])
     return Interval(float(low), float(high), "bootstrap")
 
 
@@ -148,13 +155,13 @@ def _exact_bounds(part: Part) -> tuple[float, float]:
 
 def _freedom(figure: Sequence[Part], replicates: NDArray[np.float64]) -> float:
     """Return the degrees of freedom of the mean over parts (Welch 1947); images less one for a single part."""
-    variances = replicates.var(axis=1)
+    variances = np.nanvar(replicates, axis=1)
     degrees = np.array([part.clusters.size - 1 for part in figure])
-    return float(variances.sum() ** 2 / (variances**2 / degrees).sum())
+    return round(float(variances.sum() ** 2 / (variances**2 / degrees).sum()), 6)  # n - 1, not a hair less
 
 
 def _expanded_share(freedom: float) -> float:
     """Return the share of replicates to leave outside, less than 0.05 for few images."""
     quantile = float(np.interp(1 / freedom, (1 / _T_DEGREES)[::-1], _T_QUANTILES[::-1]))
-    # exponential weights give n images the variance s²(n-1)/n / (n+1) where s²/n is wanted; n = freedom + 1
-    return 2 * NormalDist().cdf(-quantile * ((freedom + 2) / freedom) ** 0.5)
+    # drawing gives n images the variance s²(n-1)/n / n where s²/n is wanted; n = freedom + 1
+    return 2 * NormalDist().cdf(-quantile * ((freedom + 1) / freedom) ** 0.5)

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from annotation.taxonomy import TASKS
 from benchmark.comparison import Comparison, Difference
 from benchmark.intervals import Interval
 from benchmark.leaderboard import Leaderboard, Standing
+from benchmark.measures import Measure
 from benchmark.report_tables import percent
+from benchmark.summary import aligned
+
+_COMPARED = ("", "A", "B", "B − A", "95 % interval", "p", "p, Holm", "A ahead", "B ahead", "questions", "images")
+_RANKED = ("macro-13", "95 % interval", "strict", "micro", "")
 
 
 def print_comparison(comparison: Comparison, *, as_json: bool = False) -> None:
-    """Print what `rsvqa compare` found to stdout."""
-    if as_json:
-        print(comparison.model_dump_json())
-        return
-    console = Console(highlight=False)
-    title = f"{comparison.num_shared:,} questions; A: {escape(comparison.first)}, B: {escape(comparison.second)}"
-    table = _table(title, "task", "measure", "A", "B", "B − A", "95 %", "p", "p, Holm", "A ahead", "B ahead")
-    for difference in comparison.averages:
-        table.add_row(*_difference_cells(difference.name.split(":")[0], difference))
-    table.add_section()
-    for difference in comparison.tasks:
-        table.add_row(*_difference_cells(TASKS[difference.name].short, difference))
-    console.print(table)
-    _print_lines(console, comparison.notes)
+    """Print what `rsvqa compare` found on stdout."""
+    print(comparison.model_dump_json() if as_json else "\n".join(_comparison_lines(comparison)))
 
 
-def _difference_cells(name: str, difference: Difference) -> list[str]:
-    test = difference.test
-    return [
-        name,
-        difference.measure.value,
+def _comparison_lines(comparison: Comparison) -> Iterator[str]:
+    yield f"A: {comparison.first}"
+    yield f"B: {comparison.second}"
+    yield f"{comparison.num_shared:,} questions compared, per cent"
+    order = list(Measure)
+    ordered = sorted([*comparison.tasks, *comparison.averages], key=lambda one: order.index(one.measure))
+    for measure, differences in groupby(ordered, key=lambda one: one.measure):
+        yield ""
+        yield from aligned([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
+    yield from ("", *comparison.notes)
+
+
+def _difference_row(difference: Difference) -> tuple[str, ...]:
+    test, figure = difference.test, difference.difference
+    info = TASKS.get(difference.name)
+    return (
+        info.level_3 if info else difference.name,
         percent(difference.first),
         percent(difference.second),
-        f"{100 * (difference.difference.value or 0.0):+.1f}",
-        _signed(difference.difference.interval),
+        f"{100 * (figure.value or 0.0):+.1f}",
+        _signed(figure.interval),
         f"{test.p:.4f}",
         "" if test.p_holm is None else f"{test.p_holm:.4f}",
         f"{difference.num_first_only:,}",
         f"{difference.num_second_only:,}",
-    ]
+        f"{figure.num_questions:,}",
+        f"{figure.num_images:,}",
+    )
 
 
 def _signed(interval: Interval) -> str:
@@ -55,39 +59,27 @@ def _signed(interval: Interval) -> str:
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool = False) -> None:
-    """Print runs and published scores to stdout."""
-    if as_json:
-        print(board.model_dump_json())
-        return
-    console = Console(highlight=False)
-    head = ("model", "macro-13", "95 %", "strict", "micro", "variant", "source")
-    table = _table(f"{board.data}, per cent; macro-13 as published, of runs by the official extraction", *head)
-    for standing in board.standings:
-        table.add_row(*_standing_cells(standing), style="bold" if standing.kind == "run" else None)
-    console.print(table)
+    """Print runs and published scores on stdout."""
+    print(board.model_dump_json() if as_json else "\n".join(_leaderboard_lines(board)))
+
+
+def _leaderboard_lines(board: Leaderboard) -> Iterator[str]:
+    yield f"{board.data}, per cent; → are runs, by the official extraction and by the strict parser"
+    yield ""
+    table = aligned([("model", *_RANKED), *map(_standing_row, board.standings)])
+    about = ["variant | source", *(f"{one.variant} | {one.source}" for one in board.standings)]
+    yield from (f"{line} {text}" for line, text in zip(table, about, strict=True))
     for apart in board.apart:
         one = apart.standing
-        line = f"{one.model}: not beside published scores ({apart.why}). {apart.average}: "
-        _print_lines(console, [f"{line}official {percent(one.macro)}, strict {percent(one.strict)}"])
+        yield ""
+        yield f"{one.model} is not beside published scores: {apart.why}."
+        yield f"  {apart.average}: official {percent(one.macro)}, strict {percent(one.strict)}"
 
 
-def _standing_cells(standing: Standing) -> list[str]:
+def _standing_row(standing: Standing) -> Sequence[str]:
     macro = percent(standing.macro) + (f"–{percent(standing.macro_high)}" if standing.macro_high is not None else "")
     low, high = (standing.interval.low, standing.interval.high) if standing.interval else (None, None)
     interval = "" if low is None or high is None else f"{percent(low)}–{percent(high)}"
     strict, micro = ("" if share is None else percent(share) for share in (standing.strict, standing.micro))
-    return [escape(standing.model), macro, interval, strict, micro, escape(standing.variant), escape(standing.source)]
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first, overflow="fold")
-    for name in others:
-        table.add_column(name, justify="left" if name in ("variant", "source", "measure") else "right", overflow="fold")
-    return table
-
-
-def _print_lines(console: Console, lines: Iterable[str]) -> None:
-    """Print lines as they are: what comes from outside may hold brackets."""
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+    mark = "→ " if standing.kind == "run" else ""
+    return (f"{mark}{standing.model}", macro, interval, strict, micro, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -76,12 +76,17 @@ def why_not_comparable(results: Results) -> str:
     expected = read_published().data.num_questions
     found = {task.short: task.num_questions for task in results.tasks if task.choice is not None}
     if absent := [short for short in expected if short not in found]:
-        return f"other tasks: no questions of {', '.join(absent)}"
+        return f"other tasks: no questions of {_first_few(absent)}"
     if other := [f"{short} {found[short]} of {num}" for short, num in expected.items() if found[short] != num]:
-        return f"other questions: {', '.join(other)}"
+        return f"other questions: {_first_few(other)}"
     if missing := sum(task.num_not_scored for task in results.tasks if task.short in expected):
         return f"{missing} of its questions have no reply"
     return ""
+
+
+def _first_few(words: Sequence[str], count: int = 4) -> str:
+    more = f" and {len(words) - count} more" if len(words) > count else ""
+    return ", ".join(words[:count]) + more
 
 
 def compared_tasks(results: Results) -> frozenset[str]:

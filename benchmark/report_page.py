@@ -97,7 +97,9 @@ def _accuracy_section(results: Results) -> str:
     if not choices:
         return ""
     beside = [score for score in read_published().scores if score.tasks] if compared_tasks(results) else []
-    main = [average for average in results.averages if average.key in _MAIN_AVERAGES]
+    main = [
+        average for average in results.averages if average.key in _MAIN_AVERAGES and not _is_repeated(average, results)
+    ]
     levels = [average for average in results.averages if average.key not in _MAIN_AVERAGES]
     return (
         '<section id="accuracy"><header><h2>Accuracy</h2><p class="facts">per cent right, strict parser; '
@@ -144,6 +146,12 @@ def _average_row(average: Average) -> str:
         return f'<tr class="none">{title}<td class="chart" colspan="8">{escape(average.missing)}</td></tr>'
     questions = f"{average.strict.num_questions:,}"
     return f"<tr>{title}{_accuracy_cells(average, {}, no_answer='', questions=questions)}</tr>"
+
+
+def _is_repeated(average: Average, results: Results) -> bool:
+    """Tell whether the plain macro is macro-13: the run has these sub-tasks and no others."""
+    thirteen = results.average("macro_13")
+    return average.key == "macro" and thirteen is not None and not thirteen.missing and len(average.parts) == 13
 
 
 def _task_rows(results: Results, tasks: Sequence[TaskResult], beside: Sequence[PublishedScore]) -> Iterator[str]:
@@ -214,7 +222,7 @@ def _standing_section(results: Results) -> str:
     why = why_not_comparable(results)
     head = '<section id="published"><header><h2>Beside published scores</h2><p class="facts">'
     if why or average.official.value is None:
-        return f"{head}{escape(why or average.missing)}</p></header></section>"
+        return f"{head}This run's macro is not among them: {escape(why or average.missing)}.</p></header></section>"
     rows = [(score.macro, f"{escape(score.model)}<small>{escape(_about(score))}</small>", "") for score in _peers()]
     name = escape(results.run.model_name)
     rows += [

@@ -38,7 +38,7 @@ def _lines(results: Results, run: Path) -> Iterator[str]:
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where}: {results.num_questions:,} questions, {results.num_images:,} images"
     yield ""
-    yield from _aligned([_HEAD, *_choice_rows(results)])
+    yield from aligned([_HEAD, *_choice_rows(results)])
     for task in results.tasks:
         if task.box is not None:
             figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))
@@ -72,7 +72,7 @@ def _row(name: str, figures: Accuracies, num_questions: int) -> tuple[str, ...]:
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the rows as columns, the first to the left, figures to the right."""
     if len(rows) == 1:
         return
