@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from annotation.errors import RsvqaError
 from annotation.llm.crops import CropSettings
+from annotation.llm.drafting_step import TASKS_WITH_DRAFTED_QUESTION, DraftPass
 from annotation.llm.passes import Pass
 from annotation.llm.prompt_files import load_prompt, prompt_names
+from annotation.llm.rule_check import RuleCheckPass
+from annotation.llm.translating_step import TranslatePass
 from annotation.llm.verifying_step import AnswerPass, GuessPass
 from annotation.llm.wording_step import WordingPass
 
@@ -86,9 +89,16 @@ def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -
     """Return the passes of the settings' steps, in order; `translated` are ids that must not be made again."""
     verifier = settings.verifier or settings.model
     passes: dict[Step, tuple[Pass, ...]] = {
-        "word": (WordingPass(settings.model),),
-        "draft": (),
-        "verify": (GuessPass(verifier), GuessPass(verifier, is_second=True), AnswerPass(verifier, settings.crops)),
-        "translate": (),
+        "word": (
+            WordingPass(settings.model, TASKS_WITH_DRAFTED_QUESTION if "draft" in settings.steps else frozenset()),
+        ),
+        "draft": (DraftPass(settings.model, settings.crops),),
+        "verify": (
+            RuleCheckPass(),
+            GuessPass(verifier),
+            GuessPass(verifier, is_second=True),
+            AnswerPass(verifier, settings.crops),
+        ),
+        "translate": (TranslatePass(settings.model, frozenset(translated)),),
     }
     return [work for step in settings.steps for work in passes[step]]

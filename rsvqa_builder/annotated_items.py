@@ -133,7 +133,11 @@ def record_of(item: Item, record: Record) -> Record:
     """Return `record` with what the steps made of it; untouched when no step has said anything about it."""
     if not item.outcome.notes:
         return record
-    annotation = {**item.outcome.to_json(), **({"former": dict(item.former)} if item.former else {})}
+    annotation = item.outcome.to_json()
+    if item.former:
+        annotation["former"] = dict(item.former)
+    if item.translation_of:
+        annotation["translation_of"] = item.translation_of
     review: Review = "needed" if item.outcome.state is State.REVIEW else "none"
     return replace(
         record,

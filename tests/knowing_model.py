@@ -1,7 +1,8 @@
 """A language model made of a data set's own key, wrong as often as it is told to: for tests that need sensible replies.
 
-It reads a request as an endpoint does, by its words alone, and knows the prompts of `annotation/llm/prompts`. Whether it
-errs follows from seed and request, so that a request gets the same reply however often, and in whatever order, it is sent.
+It reads a request as an endpoint does, by its words alone, and knows the prompts of `annotation/llm/prompts`. Whether
+it errs follows from seed and request, so that a request gets the same reply however often, and in whatever order, it is
+sent.
 """
 
 from __future__ import annotations

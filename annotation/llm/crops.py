@@ -1,8 +1,8 @@
 """Pictures for a model: never a huge image whole, but what it can see well.
 
 Either the tile reduced and its nine parts, as XLRS-Bench's captions were made, or the part that a question is about
-with some of what is around it, beside the reduced tile. Sizes are bounded by what the endpoint sees (`CropSettings`). What
-surprises: the part around the box of a grounding question is not centred on it, for the place would be the answer.
+with some of what is around it, beside the reduced tile. Sizes are bounded by what the endpoint sees (`CropSettings`).
+What surprises: the part around the box of a grounding question is not centred on it, for the place would be the answer.
 """
 
 from __future__ import annotations

@@ -111,13 +111,13 @@ class Asker:
         return load_prompt(self.prompt_name)
 
     def request(
-        self, item: Item, *, number: int = 0, pictures: tuple[Picture, ...] = (), **values: object
+        self, item: Item, values: Mapping[str, object], *, number: int = 0, pictures: tuple[Picture, ...] = ()
     ) -> ChatRequest:
         """Return the request for `item`; `values` fill the prompt, `number` tells several requests of a pass apart."""
         return ChatRequest(
             key=f"{item.question_id}/{self.step}/{number}",
             model=self.model,
-            text=self.prompt.render(**values),
+            text=self.prompt.render(values),
             system=self.prompt.system,
             pictures=pictures,
             max_tokens=self.max_tokens,

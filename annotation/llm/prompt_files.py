@@ -7,6 +7,7 @@ compares every rendered prompt.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -33,9 +34,9 @@ class Prompt:
         """Name and version as they stand in a question's provenance, "word@1"."""
         return f"{self.name}@{self.version}"
 
-    def render(self, **values: object) -> str:
+    def render(self, values: Mapping[str, object]) -> str:
         """Return the user's turn; `values` may hold braces, they are not read again."""
-        return self.template.format(**values)
+        return self.template.format_map(values)
 
 
 @cache

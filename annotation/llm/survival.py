@@ -94,6 +94,12 @@ def has_same_sense(old: str, new: str) -> bool:
     return strict_before == strict_after and before & _MUST_STAY <= after
 
 
+def keeps_sense(old: str, new: str) -> bool:
+    """Return whether all words that turn the sense stay, where a text may only grow; no negation may come."""
+    before, after = senses_in(old), senses_in(new)
+    return before <= after and ("negation" in before) == ("negation" in after)
+
+
 def contains_phrase(text: str, phrase: str) -> bool:
     """Return whether `phrase` stands in `text` as whole words, case ignored."""
     return re.search(rf"(?<!\w){re.escape(phrase.casefold())}(?!\w)", text.casefold()) is not None

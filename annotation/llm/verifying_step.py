@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.facts import Box
-from annotation.llm.crops import CropSettings, Frame, Shown, show, show_whole
+from annotation.llm.crops import CropSettings, Frame, Shown, focus_of, frame_around, show, show_whole
 from annotation.llm.items import LETTERS, Item
 from annotation.llm.outcomes import ACCEPTED, Note
 from annotation.llm.passes import Asker, Reply, parsed_as
@@ -104,7 +104,7 @@ class GuessPass:
             return ()
         orders = (item, _reversed(item))
         return tuple(
-            self._asker.request(order, number=number, question=order.text, options=order.lettered)
+            self._asker.request(order, {"question": order.text, "options": order.lettered}, number=number)
             for number, order in enumerate(orders)
         )
 
@@ -187,29 +187,26 @@ class AnswerPass:
     def _choice_request(self, item: Item) -> ChatRequest:
         shown = show(item, self.crops)
         several = item.form is AnswerForm.SEVERAL_OF
-        return self._asker(item).request(
-            item,
-            pictures=shown.pictures,
-            legend=shown.legend,
-            width=item.width,
-            height=item.height,
-            outline=" The box is outlined in red." if item.box is not None else "",
-            question=item.text,
-            options=item.lettered,
-            instruction=_SEVERAL if several else _ONE,
-        )
+        values = {
+            "legend": shown.legend,
+            "width": item.width,
+            "height": item.height,
+            "outline": " The box is outlined in red." if item.box is not None else "",
+            "question": item.text,
+            "options": item.lettered,
+            "instruction": _SEVERAL if several else _ONE,
+        }
+        return self._asker(item).request(item, values, pictures=shown.pictures)
 
     def _box_request(self, item: Item) -> ChatRequest:
         shown = show(item, self.crops)
-        return self._asker(item).request(
-            item, pictures=shown.pictures, legend=shown.legend, last=len(shown.pictures), question=item.text
-        )
+        values = {"legend": shown.legend, "last": len(shown.pictures), "question": item.text}
+        return self._asker(item).request(item, values, pictures=shown.pictures)
 
     def _text_request(self, item: Item) -> ChatRequest:
         shown = _shown_of_text(item, self.crops)
-        return self._asker(item).request(
-            item, pictures=shown.pictures, legend=shown.legend, question=item.text, answer=item.answer
-        )
+        values = {"legend": shown.legend, "question": item.text, "answer": item.answer}
+        return self._asker(item).request(item, values, pictures=shown.pictures)
 
     def _asker(self, item: Item) -> Asker:
         prompt, schema = _ASKED.get(item.form, ("answer_choice", Choice))
@@ -225,7 +222,7 @@ class AnswerPass:
         agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
         if reason:
             return (agreed.for_review(reason),)
-        return (agreed.settled(DRAFTED).checked("blind answer is the key"),)
+        return (agreed.settled(DRAFTED, UNSUPPORTED).checked("blind answer is the key"),)
 
     def _reason_against(self, item: Item, reply: Reply) -> str | None:
         if item.form is AnswerForm.BOX:
@@ -255,6 +252,9 @@ class AnswerPass:
 DRAFTED = "written by a model"
 """Why a drafted question is to be reviewed until it is verified."""
 
+UNSUPPORTED = "claims that the facts do not support"
+"""Likewise for a caption that says more than is known."""
+
 _ASKED: dict[AnswerForm, tuple[str, type[BaseModel]]] = {
     AnswerForm.BOX: ("answer_box", FoundBox),
     AnswerForm.TEXT: ("judge_text", Objections),
@@ -269,8 +269,6 @@ def _shown_of_text(item: Item, crops: CropSettings) -> Shown:
 
 def box_frame(item: Item, crops: CropSettings) -> Frame:
     """Return the window of the last picture of a question for a box."""
-    from annotation.llm.crops import focus_of, frame_around
-
     focus = focus_of(item)
     return Frame(0, 0, item.width, item.height) if focus is None else frame_around(item, focus, crops.context)
 

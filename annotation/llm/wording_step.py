@@ -32,11 +32,13 @@ class WordingPass:
 
     Attributes:
         model: to ask.
+        skip_tasks: tasks whose questions are drafted anyway.
         temperature: above 0 for variety; each question is worded once, so the result stays repeatable.
         name: of the step.
     """
 
     model: str
+    skip_tasks: frozenset[str] = frozenset()
     temperature: float = 0.7
     name: str = "word"
 
@@ -47,10 +49,10 @@ class WordingPass:
     def requests(self, item: Item) -> Sequence[ChatRequest]:
         """Return the one request of a question whose wording is known."""
         keep = _things_to_keep(item)
-        if keep is None:
+        if keep is None or item.task in self.skip_tasks:
             return ()
         listed = "; ".join(f'"{thing}"' for thing in keep) or "none in particular"
-        return (self._asker.request(item, question=item.text, keep=listed),)
+        return (self._asker.request(item, {"question": item.text, "keep": listed}),)
 
     def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
         """Return the item with its new wording, or with the rule's when the new one is not sound."""

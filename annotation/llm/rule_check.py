@@ -1,0 +1,40 @@
+"""The first pass of `verify`: what can be checked without a model. It costs nothing and never changes a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from annotation.llm.claims import caption_claims
+from annotation.llm.drafting_step import CONTRADICTS
+from annotation.llm.items import Item
+from annotation.llm.keys import key_fault
+from annotation.llm.outcomes import ACCEPTED, Note
+from annotation.llm.passes import Reply
+from annotation.llm.requests import ChatRequest
+from annotation.llm.verifying_step import UNSUPPORTED
+from annotation.llm.wording_step import fault_of
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCheckPass:
+    """Holds keys, boxes and captions against the stored evidence; what contradicts it goes to a person."""
+
+    name: str = "rule_check"
+
+    def requests(self, item: Item) -> Sequence[ChatRequest]:  # noqa: ARG002  nothing is asked
+        """Return no request."""
+        return ()
+
+    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:  # noqa: ARG002  there are none
+        """Return the item, for review where something contradicts its evidence."""
+        claims = caption_claims(item)
+        reasons = [reason for reason in (fault_of(item), key_fault(item)) if reason is not None]
+        if claims.contradicted:
+            reasons.append(CONTRADICTS)
+        if claims.unsupported:
+            reasons.append(UNSUPPORTED)
+        for reason in reasons:
+            item = item.for_review(reason)
+        noted = item.noted(Note(self.name, reasons[0] if reasons else ACCEPTED))
+        return (noted if reasons else noted.checked("rule check"),)

@@ -1,0 +1,130 @@
+"""The step `translate`: a Chinese version of each question; numbers, boxes and letters survive or there is none."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict
+
+from annotation.llm.items import Item
+from annotation.llm.outcomes import ACCEPTED, Outcome
+from annotation.llm.passes import Asker, Reply, parsed_as
+from annotation.llm.requests import ChatRequest
+from annotation.llm.survival import brackets_in, contains_phrase, numbers_in
+from annotation.llm.wording_step import fault_of
+from annotation.taxonomy import AnswerForm
+
+LANGUAGE = "zh"
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_LATIN_WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+class Translated(BaseModel):
+    """A translated question; `answer` is empty unless the answer is a text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+    options: list[str]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatePass:
+    """Adds a Chinese version to each English question that is not rejected.
+
+    Attributes:
+        model: to ask.
+        existing: ids of questions that are there already.
+        name: of the step.
+    """
+
+    model: str
+    existing: Collection[str] = ()
+    name: str = "translate"
+
+    @property
+    def _asker(self) -> Asker:
+        return Asker(self.name, self.model, "translate_zh", Translated, max_tokens=2_000)
+
+    def requests(self, item: Item) -> Sequence[ChatRequest]:
+        """Return the one request of an English question without a Chinese version."""
+        if item.language != "en" or version_id(item) in self.existing:
+            return ()
+        answer = item.answer if item.form is AnswerForm.TEXT else ""
+        return (self._asker.request(item, {"question": item.text, "options": item.lettered, "answer": answer}),)
+
+    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+        """Return the item and its version, or the item alone with the reason why there is no version."""
+        if not replies:
+            return (item,)
+        (reply,) = replies
+        found = parsed_as(reply, Translated)
+        version = found if isinstance(found, str) else _version(item, found)
+        reason = version if isinstance(version, str) else fault_of(version)
+        if reason is not None or isinstance(version, str):
+            return (item.noted(self._asker.note(reply, reason or ACCEPTED)),)
+        return item, version.noted(self._asker.note(reply, ACCEPTED))
+
+
+def version_id(item: Item) -> str:
+    """Return the id of an item's Chinese version."""
+    return f"{item.question_id}-{LANGUAGE}"
+
+
+def _version(item: Item, found: Translated) -> Item | str:
+    """Return the version, in the state of its original; or what did not survive."""
+    if reason := untranslated(item, found):
+        return reason
+    before = item.outcome
+    return replace(
+        item,
+        question_id=version_id(item),
+        translation_of=item.question_id,
+        language=LANGUAGE,
+        text=found.question,
+        options=tuple(found.options),
+        answer=found.answer if item.form is AnswerForm.TEXT else item.answer,
+        source="llm",
+        former={},
+        outcome=Outcome(before.state, before.reasons, (), ("translation survives",), before.agreement),
+    )
+
+
+def untranslated(item: Item, found: Translated) -> str | None:
+    """Return what did not survive, as a reason; None when all did."""
+    if len(found.options) != len(item.options):
+        return "wrong number of choices"
+    answer = item.answer if item.form is AnswerForm.TEXT else ""
+    if bool(answer) != bool(found.answer.strip()) or answer.count("\n") != found.answer.strip().count("\n"):
+        return "answer missing, added or of other paragraphs"
+    pairs = [
+        (item.text, found.question),
+        *zip(item.options, found.options, strict=True),
+        *([(answer, found.answer)] if answer else []),
+    ]
+    return next((reason for old, new in pairs if (reason := _pair_fault(old, new))), None)
+
+
+def _pair_fault(old: str, new: str) -> str | None:
+    if brackets_in(old) != brackets_in(new):
+        return "boxes or answer form changed"
+    if numbers_in(old) != numbers_in(new):
+        return "numbers changed"
+    if _LATIN_WORD.search(old) and not _CHINESE.search(new):
+        return "not Chinese"
+    if any(contains_phrase(old, word) and not any(term in new for term in terms) for word, terms in glossary().items()):
+        return "a term of the glossary is missing"
+    return None
+
+
+@cache
+def glossary() -> Mapping[str, tuple[str, ...]]:
+    """Return English words whose Chinese must be one of the given terms: colours, directions, yes and no."""
+    text = resources.files("annotation.llm").joinpath("prompts", "glossary", "zh.toml").read_text("utf-8")
+    return {word: tuple(terms) for table in tomllib.loads(text).values() for word, terms in table.items()}
