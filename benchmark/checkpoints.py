@@ -16,6 +16,7 @@ from benchmark.errors import ModelError
 from benchmark.processors import load_processor
 
 _SAMPLED_BYTES = 1_048_576
+_LONGEST_MESSAGE = 240
 _NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
 
 
@@ -68,9 +69,12 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except OSError as error:
-        raise ModelError(
-            f"the model {name!r} is neither a folder here nor reachable on the Hugging Face hub: {_first_line(error)}"
-        ) from error
+        what = (
+            "cannot be read: "
+            if folder.is_dir()
+            else "is neither a folder here nor reachable on the Hugging Face hub: "
+        )
+        raise ModelError(f"the model {name!r} {what}{_in_one_line(error)}") from error
     except (ValueError, KeyError) as error:
         raise ModelError(_configuration_problem(name, error)) from error
 
@@ -83,7 +87,7 @@ def _configuration_problem(name: str, error: Exception) -> str:
         version = importlib.metadata.version("transformers")
         hint = "; `rsvqa convert` makes it loadable" if model_type.startswith("llava_qwen") else ""
         return f"the model {name!r} is of type {model_type!r}, which transformers {version} does not know{hint}"
-    return f"the configuration of {name!r} cannot be read: {_first_line(error)}"
+    return f"the configuration of {name!r} cannot be read: {_in_one_line(error)}"
 
 
 def _stored_model_type(name: str) -> str:
@@ -106,7 +110,7 @@ def _load_model(name: str, config: Any, *, dtype: str, trust_remote_code: bool) 
         model, info = AutoModelForImageTextToText.from_pretrained(
             name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
         )
-    if missing := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
+    if missing := sorted(info["missing_keys"]):  # of another size they are refused above
         raise ModelError(
             f"the model {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}; "
             "random ones would take their place"
@@ -133,19 +137,19 @@ def _one_line(what: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise ModelError(f"{what}: a package is missing: {_first_line(error)}") from error
+        raise ModelError(f"{what}: a package is missing: {_in_one_line(error)}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         if any(word in str(error) for word in _NAMES_OF_REMOTE_CODE):
             raise ModelError(
                 f"{what}: it brings its own code; read it, then allow it with --trust-remote-code"
             ) from error
-        raise ModelError(f"{what}: {_first_line(error)}") from error
+        raise ModelError(f"{what}: {_in_one_line(error)}") from error
 
 
-def _first_line(error: BaseException) -> str:
-    """Return the first line that says something, without ending punctuation."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".:") if lines else type(error).__name__
+def _in_one_line(error: BaseException) -> str:
+    """Return the beginning of a message, which may have many lines."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
 
 
 def _device(name: str) -> str:

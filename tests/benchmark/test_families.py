@@ -91,8 +91,8 @@ def test_longest_edge_is_bounded(checkpoint: CheckpointMaker) -> None:
 
 @pytest.mark.parametrize(("max_pixels", "squares"), [(None, 7), (28 * 28 * 4, 5), (1, 1)])
 def test_squares_are_bounded(max_pixels: int | None, squares: int, checkpoint: CheckpointMaker) -> None:
-    # 3 : 2 is cut 3 × 2; of at most four squares 2 : 1 and 1 : 1 are as near to it, and as the image is large enough the
-    # last one, 2 × 2, is taken; the whole is added to more than one
+    # 3 : 2 is cut 3 × 2; of at most four squares 2 : 1 and 1 : 1 are as near to it, and as the image is large enough,
+    # 2 × 2 is taken; the whole is added to more than one
     assert Seen(checkpoint("internvl"), max_pixels).encoded.vision["pixel_values"].shape[0] == squares
 
 
