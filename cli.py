@@ -85,6 +85,11 @@ def build(
         str | None, _option(_QUESTIONS, "Names or short names, with weights: all,OCL=0.5; or none. (default: all)")
     ] = None,
     per_task: Annotated[int | None, _option(_QUESTIONS, "Most of a task on a tile. (default: 4)")] = None,
+    annotator: Annotated[
+        str, _option(_QUESTIONS, "rules, or openai:MODEL, which then words, drafts and verifies. (default: rules)")
+    ] = "rules",
+    base_url: Annotated[str | None, _option(_QUESTIONS, "Of --annotator openai:MODEL; see `rsvqa annotate`.")] = None,
+    max_cost: Annotated[float | None, _option(_QUESTIONS, "US dollars that --annotator may cost.")] = None,
     split: Annotated[
         str | None, _option(_DATA_SET, "Shares of train,val,test, by place. (default: 0.9,0.05,0.05)")
     ] = None,
@@ -131,13 +136,31 @@ def build(
     }
     settings = make_settings({key: value for key, value in given.items() if value is not None}, config=config)
     num_workers = count_processors() if workers is None else workers
+    models = _model_job(annotator, base_url, max_cost)
+    done = None
     try:
         with open_reporter(as_json=log_json) as reporter:
             outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+            if models is not None:
+                done = models.annotate_in_place(out, reporter)
     except KeyboardInterrupt:  # here, as typer would end without a word
         print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
     print_summary(outcome, out, as_json=as_json)
+    if models is not None and done is not None:
+        models.print(done, out, as_json=as_json)
+
+
+def _model_job(annotator: str, base_url: str | None, max_cost: float | None) -> Any:  # noqa: ANN401  imported late
+    """Return what `--annotator` asks for, ready to be done; None for rules alone."""
+    if annotator == "rules":
+        return None
+    from annotation.extras import require_extra
+
+    require_extra("llm", "build --annotator")
+    from rsvqa_builder.annotate_job import open_annotator
+
+    return open_annotator(annotator, base_url=base_url, max_cost=max_cost)
 
 
 _MODELS, _LIMITS = "Models", "Limits"

@@ -90,6 +90,8 @@ def annotate(
         identity = _identity(settings, marker)
         if done := _finished_report(out, identity):
             return Annotated(done, was_complete=True)
+        if (output.work / "tiles").exists():
+            raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
             overwrite=overwrite or out.resolve() == data.resolve(),

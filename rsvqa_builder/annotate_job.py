@@ -18,7 +18,12 @@ from annotation.llm.prices import read_prices
 from annotation.llm.reply_store import ReplyStore
 from annotation.taxonomy import TASKS
 from rsvqa_builder.annotate import Annotated, annotate, planned_requests
-from rsvqa_builder.annotate_settings import AnnotateSettings, AnnotateSettingsError, first_error
+from rsvqa_builder.annotate_settings import (
+    AnnotateSettings,
+    AnnotateSettingsError,
+    first_error,
+    make_annotate_settings,
+)
 from rsvqa_builder.progress import Reporter
 
 
@@ -90,6 +95,39 @@ def run_job(
             overwrite=overwrite,
             reporter=reporter,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """What follows a build that is made with `--annotator openai:MODEL`: one restartable job together."""
+
+    settings: AnnotateSettings
+    job: JobSettings
+
+    def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated:
+        """Annotate the data set that was built in `folder`."""
+        return run_job(self.settings, self.job, folder, folder, reporter=reporter)
+
+    def print(self, done: Annotated, folder: Path, *, as_json: bool) -> None:
+        """Print what came of it; as JSON on a line of its own."""
+        print_annotated(done, folder, as_json=as_json)
+
+
+def open_annotator(name: str, *, base_url: str | None, max_cost: float | None) -> Annotator:
+    """Return the annotator that `--annotator` names.
+
+    Refuses before anything is built what could not be done afterwards.
+
+    Raises:
+        AnnotateSettingsError: for another name than "openai:MODEL".
+        EndpointError: no key where one is needed.
+    """
+    provider, _, model = name.partition(":")
+    if provider != "openai" or not model:
+        raise AnnotateSettingsError(f"--annotator {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
+    job = make_job(base_url, {}, max_cost=max_cost)
+    job.endpoint.connect(job.client.timeout_s).close()
+    return Annotator(make_annotate_settings({"model": model}), job)
 
 
 def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: Path) -> Estimate:

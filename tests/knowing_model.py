@@ -10,18 +10,46 @@ from __future__ import annotations
 import json
 import random
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from annotation.llm.crops import PART_NAMES
 from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from annotation.llm.translating_step import glossary
 
-_TAGGED = {name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL) for name in ("question", "choices", "routes")}
+_TAGGED = {
+    name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL)
+    for name in ("question", "choices", "routes", "answer")
+}
+
+OPENING = "Please look closely. "
+"""What a rewording begins with."""
 
 
 def tagged(text: str, name: str) -> str:
     """Return what stands between the tags `name`."""
     found = _TAGGED[name].search(text)
     return found[1] if found else ""
+
+
+def _as_rule(text: str) -> str:
+    """Return a text as the rule had it, before this model has worded it."""
+    plain = text.removeprefix(OPENING).removeprefix("It seems: ")
+    return f"Head {plain[3:]}" if plain.startswith("Go ") else plain
+
+
+def _chinese(text: str) -> str:
+    """Return a text with made-up Chinese for every word outside brackets, and the glossary's terms where it has any."""
+    parts = re.split(r"(\[[^\]]*\])", text)
+    return "".join(
+        part if part.startswith("[") else re.sub(r"[A-Za-z][A-Za-z'-]*", _chinese_word, part) for part in parts
+    )
+
+
+def _chinese_word(word: re.Match[str]) -> str:
+    terms = glossary().get(word[0].lower(), ("",))
+    return f"词{terms[0]}{chr(0x4E00 + zlib.crc32(word[0].encode()) % 20_000)}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +90,11 @@ class KnowingModel:
         """Return the JSON that is written for a user's turn."""
         question = tagged(text, "question")
         if "Reword the question" in text:
-            return json.dumps({"question": f"Please look closely. {question}"})
+            return json.dumps({"question": f"{OPENING}{question}"})
+        if "Simplified Chinese" in text:
+            return self._translation(text, question)
+        if "<facts>" in text or "<routes>" in text:
+            return self._draft(text, question)
         if "answered from its words" in text:
             return self._guess(text, question)
         if "thousandths" in text:
@@ -71,17 +103,36 @@ class KnowingModel:
             return json.dumps({"contradicted": self._objections(text)})
         return self._choose(text, question)
 
+    def _draft(self, text: str, question: str) -> str:
+        if "nine parts" in text:
+            parts = [f"The {name} part is shown." for name in PART_NAMES]
+            return json.dumps({"overall": "Seen from above.", "parts": parts, "inference": "People use this place."})
+        if number := re.search(r"inside red circle (\d+)", text):
+            return json.dumps({"text": f"Different things are inside circle {number[1]}."})
+        if "<routes>" in text:
+            routes = [line[4:].replace("Head ", "Go ") for line in tagged(text, "routes").splitlines()]
+            return json.dumps({"question": question, "options": routes})
+        if "its choices anew" in text:
+            options = [f"It seems: {line[4:]}" for line in tagged(text, "choices").splitlines()]
+            return json.dumps({"question": f"{OPENING}{question}", "options": options})
+        return json.dumps({"question": f"{OPENING}{question}"})
+
+    def _translation(self, text: str, question: str) -> str:
+        options = [_chinese(line[4:]) for line in tagged(text, "choices").splitlines()]
+        answer = tagged(text, "answer")
+        return json.dumps({"question": _chinese(question), "options": options, "answer": _chinese(answer)})
+
     def _errs(self, text: str) -> bool:
         return random.Random(f"{self.seed}/{text}").random() < self.error_rate
 
     def _truth(self, text: str, question: str) -> tuple[Truth, dict[str, str]]:
         options = {line[1]: line[4:] for line in tagged(text, "choices").splitlines()}
-        plain = question.removeprefix("Please look closely. ")
-        return self.truths.get((plain, frozenset(options.values())), Truth()), options
+        truth = self.truths.get((_as_rule(question), frozenset(map(_as_rule, options.values()))), Truth())
+        return truth, options
 
     def _choose(self, text: str, question: str) -> str:
         truth, options = self._truth(text, question)
-        right = [letter for letter, option in options.items() if option in truth.right]
+        right = [letter for letter, option in options.items() if _as_rule(option) in truth.right]
         if self._errs(text) or not right:
             wrong = [letter for letter in options if letter not in right] or list(options)
             right = [random.Random(f"{self.seed}/{text}/which").choice(wrong)]
@@ -92,7 +143,7 @@ class KnowingModel:
         return json.dumps({"letters": letters, "certain": self.gives_away(question)})
 
     def _box(self, text: str, question: str) -> str:
-        truth = self.truths.get((question.removeprefix("Please look closely. "), frozenset()), Truth())
+        truth = self.truths.get((_as_rule(question), frozenset()), Truth())
         frame = [int(side) for side in re.findall(r"window \[(\d+), (\d+), (\d+), (\d+)\]", text)[-1]]
         width, height = frame[2] - frame[0], frame[3] - frame[1]
         if truth.box is None or self._errs(text):

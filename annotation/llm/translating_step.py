@@ -21,6 +21,7 @@ from annotation.taxonomy import AnswerForm
 
 LANGUAGE = "zh"
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_BRACKETED = re.compile(r"\[[^\]]*\]")
 _LATIN_WORD = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -116,11 +117,17 @@ def _pair_fault(old: str, new: str) -> str | None:
         return "boxes or answer form changed"
     if numbers_in(old) != numbers_in(new):
         return "numbers changed"
-    if _LATIN_WORD.search(old) and not _CHINESE.search(new):
+    if _LATIN_WORD.search(old) and not _is_chinese(new):
         return "not Chinese"
     if any(contains_phrase(old, word) and not any(term in new for term in terms) for word, terms in glossary().items()):
         return "a term of the glossary is missing"
     return None
+
+
+def _is_chinese(text: str) -> bool:
+    """Return whether a text is Chinese for the most part; names of roads and the like may stay."""
+    outside = _BRACKETED.sub(" ", text)
+    return len(_CHINESE.findall(outside)) >= 2 * len(_LATIN_WORD.findall(outside)) and bool(_CHINESE.search(outside))
 
 
 @cache
