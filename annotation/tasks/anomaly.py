@@ -44,9 +44,12 @@ def ask_anomaly_detection(context: TaskContext) -> Iterator[Question | NotAsked]
         return
     kinds = [info for info in facts.classes.values() if info.role is Role.ANOMALY]
     areas = _areas_by_kind(facts)
-    present = [info for info in kinds if info.name in areas]
+    large_enough = [info for info in kinds if _share(areas.get(info.name, []), facts) >= MIN_SHARE]
+    for info in kinds:
+        if info.name in areas and info not in large_enough:
+            yield NotAsked("anomaly too small to be seen")
     num_asked = 0
-    for ask in _questions_to_try(context, present, areas):
+    for ask in _questions_to_try(context, large_enough, areas):
         if num_asked >= context.limit:
             return
         result = ask()
@@ -59,6 +62,11 @@ def _areas_by_kind(facts: TileFacts) -> dict[str, list[Area]]:
     for area in facts.anomalies:
         areas.setdefault(area.class_name, []).append(area)
     return areas
+
+
+def _share(areas: list[Area], facts: TileFacts) -> float:
+    """Return which share of the tile some areas cover together."""
+    return float(_union(areas).area / (facts.width * facts.height))
 
 
 def _questions_to_try(context: TaskContext, present: list[ClassInfo], areas: dict[str, list[Area]]) -> list[_Ask]:
@@ -74,8 +82,6 @@ def _questions_to_try(context: TaskContext, present: list[ClassInfo], areas: dic
 def _ask_presence(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
     """Ask whether there is an anomaly of one kind."""
     found = areas.get(info.name, [])
-    if found and _union(found).area < MIN_SHARE * context.facts.width * context.facts.height:
-        return NotAsked("anomaly too small to be seen")
     options = tuple(
         Option(context.phrases.text(f"answer.{word}"), is_right=bool(found) == (word == "yes"))
         for word in ("yes", "no")
@@ -96,8 +102,6 @@ def _ask_presence(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
 
 def _ask_kind(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
     """Ask of which of four kinds the anomaly on the tile is; kinds that are there too are never wrong options."""
-    if _union(areas[info.name]).area < MIN_SHARE * context.facts.width * context.facts.height:
-        return NotAsked("anomaly too small to be seen")
     wrong = class_distractors(context.facts, info, context.rng, roles={Role.ANOMALY}, absent=True)
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few kinds of anomalies that are known to be absent")

@@ -81,8 +81,9 @@ def test_kinds_that_are_there_too_are_no_wrong_option() -> None:
 
 def test_an_anomaly_too_small_to_be_seen_is_not_asked_about() -> None:
     # 20 × 20 px are 0.04 % of the tile.
-    found = by_rule(facts_with(make_anomaly(box(100, 100, 120, 120))))
-    assert not {"anomaly_present", "kind_of_anomaly"} & set(found)
+    facts = facts_with(make_anomaly(box(100, 100, 120, 120), cause="wildfire"))
+    assert set(by_rule(facts)) == {"anomaly_absent"}  # of other kinds
+    assert "anomaly too small to be seen" in ask("anomaly_detection", facts)[1]
 
 
 def test_an_uncertain_anomaly_silences_the_tile() -> None:
