@@ -154,7 +154,8 @@ def compare(
     shared = [key for key in left if key in right]
     _check_shared(left, right, shared, shared_only=shared_only)
     answered = [key for key in shared if left[key].is_scored and right[key].is_scored]
-    clusters = image_clusters([left[key].reply for key in answered])
+    # a blind run has no images; the other knows them
+    clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
     pairs = [Pair(left[key], right[key], cluster) for key, cluster in zip(answered, clusters, strict=True)]
     averages, tasks = _differences(pairs)
     return Comparison(

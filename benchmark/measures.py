@@ -75,9 +75,10 @@ def measure(scores: Sequence[Score]) -> list[Measured]:
 
 
 def image_clusters(replies: Iterable[StoredReply]) -> list[int]:
-    """Return a number a question, from 0 in order; questions that share an image, also through others, share it.
+    """Return a number a question, from 0; questions that share an image, also through others, share the number.
 
-    A question whose images are not known (a reply that failed before they were read) stands for itself.
+    Numbers follow the images' hashes, so they do not depend on the order of the replies. A question whose images are
+    not known (a reply that failed before they were read) stands for itself.
     """
     leaders: dict[str, str] = {}
 
@@ -90,10 +91,12 @@ def image_clusters(replies: Iterable[StoredReply]) -> list[int]:
     for reply in replies:
         names = [image.sha256 for image in reply.images] or [f"question {reply.sample_id}"]
         for name in names[1:]:
-            leaders[leader(name)] = leader(names[0])
+            least, other = sorted((leader(names[0]), leader(name)))
+            leaders[other] = least
         firsts.append(names[0])
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(leader(name), len(numbers)) for name in firsts]
+    found = [leader(name) for name in firsts]
+    numbers = {name: number for number, name in enumerate(sorted(set(found)))}
+    return [numbers[name] for name in found]
 
 
 def _values(score: Score, rotations: Sequence[Score]) -> dict[str, float]:
