@@ -42,6 +42,7 @@ REASONS = (
 PAGE_FILES: Mapping[str, str] = {
     "index.html": "text/html; charset=utf-8",
     "app.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
     **dict.fromkeys(
         (
             "api.js",

@@ -1,0 +1,37 @@
+// Talks to the server. Addresses are relative: the token is the first part of the page's own address.
+
+/** The server did not answer; nothing is known of what became of the request. */
+export class Unreachable extends Error {}
+
+/** The server refused; `problems` says why. */
+export class Refused extends Error {
+  constructor(status, problems) {
+    super(problems.join("; "));
+    this.status = status;
+    this.problems = problems;
+  }
+}
+
+/** Send `body` as JSON and return the answer. */
+export async function post(path, body = {}) {
+  let response;
+  try {
+    response = await fetch(`api/${path}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      cache: "no-store",
+    });
+  } catch {
+    throw new Unreachable("the server does not answer");
+  }
+  if (response.ok) return response.json();
+  const answer = await response.json().catch(() => ({}));
+  throw new Refused(response.status, answer.problems ?? [`the server refused (${response.status})`]);
+}
+
+/** Return an id unlike any other: a decision that is sent twice is stored once. */
+export function newRequestId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

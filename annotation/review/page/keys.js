@@ -1,0 +1,20 @@
+// Keys and what they do. In a text field only Escape and the saving keys count, so that one can write.
+
+/** Watch the keyboard: `keys` is a list of { key, does, run, shown, withControl, inText }. */
+export function watchKeys(keys) {
+  const table = new Map(keys.map((key) => [name(key.key, key.withControl), key]));
+  document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]") || event.altKey) return;
+    const found = table.get(name(event.key, event.ctrlKey || event.metaKey));
+    if (!found || (isWriting(event.target) && !found.inText)) return;
+    if (found.run(event) !== false) event.preventDefault();
+  });
+}
+
+function name(key, withControl = false) {
+  return `${withControl ? "Ctrl+" : ""}${key.length === 1 ? key.toLowerCase() : key}`;
+}
+
+function isWriting(element) {
+  return element instanceof HTMLTextAreaElement || element instanceof HTMLInputElement;
+}

@@ -1,0 +1,283 @@
+// The page: one question at a time, decided by key. A decision counts as saved when the server says that it is on disk.
+
+import { newRequestId, post, Refused, Unreachable } from "./api.js";
+import { shifted } from "./drawing.js";
+import { Editor } from "./editor.js";
+import { byId, duration, h, put } from "./elements.js";
+import { watchKeys } from "./keys.js";
+import * as panels from "./panels.js";
+import { Viewer } from "./viewer.js";
+
+const RETRY_MS = 2000;
+const MAX_EDGE_STEP = 10; // pixels of the tile, with Ctrl
+
+const state = {
+  session: null,
+  reviewer: localStorage.getItem("rsvqa-review/reviewer") ?? "",
+  filters: { task: "", source: "", split: "", disputed_only: false },
+  question: null,
+  progress: null,
+  isBusy: false,
+  isBoxMode: false,
+};
+
+const identity = () => ({ reviewer: state.reviewer, filters: state.filters });
+const draftKey = (question) => `rsvqa-review/draft/${state.session.name}/${question.question_id}`;
+
+const viewer = new Viewer((box, isDone) => editor.moveBox(box, isDone));
+const editor = new Editor({ identity, onBox: (box) => viewer.drawBox(box), onChange: showChange });
+
+// --- talking to the server --------------------------------------------------------------------------------------------
+
+/** Ask until the server answers; the page stays as it is meanwhile. */
+async function insist(path, body) {
+  for (;;) {
+    try {
+      const answer = await post(path, body);
+      byId("banner").hidden = true;
+      return answer;
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      byId("banner").textContent = "The server does not answer. What is on the page is kept, and sent when it is back.";
+      byId("banner").hidden = false;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+/** Run one thing at a time; a refusal is shown instead of the problems of the question. */
+async function exclusively(work) {
+  if (state.isBusy) return;
+  state.isBusy = true;
+  document.body.classList.add("busy");
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const isGone = error.status === 403 || (error.status === 404 && !error.problems[0]?.includes("question"));
+    const hint = "The server was started anew: open the address that it printed. What you changed is kept.";
+    editor.setProblems(isGone ? [hint] : error.problems);
+  } finally {
+    state.isBusy = false;
+    document.body.classList.remove("busy");
+  }
+}
+
+// --- questions --------------------------------------------------------------------------------------------------------
+
+const next = async () => show(await insist("next", identity()));
+
+/** Show the answer of `next`, `open` or `undo`. */
+async function show(answer, draft = null) {
+  showProgress(answer.progress);
+  const question = answer.question;
+  state.question = question;
+  setBoxMode(false);
+  document.body.classList.toggle("empty", !question);
+  if (!question) return showEnd();
+  put(
+    byId("body"),
+    panels.headline(question, state.session),
+    panels.opinionsPanel(answer.opinions ?? []),
+    editor.part,
+    panels.evidencePanel(question),
+    panels.modelsPanel(question),
+    panels.placeLine(question),
+  );
+  byId("body").scrollTop = 0;
+  const showing = viewer.show(question);
+  editor.show(question, draft ?? readDraft(question));
+  await showing;
+}
+
+function showEnd() {
+  const { skipped, total } = state.progress;
+  const again = h("button", { type: "button", class: "primary", onclick: () => exclusively(lookAgain) }, `Look at ${skipped} skipped again`);
+  put(
+    byId("body"),
+    h("div", { class: "end" }, h("h2", {}, total ? "Nothing left for you here" : "No question fits the filters"), [
+      h("p", {}, "Others may still have questions open; those that need a third opinion come when they are due."),
+      skipped > 0 && again,
+    ]),
+  );
+  editor.setProblems([]);
+}
+
+async function lookAgain() {
+  await insist("forget-skips", identity());
+  await next();
+}
+
+const readDraft = (question) => JSON.parse(localStorage.getItem(draftKey(question)) ?? "null");
+
+// --- decisions --------------------------------------------------------------------------------------------------------
+
+/** Store a decision, then go on; nothing is shown as saved before the server says so. */
+async function decide(action, reason = "") {
+  const question = state.question;
+  if (!question) return;
+  const content = action === "save" ? editor.content : null;
+  const isFixed = editor.isChanged;
+  const body = { ...identity(), question_id: question.question_id, action, content, reason, request_id: newRequestId() };
+  const { progress } = await insist("decide", body);
+  localStorage.removeItem(draftKey(question));
+  const done = { save: isFixed ? "Fix saved" : "Accepted", reject: `Rejected: ${reason}`, skip: "Skipped" }[action];
+  byId("saved").textContent = `${done} · ${question.question_id}`;
+  showProgress(progress);
+  await next();
+}
+
+const save = () => exclusively(() => decide("save"));
+const skip = () => exclusively(() => decide("skip"));
+
+async function reject() {
+  if (!state.question) return;
+  const reason = await panels.askReason(state.session.reasons);
+  if (reason) await exclusively(() => decide("reject", reason));
+}
+
+const undo = () =>
+  exclusively(async () => {
+    const number = state.progress?.last_decision;
+    if (!number) return;
+    const answer = await insist("undo", { ...identity(), number });
+    byId("saved").textContent = `Undone · ${answer.question.question_id}`;
+    await show(answer, answer.undone.content);
+  });
+
+// --- what is seen -----------------------------------------------------------------------------------------------------
+
+function showChange() {
+  const question = state.question;
+  if (!question) return;
+  const { isChanged, problems, content } = editor;
+  byId("save").firstElementChild.textContent = isChanged ? "Save fix" : "Accept";
+  byId("save").disabled = problems.length > 0;
+  byId("card").classList.toggle("changed", isChanged);
+  if (isChanged) localStorage.setItem(draftKey(question), JSON.stringify(content));
+  else localStorage.removeItem(draftKey(question));
+}
+
+function showProgress(progress) {
+  state.progress = progress;
+  const { total, done, seconds_each: each, seconds_left: left, num_active: active } = progress;
+  const share = total ? done / total : 1;
+  byId("meter").firstElementChild.style.width = `${100 * share}%`;
+  byId("meter").setAttribute("aria-valuenow", Math.round(100 * share));
+  const pace = each === null ? [] : [`${duration(each)} each`, `about ${duration(left)} left${active > 1 ? ` with ${active} at work` : ""}`];
+  byId("progress").textContent = [`${done} of ${total}`, ...pace].join(" · ");
+  byId("undo").disabled = !progress.last_decision;
+}
+
+function showFilters() {
+  const { task, source, split, disputed_only: isDisputed } = state.filters;
+  const names = [task && state.session.tasks[task].title, source, split, isDisputed && "models disagree"].filter(Boolean);
+  put(byId("filters-button"), names.join(", ") || "All questions", " ", h("kbd", {}, "F"));
+  byId("filters-button").classList.toggle("active", names.length > 0);
+}
+
+async function changeFilters() {
+  const filters = await panels.askFilters(state.filters, state.session);
+  if (!filters) return;
+  state.filters = filters;
+  showFilters();
+  await exclusively(async () => {
+    await insist("release", identity());
+    await next();
+  });
+}
+
+async function changeReviewer() {
+  const name = await panels.askReviewer(state.reviewer);
+  if (!name) return;
+  if (state.reviewer && state.question) await insist("release", identity());
+  state.reviewer = name;
+  localStorage.setItem("rsvqa-review/reviewer", name);
+  byId("reviewer-button").textContent = name;
+  await exclusively(next);
+}
+
+async function showSummary() {
+  panels.showSummary(await insist("summary", {}), state.session);
+}
+
+// --- the box by keyboard ----------------------------------------------------------------------------------------------
+
+function setBoxMode(isOn) {
+  state.isBoxMode = isOn && Boolean(editor.content?.bbox);
+  byId("panes").classList.toggle("box-mode", state.isBoxMode);
+}
+
+/** Arrow keys pan; in box mode they move the box, with Shift its lower right corner, with Ctrl ten pixels at once. */
+function arrow(x, y) {
+  return (event) => {
+    if (!state.isBoxMode) return viewer.pan(x, y);
+    const step = event.ctrlKey ? MAX_EDGE_STEP : 1;
+    const sides = event.shiftKey ? [2, 3] : [0, 1, 2, 3];
+    editor.moveBox(shifted(editor.pixels, sides, [x * step, y * step], state.question), true);
+  };
+}
+
+// --- keys and buttons -------------------------------------------------------------------------------------------------
+
+const edit = () => byId("body").querySelector("textarea")?.focus();
+const leave = (event) => {
+  if (state.isBoxMode) setBoxMode(false);
+  else event.target.blur();
+};
+const arrows = [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]];
+const KEYS = [
+  { key: "a", does: "accept, or save the fix", run: save },
+  { key: "Enter", withControl: true, shown: "Ctrl Enter", does: "the same, while writing", run: save, inText: true },
+  { key: "r", does: "reject, with a reason", run: reject },
+  { key: "s", does: "skip for now", run: skip },
+  { key: "u", does: "undo the last decision", run: undo },
+  { key: "e", does: "edit the question; Tab goes to the options", run: edit },
+  { key: "1", shown: "1 – 9", does: "set the right option (all that apply: on and off)", run: () => editor.toggleKey("A") },
+  ..."BCDEFGHI".split("").map((letter, index) => ({ key: String(index + 2), run: () => editor.toggleKey(letter) })),
+  { key: "b", does: "move the box by arrow keys; Shift: its lower right corner, Ctrl: by ten", run: () => setBoxMode(!state.isBoxMode) },
+  { key: "z", withControl: true, shown: "Ctrl Z", does: "take back the last change", run: () => editor.back() },
+  { key: "Escape", shown: "Esc", does: "leave a field or the box", run: leave, inText: true },
+  { key: "z", does: "whole tile, and back to the evidence", run: () => viewer.toggleWhole() },
+  { key: "+", shown: "+ –", does: "zoom", run: () => viewer.zoom(1) },
+  { key: "=", run: () => viewer.zoom(1) },
+  { key: "-", run: () => viewer.zoom(-1) },
+  ...arrows.map(([key, x, y]) => ({ key, run: arrow(x, y), ...(key === "ArrowLeft" && { shown: "← → ↑ ↓", does: "move the view" }) })),
+  ...arrows.map(([key, x, y]) => ({ key, withControl: true, run: arrow(x, y) })),
+  { key: "o", does: "outlines on and off", run: () => viewer.toggleLines() },
+  { key: "d", does: "two dates: side by side, or swipe", run: () => viewer.toggleDates() },
+  { key: "f", does: "filter the questions", run: changeFilters },
+  { key: "g", does: "summary of decisions", run: showSummary },
+  { key: "?", does: "these keys", run: () => panels.showKeys(KEYS) },
+];
+
+const BUTTONS = {
+  save,
+  reject,
+  skip,
+  undo,
+  "whole-button": () => viewer.toggleWhole(),
+  "lines-button": () => viewer.toggleLines(),
+  "dates-button": () => viewer.toggleDates(),
+  "filters-button": changeFilters,
+  "summary-button": showSummary,
+  "help-button": () => panels.showKeys(KEYS),
+  "reviewer-button": changeReviewer,
+};
+
+async function begin() {
+  state.session = await insist("session");
+  document.title = `${state.session.name} · review`;
+  byId("name").textContent = state.session.name;
+  for (const [id, run] of Object.entries(BUTTONS)) byId(id).addEventListener("click", run);
+  watchKeys(KEYS);
+  setInterval(() => {
+    if (state.question) post("renew", { ...identity(), question_id: state.question.question_id }).catch(() => {});
+  }, (state.session.claim_s * 1000) / 4);
+  while (!state.reviewer) state.reviewer = (await panels.askReviewer("")) ?? "";
+  localStorage.setItem("rsvqa-review/reviewer", state.reviewer);
+  byId("reviewer-button").textContent = state.reviewer;
+  await exclusively(next);
+}
+
+begin();

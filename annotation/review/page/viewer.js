@@ -1,0 +1,245 @@
+// Shows the images of a question: one, or two dates side by side or behind a swipe, with a drawing over each.
+
+import { Drawing } from "./drawing.js";
+import { byId, h } from "./elements.js";
+
+const FOCUS_MARGIN = 1.1; // of the focus, on each side
+const MIN_FOCUS_PX = 260; // a vehicle is shown with its surroundings
+const ZOOM_STEP = 1.6;
+const PAN_SHARE = 0.25; // of what is visible, a key press
+
+const OPTIONS = {
+  drawer: "canvas",
+  showNavigationControl: false,
+  animationTime: 0.3,
+  springStiffness: 9,
+  maxZoomPixelRatio: 12,
+  minZoomImageRatio: 0.85,
+  visibilityRatio: 0.4,
+  imageLoaderLimit: 8,
+  timeout: 120000,
+  gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+};
+
+/** One image on the page with its drawing. */
+class Pane {
+  constructor(parent, index, onBox) {
+    this.label = h("p", { class: "date" });
+    this.element = h("div", { class: "pane", id: `pane-${index}` });
+    parent.append(this.element);
+    this.osd = window.OpenSeadragon({ ...OPTIONS, element: this.element });
+    this.osd.innerTracker.keyHandler = null; // keys belong to the page
+    this.osd.innerTracker.keyDownHandler = null;
+    this.drawing = new Drawing(this.element, () => this.placing(), onBox);
+    this.element.append(this.label);
+    this.osd.addHandler("update-viewport", () => this.drawing.place());
+    this.osd.addHandler("resize", () => this.drawing.place());
+  }
+
+  /** Return the first image, or undefined before it is there. */
+  get image() {
+    return this.osd.world.getItemAt(0);
+  }
+
+  /** Return where the image is on the pane: its upper left corner and how many CSS pixels one of its pixels takes. */
+  placing() {
+    if (!this.image) return null;
+    const origin = this.osd.viewport.pixelFromPoint(this.image.imageToViewportCoordinates(0, 0), true);
+    const { x: width } = this.image.getContentSize();
+    const right = this.osd.viewport.pixelFromPoint(this.image.imageToViewportCoordinates(width, 0), true);
+    return { x: origin.x, y: origin.y, scale: (right.x - origin.x) / width };
+  }
+
+  /** Load tile sources, the second one on top of the first. */
+  open(sources) {
+    return new Promise((resolve) => {
+      this.osd.addOnceHandler("open", resolve);
+      this.osd.addOnceHandler("open-failed", resolve);
+      this.osd.open(sources.map((source) => ({ tileSource: source, x: 0, y: 0, width: 1 })));
+    });
+  }
+}
+
+/** All that the page shows of a question's images. */
+export class Viewer {
+  constructor(onBox) {
+    const panes = byId("panes");
+    this.panes = [0, 1].map((index) => new Pane(panes, index, onBox));
+    this.isSwiped = false;
+    this.isWhole = false;
+    this.showsLines = true;
+    this.shown = "";
+    this.swipeAt = 0.5;
+    this.follow();
+    this.watchSwipe();
+    const loading = () => (byId("loading").hidden = this.panes.every((pane) => pane.image?.getFullyLoaded() ?? true));
+    for (const { osd } of this.panes) {
+      osd.world.addHandler("add-item", ({ item }) => item.addHandler("fully-loaded-change", loading));
+      osd.addHandler("update-viewport", () => this.placeSwipe());
+    }
+    this.panes[0].osd.addHandler("update-viewport", () => this.showScale());
+  }
+
+  /** Keep both panes on the same part of the tile. */
+  follow() {
+    let leading = null;
+    this.panes.forEach((pane, index) => {
+      const other = this.panes[1 - index];
+      pane.osd.addHandler("viewport-change", () => {
+        if ((leading && leading !== pane) || !other.image || other.element.hidden) return;
+        leading = pane;
+        other.osd.viewport.fitBounds(pane.osd.viewport.getBounds(true), true);
+        other.osd.forceRedraw();
+        leading = null;
+      });
+    });
+  }
+
+  /** Show a question; resolves when its images are known, not when all their tiles are there. */
+  async show(question) {
+    const isSame = this.question?.pictures.map((p) => p.key).join() === question.pictures.map((p) => p.key).join();
+    this.question = question;
+    byId("dates-button").hidden = question.pictures.length < 2;
+    for (const pane of this.panes) pane.drawing.show(question);
+    if (!isSame) await this.arrange();
+    this.focus();
+  }
+
+  /** Put the images onto the panes as the mode wants them. */
+  async arrange() {
+    const sources = this.question.pictures.map((picture) => tileSource(this.question, picture));
+    const isPair = sources.length > 1;
+    const isSide = isPair && !this.isSwiped;
+    this.panes[1].element.hidden = !isSide;
+    byId("panes").classList.toggle("side", isSide);
+    byId("swipe").hidden = !(isPair && this.isSwiped);
+    byId("dates-button").firstElementChild.textContent = this.isSwiped ? "Side by side" : "Swipe";
+    this.panes.forEach((pane, index) => {
+      const date = this.question.pictures[index]?.date ?? "";
+      const name = isPair ? ["Earlier", "Later"][index] : "";
+      pane.label.textContent = [name, date].filter(Boolean).join(" · ");
+    });
+    if (isPair && this.isSwiped) this.panes[0].label.textContent = "";
+    await Promise.all([
+      this.panes[0].open(isSide ? sources.slice(0, 1) : sources),
+      isSide ? this.panes[1].open(sources.slice(1)) : this.panes[1].osd.close(),
+    ]);
+  }
+
+  /** Change between side by side and swipe; what is seen stays. */
+  async toggleDates() {
+    if (this.question.pictures.length < 2) return;
+    const bounds = this.panes[0].osd.viewport.getBounds();
+    this.isSwiped = !this.isSwiped;
+    await this.arrange();
+    this.panes[0].osd.viewport.fitBounds(bounds, true);
+  }
+
+  /** Show or hide the outlines, circle and box. */
+  toggleLines() {
+    this.showsLines = !this.showsLines;
+    byId("lines-button").setAttribute("aria-pressed", this.showsLines);
+    byId("panes").classList.toggle("plain", !this.showsLines);
+  }
+
+  /** Zoom to the evidence. */
+  focus() {
+    this.isWhole = !this.question.focus;
+    byId("whole-button").disabled = !this.question.focus;
+    this.nameWhole();
+    if (this.isWhole) return this.whole();
+    const [xMin, yMin, xMax, yMax] = this.question.focus;
+    const side = Math.max(MIN_FOCUS_PX, (xMax - xMin) * (1 + 2 * FOCUS_MARGIN), (yMax - yMin) * (1 + 2 * FOCUS_MARGIN));
+    const [x, y] = [(xMin + xMax - side) / 2, (yMin + yMax - side) / 2];
+    const image = this.panes[0].image;
+    if (image) this.panes[0].osd.viewport.fitBounds(image.imageToViewportRectangle(x, y, side, side));
+  }
+
+  /** Show the whole tile. */
+  whole() {
+    this.panes[0].osd.viewport.goHome();
+  }
+
+  /** Change between the evidence and the whole tile. */
+  toggleWhole() {
+    if (!this.question.focus) return this.whole();
+    if (this.isWhole) return this.focus();
+    this.isWhole = true;
+    this.nameWhole();
+    this.whole();
+  }
+
+  nameWhole() {
+    byId("whole-button").firstElementChild.textContent = this.isWhole && this.question.focus ? "Evidence" : "Whole tile";
+  }
+
+  zoom(steps) {
+    this.panes[0].osd.viewport.zoomBy(ZOOM_STEP ** steps).applyConstraints();
+  }
+
+  pan(x, y) {
+    const { osd } = this.panes[0];
+    const bounds = osd.viewport.getBounds();
+    const by = new window.OpenSeadragon.Point(x * PAN_SHARE * bounds.width, y * PAN_SHARE * bounds.height);
+    osd.viewport.panBy(by).applyConstraints();
+  }
+
+  /** Draw the question's box anew, given in pixels of the tile. */
+  drawBox(box) {
+    for (const pane of this.panes) pane.drawing.drawBox(box);
+  }
+
+  /** Cut the later date at the swipe's place, or show all of it. */
+  placeSwipe() {
+    const pane = this.panes[0];
+    const later = pane.osd.world.getItemAt(1);
+    if (!later) return;
+    const placing = pane.placing();
+    const handle = byId("swipe");
+    const at = this.swipeAt * pane.element.clientWidth;
+    handle.style.transform = `translateX(${at}px)`;
+    const size = later.getContentSize();
+    const left = Math.min(size.x - 1, Math.max(0, (at - placing.x) / placing.scale));
+    const clip = later.getClip();
+    if (clip && Math.abs(clip.x - left) < 0.01) return;
+    later.setClip(new window.OpenSeadragon.Rect(left, 0, size.x - left, size.y));
+  }
+
+  watchSwipe() {
+    const handle = byId("swipe");
+    handle.addEventListener("pointerdown", (event) => handle.setPointerCapture(event.pointerId));
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const area = byId("panes").getBoundingClientRect();
+      this.swipeAt = Math.min(0.98, Math.max(0.02, (event.clientX - area.left) / area.width));
+      this.placeSwipe();
+      this.panes[0].osd.forceRedraw();
+    });
+  }
+
+  /** Show how long a round number of metres (or pixels) is. */
+  showScale() {
+    const placing = this.panes[0].placing();
+    if (!placing || !this.question) return;
+    const unit = this.question.gsd ?? 1;
+    const [line, text] = byId("scale").children;
+    const most = (110 / placing.scale) * unit;
+    const power = 10 ** Math.floor(Math.log10(most));
+    const length = [5, 2, 1].find((step) => step * power <= most) * power;
+    line.style.width = `${(length / unit) * placing.scale}px`;
+    const name = this.question.gsd === null ? "px" : length >= 1000 ? "km" : "m";
+    const zoom = placing.scale >= 0.1 ? Math.round(placing.scale * 100) : (placing.scale * 100).toFixed(1);
+    text.textContent = `${name === "km" ? length / 1000 : +length.toPrecision(3)} ${name} · ${zoom} %`;
+  }
+}
+
+function tileSource(question, picture) {
+  return {
+    width: question.width,
+    height: question.height,
+    tileSize: question.tile.side,
+    tileOverlap: question.tile.overlap,
+    minLevel: 8,
+    getTileUrl: (level, x, y) => `tiles/${picture.key}/${level}/${x}_${y}.jpg`,
+  };
+}
