@@ -101,19 +101,22 @@ def seeded_faults(
 ) -> Script:
     """Return a script that fails a share of the requests, each in a manner drawn from the seed and the request.
 
+    What a request ends with depends on the seed and the request alone, however often it is sent.
+
     Args:
         seed: another seed, other faults.
-        share: of the first sendings that fail, 0 to 1; of the later ones too.
+        share: of the requests that fail, 0 to 1.
         manners: to draw from.
-        passes_after: a passing fault happens to one request at most so often, so that retries are enough.
+        passes_after: a passing fault ends after at most so many sendings, so that retries are enough.
     """
 
     def script(body: Body, earlier: int) -> Action:
-        draw = random.Random(f"{seed} {identity(body)} {earlier}")
+        draw = random.Random(f"{seed} {identity(body)}")
         if draw.random() >= share:
             return Action()
         manner = draw.choice(manners)
-        return Action() if manner in PASSING and earlier >= passes_after else Action(manner)
+        has_passed = manner in PASSING and earlier >= draw.randint(1, passes_after)
+        return Action() if has_passed else Action(manner)
 
     return script
 

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _CLOSERS = {"{": "}", "[": "]"}
 
@@ -30,7 +29,7 @@ _STRICT_KEYWORDS = frozenset(
 is left out of the schema that is sent (`minLength`, `default` …) is still checked in the reply."""
 
 
-class UnreadableReplyError(ValueError):
+class UnreadableReplyError(Exception):
     """A reply is not JSON of the schema; the message is written for the model that is asked again."""
 
 
@@ -114,14 +113,18 @@ def _read_object(text: str, *, ended: bool) -> dict[str, Any]:
         )
     except json.JSONDecodeError as error:
         raise UnreadableReplyError(f"it is not valid JSON: {error.msg}, at character {error.pos}") from None
+    except (RecursionError, ValueError):  # a number of thousands of digits
+        raise UnreadableReplyError("it is nested too deeply, or has a number that is too long") from None
     return found
 
 
 def _without_thinking(text: str) -> str:
     """Return the reply after a leading `<think>` part, and without a closing fence."""
-    body = _THINKING.sub("", text, count=1) if text.lstrip().startswith("<think>") else text
-    if body.lstrip().startswith("<think>"):
-        raise UnreadableReplyError("it ends while still thinking")
+    body = text.lstrip()
+    if body.startswith("<think>"):
+        _, end, body = body.partition("</think>")
+        if not end:
+            raise UnreadableReplyError("it ends while still thinking")
     return body.rstrip().removesuffix("```").rstrip()
 
 

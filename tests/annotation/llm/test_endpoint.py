@@ -1,0 +1,48 @@
+"""Where requests go, and the key that lets them in."""
+
+from __future__ import annotations
+
+import pytest
+
+from annotation.llm.endpoint import OPENAI_URL, Endpoint, EndpointError
+from annotation.llm.turns import RawReply
+
+KEY = "sk-sentinel-0123456789"
+
+
+def test_the_key_is_not_in_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert KEY not in repr(Endpoint()) + repr(Endpoint.__slots__)
+    assert Endpoint().hide_key(f"wrong key {KEY}!") == "wrong key ***!"
+    assert Endpoint().clean(RawReply(f"a {KEY}", f"b {KEY}")) == RawReply("a ***", "b ***")
+
+
+def test_without_a_key_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert Endpoint().hide_key("none of this") == "none of this"
+
+
+def test_openai_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
+    with pytest.raises(
+        EndpointError, match=r"api\.openai\.com needs a key: set the environment variable OPENAI_API_KEY"
+    ):
+        Endpoint(OPENAI_URL).connect(1)
+
+
+def test_a_server_of_ones_own_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with Endpoint("http://127.0.0.1:1/v1").connect(1) as client:
+        assert str(client.base_url) == "http://127.0.0.1:1/v1/"
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host/v1", "http://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(EndpointError, match="expected an address like"):
+        Endpoint(url)
+
+
+def test_a_password_in_the_address_is_refused_without_repeating_it() -> None:
+    with pytest.raises(EndpointError, match="the address of host must hold no user or password") as caught:
+        Endpoint("https://user:secret@host/v1")
+    assert "secret" not in str(caught.value)
