@@ -16,6 +16,7 @@ from benchmark.xlrs_files import Row
 
 _ID_COLUMNS = ("question_id", "index", "id")
 _OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
+_LINE_OF_OPTION = re.compile(r"\n\s*(?=\([A-Z]\))")
 _INSTRUCTION = "Select the best answer"
 """Begins what VLMEvalKit's copy appends to its options; the prompt brings its own."""
 _YES_NO = ({"yes", "no"}, {"是", "否"}, {"是", "不是"})
@@ -174,7 +175,10 @@ def _options(value: object) -> tuple[str, ...]:
 
 
 def _cut_options(text: str) -> list[str]:
-    body = text.partition(_INSTRUCTION)[0]
+    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter."""
+    body = text.partition(_INSTRUCTION)[0].strip()
+    if len(lines := _LINE_OF_OPTION.split(body)) > 1:
+        return [line.strip() for line in lines]
     starts: list[int] = []
     for match in _OPTION_MARK.finditer(body):
         # in order, so that "(C)" inside the text of (A) does not begin an option
