@@ -19,12 +19,12 @@ _AND = r"(?:\s{0,3}(?:[,;、&+]\s{0,3}(?:and\s{1,3}|&\s{0,3})?|\band\b|和|与|�
 _OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\bor\b|/|或者?|还是)\s{0,3})"
 _RUN = r"(?=[A-H]{2})A?B?C?D?E?F?G?H?"  # "ACD", in the order of the alphabet: "BAD" is a word
 _ITEM = rf"{_OPEN}(?:{_RUN}|[A-HJ-Z]){_CLOSE}{_NO_WORD_AFTER}"
-_LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}"
+_LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}+"
 _KIND = r"(?:(?:the\s|both\s|either\s)?(?:options?|choices?|letters?|answers?|both|either|选项|项)\s{0,3}:?\s{0,3})?"
 
 _ANNOUNCED = re.compile(rf"{_KIND}({_LIST})", re.IGNORECASE)
 _FIRST_ITEM = re.compile(rf"{_KIND}({_NO_WORD_BEFORE}{_ITEM})")
-_WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*)[\s.,;:!。]*", re.IGNORECASE)
+_WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*+)[\s.,;:!。]*", re.IGNORECASE)
 _LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-H]{2,8}|[A-Z])(?![A-Za-z])", re.IGNORECASE)
 _OR_BETWEEN = re.compile(_OR, re.IGNORECASE)
 _ENDS = re.compile(r"\s{0,3}(?:[.,;:!?)。]|\n|$)")
@@ -73,7 +73,7 @@ _WINDOW = 80  # characters before an announcement in which a denial is looked fo
 _CLAUSE_END = re.compile(r"[.,;:!?\n。]")
 
 _DENIED = re.compile(
-    r"(?:\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn|aren|can|couldn)'t(?: be)?)\b"
+    r"(?:\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn|aren|can)'t(?: be)?)\b"
     rf"|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
 )
 

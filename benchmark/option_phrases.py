@@ -29,10 +29,14 @@ class OptionPhrases:
     """The options of one question, by letter.
 
     Options without a word (and options whose words are those of an earlier one) are never found by their text.
+
+    Attributes:
+        reach: characters beyond which a text is longer than any option, with generous punctuation.
     """
 
     def __init__(self, letters: str, options: Sequence[str]) -> None:
         self._phrases: dict[str, str] = {}
+        self.reach = 2 * max(map(len, options), default=0) + 20
         for letter, text in zip(letters, option_texts(options), strict=True):
             phrase = phrase_of(text)
             if phrase.strip() and phrase not in self._phrases.values():
@@ -40,20 +44,22 @@ class OptionPhrases:
 
     def equal_to(self, text: str) -> str | None:
         """Return the letter of the option whose text this is."""
+        if len(text) > self.reach:
+            return None
         phrase = phrase_of(text)
         return next((letter for letter, own in self._phrases.items() if own == phrase), None)
 
     def begun_by(self, text: str) -> str | None:
         """Return the letter of the only option that begins with this text, cut off at a word."""
-        phrase = phrase_of(text)
-        if not set(phrase.split()) - _SAYS_LITTLE:
+        phrase = phrase_of(text[: self.reach])
+        if len(text) > self.reach or not set(phrase.split()) - _SAYS_LITTLE:
             return None
         begun = [letter for letter, own in self._phrases.items() if own.startswith(phrase)]
         return begun[0] if len(begun) == 1 else None
 
     def at_start_of(self, text: str) -> str | None:
         """Return the letter of the option with which the text begins; the longest one where several do."""
-        phrase = phrase_of(text)
+        phrase = phrase_of(text[: self.reach])
         begun = [letter for letter, own in self._phrases.items() if phrase.startswith(own)]
         return max(begun, key=lambda letter: len(self._phrases[letter]), default=None)
 

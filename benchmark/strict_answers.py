@@ -39,8 +39,11 @@ from benchmark.thinking import final_text
 MAX_SENTENCE_WORDS = 40
 """A longer reply that only mentions an option may mention it for any reason."""
 
-MAX_SENTENCE = 1_000
-"""Characters after which a sentence is taken to end; keeps the time linear in replies without a full stop."""
+MAX_HEAD, MAX_TAIL = 2_000, 6_000
+"""Characters at the beginning and the end of what follows the reasoning in which an answer is looked for.
+
+A reply of 10,000 tokens, or one that never stops, so takes no longer than one of 8,000 characters.
+"""
 
 _DOUBT: Reading = frozenset()
 """Stands beside a reading that the text itself puts in doubt; two readings are no answer."""
@@ -77,7 +80,7 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
     text = final_text(reply)
     if text is None:
         return StrictAnswer("", Refusal.UNFINISHED_THINKING)
-    text = _plain(text)
+    text = _plain(_ends_of(text))
     if not _WORD_CHARACTER.search(text):
         return StrictAnswer("", Refusal.EMPTY)
     letters = string.ascii_uppercase[: len(options)]
@@ -90,6 +93,10 @@ _MARKUP = re.compile(r"[*`#~$]|__|</?(?:b|strong|em|i|p|s)>|<\|[^|<>\n]{1,40}\|>
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\s?\{([^{}\\]{0,200})\}")
 _WORD_CHARACTER = re.compile(r"[^\W_]")
 _QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"'})
+
+
+def _ends_of(text: str) -> str:
+    return text if len(text) <= MAX_HEAD + MAX_TAIL else f"{text[:MAX_HEAD]}\n{text[-MAX_TAIL:]}"
 
 
 def _plain(text: str) -> str:
@@ -111,7 +118,6 @@ _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|[\n。！？；]")
 _PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s-\s|[\n。！？；，、]")
 _SEPARATOR = re.compile(r"[,;、\n]|\band\b|&|和", re.IGNORECASE)
-_MAX_PAUSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +221,8 @@ class _Reader:
 
     def _option_first(self, sentence: str) -> set[Reading]:
         """Return what a sentence gives that begins with an option's text, and with it the others that it names."""
-        pauses = [match.start() for _, match in zip(range(_MAX_PAUSES), _PAUSE.finditer(sentence), strict=False)]
-        for end in [len(sentence), *reversed(pauses)]:
+        ends = [match.start() for match in _PAUSE.finditer(sentence, 0, self.phrases.reach)] + [len(sentence)]
+        for end in reversed(ends):
             letter = self.phrases.equal_to(sentence[:end])
             if letter is not None:
                 return {self.phrases.within(sentence[end:]) | {letter}}
@@ -233,7 +239,7 @@ class _Reader:
     # 3. a short reply that names an option
 
     def _named(self, text: str) -> set[Reading]:
-        if len(words_of(text[: 20 * MAX_SENTENCE_WORDS])) > MAX_SENTENCE_WORDS:
+        if len(words_of(text)) > MAX_SENTENCE_WORDS:
             return set()
         text = _LEADING_NO.sub("", text, count=1)  # answers the question, and denies no option
         found = {reading for reading in (mentioned(text), self.phrases.within(text)) if reading}
@@ -251,10 +257,8 @@ def _after_correction(text: str) -> str | None:
 
 
 def _sentence_end(text: str, start: int) -> int:
-    """Return where the sentence at `start` ends, at the latest after `MAX_SENTENCE` characters."""
-    end = min(len(text), start + MAX_SENTENCE)
-    match = _SENTENCE_END.search(text, start, end)
-    return end if match is None else match.start()
+    match = _SENTENCE_END.search(text, start)
+    return len(text) if match is None else match.start()
 
 
 def _letter_of(label: re.Match[str]) -> str:
