@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -91,11 +92,16 @@ def _text(name: str, value: object, *, is_share: bool) -> str:
             f"{_plain(str(inner))} {_text(name, found, is_share=is_share)}" for inner, found in value.items()
         )
     if not isinstance(value, int | float):
-        return "unknown" if value is None else str(value)
+        return "unknown" if value is None else _words(str(value))
     if is_share and 0 <= value <= 1:
         return f"{100 * value:.4g} %"
     unit = next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
     return f"{value:,}{unit}"
+
+
+def _words(text: str) -> str:
+    """Return the name of a class or a rule as words; other texts as they are."""
+    return text.replace("_", " ") if re.fullmatch(r"[a-z0-9_]+", text) else text
 
 
 def _plain(name: str) -> str:

@@ -43,7 +43,7 @@ export class Drawing {
     const circle = question.region;
     const at = circle && { cx: circle.x, cy: circle.y, r: circle.radius };
     this.region.replaceChildren(...(circle ? ["halo", "region"].map((name) => svg("circle", { class: name, ...at })) : []));
-    this.number.textContent = circle ? circle.number : "";
+    this.number.textContent = circle ? `circle ${circle.number}` : "";
     this.box = null;
     this.place();
   }
@@ -65,8 +65,8 @@ export class Drawing {
     this.handles.classList.toggle("none", !this.box);
     if (this.question?.region) {
       const { x: cx, y: cy, radius } = this.question.region;
-      this.number.setAttribute("x", x + scale * (cx + radius * Math.SQRT1_2) + 6);
-      this.number.setAttribute("y", y + scale * (cy - radius * Math.SQRT1_2) - 6);
+      this.number.setAttribute("x", x + scale * cx);
+      this.number.setAttribute("y", y + scale * (cy + radius) + 20);
     }
     if (!this.box) return;
     const [xMin, yMin, xMax, yMax] = this.box;

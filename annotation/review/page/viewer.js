@@ -3,7 +3,7 @@
 import { Drawing } from "./drawing.js";
 import { byId, h } from "./elements.js";
 
-const FOCUS_MARGIN = 1.1; // of the focus, on each side
+const FOCUS_MARGIN = 0.6; // of the focus, on each side
 const MIN_FOCUS_PX = 260; // a vehicle is shown with its surroundings
 const ZOOM_STEP = 1.6;
 const PAN_SHARE = 0.25; // of what is visible, a key press
@@ -80,19 +80,25 @@ export class Viewer {
     this.panes[0].osd.addHandler("update-viewport", () => this.showScale());
   }
 
-  /** Keep both panes on the same part of the tile. */
+  /** Keep both panes on the same part of the tile: the one under the pointer leads, the other follows. */
   follow() {
-    let leading = null;
+    this.leader = 0;
     this.panes.forEach((pane, index) => {
       const other = this.panes[1 - index];
+      for (const event of ["canvas-enter", "canvas-press", "canvas-scroll"]) {
+        pane.osd.addHandler(event, () => (this.leader = index));
+      }
       pane.osd.addHandler("viewport-change", () => {
-        if ((leading && leading !== pane) || !other.image || other.element.hidden) return;
-        leading = pane;
+        if (this.leader !== index || !other.image || other.element.hidden) return;
         other.osd.viewport.fitBounds(pane.osd.viewport.getBounds(true), true);
-        other.osd.forceRedraw();
-        leading = null;
       });
     });
+  }
+
+  /** Return the viewport that keys and buttons move. */
+  get viewport() {
+    this.leader = 0;
+    return this.panes[0].osd.viewport;
   }
 
   /** Show a question; resolves when its images are known, not when all their tiles are there. */
@@ -102,7 +108,7 @@ export class Viewer {
     byId("dates-button").hidden = question.pictures.length < 2;
     for (const pane of this.panes) pane.drawing.show(question);
     if (!isSame) await this.arrange();
-    this.focus();
+    this.focus(!isSame);
   }
 
   /** Put the images onto the panes as the mode wants them. */
@@ -120,19 +126,29 @@ export class Viewer {
       pane.label.textContent = [name, date].filter(Boolean).join(" · ");
     });
     if (isPair && this.isSwiped) this.panes[0].label.textContent = "";
+    await this.laidOut();
     await Promise.all([
       this.panes[0].open(isSide ? sources.slice(0, 1) : sources),
       isSide ? this.panes[1].open(sources.slice(1)) : this.panes[1].osd.close(),
     ]);
   }
 
+  /** Wait until the panes have the sizes of the new layout: what is framed before is framed for the old ones. */
+  async laidOut() {
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    for (const { osd, element } of this.panes) {
+      if (element.hidden) continue;
+      osd.viewport?.resize(new window.OpenSeadragon.Point(element.clientWidth, element.clientHeight), true);
+    }
+  }
+
   /** Change between side by side and swipe; what is seen stays. */
   async toggleDates() {
     if (this.question.pictures.length < 2) return;
-    const bounds = this.panes[0].osd.viewport.getBounds();
+    const bounds = this.viewport.getBounds();
     this.isSwiped = !this.isSwiped;
     await this.arrange();
-    this.panes[0].osd.viewport.fitBounds(bounds, true);
+    this.viewport.fitBounds(bounds, true);
   }
 
   /** Show or hide the outlines, circle and box. */
@@ -142,22 +158,20 @@ export class Viewer {
     byId("panes").classList.toggle("plain", !this.showsLines);
   }
 
-  /** Zoom to the evidence. */
-  focus() {
+  /** Zoom to the evidence; at once where another image was seen before. */
+  focus(isImmediate = false) {
     this.isWhole = !this.question.focus;
     byId("whole-button").disabled = !this.question.focus;
     this.nameWhole();
-    if (this.isWhole) return this.whole();
-    const [xMin, yMin, xMax, yMax] = this.question.focus;
-    const side = Math.max(MIN_FOCUS_PX, (xMax - xMin) * (1 + 2 * FOCUS_MARGIN), (yMax - yMin) * (1 + 2 * FOCUS_MARGIN));
-    const [x, y] = [(xMin + xMax - side) / 2, (yMin + yMax - side) / 2];
+    if (this.isWhole) return this.whole(isImmediate);
     const image = this.panes[0].image;
-    if (image) this.panes[0].osd.viewport.fitBounds(image.imageToViewportRectangle(x, y, side, side));
+    const { x, y, side } = focusSquare(this.question);
+    if (image) this.viewport.fitBounds(image.imageToViewportRectangle(x, y, side, side), isImmediate);
   }
 
   /** Show the whole tile. */
-  whole() {
-    this.panes[0].osd.viewport.goHome();
+  whole(isImmediate = false) {
+    this.viewport.goHome(isImmediate);
   }
 
   /** Change between the evidence and the whole tile. */
@@ -174,14 +188,13 @@ export class Viewer {
   }
 
   zoom(steps) {
-    this.panes[0].osd.viewport.zoomBy(ZOOM_STEP ** steps).applyConstraints();
+    this.viewport.zoomBy(ZOOM_STEP ** steps).applyConstraints();
   }
 
   pan(x, y) {
-    const { osd } = this.panes[0];
-    const bounds = osd.viewport.getBounds();
+    const bounds = this.viewport.getBounds();
     const by = new window.OpenSeadragon.Point(x * PAN_SHARE * bounds.width, y * PAN_SHARE * bounds.height);
-    osd.viewport.panBy(by).applyConstraints();
+    this.viewport.panBy(by).applyConstraints();
   }
 
   /** Draw the question's box anew, given in pixels of the tile. */
@@ -231,6 +244,15 @@ export class Viewer {
     const zoom = placing.scale >= 0.1 ? Math.round(placing.scale * 100) : (placing.scale * 100).toFixed(1);
     text.textContent = `${name === "km" ? length / 1000 : +length.toPrecision(3)} ${name} · ${zoom} %`;
   }
+}
+
+/** Return the square of the tile that shows the focus with its surroundings, inside the tile where it fits. */
+function focusSquare({ focus, width, height }) {
+  const [xMin, yMin, xMax, yMax] = focus;
+  const extent = Math.max(xMax - xMin, yMax - yMin);
+  const side = Math.min(Math.max(MIN_FOCUS_PX, extent * (1 + 2 * FOCUS_MARGIN)), Math.max(width, height));
+  const inside = (middle, size) => Math.max(0, Math.min(middle - side / 2, size - side));
+  return { x: inside((xMin + xMax) / 2, width), y: inside((yMin + yMax) / 2, height), side };
 }
 
 function tileSource(question, picture) {
