@@ -51,21 +51,22 @@ class Thumbnails:
 
     Attributes:
         folder: holds `<sha256>.jpg`.
-        definitions: of those on the page, by hash.
+        definitions: of those on the page, by id.
+        num_bytes_left: that further images may take.
     """
 
     folder: Path
     definitions: dict[str, str] = field(default_factory=dict)
-    _left: int = MAX_THUMBNAIL_BYTES
+    num_bytes_left: int = field(default_factory=lambda: MAX_THUMBNAIL_BYTES)
 
     def reference(self, image: StoredImage) -> str | None:
         """Return the id of an image on the page; None when there is no thumbnail or no room for it."""
         known = f"i{image.sha256[:16]}"
         if known not in self.definitions:
             encoded = self._read(image.sha256)
-            if encoded is None or len(encoded) > self._left:
+            if encoded is None or len(encoded) > self.num_bytes_left:
                 return None
-            self._left -= len(encoded)
+            self.num_bytes_left -= len(encoded)
             self.definitions[known] = (
                 f'<image id="{escape(known)}" width="{image.width}" height="{image.height}" '
                 f'preserveAspectRatio="none" href="data:image/jpeg;base64,{base64.b64encode(encoded).decode()}"/>'
