@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ class AnnotatedDataset:
         marker: content of the new `build.toml`.
         rows: the new tiles.
         shards: as written.
-        report: of the annotation.
+        report: of the annotation; empty when no model took part.
+        review: report of the review; empty when there was none.
     """
 
     data: Path
@@ -33,6 +34,7 @@ class AnnotatedDataset:
     rows: tuple[TileRows, ...]
     shards: Sequence[ShardInfo]
     report: Mapping[str, Any]
+    review: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def records(self) -> list[Record]:
@@ -69,6 +71,7 @@ def write_annotated_documents(
         not_asked=not_asked,
         completeness=_completeness(built),
         annotation=dataset.report,
+        review=dataset.review,
     )
     (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
     (folder / "stats.json").write_text(statistics.to_json(), encoding="utf-8", newline="\n")

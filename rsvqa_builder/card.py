@@ -65,6 +65,7 @@ class CardFacts:
         not_asked: by task, why it did not ask and how often.
         completeness: by class.
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
+        review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
     """
 
@@ -78,6 +79,7 @@ class CardFacts:
     not_asked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
     annotation: Mapping[str, Any] = field(default_factory=dict)
+    review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
 
 
@@ -93,6 +95,7 @@ def render_card(facts: CardFacts) -> str:
         _completeness_section(facts.completeness),
         _build_section(facts),
         _annotation_section(facts.annotation),
+        _review_section(facts.review),
         _limits_section(facts),
         _licence_section(facts.licence),
     )
@@ -285,6 +288,18 @@ def _annotation_section(annotation: Mapping[str, Any]) -> str:
         f"verified by {_code(verifier)}: {counts['written_by_models']:,} questions hold a model's words (`source` is "
         f"llm), {counts['review']:,} are to be reviewed (`review` is needed), {counts['rejected']:,} were rejected. "
         "`evidence` keeps prompts, hashes of replies and agreement; `annotate_report.json` lists what was rejected."
+    )
+
+
+def _review_section(review: Mapping[str, Any]) -> str:
+    if not review:
+        return ""
+    counts = review["questions"]
+    return (
+        f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted), "
+        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human), {counts['rejected']:,} were rejected "
+        f"and are left out, as are {counts['dropped']:,} that nobody has decided. `review_report.json` counts by task and "
+        "reason."
     )
 
 

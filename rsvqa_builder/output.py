@@ -30,7 +30,15 @@ Fingerprint = Mapping[str, Mapping[str, Any]]
 _COMMITTING = "committing.json"
 _FINGERPRINT = "fingerprint.json"
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
-_DOCUMENTS = ("README.md", "report.json", "stats.json", "classes.toml", "preview.html", "annotate_report.json")
+_DOCUMENTS = (
+    "README.md",
+    "report.json",
+    "stats.json",
+    "classes.toml",
+    "preview.html",
+    "annotate_report.json",
+    "review_report.json",
+)
 
 
 class OutputError(RsvqaError):
