@@ -297,9 +297,9 @@ def _review_section(review: Mapping[str, Any]) -> str:
     counts = review["questions"]
     return (
         f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted), "
-        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human), {counts['rejected']:,} were rejected "
-        f"and are left out, as are {counts['dropped']:,} that nobody has decided. `review_report.json` counts by task and "
-        "reason."
+        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human), {counts['rejected']:,} were "
+        f"rejected and are left out, as are {counts['dropped']:,} that nobody has decided. `review_report.json` counts "
+        "by task and reason."
     )
 
 
