@@ -180,7 +180,7 @@ class ScriptedEndpoint:
         sent: by identity, how often a request came.
         paid: by identity, how often a whole reply went out with 200.
         bodies: of all requests, in the order in which they came.
-        headers: of the last request.
+        headers: of the last request, by name in lower case.
         most_at_once: requests at work at the same time, at most.
         batches: files and batches, see `scripted_batches.py`.
     """
@@ -244,7 +244,7 @@ class ScriptedEndpoint:
         with self.lock:
             earlier = self.sent[name]
             self.sent[name] += 1
-            self.headers = dict(headers)
+            self.headers = {name.lower(): value for name, value in headers.items()}
             if self._keeps_bodies:
                 self.bodies.append(body)
             self._at_once += 1

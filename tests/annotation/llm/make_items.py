@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import shapely
 from pydantic import BaseModel
+from pydantic import BaseModel
 
 from annotation.facts import Box, Circle
 from annotation.llm.items import Item, Pixels, TileKnowledge, View
@@ -61,8 +62,8 @@ def make_item(task: str = "overall_counting", **fields: Any) -> Item:
 def colour_item(**fields: Any) -> Item:
     """Return a question about the colour of a house in a box."""
     return make_item(
-        "object_colour",
         **{
+            "task": "object_colour",
             "text": "What colour is the house in the bounding box? Image resolution: 300 x 200. "
             "Bounding box: [100, 50, 140, 80].",
             "options": ("red", "blue", "white", "black"),
@@ -79,8 +80,8 @@ def colour_item(**fields: Any) -> Item:
 def grounding_item(**fields: Any) -> Item:
     """Return a question for the box of the southernmost house."""
     return make_item(
-        "fine_grained_grounding",
         **{
+            "task": "fine_grained_grounding",
             "form": AnswerForm.BOX,
             "text": "Where is the southernmost house? Give its bounding box as normalised [x1, y1, x2, y2] with values "
             "from 0 to 1.",
@@ -96,8 +97,8 @@ def grounding_item(**fields: Any) -> Item:
 def region_item(**fields: Any) -> Item:
     """Return the caption of a circle."""
     return make_item(
-        "regional_captioning",
         **{
+            "task": "regional_captioning",
             "form": AnswerForm.TEXT,
             "text": "Describe what is inside red circle 2.",
             "options": (),
@@ -126,8 +127,8 @@ DETAILED_VALUES = {
 def caption_item(answer: str, **fields: Any) -> Item:
     """Return a detailed caption."""
     return make_item(
-        "detailed_captioning",
         **{
+            "task": "detailed_captioning",
             "form": AnswerForm.TEXT,
             "text": "Describe this image in detail: first as a whole, then its nine parts.",
             "options": (),
