@@ -48,7 +48,7 @@ _UNITS: Mapping[str, Mapping[BoxConvention, str]] = {
     },
 }
 _FROM_0_TO_1 = re.compile(
-    r"(?<![\d.])0\s{0,3}(?:to|and|-|–|—|~|到|至)\s{0,3}1(?![.\d])"  # from 0 to 1, between 0 and 1, 0–1
+    r"(?<![\d.])0\s{0,3}(?:to|and|-|–|—|~|到|至)\s{0,3}1(?!\d|\.\d)"  # from 0 to 1, between 0 and 1, 0–1
     r"|[\[(]\s{0,3}0\s{0,3},\s{0,3}1\s{0,3}[\])]"  # [0, 1]
 )
 _CAPTION_PROMPTS: Mapping[str, str] = {
