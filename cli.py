@@ -552,6 +552,24 @@ def review_serve(
     serve_review(src, queue, server, store=store, announce=lambda url: announce(url, server))
 
 
+@review_app.command("apply")
+def review_apply(
+    src: DataSet,
+    out: Annotated[Path, typer.Option(help="Folder of the reviewed data set.")],
+    undecided: Annotated[
+        str, typer.Option(help="Questions without a decision: keep, drop-needed (those that need one), drop.")
+    ] = "keep",
+    store: Store = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what people decided as a new data set; the reviewed one is not touched."""
+    from rsvqa_builder.review_apply import apply_review, parse_undecided, summary_lines
+
+    report = apply_review(src, out, store=store, undecided=parse_undecided(undecided), overwrite=overwrite)
+    print(json.dumps(report) if as_json else "\n".join(summary_lines(report, out)))
+
+
 def _words(text: str | None) -> list[str] | None:
     """Return comma-separated words."""
     return None if text is None else text.split(",")

@@ -87,6 +87,10 @@ class Scope:
     nouns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
+_NOTHING_KNOWN = Scope()
+"""Of a part without a label."""
+
+
 class _Mention(NamedTuple):
     """A class named in a text."""
 
@@ -113,7 +117,7 @@ def _placed_sentences(text: str, scope: Scope) -> Iterator[tuple[str, Scope]]:
         for found in _SENTENCE.finditer(line):
             keys = {part_key(part) for part in _PART.finditer(found[0])} or set(_CENTRE.findall(found[0]))
             if keys and scope.parts:
-                last = scope.parts.get(min(keys), scope) if len(keys) == 1 else scope
+                last = scope.parts.get(min(keys), _NOTHING_KNOWN) if len(keys) == 1 else scope
             elif not scope.is_by_part:
                 last = scope
             if found[0].strip():
@@ -127,7 +131,7 @@ def _claims_of(sentence: str, place: Scope, whole: Scope) -> Iterator[tuple[Clai
         counted = None if mention.name in whole.shares else _COUNTED.search(before)
         words = sentence[counted.start() if counted else mention.start : mention.end]
         if place is not whole and mention.name in whole.counts and mention.name not in place.counts:
-            yield Claim("direction", sentence), True
+            yield Claim("direction", sentence), whole.counts[mention.name] is not None
         elif counted is not None:
             yield from _count_claims(mention.name, counted, place, words)
         elif not _is_known(mention.name, place):

@@ -149,8 +149,11 @@ def show(item: Item, settings: CropSettings) -> Shown:
     A question about two dates gets the part on both.
     """
     focus = focus_of(item)
-    if focus is None:
-        return show_whole(item, settings)
+    return show_whole(item, settings) if focus is None else show_part(item, focus, settings)
+
+
+def show_part(item: Item, focus: Box, settings: CropSettings) -> Shown:
+    """Return overview and the part around `focus`, on each date."""
     frame = frame_around(item, focus, settings.context)
     outline = None if item.form is AnswerForm.BOX else item.box
     pictures: list[Picture] = []

@@ -16,8 +16,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.llm.claims import Scope, caption_claims, check_claims
-from annotation.llm.crops import PART_NAMES, CropSettings, Shown, show, show_whole
-from annotation.llm.items import Item
+from annotation.llm.crops import PART_NAMES, CropSettings, Frame, Shown, show, show_part
+from annotation.llm.items import Item, bounds_of
 from annotation.llm.outcomes import ACCEPTED
 from annotation.llm.passes import Asker, Reply, parsed_as
 from annotation.llm.requests import ChatRequest
@@ -32,7 +32,6 @@ from annotation.llm.survival import (
 )
 from annotation.llm.verifying_step import DRAFTED
 from annotation.llm.wording_step import fault_of
-from annotation.taxonomy import AnswerForm
 
 CONTRADICTS = "claims contradict the facts"
 
@@ -94,6 +93,7 @@ class _Kind:
     schema: type[BaseModel]
     apply: _Apply
     max_tokens: int = 800
+    has_pictures: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,13 @@ class DraftPass:
         kind = _KINDS.get(item.task)
         if kind is None or item.language != "en" or self.name in {note.step for note in item.outcome.notes}:
             return ()
-        is_whole = item.form is AnswerForm.TEXT and item.region is None
-        shown = show_whole(item, self.crops) if is_whole else show(item, self.crops)
+        shown = self._shown(item) if kind.has_pictures else _NOTHING_SHOWN
         return (self._asker(kind).request(item, _values(item, shown), pictures=shown.pictures),)
+
+    def _shown(self, item: Item) -> Shown:
+        """Return the pictures; who drafts may know the answer, so of an anomaly it is the place itself."""
+        focus = bounds_of(item) if item.task == "anomaly_detection" else None
+        return show(item, self.crops) if focus is None else show_part(item, focus, self.crops)
 
     def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
         """Return the item with what was drafted, to be reviewed until verified, or as it was."""
@@ -137,6 +141,9 @@ class DraftPass:
 
     def _asker(self, kind: _Kind) -> Asker:
         return Asker(self.name, self.model, kind.prompt, kind.schema, kind.max_tokens, self.temperature)
+
+
+_NOTHING_SHOWN = Shown((), (), Frame(0, 0, 0, 0))
 
 
 def _values(item: Item, shown: Shown) -> dict[str, object]:
@@ -252,7 +259,7 @@ _KINDS: Mapping[str, _Kind] = {
     "regional_captioning": _Kind("draft_region", DraftedText, _take_region),
     "environmental_reasoning": _Kind("draft_choices", DraftedChoices, _take_choices),
     "anomaly_detection": _Kind("draft_anomaly", DraftedQuestion, _take_anomaly),
-    "route_planning": _Kind("draft_route", DraftedChoices, _take_route, max_tokens=1_200),
+    "route_planning": _Kind("draft_route", DraftedChoices, _take_route, max_tokens=1_200, has_pictures=False),
     "fine_grained_grounding": _Kind("draft_reference", DraftedQuestion, _take_reference),
     "condition_based_grounding": _Kind("draft_reference", DraftedQuestion, _take_reference),
 }

@@ -86,4 +86,11 @@ def why_not_reworded(item: Item, text: str) -> str | None:
 def fault_of(item: Item) -> str | None:
     """Return the first reason that the checks of every question give against the item; None when it passes."""
     reasons = check_question(item.as_question(), width=item.width, height=item.height)
+    if not reasons and item.source == "llm" and _has_tags(item):
+        return "angle brackets in the text"
     return reasons[0] if reasons else None
+
+
+def _has_tags(item: Item) -> bool:
+    """Return whether a text could be taken for one of the tags that part data from instructions in prompts."""
+    return any(mark in text for text in (item.text, *item.options, item.answer) for mark in "<>")

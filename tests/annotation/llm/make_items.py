@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import shapely
 from pydantic import BaseModel
-from pydantic import BaseModel
 
 from annotation.facts import Box, Circle
 from annotation.llm.items import Item, Pixels, TileKnowledge, View

@@ -45,7 +45,10 @@ SOUND = {
         evidence=Evidence("labelled_motion", values={"class": "car", "moving": True, "parking_area": None}),
     ),
     "absent": make_item(
-        "object_presence", **YES_NO, answer="A", evidence=Evidence("fully_labelled_without_member", values={"class": "ship"})
+        "object_presence",
+        **YES_NO,
+        answer="A",
+        evidence=Evidence("fully_labelled_without_member", values={"class": "ship"}),
     ),
     # 236.6 degrees clockwise from north lie between 202.5 and 247.5: southwest
     "direction": make_item(

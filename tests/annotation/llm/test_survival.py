@@ -21,7 +21,11 @@ from annotation.llm.survival import has_same_sense, keeps_sense, lost, named_thi
             "object_spatial_relationship",
             ("the swimming pool", "the blue office building"),
         ),
-        ("How many cars lie within 20 m of any water in the image?", "conditional_counting", ("cars", "any water in the image")),
+        (
+            "How many cars lie within 20 m of any water in the image?",
+            "conditional_counting",
+            ("cars", "any water in the image"),
+        ),
         ("What is this?", "overall_counting", None),
     ],
 )

@@ -57,7 +57,9 @@ def settle(work: GuessPass | AnswerPass, item: Item, replies: Sequence[Reply]) -
         ("A, C", (DISAGREES,), 0.0),
     ],
 )
-def test_a_blind_answer_settles_or_sends_to_review(letters: str, reasons: tuple[str, ...], agreement: float | None) -> None:
+def test_a_blind_answer_settles_or_sends_to_review(
+    letters: str, reasons: tuple[str, ...], agreement: float | None
+) -> None:
     item = settle(ANSWER, make_item(), [reply(Choice(letters=letters))])
     assert (item.outcome.reasons, item.outcome.agreement) == (reasons, agreement)
     assert item.outcome.state is (State.REVIEW if reasons else State.ACCEPTED)
@@ -82,7 +84,9 @@ def test_agreement_settles_a_draft_and_disagreement_does_not() -> None:
 
 
 def test_objections_to_a_text_send_it_to_review() -> None:
-    assert settle(ANSWER, region_item(), [reply(Objections(contradicted=["3 cars"]))]).outcome.reasons == (CONTRADICTED,)
+    assert settle(ANSWER, region_item(), [reply(Objections(contradicted=["3 cars"]))]).outcome.reasons == (
+        CONTRADICTED,
+    )
     assert settle(ANSWER, region_item(), [reply(Objections(contradicted=[]))]).outcome.agreement == 1.0
 
 

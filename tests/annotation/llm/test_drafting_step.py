@@ -1,0 +1,188 @@
+"""Drafts that keep the facts are taken, others are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from annotation.llm.crops import PART_NAMES, CropSettings
+from annotation.llm.drafting_step import (
+    CONTRADICTS,
+    DraftedCaption,
+    DraftedChoices,
+    DraftedQuestion,
+    DraftedText,
+    DraftPass,
+    turns_in,
+)
+from annotation.llm.items import Item, TileKnowledge
+from annotation.llm.outcomes import State
+from annotation.llm.verifying_step import DRAFTED
+from annotation.questions import Evidence
+from tests.annotation.llm.make_items import NOUNS, caption_item, grounding_item, make_item, region_item, reply
+
+DRAFT = DraftPass("m", CropSettings())
+RULE = "Seen from above, 3 cars.\nThe top left part shows forest.\nPeople use it."
+
+
+def draft(item: Item, parsed: BaseModel) -> Item:
+    (drafted,) = DRAFT.settle(item, [reply(parsed)])
+    return drafted
+
+
+def result(item: Item, parsed: BaseModel) -> str:
+    return draft(item, parsed).outcome.notes[-1].result
+
+
+# --- captions ---
+
+
+def caption(**fields: Any) -> DraftedCaption:
+    parts = [f"The {name} part is seen." for name in PART_NAMES]
+    parts[0] = "The top left part holds 2 cars and much forest (about 90 %)."
+    return DraftedCaption(**{"overall": "There are 3 cars.", "parts": parts, "inference": "Traffic is low.", **fields})
+
+
+def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> None:
+    item = draft(caption_item(RULE), caption())
+    overall, parts, inference = item.answer.split("\n")
+    assert (overall, inference) == ("There are 3 cars.", "Traffic is low.")
+    assert parts.startswith("The top left part holds 2 cars")
+    assert parts.endswith("The bottom right part is seen.")
+    assert (item.source, item.outcome.state, item.outcome.reasons) == ("llm", State.REVIEW, (DRAFTED,))
+    assert item.former == {"answer": RULE}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"overall": "There are 4 cars."}, CONTRADICTS),
+        ({"overall": "Cars stand in the bottom left part."}, CONTRADICTS),
+        ({"inference": "About 1,200 people live here."}, CONTRADICTS),
+        ({"parts": ["A part."] * 9}, "a part is not named"),
+        ({"inference": "**Traffic** is low."}, "markdown in the text"),
+    ],
+)
+def test_a_caption_that_contradicts_leaves_the_rule_s(wrong: dict[str, Any], reason: str) -> None:
+    item = draft(caption_item(RULE), caption(**wrong))
+    assert (item.answer, item.source, item.outcome.notes[-1].result) == (RULE, "rule", reason)
+    assert item.outcome.state is State.ACCEPTED
+
+
+def test_a_region_is_named_by_its_circle() -> None:
+    good = "Circle 2 is mostly forest (about 60 %), and 3 cars stand in it."
+    assert draft(region_item(), DraftedText(text=good)).answer == good
+    assert result(region_item(), DraftedText(text=good.replace("Circle 2", "Circle 3"))) == "the circle is not named"
+    assert result(region_item(), DraftedText(text=good.replace("3 cars", "5 cars"))) == CONTRADICTS
+
+
+# --- choices ---
+
+CHOICES = (
+    "Most of the land is under forest, so woodland shapes this landscape.",
+    "Most people here have no green space within 300 m of their building.",
+    "Open water covers most of the area, so it shapes this landscape.",
+    "There are so few roads that large shy animals can find quiet land here.",
+)
+CONDITION = make_item(
+    "environmental_reasoning",
+    text="Which statement about the environment is best supported by the image?",
+    options=CHOICES,
+    answer="B",
+    evidence=Evidence("green_space_is_far", values={"x": 1}),
+)
+TOLD = [
+    "Forest covers most of the ground and gives the place its character.",
+    "For most residents there is no green space within 300 m of where they live.",
+    "The place is mostly open water, and that marks it.",
+    "With so few roads, large shy animals may find quiet land.",
+]
+
+
+def test_choices_are_told_anew_in_their_order() -> None:
+    item = draft(CONDITION, DraftedChoices(question="What does the scene say about its environment?", options=TOLD))
+    assert (item.options, item.answer) == (tuple(TOLD), "B")
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "reason"),
+    [
+        (1, "For most residents there is a green space within 300 m of where they live.", "sense changed"),
+        (1, "For most residents there is no green space within 500 m of where they live.", "numbers changed"),
+        (0, "Forest covers little of the ground here.", "sense changed"),
+    ],
+)
+def test_a_choice_that_says_something_else_is_not_taken(number: int, text: str, reason: str) -> None:
+    options = [*TOLD[:number], text, *TOLD[number + 1 :]]
+    assert result(CONDITION, DraftedChoices(question="What holds here?", options=options)) == reason
+
+
+def test_a_right_choice_that_stands_out_by_its_length_is_not_taken() -> None:
+    long = TOLD[1][:-1] + ", a pity for everyone who would enjoy a walk among trees on a warm evening."
+    options = [TOLD[0], long, *TOLD[2:]]
+    drafted = DraftedChoices(question="What holds here?", options=options)
+    assert result(CONDITION, drafted) == "the right choice stands out by its length"
+
+
+def test_choices_must_be_as_many() -> None:
+    assert result(CONDITION, DraftedChoices(question="What holds?", options=TOLD[:3])) == "wrong number of choices"
+
+
+# --- routes ---
+
+ROUTE = "Head west on Windmill Road, turn left at the first junction, and the destination is on this road."
+
+
+def test_a_route_is_its_turns() -> None:
+    assert turns_in(ROUTE) == ["west", "windmill road", "left", "first"]
+    assert turns_in("Go straight on past one junction, before the next one.") == ["straight", "one"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("left", "right"), ("first", "second"), ("Windmill Road", "Mill Road"), ("west", "east"), ("turn left", "go on")],
+)
+def test_a_route_with_another_turn_is_not_taken(old: str, new: str) -> None:
+    options = (ROUTE, ROUTE.replace("left", "right"), ROUTE.replace("west", "east"), ROUTE.replace("first", "second"))
+    asked = make_item(
+        "route_planning", text="Which route leads by road from the car to the house?", options=options, answer="A"
+    )
+    told = [option.replace("Head", "Set off") for option in options]
+    assert draft(asked, DraftedChoices(question=asked.text, options=told)).options == tuple(told)
+    wrong = [told[0].replace(old, new), *told[1:]]
+    assert result(asked, DraftedChoices(question=asked.text, options=wrong)) == "turns changed"
+
+
+# --- referring expressions ---
+
+
+def test_a_richer_description_keeps_what_tells_its_object() -> None:
+    asked = grounding_item(knowledge=TileKnowledge(absent=frozenset({"ship"}), nouns=NOUNS))
+    form = " Give its bounding box as normalised [x1, y1, x2, y2] with values from 0 to 1."
+    good = "Where is the southernmost house, a long one beside the road?" + form
+    assert draft(asked, DraftedQuestion(question=good)).text == good
+    lost = "Where is the long house beside the road?" + form
+    assert result(asked, DraftedQuestion(question=lost)) == "what is asked about is not named"
+    absent = good.replace("beside the road", "beside a ship")
+    assert result(asked, DraftedQuestion(question=absent)) == CONTRADICTS
+    other_form = good.replace("[x1, y1, x2, y2]", "[x, y, w, h]")
+    assert result(asked, DraftedQuestion(question=other_form)) == "boxes, numbers or answer form changed"
+
+
+def test_another_colour_than_the_known_one_is_not_taken() -> None:
+    asked = grounding_item(
+        text="Find the blue car and return its bounding box, normalised to 0–1, as [x1, y1, x2, y2].",
+        evidence=Evidence("unique_colour", values={"class": "car", "colour": "blue"}),
+    )
+    good = asked.text.replace("and return", "beside a wall and return")
+    assert draft(asked, DraftedQuestion(question=good)).text == good
+    wrong = asked.text.replace("and return", "not far from a red car and return").replace("not ", "")
+    assert result(asked, DraftedQuestion(question=wrong)) == CONTRADICTS
+
+
+def test_other_tasks_and_drafted_questions_are_not_sent() -> None:
+    assert not DRAFT.requests(make_item())
+    assert len(DRAFT.requests(region_item())) == 1
+    assert not DRAFT.requests(draft(region_item(), DraftedText(text="Circle 2 is forest.")))

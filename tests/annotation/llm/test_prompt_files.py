@@ -1,0 +1,100 @@
+"""Every prompt as a model gets it, pinned by a file that a person has read.
+
+After a change of a prompt raise its version, run `RSVQA_UPDATE_GOLDEN=1 pytest tests/annotation/llm/test_prompt_files.py`
+and read what has changed in `tests/annotation/llm/prompts_rendered/`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from annotation.llm.crops import CropSettings
+from annotation.llm.drafting_step import DraftPass
+from annotation.llm.items import Item
+from annotation.llm.passes import Pass
+from annotation.llm.prompt_files import load_prompt, prompt_names
+from annotation.llm.translating_step import TranslatePass
+from annotation.llm.verifying_step import AnswerPass, GuessPass
+from annotation.llm.wording_step import WordingPass
+from annotation.questions import Evidence
+from annotation.taxonomy import AnswerForm
+from tests.annotation.llm.make_items import caption_item, colour_item, grounding_item, make_item, region_item
+
+RENDERED = Path(__file__).parent / "prompts_rendered"
+CROPS = CropSettings(overview_px=150)
+CONDITION = make_item(
+    "environmental_reasoning",
+    text="What can be inferred about the environment of this area?",
+    options=("Rain runs off.", "Rain soaks in.", "It heats up.", "It stays cool."),
+    answer="B",
+    evidence=Evidence("rain_soaks_in", values={"rain_soaks_in": {"plants": [0.8, 0.9]}}),
+)
+ANOMALY = make_item(
+    "anomaly_detection",
+    form=AnswerForm.YES_NO,
+    text="Does the image show any burnt area?",
+    options=("Yes", "No"),
+    answer="A",
+    evidence=Evidence("anomaly_present", values={"class": "burnt_area", "areas": 1}),
+)
+ROUTE = make_item(
+    "route_planning",
+    text="Which route leads by road from the car to the house?",
+    options=("Head west, turn left.", "Head west, turn right.", "Head east, turn left.", "Head east, turn right."),
+    answer="A",
+)
+
+CASES: Mapping[str, tuple[Pass, Item]] = {
+    "word": (WordingPass("m"), colour_item()),
+    "guess": (GuessPass("m"), colour_item()),
+    "answer_choice": (AnswerPass("m", CROPS), colour_item()),
+    "answer_box": (AnswerPass("m", CROPS), grounding_item(question_id="g1")),
+    "judge_text": (AnswerPass("m", CROPS), region_item()),
+    "draft_caption": (DraftPass("m", CROPS), caption_item("Seen from above, 3 cars.")),
+    "draft_region": (DraftPass("m", CROPS), region_item()),
+    "draft_choices": (DraftPass("m", CROPS), CONDITION),
+    "draft_anomaly": (DraftPass("m", CROPS), ANOMALY),
+    "draft_route": (DraftPass("m", CROPS), ROUTE),
+    "draft_reference": (DraftPass("m", CROPS), grounding_item(question_id="g1")),
+    "translate_zh": (TranslatePass("m"), region_item()),
+}
+
+
+def rendered(name: str) -> str:
+    work, item = CASES[name]
+    request = work.requests(item)[0]
+    assert request.schema is not None
+    head = f"{load_prompt(name).label}; {len(request.pictures)} picture(s); reply: {request.schema.__name__}"
+    return f"{head}\n\n--- system ---\n{request.system}\n\n--- user ---\n{request.text}\n"
+
+
+def test_every_prompt_has_a_case() -> None:
+    assert tuple(sorted(CASES)) == prompt_names()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_prompt_is_what_was_read(name: str) -> None:
+    path = RENDERED / f"{name}.txt"
+    if os.environ.get("RSVQA_UPDATE_GOLDEN"):
+        path.write_text(rendered(name), encoding="utf-8")
+    assert rendered(name) == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_prompt_tells_the_key(name: str) -> None:
+    work, item = CASES[name]
+    if not item.options:
+        return
+    other = "B" if item.answer == "A" else "A"
+    # the same question with another key makes the same request
+    assert work.requests(item)[0].text == work.requests(replace(item, answer=other))[0].text
+
+
+def test_braces_in_a_question_are_left_alone() -> None:
+    (request,) = WordingPass("m").requests(colour_item(text=colour_item().text.replace("house", "ho{use}")))
+    assert "ho{use}" in request.text
