@@ -147,6 +147,8 @@ def _figure(one: Measured, number: int, thumbnails: Thumbnails) -> str:
         caption += f", seen as {image.view_width:,} × {image.view_height:,}"
     reference = thumbnails.reference(image)
     shapes = _boxes(one) if number == 0 else []
+    if not reference and not shapes:
+        return f"<figure><figcaption>{escape(caption)} · no thumbnail</figcaption></figure>"
     picture = f'<use href="#{reference}"/>' if reference else '<rect class="void" width="100%" height="100%"/>'
     drawn = "".join(_rectangle(box, kind, image) for kind, box in shapes)
     legend = "".join(f'<span class="key {kind}">{_BOX_NAMES[kind]}</span>' for kind in dict(shapes))

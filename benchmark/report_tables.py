@@ -48,11 +48,15 @@ def percent(share: float | None) -> str:
 
 
 def spread(figure: Figure) -> str:
-    """Return the 95 % interval, e.g. "48.9–54.0", or why there is none."""
+    """Return the 95 % interval, e.g. "48.9–54.0", or that there is none and why."""
+    has_none = figure.interval.method == "none" and figure.value is not None
+    return f"no interval: {figure.interval.reason}" if has_none else range_or_reason(figure)
+
+
+def range_or_reason(figure: Figure) -> str:
+    """Return the 95 % interval, e.g. "48.9–54.0", or in its place why there is none."""
     low, high = figure.interval.low, figure.interval.high
-    if low is None or high is None:
-        return f"no interval: {figure.interval.reason}" if figure.value is not None else figure.interval.reason
-    return f"{percent(low)}–{percent(high)}"
+    return figure.interval.reason if low is None or high is None else f"{percent(low)}–{percent(high)}"
 
 
 def notices(results: Results) -> Iterator[str]:
