@@ -6,6 +6,7 @@ page's content security policy forbids scripts and loads besides.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -21,6 +22,7 @@ from benchmark.results import Costs, Figure, Results, TaskResult
 from rsvqa_builder.journal import write_atomically
 
 PAGE_FILE = "report.html"
+_HEADING = re.compile(r'<section id="([a-z-]+)"><header><h2>([^<]*)</h2>')
 _HEADLINES = ("macro_13", "macro", "micro")
 
 
@@ -33,19 +35,24 @@ def render_page(run: Path, results: Results, questions: Sequence[Measured]) -> s
     """Return the whole page; thumbnails are read from the run's folder."""
     template = Template(resources.files("benchmark").joinpath("report_page.html").read_text("utf-8"))
     thumbnails = thumbnails_of(run)
-    samples = "".join(section_html(section, thumbnails) for section in choose_sections(questions))
+    sections = "".join(
+        [
+            accuracy_section(results),
+            standing_section(results),
+            _box_section(results.tasks),
+            _text_section(results.tasks),
+            letters_section(results.tasks, questions),
+            *(section_html(section, thumbnails) for section in choose_sections(questions)),
+            _settings_section(results),
+        ]
+    )
     return template.substitute(
         title=escape(results.run.model_name),
         data=_data_line(results),
         figures=_headline(results),
         notices="".join(f"<li>{escape(notice)}</li>" for notice in notices(results)),
-        accuracies=accuracy_section(results),
-        standing=standing_section(results),
-        boxes=_box_section(results.tasks),
-        texts=_text_section(results.tasks),
-        letters=letters_section(results.tasks, questions),
-        samples=samples,
-        settings=_settings_section(results),
+        links="".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in _HEADING.findall(sections)),
+        sections=sections,
         pictures="".join(thumbnails.definitions.values()),
     )
 

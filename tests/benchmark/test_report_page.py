@@ -231,3 +231,22 @@ def test_a_run_without_a_question_has_a_page(tmp_path: Path) -> None:
     page = make_page(tmp_path, [])
     assert "0 questions on 0 images" in page.text
     assert not page.attributes("article")
+
+
+def test_links_inside_the_page_lead_somewhere(tmp_path: Path) -> None:
+    page = make_page(tmp_path, [stored("q", "OC", "B"), stored("g", "FVG", "none", box=(0.0, 0.0, 1.0, 1.0))])
+    ids = {found["id"] for _, found in page.tags if "id" in found}
+    links = {found["href"][1:] for tag in ("a", "use") for found in page.attributes(tag)}
+    assert {"accuracy", "published", "grounding", "letters", "wrong", "no-answer", "settings"} <= links <= ids
+
+
+def test_circular_runs_have_a_column_for_all_rotations(tmp_path: Path) -> None:
+    replies = [
+        stored(f"q{n}", "OC", said, answer=right, rotation=rotation)
+        for n, text in enumerate(["ABCD", "AAAA", "BBBB", "CCCC", "ABCD"])
+        for rotation, (said, right) in enumerate(zip(text, "ABCD", strict=True))
+    ]
+    page = make_page(tmp_path, replies)
+    row = page.html[page.html.index("Overall counting <abbr>OC</abbr></td>") :]
+    cells = re.findall(r'<td class="num(?: main)?">([\d.]+)</td>', row[: row.index("</tr>")])
+    assert cells == ["60.0", "60.0", "40.0"]  # strict, official, right in all rotations
