@@ -59,7 +59,8 @@ class ChatClient:
         self.settings = settings or ClientSettings()
         self.budget = budget or Budget()
         self._endpoint = endpoint
-        self._store = store or ReplyStore()
+        self._owns_store = store is None
+        self._store = ReplyStore() if store is None else store
         self._sender = Sender(endpoint, self.settings, note_lost=lambda turn: self._store.note_lost(turn.fingerprint))
 
     def __enter__(self) -> ChatClient:
@@ -77,6 +78,8 @@ class ChatClient:
     def close(self) -> None:
         """Close the connections; a store that was passed in stays open."""
         self._sender.close()
+        if self._owns_store:
+            self._store.close()
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply | ChatFailure]:
         """Yield the outcome of each request as it comes, in no certain order.

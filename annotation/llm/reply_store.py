@@ -118,7 +118,7 @@ class ReplyStore:
 
     def claim(self, fingerprint: str) -> Claim:
         """Claim the right to send a turn; it ends with `put`, `put_failure` or `release`, or with the process."""
-        with self._writing() as connection:
+        with self._writing(is_durable=False) as connection:
             return self._claim(connection, fingerprint)
 
     def put(self, turn: Turn, reply: RawReply) -> None:
@@ -137,7 +137,7 @@ class ReplyStore:
 
     def release(self, fingerprint: str) -> None:
         """Give a claim back: the turn was not sent."""
-        with self._writing() as connection:
+        with self._writing(is_durable=False) as connection:
             connection.execute("DELETE FROM claims WHERE fingerprint = ?", (fingerprint,))
 
     def note_lost(self, fingerprint: str) -> None:
@@ -242,10 +242,15 @@ class ReplyStore:
                 raise ReplyStoreError(f"{self._name}: replies cannot be read: {error}") from error
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction that no other thread or process can come between."""
+    def _writing(self, *, is_durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """Run a transaction that no other thread or process can come between.
+
+        A durable one is on the disk at its end, which takes milliseconds; the others survive the end of the process,
+        but the last of them not a power cut.
+        """
         with self._lock:
             try:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
@@ -266,7 +271,6 @@ def _open(name: str) -> sqlite3.Connection:
                 f"{name}: made by a newer rsvqa (store version {version}, known up to {SCHEMA_VERSION})"
             )
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a paid reply is not lost to a power cut either
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except sqlite3.DatabaseError as error:
         raise ReplyStoreError(f"{name}: not a usable file of replies: {error}; name another one") from error
