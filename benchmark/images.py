@@ -22,6 +22,7 @@ MAX_PIXELS = 400_000_000
 """Of an image that is decoded: 1.2 GB. The benchmark's largest have 10⁸; beyond this a file is damaged or hostile."""
 THUMBNAIL_SIDE = 512
 _THUMBNAIL_QUALITY = 80
+_JPEG_SIGNATURE = b"\xff\xd8\xff"
 _HEADER_BYTES = 1 << 16
 _NUM_WINDOWS, _WINDOW_BYTES = 16, 1 << 14
 
@@ -46,14 +47,24 @@ def read_size(encoded: bytes | memoryview) -> ImageSize:
         ImageError: neither JPEG nor PNG, a broken header, or more than `MAX_PIXELS`.
     """
     try:
-        header = image_header(bytes(encoded[:_HEADER_BYTES]))
-    except TableError:
-        try:  # a JPEG with a long preamble
-            header = image_header(bytes(encoded))
-        except TableError as error:
-            raise ImageError(str(error)) from error
-    if header.width * header.height > MAX_PIXELS:
-        raise ImageError(f"{header.width} x {header.height} px are more than {MAX_PIXELS} px")
+        size = _stated_size(bytes(encoded[:_HEADER_BYTES]))
+    except ImageError:  # perhaps a JPEG with a long preamble
+        size = _stated_size(bytes(encoded))
+    if size.width * size.height > MAX_PIXELS:
+        raise ImageError(f"{size.width} x {size.height} px are more than {MAX_PIXELS} px")
+    return size
+
+
+def _stated_size(data: bytes) -> ImageSize:
+    try:
+        if data.startswith(_JPEG_SIGNATURE):
+            height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
+            return ImageSize(int(height), int(width))
+        header = image_header(data)
+    except (ValueError, KeyError) as error:  # the latter where no colour space can be told
+        raise ImageError("broken JPEG header") from error
+    except TableError as error:
+        raise ImageError(str(error)) from error
     return ImageSize(header.height, header.width)
 
 
@@ -81,7 +92,7 @@ def decode_image(encoded: bytes) -> Pixels:
         ImageError: neither JPEG nor PNG, larger than `MAX_PIXELS`, or damaged.
     """
     read_size(encoded)
-    if encoded.startswith(b"\xff\xd8\xff"):
+    if encoded.startswith(_JPEG_SIGNATURE):
         try:
             return np.asarray(simplejpeg.decode_jpeg(encoded, colorspace="RGB"), dtype=np.uint8)
         except ValueError:
