@@ -176,12 +176,7 @@ def majority_letter(questions: Iterable[Measured]) -> float | None:
 
 def majority_answer(questions: Iterable[Measured]) -> float | None:
     """Return the share right of the best constant answer of each task, in words; None without questions."""
-    return _majority(questions, _answer_in_words)
-
-
-def _answer_in_words(one: Measured) -> str:
-    texts = {option[1:2]: option[3:].strip().casefold() for option in one.reply.options}
-    return "; ".join(sorted(texts.get(letter, letter) for letter in one.reply.answer))
+    return _majority(questions, lambda one: one.words)
 
 
 def _majority(questions: Iterable[Measured], answer_of: Callable[[Measured], str]) -> float | None:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from annotation.taxonomy import TASKS
 from benchmark.aggregates import BENCHMARK_TASKS, INTERVAL_SEED, make_figure
 from benchmark.errors import RunError
-from benchmark.intervals import Part, make_part, mean_intervals
+from benchmark.intervals import FEW_IMAGES, Part, make_part, mean_intervals
 from benchmark.measures import Measure, Measured, image_clusters
 from benchmark.reports import score_run
 from benchmark.results import Figure
@@ -32,8 +32,6 @@ MAX_EXACT = 13
 """Images that differ up to which all 2^n changes of sign are tried, fewer than `NUM_FLIPS` of random ones."""
 MAX_SIGNS = 2**22
 """Signs held at a time."""
-FEW_IMAGES = 20
-"""Images below which a comparison is called rough."""
 
 MEASURES = (
     Measure.STRICT,

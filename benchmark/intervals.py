@@ -30,6 +30,9 @@ MAX_WEIGHTS = 2**21
 MIN_FREEDOM = 4
 """Degrees of freedom below which there is no interval; five images have four."""
 
+FEW_IMAGES = 20
+"""Images of a run, or of a comparison, below which it is called rough."""
+
 _T_DEGREES = np.array([4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 60, 120, np.inf])
 _T_QUANTILES = np.array([2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.179, 2.131, 2.086, 2.042, 2.0, 1.98, 1.96])
 """Student's t at 0.975, from the usual table; between its entries it is nearly linear in 1 / degrees of freedom."""

@@ -39,11 +39,13 @@ class Measured:
         score: of the reply to it as it stands in the file.
         cluster: number of its group of images; questions that share an image share the number.
         values: by measure; a measure that does not apply, or cannot be had for want of a reply, is absent.
+        words: the right options' texts; empty without options.
     """
 
     score: Score
     cluster: int
     values: Mapping[str, float] = field(default_factory=dict)
+    words: str = ""
 
     @property
     def reply(self) -> StoredReply:
@@ -69,7 +71,7 @@ def measure(scores: Sequence[Score]) -> list[Measured]:
     plain = [score for score in scores if score.reply.rotation == 0]
     clusters = image_clusters([score.reply for score in plain])
     return [
-        Measured(score, cluster, _values(score, rotations[score.reply.sample_id]))
+        Measured(score, cluster, _values(score, rotations[score.reply.sample_id]), _right_words(score.reply))
         for score, cluster in zip(plain, clusters, strict=True)
     ]
 
@@ -97,6 +99,11 @@ def image_clusters(replies: Iterable[StoredReply]) -> list[int]:
     found = [leader(name) for name in firsts]
     numbers = {name: number for number, name in enumerate(sorted(set(found)))}
     return [numbers[name] for name in found]
+
+
+def _right_words(reply: StoredReply) -> str:
+    texts = {option[1:2]: option[3:].strip().casefold() for option in reply.options}
+    return "; ".join(sorted(texts.get(letter, letter) for letter in reply.answer))
 
 
 def _values(score: Score, rotations: Sequence[Score]) -> dict[str, float]:

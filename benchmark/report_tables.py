@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.intervals import FEW_IMAGES
 from benchmark.measures import Measure
 from benchmark.published import why_not_comparable
 from benchmark.results import Accuracies, Average, BoxResult, ChoiceResult, Figure, Results, TaskResult, TextResult
@@ -73,6 +74,8 @@ def notices(results: Results) -> Iterator[str]:
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
     if run.data.num_not_drawn:
         yield f"--limit or --sample left out {run.data.num_not_drawn:,} good questions."
+    if 0 < results.num_images < FEW_IMAGES:
+        yield f"Only {results.num_images} image(s): the figures say little about others."
     if cut := sum(task.num_cut for task in results.tasks):
         yield f"{cut:,} replies ran into the bound of new tokens."
     if why := why_not_comparable(results):
