@@ -9,6 +9,7 @@ from annotation.errors import RsvqaError
 PACKAGES_OF = {
     "model": ("torch", "transformers", "safetensors", "accelerate"),
     "llm": ("openai", "tenacity"),
+    "bench": ("sacrebleu", "nltk"),
     "review": ("fastapi", "uvicorn"),
 }
 """What an extra is known by: packages that its commands import."""
