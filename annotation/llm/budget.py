@@ -48,7 +48,7 @@ class Estimate:
 
     Attributes:
         requests: to be sent; repairs of bad replies come on top.
-        stored: already answered, for nothing.
+        stored: for nothing: already answered, or the same as one before.
         input_tokens: estimated.
         output_tokens: if every reply is as long as it may be.
         cost: US dollars, with these numbers; None when a model has no price.
@@ -203,11 +203,13 @@ def estimate(
     stored = sent = read = written = 0
     cost = 0.0
     unpriced: set[str] = set()
+    seen: set[str] = set()
     for request in requests:
         turn = advance(make_turn(request), find)
-        if not isinstance(turn, Turn):
+        if not isinstance(turn, Turn) or turn.fingerprint in seen:
             stored += 1
             continue
+        seen.add(turn.fingerprint)
         tokens = input_tokens(turn, prices)
         sent, read, written = sent + 1, read + tokens, written + request.max_tokens
         price = prices.find(request.model)

@@ -106,11 +106,11 @@ def test_a_bounded_cost_needs_a_price() -> None:
 
 
 def test_the_estimate_counts_what_is_not_stored_as_long_as_it_may_be() -> None:
-    requests = [turn(number).request for number in range(4)]
+    requests = [turn(number).request for number in (0, 1, 2, 3, 1)]
     stored = {turn(0).fingerprint: RawReply("A")}
     found = estimate(requests, lambda wanted: stored.get(wanted.fingerprint), PRICES)
     # three times 10 tokens of input and 5 of output
-    assert found == Estimate(3, 1, 30, 15, 60.0, ())
+    assert found == Estimate(3, 2, 30, 15, 60.0, ())
     assert estimate(requests, lambda _turn: None, PRICES, batch=True).cost == 40.0
 
 
