@@ -150,7 +150,7 @@ class Guard:
         headers = _Headers(scope["headers"])
         if not self._access.knows_host(headers.only("host").lower()) or not _is_same_site(headers):
             return 403
-        if not self._knows_path(scope["raw_path"]):
+        if not self._knows_path(scope["raw_path"]) or scope["query_string"]:
             return 404
         if not self._access.knows_password(headers.only("authorization")):
             return 401
@@ -163,7 +163,7 @@ class Guard:
 
     def _inner(self, scope: Scope) -> Scope:
         prefix = len(self._access.token) + 1
-        return {**scope, "path": scope["path"][prefix:], "raw_path": scope["raw_path"][prefix:], "query_string": b""}
+        return {**scope, "path": scope["path"][prefix:], "raw_path": scope["raw_path"][prefix:]}
 
 
 class _Headers:

@@ -37,6 +37,23 @@ def open_socket(host: str, port: int | None) -> socket.socket:
     raise AccessError(f"cannot listen on {host}{'' if port is None else f', port {port}'}: {problem}") from problem
 
 
+def make_server(app: App, access: Access) -> uvicorn.Server:
+    """Return a server of `app` behind a guard; it listens on the sockets that its `run` is given."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            Guard(app, access),
+            log_level="warning",
+            access_log=False,  # addresses hold the token
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+        )
+    )
+
+
 def serve(app: App, access: Access, listening: socket.socket, *, announce: Callable[[str], None]) -> None:
     """Serve `app` behind a guard until SIGINT or SIGTERM.
 
@@ -44,17 +61,7 @@ def serve(app: App, access: Access, listening: socket.socket, *, announce: Calla
         app: of `server.create_app`.
         access: who may come in.
         listening: of `open_socket`; closed at the end.
-        announce: is told the address when requests are answered; the address holds the token.
+        announce: is told the address, which holds the token; it can be opened at once.
     """
-    config = uvicorn.Config(
-        Guard(app, access),
-        log_level="warning",
-        access_log=False,  # addresses hold the token
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        ws="none",
-        timeout_graceful_shutdown=3,
-    )
     announce(access.url)
-    uvicorn.Server(config).run(sockets=[listening])
+    make_server(app, access).run(sockets=[listening])

@@ -1,0 +1,102 @@
+"""A review's server in a thread, with pictures that need no shard, and plain requests to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from annotation.review.guard import Access
+from annotation.review.pictures import NoSuchPictureError, picture_key
+from annotation.review.running import make_server, open_socket
+from annotation.review.server import create_app
+from annotation.review.store import ReviewStore
+
+TILE = b"\xff\xd8\xff a tile"
+
+
+class FakePictures:
+    """Has one tile of one image."""
+
+    def tile(self, key: str, level: int, column: int, row: int) -> bytes:
+        if (key, level, column, row) != (picture_key("a/0_0.jpg"), 3, 0, 0):
+            raise NoSuchPictureError("no such tile")
+        return TILE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Sends requests to a running server."""
+
+    access: Access
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.access.port}"
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str | None] = {},
+    ) -> Answer:
+        """Send a request as it is; a header that is None is left out."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.access.port, timeout=20)
+        try:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            lengths = {} if body is None else {"Content-Length": str(len(body))}
+            for name, value in {"Host": self.host, **lengths, **headers}.items():
+                if value is not None:
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        """Get something below the token."""
+        return self.send("GET", f"/{self.access.token}/{path}")
+
+    def post(self, path: str, content: Mapping[str, Any]) -> Answer:
+        """Post JSON as the page does."""
+        return self.send(
+            "POST",
+            f"/{self.access.token}/api/{path}",
+            body=json.dumps(content).encode(),
+            headers={"Content-Type": "application/json", "Origin": f"http://{self.host}"},
+        )
+
+
+@contextmanager
+def running(store: ReviewStore, *, password: str | None = None) -> Iterator[Client]:
+    """Yield a client of a server that is stopped afterwards."""
+    listening = open_socket("127.0.0.1", 0)
+    access = Access("127.0.0.1", listening.getsockname()[1], password)
+    server = make_server(create_app(store, FakePictures(), name="a data set"), access)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield Client(access)
+    finally:
+        server.should_exit = True
+        thread.join()
