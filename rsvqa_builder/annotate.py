@@ -10,7 +10,7 @@ import hashlib
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ import tomli_w
 
 from annotation.errors import RsvqaError
 from annotation.llm.items import Item
-from annotation.llm.passes import Ask, run_pass
-from annotation.llm.requests import ChatRequest
+from annotation.llm.passes import Ask, Reply, run_pass
+from annotation.llm.requests import ChatFailure, ChatRequest
 from annotation.taxonomy import TASKS
 from rsvqa_builder.annotate_settings import AnnotateSettings, passes_of
 from rsvqa_builder.annotated_documents import AnnotatedDataset, write_annotated_documents
@@ -81,7 +81,7 @@ def annotate(
         reporter: hears of progress.
 
     Raises:
-        AnnotateError: when `data` is no finished data set.
+        AnnotateError: when `data` is no finished data set, or no request of a pass got through.
         OutputError: when `out` cannot be used.
     """
     with OutputFolder(out) as output:
@@ -185,11 +185,45 @@ def _run_passes(
     for work in passes_of(settings, translated={work.record.question_id for work in works}):
         reporter.start(work.name, len(items))
         before = {item.question_id: len(item.outcome.notes) for item in items}
-        items = run_pass(work, items, ask, advance=reporter.advance)
+        heard = _Heard(ask)
+        items = run_pass(work, items, heard.ask, advance=reporter.advance)
+        heard.require_any_reply(work.name)
         results[work.name] = Counter(
             note.result for item in items for note in item.outcome.notes[before.get(item.question_id, 0) :]
         )
     return items, results
+
+
+class _Heard:
+    """Listens to what becomes of one pass's requests.
+
+    A model that does not exist fails every request. Small data sets would otherwise be "annotated" by failures alone.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._has_reply = False
+        self._last_failure = ""
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[Reply]:
+        """Yield what becomes of the requests."""
+        for outcome in self._ask(requests):
+            if isinstance(outcome, ChatFailure) and outcome.kind in ("rejected", "unreachable"):
+                self._last_failure = outcome.message
+            else:
+                self._has_reply = True
+            yield outcome
+
+    def require_any_reply(self, step: str) -> None:
+        """Refuse to go on when no request of the pass got through.
+
+        Raises:
+            AnnotateError: with the last failure's message.
+        """
+        if self._last_failure and not self._has_reply:
+            raise AnnotateError(
+                f"every request of {step!r} failed, the last with: {self._last_failure}; nothing is written: start again"
+            )
 
 
 def _rows(tiles: Sequence[StoredTile], works: Sequence[_Work], items: Sequence[Item]) -> list[TileRows]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from annotation.llm.batch_api import BatchClient
 from annotation.llm.budget import Budget, Estimate, estimate
 from annotation.llm.client import ChatClient, ClientSettings, Endpoint
 from annotation.llm.prices import read_prices
@@ -82,10 +83,12 @@ def run_job(
     settings: AnnotateSettings, job: JobSettings, data: Path, out: Path, *, overwrite: bool = False, reporter: Reporter
 ) -> Annotated:
     """Annotate `data` into `out`; see `annotate`."""
-    budget = Budget(max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices))
+    budget = Budget(
+        max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch
+    )
     path = job.replies_beside(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ReplyStore(path) as store, ChatClient(job.endpoint, job.client, store, budget) as client:
+    with ReplyStore(path) as store, _open_client(job, store, budget) as client:
         return annotate(
             settings,
             data,
@@ -95,6 +98,12 @@ def run_job(
             overwrite=overwrite,
             reporter=reporter,
         )
+
+
+def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
+    if job.batch:
+        return BatchClient(job.endpoint, job.client, store=store, budget=budget)
+    return ChatClient(job.endpoint, job.client, store, budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,10 @@ def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: 
     path = job.replies_beside(out)
     with ReplyStore(path if path.exists() else None) as store:
         return estimate(
-            planned_requests(settings, data), lambda turn: store.find(turn.fingerprint), read_prices(job.prices)
+            planned_requests(settings, data),
+            lambda turn: store.find(turn.fingerprint),
+            read_prices(job.prices),
+            batch=job.batch,
         )
 
 

@@ -1,6 +1,6 @@
 """Every prompt as a model gets it, pinned by a file that a person has read.
 
-After a change of a prompt raise its version, run `RSVQA_UPDATE_GOLDEN=1 pytest tests/annotation/llm/test_prompt_files.py`
+After a change of a prompt raise its version, run this file with `RSVQA_UPDATE_GOLDEN=1` in the environment,
 and read what has changed in `tests/annotation/llm/prompts_rendered/`.
 """
 

@@ -1,0 +1,157 @@
+"""`rsvqa annotate` and `rsvqa build --annotator` as a user runs them, against an endpoint on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rsvqa_builder.shards import read_records
+from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
+from tests.run_build import rsvqa, tree_digest
+from tests.scripted_endpoint import ScriptedEndpoint, always, seeded_faults
+
+KEY = "sk-sentinel-0815"
+FEW = ("--tasks", "OC,OCL,FVG,RIC", "--per-task", 2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_demo(tmp_path_factory.mktemp("demo"), words=FEW)
+
+
+@pytest.fixture
+def endpoint(data: Path) -> Iterator[ScriptedEndpoint]:
+    with ScriptedEndpoint(answer=endpoint_answer(knowing_model(data))) as server:
+        yield server
+
+
+def test_a_job_prints_outcomes_and_the_bill_and_is_not_paid_twice(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    out = tmp_path / "out"
+    words = ("annotate", "--data", data, "--out", out, "--model", "knowing", "--base-url", endpoint.base_url)
+    done = rsvqa(*words)
+    assert done.code == 0, done.err
+    assert "object_colour" in done.out
+    assert f"knowing: {endpoint.paid.total():,} replies now, 0 stored" in done.out
+    again = rsvqa(*words, "--overwrite")
+    assert "annotated like this already" in again.out
+    # the replies outlive the data set
+    other = rsvqa(*words[:4], tmp_path / "other", *words[5:], "--replies", tmp_path / "out.replies.sqlite")
+    assert f"knowing: 0 replies now, {endpoint.paid.total():,} stored" in other.out
+    assert max(endpoint.paid.values()) == 1
+    assert data_digest(out) == data_digest(tmp_path / "other")
+    assert {name.lower(): value for name, value in endpoint.headers.items()}["authorization"] == f"Bearer {KEY}"
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert KEY.encode() not in written
+    assert KEY not in done.out + done.err
+
+
+def test_a_dry_run_sends_and_writes_nothing(data: Path, endpoint: ScriptedEndpoint, tmp_path: Path) -> None:
+    words = (
+        "annotate",
+        "--data",
+        data,
+        "--out",
+        tmp_path / "out",
+        "--model",
+        "gpt-4o",
+        "--base-url",
+        endpoint.base_url,
+    )
+    dry = rsvqa(*words, "--dry-run", "--json")
+    assert dry.code == 0, dry.err
+    found = json.loads(dry.out)
+    assert endpoint.sent.total() == 0
+    assert not any(tmp_path.iterdir())
+    assert found["cost"] > 0
+    done = rsvqa(*words)
+    assert done.code == 0, done.err
+    # drafts need no wording before, and nothing gave itself away: exactly what was planned
+    assert endpoint.paid.total() == found["requests"]
+
+
+def test_a_spent_budget_keeps_what_was_paid(data: Path, endpoint: ScriptedEndpoint, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("annotate", "--data", data, "--out", out, "--model", "knowing", "--base-url", endpoint.base_url)
+    stopped = rsvqa(*words, "--max-requests", 5)
+    assert stopped.code == 1
+    assert "the budget of 5 requests is used up" in stopped.lines[-1]
+    assert not (out / "build.toml").exists()
+    assert endpoint.paid.total() == 5
+    assert rsvqa(*words).code == 0
+    assert max(endpoint.paid.values()) == 1
+
+
+def test_an_endpoint_that_is_down_ends_the_job_in_one_line(data: Path, tmp_path: Path) -> None:
+    with ScriptedEndpoint(always("400", text="no such model")) as server:
+        words = ("--model", "m", "--base-url", server.base_url)
+        done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
+    assert done.code == 1
+    assert "every request of 'word' failed, the last with: " in done.lines[-1]
+    assert "no such model" in done.lines[-1]
+    assert not (tmp_path / "out" / "build.toml").exists()
+
+
+def test_batches_give_the_same_data_set(data: Path, endpoint: ScriptedEndpoint, tmp_path: Path) -> None:
+    words = ("annotate", "--data", data, "--model", "knowing", "--base-url", endpoint.base_url, "--steps", "word")
+    assert rsvqa(*words, "--out", tmp_path / "one").code == 0
+    done = rsvqa(*words, "--out", tmp_path / "two", "--batch-api")
+    assert done.code == 0, done.err
+    assert data_digest(tmp_path / "one") == data_digest(tmp_path / "two")
+
+
+def test_where_to_write_must_be_said_once(data: Path, tmp_path: Path) -> None:
+    for words in ((), ("--out", tmp_path / "out", "--in-place")):
+        done = rsvqa("annotate", "--data", data, "--model", "m", *words)
+        assert done.code == 2
+        assert "give either --out or --in-place" in done.err
+
+
+def test_openai_without_a_key_is_refused_before_anything_is_built(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    src = data.parent / "scenes"
+    done = rsvqa("build", "--src", src, "--out", tmp_path / "out", "--annotator", "openai:gpt-4o")
+    assert done.code == 1
+    assert "set the environment variable OPENAI_API_KEY" in done.lines[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_annotator_is_named(data: Path, tmp_path: Path) -> None:
+    done = rsvqa("build", "--src", data.parent / "scenes", "--out", tmp_path / "out", "--annotator", "gpt-4o")
+    assert done.code == 2
+    assert "--annotator 'gpt-4o': expected rules, or openai:MODEL" in done.lines[-1]
+
+
+def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:
+    out, src = tmp_path / "set", data.parent / "scenes"
+    words = ("build", "--src", src, "--classes", "demo", "--out", out, "--workers", 0, *FEW)
+    model = endpoint_answer(knowing_model(data))
+    with ScriptedEndpoint(always("500"), model) as down:
+        stopped = rsvqa(*words, "--annotator", "openai:knowing", "--base-url", down.base_url, "--max-cost", 5)
+    assert stopped.code == 1  # the model has no price
+    assert {row["source"] for row in read_records(out, columns=["source"])} == {"rule"}
+    with ScriptedEndpoint(seeded_faults(1, share=0.2), model, late_s=0.02) as server:
+        annotator = ("--annotator", "openai:knowing", "--base-url", server.base_url)
+        done = rsvqa(*words, *annotator)
+        assert done.code == 0, done.err
+        paid = server.paid.total()
+        before = tree_digest(out)
+        again = rsvqa(*words, *annotator)
+        assert again.code == 0
+        assert server.paid.total() == paid > 0
+    assert tree_digest(out) == before
+    assert "llm" in {row["source"] for row in read_records(out, columns=["source"])}
+
+
+def test_rules_alone_are_as_before(data: Path, tmp_path: Path) -> None:
+    src = data.parent / "scenes"
+    words = ("build", "--src", src, "--classes", "demo", "--out", tmp_path / "set", "--workers", 0, *FEW)
+    assert rsvqa(*words, "--annotator", "rules").code == 0
+    assert tree_digest(tmp_path / "set") == tree_digest(data)
