@@ -25,7 +25,6 @@ from benchmark.reply_store import RANKS_FOLDER, ReplyStore, key_of, rank_folder
 from benchmark.run_record import RUN_FILE, SAMPLES_FILE, RunRecord, Session, State, read_run_record, write_run_record
 from benchmark.samples import Sample
 from benchmark.settings import BenchSettings
-from rsvqa_builder.journal import write_atomically
 from rsvqa_builder.output import describe_changes
 from rsvqa_builder.progress import QuietReporter, Reporter
 
@@ -33,7 +32,7 @@ MAX_WAITING_BYTES = 256_000_000
 """Of decoded images that wait for the model: one of 10,000 × 10,000 px, or many small ones."""
 
 _PACKAGES = ("rsvqa", "numpy", "pillow", "simplejpeg", "torch", "transformers", "accelerate", "openai")
-_SESSION_FILE = "session.json"
+_SESSIONS_FILE = "sessions.jsonl"
 
 OpenModel = Callable[[BenchSettings, Sequence[Sample]], BenchModel]
 
@@ -64,12 +63,13 @@ def run_benchmark(
         if world.is_first:
             run.check_folder(store)
             run.write_record("running")
+        world.wait_for_all()  # nobody writes before the first has found the folder to be this run's
         run.ask(store, reporter, started=start)
         world.wait_for_all()
         if world.is_first:
+            run.collect_sessions()
             store.merge(plan.order)
             run.write_record("complete")
-            return run.record
     return run.record
 
 
@@ -124,15 +124,19 @@ class _Run:
             )
 
     def write_record(self, state: State) -> None:
-        """Write `run.json`, with the sessions of the other processes that have ended."""
-        ended = [
-            Session.model_validate_json(path.read_bytes())
-            for path in sorted(self._out.glob(f"{RANKS_FOLDER}/*/{_SESSION_FILE}"))
-        ]
-        self.record = self.record.model_copy(
-            update={"state": state, "sessions": (*self.record.sessions, *sorted(ended, key=lambda one: one.rank))}
-        )
+        """Write `run.json`."""
+        self.record = self.record.model_copy(update={"state": state})
         write_run_record(self._out, self.record)
+
+    def collect_sessions(self) -> None:
+        """Take over what the other processes wrote of theirs, before the merge removes it."""
+        lines = [
+            line
+            for path in sorted(self._out.glob(f"{RANKS_FOLDER}/*/{_SESSIONS_FILE}"))
+            for line in path.read_bytes().splitlines()
+        ]
+        ended = sorted(map(Session.model_validate_json, lines), key=lambda session: session.rank)
+        self.record = self.record.model_copy(update={"sessions": (*self.record.sessions, *ended)})
 
     def ask(self, store: ReplyStore, reporter: Reporter, *, started: float) -> None:
         """Ask this process's part; whatever ends it, its replies and its session are kept."""
@@ -180,8 +184,8 @@ class _Run:
             peak_device_memory_mb=_peak_device_memory_mb(),
         )
         if not self._world.is_first:
-            path = rank_folder(self._out, self._world.rank) / _SESSION_FILE
-            write_atomically(path, session.model_dump_json().encode())
+            with (rank_folder(self._out, self._world.rank) / _SESSIONS_FILE).open("a", encoding="utf-8") as file:
+                file.write(session.model_dump_json() + "\n")
             return
         self.record = self.record.model_copy(update={"sessions": (*self.record.sessions, session)})
         if not is_whole:
