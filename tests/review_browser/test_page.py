@@ -1,0 +1,360 @@
+"""The page in a real browser: open, zoom, decide by keyboard, fix a box, reload, undo, work in twos, survive a kill."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from annotation.review.agreement import Decision
+from annotation.review.store import ReviewStore
+from tests.review_browser.data_set import MARKUP, write_data_set
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt install chromium)"),
+]
+
+
+@dataclass
+class Server:
+    """A review served by a process of its own, which may be killed."""
+
+    data_set: Path
+    process: subprocess.Popen[str] | None = None
+    url: str = ""
+    port: str = "0"
+    problems: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "cli",
+            "review",
+            "serve",
+            str(self.data_set),
+            "--sample",
+            "1",
+            "--port",
+            self.port,
+        ]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.port = self.url.split(":")[2].split("/")[0]
+
+    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.send_signal(how)
+        self.process.wait()
+        self.process.stdout.close()
+
+    def decisions(self) -> list[Decision]:
+        """Return what stands on disk, as another process sees it."""
+        with ReviewStore(self.data_set / "review.sqlite") as store:
+            return list(store.decisions())
+
+    def verdicts(self) -> list[tuple[str, str, str]]:
+        return [(d.question_id.split("/")[1], d.verdict, d.reason) for d in self.decisions()]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data_set(tmp_path_factory.mktemp("data") / "superrs")
+
+
+@pytest.fixture
+def server(template: Path, tmp_path: Path) -> Iterator[Server]:
+    server = Server(Path(shutil.copytree(template, tmp_path / "superrs")))
+    server.start()
+    yield server
+    server.kill(signal.SIGTERM)
+
+
+@pytest.fixture
+def page(server: Server, browser: Browser) -> Iterator[Page]:
+    page = new_page(browser, server)
+    enter(page, server, "ann")
+    yield page
+    page.context.close()
+    assert server.problems == []
+
+
+def new_page(browser: Browser, server: Server) -> Page:
+    """Return a page of a new reviewer whose errors, also those against the content security policy, are collected."""
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: server.problems.append(str(error)))
+    page.on("console", lambda message: server.problems.append(message.text) if message.type == "error" else None)
+    return page
+
+
+def enter(page: Page, server: Server, name: str) -> None:
+    page.goto(server.url)
+    page.fill("input[name=reviewer]", name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("textarea.question")
+
+
+def question_of(page: Page) -> str:
+    return page.input_value("textarea.question")
+
+
+def wait_for_question(page: Page, start: str) -> None:
+    page.wait_for_function("start => document.querySelector('textarea.question')?.value.startsWith(start)", arg=start)
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def zoom_percent(page: Page) -> float:
+    """Return how large the tile is shown, as the page says it."""
+    found = re.search(r"([\d.]+) %", page.inner_text("#scale"))
+    assert found is not None
+    return float(found[1])
+
+
+def choose_task(page: Page, task: str) -> None:
+    page.keyboard.press("f")
+    page.select_option("select[name=task]", task)
+    page.click("button[value=apply]")
+
+
+def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> None:
+    wait_for_question(page, "How many cars")
+    page.wait_for_selector("#loading", state="hidden")
+    # the square of 300 px fills a large part of the view; the whole tile of 3000 px fits into 900 px
+    assert zoom_percent(page) > 60
+    page.keyboard.press("z")
+    wait_until(lambda: zoom_percent(page) < 35)
+    page.keyboard.press("z")
+    wait_until(lambda: zoom_percent(page) > 60)
+    before = zoom_percent(page)
+    page.keyboard.press("+")
+    wait_until(lambda: zoom_percent(page) > 1.5 * before)
+
+
+def test_the_image_is_really_painted(page: Page) -> None:
+    page.wait_for_selector("#loading", state="hidden")
+    page.wait_for_timeout(500)
+    # the bright square is in the middle of the view
+    middle = page.evaluate(
+        """() => {
+            const canvas = document.querySelector("#pane-0 canvas");
+            const { data } = canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1);
+            return [...data];
+        }"""
+    )
+    assert min(middle[:3]) > 225
+
+
+def test_markup_in_a_question_is_only_text(page: Page, server: Server) -> None:
+    choose_task(page, "object_presence")
+    wait_for_question(page, "Is <img")
+    assert question_of(page) == MARKUP
+    assert page.query_selector_all("#card img, #card b b, #body script") == []
+    page.keyboard.press("a")
+    wait_until(lambda: len(server.verdicts()) == 1)
+    assert page.title() == "superrs · review"
+
+
+def test_accept_reject_skip_and_undo_by_keyboard(page: Page, server: Server) -> None:
+    wait_for_question(page, "How many cars")
+    page.keyboard.press("a")
+    wait_for_question(page, "Is <img")
+    assert server.verdicts() == [("OC1", "accepted", "")]
+    page.keyboard.press("r")
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("4")
+    wait_for_question(page, "Please locate")
+    assert server.verdicts()[1:] == [("OP1", "rejected", "not visible in the image")]
+    page.keyboard.press("s")
+    wait_for_question(page, "What colour")
+    assert server.verdicts()[2:] == [("FVG1", "skipped", "")]
+    page.keyboard.press("u")
+    wait_for_question(page, "Please locate")
+    page.keyboard.press("u")
+    wait_for_question(page, "Is <img")
+    assert server.verdicts() == [("OC1", "accepted", "")]
+    assert "Undone" in page.inner_text("#saved")
+
+
+def test_a_rejection_in_own_words(page: Page, server: Server) -> None:
+    page.keyboard.press("r")
+    page.fill("dialog input", "cut by the edge")
+    page.keyboard.press("Enter")
+    wait_for_question(page, "Is <img")
+    assert server.verdicts() == [("OC1", "rejected", "cut by the edge")]
+
+
+def test_a_fix_of_text_and_key_is_checked_while_it_is_written(page: Page, server: Server) -> None:
+    page.fill("textarea.option >> nth=1", "3")
+    page.wait_for_selector("#problems li")
+    assert page.inner_text("#problems") == "options not distinct"
+    assert page.is_disabled("#save")
+    page.fill("textarea.option >> nth=1", "7")
+    page.wait_for_selector("#problems li", state="detached")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    assert page.inner_text("#save") == "Save fix A"
+    page.keyboard.press("e")
+    page.keyboard.press("End")
+    page.keyboard.press("Control+Enter")
+    wait_for_question(page, "Is <img")
+    (decision,) = server.decisions()
+    assert decision.after is not None
+    assert (decision.verdict, decision.after.answer, decision.after.options[1]) == ("fixed", "B", "(B) 7")
+
+
+def test_a_box_is_dragged_and_moved_by_keys(page: Page, server: Server) -> None:
+    choose_task(page, "object_colour")
+    wait_for_question(page, "What colour")
+    page.wait_for_selector("#loading", state="hidden")
+    page.wait_for_timeout(600)
+    corner = page.locator("#pane-0 .handle >> nth=4").bounding_box()
+    assert corner is not None
+    scale = zoom_percent(page) / 100
+    x, y = corner["x"] + corner["width"] / 2, corner["y"] + corner["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30 * scale, y + 60 * scale, steps=4)
+    page.mouse.up()
+    page.keyboard.press("b")
+    page.keyboard.press("Control+ArrowRight")
+    wait_until(lambda: "[1210, 800, " in question_of(page))
+    page.keyboard.press("a")
+    wait_until(lambda: len(server.decisions()) == 1)
+    after = server.decisions()[0].after
+    assert after is not None
+    assert after.bbox is not None
+    # 1500 + 30 + 10 of 3000 px, 1000 + 60 of 2000 px; a drag of whole screen pixels is not exact
+    assert after.bbox == pytest.approx((1210 / 3000, 0.4, 1540 / 3000, 1060 / 2000), abs=0.002)
+    written = [int(number) for number in re.findall(r"\d+", after.question.split("box:")[1])]
+    assert written == [round(share * side) for share, side in zip(after.bbox, (3000, 2000, 3000, 2000), strict=True)]
+
+
+def test_a_change_is_taken_back(page: Page) -> None:
+    page.keyboard.press("3")
+    assert page.inner_text("#save") == "Save fix A"
+    page.keyboard.press("Control+z")
+    assert page.inner_text("#save") == "Accept A"
+
+
+def test_a_reload_keeps_question_and_edit(page: Page) -> None:
+    page.keyboard.press("a")
+    wait_for_question(page, "Is <img")
+    page.keyboard.press("2")
+    page.reload()
+    wait_for_question(page, "Is <img")
+    assert page.get_attribute(".letter >> nth=1", "aria-pressed") == "true"
+    assert page.inner_text("#save") == "Save fix A"
+
+
+def test_two_dates_side_by_side_and_behind_a_swipe(page: Page) -> None:
+    choose_task(page, "change_counting")
+    wait_for_question(page, "By how many")
+    page.wait_for_selector("#loading", state="hidden")
+    assert page.locator(".pane:visible").count() == 2
+    assert page.inner_text("#pane-0 .date") == "Earlier · 2019-06-14"
+    assert page.inner_text("#pane-1 .date") == "Later · 2023-07-02"
+    page.keyboard.press("z")
+    page.wait_for_timeout(600)
+    # synchronised: the circle, drawn over both, is at the same place and of the same size
+    one, other = (page.locator(f"#pane-{i} circle.region").bounding_box() for i in (0, 1))
+    assert one is not None
+    assert other is not None
+    left = page.locator("#pane-1").bounding_box()
+    assert left is not None
+    assert other["x"] - left["x"] == pytest.approx(one["x"], abs=2)
+    assert (other["y"], other["width"]) == (pytest.approx(one["y"], abs=2), pytest.approx(one["width"], abs=2))
+    page.keyboard.press("d")
+    page.wait_for_selector("#swipe", state="visible")
+    assert page.locator(".pane:visible").count() == 1
+
+
+def test_what_models_answered_is_shown_and_can_be_filtered_by(page: Page) -> None:
+    page.keyboard.press("f")
+    page.check("input[name=disputed_only]")
+    page.click("button[value=apply]")
+    wait_for_question(page, "Is the car parked?")
+    card = page.inner_text("#card")
+    assert "models disagree" in card
+    assert "50 % of the blind answers were the key" in card
+    assert "blind answers differ" in card
+    assert page.inner_text("#progress").startswith("0 of 1")
+
+
+def test_two_reviewers_work_at_once(page: Page, server: Server, browser: Browser) -> None:
+    other = new_page(browser, server)
+    enter(other, server, "ben")
+    wait_for_question(page, "How many cars")
+    wait_for_question(other, "Is <img")
+    page.keyboard.press("a")
+    wait_for_question(page, "Please locate")
+    other.keyboard.press("a")
+    wait_for_question(other, "What colour")
+    assert [(d.reviewer, d.question_id) for d in server.decisions()] == [("ann", "a:0_0/OC1"), ("ben", "a:0_0/OP1")]
+    other.context.close()
+
+
+def test_a_killed_server_loses_nothing(page: Page, server: Server) -> None:
+    page.keyboard.press("a")
+    wait_for_question(page, "Is <img")
+    page.keyboard.press("2")
+    server.kill()
+    page.keyboard.press("a")
+    page.wait_for_selector("#banner", state="visible")
+    assert question_of(page) == MARKUP
+    server.start()
+    # the new server has a new token: the page says so, and what was changed is found again at the new address
+    page.wait_for_selector("#problems li")
+    assert "open the address that it printed" in page.inner_text("#problems")
+    page.goto(server.url)
+    wait_for_question(page, "Is <img")
+    assert page.inner_text("#save") == "Save fix A"
+    page.keyboard.press("a")
+    wait_for_question(page, "Please locate")
+    assert server.verdicts() == [("OC1", "accepted", ""), ("OP1", "fixed", "")]
+    server.problems.clear()  # the browser reports each request that was not answered
+
+
+def test_all_questions_can_be_decided(page: Page, server: Server) -> None:
+    for number in range(1, 8):
+        page.keyboard.press("a")
+        wait_until(lambda expected=number: len(server.decisions()) == expected)  # type: ignore[misc]
+        page.wait_for_timeout(300)
+    page.wait_for_selector(".end")
+    assert page.inner_text("#progress").startswith("7 of 7")
+    page.keyboard.press("g")
+    page.wait_for_selector("dialog table")
+    assert page.inner_text("tfoot").split()[:6] == ["All", "tasks", "7", "/", "7", "7"]
