@@ -15,14 +15,12 @@ from typing import Any, NamedTuple
 
 from annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from benchmark.caption_figures import text_results
-from benchmark.intervals import Interval, Part, make_part, mean_intervals
+from benchmark.figures import INTERVAL_SEED, make_figure, no_figure, rounded
+from benchmark.intervals import Part, make_part, mean_intervals
 from benchmark.measures import Measure, Measured
 from benchmark.results import Average, BoxResult, ChoiceResult, Figure, TaskResult
 from benchmark.scores import Outcome
 
-INTERVAL_SEED = 0
-DIGITS = 6
-"""Decimals of the stored figures: fewer than the last bits in which machines differ."""
 BENCHMARK_TASKS = tuple(
     name for name, info in TASKS.items() if not info.is_own and not {AnswerForm.TEXT, AnswerForm.BOX} & {*info.forms}
 )
@@ -139,25 +137,9 @@ def _parts(groups: Groups, measure: Measure) -> dict[str, Part | None]:
     return parts
 
 
-def make_figure(parts: Sequence[Part], interval: Interval) -> Figure:
-    """Return the mean over the means of `parts` as it is stored."""
-    clusters = {cluster for part in parts for cluster in part.clusters.tolist()}
-    return Figure(
-        value=round(fmean(part.mean for part in parts), DIGITS),
-        num_questions=round(sum(part.counts.sum() for part in parts)),
-        num_images=len(clusters),
-        interval=Interval(_rounded(interval.low), _rounded(interval.high), interval.method, interval.reason),
-    )
-
-
 def _no_figure(parts: Mapping[str, Part | None]) -> Figure:
     empty = [name for name, part in parts.items() if part is None]
-    reason = f"nothing was scored of {', '.join(empty)}"
-    return Figure(value=None, num_questions=0, num_images=0, interval=Interval(None, None, "none", reason))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DIGITS)
+    return no_figure(f"nothing was scored of {', '.join(empty)}")
 
 
 # --- what needs no look at the image ----------------------------------------------------------------------------------
@@ -210,13 +192,13 @@ def _accuracies(key: str, groups: Groups, figures: Mapping[Key, Figure]) -> dict
 def _mean_or_none(values: Sequence[float | None]) -> float | None:
     """Return the mean; None when one of the values is, as the figure beside it has none either."""
     known = [value for value in values if value is not None]
-    return round(fmean(known), DIGITS) if known and len(known) == len(values) else None
+    return rounded(fmean(known)) if known and len(known) == len(values) else None
 
 
 def _average(spec: AverageSpec, figures: Mapping[Key, Figure]) -> Average:
     fields = _accuracies(spec.key, spec.groups, figures)
     if spec.missing:
-        nothing = Figure(value=None, num_questions=0, num_images=0, interval=Interval(None, None, "none", spec.missing))
+        nothing = no_figure(spec.missing)
         fields = {name: nothing if name in ("strict", "official") else None for name in fields}
     missing = spec.missing or fields["strict"].interval.reason * (fields["strict"].value is None)
     return Average(key=spec.key, name=spec.name, parts=tuple(spec.groups), missing=missing, **fields)

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from annotation.taxonomy import TASKS
-from benchmark.aggregates import BENCHMARK_TASKS, INTERVAL_SEED, make_figure
+from benchmark.aggregates import BENCHMARK_TASKS
+from benchmark.caption_figures import CAPTION_MEASURES, with_caption_values
 from benchmark.errors import RunError
+from benchmark.figures import INTERVAL_SEED, make_figure
 from benchmark.intervals import FEW_IMAGES, Part, make_part, mean_intervals
 from benchmark.measures import Measure, Measured, image_clusters
 from benchmark.reports import score_run
@@ -41,6 +43,9 @@ MEASURES = (
     Measure.ACC_50,
     Measure.ACC_70,
     Measure.IOU,
+    Measure.ROUGE_L,
+    Measure.CIDER_D,
+    Measure.METEOR,
 )
 
 
@@ -154,7 +159,8 @@ def compare(
     answered = [key for key in shared if left[key].is_scored and right[key].is_scored]
     # a blind run has no images; the other knows them
     clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
-    pairs = [Pair(left[key], right[key], cluster) for key, cluster in zip(answered, clusters, strict=True)]
+    ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
+    pairs = [Pair(*both) for both in zip(ours, theirs, clusters, strict=True)]
     averages, tasks = _differences(pairs)
     return Comparison(
         first=names[0],
@@ -252,7 +258,8 @@ def _compute(specs: Sequence[_Spec]) -> list[Difference]:
 
 def _part(group: Sequence[Pair], measure: Measure) -> Part:
     gaps = [pair.second.values[measure] - pair.first.values[measure] for pair in group]
-    return make_part(gaps, [pair.cluster for pair in group], low=-1.0)
+    largest = CAPTION_MEASURES.get(measure, 1.0)
+    return make_part(gaps, [pair.cluster for pair in group], low=-largest, high=largest)
 
 
 def _difference(spec: _Spec, parts: Sequence[Part], figure: Figure) -> Difference:

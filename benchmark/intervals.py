@@ -12,7 +12,7 @@ were not seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -100,6 +100,47 @@ def mean_intervals(
     replicates = _replicate_means([part for figure in figures for part in figure], seed, num_replicates)
     ends = np.cumsum([len(figure) for figure in figures])
     return [_interval(figure, replicates[end - len(figure) : end]) for figure, end in zip(figures, ends, strict=True)]
+
+
+def statistic_intervals(
+    counts: NDArray[np.int64],
+    clusters: Sequence[int],
+    statistic: Callable[[NDArray[np.int64]], Sequence[float]],
+    *,
+    seed: int,
+    num_replicates: int = NUM_REPLICATES,
+) -> list[Interval]:
+    """Return an interval for each value of a statistic that is no mean, such as BLEU.
+
+    Args:
+        counts: (question, count); the statistic of a set is a function of their sums.
+        clusters: number of the image of each question.
+        statistic: from summed counts to values.
+        seed: of the drawing.
+        num_replicates: sets that are drawn.
+    """
+    known, places = np.unique(np.asarray(clusters, np.intp), return_inverse=True)
+    sums = np.zeros((known.size, counts.shape[1]))
+    np.add.at(sums, places, counts)
+    generator = np.random.default_rng(seed)
+    step = max(1, MAX_WEIGHTS // known.size)
+    drawn = [
+        _draw(generator, known.size, min(step, num_replicates - start)).T @ sums
+        for start in range(0, num_replicates, step)
+    ]
+    values = np.array([statistic(row) for row in np.concatenate(drawn).round().astype(np.int64)])
+    return [_percentiles(column, known.size) for column in values.T]
+
+
+def _percentiles(values: NDArray[np.float64], num_images: int) -> Interval:
+    """Return the interval of a statistic from its replicates."""
+    if num_images - 1 < MIN_FREEDOM:
+        return Interval(None, None, "none", f"too few images: {num_images}")
+    if np.ptp(values) < 1e-12:
+        return Interval(None, None, "none", "every set of images gives the same value")
+    missed = _expanded_share(num_images - 1)
+    low, high = np.quantile(values, [missed / 2, 1 - missed / 2])
+    return Interval(float(low), float(high), "bootstrap")
 
 
 def _replicate_means(parts: Sequence[Part], seed: int, num_replicates: int) -> NDArray[np.float64]:

@@ -29,6 +29,10 @@ class Measure(StrEnum):
     """An invalid box counts as 0."""
     IOU_VALID = "iou_valid"
     """Of valid boxes only."""
+    ROUGE_L = "ROUGE-L"
+    """This and the next are of a caption among others, see `caption_figures.py`."""
+    CIDER_D = "CIDEr-D"
+    METEOR = "METEOR"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from benchmark.aggregates import INTERVAL_SEED, aggregate
+from benchmark.aggregates import aggregate
 from benchmark.errors import RunError
+from benchmark.figures import INTERVAL_SEED, rounded
 from benchmark.measures import Measured, measure
 from benchmark.reply_store import read_replies
 from benchmark.report_page import write_page
@@ -123,4 +124,4 @@ def _visual_tokens_per_image(reply: StoredReply) -> float | None:
 def _mean(replies: Iterable[StoredReply], value_of: Callable[[StoredReply], float | None]) -> float | None:
     """Return the mean over the replies that say; None when none does."""
     known = [value for reply in replies if (value := value_of(reply)) is not None]
-    return round(fmean(known), 6) if known else None
+    return rounded(fmean(known)) if known else None
