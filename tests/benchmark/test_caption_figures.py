@@ -19,21 +19,6 @@ pytest.importorskip("sacrebleu")
 pytest.importorskip("nltk")
 
 WORDS = ("a", "harbour", "with", "many", "ships", "and", "two", "round", "tanks", "beside", "the", "long", "pier")
-    "a",
-    "harbour",
-    "with",
-    "many",
-    "ships",
-    "and",
-    "two",
-    "round",
-    "tanks",
-    "beside",
-    "the",
-    "long",
-    "grey",
-    "pier",
-]
 
 
 def caption(number: int, reply: str | None, *, language: str = "en", images: tuple[str, ...] = ()) -> StoredReply:
