@@ -23,6 +23,7 @@ class ScriptedBatches:
     Attributes:
         created: batches that were made, in order, by id.
         breaks_after_create: the next batch is made and its maker gets no answer.
+        refuses: "files" or "batches" is answered with 403.
     """
 
     def __init__(self, answer: Answer, *, looks: int = 2, final: str = "completed") -> None:
@@ -30,6 +31,7 @@ class ScriptedBatches:
         self.looks = looks
         self.final = final
         self.breaks_after_create = False
+        self.refuses = ""
         self.created: dict[str, dict[str, Any]] = {}
         self._files: dict[str, bytes] = {}
         self._num_looks: dict[str, int] = {}
@@ -51,6 +53,8 @@ class ScriptedBatches:
     def post(self, path: str, content: bytes) -> tuple[int, bytes] | None:
         """Return status and content for a POST; None to hang up."""
         with self._lock:
+            if path == self.refuses:
+                return 403, b'{"error": {"message": "not for you"}}'
             if path == "files":
                 return 200, json.dumps(self._keep(_uploaded(content), "input")).encode()
             if path == "batches":

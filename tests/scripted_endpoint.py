@@ -38,6 +38,7 @@ Manner = Literal[
     "500",
     "400",
     "401",
+    "no_credit",
     "broken",
     "half_sent",
     "not_json",
@@ -359,6 +360,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "429":
                 headers = {} if action.retry_after_s is None else {"Retry-After": f"{action.retry_after_s:g}"}
                 return self._send(429, _error("Rate limit reached", "rate_limit_exceeded"), headers)
+            case "no_credit":
+                return self._send(429, _error("You exceeded your quota", "insufficient_quota"))
             case "500" | "400" | "401":
                 code = int(action.manner)
                 return self._send(code, _error(action.text or f"scripted {code}", None))

@@ -229,9 +229,10 @@ class BatchClient:
                 )
             )
         except EndpointDownError as error:
-            # after a broken connection the batch may be there: the next run looks for its token
             if error.status is not None and error.status < 500:
                 self._store.drop_batch(token)
+            else:  # the batch may be there: whoever is next looks for its token
+                self._store.leave_batch(token)
             raise
         self._store.name_batch(token, batch.id)
 

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS failures (
 );
 CREATE TABLE IF NOT EXISTS claims (fingerprint TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lost (fingerprint TEXT NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS batches (token TEXT PRIMARY KEY, owner TEXT NOT NULL, batch_id TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (token TEXT PRIMARY KEY, owner TEXT, batch_id TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch_turns (
     fingerprint TEXT PRIMARY KEY, token TEXT NOT NULL, model TEXT NOT NULL, turn TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -177,11 +177,16 @@ class ReplyStore:
         with self._writing() as connection:
             connection.execute("UPDATE batches SET batch_id = ? WHERE token = ?", (batch_id, token))
 
+    def leave_batch(self, token: str) -> None:
+        """Note that nobody is submitting a batch any more; whether the endpoint has it is to be found out."""
+        with self._writing() as connection:
+            connection.execute("UPDATE batches SET owner = NULL WHERE token = ?", (token,))
+
     def open_batches(self) -> list[OpenBatch]:
         """Return the batches that are not collected, ordered by token."""
-        rows = self._rows("SELECT token, batch_id, owner FROM batches ORDER BY token")
         return [
-            OpenBatch(token, batch_id, batch_id is None and self._is_at_work(owner)) for token, batch_id, owner in rows
+            OpenBatch(token, batch_id, batch_id is None and owner is not None and self._is_at_work(owner))
+            for token, batch_id, owner in self._rows("SELECT token, batch_id, owner FROM batches ORDER BY token")
         ]
 
     def is_in_batch(self, fingerprint: str) -> bool:

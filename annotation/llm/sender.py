@@ -184,7 +184,7 @@ class Sender:
             return _BadRequestError(message, error.param)
         if status not in (408, 409, 429) and status < 500:
             return SendingFailedError("rejected", message)
-        wait_s = _retry_after_s(error.response.headers)
+        wait_s = retry_after_s(error.response.headers)
         if wait_s is not None and wait_s > self._settings.longest_wait_s:
             return EndpointDownError(
                 f"{message}; it asks to wait {wait_s:.0f} s: start again later, all replies are kept"
@@ -210,7 +210,7 @@ def _sleep(seconds: float, stop: threading.Event) -> None:
         raise StoppedError
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a Retry-After header asks for; None without one, or when it makes no sense."""
     text = headers.get("retry-after", "")
     try:

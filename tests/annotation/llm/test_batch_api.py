@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -155,11 +156,36 @@ def test_a_batch_whose_making_was_not_answered_is_found_again(tmp_path: Path) ->
             with pytest.raises(EndpointDownError, match="batches on their way are collected by the next run"):
                 list(client.ask(requests(8)))
             assert [batch.batch_id for batch in store.open_batches()] == [None]
-        with ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:
-            outcomes = list(client.ask(requests(8)))
-    assert kinds(outcomes) == {"reply": 8}
+            assert kinds(list(client.ask(requests(8)))) == {"reply": 8}
     assert len(server.batches.created) == 1
     assert max(server.paid.values()) == 1
+
+
+def test_a_batch_that_another_process_is_submitting_is_left_alone(tmp_path: Path) -> None:
+    asked = requests(4)
+    sent_before: list[int] = []
+    with ScriptedEndpoint() as server, ReplyStore(tmp_path / "s") as theirs:
+        theirs.begin_batch("t", [make_turn(request) for request in asked])
+
+        def give_up() -> None:
+            sent_before.append(server.sent.total())
+            theirs.drop_batch("t")
+
+        with ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:
+            timer = threading.Timer(0.3, give_up)
+            timer.start()
+            assert kinds(list(client.ask(asked))) == {"reply": 4}
+            timer.join()
+    assert sent_before == [0]
+
+
+def test_a_batch_that_the_endpoint_rejects_frees_its_turns(tmp_path: Path) -> None:
+    with ScriptedEndpoint() as server, ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:
+        for path in ("files", "batches"):
+            server.batches.refuses = path
+            with pytest.raises(EndpointDownError, match="403"):
+                list(client.ask(requests(4)))
+            assert store.open_batches() == []
 
 
 def test_a_batch_that_never_came_to_be_is_submitted_again(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from annotation.llm.budget import Budget, BudgetSpentError
 from annotation.llm.client import BatchOpenError, ChatClient, ClientSettings, Endpoint, EndpointDownError
 from annotation.llm.reply_store import ReplyStore
 from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from annotation.llm.sender import retry_after_s
 from annotation.llm.turns import make_turn
 from tests.scripted_endpoint import Action, Body, Manner, Script, ScriptedEndpoint, always, text_of
 
@@ -207,6 +210,49 @@ def test_what_no_request_can_get_past_ends_the_asking_at_once(manner: Manner, me
     ):
         ask(server, *(request(number) for number in range(100)))
     assert server.sent.total() <= SETTINGS.concurrency
+
+
+def test_once_the_asking_ends_nothing_new_is_sent() -> None:
+    """The reply to the first request would have to be asked again, when the second one has ended the asking."""
+
+    def script(body: Body, _earlier: int) -> Action:
+        if "1?" not in text_of(body):
+            return Action("401")
+        time.sleep(0.3)
+        return Action("other_schema")
+
+    asked = [request(number, schema=Letter) for number in (1, 2)]
+    with ScriptedEndpoint(script) as server, pytest.raises(EndpointDownError, match="401"):
+        ask(server, *asked)
+    assert server.paid.total() == 1
+
+
+def test_no_credit_left_is_no_reason_to_retry() -> None:
+    with ScriptedEndpoint(always("no_credit")) as server, pytest.raises(EndpointDownError, match="exceeded your quota"):
+        ask(server, request())
+    assert server.sent.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1.5", 1.5),
+        ("0", 0.0),
+        ("-3", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("inf", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_what_retry_after_asks_for(text: str, seconds: float | None) -> None:
+    assert retry_after_s({"retry-after": text}) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    in_a_minute = datetime.now(UTC) + timedelta(seconds=60)
+    assert retry_after_s({"retry-after": format_datetime(in_a_minute, usegmt=True)}) == pytest.approx(60, abs=2)
 
 
 def test_after_failures_in_a_row_the_endpoint_is_down_and_everything_is_kept(tmp_path: Path) -> None:
