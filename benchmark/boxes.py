@@ -71,12 +71,15 @@ def replied_numbers(reply: str) -> list[Box]:
 
 
 def iou(box: Box, other: Box) -> float:
-    """Return the area of the intersection over that of the union; 0 where both are empty."""
+    """Return the area of the intersection over that of the union, to nine decimals; 0 where both are empty.
+
+    Rounded, so that a box of exactly half is not below 0.5 because of how its coordinates were written.
+    """
     width = min(box.x_max, other.x_max) - max(box.x_min, other.x_min)
     height = min(box.y_max, other.y_max) - max(box.y_min, other.y_min)
     shared = max(width, 0.0) * max(height, 0.0)
     union = _area(box) + _area(other) - shared
-    return shared / union if union > 0 else 0.0
+    return round(shared / union, 9) if union > 0 else 0.0
 
 
 def _area(box: Box) -> float:

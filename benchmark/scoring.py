@@ -52,8 +52,10 @@ def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> Outc
     Returns:
         Not scored when a rotation is missing or has no reply, no answer when none could be read in any rotation.
     """
+    if not scores:
+        return Outcome.NOT_SCORED
     outcomes = [score.official if official else score.strict for score in scores]
-    wanted = len(scores[0].reply.options) if scores else 0
+    wanted = len(scores[0].reply.options)
     if {score.reply.rotation for score in scores} != set(range(wanted)) or Outcome.NOT_SCORED in outcomes:
         return Outcome.NOT_SCORED
     for outcome in (Outcome.RIGHT, Outcome.NO_ANSWER):
