@@ -120,6 +120,8 @@ def statistic_intervals(
         num_replicates: sets that are drawn.
     """
     known, places = np.unique(np.asarray(clusters, np.intp), return_inverse=True)
+    if known.size - 1 < MIN_FREEDOM:
+        return [_too_few(known.size)] * len(statistic(counts.sum(axis=0)))
     sums = np.zeros((known.size, counts.shape[1]))
     np.add.at(sums, places, counts)
     generator = np.random.default_rng(seed)
@@ -134,8 +136,6 @@ def statistic_intervals(
 
 def _percentiles(values: NDArray[np.float64], num_images: int) -> Interval:
     """Return the interval of a statistic from its replicates."""
-    if num_images - 1 < MIN_FREEDOM:
-        return Interval(None, None, "none", f"too few images: {num_images}")
     if np.ptp(values) < 1e-12:
         return Interval(None, None, "none", "every set of images gives the same value")
     missed = _expanded_share(num_images - 1)
@@ -175,11 +175,14 @@ def _interval(figure: Sequence[Part], replicates: NDArray[np.float64]) -> Interv
         return Interval(float(bounds[0]), float(bounds[1]), "exact")
     freedom = _freedom(figure, replicates) if fewest > 1 else 0.0
     if freedom < MIN_FREEDOM:
-        what = "" if len(figure) == 1 else "a part of it has "
-        return Interval(None, None, "none", f"{what}too few images: {fewest}")
+        return _too_few(fewest, what="" if len(figure) == 1 else "a part of it has ")
     missed = _expanded_share(freedom)
     low, high = np.nanquantile(replicates.mean(axis=0), [missed / 2, 1 - missed / 2])
     return Interval(float(low), float(high), "bootstrap")
+
+
+def _too_few(num_images: int, *, what: str = "") -> Interval:
+    return Interval(None, None, "none", f"{what}too few images: {num_images}")
 
 
 def _is_constant(part: Part) -> bool:

@@ -27,6 +27,7 @@ NUM_SLOWEST = 6
 NUM_NO_ANSWER = 6
 NUM_DISPUTED = 6
 """Replies shown that the two parsers judge differently."""
+NUM_TEXTS = 3
 MAX_CHARACTERS = 900
 """Of a reply, question or prompt; `samples.jsonl` holds the rest."""
 MAX_THUMBNAIL_BYTES = 8_000_000
@@ -92,11 +93,13 @@ def choose_sections(questions: Sequence[Measured]) -> list[Section]:
     by_task = [one for task in TASKS for one in _spread([one for one in wrong if one.reply.task == task], NUM_WRONG)]
     no_answer = [one for one in scored if one.score.strict is Outcome.NO_ANSWER]
     disputed = [one for one in scored if one.is_choice and one.score.strict is not one.score.official]
+    texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
     sections = [
         Section("wrong", "Wrong replies", f"up to {NUM_WRONG} of a sub-task, of {len(wrong):,}", by_task),
         Section("no-answer", "No answer found", _of(no_answer, NUM_NO_ANSWER), _spread(no_answer, NUM_NO_ANSWER)),
         Section("disputed", "The parsers disagree", _of(disputed, NUM_DISPUTED), _spread(disputed, NUM_DISPUTED)),
+        Section("written", "Captions as written", _of(texts, NUM_TEXTS), _spread(texts, NUM_TEXTS)),
         Section("slowest", "Slowest replies", _of(slowest, NUM_SLOWEST), slowest[:NUM_SLOWEST]),
     ]
     return [section for section in sections if section.questions]
@@ -207,6 +210,7 @@ def _options(one: Measured) -> str:
 
 
 def _references(reply: StoredReply) -> str:
+    """Return the right captions."""
     lang = escape(reply.language)
     return "".join(f'<blockquote lang="{lang}">{_cut(text)}</blockquote>' for text in reply.references)
 

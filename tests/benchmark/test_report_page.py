@@ -250,3 +250,13 @@ def test_circular_runs_have_a_column_for_all_rotations(tmp_path: Path) -> None:
     row = page.html[page.html.index("Overall counting <abbr>OC</abbr></td>") :]
     cells = re.findall(r'<td class="num(?: main)?">([\d.]+)</td>', row[: row.index("</tr>")])
     assert cells == ["60.0", "60.0", "40.0"]  # strict, official, right in all rotations
+
+
+def test_captions_stand_beside_the_right_ones(tmp_path: Path) -> None:
+    pytest.importorskip("sacrebleu")
+    replies = [stored(f"c{n}", "DIC", f"reply {n}", references=(f"right {n}",), images=(f"i{n}",)) for n in range(6)]
+    page = make_page(tmp_path, replies)
+    shown = re.findall(r"<blockquote lang=\"en\">(.*?)</blockquote>.*?<pre>(.*?)</pre>", page.html)
+    assert shown == [("right 0", "reply 0"), ("right 2", "reply 2"), ("right 4", "reply 4")]
+    assert "CIDEr-D" in page.text
+    assert "sacrebleu" in page.text
