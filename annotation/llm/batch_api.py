@@ -294,7 +294,7 @@ class BatchClient:
         try:
             return list(read_lines(content))
         except BatchFileError as error:
-            raise EndpointDownError(f"{self._endpoint.host}: file {file_id}: {error}") from error
+            raise EndpointDownError(f"{self._endpoint.host}: file {file_id}: {error}") from None
 
     def _settle(self, replies: dict[str, RawReply], failures: Iterable[str]) -> None:
         """Bring what this run has submitted to the bill."""

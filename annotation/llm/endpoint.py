@@ -18,6 +18,9 @@ OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "none"
 """Sent where no key is set: servers of one's own ask for none, but the client library wants one."""
 
+CONNECT_S = 10.0
+"""Longest wait for a connection: a machine that is off should not take as long to find out as a long answer."""
+
 
 class EndpointError(RsvqaError):
     """An endpoint cannot be used as it is given."""
@@ -40,9 +43,10 @@ class Endpoint:
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise EndpointError(f"--base-url: expected an address like http://127.0.0.1:8000/v1, got {self.host!r}")
-        if parts.username or parts.password:
+        if parts.username or parts.password or parts.query:
             raise EndpointError(
-                f"--base-url: the address of {parts.hostname} must hold no user or password: set {self.key_variable}"
+                f"--base-url: the address of {parts.hostname} must hold no user, password or query, which would end in "
+                f"logs: set {self.key_variable}"
             )
 
     @property
@@ -69,12 +73,13 @@ class Endpoint:
             MissingExtraError: the `llm` extra is not installed.
         """
         require_extra("llm", "annotate")
-        from openai import OpenAI
+        from openai import OpenAI, Timeout
 
         key = self._key()
         if not key and self.base_url == OPENAI_URL:
             raise EndpointError(f"{self.host} needs a key: set the environment variable {self.key_variable}")
-        return OpenAI(api_key=key or NO_KEY, base_url=self.base_url, timeout=timeout_s, max_retries=0)
+        timeout = Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
+        return OpenAI(api_key=key or NO_KEY, base_url=self.base_url, timeout=timeout, max_retries=0)
 
     def _key(self) -> str:
         return os.environ.get(self.key_variable, "").strip()

@@ -179,7 +179,7 @@ class Sender:
         status = error.status_code
         message = self._clean(f"{self._endpoint.host}: {status}: {error.message}")
         if status in (401, 404) or error.code == "insufficient_quota":
-            return EndpointDownError(f"{message}; all replies so far are kept")
+            return EndpointDownError(f"{message}; all replies so far are kept", status)
         if status in (400, 422):
             return _BadRequestError(message, error.param)
         if status not in (408, 409, 429) and status < 500:
@@ -187,7 +187,7 @@ class Sender:
         wait_s = retry_after_s(error.response.headers)
         if wait_s is not None and wait_s > self._settings.longest_wait_s:
             return EndpointDownError(
-                f"{message}; it asks to wait {wait_s:.0f} s: start again later, all replies are kept"
+                f"{message}; it asks to wait {wait_s:.0f} s: start again later, all replies are kept", status
             )
         if wait_s is not None:
             self._limits.hold(wait_s)

@@ -42,7 +42,8 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         Endpoint(url)
 
 
-def test_a_password_in_the_address_is_refused_without_repeating_it() -> None:
-    with pytest.raises(EndpointError, match="the address of host must hold no user or password") as caught:
-        Endpoint("https://user:secret@host/v1")
+@pytest.mark.parametrize("url", ["https://user:secret@host/v1", "https://secret@host/v1", "https://host/v1?key=secret"])
+def test_a_secret_in_the_address_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(EndpointError, match="the address of host must hold no user, password or query") as caught:
+        Endpoint(url)
     assert "secret" not in str(caught.value)
