@@ -24,7 +24,7 @@ _KIND = r"(?:(?:the\s|both\s|either\s)?(?:options?|choices?|letters?|answers?|bo
 
 _ANNOUNCED = re.compile(rf"{_KIND}({_LIST})", re.IGNORECASE)
 _FIRST_ITEM = re.compile(rf"{_KIND}({_NO_WORD_BEFORE}{_ITEM})")
-_WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*+)[\s.,;:!。]*", re.IGNORECASE)
+_WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*+)[\s.,;:!?。]*", re.IGNORECASE)
 _LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-H]{2,8}|[A-Z])(?![A-Za-z])", re.IGNORECASE)
 _OR_BETWEEN = re.compile(_OR, re.IGNORECASE)
 _ENDS = re.compile(r"\s{0,3}(?:[.,;:!?)。]|\n|$)")
@@ -40,7 +40,8 @@ LABEL = re.compile(
 """A letter in the way in which options are lettered; exactly one group holds it."""
 
 HEAD = re.compile(
-    r"([A-HJ-Z])(?:\s{0,3}(?:[-–—,;]|->|→)\s|\s{1,3}(?:because|since|as|due to|based on|given that)\b)"  # B - B because
+    r"([A-HJ-Z])(?:\s{0,3}(?:[-–—,;]|->|→)(?=\s|[\u3400-\u9fff])"  # B - B, B→
+    r"|\s{1,3}(?:because|since|as|due to|based on|given that)\b)"
 )
 """A capital letter at the beginning of a reply that goes on in another way."""
 
@@ -75,6 +76,7 @@ _CLAUSE_END = re.compile(r"[.,;:!?\n。]")
 _DENIED = re.compile(
     r"(?:\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn|aren|can)'t(?: be)?)\b"
     rf"|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
+    r"|\bN/A\b"
 )
 
 _DENIES = re.compile(
@@ -86,8 +88,9 @@ _DENIES = re.compile(
 _MENTION = re.compile(
     r"[(\[]([A-HJ-Z])[)\]]"
     r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z])"
-    r"|(?:\b(?:is|it's|that's|be|so|therefore|thus|hence|say|think)\b|[:=→>是])\s{0,3}[\"']?([A-HJ-Z])"
-    r"(?=\s{0,3}(?:[.,;:!)\"'。]|\n|$|(?:because|since|as|due|instead)\b))"
+    r"|(?:\b(?i:is|it's|that's|be|so|therefore|thus|hence|say|think|with|like|likely|probably|maybe|perhaps)\b,?|[:=→>是])"
+    r"\s{0,3}[\"']?([A-HJ-Z])"
+    r"(?=\s{0,3}(?:[.,;:!?)\"'。]|\n|$|(?:because|since|as|due|instead)\b))"
 )
 
 

@@ -153,8 +153,10 @@ class _Reader:
 
     def _readings(self, text: str) -> set[Reading]:
         announced = self._boxed(text) | self._announced(text) | confirmed(text)
-        plain = announced | self._plain_lines(text)
-        return plain or self._headed(text) or self._named(text)
+        alone = self._lines_alone(text)
+        if announced:
+            alone -= {frozenset(self.letters)}  # the options, written down again before the answer
+        return announced | alone or self._headed(text) or self._named(text)
 
     # 1. announcements, and lines that are nothing but an answer
 
@@ -170,7 +172,7 @@ class _Reader:
             return readings | self._contradiction(readings, text[end : _sentence_end(text, end)])
         return self._option_first(text[start : _sentence_end(text, start)])
 
-    def _plain_lines(self, text: str) -> set[Reading]:
+    def _lines_alone(self, text: str) -> set[Reading]:
         """Return what the block of answers gives with which the text begins, and that with which it ends."""
         lines = [_BULLET.sub("", line, count=1) for line in text.splitlines() if line.strip()]
         first = _block(self._answer_alone(line) for line in lines)
@@ -208,7 +210,9 @@ class _Reader:
         labels = list(LABEL.finditer(first_line))
         if labels and labels[0].start() == 0:
             reading = frozenset(map(_letter_of, labels))
-            return {reading} | self._contradiction({reading}, first_line[labels[0].end() :])
+            rest = first_line[labels[0].end() :]
+            other = whole_list(rest) if len(labels) == 1 else set()  # "A: B"
+            return {reading} | other | self._contradiction({reading}, rest)
         head = HEAD.match(text)
         if head is not None:
             reading = frozenset(head[1])
