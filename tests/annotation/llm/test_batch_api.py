@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -147,6 +150,45 @@ def test_a_batch_is_collected_by_the_next_run(tmp_path: Path, monkeypatch: pytes
     assert kinds(outcomes) == {"reply": 8}
     assert all(isinstance(outcome, ChatReply) and outcome.is_stored for outcome in outcomes)
     assert max(server.paid.values()) == 1
+
+
+class DiedError(BaseException):
+    """Stands for the end of the process."""
+
+
+def die_at(moment: int, when: str, calls: Iterator[int], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that ends the process before or after its work, if it is the `moment`-th of all `calls`."""
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        is_the_moment = next(calls) == moment
+        if is_the_moment and when == "before":
+            raise DiedError
+        result = function(*arguments, **named)
+        if is_the_moment:
+            raise DiedError
+        return result
+
+    return dying
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("moment", range(8))
+def test_whenever_the_process_dies_nothing_is_paid_twice(tmp_path: Path, moment: int, when: str) -> None:
+    """The moments: begin, upload, create, name, look, look, fetch, collect; a batch is done at the second look."""
+    asked = requests(5)
+    with ScriptedEndpoint() as server:
+        with ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:
+            calls = itertools.count()
+            for owner, names in ((store, ("begin_batch", "name_batch", "collect_batch")), (client, ("_call",))):
+                for name in names:
+                    setattr(owner, name, die_at(moment, when, calls, getattr(owner, name)))
+            with pytest.raises(DiedError):
+                list(client.ask(asked))
+        with ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:
+            assert kinds(list(client.ask(asked))) == {"reply": 5}
+            assert store.open_batches() == []
+    assert set(server.paid.values()) == {1}
+    assert len(server.paid) == 5
 
 
 def test_a_batch_whose_making_was_not_answered_is_found_again(tmp_path: Path) -> None:
