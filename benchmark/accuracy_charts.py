@@ -79,7 +79,7 @@ def _average_rows(averages: Sequence[Average], circular: bool) -> Iterator[str]:
             yield f'<tr class="none">{title}<td class="chart" colspan="9">{escape(average.missing)}</td></tr>'
         else:
             cells = _cells(average, {}, circular)
-            yield f'<tr>{title}{cells}<td class="num wide"></td>{_questions(average.strict)}</tr>'
+            yield f"<tr>{title}{cells}{_questions(average.strict)}</tr>"
 
 
 def _group(name: str) -> str:
@@ -101,7 +101,7 @@ def _task_rows(
 def _task_row(task: TaskResult, choice: ChoiceResult, peers: Mapping[int, float], circular: bool) -> str:
     return (
         f"<tr><td>{escape(task.level_3)} <abbr>{task.short}</abbr></td>{_cells(choice, peers, circular)}"
-        f'<td class="num wide">{choice.strict_no_answer:,}</td>{_questions(choice.strict)}</tr>'
+        f"{_questions(choice.strict)}</tr>"
     )
 
 
@@ -114,6 +114,7 @@ def _cells(accuracies: Accuracies, peers: Mapping[int, float], circular: bool) -
         f'<td class="num">{percent(accuracies.official.value)}</td>{rotated}'
         f'<td class="num wide">{percent(accuracies.chance)}</td>'
         f'<td class="num wide">{percent(accuracies.constant)}</td>'
+        f'<td class="num wide">{percent(accuracies.strict_no_answer)}</td>'
     )
 
 

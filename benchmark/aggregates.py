@@ -19,7 +19,7 @@ from benchmark.figures import INTERVAL_SEED, make_figure, no_figure, rounded
 from benchmark.intervals import Part, make_part, mean_intervals
 from benchmark.measures import Measure, Measured
 from benchmark.results import Average, BoxResult, ChoiceResult, Figure, TaskResult
-from benchmark.scores import Outcome
+from benchmark.scores import Outcome, Score
 
 BENCHMARK_TASKS = tuple(
     name for name, info in TASKS.items() if not info.is_own and not {AnswerForm.TEXT, AnswerForm.BOX} & {*info.forms}
@@ -75,7 +75,7 @@ def average_specs(choices: Groups) -> Iterator[AverageSpec]:
         return
     everything = [one for group in choices.values() for one in group]
     yield AverageSpec("micro", "micro: mean over all questions with options", {"all": everything})
-    yield AverageSpec("macro", f"macro: mean over the {len(choices)} sub-tasks of this run", choices)
+    yield AverageSpec("macro", f"macro: mean over the {_sub_tasks(choices)} of this run", choices)
     yield _macro_13(choices)
     pairs = _grouped(everything, lambda one: f"{one.reply.category}/{one.reply.l2_category}")
     name = f"VLMEvalKit's macro: mean over the {len(pairs)} pairs of category and l2-category"
@@ -99,7 +99,11 @@ def _levels(key: str, choices: Groups, level_of: Callable[[TaskInfo], str]) -> I
         if tasks:
             pooled = [one for group in tasks.values() for one in group]
             yield AverageSpec(f"{key}/{level}/micro", f"{level}: mean over its questions", {level: pooled})
-            yield AverageSpec(f"{key}/{level}/macro", f"{level}: mean over its {len(tasks)} sub-task(s)", tasks)
+            yield AverageSpec(f"{key}/{level}/macro", f"{level}: mean over its {_sub_tasks(tasks)}", tasks)
+
+
+def _sub_tasks(groups: Groups) -> str:
+    return f"{len(groups)} sub-tasks" if len(groups) > 1 else "only sub-task"
 
 
 def _grouped(questions: Iterable[Measured], key: Callable[[Measured], str]) -> dict[str, list[Measured]]:
@@ -183,10 +187,17 @@ def _accuracies(key: str, groups: Groups, figures: Mapping[Key, Figure]) -> dict
         "strict": figures[key, Measure.STRICT],
         "official": figures[key, Measure.OFFICIAL],
         **circular,
+        "strict_no_answer": _mean_or_none([_share(group, lambda score: score.strict) for group in scored]),
+        "official_no_answer": _mean_or_none([_share(group, lambda score: score.official) for group in scored]),
         "chance": _mean_or_none([fmean(map(chance, group)) if group else None for group in scored]),
         "majority_letter": _mean_or_none([majority_letter(group) for group in scored]),
         "majority_answer": _mean_or_none([majority_answer(group) for group in scored]),
     }
+
+
+def _share(group: Sequence[Measured], outcome_of: Callable[[Score], Outcome | None]) -> float | None:
+    """Return the share of replies without an answer."""
+    return fmean(outcome_of(one.score) is Outcome.NO_ANSWER for one in group) if group else None
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -200,7 +211,8 @@ def _average(spec: AverageSpec, figures: Mapping[Key, Figure]) -> Average:
     if spec.missing:
         nothing = no_figure(spec.missing)
         fields = {name: nothing if name in ("strict", "official") else None for name in fields}
-    missing = spec.missing or fields["strict"].interval.reason * (fields["strict"].value is None)
+    strict = fields["strict"]
+    missing = spec.missing or ("" if strict.value is not None else strict.interval.reason)
     return Average(key=spec.key, name=spec.name, parts=tuple(spec.groups), missing=missing, **fields)
 
 
@@ -230,8 +242,6 @@ def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[Ke
         confusion.setdefault(score.reply.answer, Counter())[score.strict_letters] += 1
     return ChoiceResult(
         **_accuracies(name, {name: questions}, figures),
-        strict_no_answer=sum(score.strict is Outcome.NO_ANSWER for score in scores),
-        official_no_answer=sum(score.official is Outcome.NO_ANSWER for score in scores),
         right_letters=_by_key(Counter(score.reply.answer for score in scores)),
         strict_letters=_by_key(Counter(score.strict_letters for score in scores)),
         official_letters=_by_key(Counter(score.official_letters for score in scores)),

@@ -84,6 +84,7 @@ def _main_figures(results: Results) -> Iterator[tuple[str, str, str]]:
         yield f"{name}, official", percent(main.official.value), _short_range(main.official)
         yield "chance", percent(main.chance), ""
         yield "one constant answer", percent(main.constant), ""
+        yield "no answer found", percent(main.strict_no_answer), ""
     for task in results.tasks:
         if task.box is not None:
             yield f"{task.short}, Acc@0.5", percent(task.box.acc_50.value), _short_range(task.box.acc_50)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.figures import rounded
 from benchmark.intervals import FEW_IMAGES
 from benchmark.measures import Measure
 from benchmark.published import why_not_comparable
@@ -22,7 +23,7 @@ TABLE_COLUMNS = (
     "num_questions",
     "num_images",
     "num_not_scored",
-    "num_without_answer",
+    "no_answer",
     "chance",
     "majority_letter",
     "majority_answer",
@@ -90,20 +91,23 @@ def table_rows(results: Results) -> Iterator[dict[str, Any]]:
     for task in results.tasks:
         base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
         if task.choice is not None:
-            no_answer = {"strict": task.choice.strict_no_answer, "official": task.choice.official_no_answer}
-            for row in _accuracy_rows(task.choice):
-                yield {**base, **row, "num_without_answer": no_answer.get(row["measure"])}
+            yield from ({**base, **row} for row in _accuracy_rows(task.choice))
         if task.box is not None:
             for field in BOX_FIGURES:
                 yield {
                     **base,
                     **_figure_row(field, getattr(task.box, field)),
-                    "num_without_answer": task.box.num_invalid,
+                    "no_answer": _share(task.box.num_invalid, task.box.acc_50.num_questions),
                 }
         for language, text in task.texts.items():
             for metric, figure in text.metrics.items():
                 row = _figure_row(f"{metric} ({language})", figure)
-                yield {**base, **row, "num_without_answer": text.num_empty, "note": text.implementation}
+                yield {
+                    **base,
+                    **row,
+                    "no_answer": _share(text.num_empty, figure.num_questions),
+                    "note": text.implementation,
+                }
     for average in results.averages:
         for row in _accuracy_rows(average):
             yield {"scope": "average", "key": average.key, "name": average.name, **row}
@@ -111,11 +115,19 @@ def table_rows(results: Results) -> Iterator[dict[str, Any]]:
 
 def _accuracy_rows(accuracies: Accuracies) -> Iterator[dict[str, Any]]:
     references = {name: getattr(accuracies, name) for name in ("chance", "majority_letter", "majority_answer")}
+    no_answer = {
+        Measure.STRICT: {"no_answer": accuracies.strict_no_answer},
+        Measure.OFFICIAL: {"no_answer": accuracies.official_no_answer},
+    }
     for name in (Measure.STRICT, Measure.OFFICIAL, *_CIRCULAR):
         figure: Figure | None = getattr(accuracies, name)
         if figure is not None:
             # chance and majority are those of one reply, not of right ones in all rotations
-            yield {**_figure_row(name, figure), **(references if name not in _CIRCULAR else {})}
+            yield {**_figure_row(name, figure), **({} if name in _CIRCULAR else references | no_answer[name])}
+
+
+def _share(count: int, total: int) -> float | None:
+    return rounded(count / total) if total else None
 
 
 def _figure_row(measure: str, figure: Figure) -> dict[str, Any]:
@@ -171,7 +183,7 @@ def _task_cells(task: TaskResult, choice: ChoiceResult, circular: bool) -> list[
     return [
         f"{task.short} {task.level_3}",
         *_accuracy_cells(choice, circular),
-        f"{choice.strict_no_answer} / {choice.official_no_answer}",
+        f"{percent(choice.strict_no_answer)} / {percent(choice.official_no_answer)}",
         f"{choice.strict.num_questions} on {choice.strict.num_images}",
         str(task.num_not_scored),
     ]

@@ -44,6 +44,7 @@ class Accuracies(BaseModel):
     Attributes:
         strict, official: by the strict parser and by the published extraction.
         strict_circular, official_circular: right in all rotations of the options; None without rotations.
+        strict_no_answer, official_no_answer: shares of replies in which no answer was found; they are not right.
         chance: expected share of uniform guesses (for several answers over the non-empty subsets).
         majority_letter, majority_answer: share that one constant answer a task gets right, in letters ("B") and in
             words ("yes"), chosen with the right answers in view.
@@ -55,6 +56,8 @@ class Accuracies(BaseModel):
     official: Figure
     strict_circular: Figure | None = None
     official_circular: Figure | None = None
+    strict_no_answer: float | None
+    official_no_answer: float | None
     chance: float | None
     majority_letter: float | None
     majority_answer: float | None
@@ -69,14 +72,11 @@ class ChoiceResult(Accuracies):
     """The questions with options of one task; see `Accuracies`.
 
     Attributes:
-        strict_no_answer, official_no_answer: replies in which no answer was found; they count as not right.
         right_letters: how often each answer is right ("A", "ACD").
         strict_letters, official_letters: how often each was read; "" where none was.
         confusion: right answer → answer read by the strict parser → count.
     """
 
-    strict_no_answer: int
-    official_no_answer: int
     right_letters: Mapping[str, int]
     strict_letters: Mapping[str, int]
     official_letters: Mapping[str, int]

@@ -51,8 +51,16 @@ def test_right_wrong_no_answer_and_not_scored_stay_apart() -> None:
     assert found.choice is not None
     assert found.choice.strict.value == 2 / 4
     assert found.choice.official.value == 1 / 4
-    assert (found.choice.strict_no_answer, found.choice.official_no_answer) == (1, 1)
+    assert (found.choice.strict_no_answer, found.choice.official_no_answer) == (1 / 4, 1 / 4)
     assert (found.choice.strict.num_questions, found.choice.strict.num_images) == (4, 3)
+
+
+def test_share_without_an_answer_is_averaged_like_the_accuracies() -> None:
+    found = figures(RUN)
+    # 1 of 4 in counting, none of 2, 1 and 1 elsewhere
+    assert average(found, "micro").strict_no_answer == pytest.approx(1 / 8)
+    assert average(found, "macro").strict_no_answer == pytest.approx(1 / 16)
+    assert average(found, "macro_13").strict_no_answer is None
 
 
 def test_letters_read_beside_the_right_ones() -> None:

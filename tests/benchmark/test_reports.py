@@ -108,7 +108,7 @@ def test_markdown_shows_names_as_they_are(tmp_path: Path) -> None:
     # strict 1 of 2, official 1 of 2, chance, constant A: both right answers are A
     assert tables == [
         "| OC Overall counting | 50.0 | no interval: too few images: 2 | 50.0 | no interval: too few images: 2 "
-        "| 25.0 | 100.0 | 0 / 0 | 2 on 2 | 1 |"
+        "| 25.0 | 100.0 | 0.0 / 0.0 | 2 on 2 | 1 |"
     ]
 
 
