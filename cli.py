@@ -570,6 +570,43 @@ def review_apply(
     print(json.dumps(report) if as_json else "\n".join(summary_lines(report, out)))
 
 
+@review_app.command("export")
+def review_export(
+    src: DataSet,
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    format: Annotated[str, typer.Option(help="label-studio.")] = "label-studio",  # noqa: A002  the option's name
+    sample: Annotated[float, typer.Option(help="Share of the questions that need no review, exported too.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    store: Store = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write questions, images and decisions for another annotation tool."""
+    from rsvqa_builder.label_studio import check_format, export_tasks
+    from rsvqa_builder.review import make_queue_settings
+
+    check_format(format)
+    queue = make_queue_settings(sample=sample, overlap=0, seed=seed)
+    counts = export_tasks(src, out, queue, store=store, overwrite=overwrite)
+    print(json.dumps(counts._asdict()) if as_json else counts)
+
+
+@review_app.command("import")
+def review_import(
+    src: DataSet,
+    file: Annotated[Path, typer.Argument(help="JSON of the annotation tool.")],
+    format: Annotated[str, typer.Option(help="label-studio.")] = "label-studio",  # noqa: A002  the option's name
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Take decisions from another annotation tool into the review."""
+    from rsvqa_builder.label_studio import check_format, import_tasks
+
+    check_format(format)
+    counts = import_tasks(src, file, store=store)
+    print(json.dumps(counts._asdict()) if as_json else counts)
+
+
 def _words(text: str | None) -> list[str] | None:
     """Return comma-separated words."""
     return None if text is None else text.split(",")

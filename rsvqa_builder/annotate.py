@@ -222,7 +222,8 @@ class _Heard:
         """
         if self._last_failure and not self._has_reply:
             raise AnnotateError(
-                f"every request of {step!r} failed, the last with: {self._last_failure}; nothing is written: start again"
+                f"every request of {step!r} failed, the last with: {self._last_failure}; "
+                "nothing is written: mend it and start again"
             )
 
 

@@ -51,7 +51,8 @@ def truths_of(items: list[Item]) -> dict[tuple[str, frozenset[str]], Truth]:
 
 def knowing_model(data: Path, **settings: Any) -> KnowingModel:
     """Return the model that knows the answers of a data set as it is now."""
-    return KnowingModel(truths_of(items_of(data)), **settings)
+    items = items_of(data)
+    return KnowingModel(truths_of(items), {item.question_id: truths_of([item]) for item in items}, **settings)
 
 
 def endpoint_answer(model: KnowingModel) -> Any:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from annotation.errors import RsvqaError
 from annotation.llm.passes import Ask
 from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from rsvqa_builder.annotate import AnnotateError, Annotated, annotate, planned_requests
+from rsvqa_builder.annotate import Annotated, AnnotateError, annotate, planned_requests
 from rsvqa_builder.annotate_settings import AnnotateSettings, AnnotateSettingsError, make_annotate_settings
 from rsvqa_builder.annotated_items import EVIDENCE_KEY
 from rsvqa_builder.export import export_dataset
@@ -74,7 +75,7 @@ def test_a_translation_follows_its_original_and_shares_its_letters(data: Path, t
     run(data, out, knowing_model(data).ask, "translate")
     rows = list(read_records(out, columns=["question_id", "answer", "language", "evidence", "index"]))
     assert [row["index"] for row in rows] == list(range(len(rows)))
-    pairs = [(one, two) for one, two in zip(rows, rows[1:], strict=False) if two["language"] == "zh"]
+    pairs = [(one, two) for one, two in pairwise(rows) if two["language"] == "zh"]
     assert len(pairs) > 20
     for original, version in pairs:
         assert version["question_id"] == f"{original['question_id']}-zh"
