@@ -11,7 +11,8 @@ import math
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -96,23 +97,40 @@ def export_dataset(
         raise ExportError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
     shards = list_shards(src, split=split)
     out = out.resolve()
-    _check_out(src.resolve(), out, overwrite=overwrite)
-    working = out.with_name(f".{out.name}.rsvqa-export")
-    shutil.rmtree(working, ignore_errors=True)  # the rest of a killed export
-    working.mkdir(parents=True)
     tally = _Tally()
-    try:
+    with whole_folder(src, out, overwrite=overwrite) as working:
         with _EXPORTERS[format](working) as exporter:
             for shard in shards:
                 _export_shard(shard, exporter, tally)
         if not tally.num_records:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in tally.left_out.most_common())
             raise ExportError(f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}")
+    left_out = dict(tally.left_out.most_common())
+    return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
+
+
+@contextmanager
+def whole_folder(src: Path, out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield an empty folder that becomes `out` when the block ends, and vanishes when it raises.
+
+    Args:
+        src: the data set that is exported; `out` may not hold it nor lie among its shards.
+        out: new or empty, or anything with `overwrite`.
+        overwrite: replace what `out` holds.
+
+    Raises:
+        ExportError: when `out` is in use or holds the data set itself.
+    """
+    out = out.resolve()
+    _check_out(src.resolve(), out, overwrite=overwrite)
+    working = out.with_name(f".{out.name}.rsvqa-export")
+    shutil.rmtree(working, ignore_errors=True)  # the rest of a killed export
+    working.mkdir(parents=True)
+    try:
+        yield working
         _put_in_place(working, out)
     finally:
         shutil.rmtree(working, ignore_errors=True)
-    left_out = dict(tally.left_out.most_common())
-    return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
 
 
 def _check_out(src: Path, out: Path, *, overwrite: bool) -> None:

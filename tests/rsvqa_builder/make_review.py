@@ -62,8 +62,8 @@ def reviewed(folder: Path, *, overlap: float = 0.0) -> Iterator[ReviewStore]:
 def decide(store: ReviewStore, question_id: str, reviewer: str = "ann", *, after: Content | None = None) -> None:
     """Accept a question, or fix it when `after` is given."""
     content = store.question(question_id).content if after is None else after
-    verdict = "accepted" if after is None else "fixed"
-    store.decide(question_id, reviewer, verdict, request_id=f"{reviewer} {question_id} {verdict}", after=content)
+    request_id = f"{reviewer} {question_id} yes"
+    store.decide(question_id, reviewer, "fixed" if after else "accepted", request_id=request_id, after=content)
 
 
 def reject(store: ReviewStore, question_id: str, reason: str, reviewer: str = "ann") -> None:

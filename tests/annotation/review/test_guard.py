@@ -18,7 +18,7 @@ from tests.annotation.review.running_server import Client, running
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104  of a test
 PASSWORD = "correct horse battery"  # noqa: S105  of a test
 BODY = json.dumps({"reviewer": "ann"}).encode()
-JSON_TYPE = {"Content-Type": "application/json"}
+JSON_TYPE: dict[str, str | None] = {"Content-Type": "application/json"}
 
 FOREIGN_HOSTS = [
     "",
