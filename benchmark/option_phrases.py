@@ -10,8 +10,10 @@ from benchmark.rotation import option_texts
 # a number with its decimals, one Chinese character, or a word
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
-_SAYS_LITTLE = frozenset({"yes", "no", "none", "not", "it", "this", "that", "there", "is", "are", "in", "of"})
-"""Words that open a reply without naming an option, or turn up in any sentence."""
+_OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
+"""Words with which a reply may begin without naming an option."""
+_ANYWHERE = _OPENERS | {"yes", "no", "none", "not"}
+"""Words that turn up in any sentence."""
 _NOT = ("not", "isn't", "aren't", "rather than", "instead of", "不是", "不")
 
 
@@ -52,7 +54,7 @@ class OptionPhrases:
     def begun_by(self, text: str) -> str | None:
         """Return the letter of the only option that begins with this text, cut off at a word."""
         phrase = phrase_of(text[: self.reach])
-        if len(text) > self.reach or not set(phrase.split()) - _SAYS_LITTLE:
+        if len(text) > self.reach or not set(phrase.split()) - _OPENERS:
             return None
         begun = [letter for letter, own in self._phrases.items() if own.startswith(phrase)]
         return begun[0] if len(begun) == 1 else None
@@ -72,7 +74,7 @@ class OptionPhrases:
         rest = _spread(self.without_denied(text))
         named = set()
         for letter, own in self._longest_first():
-            if _spread(own) in rest and not set(own.split()) <= _SAYS_LITTLE:
+            if _spread(own) in rest and not set(own.split()) <= _ANYWHERE:
                 named.add(letter)
                 rest = rest.replace(_spread(own), "")
         return frozenset(named)

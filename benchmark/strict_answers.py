@@ -109,8 +109,8 @@ def _plain(text: str) -> str:
 
 _BOXED = re.compile(r"\\f?boxed\s?\{([^{}]{0,200})\}")
 _CORRECTION = re.compile(
-    r"\bno\s?[,.:!–—-]|\bwait\b|\bactually\b|\bcorrection\b|\bsorry\b|\bon second thought\b|\bscratch that\b|\bI mean\b"
-    r"|\blet me (?:re|correct)|\brather\b(?!\s+than)|\binstead\b(?!\s+of)|不对|更正|等等",
+    r"\bno\b(?=\s?[,.:!–—-])|\bor rather\b|\bon second thought\b|\bscratch that\b|\blet me (?:re|correct)"
+    r"|不对|更正|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I mean)\b|rather\b(?! than)|instead\b(?! of))",
     re.IGNORECASE,
 )
 _LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)
@@ -129,6 +129,8 @@ class _Reader:
     several: bool
 
     def read(self, text: str) -> StrictAnswer:
+        if readings := self._labelled_options(text) or self._whole_option(text):
+            return self._judge(readings)  # before words such as "no" in an option are taken for more than that
         text = without_denied(text)
         corrected = _after_correction(text)
         if corrected is None:
@@ -182,7 +184,9 @@ class _Reader:
 
     def _answer_alone(self, text: str) -> set[Reading]:
         """Return what a text gives that is nothing but letters, or options with or without their letters."""
-        return whole_list(text) or self._labelled_options(text) or self._options_alone(text)
+        return (
+            whole_list(text) or self._labelled_options(text) or self._whole_option(text) or self._listed_options(text)
+        )
 
     def _labelled_options(self, text: str) -> set[Reading]:
         """Return what "B. Red" or "A. Farmland, C. Forest" gives, when each text is that of an option."""
@@ -195,10 +199,12 @@ class _Reader:
             return set()
         return {frozenset(map(_letter_of, labels)), frozenset(filter(None, named))}
 
-    def _options_alone(self, text: str) -> set[Reading]:
-        whole = self.phrases.equal_to(text)
-        if whole is not None:
-            return {frozenset(whole)}
+    def _whole_option(self, text: str) -> set[Reading]:
+        letter = self.phrases.equal_to(text)
+        return set() if letter is None else {frozenset(letter)}
+
+    def _listed_options(self, text: str) -> set[Reading]:
+        """Return what "Farmland, forest" gives."""
         named = [self.phrases.equal_to(part) for part in _SEPARATOR.split(text) if words_of(part)]
         return set() if not named or None in named else {frozenset(filter(None, named))}
 
