@@ -7,8 +7,9 @@ that is started again and again does not spend its budget again and again.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from annotation.errors import RsvqaError
 from annotation.llm.prices import Prices, PricesError, read_prices
@@ -34,12 +35,21 @@ class BillLine:
     """
 
     model: str
-    paid: int = 0
-    stored: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float | None = 0.0
-    stored_cost: float | None = 0.0
+    paid: int
+    stored: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    stored_cost: float | None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Replies of one model, in whole numbers, so that the sum does not depend on the order in which they came."""
+
+    replies: int = 0
+    read: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,8 @@ class Budget:
         self.batch = batch
         self._max_cost = max_cost
         self._max_requests = max_requests
-        self._lines: dict[str, BillLine] = {}
+        self._paid: defaultdict[str, _Tally] = defaultdict(_Tally)
+        self._stored: defaultdict[str, _Tally] = defaultdict(_Tally)
         self._counted: set[str] = set()
         self._reserved: dict[str, float] = {}
         self._changed = threading.Condition()
@@ -124,31 +135,30 @@ class Budget:
         It was paid for in this run if its cost was set aside, and else in an earlier one.
         """
         with self._changed:
-            is_stored = self._reserved.pop(turn.fingerprint, None) is None
+            tallies = self._stored if self._reserved.pop(turn.fingerprint, None) is None else self._paid
             if turn.fingerprint not in self._counted:
                 self._counted.add(turn.fingerprint)
-                self._add(turn, reply, is_stored=is_stored)
+                tally = tallies[turn.request.model]
+                tally.replies += 1
+                tally.read += input_tokens(turn, self.prices) if reply.input_tokens is None else reply.input_tokens
+                tally.written += text_tokens(reply.text) if reply.output_tokens is None else reply.output_tokens
             self._changed.notify_all()
 
     def bill(self) -> list[BillLine]:
         """Return what the job has cost, a line a model, sorted by name."""
         with self._changed:
-            return [self._lines[model] for model in sorted(self._lines)]
+            return [self._line(model) for model in sorted({*self._paid, *self._stored})]
 
-    def _add(self, turn: Turn, reply: RawReply, *, is_stored: bool) -> None:
-        model = turn.request.model
-        line = self._lines.get(model) or BillLine(model)
-        read = input_tokens(turn, self.prices) if reply.input_tokens is None else reply.input_tokens
-        written = text_tokens(reply.text) if reply.output_tokens is None else reply.output_tokens
-        cost = self._cost(model, read, written)
-        self._lines[model] = replace(
-            line,
-            paid=line.paid + (not is_stored),
-            stored=line.stored + is_stored,
-            input_tokens=line.input_tokens + read,
-            output_tokens=line.output_tokens + written,
-            cost=line.cost if is_stored else _sum(line.cost, cost),
-            stored_cost=_sum(line.stored_cost, cost) if is_stored else line.stored_cost,
+    def _line(self, model: str) -> BillLine:
+        paid, stored = self._paid[model], self._stored[model]
+        return BillLine(
+            model=model,
+            paid=paid.replies,
+            stored=stored.replies,
+            input_tokens=paid.read + stored.read,
+            output_tokens=paid.written + stored.written,
+            cost=self._cost(model, paid.read, paid.written),
+            stored_cost=self._cost(model, stored.read, stored.written),
         )
 
     def _most(self, turn: Turn) -> tuple[int, float]:
@@ -179,7 +189,8 @@ class Budget:
         )
 
     def _spent(self) -> float:
-        return sum((line.cost or 0.0) + (line.stored_cost or 0.0) for line in self._lines.values())
+        tallies = [*self._paid.items(), *self._stored.items()]
+        return sum(self._cost(model, tally.read, tally.written) or 0.0 for model, tally in tallies)
 
     def _spent_message(self) -> str:
         bounds = [
@@ -218,7 +229,3 @@ def estimate(
         else:
             cost += price.cost(tokens, request.max_tokens, batch=batch)
     return Estimate(sent, stored, read, written, None if unpriced else cost, tuple(sorted(unpriced)))
-
-
-def _sum(total: float | None, cost: float | None) -> float | None:
-    return None if total is None or cost is None else total + cost

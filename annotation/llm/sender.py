@@ -20,7 +20,6 @@ from annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, 
 
 if TYPE_CHECKING:
     from openai import APIStatusError
-    from tenacity import RetryCallState
 
 LONGEST_BACKOFF_S = 60.0
 
@@ -66,11 +65,7 @@ class StoppedError(Exception):
 
 
 class _PassingError(Exception):
-    """A sending failed in a way that a retry may cure; `wait_s` is what the endpoint asks for."""
-
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+    """A sending failed in a way that a retry may cure."""
 
 
 class _BadRequestError(Exception):
@@ -119,11 +114,11 @@ class Sender:
             EndpointDownError: no request will be answered: wrong key, unknown model, no credit.
             StoppedError: `stop` was set while waiting.
         """
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
         retrying = Retrying(
             stop=stop_after_attempt(self._settings.retries + 1),
-            wait=self._wait_s,
+            wait=wait_random_exponential(self._settings.backoff_s, max=LONGEST_BACKOFF_S),
             sleep=lambda seconds: _sleep(seconds, stop),
             retry=retry_if_exception_type(_PassingError),
             reraise=True,
@@ -190,16 +185,8 @@ class Sender:
                 f"{message}; it asks to wait {wait_s:.0f} s: start again later, all replies are kept", status
             )
         if wait_s is not None:
-            self._limits.hold(wait_s)
-        return _PassingError(message, wait_s)
-
-    def _wait_s(self, state: RetryCallState) -> float:
-        """Return the wait before the next try: what the endpoint asks for, and a part drawn below a doubling bound."""
-        from tenacity import wait_random_exponential
-
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.wait_s if isinstance(error, _PassingError) else None
-        return (asked or 0.0) + wait_random_exponential(self._settings.backoff_s, max=LONGEST_BACKOFF_S)(state)
+            self._limits.hold(wait_s)  # the retry waits for it as all others do
+        return _PassingError(message)
 
     def _clean(self, message: str) -> str:
         return one_line(self._endpoint.hide_key(message))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from annotation.llm.prices import UNKNOWN_PICTURE, Patches, Prices, Tiles
 from annotation.llm.requests import Picture
@@ -17,6 +17,9 @@ MESSAGE_TOKENS = 8
 
 _SQUARE, _LONG_SIDE, _SHORT_SIDE = 512, 2_048, 768
 """Pixels, of the tiling of pictures: https://platform.openai.com/docs/guides/images-vision."""
+
+_UNKNOWN_SIZE = (65_536, 24_576)
+"""Of a picture that cannot be read here: the size that costs most by either method."""
 
 
 def input_tokens(turn: Turn, prices: Prices) -> int:
@@ -34,16 +37,19 @@ def input_tokens(turn: Turn, prices: Prices) -> int:
 def text_tokens(text: str) -> int:
     """Return about how many tokens a text has.
 
-    Four ASCII characters a token, and one of any other script: measured by nobody for your model, but never far off.
+    An estimate: four ASCII characters a token, and one character of any other script.
     """
     num_ascii = len(text.encode("ascii", "ignore"))
     return math.ceil(num_ascii / 4) + len(text) - num_ascii
 
 
 def picture_tokens(picture: Picture, method: Tiles | Patches) -> int:
-    """Return how many tokens a picture costs by a method; the size is read from its header, not from its pixels."""
-    with Image.open(io.BytesIO(picture.data)) as image:
-        width, height = image.size
+    """Return how many tokens a picture costs by a method; the most that one can cost if its header cannot be read."""
+    try:
+        with Image.open(io.BytesIO(picture.data)) as image:
+            width, height = image.size
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        width, height = _UNKNOWN_SIZE
     if isinstance(method, Patches):
         return _patch_tokens(width, height, method)
     return method.base if picture.detail == "low" else _tile_tokens(width, height, method)

@@ -50,7 +50,7 @@ def test_without_a_price_tokens_are_counted_and_the_cost_is_unknown() -> None:
     budget = Budget(prices=PRICES)
     budget.reserve(turn(1, "other"))
     budget.count(turn(1, "other"), RawReply("A", None, True, 4, 1))
-    assert budget.bill() == [BillLine("other", 1, 0, 4, 1, None, 0.0)]
+    assert budget.bill() == [BillLine("other", 1, 0, 4, 1, None, None)]
 
 
 def test_batches_cost_their_share() -> None:

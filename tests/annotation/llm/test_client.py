@@ -217,6 +217,22 @@ def test_what_no_request_can_get_past_ends_the_asking_at_once(manner: Manner, me
     assert server.sent.total() <= SETTINGS.concurrency
 
 
+def test_what_was_stopped_can_be_asked_again_with_the_same_store() -> None:
+    asked = [request(number) for number in range(6)]
+    with ReplyStore() as store:
+        with ScriptedEndpoint(always("401")) as server:
+            barred = ChatClient(Endpoint(server.base_url), SETTINGS, store)
+            with barred, pytest.raises(EndpointDownError, match="401"):
+                list(barred.ask(asked))
+        with ScriptedEndpoint() as server:
+            poor = ChatClient(Endpoint(server.base_url), SETTINGS, store, Budget(max_requests=2))
+            with poor, pytest.raises(BudgetSpentError):
+                list(poor.ask(asked))
+            with ChatClient(Endpoint(server.base_url), SETTINGS, store) as client:
+                assert all(isinstance(outcome, ChatReply) for outcome in client.ask(asked))
+    assert server.paid.total() == 6
+
+
 def test_once_the_asking_ends_nothing_new_is_sent() -> None:
     """The reply to the first request would have to be asked again, when the second one has ended the asking."""
 
@@ -386,6 +402,15 @@ def test_the_budget_ends_the_asking_and_what_was_paid_is_given_back() -> None:
         outcomes.extend(client.ask(request(number) for number in range(50)))
     assert len(outcomes) == 7 == server.paid.total()
     assert [(line.model, line.paid) for line in budget.bill()] == [("m", 7)]
+
+
+def test_a_failure_takes_nothing_from_the_budget() -> None:
+    refusing_one: Script = lambda body, _earlier: Action("400" if "1?" in text_of(body) else "well")  # noqa: E731
+    with ScriptedEndpoint(refusing_one) as server:
+        client = ChatClient(Endpoint(server.base_url), SETTINGS, budget=Budget(max_requests=1))
+        with client:
+            outcomes = [*client.ask([request(1)]), *client.ask([request(2)])]
+    assert [type(outcome) for outcome in outcomes] == [ChatFailure, ChatReply]
 
 
 def test_a_request_that_waits_in_a_batch_is_not_asked_a_second_time() -> None:

@@ -96,6 +96,12 @@ def test_patches_are_weighted_by_model() -> None:
     assert picture_tokens(picture(32, 32), Patches(patch=32, most=1536, times=1.62)) == 2  # 1.62, rounded up
 
 
+def test_a_picture_that_cannot_be_read_counts_as_the_dearest() -> None:
+    unknown = Picture(b"not an image")
+    assert picture_tokens(unknown, Tiles(base=85, tile=170)) == 85 + 8 * 170  # 2048 × 768: 4 × 2 squares
+    assert picture_tokens(unknown, Patches(patch=32, most=1536)) == 1536
+
+
 def test_text() -> None:
     assert [text_tokens(text) for text in ("", "abcd", "abcde", "图中有几艘船", "ab船")] == [0, 1, 2, 6, 2]
 
