@@ -75,7 +75,7 @@ def average_specs(choices: Groups) -> Iterator[AverageSpec]:
         return
     everything = [one for group in choices.values() for one in group]
     yield AverageSpec("micro", "micro: mean over all questions with options", {"all": everything})
-    yield AverageSpec("macro", f"macro: mean over the {_sub_tasks(choices)} of this run", choices)
+    yield AverageSpec("macro", f"macro: mean over the {len(choices)} sub-task(s) of this run", choices)
     yield _macro_13(choices)
     pairs = _grouped(everything, lambda one: f"{one.reply.category}/{one.reply.l2_category}")
     name = f"VLMEvalKit's macro: mean over the {len(pairs)} pairs of category and l2-category"
@@ -93,17 +93,14 @@ def _macro_13(choices: Groups) -> AverageSpec:
 
 
 def _levels(key: str, choices: Groups, level_of: Callable[[TaskInfo], str]) -> Iterator[AverageSpec]:
-    """Yield two averages for each group of tasks: over its questions and over its sub-tasks."""
+    """Yield two averages for each level: over its questions and, where it has several, over its sub-tasks."""
     for level in dict.fromkeys(level_of(info) for info in TASKS.values()):
         tasks = {name: group for name, group in choices.items() if level_of(TASKS[name]) == level}
         if tasks:
             pooled = [one for group in tasks.values() for one in group]
             yield AverageSpec(f"{key}/{level}/micro", f"{level}: mean over its questions", {level: pooled})
-            yield AverageSpec(f"{key}/{level}/macro", f"{level}: mean over its {_sub_tasks(tasks)}", tasks)
-
-
-def _sub_tasks(groups: Groups) -> str:
-    return f"{len(groups)} sub-tasks" if len(groups) > 1 else "only sub-task"
+            if len(tasks) > 1:
+                yield AverageSpec(f"{key}/{level}/macro", f"{level}: mean over its {len(tasks)} sub-tasks", tasks)
 
 
 def _grouped(questions: Iterable[Measured], key: Callable[[Measured], str]) -> dict[str, list[Measured]]:

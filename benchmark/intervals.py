@@ -1,8 +1,8 @@
 """How far a mean may be off: 95 % intervals from a bootstrap that draws images, not questions.
 
 Questions about one image share its difficulties, so images are what is drawn (with replacement, all questions of an
-image together), and once for all tasks: a mean over tasks keeps what they have in common. A replicate that happens to
-hold no image of a task has no mean over tasks and is left out of that interval.
+image together). For a mean over tasks they are drawn once for all tasks, so that it keeps what these have in common; a
+replicate that happens to hold no image of a task has no such mean and is left out.
 
 What surprises: two cases have no bootstrap interval. From fewer than five images it would claim too much (with three,
 70 % of "95 %" intervals hold the truth), so there is none. And where every image gives the same value, replicates do
@@ -13,7 +13,7 @@ were not seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -97,9 +97,22 @@ def mean_intervals(
     Percentiles are widened for few images (the expanded percentile interval of Hesterberg 2015, The American
     Statistician 69(4)): Student's t instead of the normal, on Welch's degrees of freedom for several parts.
     """
-    replicates = _replicate_means([part for figure in figures for part in figure], seed, num_replicates)
-    ends = np.cumsum([len(figure) for figure in figures])
-    return [_interval(figure, replicates[end - len(figure) : end]) for figure, end in zip(figures, ends, strict=True)]
+    shared = [part for figure in figures if len(figure) > 1 for part in figure]
+    rows = iter(_replicate_means(shared, seed, num_replicates))
+    return [
+        _interval(
+            figure,
+            np.stack([next(rows) for _ in figure])
+            if len(figure) > 1
+            else _replicate_means([_alone(figure[0])], seed, num_replicates),
+        )
+        for figure in figures
+    ]
+
+
+def _alone(part: Part) -> Part:
+    """Return the part with its own images only, so that each replicate draws as many of them as there are."""
+    return replace(part, clusters=np.arange(part.clusters.size))
 
 
 def statistic_intervals(

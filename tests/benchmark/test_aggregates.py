@@ -76,7 +76,7 @@ def test_micro_is_over_questions_and_macro_over_tasks() -> None:
     # counting 2 of 4, land use 1 of 2, motion 1 of 1, planning 1 of 1
     assert average(found, "micro").strict.value == pytest.approx(5 / 8)
     assert average(found, "macro").strict.value == pytest.approx((0.5 + 0.5 + 1 + 1) / 4)
-    assert average(found, "macro").name == "macro: mean over the 4 sub-tasks of this run"
+    assert average(found, "macro").name == "macro: mean over the 4 sub-task(s) of this run"
 
 
 def test_levels_are_over_questions_and_over_sub_tasks() -> None:

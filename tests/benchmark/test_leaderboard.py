@@ -48,7 +48,7 @@ def test_another_measurement_stands_apart_and_says_why(tmp_path: Path) -> None:
     assert all(standing.kind == "published" for standing in board.standings)
     (apart,) = board.apart
     assert apart.why == "other tasks: no questions of RC, OSR, OLUC, RLUC and 8 more"
-    assert apart.average == "macro: mean over the only sub-task of this run"
+    assert apart.average == "macro: mean over the 1 sub-task(s) of this run"
     assert apart.standing.macro == 1.0
 
 
