@@ -100,7 +100,7 @@ def bleu_counts(candidates: Sequence[Tokens], references: Sequence[Sequence[Toke
     """Return the counts from which BLEU follows, one row a sample; see `CaptionScores.bleu_counts`."""
     from sacrebleu.metrics.bleu import BLEU
 
-    bleu = BLEU(tokenize="none", force=True)
+    bleu = BLEU(tokenize="none", force=True, effective_order=True)  # of its score, unused here; without, it warns
     rows = []
     for candidate, rights in zip(candidates, references, strict=True):
         score = bleu.sentence_score(" ".join(candidate), [" ".join(right) for right in rights])
