@@ -22,9 +22,8 @@ Weights = dict[Ngram, float]
 def cider_d(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> list[float]:
     """Return CIDEr-D of each caption, 0–10 (Vedantam et al. 2015, arXiv 1411.5726, equation 4 and section 4).
 
-    Document frequencies are those of these references. As in `pycocoevalcap/cider`, lengths are compared in bigrams,
-    and an n-gram that no reference holds counts as if one did. With one sample every n-gram is in all documents, so
-    every value is 0.
+    Document frequencies are those of these references; as in `pycocoevalcap/cider`, an n-gram that no reference holds
+    counts as if one did. With one sample every n-gram is in all documents, so every value is 0.
 
     Args:
         candidates: one caption a sample.
@@ -34,7 +33,7 @@ def cider_d(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
     values = []
     for candidate, rights in zip(candidates, references, strict=True):
         given = idf.weigh(candidate)
-        similar = [_similarity(given, idf.weigh(right), _length(candidate) - _length(right)) for right in rights]
+        similar = [_similarity(given, idf.weigh(right), len(candidate) - len(right)) for right in rights]
         values.append(SCALE * sum(similar) / len(rights))
     return values
 
@@ -61,10 +60,6 @@ def _ngrams(tokens: Tokens) -> Iterable[Ngram]:
     for order in range(1, MAX_ORDER + 1):
         for start in range(len(tokens) - order + 1):
             yield tuple(tokens[start : start + order])
-
-
-def _length(tokens: Tokens) -> int:
-    return max(len(tokens) - 1, 0)
 
 
 def _similarity(candidate: Sequence[Weights], right: Sequence[Weights], surplus: int) -> float:

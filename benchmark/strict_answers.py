@@ -109,8 +109,8 @@ def _plain(text: str) -> str:
 
 _BOXED = re.compile(r"\\f?boxed\s?\{([^{}]{0,200})\}")
 _CORRECTION = re.compile(
-    r"\bno\b(?=\s?[,.:!–—-])|\bor rather\b|\bon second thought\b|\bscratch that\b|\blet me (?:re|correct)"
-    r"|不对|更正|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I mean)\b|rather\b(?! than)|instead\b(?! of))",
+    r"\bno\b(?=\s?[,.:!–—-])|\bor rather\b|\bon second thought\b|\bscratch that\b|\blet me (?:re|correct)|不对|更正"
+    r"|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I mean)\b|rather\b(?! than)|instead\b(?! of))",
     re.IGNORECASE,
 )
 _LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)

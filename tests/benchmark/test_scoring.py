@@ -90,17 +90,26 @@ def test_units_that_the_question_states_go_before_those_of_the_adapter() -> None
     assert score_reply(reply).iou == pytest.approx(1)
 
 
-def test_view_pixels_are_read_through_the_stored_view() -> None:
+@pytest.mark.parametrize(
+    ("text", "offset_x", "offset_y"),
+    [("[10, 10, 30, 20]", None, None), ("[15, 12, 35, 22]", 5, 2)],  # tenths of 100, 100, 300, 200, then moved
+)
+def test_view_pixels_are_read_through_the_stored_view(
+    text: str, offset_x: float | None, offset_y: float | None
+) -> None:
     image = StoredImage(
-        sha256="0", width=1000, height=500, view_width=100, view_height=50, scale_x=0.1, scale_y=0.1
-    )  # without offsets
-    reply = make_reply(
-        "fine_grained_grounding",
-        "[10, 10, 30, 20]",
-        box=(0.1, 0.2, 0.3, 0.4),
-        box_convention="view_pixels",
-        images=(image,),
+        sha256="0",
+        width=1000,
+        height=500,
+        view_width=110,
+        view_height=60,
+        scale_x=0.1,
+        scale_y=0.1,
+        offset_x=offset_x,
+        offset_y=offset_y,
     )
+    right = (0.1, 0.2, 0.3, 0.4)
+    reply = make_reply("fine_grained_grounding", text, box=right, box_convention="view_pixels", images=(image,))
     assert score_reply(reply).iou == pytest.approx(1)
 
 
