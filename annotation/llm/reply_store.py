@@ -89,10 +89,10 @@ class ReplyStore:
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.RLock()
-        self._folder = None if path is None else path.with_name(f"{path.name}-at-work")
-        self._presence = None if self._folder is None else Presence(self._folder)
         self._name = ":memory:" if path is None else str(path)
         self._connection = _open(self._name)
+        self._folder = None if path is None else path.with_name(f"{path.name}-at-work")
+        self._presence = None if self._folder is None else Presence(self._folder)
 
     def __enter__(self) -> ReplyStore:
         return self
@@ -270,16 +270,22 @@ class ReplyStore:
 def _open(name: str) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise ReplyStoreError(
-                f"{name}: made by a newer rsvqa (store version {version}, known up to {SCHEMA_VERSION})"
-            )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        try:
+            _prepare(connection, name)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.DatabaseError as error:
         raise ReplyStoreError(f"{name}: not a usable file of replies: {error}; name another one") from error
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, name: str) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise ReplyStoreError(f"{name}: made by a newer rsvqa (store version {version}, known up to {SCHEMA_VERSION})")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _reply_row(reply: RawReply) -> tuple[str, str | None, bool, int | None, int | None]:

@@ -431,6 +431,16 @@ def test_limits_a_minute_are_kept_to() -> None:
     assert time.monotonic() - started >= 0.9
 
 
+def test_tokens_are_limited_by_what_was_really_used() -> None:
+    settings = SETTINGS.model_copy(update={"tokens_per_minute": 120_000.0, "concurrency": 1})
+    started = time.monotonic()
+    with ScriptedEndpoint(always(text="x" * 4_000)) as server:
+        ask(server, *(request(number) for number in range(5)), settings=settings)
+    # each reply is 1,001 tokens, half a second's worth, which no estimate knew of; a second's worth may go at once:
+    # requests go at 0, 0, 0, 0.5 and 1.0 s
+    assert time.monotonic() - started >= 0.95
+
+
 def test_the_key_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Also where the endpoint repeats it: in its errors, in a refusal and in its replies."""
     caplog.set_level(logging.DEBUG)
