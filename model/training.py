@@ -32,6 +32,7 @@ from model.conversations import chat_messages, render_chat
 from model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
 from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
+from model.reading_lessons import Lessons, teach_reading
 from model.tiny import CHAT_FRAME, make_tiny
 from model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
 from model.training_report import RunFacts, make_report, write_report
@@ -66,14 +67,14 @@ def train(
     _open_run(settings, out, resume=resume)
     set_seed(settings.seed)
     listed = _list(settings, "train")
-    start = _load(settings, listed, out)
+    checkpoint = last_checkpoint(out) if resume else None
+    start = _load(settings, listed, out, is_resumed=checkpoint is not None, reporter=reporter)
     samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
     evaluation = Evaluation(settings, start)
     trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, reporter)
-    checkpoint = last_checkpoint(out) if resume else None
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
         reporter.note("resume", f"goes on from {checkpoint.name}")
@@ -124,11 +125,15 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     PartialState().wait_for_everyone()
 
 
-def _load(settings: TrainingSettings, samples: Sequence[Sample], out: Path) -> Checkpoint:
+def _load(
+    settings: TrainingSettings, samples: Sequence[Sample], out: Path, *, is_resumed: bool, reporter: Reporter
+) -> Checkpoint:
     """Return model and processor to begin from, with the parts frozen and the pruning set as asked for."""
     if settings.init == TINY:
         read = [sample for sample in samples if sample.task in settings.task_names]
         start = Checkpoint(*make_tiny(_texts(read), settings.tiny, seed=settings.seed))
+        if not is_resumed:  # a checkpoint has what they taught
+            _teach_reading(start, read, settings, reporter)
     else:
         dtype = torch.bfloat16 if _holds_half(settings) else torch.float32
         start = load_checkpoint(settings.init, dtype=dtype, converted=out / "converted")
@@ -140,6 +145,16 @@ def _load(settings: TrainingSettings, samples: Sequence[Sample], out: Path) -> C
     if settings.lora_rank:
         return start._replace(model=with_adapters(start.model, rank=settings.lora_rank, frozen=settings.freeze))
     return start
+
+
+def _teach_reading(
+    start: Checkpoint, samples: Sequence[Sample], settings: TrainingSettings, reporter: Reporter
+) -> None:
+    """Let a new small language model learn to read the choices of the run's questions, where they have any."""
+    lessons = Lessons([sample.texts for sample in samples], start.processor, start.processor.tokenizer)
+    if settings.tiny.reading_steps and len(lessons):
+        loss = teach_reading(start.model, lessons, num_steps=settings.tiny.reading_steps, seed=settings.seed)
+        reporter.note("lessons", f"{settings.tiny.reading_steps} steps of lessons without images: loss {loss:.3f}")
 
 
 def _holds_half(settings: TrainingSettings) -> bool:
@@ -333,6 +348,7 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
         lr_scheduler_type="cosine",
         warmup_steps=settings.warmup,  # below 1 it is a share
         weight_decay=settings.weight_decay,
+        adam_beta2=settings.adam_beta2,
         max_grad_norm=settings.max_grad_norm,
         bf16=uses_bf16(settings.precision),
         **_checkpointing(settings.gradient_checkpointing),

@@ -55,12 +55,14 @@ class TinySettings(BaseModel):
     """Most cells along a side."""
     patch_size: Count = 16
     """Pixels."""
-    width: Annotated[int, Field(ge=16)] = 128
+    width: Annotated[int, Field(ge=16)] = 64
     tower_layers: Annotated[int, Field(ge=2)] = 3
     llm_layers: Count = 3
     heads: Count = 4
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the tokenizer."""
+    reading_steps: Annotated[int, Field(ge=0)] = 800
+    """Steps of lessons without images before the run, see `reading_lessons.py`; 0 leaves them out."""
 
     @model_validator(mode="after")
     def _sizes_divide(self) -> Self:
@@ -93,6 +95,8 @@ class TrainingSettings(BaseModel):
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Of AdamW's average of squared gradients."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     max_length: Count = 32_768
     """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
@@ -186,9 +190,10 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
     {
         "batch_size": 32,
         "device_batch_size": 32,
-        "lr_tower": 1.5e-3,
-        "lr_projector": 1.5e-3,
-        "lr_llm": 1.5e-3,
+        "lr_tower": 2e-3,
+        "lr_projector": 2e-3,
+        "lr_llm": 8e-4,  # it can read already
+        "adam_beta2": 0.98,
         "gradient_checkpointing": False,
         "max_length": 1024,
         "deal_again": True,

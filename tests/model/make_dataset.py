@@ -19,7 +19,16 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220), 
 LETTERS = "ABCD"
 BROKEN = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4) + b"IHDR" + SIDE.to_bytes(4) + SIDE.to_bytes(4) + b"\x08\x02"
 """A PNG that says its size and ends."""
-TINY = {"cell_size": 32, "patch_size": 8, "max_grid": 1, "width": 16, "heads": 2, "tower_layers": 2, "llm_layers": 1}
+TINY = {
+    "cell_size": 32,
+    "patch_size": 8,
+    "max_grid": 1,
+    "width": 16,
+    "heads": 2,
+    "tower_layers": 2,
+    "llm_layers": 1,
+    "reading_steps": 2,
+}
 
 
 def encode(colour: tuple[int, int, int]) -> bytes:

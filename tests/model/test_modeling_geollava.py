@@ -243,6 +243,21 @@ def test_decoding_by_hand_goes_on_from_the_cache() -> None:
     assert [int(token), int(second.logits[:, -1].argmax())] == generate(network, inputs)[0, :2].tolist()
 
 
+def test_generation_goes_on_from_the_cache_of_an_image() -> None:
+    network = tiny_model()
+    inputs = alone(0)
+    ids = inputs["input_ids"]
+    stop = ids[0].tolist().index(network.config.image_token_id) + 1
+    head = {**inputs, "input_ids": ids[:, :stop], "attention_mask": inputs["attention_mask"][:, :stop]}
+    first = network.generate(**head, max_new_tokens=1, return_dict_in_generate=True, eos_token_id=None, pad_token_id=0)
+    cache = first.past_key_values
+    # every visual token in the cache has a place in the ids; the model does not look at what stands there
+    seen = ids[:, stop - 1 : stop].expand(1, cache.get_seq_length() - stop)
+    whole = torch.cat([ids[:, :stop], seen, ids[:, stop:]], dim=1)
+    text = {"input_ids": whole, "attention_mask": torch.ones_like(whole)}
+    assert torch.equal(generate(network, text, past_key_values=cache), generate(network, inputs))
+
+
 def test_text_without_images_is_the_language_model() -> None:
     network = tiny_model()
     ids = torch.tensor([[10, 11, 12]])

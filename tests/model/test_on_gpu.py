@@ -6,8 +6,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
+from model.configuration_geollava import GeoLlavaConfig
 from tests.model.make_models import tiny_model
 from tests.model.test_modeling_geollava import generate, make_inputs
+from tests.perf.eight_k import measure
 
 pytestmark = [
     pytest.mark.gpu,
@@ -38,3 +40,12 @@ def test_generation_is_the_same_with_and_without_cache() -> None:
     network = tiny_model().cuda()
     inputs = {name: value.cuda() for name, value in make_inputs(padding_side="left").items()}
     assert torch.equal(generate(network, inputs), generate(network, inputs, use_cache=False))
+
+
+def test_an_8k_image_goes_through_the_7b_model() -> None:
+    if torch.cuda.mem_get_info()[0] < 40 * 2**30:
+        pytest.skip("needs 40 GiB of free device memory")
+    found = measure(GeoLlavaConfig(), 8064, "cuda", torch.bfloat16)
+    assert found["visual_tokens"] <= 24 * 24 * 24  # cells times tokens a cell
+    assert found["pruning"] < found["tower"]
+    assert found["peak_gib"] < 40

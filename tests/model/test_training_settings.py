@@ -27,7 +27,7 @@ def test_the_default_is_the_published_recipe() -> None:
 
 def test_tiny_begins_from_its_own_recipe_and_flags_go_before_it() -> None:
     settings = make(init="tiny", lr_llm=2e-3)
-    assert settings.lr_tower == 1.5e-3
+    assert settings.lr_tower == 2e-3
     assert settings.lr_llm == 2e-3
     assert settings.deal_again
 
