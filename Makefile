@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo train-demo test lint types perf clean
+.PHONY: demo train-demo test browser lint types perf clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ train-demo: $(VENV)/.model
 
 test: $(VENV)/.dev
 	$(BIN)/pytest
+
+# skipped where no Chromium is installed
+browser: $(VENV)/.dev
+	$(BIN)/pytest -m browser tests/review_browser
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

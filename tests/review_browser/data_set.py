@@ -44,7 +44,7 @@ def make_records(tile: TileRecord) -> tuple[Record, ...]:
         "reasons": ["blind answers differ"],
         "notes": [{"step": "verify", "result": "disagreed"}],
     }
-    yes_no = {"options": ("(A) Yes", "(B) No"), "answer": "A"}
+    yes_no: dict[str, Any] = {"options": ("(A) Yes", "(B) No"), "answer": "A"}
     pair = ("tile", "later")
     boxed = (
         f"What colour does the car have? Image resolution: {WIDTH} x {HEIGHT}. Bounding box: [1200, 800, 1500, 1000]."

@@ -296,7 +296,8 @@ def test_two_dates_side_by_side_and_behind_a_swipe(page: Page) -> None:
     left = page.locator("#pane-1").bounding_box()
     assert left is not None
     assert other["x"] - left["x"] == pytest.approx(one["x"], abs=2)
-    assert (other["y"], other["width"]) == (pytest.approx(one["y"], abs=2), pytest.approx(one["width"], abs=2))
+    assert other["y"] == pytest.approx(one["y"], abs=2)
+    assert other["width"] == pytest.approx(one["width"], abs=2)
     page.keyboard.press("d")
     page.wait_for_selector("#swipe", state="visible")
     assert page.locator(".pane:visible").count() == 1
@@ -350,11 +351,14 @@ def test_a_killed_server_loses_nothing(page: Page, server: Server) -> None:
 
 def test_all_questions_can_be_decided(page: Page, server: Server) -> None:
     for number in range(1, 8):
+        # while a decision is on its way a key counts for nothing: it would be for a question that nobody has seen
+        page.wait_for_function("() => !document.body.classList.contains('busy')")
         page.keyboard.press("a")
-        wait_until(lambda expected=number: len(server.decisions()) == expected)  # type: ignore[misc]
-        page.wait_for_timeout(300)
+        page.wait_for_function(
+            "text => document.querySelector('#progress').textContent.startsWith(text)", arg=f"{number} of 7"
+        )
+    assert len(server.decisions()) == 7
     page.wait_for_selector(".end")
-    assert page.inner_text("#progress").startswith("7 of 7")
     page.keyboard.press("g")
     page.wait_for_selector("dialog table")
     assert page.inner_text("tfoot").split()[:6] == ["All", "tasks", "7", "/", "7", "7"]
