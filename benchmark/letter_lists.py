@@ -22,6 +22,7 @@ _ITEM = rf"{_OPEN}(?:{_RUN}|[A-HJ-Z]){_CLOSE}{_NO_WORD_AFTER}"
 _LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}+"
 _KIND = r"(?:(?:the\s|both\s|either\s)?(?:options?|choices?|letters?|answers?|both|either|选项|项)\s{0,3}:?\s{0,3})?"
 
+# where an announcement ends: a list, or its first capital when the list runs on into words
 _ANNOUNCED = re.compile(rf"{_KIND}({_LIST})", re.IGNORECASE)
 _FIRST_ITEM = re.compile(rf"{_KIND}({_NO_WORD_BEFORE}{_ITEM})")
 _WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*+)[\s.,;:!?。]*", re.IGNORECASE)
@@ -45,6 +46,7 @@ HEAD = re.compile(
 )
 """A capital letter at the beginning of a reply that goes on in another way."""
 
+# announcements
 _NOUN = (
     r"(?:\b(?:answer|ans)(?:\(s\)|s)?"
     r"|\b(?:correct|right|best|final|chosen|my|appropriate|suitable|selected)\s(?:choice|option|selection)(?:\(s\)|s)?)"
@@ -73,18 +75,17 @@ _DENIAL = re.compile(
 _WINDOW = 80  # characters before an announcement in which a denial is looked for
 _CLAUSE_END = re.compile(r"[.,;:!?\n。]")
 
+# letters that are rejected, texts that deny anything, and options that are named in passing
 _DENIED = re.compile(
     r"(?:\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn|aren|can)'t(?: be)?)\b"
     rf"|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
     r"|\bN/A\b"
 )
-
 _DENIES = re.compile(
     r"\b(?:not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}|rule[sd]? out"
     r"|unclear|unsure|either)\b|n't\b|不|没|错|非",
     re.IGNORECASE,
 )
-
 _MENTION = re.compile(
     r"[(\[]([A-HJ-Z])[)\]]"
     r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z])"
@@ -97,13 +98,9 @@ _MENTION = re.compile(
 def whole_list(text: str) -> set[Reading]:
     """Return what a text gives that is nothing but a list of letters, capital or not; empty for any other."""
     match = _WHOLE.fullmatch(text.strip())
-    if match is None or not _is_one_case("".join(_LETTERS.findall(match[1]))):
+    if match is None or not (_is_capital(match[1]) or match[1].islower()):
         return set()  # "Be" is a word
     return _readings(match[1])
-
-
-def _is_one_case(letters: str) -> bool:
-    return letters.isupper() or letters.islower()
 
 
 def list_at(text: str, start: int) -> tuple[set[Reading], int]:
@@ -112,19 +109,15 @@ def list_at(text: str, start: int) -> tuple[set[Reading], int]:
     Small letters count only where nothing but the end of a sentence follows.
     """
     match = _ANNOUNCED.match(text, start)
-    if match is None or (match[1] != match[1].upper() and not _ENDS.match(text, match.end())):
+    if match is None or not (_is_capital(match[1]) or _ENDS.match(text, match.end())):
         match = _FIRST_ITEM.match(text, start)
-    if match is None or _is_word(text, match):
+    if match is None or (match[1].endswith("A") and _IS_ARTICLE.match(text, match.end())):
         return set(), start
     return _readings(match[1]), match.end()
 
 
-def _is_word(text: str, match: re.Match[str]) -> bool:
-    """Return whether what was found is the article, or a word of small letters in a sentence."""
-    found = match[1]
-    if found != found.upper():
-        return not _ENDS.match(text, match.end())
-    return found.endswith("A") and _IS_ARTICLE.match(text, match.end()) is not None
+def _is_capital(found: str) -> bool:
+    return "".join(_LETTERS.findall(found)).isupper()
 
 
 def _readings(found: str) -> set[Reading]:
