@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo train-demo test browser lint types perf clean
+.PHONY: demo train-demo bench-demo test browser lint types perf clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,12 @@ train-demo: $(VENV)/.model
 		--tile-size 128 --split 0.75,0.25,0 --tasks ECR,OLUC,OP,RLUC=0.25
 	$(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --max-steps 1200 --eval-every 400 \
 		--out $(DEMO)/tiny --resume
+
+# the model of train-demo on places that it has not seen, beside the answer that is always the same
+bench-demo: train-demo
+	$(BIN)/rsvqa bench --model $(DEMO)/tiny --data $(DEMO)/small --split val --out $(DEMO)/bench-tiny
+	$(BIN)/rsvqa bench --model majority --data $(DEMO)/small --split val --out $(DEMO)/bench-majority
+	$(BIN)/rsvqa compare $(DEMO)/bench-tiny $(DEMO)/bench-majority
 
 test: $(VENV)/.dev
 	$(BIN)/pytest
