@@ -15,6 +15,7 @@ import json
 import random
 import re
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -318,6 +319,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.endpoint = endpoint
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that are gone, killed in the middle of a request for example."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -330,7 +336,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         endpoint = self.server.endpoint
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(length)
+        if len(content) < length:
+            raise ConnectionError("the client is gone")
         if not self.path.endswith("/chat/completions"):
             self._answer_plainly(endpoint.batches.post(self.path.removeprefix("/v1/"), content))
             return
