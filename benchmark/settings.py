@@ -24,8 +24,8 @@ BLIND = "blind:"
 """Prefix of a model that is asked without images."""
 _WITHOUT_IMAGES = ("random", "majority")
 
-_NOT_BEARING = ("batch_size", "concurrency", "reuse", "tasks", "limit", "sample", "seed")
-"""How fast a run works and what it asks; a question's reply is the same."""
+_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "sample", "seed")
+"""How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
 class BenchSettings(BaseModel):

@@ -85,7 +85,16 @@ def test_what_a_model_name_says(model: str, shows_images: bool, is_checkpoint: b
 
 def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
     base = make_bench_settings({"model": "x"}).bearing_on_replies()
-    same = {"batch_size": 1, "concurrency": 1, "reuse": False, "limit": 1, "sample": 1, "seed": 1, "tasks": ["OCL"]}
+    same: dict[str, Any] = {
+        "batch_size": 1,
+        "concurrency": 1,
+        "reuse": False,
+        "limit": 1,
+        "sample": 1,
+        "seed": 1,
+        "tasks": ["OCL"],
+    }
+    same |= {"data": "elsewhere", "split": "val"}
     assert make_bench_settings({"model": "x", **same}).bearing_on_replies() == base
     for name, value in {"max_pixels": 1, "dtype": "float16", "circular": True, "max_new_tokens": 1}.items():
         assert make_bench_settings({"model": "x", name: value}).bearing_on_replies() != base, name
