@@ -12,6 +12,7 @@ were not seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -181,17 +182,30 @@ def _draw(generator: np.random.Generator, num_clusters: int, num_replicates: int
 
 
 def _interval(figure: Sequence[Part], replicates: NDArray[np.float64]) -> Interval:
-    """Return the interval of the mean over parts from their replicates, (part, replicate)."""
+    """Return the interval of the mean over parts from their replicates, (part, replicate).
+
+    Parts in which every image gives the same value do not vary between replicates; what other images may hold is added
+    to the bootstrap's limits as by Zou and Donner (2008, Statistics in Medicine 27(10)): distances of independent parts
+    from the mean add up in squares.
+    """
     fewest = min(part.clusters.size for part in figure)
-    if fewest > 1 and all(_is_constant(part) for part in figure):
-        bounds = np.mean([_exact_bounds(part) for part in figure], axis=0)
-        return Interval(float(bounds[0]), float(bounds[1]), "exact")
-    freedom = _freedom(figure, replicates) if fewest > 1 else 0.0
-    if freedom < MIN_FREEDOM:
-        return _too_few(fewest, what="" if len(figure) == 1 else "a part of it has ")
-    missed = _expanded_share(freedom)
-    low, high = np.nanquantile(replicates.mean(axis=0), [missed / 2, 1 - missed / 2])
-    return Interval(float(low), float(high), "bootstrap")
+    what = "" if len(figure) == 1 else "a part of it has "
+    if fewest < 2:
+        return _too_few(fewest, what=what)
+    mean = low = high = float(np.mean([part.mean for part in figure]))
+    constant = [part for part in figure if _is_constant(part)]
+    if len(constant) < len(figure):
+        freedom = _freedom(figure, replicates)
+        if freedom < MIN_FREEDOM:
+            return _too_few(fewest, what=what)
+        missed = _expanded_share(freedom)
+        low, high = np.nanquantile(replicates.mean(axis=0), [missed / 2, 1 - missed / 2])
+    below, above = zip(*(_unseen_distances(part) for part in constant), strict=True) if constant else ((), ())
+    return Interval(
+        mean - math.hypot(mean - low, *(distance / len(figure) for distance in below)),
+        mean + math.hypot(high - mean, *(distance / len(figure) for distance in above)),
+        "exact" if len(constant) == len(figure) else "bootstrap",
+    )
 
 
 def _too_few(num_images: int, *, what: str = "") -> Interval:
@@ -203,14 +217,14 @@ def _is_constant(part: Part) -> bool:
     return bool(np.ptp(part.sums / part.counts) < 1e-12)
 
 
-def _exact_bounds(part: Part) -> tuple[float, float]:
-    """Return the bounds of the mean when all n images gave the same value.
+def _unseen_distances(part: Part) -> tuple[float, float]:
+    """Return how far the mean may lie below and above that of n images that all gave the same value.
 
     By Clopper and Pearson (1934) at least a share p = 0.025^(1/n) of all images gives that value; the others may give
     the least or the largest possible.
     """
     unseen = 1 - (MISSED_SHARE / 2) ** (1 / part.clusters.size)
-    return part.mean - unseen * (part.mean - part.low), part.mean + unseen * (part.high - part.mean)
+    return unseen * (part.mean - part.low), unseen * (part.high - part.mean)
 
 
 def _freedom(figure: Sequence[Part], replicates: NDArray[np.float64]) -> float:

@@ -91,6 +91,19 @@ def test_a_mean_over_tasks_is_drawn_for_all_tasks_at_once() -> None:
     assert np.diff(ends(apart)) == pytest.approx(0.0, abs=1e-9)  # one gains what the other loses
 
 
+def test_a_task_that_is_all_right_still_adds_to_the_doubt() -> None:
+    values = np.random.default_rng(0).random(10)
+    varying, right = make_part(values, range(10)), make_part(np.ones(10), range(10))
+    alone, together, all_right = mean_intervals([[varying], [varying, right], [right, right]], seed=0)
+    mean = (values.mean() + 1) / 2
+    # 10 of 10 right: 0.3085 of other images may be wrong; distances add up in squares, each divided by 2 parts
+    below = np.hypot(values.mean() - ends(alone)[0], 0.3085) / 2
+    above = (ends(alone)[1] - values.mean()) / 2
+    assert ends(together) == pytest.approx((mean - below, mean + above), abs=1e-4)
+    assert ends(all_right) == pytest.approx((1 - np.hypot(0.3085, 0.3085) / 2, 1.0), abs=1e-4)
+    assert (together.method, all_right.method) == ("bootstrap", "exact")
+
+
 def test_work_in_blocks_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [float(number % 3 == 0) for number in range(60)]
     whole = ends(interval(values, list(range(60))))
