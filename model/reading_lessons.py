@@ -32,13 +32,18 @@ from model.conversations import (
 from model.modeling_geollava import GeoLlavaForConditionalGeneration
 from model.reply_loss import num_last_positions, reply_loss
 
-BATCH_SIZE = 64
-LEARNING_RATE = 3e-3
-BETAS = (0.9, 0.98)
-SHORT_SHARE = 0.5
+SHORT_SHARE = 0.6
 """Share of the steps, the first ones, whose lessons are words and choices alone: short ones are learnt soonest."""
 
+SHORT_BATCH, WHOLE_BATCH = 64, 32
+"""Lessons of a step; whole ones are three times as long."""
+
+LEARNING_RATE = 3e-3
+BETAS = (0.9, 0.98)
 _WARMUP_STEPS = 50
+_DECAY_SHARE = 0.3
+"""Share of the steps, the last ones, in which the learning rate falls to nothing."""
+
 _MAX_RIGHT = 3
 _NUM_WORDS = 6
 """Words that stand for an image; short lessons name each right choice once instead."""
@@ -121,7 +126,7 @@ def _choices(row: Row) -> list[str]:
 
 
 def teach_reading(model: GeoLlavaForConditionalGeneration, lessons: Lessons, *, num_steps: int, seed: int) -> float:
-    """Train the language model for some steps of `BATCH_SIZE` lessons; return the loss of the last.
+    """Train the language model for some steps, on short lessons and then on whole ones; return the loss of the last.
 
     The tower and the projector stay as they are.
     """
@@ -134,14 +139,15 @@ def teach_reading(model: GeoLlavaForConditionalGeneration, lessons: Lessons, *, 
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * _rate_share(step, num_steps)
         is_short = step < SHORT_SHARE * num_steps
-        batch = _pad([lessons.draw(rng, is_short=is_short) for _ in range(BATCH_SIZE)])
+        size = SHORT_BATCH if is_short else WHOLE_BATCH
+        batch = _pad([lessons.draw(rng, is_short=is_short) for _ in range(size)])
         loss = _step(model, optimizer, *batch)
     return loss
 
 
 def _rate_share(step: int, num_steps: int) -> float:
-    """Return the share of the learning rate at a step: a warm-up, then half a cosine."""
-    return min(1.0, (step + 1) / _WARMUP_STEPS) * (0.5 + 0.5 * math.cos(math.pi * step / num_steps))
+    """Return the share of the learning rate at a step: it rises, stays, and falls at the end."""
+    return min(1.0, (step + 1) / _WARMUP_STEPS, (1 - step / num_steps) / _DECAY_SHARE)
 
 
 def _pad(lessons: Sequence[Lesson]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

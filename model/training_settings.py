@@ -61,7 +61,7 @@ class TinySettings(BaseModel):
     heads: Count = 4
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the tokenizer."""
-    reading_steps: Annotated[int, Field(ge=0)] = 800
+    reading_steps: Annotated[int, Field(ge=0)] = 1000
     """Steps of lessons without images before the run, see `reading_lessons.py`; 0 leaves them out."""
 
     @model_validator(mode="after")

@@ -33,8 +33,8 @@ def seconds_of(work: Callable[[], object], device: str) -> float:
 
 
 @torch.inference_mode()
-def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) -> dict[str, float | int | None]:
-    """Return seconds, visual tokens and the peak of device memory in GiB for an image of `side` pixels."""
+def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) -> dict[str, float]:
+    """Return seconds, visual tokens and the peak of device memory in GiB (CUDA only) for an image of `side` pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     processor = GeoLlavaImageProcessor(cell_size=config.vision_config.image_size, max_grid=config.max_grid)
     seconds = {"image_processor": seconds_of(lambda: processor(pixels), "cpu")}
@@ -60,12 +60,11 @@ def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) 
     seconds["forward"] = seconds_of(
         lambda: network(ids, pixel_values=cells, image_grids=grids, logits_to_keep=1, use_cache=True), device
     )
-    peak = round(torch.cuda.max_memory_allocated() / 2**30, 1) if device == "cuda" else None
-    tokens = sum(len(kept) for kept in network.get_image_features(cells, grids).features)
-    return {name: round(value, 4) for name, value in seconds.items()} | {
-        "visual_tokens": tokens,
-        "peak_gib": peak,
-    }
+    found = {name: round(value, 4) for name, value in seconds.items()}
+    found["visual_tokens"] = sum(len(kept) for kept in network.get_image_features(cells, grids).features)
+    if device == "cuda":
+        found["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
+    return found
 
 
 def main() -> None:
