@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,13 @@ def test_a_box_is_asked_for_in_chinese() -> None:
 def test_units_that_a_question_states_stand(question: str) -> None:
     assert stated_convention(question) == "0-1"
     assert box_prompt(question, "en", "0-1000") == question
+
+
+def test_every_grounding_question_of_our_own_states_its_units() -> None:
+    wording = tomllib.loads(files("annotation.wording").joinpath("en", "grounding.toml").read_text(encoding="utf-8"))
+    questions = [question for task in wording.values() for question in task.get("question", [])]
+    assert len(questions) >= 10
+    assert {stated_convention(question) for question in questions} == {"0-1"}
 
 
 @pytest.mark.parametrize(
