@@ -36,6 +36,13 @@ class EncodedPrompt:
         return len(self.row["input_ids"])
 
 
+def begin_alike(prompt: EncodedPrompt, other: EncodedPrompt) -> bool:
+    """Return whether both have the same tokens up to and with the last placeholder, so that a cache may serve both."""
+    length = prompt.prefix_length
+    ids, other_ids = (one.row["input_ids"][:length].tolist() for one in (prompt, other))
+    return length == other.prefix_length and ids == other_ids
+
+
 class PromptEncoder:
     """Turns prompts about some images into token rows; see the module."""
 
@@ -91,7 +98,8 @@ class PromptEncoder:
         return list(self._processor.tokenizer(rendered, add_special_tokens=adds)["input_ids"])
 
     def _prefix_length(self, ids: Sequence[int]) -> int:
-        if not self._images or self._image_token_id not in ids:
+        """Return the tokens up to and with the last placeholder; 0 where nothing follows that could be asked for."""
+        if not self._images or self._image_token_id not in ids[:-1] or ids[-1] == self._image_token_id:
             return 0
         return len(ids) - ids[::-1].index(self._image_token_id)
 
@@ -105,7 +113,7 @@ class PromptEncoder:
         whole = first.row["input_ids"].tolist()
         head = len(whole) - len(old_tail)
         is_text = self._image_token_id not in tail
-        if whole[head:] != old_tail or head < first.prefix_length or not is_text or not _is_plain(first, head):
+        if whole[head:] != old_tail or head < first.prefix_length or not is_text or not _is_plain(first):
             return None
         return EncodedPrompt(_replace_tail(first.row, head, tail), first.vision, first.prefix_length)
 
@@ -116,13 +124,10 @@ def _shared_length(ids: Sequence[int], other: Sequence[int]) -> int:
     return next((place for place, (left, right) in pairs if left != right), min(len(ids), len(other)))
 
 
-def _is_plain(prompt: EncodedPrompt, head: int) -> bool:
-    """Return whether each value beside the ids is the same for all tokens behind the images, so that it can be gone on.
-
-    With nothing behind `head` the last token tells.
-    """
-    start = min(max(prompt.prefix_length, 0), head, prompt.num_tokens - 1)
-    return all(bool((row[start:] == row[-1]).all()) for name, row in prompt.row.items() if name != "input_ids")
+def _is_plain(prompt: EncodedPrompt) -> bool:
+    """Return whether each value beside the ids is one and the same for all tokens behind the images."""
+    tails = (value[prompt.prefix_length :] for name, value in prompt.row.items() if name != "input_ids")
+    return all(bool((tail == tail[-1]).all()) for tail in tails)
 
 
 def _replace_tail(row: Row, head: int, tail: Sequence[int]) -> Row:

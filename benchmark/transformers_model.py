@@ -20,17 +20,28 @@ from benchmark.errors import ModelError
 from benchmark.families import Family, family_of
 from benchmark.generation import Generated, Generator, Prefix
 from benchmark.models import BenchImage, BoxConvention, Prompt, PromptGroup, Reply, Unanswered, View
-from benchmark.prompt_rows import EncodedPrompt, PromptEncoder
+from benchmark.prompt_rows import EncodedPrompt, PromptEncoder, begin_alike
 from benchmark.settings import BLIND, BenchSettings
+
+_REFUSALS = (ValueError, IndexError)
+"""What processors raise for a text or an image that they cannot take."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A prompt ready for the model; `sent` is its text where that was rewritten."""
+    """A prompt ready for the model.
+
+    Attributes:
+        prompt: as it was asked.
+        encoded: as the model takes it.
+        sent: its text where that was rewritten.
+        has_prefix: whether it begins like the group's other prompts, and may share their cache.
+    """
 
     prompt: Prompt
     encoded: EncodedPrompt
     sent: str | None
+    has_prefix: bool
 
 
 def open_transformers_model(settings: BenchSettings) -> TransformersModel:
@@ -110,20 +121,24 @@ class TransformersModel:
         encoder = PromptEncoder(self._checkpoint.processor, self._as_pictures(group.images), self._image_token_id)
         try:
             first = encoder.encode(group.prompts[0].text)
-        except ValueError as error:
+        except _REFUSALS as error:
             yield from (_not_encoded(prompt, error) for prompt in group.prompts)
             return
         views = self._views(first, group.images)
         questions: list[_Question] = []
         for prompt in group.prompts:
+            text = self._text(prompt, group.images, views)
             try:
-                questions.append(self._prepare(encoder, prompt, group.images, views))
-            except ValueError as error:
+                encoded = encoder.encode(text)
+            except _REFUSALS as error:
                 yield _not_encoded(prompt, error)
+            else:
+                sent = None if text == prompt.text else text
+                questions.append(_Question(prompt, encoded, sent, begin_alike(first, encoded)))
         prefix = self._prefix(first)
-        shared = (time.perf_counter() - start) / len(group.prompts)
+        shared_seconds = (time.perf_counter() - start) / len(group.prompts)
         for batch in self._batches(questions):
-            yield from self._reply_to_batch(batch, prefix, views, shared)
+            yield from self._reply_to_batch(batch, prefix, views, shared_seconds)
 
     def _as_pictures(self, images: Sequence[BenchImage]) -> list[Any]:
         """Return PIL images, scaled down to the pixel budget where the family's processor has no knob for it."""
@@ -140,13 +155,11 @@ class TransformersModel:
             return ()
         return tuple(see(processor, encoded.vision, place, _size(image)) for place, image in enumerate(images))
 
-    def _prepare(
-        self, encoder: PromptEncoder, prompt: Prompt, images: Sequence[BenchImage], views: Sequence[View]
-    ) -> _Question:
-        text = prompt.text
-        if self._rewrites_boxes and views:
-            text = rewrite_boxes(text, size=_size(images[0]), view=views[0])
-        return _Question(prompt, encoder.encode(text), None if text == prompt.text else text)
+    def _text(self, prompt: Prompt, images: Sequence[BenchImage], views: Sequence[View]) -> str:
+        """Return the prompt's text with its boxes, which are of the first image, as the model sees them."""
+        if not (self._rewrites_boxes and views):
+            return prompt.text
+        return rewrite_boxes(prompt.text, size=_size(images[0]), view=views[0])
 
     def _prefix(self, first: EncodedPrompt) -> Prefix | None:
         if not (self._settings.reuse and self._family.reuses_prefix and first.prefix_length):
@@ -154,9 +167,13 @@ class TransformersModel:
         return self._generator.fill_prefix(first)
 
     def _batches(self, questions: Sequence[_Question]) -> Iterator[Sequence[_Question]]:
-        """Yield questions that go through the model together: those with the same bound of their replies."""
-        for bound in sorted({question.prompt.max_new_tokens for question in questions}):
-            chosen = [question for question in questions if question.prompt.max_new_tokens == bound]
+        """Yield questions that go through the model together: with one bound of their replies, and one beginning."""
+
+        def kind(question: _Question) -> tuple[int, bool]:
+            return question.prompt.max_new_tokens, question.has_prefix
+
+        for wanted in sorted({kind(question) for question in questions}):
+            chosen = [question for question in questions if kind(question) == wanted]
             for start in range(0, len(chosen), self._batch_size):
                 yield chosen[start : start + self._batch_size]
 
@@ -165,7 +182,8 @@ class TransformersModel:
     ) -> Iterator[Reply]:
         start = time.perf_counter()
         prompts, bound = [question.encoded for question in batch], batch[0].prompt.max_new_tokens
-        if prefix is None:
+        if prefix is None or not batch[0].has_prefix:
+            prefix = None
             replies = self._generator.reply_to_whole(prompts, max_new_tokens=bound)
         else:
             replies = self._generator.reply_to_tails(prefix, prompts, max_new_tokens=bound)
@@ -236,7 +254,7 @@ def _join_blind(groups: Iterable[PromptGroup], size: int) -> Iterator[PromptGrou
         yield PromptGroup((), tuple(waiting))
 
 
-def _not_encoded(prompt: Prompt, error: ValueError) -> Unanswered:
+def _not_encoded(prompt: Prompt, error: Exception) -> Unanswered:
     lines = str(error).strip().splitlines() or ["no reason given"]
     return Unanswered(prompt.key, f"the processor refused it: {lines[0]}")
 

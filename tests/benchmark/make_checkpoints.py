@@ -21,9 +21,10 @@ IMAGE_SIDE, PATCH = 28, 7  # pixels; 4 × 4 patches
 
 _TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}IMAGE{% else %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
@@ -101,22 +102,22 @@ def save(folder: Path, config: Any, processor: Any, *, seed: int = 0) -> Path:
     return folder
 
 
-def make_llava(folder: Path) -> Path:
-    """Write a tiny LLaVA: one square of fixed size."""
+def make_llava(folder: Path, *, side: int = IMAGE_SIDE, patch: int = PATCH) -> Path:
+    """Write a tiny LLaVA: one square of `side` pixels, in patches of `patch`."""
     from transformers import CLIPImageProcessor, LlavaConfig, LlavaProcessor
 
     tokenizer = make_tokenizer("<image>")
     config = LlavaConfig(
-        vision_config={"model_type": "clip_vision_model", **clip_sizes()},
+        vision_config={"model_type": "clip_vision_model", **clip_sizes(image_size=side, patch_size=patch)},
         text_config={"model_type": "llama", **text_sizes(len(tokenizer))},
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    square = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
-    images = CLIPImageProcessor(size={"shortest_edge": IMAGE_SIDE}, crop_size=square)
+    square = {"height": side, "width": side}
+    images = CLIPImageProcessor(size={"shortest_edge": side}, crop_size=square)
     processor = LlavaProcessor(
         images,
         tokenizer,
-        patch_size=PATCH,
+        patch_size=patch,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
         chat_template=template("<image>\n"),
