@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from annotation.errors import RsvqaError
+
+if TYPE_CHECKING:
+    from rsvqa_builder.annotate_job import Annotator
 
 app = typer.Typer(
     name="rsvqa",
@@ -151,7 +154,7 @@ def build(
         models.print(done, out, as_json=as_json)
 
 
-def _model_job(annotator: str, base_url: str | None, max_cost: float | None) -> Any:  # noqa: ANN401  imported late
+def _model_job(annotator: str, base_url: str | None, max_cost: float | None) -> Annotator | None:
     """Return what `--annotator` asks for, ready to be done; None for rules alone."""
     if annotator == "rules":
         return None

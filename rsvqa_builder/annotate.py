@@ -90,11 +90,14 @@ def annotate(
         identity = _identity(settings, marker)
         if done := _finished_report(out, identity):
             return Annotated(done, was_complete=True)
+        is_in_place = out.resolve() == data.resolve()
+        if (out / MARKER).exists() and not (is_in_place or overwrite):
+            raise AnnotateError(f"{out} holds another data set: choose another --out, or --overwrite to replace it")
         if (output.work / "tiles").exists():
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
-            overwrite=overwrite or out.resolve() == data.resolve(),
+            overwrite=overwrite or is_in_place,
         )
         report = _make(settings, data, output, ask, bill, {**marker, "annotation": identity}, reporter)
         output.commit()

@@ -226,12 +226,6 @@ def scopes_of(item: Item) -> tuple[Scope, ...]:
     return whole, replace(whole, is_by_part=True), whole
 
 
-def part_scopes(item: Item) -> tuple[Scope, ...]:
-    """Return what is known of each of the nine parts of a detailed caption's tile, in reading order."""
-    parts = scopes_of(item)[0].parts
-    return tuple(parts.get(key, Scope(nouns=item.knowledge.nouns)) for row in _PART_KEYS for key in row)
-
-
 def _scope(values: Mapping[str, Any], knowledge: TileKnowledge) -> Scope:
     counts, shares = values.get("counts", {}), values.get("shares", {})
     # colours of a class are those of all its objects only when there is one

@@ -16,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from annotation.facts import Box, Circle
-from annotation.llm.outcomes import ACCEPTED, Note, Outcome, State
+from annotation.llm.outcomes import Note, Outcome, State
 from annotation.questions import REGION_SLOT, Evidence, Option, Question
 from annotation.taxonomy import TASKS, AnswerForm
 
@@ -171,11 +171,6 @@ class Item:
             region=self.region,
             num_dates=TASKS[self.task].num_dates,
         )
-
-
-def accepted_note(step: str, **fields: str) -> Note:
-    """Return the note of a step that did what it was asked to."""
-    return Note(step, ACCEPTED, **fields)
 
 
 def bounds_of(item: Item) -> Box | None:

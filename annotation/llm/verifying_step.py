@@ -121,7 +121,7 @@ class GuessPass:
         noted = item.noted(self._asker.note(replies[0], GIVEN_AWAY if tells else failed or ACCEPTED))
         if tells:
             return (noted.rejected(GIVEN_AWAY) if self.is_second else mended(noted),)
-        return (noted.settled(GIVEN_AWAY) if failed else noted.settled(GIVEN_AWAY).checked("needs its image"),)
+        return (noted if failed else noted.settled(GIVEN_AWAY).checked("needs its image"),)
 
 
 def mended(item: Item) -> Item:

@@ -221,6 +221,9 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
     (tmp_path / "full" / "thesis.txt").write_text("x")
     with pytest.raises(OutputError, match="is not empty"):
         run(data, tmp_path / "full", ask)
+    shutil.copytree(data, tmp_path / "other")
+    with pytest.raises(AnnotateError, match="holds another data set: choose another --out"):
+        run(data, tmp_path / "other", ask)
     busy = tmp_path / "busy"
     shutil.copytree(data, busy)
     (busy / ".rsvqa" / "tiles").mkdir(parents=True)

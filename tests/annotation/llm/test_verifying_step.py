@@ -159,6 +159,8 @@ def test_numbers_get_new_wrong_choices_and_a_second_look() -> None:
     assert len(AGAIN.requests(item)) == 2
     assert settle(AGAIN, item, guesses("A", "A")).outcome.state is State.ACCEPTED
     assert settle(AGAIN, item, guesses("C", "B")).outcome.state is State.REJECTED
+    unanswered: list[Reply] = [ChatFailure("k", "refused", "no")] * 2
+    assert settle(AGAIN, item, unanswered).outcome.reasons == (GIVEN_AWAY,)
 
 
 def test_a_model_s_wording_that_tells_makes_room_for_the_rule_s() -> None:
