@@ -140,7 +140,7 @@ def _parts(groups: Groups, measure: Measure) -> dict[str, Part | None]:
 
 def _no_figure(parts: Mapping[str, Part | None]) -> Figure:
     empty = [name for name, part in parts.items() if part is None]
-    return no_figure(f"nothing was scored of {', '.join(empty)}")
+    return no_figure(f"nothing to average in {', '.join(empty)}")
 
 
 # --- what needs no look at the image ----------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_a_task_without_a_reply_leaves_the_macro_without_a_value() -> None:
     replies = [stored("1", "OC", None), *(stored(f"r{n}", "RP", "A", images=(f"i{n}",)) for n in range(6))]
     found = figures(replies)
     assert average(found, "macro").strict.value is None
-    assert average(found, "macro").missing == "nothing was scored of overall_counting"
+    assert average(found, "macro").missing == "nothing to average in overall_counting"
     assert average(found, "micro").strict.value == 1.0
     choice = task(found, "overall_counting").choice
     assert choice is not None
