@@ -1,1 +1,1 @@
-"""XLRS-Bench evaluation of any checkpoint (to come)."""
+"""XLRS-Bench evaluation of any checkpoint: data, models, protocol, the run, scores and reports."""

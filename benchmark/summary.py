@@ -36,7 +36,7 @@ def _as_json(results: Results, run: Path) -> dict[str, object]:
 def _lines(results: Results, run: Path) -> Iterator[str]:
     data = results.run.data
     where = f"{data.name}, split {data.split}" if data.split else data.name
-    yield f"{results.run.model_name} on {where}: {results.num_questions:,} questions, {results.num_images:,} images"
+    yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
     yield ""
     yield from aligned([_HEAD, *_choice_rows(results)])
     for task in results.tasks:

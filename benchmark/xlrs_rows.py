@@ -204,7 +204,7 @@ def _is_yes_no(options: Sequence[str]) -> bool:
 
 def _images(row: Row, info: TaskInfo) -> tuple[ImageSource, ...]:
     if len(row.images) != info.num_dates:
-        raise RowError(f"shows {len(row.images)} images, its task {info.num_dates}")
+        raise RowError(f"number of images is {len(row.images)}, its task's is {info.num_dates}")
     for image in row.images:
         if image.problem:
             raise RowError("image cannot be read", image.problem)

@@ -14,10 +14,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import tomli_w
 
 from tests.benchmark.make_xlrs import make_built, vqa_row, vqa_rows, write_jsonl
 from tests.make_sources import FARM, make_scene
 from tests.run_build import RSVQA, build, rsvqa
+from tests.scripted_endpoint import Action, Body, ScriptedEndpoint, text_of
 
 
 def write_replies(path: Path, texts: dict[str, str], *, delay_s: float = 0.0) -> Path:
@@ -116,16 +118,19 @@ def test_from_scenes_to_a_score(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_from_scenes_to_a_trained_model_to_a_score(tmp_path: Path) -> None:
     pytest.importorskip("torch")
+    from tests.model.make_dataset import make_settings
+
     make_scene(tmp_path / "scenes", FARM)
     make_scene(tmp_path / "scenes", FARM._replace(name="farm2", easting=FARM.easting + 50_000))
     options = ("--complete", "yes", "--split", "0.5,0,0.5", "--tasks", "OC,OCC,DIC,FVG")
     assert build(tmp_path / "scenes", tmp_path / "set", *options).code == 0
-    trained = rsvqa(
-        *("train", "--data", tmp_path / "set", "--init", "tiny", "--out", tmp_path / "model"),
-        *("--max-steps", 2, "--eval-every", 0, "--batch-size", 4, "--device-batch-size", 2),
-    )
+    config = tmp_path / "train.toml"
+    settings = make_settings(tmp_path / "set", max_steps=2)
+    config.write_text(tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)))
+    trained = rsvqa("train", "--config", config, "--out", tmp_path / "model")
     assert trained.code == 0, trained.err
     words = ("bench", "--model", tmp_path / "model", "--data", tmp_path / "set", "--max-new-tokens-caption", 16)
     done = rsvqa(*words, "--out", tmp_path / "run")
@@ -204,3 +209,30 @@ def test_two_processes_of_torchrun_write_what_one_writes(tmp_path: Path) -> None
 def test_the_console_script_knows_the_command() -> None:
     done = subprocess.run([RSVQA, "bench", "--help"], capture_output=True, check=True, text=True)
     assert "Score a model on XLRS-Bench" in done.stdout
+
+
+# --- endpoints ---
+
+
+def test_an_endpoint_is_asked_once_a_question_and_its_key_is_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-sentinel-5521")
+    data = write_jsonl(tmp_path / "xlrs.jsonl", vqa_rows(8))
+    refused = "thing 3?"
+
+    def script(body: Body, _earlier: int) -> Action:
+        return Action("400") if refused and refused in text_of(body) else Action()
+
+    with ScriptedEndpoint(script, lambda _: "B") as server:
+        words = ("bench", "--model", "openai:tiny", "--base-url", server.base_url, "--data", data)
+        first = rsvqa(*words, "--out", tmp_path / "run")
+        assert (first.code, len(server.paid)) == (0, 7)
+        assert "1 of 8 questions have no reply and are in no figure" in first.out
+        refused = ""
+        again = rsvqa(*words, "--out", tmp_path / "run")
+    assert (again.code, sum(server.paid.values())) == (0, 8)
+    assert [json.loads(line)["reply"] for line in lines(tmp_path / "run")] == ["B"] * 8
+    assert "sentinel" not in first.out + first.err + again.out + again.err
+    assert not any(b"sentinel" in path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())

@@ -211,7 +211,7 @@ def test_rows_with_defects_are_left_out_counted_and_listed(tmp_path: Path) -> No
         "several right letters in a task with one": 1,
         "unknown category": 1,
         "options are not lettered (A), (B), …": 1,
-        "shows 1 images, its task 2": 1,
+        "number of images is 1, its task's is 2": 1,
         "no question": 1,
         "image cannot be read": 1,
         "question id occurs twice": 1,
