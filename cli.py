@@ -184,6 +184,9 @@ def annotate(
     base_url: Annotated[
         str | None, _option(_MODELS, "OpenAI-compatible endpoint; its key is in OPENAI_API_KEY. (default: OpenAI's)")
     ] = None,
+    overview_px: Annotated[int | None, _option(_MODELS, "Longer side of the reduced tile. (default: 1024)")] = None,
+    part_px: Annotated[int | None, _option(_MODELS, "Longer side of each of its nine parts. (default: 768)")] = None,
+    crop_px: Annotated[int | None, _option(_MODELS, "Longer side of the part in question. (default: 1024)")] = None,
     max_cost: Annotated[float | None, _option(_LIMITS, "US dollars that the job may cost.")] = None,
     max_requests: Annotated[int | None, _option(_LIMITS, "Replies that the job may take.")] = None,
     prices: Annotated[
@@ -215,7 +218,9 @@ def annotate(
 
     if in_place == (out is not None):
         raise typer.BadParameter("give either --out or --in-place")
-    settings = make_annotate_settings({"model": model, "verifier": verifier, "steps": steps.split(",")})
+    given = {"model": model, "verifier": verifier, "steps": steps.split(",")}
+    pictures = {"overview_px": overview_px, "part_px": part_px, "crop_px": crop_px}
+    settings = make_annotate_settings(given | pictures)
     limits = {
         "concurrency": concurrency,
         "requests_per_minute": requests_per_minute,
@@ -630,7 +635,7 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
 def main() -> None:
     """Run the command line; a known error is one line on stderr and its exit code."""
     try:
-        app(_with_serve(sys.argv[1:]), standalone_mode=True)
+        app(with_serve(sys.argv[1:]), standalone_mode=True)
     except (RsvqaError, OSError) as error:
         if "--debug" in sys.argv:
             raise
@@ -638,7 +643,7 @@ def main() -> None:
         sys.exit(getattr(error, "exit_code", 1))
 
 
-def _with_serve(arguments: list[str]) -> list[str]:
+def with_serve(arguments: list[str]) -> list[str]:
     """Return the arguments with `rsvqa review FOLDER` spelt out as `rsvqa review serve FOLDER`."""
     at = next((i for i, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
     rest = arguments[at + 1 :]
