@@ -1,0 +1,73 @@
+"""Cohen's kappa by hand, and what several opinions come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from annotation.review.agreement import Verdict, cohens_kappa, num_missing
+from annotation.review.progress import pace, read_choices, read_summary
+from annotation.review.queue import QueueEntry
+from annotation.review.store import ReviewStore
+from tests.annotation.review.make_questions import COUNTING, Clock, make_question
+
+
+def test_kappa_is_cohens() -> None:
+    # 50 cases, both yes 20, both no 15, only the first yes 5, only the second yes 10: observed (20 + 15) / 50 = 0.7;
+    # yes of the first 25 / 50, of the second 30 / 50: expected 0.5 x 0.6 + 0.5 x 0.4 = 0.5; kappa (0.7 - 0.5) / 0.5
+    pairs = [("yes", "yes")] * 20 + [("no", "no")] * 15 + [("yes", "no")] * 5 + [("no", "yes")] * 10
+    assert cohens_kappa(pairs) == pytest.approx(0.4)
+
+
+def test_kappa_of_full_disagreement_is_negative() -> None:
+    # observed 0; each label is half of each rater's: expected 0.5; kappa (0 - 0.5) / 0.5
+    assert cohens_kappa([("a", "b"), ("b", "a")]) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("pairs", [[], [("a", "a")], [("a", "a")] * 9])
+def test_kappa_is_undefined_without_variety(pairs: list[tuple[str, str]]) -> None:
+    assert cohens_kappa(pairs) is None
+
+
+def test_nobody_is_missing_when_nobody_is_wanted() -> None:
+    assert num_missing([], wanted=2) == 2
+    assert num_missing([], wanted=1) == 1
+
+
+def test_pace_is_the_median_without_breaks() -> None:
+    # gaps 10, 20, 3000 (a break) and 60 s
+    assert pace([0, 10, 30, 3030, 3090]) == 20
+    assert pace([0, 10]) is None
+    assert pace([]) is None
+
+
+def test_the_summary_tells_agreement_by_task(tmp_path: Path) -> None:
+    with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
+        tasks = ["overall_counting"] * 4 + ["object_presence"]
+        store.fill("1", [QueueEntry(make_question(f"q{i}", task=task), i, 1, 2) for i, task in enumerate(tasks)])
+        opinions = {"ann": "aara.", "ben": "aarra"}  # accepted, rejected, none
+        for reviewer, letters in opinions.items():
+            for number, letter in enumerate(letters):
+                if letter != ".":
+                    verdict: Verdict = "accepted" if letter == "a" else "rejected"
+                    after = COUNTING if letter == "a" else None
+                    store.decide(f"q{number}", reviewer, verdict, request_id=f"{reviewer}{number}", after=after)
+        summary = read_summary(store)
+    counting = summary.tasks["overall_counting"]
+    # three of four alike; expected: accepted 3/4 x 2/4 + rejected 1/4 x 2/4 = 0.5; kappa (0.75 - 0.5) / 0.5
+    assert (counting.num_double, counting.agreement) == (4, 0.75)
+    assert counting.kappa == pytest.approx(0.5)
+    assert (counting.queued, counting.done, counting.num_disputed) == (4, 3, 1)
+    presence = summary.tasks["object_presence"]
+    assert (presence.done, presence.num_double, presence.kappa) == (0, 0, None)
+    assert summary.reviewers == {"ann": 4, "ben": 5}
+
+
+def test_choices_count_the_queue(tmp_path: Path) -> None:
+    with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
+        disputed = make_question("q2", source="llm", split="val", evidence={"annotation": {"agreement": 0}})
+        store.fill("1", [QueueEntry(make_question("q1"), 0, 1, 1), QueueEntry(disputed, 1, 0, 1)])
+        choices = read_choices(store)
+    assert choices.tasks == {"overall_counting": 2}
+    assert (choices.sources, choices.splits, choices.num_disputed) == ({"llm": 1, "rule": 1}, {"train": 1, "val": 1}, 1)

@@ -1,0 +1,136 @@
+"""Pyramids: right tiles of right pixels, each image decoded once, memory bounded in bytes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from annotation.review.pictures import NoSuchPictureError, picture_key
+from rsvqa_builder.image_tables import TableError
+from rsvqa_builder.review_images import ByteCache, Pyramid, ShardPictures, TileKey
+from rsvqa_builder.tiling import Window
+
+
+def gradient(width: int, height: int) -> NDArray[np.uint8]:
+    """Return pixels whose red grows with x and whose green grows with y."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 0] = np.linspace(0, 250, width).astype(np.uint8)[None, :]
+    pixels[..., 1] = np.linspace(0, 250, height).astype(np.uint8)[:, None]
+    return pixels
+
+
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=95, colorsubsampling="444"))
+
+
+def png(pixels: NDArray[np.uint8], path: Path) -> bytes:
+    Image.fromarray(pixels).save(path)
+    return path.read_bytes()
+
+
+def decoded(tile: bytes) -> NDArray[np.int16]:
+    return np.asarray(simplejpeg.decode_jpeg(tile)).astype(np.int16)
+
+
+def test_levels_halve_down_to_one_pixel() -> None:
+    pyramid = Pyramid(10_000, 6_000)
+    # 2^13 < 10,000 <= 2^14
+    assert pyramid.last_level == 14
+    assert [pyramid.size(level) for level in (14, 13, 11, 0)] == [(10_000, 6_000), (5_000, 3_000), (1_250, 750), (1, 1)]
+
+
+def test_tiles_cover_a_level_with_a_pixel_of_each_neighbour() -> None:
+    pyramid = Pyramid(1_200, 600)
+    assert [pyramid.window(key) for key in pyramid.keys(11)] == [
+        Window(0, 0, 513, 513),
+        Window(511, 0, 514, 513),
+        Window(1023, 0, 177, 513),
+        Window(0, 511, 513, 89),
+        Window(511, 511, 514, 89),
+        Window(1023, 511, 177, 89),
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", [TileKey(-1, 0, 0), TileKey(12, 0, 0), TileKey(11, 3, 0), TileKey(11, 0, 2), TileKey(11, -1, 0)]
+)
+def test_there_are_no_other_tiles(key: TileKey) -> None:
+    with pytest.raises(NoSuchPictureError):
+        Pyramid(1_200, 600).window(key)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+@pytest.mark.parametrize(("width", "height"), [(700, 300), (4_100, 2_111)])
+def test_every_level_shows_the_image(tmp_path: Path, kind: str, width: int, height: int) -> None:
+    pixels = gradient(width, height)
+    data = jpeg(pixels) if kind == "jpeg" else png(pixels, tmp_path / "a.png")
+    pictures = ShardPictures(["a"], lambda _: data)
+    pyramid = Pyramid(width, height)
+    for level in range(6, pyramid.last_level + 1):
+        factor = pyramid.factor(level)
+        for key in pyramid.keys(level):
+            window = pyramid.window(key)
+            tile = decoded(pictures.tile(picture_key("a"), *key))
+            assert tile.shape[:2] == (window.height, window.width)
+            # its middle is the image's pixel there, up to encoding and the mean over a pixel of the level
+            y, x = window.height // 2, window.width // 2
+            source = pixels[min(height - 1, (window.y + y) * factor), min(width - 1, (window.x + x) * factor)]
+            slack = 8 + 250 * factor / min(width, height)
+            assert np.abs(tile[y, x] - source.astype(np.int16)).max() <= slack, key
+    pictures.close()
+
+
+def test_an_image_is_loaded_once_for_many_who_ask_at_once() -> None:
+    data = jpeg(gradient(3_000, 2_500))
+    loads: list[str] = []
+
+    def load(name: str) -> bytes:
+        loads.append(name)
+        time.sleep(0.05)
+        return data
+
+    pictures = ShardPictures(["a", "b"], load)
+    keys = [TileKey(12, column, row) for column in range(5) for row in range(4)]
+    threads = [threading.Thread(target=pictures.tile, args=(picture_key("a"), *key)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pictures.close()
+    # once for the overview, once for the finest levels
+    assert loads == ["a", "a"]
+
+
+def test_a_broken_image_is_told_to_each_who_asks() -> None:
+    pictures = ShardPictures(["a"], lambda _: b"\xff\xd8\xff broken")
+    for _ in range(2):
+        with pytest.raises(TableError, match="broken JPEG header"):
+            pictures.tile(picture_key("a"), 0, 0, 0)
+    pictures.close()
+
+
+def test_an_unknown_image_is_refused() -> None:
+    pictures = ShardPictures(["a"], lambda _: b"")
+    with pytest.raises(NoSuchPictureError):
+        pictures.tile(picture_key("b"), 0, 0, 0)
+    pictures.close()
+
+
+def test_a_cache_forgets_what_was_not_used_for_longest() -> None:
+    cache = ByteCache[bytes](10, len)
+    cache.put("a", b"1234")
+    cache.put("b", b"1234")
+    assert cache.get("a") == b"1234"
+    cache.put("c", b"1234")
+    assert [cache.get(key) for key in "abc"] == [b"1234", None, b"1234"]
+    assert cache.num_bytes == 8
+    cache.put("d", b"x" * 50)
+    assert [cache.get(key) is None for key in "acd"] == [True, True, False]
+    assert cache.num_bytes == 50
