@@ -39,6 +39,9 @@ Manner = Literal[
     "500",
     "400",
     "401",
+    "403",
+    "408",
+    "409",
     "no_credit",
     "broken",
     "half_sent",
@@ -371,7 +374,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(429, _error("Rate limit reached", "rate_limit_exceeded"), headers)
             case "no_credit":
                 return self._send(429, _error("You exceeded your quota", "insufficient_quota"))
-            case "500" | "400" | "401":
+            case "500" | "400" | "401" | "403" | "408" | "409":
                 code = int(action.manner)
                 return self._send(code, _error(action.text or f"scripted {code}", None))
             case "never":

@@ -78,7 +78,7 @@ def test_a_reply_of_a_schema_comes_back_parsed() -> None:
     assert server.bodies[0]["response_format"]["type"] == "json_schema"
 
 
-@pytest.mark.parametrize("manner", ["late", "429", "500", "broken", "half_sent", "not_json"])
+@pytest.mark.parametrize("manner", ["late", "408", "409", "429", "500", "broken", "half_sent", "not_json"])
 def test_passing_faults_are_retried_and_paid_once(manner: Manner) -> None:
     with ScriptedEndpoint(first(manner), late_s=0.05) as server:
         outcome = ask_one(server, request())
@@ -145,12 +145,13 @@ def test_nobody_listens() -> None:
         assert store.lost() == []  # it was never sent
 
 
-def test_a_rejected_request_is_not_retried() -> None:
-    with ScriptedEndpoint(always("400", text="image too large")) as server:
+@pytest.mark.parametrize("manner", ["400", "403"])
+def test_a_rejected_request_is_not_retried(manner: Manner) -> None:
+    with ScriptedEndpoint(always(manner, text="image too large")) as server:
         outcome = ask_one(server, request())
     assert isinstance(outcome, ChatFailure)
     assert outcome.kind == "rejected"
-    assert "400" in outcome.message
+    assert f" {manner}: " in outcome.message
     assert "image too large" in outcome.message
     assert server.sent.total() == 1
 
