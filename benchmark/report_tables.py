@@ -90,27 +90,24 @@ def table_rows(results: Results) -> Iterator[dict[str, Any]]:
     """Yield one row a measure of each sub-task, then of each average; keys are among `TABLE_COLUMNS`."""
     for task in results.tasks:
         base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
-        if task.choice is not None:
-            yield from ({**base, **row} for row in _accuracy_rows(task.choice))
-        if task.box is not None:
-            for field in BOX_FIGURES:
-                yield {
-                    **base,
-                    **_figure_row(field, getattr(task.box, field)),
-                    "no_answer": _share(task.box.num_invalid, task.box.acc_50.num_questions),
-                }
-        for language, text in task.texts.items():
-            for metric, figure in text.metrics.items():
-                row = _figure_row(f"{metric} ({language})", figure)
-                yield {
-                    **base,
-                    **row,
-                    "no_answer": _share(text.num_empty, figure.num_questions),
-                    "note": text.implementation,
-                }
+        yield from ({**base, **row} for row in _task_rows(task))
     for average in results.averages:
-        for row in _accuracy_rows(average):
-            yield {"scope": "average", "key": average.key, "name": average.name, **row}
+        base = {"scope": "average", "key": average.key, "name": average.name}
+        yield from ({**base, **row} for row in _accuracy_rows(average))
+
+
+def _task_rows(task: TaskResult) -> Iterator[dict[str, Any]]:
+    if task.choice is not None:
+        yield from _accuracy_rows(task.choice)
+    if task.box is not None:
+        invalid = _share(task.box.num_invalid, task.box.acc_50.num_questions)
+        for field in BOX_FIGURES:
+            yield {**_figure_row(field, getattr(task.box, field)), "no_answer": invalid}
+    for language, text in task.texts.items():
+        for metric, figure in text.metrics.items():
+            row = _figure_row(f"{metric} ({language})", figure)
+            note = "; ".join(filter(None, (figure.interval.reason, text.implementation)))
+            yield {**row, "no_answer": _share(text.num_empty, figure.num_questions), "note": note}
 
 
 def _accuracy_rows(accuracies: Accuracies) -> Iterator[dict[str, Any]]:
