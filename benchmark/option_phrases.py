@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 from benchmark.rotation import option_texts
@@ -15,10 +17,16 @@ _OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
 _ANYWHERE = _OPENERS | {"yes", "no", "none", "not"}
 """Words that turn up in any sentence."""
 _NOT = ("not", "isn't", "aren't", "rather than", "instead of", "不是", "不")
+_QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"'})
+
+
+def normalised(text: str) -> str:
+    """Return a text with full-width and composed characters made plain (NFKC), and straight quotes."""
+    return unicodedata.normalize("NFKC", text).translate(_QUOTES)
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words, numbers and Chinese characters of a text in lower case, articles left out."""
+    """Return the words, numbers and Chinese characters of a normalised text in lower case, articles left out."""
     return [word for word in _WORD.findall(text.lower()) if word not in _ARTICLES]
 
 
@@ -30,19 +38,19 @@ def phrase_of(text: str) -> str:
 class OptionPhrases:
     """The options of one question, by letter.
 
-    Options without a word (and options whose words are those of an earlier one) are never found by their text.
+    Options without a word, and options whose words are also those of another ("5" and "-5"), are never found by their
+    text.
 
     Attributes:
         reach: characters beyond which a text is longer than any option, with generous punctuation.
     """
 
     def __init__(self, letters: str, options: Sequence[str]) -> None:
-        self._phrases: dict[str, str] = {}
-        self.reach = 2 * max(map(len, options), default=0) + 20
-        for letter, text in zip(letters, option_texts(options), strict=True):
-            phrase = phrase_of(text)
-            if phrase.strip() and phrase not in self._phrases.values():
-                self._phrases[letter] = phrase
+        texts = [normalised(text) for text in option_texts(options)]
+        self._all = {letter: phrase_of(text) for letter, text in zip(letters, texts, strict=True)}
+        uses = Counter(self._all.values())
+        self._phrases = {letter: own for letter, own in self._all.items() if own.strip() and uses[own] == 1}
+        self.reach = 2 * max(map(len, texts), default=0) + 20
 
     def equal_to(self, text: str) -> str | None:
         """Return the letter of the option whose text this is."""
@@ -56,7 +64,7 @@ class OptionPhrases:
         phrase = phrase_of(text[: self.reach])
         if len(text) > self.reach or not set(phrase.split()) - _OPENERS:
             return None
-        begun = [letter for letter, own in self._phrases.items() if own.startswith(phrase)]
+        begun = [letter for letter, own in self._all.items() if own.startswith(phrase)]
         return begun[0] if len(begun) == 1 else None
 
     def at_start_of(self, text: str) -> str | None:

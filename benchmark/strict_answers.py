@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,7 +32,7 @@ from benchmark.letter_lists import (
     whole_list,
     without_denied,
 )
-from benchmark.option_phrases import OptionPhrases, words_of
+from benchmark.option_phrases import OptionPhrases, normalised, words_of
 from benchmark.thinking import final_text
 
 MAX_SENTENCE_WORDS = 40
@@ -92,7 +91,6 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
 _MARKUP = re.compile(r"[*`#~$]|__|</?(?:b|strong|em|i|p|s)>|<\|[^|<>\n]{1,40}\|>|\\[()\[\]]")
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\s?\{([^{}\\]{0,200})\}")
 _WORD_CHARACTER = re.compile(r"[^\W_]")
-_QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"'})
 
 
 def _ends_of(text: str) -> str:
@@ -101,8 +99,7 @@ def _ends_of(text: str) -> str:
 
 def _plain(text: str) -> str:
     r"""Return a text without markup: full-width letters made plain, "**B**" and "\\text{B}" freed."""
-    text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-    return _MARKUP.sub("", _TEXT_COMMAND.sub(r"\1", text)).strip()
+    return _MARKUP.sub("", _TEXT_COMMAND.sub(r"\1", normalised(text))).strip()
 
 
 # --- reading ---
