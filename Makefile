@@ -25,11 +25,11 @@ $(VENV)/.model: $(VENV)/.core
 
 # small scenes of many places, so that whole places can be held out; run again, it goes on where it was
 train-demo: $(VENV)/.model
-	$(BIN)/rsvqa demo-scenes --out $(DEMO)/places --seed 0 --size 1024 --count 24
+	$(BIN)/rsvqa demo-scenes --out $(DEMO)/places --seed 0 --size 1024 --count 18
 	$(BIN)/rsvqa build --src $(DEMO)/places --classes demo --out $(DEMO)/small \
-		--tile-size 128 --split 0.75,0.25,0 --tasks ECR,OLUC,OP,RLUC=0.25
-	$(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --max-steps 1200 --eval-every 400 \
-		--out $(DEMO)/tiny --resume
+		--tile-size 128 --split 0.75,0.25,0 --tasks ECR,OLUC,RLUC=0.25
+	$(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --mix ECR=0.5,RLUC=2 \
+		--max-steps 1000 --eval-every 500 --out $(DEMO)/tiny --resume
 
 # the model of train-demo on places that it has not seen, beside the answer that is always the same
 bench-demo: train-demo
