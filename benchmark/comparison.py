@@ -157,7 +157,7 @@ def compare(
     shared = [key for key in left if key in right]
     _check_shared(left, right, shared, shared_only=shared_only)
     answered = [key for key in shared if left[key].is_scored and right[key].is_scored]
-    # a blind run has no images; the other knows them
+    # a run that could not read an image does not know it; the other may
     clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
     ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
     pairs = [Pair(*both) for both in zip(ours, theirs, clusters, strict=True)]
@@ -183,6 +183,9 @@ def _check_shared(
     for key in shared:
         if _question(left[key]) != _question(right[key]):
             raise RunError(f"{key} is another question in each run; compare runs over the same data")
+        ours, theirs = left[key].reply.images, right[key].reply.images
+        if ours and theirs and [image.sha256 for image in ours] != [image.sha256 for image in theirs]:
+            raise RunError(f"{key} shows another image in each run; compare runs over the same data")
     if not shared_only and not len(shared) == len(left) == len(right):
         raise RunError(
             f"the runs did not ask the same: {len(shared)} questions are shared, {len(left) - len(shared)} only in the "
@@ -191,7 +194,7 @@ def _check_shared(
 
 
 def _question(one: Measured) -> tuple[object, ...]:
-    """Return what must be the same in both runs; a blind run has no images, so those are not in it."""
+    """Return what must be the same in both runs, beside the images where both know them."""
     reply = one.reply
     return reply.task, reply.question, reply.options, reply.answer, reply.references, reply.box
 
@@ -206,6 +209,8 @@ def _notes(pairs: Sequence[Pair], num_shared: int, num_first: int, num_second: i
         yield f"only {num_images} image(s): intervals and p-values are rough, small differences cannot be seen"
     if any(one.first.reply.boxes_rewritten != one.second.reply.boxes_rewritten for one in pairs):
         yield "boxes in the questions were rewritten for one of the models and not for the other"
+    elif differing := sum(one.first.reply.prompt != one.second.reply.prompt for one in pairs):
+        yield f"{differing} questions were put in other words: what is compared is model and prompt"
 
 
 # --- differences ------------------------------------------------------------------------------------------------------

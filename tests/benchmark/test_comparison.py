@@ -187,6 +187,22 @@ def test_one_id_with_two_questions_is_refused() -> None:
         )
 
 
+def test_one_id_with_two_images_is_refused() -> None:
+    with pytest.raises(RunError, match="a shows another image in each run"):
+        compare(
+            measured([stored("a", "OC", "A", images=("i",))]),
+            measured([stored("a", "OC", "A", images=("j",))]),
+            names=NAMES,
+        )
+
+
+def test_other_prompts_are_named() -> None:
+    first = measured([stored("a", "OC", "A"), stored("b", "OC", "A")])
+    second = measured([stored("a", "OC", "A", prompt="In other words?"), stored("b", "OC", "A")])
+    notes = compare(first, second, names=NAMES).notes
+    assert "1 questions were put in other words: what is compared is model and prompt" in notes
+
+
 def test_unanswered_questions_are_counted_and_not_compared() -> None:
     first = measured([stored(name, "OC", "A") for name in "abc"])
     second = measured([stored("a", "OC", "A"), stored("b", "OC", None), stored("c", "OC", "B")])
@@ -201,7 +217,7 @@ def test_boxes_rewritten_for_one_model_only_are_named() -> None:
     assert any("rewritten for one of the models" in note for note in compare(first, second, names=NAMES).notes)
 
 
-def test_blind_runs_compare_with_seeing_ones() -> None:
+def test_images_that_one_run_does_not_know_are_those_of_the_other() -> None:
     seeing = [stored(str(n), "OC", "A", images=(f"i{n // 2}",)) for n in range(10)]
     blind = [stored(str(n), "OC", "B", images=()) for n in range(10)]
     for runs in ((seeing, blind), (blind, seeing)):
