@@ -26,13 +26,12 @@ from annotation.llm.wire import Dialect
 
 __all__ = ["ChatClient", "ClientSettings", "Endpoint", "EndpointDownError", "EndpointError"]
 
+_CLAIM_POLL_S = 0.05
+"""Seconds between two looks at whether the reply that another thread or process waits for has come."""
+
 
 class BatchOpenError(RsvqaError):
     """A request is in a batch that is not collected; asking it here as well would be paid for twice."""
-
-
-_CLAIM_POLL_S = 0.05
-"""How often a thread looks whether the reply that another one waits for has come."""
 
 
 class ChatClient:
