@@ -156,11 +156,16 @@ def _local_files(path: Path, split: str | None) -> _Files:
     if _is_built(path):
         return _built_files(path, split)
     for suffix, read in _READERS.items():
-        found = [path] if path.suffix == suffix else sorted(path.rglob(f"*{suffix}"))
+        found = [path] if path.suffix == suffix else sorted(filter(_is_data, path.rglob(f"*{suffix}")))
         if found:
             chosen, paths = _one_split(path, found, split)
             return _Files(suffix.removeprefix("."), chosen, paths, read)
     raise DataError(f"{path} holds no data: expected .arrow, .parquet or .jsonl files, or a folder of `rsvqa build`")
+
+
+def _is_data(path: Path) -> bool:
+    """Tell data from what `datasets` keeps of its own computations in the same folder."""
+    return not path.name.startswith("cache-")
 
 
 def _is_built(path: Path) -> bool:

@@ -300,6 +300,12 @@ def test_limit_takes_the_first_and_sample_some_of_each_task_by_the_seed(tmp_path
 # --- what is not there ---
 
 
+def test_what_datasets_has_cached_beside_its_data_is_not_data(tmp_path: Path) -> None:
+    folder = write_arrow(tmp_path / "set", vqa_rows(2))
+    (folder / "cache-0123456789abcdef.arrow").write_bytes((folder / "data-00000-of-00001.arrow").read_bytes())
+    assert open_data(folder).record.num_rows == 2
+
+
 def test_splits_are_chosen_by_name(tmp_path: Path) -> None:
     for split, count in (("train", 2), ("test", 1)):
         write_arrow(tmp_path / "set" / split, [grounding_row(i) for i in range(count)])
