@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -141,17 +143,23 @@ def build(
     num_workers = count_processors() if workers is None else workers
     models = _model_job(annotator, base_url, max_cost)
     done = None
-    try:
-        with open_reporter(as_json=log_json) as reporter:
-            outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
-            if models is not None:
-                done = models.annotate_in_place(out, reporter)
-    except KeyboardInterrupt:  # here, as typer would end without a word
-        print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with _goes_on_later(), open_reporter(as_json=log_json) as reporter:
+        outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+        if models is not None:
+            done = models.annotate_in_place(out, reporter)
     print_summary(outcome, out, as_json=as_json)
     if models is not None and done is not None:
         models.print(done, out, as_json=as_json)
+
+
+@contextmanager
+def _goes_on_later() -> Iterator[None]:
+    """Say that a stopped job can go on, as typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("rsvqa: stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _model_job(annotator: str, base_url: str | None, max_cost: float | None) -> Annotator | None:
@@ -233,7 +241,7 @@ def annotate(
     if dry_run:
         jobs.print_estimate(jobs.estimate_job(settings, job, data, target), as_json=as_json)
         return
-    with open_reporter(as_json=log_json) as reporter:
+    with _goes_on_later(), open_reporter(as_json=log_json) as reporter:
         done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
     jobs.print_annotated(done, target, as_json=as_json)
 
