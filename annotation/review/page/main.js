@@ -160,12 +160,12 @@ function showChange() {
 
 function showProgress(progress) {
   state.progress = progress;
-  const { total, done, seconds_each: each, seconds_left: left, num_active: active } = progress;
+  const { total, done, mine, seconds_each: each, seconds_left: left, num_active: active } = progress;
   const share = total ? done / total : 1;
   byId("meter").firstElementChild.style.width = `${100 * share}%`;
   byId("meter").setAttribute("aria-valuenow", Math.round(100 * share));
   const pace = each === null ? [] : [`${duration(each)} each`, `about ${duration(left)} left${active > 1 ? ` with ${active} at work` : ""}`];
-  byId("progress").textContent = [`${done} of ${total}`, ...pace].join(" · ");
+  byId("progress").textContent = [`${done} of ${total}`, `${mine} by you`, ...pace].join(" · ");
   byId("undo").disabled = !progress.last_decision;
 }
 
