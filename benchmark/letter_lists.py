@@ -29,6 +29,7 @@ _WHOLE = re.compile(rf"{_KIND}({_ITEM}(?:(?:{_OR}|{_AND}){_ITEM})*+)[\s.,;:!?。
 _LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-H]{2,8}|[A-Z])(?![A-Za-z])", re.IGNORECASE)
 _OR_BETWEEN = re.compile(_OR, re.IGNORECASE)
 _ENDS = re.compile(r"\s{0,3}(?:[.,;:!?)。]|\n|$)")
+_LOOSE = re.compile(rf"{_NO_WORD_BEFORE}[A-HJ-Z]{_NO_WORD_AFTER}")
 _IS_ARTICLE = re.compile(r"\s{1,3}(?!(?:because|since|as|due|is|are|and|or|based|given|which|for)\b)[^\W\d_]")
 
 LABEL = re.compile(
@@ -90,7 +91,7 @@ _MENTION = re.compile(
     r"[(\[]([A-HJ-Z])[)\]]"
     r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z])"
     r"|(?:\b(?i:is|it's|that's|be|so|therefore|thus|hence|say|think|with|like|likely|probably|maybe|perhaps)\b,?|[:=→>是])"
-    r"\s{0,3}[\"']?([A-HJ-Z])"
+    rf"\s{{0,3}}({_LIST})"
     r"(?=\s{0,3}(?:[.,;:!?)\"'。]|\n|$|(?:because|since|as|due|instead)\b))"
 )
 
@@ -151,9 +152,22 @@ def without_denied(text: str) -> str:
     return _DENIED.sub(" ", text)
 
 
-def mentioned(text: str) -> Reading:
-    """Return the letters that a sentence names as options: "(B)", "option B", "it is B"."""
-    return frozenset(next(filter(None, groups)) for groups in _MENTION.findall(text))
+def mentioned(text: str) -> set[Reading]:
+    """Return the letters that a text names as options, as one reading: "(B)", "option B", "it is B"; two for "or"."""
+    named: Reading = frozenset()
+    for groups in _MENTION.findall(text):
+        readings = _readings(next(filter(None, groups)))
+        if len(readings) > 1:
+            return readings
+        named |= readings.pop()
+    return {named} if named else set()
+
+
+def loose_letters(text: str) -> Reading:
+    """Return every capital letter that stands alone in a text, the article left out."""
+    return frozenset(
+        match[0] for match in _LOOSE.finditer(text) if match[0] != "A" or not _IS_ARTICLE.match(text, match.end())
+    )
 
 
 def denies(text: str) -> bool:

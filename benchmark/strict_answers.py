@@ -28,6 +28,7 @@ from benchmark.letter_lists import (
     confirmed,
     denies,
     list_at,
+    loose_letters,
     mentioned,
     whole_list,
     without_denied,
@@ -114,6 +115,7 @@ _LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)
 _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|[\n。！？；]")
 _PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s-\s|[\n。！？；，、]")
+_AND_AT_END = re.compile(r"\s(?:and|&)\s*$")
 _SEPARATOR = re.compile(r"[,;、\n]|\band\b|&|和", re.IGNORECASE)
 
 
@@ -168,7 +170,9 @@ class _Reader:
     def _announced_at(self, text: str, start: int) -> set[Reading]:
         readings, end = list_at(text, start)
         if readings:
-            return readings | self._contradiction(readings, text[end : _sentence_end(text, end)])
+            contradiction = self._contradiction(readings, text[end : _sentence_end(text, end)])
+            line = text[start:].split("\n", 1)[0]
+            return self._labelled_options(line) or readings | contradiction | self._doubt(readings, line)
         return self._option_first(text[start : _sentence_end(text, start)])
 
     def _lines_alone(self, text: str) -> set[Reading]:
@@ -190,8 +194,12 @@ class _Reader:
         labels = list(LABEL.finditer(text))
         if not labels or labels[0].start() > 0:
             return set()
+        alone = self.phrases.equal_to(text[labels[0].end() :])  # an option may hold labels: "Start at A."
+        if alone == _letter_of(labels[0]):
+            return {frozenset(alone)}
         ends = [label.start() for label in labels[1:]] + [len(text)]
-        named = [self.phrases.equal_to(text[label.end() : end]) for label, end in zip(labels, ends, strict=True)]
+        parts = [text[label.end() : end] for label, end in zip(labels, ends, strict=True)]
+        named = [self.phrases.equal_to(_AND_AT_END.sub("", part)) for part in parts]
         if None in named:
             return set()
         return {frozenset(map(_letter_of, labels)), frozenset(filter(None, named))}
@@ -215,11 +223,12 @@ class _Reader:
             reading = frozenset(map(_letter_of, labels))
             rest = first_line[labels[0].end() :]
             other = whole_list(rest) if len(labels) == 1 else set()  # "A: B"
-            return {reading} | other | self._contradiction({reading}, rest)
+            return {reading} | other | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
         head = HEAD.match(text)
         if head is not None:
             reading = frozenset(head[1])
-            return {reading} | self._contradiction({reading}, sentence[head.end() :])
+            rest = first_line[head.end() :]
+            return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
         beside = text[:1]
         if beside in self.letters and text[1:2] == " " and self.phrases.at_start_of(sentence[1:]) == beside:
             return {frozenset(beside)}  # "B red"
@@ -243,13 +252,21 @@ class _Reader:
             return set()
         return {frozenset(named)}
 
+    def _doubt(self, readings: set[Reading], rest: str) -> set[Reading]:
+        """Return a doubt when several options may be right, one letter was read, and the rest names other options."""
+        if not self.several or any(len(reading) > 1 for reading in readings):
+            return set()
+        others = (loose_letters(rest) & set(self.letters)) | self.phrases.within(rest)
+        return {_DOUBT} if others - frozenset().union(*readings) else set()
+
     # 3. a short reply that names an option
 
     def _named(self, text: str) -> set[Reading]:
         if len(words_of(text)) > MAX_SENTENCE_WORDS:
             return set()
         text = _LEADING_NO.sub("", text, count=1)  # answers the question, and denies no option
-        found = {reading for reading in (mentioned(text), self.phrases.within(text)) if reading}
+        named = self.phrases.within(text)
+        found = mentioned(text) | ({named} if named else set())
         return found | {_DOUBT} if found and denies(self.phrases.without_denied(text)) else found
 
 
