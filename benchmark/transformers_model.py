@@ -78,7 +78,7 @@ class TransformersModel:
     def name(self) -> str:
         """The last part of the checkpoint's folder or hub id."""
         prefix = BLIND if self._settings.model.startswith(BLIND) else ""
-        return prefix + Path(self._settings.model.removeprefix(BLIND).rstrip("/")).name
+        return prefix + Path(self._settings.model.removeprefix(BLIND)).resolve().name
 
     @property
     def box_convention(self) -> BoxConvention:
@@ -120,11 +120,11 @@ class TransformersModel:
         start = time.perf_counter()
         encoder = PromptEncoder(self._checkpoint.processor, self._as_pictures(group.images), self._image_token_id)
         try:
-            first = encoder.encode(group.prompts[0].text)
+            blank = encoder.encode("")  # what all questions about the images share, whichever are asked
         except _REFUSALS as error:
             yield from (_not_encoded(prompt, error) for prompt in group.prompts)
             return
-        views = self._views(first, group.images)
+        views = self._views(blank, group.images)
         questions: list[_Question] = []
         for prompt in group.prompts:
             text = self._text(prompt, group.images, views)
@@ -134,8 +134,8 @@ class TransformersModel:
                 yield _not_encoded(prompt, error)
             else:
                 sent = None if text == prompt.text else text
-                questions.append(_Question(prompt, encoded, sent, begin_alike(first, encoded)))
-        prefix = self._prefix(first)
+                questions.append(_Question(prompt, encoded, sent, begin_alike(blank, encoded)))
+        prefix = self._prefix(blank)
         shared_seconds = (time.perf_counter() - start) / len(group.prompts)
         for batch in self._batches(questions):
             yield from self._reply_to_batch(batch, prefix, views, shared_seconds)
@@ -161,10 +161,10 @@ class TransformersModel:
             return prompt.text
         return rewrite_boxes(prompt.text, size=_size(images[0]), view=views[0])
 
-    def _prefix(self, first: EncodedPrompt) -> Prefix | None:
-        if not (self._settings.reuse and self._family.reuses_prefix and first.prefix_length):
+    def _prefix(self, blank: EncodedPrompt) -> Prefix | None:
+        if not (self._settings.reuse and self._family.reuses_prefix and blank.prefix_length):
             return None
-        return self._generator.fill_prefix(first)
+        return self._generator.fill_prefix(blank)
 
     def _batches(self, questions: Sequence[_Question]) -> Iterator[Sequence[_Question]]:
         """Yield questions that go through the model together: with one bound of their replies, and one beginning."""
