@@ -304,6 +304,32 @@ def test_the_budget_bounds_batches(tmp_path: Path) -> None:
     assert server.paid.total() == 5
 
 
+def test_what_failed_in_a_batch_takes_nothing_from_the_budget(tmp_path: Path) -> None:
+    def script(body: Body, _earlier: int) -> Action:
+        return Action("400" if text_of(body) in ("What is 2?", "What is 3?") else "well")
+
+    with ScriptedEndpoint(script) as server, ReplyStore(tmp_path / "s") as store:
+        budget = Budget(max_requests=5, batch=True)
+        with BatchClient(Endpoint(server.base_url), SETTINGS, BATCHES, store=store, budget=budget) as client:
+            outcomes = list(client.ask(requests(7)))
+    assert kinds(outcomes) == {"reply": 5, "rejected": 2}
+
+
+def test_what_another_process_is_asking_is_waited_for(tmp_path: Path) -> None:
+    asked = requests(2)
+    name = make_turn(asked[1]).fingerprint
+    with ScriptedEndpoint() as server, ReplyStore(tmp_path / "s") as theirs, ReplyStore(tmp_path / "s") as store:
+        theirs.claim(name)
+        budget = Budget(max_requests=2, batch=True)
+        with BatchClient(Endpoint(server.base_url), SETTINGS, BATCHES, store=store, budget=budget) as client:
+            timer = threading.Timer(0.3, lambda: theirs.release(name))
+            timer.start()
+            outcomes = list(client.ask(asked))
+            timer.join()
+    assert kinds(outcomes) == {"reply": 2}
+    assert server.paid.total() == 2
+
+
 def test_the_same_request_under_many_names_is_in_one_batch_once(tmp_path: Path) -> None:
     asked = [ChatRequest(f"{name}{index}", "gpt-4o", f"What is {index}?") for name in "ab" for index in range(4)]
     with ScriptedEndpoint() as server, ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:

@@ -115,6 +115,7 @@ def test_the_claim_of_a_living_process_holds_and_that_of_a_killed_one_is_taken_o
         process.kill()
     assert store.claim(name) is Claim.OURS
     assert store.lost() == [(name, "process died")]
+    assert len(list(path.with_name("replies.sqlite3-at-work").iterdir())) == 1  # ours
 
 
 def test_a_process_killed_while_it_writes_leaves_whole_replies(path: Path) -> None:
