@@ -171,7 +171,7 @@ class _Reader:
         readings, end = list_at(text, start)
         if readings:
             contradiction = self._contradiction(readings, text[end : _sentence_end(text, end)])
-            line = text[start:].split("\n", 1)[0]
+            line = text[start : start + len(self.letters) * self.phrases.reach].split("\n", 1)[0]
             return self._labelled_options(line) or readings | contradiction | self._doubt(readings, line)
         return self._option_first(text[start : _sentence_end(text, start)])
 

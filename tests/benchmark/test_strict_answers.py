@@ -138,7 +138,20 @@ HOSTILE = [
     "not A ",
     "(A) Blue, ",
 ]
-HOSTILE += ["<think>", "<think></think>", "</think>", "<answer>", "选", " ", "\n", "1 2 3 4 ", "A B C D or ", "ﷺ"]
+HOSTILE += [
+    "选B ",
+    "answer is B. ",
+    "<think>",
+    "<think></think>",
+    "</think>",
+    "<answer>",
+    "选",
+    " ",
+    "\n",
+    "1 2 3 4 ",
+    "A B C D or ",
+    "ﷺ",
+]
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
