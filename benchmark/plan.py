@@ -83,8 +83,14 @@ def _prompts(
 
 
 def request_fingerprint(plan: str, prompt: Prompt, image_hashes: Sequence[str]) -> str:
-    """Return a SHA-256 of all that a reply depends on: the plan's fingerprint, the prompt, and the images shown."""
-    return _digest([plan, prompt.text, prompt.max_new_tokens, list(image_hashes)])
+    """Return a SHA-256 of all that a stored line rests on: the plan's fingerprint, the prompt, the images shown.
+
+    The right answer is in it too: it stands in the line, so that a line of corrected data is not taken for one of the
+    data before.
+    """
+    sample = prompt.sample
+    right = [sample.options, sample.answer, sample.references, sample.box]
+    return _digest([plan, prompt.text, prompt.max_new_tokens, right, list(image_hashes)])
 
 
 def _digest(content: Any) -> str:  # noqa: ANN401  any JSON

@@ -126,8 +126,8 @@ class ReplyStore:
             return None
         if reply.fingerprint != fingerprint:
             raise RunError(
-                f"{self._run}: {key.sample_id} was answered about another prompt or image, so the data have changed "
-                "since; choose another --out"
+                f"{self._run}: {key.sample_id} was answered about another prompt, answer or image, so the data have "
+                "changed since; choose another --out"
             )
         return reply
 

@@ -10,7 +10,10 @@ from benchmark.report_page import PAGE_FILE
 from benchmark.report_tables import notices, percent, spread
 from benchmark.results import RESULTS_FILE, Accuracies, Results
 
-_HEAD = ("", "strict", "95 % interval", "official", "chance", "constant", "questions")
+_NOTHING = "–"
+_ROTATIONS = "all rotations"
+"""A column of runs whose options were rotated: right in every one of them, by the strict parser."""
+_HEAD = ("", "strict", "95 % interval", "official", _ROTATIONS, "chance", "constant", "questions")
 _SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 
 
@@ -38,7 +41,7 @@ def _lines(results: Results, run: Path) -> Iterator[str]:
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
     yield ""
-    yield from aligned([_HEAD, *_choice_rows(results)])
+    yield from aligned(_choice_table(results))
     for task in results.tasks:
         if task.box is not None:
             figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))
@@ -48,6 +51,15 @@ def _lines(results: Results, run: Path) -> Iterator[str]:
             shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in text.metrics.items())
             yield f"{task.level_3} ({language}): {shown}"
     yield from ("", *notices(results), f"Report: {run / PAGE_FILE}")
+
+
+def _choice_table(results: Results) -> list[tuple[str, ...]]:
+    """Return head and rows; the column for rotations only where there are some."""
+    rows = [_HEAD, *_choice_rows(results)]
+    column = _HEAD.index(_ROTATIONS)
+    if all(row[column] == _NOTHING for row in rows[1:]):
+        rows = [row[:column] + row[column + 1 :] for row in rows]
+    return rows
 
 
 def _choice_rows(results: Results) -> Iterator[tuple[str, ...]]:
@@ -64,8 +76,9 @@ def _row(name: str, figures: Accuracies, num_questions: int) -> tuple[str, ...]:
     return (
         name,
         percent(figures.strict.value),
-        "–" if figures.strict.interval.low is None else interval,
+        _NOTHING if figures.strict.interval.low is None else interval,
         percent(figures.official.value),
+        _NOTHING if figures.strict_circular is None else percent(figures.strict_circular.value),
         percent(figures.chance),
         percent(figures.constant),
         f"{num_questions:,}",

@@ -100,7 +100,7 @@ def test_only_a_reply_to_the_same_request_is_found(tmp_path: Path) -> None:
         assert store.find(ReplyKey("a", 0), "f") == make_reply("a")
         assert store.find(ReplyKey("a", 1), "f") is None
         assert store.find(ReplyKey("b", 0), "f") is None  # failures are asked again
-        with pytest.raises(RunError, match="a was answered about another prompt or image"):
+        with pytest.raises(RunError, match="a was answered about another prompt, answer or image"):
             store.find(ReplyKey("a", 0), "g")
 
 
@@ -129,6 +129,13 @@ def test_merging_puts_all_files_into_the_order_of_the_data(tmp_path: Path) -> No
     assert [key_of(reply) for reply in merged] == order[1:]
     assert [key_of(reply) for reply in read_replies(tmp_path)] == [*order[1:], ReplyKey("e", 0)]
     assert sorted(path.name for path in tmp_path.iterdir()) == [SAMPLES_FILE]
+
+
+def test_a_reply_goes_before_a_later_failure(tmp_path: Path) -> None:
+    with ReplyStore(tmp_path) as store:
+        store.append(make_reply("a"))
+        store.append(make_reply("a", reply=None, failure="image: gone"))
+    assert read_replies(tmp_path) == [make_reply("a")]
 
 
 def test_the_last_of_several_failures_stands(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_questions_come_by_image_and_are_stored_in_the_order_of_the_data(data: P
     assert [image.sha256 for image in model.groups[2].images] == [sha256(jpeg(108)), sha256(jpeg(109))]
     assert [line["sample_id"] for line in lines(tmp_path / "run")] == ORDER
     assert (record.state, record.num_prompts, record.data.num_images) == ("complete", 9, 4)
+    assert [(session.num_replies, session.num_images) for session in record.sessions] == [(9, 4)]
     assert read_run_record(tmp_path / "run") == record
 
 
@@ -257,11 +258,13 @@ def test_a_smaller_choice_does_not_drop_replies(data: Path, tmp_path: Path) -> N
         run(data, tmp_path / "run", ScriptedModel(), limit=2)
 
 
-def test_changed_data_are_refused(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", [{"question": "Else?"}, {"image": [{"bytes": jpeg(77), "path": "1.png"}]}, {"answer": "A"}]
+)
+def test_changed_data_are_refused(data: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     run(data, tmp_path / "run", ScriptedModel())
-    data.unlink()
-    write_jsonl(data, [vqa_row(i) for i in (0, 4, 1, 5, 2, 6, 3)] + [vqa_row(7, question="Else?"), two_date_row(8)])
-    with pytest.raises(RunError, match="7 was answered about another prompt or image, so the data have changed"):
+    write_jsonl(data, [*(vqa_row(i) for i in (0, 4, 1, 5, 2, 6, 3)), vqa_row(7, **change), two_date_row(8)])
+    with pytest.raises(RunError, match="7 was answered about another prompt, answer or image, so the data have cha"):
         run(data, tmp_path / "run", ScriptedModel())
 
 
