@@ -52,7 +52,7 @@ class Family:
 
 
 def _bound_area(processor: Any, _config: Any, max_pixels: int) -> None:  # noqa: ANN401  transformers' types
-    """Bound the area; Qwen's processors call areas edges."""
+    """Bound the area, also above what the checkpoint has; Qwen's processors call areas edges."""
     images = processor.image_processor
     least = min(dict(images.size)["shortest_edge"], max_pixels)
     images.size = type(images.size)(shortest_edge=least, longest_edge=max_pixels)

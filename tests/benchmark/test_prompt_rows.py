@@ -40,6 +40,23 @@ def test_rows_equal_those_of_the_processor(kind: str, num_images: int, checkpoin
         assert begin_alike(encoded, whole)
 
 
+def test_rows_are_right_where_tokens_are_long_phrases(one_thread: None) -> None:
+    from PIL import Image
+
+    from model.image_processing_geollava import GeoLlavaImageProcessor
+    from model.processing_geollava import GeoLlavaProcessor
+    from model.tiny import train_tokenizer
+
+    processor = GeoLlavaProcessor(GeoLlavaImageProcessor(cell_size=28), train_tokenizer([*QUESTIONS] * 5, 500))
+    pictures = [Image.fromarray(make_image(1).rgb)]
+    shared = PromptEncoder(processor, pictures, processor.image_token_id)
+    for text in ("", *QUESTIONS, "What is", "What is it? What is it?"):
+        whole = PromptEncoder(processor, pictures, processor.image_token_id).encode(text)
+        assert shared.encode(text).row["input_ids"].tolist() == whole.row["input_ids"].tolist()
+        assert processor.tokenizer.decode(whole.row["input_ids"]).count(text or "<image>") >= 1
+    assert len(processor.tokenizer(QUESTIONS[3])["input_ids"]) < len(QUESTIONS[3]) / 2  # phrases, not characters
+
+
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     process = PromptEncoder._process
