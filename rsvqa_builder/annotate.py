@@ -84,13 +84,15 @@ def annotate(
         AnnotateError: when `data` is no finished data set, or no request of a pass got through.
         OutputError: when `out` cannot be used.
     """
+    is_in_place = out.resolve() == data.resolve()
+    if not is_in_place:
+        _read_marker(data)  # refused before a folder is made
     with OutputFolder(out) as output:
         output.finish_interrupted_move()
         marker = _read_marker(data)
         identity = _identity(settings, marker)
         if done := _finished_report(out, identity):
             return Annotated(done, was_complete=True)
-        is_in_place = out.resolve() == data.resolve()
         if (out / MARKER).exists() and not (is_in_place or overwrite):
             raise AnnotateError(f"{out} holds another data set: choose another --out, or --overwrite to replace it")
         if (output.work / "tiles").exists():

@@ -36,7 +36,7 @@ MIN_IOU = 0.5
 
 THOUSANDTHS = 1_000
 _CHOICES = (AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO)
-_WHOLE_NUMBER = re.compile(r"\d{1,4}")
+_WHOLE_NUMBER = re.compile(r"[1-9]\d{0,3}")
 
 
 class Guess(BaseModel):

@@ -217,6 +217,7 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
     ask = knowing_model(data).ask
     with pytest.raises(AnnotateError, match="holds no finished data set"):
         run(tmp_path, tmp_path / "out", ask)
+    assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("x")
     with pytest.raises(OutputError, match="is not empty"):
