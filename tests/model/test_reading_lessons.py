@@ -93,7 +93,7 @@ def test_tower_and_projector_stay_and_the_seed_decides_the_rest() -> None:
 def test_a_small_model_learns_to_read_choices() -> None:
     tiny = make_model()
     lessons = Lessons(ROWS, tiny.processor, tiny.processor.tokenizer)
-    teach_reading(tiny.model, lessons, num_steps=600, seed=0)
+    teach_reading(tiny.model, lessons, num_steps=1000, seed=0)
     tiny.model.eval()
     right = 0
     for seed in range(100):
