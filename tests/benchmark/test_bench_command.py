@@ -236,3 +236,15 @@ def test_an_endpoint_is_asked_once_a_question_and_its_key_is_nowhere(
     assert [json.loads(line)["reply"] for line in lines(tmp_path / "run")] == ["B"] * 8
     assert "sentinel" not in first.out + first.err + again.out + again.err
     assert not any(b"sentinel" in path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
+
+
+def test_rotated_options_have_a_column(tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "xlrs.jsonl", vqa_rows(4))
+    replies = write_replies(tmp_path / "replies.jsonl", {"*": "A"})
+    words = ("bench", "--model", f"fake:{replies}", "--data", data, "--out")
+    assert "all rotations" not in rsvqa(*words, tmp_path / "plain").out
+    done = rsvqa(*words, tmp_path / "run", "--circular")
+    assert num_lines(tmp_path / "run") == 16
+    [colour] = [line.split() for line in done.out.splitlines() if line.startswith("Object color")]
+    # "A" is right for one of four as in the file, and for none in all rotations
+    assert (colour[2], colour[5]) == ("25.0", "0.0")
