@@ -187,6 +187,11 @@ class ShardPictures:
         factor = pyramid.factor(level) // _overview_factor(pyramid)
         return _encoded(_reduced(overview, window, factor)) if factor else self._details.get(key).tile(wanted)
 
+    @property
+    def is_cutting(self) -> bool:
+        """True while fine tiles of an image are being made."""
+        return self._details.is_busy
+
     def close(self) -> None:
         """End the threads; what they have begun is finished first."""
         self._overviews.close()
@@ -220,6 +225,11 @@ class _Once(Generic[Value]):
         self._pool = ThreadPoolExecutor(NUM_DECODERS)
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[Value]] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a value is being made or finished."""
+        return bool(self._under_way)
 
     def get(self, key: str) -> Value:
         """Return the value of a key, made now unless it is kept."""

@@ -134,3 +134,36 @@ def test_a_cache_forgets_what_was_not_used_for_longest() -> None:
     cache.put("d", b"x" * 50)
     assert [cache.get(key) is None for key in "acd"] == [True, True, False]
     assert cache.num_bytes == 50
+
+
+@pytest.mark.parametrize(("cache_bytes", "num_loads"), [(1, 3), (10_000_000, 2)])
+def test_fine_tiles_are_kept_within_the_bound(cache_bytes: int, num_loads: int) -> None:
+    data = jpeg(gradient(2_200, 2_200))
+    loads: list[str] = []
+
+    def load(name: str) -> bytes:
+        loads.append(name)
+        return data
+
+    pictures = ShardPictures(["a", "b"], load, cache_bytes=cache_bytes)
+    finest = TileKey(12, 0, 0)
+    for name in ("a", "b", "a"):
+        pictures.tile(picture_key(name), *finest)
+        while pictures.is_cutting:
+            time.sleep(0.01)
+    pictures.close()
+    # besides one load each for the overviews; with room for one image only, the first is made again
+    assert len(loads) - 2 == num_loads
+
+
+@pytest.mark.slow
+def test_the_first_view_of_a_large_image_takes_less_than_a_second() -> None:
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 255, (1_250, 1_250, 3), dtype=np.uint8))
+    data = jpeg(np.asarray(coarse.resize((10_000, 10_000), Image.Resampling.BICUBIC)))
+    pictures = ShardPictures(["a"], lambda _: data)
+    before = time.process_time()  # of all threads; what else the machine does is not in it
+    for key in Pyramid(10_000, 10_000).keys(11):
+        pictures.tile(picture_key("a"), *key)
+    assert time.process_time() - before < 1
+    pictures.close()
