@@ -51,10 +51,11 @@ def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bo
     """
     require_extra("model", "bench")
     config = _load_config(name, trust_remote_code=trust_remote_code)
+    _check_class(name, config)
     with _one_line(f"the processor of {name!r} cannot be loaded"):
         processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
     _check_processor(name, processor)
-    model = _load_model(name, config, dtype=dtype, trust_remote_code=trust_remote_code)
+    model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
     with _one_line(f"the model {name!r} cannot be put on device {device!r}; --device takes cpu, cuda, cuda:1"):
         model = model.to(_device(device)).eval()
     return Checkpoint(model, processor, config.model_type, _revision(name, config))
@@ -69,12 +70,9 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except OSError as error:
-        what = (
-            "cannot be read: "
-            if folder.is_dir()
-            else "is neither a folder here nor reachable on the Hugging Face hub: "
-        )
-        raise ModelError(f"the model {name!r} {what}{_in_one_line(error)}") from error
+        hub = "is neither a folder here nor reachable on the Hugging Face hub"
+        what = "cannot be read" if folder.is_dir() else hub
+        raise ModelError(f"the model {name!r} {what}: {_in_one_line(error)}") from error
     except (ValueError, KeyError) as error:
         raise ModelError(_configuration_problem(name, error)) from error
 
@@ -97,7 +95,7 @@ def _stored_model_type(name: str) -> str:
     return str(config.get("model_type", ""))
 
 
-def _load_model(name: str, config: Any, *, dtype: str, trust_remote_code: bool) -> Any:  # noqa: ANN401
+def _check_class(name: str, config: Any) -> None:  # noqa: ANN401
     from transformers import AutoModelForImageTextToText
 
     has_class = type(config) in AutoModelForImageTextToText._model_mapping
@@ -106,6 +104,11 @@ def _load_model(name: str, config: Any, *, dtype: str, trust_remote_code: bool) 
             f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads "
             "images and writes text (AutoModelForImageTextToText); name a vision-language checkpoint"
         )
+
+
+def _load_model(name: str, *, dtype: str, trust_remote_code: bool) -> Any:  # noqa: ANN401
+    from transformers import AutoModelForImageTextToText
+
     with _one_line(f"the weights of {name!r} cannot be loaded"):
         model, info = AutoModelForImageTextToText.from_pretrained(
             name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
