@@ -61,13 +61,13 @@ class Lessons:
     """Lessons made of the choices in a data set's questions.
 
     Args:
-        rows: of shards; those without choices are not used.
+        rows: of shards; those without two choices are not used.
         template: renders chats.
         tokenizer: of the model.
     """
 
     def __init__(self, rows: Sequence[Row], template: ChatTemplate, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._rows = [row for row in rows if row["multi-choice options"]]
+        self._rows = [row for row in rows if len(row["multi-choice options"]) > 1]
         self._words = sorted({word for row in self._rows for word in _choices(row)})
         self._template = template
         self._tokenizer = tokenizer
