@@ -72,9 +72,8 @@ export class Viewer {
     this.swipeAt = 0.5;
     this.follow();
     this.watchSwipe();
-    const loading = () => (byId("loading").hidden = this.panes.every((pane) => pane.image?.getFullyLoaded() ?? true));
     for (const { osd } of this.panes) {
-      osd.world.addHandler("add-item", ({ item }) => item.addHandler("fully-loaded-change", loading));
+      osd.world.addHandler("add-item", ({ item }) => item.addHandler("fully-loaded-change", () => this.showLoading()));
       osd.addHandler("update-viewport", () => this.placeSwipe());
     }
     this.panes[0].osd.addHandler("update-viewport", () => this.showScale());
@@ -111,8 +110,15 @@ export class Viewer {
     this.focus(!isSame);
   }
 
+  /** Say that tiles of what is in view are still on their way. */
+  showLoading() {
+    const images = this.panes.flatMap(({ osd }) => Array.from({ length: osd.world.getItemCount() }, (_, i) => osd.world.getItemAt(i)));
+    byId("loading").hidden = images.length > 0 && images.every((image) => image.getFullyLoaded());
+  }
+
   /** Put the images onto the panes as the mode wants them. */
   async arrange() {
+    byId("loading").hidden = false;
     const sources = this.question.pictures.map((picture) => tileSource(this.question, picture));
     const isPair = sources.length > 1;
     const isSide = isPair && !this.isSwiped;
