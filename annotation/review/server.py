@@ -120,11 +120,6 @@ def _add_queue(app: FastAPI, store: ReviewStore, name: str) -> None:
         """Claim the next question; none is left when `question` is null."""
         return _answer(store, body, store.next_question(body.reviewer, body.filters.filters()))
 
-    @app.post("/api/open")
-    def open_question(body: QuestionBody) -> dict[str, Any]:
-        """Claim one question, decided or not."""
-        return _answer(store, body, store.open_question(body.reviewer, body.question_id))
-
     @app.post("/api/renew")
     def renew(body: QuestionBody) -> dict[str, Any]:
         """Keep the question that is open."""
@@ -133,7 +128,7 @@ def _add_queue(app: FastAPI, store: ReviewStore, name: str) -> None:
 
     @app.post("/api/release")
     def release(body: ReviewerBody) -> dict[str, Any]:
-        """Give back what is claimed, when the page is left."""
+        """Give back what is claimed, when other questions are wanted."""
         store.release(body.reviewer)
         return {}
 
@@ -215,7 +210,6 @@ def _answer(store: ReviewStore, body: ReviewerBody, assignment: Assignment | Non
     return {
         "question": _shown(assignment.question),
         "opinions": [_opinion(opinion) for opinion in assignment.opinions],
-        "own": None if assignment.own is None else _opinion(assignment.own),
         "progress": progress,
     }
 

@@ -40,12 +40,10 @@ class Assignment(NamedTuple):
     Attributes:
         question: as it stands in the data set.
         opinions: of others; filled only for the third reviewer, who decides between them.
-        own: what this reviewer decided on it earlier and still stands, e.g. that he skipped it.
     """
 
     question: ReviewQuestion
     opinions: tuple[Decision, ...]
-    own: Decision | None
 
 
 class ReviewStore:
@@ -219,14 +217,6 @@ class ReviewStore:
             _count_missing(connection, row["question_id"])
             return _decision(row)
 
-    def last_decision(self, reviewer: str) -> int | None:
-        """Return the number of the reviewer's latest decision that stands; None without one."""
-        with self.database.reading() as connection:
-            row = connection.execute(
-                "SELECT max(number) AS number FROM decisions WHERE reviewer = ? AND withdrawn_at IS NULL", (reviewer,)
-            ).fetchone()
-        return None if row["number"] is None else int(row["number"])
-
     def forget_skips(self, reviewer: str) -> int:
         """Withdraw all that a reviewer skipped, so that it comes again, and return how many those are."""
         with self.database.transaction() as connection:
@@ -235,14 +225,6 @@ class ReviewStore:
                 "WHERE reviewer = ? AND verdict = 'skipped' AND withdrawn_at IS NULL",
                 (self.now(), reviewer),
             ).rowcount
-
-    def standing(self) -> dict[str, tuple[Decision, ...]]:
-        """Return every opinion that stands, by question, in the order in which they were stored."""
-        found: dict[str, tuple[Decision, ...]] = {}
-        for decision in self.decisions():
-            if decision.verdict != "skipped":
-                found[decision.question_id] = (*found.get(decision.question_id, ()), decision)
-        return found
 
     def decisions(self) -> tuple[Decision, ...]:
         """Return every decision that stands, skipped ones included, in the order in which they were stored."""
@@ -254,7 +236,11 @@ class ReviewStore:
         """Return, by question, the decision that stands where no more opinion is wanted."""
         with self.database.reading() as connection:
             wanted = dict(connection.execute("SELECT question_id, wanted FROM questions").fetchall())
-        finals = {key: final_decision(found, wanted=wanted[key]) for key, found in self.standing().items()}
+        opinions: dict[str, list[Decision]] = {}
+        for decision in self.decisions():
+            if decision.verdict != "skipped":
+                opinions.setdefault(decision.question_id, []).append(decision)
+        finals = {key: final_decision(found, wanted=wanted[key]) for key, found in opinions.items()}
         return {key: decision for key, decision in finals.items() if decision is not None}
 
     def data_set(self) -> str | None:
@@ -343,29 +329,23 @@ def _claim(connection: sqlite3.Connection, question_id: str, reviewer: str, now:
 
 
 def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> Assignment:
-    standing = [
-        _decision(found)
-        for found in connection.execute(
-            "SELECT * FROM decisions WHERE question_id = ? AND withdrawn_at IS NULL ORDER BY number",
-            (row["question_id"],),
-        )
-    ]
-    others = [decision for decision in standing if decision.reviewer != reviewer and decision.verdict != "skipped"]
+    others = [opinion for opinion in _opinions(connection, row["question_id"]) if opinion.reviewer != reviewer]
     is_third = len(others) == 2 and row["missing"] > 0
-    own = next((decision for decision in standing if decision.reviewer == reviewer), None)
-    return Assignment(QUESTION.validate_json(row["question"]), tuple(others) if is_third else (), own)
+    return Assignment(QUESTION.validate_json(row["question"]), tuple(others) if is_third else ())
+
+
+def _opinions(connection: sqlite3.Connection, question_id: str) -> list[Decision]:
+    rows = connection.execute(
+        "SELECT * FROM decisions WHERE question_id = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' "
+        "ORDER BY number",
+        (question_id,),
+    )
+    return [_decision(row) for row in rows]
 
 
 def _count_missing(connection: sqlite3.Connection, question_id: str) -> None:
     """Store how many opinions a question still needs; the queue asks for nothing else."""
-    opinions = [
-        _decision(row)
-        for row in connection.execute(
-            "SELECT * FROM decisions WHERE question_id = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' "
-            "ORDER BY number",
-            (question_id,),
-        )
-    ]
+    opinions = _opinions(connection, question_id)
     wanted = _row(connection, question_id)["wanted"]
     connection.execute(
         "UPDATE questions SET missing = ? WHERE question_id = ?", (num_missing(opinions, wanted=wanted), question_id)

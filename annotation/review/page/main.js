@@ -67,7 +67,7 @@ async function exclusively(work) {
 
 const next = async () => show(await insist("next", identity()));
 
-/** Show the answer of `next`, `open` or `undo`. */
+/** Show the answer of `next` or `undo`. */
 async function show(answer, draft = null) {
   showProgress(answer.progress);
   const question = answer.question;
@@ -272,7 +272,8 @@ async function begin() {
   for (const [id, run] of Object.entries(BUTTONS)) byId(id).addEventListener("click", run);
   watchKeys(KEYS);
   setInterval(() => {
-    if (state.question) post("renew", { ...identity(), question_id: state.question.question_id }).catch(() => {});
+    const { question } = state;
+    if (question) post("renew", { ...identity(), question_id: question.question_id }).then((answer) => showProgress(answer.progress), () => {});
   }, (state.session.claim_s * 1000) / 4);
   while (!state.reviewer) state.reviewer = (await panels.askReviewer("")) ?? "";
   localStorage.setItem("rsvqa-review/reviewer", state.reviewer);

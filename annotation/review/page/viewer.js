@@ -68,7 +68,6 @@ export class Viewer {
     this.isSwiped = false;
     this.isWhole = false;
     this.showsLines = true;
-    this.shown = "";
     this.swipeAt = 0.5;
     this.follow();
     this.watchSwipe();

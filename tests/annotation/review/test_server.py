@@ -178,6 +178,13 @@ def test_the_summary_counts_by_task(client: Client) -> None:
     assert summary["reviewers"] == {"ann": 1}
 
 
+def test_an_open_page_keeps_its_question_and_hears_of_progress(client: Client) -> None:
+    client.post("next", ANN)
+    client.post("decide", {**decision("q2", "skip"), "reviewer": "ben"})
+    client.post("decide", {**decision("q3", "reject", 2, reason="wrong answer"), "reviewer": "ben"})
+    assert client.post("renew", {**ANN, "question_id": "q1"}).json["progress"]["done"] == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -195,5 +202,5 @@ def test_a_body_of_another_shape_is_refused(client: Client, body: dict[str, Any]
 
 
 def test_a_question_that_is_not_there_is_refused(client: Client) -> None:
-    answer = client.post("open", {**ANN, "question_id": "../../etc/passwd"})
+    answer = client.post("check", {**ANN, "question_id": "../../etc/passwd", "content": content()})
     assert (answer.status, answer.json["problems"]) == (404, ["no question '../../etc/passwd' in this review"])
