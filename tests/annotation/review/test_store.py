@@ -9,17 +9,34 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from annotation.review.agreement import Verdict
-from annotation.review.database import StoreError
+from annotation.review.database import Database, StoreError
 from annotation.review.queue import QueueEntry
 from annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
 from tests.annotation.review.make_questions import COUNTING, Clock, make_question, make_store
 
 FIXED = dataclasses.replace(COUNTING, answer="B")
+
+
+@pytest.fixture(autouse=True)
+def _close_databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a test opens, which from Python 3.13 on is a warning otherwise."""
+    opened: list[Database] = []
+    original = Database.__init__
+
+    def remembered(self: Database, path: Path) -> None:
+        original(self, path)
+        opened.append(self)
+
+    monkeypatch.setattr(Database, "__init__", remembered)
+    yield
+    for database in opened:
+        database.close()
 
 
 def shown(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTERS) -> str | None:
