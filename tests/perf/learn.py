@@ -1,6 +1,6 @@
 """Does a small model learn what it is shown? Example scenes, a tiny model from scratch, accuracy on held-out places.
 
-    python -m tests.perf.learn [--steps 2000] [--methods anchored,pool,random]
+    python -m tests.perf.learn [--steps 1100] [--methods anchored,pool,random]
 
 Prints one row a task: the share of right replies with each pruning method at the same budget of visual tokens, beside
 two baselines that see no image: the most frequent answer, and the choice that was right most often in training.
@@ -72,7 +72,7 @@ def guess_by_choice(train_samples: Sequence[Sample], val_samples: Sequence[Sampl
 
 
 def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the report of one run."""
+    """Return the report of one run, which goes on where it was stopped."""
     report_path = out / "training_report.json"
     if report_path.exists():
         return dict(json.loads(report_path.read_text()))
@@ -80,6 +80,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
         {
             "data": [str(data)],
             "init": "tiny",
+            "tasks": [entry.partition("=")[0] for entry in DATA["tasks"]],
             "mix": list(MIX),
             "max_steps": arguments.steps,
             "pruning": method,
@@ -92,7 +93,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
             "tiny": {"reading_steps": arguments.lessons},
         }
     )
-    return train(settings, out, reporter=QuietReporter())
+    return train(settings, out, resume=True, reporter=QuietReporter())
 
 
 def print_table(reports: Mapping[str, Mapping[str, Any]], guesses: Mapping[str, float]) -> None:
@@ -114,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, help="folder to keep data and runs in (default: a temporary one)")
     parser.add_argument("--places", type=int, default=18, help="example scenes of 1,024 px; a quarter is held out")
-    parser.add_argument("--steps", type=int, default=2000, help="optimizer steps of 32 questions")
+    parser.add_argument("--steps", type=int, default=1100, help="optimizer steps of 32 questions")
     parser.add_argument("--lessons", type=int, default=1000, help="steps of lessons without images; 0: none")
     parser.add_argument("--tokens", type=int, default=16, help="visual tokens of the 64 of a tile")
     parser.add_argument("--methods", default="anchored,anchors_only,clusters_only,random,uniform,pool")
