@@ -555,7 +555,7 @@ def review_serve(
     password: Annotated[
         str | None, typer.Option(envvar="RSVQA_REVIEW_PASSWORD", help="Asked for besides the token in the address.")
     ] = None,
-    cache_mb: Annotated[int, typer.Option(min=1, help="Of image tiles kept in memory, 10⁶ bytes.")] = 800,
+    cache_mb: Annotated[int, typer.Option(min=1, help="Of image tiles kept in memory, 10⁶ bytes.")] = 1_000,
 ) -> None:
     """Open the review in the browser; `rsvqa review FOLDER` is short for it."""
     from annotation.extras import require_extra

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,13 +28,15 @@ from rsvqa_builder.tiling import Window
 
 OVERVIEW_FACTOR = 8
 """By which libjpeg reduces for the coarse levels; the largest that it offers."""
-QUALITY = 85
-CACHE_BYTES = 800_000_000
-"""Of encoded tiles. One image of 10,000 px has about 35 MB of them."""
+QUALITY = 80
+CACHE_BYTES = 1_000_000_000
+"""Of encoded tiles. One image of 10,000 px has up to 40 MB of them, so that 20 reviewers may be on as many images."""
 OVERVIEW_BYTES = 200_000_000
 """Of reduced copies. One image of 10,000 px has 4.7 MB."""
 NUM_DECODERS = 2
 """Images of which the finest levels are cut at once; each holds its decoded pixels, 300 MB at 10,000 px."""
+
+_GIVE_WAY_S = 0.01
 
 Rgb = NDArray[np.uint8]
 Value = TypeVar("Value")
@@ -151,11 +154,12 @@ class _Details:
             self._tiles[key] = _encoded(_reduced(pixels, window, self._pyramid.factor(key.level)))
         return self._tiles[key]
 
-    def cut(self) -> None:
-        """Make every tile and drop the pixels."""
+    def cut(self, give_way: Callable[[], None]) -> None:
+        """Make every tile and drop the pixels; `give_way` is called before each tile."""
         for level in range(self._pyramid.last_level, -1, -1):
             if self._pyramid.factor(level) < _overview_factor(self._pyramid):
                 for key in self._pyramid.keys(level):
+                    give_way()
                     self.tile(key)
         self._pixels = None
 
@@ -172,9 +176,13 @@ class ShardPictures:
     def __init__(self, names: Iterable[str], load: Callable[[str], bytes], *, cache_bytes: int = CACHE_BYTES) -> None:
         self._names = {picture_key(name): name for name in names}
         self._load = load
-        self._overviews = _Once(self._read_overview, ByteCache[_Overview](OVERVIEW_BYTES, lambda o: o.pixels.nbytes))
+        self._overviews = _Once(
+            self._read_overview, ByteCache[_Overview](OVERVIEW_BYTES, lambda found: found.pixels.nbytes)
+        )
         self._details = _Once(
-            self._read_details, ByteCache[_Details](cache_bytes, lambda d: d.num_bytes), finish=_Details.cut
+            self._read_details,
+            ByteCache[_Details](cache_bytes, lambda details: details.num_bytes),
+            finish=lambda details: details.cut(self._give_way),
         )
 
     def tile(self, key: str, level: int, column: int, row: int) -> bytes:
@@ -196,6 +204,11 @@ class ShardPictures:
         """End the threads; what they have begun is finished first."""
         self._overviews.close()
         self._details.close()
+
+    def _give_way(self) -> None:
+        """Wait while first views are being made: somebody looks at an empty page. Tiles asked for are not held up."""
+        while self._overviews.is_busy:
+            time.sleep(_GIVE_WAY_S)
 
     def _read_overview(self, key: str) -> _Overview:
         data = self._load(self._names[key])
@@ -271,7 +284,9 @@ def _decoded(data: bytes, factor: int) -> Rgb:
     pyramid = _pyramid(data)
     width, height = math.ceil(pyramid.width / factor), math.ceil(pyramid.height / factor)
     if simplejpeg.is_jpeg(data):
-        pixels: Rgb = simplejpeg.decode_jpeg(data, min_width=width, min_height=height)
+        # an array of numpy's lies on huge pages: a tenth of the time that the system takes to hand out 300 MB
+        buffer = np.empty((height, width, 3), np.uint8)
+        pixels: Rgb = simplejpeg.decode_jpeg(data, min_width=width, min_height=height, buffer=buffer)
         return pixels
     return read_reduced(data, max(width, height))
 
