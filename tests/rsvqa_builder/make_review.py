@@ -48,7 +48,7 @@ def write_data_set(folder: Path) -> Path:
     tiles.append(dataclasses.replace(tiles[0], image_id="b:0_0", scene="b"))
     tiles.append(dataclasses.replace(tiles[0], image_id="c:0_0", scene="c", split="val"))
     rows = [TileRows(tile, tile_records(tile)) for tile in tiles]
-    write_shards(folder, plan_shards(rows), load_images=lambda tile: images)
+    write_shards(folder, plan_shards(rows), load_images=lambda _: images)
     return folder
 
 

@@ -172,7 +172,7 @@ def test_the_documents_tell_of_the_review(src: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_review_there_is_nothing_to_apply(src: Path, tmp_path: Path) -> None:
-    with pytest.raises(ReviewError, match="no review in .*review.sqlite: begin one with"):
+    with pytest.raises(ReviewError, match=r"no review in .*review\.sqlite: begin one with"):
         apply_review(src, tmp_path / "reviewed")
 
 
