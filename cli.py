@@ -387,7 +387,6 @@ _ASKED, _MODEL, _ENDPOINT, _PROTOCOL = "What is asked", "Model", "Endpoint", "Pr
 
 @app.command()
 def bench(
-    out: Annotated[Path, typer.Option(help="Folder of the run: replies, figures, report; goes on where it was.")],
     model: Annotated[
         str | None,
         _option(_MODEL, "Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."),
@@ -407,6 +406,12 @@ def bench(
     limit: Annotated[int | None, _option(_ASKED, "The first questions only.")] = None,
     sample: Annotated[int | None, _option(_ASKED, "Questions a task, drawn by --seed.")] = None,
     seed: Annotated[int | None, _option(_ASKED, "Of everything random. (default: 0)")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run: replies, figures, report; goes on where it was. (default: runs/MODEL-DATA)"
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML); options override them.")] = None,
     trust_remote_code: Annotated[
         bool | None, _option(_MODEL, "Run code that comes with the checkpoint.", "--trust-remote-code")
@@ -476,6 +481,7 @@ def bench(
     settings = make_bench_settings({key: value for key, value in given.items() if value is not None}, config=config)
     if settings.is_checkpoint:
         _know_own_models()
+    out = out or settings.run_folder
     try:
         with open_reporter(as_json=log_json) as reporter:
             results = run_bench(settings, out, reporter=reporter)

@@ -102,6 +102,13 @@ class BenchSettings(BaseModel):
         return parse_tasks(self.tasks)
 
     @property
+    def run_folder(self) -> Path:
+        """Where the run goes when nobody names a folder: `runs/MODEL-DATA`, by the last part of either's name."""
+        *kinds, model = self.model.split(":")
+        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, self.data)))
+        return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", name).strip("-.") or "here" for name in names)
+
+    @property
     def shows_images(self) -> bool:
         """Whether the model gets images at all."""
         return not self.model.startswith(BLIND) and self.model not in _WITHOUT_IMAGES

@@ -98,3 +98,17 @@ def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
     assert make_bench_settings({"model": "x", **same}).bearing_on_replies() == base
     for name, value in {"max_pixels": 1, "dtype": "float16", "circular": True, "max_new_tokens": 1}.items():
         assert make_bench_settings({"model": "x", name: value}).bearing_on_replies() != base, name
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "folder"),
+    [
+        ("ckpt/", "xlrs-lite", "runs/ckpt-xlrs-lite"),
+        ("initiacms/GeoLLaVA-8K", "../superrs/", "runs/GeoLLaVA-8K-superrs"),
+        ("blind:models/ckpt", "xlrs-lite", "runs/blind-ckpt-xlrs-lite"),
+        ("openai:gpt-4o", "xlrs-lite", "runs/openai-gpt-4o-xlrs-lite"),
+        (".", "xlrs-lite", "runs/here-xlrs-lite"),
+    ],
+)
+def test_a_run_has_a_folder_of_its_own(model: str, data: str, folder: str) -> None:
+    assert make_bench_settings({"model": model, "data": data}).run_folder == Path(folder)
