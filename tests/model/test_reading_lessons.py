@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from model.conversations import IGNORED_LABEL
+from model.conversations import IGNORED_LABEL, chat_messages
 from model.reading_lessons import Lessons, teach_reading
 from model.tiny import CHAT_FRAME, TinyModel, make_tiny
 from model.training_settings import TinySettings
 from rsvqa_builder.image_tables import EncodedImage
 
 WORDS = ("water", "forest", "grassland", "farmland", "road surface", "bare ground")
-INSTRUCTION = "Select the best answer for the multiple-choice question based on the image."
 
 
 def make_row(task: str, *words: str) -> dict[str, Any]:
@@ -34,7 +33,8 @@ ROWS = [
 
 def make_model(**changes: Any) -> TinyModel:
     settings = TinySettings(cell_size=32, patch_size=16, max_grid=1, tower_layers=2, **changes)
-    return make_tiny([*CHAT_FRAME, INSTRUCTION, *WORDS * 4, "(A) water\n(B) forest"], settings, seed=0)
+    texts = [chat_messages(row)[0]["content"][-1]["text"] for row in ROWS]
+    return make_tiny([*CHAT_FRAME, *texts, *WORDS] * 4, settings, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,7 @@ def test_tower_and_projector_stay_and_the_seed_decides_the_rest() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_small_model_learns_to_read_choices() -> None:
     tiny = make_model()
     lessons = Lessons(ROWS, tiny.processor, tiny.processor.tokenizer)
