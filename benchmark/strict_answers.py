@@ -229,11 +229,17 @@ class _Reader:
             reading = frozenset(head[1])
             rest = first_line[head.end() :]
             return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
-        beside = text[:1]
-        if beside in self.letters and text[1:2] == " " and self.phrases.at_start_of(sentence[1:]) == beside:
-            return {frozenset(beside)}  # "B red"
+        if beside := self._letter_beside_option(sentence):
+            return beside
         begun = self.phrases.begun_by(text)
         return self._option_first(sentence) or (set() if begun is None else {frozenset(begun)})
+
+    def _letter_beside_option(self, sentence: str) -> set[Reading]:
+        """Return what "B red" gives: two readings when the text is another option's, but "A red one" is an article."""
+        letter, named = sentence[:1], self.phrases.at_start_of(sentence[1:])
+        if letter not in self.letters or sentence[1:2] != " " or named is None or named != letter in "AI":
+            return set()
+        return {frozenset(letter), frozenset(named)}
 
     def _option_first(self, sentence: str) -> set[Reading]:
         """Return what a sentence gives that begins with an option's text, and with it the others that it names."""
