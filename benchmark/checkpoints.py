@@ -17,6 +17,7 @@ from benchmark.processors import load_processor
 
 _SAMPLED_BYTES = 1_048_576
 _LONGEST_MESSAGE = 240
+_HUB_SECONDS = 10.0
 _NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
 
 
@@ -50,15 +51,39 @@ def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bo
         MissingExtraError: torch or transformers is not installed.
     """
     require_extra("model", "bench")
-    config = _load_config(name, trust_remote_code=trust_remote_code)
-    _check_class(name, config)
-    with _one_line(f"the processor of {name!r} cannot be loaded"):
-        processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
-    _check_processor(name, processor)
-    model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
+    with _cache_alone_where_the_hub_is_gone(name):
+        config = _load_config(name, trust_remote_code=trust_remote_code)
+        _check_class(name, config)
+        with _one_line(f"the processor of {name!r} cannot be loaded"):
+            processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
+        _check_processor(name, processor)
+        model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
     with _one_line(f"the model {name!r} cannot be put on device {device!r}; --device takes cpu, cuda, cuda:1"):
         model = model.to(_device(device)).eval()
     return Checkpoint(model, processor, config.model_type, _revision(name, config))
+
+
+@contextmanager
+def _cache_alone_where_the_hub_is_gone(name: str) -> Iterator[None]:
+    """Look for a hub id in the cache alone when one short request finds no hub.
+
+    Without this each of a dozen files is asked for again and again, for half a minute a file, also when it is cached.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    was_offline = constants.HF_HUB_OFFLINE
+    if not Path(name).is_dir():
+        try:
+            HfApi().model_info(name, timeout=_HUB_SECONDS)
+        except HfHubHTTPError:
+            pass  # it is there, and says no; the loaders' words are clearer
+        except Exception:  # noqa: BLE001  of the hub's transport, which differs from release to release
+            constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = was_offline
 
 
 def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
@@ -70,9 +95,13 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except OSError as error:
-        hub = "is neither a folder here nor reachable on the Hugging Face hub"
-        what = "cannot be read" if folder.is_dir() else hub
-        raise ModelError(f"the model {name!r} {what}: {_in_one_line(error)}") from error
+        if folder.is_dir():
+            raise ModelError(f"the model {name!r} cannot be read: {_in_one_line(error)}") from error
+        cause = "no connection" if "couldn't connect" in str(error) else _in_one_line(error)
+        raise ModelError(
+            f"the model {name!r} is neither a folder here nor in the Hugging Face cache, nor reachable on the hub "
+            f"({cause}); name a folder, or fetch it where there is a network: hf download {name}"
+        ) from error
     except (ValueError, KeyError) as error:
         raise ModelError(_configuration_problem(name, error)) from error
 

@@ -11,7 +11,10 @@ from benchmark.rotation import option_texts
 
 # a number with its decimals and with what is glued before it ("a3", "^3" and ".3" are not 3; "3m" is 3 and m), one
 # Chinese character, or a word
-_WORD = re.compile(r"(?:[^\W\d_\u3400-\u9fff]+|\^|(?<!\w)\.)?\d+(?:[.,]\d+)*|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)*")
+_WORD = re.compile(
+    r"(?:[^\W\d_\u3400-\u9fff]+|\^|(?<!\w)\.)?\d+(?:[.,]\d+)*"
+    r"|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)*"
+)
 _ARTICLES = frozenset({"a", "an", "the"})
 _OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
 """Words with which a reply may begin without naming an option."""

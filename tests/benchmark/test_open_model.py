@@ -58,9 +58,35 @@ def test_a_hub_id_without_network_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=r"'nobody/nothing' is neither a folder here nor reachable") as caught:
+    with pytest.raises(
+        ModelError, match=r"'nobody/nothing' is neither a folder here nor .* \(no connection\)"
+    ) as caught:
         opened("nobody/nothing")
     assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("hf download nobody/nothing")
+
+
+def test_without_network_the_cache_alone_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    import transformers
+
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    was_offline: list[bool] = []
+
+    def no_network(*_: object, **__: object) -> None:
+        raise ConnectionError("name or service not known")
+
+    def not_cached(*_: object, **__: object) -> None:
+        was_offline.append(huggingface_hub.is_offline_mode())
+        raise OSError("We couldn't connect to the hub")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", no_network)
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", not_cached)
+    with pytest.raises(ModelError, match="no connection"):
+        opened("nobody/nothing")
+    assert was_offline == [True]  # else every file is tried for half a minute
+    assert constants.HF_HUB_OFFLINE is False  # as it was
 
 
 def broken(checkpoint: CheckpointMaker, tmp_path: Path, *missing: str, kind: str = "llava", **config: Any) -> str:
