@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from annotation.errors import RsvqaError
 
 PACKAGES_OF = {
-    "model": ("torch", "transformers", "safetensors", "accelerate"),
+    "model": ("torch", "transformers", "safetensors", "accelerate", "peft"),
     "llm": ("openai", "tenacity"),
     "bench": ("sacrebleu", "nltk"),
     "review": ("fastapi", "uvicorn"),

@@ -9,7 +9,7 @@ from annotation.extras import MissingExtraError, require_extra
 
 
 def test_a_missing_extra_gives_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"torch", "safetensors"}
+    there = {"torch", "safetensors", "peft"}
     monkeypatch.setattr(annotation.extras, "find_spec", lambda name: object() if name in there else None)
     with pytest.raises(
         MissingExtraError, match=r"`rsvqa convert` needs transformers, accelerate: pip install 'rsvqa\[model\]'"
