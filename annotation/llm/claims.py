@@ -13,21 +13,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from annotation.llm.items import Item, TileKnowledge
+from annotation.llm.number_words import NUMBER_WORD, value_of
 from annotation.tasks.colours import COLOURS
 from annotation.taxonomy import AnswerForm
 
 SHARE_TOLERANCE = 1.5
 """Percentage points by which a share may be rounded."""
 
-_WORDS = (
-    *("no", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
-)
-_NUMBER_OF = {word: number for number, word in enumerate(_WORDS)} | {"zero": 0}
 _COUNTED = re.compile(
-    rf"(?<![\w.%])(?<!circle )(?P<number>\d+|{'|'.join(_WORDS)}|zero)\s+(?P<between>(?:(?!of\b)[a-z-]+\s+){{0,2}})$",
+    rf"(?<![\w.%])(?<!circle )(?P<number>\d+(?:,\d{{3}})*|{NUMBER_WORD})\s+(?P<between>(?:(?!of\b)[a-z-]+\s+){{0,2}})$",
     re.IGNORECASE,
 )
+_MANY = re.compile(r"(?<!\w)(?P<unit>dozen|hundred|thousand)s?\s+(?:of\s+)?(?:[a-z-]+\s+){0,2}$", re.IGNORECASE)
+_LEAST_OF = {"dozen": 12, "hundred": 100, "thousand": 1_000}
 _COLOUR = re.compile(rf"(?<!\w)(?P<colour>{'|'.join((*COLOURS, 'gray'))})\s+(?:[a-z-]+\s+)?$", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?")
 _SHARE = re.compile(r"\s*\(?(?:(?:about|around|roughly|some) )?(?P<percent>\d+(?:\.\d+)?)\s?%", re.IGNORECASE)
@@ -129,9 +127,14 @@ def _claims_of(sentence: str, place: Scope, whole: Scope) -> Iterator[tuple[Clai
     for mention in find_mentions(sentence, whole.nouns):
         before, after = sentence[: mention.start], sentence[mention.end :]
         counted = None if mention.name in whole.shares else _COUNTED.search(before)
+        many = _MANY.search(before)
         words = sentence[counted.start() if counted else mention.start : mention.end]
         if place is not whole and mention.name in whole.counts and mention.name not in place.counts:
             yield Claim("direction", sentence), whole.counts[mention.name] is not None
+        elif many is not None and mention.name in place.counts:
+            known = place.counts[mention.name]
+            said = sentence[many.start() : mention.end]
+            yield Claim("count", said), known is not None and known < _LEAST_OF[many["unit"].lower()]
         elif counted is not None:
             yield from _count_claims(mention.name, counted, place, words)
         elif not _is_known(mention.name, place):
@@ -173,7 +176,7 @@ def _colour_claims(name: str, colour: str, scope: Scope, words: str) -> Iterator
 
 
 def _number(word: str) -> int:
-    return int(word) if word.isdigit() else _NUMBER_OF[word.lower()]
+    return int(word.replace(",", "")) if word[0].isdigit() else value_of(word)
 
 
 def find_mentions(text: str, nouns: Mapping[str, tuple[str, str]]) -> Iterator[_Mention]:

@@ -42,9 +42,9 @@ _TURNS = re.compile(
     r"\b(?:left|right|straight|north(?:east|west)?|south(?:east|west)?|east|west|up|down"
     r"|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth"
     r"|(?:one|two|three|four|five|six|seven|eight|nine)(?= junction)"
-    r"|\d+|[A-Z][\w'-]*(?: [A-Z][\w'-]*)+)\b"
+    r"|\d+|[A-Z][\w'-]*(?: [A-Z][\w'-]*)+|(?<=[a-z,] )[^\W\d_a-z][\w'-]*)\b"
 )
-"""What makes a route: headings, turns, ordinals, numbers and names of roads."""
+"""What makes a route: headings, turns, ordinals, numbers and names of roads (capitals inside a sentence)."""
 
 
 class DraftedCaption(BaseModel):
@@ -197,7 +197,7 @@ def _take_choices(item: Item, draft: BaseModel) -> Item | str:
     old, new = (item.text, *item.options), (draft.question, *draft.options)
     if any(numbers_in(before) != numbers_in(after) for before, after in zip(old, new, strict=True)):
         return "numbers changed"
-    if not all(has_same_sense(before, after) for before, after in zip(item.options, draft.options, strict=True)):
+    if not all(has_same_sense(before, after) for before, after in zip(old, new, strict=True)):
         return "sense changed"
     drafted = item.worded(text=draft.question, options=tuple(draft.options))
     return "the right choice stands out by its length" if _stands_out(drafted) else drafted

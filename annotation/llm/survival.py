@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any
 
 from annotation.checks import normalise
+from annotation.llm.number_words import number_words_in
+from annotation.tasks.colours import COLOURS
 from annotation.wording.phrases import load_phrases
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
@@ -20,8 +22,19 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _SENTENCE = re.compile(r"[A-Z{].* .*[?.}]")
 _PLACE = re.compile(r"Image resolution|\d|\[")
 
+_COLOUR = re.compile(rf"(?<!\w)(?:{'|'.join((*COLOURS, 'gray'))})(?!\w)(?! circle)", re.IGNORECASE)
+"""All circles are red, so that may be said."""
+
+_ORIGIN = r"(?<!\w)(?:from|at|beside|relative to|respect to|relation to|reference to|compared (?:with|to))"
+_DATE = re.compile(
+    r"(?<!\w)(?:(?P<earlier>earlier|first|before)|(?P<later>later|second|after)|(?P<contrast>not|than|only))(?!\w)",
+    re.IGNORECASE,
+)
+
 _SENSES: Mapping[str, str] = {
-    "negation": r"not|no|none|never|without|cannot|n't|neither|nor|except|excluding|hardly|barely",
+    "negation": r"not|no|none|never|without|cannot|n't|neither|nor|except|excluding|hardly|barely|other than|apart from"
+    r"|besides|rather than|instead of|absent|absence|lacks?|lacking|missing|free of|devoid",
+    "denial": r"false|wrong|incorrect|untrue|unlikely|unsupported|contradicted|worst|(?<!at )least",
     "only": r"only|just|sole|solely|single|exactly",
     "most": r"most|mostly|mainly|main|predominantly|predominant|majority|primarily",
     "few": r"few|fewer|little|scarcely",
@@ -150,8 +163,44 @@ def lost(old: str, new: str, keep: Iterable[str]) -> str | None:
         return "boxes or answer form changed"
     if numbers_in(old) != numbers_in(new):
         return "numbers changed"
+    if number_words_in(new) - number_words_in(old):
+        return "numbers changed"
     if not all(contains_phrase(new, phrase) for phrase in keep):
         return "what is asked about is not named"
-    if not has_same_sense(old, new):
+    if not has_same_sense(old, new) or _colours_in(new) - _colours_in(old):
         return "sense changed"
     return None
+
+
+def _colours_in(text: str) -> frozenset[str]:
+    return frozenset(found.lower() for found in _COLOUR.findall(text))
+
+
+# --- who is what ------------------------------------------------------------------------------------------------------
+
+
+def has_same_origin(old: str, new: str, things: Iterable[str]) -> bool:
+    """Return whether the same of the things are where one starts or looks from in both texts ("from the car")."""
+    named = tuple(things)
+    return _origins(old, named) == _origins(new, named)
+
+
+def _origins(text: str, things: Iterable[str]) -> frozenset[str]:
+    return frozenset(
+        thing for thing in things if re.search(rf"{_ORIGIN}\s+{re.escape(thing)}(?!\w)", text, re.IGNORECASE)
+    )
+
+
+def has_same_dates(old: str, new: str) -> bool:
+    """Return whether two texts set the earlier and the later date against each other in the same way.
+
+    A text that names no date may become one that goes from the earlier to the later.
+    """
+    before, after = _dates_said(old), _dates_said(new)
+    return after == before or (not before and after == ("earlier", "later"))
+
+
+def _dates_said(text: str) -> tuple[str, ...]:
+    """Return the dates of a text in their order, with what sets one against the other."""
+    said = tuple(str(found.lastgroup) for found in _DATE.finditer(text.replace("n't", " not")))
+    return said if {"earlier", "later"} & set(said) else ()

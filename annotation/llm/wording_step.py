@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,19 @@ from annotation.llm.items import Item
 from annotation.llm.outcomes import ACCEPTED
 from annotation.llm.passes import Asker, Reply, parsed_as
 from annotation.llm.requests import ChatRequest
-from annotation.llm.survival import lost, named_things
+from annotation.llm.survival import has_same_dates, has_same_origin, lost, named_things
+from annotation.taxonomy import TASKS
 
 MAX_GROWTH = 2.5
 """A rewording may be this much longer, and 60 characters more: beyond, something was added."""
+
+
+_FROM_ONE_TO_ANOTHER = frozenset({"object_spatial_relationship", "route_planning"})
+"""Tasks whose answer is another one when the two things that are named change places."""
+
+_ORDER = re.compile(
+    r"(?<!\w)(?:answer(?:s|ed)?|ignore|disregard|instructions?|prompts?|assistant|https?|www|json)(?!\w)", re.IGNORECASE
+)
 
 
 class Reworded(BaseModel):
@@ -79,8 +89,14 @@ def why_not_reworded(item: Item, text: str) -> str | None:
         return "unchanged"
     if len(text) > MAX_GROWTH * len(item.text) + 60:
         return "much longer than the question"
-    reason = lost(item.text, text, named_things(item.text, item.task) or ())
-    return reason or fault_of(item.worded(text=text))
+    things = named_things(item.text, item.task) or ()
+    if reason := lost(item.text, text, things):
+        return reason
+    if item.task in _FROM_ONE_TO_ANOTHER and not has_same_origin(item.text, text, things):
+        return "from where to where changed"
+    if TASKS[item.task].num_dates > 1 and not has_same_dates(item.text, text):
+        return "dates changed"
+    return fault_of(item.worded(text=text))
 
 
 def fault_of(item: Item) -> str | None:
@@ -88,7 +104,21 @@ def fault_of(item: Item) -> str | None:
     reasons = check_question(item.as_question(), width=item.width, height=item.height)
     if not reasons and item.source == "llm" and _has_tags(item):
         return "angle brackets in the text"
+    if not reasons and item.source == "llm" and _speaks_of_itself(item):
+        return "speaks of answers or instructions"
     return reasons[0] if reasons else None
+
+
+def _speaks_of_itself(item: Item) -> bool:
+    """Return whether a model's text has words of one who gives answers, orders or addresses, and the rule's had not."""
+    before = item.as_written_by_rule()
+    return bool(item.former) and bool(_orders_in(item) - _orders_in(before))
+
+
+def _orders_in(item: Item) -> frozenset[str]:
+    return frozenset(
+        found.lower() for text in (item.text, *item.options, item.answer) for found in _ORDER.findall(text)
+    )
 
 
 def _has_tags(item: Item) -> bool:

@@ -44,6 +44,11 @@ def test_what_the_facts_say_is_not_contradicted(text: str) -> None:
         ("One ship lies at the pier.", Claim("class", "One ship")),
         ("A black storage tank stands here.", Claim("colour", "black storage tank")),
         ("The forest (about 40 %) is dense.", Claim("share", "forest (about 40 %")),
+        ("There are thirteen cars.", Claim("count", "thirteen cars")),
+        ("Twenty-three cars are parked.", Claim("count", "Twenty-three cars")),
+        ("1,003 cars.", Claim("count", "1,003 cars")),
+        ("Dozens of parked cars.", Claim("count", "Dozens of parked cars")),
+        ("Two hundred cars.", Claim("count", "hundred cars")),
         ("The place is 450 m wide.", Claim("number", "450")),
     ],
 )

@@ -106,6 +106,11 @@ def test_choices_are_told_anew_in_their_order() -> None:
     assert (item.options, item.answer) == (tuple(TOLD), "B")
 
 
+@pytest.mark.parametrize("question", ["Which statement is not supported?", "Which statement is least supported?"])
+def test_a_question_that_asks_for_the_opposite_is_not_taken(question: str) -> None:
+    assert result(CONDITION, DraftedChoices(question=question, options=TOLD)) == "sense changed"
+
+
 @pytest.mark.parametrize(
     ("number", "text", "reason"),
     [
@@ -137,6 +142,7 @@ ROUTE = "Head west on Windmill Road, turn left at the first junction, and the de
 
 def test_a_route_is_its_turns() -> None:
     assert turns_in(ROUTE) == ["west", "windmill road", "left", "first"]
+    assert turns_in("Head west on Broadway, then on Älvgatan.") == ["west", "broadway", "älvgatan"]
     assert turns_in("Go straight on past one junction, before the next one.") == ["straight", "one"]
 
 
