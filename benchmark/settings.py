@@ -6,7 +6,6 @@ No secret stands here: keys of endpoints come from the environment, and a URL wi
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from annotation.taxonomy import TASKS, AnswerForm
-from rsvqa_builder.settings import SettingsError, nearest
+from rsvqa_builder.settings import SettingsError, nearest, read_config
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -171,7 +170,7 @@ def make_bench_settings(values: Mapping[str, Any], *, config: Path | None = None
     Raises:
         SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
     """
-    given = {**(_read_config(config) if config else {}), **values}
+    given = {**(read_config(config) if config else {}), **values}
     for key in given:
         if key not in BenchSettings.model_fields:
             where = f" in {config}" if config else ""
@@ -191,10 +190,3 @@ def _first_problem(error: ValidationError) -> str:
     if not first["loc"] or name == "base-url":  # the input may hold a password
         return f"{name}: {message}"
     return f"{name} = {first['input']!r}: {message}"
-
-
-def _read_config(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read the settings file {config}: {error}") from error

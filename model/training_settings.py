@@ -7,8 +7,6 @@ has seen nothing does not learn at 1e-6.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from annotation.taxonomy import TASKS
-from rsvqa_builder.settings import SettingsError
+from rsvqa_builder.settings import SettingsError, nearest, read_config
 
 TINY = "tiny"
 """`init` of a small model from scratch."""
@@ -246,7 +244,7 @@ def make_training_settings(values: Mapping[str, Any], *, config: Path | None = N
     Raises:
         SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
     """
-    given = {**(_read_config(config) if config else {}), **values}
+    given = {**(read_config(config) if config else {}), **values}
     _refuse_unknown(given, TrainingSettings, config)
     if isinstance(given.get("tiny"), dict):
         _refuse_unknown(given["tiny"], TinySettings, config)
@@ -256,6 +254,8 @@ def make_training_settings(values: Mapping[str, Any], *, config: Path | None = N
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "settings"
+        if first["type"] == "missing":
+            raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
         found = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
         message = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{where.replace('_', '-')}{found}: {message}") from error
@@ -266,16 +266,3 @@ def _refuse_unknown(given: Mapping[str, Any], model: type[BaseModel], config: Pa
         if key not in model.model_fields:
             where = f" in {config}" if config else ""
             raise SettingsError(f"unknown setting {key!r}{where}{nearest(key, list(model.model_fields))}")
-
-
-def _read_config(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read the settings file {config}: {error}") from error
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """Return the end of a message about an unknown word: the known one most like it, or all of them."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

@@ -185,7 +185,7 @@ def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> B
     Raises:
         SettingsError: for an unknown key (naming the nearest known one) or a value out of range.
     """
-    merged = {**(_read_config(config) if config else {}), **values}
+    merged = {**(read_config(config) if config else {}), **values}
     for key in merged:
         if key not in BuildSettings.model_fields:
             raise SettingsError(f"unknown setting {key!r} in {config}{nearest(key, list(BuildSettings.model_fields))}")
@@ -200,7 +200,12 @@ def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> B
         raise SettingsError(f"{where.replace('_', '-')} = {first['input']!r}: {message}") from error
 
 
-def _read_config(config: Path) -> dict[str, Any]:
+def read_config(config: Path) -> dict[str, Any]:
+    """Return the settings in a TOML file: its table `settings` where it has one, as `build.toml` does, else all of it.
+
+    Raises:
+        SettingsError: it cannot be read, or is not TOML.
+    """
     try:
         content = tomllib.loads(config.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

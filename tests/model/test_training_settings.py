@@ -62,6 +62,11 @@ def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None
         make(**changes)
 
 
+def test_what_is_missing_is_named_as_an_option() -> None:
+    with pytest.raises(SettingsError, match=r"--data is needed: on the command line, or in the file of --config"):
+        make_training_settings({"init": "x"})
+
+
 def test_unknown_keys_of_a_file_name_it(tmp_path: Path) -> None:
     config = tmp_path / "train.toml"
     config.write_text("lr_towr = 1e-6\n")
