@@ -6,11 +6,14 @@ were paid for, and goes on where there is none. So the result is a pure function
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +29,11 @@ from rsvqa_builder.annotate_settings import AnnotateSettings, passes_of
 from rsvqa_builder.annotated_documents import AnnotatedDataset, write_annotated_documents
 from rsvqa_builder.annotated_items import TileImages, is_open, item_of, knowledge_of, record_of
 from rsvqa_builder.classes import load_class_table
-from rsvqa_builder.output import MARKER, OutputFolder
+from rsvqa_builder.output import MARKER, WORK, OutputFolder
 from rsvqa_builder.progress import Reporter
-from rsvqa_builder.records import Record, TileRecord
+from rsvqa_builder.records import Record
 from rsvqa_builder.shards import TileRows, plan_shards, write_shards
-from rsvqa_builder.stored_tiles import StoredTile, read_tiles
+from rsvqa_builder.stored_tiles import ImageLoader, StoredTile, read_tiles
 
 REPORT = "annotate_report.json"
 REPORT_VERSION = 1
@@ -42,10 +45,17 @@ class AnnotateError(RsvqaError):
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """What a job ended with: its report, and whether it had been finished before."""
+    """What a job ended with.
+
+    Attributes:
+        report: as it is written.
+        was_complete: the job had been finished before.
+        lost: sendings that may have been paid for though no reply arrived.
+    """
 
     report: Mapping[str, Any]
     was_complete: bool = False
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ def annotate(
     is_in_place = out.resolve() == data.resolve()
     if not is_in_place:
         _read_marker(data)  # refused before a folder is made
-    with OutputFolder(out) as output:
+    with nullcontext() if is_in_place else _kept_as_it_is(data), OutputFolder(out) as output:
         output.finish_interrupted_move()
         marker = _read_marker(data)
         identity = _identity(settings, marker)
@@ -104,6 +114,29 @@ def annotate(
         report = _make(settings, data, output, ask, bill, {**marker, "annotation": identity}, reporter)
         output.commit()
     return Annotated(report)
+
+
+@contextmanager
+def _kept_as_it_is(data: Path) -> Iterator[None]:
+    """Keep a data set from being replaced while it is read: images are read long after the questions."""
+    descriptor = os.open(data, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise AnnotateError(f"{data} is being written by another job: wait for it") from None
+    finally:
+        os.close(descriptor)
+
+
+def require_dataset(data: Path) -> None:
+    """Refuse what is no data set before anything is made; one whose move was interrupted passes.
+
+    Raises:
+        AnnotateError: there is nothing to annotate.
+    """
+    if not any((data / name).exists() for name in (MARKER, WORK)):
+        _read_marker(data)
 
 
 def _read_marker(data: Path) -> dict[str, Any]:
@@ -136,10 +169,13 @@ def _digest(identity: Mapping[str, Any]) -> str:
 def _finished_report(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     if not (out / MARKER).exists():
         return None
-    before = tomllib.loads((out / MARKER).read_text("utf-8")).get("annotation", {})
+    before = _read_marker(out).get("annotation", {})
     if before.get("digest") != identity["digest"]:
         return None
-    return dict(json.loads((out / REPORT).read_text("utf-8")))
+    try:
+        return dict(json.loads((out / REPORT).read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise AnnotateError(f"cannot read {out / REPORT} of a finished job: {error}") from error
 
 
 def _make(
@@ -157,7 +193,7 @@ def _make(
     rows = _rows(tiles, works, items)
     shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
     output.drop_unplanned({shard.name for shard in shards})
-    loader = _Loader(tiles)
+    loader = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=loader.all)
     report = make_report(settings, [work.record for work in works], items, notes, bill())
     dataset = AnnotatedDataset(data, marker, tuple(rows), infos, report)
@@ -250,24 +286,6 @@ def _rows(tiles: Sequence[StoredTile], works: Sequence[_Work], items: Sequence[I
 def _tile_with(stored: StoredTile, records: Sequence[Record]) -> TileRows:
     tile = stored.rows.tile
     return TileRows(tile, tuple(replace(record, tile=tile) for record in records))
-
-
-class _Loader:
-    """Reads the encoded images of stored tiles, those of the last one kept."""
-
-    def __init__(self, tiles: Sequence[StoredTile]) -> None:
-        self._tiles = {tile.rows.tile.image_id: tile for tile in tiles}
-        self._last: tuple[str, Mapping[str, bytes]] = ("", {})
-
-    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
-        """Return all images of a tile, by key."""
-        if self._last[0] != tile.image_id:
-            self._last = (tile.image_id, self._tiles[tile.image_id].load_images())
-        return self._last[1]
-
-    def one(self, tile: TileRecord, key: str) -> bytes:
-        """Return one image of a tile."""
-        return self.all(tile)[key]
 
 
 def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatRequest]:

@@ -26,11 +26,11 @@ from annotation.taxonomy import TASKS
 from rsvqa_builder.annotate import REPORT as ANNOTATE_REPORT
 from rsvqa_builder.annotated_documents import AnnotatedDataset, write_annotated_documents
 from rsvqa_builder.output import MARKER, OutputFolder
-from rsvqa_builder.records import Record, TileRecord
+from rsvqa_builder.records import Record
 from rsvqa_builder.review import ReviewError, store_path
 from rsvqa_builder.review_source import data_set_fingerprint
 from rsvqa_builder.shards import TileRows, plan_shards, write_shards
-from rsvqa_builder.stored_tiles import StoredTile, read_tiles
+from rsvqa_builder.stored_tiles import ImageLoader, read_tiles
 
 REPORT = "review_report.json"
 REPORT_VERSION = 1
@@ -146,7 +146,7 @@ def _write(
     rows = tally.tiles(_reviewed(tile.rows, decisions, undecided, tally) for tile in tiles)
     shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
     output.drop_unplanned({shard.name for shard in shards})
-    images = _Images(tiles)
+    images = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=images.all)
     report = tally.report(undecided)
     annotated = src / ANNOTATE_REPORT
@@ -158,24 +158,6 @@ def _write(
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
     return report
-
-
-class _Images:
-    """The encoded images of stored tiles, those of the last one kept."""
-
-    def __init__(self, tiles: Iterable[StoredTile]) -> None:
-        self._tiles = {tile.rows.tile.image_id: tile for tile in tiles}
-        self._last: tuple[str, Mapping[str, bytes]] = ("", {})
-
-    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
-        """Return all images of a tile, by key."""
-        if self._last[0] != tile.image_id:
-            self._last = (tile.image_id, self._tiles[tile.image_id].load_images())
-        return self._last[1]
-
-    def one(self, tile: TileRecord, key: str) -> bytes:
-        """Return one image of a tile."""
-        return self.all(tile)[key]
 
 
 # --- records --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ back without its plain view.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,6 +46,24 @@ class StoredTile:
                 if row["image_id"] == self.rows.tile.image_id:
                     images.update({image_key(image.path, self.rows.tile.window): image.data for image in row["image"]})
         return images
+
+
+class ImageLoader:
+    """Reads the encoded images of stored tiles, those of the last one kept."""
+
+    def __init__(self, tiles: Iterable[StoredTile]) -> None:
+        self._tiles = {tile.rows.tile.image_id: tile for tile in tiles}
+        self._last: tuple[str, Mapping[str, bytes]] = ("", {})
+
+    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
+        """Return all images of a tile, by key."""
+        if self._last[0] != tile.image_id:
+            self._last = (tile.image_id, self._tiles[tile.image_id].load_images())
+        return self._last[1]
+
+    def one(self, tile: TileRecord, key: str) -> bytes:
+        """Return one image of a tile."""
+        return self.all(tile)[key]
 
 
 def read_tiles(folder: Path) -> list[StoredTile]:
