@@ -1,17 +1,18 @@
 """Deep Zoom pyramids of a data set's images, made on demand in bounded memory.
 
 JPEG knows no windows: to see a corner, all of it is decoded. libjpeg, though, reduces by eighths while it decodes,
-which takes little memory. So the coarse levels come from such a reduced copy, at once; the three finest are cut when
-one of their tiles is first asked for: the image is decoded once, its tiles are encoded, and the pixels are dropped.
-What is kept, of each image and in all, is counted in bytes.
+which takes little memory. So the coarse levels come from such a reduced copy, at once. When a tile of the three finest
+is first asked for, the image is decoded once; what is asked for is cut at once, the rest when nobody waits, and then
+the pixels are dropped. What is kept, decoded and encoded, is counted in bytes.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
@@ -33,10 +34,14 @@ CACHE_BYTES = 1_000_000_000
 """Of encoded tiles. One image of 10,000 px has up to 40 MB of them, so that 20 reviewers may be on as many images."""
 OVERVIEW_BYTES = 200_000_000
 """Of reduced copies. One image of 10,000 px has 4.7 MB."""
+PIXEL_BYTES = 1_200_000_000
+"""Of decoded pixels of images that are not cut to the end; one of 10,000 px has 300 MB."""
 NUM_DECODERS = 2
-"""Images of which the finest levels are cut at once; each holds its decoded pixels, 300 MB at 10,000 px."""
+NUM_CUTTERS = 2
+MAX_PREPARED = 8
+"""Images that wait to be prepared; where more are wished for, the oldest wish is forgotten."""
 
-_GIVE_WAY_S = 0.01
+_IDLE_S = 0.05
 
 Rgb = NDArray[np.uint8]
 Value = TypeVar("Value")
@@ -55,6 +60,11 @@ class Pyramid(NamedTuple):
 
     width: int
     height: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the whole image's pixels."""
+        return 3 * self.width * self.height
 
     @property
     def last_level(self) -> int:
@@ -133,11 +143,61 @@ class ByteCache(Generic[Value]):
                 self.num_bytes -= self._size(self._values.popitem(last=False)[1])
 
 
+class _ClosedError(RuntimeError):
+    """The pictures were closed while somebody still waited."""
+
+
+class _Budget:
+    """A number of bytes that work takes before it begins; what is larger than all of it goes alone."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._taken = max_bytes, 0
+        self._changed = threading.Condition()
+
+    def take(self, num_bytes: int) -> None:
+        """Wait until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + num_bytes <= self._max_bytes)
+            self._taken += num_bytes
+
+    def give_back(self, num_bytes: int) -> None:
+        """Make room for others."""
+        with self._changed:
+            self._taken -= num_bytes
+            self._changed.notify_all()
+
+
+class _Urgent:
+    """Counts the work that somebody waits for, as a context; other work waits until little of it is left.
+
+    What waits itself, for memory, must not be counted: it waits for the other work.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+        self._spare = max(0, (os.cpu_count() or 1) - NUM_CUTTERS)
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until there are processors that nothing urgent needs."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count <= self._spare)
+
+
 class _Details:
     """The finest levels of one image: pixels until every tile is cut, then the encoded tiles alone."""
 
     def __init__(self, pyramid: Pyramid, pixels: Rgb) -> None:
-        self._pyramid = pyramid
+        self.pyramid = pyramid
         self._pixels: Rgb | None = pixels
         self._tiles: dict[TileKey, bytes] = {}
 
@@ -150,15 +210,15 @@ class _Details:
         """Return one tile; may be called while `cut` works."""
         pixels = self._pixels
         if key not in self._tiles and pixels is not None:
-            window = self._pyramid.window(key)
-            self._tiles[key] = _encoded(_reduced(pixels, window, self._pyramid.factor(key.level)))
+            window = self.pyramid.window(key)
+            self._tiles[key] = _encoded(_reduced(pixels, window, self.pyramid.factor(key.level)))
         return self._tiles[key]
 
     def cut(self, give_way: Callable[[], None]) -> None:
         """Make every tile and drop the pixels; `give_way` is called before each tile."""
-        for level in range(self._pyramid.last_level, -1, -1):
-            if self._pyramid.factor(level) < _overview_factor(self._pyramid):
-                for key in self._pyramid.keys(level):
+        for level in range(self.pyramid.last_level, -1, -1):
+            if self.pyramid.factor(level) < _overview_factor(self.pyramid):
+                for key in self.pyramid.keys(level):
                     give_way()
                     self.tile(key)
         self._pixels = None
@@ -180,10 +240,13 @@ class ShardPictures:
             self._read_overview, ByteCache[_Overview](OVERVIEW_BYTES, lambda found: found.pixels.nbytes)
         )
         self._details = _Once(
-            self._read_details,
-            ByteCache[_Details](cache_bytes, lambda details: details.num_bytes),
-            finish=lambda details: details.cut(self._give_way),
+            self._read_details, ByteCache[_Details](cache_bytes, lambda details: details.num_bytes), finish=self._cut
         )
+        self._budget, self._urgent = _Budget(PIXEL_BYTES), _Urgent()
+        self._wishes: deque[str] = deque(maxlen=MAX_PREPARED)
+        self._wishing = threading.Lock()
+        self._preparer = ThreadPoolExecutor(1)
+        self._is_closing = False
 
     def tile(self, key: str, level: int, column: int, row: int) -> bytes:
         """Return one tile as JPEG; see `Pictures.tile`."""
@@ -193,7 +256,16 @@ class ShardPictures:
         pyramid, overview = self._overviews.get(key)
         window = pyramid.window(wanted)
         factor = pyramid.factor(level) // _overview_factor(pyramid)
-        return _encoded(_reduced(overview, window, factor)) if factor else self._details.get(key).tile(wanted)
+        details = None if factor else self._details.get(key)
+        with self._urgent:
+            return _encoded(_reduced(overview, window, factor)) if details is None else details.tile(wanted)
+
+    def prepare(self, key: str) -> None:
+        """Make the tiles of an image when nobody waits for anything; see `Pictures.prepare`."""
+        with self._wishing:
+            if key in self._names and key not in self._wishes:
+                self._wishes.append(key)
+                self._preparer.submit(self._prepare_one)
 
     @property
     def is_cutting(self) -> bool:
@@ -201,41 +273,76 @@ class ShardPictures:
         return self._details.is_busy
 
     def close(self) -> None:
-        """End the threads; what they have begun is finished first."""
+        """End the threads; who still waits for an image gets an error."""
+        self._is_closing = True
+        self._preparer.shutdown()
         self._overviews.close()
         self._details.close()
 
+    def _prepare_one(self) -> None:
+        self._give_way()
+        with self._wishing:
+            key = self._wishes.popleft() if self._wishes else None
+        if key is None:  # its wish was pushed out by a later one
+            return
+        pyramid, _ = self._overviews.get(key)
+        while self.is_cutting and not self._is_closing:
+            time.sleep(_IDLE_S)
+        self._give_way()
+        if _overview_factor(pyramid) > 1:
+            self._details.get(key)
+
     def _give_way(self) -> None:
-        """Wait while first views are being made: somebody looks at an empty page. Tiles asked for are not held up."""
-        while self._overviews.is_busy:
-            time.sleep(_GIVE_WAY_S)
+        """Wait while somebody waits for something else."""
+        self._urgent.wait()
+        self._stop_when_closing()
+
+    def _stop_when_closing(self) -> None:
+        if self._is_closing:
+            raise _ClosedError("the pictures were closed")
 
     def _read_overview(self, key: str) -> _Overview:
-        data = self._load(self._names[key])
-        pyramid = _pyramid(data)
-        return _Overview(pyramid, _decoded(data, _overview_factor(pyramid)))
+        self._stop_when_closing()
+        with self._urgent:
+            data = self._load(self._names[key])
+            pyramid = _pyramid(data)
+            return _Overview(pyramid, _decoded(data, _overview_factor(pyramid)))
 
     def _read_details(self, key: str) -> _Details:
+        self._stop_when_closing()
         data = self._load(self._names[key])
-        return _Details(_pyramid(data), _decoded(data, 1))
+        pyramid = _pyramid(data)
+        self._budget.take(pyramid.num_bytes)
+        try:
+            with self._urgent:
+                return _Details(pyramid, _decoded(data, 1))
+        except BaseException:
+            self._budget.give_back(pyramid.num_bytes)
+            raise
+
+    def _cut(self, details: _Details) -> None:
+        try:
+            details.cut(self._give_way)
+        finally:
+            self._budget.give_back(details.pyramid.num_bytes)
 
 
 class _Once(Generic[Value]):
     """Makes values by key, each once however many threads ask for it at the same time.
 
-    A worker that has made a value hands it out, finishes it, and only then turns to the next: so no more values than
-    workers are unfinished, which is what bounds the memory of decoded images.
+    A value is handed out as soon as it is made; other threads then finish it, and only after that it is kept.
+
+    Args:
+        make: returns the value of a key.
+        cache: keeps what is finished.
+        finish: does what is left to do on a value.
     """
 
     def __init__(
-        self,
-        make: Callable[[str], Value],
-        cache: ByteCache[Value],
-        *,
-        finish: Callable[[Value], None] | None = None,
+        self, make: Callable[[str], Value], cache: ByteCache[Value], *, finish: Callable[[Value], None] | None = None
     ) -> None:
         self._make, self._cache, self._finish = make, cache, finish
-        self._pool = ThreadPoolExecutor(NUM_DECODERS)
+        self._makers, self._finishers = ThreadPoolExecutor(NUM_DECODERS), ThreadPoolExecutor(NUM_CUTTERS)
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[Value]] = {}
 
@@ -252,26 +359,35 @@ class _Once(Generic[Value]):
             future = self._under_way.get(key)
             if future is None:
                 future = self._under_way[key] = Future()
-                self._pool.submit(self._work, key, future)
+                self._makers.submit(self._work, key, future)
         return future.result()
 
     def _work(self, key: str, future: Future[Value]) -> None:
         try:
             value = self._make(key)
+        except BaseException as error:  # noqa: BLE001  all who wait are told, whatever it is
+            self._forget(key)
+            future.set_exception(error)
+        else:
             future.set_result(value)
+            self._finishers.submit(self._complete, key, value)
+
+    def _complete(self, key: str, value: Value) -> None:
+        try:
             if self._finish is not None:
                 self._finish(value)
             self._cache.put(key, value)
-        except BaseException as error:
-            if future.done():
-                raise
-            future.set_exception(error)
         finally:
-            with self._lock:
-                del self._under_way[key]
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        with self._lock:
+            del self._under_way[key]
 
     def close(self) -> None:
-        self._pool.shutdown()
+        """Wait for what is under way."""
+        self._makers.shutdown()
+        self._finishers.shutdown()
 
 
 def _pyramid(data: bytes) -> Pyramid:

@@ -29,6 +29,10 @@ class Pictures(Protocol):
         """
         ...
 
+    def prepare(self, key: str) -> None:
+        """Get ready, when nothing else is to be done, to show an image soon; may be forgotten, and never waits."""
+        ...
+
 
 def picture_key(name: str) -> str:
     """Return what stands for an image's name in addresses: hexadecimal, so that no name can lead anywhere."""

@@ -7,7 +7,7 @@ answer is sent. The only names that reach the file system are those of `PAGE_FIL
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
@@ -75,7 +75,7 @@ def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> App:
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
-    _add_queue(app, store, name)
+    _add_queue(app, store, pictures, name)
     _add_decisions(app, store)
     _add_errors(app)
     _add_page(app)  # last: it takes every path that is left
@@ -107,7 +107,7 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})
 
 
-def _add_queue(app: FastAPI, store: ReviewStore, name: str) -> None:
+def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures, name: str) -> None:
     @app.post("/api/session")
     def session() -> dict[str, Any]:
         """Return what does not change while the server runs."""
@@ -118,7 +118,11 @@ def _add_queue(app: FastAPI, store: ReviewStore, name: str) -> None:
     @app.post("/api/next")
     def next_question(body: ReviewerBody) -> dict[str, Any]:
         """Claim the next question; none is left when `question` is null."""
-        return _answer(store, body, store.next_question(body.reviewer, body.filters.filters()))
+        filters = body.filters.filters()
+        assignment = store.next_question(body.reviewer, filters)
+        if assignment is not None:
+            _prepare(pictures, store.upcoming(body.reviewer, filters))
+        return _answer(store, body, assignment)
 
     @app.post("/api/renew")
     def renew(body: QuestionBody) -> dict[str, Any]:
@@ -141,6 +145,12 @@ def _add_queue(app: FastAPI, store: ReviewStore, name: str) -> None:
     def summary() -> dict[str, Any]:
         """Return decisions by task."""
         return asdict(read_summary(store))
+
+
+def _prepare(pictures: Pictures, questions: Iterable[ReviewQuestion]) -> None:
+    """Have images made ready that will be wanted soon, each once, in the order of the questions."""
+    for image in dict.fromkeys(image for question in questions for image in question.images):
+        pictures.prepare(picture_key(image))
 
 
 def _add_decisions(app: FastAPI, store: ReviewStore) -> None:

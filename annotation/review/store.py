@@ -20,6 +20,7 @@ from annotation.review.queue import QueueEntry
 
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
+MAX_UPCOMING = 8
 
 
 class Filters(NamedTuple):
@@ -117,6 +118,17 @@ class ReviewStore:
                 return None
             _claim(connection, row["question_id"], reviewer, now)
             return _assignment(connection, row, reviewer)
+
+    def upcoming(self, reviewer: str, filters: Filters = NO_FILTERS) -> tuple[ReviewQuestion, ...]:
+        """Return the questions from which a reviewer's next one will come, unless much happens before.
+
+        Each of those at work takes one of the first that are free; so there are as many as reviewers, up to
+        `MAX_UPCOMING`.
+        """
+        values = {**filters._asdict(), "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
+        with self.database.reading() as connection:
+            rows = connection.execute(_UPCOMING, values).fetchall()
+        return tuple(QUESTION.validate_json(row["question"]) for row in rows)
 
     def open_question(self, reviewer: str, question_id: str) -> Assignment:
         """Claim and return one question whatever its state, for a reviewer who comes back to it.
@@ -275,6 +287,15 @@ _NEXT = "".join(
         _WAITING,
         "AND q.missing > (SELECT count(*) FROM claims WHERE question_id = q.question_id AND reviewer <> :reviewer ",
         "AND until > :now) ORDER BY q.priority, q.position LIMIT 1",
+    )
+)
+_UPCOMING = "".join(
+    (
+        _WAITING,
+        "AND c.until IS NULL ",
+        "AND q.missing > (SELECT count(*) FROM claims WHERE question_id = q.question_id AND until > :now) ",
+        "ORDER BY q.priority, q.position ",
+        "LIMIT (SELECT min(:most, max(1, count(DISTINCT reviewer))) FROM claims WHERE until > :now)",
     )
 )
 

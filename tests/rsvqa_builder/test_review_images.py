@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.review.pictures import NoSuchPictureError, picture_key
+from rsvqa_builder import review_images
 from rsvqa_builder.image_tables import TableError
 from rsvqa_builder.review_images import ByteCache, Pyramid, ShardPictures, TileKey
 from rsvqa_builder.tiling import Window
@@ -154,6 +156,107 @@ def test_fine_tiles_are_kept_within_the_bound(cache_bytes: int, num_loads: int) 
     pictures.close()
     # besides one load each for the overviews; with room for one image only, the first is made again
     assert len(loads) - 2 == num_loads
+
+
+class HeldCutting:
+    """Keeps the tiles that nobody asked for from being cut until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.let_go = threading.Event()
+        original = review_images._Details.cut
+
+        def cut(details: review_images._Details, give_way: Callable[[], None]) -> None:
+            self.let_go.wait(10)
+            original(details, give_way)
+
+        monkeypatch.setattr(review_images._Details, "cut", cut)
+
+
+def ask(pictures: ShardPictures, name: str, answers: dict[str, bytes | Exception]) -> threading.Thread:
+    """Ask for a fine tile of an image in a thread of its own."""
+
+    def work() -> None:
+        try:
+            answers[name] = pictures.tile(picture_key(name), 12, 0, 0)
+        except RuntimeError as error:
+            answers[name] = error
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_tiles_are_served_before_the_rest_is_cut_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    # room for the pixels of three images of 2,200 px, so that the fourth waits until one is cut to the end
+    monkeypatch.setattr(review_images, "PIXEL_BYTES", 3 * 3 * 2_200**2)
+    held = HeldCutting(monkeypatch)
+    data = jpeg(gradient(2_200, 2_200))
+    pictures = ShardPictures("abcd", lambda _: data)
+    answers: dict[str, bytes | Exception] = {}
+    for name in "abc":
+        ask(pictures, name, answers).join(10)
+    assert [*answers] == ["a", "b", "c"]
+    assert pictures.is_cutting
+    fourth = ask(pictures, "d", answers)
+    fourth.join(0.3)
+    assert "d" not in answers
+    held.let_go.set()
+    fourth.join(10)
+    assert answers["d"] == answers["a"]
+    pictures.close()
+
+
+def test_closing_ends_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review_images, "PIXEL_BYTES", 1)
+    held = HeldCutting(monkeypatch)
+    data = jpeg(gradient(2_200, 2_200))
+    pictures = ShardPictures("abcde", lambda _: data)
+    answers: dict[str, bytes | Exception] = {}
+    ask(pictures, "a", answers).join(10)
+    waiting = [ask(pictures, name, answers) for name in "bcde"]
+    time.sleep(0.3)
+    closing = threading.Thread(target=pictures.close)
+    closing.start()
+    time.sleep(0.1)
+    held.let_go.set()
+    for thread in (closing, *waiting):
+        thread.join(10)
+        assert not thread.is_alive()
+    # two were already in the hands of the decoders, the others had not begun
+    assert sum(isinstance(answer, RuntimeError) for answer in answers.values()) == 2
+
+
+def test_what_is_prepared_is_there_when_it_is_asked_for() -> None:
+    data = jpeg(gradient(2_200, 2_200))
+    loads: list[str] = []
+
+    def load(name: str) -> bytes:
+        loads.append(name)
+        return data
+
+    pictures = ShardPictures("a", load)
+    pictures.prepare(picture_key("a"))
+    pictures.prepare(picture_key("unknown"))
+    deadline = time.monotonic() + 10
+    while (len(loads) < 2 or pictures.is_cutting) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    pictures.tile(picture_key("a"), 8, 0, 0)
+    pictures.tile(picture_key("a"), 12, 3, 3)
+    pictures.close()
+    # once for the coarse levels, once for the fine ones, and not when they were asked for
+    assert loads == ["a", "a"]
+
+
+def test_what_nobody_waits_for_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    urgent = review_images._Urgent()
+    waiting = threading.Thread(target=urgent.wait)
+    with urgent:
+        waiting.start()
+        waiting.join(0.1)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()
 
 
 @pytest.mark.slow

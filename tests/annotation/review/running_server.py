@@ -20,12 +20,18 @@ TILE = b"\xff\xd8\xff a tile"
 
 
 class FakePictures:
-    """Has one tile of one image."""
+    """Has one tile of one image, and notes what it is told to prepare."""
+
+    def __init__(self) -> None:
+        self.prepared: list[str] = []
 
     def tile(self, key: str, level: int, column: int, row: int) -> bytes:
         if (key, level, column, row) != (picture_key("a/0_0.jpg"), 3, 0, 0):
             raise NoSuchPictureError("no such tile")
         return TILE
+
+    def prepare(self, key: str) -> None:
+        self.prepared.append(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +94,13 @@ class Client:
 
 
 @contextmanager
-def running(store: ReviewStore, *, password: str | None = None) -> Iterator[Client]:
+def running(
+    store: ReviewStore, *, password: str | None = None, pictures: FakePictures | None = None
+) -> Iterator[Client]:
     """Yield a client of a server that is stopped afterwards."""
     listening = open_socket("127.0.0.1", 0)
     access = Access("127.0.0.1", listening.getsockname()[1], password)
-    server = make_server(create_app(store, FakePictures(), name="a data set"), access)
+    server = make_server(create_app(store, pictures or FakePictures(), name="a data set"), access)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

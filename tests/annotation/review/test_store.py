@@ -53,6 +53,28 @@ def decide(store: ReviewStore, question_id: str, reviewer: str, verdict: Verdict
     )
 
 
+def upcoming(store: ReviewStore, reviewer: str) -> list[str]:
+    return [question.question_id for question in store.upcoming(reviewer)]
+
+
+def test_what_comes_next_is_neither_open_nor_decided(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 5)
+    assert shown(store, "ann") == "q1"
+    assert upcoming(store, "ann") == ["q2"]
+    decide(store, "q2", "ann")
+    assert upcoming(store, "ann") == ["q3"]
+    # two are at work: each may take either of the first two that are free
+    assert shown(store, "ben") == "q3"
+    assert upcoming(store, "ann") == upcoming(store, "ben") == ["q4", "q5"]
+
+
+def test_a_question_for_two_is_upcoming_for_the_second_alone(tmp_path: Path) -> None:
+    store = make_store(tmp_path, 2, wanted=2)
+    assert shown(store, "ann") == "q1"
+    assert upcoming(store, "ann") == ["q2"]
+    assert upcoming(store, "ben") == ["q1"]
+
+
 def test_two_reviewers_are_given_different_questions(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     assert [shown(store, "ann"), shown(store, "ben"), shown(store, "cem"), shown(store, "dan")] == [
