@@ -60,9 +60,12 @@ def num_missing(opinions: Sequence[Decision], *, wanted: int) -> int:
 
 
 def _decisive(opinions: Sequence[Decision]) -> int:
-    """Return the index of the opinion that counts: the first of agreeing ones, else the last."""
-    agree = all(opinion.agrees_with(opinions[0]) for opinion in opinions[1:])
-    return 0 if agree else len(opinions) - 1
+    """Return the index of the opinion that counts: the first of those that most share; the last where none is shared.
+
+    Not simply the last: one of the first two may decide anew after the third, and must not overrule both others.
+    """
+    shared = [sum(opinion.agrees_with(other) for other in opinions) for opinion in opinions]
+    return shared.index(max(shared)) if max(shared) > 1 else len(opinions) - 1
 
 
 def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:

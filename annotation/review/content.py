@@ -25,6 +25,7 @@ BOX_DECIMALS = 4
 
 LETTERS_LOST = "options without their letters"
 UNKNOWN_LETTER = "answer names no option"
+BOX_CAME_OR_WENT = "box added or taken away"
 
 _OPTION = re.compile(r"\((?P<letter>[A-Z])\) (?P<text>.*)", re.DOTALL)
 
@@ -99,12 +100,14 @@ QUESTION: TypeAdapter[ReviewQuestion] = TypeAdapter(ReviewQuestion)
 def settled(question: ReviewQuestion, content: Content) -> Content:
     """Return `content` with everything that follows from a moved box written anew.
 
-    A box that was not moved keeps its numbers exactly.
+    A box that was not moved keeps its numbers exactly. The answer of a grounding question is never but its box.
     """
     old = question.content.bbox
     box = content.bbox
-    if box is None or old is None or box == old:
+    if box is None or old is None:
         return content
+    if box == old:
+        return replace(content, answer=question.content.answer) if question.form is AnswerForm.BOX else content
     box = Box(*(round(value, BOX_DECIMALS) for value in box))
     if question.form is AnswerForm.BOX:
         return replace(content, bbox=box, answer=str(list(box)))
@@ -125,10 +128,13 @@ def in_pixels(box: Box, width: int, height: int) -> Box:
 def check_content(question: ReviewQuestion, content: Content) -> tuple[str, ...]:
     """Return why `question` may not stand with `content`; empty when it may.
 
-    The reasons are those of `checks.check_question`, and two on letters, which candidates do not have.
+    The reasons are those of `checks.check_question`, and three on what candidates cannot have: letters, and a box that
+    was there before or was not.
     """
     if question.task not in TASKS:
         return (UNKNOWN_TASK,)
+    if (content.bbox is None) != (question.content.bbox is None):
+        return (BOX_CAME_OR_WENT,)
     options = [_OPTION.fullmatch(option) for option in content.options]
     letters = string.ascii_uppercase[: len(options)]
     if [option and option["letter"] for option in options] != [*letters]:

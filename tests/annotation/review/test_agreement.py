@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from annotation.review.agreement import Verdict, cohens_kappa, num_missing
+from annotation.review.agreement import Decision, Verdict, cohens_kappa, final_decision, num_missing
 from annotation.review.progress import pace, read_choices, read_summary
 from annotation.review.queue import QueueEntry
 from annotation.review.store import ReviewStore
@@ -33,6 +34,30 @@ def test_kappa_is_undefined_without_variety(pairs: list[tuple[str, str]]) -> Non
 def test_nobody_is_missing_when_nobody_is_wanted() -> None:
     assert num_missing([], wanted=2) == 2
     assert num_missing([], wanted=1) == 1
+
+
+def opinion(number: int, verdict: Verdict, answer: str = "A") -> Decision:
+    after = None if verdict == "rejected" else dataclasses.replace(COUNTING, answer=answer)
+    return Decision(number, "q1", f"reviewer {number}", verdict, COUNTING, after, f"reason {number}", 0)
+
+
+@pytest.mark.parametrize(
+    ("opinions", "number"),
+    [
+        ([opinion(1, "accepted"), opinion(2, "accepted")], 1),
+        ([opinion(1, "accepted"), opinion(2, "rejected"), opinion(3, "rejected")], 2),
+        ([opinion(1, "accepted"), opinion(2, "rejected"), opinion(3, "accepted")], 1),
+        # the first two agree by now: the last is a former first opinion, decided anew
+        ([opinion(1, "rejected"), opinion(2, "rejected"), opinion(3, "accepted")], 1),
+        # all differ: the third decides
+        ([opinion(1, "accepted"), opinion(2, "rejected"), opinion(3, "fixed", "B")], 3),
+        ([opinion(1, "fixed", "B"), opinion(2, "fixed", "C"), opinion(3, "fixed", "D")], 3),
+    ],
+)
+def test_what_two_share_stands_and_else_the_third_decides(opinions: list[Decision], number: int) -> None:
+    final = final_decision(opinions, wanted=2)
+    assert final is not None
+    assert final.number == number
 
 
 def test_pace_is_the_median_without_breaks() -> None:

@@ -16,7 +16,7 @@ from annotation.review.pictures import picture_key
 from annotation.review.queue import QueueEntry
 from annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COLOUR, COUNTING, GROUNDING, Clock, make_question
-from tests.annotation.review.running_server import TILE, Client, running
+from tests.annotation.review.running_server import TILE, Client, FakePictures, running
 
 ANN = {"reviewer": "ann"}
 QUESTIONS = (
@@ -77,6 +77,17 @@ def test_a_tile_is_served_and_may_be_kept(client: Client) -> None:
     assert client.get(f"tiles/{picture_key('a/0_0.jpg')}/3/1_0.jpg").status == 404
 
 
+def test_the_images_of_the_next_question_are_prepared(tmp_path: Path) -> None:
+    names = [("a",), ("b", "c"), ("d",)]
+    questions = [make_question(f"q{i}", images=images) for i, images in enumerate(names)]
+    pictures = FakePictures()
+    with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
+        store.fill("1", [QueueEntry(question, i, 1, 1) for i, question in enumerate(questions)])
+        with running(store, pictures=pictures) as client:
+            client.post("next", ANN)
+    assert pictures.prepared == [picture_key("b"), picture_key("c")]
+
+
 def test_a_question_comes_with_all_that_is_shown(client: Client) -> None:
     shown = client.post("next", ANN).json["question"]
     assert shown["content"] == content()
@@ -110,7 +121,7 @@ def test_a_fix_that_fails_a_check_is_refused_with_the_reason(client: Client, tmp
         ({"answer": ""}, "answer names no option"),
         ({"answer": "AB"}, "wrong number of right options"),
         ({"question": "How many **cars** are in the image?"}, "markdown in the text"),
-        ({"bbox": Box(0.1, 0.1, 0.05, 0.2)}, "box outside the image or not ordered"),
+        ({"bbox": Box(0.1, 0.1, 0.05, 0.2)}, "box added or taken away"),
     ],
 )
 def test_an_edit_is_checked_at_once(client: Client, changes: dict[str, Any], problem: str) -> None:
@@ -132,6 +143,28 @@ def test_a_moved_box_is_written_into_its_question(client: Client) -> None:
     # shares of 1000 x 500 px
     assert answer["content"]["question"].endswith("Bounding box: [200, 100, 400, 200].")
     assert answer["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("question_id", "box", "problem"),
+    [
+        ("q2", [0.1, 0.2, 1.3, 0.4], "box outside the image or not ordered"),
+        ("q2", None, "box added or taken away"),
+        ("q3", None, "box added or taken away"),
+    ],
+)
+def test_a_box_stays_and_stays_in_the_image(
+    client: Client, question_id: str, box: list[float] | None, problem: str
+) -> None:
+    shown = CONTENT.dump_python(GROUNDING if question_id == "q2" else COLOUR, mode="json")
+    answer = client.post("decide", decision(question_id, "save", content={**shown, "bbox": box}))
+    assert (answer.status, answer.json) == (422, {"problems": [problem]})
+
+
+def test_the_answer_of_a_grounding_question_is_its_box_whatever_is_sent(client: Client, tmp_path: Path) -> None:
+    sent = {**CONTENT.dump_python(GROUNDING, mode="json"), "answer": "[0.5, 0.5, 0.6, 0.6]"}
+    client.post("decide", decision("q2", "save", content=sent))
+    assert stored(tmp_path) == [("q2", "accepted", "")]
 
 
 def test_a_rejection_needs_a_reason(client: Client, tmp_path: Path) -> None:
