@@ -76,18 +76,12 @@ def countable_objects(facts: TileFacts, class_name: str) -> Countable | NotAsked
     return Countable(counted, CountRule.WHOLE if is_whole else CountRule.AT_LEAST_HALF)
 
 
-def count_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> int | NotAsked:
-    """Return how many objects of a class lie inside `region` (tile pixels; a convex outline such as a circle).
+def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> tuple[TileObject, ...] | NotAsked:
+    """Return the objects of a class that lie inside `region` (tile pixels; a convex outline such as a circle).
 
     Refused when the class is not fully labelled, or when an object at the region is uncertain, not whole, too small to
     be seen, crosses the region's edge, or belongs to a narrower class.
     """
-    inside = objects_in_region(facts, class_name, region)
-    return inside if isinstance(inside, NotAsked) else len(inside)
-
-
-def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> tuple[TileObject, ...] | NotAsked:
-    """Return the objects that `count_in_region` counts, or why it cannot."""
     doubt = _class_doubt(facts, class_name)
     if doubt is not None:
         return doubt
