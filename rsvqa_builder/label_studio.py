@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from annotation.facts import Box
-from annotation.review.agreement import Decision, Verdict
+from annotation.review.agreement import VERDICTS, Decision, Verdict
 from annotation.review.content import Content, ReviewQuestion, check_content, settled
 from annotation.review.pictures import picture_key
 from annotation.review.queue import QueueEntry, QueueSettings, plan_queue
@@ -207,10 +207,10 @@ def from_percent(value: Mapping[str, float]) -> Box:
 
 
 class _Rectangle(BaseModel):
-    x: float
-    y: float
-    width: float
-    height: float
+    x: FiniteFloat
+    y: FiniteFloat
+    width: FiniteFloat
+    height: FiniteFloat
 
 
 class _Result(BaseModel):
@@ -291,10 +291,11 @@ def _import(tasks: list[_Task], questions: Mapping[str, ReviewQuestion], store: 
         opinion = _opinion(question, annotation)
         if isinstance(opinion, str):
             left_out[opinion] += 1
-        elif _is_held(standing.get((question.question_id, opinion.reviewer)), opinion):
+        elif _is_held(standing.get((question.question_id, opinion.reviewer)), opinion) or not _store(
+            store, question.question_id, opinion
+        ):
             unchanged += 1
         else:
-            _store(store, question.question_id, opinion)
             imported += 1
     return ImportCounts(imported, unchanged, dict(left_out.most_common()))
 
@@ -315,34 +316,41 @@ def _is_held(decision: Decision | None, opinion: _Opinion) -> bool:
     )
 
 
-def _store(store: ReviewStore, question_id: str, opinion: _Opinion) -> None:
-    digest = hashlib.sha256(repr((question_id, opinion)).encode()).hexdigest()
+def _store(store: ReviewStore, question_id: str, opinion: _Opinion) -> bool:
+    """Store a decision; False when it was taken in before, and undone or replaced since."""
+    request_id = f"label-studio-{hashlib.sha256(repr((question_id, opinion)).encode()).hexdigest()}"
+    if store.knows_request(request_id):
+        return False
     store.decide(
         question_id,
         opinion.reviewer,
         opinion.verdict,
-        request_id=f"label-studio-{digest}",
+        request_id=request_id,
         after=opinion.after,
         reason=opinion.reason,
         decided_at=opinion.decided_at,
     )
+    return True
 
 
 def _opinion(question: ReviewQuestion, annotation: _Annotation) -> _Opinion | str:
     """Return an annotation as a decision, or why it is none."""
+    if [result.from_name for result in annotation.result].count("box") > 1:
+        return "more than one box"
     values = {result.from_name: result.value for result in annotation.result}
-    chosen = values.get("verdict", {}).get("choices", [])
+    chosen = _strings(values, "verdict", "choices")
     if annotation.was_cancelled or not chosen:
         return "cancelled or without a verdict"
     reason = _text(values, "reason")
-    decided_at = None if annotation.created_at is None else annotation.created_at.timestamp()
+    decided_at = None if annotation.created_at is None else _seconds(annotation.created_at)
     reviewer = _text(values, "reviewer") or _reviewer(annotation.completed_by)
-    if chosen[0] in ("rejected", "skipped"):
-        if chosen[0] == "rejected" and not reason:
-            return "rejected without a reason"
-        return _Opinion(reviewer, chosen[0], None, reason, decided_at)
-    if chosen[0] not in ("accepted", "fixed"):
+    verdict = next((name for name in VERDICTS if name == chosen[0]), None)
+    if verdict is None:
         return f"unknown verdict {chosen[0]!r}"
+    if verdict in ("rejected", "skipped"):
+        if verdict == "rejected" and not reason:
+            return "rejected without a reason"
+        return _Opinion(reviewer, verdict, None, reason, decided_at)
     content = _content(question, values)
     if isinstance(content, str):
         return content
@@ -363,7 +371,7 @@ def _content(question: ReviewQuestion, values: Mapping[str, dict[str, Any]]) -> 
         box = old.bbox  # its own numbers, not what percents have made of them
     new = Content(
         question=_text(values, "question") or old.question,
-        options=tuple(values["options"]["text"]) if "options" in values else old.options,
+        options=_strings(values, "options", "text") or old.options,
         answer=_text(values, "answer") or old.answer,
         bbox=box,
     )
@@ -375,9 +383,21 @@ def _is_same(one: Box, other: Box) -> bool:
 
 
 def _text(values: Mapping[str, dict[str, Any]], name: str) -> str:
-    """Return the text of a field; Label Studio gives a list, or one string when it is exported in short."""
-    found = values.get(name, {}).get("text", "")
-    return found if isinstance(found, str) else str(next(iter(found), ""))
+    """Return the text of a field; empty without one."""
+    return next(iter(_strings(values, name, "text")), "")
+
+
+def _strings(values: Mapping[str, dict[str, Any]], name: str, kind: str) -> tuple[str, ...]:
+    """Return the strings of a field; Label Studio gives a list, or one string when it is exported in short."""
+    found = values.get(name, {}).get(kind, ())
+    if isinstance(found, str):
+        return (found,)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _seconds(moment: dt.datetime) -> float:
+    """Return seconds since 1970; a time without a zone is taken as UTC, not as this machine's."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _reviewer(completed_by: object) -> str:

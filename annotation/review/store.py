@@ -211,6 +211,12 @@ class ReviewStore:
         assert number is not None
         return number
 
+    def knows_request(self, request_id: str) -> bool:
+        """Return whether a decision was stored with this id, whether or not it still stands."""
+        with self.database.reading() as connection:
+            found = connection.execute("SELECT 1 FROM decisions WHERE request_id = ?", (request_id,)).fetchone()
+        return found is not None
+
     def undo(self, reviewer: str, number: int) -> Decision:
         """Withdraw a decision of a reviewer and return it; doing it twice is doing it once.
 

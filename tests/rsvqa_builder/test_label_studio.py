@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,18 @@ def test_a_moved_box_is_a_fix_whatever_was_chosen(src: Path, tmp_path: Path) -> 
         ({"verdict": verdict("fixed"), "answer": {"text": ["AB"]}}, "wrong number of right options"),
         ({"verdict": verdict("fixed"), "question": {"text": ["how many?"]}}, "question does not begin with a capital"),
         ({"verdict": verdict("fixed"), "box": {"x": "wide"}}, "box is no rectangle"),
+        (
+            {"verdict": verdict("fixed"), "box": {"x": float("nan"), "y": 0, "width": 1, "height": 1}},
+            "box is no rectangle",
+        ),
+        (
+            {"verdict": verdict("fixed"), "box": {"x": 10, "y": 10, "width": 5, "height": 5}},
+            "box added or taken away",
+        ),
+        ({"verdict": {"choices": "perhaps"}}, "unknown verdict 'perhaps'"),
+        ({"verdict": {"choices": {"accepted": 1}}}, "cancelled or without a verdict"),
+        ({"verdict": verdict("rejected"), "reason": {"text": 5}}, "rejected without a reason"),
+        ({"verdict": verdict("accepted"), "options": {"text": "(A) 3"}}, "wrong number of options"),
     ],
 )
 def test_what_is_no_decision_is_left_out_and_counted(
@@ -149,6 +162,40 @@ def test_what_is_no_decision_is_left_out_and_counted(
     counts = import_tasks(src, annotated(src, tmp_path, "a:0_0/OC1", **values))
     assert (counts.imported, counts.left_out) == (0, {reason: 1})
     assert taken(src) == []
+
+
+def test_two_boxes_are_no_decision(src: Path, tmp_path: Path) -> None:
+    file = annotated(src, tmp_path, "a:0_0/OCL1", verdict=verdict("accepted"))
+    tasks = json.loads(file.read_text())
+    (annotation,) = next(task["annotations"] for task in tasks if task["annotations"])
+    annotation["result"].append(next(result for result in annotation["result"] if result["from_name"] == "box"))
+    file.write_text(json.dumps(tasks))
+    assert import_tasks(src, file).left_out == {"more than one box": 1}
+
+
+def test_what_was_undone_since_is_not_taken_in_again(src: Path, tmp_path: Path) -> None:
+    file = annotated(src, tmp_path, "a:0_0/OC1", verdict=verdict("accepted"))
+    import_tasks(src, file)
+    with ReviewStore(src / "review.sqlite") as store:
+        store.undo("eve@example.org", 1)
+    counts = import_tasks(src, file)
+    assert (counts.imported, counts.unchanged) == (0, 1)
+    assert taken(src) == []
+
+
+def test_a_time_without_a_zone_is_utc(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    file = annotated(src, tmp_path, "a:0_0/OC1", verdict=verdict("accepted"))
+    tasks = json.loads(file.read_text())
+    (annotation,) = next(task["annotations"] for task in tasks if task["annotations"])
+    annotation["created_at"] = "1970-01-02T00:00:01"
+    file.write_text(json.dumps(tasks))
+    import_tasks(src, file)
+    monkeypatch.undo()
+    time.tzset()
+    with ReviewStore(src / "review.sqlite") as store:
+        assert store.decisions()[0].decided_at == 86_401  # a day and a second
 
 
 def test_tasks_of_another_data_set_are_refused(src: Path, tmp_path: Path) -> None:
