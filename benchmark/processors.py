@@ -2,15 +2,19 @@
 
 Some families' processors hold a video processor, which cannot be built without torchvision. A benchmark of images has
 no use for it: such a processor is put together from the rest, and without torchvision it has the image processor that
-transformers keeps for Pillow.
+transformers keeps for Pillow. SmolVLM's own cannot do without (nor without num2words); it treats images as Idefics3's.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 _VIDEO = "video_processor"
+_SAME_FOR_IMAGES: Mapping[str, str] = MappingProxyType({"smolvlm": "idefics3"})
+"""Types whose processor cannot do without videos, and the type whose processor gives the same for images."""
 
 
 def load_processor(name: str, model_type: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401  transformers' types
@@ -26,6 +30,8 @@ def load_processor(name: str, model_type: str, *, trust_remote_code: bool) -> An
     """
     from transformers import AutoProcessor
 
+    if model_type in _SAME_FOR_IMAGES:
+        return _class_of(_SAME_FOR_IMAGES[model_type]).from_pretrained(name)
     processor_class = _class_of(model_type)
     if processor_class is None or not _can_do_without_videos(processor_class):
         return AutoProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)

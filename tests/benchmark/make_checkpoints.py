@@ -210,7 +210,7 @@ def make_qwen(folder: Path, kind: str) -> Path:
 
 
 def make_idefics3(folder: Path) -> Path:
-    """Write a tiny Idefics3 (SmolVLM's architecture): squares of 28 pixels and the whole."""
+    """Write a tiny Idefics3: squares of 28 pixels and the whole."""
     from transformers import Idefics3Config, Idefics3ImageProcessor, Idefics3Processor
 
     rows_and_columns = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
@@ -227,6 +227,19 @@ def make_idefics3(folder: Path) -> Path:
     images = Idefics3ImageProcessor(size={"longest_edge": 56}, max_image_size={"longest_edge": IMAGE_SIDE})
     processor = Idefics3Processor(images, tokenizer, image_seq_len=4, chat_template=template("<image>"))
     return save(folder, config, processor)
+
+
+def make_smolvlm(folder: Path) -> Path:
+    """Write a tiny SmolVLM: Idefics3 with its names, as its own processor needs packages for videos to be made."""
+    make_idefics3(folder)
+    vision = json.loads((folder / "config.json").read_text())["vision_config"] | {"model_type": "smolvlm_vision"}
+    architectures = ["SmolVLMForConditionalGeneration"]
+    set_in(folder / "config.json", model_type="smolvlm", architectures=architectures, vision_config=vision)
+    images = json.loads((folder / "processor_config.json").read_text())["image_processor"]
+    images["image_processor_type"] = "SmolVLMImageProcessor"
+    set_in(folder / "processor_config.json", processor_class="SmolVLMProcessor", image_processor=images)
+    set_in(folder / "tokenizer_config.json", processor_class="SmolVLMProcessor")
+    return folder
 
 
 def make_internvl(folder: Path) -> Path:
@@ -279,6 +292,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "qwen2_5_vl": functools.partial(make_qwen, kind="qwen2_5_vl"),
     "qwen3_vl": functools.partial(make_qwen, kind="qwen3_vl"),
     "idefics3": make_idefics3,
+    "smolvlm": make_smolvlm,
     "internvl": make_internvl,
     "geollava": make_geollava,
 }

@@ -61,8 +61,7 @@ def plain_replies(folder: Path, kind: str) -> dict[str, str]:
 
 
 def test_every_family_with_reuse_has_a_tiny_checkpoint() -> None:
-    # smolvlm is idefics3 under another name; its processor needs num2words
-    assert {kind for kind, family in FAMILIES.items() if family.reuses_prefix} - {"smolvlm"} == set(MAKERS)
+    assert {kind for kind, family in FAMILIES.items() if family.reuses_prefix} == set(MAKERS)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
