@@ -147,9 +147,9 @@ def build(
         outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
         if models is not None:
             done = models.annotate_in_place(out, reporter)
-    print_summary(outcome, out, as_json=as_json)
-    if models is not None and done is not None:
-        models.print(done, out, as_json=as_json)
+    print_summary(outcome, out, as_json=as_json, annotation=None if done is None else done.content)
+    if models is not None and done is not None and not as_json:
+        models.print(done, out)
 
 
 @contextmanager
@@ -226,7 +226,9 @@ def annotate(
 
     if in_place == (out is not None):
         raise typer.BadParameter("give either --out or --in-place")
-    given = {"model": model, "verifier": verifier, "steps": steps.split(",")}
+    if out is not None and out.resolve() == data.resolve():
+        raise typer.BadParameter("--out is --data: to replace it say --in-place")
+    given = {"model": model, "verifier": verifier, "steps": [step.strip() for step in steps.split(",")]}
     pictures = {"overview_px": overview_px, "part_px": part_px, "crop_px": crop_px}
     settings = make_annotate_settings(given | pictures)
     limits = {

@@ -57,6 +57,11 @@ class Annotated:
     was_complete: bool = False
     lost: int = 0
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {"was_complete": self.was_complete, "lost": self.lost, **self.report}
+
 
 @dataclass(frozen=True, slots=True)
 class _Work:
@@ -121,10 +126,11 @@ def _kept_as_it_is(data: Path) -> Iterator[None]:
     """Keep a data set from being replaced while it is read: images are read long after the questions."""
     descriptor = os.open(data, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnnotateError(f"{data} is being written by another job: wait for it") from None
         yield
-    except BlockingIOError:
-        raise AnnotateError(f"{data} is being written by another job: wait for it") from None
     finally:
         os.close(descriptor)
 

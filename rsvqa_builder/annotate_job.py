@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from rich.table import Table
 from annotation.llm.batch_api import BatchClient
 from annotation.llm.budget import Budget, Estimate, estimate
 from annotation.llm.client import ChatClient, ClientSettings, Endpoint
-from annotation.llm.prices import read_prices
+from annotation.llm.prices import PricesError, read_prices
 from annotation.llm.reply_store import ReplyStore
 from annotation.taxonomy import TASKS
-from rsvqa_builder.annotate import Annotated, annotate, planned_requests
+from rsvqa_builder.annotate import Annotated, annotate, planned_requests, require_dataset
 from rsvqa_builder.annotate_settings import (
     AnnotateSettings,
     AnnotateSettingsError,
@@ -75,6 +75,9 @@ def make_job(
         client = ClientSettings.model_validate(dict(limits))
     except ValidationError as error:
         raise AnnotateSettingsError(first_error(error)) from error
+    for name, bound in (("max-cost", max_cost), ("max-requests", max_requests)):
+        if bound is not None and not bound >= 0:  # NaN is not either
+            raise AnnotateSettingsError(f"--{name} {bound}: expected 0 or more")
     endpoint = Endpoint() if base_url is None else Endpoint(base_url)
     return JobSettings(endpoint, client, max_cost, max_requests, replies, prices, batch)
 
@@ -82,14 +85,20 @@ def make_job(
 def run_job(
     settings: AnnotateSettings, job: JobSettings, data: Path, out: Path, *, overwrite: bool = False, reporter: Reporter
 ) -> Annotated:
-    """Annotate `data` into `out`; see `annotate`."""
+    """Annotate `data` into `out`; see `annotate`.
+
+    Raises:
+        PricesError: the cost is bounded, and a model that will be asked has no price.
+    """
+    require_dataset(data)
+    _require_prices(settings, job)
     budget = Budget(
         max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch
     )
     path = job.replies_beside(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ReplyStore(path) as store, _open_client(job, store, budget) as client:
-        return annotate(
+        done = annotate(
             settings,
             data,
             out,
@@ -98,6 +107,15 @@ def run_job(
             overwrite=overwrite,
             reporter=reporter,
         )
+        return replace(done, lost=len(store.lost()))
+
+
+def _require_prices(settings: AnnotateSettings, job: JobSettings) -> None:
+    """Refuse before the first request what would be refused at the first one of another step."""
+    prices = read_prices(job.prices)
+    unpriced = sorted(model for model in settings.models if prices.find(model) is None)
+    if job.max_cost is not None and unpriced:
+        raise PricesError(f"--max-cost: no price for {', '.join(unpriced)}; give a table with --prices")
 
 
 def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
@@ -117,9 +135,9 @@ class Annotator:
         """Annotate the data set that was built in `folder`."""
         return run_job(self.settings, self.job, folder, folder, reporter=reporter)
 
-    def print(self, done: Annotated, folder: Path, *, as_json: bool) -> None:
-        """Print what came of it; as JSON on a line of its own."""
-        print_annotated(done, folder, as_json=as_json)
+    def print(self, done: Annotated, folder: Path) -> None:
+        """Print what came of it."""
+        print_annotated(done, folder, as_json=False)
 
 
 def open_annotator(name: str, *, base_url: str | None, max_cost: float | None) -> Annotator:
@@ -130,13 +148,16 @@ def open_annotator(name: str, *, base_url: str | None, max_cost: float | None) -
     Raises:
         AnnotateSettingsError: for another name than "openai:MODEL".
         EndpointError: no key where one is needed.
+        PricesError: the cost is bounded, and the model has no price.
     """
     provider, _, model = name.partition(":")
     if provider != "openai" or not model:
         raise AnnotateSettingsError(f"--annotator {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
     job = make_job(base_url, {}, max_cost=max_cost)
     job.endpoint.connect(job.client.timeout_s).close()
-    return Annotator(make_annotate_settings({"model": model}), job)
+    settings = make_annotate_settings({"model": model})
+    _require_prices(settings, job)
+    return Annotator(settings, job)
 
 
 def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: Path) -> Estimate:
@@ -170,7 +191,7 @@ def print_estimate(found: Estimate, *, as_json: bool) -> None:
 def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
     """Print what a job ended with to stdout: outcomes by task, reasons, and the bill."""
     if as_json:
-        print(json.dumps({"out": str(out), "was_complete": done.was_complete, **done.report}, ensure_ascii=False))
+        print(json.dumps({"out": str(out), **done.content}, ensure_ascii=False))
         return
     console = Console(highlight=False)
     if done.was_complete:
@@ -181,6 +202,8 @@ def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
             console.print(f"{title}: {count:,} x {reason}", markup=False, soft_wrap=True)
     for line in done.report["bill"]:
         console.print(bill_line(line), markup=False, soft_wrap=True)
+    if done.lost:
+        console.print(f"{done.lost:,} sendings brought no reply and may be on the endpoint's bill", soft_wrap=True)
 
 
 def outcome_table(report: Mapping[str, Any]) -> Table:

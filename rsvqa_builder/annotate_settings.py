@@ -61,6 +61,12 @@ class AnnotateSettings(BaseModel):
         """What models are shown."""
         return CropSettings(self.overview_px, self.part_px, self.crop_px)
 
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that the steps ask."""
+        writers = {self.model} if set(self.steps) - {"verify"} else set()
+        return frozenset(writers | ({self.verifier or self.model} if "verify" in self.steps else set()))
+
     def prompt_labels(self) -> list[str]:
         """Return names and versions of all prompts: another wording is another annotation."""
         return [load_prompt(name).label for name in prompt_names()]

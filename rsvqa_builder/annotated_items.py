@@ -147,7 +147,7 @@ def record_of(item: Item, record: Record) -> Record:
         options=tuple(f"({letter}) {text}" for letter, text in zip(LETTERS, item.options, strict=False)),
         answer=item.answer,
         evidence={**record.evidence, EVIDENCE_KEY: annotation},
-        source="llm" if item.source == "llm" else record.source,
+        source="llm" if item.source == "llm" else "rule",  # also when a rule's wording was put back: no item is human's
         review=review,
     )
 

@@ -16,10 +16,11 @@ from rsvqa_builder.output import State
 from rsvqa_builder.records import SPLITS
 
 
-def print_summary(outcome: Outcome, out: Path, *, as_json: bool) -> None:
-    """Print what a build ended with to stdout; as JSON it is the whole report."""
+def print_summary(outcome: Outcome, out: Path, *, as_json: bool, annotation: Mapping[str, Any] | None = None) -> None:
+    """Print what a build ended with to stdout; as JSON it is the whole report, with that of an annotation in it."""
     if as_json:
-        print(json.dumps({"state": outcome.state.value, "out": str(out), **outcome.report}, ensure_ascii=False))
+        more = {} if annotation is None else {"annotation": annotation}
+        print(json.dumps({"state": outcome.state.value, "out": str(out), **outcome.report, **more}, ensure_ascii=False))
         return
     console = Console(highlight=False)
     if outcome.state is State.COMPLETE:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from annotation.llm.reply_store import ReplyStore
+from rsvqa_builder.output import OutputError, OutputFolder
 from rsvqa_builder.shards import read_records
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import rsvqa, tree_digest
-from tests.scripted_endpoint import ScriptedEndpoint, always, seeded_faults
+from tests.scripted_endpoint import Body, ScriptedEndpoint, always, seeded_faults
 
 KEY = "sk-sentinel-0815"
 FEW = ("--tasks", "OC,OCL,FVG,RIC", "--per-task", 2)
@@ -38,8 +40,12 @@ def test_a_job_prints_outcomes_and_the_bill_and_is_not_paid_twice(
     assert done.code == 0, done.err
     assert "object_colour" in done.out
     assert f"knowing: {endpoint.paid.total():,} replies now, 0 stored" in done.out
+    assert "brought no reply" not in done.out
+    with ReplyStore(tmp_path / "out.replies.sqlite") as kept:
+        kept.note_lost("some request")
     again = rsvqa(*words, "--overwrite")
     assert "annotated like this already" in again.out
+    assert "1 sendings brought no reply and may be on the endpoint's bill" in again.out
     # the replies outlive the data set
     other = rsvqa(*words[:4], tmp_path / "other", *words[5:], "--replies", tmp_path / "out.replies.sqlite")
     assert f"knowing: 0 replies now, {endpoint.paid.total():,} stored" in other.out
@@ -87,6 +93,88 @@ def test_a_spent_budget_keeps_what_was_paid(data: Path, endpoint: ScriptedEndpoi
     assert max(endpoint.paid.values()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--max-cost", "-1"), "--max-cost -1.0: expected 0 or more"),
+        (("--max-cost", "nan"), "--max-cost nan: expected 0 or more"),
+        (("--max-requests", "-1"), "--max-requests -1: expected 0 or more"),
+        (("--steps", "word,guess"), "--steps 'guess'"),
+        # gpt-4o has a price; its verifier would be asked last, when the rest is paid for
+        (("--max-cost", "5", "--verifier", "mine"), "--max-cost: no price for mine; give a table with --prices"),
+        (("--max-requests", "0"), "the budget of 0 requests is used up"),
+        (("--max-cost", "0"), "the budget of $0 is used up"),
+    ],
+)
+def test_what_cannot_be_done_costs_nothing(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path, words: tuple[str, str], message: str
+) -> None:
+    out = tmp_path / "out"
+    done = rsvqa("annotate", "--data", data, "--out", out, "--model", "gpt-4o", "--base-url", endpoint.base_url, *words)
+    assert done.code != 0
+    assert message in done.lines[-1]
+    assert endpoint.sent.total() == 0
+    assert not (out / "build.toml").exists()
+
+
+def test_a_bounded_cost_does_without_the_prices_of_models_that_are_not_asked(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path
+) -> None:
+    words = ("--model", "mine", "--verifier", "gpt-4o", "--steps", " verify", "--max-cost", 100)
+    done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", "--base-url", endpoint.base_url, *words)
+    assert done.code == 0, done.err
+    assert endpoint.paid.total() > 0
+
+
+@pytest.mark.parametrize("where", ["--in-place", "--out=new"])
+def test_no_data_set_leaves_nothing_behind(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = rsvqa("annotate", "--data", tmp_path / "typo", "--model", "m", "--base-url", "http://127.0.0.1:1/v1", where)
+    assert done.code == 1
+    assert "holds no finished data set" in done.lines[-1]
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_data_set_without_questions_is_annotated_by_nobody(data: Path, tmp_path: Path) -> None:
+    bare, src = tmp_path / "bare", data.parent / "scenes"
+    words = ("--classes", "demo", "--out", bare, "--workers", 0, "--tasks", "none")
+    assert rsvqa("build", "--src", src, *words).code == 0
+    down = ("--model", "m", "--base-url", "http://127.0.0.1:1/v1")
+    done = rsvqa("annotate", "--data", bare, "--out", tmp_path / "out", *down, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["questions"]["before"] == 0
+    assert [path.name for path in (tmp_path / "out" / "tiles").iterdir()] == [
+        path.name for path in (bare / "tiles").iterdir()
+    ]
+
+
+def test_a_data_set_is_not_replaced_while_another_job_reads_it(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path
+) -> None:
+    words = ("--model", "m", "--base-url", endpoint.base_url)
+    with OutputFolder(data):
+        done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
+    assert done.code == 1
+    assert "is being written by another job: wait for it" in done.lines[-1]
+    assert endpoint.sent.total() == 0
+    # and the other way round
+    model = endpoint_answer(knowing_model(data))
+    tries: list[str] = []
+
+    def answer(body: Body) -> str:
+        if not tries:
+            with pytest.raises(OutputError) as refused, OutputFolder(data):
+                pass
+            tries.append(str(refused.value))
+        return str(model(body))
+
+    with ScriptedEndpoint(answer=answer) as server:
+        words = ("--model", "m", "--base-url", server.base_url)
+        done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words, "--steps", "word")
+    assert done.code == 0, done.err
+    assert "another build is writing into" in tries[0]
+
+
 def test_an_endpoint_that_is_down_ends_the_job_in_one_line(data: Path, tmp_path: Path) -> None:
     with ScriptedEndpoint(always("400", text="no such model")) as server:
         words = ("--model", "m", "--base-url", server.base_url)
@@ -110,6 +198,9 @@ def test_where_to_write_must_be_said_once(data: Path, tmp_path: Path) -> None:
         done = rsvqa("annotate", "--data", data, "--model", "m", *words)
         assert done.code == 2
         assert "give either --out or --in-place" in done.err
+    done = rsvqa("annotate", "--data", data, "--model", "m", "--out", data)
+    assert done.code == 2
+    assert "to replace it say --in-place" in " ".join(done.err.split())
 
 
 def test_openai_without_a_key_is_refused_before_anything_is_built(
@@ -133,9 +224,13 @@ def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:
     out, src = tmp_path / "set", data.parent / "scenes"
     words = ("build", "--src", src, "--classes", "demo", "--out", out, "--workers", 0, *FEW)
     model = endpoint_answer(knowing_model(data))
-    with ScriptedEndpoint(always("500"), model) as down:
-        stopped = rsvqa(*words, "--annotator", "openai:knowing", "--base-url", down.base_url, "--max-cost", 5)
-    assert stopped.code == 1  # the model has no price
+    with ScriptedEndpoint(always("400"), model) as down:
+        annotator = ("--annotator", "openai:knowing", "--base-url", down.base_url)
+        refused = rsvqa(*words, *annotator, "--max-cost", 5)
+        assert "--max-cost: no price for knowing" in refused.lines[-1]
+        assert not out.exists()
+        stopped = rsvqa(*words, *annotator)
+    assert stopped.code == 1
     assert {row["source"] for row in read_records(out, columns=["source"])} == {"rule"}
     with ScriptedEndpoint(seeded_faults(1, share=0.2), model, late_s=0.02) as server:
         annotator = ("--annotator", "openai:knowing", "--base-url", server.base_url)
@@ -143,8 +238,10 @@ def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:
         assert done.code == 0, done.err
         paid = server.paid.total()
         before = tree_digest(out)
-        again = rsvqa(*words, *annotator)
+        again = rsvqa(*words, *annotator, "--json")
         assert again.code == 0
+        report = json.loads(again.out)  # one line
+        assert (report["state"], report["annotation"]["was_complete"]) == ("complete", True)
         assert server.paid.total() == paid > 0
     assert tree_digest(out) == before
     assert "llm" in {row["source"] for row in read_records(out, columns=["source"])}

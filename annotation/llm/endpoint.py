@@ -18,6 +18,9 @@ OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "none"
 """Sent where no key is set: servers of one's own ask for none, but the client library wants one."""
 
+SHORTEST_SECRET = 8
+"""Characters. Servers of one's own are often given "x" or "EMPTY"; to cut those out of replies would spoil them."""
+
 CONNECT_S = 10.0
 """Longest wait for a connection: a machine that is off should not take as long to find out as a long answer."""
 
@@ -58,7 +61,7 @@ class Endpoint:
     def hide_key(self, text: str) -> str:
         """Return a text without the key: some endpoints repeat it in their errors."""
         key = self._key()
-        return text.replace(key, "***") if key else text
+        return text.replace(key, "***") if len(key) >= SHORTEST_SECRET else text
 
     def clean(self, reply: RawReply) -> RawReply:
         """Return a reply without the key."""

@@ -146,3 +146,5 @@ _FAILURES: Mapping[str, str] = {
     "rejected": "request rejected by the endpoint",
     "unreachable": "no answer from the endpoint",
 }
+NO_REPLY = tuple(dict.fromkeys(_FAILURES.values()))
+"""Reasons that tell of the endpoint and not of the question: a later answer settles them."""

@@ -20,7 +20,7 @@ from annotation.facts import Box
 from annotation.llm.crops import CropSettings, Frame, Shown, focus_of, frame_around, show, show_whole
 from annotation.llm.items import LETTERS, Item
 from annotation.llm.outcomes import ACCEPTED, Note
-from annotation.llm.passes import Asker, Reply, parsed_as
+from annotation.llm.passes import NO_REPLY, Asker, Reply, parsed_as
 from annotation.llm.requests import ChatRequest
 from annotation.tasks.distractors import number_distractors
 from annotation.taxonomy import AnswerForm
@@ -222,7 +222,11 @@ class AnswerPass:
         agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
         if reason:
             return (agreed.for_review(reason),)
-        return (agreed.settled(DRAFTED, UNSUPPORTED).checked("blind answer is the key"),)
+        return (
+            agreed.settled(DRAFTED, UNSUPPORTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(
+                "blind answer is the key"
+            ),
+        )
 
     def _reason_against(self, item: Item, reply: Reply) -> str | None:
         if item.form is AnswerForm.BOX:

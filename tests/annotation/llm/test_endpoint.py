@@ -22,6 +22,11 @@ def test_without_a_key_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     assert Endpoint().hide_key("none of this") == "none of this"
 
 
+def test_a_key_that_is_no_secret_does_not_spoil_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    assert Endpoint().clean(RawReply('{"box": [0, 0, 1, 1]}')).text == '{"box": [0, 0, 1, 1]}'
+
+
 def test_openai_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     with pytest.raises(

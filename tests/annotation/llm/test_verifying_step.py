@@ -77,6 +77,13 @@ def test_no_answer_sends_to_review() -> None:
     assert item.outcome.reasons == ("no answer from the endpoint",)
 
 
+def test_what_was_not_answered_is_settled_by_a_later_answer_and_a_disagreement_is_not() -> None:
+    unanswered = settle(ANSWER, make_item(), [ChatFailure("k", "unreachable", "late")])
+    assert settle(ANSWER, unanswered, [reply(Choice(letters="C"))]).outcome.state is State.ACCEPTED
+    denied = settle(ANSWER, make_item(), [reply(Choice(letters="A"))])
+    assert settle(ANSWER, denied, [reply(Choice(letters="C"))]).outcome.reasons == (DISAGREES,)
+
+
 def test_agreement_settles_a_draft_and_disagreement_does_not() -> None:
     drafted = make_item().for_review(DRAFTED)
     assert settle(ANSWER, drafted, [reply(Choice(letters="C"))]).outcome.state is State.ACCEPTED
