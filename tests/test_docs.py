@@ -1,0 +1,66 @@
+"""What the README and the pages of `docs/` name exists: commands, options, pages, files, modules."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cli import app, with_serve
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """Return the words of each `rsvqa …` in a block or span of code."""
+    blocks = re.findall(r"^```.*?$(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`(rsvqa [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in (*lines, *spans) if line.startswith("rsvqa ")]
+
+
+def refusal(words: list[str]) -> str | None:
+    """Return what is wrong with a command line: a command or an option that is not there."""
+    command: Any = typer.main.get_command(app)
+    rest = with_serve(words[1:])
+    while rest and hasattr(command, "commands"):
+        if rest[0] not in command.commands:
+            return f"no command {rest[0]}"
+        command, rest = command.commands[rest[0]], rest[1:]
+    known = {"--help", *(name for option in command.params for name in (*option.opts, *option.secondary_opts))}
+    unknown = [word for word in rest if word.startswith("--") and word.split("=")[0] not in known]
+    return f"no option {unknown}" if unknown else None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    assert [(words, refusal(words)) for words in commands_in(page.read_text()) if refusal(words)] == []
+
+
+def test_a_wrong_command_would_be_found() -> None:
+    block = "```sh\n$ rsvqa build --sorce x\nrsvqa revew x  # no\n```\n"
+    text = f"{block}and `rsvqa review superrs/ --cache-mb 5` or `rsvqa review apply`"
+    assert [refusal(words) for words in commands_in(text)] == ["no option ['--sorce']", "no command revew", None, None]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_files_and_modules_exist(page: Path) -> None:
+    text = page.read_text()
+    named = [page.parent / target for target in LINK.findall(text)]
+    named += [
+        ROOT / path
+        for path in re.findall(r"`((?:annotation|benchmark|model|rsvqa_builder|tests|docs)/[\w./-]+)`", text)
+    ]
+    named += [ROOT / f"{module.replace('.', '/')}.py" for module in re.findall(r"python -m (tests[\w.]*\w)", text)]
+    assert [path for path in named if not path.exists()] == []
+
+
+def test_every_page_can_be_reached() -> None:
+    linked = {Path(target).name for page in PAGES for target in LINK.findall(page.read_text())}
+    assert {page.name for page in PAGES} - linked == set()
