@@ -280,6 +280,49 @@ def test_a_reload_keeps_question_and_edit(page: Page) -> None:
     assert page.inner_text("#save") == "Save fix A"
 
 
+def test_an_edit_outlives_a_skip_and_is_its_authors_alone(page: Page) -> None:
+    page.keyboard.press("2")
+    page.keyboard.press("s")
+    wait_for_question(page, "Is <img")
+    for name, pressed in (("ben", "false"), ("ann", "true")):
+        page.click("#reviewer-button")
+        page.fill("input[name=reviewer]", name)
+        page.keyboard.press("Enter")
+        page.wait_for_function("name => document.querySelector('#reviewer-button').textContent === name", arg=name)
+        page.wait_for_function("() => !document.body.classList.contains('busy')")
+        if name == "ann":
+            page.keyboard.press("u")
+        wait_for_question(page, "How many cars")
+        page.wait_for_function("() => !document.body.classList.contains('busy')")
+        assert page.get_attribute(".letter >> nth=1", "aria-pressed") == pressed
+
+
+def test_a_key_that_is_held_or_typed_into_a_field_decides_nothing(page: Page, server: Server) -> None:
+    wait_for_question(page, "How many cars")
+    page.evaluate(
+        "for (const key of 'arsu') document.dispatchEvent(new KeyboardEvent('keydown', { key, repeat: true }))"
+    )
+    page.keyboard.press("e")
+    page.keyboard.press("End")
+    page.keyboard.type("arsu")
+    assert question_of(page).endswith("arsu")
+    page.wait_for_selector("#problems li")  # an answer of the server that came after all of that
+    assert server.decisions() == []
+
+
+def test_a_long_question_is_seen_whole_where_fields_do_not_grow_by_themselves(server: Server, browser: Browser) -> None:
+    page = new_page(browser, server)
+    page.add_init_script("CSS.supports = () => false")
+    enter(page, server, "ann")
+    page.evaluate("document.querySelector('textarea.question').style.fieldSizing = 'fixed'")
+    page.fill("textarea.question", "How many cars are there? " * 200)
+    heights = ("clientHeight", "scrollHeight")
+    seen = [page.evaluate(f"document.querySelector('textarea.question').{name}") for name in heights]
+    page.context.close()
+    # 5,000 characters are more than 50 lines of 24 px
+    assert seen[0] == seen[1] > 1_000
+
+
 def test_two_dates_side_by_side_and_behind_a_swipe(page: Page) -> None:
     choose_task(page, "change_counting")
     wait_for_question(page, "By how many")
@@ -358,6 +401,9 @@ def test_all_questions_can_be_decided(page: Page, server: Server) -> None:
             "text => document.querySelector('#progress').textContent.startsWith(text)", arg=f"{number} of 7"
         )
     assert len(server.decisions()) == 7
+    page.wait_for_selector(".end")
+    page.click("text=Look for more")
+    page.wait_for_function("() => !document.body.classList.contains('busy')")
     page.wait_for_selector(".end")
     page.keyboard.press("g")
     page.wait_for_selector("dialog table")

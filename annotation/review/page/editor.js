@@ -5,6 +5,7 @@ import { byId, h, put } from "./elements.js";
 
 const CHECK_AFTER_MS = 200;
 const LETTERED = /^\(([A-Z])\) ([\s\S]*)$/;
+const FITS_BY_ITSELF = CSS.supports("field-sizing", "content"); // not in every browser
 const HINTS = {
   one_of: "",
   yes_no: "",
@@ -132,6 +133,7 @@ export class Editor {
     this.boxLine = h("p", { class: "numbers" });
     put(this.part, parts, this.content.bbox && this.boxLine);
     this.part.lang = language;
+    this.part.querySelectorAll("textarea").forEach(fit);
     this.renderBox();
   }
 
@@ -162,10 +164,20 @@ export class Editor {
   field(name, text, onText) {
     const field = h("textarea", { class: name, rows: 1, spellcheck: "true", "aria-label": name });
     field.value = text;
-    field.addEventListener("input", () => onText(field.value));
+    field.addEventListener("input", () => {
+      fit(field);
+      onText(field.value);
+    });
     field.addEventListener("blur", () => (this.wasTyped = false));
     return field;
   }
+}
+
+/** Make a field as high as its text. */
+function fit(field) {
+  if (FITS_BY_ITSELF) return;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`; // with its border
 }
 
 function round(share) {

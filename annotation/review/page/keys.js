@@ -1,12 +1,14 @@
 // Keys and what they do. In a text field only Escape and the saving keys count, so that one can write.
 
-/** Watch the keyboard: `keys` is a list of { key, does, run, shown, withControl, inText }. */
+/** Watch the keyboard: `keys` is a list of { key, does, run, shown, withControl, inText, once }. */
 export function watchKeys(keys) {
   const table = new Map(keys.map((key) => [name(key.key, key.withControl), key]));
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]") || event.altKey) return;
     const found = table.get(name(event.key, event.ctrlKey || event.metaKey));
     if (!found || (isWriting(event.target) && !found.inText)) return;
+    // a key that is held down must not decide on questions that nobody has seen
+    if (event.repeat && found.once) return event.preventDefault();
     if (found.run(event) !== false) event.preventDefault();
   });
 }

@@ -22,7 +22,7 @@ const state = {
 };
 
 const identity = () => ({ reviewer: state.reviewer, filters: state.filters });
-const draftKey = (question) => `rsvqa-review/draft/${state.session.name}/${question.question_id}`;
+const draftKey = (question) => `rsvqa-review/draft/${state.session.name}/${state.reviewer}/${question.question_id}`;
 
 const viewer = new Viewer((box, isDone) => editor.moveBox(box, isDone));
 const editor = new Editor({ identity, onBox: (box) => viewer.drawBox(box), onChange: showChange });
@@ -92,12 +92,13 @@ async function show(answer, draft = null) {
 
 function showEnd() {
   const { skipped, total } = state.progress;
+  const look = h("button", { type: "button", onclick: () => exclusively(next) }, "Look for more");
   const again = h("button", { type: "button", class: "primary", onclick: () => exclusively(lookAgain) }, `Look at ${skipped} skipped again`);
   put(
     byId("body"),
     h("div", { class: "end" }, h("h2", {}, total ? "Nothing left for you here" : "No question fits the filters"), [
       h("p", {}, "Others may still have questions open; those that need a third opinion come when they are due."),
-      skipped > 0 && again,
+      h("p", {}, skipped > 0 && again, skipped > 0 && " ", look),
     ]),
   );
   editor.setProblems([]);
@@ -108,7 +109,11 @@ async function lookAgain() {
   await next();
 }
 
-const readDraft = (question) => JSON.parse(localStorage.getItem(draftKey(question)) ?? "null");
+/** Return the unsaved edit of a question; null without one, or when the question has changed since. */
+function readDraft(question) {
+  const draft = JSON.parse(localStorage.getItem(draftKey(question)) ?? "null");
+  return draft && JSON.stringify(draft.of) === JSON.stringify(question.content) ? draft.content : null;
+}
 
 // --- decisions --------------------------------------------------------------------------------------------------------
 
@@ -120,7 +125,7 @@ async function decide(action, reason = "") {
   const isFixed = editor.isChanged;
   const body = { ...identity(), question_id: question.question_id, action, content, reason, request_id: newRequestId() };
   const { progress } = await insist("decide", body);
-  localStorage.removeItem(draftKey(question));
+  if (action !== "skip") localStorage.removeItem(draftKey(question));
   const done = { save: isFixed ? "Fix saved" : "Accepted", reject: `Rejected: ${reason}`, skip: "Skipped" }[action];
   byId("saved").textContent = `${done} · ${question.question_id}`;
   showProgress(progress);
@@ -154,7 +159,7 @@ function showChange() {
   byId("save").firstElementChild.textContent = isChanged ? "Save fix" : "Accept";
   byId("save").disabled = problems.length > 0;
   byId("card").classList.toggle("changed", isChanged);
-  if (isChanged) localStorage.setItem(draftKey(question), JSON.stringify(content));
+  if (isChanged) localStorage.setItem(draftKey(question), JSON.stringify({ of: question.content, content }));
   else localStorage.removeItem(draftKey(question));
 }
 
@@ -190,15 +195,19 @@ async function changeFilters() {
 async function changeReviewer() {
   const name = await panels.askReviewer(state.reviewer);
   if (!name) return;
-  if (state.reviewer && state.question) await insist("release", identity());
-  state.reviewer = name;
-  localStorage.setItem("rsvqa-review/reviewer", name);
-  byId("reviewer-button").textContent = name;
-  await exclusively(next);
+  await exclusively(async () => {
+    if (state.question) await insist("release", identity());
+    state.reviewer = name;
+    localStorage.setItem("rsvqa-review/reviewer", name);
+    byId("reviewer-button").textContent = name;
+    await next();
+  });
 }
 
 async function showSummary() {
-  panels.showSummary(await insist("summary", {}), state.session);
+  let summary = null;
+  await exclusively(async () => (summary = await insist("summary", {})));
+  if (summary) panels.showSummary(summary, state.session);
 }
 
 // --- the box by keyboard ----------------------------------------------------------------------------------------------
@@ -227,11 +236,11 @@ const leave = (event) => {
 };
 const arrows = [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]];
 const KEYS = [
-  { key: "a", does: "accept, or save the fix", run: save },
-  { key: "Enter", withControl: true, shown: "Ctrl Enter", does: "the same, while writing", run: save, inText: true },
-  { key: "r", does: "reject, with a reason", run: reject },
-  { key: "s", does: "skip for now", run: skip },
-  { key: "u", does: "undo the last decision", run: undo },
+  { key: "a", does: "accept, or save the fix", run: save, once: true },
+  { key: "Enter", withControl: true, shown: "Ctrl Enter", does: "the same, while writing", run: save, inText: true, once: true },
+  { key: "r", does: "reject, with a reason", run: reject, once: true },
+  { key: "s", does: "skip for now", run: skip, once: true },
+  { key: "u", does: "undo the last decision", run: undo, once: true },
   { key: "e", does: "edit the question; Tab goes to the options", run: edit },
   { key: "1", shown: "1 – 9", does: "set the right option (all that apply: on and off)", run: () => editor.toggleKey("A") },
   ..."BCDEFGHI".split("").map((letter, index) => ({ key: String(index + 2), run: () => editor.toggleKey(letter) })),
@@ -273,7 +282,9 @@ async function begin() {
   watchKeys(KEYS);
   setInterval(() => {
     const { question } = state;
-    if (question) post("renew", { ...identity(), question_id: question.question_id }).then((answer) => showProgress(answer.progress), () => {});
+    if (!question) return;
+    const isStill = () => state.question === question && !state.isBusy; // an older answer would undo the wrong decision
+    post("renew", { ...identity(), question_id: question.question_id }).then((answer) => isStill() && showProgress(answer.progress), () => {});
   }, (state.session.claim_s * 1000) / 4);
   while (!state.reviewer) state.reviewer = (await panels.askReviewer("")) ?? "";
   localStorage.setItem("rsvqa-review/reviewer", state.reviewer);
