@@ -88,10 +88,11 @@ class Access:
 
     def knows_host(self, header: str) -> bool:
         """Return whether a request calls this server by a name that is its own."""
-        name, _, port = header.rpartition(":")
+        # a browser leaves out the port that is usual
+        name, _, port = (header if re.search(r":\d+$", header) else f"{header}:80").rpartition(":")
         if port != str(self.port):
             return False
-        if name in _LOOPBACK_NAMES or name.strip("[]") == self.host:
+        if name in _LOOPBACK_NAMES or name.strip("[]") == self.host.lower():
             return True
         # listening on every address, it has many; a literal one cannot have been made to point here by a name server
         return _is_unspecified(self.host) and (_is_address(name.strip("[]")) or name == socket.gethostname().lower())

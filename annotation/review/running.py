@@ -22,14 +22,14 @@ def open_socket(host: str, port: int | None) -> socket.socket:
         AccessError: when there is no such address, or no free port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    problem: OSError | None = None
+    problem: Exception | None = None
     for candidate in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, candidate))
             listening.listen(256)
-        except OSError as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # the latter two: no port, no name of a host
             listening.close()
             problem = error
         else:

@@ -322,6 +322,18 @@ def test_token_and_password_are_in_no_text() -> None:
     assert len({Access("127.0.0.1", 1).token for _ in range(50)}) == 50
 
 
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("a..b", 0)])
+def test_an_address_that_is_none_is_refused_in_one_line(host: str, port: int) -> None:
+    with pytest.raises(AccessError, match=rf"cannot listen on {re.escape(host)}, port {port}: "):
+        open_socket(host, port)
+
+
+def test_a_host_is_known_without_the_usual_port_and_in_any_case() -> None:
+    access = Access("MyBox", 80, PASSWORD)
+    assert [access.knows_host(name) for name in ("mybox", "mybox:80", "[::1]")] == [True] * 3
+    assert [access.knows_host(name) for name in ("mybox:8417", "evil.example", "")] == [False] * 3
+
+
 def test_a_port_in_use_is_told() -> None:
     with open_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
