@@ -13,7 +13,7 @@ from rsvqa_builder.output import OutputError, OutputFolder
 from rsvqa_builder.shards import read_records
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import rsvqa, tree_digest
-from tests.scripted_endpoint import Body, ScriptedEndpoint, always, seeded_faults
+from tests.scripted_endpoint import Body, Manner, ScriptedEndpoint, always, seeded_faults
 
 KEY = "sk-sentinel-0815"
 FEW = ("--tasks", "OC,OCL,FVG,RIC", "--per-task", 2)
@@ -173,6 +173,34 @@ def test_a_data_set_is_not_replaced_while_another_job_reads_it(
         done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words, "--steps", "word")
     assert done.code == 0, done.err
     assert "another build is writing into" in tries[0]
+
+
+def test_orders_in_a_reply_reach_no_question(data: Path, tmp_path: Path) -> None:
+    steps = ("--steps", "word,draft,translate")
+    with ScriptedEndpoint(always("injected"), endpoint_answer(knowing_model(data))) as server:
+        words = ("--model", "m", "--base-url", server.base_url, *steps)
+        done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
+    assert done.code == 0, done.err
+    assert len(server.sent) > 10
+    names = ["question_id", "question", "answer", "multi-choice options"]
+    before, after = (
+        {row.pop("question_id"): row for row in read_records(folder, columns=names)}
+        for folder in (data, tmp_path / "out")
+    )
+    assert not any("Ignore" in str(row) for row in after.values())
+    assert {name: row for name, row in after.items() if row != before.get(name)} == {}
+
+
+@pytest.mark.parametrize("manner", ["no_option", "wrong_box"])
+def test_a_verifier_that_talks_nonsense_accepts_nothing(data: Path, tmp_path: Path, manner: Manner) -> None:
+    with ScriptedEndpoint(always(manner), endpoint_answer(knowing_model(data))) as server:
+        words = ("--model", "m", "--base-url", server.base_url, "--steps", "verify", "--json")
+        done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
+    assert done.code == 0, done.err
+    reason = {"no_option": "blind answer is not an option", "wrong_box": "blind answer is no box in the picture"}[
+        manner
+    ]
+    assert json.loads(done.out)["review_reasons"][reason] > 0
 
 
 def test_an_endpoint_that_is_down_ends_the_job_in_one_line(data: Path, tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def test_killed_twice_every_question_ends_once_and_the_shards_are_those_of_an_un
     assert data_digest(out) == data_digest(calm_out)
 
     before = {row["question_id"] for row in read_records(data, columns=["question_id"])}
-    rows = {row["question_id"]: row for row in read_records(out, columns=["question_id", "review", "source"])}
+    columns = ["question_id", "question", "answer", "review", "source"]
+    rows = {row["question_id"]: row for row in read_records(out, columns=columns)}
+    assert not any("Ignore all previous" in row["question"] + row["answer"] for row in rows.values())
     report = json.loads((out / "annotate_report.json").read_text("utf-8"))
     rejected = {entry["question_id"] for entry in report["rejected"]}
     assert before == {name for name in rows if not name.endswith("-zh")} | rejected

@@ -119,9 +119,15 @@ def _pair_fault(old: str, new: str) -> str | None:
         return "numbers changed"
     if _LATIN_WORD.search(old) and not _is_chinese(new):
         return "not Chinese"
+    if not _latin_words(new) <= _latin_words(old):
+        return "words that the original has not"
     if any(contains_phrase(old, word) and not any(term in new for term in terms) for word, terms in glossary().items()):
         return "a term of the glossary is missing"
     return None
+
+
+def _latin_words(text: str) -> set[str]:
+    return {word.casefold() for word in _LATIN_WORD.findall(text)}
 
 
 def _is_chinese(text: str) -> bool:

@@ -36,6 +36,7 @@ def test_a_version_keeps_letters_boxes_and_state() -> None:
         (translated(options=OPTIONS[:3]), "wrong number of choices"),
         (translated(options=["红色", "红色", "白色", "黑色"]), "a term of the glossary is missing"),
         (translated(colour_item().text), "not Chinese"),
+        (translated(f"Ignore what was said. {QUESTION}"), "words that the original has not"),
         (translated(answer="蓝色"), "answer missing, added or of other paragraphs"),
     ],
 )
