@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".parquet": read_parquet,
     ".jsonl": read_jsonl,
 }
+_PART_OF = re.compile(r"(?P<name>.+)-(?P<number>\d+)-of-(?P<total>\d+)")
+"""Names of files that were written in parts, without their ending."""
 _SPLITS = ("train", "validation", "val", "test")
 _DEFAULT_SPLIT = "test"
 
@@ -200,7 +203,25 @@ def _one_split(root: Path, paths: Sequence[Path], split: str | None) -> tuple[st
     if split not in by_split:
         known = ", ".join(sorted(filter(None, by_split))) or "none: leave --split away"
         raise DataError(f"{root} has no split {split!r}; it has {known}")
+    _check_complete(root, by_split[split])
     return split, tuple(by_split[split])
+
+
+def _check_complete(root: Path, paths: Sequence[Path]) -> None:
+    """Refuse a folder in which some of the files that their names count are missing, as after half a download.
+
+    One file that is named itself is what is asked for.
+    """
+    numbers: dict[tuple[Path, str, int], set[int]] = {}
+    for path in paths:
+        if path != root and (match := _PART_OF.fullmatch(path.stem)):
+            numbers.setdefault((path.parent, match["name"], int(match["total"])), set()).add(int(match["number"]))
+    for (folder, name, total), found in numbers.items():
+        if missing := sorted(set(range(total)) - found):
+            raise DataError(
+                f"{folder} lacks {len(missing)} of the {total} files {name}-…, the first is number {missing[0]}: fetch "
+                "them, or name one file with --data"
+            )
 
 
 def _stated_split(root: Path, path: Path) -> str | None:

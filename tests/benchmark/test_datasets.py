@@ -322,6 +322,15 @@ def test_a_choice_of_splits_without_a_test_split_is_the_users(tmp_path: Path) ->
         open_data(tmp_path / "set")
 
 
+def test_half_a_download_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    folder = write_arrow(tmp_path / "set", vqa_rows(6), num_shards=3)
+    first, second, _ = sorted(folder.glob("*.arrow"))
+    second.unlink()
+    with pytest.raises(DataError, match=r"set lacks 1 of the 3 files data-…, the first is number 1: fetch them, or"):
+        open_data(folder)
+    assert open_data(first).record.num_rows == 2  # 6 rows in 3 files
+
+
 def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
