@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from annotation.errors import RsvqaError
+from annotation.llm.outcomes import Note
 from annotation.llm.passes import Ask
 from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa_builder.annotate import Annotated, AnnotateError, annotate, planned_requests
 from rsvqa_builder.annotate_settings import AnnotateSettings, AnnotateSettingsError, make_annotate_settings
-from rsvqa_builder.annotated_items import EVIDENCE_KEY
+from rsvqa_builder.annotated_items import EVIDENCE_KEY, record_of
 from rsvqa_builder.export import export_dataset
 from rsvqa_builder.output import OutputError
 from rsvqa_builder.progress import QuietReporter
@@ -175,6 +176,15 @@ def test_the_same_job_again_has_nothing_to_do(data: Path, tmp_path: Path) -> Non
     more = run(place, place, knowing_model(data).ask, "translate")
     assert not more.was_complete
     assert run(place, place, refuse, "translate").was_complete
+
+
+def test_a_rule_s_wording_that_was_put_back_is_a_rule_s_again(data: Path) -> None:
+    item, record = items_of(data)[0], read_tiles(data)[0].rows.records[0]
+    worded = record_of(item.worded(text="Other words?").noted(Note("word", "accepted")), record)
+    assert (worded.source, worded.question) == ("llm", "Other words?")
+    back = item.worded(text="Other words?").as_written_by_rule().noted(Note("mend", "rule's wording put back"))
+    again = record_of(back, worded)
+    assert (again.source, again.question) == ("rule", record.question)
 
 
 def test_a_failed_request_loses_no_question(data: Path, tmp_path: Path) -> None:
