@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +15,7 @@ from model.configuration_geollava import GeoLlavaConfig
 from model.conversion import convert_checkpoint
 from model.modeling_geollava import GeoLlavaForConditionalGeneration
 from model.registration import register
-from model.trainer import TrainingError, part_of
-from model.training_settings import Part
+from model.trainer import TrainingError
 
 RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
 """`model_type` of checkpoints in the layout of LongVA and the released GeoLLaVA-8K."""
@@ -80,12 +78,8 @@ def _model_type(name: str) -> str:
     return str(config.get("model_type", "model without a type"))
 
 
-def with_adapters(model: Any, *, rank: int, frozen: Collection[Part]) -> Any:  # noqa: ANN401  peft's own type
-    """Return the model with adapters on the linear layers of its LLM; tower and projector train unless frozen."""
+def with_adapters(model: Any, *, rank: int) -> Any:  # noqa: ANN401  peft's own type
+    """Return the model with adapters on the linear layers of its LLM; they alone train."""
     from peft import LoraConfig, get_peft_model
 
-    adapted = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_LORA_TARGETS))
-    for name, parameter in adapted.named_parameters():
-        if part_of(name) is not Part.LLM and part_of(name) not in frozen:
-            parameter.requires_grad_(requires_grad="affinity_head" not in name)
-    return adapted
+    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_LORA_TARGETS))

@@ -41,6 +41,8 @@ from rsvqa_builder.progress import QuietReporter, Reporter
 from rsvqa_builder.shards import ShardError, list_shards
 
 SETTINGS_NAME = "train.toml"
+ADAPTERS = "adapters"
+"""Folder of a run's adapters alone, beside the whole model."""
 _TOKENIZER_SAMPLES = 20_000
 """Most questions that a tiny model's tokenizer reads; templates repeat long before."""
 
@@ -83,7 +85,7 @@ def train(
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if evaluation.questions and evaluation.step != trainer.state.global_step:
             trainer.evaluate()
-        trainer.save_model(str(out))
+        _save(trainer, start, settings, out)
     seconds = time.monotonic() - began
     unreadable = sorted(set(gather_object(trainer.unreadable)))
     if unreadable:
@@ -101,6 +103,18 @@ def train(
         peak_memory_mib=peak_memory_mib(),
     )
     return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
+
+
+def _save(trainer: VqaTrainer, start: Checkpoint, settings: TrainingSettings, out: Path) -> None:
+    """Write the trained model, whole: adapters are written apart too, then added to the weights that they belong to."""
+    if not settings.lora_rank:
+        trainer.save_model(str(out))
+        return
+    trainer.save_model(str(out / ADAPTERS))
+    if PartialState().is_main_process:
+        trainer.accelerator.unwrap_model(start.model).merge_and_unload().save_pretrained(out)
+        start.processor.save_pretrained(out)
+    PartialState().wait_for_everyone()
 
 
 # --- before the first step ---
@@ -143,7 +157,7 @@ def _load(
         if part_of(name) in settings.freeze:
             parameter.requires_grad_(requires_grad=False)
     if settings.lora_rank:
-        return start._replace(model=with_adapters(start.model, rank=settings.lora_rank, frozen=settings.freeze))
+        return start._replace(model=with_adapters(start.model, rank=settings.lora_rank))
     return start
 
 

@@ -102,7 +102,7 @@ class TrainingSettings(BaseModel):
     gradient_checkpointing: bool = True
     freeze: tuple[Part, ...] = ()
     lora_rank: Annotated[int, Field(ge=0)] = 0
-    """Rank of adapters on the LLM, whose own weights then stay as they are; 0 trains the weights."""
+    """Rank of adapters on the LLM, which then train alone: tower and projector must be frozen; 0 trains the weights."""
     tasks: tuple[str, ...] = ("all",)
     mix: tuple[str, ...] = ()
     """ "object_colour=0.5" uses half of a task's questions in an epoch, "highrs=2" a data set's twice."""
@@ -145,6 +145,8 @@ class TrainingSettings(BaseModel):
             raise ValueError(
                 f"batch_size {self.batch_size} must be a multiple of device_batch_size {self.device_batch_size}"
             )
+        if self.lora_rank and not {Part.TOWER, Part.PROJECTOR} <= set(self.freeze):
+            raise ValueError("with lora adapters alone train: give --freeze tower,projector too")
         if set(self.freeze) == set(Part) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
         self.weights_by_key()

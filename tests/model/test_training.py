@@ -283,10 +283,19 @@ def test_adapters_train_beside_frozen_weights_and_resume(data: Path, undisturbed
     with pytest.raises(KilledError):
         train(settings, out, reporter=StoppingReporter(3))
     train(settings, out, resume=True)
-    adapters = load_file(out / "adapter_model.safetensors")
+    adapters = load_file(out / "adapters" / "adapter_model.safetensors")
     assert all("language_model" in name and ".lora_" in name for name in adapters)
     # B begins at zero: what is not zero has been learnt
     assert any(weights.any() for name, weights in adapters.items() if ".lora_B." in name)
     train(settings, tmp_path / "undisturbed")
-    theirs = load_file(tmp_path / "undisturbed" / "adapter_model.safetensors")
+    theirs = load_file(tmp_path / "undisturbed" / "adapters" / "adapter_model.safetensors")
     assert all(torch.equal(adapters[name], theirs[name]) for name in theirs)
+    before, merged = load_file(undisturbed / "model.safetensors"), load_file(out / "model.safetensors")
+    assert merged.keys() == before.keys()
+    changed = {name.split(".lora_")[0].removeprefix("base_model.model.") for name in adapters}
+    for layer in changed:
+        low, high = (adapters[f"base_model.model.{layer}.lora_{side}.weight"] for side in "AB")
+        expected = before[f"{layer}.weight"] + 2 * high @ low  # scaled by alpha / rank = 2
+        torch.testing.assert_close(merged[f"{layer}.weight"], expected)
+    assert type(AutoModelForImageTextToText.from_pretrained(out)).__name__ == "GeoLlavaForConditionalGeneration"
+    AutoProcessor.from_pretrained(out)

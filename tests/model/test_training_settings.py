@@ -51,6 +51,7 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
         ({"mix": ["OCL=-1"]}, "expected a weight of 0 or more after '='"),
         ({"batch_size": 10, "device_batch_size": 4}, "batch_size 10 must be a multiple of device_batch_size 4"),
         ({"freeze": ["tower", "projector", "llm"]}, "every part is frozen"),
+        ({"lora_rank": 8, "freeze": ["tower"]}, "with lora adapters alone train: give --freeze tower,projector too"),
         ({"freeze": ["head"]}, "freeze.0 = 'head'.*tower"),
         ({"lr_llm": -1.0}, "lr-llm = -1.0"),
         ({"data": []}, "data"),
