@@ -110,13 +110,20 @@ class EndpointModel:
         """Yield a result a prompt as it comes, in no certain order.
 
         Raises:
-            ModelError: the endpoint has stopped answering.
+            ModelError: the endpoint has stopped answering, or has answered nothing.
         """
+        is_there, trouble = False, ""
         try:
             for outcome in self._client.ask(self._requests(groups)):
                 yield _make_result(outcome)
+                if isinstance(outcome, ChatFailure) and outcome.kind == "unreachable":
+                    trouble = outcome.message
+                else:
+                    is_there = True
         except (EndpointDownError, EndpointError) as error:
             raise ModelError(str(error)) from error
+        if trouble and not is_there:  # fewer questions than the client takes to call an endpoint down
+            raise ModelError(f"no question got a reply: {trouble}")
 
     @property
     def _model(self) -> str:

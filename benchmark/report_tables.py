@@ -70,6 +70,7 @@ def notices(results: Results) -> Iterator[str]:
     if missing := sum(results.not_scored.values()):
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in results.not_scored.items())
         yield f"{missing:,} of {results.num_questions:,} questions have no reply and are in no figure: {reasons}."
+        yield "The same command asks for missing replies again."
     if run.data.left_out:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."

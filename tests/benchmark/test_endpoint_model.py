@@ -120,6 +120,14 @@ def test_an_endpoint_that_is_gone_ends_the_run_with_what_was_answered() -> None:
 
 
 @needs_openai
+def test_an_endpoint_that_answers_none_of_a_few_questions_is_an_error() -> None:
+    results: list[Reply | Unanswered] = []
+    with ScriptedEndpoint(down_after(0)) as server, pytest.raises(ModelError, match="no question got a reply: no answ"):
+        results.extend(connect(server, retries=0).reply([make_group([], ["Why?", "Who?"])]))
+    assert sorted(result.key for result in results) == ["g-0", "g-1"]  # kept before the error
+
+
+@needs_openai
 def test_images_are_pulled_when_there_is_room() -> None:
     pulled = []
 
