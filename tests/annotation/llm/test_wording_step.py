@@ -18,7 +18,7 @@ def test_a_sound_rewording_is_taken_and_the_rule_s_is_kept_beside_it() -> None:
     assert (item.text, item.source, item.former) == (GOOD, "llm", {"text": "How many cars are there in the image?"})
     assert item.outcome.state is State.ACCEPTED
     (note,) = item.outcome.notes
-    assert (note.step, note.result, note.model, note.prompt, note.reply) == ("word", ACCEPTED, "m", "word@1", "feed")
+    assert (note.step, note.result, note.model, note.prompt, note.reply) == ("word", ACCEPTED, "m", "word@2", "feed")
     assert item.as_written_by_rule().text == "How many cars are there in the image?"
 
 
