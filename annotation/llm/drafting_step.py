@@ -15,7 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.llm.claims import Scope, caption_claims, check_claims
+from annotation.llm.claims import Scope, caption_claims, check_claims, find_mentions
 from annotation.llm.crops import PART_NAMES, CropSettings, Frame, Shown, show, show_part
 from annotation.llm.items import Item, bounds_of
 from annotation.llm.outcomes import ACCEPTED
@@ -231,8 +231,15 @@ def _take_reference(item: Item, draft: BaseModel) -> Item | str:
         return "what is asked about is not named"
     if not keeps_sense(item.text, draft.question):
         return "sense changed"
+    if _first_named(item, item.text) != _first_named(item, draft.question):
+        return "another object is named first"
     scope = _target_scope(item, numbers=frozenset(float(number) for number in numbers_in(item.text)))
     return CONTRADICTS if check_claims(draft.question, scope).contradicted else item.worded(text=draft.question)
+
+
+def _first_named(item: Item, text: str) -> str | None:
+    """Return the class that a text names first: what is to be found comes before what it is told by."""
+    return next((mention.name for mention in find_mentions(text, item.knowledge.nouns)), None)
 
 
 def _target_scope(item: Item, *, numbers: frozenset[float]) -> Scope:

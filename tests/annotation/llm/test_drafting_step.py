@@ -173,6 +173,8 @@ def test_a_richer_description_keeps_what_tells_its_object() -> None:
     assert result(asked, DraftedQuestion(question=lost)) == "what is asked about is not named"
     absent = good.replace("beside the road", "beside a ship")
     assert result(asked, DraftedQuestion(question=absent)) == CONTRADICTS
+    other_object = "Where is the car beside the southernmost house?" + form
+    assert result(asked, DraftedQuestion(question=other_object)) == "another object is named first"
     other_form = good.replace("[x1, y1, x2, y2]", "[x, y, w, h]")
     assert result(asked, DraftedQuestion(question=other_form)) == "boxes, numbers or answer form changed"
 
