@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from annotation.extras import require_extra
+from annotation.taxonomy import AnswerForm
 from benchmark.baselines import FakeModel, MajorityModel, RandomModel
 from benchmark.errors import ModelError
 from benchmark.models import BenchModel
@@ -27,8 +29,11 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
 
     Raises:
         ModelError: it cannot be opened; the message says what is missing.
-        MissingExtraError: packages of its kind of model are not installed.
+        MissingExtraError: packages of its kind of model are not installed, or those that score captions: better told
+            now than when all are written.
     """
+    if any(sample.form is AnswerForm.TEXT for sample in samples):
+        require_extra("bench", "bench")
     name = settings.model.removeprefix(BLIND)
     if name != settings.model and (name in _BASELINES or name.startswith((FAKE, BLIND)) or not name):
         raise ModelError(f"{settings.model!r}: blind: takes a checkpoint or openai:NAME, whose images are left out")

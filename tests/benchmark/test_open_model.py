@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from annotation.extras import MissingExtraError
+from annotation.taxonomy import AnswerForm
 from benchmark.baselines import FakeModel, MajorityModel, RandomModel
 from benchmark.endpoint_model import EndpointModel
 from benchmark.errors import ModelError
@@ -191,3 +192,12 @@ def test_openai_needs_a_name_and_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         opened("openai:")
     with pytest.raises(ModelError, match=r"needs a key: set the environment variable OPENAI_API_KEY"):
         opened("openai:gpt-x")
+
+
+def test_what_scores_captions_is_asked_for_before_any_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("annotation.extras.find_spec", lambda name: None if name == "nltk" else find(name))
+    caption = make_sample(form=AnswerForm.TEXT, options=(), answer="A harbour.")
+    with pytest.raises(MissingExtraError, match=r"needs nltk: pip install 'rsvqa\[bench\]'"):
+        open_model(BenchSettings(model="random"), [make_sample(), caption])
+    assert isinstance(opened("random"), RandomModel)
