@@ -17,6 +17,8 @@ from benchmark.processors import load_processor
 
 _SAMPLED_BYTES = 1_048_576
 _LONGEST_MESSAGE = 240
+# the last is torch's for --device cuda in a build without it
+_LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError)
 _HUB_SECONDS = 10.0
 _NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
 
@@ -170,7 +172,7 @@ def _one_line(what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ModelError(f"{what}: a package is missing: {_in_one_line(error)}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+    except (*_LOADING_ERRORS, SafetensorError) as error:
         if any(word in str(error) for word in _NAMES_OF_REMOTE_CODE):
             raise ModelError(
                 f"{what}: it brings its own code; read it, then allow it with --trust-remote-code"

@@ -168,6 +168,16 @@ def test_a_cut_file_of_weights_is_one_line(checkpoint: CheckpointMaker, tmp_path
     assert "\n" not in str(caught.value)
 
 
+def test_a_gpu_that_is_not_there_is_one_line(checkpoint: CheckpointMaker) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ModelError, match="cannot be put on device 'cuda'; --device takes cpu") as caught:
+        open_model(BenchSettings(model=str(checkpoint("llava")), device="cuda"), ())
+    assert "\n" not in str(caught.value)
+
+
 def test_a_wrong_device_is_one_line(checkpoint: CheckpointMaker) -> None:
     settings = BenchSettings(model=str(checkpoint("llava")), device="warp")
     with pytest.raises(ModelError, match=r"cannot be put on device 'warp'; --device takes cpu, cuda, cuda:1: "):
