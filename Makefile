@@ -23,12 +23,13 @@ $(VENV)/.model: $(VENV)/.core
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[model]"
 	touch $@
 
-# small scenes of many places, so that whole places can be held out; run again, it goes on where it was
+# small scenes of many places, so that whole places can be held out; run again, it goes on where it was. One thread: the
+# model is so small that two spend their time waiting for each other
 train-demo: $(VENV)/.model
 	$(BIN)/rsvqa demo-scenes --out $(DEMO)/places --seed 0 --size 1024 --count 18
 	$(BIN)/rsvqa build --src $(DEMO)/places --classes demo --out $(DEMO)/small \
 		--tile-size 128 --split 0.75,0.25,0 --tasks ECR,OLUC,RLUC=0.25
-	$(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --mix ECR=0.5,RLUC=2 \
+	OMP_NUM_THREADS=1 $(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --mix ECR=0.5,RLUC=2 \
 		--max-steps 1000 --eval-every 500 --out $(DEMO)/tiny --resume
 
 # the model of train-demo on places that it has not seen, beside the answer that is always the same

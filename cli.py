@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From GeoTIFF scenes to a remote-sensing VQA data set.",
+    help="From GeoTIFF scenes to a remote-sensing VQA data set, a model that reads 8K images, and a score.",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -323,7 +323,10 @@ def train(
     lr_projector: Annotated[float | None, _option(_RECIPE, "Of the projector. (default: 5e-6)")] = None,
     lr_llm: Annotated[float | None, _option(_RECIPE, "Of the language model. (default: 5e-6)")] = None,
     freeze: Annotated[str | None, _option(_RECIPE, "Parts to leave as they are: tower,projector,llm.")] = None,
-    lora: Annotated[int | None, _option(_RECIPE, "Rank of adapters that train instead of the LLM's weights.")] = None,
+    lora: Annotated[
+        int | None,
+        _option(_RECIPE, "Rank of adapters that train instead of the LLM's weights; with --freeze tower,projector."),
+    ] = None,
     max_length: Annotated[
         int | None, _option(_RECIPE, "Tokens; longer questions are left out and counted. (default: 32768)")
     ] = None,
