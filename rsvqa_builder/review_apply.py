@@ -80,8 +80,8 @@ def apply_review(
         ReviewError: when there is no review, or it is that of another data set.
         OutputError: when `out` cannot be used.
     """
-    if out.resolve() == src.resolve():
-        raise ReviewError(f"--out {out} is the data set that was reviewed; choose another folder")
+    if src.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ReviewError(f"--out {out} is the data set that was reviewed, or lies in it; choose another folder")
     decisions = read_decisions(src, store)
     identity = _identity(src, decisions, undecided)
     with OutputFolder(out) as output:

@@ -192,3 +192,9 @@ def test_the_output_is_another_folder(src: Path) -> None:
 def test_an_unknown_choice_is_refused() -> None:
     with pytest.raises(ReviewError, match="--undecided lose: expected keep, drop-needed, drop"):
         parse_undecided("lose")
+
+
+def test_a_folder_inside_the_data_set_is_refused(tmp_path: Path) -> None:
+    src = tmp_path / "superrs"
+    with pytest.raises(ReviewError, match="or lies in it"):
+        apply_review(src, src / "reviewed")
