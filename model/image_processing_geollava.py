@@ -5,8 +5,8 @@ be PIL images, (height, width, 3) uint8 arrays, encoded bytes, or paths.
 
 What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
 of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. JPEG is
-decoded by simplejpeg where that is installed (several times faster than Pillow).
 decoded by simplejpeg where that is installed, straight into an array.
+"""
 
 from __future__ import annotations
 
