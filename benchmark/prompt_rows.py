@@ -51,7 +51,7 @@ class PromptEncoder:
 
         Args:
             processor: of the checkpoint.
-            images: PIL images, in order; empty for a blind run.
+            images: PIL images or (height, width, 3) arrays, in order; empty for a blind run.
             image_token_id: of the placeholder; None where the configuration names none.
         """
         self._processor = processor

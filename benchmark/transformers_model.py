@@ -26,6 +26,8 @@ from benchmark.settings import BLIND, BenchSettings
 _REFUSALS = (ValueError, IndexError)
 """What processors raise for a text or an image that they cannot take."""
 
+_MOST_CHANNELS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -141,13 +143,16 @@ class TransformersModel:
             yield from self._reply_to_batch(batch, prefix, views, shared_seconds)
 
     def _as_pictures(self, images: Sequence[BenchImage]) -> list[Any]:
-        """Return PIL images, scaled down to the pixel budget where the family's processor has no knob for it."""
+        """Return what the processor takes, scaled down to the pixel budget where it has no knob for that.
+
+        Arrays where they can be, as processors copy a PIL image once more. One of few rows would be taken for an image
+        whose channels come first.
+        """
         from PIL import Image
 
-        pictures = [Image.fromarray(image.rgb) for image in images]
         if self._settings.max_pixels is None or self._family.set_budget is not None:
-            return pictures
-        return [_shrink(picture, self._settings.max_pixels) for picture in pictures]
+            return [image.rgb if len(image.rgb) > _MOST_CHANNELS else Image.fromarray(image.rgb) for image in images]
+        return [_shrink(Image.fromarray(image.rgb), self._settings.max_pixels) for image in images]
 
     def _views(self, encoded: EncodedPrompt, images: Sequence[BenchImage]) -> tuple[View, ...]:
         see, processor = self._family.see, self._checkpoint.processor
