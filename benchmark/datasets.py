@@ -80,7 +80,8 @@ def open_dataset(settings: BenchSettings) -> Dataset:
     files = _find_files(settings)
     rows = [row for path in files.paths for row in files.read(path)]
     good, left_out = _validate(rows)
-    of_tasks = [sample for sample in good if sample.task in settings.task_names]
+    wanted = set(settings.task_names)
+    of_tasks = [sample for sample in good if sample.task in wanted]
     chosen = _draw(of_tasks, settings)
     if not chosen:
         raise DataError(_nothing_to_ask(settings, rows, good, left_out))
