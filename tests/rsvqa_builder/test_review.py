@@ -130,7 +130,8 @@ def test_the_command_prints_its_address_and_ends_on_ctrl_c(src: Path) -> None:
 
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cli", "review", "apply", str(tmp_path), "--out", str(tmp_path / "out")]
+    (tmp_path / "superrs").mkdir()
+    command = [sys.executable, "-m", "cli", "review", "apply", f"{tmp_path}/superrs", "--out", f"{tmp_path}/out"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1
