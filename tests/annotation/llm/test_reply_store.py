@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -197,3 +198,21 @@ def test_a_store_in_memory_forgets(path: Path) -> None:
         assert store.find(turn().fingerprint) == REPLY
     with ReplyStore() as store:
         assert store.find(turn().fingerprint) is None
+
+
+def test_processes_that_open_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def open_it(path: Path) -> None:
+        try:
+            ReplyStore(path).close()
+        except Exception as error:  # noqa: BLE001  a thread's error would be lost
+            failed.append(error)
+
+    for number in range(20):
+        threads = [threading.Thread(target=open_it, args=(tmp_path / str(number),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
