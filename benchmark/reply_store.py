@@ -7,7 +7,6 @@ process, several, or a run that was killed and resumed, apart from the field `se
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from benchmark.errors import RunError
 from benchmark.run_record import SAMPLES_FILE
 from benchmark.stored_replies import StoredReply
+from rsvqa_builder.folder_lock import lock_folder
 
 RANKS_FOLDER = "ranks"
 
@@ -95,12 +95,9 @@ class ReplyStore:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make the run's folder {self._folder}: {error.strerror}") from error
-        # on the folder itself: the kernel drops the lock when the process ends, however it ends
-        self._lock = os.open(self._folder, os.O_RDONLY)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock_folder(self._folder)
         except OSError as error:
-            os.close(self._lock)
             raise RunError(f"another process works on {self._run}: wait for it, or choose another --out") from error
         self._replies = {key_of(reply): reply for reply in read_replies(self._run)}
         return self

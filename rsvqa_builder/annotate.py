@@ -6,7 +6,6 @@ were paid for, and goes on where there is none. So the result is a pure function
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -29,6 +28,7 @@ from rsvqa_builder.annotate_settings import AnnotateSettings, passes_of
 from rsvqa_builder.annotated_documents import AnnotatedDataset, write_annotated_documents
 from rsvqa_builder.annotated_items import TileImages, is_open, item_of, knowledge_of, record_of
 from rsvqa_builder.classes import load_class_table
+from rsvqa_builder.folder_lock import lock_folder
 from rsvqa_builder.output import MARKER, WORK, OutputFolder
 from rsvqa_builder.progress import Reporter
 from rsvqa_builder.records import Record
@@ -124,12 +124,11 @@ def annotate(
 @contextmanager
 def _kept_as_it_is(data: Path) -> Iterator[None]:
     """Keep a data set from being replaced while it is read: images are read long after the questions."""
-    descriptor = os.open(data, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AnnotateError(f"{data} is being written by another job: wait for it") from None
+        descriptor = lock_folder(data, shared=True)
+    except BlockingIOError:
+        raise AnnotateError(f"{data} is being written by another job: wait for it") from None
+    try:
         yield
     finally:
         os.close(descriptor)

@@ -7,7 +7,6 @@ older data set stays until a new one is whole. Files that a build did not write 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.errors import RsvqaError
+from rsvqa_builder.folder_lock import lock_folder
 from rsvqa_builder.journal import write_atomically
 
 WORK = ".rsvqa"
@@ -72,12 +72,9 @@ class OutputFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the output folder {self.path}: {error.strerror}") from error
-        # The lock is on the folder itself: the kernel drops it when the process ends, however it ends.
-        self._descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = lock_folder(self.path)
         except OSError as error:
-            os.close(self._descriptor)
             raise OutputError(
                 f"another build is writing into {self.path}: wait for it, or choose another --out"
             ) from error
