@@ -129,7 +129,9 @@ def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dic
         tile = _read(job.work, job.window)
         valid_share = _valid_share(tile)
         if valid_share < job.min_valid:
-            return TileResult(valid_share, f"less than {job.min_valid:.0%} of its pixels are valid"), {}
+            return TileResult(
+                valid_share=valid_share, rejection=f"less than {job.min_valid:.0%} of its pixels are valid"
+            ), {}
         later, missing = _read_later(job)
     with _timed(seconds, "facts"):
         facts = _facts(job, tile, later, missing)

@@ -188,6 +188,20 @@ def test_the_picture_in_a_row_is_the_window_of_the_scene(sources: Path, tmp_path
     assert len(seen) == 6 + 4
 
 
+def test_a_tile_of_a_collar_without_data_is_dropped_with_its_reason_and_the_build_ends_well(tmp_path: Path) -> None:
+    # 700 × 520 px at 512 px: windows at x 0 and 188, y 0 and 8; with 400 empty columns on the left, the windows at
+    # x = 0 hold 112 / 512 = 22 % valid pixels, those at 188 300 / 512 = 59 %, which --min-valid 0.5 keeps
+    pixels = paint_of(SHORE)
+    pixels[:, :, :400] = 0
+    (tmp_path / "scenes").mkdir()
+    write_scene(tmp_path / "scenes" / "collar.tif", pixels, SHORE, nodata=0)
+    assert build(tmp_path / "scenes", tmp_path / "set", "--min-valid", 0.5).code == 0
+    tiles = read_report(tmp_path / "set")["tiles"]
+    assert (tiles["planned"], tiles["kept"]) == (4, 2)
+    reason = "less than 50% of its pixels are valid"
+    assert tiles["dropped"] == {f"collar/0_{y}": reason for y in (0, 8)}
+
+
 # --- tasks ---
 
 
