@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 if TYPE_CHECKING:
-    from rsvqa_builder.annotate_job import Annotator
+    from rsvqa.rsvqa_builder.annotating.job import Annotator
 
 app = typer.Typer(
     name="rsvqa",
@@ -110,11 +110,11 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Turn scenes and their labels into VQA shards of 22 tasks."""
-    from rsvqa_builder.build import build as run_build
-    from rsvqa_builder.executors import count_processors
-    from rsvqa_builder.progress import open_reporter
-    from rsvqa_builder.settings import make_settings
-    from rsvqa_builder.summary import print_summary
+    from rsvqa.rsvqa_builder.build import build as run_build
+    from rsvqa.rsvqa_builder.progress import open_reporter
+    from rsvqa.rsvqa_builder.settings import make_settings
+    from rsvqa.rsvqa_builder.summary import print_summary
+    from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
     given = {
         "src": src,
@@ -166,10 +166,10 @@ def _model_job(annotator: str, base_url: str | None, max_cost: float | None) -> 
     """Return what `--annotator` asks for, ready to be done; None for rules alone."""
     if annotator == "rules":
         return None
-    from annotation.extras import require_extra
+    from rsvqa.annotation.extras import require_extra
 
     require_extra("llm", "build --annotator")
-    from rsvqa_builder.annotate_job import open_annotator
+    from rsvqa.rsvqa_builder.annotating.job import open_annotator
 
     return open_annotator(annotator, base_url=base_url, max_cost=max_cost)
 
@@ -217,12 +217,12 @@ def annotate(
     as_json: Json = False,
 ) -> None:
     """Word, draft, verify and translate questions with language models."""
-    from annotation.extras import require_extra
+    from rsvqa.annotation.extras import require_extra
 
     require_extra("llm", "annotate")
-    from rsvqa_builder import annotate_job as jobs
-    from rsvqa_builder.annotate_settings import make_annotate_settings
-    from rsvqa_builder.progress import open_reporter
+    from rsvqa.rsvqa_builder.annotating import job as jobs
+    from rsvqa.rsvqa_builder.annotating.settings import make_annotate_settings
+    from rsvqa.rsvqa_builder.progress import open_reporter
 
     if in_place == (out is not None):
         raise typer.BadParameter("give either --out or --in-place")
@@ -256,7 +256,7 @@ def demo_scenes(
     count: Annotated[int, typer.Option(help="Number of places; every other one has two dates.", min=1)] = 3,
 ) -> None:
     """Make example scenes with exact labels."""
-    from rsvqa_builder.demo_scenes import make_demo_scenes
+    from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
 
     for path in make_demo_scenes(out, seed=seed, size=size, count=count):
         print(path)
@@ -272,7 +272,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a data set in another trainer's format."""
-    from rsvqa_builder.export import export_dataset
+    from rsvqa.rsvqa_builder.dataset.export import export_dataset
 
     result = export_dataset(src, out, format=format, split=split, overwrite=overwrite)
     print(json.dumps(result._asdict()) if as_json else result)
@@ -285,10 +285,10 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Turn a released checkpoint into one that transformers loads."""
-    from annotation.extras import require_extra
+    from rsvqa.annotation.extras import require_extra
 
     require_extra("model", "convert")
-    from model.conversion import convert_checkpoint
+    from rsvqa.model.conversion import convert_checkpoint
 
     report = convert_checkpoint(source, out)
     print(json.dumps(report.summary()) if as_json else report)
@@ -347,13 +347,13 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train GeoLLaVA on VQA shards."""
-    from annotation.extras import require_extra
+    from rsvqa.annotation.extras import require_extra
 
     require_extra("model", "train")
-    from model.training import train as run_training
-    from model.training_report import print_outcome
-    from model.training_settings import make_training_settings
-    from rsvqa_builder.progress import open_reporter
+    from rsvqa.model.training import train as run_training
+    from rsvqa.model.training_report import print_outcome
+    from rsvqa.model.training_settings import make_training_settings
+    from rsvqa.rsvqa_builder.progress import open_reporter
 
     given = {
         "data": None if data is None else [str(folder) for folder in data],
@@ -454,10 +454,10 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Score a model on XLRS-Bench, or on a data set of ours."""
-    from benchmark.bench import bench as run_bench
-    from benchmark.settings import make_bench_settings
-    from benchmark.summary import print_results
-    from rsvqa_builder.progress import open_reporter
+    from rsvqa.benchmark.bench import bench as run_bench
+    from rsvqa.benchmark.reports.summary import print_results
+    from rsvqa.benchmark.settings import make_bench_settings
+    from rsvqa.rsvqa_builder.progress import open_reporter
 
     given = {
         "model": model,
@@ -503,8 +503,8 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score the stored replies of a run anew, without its model, and write its reports."""
-    from benchmark.reports import write_reports
-    from benchmark.summary import print_results
+    from rsvqa.benchmark.reports.summary import print_results
+    from rsvqa.benchmark.reports.writing import write_reports
 
     print_results(write_reports(run), run, as_json=as_json)
 
@@ -519,8 +519,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Tell whether one run is better than another, question by question."""
-    from benchmark.comparison import compare_runs
-    from benchmark.printing import print_comparison
+    from rsvqa.benchmark.reports.comparison import compare_runs
+    from rsvqa.benchmark.reports.printing import print_comparison
 
     print_comparison(compare_runs(first, second, shared_only=shared), as_json=as_json)
 
@@ -531,18 +531,18 @@ def leaderboard(
     as_json: Json = False,
 ) -> None:
     """Put runs and published scores into one table."""
-    from benchmark.leaderboard import rank_runs
-    from benchmark.printing import print_leaderboard
+    from rsvqa.benchmark.reports.leaderboard import rank_runs
+    from rsvqa.benchmark.reports.printing import print_leaderboard
 
     print_leaderboard(rank_runs(runs), as_json=as_json)
 
 
 def _know_own_models() -> None:
     """Let transformers load checkpoints of ours without code that comes with them."""
-    from annotation.extras import require_extra
+    from rsvqa.annotation.extras import require_extra
 
     require_extra("model", "bench")
-    import model.registration  # noqa: F401
+    import rsvqa.model.registration  # noqa: F401
 
 
 review_app = typer.Typer(no_args_is_help=True, help="Accept, fix and reject questions in the browser.")
@@ -569,10 +569,10 @@ def review_serve(
     cache_mb: Annotated[int, typer.Option(min=1, help="Of image tiles kept in memory, 10⁶ bytes.")] = 1_000,
 ) -> None:
     """Open the review in the browser; `rsvqa review FOLDER` is short for it."""
-    from annotation.extras import require_extra
+    from rsvqa.annotation.extras import require_extra
 
     require_extra("review", "review")
-    from rsvqa_builder.review import ServerSettings, announce, make_queue_settings, serve_review
+    from rsvqa.rsvqa_builder.reviewing.serve import ServerSettings, announce, make_queue_settings, serve_review
 
     queue = make_queue_settings(sample=sample, overlap=overlap, seed=seed)
     server = ServerSettings(host, port, password, cache_mb * 1_000_000)
@@ -591,7 +591,7 @@ def review_apply(
     as_json: Json = False,
 ) -> None:
     """Write what people decided as a new data set; the reviewed one is not touched."""
-    from rsvqa_builder.review_apply import apply_review, parse_undecided, summary_lines
+    from rsvqa.rsvqa_builder.reviewing.apply import apply_review, parse_undecided, summary_lines
 
     report = apply_review(src, out, store=store, undecided=parse_undecided(undecided), overwrite=overwrite)
     print(json.dumps(report) if as_json else "\n".join(summary_lines(report, out)))
@@ -609,8 +609,8 @@ def review_export(
     as_json: Json = False,
 ) -> None:
     """Write questions, images and decisions for another annotation tool."""
-    from rsvqa_builder.label_studio import check_format, export_tasks
-    from rsvqa_builder.review import make_queue_settings
+    from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, export_tasks
+    from rsvqa.rsvqa_builder.reviewing.serve import make_queue_settings
 
     check_format(format)
     queue = make_queue_settings(sample=sample, overlap=0, seed=seed)
@@ -627,7 +627,7 @@ def review_import(
     as_json: Json = False,
 ) -> None:
     """Take decisions from another annotation tool into the review."""
-    from rsvqa_builder.label_studio import check_format, import_tasks
+    from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, import_tasks
 
     check_format(format)
     counts = import_tasks(src, file, store=store)
@@ -643,7 +643,7 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
     """Return comma-separated numbers."""
     if text is None:
         return None
-    from rsvqa_builder.settings import SettingsError
+    from rsvqa.rsvqa_builder.config import SettingsError
 
     try:
         return [float(part) for part in text.split(",")]
@@ -682,5 +682,5 @@ def _one_line(error: RsvqaError | OSError) -> str:
     return f"{error.strerror or error}{where}; mend it and repeat the command, what is finished is kept"
 
 
-if __name__ == "__main__":  # `accelerate launch -m cli`
+if __name__ == "__main__":
     main()

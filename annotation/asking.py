@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import annotation.tasks  # noqa: F401  registers the 22 task functions
-from annotation.checks import check_question
-from annotation.facts import Circle, TileFacts
-from annotation.marks import MarkPlacer, MarkPlan, place_marks
-from annotation.questions import REGION_SLOT, NotAsked, Question
-from annotation.tasks.registry import TaskContext, get_task, seeded_rng
-from annotation.taxonomy import TASKS
-from annotation.wording.phrases import load_phrases
+import rsvqa.annotation.tasks  # noqa: F401  registers the 22 task functions
+from rsvqa.annotation.checks import check_question
+from rsvqa.annotation.facts import Circle, TileFacts
+from rsvqa.annotation.marks import MarkPlacer, MarkPlan, place_marks
+from rsvqa.annotation.questions import REGION_SLOT, NotAsked, Question
+from rsvqa.annotation.tasks.registry import TaskContext, get_task, seeded_rng
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.wording.phrases import load_phrases
 
 DUPLICATE = "asked twice"
 

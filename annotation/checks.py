@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from annotation.facts import Box
-from annotation.questions import REGION_SLOT, Option, Question
-from annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.questions import REGION_SLOT, Option, Question
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 
 MAX_QUESTION_CHARS = 2_000
 MAX_OPTION_CHARS = 1_000

@@ -12,7 +12,7 @@ import string
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from annotation.questions import Option
+from rsvqa.annotation.questions import Option
 
 
 class Dealt(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 PACKAGES_OF = {
     "model": ("torch", "transformers", "safetensors", "accelerate", "peft"),

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from annotation.facts import Circle
-from annotation.questions import Question
+from rsvqa.annotation.facts import Circle
+from rsvqa.annotation.questions import Question
 
 MAX_MARKS = 9
 """More circles make a tile hard to read, and a second digit its numbers."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Box, Circle
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.taxonomy import AnswerForm
 
 REGION_SLOT = "{region}"
 """Stands in a question's and an answer's text where the number of its circle is put once circles have numbers."""

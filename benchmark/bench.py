@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.open_model import open_model
-from benchmark.ranks import read_world
-from benchmark.reports import write_reports
-from benchmark.results import Results
-from benchmark.runner import run_benchmark
-from benchmark.settings import BenchSettings
-from rsvqa_builder.progress import QuietReporter, Reporter
+from rsvqa.benchmark.adapters.open_model import open_model
+from rsvqa.benchmark.reports.writing import write_reports
+from rsvqa.benchmark.run.ranks import read_world
+from rsvqa.benchmark.run.runner import run_benchmark
+from rsvqa.benchmark.scores.results import Results
+from rsvqa.benchmark.settings import BenchSettings
+from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 
 
 def bench(settings: BenchSettings, out: Path, *, reporter: Reporter) -> Results | None:

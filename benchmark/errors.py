@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 
 class DataError(RsvqaError):

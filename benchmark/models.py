@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.samples import Sample
+from rsvqa.benchmark.samples import Sample
 
 BoxConvention = Literal["pixels", "view_pixels", "0-1", "0-100", "0-1000"]
 """Units of the boxes that a model writes, declared by its adapter and never guessed from their size.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from annotation.facts import Box
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import AnswerForm
 
 
 @dataclass(frozen=True, slots=True)

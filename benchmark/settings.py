@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from annotation.taxonomy import TASKS, AnswerForm
-from rsvqa_builder.settings import SettingsError, nearest, read_config
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
 
 Count = Annotated[int, Field(ge=1)]
 

@@ -11,11 +11,11 @@ from accelerate import PartialState
 from transformers import AutoProcessor
 from transformers.configuration_utils import PreTrainedConfig
 
-from model.configuration_geollava import GeoLlavaConfig
-from model.conversion import convert_checkpoint
-from model.modeling_geollava import GeoLlavaForConditionalGeneration
-from model.registration import register
-from model.trainer import TrainingError
+from rsvqa.model.configuration_geollava import GeoLlavaConfig
+from rsvqa.model.conversion import convert_checkpoint
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.registration import register
+from rsvqa.model.trainer import TrainingError
 
 RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
 """`model_type` of checkpoints in the layout of LongVA and the released GeoLLaVA-8K."""

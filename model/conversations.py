@@ -12,9 +12,9 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from annotation.errors import RsvqaError
-from annotation.taxonomy import TASKS, AnswerForm
-from rsvqa_builder.export_formats import conversation
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.rsvqa_builder.dataset.export_formats import conversation
 
 Message = dict[str, Any]
 Row = Mapping[str, Any]

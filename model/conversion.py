@@ -23,7 +23,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPVisionConfig, GenerationConfig, Qwen2Config
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 from .configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from .image_processing_geollava import GeoLlavaImageProcessor

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from annotation.errors import RsvqaError
-from annotation.taxonomy import TASKS
-from model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
-from model.image_processing_geollava import Pixels, read_pixels
-from model.ordering import Draw
-from rsvqa_builder.image_tables import EncodedImage, TableReader
-from rsvqa_builder.shards import FORMAT_VERSION, RowGroup, list_shards
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
+from rsvqa.model.image_processing_geollava import Pixels, read_pixels
+from rsvqa.model.ordering import Draw
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
+from rsvqa.rsvqa_builder.dataset.shards import FORMAT_VERSION, RowGroup, list_shards
 
 Row = Mapping[str, Any]
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from annotation.taxonomy import TASKS
-from model.conversations import IGNORED_LABEL, is_letter_task
-from model.data import Batch, Collator, Sample, SampleDataset
-from model.ordering import Draw
-from model.reply_loss import align, num_last_positions
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.conversations import IGNORED_LABEL, is_letter_task
+from rsvqa.model.data import Batch, Collator, Sample, SampleDataset
+from rsvqa.model.ordering import Draw
+from rsvqa.model.reply_loss import align, num_last_positions
 
 
 class TaskScore(NamedTuple):

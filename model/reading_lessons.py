@@ -16,9 +16,9 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from annotation.tasks.candidates import shuffled
-from annotation.taxonomy import TASKS, AnswerForm
-from model.conversations import (
+from rsvqa.annotation.tasks.candidates import shuffled
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.model.conversations import (
     IGNORED_LABEL,
     LETTERS,
     Chat,
@@ -29,8 +29,8 @@ from model.conversations import (
     label_reply,
     render_chat,
 )
-from model.modeling_geollava import GeoLlavaForConditionalGeneration
-from model.reply_loss import num_last_positions, reply_loss
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.reply_loss import num_last_positions, reply_loss
 
 SHORT_SHARE = 0.6
 """Share of the steps, the first ones, whose lessons are words and choices alone: short ones are learnt soonest."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.conversations import IGNORED_LABEL
+from rsvqa.model.conversations import IGNORED_LABEL
 
 
 def num_last_positions(labels: Tensor) -> int:

@@ -14,11 +14,11 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import CLIPVisionConfig, PreTrainedTokenizerFast, Qwen2Config
 
-from model.configuration_geollava import GeoLlavaConfig
-from model.image_processing_geollava import GeoLlavaImageProcessor
-from model.modeling_geollava import GeoLlavaForConditionalGeneration
-from model.processing_geollava import IMAGE_TOKEN, GeoLlavaProcessor
-from model.training_settings import TinySettings
+from rsvqa.model.configuration_geollava import GeoLlavaConfig
+from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.processing_geollava import IMAGE_TOKEN, GeoLlavaProcessor
+from rsvqa.model.training_settings import TinySettings
 
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_FRAME = ("system", "You are a helpful assistant.", "user", "assistant")

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer
 
-from annotation.errors import RsvqaError
-from model.conversations import IGNORED_LABEL
-from model.reply_loss import num_last_positions, reply_loss
-from model.training_settings import Part
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.model.conversations import IGNORED_LABEL
+from rsvqa.model.reply_loss import num_last_positions, reply_loss
+from rsvqa.model.training_settings import Part
 
 POSITION_NAME = "data_position.json"
 _PARTIAL = ".partial"

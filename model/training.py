@@ -26,19 +26,19 @@ from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
-from annotation.taxonomy import TASKS
-from model.checkpoints import Checkpoint, load_checkpoint, with_adapters
-from model.conversations import chat_messages, render_chat
-from model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
-from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
-from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
-from model.reading_lessons import Lessons, teach_reading
-from model.tiny import CHAT_FRAME, make_tiny
-from model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
-from model.training_report import RunFacts, make_report, write_report
-from model.training_settings import TINY, Precision, TrainingSettings
-from rsvqa_builder.progress import QuietReporter, Reporter
-from rsvqa_builder.shards import ShardError, list_shards
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.checkpoints import Checkpoint, load_checkpoint, with_adapters
+from rsvqa.model.conversations import chat_messages, render_chat
+from rsvqa.model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
+from rsvqa.model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
+from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
+from rsvqa.model.reading_lessons import Lessons, teach_reading
+from rsvqa.model.tiny import CHAT_FRAME, make_tiny
+from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
+from rsvqa.model.training_report import RunFacts, make_report, write_report
+from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
+from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
+from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 
 SETTINGS_NAME = "train.toml"
 ADAPTERS = "adapters"

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from accelerate import PartialState
 
-from annotation.taxonomy import TASKS
-from model.data import SampleList
-from model.evaluation import TaskScore
-from model.ordering import Draw, num_draws
-from model.training_settings import TrainingSettings
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.data import SampleList
+from rsvqa.model.evaluation import TaskScore
+from rsvqa.model.ordering import Draw, num_draws
+from rsvqa.model.training_settings import TrainingSettings
 
 REPORT_NAME = "training_report.json"
 CURVES_NAME = "curves.svg"

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from annotation.taxonomy import TASKS
-from rsvqa_builder.settings import SettingsError, nearest, read_config
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
 
 TINY = "tiny"
 """`init` of a small model from scratch."""

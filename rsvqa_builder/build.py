@@ -19,24 +19,24 @@ import pyproj
 import rasterio
 import shapely
 
-from annotation.asking import AskSettings
-from annotation.errors import RsvqaError
-from rsvqa_builder.assembly import count_reasons, make_rows, select_tiles
-from rsvqa_builder.classes import ClassTable, load_class_table
-from rsvqa_builder.dedup import read_excluded
-from rsvqa_builder.documents import BuildFacts, read_report, write_documents
-from rsvqa_builder.executors import Executor, Failure, make_executor
-from rsvqa_builder.journal import Journal
-from rsvqa_builder.output import Fingerprint, OutputFolder, State, portable
-from rsvqa_builder.pairs import Pair, alignment
-from rsvqa_builder.preparing import PreparedScene, PrepareJob, prepare_scene
-from rsvqa_builder.progress import Reporter
-from rsvqa_builder.records import TileRecord
-from rsvqa_builder.scene_files import LeftOut
-from rsvqa_builder.settings import BuildSettings
-from rsvqa_builder.shards import plan_shards, write_shards
-from rsvqa_builder.sources import Sources, describe, find_sources, join_sheets
-from rsvqa_builder.tile_work import LaterWork, TileJob, do_tile
+from rsvqa.annotation.asking import AskSettings
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, State, portable
+from rsvqa.rsvqa_builder.dataset.records import TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
+from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, write_documents
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
+from rsvqa.rsvqa_builder.progress import Reporter
+from rsvqa.rsvqa_builder.scenes.pairs import Pair, alignment
+from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
+from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.dedup import read_excluded
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor
+from rsvqa.rsvqa_builder.tiles.journal import Journal
+from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
+from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources, join_sheets
+from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -11,18 +9,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from annotation.errors import RsvqaError
-from annotation.taxonomy import TASKS
-from annotation.wording.phrases import LANGUAGES
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.wording.phrases import LANGUAGES
+from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
-
-
-class SettingsError(RsvqaError):
-    """A setting is unknown or out of range."""
-
-    exit_code = 2
 
 
 class Profile(StrEnum):
@@ -198,25 +190,3 @@ def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> B
         if first["type"] == "missing":
             raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
         raise SettingsError(f"{where.replace('_', '-')} = {first['input']!r}: {message}") from error
-
-
-def read_config(config: Path) -> dict[str, Any]:
-    """Return the settings in a TOML file: its table `settings` where it has one, as `build.toml` does, else all of it.
-
-    Raises:
-        SettingsError: it cannot be read, or is not TOML.
-    """
-    try:
-        content = tomllib.loads(config.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read the settings file {config}: {error}") from error
-    settings = content.get("settings", content)
-    if not isinstance(settings, dict):
-        raise SettingsError(f"{config}: [settings] must be a table")
-    return settings
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """Return the end of a message about an unknown word: the known one most like it, or all of them."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from annotation.taxonomy import TASKS
-from rsvqa_builder.build import Outcome
-from rsvqa_builder.output import State
-from rsvqa_builder.records import SPLITS
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.build import Outcome
+from rsvqa.rsvqa_builder.dataset.output import State
+from rsvqa.rsvqa_builder.dataset.records import SPLITS
 
 
 def print_summary(outcome: Outcome, out: Path, *, as_json: bool, annotation: Mapping[str, Any] | None = None) -> None:

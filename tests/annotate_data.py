@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from annotation.llm.items import Item
-from annotation.taxonomy import AnswerForm
-from rsvqa_builder.annotated_items import TileImages, item_of, knowledge_of
-from rsvqa_builder.classes import load_class_table
-from rsvqa_builder.demo_scenes import make_demo_scenes
-from rsvqa_builder.stored_tiles import read_tiles
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.rsvqa_builder.annotating.items import TileImages, item_of, knowledge_of
+from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
+from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
+from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from tests.knowing_model import KnowingModel, Truth
 from tests.run_build import rsvqa
 from tests.scripted_endpoint import Body, text_of

@@ -14,9 +14,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from annotation.llm.crops import PART_NAMES
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.translating_step import glossary
+from rsvqa.annotation.llm.crops import PART_NAMES
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.translating_step import glossary
 
 _TAGGED = {
     name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-import cli
+from rsvqa import cli
 
 RSVQA = str(Path(sys.executable).with_name("rsvqa"))
 """The console script of the environment that runs the tests."""

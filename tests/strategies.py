@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 from shapely import LineString, Point, Polygon, affinity, box
 
-from annotation.facts import Area, Box, Circle, ClassInfo, Gsd, Outline, Road, Role, TileFacts, TileObject
-from annotation.questions import REGION_SLOT, Evidence, Option, Question
-from annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.annotation.facts import Area, Box, Circle, ClassInfo, Gsd, Outline, Road, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 
 # Words of questions and of options have none in common, so that no drawn question tells its answer.
 _QUESTION_WORDS = ("which", "of", "these", "is", "seen", "near", "a", "long", "pier", "within", "50 m", "today")

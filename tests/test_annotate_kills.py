@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from annotation.llm.reply_store import ReplyStore
-from rsvqa_builder.shards import read_records
+from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.rsvqa_builder.dataset.shards import read_records
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import RSVQA
 from tests.scripted_endpoint import ScriptedEndpoint, seeded_faults

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa_builder.shards import read_records
+from rsvqa.rsvqa_builder.dataset.shards import read_records
 from tests.annotate_data import build_demo
+from tests.benchmark.adapters.test_real_endpoint import base_url  # noqa: F401  a fixture
 from tests.benchmark.conftest import CheckpointMaker, checkpoint, one_thread  # noqa: F401  fixtures
-from tests.benchmark.test_real_endpoint import base_url  # noqa: F401  a fixture
 from tests.run_build import rsvqa
 
 

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 from rasterio.io import DatasetReader
 
-from rsvqa_builder import build as build_module
-from rsvqa_builder.executors import Failure, InProcessExecutor
-from rsvqa_builder.tile_work import TileJob, do_tile
+from rsvqa.rsvqa_builder import build as build_module
+from rsvqa.rsvqa_builder.tiles.executors import Failure, InProcessExecutor
+from rsvqa.rsvqa_builder.tiles.tile_work import TileJob, do_tile
 from tests.make_sources import (
     FARM,
     SHORE,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa_builder import build as build_run
+from rsvqa.rsvqa_builder import build as build_run
 from tests.make_sources import FARM, SHORE, make_scene
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
 
@@ -41,9 +41,8 @@ def processor_seconds_of(command: list[str], *, times: int = 3) -> float:
 @pytest.mark.parametrize("words", [["--help"], ["build", "--help"]])
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     show = "import sys; print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
-    code = (
-        f"import atexit, sys; import cli; sys.argv[1:] = {words!r}; atexit.register(lambda: exec({show!r})); cli.main()"
-    )
+    start = "import atexit, sys; from rsvqa import cli"
+    code = f"{start}; sys.argv[1:] = {words!r}; atexit.register(lambda: exec({show!r})); cli.main()"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "Usage: " in run.stdout
     assert "typer" in run.stderr.split()

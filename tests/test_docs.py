@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from cli import app, with_serve
+from rsvqa.cli import app, with_serve
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

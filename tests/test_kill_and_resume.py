@@ -17,11 +17,11 @@ from unittest import mock
 
 import pytest
 
-from rsvqa_builder import build as build_module
-from rsvqa_builder import shards as shards_module
-from rsvqa_builder.executors import Failure
-from rsvqa_builder.output import OutputFolder
-from rsvqa_builder.preparing import PreparedScene, PrepareJob, prepare_scene
+from rsvqa.rsvqa_builder import build as build_module
+from rsvqa.rsvqa_builder.dataset import shards as shards_module
+from rsvqa.rsvqa_builder.dataset.output import OutputFolder
+from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
 from tests.make_sources import FARM, SHORE, make_scene, make_sources
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
 
@@ -85,7 +85,7 @@ def start(sources: Path, out: Path, *, workers: int) -> RunningBuild:
 def fork(sources: Path, out: Path) -> RunningBuild:
     """Start the same in a fork of a process that has done the imports, which take longer than such a build."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.run_build", "rsvqa_builder.build", "rsvqa_builder.summary"])
+    context.set_forkserver_preload(["tests.run_build", "rsvqa.rsvqa_builder.build", "rsvqa.rsvqa_builder.summary"])
     process = context.Process(target=run_in_group, args=build_words(sources, out, workers=0))
     process.start()
     assert process.pid is not None

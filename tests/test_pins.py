@@ -72,14 +72,14 @@ def test_what_dependencies_bring_has_a_pin_too() -> None:
 
 
 def test_every_folder_of_code_and_every_data_file_is_packaged() -> None:
-    roots = {package.split(".")[0] for package in PACKAGES["packages"]}
-    files = [file for root in roots for file in (ROOT / root).rglob("*") if file.is_file() and file.suffix != ".pyc"]
-    code = {".".join(file.parent.relative_to(ROOT).parts) for file in files if file.suffix == ".py"}
-    assert code == set(PACKAGES["packages"])
+    floors = {package.split(".")[1] for package in PACKAGES["packages"] if "." in package}
+    files = [file for floor in floors for file in (ROOT / floor).rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    code = {".".join(("rsvqa", *file.parent.relative_to(ROOT).parts)) for file in files if file.suffix == ".py"}
+    assert {"rsvqa", *code} == set(PACKAGES["packages"])
     packaged = {
         file
         for package, patterns in PACKAGES["package-data"].items()
         for pattern in patterns
-        for file in ROOT.joinpath(*package.split(".")).glob(pattern)
+        for file in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
     }
     assert {file for file in files if file.suffix != ".py"} - packaged == set()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import app
+from rsvqa.cli import app
 from tests.truth.audit import CHECKS, JUDGES, Report, audit, judged
 from tests.truth.reading import Row, Truth, WrongError, read_rows
 

@@ -16,15 +16,15 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.llm.batch_files import PATH, BatchFileError, make_line, read_lines
-from annotation.llm.budget import Budget
-from annotation.llm.client import ChatClient
-from annotation.llm.endpoint import Endpoint
-from annotation.llm.failures import EndpointDownError, FailuresInARow
-from annotation.llm.reply_store import OpenBatch, ReplyStore
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, FailureKind
-from annotation.llm.sender import ClientSettings
-from annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
+from rsvqa.annotation.llm.batch_files import PATH, BatchFileError, make_line, read_lines
+from rsvqa.annotation.llm.budget import Budget
+from rsvqa.annotation.llm.client import ChatClient
+from rsvqa.annotation.llm.endpoint import Endpoint
+from rsvqa.annotation.llm.failures import EndpointDownError, FailuresInARow
+from rsvqa.annotation.llm.reply_store import OpenBatch, ReplyStore
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, FailureKind
+from rsvqa.annotation.llm.sender import ClientSettings
+from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
 
 if TYPE_CHECKING:
     from openai.types import Batch

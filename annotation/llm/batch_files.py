@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from annotation.llm.requests import FailureKind
-from annotation.llm.turns import RawReply, Turn, one_line
-from annotation.llm.wire import Dialect, NotACompletionError, make_body, read_completion
+from rsvqa.annotation.llm.requests import FailureKind
+from rsvqa.annotation.llm.turns import RawReply, Turn, one_line
+from rsvqa.annotation.llm.wire import Dialect, NotACompletionError, make_body, read_completion
 
 PATH: Final = "/v1/chat/completions"
 

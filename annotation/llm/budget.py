@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from annotation.errors import RsvqaError
-from annotation.llm.prices import Prices, PricesError, read_prices
-from annotation.llm.requests import ChatRequest
-from annotation.llm.tokens import input_tokens, text_tokens
-from annotation.llm.turns import RawReply, Turn, advance, make_turn
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.llm.prices import Prices, PricesError, read_prices
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.tokens import input_tokens, text_tokens
+from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn
 
 
 class BudgetSpentError(RsvqaError):

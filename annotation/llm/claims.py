@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from annotation.llm.items import Item, TileKnowledge
-from annotation.llm.number_words import NUMBER_WORD, value_of
-from annotation.tasks.colours import COLOURS
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.llm.items import Item, TileKnowledge
+from rsvqa.annotation.llm.number_words import NUMBER_WORD, value_of
+from rsvqa.annotation.tasks.colours import COLOURS
+from rsvqa.annotation.taxonomy import AnswerForm
 
 SHARE_TOLERANCE = 1.5
 """Percentage points by which a share may be rounded."""

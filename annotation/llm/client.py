@@ -14,15 +14,15 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import TracebackType
 
-from annotation.errors import RsvqaError
-from annotation.llm.budget import Budget
-from annotation.llm.endpoint import Endpoint, EndpointError
-from annotation.llm.failures import EndpointDownError, FailuresInARow
-from annotation.llm.reply_store import Claim, ReplyStore
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.sender import ClientSettings, Sender, SendingFailedError, StoppedError
-from annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
-from annotation.llm.wire import Dialect
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.llm.budget import Budget
+from rsvqa.annotation.llm.endpoint import Endpoint, EndpointError
+from rsvqa.annotation.llm.failures import EndpointDownError, FailuresInARow
+from rsvqa.annotation.llm.reply_store import Claim, ReplyStore
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.sender import ClientSettings, Sender, SendingFailedError, StoppedError
+from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
+from rsvqa.annotation.llm.wire import Dialect
 
 __all__ = ["ChatClient", "ClientSettings", "Endpoint", "EndpointDownError", "EndpointError"]
 

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
-from annotation.facts import Box
-from annotation.llm.items import Item, Pixels, View, bounds_of
-from annotation.llm.requests import Picture
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.llm.items import Item, Pixels, View, bounds_of
+from rsvqa.annotation.llm.requests import Picture
+from rsvqa.annotation.taxonomy import AnswerForm
 
 _WHOLE_TASKS = frozenset(
     {

@@ -15,13 +15,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.llm.claims import Scope, caption_claims, check_claims, find_mentions
-from annotation.llm.crops import PART_NAMES, CropSettings, Frame, Shown, show, show_part
-from annotation.llm.items import Item, bounds_of
-from annotation.llm.outcomes import ACCEPTED
-from annotation.llm.passes import Asker, Reply, parsed_as
-from annotation.llm.requests import ChatRequest
-from annotation.llm.survival import (
+from rsvqa.annotation.llm.claims import Scope, caption_claims, check_claims, find_mentions
+from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings, Frame, Shown, show, show_part
+from rsvqa.annotation.llm.items import Item, bounds_of
+from rsvqa.annotation.llm.outcomes import ACCEPTED
+from rsvqa.annotation.llm.passes import Asker, Reply, parsed_as
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.survival import (
     brackets_in,
     contains_phrase,
     has_same_sense,
@@ -30,8 +30,8 @@ from annotation.llm.survival import (
     named_things,
     numbers_in,
 )
-from annotation.llm.verifying_step import DRAFTED
-from annotation.llm.wording_step import fault_of
+from rsvqa.annotation.llm.verifying_step import DRAFTED
+from rsvqa.annotation.llm.wording_step import fault_of
 
 CONTRADICTS = "claims contradict the facts"
 

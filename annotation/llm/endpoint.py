@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from annotation.errors import RsvqaError
-from annotation.extras import require_extra
-from annotation.llm.turns import RawReply
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.extras import require_extra
+from rsvqa.annotation.llm.turns import RawReply
 
 if TYPE_CHECKING:
     from openai import OpenAI

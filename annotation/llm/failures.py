@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from annotation.errors import RsvqaError
-from annotation.llm.requests import ChatFailure, ChatReply
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply
 
 
 class EndpointDownError(RsvqaError):

@@ -15,10 +15,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from annotation.facts import Box, Circle
-from annotation.llm.outcomes import Note, Outcome, State
-from annotation.questions import REGION_SLOT, Evidence, Option, Question
-from annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.llm.outcomes import Note, Outcome, State
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 Pixels = NDArray[np.uint8]
 """(height, width, 3) RGB."""

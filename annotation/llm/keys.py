@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from annotation.checks import normalise
-from annotation.llm.items import Item, bounds_of
-from annotation.llm.survival import senses_in
-from annotation.llm.verifying_step import iou
-from annotation.tasks.directions import sector_of
-from annotation.wording.phrases import Phrases, load_phrases
+from rsvqa.annotation.checks import normalise
+from rsvqa.annotation.llm.items import Item, bounds_of
+from rsvqa.annotation.llm.survival import senses_in
+from rsvqa.annotation.llm.verifying_step import iou
+from rsvqa.annotation.tasks.directions import sector_of
+from rsvqa.annotation.wording.phrases import Phrases, load_phrases
 
 KEY_DIFFERS = "key differs from its evidence"
 BOX_DIFFERS = "box differs from its evidence"

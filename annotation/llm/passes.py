@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from annotation.llm.items import Item
-from annotation.llm.outcomes import Note
-from annotation.llm.prompt_files import Prompt, load_prompt
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.outcomes import Note
+from rsvqa.annotation.llm.prompt_files import Prompt, load_prompt
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
 
 Reply = ChatReply | ChatFailure
 Ask = Callable[[Iterable[ChatRequest]], Iterator[Reply]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 
 class PricesError(RsvqaError):
@@ -76,7 +76,7 @@ def read_prices(path: Path | None = None) -> Prices:
     Raises:
         PricesError: the file is not TOML, or an entry is not a price.
     """
-    ours = tomllib.loads(files("annotation.llm").joinpath("prices.toml").read_text(encoding="utf-8"))
+    ours = tomllib.loads(files("rsvqa.annotation.llm").joinpath("prices.toml").read_text(encoding="utf-8"))
     theirs = {} if path is None else _read_toml(path)
     try:
         added = Prices.model_validate({"models": {}, **theirs})

@@ -47,11 +47,13 @@ class Prompt:
 @cache
 def load_prompt(name: str) -> Prompt:
     """Return the prompt of `prompts/{name}.toml`; read once, since every question asks for it."""
-    content = tomllib.loads(resources.files("annotation.llm").joinpath("prompts", f"{name}.toml").read_text("utf-8"))
+    content = tomllib.loads(
+        resources.files("rsvqa.annotation.llm").joinpath("prompts", f"{name}.toml").read_text("utf-8")
+    )
     return Prompt(name, int(content["version"]), content["system"].strip(), content["text"].strip())
 
 
 def prompt_names() -> tuple[str, ...]:
     """Return the names of all prompts, sorted."""
-    folder = resources.files("annotation.llm").joinpath("prompts")
+    folder = resources.files("rsvqa.annotation.llm").joinpath("prompts")
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))

@@ -18,10 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from annotation.errors import RsvqaError
-from annotation.llm.presence import Presence, is_present
-from annotation.llm.requests import ChatFailure, FailureKind
-from annotation.llm.turns import RawReply, Turn
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.llm.presence import Presence, is_present
+from rsvqa.annotation.llm.requests import ChatFailure, FailureKind
+from rsvqa.annotation.llm.turns import RawReply, Turn
 
 SCHEMA_VERSION = 1
 BUSY_S = 60.0

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from annotation.llm.claims import caption_claims
-from annotation.llm.drafting_step import CONTRADICTS
-from annotation.llm.items import Item
-from annotation.llm.keys import key_fault
-from annotation.llm.outcomes import ACCEPTED, Note
-from annotation.llm.passes import Reply
-from annotation.llm.requests import ChatRequest
-from annotation.llm.verifying_step import UNSUPPORTED
-from annotation.llm.wording_step import fault_of
+from rsvqa.annotation.llm.claims import caption_claims
+from rsvqa.annotation.llm.drafting_step import CONTRADICTS
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.keys import key_fault
+from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
+from rsvqa.annotation.llm.passes import Reply
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.verifying_step import UNSUPPORTED
+from rsvqa.annotation.llm.wording_step import fault_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.llm.endpoint import Endpoint
-from annotation.llm.failures import EndpointDownError
-from annotation.llm.rate_limits import RateLimits
-from annotation.llm.requests import FailureKind
-from annotation.llm.turns import RawReply, Turn, one_line
-from annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
+from rsvqa.annotation.llm.endpoint import Endpoint
+from rsvqa.annotation.llm.failures import EndpointDownError
+from rsvqa.annotation.llm.rate_limits import RateLimits
+from rsvqa.annotation.llm.requests import FailureKind
+from rsvqa.annotation.llm.turns import RawReply, Turn, one_line
+from rsvqa.annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
 
 if TYPE_CHECKING:
     from openai import APIStatusError

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from annotation.checks import normalise
-from annotation.llm.number_words import number_words_in
-from annotation.tasks.colours import COLOURS
-from annotation.wording.phrases import load_phrases
+from rsvqa.annotation.checks import normalise
+from rsvqa.annotation.llm.number_words import number_words_in
+from rsvqa.annotation.tasks.colours import COLOURS
+from rsvqa.annotation.wording.phrases import load_phrases
 
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _BRACKETS = re.compile(r"\[[^\[\]]*\]")

@@ -7,10 +7,10 @@ import math
 
 from PIL import Image, UnidentifiedImageError
 
-from annotation.llm.prices import UNKNOWN_PICTURE, Patches, Prices, Tiles
-from annotation.llm.requests import Picture
-from annotation.llm.structured import in_words
-from annotation.llm.turns import Turn
+from rsvqa.annotation.llm.prices import UNKNOWN_PICTURE, Patches, Prices, Tiles
+from rsvqa.annotation.llm.requests import Picture
+from rsvqa.annotation.llm.structured import in_words
+from rsvqa.annotation.llm.turns import Turn
 
 MESSAGE_TOKENS = 8
 """Around each message, an estimate."""

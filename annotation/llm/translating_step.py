@@ -11,13 +11,13 @@ from importlib import resources
 
 from pydantic import BaseModel, ConfigDict
 
-from annotation.llm.items import Item
-from annotation.llm.outcomes import ACCEPTED, Outcome
-from annotation.llm.passes import Asker, Reply, parsed_as
-from annotation.llm.requests import ChatRequest
-from annotation.llm.survival import brackets_in, contains_phrase, numbers_in
-from annotation.llm.wording_step import fault_of
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.outcomes import ACCEPTED, Outcome
+from rsvqa.annotation.llm.passes import Asker, Reply, parsed_as
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.survival import brackets_in, contains_phrase, numbers_in
+from rsvqa.annotation.llm.wording_step import fault_of
+from rsvqa.annotation.taxonomy import AnswerForm
 
 LANGUAGE = "zh"
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -139,5 +139,5 @@ def _is_chinese(text: str) -> bool:
 @cache
 def glossary() -> Mapping[str, tuple[str, ...]]:
     """Return English words whose Chinese must be one of the given terms: colours, directions, yes and no."""
-    text = resources.files("annotation.llm").joinpath("prompts", "glossary", "zh.toml").read_text("utf-8")
+    text = resources.files("rsvqa.annotation.llm").joinpath("prompts", "glossary", "zh.toml").read_text("utf-8")
     return {word: tuple(terms) for table in tomllib.loads(text).values() for word, terms in table.items()}

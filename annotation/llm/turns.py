@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.structured import UnreadableReplyError, read_reply, schema_text
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.structured import UnreadableReplyError, read_reply, schema_text
 
 MESSAGE_LENGTH = 300
 """Characters of a failure's message."""

@@ -16,14 +16,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.facts import Box
-from annotation.llm.crops import CropSettings, Frame, Shown, focus_of, frame_around, show, show_whole
-from annotation.llm.items import LETTERS, Item
-from annotation.llm.outcomes import ACCEPTED, Note
-from annotation.llm.passes import NO_REPLY, Asker, Reply, parsed_as
-from annotation.llm.requests import ChatRequest
-from annotation.tasks.distractors import number_distractors
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.llm.crops import CropSettings, Frame, Shown, focus_of, frame_around, show, show_whole
+from rsvqa.annotation.llm.items import LETTERS, Item
+from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
+from rsvqa.annotation.llm.passes import NO_REPLY, Asker, Reply, parsed_as
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.tasks.distractors import number_distractors
+from rsvqa.annotation.taxonomy import AnswerForm
 
 GIVEN_AWAY = "gives itself away without the image"
 DISAGREES = "blind answer is not the key"

@@ -6,8 +6,8 @@ import base64
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from annotation.llm.structured import in_words, response_format
-from annotation.llm.turns import RawReply, Turn
+from rsvqa.annotation.llm.structured import in_words, response_format
+from rsvqa.annotation.llm.turns import RawReply, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from annotation.checks import check_question
-from annotation.llm.items import Item
-from annotation.llm.outcomes import ACCEPTED
-from annotation.llm.passes import Asker, Reply, parsed_as
-from annotation.llm.requests import ChatRequest
-from annotation.llm.survival import has_same_dates, has_same_origin, lost, named_things
-from annotation.taxonomy import TASKS
+from rsvqa.annotation.checks import check_question
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.outcomes import ACCEPTED
+from rsvqa.annotation.llm.passes import Asker, Reply, parsed_as
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.survival import has_same_dates, has_same_origin, lost, named_things
+from rsvqa.annotation.taxonomy import TASKS
 
 MAX_GROWTH = 2.5
 """A rewording may be this much longer, and 60 characters more: beyond, something was added."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from annotation.review.content import Content
+from rsvqa.annotation.review.content import Content
 
 Verdict = Literal["accepted", "fixed", "rejected", "skipped"]
 VERDICTS: tuple[Verdict, ...] = ("accepted", "fixed", "rejected", "skipped")

@@ -15,10 +15,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from annotation.checks import UNKNOWN_TASK, check_question
-from annotation.facts import Box, Circle
-from annotation.questions import REGION_SLOT, Evidence, Option, Question
-from annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 BOX_DECIMALS = 4
 """Of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 SCHEMA_VERSION = 1
 _BUSY_S = 30.0  # another process on the same file finishes its transaction long before

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from annotation.facts import Box
-from annotation.review.content import Content
-from annotation.review.store import Filters
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.content import Content
+from rsvqa.annotation.review.store import Filters
 
 MAX_TEXT = 20_000
 """Characters; more than any check lets pass, so that the check gives the reason."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from annotation.review.agreement import VERDICTS, Decision, cohens_kappa
-from annotation.review.store import NO_FILTERS, Filters, ReviewStore
-from annotation.taxonomy import TASKS
+from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa
+from rsvqa.annotation.review.store import NO_FILTERS, Filters, ReviewStore
+from rsvqa.annotation.taxonomy import TASKS
 
 PACE_OVER = 40
 """Latest decisions of a reviewer from which the pace is taken."""

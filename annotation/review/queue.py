@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation.review.content import ReviewQuestion
+from rsvqa.annotation.review.content import ReviewQuestion
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 

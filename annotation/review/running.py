@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from annotation.review.guard import Access, AccessError, App, Guard
+from rsvqa.annotation.review.guard import Access, AccessError, App, Guard
 
 DEFAULT_PORT = 8417
 _PORTS_TRIED = 20

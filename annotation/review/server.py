@@ -16,16 +16,16 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from annotation.review.agreement import Decision, Verdict
-from annotation.review.content import CONTENT, Content, ReviewQuestion, check_content, settled
-from annotation.review.database import StoreError
-from annotation.review.evidence import focus_of, in_words, lines_of, read_geometry
-from annotation.review.guard import App
-from annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
-from annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
-from annotation.review.progress import read_choices, read_progress, read_summary
-from annotation.review.store import CLAIM_S, Assignment, ReviewStore
-from annotation.taxonomy import TASKS
+from rsvqa.annotation.review.agreement import Decision, Verdict
+from rsvqa.annotation.review.content import CONTENT, Content, ReviewQuestion, check_content, settled
+from rsvqa.annotation.review.database import StoreError
+from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, read_geometry
+from rsvqa.annotation.review.guard import App
+from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
+from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
+from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
+from rsvqa.annotation.review.store import CLAIM_S, Assignment, ReviewStore
+from rsvqa.annotation.taxonomy import TASKS
 
 REASONS = (
     "wrong answer",
@@ -83,7 +83,7 @@ def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> App:
 
 
 def _add_page(app: FastAPI) -> None:
-    folder = resources.files("annotation.review").joinpath("page")
+    folder = resources.files("rsvqa.annotation.review").joinpath("page")
     files = {name: folder.joinpath(name).read_bytes() for name in PAGE_FILES}
 
     @app.get("/{name:path}")

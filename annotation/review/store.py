@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from annotation.review.agreement import Decision, Verdict, final_decision, num_missing
-from annotation.review.content import CONTENT, QUESTION, Content, ReviewQuestion
-from annotation.review.database import Database, StoreError
-from annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.agreement import Decision, Verdict, final_decision, num_missing
+from rsvqa.annotation.review.content import CONTENT, QUESTION, Content, ReviewQuestion
+from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.queue import QueueEntry
 
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""

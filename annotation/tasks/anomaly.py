@@ -11,14 +11,14 @@ from functools import partial
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Area, ClassInfo, Role, TileFacts
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import take_turns
-from annotation.tasks.distractors import NUM_DISTRACTORS, absent_classes, class_distractors
-from annotation.tasks.geometry import shown
-from annotation.tasks.parts import PARTS, shares_by_part
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import take_turns
+from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, absent_classes, class_distractors
+from rsvqa.annotation.tasks.geometry import shown
+from rsvqa.annotation.tasks.parts import PARTS, shares_by_part
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 MIN_SHARE = 0.0005
 """An anomaly below this share of the tile is too easily overlooked to be asked about."""

@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import shapely
 
-from annotation.facts import Box, Outline, TileFacts, TileObject
-from annotation.questions import NotAsked, Question
-from annotation.tasks.geometry import bounds_of, box_text
-from annotation.tasks.registry import TaskContext
+from rsvqa.annotation.facts import Box, Outline, TileFacts, TileObject
+from rsvqa.annotation.questions import NotAsked, Question
+from rsvqa.annotation.tasks.geometry import bounds_of, box_text
+from rsvqa.annotation.tasks.registry import TaskContext
 
 T = TypeVar("T")
 

@@ -14,19 +14,19 @@ import shapely
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Circle, Outline, TileObject
-from annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
-from annotation.tasks.candidates import ask_each, shuffled, take_turns
-from annotation.tasks.class_names import may_mean_the_same
-from annotation.tasks.countable import MIN_COUNTED_SIDE_PX
-from annotation.tasks.environmental_rules import RULES, Verdict, judge_all
-from annotation.tasks.geometry import circle_polygon
-from annotation.tasks.land_cover import certain_areas, cover_of
-from annotation.tasks.parts import PARTS, part_polygons
-from annotation.tasks.regions import Spot, circle_near, keeps_clear, radius_limits, spot_in
-from annotation.tasks.registry import TaskContext, once_a_tile, task
-from annotation.taxonomy import AnswerForm
-from annotation.wording.phrases import Phrases
+from rsvqa.annotation.facts import Circle, Outline, TileObject
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.class_names import may_mean_the_same
+from rsvqa.annotation.tasks.countable import MIN_COUNTED_SIDE_PX
+from rsvqa.annotation.tasks.environmental_rules import RULES, Verdict, judge_all
+from rsvqa.annotation.tasks.geometry import circle_polygon
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
+from rsvqa.annotation.tasks.parts import PARTS, part_polygons
+from rsvqa.annotation.tasks.regions import Spot, circle_near, keeps_clear, radius_limits, spot_in
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.annotation.wording.phrases import Phrases
 
 MIN_PARTS = 3
 """A tile with labels in fewer of its nine parts is not described."""

@@ -14,16 +14,16 @@ import numpy as np
 import shapely
 from shapely import Polygon, STRtree
 
-from annotation.facts import Circle, ClassInfo, Outline, Role, TileFacts, TileObject
-from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
-from annotation.tasks.class_names import may_mean_the_same
-from annotation.tasks.countable import objects_in_region
-from annotation.tasks.counting import MAX_COUNT
-from annotation.tasks.distractors import number_distractors
-from annotation.tasks.geometry import bounds_of, circle_polygon, shown
-from annotation.tasks.land_use import is_of_one_class, shares_of_disc
-from annotation.tasks.regions import (
+from rsvqa.annotation.facts import Circle, ClassInfo, Outline, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
+from rsvqa.annotation.tasks.class_names import may_mean_the_same
+from rsvqa.annotation.tasks.countable import objects_in_region
+from rsvqa.annotation.tasks.counting import MAX_COUNT
+from rsvqa.annotation.tasks.distractors import number_distractors
+from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
+from rsvqa.annotation.tasks.land_use import is_of_one_class, shares_of_disc
+from rsvqa.annotation.tasks.regions import (
     Spot,
     centre_of,
     circle_beside,
@@ -32,8 +32,8 @@ from annotation.tasks.regions import (
     radius_limits,
     spot_in,
 )
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 STATIC_KINDS = frozenset({"building", "storage_tank", "bridge", "sport"})
 """Kinds of things that stay where they are; anything else may have moved without having been added or removed."""

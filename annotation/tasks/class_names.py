@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from annotation.facts import ClassInfo
+from rsvqa.annotation.facts import ClassInfo
 
 SAME_THING = (
     frozenset({"aircraft", "airplane", "aeroplane", "plane", "fixed-wing aircraft"}),

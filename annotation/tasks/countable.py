@@ -16,11 +16,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import MIN_VISIBLE_SHARE, Outline, Role, TileFacts, TileObject
-from annotation.questions import NotAsked
-from annotation.tasks.class_names import has_same_name as has_same_name
-from annotation.tasks.class_names import is_counted_as
-from annotation.tasks.geometry import bounds_of
+from rsvqa.annotation.facts import MIN_VISIBLE_SHARE, Outline, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import NotAsked
+from rsvqa.annotation.tasks.class_names import has_same_name as has_same_name
+from rsvqa.annotation.tasks.class_names import is_counted_as
+from rsvqa.annotation.tasks.geometry import bounds_of
 
 DOUBTFUL_VISIBLE_SHARES = (0.4, 0.6)
 """Between these a person cannot tell on which side of one half the visible share lies."""

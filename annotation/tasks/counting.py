@@ -10,15 +10,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObject
-from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
-from annotation.tasks.countable import countable_objects, objects_in_region
-from annotation.tasks.distractors import number_distractors
-from annotation.tasks.geometry import bounds_of, circle_polygon, shown
-from annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
+from rsvqa.annotation.tasks.countable import countable_objects, objects_in_region
+from rsvqa.annotation.tasks.distractors import number_distractors
+from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
+from rsvqa.annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 MAX_COUNT = 60
 """More than a person could check."""

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.facts import Gsd, TileFacts
+from rsvqa.annotation.facts import Gsd, TileFacts
 
 Sector = Literal["n", "ne", "e", "se", "s", "sw", "w", "nw"]
 SECTORS: tuple[Sector, ...] = ("n", "ne", "e", "se", "s", "sw", "w", "nw")

@@ -9,8 +9,8 @@ import math
 import random
 from collections.abc import Collection
 
-from annotation.facts import ClassInfo, Role, TileFacts
-from annotation.tasks.class_names import may_mean_the_same as may_mean_the_same
+from rsvqa.annotation.facts import ClassInfo, Role, TileFacts
+from rsvqa.annotation.tasks.class_names import may_mean_the_same as may_mean_the_same
 
 NUM_DISTRACTORS = 3
 

@@ -16,9 +16,9 @@ import shapely
 from numpy.typing import NDArray
 from shapely import LineString, MultiPolygon, Polygon, STRtree
 
-from annotation.facts import Kind, Role
-from annotation.tasks.land_cover import certain_areas, cover_of, dissolved
-from annotation.tasks.registry import TaskContext
+from rsvqa.annotation.facts import Kind, Role
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
+from rsvqa.annotation.tasks.registry import TaskContext
 
 FARMED: tuple[Kind, ...] = ("cropland",)
 WOODED: tuple[Kind, ...] = ("forest",)

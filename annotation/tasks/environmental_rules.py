@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from annotation.facts import Kind
-from annotation.tasks.environmental_measures import (
+from rsvqa.annotation.facts import Kind
+from rsvqa.annotation.tasks.environmental_measures import (
     BUILT_OVER,
     COOLING,
     FARMED,
@@ -22,7 +22,7 @@ from annotation.tasks.environmental_measures import (
     Measures,
     Range,
 )
-from annotation.tasks.registry import TaskContext, once_a_tile
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 
 
 class Verdict(NamedTuple):

@@ -16,7 +16,7 @@ from shapely import GeometryCollection, MultiPolygon, Point, Polygon
 from shapely.affinity import scale
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Box, Circle, Gsd, TileObject
+from rsvqa.annotation.facts import Box, Circle, Gsd, TileObject
 
 
 class LongAxis(NamedTuple):

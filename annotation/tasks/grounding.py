@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Box, Outline, TileObject
-from annotation.questions import Evidence, NotAsked, Question
-from annotation.tasks.candidates import MIN_BOX_SIDE_PX, ask_each, shuffled, take_turns
-from annotation.tasks.landmarks import Landmark, landmarks
-from annotation.tasks.referring import (
+from rsvqa.annotation.facts import Box, Outline, TileObject
+from rsvqa.annotation.questions import Evidence, NotAsked, Question
+from rsvqa.annotation.tasks.candidates import MIN_BOX_SIDE_PX, ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.landmarks import Landmark, landmarks
+from rsvqa.annotation.tasks.referring import (
     OUTLINES_THAT_FIT,
     SIZE_MARGIN,
     Members,
@@ -25,8 +25,8 @@ from annotation.tasks.referring import (
     references,
     two_greatest,
 )
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 NEARER_MARGIN = 1.25
 NEARER_SHARE = 0.02

@@ -9,8 +9,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon, STRtree
 
-from annotation.facts import Area
-from annotation.tasks.registry import TaskContext, once_a_tile
+from rsvqa.annotation.facts import Area
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 
 
 @once_a_tile

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Area, Circle, ClassInfo, Role, TileFacts
-from annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import ask_each, shuffled, take_turns
-from annotation.tasks.distractors import absent_classes, class_distractors, may_mean_the_same
-from annotation.tasks.geometry import circle_polygon
-from annotation.tasks.land_cover import certain_areas, cover_of
-from annotation.tasks.regions import circle_near, keeps_clear, radius_limits, spot_in
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Area, Circle, ClassInfo, Role, TileFacts
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.distractors import absent_classes, class_distractors, may_mean_the_same
+from rsvqa.annotation.tasks.geometry import circle_polygon
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
+from rsvqa.annotation.tasks.regions import circle_near, keeps_clear, radius_limits, spot_in
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 ROLES = frozenset({Role.AREA})
 NUM_OPTIONS = 4

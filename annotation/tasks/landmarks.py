@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Area, Gsd, Outline, Role, TileObject
-from annotation.tasks.class_names import may_mean_the_same
-from annotation.tasks.directions import frame_of
-from annotation.tasks.geometry import shown
-from annotation.tasks.referring import describable_classes
-from annotation.tasks.registry import TaskContext, once_a_tile
+from rsvqa.annotation.facts import Area, Gsd, Outline, Role, TileObject
+from rsvqa.annotation.tasks.class_names import may_mean_the_same
+from rsvqa.annotation.tasks.directions import frame_of
+from rsvqa.annotation.tasks.geometry import shown
+from rsvqa.annotation.tasks.referring import describable_classes
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 
 INSIDE_SHARE = 0.95
 """An object with this share of its area in an area is inside it, with one minus this it is outside; else neither."""

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import shapely
 
-from annotation.facts import Gsd, Outline, Role, TileFacts, TileObject
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import (
+from rsvqa.annotation.facts import Gsd, Outline, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import (
     CLOSE_OUTLINES,
     BoxedObject,
     ObjectFinder,
@@ -23,12 +23,12 @@ from annotation.tasks.candidates import (
     spread,
     take_turns,
 )
-from annotation.tasks.colours import COLOURS, measure_colour
-from annotation.tasks.directions import SECTORS, sector_of
-from annotation.tasks.distractors import NUM_DISTRACTORS, class_distractors, round_measure, value_distractors
-from annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.tasks.colours import COLOURS, measure_colour
+from rsvqa.annotation.tasks.directions import SECTORS, sector_of
+from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, class_distractors, round_measure, value_distractors
+from rsvqa.annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 BOXABLE = frozenset({Outline.POLYGON, Outline.ORIENTED_BOX, Outline.BOX})
 

@@ -7,7 +7,7 @@ import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Box
+from rsvqa.annotation.facts import Box
 
 PARTS = (
     "top_left",

@@ -15,16 +15,16 @@ from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
-from annotation.facts import TileFacts
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import shuffled
-from annotation.tasks.directions import frame_of
-from annotation.tasks.distractors import NUM_DISTRACTORS
-from annotation.tasks.referring import references
-from annotation.tasks.registry import TaskContext, task
-from annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, build_road_graph
-from annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import shuffled
+from rsvqa.annotation.tasks.directions import frame_of
+from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS
+from rsvqa.annotation.tasks.referring import references
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, build_road_graph
+from rsvqa.annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
+from rsvqa.annotation.taxonomy import AnswerForm
 
 MAX_BESIDE_M = 15.0
 MAX_BESIDE_PX = 40.0

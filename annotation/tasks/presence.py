@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from annotation.facts import ClassInfo, Role, TileFacts, TileObject
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import MIN_BOX_SIDE_PX, shuffled
-from annotation.tasks.distractors import absent_classes, class_distractors
-from annotation.tasks.geometry import bounds_of
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import ClassInfo, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import MIN_BOX_SIDE_PX, shuffled
+from rsvqa.annotation.tasks.distractors import absent_classes, class_distractors
+from rsvqa.annotation.tasks.geometry import bounds_of
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 ROLES = frozenset({Role.OBJECT})
 

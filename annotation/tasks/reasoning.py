@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.facts import ClassInfo, Outline, Role, TileObject
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import ask_each, shuffled, take_turns
-from annotation.tasks.countable import Countable, CountRule, countable_objects
-from annotation.tasks.counting import MAX_COUNT
-from annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
-from annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
-from annotation.tasks.geometry import shown
-from annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
-from annotation.tasks.referring import groups_by_colour, members_of
-from annotation.tasks.registry import TaskContext, once_a_tile, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileObject
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
+from rsvqa.annotation.tasks.counting import MAX_COUNT
+from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
+from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
+from rsvqa.annotation.tasks.geometry import shown
+from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
+from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 SIDE_MARGIN = 0.02
 """No object may lie within this share of the tile's side from the middle line."""

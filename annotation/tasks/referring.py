@@ -16,12 +16,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from annotation.facts import ClassInfo, Outline, Role, TileFacts, TileObject
-from annotation.tasks.class_names import has_same_name, may_mean_the_same
-from annotation.tasks.colours import COLOURS, measure_colour
-from annotation.tasks.directions import Frame, frame_of
-from annotation.tasks.registry import TaskContext, once_a_tile
-from annotation.wording.phrases import Phrases
+from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileFacts, TileObject
+from rsvqa.annotation.tasks.class_names import has_same_name, may_mean_the_same
+from rsvqa.annotation.tasks.colours import COLOURS, measure_colour
+from rsvqa.annotation.tasks.directions import Frame, frame_of
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
+from rsvqa.annotation.wording.phrases import Phrases
 
 Rule = Literal["unique_class", "unique_colour", "largest", "extreme_position"]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Circle, TileFacts
+from rsvqa.annotation.facts import Circle, TileFacts
 
 RADIUS_SHARES = (0.06, 0.15)
 """Least and greatest radius, as a share of the tile's shorter side."""

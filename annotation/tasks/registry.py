@@ -16,10 +16,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.facts import TileFacts
-from annotation.questions import NotAsked, Question
-from annotation.taxonomy import TASKS
-from annotation.wording.phrases import Phrases
+from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.questions import NotAsked, Question
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.wording.phrases import Phrases
 
 
 @dataclass(frozen=True, slots=True)

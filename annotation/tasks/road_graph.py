@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapely import LineString, Point, STRtree
 from shapely.ops import substring
 
-from annotation.facts import Gsd, Road
+from rsvqa.annotation.facts import Gsd, Road
 
 SNAP_PX = 1.5
 """End points closer than this are one node: digitised pieces rarely meet to the last digit."""

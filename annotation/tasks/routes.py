@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 import networkx as nx
 
-from annotation.questions import NotAsked
-from annotation.tasks.directions import Frame, Position, Sector, sector_of
-from annotation.tasks.road_graph import RoadGraph, Step
+from rsvqa.annotation.questions import NotAsked
+from rsvqa.annotation.tasks.directions import Frame, Position, Sector, sector_of
+from rsvqa.annotation.tasks.road_graph import RoadGraph, Step
 
 Turn = Literal["left", "right"]
 

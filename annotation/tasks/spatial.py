@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from shapely import LineString
 
-from annotation.facts import Outline, TileObject
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
-from annotation.tasks.directions import SECTORS, Position, frame_of, sector_of, sectors_apart
-from annotation.tasks.distractors import NUM_DISTRACTORS, round_measure, value_distractors
-from annotation.tasks.referring import Reference, references
-from annotation.tasks.registry import TaskContext, task
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Outline, TileObject
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
+from rsvqa.annotation.tasks.directions import SECTORS, Position, frame_of, sector_of, sectors_apart
+from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, round_measure, value_distractors
+from rsvqa.annotation.tasks.referring import Reference, references
+from rsvqa.annotation.tasks.registry import TaskContext, task
+from rsvqa.annotation.taxonomy import AnswerForm
 
 MAX_REFERENCES = 40
 """Described objects that are paired on one tile; bounds the time."""

@@ -55,7 +55,7 @@ def load_phrases(language: str = "en") -> Phrases:
     """
     if language not in LANGUAGES:
         raise ValueError(f"no wording for language {language!r}: expected one of {', '.join(LANGUAGES)}")
-    folder = resources.files("annotation.wording").joinpath(language)
+    folder = resources.files("rsvqa.annotation.wording").joinpath(language)
     entries: dict[str, Any] = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         for table, content in tomllib.loads(file.read_text("utf-8")).items():

@@ -1,1 +1,1 @@
-"""Readers of label files, one file a family of formats."""
+"""Class tables, readers of label files (one file a family of formats), cleaning and completeness."""

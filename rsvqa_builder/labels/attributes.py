@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from annotation.tasks.colours import COLOURS as COLOUR_NAMES
-from rsvqa_builder.classes import NEGATIVE_TAGS, normalised
+from rsvqa.annotation.tasks.colours import COLOURS as COLOUR_NAMES
+from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, normalised
 
 COLOURS: Mapping[str, str] = {name: name for name in COLOUR_NAMES} | {
     "gray": "grey",

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from shapely import GeometryType
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Role
-from rsvqa_builder.classes import ClassTable, Shape
-from rsvqa_builder.labels.raw import RawLabels, object_array
-from rsvqa_builder.labels.report import counted
+from rsvqa.annotation.facts import Role
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, Shape
+from rsvqa.rsvqa_builder.labels.raw import RawLabels, object_array
+from rsvqa.rsvqa_builder.labels.report import counted
 
 MIN_AREA_PX = 1.0
 """A polygon that covers less than one pixel cannot be seen."""

@@ -22,12 +22,19 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Outline
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa_builder.labels.columns import scene_stem
-from rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
-from rsvqa_builder.scenes import Scene
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.columns import scene_stem
+from rsvqa.rsvqa_builder.labels.raw import (
+    OTHER_IMAGES,
+    LabelError,
+    NotLabelsError,
+    RawLabels,
+    judged_outlines,
+    object_array,
+)
+from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 MAX_MASK_PIXELS = 2**30
 """A run-length mask that claims more pixels is not decoded."""

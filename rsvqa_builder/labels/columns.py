@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.raw import object_array
-from rsvqa_builder.scenes import Scene
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.raw import object_array
+from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 IMAGE_COLUMNS = ("image_path", "image_id", "image", "file_name", "filename")
 """Columns that may say which image a label belongs to."""

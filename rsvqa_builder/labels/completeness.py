@@ -14,10 +14,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from annotation.facts import Role
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.coverage import coverage
-from rsvqa_builder.labels.features import Features
+from rsvqa.annotation.facts import Role
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.coverage import coverage
+from rsvqa.rsvqa_builder.labels.features import Features
 
 MIN_OBJECTS = 5
 MIN_HULL_SHARE = 0.5

@@ -15,10 +15,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Outline, Role
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.features import Features
-from rsvqa_builder.labels.raw import object_array
+from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.labels.raw import object_array
 
 MIN_LAND_COVER_SHARE = 0.9
 """Labels that cover less of the scene are not taken for a land cover map."""

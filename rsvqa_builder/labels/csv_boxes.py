@@ -15,10 +15,10 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from annotation.facts import Outline
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa_builder.labels.columns import (
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.columns import (
     IMAGE_COLUMNS,
     Columns,
     as_texts,
@@ -28,8 +28,8 @@ from rsvqa_builder.labels.columns import (
     image_stem,
     scored,
 )
-from rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines
-from rsvqa_builder.scenes import Scene
+from rsvqa.rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines
+from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 _WKT_COLUMNS = ("geometry", "wkt", "geom")
 _SIDES = (

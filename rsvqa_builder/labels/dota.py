@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from annotation.facts import Outline
-from rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
 
 _NUM_CORNER_NUMBERS = 8
 

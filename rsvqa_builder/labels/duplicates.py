@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import STRtree
 
-from annotation.facts import Outline, Role
+from rsvqa.annotation.facts import Outline, Role
 
 MIN_IOU = 0.9
 MIN_COVERED = 0.9

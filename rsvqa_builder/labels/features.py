@@ -16,7 +16,7 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from annotation.facts import Outline
+from rsvqa.annotation.facts import Outline
 
 _SCHEMA = pa.schema(
     [

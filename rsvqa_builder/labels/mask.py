@@ -24,12 +24,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Outline, Role
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map, reproject_to_scene
-from rsvqa_builder.labels.raw import LabelError, RawLabels, object_array
-from rsvqa_builder.scenes import AffineCoefficients, Scene
+from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map, reproject_to_scene
+from rsvqa.rsvqa_builder.labels.raw import LabelError, RawLabels, object_array
+from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
 MIN_REGION_PX = 64
 """Smaller regions, in mask pixels, are specks: they are dropped and counted."""

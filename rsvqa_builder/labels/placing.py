@@ -10,7 +10,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from rsvqa_builder.scenes import AffineCoefficients, Scene
+from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
 _EDGES_PER_SCENE = 64
 """An edge as long as the scene gets this many pieces before reprojection: straight lines of one CRS bend in another.

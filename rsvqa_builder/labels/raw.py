@@ -13,8 +13,8 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from annotation.errors import RsvqaError
-from annotation.facts import Outline
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.facts import Outline
 
 _RECTANGLE_TOLERANCE = 1e-9
 

@@ -20,10 +20,10 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from annotation.facts import Outline
-from rsvqa_builder.classes import NEGATIVE_TAGS, ClassTable, normalised
-from rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa_builder.labels.columns import (
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
+from rsvqa.rsvqa_builder.labels.columns import (
     IMAGE_COLUMNS,
     Columns,
     as_texts,
@@ -34,7 +34,7 @@ from rsvqa_builder.labels.columns import (
     scene_stem,
     scored,
 )
-from rsvqa_builder.labels.placing import (
+from rsvqa.rsvqa_builder.labels.placing import (
     Bounds,
     bounds_of,
     map_to_pixels,
@@ -42,8 +42,15 @@ from rsvqa_builder.labels.placing import (
     scene_bounds,
     scene_bounds_in,
 )
-from rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
-from rsvqa_builder.scenes import Scene
+from rsvqa.rsvqa_builder.labels.raw import (
+    OTHER_IMAGES,
+    LabelError,
+    NotLabelsError,
+    RawLabels,
+    judged_outlines,
+    object_array,
+)
+from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb", ".pbf")
 

@@ -18,10 +18,10 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
-from annotation.facts import Outline
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _CORNERS = tuple(

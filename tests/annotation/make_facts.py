@@ -13,10 +13,10 @@ from shapely import LineString, MultiPolygon, Point, Polygon, box
 from shapely.affinity import rotate
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Area, ClassInfo, Kind, Outline, Road, Role, TileFacts, TileObject
-from annotation.questions import NotAsked, Question
-from annotation.tasks.registry import TaskContext, get_task
-from annotation.wording.phrases import Phrases, load_phrases
+from rsvqa.annotation.facts import Area, ClassInfo, Kind, Outline, Road, Role, TileFacts, TileObject
+from rsvqa.annotation.questions import NotAsked, Question
+from rsvqa.annotation.tasks.registry import TaskContext, get_task
+from rsvqa.annotation.wording.phrases import Phrases, load_phrases
 
 
 def make_class(

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from annotation import asking
-from annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
-from annotation.checks import ANSWER_TOLD, check_question
-from annotation.facts import Circle, TileFacts
-from annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark
-from annotation.questions import Evidence, NotAsked, Option, Question
-from annotation.tasks.registry import TaskContext
-from annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation import asking
+from rsvqa.annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from rsvqa.annotation.checks import ANSWER_TOLD, check_question
+from rsvqa.annotation.facts import Circle, TileFacts
+from rsvqa.annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from tests.strategies import facts as any_facts
 
 FACTS = TileFacts("scene/0_0", 800, 600, classes={})

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.checks import REASONS, check_question, normalise
-from annotation.facts import Box, Circle
-from annotation.questions import Evidence, Option, Question
-from annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.checks import REASONS, check_question, normalise
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.questions import Evidence, Option, Question
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from tests.strategies import questions
 
 WIDTH, HEIGHT = 800, 600

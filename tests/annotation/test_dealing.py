@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.dealing import Dealt, LetterDealer, deal_options
-from annotation.questions import Option
+from rsvqa.annotation.dealing import Dealt, LetterDealer, deal_options
+from rsvqa.annotation.questions import Option
 
 ONE_OF_FOUR = (Option("3", True), Option("2", False), Option("4", False), Option("9", False))
 YES_NO = (Option("Yes", True), Option("No", False))

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from annotation.facts import Circle
-from annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark, draw_marks, mark_style, place_marks
-from annotation.questions import Evidence, Question
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Circle
+from rsvqa.annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark, draw_marks, mark_style, place_marks
+from rsvqa.annotation.questions import Evidence, Question
+from rsvqa.annotation.taxonomy import AnswerForm
 from tests.strategies import circles
 
 

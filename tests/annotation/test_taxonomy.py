@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 # Short name → `category` in the data files of XLRS-Bench; for captioning and grounding, which have files of their own
 # without a VQA category, the names of the paper's sub-tasks.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.models import BoxConvention, Prompt, PromptGroup, Reply, Unanswered
-from benchmark.samples import Sample
-from benchmark.settings import BenchSettings
+from rsvqa.benchmark.models import BoxConvention, Prompt, PromptGroup, Reply, Unanswered
+from rsvqa.benchmark.samples import Sample
+from rsvqa.benchmark.settings import BenchSettings
 
 Answer = Callable[[Prompt], Reply | Unanswered]
 

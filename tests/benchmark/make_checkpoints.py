@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.processors import images_only
+from rsvqa.benchmark.adapters.processors import images_only
 
 SPECIAL = ("<unk>", "<pad>", "<|im_start|>", "<|im_end|>")
 LETTERS = ("\n", *(chr(code) for code in range(32, 127)))
@@ -270,9 +270,9 @@ def make_internvl(folder: Path) -> Path:
 
 def make_geollava(folder: Path) -> Path:
     """Write a tiny GeoLLaVA."""
-    from model.image_processing_geollava import GeoLlavaImageProcessor
-    from model.processing_geollava import GeoLlavaProcessor
-    from model.registration import register
+    from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
+    from rsvqa.model.processing_geollava import GeoLlavaProcessor
+    from rsvqa.model.registration import register
     from tests.model.make_models import tiny_config
 
     register()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from annotation.taxonomy import TASKS, AnswerForm
-from benchmark.models import BenchImage, Prompt, PromptGroup
-from benchmark.samples import Sample
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.benchmark.models import BenchImage, Prompt, PromptGroup
+from rsvqa.benchmark.samples import Sample
 
 QUESTIONS = (
     "What is it?",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from annotation.taxonomy import TASKS, AnswerForm
-from benchmark.measures import Measured, measure
-from benchmark.published import read_published
-from benchmark.run_record import SAMPLES_FILE, DataRecord, RunRecord, Session, write_run_record
-from benchmark.scoring import score_reply
-from benchmark.settings import BenchSettings
-from benchmark.stored_replies import StoredImage, StoredReply
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.benchmark.files.run_record import SAMPLES_FILE, DataRecord, RunRecord, Session, write_run_record
+from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.reports.published import read_published
+from rsvqa.benchmark.scores.measures import Measured, measure
+from rsvqa.benchmark.scores.scoring import score_reply
+from rsvqa.benchmark.settings import BenchSettings
 
 FOUR = ("(A) red", "(B) green", "(C) blue", "(D) white")
 YES_NO = ("(A) yes", "(B) no")

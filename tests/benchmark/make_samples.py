@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from annotation.taxonomy import TASKS
-from benchmark.samples import Sample
-from benchmark.stored_replies import StoredImage, StoredReply
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.samples import Sample
 
 
 def make_sample(task: str = "object_colour", **changes: Any) -> Sample:

@@ -13,11 +13,11 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from annotation.facts import Box
-from annotation.taxonomy import TASKS
-from rsvqa_builder.records import Record, TileRecord
-from rsvqa_builder.shards import TileRows, plan_shards, write_shards
-from rsvqa_builder.tiling import Window
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 HEIGHT, WIDTH = 40, 60
 OPTIONS = ["(A) red", "(B) green", "(C) blue", "(D) grey"]

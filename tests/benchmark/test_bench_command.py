@@ -90,7 +90,7 @@ def test_an_unknown_setting_of_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_with_a_line_on_how_to_go_on(tmp_path: Path) -> None:
-    with mock.patch("benchmark.bench.bench", side_effect=KeyboardInterrupt):
+    with mock.patch("rsvqa.benchmark.bench.bench", side_effect=KeyboardInterrupt):
         done = rsvqa("bench", "--model", "random", "--out", tmp_path / "run")
     assert done.code == 130
     assert done.err == (
@@ -161,7 +161,7 @@ def test_a_run_killed_several_times_ends_with_the_bytes_of_an_undisturbed_one(tm
     killed = tmp_path / "killed"
     # a fork of a process that has done the imports, which take longer than such a run
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.run_build", "benchmark.bench", "benchmark.summary"])
+    context.set_forkserver_preload(["tests.run_build", "rsvqa.benchmark.bench", "rsvqa.benchmark.reports.summary"])
     for at_least in (1, 7, 15):
         process = context.Process(target=run_bench, args=(*words, str(killed)))
         process.start()
@@ -196,7 +196,7 @@ def test_two_processes_of_torchrun_write_what_one_writes(tmp_path: Path) -> None
     replies = write_replies(tmp_path / "replies.jsonl", {str(number): "ABCD"[number % 3] for number in range(24)})
     words = ["bench", "--data", str(data), "--model", f"fake:{replies}", "--out"]
     assert rsvqa(*words, tmp_path / "one").code == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cli"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "rsvqa"]
     environment: dict[str, Any] = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, *words, str(tmp_path / "two")], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

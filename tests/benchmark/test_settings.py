@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from annotation.taxonomy import TASKS, AnswerForm
-from benchmark.settings import make_bench_settings, parse_tasks
-from rsvqa_builder.settings import SettingsError
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.benchmark.settings import make_bench_settings, parse_tasks
+from rsvqa.rsvqa_builder.config import SettingsError
 
 
 def test_flags_override_the_file(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from annotation.facts import Box
-from model.training_settings import TrainingSettings, make_training_settings
-from rsvqa_builder.records import Record, TileRecord
-from rsvqa_builder.shards import TileRows, plan_shards, write_shards
-from rsvqa_builder.tiling import Window
+from rsvqa.annotation.facts import Box
+from rsvqa.model.training_settings import TrainingSettings, make_training_settings
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 SIDE = 32
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220), "grey": (128, 128, 128)}

@@ -9,10 +9,10 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import CLIPVisionConfig, PreTrainedTokenizerFast, Qwen2Config
 
-from model.configuration_geollava import GeoLlavaConfig
-from model.image_processing_geollava import GeoLlavaImageProcessor
-from model.modeling_geollava import GeoLlavaForConditionalGeneration
-from model.processing_geollava import IMAGE_TOKEN, GeoLlavaProcessor
+from rsvqa.model.configuration_geollava import GeoLlavaConfig
+from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.processing_geollava import IMAGE_TOKEN, GeoLlavaProcessor
 
 CELL_SIZE = 28  # pixels
 PATCH_SIZE = 7  # 4 × 4 tokens a cell

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from annotation.taxonomy import TASKS
-from model.conversations import (
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.conversations import (
     ConversationError,
     chat_messages,
     deal_letters_again,
@@ -16,7 +16,7 @@ from model.conversations import (
     label_reply,
     render_chat,
 )
-from rsvqa_builder.image_tables import EncodedImage
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 
 
 def make_row(task: str = "object_colour", **changes: Any) -> dict[str, Any]:

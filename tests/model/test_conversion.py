@@ -18,9 +18,9 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
 from typer.testing import CliRunner
 
-import cli
-import model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
-from model.conversion import ConversionError, convert_checkpoint
+import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
+from rsvqa import cli
+from rsvqa.model.conversion import ConversionError, convert_checkpoint
 from tests.model.make_models import tiny_tokenizer
 
 

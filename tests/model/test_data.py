@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from annotation.taxonomy import TASKS
-from model import data as data_module
-from model.conversations import IGNORED_LABEL, chat_messages, render_chat
-from model.data import Collator, DataError, SampleDataset, list_samples, select_samples
-from model.ordering import Draw
-from model.tiny import TinyModel, make_tiny
-from model.training_settings import TinySettings
-from rsvqa_builder.shards import ShardError
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model import data as data_module
+from rsvqa.model.conversations import IGNORED_LABEL, chat_messages, render_chat
+from rsvqa.model.data import Collator, DataError, SampleDataset, list_samples, select_samples
+from rsvqa.model.ordering import Draw
+from rsvqa.model.tiny import TinyModel, make_tiny
+from rsvqa.model.training_settings import TinySettings
+from rsvqa.rsvqa_builder.dataset.shards import ShardError
 from tests.model.make_dataset import COLOURS, SIDE, TINY, make_dataset
 
 

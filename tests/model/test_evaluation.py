@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.conversations import chat_messages, render_chat
-from model.data import Collator, Sample, SampleDataset, list_samples
-from model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
-from model.image_processing_geollava import Pixels
-from model.ordering import Draw
-from model.tiny import TinyModel, make_tiny
-from model.training_settings import TinySettings
+from rsvqa.model.conversations import chat_messages, render_chat
+from rsvqa.model.data import Collator, Sample, SampleDataset, list_samples
+from rsvqa.model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
+from rsvqa.model.image_processing_geollava import Pixels
+from rsvqa.model.ordering import Draw
+from rsvqa.model.tiny import TinyModel, make_tiny
+from rsvqa.model.training_settings import TinySettings
 from tests.model.make_dataset import TINY, make_dataset
 
 

@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import model.image_processing_geollava as image_processing
-from model.image_processing_geollava import (
+import rsvqa.model.image_processing_geollava as image_processing
+from rsvqa.model.image_processing_geollava import (
     GeoLlavaImageProcessor,
     Pixels,
     best_grid,

@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionModel
 
-import model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
-from model.configuration_geollava import PRUNING_METHODS
-from model.modeling_geollava import GeoLlavaForConditionalGeneration
-from model.prompt_expansion import expand_placeholders
+import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
+from rsvqa.model.configuration_geollava import PRUNING_METHODS
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.prompt_expansion import expand_placeholders
 from tests.model.make_models import tiny_config, tiny_model, tiny_processor
 
 Inputs = dict[str, Any]

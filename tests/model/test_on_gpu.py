@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
-from model.configuration_geollava import GeoLlavaConfig
+from rsvqa.model.configuration_geollava import GeoLlavaConfig
 from tests.model.make_models import tiny_model
 from tests.model.test_modeling_geollava import generate, make_inputs
 from tests.perf.eight_k import measure

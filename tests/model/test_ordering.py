@@ -8,7 +8,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, num_draws, plan_order
+from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, num_draws, plan_order
 
 ORDER = OrderSettings(num_epochs=1, batch_size=4, mixed_groups=3, groups_lengths=True, seed=0)
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from model.image_processing_geollava import GeoLlavaImageProcessor, place
-from model.processing_geollava import GeoLlavaProcessor, rescale_boxes
+from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor, place
+from rsvqa.model.processing_geollava import GeoLlavaProcessor, rescale_boxes
 from tests.model.make_models import tiny_processor, tiny_tokenizer
 
 # 100 × 60 pixels on a canvas of 84 × 56: y · 0.84 + 0, x · 0.85 + 2; see test_image_processing_geollava.

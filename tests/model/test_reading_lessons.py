@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from model.conversations import IGNORED_LABEL, chat_messages
-from model.reading_lessons import Lessons, teach_reading
-from model.tiny import CHAT_FRAME, TinyModel, make_tiny
-from model.training_settings import TinySettings
-from rsvqa_builder.image_tables import EncodedImage
+from rsvqa.model.conversations import IGNORED_LABEL, chat_messages
+from rsvqa.model.reading_lessons import Lessons, teach_reading
+from rsvqa.model.tiny import CHAT_FRAME, TinyModel, make_tiny
+from rsvqa.model.training_settings import TinySettings
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 
 WORDS = ("water", "forest", "grassland", "farmland", "road surface", "bare ground")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.conversations import IGNORED_LABEL
-from model.data import Collator, SampleDataset, list_samples
-from model.ordering import Draw
-from model.reply_loss import align, num_last_positions, reply_loss
-from model.tiny import make_tiny
-from model.training_settings import TinySettings
+from rsvqa.model.conversations import IGNORED_LABEL
+from rsvqa.model.data import Collator, SampleDataset, list_samples
+from rsvqa.model.ordering import Draw
+from rsvqa.model.reply_loss import align, num_last_positions, reply_loss
+from rsvqa.model.tiny import make_tiny
+from rsvqa.model.training_settings import TinySettings
 from tests.model.make_dataset import TINY, make_dataset
 
 X = IGNORED_LABEL

@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given, settings
 
-from model.tiny import make_tiny, train_tokenizer
-from model.training_settings import TinySettings
+from rsvqa.model.tiny import make_tiny, train_tokenizer
+from rsvqa.model.training_settings import TinySettings
 from tests.model.make_dataset import TINY
 
 TEXTS = ["Select the best answer.\nThe answer is:", "(A) water\n(B) forest", "(A) forest\n(B) water"] * 4

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.token_pruning import (
+from rsvqa.model.token_pruning import (
     KeptTokens,
     anchor_scores,
     block_centres,

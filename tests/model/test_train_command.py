@@ -9,8 +9,8 @@ import pytest
 import tomli_w
 from typer.testing import CliRunner
 
-import cli
-from rsvqa_builder.settings import SettingsError
+from rsvqa import cli
+from rsvqa.rsvqa_builder.config import SettingsError
 from tests.model.make_dataset import make_dataset, make_settings
 
 

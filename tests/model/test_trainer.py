@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from model.trainer import group_parameters, part_of
-from model.training_settings import Part
+from rsvqa.model.trainer import group_parameters, part_of
+from rsvqa.model.training_settings import Part
 
 RATES = {Part.TOWER: 1e-6, Part.PROJECTOR: 5e-6, Part.LLM: 4e-6}
 

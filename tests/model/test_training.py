@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from model import checkpoints as checkpoints_module
-from model import trainer as trainer_module
-from model import training as training_module
-from model.checkpoints import load_checkpoint
-from model.data import list_samples
-from model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
-from model.training import plan_draws, train
-from rsvqa_builder.progress import QuietReporter
+from rsvqa.model import checkpoints as checkpoints_module
+from rsvqa.model import trainer as trainer_module
+from rsvqa.model import training as training_module
+from rsvqa.model.checkpoints import load_checkpoint
+from rsvqa.model.data import list_samples
+from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
+from rsvqa.model.training import plan_draws, train
+from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.model.make_dataset import make_dataset, make_settings
 
 NUM_TRAIN = 8 * 3

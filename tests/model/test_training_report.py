@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from model.evaluation import TaskScore
-from model.training_report import Panel, draw_curves, pick_curve, render_scores
+from rsvqa.model.evaluation import TaskScore
+from rsvqa.model.training_report import Panel, draw_curves, pick_curve, render_scores
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from annotation.taxonomy import TASKS
-from model.training_settings import Part, TrainingSettings, make_training_settings, parse_tasks
-from rsvqa_builder.settings import SettingsError
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.training_settings import Part, TrainingSettings, make_training_settings, parse_tasks
+from rsvqa.rsvqa_builder.config import SettingsError
 
 
 def make(**changes: Any) -> TrainingSettings:

@@ -21,16 +21,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from annotation.facts import Box
-from annotation.taxonomy import TASKS, AnswerForm
-from rsvqa_builder.annotate import annotate
-from rsvqa_builder.annotate_settings import AnnotateSettings
-from rsvqa_builder.annotated_items import form_of
-from rsvqa_builder.assembly import BOX_DECIMALS
-from rsvqa_builder.progress import QuietReporter
-from rsvqa_builder.records import Record
-from rsvqa_builder.shards import plan_shards, read_records, write_shards
-from rsvqa_builder.stored_tiles import read_tiles
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.rsvqa_builder.annotating.annotate import annotate
+from rsvqa.rsvqa_builder.annotating.items import form_of
+from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
+from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.shards import plan_shards, read_records, write_shards
+from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
+from rsvqa.rsvqa_builder.progress import QuietReporter
+from rsvqa.rsvqa_builder.tiles.assembly import BOX_DECIMALS
 from tests.annotate_data import build_demo, knowing_model
 
 PLANTED_SHARE = 0.35

@@ -150,7 +150,7 @@ def run_ours(model: Path, data: Path, folder: Path, *options: str) -> Run:
     program = Path(sys.executable).with_name("rsvqa")
     command: list[str | Path] = [program, "bench", "--model", model, "--data", data, "--device", "cpu"]
     seconds = run_process([*command, "--out", folder / "run", *options], folder / "log.txt")
-    from benchmark.official_answers import official_letters
+    from rsvqa.benchmark.protocol.official_answers import official_letters
 
     rows = [json.loads(line) for line in (folder / "run" / "samples.jsonl").read_text().splitlines()]
     asked = {int(row["sample_id"]): Asked(row["prompt"], row["reply"], official_letters(row["reply"])) for row in rows}

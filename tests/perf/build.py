@@ -26,10 +26,10 @@ import rasterio
 import simplejpeg
 from rasterio.windows import Window as RasterWindow
 
-from rsvqa_builder.demo_scenes import make_benchmark_scene
-from rsvqa_builder.executors import count_processors
-from rsvqa_builder.settings import TILE_SIZES, Profile
-from rsvqa_builder.tiling import Window, plan_windows
+from rsvqa.rsvqa_builder.demo.scenes import make_benchmark_scene
+from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
+from rsvqa.rsvqa_builder.settings import TILE_SIZES, Profile
+from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
 TILE = TILE_SIZES[Profile.SUPERRS]
 WANTED = {"tiles only": 0.8, "22 tasks": 0.5}

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from model.configuration_geollava import GeoLlavaConfig
-from model.image_processing_geollava import GeoLlavaImageProcessor
-from model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.configuration_geollava import GeoLlavaConfig
+from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
 from tests.model.make_models import tiny_config
 
 

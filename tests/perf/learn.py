@@ -16,15 +16,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from annotation.taxonomy import TASKS
-from model.data import Sample, list_samples
-from model.training import train
-from model.training_settings import make_training_settings
-from rsvqa_builder.build import build
-from rsvqa_builder.demo_scenes import make_demo_scenes
-from rsvqa_builder.executors import count_processors
-from rsvqa_builder.progress import QuietReporter
-from rsvqa_builder.settings import make_settings
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.data import Sample, list_samples
+from rsvqa.model.training import train
+from rsvqa.model.training_settings import make_training_settings
+from rsvqa.rsvqa_builder.build import build
+from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
+from rsvqa.rsvqa_builder.progress import QuietReporter
+from rsvqa.rsvqa_builder.settings import make_settings
+from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
 DATA: dict[str, Any] = {
     "classes": "demo",

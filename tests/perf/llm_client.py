@@ -20,11 +20,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from annotation.llm.client import ChatClient, ClientSettings, Endpoint
-from annotation.llm.reply_store import ReplyStore
-from annotation.llm.requests import ChatReply, ChatRequest
-from annotation.llm.turns import make_turn
-from annotation.llm.wire import Dialect, make_body
+from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint
+from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.llm.requests import ChatReply, ChatRequest
+from rsvqa.annotation.llm.turns import make_turn
+from rsvqa.annotation.llm.wire import Dialect, make_body
 from tests.scripted_endpoint import ScriptedEndpoint
 
 

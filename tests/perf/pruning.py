@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.token_pruning import (
+from rsvqa.model.token_pruning import (
     anchor_scores,
     cluster_means,
     cosine_pointers,

@@ -30,8 +30,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from rsvqa_builder.shards import TileRows, plan_shards, write_shards
-from rsvqa_builder.tiling import Window
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.rsvqa_builder.make_records import make_record, make_tile
 
 SIDE = 10_000
@@ -152,7 +152,7 @@ class Reviewer:
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield address and process id of a server."""
-    command = [sys.executable, "-m", "cli", "review", "serve", str(folder), "--sample", "1", "--port", "0"]
+    command = [sys.executable, "-m", "rsvqa", "review", "serve", str(folder), "--sample", "1", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

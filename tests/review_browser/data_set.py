@@ -9,10 +9,10 @@ import numpy as np
 import shapely
 import simplejpeg
 
-from annotation.facts import Box
-from rsvqa_builder.records import Record, TileRecord
-from rsvqa_builder.shards import TileRows, plan_shards, write_shards
-from rsvqa_builder.tiling import Window
+from rsvqa.annotation.facts import Box
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.rsvqa_builder.make_records import make_record, make_tile
 
 WIDTH, HEIGHT = 3000, 2000

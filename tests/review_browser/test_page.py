@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from annotation.review.agreement import Decision
-from annotation.review.store import ReviewStore
+from rsvqa.annotation.review.agreement import Decision
+from rsvqa.annotation.review.store import ReviewStore
 from tests.review_browser.data_set import MARKUP, write_data_set
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
-from rsvqa_builder.georeference import AffineCoefficients
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 
 UTM18 = "EPSG:32618"
 NORTH_UP_1M = AffineCoefficients(1.0, 0.0, 500_000.0, 0.0, -1.0, 4_000_000.0)

@@ -9,10 +9,10 @@ import numpy as np
 import shapely
 import simplejpeg
 
-from annotation.facts import Box
-from annotation.taxonomy import TASKS, AnswerForm
-from rsvqa_builder.records import Record, TileRecord
-from rsvqa_builder.tiling import Window
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 BOX = Box(0.25, 0.25, 0.5, 0.5)
 

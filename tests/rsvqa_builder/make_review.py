@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from annotation.facts import Box
-from annotation.review.content import Content
-from annotation.review.queue import QueueSettings
-from annotation.review.store import ReviewStore
-from rsvqa_builder.records import Record, TileRecord
-from rsvqa_builder.review import open_review
-from rsvqa_builder.shards import TileRows, plan_shards, write_shards
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.content import Content
+from rsvqa.annotation.review.queue import QueueSettings
+from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.reviewing.serve import open_review
 from tests.rsvqa_builder.make_records import make_jpeg, make_record, make_tile
 
 WIDTH, HEIGHT = 200, 100

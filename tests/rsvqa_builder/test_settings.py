@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from annotation.taxonomy import TASKS
-from rsvqa_builder.settings import SettingsError, make_settings
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.config import SettingsError
+from rsvqa.rsvqa_builder.settings import make_settings
 
 
 def test_the_default_profile_keeps_scenes_of_10000_px_whole() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from annotation.llm.client import ChatClient, ClientSettings, Endpoint
-from annotation.llm.reply_store import ReplyStore
-from annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint
+from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.llm.requests import ChatRequest
 
 CONCURRENCY = 8
 

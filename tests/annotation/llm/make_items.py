@@ -9,11 +9,11 @@ import numpy as np
 import shapely
 from pydantic import BaseModel
 
-from annotation.facts import Box, Circle
-from annotation.llm.items import Item, Pixels, TileKnowledge, View
-from annotation.llm.requests import ChatReply
-from annotation.questions import Evidence
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.llm.items import Item, Pixels, TileKnowledge, View
+from rsvqa.annotation.llm.requests import ChatReply
+from rsvqa.annotation.questions import Evidence
+from rsvqa.annotation.taxonomy import AnswerForm
 
 NOUNS = {
     "car": ("car", "cars"),

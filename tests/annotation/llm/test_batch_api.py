@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from annotation.llm.batch_api import BatchClient, BatchSettings
-from annotation.llm.batch_files import BatchFileError, make_line, read_lines
-from annotation.llm.budget import Budget, BudgetSpentError
-from annotation.llm.client import ClientSettings, Endpoint, EndpointDownError
-from annotation.llm.reply_store import ReplyStore
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.turns import RawReply, make_turn
-from annotation.llm.wire import Dialect
+from rsvqa.annotation.llm.batch_api import BatchClient, BatchSettings
+from rsvqa.annotation.llm.batch_files import BatchFileError, make_line, read_lines
+from rsvqa.annotation.llm.budget import Budget, BudgetSpentError
+from rsvqa.annotation.llm.client import ClientSettings, Endpoint, EndpointDownError
+from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.turns import RawReply, make_turn
+from rsvqa.annotation.llm.wire import Dialect
 from tests.scripted_endpoint import Action, Body, ScriptedEndpoint, text_of
 
 SETTINGS = ClientSettings(backoff_s=0.01, retries=0, timeout_s=5)
@@ -141,7 +141,7 @@ def test_a_batch_is_collected_by_the_next_run(tmp_path: Path, monkeypatch: pytes
             ReplyStore(tmp_path / "s") as store,
             open_client(server, store) as client,
         ):
-            patched.setattr("annotation.llm.batch_api.time.sleep", interrupt)
+            patched.setattr("rsvqa.annotation.llm.batch_api.time.sleep", interrupt)
             with pytest.raises(InterruptedError, match="while waiting"):
                 list(client.ask(requests(8)))
         with ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:

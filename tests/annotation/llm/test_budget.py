@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from annotation.llm.budget import BillLine, Budget, BudgetSpentError, Estimate, estimate
-from annotation.llm.prices import ModelPrice, Prices, PricesError
-from annotation.llm.requests import ChatRequest
-from annotation.llm.turns import RawReply, Turn, make_turn
+from rsvqa.annotation.llm.budget import BillLine, Budget, BudgetSpentError, Estimate, estimate
+from rsvqa.annotation.llm.prices import ModelPrice, Prices, PricesError
+from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.turns import RawReply, Turn, make_turn
 
 PRICES = Prices(models={"m": ModelPrice(input=1_000_000, output=2_000_000, batch_share=0.5)})
 """A dollar a token of input, two a token of output."""

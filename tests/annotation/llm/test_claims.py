@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.llm.claims import Claim, Scope, caption_claims, check_claims
-from annotation.llm.items import TileKnowledge
+from rsvqa.annotation.llm.claims import Claim, Scope, caption_claims, check_claims
+from rsvqa.annotation.llm.items import TileKnowledge
 from tests.annotation.llm.make_items import NOUNS, caption_item, region_item
 
 SCOPE = Scope(

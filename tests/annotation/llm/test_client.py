@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from annotation.llm.budget import Budget, BudgetSpentError
-from annotation.llm.client import BatchOpenError, ChatClient, ClientSettings, Endpoint, EndpointDownError
-from annotation.llm.reply_store import ReplyStore
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from annotation.llm.sender import retry_after_s
-from annotation.llm.turns import make_turn
+from rsvqa.annotation.llm.budget import Budget, BudgetSpentError
+from rsvqa.annotation.llm.client import BatchOpenError, ChatClient, ClientSettings, Endpoint, EndpointDownError
+from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.sender import retry_after_s
+from rsvqa.annotation.llm.turns import make_turn
 from tests.scripted_endpoint import Action, Body, Manner, Script, ScriptedEndpoint, always, text_of
 
 KEY = "sk-sentinel-0123456789"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.llm.reply_store import ReplyStore
 from tests.annotation.llm.asking_process import CONCURRENCY, ask_all
 from tests.scripted_endpoint import ScriptedEndpoint, identity, seeded_faults, text_of
 

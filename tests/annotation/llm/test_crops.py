@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotation.facts import Box, Circle
-from annotation.llm.crops import CropSettings, Frame, focus_of, frame_around, nine_frames, picture_of, show, show_whole
-from annotation.llm.items import Item, View
-from annotation.llm.requests import Picture
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.llm.crops import (
+    CropSettings,
+    Frame,
+    focus_of,
+    frame_around,
+    nine_frames,
+    picture_of,
+    show,
+    show_whole,
+)
+from rsvqa.annotation.llm.items import Item, View
+from rsvqa.annotation.llm.requests import Picture
+from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import (
     HEIGHT,
     WIDTH,

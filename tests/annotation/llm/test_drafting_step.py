@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from annotation.llm.crops import PART_NAMES, CropSettings
-from annotation.llm.drafting_step import (
+from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings
+from rsvqa.annotation.llm.drafting_step import (
     CONTRADICTS,
     DraftedCaption,
     DraftedChoices,
@@ -17,10 +17,10 @@ from annotation.llm.drafting_step import (
     DraftPass,
     turns_in,
 )
-from annotation.llm.items import Item, TileKnowledge
-from annotation.llm.outcomes import State
-from annotation.llm.verifying_step import DRAFTED
-from annotation.questions import Evidence
+from rsvqa.annotation.llm.items import Item, TileKnowledge
+from rsvqa.annotation.llm.outcomes import State
+from rsvqa.annotation.llm.verifying_step import DRAFTED
+from rsvqa.annotation.questions import Evidence
 from tests.annotation.llm.make_items import NOUNS, caption_item, grounding_item, make_item, region_item, reply
 
 DRAFT = DraftPass("m", CropSettings())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.llm.endpoint import OPENAI_URL, Endpoint, EndpointError
-from annotation.llm.turns import RawReply
+from rsvqa.annotation.llm.endpoint import OPENAI_URL, Endpoint, EndpointError
+from rsvqa.annotation.llm.turns import RawReply
 
 KEY = "sk-sentinel-0123456789"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.llm.failures import FailuresInARow
-from annotation.llm.requests import ChatFailure, ChatReply, FailureKind
+from rsvqa.annotation.llm.failures import FailuresInARow
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, FailureKind
 
 
 def judge_all(letters: str) -> str:

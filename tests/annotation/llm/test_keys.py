@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import shapely
 
-from annotation.facts import Box
-from annotation.llm.items import Item
-from annotation.llm.keys import BOX_DIFFERS, KEY_DIFFERS, key_fault
-from annotation.questions import Evidence
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.keys import BOX_DIFFERS, KEY_DIFFERS, key_fault
+from rsvqa.annotation.questions import Evidence
+from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import colour_item, make_item
 
 YES_NO = {"form": AnswerForm.YES_NO, "options": ("No", "Yes")}

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from annotation.llm.items import Item
-from annotation.llm.passes import Reply, parsed_as, run_pass
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, FailureKind
-from annotation.llm.verifying_step import Choice
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.passes import Reply, parsed_as, run_pass
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, FailureKind
+from rsvqa.annotation.llm.verifying_step import Choice
 from tests.annotation.llm.make_items import make_item, reply
 
 

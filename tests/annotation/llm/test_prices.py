@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-from annotation.llm.prices import Patches, PricesError, Tiles, read_prices
-from annotation.llm.requests import ChatRequest, Detail, Picture
-from annotation.llm.tokens import input_tokens, picture_tokens, text_tokens
-from annotation.llm.turns import make_turn
+from rsvqa.annotation.llm.prices import Patches, PricesError, Tiles, read_prices
+from rsvqa.annotation.llm.requests import ChatRequest, Detail, Picture
+from rsvqa.annotation.llm.tokens import input_tokens, picture_tokens, text_tokens
+from rsvqa.annotation.llm.turns import make_turn
 
 PRICES = read_prices()
 

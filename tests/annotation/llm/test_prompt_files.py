@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from annotation.llm.crops import CropSettings
-from annotation.llm.drafting_step import DraftPass
-from annotation.llm.items import Item
-from annotation.llm.passes import Pass
-from annotation.llm.prompt_files import load_prompt, prompt_names
-from annotation.llm.translating_step import TranslatePass
-from annotation.llm.verifying_step import AnswerPass, GuessPass
-from annotation.llm.wording_step import WordingPass
-from annotation.questions import Evidence
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.llm.crops import CropSettings
+from rsvqa.annotation.llm.drafting_step import DraftPass
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.passes import Pass
+from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
+from rsvqa.annotation.llm.translating_step import TranslatePass
+from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
+from rsvqa.annotation.llm.wording_step import WordingPass
+from rsvqa.annotation.questions import Evidence
+from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import caption_item, colour_item, grounding_item, make_item, region_item
 
 RENDERED = Path(__file__).parent / "prompts_rendered"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.llm.rate_limits import RateLimits
+from rsvqa.annotation.llm.rate_limits import RateLimits
 
 
 class Clock:

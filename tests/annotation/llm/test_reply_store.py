@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from annotation.llm.reply_store import Claim, OpenBatch, ReplyStore, ReplyStoreError
-from annotation.llm.requests import ChatFailure, ChatRequest
-from annotation.llm.turns import RawReply, Turn, make_turn
+from rsvqa.annotation.llm.reply_store import Claim, OpenBatch, ReplyStore, ReplyStoreError
+from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
+from rsvqa.annotation.llm.turns import RawReply, Turn, make_turn
 
 ROOT = Path(__file__).parents[3]
 REPLY = RawReply("ä\n\0'", None, False, 12, None)

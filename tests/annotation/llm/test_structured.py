@@ -7,7 +7,7 @@ import time
 import pytest
 from pydantic import BaseModel, Field
 
-from annotation.llm.structured import UnreadableReplyError, in_words, read_reply, response_format
+from rsvqa.annotation.llm.structured import UnreadableReplyError, in_words, read_reply, response_format
 
 
 class Ship(BaseModel):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.llm.outcomes import State
-from annotation.llm.translating_step import Translated, TranslatePass, untranslated
-from annotation.llm.verifying_step import DISAGREES
+from rsvqa.annotation.llm.outcomes import State
+from rsvqa.annotation.llm.translating_step import Translated, TranslatePass, untranslated
+from rsvqa.annotation.llm.verifying_step import DISAGREES
 from tests.annotation.llm.make_items import colour_item, grounding_item, make_item, region_item, reply
 
 TRANSLATE = TranslatePass("m")

@@ -8,8 +8,8 @@ from hashlib import sha256
 import pytest
 from pydantic import BaseModel
 
-from annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
-from annotation.llm.turns import RawReply, Turn, advance, make_turn
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
+from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn
 
 
 class Letter(BaseModel):

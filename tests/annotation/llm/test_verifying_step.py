@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from annotation.facts import Box
-from annotation.llm.crops import CropSettings, Frame
-from annotation.llm.items import Item
-from annotation.llm.outcomes import State
-from annotation.llm.passes import Reply
-from annotation.llm.requests import ChatFailure
-from annotation.llm.rule_check import RuleCheckPass
-from annotation.llm.verifying_step import (
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.llm.crops import CropSettings, Frame
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.outcomes import State
+from rsvqa.annotation.llm.passes import Reply
+from rsvqa.annotation.llm.requests import ChatFailure
+from rsvqa.annotation.llm.rule_check import RuleCheckPass
+from rsvqa.annotation.llm.verifying_step import (
     CONTRADICTED,
     DISAGREES,
     DRAFTED,
@@ -30,7 +30,7 @@ from annotation.llm.verifying_step import (
     in_tile,
     iou,
 )
-from annotation.taxonomy import AnswerForm
+from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import colour_item, grounding_item, make_item, region_item, reply
 
 ANSWER = AnswerPass("m", CropSettings())

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from annotation.llm.requests import ChatRequest, Picture
-from annotation.llm.turns import RawReply, make_turn
-from annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
+from rsvqa.annotation.llm.requests import ChatRequest, Picture
+from rsvqa.annotation.llm.turns import RawReply, make_turn
+from rsvqa.annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
 
 
 class Letter(BaseModel):

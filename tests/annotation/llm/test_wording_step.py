@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotation.llm.outcomes import ACCEPTED, State
-from annotation.llm.requests import ChatFailure
-from annotation.llm.wording_step import Reworded, WordingPass, why_not_reworded
+from rsvqa.annotation.llm.outcomes import ACCEPTED, State
+from rsvqa.annotation.llm.requests import ChatFailure
+from rsvqa.annotation.llm.wording_step import Reworded, WordingPass, why_not_reworded
 from tests.annotation.llm.make_items import colour_item, make_item, reply
 
 WORD = WordingPass("m")

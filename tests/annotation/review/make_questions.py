@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from annotation.facts import Box
-from annotation.review.content import Content, ReviewQuestion
-from annotation.review.queue import QueueEntry
-from annotation.review.store import ReviewStore
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.content import Content, ReviewQuestion
+from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.store import ReviewStore
 
 COUNTING = Content("How many cars are in the image?", ("(A) 3", "(B) 4", "(C) 5", "(D) 6"), "A")
 GROUNDING = Content("Please locate the only red house.", (), "[0.1, 0.2, 0.3, 0.4]", Box(0.1, 0.2, 0.3, 0.4))

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from annotation.review.guard import Access
-from annotation.review.pictures import NoSuchPictureError, picture_key
-from annotation.review.running import make_server, open_socket
-from annotation.review.server import create_app
-from annotation.review.store import ReviewStore
+from rsvqa.annotation.review.guard import Access
+from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
+from rsvqa.annotation.review.running import make_server, open_socket
+from rsvqa.annotation.review.server import create_app
+from rsvqa.annotation.review.store import ReviewStore
 
 TILE = b"\xff\xd8\xff a tile"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from annotation.review.agreement import Decision, Verdict, cohens_kappa, final_decision, num_missing
-from annotation.review.progress import pace, read_choices, read_summary
-from annotation.review.queue import QueueEntry
-from annotation.review.store import ReviewStore
+from rsvqa.annotation.review.agreement import Decision, Verdict, cohens_kappa, final_decision, num_missing
+from rsvqa.annotation.review.progress import pace, read_choices, read_summary
+from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COUNTING, Clock, make_question
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shapely
 
-from annotation.facts import Box
-from annotation.review.evidence import MAX_POINTS, Line, focus_of, in_words, lines_of, read_geometry
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.evidence import MAX_POINTS, Line, focus_of, in_words, lines_of, read_geometry
 from tests.annotation.review.make_questions import GROUNDING, make_question
 
 REGION = {"number": 3, "x": 100, "y": 50, "radius": 20}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from annotation.review.queue import QueueSettings, plan_queue
+from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from tests.annotation.review.make_questions import make_question
 
 QUESTIONS = [make_question(f"q{number}") for number in range(2_000)]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from annotation.facts import Box
-from annotation.review.content import CONTENT
-from annotation.review.pictures import picture_key
-from annotation.review.queue import QueueEntry
-from annotation.review.store import ReviewStore
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.content import CONTENT
+from rsvqa.annotation.review.pictures import picture_key
+from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COLOUR, COUNTING, GROUNDING, Clock, make_question
 from tests.annotation.review.running_server import TILE, Client, FakePictures, running
 

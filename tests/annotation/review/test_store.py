@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from annotation.review.agreement import Verdict
-from annotation.review.database import Database, StoreError
-from annotation.review.queue import QueueEntry
-from annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
+from rsvqa.annotation.review.agreement import Verdict
+from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
 from tests.annotation.review.make_questions import COUNTING, Clock, make_question, make_store
 
 FIXED = dataclasses.replace(COUNTING, answer="B")
@@ -322,7 +322,7 @@ def decide_once(store: ReviewStore, question_id: str, reviewer: str) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from annotation.review.store import ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COUNTING
 store = ReviewStore(Path(sys.argv[1]))
 for number in range(1, 100_000):

@@ -11,9 +11,9 @@ from typing import Any
 import pyproj
 import pytest
 
-from annotation.facts import Gsd
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.scenes import AffineCoefficients, Scene
+from rsvqa.annotation.facts import Gsd
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
 DATA = Path(os.environ.get("RSVQA_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

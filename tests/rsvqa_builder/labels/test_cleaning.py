@@ -10,9 +10,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.facts import Outline
-from rsvqa_builder.labels.cleaning import CleanLabels, clean
-from rsvqa_builder.labels.raw import RawLabels, object_array
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.cleaning import CleanLabels, clean
+from rsvqa.rsvqa_builder.labels.raw import RawLabels, object_array
 from tests.rsvqa_builder.labels.make_labels import table
 
 

@@ -10,12 +10,12 @@ import shapely
 from shapely import LineString, box
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Outline
-from rsvqa_builder.classes import ClassTable
-from rsvqa_builder.labels.completeness import complete_classes
-from rsvqa_builder.labels.coverage import coverage
-from rsvqa_builder.labels.features import Features
-from rsvqa_builder.labels.raw import object_array
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.completeness import complete_classes
+from rsvqa.rsvqa_builder.labels.coverage import coverage
+from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.labels.raw import object_array
 from tests.rsvqa_builder.labels.make_labels import table
 
 SIZE = (100, 200)

@@ -9,8 +9,8 @@ import shapely
 from shapely import Point, Polygon, affinity, box
 from shapely.geometry.base import BaseGeometry
 
-from annotation.facts import Outline, Role
-from rsvqa_builder.labels.duplicates import (
+from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.labels.duplicates import (
     PREDICTION,
     REGION,
     SAME_AREA,
@@ -19,7 +19,7 @@ from rsvqa_builder.labels.duplicates import (
     Labelled,
     find_duplicates,
 )
-from rsvqa_builder.labels.raw import object_array
+from rsvqa.rsvqa_builder.labels.raw import object_array
 
 
 def labelled(*labels: tuple[int, BaseGeometry], role: Role = Role.OBJECT, **more: Any) -> Labelled:

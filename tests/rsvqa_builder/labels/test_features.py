@@ -7,9 +7,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.facts import Outline
-from rsvqa_builder.labels.features import Features
-from rsvqa_builder.labels.raw import object_array
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.labels.raw import object_array
 
 _ATTRIBUTES = st.dictionaries(
     st.sampled_from(["colour", "moving", "damage"]), st.one_of(st.text(max_size=5), st.booleans(), st.floats(0, 1))

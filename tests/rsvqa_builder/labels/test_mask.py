@@ -12,9 +12,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
-from rsvqa_builder.labels import mask
-from rsvqa_builder.labels.mask import read_mask
-from rsvqa_builder.labels.raw import LabelError
+from rsvqa.rsvqa_builder.labels import mask
+from rsvqa.rsvqa_builder.labels.mask import read_mask
+from rsvqa.rsvqa_builder.labels.raw import LabelError
 from tests.rsvqa_builder.labels.make_labels import UTM, scene, table
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{NotGeoreferencedWarning.__module__}.NotGeoreferencedWarning")

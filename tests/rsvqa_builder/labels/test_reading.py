@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import shapely
 
-from annotation.facts import Outline
-from rsvqa_builder.classes import ClassTable, load_class_table
-from rsvqa_builder.labels.completeness import complete_classes
-from rsvqa_builder.labels.discovery import find_labels
-from rsvqa_builder.labels.reading import LAND_COVER, LabelSet, read_labels
-from rsvqa_builder.labels.report import MAX_UNKNOWN_LISTED, OTHER_NAMES, counted
-from rsvqa_builder.scenes import describe_scene
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
+from rsvqa.rsvqa_builder.labels.completeness import complete_classes
+from rsvqa.rsvqa_builder.labels.discovery import find_labels
+from rsvqa.rsvqa_builder.labels.reading import LAND_COVER, LabelSet, read_labels
+from rsvqa.rsvqa_builder.labels.report import MAX_UNKNOWN_LISTED, OTHER_NAMES, counted
+from rsvqa.rsvqa_builder.scenes.scene import describe_scene
 from tests.rsvqa_builder.labels.make_labels import geojson, polygon, real_scene, scene, square, table
 
 

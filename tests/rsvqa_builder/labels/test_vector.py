@@ -13,11 +13,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.facts import Outline
-from rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map
-from rsvqa_builder.labels.raw import LabelError, NotLabelsError
-from rsvqa_builder.labels.vector import read_vector
-from rsvqa_builder.scenes import AffineCoefficients
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
+from rsvqa.rsvqa_builder.labels.vector import read_vector
+from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients
 from tests.rsvqa_builder.labels.make_labels import UTM, geojson, polygon, scene, square, table
 
 UTM_URN = "urn:ogc:def:crs:EPSG::32618"

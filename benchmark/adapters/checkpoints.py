@@ -1,0 +1,220 @@
+"""A checkpoint of transformers, loaded with one clear line for whatever is wrong, and what names it in a result."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rsvqa.annotation.extras import require_extra
+from rsvqa.benchmark.adapters.processors import load_processor
+from rsvqa.benchmark.errors import ModelError
+
+_SAMPLED_BYTES = 1_048_576
+_LONGEST_MESSAGE = 240
+# the last is torch's for --device cuda in a build without it
+_LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError)
+_HUB_SECONDS = 10.0
+_NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model in evaluation mode and its processor.
+
+    Attributes:
+        model, processor: transformers' own.
+        model_type: of the configuration.
+        revision: of a hub id the commit, of a folder a hash of its files.
+    """
+
+    model: Any
+    processor: Any
+    model_type: str
+    revision: str
+
+
+def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bool) -> Checkpoint:
+    """Return what a folder or a hub id holds.
+
+    Args:
+        name: folder or hub id.
+        dtype: "auto" (as the weights are stored) or the name of a type of torch.
+        device: of torch; "auto" is a GPU where there is one.
+        trust_remote_code: run code that comes with the checkpoint.
+
+    Raises:
+        ModelError: it cannot be loaded; the message says which file, class or setting is missing.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    require_extra("model", "bench")
+    with _cache_alone_where_the_hub_is_gone(name):
+        config = _load_config(name, trust_remote_code=trust_remote_code)
+        _check_class(name, config)
+        with _one_line(f"the processor of {name!r} cannot be loaded"):
+            processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
+        _check_processor(name, processor)
+        model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
+    with _one_line(f"the model {name!r} cannot be put on device {device!r}; --device takes cpu, cuda, cuda:1"):
+        model = model.to(_device(device)).eval()
+    return Checkpoint(model, processor, config.model_type, _revision(name, config))
+
+
+@contextmanager
+def _cache_alone_where_the_hub_is_gone(name: str) -> Iterator[None]:
+    """Look for a hub id in the cache alone when one short request finds no hub.
+
+    Without this each of a dozen files is asked for again and again, for half a minute a file, also when it is cached.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    was_offline = constants.HF_HUB_OFFLINE
+    if not Path(name).is_dir():
+        try:
+            HfApi().model_info(name, timeout=_HUB_SECONDS)
+        except HfHubHTTPError:
+            pass  # it is there, and says no; the loaders' words are clearer
+        except Exception:  # noqa: BLE001  of the hub's transport, which differs from release to release
+            constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = was_offline
+
+
+def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
+    from transformers import AutoConfig
+
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").exists():
+        raise ModelError(f"the folder {name} has no config.json; expected a checkpoint as save_pretrained writes it")
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except OSError as error:
+        if folder.is_dir():
+            raise ModelError(f"the model {name!r} cannot be read: {_in_one_line(error)}") from error
+        cause = "no connection" if "couldn't connect" in str(error) else _in_one_line(error)
+        raise ModelError(
+            f"the model {name!r} is neither a folder here nor in the Hugging Face cache, nor reachable on the hub "
+            f"({cause}); name a folder, or fetch it where there is a network: hf download {name}"
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise ModelError(_configuration_problem(name, error)) from error
+
+
+def _configuration_problem(name: str, error: Exception) -> str:
+    message = str(error)
+    if any(word in message for word in _NAMES_OF_REMOTE_CODE):
+        return f"the model {name!r} brings its own code; read it, then allow it with --trust-remote-code"
+    if model_type := _stored_model_type(name):
+        version = importlib.metadata.version("transformers")
+        hint = "; `rsvqa convert` makes it loadable" if model_type.startswith("llava_qwen") else ""
+        return f"the model {name!r} is of type {model_type!r}, which transformers {version} does not know{hint}"
+    return f"the configuration of {name!r} cannot be read: {_in_one_line(error)}"
+
+
+def _stored_model_type(name: str) -> str:
+    from transformers.configuration_utils import PreTrainedConfig
+
+    config, _ = PreTrainedConfig.get_config_dict(name)
+    return str(config.get("model_type", ""))
+
+
+def _check_class(name: str, config: Any) -> None:  # noqa: ANN401
+    from transformers import AutoModelForImageTextToText
+
+    has_class = type(config) in AutoModelForImageTextToText._model_mapping
+    if not has_class and "AutoModelForImageTextToText" not in (getattr(config, "auto_map", None) or {}):
+        raise ModelError(
+            f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads "
+            "images and writes text (AutoModelForImageTextToText); name a vision-language checkpoint"
+        )
+
+
+def _load_model(name: str, *, dtype: str, trust_remote_code: bool) -> Any:  # noqa: ANN401
+    from transformers import AutoModelForImageTextToText
+
+    with _one_line(f"the weights of {name!r} cannot be loaded"):
+        model, info = AutoModelForImageTextToText.from_pretrained(
+            name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+    if missing := sorted(info["missing_keys"]):  # of another size they are refused above
+        raise ModelError(
+            f"the model {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}; "
+            "random ones would take their place"
+        )
+    return model
+
+
+def _check_processor(name: str, processor: Any) -> None:  # noqa: ANN401
+    for part in ("image_processor", "tokenizer"):
+        if getattr(processor, part, None) is None:
+            raise ModelError(
+                f"the model {name!r} has no {part.replace('_', ' ')}; expected preprocessor_config.json and a "
+                "tokenizer's files beside config.json"
+            )
+    if not processor.chat_template:
+        raise ModelError(f"the model {name!r} has no chat template; expected chat_template.jinja beside config.json")
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    """Turn what transformers raises for a broken checkpoint into one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except ImportError as error:
+        raise ModelError(f"{what}: a package is missing: {_in_one_line(error)}") from error
+    except (*_LOADING_ERRORS, SafetensorError) as error:
+        if any(word in str(error) for word in _NAMES_OF_REMOTE_CODE):
+            raise ModelError(
+                f"{what}: it brings its own code; read it, then allow it with --trust-remote-code"
+            ) from error
+        raise ModelError(f"{what}: {_in_one_line(error)}") from error
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Return the beginning of a message, which may have many lines."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name != "auto":
+        return name
+    if not torch.cuda.is_available():
+        return "cpu"
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))  # torchrun's: each process of a machine its own GPU
+    return f"cuda:{local_rank % torch.cuda.device_count()}"
+
+
+def _revision(name: str, config: Any) -> str:  # noqa: ANN401
+    folder = Path(name)
+    if not folder.is_dir():
+        return str(getattr(config, "_commit_hash", None) or "unknown")
+    return hash_folder(folder)
+
+
+def hash_folder(folder: Path) -> str:
+    """Return a hash, hexadecimal, of the files of a checkpoint.
+
+    Small files count whole, large ones (weights) by their size and their first and last 2²⁰ bytes: reading 15 GB would
+    take longer than many a run, and weights that were trained on differ everywhere.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_SAMPLED_BYTES))
+            file.seek(-min(_SAMPLED_BYTES, path.stat().st_size), 2)
+            digest.update(file.read())
+    return digest.hexdigest()

@@ -1,0 +1,64 @@
+"""`--model` → the model: a checkpoint, an endpoint, a baseline, or a model that is shown no images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rsvqa.annotation.extras import require_extra
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
+from rsvqa.benchmark.errors import ModelError
+from rsvqa.benchmark.models import BenchModel
+from rsvqa.benchmark.samples import Sample
+from rsvqa.benchmark.settings import BLIND, BenchSettings
+
+OPENAI, FAKE = "openai:", "fake:"
+RANDOM, MAJORITY = "random", "majority"
+_BASELINES = (RANDOM, MAJORITY)
+
+
+def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
+    """Return the model that the settings name, ready to be asked.
+
+    A folder named like a baseline is meant with a slash: `./random`.
+
+    Args:
+        settings: of the run.
+        samples: all that are asked; the baseline `majority` counts their answers.
+
+    Raises:
+        ModelError: it cannot be opened; the message says what is missing.
+        MissingExtraError: packages of its kind of model are not installed, or those that score captions: better told
+            now than when all are written.
+    """
+    if any(sample.form is AnswerForm.TEXT for sample in samples):
+        require_extra("bench", "bench")
+    name = settings.model.removeprefix(BLIND)
+    if name != settings.model and (name in _BASELINES or name.startswith((FAKE, BLIND)) or not name):
+        raise ModelError(f"{settings.model!r}: blind: takes a checkpoint or openai:NAME, whose images are left out")
+    if name == RANDOM:
+        return RandomModel(settings.seed)
+    if name == MAJORITY:
+        return MajorityModel(samples)
+    if name.startswith(FAKE):
+        return FakeModel(Path(name.removeprefix(FAKE)))
+    if name.startswith(OPENAI):
+        from rsvqa.benchmark.adapters.endpoint_model import open_endpoint_model
+
+        return open_endpoint_model(settings)
+    _refuse_lost_folder(name)
+    from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
+
+    return open_transformers_model(settings)
+
+
+def _refuse_lost_folder(name: str) -> None:
+    """Refuse what can only be a path and is no folder, before transformers asks the hub for it."""
+    path = Path(name)
+    if path.is_dir():
+        return
+    if path.exists():
+        raise ModelError(f"the model {name} is a file; name the folder of a checkpoint")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(f"the model folder {name} does not exist")

@@ -1,0 +1,319 @@
+"""The rows of benchmark files in any layout, with their images unread: arrow, parquet, JSON lines, shards of a build.
+
+A row here is what the file says, nothing is judged yet (that is `datasets.py`'s). What surprises: to group questions by
+image, rows are given images by content, as names tell nothing in other makers' files. Arrow files are mapped into
+memory, so that costs a look at parts of them; JSON lines and parquet of other makers are read through once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rsvqa.benchmark.errors import DataError
+from rsvqa.benchmark.files.images import ImageError, ImageSize, content_key, read_size
+from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
+
+IMAGE_COLUMN = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class RowImage:
+    """An image of a row, not read yet.
+
+    Attributes:
+        key: the same for the same bytes.
+        size: as its header states; None when that was not looked at, or is broken.
+        problem: why it cannot be used; empty when nothing is known against it.
+        read: returns the encoded bytes.
+    """
+
+    key: str
+    size: ImageSize | None
+    problem: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file.
+
+    Attributes:
+        where: file and row, for messages.
+        values: all columns but the images.
+        images: in order.
+        problem: why the row itself cannot be read; empty when it can.
+    """
+
+    where: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[RowImage, ...] = ()
+    problem: str = ""
+
+
+def _image(encoded: bytes | memoryview, read: Callable[[], bytes]) -> RowImage:
+    try:
+        return RowImage(content_key(encoded), read_size(encoded), "", read)
+    except ImageError as error:
+        return RowImage(content_key(encoded), None, str(error), read)
+
+
+def _without_bytes(name: str) -> RowImage:
+    def read() -> bytes:
+        raise ImageError("has no bytes")
+
+    return RowImage(f"missing:{name}", None, f"no bytes, only the name {name!r}" if name else "no bytes", read)
+
+
+# --- columns of images, as arrow has them ---
+
+
+def _cells(column: pa.Array | pa.ChunkedArray, row: int) -> list[pa.StructScalar]:
+    """Return the image structs of one row; a column holds one image a row or a list of them."""
+    scalar = column[row]
+    if not scalar.is_valid:
+        return []
+    return [scalar] if pa.types.is_struct(scalar.type) else [item for item in scalar.values if item.is_valid]
+
+
+def _buffer(cell: pa.StructScalar) -> memoryview | None:
+    data = cell["bytes"]
+    if pa.types.is_dictionary(data.type):
+        data = data.value if data.is_valid else data
+    return memoryview(data.as_buffer()) if data.is_valid else None
+
+
+def _name(cell: pa.StructScalar) -> str:
+    return str(cell["path"].as_py() or "")
+
+
+def _check_image_column(schema: pa.Schema, path: Path) -> None:
+    if IMAGE_COLUMN not in schema.names:
+        raise DataError(f"{path}: no column {IMAGE_COLUMN!r}; it has {', '.join(schema.names)}")
+    kind = schema.field(IMAGE_COLUMN).type
+    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    if not pa.types.is_struct(inner) or {item.name for item in inner} != {"bytes", "path"}:
+        raise DataError(f"{path}: column {IMAGE_COLUMN!r} is {kind}; expected struct<bytes, path> or a list of them")
+
+
+# --- arrow, as `save_to_disk` writes it ---
+
+
+def read_arrow(path: Path) -> Iterator[Row]:
+    """Yield the rows of one arrow file; it stays mapped as long as one of its images can be read.
+
+    Raises:
+        DataError: the file cannot be read or has no images.
+    """
+    table = _map_arrow(path)
+    _check_image_column(table.schema, path)
+    values = table.drop_columns([IMAGE_COLUMN]).to_pylist()
+    column = table.column(IMAGE_COLUMN)
+    for number, row in enumerate(values):
+        images = tuple(_arrow_image(column, number, position) for position in range(len(_cells(column, number))))
+        yield Row(f"{path.name} row {number}", row, images)
+
+
+def _map_arrow(path: Path) -> pa.Table:
+    try:
+        source = pa.memory_map(str(path))
+        try:
+            return pa.ipc.open_stream(source).read_all()
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return pa.ipc.open_file(source).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a readable arrow file ({error}); fetch it again") from error
+
+
+def _arrow_image(column: pa.ChunkedArray, row: int, position: int) -> RowImage:
+    cell = _cells(column, row)[position]
+    encoded = _buffer(cell)
+    if encoded is None:
+        return _without_bytes(_name(cell))
+    return _image(encoded, partial(_read_cell, column, row, position))
+
+
+def _read_cell(column: pa.ChunkedArray, row: int, position: int) -> bytes:
+    return bytes(_buffer(_cells(column, row)[position]) or b"")
+
+
+# --- parquet ---
+
+
+def read_parquet(path: Path) -> Iterator[Row]:
+    """Yield the rows of one parquet file of any maker; its images are read once to tell them apart.
+
+    Raises:
+        DataError: the file cannot be read or has no images.
+    """
+    file = _ParquetFile(path)
+    number = 0
+    for group in range(file.num_row_groups):
+        for start, batch in file.batches(group):
+            column = batch.column(IMAGE_COLUMN)
+            for i, values in enumerate(batch.drop_columns([IMAGE_COLUMN]).to_pylist()):
+                cells = _cells(column, i)
+                images = (_parquet_image(file, group, start + i, j, cell) for j, cell in enumerate(cells))
+                yield Row(f"{path.name} row {number}", values, tuple(images))
+                number += 1
+
+
+def _parquet_image(file: _ParquetFile, group: int, row: int, position: int, cell: pa.StructScalar) -> RowImage:
+    encoded = _buffer(cell)
+    if encoded is None:
+        return _without_bytes(_name(cell))
+    return _image(encoded, partial(file.read_image, group, row, position))
+
+
+class _ParquetFile:
+    """A parquet file read a few rows at a time, forwards; a row behind the last one begins its row group anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._reader = TableReader(path)
+        except TableError as error:
+            raise DataError(f"{error}; fetch it again") from error
+        _check_image_column(self._reader.schema, path)
+        self.num_row_groups = self._reader.info.num_row_groups
+        self._group = -1
+        self._batches: Iterator[tuple[int, pa.RecordBatch]] = iter(())
+        self._held: tuple[int, pa.RecordBatch] | None = None
+
+    def batches(self, group: int, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield the rows of a row group in batches, each with the number of its first row in the group."""
+        start = 0
+        try:
+            for batch in self._reader.iter_batches(columns or self._reader.columns, row_groups=[group]):
+                yield start, batch
+                start += batch.num_rows
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(f"{self._path}: row group {group} cannot be read ({error}); fetch it again") from error
+
+    def read_image(self, group: int, row: int, position: int) -> bytes:
+        """Return the encoded bytes of one image of a row."""
+        start, batch = self._batch_with(group, row)
+        return bytes(_buffer(_cells(batch.column(IMAGE_COLUMN), row - start)[position]) or b"")
+
+    def _batch_with(self, group: int, row: int) -> tuple[int, pa.RecordBatch]:
+        if group != self._group or self._held is None or row < self._held[0]:
+            self._group, self._batches = group, self.batches(group, [IMAGE_COLUMN])
+            self._held = next(self._batches)
+        while row >= self._held[0] + self._held[1].num_rows:
+            self._held = next(self._batches)
+        return self._held
+
+
+# --- JSON lines with base64, as VLMEvalKit's copy has them ---
+
+
+def read_jsonl(path: Path) -> Iterator[Row]:
+    """Yield the rows of one file of JSON lines whose `image` is base64, or a list of it; a broken line is a row too.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = 0
+            for number, line in enumerate(file):
+                if line.strip():
+                    yield _json_row(path, number, start, line)
+                start += len(line)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _json_row(path: Path, number: int, start: int, line: bytes) -> Row:
+    where = f"{path.name} line {number + 1}"
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        return Row(where, problem=f"not JSON: {error}")
+    if not isinstance(values, dict):
+        return Row(where, problem=f"expected a JSON object, found {type(values).__name__}")
+    texts = _base64_texts(values.pop(IMAGE_COLUMN, None))
+    images = (_json_image(path, start, len(line), position, text) for position, text in enumerate(texts))
+    return Row(where, values, tuple(images))
+
+
+def _base64_texts(value: object) -> list[str]:
+    texts = value if isinstance(value, list) else [value]
+    return [text for text in texts if isinstance(text, str) and text]
+
+
+def _json_image(path: Path, start: int, length: int, position: int, text: str) -> RowImage:
+    try:
+        encoded = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return RowImage(f"{path.name}:{start}:{position}", None, "not base64", bytes)
+    return _image(encoded, partial(_read_json_image, path, start, length, position))
+
+
+def _read_json_image(path: Path, start: int, length: int, position: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        values = json.loads(file.read(length))
+    return base64.b64decode(_base64_texts(values[IMAGE_COLUMN])[position])
+
+
+# --- shards that `rsvqa build` wrote ---
+
+
+def read_shard(path: Path) -> Iterator[Row]:
+    """Yield the rows of a shard of ours, whose images have names that tell them apart: none of them is read.
+
+    Raises:
+        DataError: the shard cannot be read.
+    """
+    file = _ShardFile(path)
+    number = 0
+    for group in range(file.num_row_groups):
+        values, names = file.read_values(group), file.read_names(group)
+        for i, (row, shown) in enumerate(zip(values, names, strict=True)):
+            size = ImageSize(row["image_height"], row["image_width"])
+            images = (
+                RowImage(name, size, "", partial(file.read_image, group, i, position))
+                for position, name in enumerate(shown)
+            )
+            yield Row(f"{path.name} row {number}", row, tuple(images))
+            number += 1
+
+
+class _ShardFile:
+    """A shard; the encoded images of the row group used last are kept, each once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._reader = TableReader(path)
+        except TableError as error:
+            raise DataError(f"{error}; build the data set again") from error
+        self._columns = [name for name in self._reader.columns if name != IMAGE_COLUMN]
+        self.num_row_groups = self._reader.info.num_row_groups
+        self._group = -1
+        self._images: list[list[bytes]] = []
+
+    def read_values(self, group: int) -> list[dict[str, Any]]:
+        """Return the rows of a row group without images."""
+        return self._reader.read_row_group(group, self._columns)
+
+    def read_names(self, group: int) -> list[list[str]]:
+        """Return the names of the images of each row of a row group."""
+        return self._reader.read_image_names(group, IMAGE_COLUMN)
+
+    def read_image(self, group: int, row: int, position: int) -> bytes:
+        """Return the encoded bytes of one image of a row."""
+        if group != self._group:
+            rows = self._reader.read_row_group(group, [IMAGE_COLUMN])
+            self._images = [[image.data for image in row[IMAGE_COLUMN]] for row in rows]
+            self._group = group
+        return self._images[row][position]

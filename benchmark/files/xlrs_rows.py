@@ -1,0 +1,215 @@
+"""One row of a benchmark file → one `Sample`, or the reason why it cannot be asked."""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.benchmark.files.xlrs_files import Row
+from rsvqa.benchmark.samples import ImageSource, Sample
+
+_ID_COLUMNS = ("question_id", "index", "id")
+_OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
+_LINE_OF_OPTION = re.compile(r"\n\s*(?=\([A-Z]\))")
+_INSTRUCTION = "Select the best answer"
+"""Begins what VLMEvalKit's copy appends to its options; the prompt brings its own."""
+_YES_NO = ({"yes", "no"}, {"是", "否"}, {"是", "不是"})
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_NOT_REVIEWED = ("rejected", "needed")
+
+
+class RowError(ValueError):
+    """A row cannot be asked; `reason` is the same for all rows with this defect, `detail` is of this row."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The part of a sample that says what is right; see `Sample`."""
+
+    form: AnswerForm
+    options: tuple[str, ...] = ()
+    letters: str = ""
+    references: tuple[str, ...] = ()
+    box: Box | None = None
+
+
+def choose_ids(rows: Sequence[Row]) -> list[str]:
+    """Return an id for each row, from the first column of ids that has none twice.
+
+    The published files number their rows in `index`, `id` or `question_id`, and only one of them need be unique. With
+    none unique it is the first, and the caller finds the repeated ones.
+    """
+    orders = [(_ID_COLUMNS[i], *_ID_COLUMNS[:i], *_ID_COLUMNS[i + 1 :]) for i in range(len(_ID_COLUMNS))]
+    candidates = [[_id_of(row, order) for row in rows] for order in orders]
+    unique = [ids for ids in candidates if len(set(ids)) == len(ids)]
+    return (unique or candidates)[0]
+
+
+def _id_of(row: Row, columns: Sequence[str]) -> str:
+    known = [row.values[name] for name in columns if row.values.get(name) not in (None, "")]
+    return str(known[0]) if known else row.where
+
+
+def to_sample(row: Row, sample_id: str) -> Sample:
+    """Return the row as a sample.
+
+    Raises:
+        RowError: the row is not what its task needs.
+    """
+    if row.problem:
+        raise RowError("row cannot be read", row.problem)
+    values = row.values
+    if values.get("review") in _NOT_REVIEWED:
+        raise RowError(f"review: {values['review']}")
+    info = _task(values)
+    question = values.get("question")
+    if not isinstance(question, str) or not question.strip():
+        raise RowError("no question")
+    answer = _answer(info, values)
+    return Sample(
+        sample_id=sample_id,
+        task=info.name,
+        category=str(values.get("category") or info.category),
+        l2_category=str(values.get("l2-category") or info.l2_category),
+        language=_language(values, question, answer),
+        form=answer.form,
+        question=question,
+        options=answer.options,
+        answer=answer.letters,
+        references=answer.references,
+        box=answer.box,
+        images=_images(row, info),
+    )
+
+
+# --- task ---
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+_TASK_OF = {_fold(info.category): info for info in TASKS.values()} | {
+    # grounding and captions go by the second half alone
+    _fold(info.category.split("/")[1]): info
+    for info in TASKS.values()
+}
+
+
+def _task(values: Mapping[str, Any]) -> TaskInfo:
+    if values.get("task") in TASKS:
+        return TASKS[values["task"]]
+    category = values.get("category")
+    if isinstance(category, str) and _fold(category) in _TASK_OF:
+        return _TASK_OF[_fold(category)]
+    if category is None and isinstance(values.get("answer"), list):
+        return TASKS["detailed_captioning"]  # the caption files have no other task, and no column for it
+    raise RowError("unknown category", repr(category))
+
+
+def _language(values: Mapping[str, Any], question: str, answer: _Answer) -> str:
+    stated = values.get("language")
+    if isinstance(stated, str) and stated:
+        return stated
+    return "zh" if _CHINESE.search(" ".join((question, *answer.options, *answer.references))) else "en"
+
+
+# --- answers ---
+
+
+def _answer(info: TaskInfo, values: Mapping[str, Any]) -> _Answer:
+    if AnswerForm.BOX in info.forms:
+        return _Answer(AnswerForm.BOX, box=_box(values.get("bbox")))
+    if AnswerForm.TEXT in info.forms:
+        return _Answer(AnswerForm.TEXT, references=_references(values.get("answer")))
+    options = _options(values.get("multi-choice options"))
+    letters = _letters(values.get("answer"), options)
+    if AnswerForm.SEVERAL_OF in info.forms:
+        return _Answer(AnswerForm.SEVERAL_OF, options, letters)
+    if len(letters) > 1:
+        raise RowError("several right letters in a task with one", letters)
+    return _Answer(AnswerForm.YES_NO if _is_yes_no(options) else AnswerForm.ONE_OF, options, letters)
+
+
+def _box(value: object) -> Box:
+    if not isinstance(value, list | tuple) or len(value) != 4 or not all(_is_number(part) for part in value):
+        raise RowError("box is not four numbers", repr(value))
+    box = Box(*map(float, value))
+    if not (0 <= box.x_min < box.x_max <= 1 and 0 <= box.y_min < box.y_max <= 1):
+        raise RowError("box is not 0 ≤ min < max ≤ 1", repr(list(value)))
+    return box
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _references(value: object) -> tuple[str, ...]:
+    texts = value if isinstance(value, list) else [value]
+    if references := tuple(text for text in texts if isinstance(text, str) and text.strip()):
+        return references
+    raise RowError("no reference text")
+
+
+def _options(value: object) -> tuple[str, ...]:
+    """Return the options, each "(A) …"; a text with all of them is cut before its letters and its instruction."""
+    options = _cut_options(value) if isinstance(value, str) else value
+    if not isinstance(options, list) or len(options) < 2:
+        raise RowError("fewer than two options", repr(value)[:200])
+    for letter, option in zip(string.ascii_uppercase, options, strict=False):
+        match = _OPTION_MARK.match(option) if isinstance(option, str) else None
+        if match is None or match[1] != letter or match.end() == len(option):
+            raise RowError("options are not lettered (A), (B), …", repr(option))
+    return tuple(options)
+
+
+def _cut_options(text: str) -> list[str]:
+    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter."""
+    body = text.partition(_INSTRUCTION)[0].strip()
+    if len(lines := _LINE_OF_OPTION.split(body)) > 1:
+        return [line.strip() for line in lines]
+    starts: list[int] = []
+    for match in _OPTION_MARK.finditer(body):
+        # in order, so that "(C)" inside the text of (A) does not begin an option
+        if match[1] == string.ascii_uppercase[len(starts) : len(starts) + 1]:
+            starts.append(match.start())
+    return [body[start:end].strip() for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
+
+
+def _letters(value: object, options: Sequence[str]) -> str:
+    letters = re.sub(r"[\s,]", "", value) if isinstance(value, str) else ""
+    known = string.ascii_uppercase[: len(options)]
+    if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(known):
+        raise RowError("answer is not among the options", repr(value))
+    return "".join(sorted(letters))
+
+
+def _is_yes_no(options: Sequence[str]) -> bool:
+    return {_OPTION_MARK.sub("", option, count=1).strip(" .。").lower() for option in options} in _YES_NO
+
+
+# --- images ---
+
+
+def _images(row: Row, info: TaskInfo) -> tuple[ImageSource, ...]:
+    if len(row.images) != info.num_dates:
+        raise RowError(f"number of images is {len(row.images)}, its task's is {info.num_dates}")
+    for image in row.images:
+        if image.problem:
+            raise RowError("image cannot be read", image.problem)
+        stated = (row.values.get("image_height"), row.values.get("image_width"))
+        if None not in stated and image.size is not None and stated != image.size:
+            found = f"{image.size.width} x {image.size.height}, stated {stated[1]} x {stated[0]}"
+            raise RowError("image is not of the stated size", found)
+    return tuple(ImageSource(image.key, image.read) for image in row.images)

@@ -1,0 +1,108 @@
+"""The options' texts as they may turn up in a reply: compared word by word, without case, punctuation and articles."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from rsvqa.benchmark.protocol.rotation import option_texts
+
+# a number with its decimals and with what is glued before it ("a3", "^3" and ".3" are not 3; "3m" is 3 and m), one
+# Chinese character, or a word
+_WORD = re.compile(
+    r"(?:[^\W\d_\u3400-\u9fff]+|\^|(?<!\w)\.)?\d+(?:[.,]\d+)*"
+    r"|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)*"
+)
+_ARTICLES = frozenset({"a", "an", "the"})
+_OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
+"""Words with which a reply may begin without naming an option."""
+_ANYWHERE = _OPENERS | {"yes", "no", "none", "not"}
+"""Words that turn up in any sentence."""
+_NOT = ("not", "isn't", "aren't", "rather than", "instead of", "不是", "不")
+_QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"'})
+
+
+def normalised(text: str) -> str:
+    """Return a text with full-width and composed characters made plain (NFKC), and straight quotes."""
+    return unicodedata.normalize("NFKC", text).translate(_QUOTES)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words, numbers and Chinese characters of a normalised text in lower case, articles left out."""
+    return [word for word in _WORD.findall(text.lower()) if word not in _ARTICLES]
+
+
+def phrase_of(text: str) -> str:
+    """Return the words of a text between single spaces, with one space at each end: " red car "."""
+    return f" {' '.join(words_of(text))} "
+
+
+class OptionPhrases:
+    """The options of one question, by letter.
+
+    Options without a word, and options whose words are also those of another ("5" and "-5"), are never found by their
+    text.
+
+    Attributes:
+        reach: characters beyond which a text is longer than any option, with generous punctuation.
+    """
+
+    def __init__(self, letters: str, options: Sequence[str]) -> None:
+        texts = [normalised(text) for text in option_texts(options)]
+        self._all = {letter: phrase_of(text) for letter, text in zip(letters, texts, strict=True)}
+        uses = Counter(self._all.values())
+        self._phrases = {letter: own for letter, own in self._all.items() if own.strip() and uses[own] == 1}
+        self.reach = 2 * max(map(len, texts), default=0) + 20
+
+    def equal_to(self, text: str) -> str | None:
+        """Return the letter of the option whose text this is."""
+        if len(text) > self.reach:
+            return None
+        phrase = phrase_of(text)
+        return next((letter for letter, own in self._phrases.items() if own == phrase), None)
+
+    def begun_by(self, text: str) -> str | None:
+        """Return the letter of the only option that begins with this text, cut off at a word."""
+        phrase = phrase_of(text[: self.reach])
+        if len(text) > self.reach or not set(phrase.split()) - _OPENERS:
+            return None
+        begun = [letter for letter, own in self._all.items() if own.startswith(phrase)]
+        return begun[0] if len(begun) == 1 else None
+
+    def at_start_of(self, text: str) -> str | None:
+        """Return the letter of the option with which the text begins; the longest one where several do."""
+        phrase = phrase_of(text[: self.reach])
+        begun = [letter for letter, own in self._phrases.items() if phrase.startswith(own)]
+        return max(begun, key=lambda letter: len(self._phrases[letter]), default=None)
+
+    def within(self, text: str) -> frozenset[str]:
+        """Return the letters of all options that a text names, those it denies ("not red") left out.
+
+        An option within a longer one that is named ("red" in "red and white") is not named itself. Words such as "no"
+        are in too many sentences to name an option.
+        """
+        rest = _spread(self.without_denied(text))
+        named = set()
+        for letter, own in self._longest_first():
+            if _spread(own) in rest and not set(own.split()) <= _ANYWHERE:
+                named.add(letter)
+                rest = rest.replace(_spread(own), "")
+        return frozenset(named)
+
+    def without_denied(self, text: str) -> str:
+        """Return the words of a text without the options that it denies, and without what denies them."""
+        rest = _spread(phrase_of(text))
+        for _, own in self._longest_first():
+            for denial in _NOT:
+                rest = rest.replace(_spread(phrase_of(denial)) + _spread(own), "")
+        return " ".join(rest.split())
+
+    def _longest_first(self) -> list[tuple[str, str]]:
+        return sorted(self._phrases.items(), key=lambda item: -len(item[1]))
+
+
+def _spread(phrase: str) -> str:
+    """Return a phrase in which neighbouring words share no space, so that one can be cut out: " red  car "."""
+    return "".join(f" {word} " for word in phrase.split())

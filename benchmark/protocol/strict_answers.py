@@ -1,0 +1,316 @@
+r"""The strict parser: the letters that a reply gives as its answer, or why none can be read.
+
+It reads what models write ("B. Red", "the answer is (B)", `\boxed{B}`, the option's text, reasoning before the answer)
+and refuses whatever a fair reader would not be sure of. Three kinds of evidence are looked at, the plainest first:
+
+1. an announcement ("Answer: B", `\boxed{B}`, "B is correct"), or a first or last line that is nothing but an answer;
+2. a reply that begins with an answer and goes on: "B because …", "Yes, the car …";
+3. a short reply that names one option: "It is the red one", "I think it is B".
+
+All evidence of the first kind that is there must agree. What surprises: a reply that corrects itself is read from its
+last correction on ("A … no, B").
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from rsvqa.benchmark.protocol.letter_lists import (
+    HEAD,
+    LABEL,
+    Reading,
+    announcements,
+    confirmed,
+    denies,
+    list_at,
+    loose_letters,
+    mentioned,
+    whole_list,
+    without_denied,
+)
+from rsvqa.benchmark.protocol.option_phrases import OptionPhrases, normalised, words_of
+from rsvqa.benchmark.protocol.thinking import final_text
+
+MAX_SENTENCE_WORDS = 40
+"""A longer reply that only mentions an option may mention it for any reason."""
+
+MAX_HEAD, MAX_TAIL = 2_000, 6_000
+"""Characters at the beginning and the end of what follows the reasoning in which an answer is looked for.
+
+A reply of 10,000 tokens, or one that never stops, so takes no longer than one of 8,000 characters.
+"""
+
+_DOUBT: Reading = frozenset()
+"""Stands beside a reading that the text itself puts in doubt; two readings are no answer."""
+
+
+class Refusal(StrEnum):
+    """Why no answer is read."""
+
+    EMPTY = "empty"
+    UNFINISHED_THINKING = "unfinished_thinking"
+    NO_ANSWER = "no_answer"
+    AMBIGUOUS = "ambiguous"
+    BEYOND_OPTIONS = "beyond_options"
+
+
+class StrictAnswer(NamedTuple):
+    """Letters in the order of the alphabet; empty with the reason why."""
+
+    letters: str
+    refusal: Refusal | None = None
+
+
+def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictAnswer:
+    """Return the answer that a reply gives.
+
+    Args:
+        reply: what the model wrote, with any reasoning.
+        options: "(A) …", as the model got them.
+        several: whether more than one option may be right; else more than one letter is ambiguous.
+
+    Raises:
+        DataError: options that are not lettered in order.
+    """
+    text = final_text(reply)
+    if text is None:
+        return StrictAnswer("", Refusal.UNFINISHED_THINKING)
+    text = _plain(_ends_of(text))
+    if not _WORD_CHARACTER.search(text):
+        return StrictAnswer("", Refusal.EMPTY)
+    letters = string.ascii_uppercase[: len(options)]
+    return _Reader(letters, OptionPhrases(letters, options), several).read(text)
+
+
+# --- a reply as plain text ---
+
+_MARKUP = re.compile(r"[*`#~$]|__|</?(?:b|strong|em|i|p|s)>|<\|[^|<>\n]{1,40}\|>|\\[()\[\]]")
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\s?\{([^{}\\]{0,200})\}")
+_WORD_CHARACTER = re.compile(r"[^\W_]")
+
+
+def _ends_of(text: str) -> str:
+    return text if len(text) <= MAX_HEAD + MAX_TAIL else f"{text[:MAX_HEAD]}\n{text[-MAX_TAIL:]}"
+
+
+def _plain(text: str) -> str:
+    r"""Return a text without markup: full-width letters made plain, "**B**" and "\\text{B}" freed."""
+    return _MARKUP.sub("", _TEXT_COMMAND.sub(r"\1", normalised(text))).strip()
+
+
+# --- reading ---
+
+_BOXED = re.compile(r"\\f?boxed\s?\{([^{}]{0,200})\}")
+_CORRECTION = re.compile(
+    r"\bno\b(?=\s?[,.:!–—-])|\bor rather\b|\bon second thought\b|\bscratch that\b|\blet me (?:re|correct)|不对|更正"
+    r"|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I mean)\b|rather\b(?! than)|instead\b(?! of))",
+    re.IGNORECASE,
+)
+_LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)
+_BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
+_SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|[\n。！？；]")
+_PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s-\s|[\n。！？；，、]")
+_AND_AT_END = re.compile(r"\s(?:and|&)\s*$")
+_SEPARATOR = re.compile(r"[,;、\n]|\band\b|&|和", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads plain text against the options of one question."""
+
+    letters: str
+    phrases: OptionPhrases
+    several: bool
+
+    def read(self, text: str) -> StrictAnswer:
+        if readings := self._labelled_options(text) or self._whole_option(text):
+            return self._judge(readings)  # before words such as "no" in an option are taken for more than that
+        text = without_denied(text)
+        corrected = _after_correction(text)
+        if corrected is None:
+            return self._judge(self._readings(text))
+        answer = self._judge(self._readings(corrected))
+        if answer.refusal is not Refusal.NO_ANSWER:
+            return answer
+        answer = self._judge(self._readings(text))
+        return StrictAnswer("", Refusal.AMBIGUOUS) if answer.letters and denies(corrected) else answer
+
+    def _judge(self, readings: set[Reading]) -> StrictAnswer:
+        if not readings:
+            return StrictAnswer("", Refusal.NO_ANSWER)
+        if len(readings) > 1:
+            return StrictAnswer("", Refusal.AMBIGUOUS)
+        (reading,) = readings
+        if not reading <= set(self.letters):
+            return StrictAnswer("", Refusal.BEYOND_OPTIONS)
+        if len(reading) > 1 and not self.several:
+            return StrictAnswer("", Refusal.AMBIGUOUS)
+        return StrictAnswer("".join(sorted(reading)))
+
+    def _readings(self, text: str) -> set[Reading]:
+        announced = self._boxed(text) | self._announced(text) | confirmed(text)
+        alone = self._lines_alone(text)
+        if announced:
+            alone -= {frozenset(self.letters)}  # the options, written down again before the answer
+        return announced | alone or self._headed(text) or self._named(text)
+
+    # 1. announcements, and lines that are nothing but an answer
+
+    def _boxed(self, text: str) -> set[Reading]:
+        return _union(self._answer_alone(content) for content in _BOXED.findall(text))
+
+    def _announced(self, text: str) -> set[Reading]:
+        return _union(self._announced_at(text, start) for start in announcements(text))
+
+    def _announced_at(self, text: str, start: int) -> set[Reading]:
+        readings, end = list_at(text, start)
+        if readings:
+            contradiction = self._contradiction(readings, text[end : _sentence_end(text, end)])
+            line = text[start : start + len(self.letters) * self.phrases.reach].split("\n", 1)[0]
+            return self._labelled_options(line) or readings | contradiction | self._doubt(readings, line)
+        return self._option_first(text[start : _sentence_end(text, start)])
+
+    def _lines_alone(self, text: str) -> set[Reading]:
+        """Return what the block of answers gives with which the text begins, and that with which it ends."""
+        lines = [_BULLET.sub("", line, count=1) for line in text.splitlines() if line.strip()]
+        first = _block(self._answer_alone(line) for line in lines)
+        if len(first) == len(lines):
+            return _merged(first)
+        return _merged(first) | _merged(_block(self._answer_alone(line) for line in reversed(lines)))
+
+    def _answer_alone(self, text: str) -> set[Reading]:
+        """Return what a text gives that is nothing but letters, or options with or without their letters."""
+        return (
+            whole_list(text) or self._labelled_options(text) or self._whole_option(text) or self._listed_options(text)
+        )
+
+    def _labelled_options(self, text: str) -> set[Reading]:
+        """Return what "B. Red" or "A. Farmland, C. Forest" gives, when each text is that of an option."""
+        labels = list(LABEL.finditer(text))
+        if not labels or labels[0].start() > 0:
+            return set()
+        alone = self.phrases.equal_to(text[labels[0].end() :])  # an option may hold labels: "Start at A."
+        if alone == _letter_of(labels[0]):
+            return {frozenset(alone)}
+        ends = [label.start() for label in labels[1:]] + [len(text)]
+        parts = [text[label.end() : end] for label, end in zip(labels, ends, strict=True)]
+        named = [self.phrases.equal_to(_AND_AT_END.sub("", part)) for part in parts]
+        if None in named:
+            return set()
+        return {frozenset(map(_letter_of, labels)), frozenset(filter(None, named))}
+
+    def _whole_option(self, text: str) -> set[Reading]:
+        letter = self.phrases.equal_to(text)
+        return set() if letter is None else {frozenset(letter)}
+
+    def _listed_options(self, text: str) -> set[Reading]:
+        """Return what "Farmland, forest" gives."""
+        named = [self.phrases.equal_to(part) for part in _SEPARATOR.split(text) if words_of(part)]
+        return set() if not named or None in named else {frozenset(filter(None, named))}
+
+    # 2. an answer at the beginning of a reply
+
+    def _headed(self, text: str) -> set[Reading]:
+        first_line = text.split("\n", 1)[0]
+        sentence = text[: _sentence_end(text, 0)]
+        labels = list(LABEL.finditer(first_line))
+        if labels and labels[0].start() == 0:
+            reading = frozenset(map(_letter_of, labels))
+            rest = first_line[labels[0].end() :]
+            other = whole_list(rest) if len(labels) == 1 else set()  # "A: B"
+            return {reading} | other | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
+        head = HEAD.match(text)
+        if head is not None:
+            reading = frozenset(head[1])
+            rest = first_line[head.end() :]
+            return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
+        if beside := self._letter_beside_option(sentence):
+            return beside
+        begun = self.phrases.begun_by(text)
+        return self._option_first(sentence) or (set() if begun is None else {frozenset(begun)})
+
+    def _letter_beside_option(self, sentence: str) -> set[Reading]:
+        """Return what "B red" gives: two readings when the text is another option's, but "A red one" is an article."""
+        letter, named = sentence[:1], self.phrases.at_start_of(sentence[1:])
+        if letter not in self.letters or sentence[1:2] != " " or named is None or named != letter in "AI":
+            return set()
+        return {frozenset(letter), frozenset(named)}
+
+    def _option_first(self, sentence: str) -> set[Reading]:
+        """Return what a sentence gives that begins with an option's text, and with it the others that it names."""
+        ends = [match.start() for match in _PAUSE.finditer(sentence, 0, self.phrases.reach)] + [len(sentence)]
+        for end in reversed(ends):
+            letter = self.phrases.equal_to(sentence[:end])
+            if letter is not None:
+                return {self.phrases.within(sentence[end:]) | {letter}}
+        return set()
+
+    def _contradiction(self, readings: set[Reading], rest: str) -> set[Reading]:
+        """Return a reading more when a letter is followed by another option's text: "B. Blue" where B is red."""
+        (first, *others) = readings
+        named = self.phrases.at_start_of(rest.lstrip(" .,:;)-–—"))
+        if others or len(first) > 1 or named is None or named in first:
+            return set()
+        return {frozenset(named)}
+
+    def _doubt(self, readings: set[Reading], rest: str) -> set[Reading]:
+        """Return a doubt when several options may be right, one letter was read, and the rest names other options."""
+        if not self.several or any(len(reading) > 1 for reading in readings):
+            return set()
+        others = (loose_letters(rest) & set(self.letters)) | self.phrases.within(rest)
+        return {_DOUBT} if others - frozenset().union(*readings) else set()
+
+    # 3. a short reply that names an option
+
+    def _named(self, text: str) -> set[Reading]:
+        if len(words_of(text)) > MAX_SENTENCE_WORDS:
+            return set()
+        text = _LEADING_NO.sub("", text, count=1)  # answers the question, and denies no option
+        named = self.phrases.within(text)
+        found = mentioned(text) | ({named} if named else set())
+        return found | {_DOUBT} if found and denies(self.phrases.without_denied(text)) else found
+
+
+def _after_correction(text: str) -> str | None:
+    """Return what follows the last "no," or "wait" that stands between words; None without one."""
+    words = [match.start() for match in _WORD_CHARACTER.finditer(text)]
+    last = None
+    for match in _CORRECTION.finditer(text):
+        if words[0] < match.start() and match.end() <= words[-1]:
+            last = match
+    return None if last is None else text[last.end() :].lstrip(" ,.:;!–—-")
+
+
+def _sentence_end(text: str, start: int) -> int:
+    match = _SENTENCE_END.search(text, start)
+    return len(text) if match is None else match.start()
+
+
+def _letter_of(label: re.Match[str]) -> str:
+    return str(label[label.lastindex or 0]).upper()
+
+
+def _block(answers: Iterable[set[Reading]]) -> list[set[Reading]]:
+    """Return the answers up to the first line that has none."""
+    block = []
+    for answer in answers:
+        if not answer:
+            break
+        block.append(answer)
+    return block
+
+
+def _merged(block: Sequence[set[Reading]]) -> set[Reading]:
+    """Return lines that each give one reading as one list; a line that is ambiguous leaves all so."""
+    if all(len(readings) == 1 for readings in block):
+        return {frozenset().union(*_union(block))} if block else set()
+    return _union(block)
+
+
+def _union(readings: Iterable[set[Reading]]) -> set[Reading]:
+    return set().union(*readings)

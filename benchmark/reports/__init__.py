@@ -1,0 +1,1 @@
+"""Results as JSON, CSV, Markdown and HTML; comparisons and the leaderboard."""

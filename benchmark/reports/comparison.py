@@ -1,0 +1,344 @@
+"""`rsvqa compare`: is one run better than another on the same questions, and how sure is that.
+
+Both runs answered the same questions, so what is judged is the difference question by question, which is far less noisy
+than two scores side by side. Intervals come from the bootstrap over images of `intervals.py`, p-values from a sign-flip
+test: were both models equally good, then the two replies to each question could change places, which turns the sign of
+an image's difference; p is the share of such changes that give a mean difference as large as the one seen. All
+questions of an image change together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.reports.writing import score_run
+from rsvqa.benchmark.scores.aggregates import BENCHMARK_TASKS
+from rsvqa.benchmark.scores.caption_figures import CAPTION_MEASURES, with_caption_values
+from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure
+from rsvqa.benchmark.scores.intervals import FEW_IMAGES, Part, make_part, mean_intervals
+from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
+from rsvqa.benchmark.scores.results import Figure
+
+NUM_FLIPS = 10_000
+MAX_EXACT = 13
+"""Images that differ up to which all 2^n changes of sign are tried, fewer than `NUM_FLIPS` of random ones."""
+MAX_SIGNS = 2**22
+"""Signs held at a time."""
+
+MEASURES = (
+    Measure.STRICT,
+    Measure.OFFICIAL,
+    Measure.STRICT_CIRCULAR,
+    Measure.OFFICIAL_CIRCULAR,
+    Measure.ACC_50,
+    Measure.ACC_70,
+    Measure.IOU,
+    Measure.ROUGE_L,
+    Measure.CIDER_D,
+    Measure.METEOR,
+)
+
+
+class SignFlipTest(BaseModel):
+    """A sign-flip test.
+
+    Attributes:
+        p: two-sided.
+        p_holm: p after Holm's correction for asking each sub-task (Holm 1979); None for averages.
+        is_exact: whether all changes of sign were tried, not a random choice of them.
+        num_images: in which the runs differ; with n of them p is never below 2^(1-n).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    p: float
+    p_holm: float | None = None
+    is_exact: bool
+    num_images: int
+
+
+class Difference(BaseModel):
+    """The second run less the first by one measure.
+
+    Attributes:
+        name: of the task, or of the average in words.
+        first, second: means over the shared questions.
+        difference: with its interval.
+        num_first_only, num_second_only: questions by which one run is ahead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    measure: Measure
+    first: float
+    second: float
+    difference: Figure
+    test: SignFlipTest
+    num_first_only: int
+    num_second_only: int
+
+
+class Comparison(BaseModel):
+    """What `rsvqa compare` finds.
+
+    Attributes:
+        num_shared: questions compared: asked of both with the same options, and answered by both.
+        num_first_only, num_second_only: questions that only one of the runs asked.
+        num_unanswered: shared questions to which a run has no reply; not compared.
+        averages, tasks: differences, by measure; averages are over all sub-tasks compared.
+        notes: what to keep in mind.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    first: str
+    second: str
+    num_shared: int
+    num_first_only: int
+    num_second_only: int
+    num_unanswered: int
+    averages: tuple[Difference, ...]
+    tasks: tuple[Difference, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One question in both runs; `cluster` numbers its images."""
+
+    first: Measured
+    second: Measured
+    cluster: int
+
+    @property
+    def task(self) -> str:
+        """Name of its task."""
+        return self.first.reply.task
+
+    def has(self, measure: Measure) -> bool:
+        """Tell whether both replies have a value."""
+        return measure in self.first.values and measure in self.second.values
+
+
+def compare_runs(first: Path, second: Path, *, shared_only: bool = False) -> Comparison:
+    """Compare the runs in two folders, scored anew; see `compare`."""
+    runs = [score_run(folder) for folder in (first, second)]
+    names = [f"{run.results.run.model_name} ({folder.name})" for run, folder in zip(runs, (first, second), strict=True)]
+    return compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared_only=shared_only)
+
+
+def compare(
+    first: Sequence[Measured], second: Sequence[Measured], *, names: tuple[str, str], shared_only: bool = False
+) -> Comparison:
+    """Compare two runs over the same questions.
+
+    Args:
+        first: questions of one run.
+        second: questions of the other; differences are the second less the first.
+        names: of the runs, for the table.
+        shared_only: compare what both asked when they did not ask the same.
+
+    Raises:
+        RunError: nothing in common; not the same questions without `shared_only`; or one id with different questions.
+    """
+    left, right = ({one.reply.sample_id: one for one in run} for run in (first, second))
+    shared = [key for key in left if key in right]
+    _check_shared(left, right, shared, shared_only=shared_only)
+    answered = [key for key in shared if left[key].is_scored and right[key].is_scored]
+    # a run that could not read an image does not know it; the other may
+    clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
+    ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
+    pairs = [Pair(*both) for both in zip(ours, theirs, clusters, strict=True)]
+    averages, tasks = _differences(pairs)
+    return Comparison(
+        first=names[0],
+        second=names[1],
+        num_shared=len(pairs),
+        num_first_only=len(left) - len(shared),
+        num_second_only=len(right) - len(shared),
+        num_unanswered=len(shared) - len(answered),
+        averages=averages,
+        tasks=tasks,
+        notes=tuple(_notes(pairs, len(shared), len(left), len(right))),
+    )
+
+
+def _check_shared(
+    left: Mapping[str, Measured], right: Mapping[str, Measured], shared: Sequence[str], *, shared_only: bool
+) -> None:
+    if not shared:
+        raise RunError("the two runs have no question in common; compare runs over the same data")
+    for key in shared:
+        if _question(left[key]) != _question(right[key]):
+            raise RunError(f"{key} is another question in each run; compare runs over the same data")
+        ours, theirs = left[key].reply.images, right[key].reply.images
+        if ours and theirs and [image.sha256 for image in ours] != [image.sha256 for image in theirs]:
+            raise RunError(f"{key} shows another image in each run; compare runs over the same data")
+    if not shared_only and not len(shared) == len(left) == len(right):
+        raise RunError(
+            f"the runs did not ask the same: {len(shared)} questions are shared, {len(left) - len(shared)} only in the "
+            f"first, {len(right) - len(shared)} only in the second; --shared compares the shared ones"
+        )
+
+
+def _question(one: Measured) -> tuple[object, ...]:
+    """Return what must be the same in both runs, beside the images where both know them."""
+    reply = one.reply
+    return reply.task, reply.question, reply.options, reply.answer, reply.references, reply.box
+
+
+def _notes(pairs: Sequence[Pair], num_shared: int, num_first: int, num_second: int) -> Iterator[str]:
+    if num_shared < max(num_first, num_second):
+        yield f"only the {num_shared} shared questions are compared"
+    if num_shared > len(pairs):
+        yield f"{num_shared - len(pairs)} shared questions have no reply in one of the runs and are not compared"
+    num_images = len({pair.cluster for pair in pairs})
+    if num_images < FEW_IMAGES:
+        yield f"only {num_images} image(s): intervals and p-values are rough, small differences cannot be seen"
+    if any(one.first.reply.boxes_rewritten != one.second.reply.boxes_rewritten for one in pairs):
+        yield "boxes in the questions were rewritten for one of the models and not for the other"
+    elif differing := sum(one.first.reply.prompt != one.second.reply.prompt for one in pairs):
+        yield f"{differing} questions were put in other words: what is compared is model and prompt"
+
+
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    """A difference before it is computed: the mean over the means of groups of pairs."""
+
+    name: str
+    measure: Measure
+    groups: Sequence[Sequence[Pair]]
+
+
+def _differences(pairs: Sequence[Pair]) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+    """Return the differences of averages and of tasks."""
+    averages, tasks = [], []
+    for measure in MEASURES:
+        by_task = {name: [pair for pair in pairs if pair.task == name and pair.has(measure)] for name in TASKS}
+        by_task = {name: group for name, group in by_task.items() if group}
+        if by_task:
+            averages += _average_specs(measure, by_task)
+            tasks += [_Spec(name, measure, [group]) for name, group in by_task.items()]
+    found = _compute([*averages, *tasks])
+    return tuple(found[: len(averages)]), _with_holm(found[len(averages) :])
+
+
+def _average_specs(measure: Measure, by_task: Mapping[str, Sequence[Pair]]) -> list[_Spec]:
+    groups = list(by_task.values())
+    if len(groups) == 1:
+        return []
+    specs = [
+        _Spec("micro: mean over all questions", measure, [[pair for group in groups for pair in group]]),
+        _Spec(f"macro: mean over {len(groups)} sub-tasks", measure, groups),
+    ]
+    if by_task.keys() > set(BENCHMARK_TASKS):  # else it is the macro
+        thirteen = [by_task[name] for name in BENCHMARK_TASKS]
+        specs.append(_Spec("macro-13: mean over the 13 category values", measure, thirteen))
+    return specs
+
+
+def _compute(specs: Sequence[_Spec]) -> list[Difference]:
+    parts = [[_part(group, spec.measure) for group in spec.groups] for spec in specs]
+    intervals = mean_intervals(parts, seed=INTERVAL_SEED)
+    return [
+        _difference(spec, known, make_figure(known, interval))
+        for spec, known, interval in zip(specs, parts, intervals, strict=True)
+    ]
+
+
+def _part(group: Sequence[Pair], measure: Measure) -> Part:
+    gaps = [pair.second.values[measure] - pair.first.values[measure] for pair in group]
+    largest = CAPTION_MEASURES.get(measure, 1.0)
+    return make_part(gaps, [pair.cluster for pair in group], low=-largest, high=largest)
+
+
+def _difference(spec: _Spec, parts: Sequence[Part], figure: Figure) -> Difference:
+    def mean(values: Sequence[Sequence[float]]) -> float:
+        return round(fmean(map(fmean, values)), 6)
+
+    first = [[pair.first.values[spec.measure] for pair in group] for group in spec.groups]
+    second = [[pair.second.values[spec.measure] for pair in group] for group in spec.groups]
+    gaps = np.concatenate([np.subtract(b, a) for a, b in zip(first, second, strict=True)])
+    return Difference(
+        name=spec.name,
+        measure=spec.measure,
+        first=mean(first),
+        second=mean(second),
+        difference=figure,
+        test=sign_flip_test(contributions(parts)),
+        num_first_only=int((gaps < 0).sum()),
+        num_second_only=int((gaps > 0).sum()),
+    )
+
+
+# --- the test ---------------------------------------------------------------------------------------------------------
+
+
+def contributions(parts: Sequence[Part]) -> NDArray[np.float64]:
+    """Return what each image adds to the mean over the parts' means; their sum is that mean."""
+    total = np.zeros(max(int(part.clusters[-1]) for part in parts) + 1)
+    for part in parts:
+        total[part.clusters] += part.sums / part.counts.sum() / len(parts)
+    return total
+
+
+def sign_flip_test(
+    values: NDArray[np.float64], *, seed: int = INTERVAL_SEED, num_flips: int = NUM_FLIPS
+) -> SignFlipTest:
+    """Test whether the sum of `values`, one an image, is farther from 0 than chance makes it.
+
+    Images without a difference do not matter. Up to `MAX_EXACT` images all changes of sign are tried; else
+    `num_flips` random ones and the one seen, so that p is never 0 (Phipson and Smyth 2010).
+    """
+    differing = values[np.abs(values) > 1e-12]
+    reached = abs(differing.sum()) - 1e-12  # sums in another order differ in their last bits
+    if differing.size <= MAX_EXACT:
+        codes = np.arange(2**differing.size)[:, None] >> np.arange(differing.size)
+        sums = (1.0 - 2.0 * (codes & 1)) @ differing
+        return SignFlipTest(p=float(np.mean(np.abs(sums) >= reached)), is_exact=True, num_images=differing.size)
+    num_reached = _count_reached(differing, reached, np.random.default_rng(seed), num_flips)
+    return SignFlipTest(p=(num_reached + 1) / (num_flips + 1), is_exact=False, num_images=differing.size)
+
+
+def _count_reached(values: NDArray[np.float64], reached: float, generator: np.random.Generator, num_flips: int) -> int:
+    """Return how many of `num_flips` random changes of sign give a sum of at least `reached`."""
+    step = max(1, MAX_SIGNS // values.size)
+    count = 0
+    for start in range(0, num_flips, step):
+        rows = min(step, num_flips - start)
+        signs = 1.0 - 2.0 * generator.integers(0, 2, (rows, values.size), np.int8)
+        count += int((np.abs(signs @ values) >= reached).sum())
+    return count
+
+
+def _with_holm(tasks: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Return the differences with p-values corrected for the number of sub-tasks of each measure."""
+    corrected: dict[int, float] = {}
+    for measure in MEASURES:
+        ordered = sorted(
+            (number for number, task in enumerate(tasks) if task.measure is measure),
+            key=lambda number: tasks[number].test.p,
+        )
+        highest = 0.0
+        for rank, number in enumerate(ordered):
+            highest = max(highest, min(1.0, (len(ordered) - rank) * tasks[number].test.p))
+            corrected[number] = highest
+    return tuple(
+        task.model_copy(update={"test": task.test.model_copy(update={"p_holm": corrected[number]})})
+        for number, task in enumerate(tasks)
+    )

@@ -1,0 +1,85 @@
+"""What `rsvqa compare` and `rsvqa leaderboard` print; a run's own figures are printed by `summary.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.benchmark.reports.comparison import Comparison, Difference
+from rsvqa.benchmark.reports.leaderboard import Leaderboard, Standing
+from rsvqa.benchmark.reports.report_tables import percent
+from rsvqa.benchmark.reports.summary import aligned
+from rsvqa.benchmark.scores.intervals import Interval
+from rsvqa.benchmark.scores.measures import Measure
+
+_COMPARED = ("", "A", "B", "B − A", "95 % interval", "p", "p, Holm", "A ahead", "B ahead", "questions", "images")
+_RANKED = ("macro-13", "95 % interval", "strict", "micro", "")
+
+
+def print_comparison(comparison: Comparison, *, as_json: bool = False) -> None:
+    """Print what `rsvqa compare` found on stdout."""
+    print(comparison.model_dump_json() if as_json else "\n".join(_comparison_lines(comparison)))
+
+
+def _comparison_lines(comparison: Comparison) -> Iterator[str]:
+    yield f"A: {comparison.first}"
+    yield f"B: {comparison.second}"
+    yield f"{comparison.num_shared:,} questions compared, per cent"
+    order = list(Measure)
+    ordered = sorted([*comparison.tasks, *comparison.averages], key=lambda one: order.index(one.measure))
+    for measure, differences in groupby(ordered, key=lambda one: one.measure):
+        yield ""
+        yield from aligned([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
+    yield from ("", *comparison.notes)
+
+
+def _difference_row(difference: Difference) -> tuple[str, ...]:
+    test, figure = difference.test, difference.difference
+    info = TASKS.get(difference.name)
+    return (
+        info.level_3 if info else difference.name,
+        percent(difference.first),
+        percent(difference.second),
+        f"{100 * (figure.value or 0.0):+.1f}",
+        _signed(figure.interval),
+        f"{test.p:.4f}",
+        "" if test.p_holm is None else f"{test.p_holm:.4f}",
+        f"{difference.num_first_only:,}",
+        f"{difference.num_second_only:,}",
+        f"{figure.num_questions:,}",
+        f"{figure.num_images:,}",
+    )
+
+
+def _signed(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return interval.reason
+    return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+
+
+def print_leaderboard(board: Leaderboard, *, as_json: bool = False) -> None:
+    """Print runs and published scores on stdout."""
+    print(board.model_dump_json() if as_json else "\n".join(_leaderboard_lines(board)))
+
+
+def _leaderboard_lines(board: Leaderboard) -> Iterator[str]:
+    yield f"{board.data}, per cent; → are runs, by the official extraction and by the strict parser"
+    yield ""
+    table = aligned([("model", *_RANKED), *map(_standing_row, board.standings)])
+    about = ["variant | source", *(f"{one.variant} | {one.source}" for one in board.standings)]
+    yield from (f"{line} {text}" for line, text in zip(table, about, strict=True))
+    for apart in board.apart:
+        one = apart.standing
+        yield ""
+        yield f"{one.model} is not beside published scores: {apart.why}."
+        yield f"  {apart.average}: official {percent(one.macro)}, strict {percent(one.strict)}"
+
+
+def _standing_row(standing: Standing) -> Sequence[str]:
+    macro = percent(standing.macro) + (f"–{percent(standing.macro_high)}" if standing.macro_high is not None else "")
+    low, high = (standing.interval.low, standing.interval.high) if standing.interval else (None, None)
+    interval = "" if low is None or high is None else f"{percent(low)}–{percent(high)}"
+    strict, micro = ("" if share is None else percent(share) for share in (standing.strict, standing.micro))
+    mark = "→ " if standing.kind == "run" else ""
+    return (f"{mark}{standing.model}", macro, interval, strict, micro, "")

@@ -1,0 +1,249 @@
+"""A run's figures as rows (`tasks.csv`) and as Markdown (`results.md`); the page takes its wording from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rsvqa.benchmark.reports.published import why_not_comparable
+from rsvqa.benchmark.scores.figures import rounded
+from rsvqa.benchmark.scores.intervals import FEW_IMAGES
+from rsvqa.benchmark.scores.measures import Measure
+from rsvqa.benchmark.scores.results import (
+    Accuracies,
+    Average,
+    BoxResult,
+    ChoiceResult,
+    Figure,
+    Results,
+    TaskResult,
+    TextResult,
+)
+
+TABLE_COLUMNS = (
+    "scope",
+    "key",
+    "name",
+    "measure",
+    "value",
+    "low",
+    "high",
+    "interval",
+    "num_questions",
+    "num_images",
+    "num_not_scored",
+    "no_answer",
+    "chance",
+    "majority_letter",
+    "majority_answer",
+    "note",
+)
+
+BOX_FIGURES: Mapping[str, str] = {
+    "acc_50": "Acc@0.5",
+    "acc_70": "Acc@0.7",
+    "mean_iou": "mean IoU, invalid as 0",
+    "mean_iou_valid": "mean IoU of valid boxes",
+}
+"""Fields of `BoxResult` and their names."""
+
+_CIRCULAR = (Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
+
+
+# --- numbers in words -------------------------------------------------------------------------------------------------
+
+
+def percent(share: float | None) -> str:
+    """Return e.g. "51.5"; a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def spread(figure: Figure) -> str:
+    """Return the 95 % interval, e.g. "48.9–54.0", or that there is none and why."""
+    has_none = figure.interval.method == "none" and figure.value is not None
+    return f"no interval: {figure.interval.reason}" if has_none else range_or_reason(figure)
+
+
+def range_or_reason(figure: Figure) -> str:
+    """Return the 95 % interval, e.g. "48.9–54.0", or in its place why there is none."""
+    low, high = figure.interval.low, figure.interval.high
+    return figure.interval.reason if low is None or high is None else f"{percent(low)}–{percent(high)}"
+
+
+def notices(results: Results) -> Iterator[str]:
+    """Yield what a reader of the figures must know, a sentence each."""
+    run = results.run
+    if run.state != "complete":
+        done, planned = results.num_questions, run.data.num_samples
+        yield f"This run is not finished ({run.state}): {done:,} of {planned:,} questions have been asked."
+    if missing := sum(results.not_scored.values()):
+        reasons = ", ".join(f"{reason} × {count:,}" for reason, count in results.not_scored.items())
+        yield f"{missing:,} of {results.num_questions:,} questions have no reply and are in no figure: {reasons}."
+        yield "The same command asks for missing replies again."
+    if run.data.left_out:
+        reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
+        yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
+    if run.data.num_not_drawn:
+        yield f"--limit or --sample left out {run.data.num_not_drawn:,} good questions."
+    if 0 < results.num_images < FEW_IMAGES:
+        yield f"Only {results.num_images} image(s): the figures say little about others."
+    if cut := sum(task.num_cut for task in results.tasks):
+        yield f"{cut:,} replies ran into the bound of new tokens."
+    if why := why_not_comparable(results):
+        yield f"Published averages are not beside this run's: {why}."
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def table_rows(results: Results) -> Iterator[dict[str, Any]]:
+    """Yield one row a measure of each sub-task, then of each average; keys are among `TABLE_COLUMNS`."""
+    for task in results.tasks:
+        base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
+        yield from ({**base, **row} for row in _task_rows(task))
+    for average in results.averages:
+        base = {"scope": "average", "key": average.key, "name": average.name}
+        yield from ({**base, **row} for row in _accuracy_rows(average))
+
+
+def _task_rows(task: TaskResult) -> Iterator[dict[str, Any]]:
+    if task.choice is not None:
+        yield from _accuracy_rows(task.choice)
+    if task.box is not None:
+        invalid = _share(task.box.num_invalid, task.box.acc_50.num_questions)
+        for field in BOX_FIGURES:
+            yield {**_figure_row(field, getattr(task.box, field)), "no_answer": invalid}
+    for language, text in task.texts.items():
+        for metric, figure in text.metrics.items():
+            row = _figure_row(f"{metric} ({language})", figure)
+            note = "; ".join(filter(None, (figure.interval.reason, text.implementation)))
+            yield {**row, "no_answer": _share(text.num_empty, figure.num_questions), "note": note}
+
+
+def _accuracy_rows(accuracies: Accuracies) -> Iterator[dict[str, Any]]:
+    references = {name: getattr(accuracies, name) for name in ("chance", "majority_letter", "majority_answer")}
+    no_answer = {
+        Measure.STRICT: {"no_answer": accuracies.strict_no_answer},
+        Measure.OFFICIAL: {"no_answer": accuracies.official_no_answer},
+    }
+    for name in (Measure.STRICT, Measure.OFFICIAL, *_CIRCULAR):
+        figure: Figure | None = getattr(accuracies, name)
+        if figure is not None:
+            # chance and majority are those of one reply, not of right ones in all rotations
+            yield {**_figure_row(name, figure), **({} if name in _CIRCULAR else references | no_answer[name])}
+
+
+def _share(count: int, total: int) -> float | None:
+    return rounded(count / total) if total else None
+
+
+def _figure_row(measure: str, figure: Figure) -> dict[str, Any]:
+    return {
+        "measure": str(measure),
+        "value": figure.value,
+        "low": figure.interval.low,
+        "high": figure.interval.high,
+        "interval": figure.interval.method,
+        "num_questions": figure.num_questions,
+        "num_images": figure.num_images,
+        "note": figure.interval.reason,
+    }
+
+
+# --- Markdown ---------------------------------------------------------------------------------------------------------
+
+
+def markdown_report(results: Results) -> str:
+    """Return `results.md`."""
+    run = results.run
+    blocks = [
+        f"# {_escaped(run.model_name)}",
+        f"Data: {_escaped(run.data.name)}{f', split {_escaped(run.data.split)}' if run.data.split else ''}; "
+        f"{results.num_questions:,} questions on {results.num_images:,} images. Accuracies in per cent, with bootstrap "
+        "95 % intervals over images. *strict*: the strict parser; *official*: the published extraction; *chance*: "
+        "uniform guesses; *constant*: the best answer that is always the same.",
+        "\n".join(f"- {_escaped(notice)}" for notice in notices(results)),
+        _choice_blocks(results),
+        _box_block([(task, task.box) for task in results.tasks if task.box is not None]),
+        *(_text_block(task, language, text) for task in results.tasks for language, text in task.texts.items()),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _choice_blocks(results: Results) -> str:
+    if not results.averages:
+        return ""
+    circular = any(average.strict_circular is not None for average in results.averages)
+    head = ["strict", "95 %", "official", "95 %", *(["all rotations"] if circular else []), "chance", "constant"]
+    averages = [[_escaped(average.name), *_accuracy_cells(average, circular)] for average in results.averages]
+    tasks = [_task_cells(task, task.choice, circular) for task in results.tasks if task.choice is not None]
+    beside = ["no answer: strict / official", "questions on images", "not scored"]
+    return (
+        "## Averages\n\n"
+        + _table(["average", *head], averages)
+        + "\n\n## Sub-tasks\n\n"
+        + _table(["sub-task", *head, *beside], tasks)
+    )
+
+
+def _task_cells(task: TaskResult, choice: ChoiceResult, circular: bool) -> list[str]:
+    return [
+        f"{task.short} {task.level_3}",
+        *_accuracy_cells(choice, circular),
+        f"{percent(choice.strict_no_answer)} / {percent(choice.official_no_answer)}",
+        f"{choice.strict.num_questions} on {choice.strict.num_images}",
+        str(task.num_not_scored),
+    ]
+
+
+def _accuracy_cells(accuracies: Accuracies, circular: bool) -> list[str]:
+    cells = []
+    for figure in (accuracies.strict, accuracies.official):
+        cells += [percent(figure.value), _escaped(spread(figure))]
+    if isinstance(accuracies, Average) and accuracies.missing:
+        cells[3] = ""  # the same reason again
+    if circular:
+        cells.append(percent(accuracies.strict_circular.value if accuracies.strict_circular else None))
+    return [*cells, percent(accuracies.chance), percent(accuracies.constant)]
+
+
+def _box_block(tasks: Sequence[tuple[TaskResult, BoxResult]]) -> str:
+    if not tasks:
+        return ""
+    rows = []
+    for task, box in tasks:
+        figures = [getattr(box, field) for field in BOX_FIGURES]
+        cells = [f"{percent(figure.value)} ({_escaped(spread(figure))})" for figure in figures]
+        rows.append([f"{task.short} {task.level_3}", *cells, str(box.num_invalid), str(box.acc_50.num_questions)])
+    return "## Grounding\n\n" + _table(["sub-task", *BOX_FIGURES.values(), "invalid boxes", "questions"], rows)
+
+
+def _text_block(task: TaskResult, language: str, text: TextResult) -> str:
+    rows = [
+        [name, "–" if figure.value is None else f"{figure.value:.4f}", _escaped(raw_spread(figure))]
+        for name, figure in text.metrics.items()
+    ]
+    return (
+        f"## {task.level_3} ({_escaped(language)})\n\nComputed by {_escaped(text.implementation)}. Empty replies: "
+        f"{text.num_empty}.\n\n" + _table(["metric", "value", "95 %"], rows)
+    )
+
+
+def raw_spread(figure: Figure) -> str:
+    """Return the 95 % interval of a metric that is not a share, e.g. "0.1200–0.1530", or why there is none."""
+    low, high = figure.interval.low, figure.interval.high
+    if low is None or high is None:
+        return f"no interval: {figure.interval.reason}"
+    return f"{low:.4f}–{high:.4f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Return text as Markdown shows it: names of models and reasons come from outside."""
+    for character in "\\`*_[]<>|#":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

@@ -1,0 +1,95 @@
+"""What `rsvqa bench` and `rsvqa score` print of a run: a line a sub-task, the averages, and where the rest is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rsvqa.benchmark.reports.report_page import PAGE_FILE
+from rsvqa.benchmark.reports.report_tables import notices, percent, spread
+from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results
+
+_NOTHING = "–"
+_ROTATIONS = "all rotations"
+"""A column of runs whose options were rotated: right in every one of them, by the strict parser."""
+_HEAD = ("", "strict", "95 % interval", "official", _ROTATIONS, "chance", "constant", "questions")
+_SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
+
+
+def print_results(results: Results, run: Path, *, as_json: bool) -> None:
+    """Print a run's figures on stdout."""
+    print(json.dumps(_as_json(results, run), ensure_ascii=False) if as_json else "\n".join(_lines(results, run)))
+
+
+def _as_json(results: Results, run: Path) -> dict[str, object]:
+    return {
+        "results": str(run / RESULTS_FILE),
+        "page": str(run / PAGE_FILE),
+        "state": results.run.state,
+        "num_questions": results.num_questions,
+        "num_not_scored": sum(results.not_scored.values()),
+        "averages": {
+            average.key: {"strict": average.strict.value, "official": average.official.value}
+            for average in results.averages
+        },
+    }
+
+
+def _lines(results: Results, run: Path) -> Iterator[str]:
+    data = results.run.data
+    where = f"{data.name}, split {data.split}" if data.split else data.name
+    yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
+    yield ""
+    yield from aligned(_choice_table(results))
+    for task in results.tasks:
+        if task.box is not None:
+            figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))
+            shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures)
+            yield f"{task.level_3}: {shown}; {task.box.num_invalid:,} of {task.num_questions:,} boxes invalid"
+        for language, text in task.texts.items():
+            shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in text.metrics.items())
+            yield f"{task.level_3} ({language}): {shown}"
+    yield from ("", *notices(results), f"Report: {run / PAGE_FILE}")
+
+
+def _choice_table(results: Results) -> list[tuple[str, ...]]:
+    """Return head and rows; the column for rotations only where there are some."""
+    rows = [_HEAD, *_choice_rows(results)]
+    column = _HEAD.index(_ROTATIONS)
+    if all(row[column] == _NOTHING for row in rows[1:]):
+        rows = [row[:column] + row[column + 1 :] for row in rows]
+    return rows
+
+
+def _choice_rows(results: Results) -> Iterator[tuple[str, ...]]:
+    for task in results.tasks:
+        if task.choice is not None:
+            yield _row(task.level_3, task.choice, task.num_questions)
+    for average in results.averages:
+        if average.key in _SHOWN_AVERAGES and not average.missing:
+            yield _row(average.name, average, average.strict.num_questions)
+
+
+def _row(name: str, figures: Accuracies, num_questions: int) -> tuple[str, ...]:
+    interval = spread(figures.strict)
+    return (
+        name,
+        percent(figures.strict.value),
+        _NOTHING if figures.strict.interval.low is None else interval,
+        percent(figures.official.value),
+        _NOTHING if figures.strict_circular is None else percent(figures.strict_circular.value),
+        percent(figures.chance),
+        percent(figures.constant),
+        f"{num_questions:,}",
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the rows as columns, the first to the left, figures to the right."""
+    if len(rows) == 1:
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for name, *figures in rows:
+        cells = (cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))
+        yield "  ".join([name.ljust(widths[0]), *cells])

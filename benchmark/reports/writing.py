@@ -1,0 +1,127 @@
+"""Score a run's stored replies and write its reports; neither the model nor the data set is needed.
+
+`write_reports` is a function of the run's folder: done again it writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.files.reply_store import read_replies
+from rsvqa.benchmark.files.run_record import SAMPLES_FILE, RunRecord, read_run_record
+from rsvqa.benchmark.files.stored_replies import StoredReply
+from rsvqa.benchmark.reports.report_page import write_page
+from rsvqa.benchmark.reports.report_tables import TABLE_COLUMNS, markdown_report, table_rows
+from rsvqa.benchmark.scores.aggregates import aggregate
+from rsvqa.benchmark.scores.figures import INTERVAL_SEED, rounded
+from rsvqa.benchmark.scores.measures import Measured, measure
+from rsvqa.benchmark.scores.results import Costs, Results, write_results
+from rsvqa.benchmark.scores.scoring import score_reply
+from rsvqa.rsvqa_builder.files import write_atomically
+
+TABLE_FILE = "tasks.csv"
+MARKDOWN_FILE = "results.md"
+
+
+class ScoredRun(NamedTuple):
+    """A run with the worth of each of its questions."""
+
+    results: Results
+    questions: list[Measured]
+
+
+def write_reports(run: Path) -> Results:
+    """Score the replies in the folder `run` and write results.json, tasks.csv, results.md and report.html beside them.
+
+    Raises:
+        RunError: when the folder is not that of a run, or its replies cannot be read.
+    """
+    results, questions = score_run(run)
+    write_atomically(run / TABLE_FILE, table_csv(results).encode())
+    write_atomically(run / MARKDOWN_FILE, markdown_report(results).encode())
+    write_page(run, results, questions)
+    write_results(run, results)
+    return results
+
+
+def score_run(run: Path) -> ScoredRun:
+    """Return the figures of a run's folder, computed anew from its replies; nothing is written.
+
+    Raises:
+        RunError: when the folder is not that of a run, or its replies cannot be read.
+    """
+    record = read_run_record(run)
+    sha256 = _sha256_of_samples(run)
+    replies = read_replies(run)
+    questions = measure([score_reply(reply) for reply in replies])
+    tasks, averages = aggregate(questions)
+    results = Results(
+        rsvqa_version=version("rsvqa"),
+        run=record,
+        samples_sha256=sha256,
+        interval_seed=INTERVAL_SEED,
+        num_questions=len(questions),
+        num_images=len({image.sha256 for reply in replies for image in reply.images}),
+        not_scored=_count_failures(questions),
+        costs=_costs(record, replies),
+        tasks=tasks,
+        averages=averages,
+    )
+    return ScoredRun(results, questions)
+
+
+def table_csv(results: Results) -> str:
+    """Return `tasks.csv`: one row a measure of a sub-task or an average."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, TABLE_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table_rows(results))
+    return text.getvalue()
+
+
+def _sha256_of_samples(run: Path) -> str:
+    try:
+        with (run / SAMPLES_FILE).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(f"{run} has no replies: {SAMPLES_FILE} ({error.strerror}); run `rsvqa bench` first") from error
+
+
+def _count_failures(questions: Iterable[Measured]) -> dict[str, int]:
+    """Return how many questions have no reply, by reason, most frequent first."""
+    counts = Counter(one.reply.failure or "no reason recorded" for one in questions if not one.is_scored)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _costs(record: RunRecord, replies: Sequence[StoredReply]) -> Costs:
+    answered = [reply for reply in replies if reply.reply is not None]
+    return Costs(
+        seconds_per_question=_mean(answered, lambda reply: reply.seconds or None),
+        prompt_tokens_per_question=_mean(answered, lambda reply: reply.num_prompt_tokens),
+        new_tokens_per_question=_mean(answered, lambda reply: reply.num_new_tokens),
+        visual_tokens_per_image=_mean(answered, _visual_tokens_per_image),
+        images_per_second=record.images_per_second,
+        peak_memory_mb=record.peak_memory_mb,
+        peak_device_memory_mb=record.peak_device_memory_mb,
+    )
+
+
+def _visual_tokens_per_image(reply: StoredReply) -> float | None:
+    if reply.num_visual_tokens is None or not reply.images:
+        return None
+    return reply.num_visual_tokens / len(reply.images)
+
+
+def _mean(replies: Iterable[StoredReply], value_of: Callable[[StoredReply], float | None]) -> float | None:
+    """Return the mean over the replies that say; None when none does."""
+    known = [value for reply in replies if (value := value_of(reply)) is not None]
+    return rounded(fmean(known)) if known else None

@@ -1,0 +1,1 @@
+"""The run: order, loading, reuse, resume, ranks."""

@@ -1,0 +1,1 @@
+"""What is right, and the figures, with their intervals."""

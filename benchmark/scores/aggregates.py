@@ -1,0 +1,260 @@
+"""From measured questions to figures: sub-tasks, levels, micro and the three macro averages, each with its interval.
+
+The averages that are called macro differ. lmms-eval takes the mean over the 13 `category` values of the benchmark and
+counts one without questions as 0; VLMEvalKit over the pairs of `category` and `l2-category` that occur. Both are given
+as they are defined, the first only when all 13 are there, beside the plain mean over the sub-tasks of the run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.benchmark.scores.caption_figures import text_results
+from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure, no_figure, rounded
+from rsvqa.benchmark.scores.intervals import Part, make_part, mean_intervals
+from rsvqa.benchmark.scores.measures import Measure, Measured
+from rsvqa.benchmark.scores.results import Average, BoxResult, ChoiceResult, Figure, TaskResult
+from rsvqa.benchmark.scores.score import Outcome, Score
+
+BENCHMARK_TASKS = tuple(
+    name for name, info in TASKS.items() if not info.is_own and not {AnswerForm.TEXT, AnswerForm.BOX} & {*info.forms}
+)
+"""The 13 sub-tasks with options that the published averages are taken over."""
+
+_CHOICE_MEASURES = (Measure.STRICT, Measure.OFFICIAL, Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
+_BOX_MEASURES = (Measure.ACC_50, Measure.ACC_70, Measure.IOU, Measure.IOU_VALID)
+
+Groups = Mapping[str, Sequence[Measured]]
+"""Questions by the name of the part of an average that they belong to."""
+
+
+class Aggregates(NamedTuple):
+    """All figures of a run."""
+
+    tasks: tuple[TaskResult, ...]
+    averages: tuple[Average, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AverageSpec:
+    """An average before it is computed; see `results.Average`."""
+
+    key: str
+    name: str
+    groups: Groups
+    missing: str = ""
+
+
+def aggregate(questions: Sequence[Measured]) -> Aggregates:
+    """Return the figures of a run; empty for a run without questions."""
+    by_task = {name: group for name in TASKS if (group := [one for one in questions if one.reply.task == name])}
+    choices = {name: kept for name, group in by_task.items() if (kept := [one for one in group if one.is_choice])}
+    specs = list(average_specs(choices))
+    figures = _figures(
+        {
+            **{(name, measure): {name: group} for name, group in by_task.items() for measure in _BOX_MEASURES},
+            **{(name, measure): {name: group} for name, group in choices.items() for measure in _CHOICE_MEASURES},
+            **{(spec.key, measure): spec.groups for spec in specs for measure in _CHOICE_MEASURES},
+        }
+    )
+    tasks = tuple(_task_result(TASKS[name], group, figures) for name, group in by_task.items())
+    return Aggregates(tasks, tuple(_average(spec, figures) for spec in specs))
+
+
+# --- which averages there are -----------------------------------------------------------------------------------------
+
+
+def average_specs(choices: Groups) -> Iterator[AverageSpec]:
+    """Yield every average over questions with options; `choices` are these questions by task."""
+    if not choices:
+        return
+    everything = [one for group in choices.values() for one in group]
+    yield AverageSpec("micro", "micro: mean over all questions with options", {"all": everything})
+    yield AverageSpec("macro", f"macro: mean over the {len(choices)} sub-task(s) of this run", choices)
+    yield _macro_13(choices)
+    pairs = _grouped(everything, lambda one: f"{one.reply.category}/{one.reply.l2_category}")
+    name = f"VLMEvalKit's macro: mean over the {len(pairs)} pairs of category and l2-category"
+    yield AverageSpec("macro_vlmevalkit", name, pairs)
+    yield from _levels("level_1", choices, lambda info: info.level_1)
+    yield from _levels("level_2", choices, lambda info: info.level_2)
+
+
+def _macro_13(choices: Groups) -> AverageSpec:
+    """Return lmms-eval's macro, without a value unless all its sub-tasks are there."""
+    groups = {TASKS[name].category: choices[name] for name in BENCHMARK_TASKS if name in choices}
+    missing = [TASKS[name].short for name in BENCHMARK_TASKS if name not in choices]
+    why = f"no questions of {', '.join(missing)}, which lmms-eval would count as 0" if missing else ""
+    return AverageSpec("macro_13", "macro-13: mean over the 13 category values (lmms-eval's macro)", groups, why)
+
+
+def _levels(key: str, choices: Groups, level_of: Callable[[TaskInfo], str]) -> Iterator[AverageSpec]:
+    """Yield two averages for each level: over its questions and, where it has several, over its sub-tasks."""
+    for level in dict.fromkeys(level_of(info) for info in TASKS.values()):
+        tasks = {name: group for name, group in choices.items() if level_of(TASKS[name]) == level}
+        if tasks:
+            pooled = [one for group in tasks.values() for one in group]
+            yield AverageSpec(f"{key}/{level}/micro", f"{level}: mean over its questions", {level: pooled})
+            if len(tasks) > 1:
+                yield AverageSpec(f"{key}/{level}/macro", f"{level}: mean over its {len(tasks)} sub-tasks", tasks)
+
+
+def _grouped(questions: Iterable[Measured], key: Callable[[Measured], str]) -> dict[str, list[Measured]]:
+    groups: dict[str, list[Measured]] = {}
+    for one in questions:
+        groups.setdefault(key(one), []).append(one)
+    return dict(sorted(groups.items()))
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+Key = tuple[str, Measure]
+
+
+def _figures(wanted: Mapping[Key, Groups]) -> dict[Key, Figure]:
+    """Return the mean over the means of each entry's parts; all intervals come from the same replicates."""
+    known = {key: _parts(groups, key[1]) for key, groups in wanted.items()}
+    whole = {key: parts for key, parts in known.items() if all(part is not None for part in parts.values())}
+    present = {key: [part for part in parts.values() if part is not None] for key, parts in whole.items()}
+    intervals = dict(zip(present, mean_intervals(list(present.values()), seed=INTERVAL_SEED), strict=True))
+    return {
+        key: make_figure(present[key], intervals[key]) if key in present else _no_figure(parts)
+        for key, parts in known.items()
+    }
+
+
+def _parts(groups: Groups, measure: Measure) -> dict[str, Part | None]:
+    """Return the values of each group; None for a group without any."""
+    parts: dict[str, Part | None] = {}
+    for name, group in groups.items():
+        valued = [one for one in group if measure in one.values]
+        parts[name] = (
+            make_part([one.values[measure] for one in valued], [one.cluster for one in valued]) if valued else None
+        )
+    return parts
+
+
+def _no_figure(parts: Mapping[str, Part | None]) -> Figure:
+    empty = [name for name, part in parts.items() if part is None]
+    return no_figure(f"nothing to average in {', '.join(empty)}")
+
+
+# --- what needs no look at the image ----------------------------------------------------------------------------------
+
+
+def chance(one: Measured) -> float:
+    """Return the expected share right of a uniform guess at a question with options."""
+    num_options = len(one.reply.options)
+    return 1 / (2**num_options - 1) if one.reply.form is AnswerForm.SEVERAL_OF else 1 / num_options
+
+
+def majority_letter(questions: Iterable[Measured]) -> float | None:
+    """Return the share right of the best constant answer of each task, in letters; None without questions."""
+    return _majority(questions, lambda one: one.reply.answer)
+
+
+def majority_answer(questions: Iterable[Measured]) -> float | None:
+    """Return the share right of the best constant answer of each task, in words; None without questions."""
+    return _majority(questions, lambda one: one.words)
+
+
+def _majority(questions: Iterable[Measured], answer_of: Callable[[Measured], str]) -> float | None:
+    counts: dict[str, Counter[str]] = {}
+    for one in questions:
+        counts.setdefault(one.reply.task, Counter())[answer_of(one)] += 1
+    total = sum(counter.total() for counter in counts.values())
+    return sum(max(counter.values()) for counter in counts.values()) / total if total else None
+
+
+# --- putting it together ----------------------------------------------------------------------------------------------
+
+
+def _accuracies(key: str, groups: Groups, figures: Mapping[Key, Figure]) -> dict[str, Any]:
+    """Return the fields of `results.Accuracies`; references are taken over the same questions as the figures."""
+    scored = [[one for one in group if one.is_scored] for group in groups.values()]
+    circular = {
+        measure.value: figures[key, measure] if figures[key, measure].value is not None else None
+        for measure in (Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
+    }
+    return {
+        "strict": figures[key, Measure.STRICT],
+        "official": figures[key, Measure.OFFICIAL],
+        **circular,
+        "strict_no_answer": _mean_or_none([_share(group, lambda score: score.strict) for group in scored]),
+        "official_no_answer": _mean_or_none([_share(group, lambda score: score.official) for group in scored]),
+        "chance": _mean_or_none([fmean(map(chance, group)) if group else None for group in scored]),
+        "majority_letter": _mean_or_none([majority_letter(group) for group in scored]),
+        "majority_answer": _mean_or_none([majority_answer(group) for group in scored]),
+    }
+
+
+def _share(group: Sequence[Measured], outcome_of: Callable[[Score], Outcome | None]) -> float | None:
+    """Return the share of replies without an answer."""
+    return fmean(outcome_of(one.score) is Outcome.NO_ANSWER for one in group) if group else None
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    """Return the mean; None when one of the values is, as the figure beside it has none either."""
+    known = [value for value in values if value is not None]
+    return rounded(fmean(known)) if known and len(known) == len(values) else None
+
+
+def _average(spec: AverageSpec, figures: Mapping[Key, Figure]) -> Average:
+    fields = _accuracies(spec.key, spec.groups, figures)
+    if spec.missing:
+        nothing = no_figure(spec.missing)
+        fields = {name: nothing if name in ("strict", "official") else None for name in fields}
+    strict = fields["strict"]
+    missing = spec.missing or ("" if strict.value is not None else strict.interval.reason)
+    return Average(key=spec.key, name=spec.name, parts=tuple(spec.groups), missing=missing, **fields)
+
+
+def _task_result(info: TaskInfo, questions: Sequence[Measured], figures: Mapping[Key, Figure]) -> TaskResult:
+    choices = [one for one in questions if one.is_choice]
+    boxes = [one for one in questions if one.reply.form is AnswerForm.BOX]
+    return TaskResult(
+        task=info.name,
+        short=info.short,
+        level_1=info.level_1,
+        level_2=info.level_2,
+        level_3=info.level_3,
+        is_own=info.is_own,
+        num_questions=len(questions),
+        num_not_scored=sum(not one.is_scored for one in questions),
+        num_cut=sum(one.is_scored and not one.reply.ended for one in questions),
+        choice=_choice_result(info.name, choices, figures) if choices else None,
+        box=_box_result(info.name, boxes, figures) if boxes else None,
+        texts=text_results([one for one in questions if one.reply.form is AnswerForm.TEXT]),
+    )
+
+
+def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[Key, Figure]) -> ChoiceResult:
+    scores = [one.score for one in questions if one.is_scored]
+    confusion: dict[str, Counter[str]] = {}
+    for score in scores:
+        confusion.setdefault(score.reply.answer, Counter())[score.strict_letters] += 1
+    return ChoiceResult(
+        **_accuracies(name, {name: questions}, figures),
+        right_letters=_by_key(Counter(score.reply.answer for score in scores)),
+        strict_letters=_by_key(Counter(score.strict_letters for score in scores)),
+        official_letters=_by_key(Counter(score.official_letters for score in scores)),
+        confusion={right: _by_key(said) for right, said in sorted(confusion.items())},
+    )
+
+
+def _box_result(name: str, questions: Sequence[Measured], figures: Mapping[Key, Figure]) -> BoxResult:
+    return BoxResult(
+        acc_50=figures[name, Measure.ACC_50],
+        acc_70=figures[name, Measure.ACC_70],
+        mean_iou=figures[name, Measure.IOU],
+        mean_iou_valid=figures[name, Measure.IOU_VALID],
+        num_invalid=sum(one.is_scored and one.score.iou is None for one in questions),
+    )
+
+
+def _by_key(counts: Mapping[str, int]) -> dict[str, int]:
+    return {key: counts[key] for key in sorted(counts)}

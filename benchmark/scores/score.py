@@ -1,0 +1,39 @@
+"""What one stored reply is worth. Right, wrong, no answer found and not scored stay four different things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rsvqa.benchmark.files.stored_replies import StoredReply
+
+
+class Outcome(StrEnum):
+    """What became of one question."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"
+    """There is a reply, but no answer could be read from it; in an accuracy it counts as not right."""
+    NOT_SCORED = "not_scored"
+    """There is no reply; it is in no figure, and every figure says how many these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One reply, scored.
+
+    Attributes:
+        reply: what was scored.
+        official, strict: outcome of a question with options, by the published extraction and by the strict parser. A
+            box question has no `official`, and `strict` is right at IoU ≥ 0.5; both are None for texts.
+        official_letters, strict_letters: what each read ("A", "BD"; empty for none).
+        iou: of a box question whose reply holds a valid box; None for no or an invalid box.
+    """
+
+    reply: StoredReply
+    official: Outcome | None = None
+    strict: Outcome | None = None
+    official_letters: str = ""
+    strict_letters: str = ""
+    iou: float | None = None

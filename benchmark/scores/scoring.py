@@ -1,0 +1,116 @@
+"""A stored reply → what it is worth, by the published extraction and by the strict parser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.models import View
+from rsvqa.benchmark.protocol.boxes import ImageSize, iou, read_box
+from rsvqa.benchmark.protocol.official_answers import official_letters
+from rsvqa.benchmark.protocol.prompts import stated_convention
+from rsvqa.benchmark.protocol.strict_answers import read_answer
+from rsvqa.benchmark.scores.score import Outcome, Score
+
+RIGHT_IOU = 0.5
+"""A box is right from this intersection over union on, as in the benchmark's Acc@0.5."""
+
+
+def score_reply(reply: StoredReply) -> Score:
+    """Return what one reply is worth; texts have no outcome of their own (see `caption_metrics.py`).
+
+    Raises:
+        RunError: a box question without its right box, or boxes in view pixels without the view.
+    """
+    if reply.form is AnswerForm.TEXT:
+        return Score(reply)
+    if reply.form is AnswerForm.BOX:
+        return _score_box(reply)
+    if reply.reply is None:
+        return Score(reply, official=Outcome.NOT_SCORED, strict=Outcome.NOT_SCORED)
+    official = official_letters(reply.reply)
+    strict = read_answer(reply.reply, reply.options, several=reply.form is AnswerForm.SEVERAL_OF).letters
+    return Score(
+        reply,
+        official=_judge(official, reply.answer),
+        strict=_judge(strict, reply.answer),
+        official_letters=official,
+        strict_letters=strict,
+    )
+
+
+def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> Outcome:
+    """Return what a question is worth whose options were rotated: right only when right in all rotations.
+
+    Args:
+        scores: of one sample, one a rotation, in any order.
+        official: judge by the published extraction instead of the strict parser.
+
+    Returns:
+        Not scored when a rotation is missing or has no reply, no answer when none could be read in any rotation.
+    """
+    if not scores:
+        return Outcome.NOT_SCORED
+    outcomes = [score.official if official else score.strict for score in scores]
+    wanted = len(scores[0].reply.options)
+    if {score.reply.rotation for score in scores} != set(range(wanted)) or Outcome.NOT_SCORED in outcomes:
+        return Outcome.NOT_SCORED
+    for outcome in (Outcome.RIGHT, Outcome.NO_ANSWER):
+        if set(outcomes) == {outcome}:
+            return outcome
+    return Outcome.WRONG
+
+
+def view_of(image: StoredImage) -> View | None:
+    """Return what the model saw of an image; None where that is not known."""
+    if image.view_width is None or image.view_height is None or image.scale_x is None or image.scale_y is None:
+        return None
+    return View(
+        image.view_width,
+        image.view_height,
+        image.scale_x,
+        image.scale_y,
+        image.offset_x or 0.0,
+        image.offset_y or 0.0,
+    )
+
+
+def replied_box(reply: StoredReply) -> Box | None:
+    """Return the box that the reply to a box question gives, normalised to 0–1; None for no or an invalid one.
+
+    Pixels of an image that was not shown (a blind run) mean nothing, so such a box is invalid.
+
+    Raises:
+        RunError: the boxes are in view pixels and the view is not stored.
+    """
+    convention = stated_convention(reply.question) or reply.box_convention
+    in_pixels = convention in ("pixels", "view_pixels")
+    if not reply.images:
+        size = ImageSize(1, 1)  # shares of the sides need no size
+        return None if in_pixels else read_box(reply.reply or "", convention=convention, size=size)
+    image = reply.images[0]
+    view = view_of(image)
+    if convention == "view_pixels" and view is None:
+        raise RunError(f"{reply.sample_id}: boxes are in pixels of the view, and what the model saw is not stored")
+    return read_box(reply.reply or "", convention=convention, size=ImageSize(image.width, image.height), view=view)
+
+
+def _score_box(reply: StoredReply) -> Score:
+    if reply.reply is None:
+        return Score(reply, strict=Outcome.NOT_SCORED)
+    if reply.box is None:
+        raise RunError(f"{reply.sample_id}: a box question is stored without its right box")
+    box = replied_box(reply)
+    if box is None:
+        return Score(reply, strict=Outcome.NO_ANSWER)
+    share = iou(box, Box(*reply.box))
+    return Score(reply, strict=Outcome.RIGHT if share >= RIGHT_IOU else Outcome.WRONG, iou=share)
+
+
+def _judge(letters: str, answer: str) -> Outcome:
+    if not letters:
+        return Outcome.NO_ANSWER
+    return Outcome.RIGHT if set(letters) == set(answer) else Outcome.WRONG

@@ -1,0 +1,1 @@
+"""A data set goes to language models and comes back as a data set."""

@@ -1,0 +1,353 @@
+"""Language models at work on a finished data set: shards → items → passes → new shards of the same schema.
+
+Restarting is the reply store's business: a job that is started again makes the same requests, finds the replies that
+were paid for, and goes on where there is none. So the result is a pure function of data set, settings and replies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.passes import Ask, Reply, run_pass
+from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.annotating.items import TileImages, is_open, item_of, knowledge_of, record_of
+from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, passes_of
+from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
+from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
+from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
+from rsvqa.rsvqa_builder.files import lock_folder
+from rsvqa.rsvqa_builder.labels.classes import load_class_table
+from rsvqa.rsvqa_builder.progress import Reporter
+
+REPORT = "annotate_report.json"
+REPORT_VERSION = 1
+
+
+class AnnotateError(RsvqaError):
+    """A data set cannot be annotated; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """What a job ended with.
+
+    Attributes:
+        report: as it is written.
+        was_complete: the job had been finished before.
+        lost: sendings that may have been paid for though no reply arrived.
+    """
+
+    report: Mapping[str, Any]
+    was_complete: bool = False
+    lost: int = 0
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {"was_complete": self.was_complete, "lost": self.lost, **self.report}
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One record with its item, or without one when models may not work on it."""
+
+    record: Record
+    item: Item | None
+
+
+def annotate(
+    settings: AnnotateSettings,
+    data: Path,
+    out: Path,
+    *,
+    ask: Ask,
+    bill: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    overwrite: bool = False,
+    reporter: Reporter,
+) -> Annotated:
+    """Annotate the data set in `data` into `out`, which may be `data` itself.
+
+    Nothing of `out` changes before the new data set is complete. Then its files are moved into place, `build.toml`
+    last; a kill meanwhile is mended by the next start.
+
+    Args:
+        settings: decide every byte of the result, together with the replies.
+        data: folder of a finished data set.
+        out: folder of the new one.
+        ask: of the client.
+        bill: what the job has cost, for the report.
+        overwrite: replace another data set in `out`.
+        reporter: hears of progress.
+
+    Raises:
+        AnnotateError: when `data` is no finished data set, or no request of a pass got through.
+        OutputError: when `out` cannot be used.
+    """
+    is_in_place = out.resolve() == data.resolve()
+    if not is_in_place:
+        _read_marker(data)  # refused before a folder is made
+    with nullcontext() if is_in_place else _kept_as_it_is(data), OutputFolder(out) as output:
+        output.finish_interrupted_move()
+        marker = _read_marker(data)
+        identity = _identity(settings, marker)
+        if done := _finished_report(out, identity):
+            return Annotated(done, was_complete=True)
+        if (out / MARKER).exists() and not (is_in_place or overwrite):
+            raise AnnotateError(f"{out} holds another data set: choose another --out, or --overwrite to replace it")
+        if (output.work / "tiles").exists():
+            raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
+        output.begin(
+            {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
+            overwrite=overwrite or is_in_place,
+        )
+        report = _make(settings, data, output, ask, bill, {**marker, "annotation": identity}, reporter)
+        output.commit()
+    return Annotated(report)
+
+
+@contextmanager
+def _kept_as_it_is(data: Path) -> Iterator[None]:
+    """Keep a data set from being replaced while it is read: images are read long after the questions."""
+    try:
+        descriptor = lock_folder(data, shared=True)
+    except BlockingIOError:
+        raise AnnotateError(f"{data} is being written by another job: wait for it") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def require_dataset(data: Path) -> None:
+    """Refuse what is no data set before anything is made; one whose move was interrupted passes.
+
+    Raises:
+        AnnotateError: there is nothing to annotate.
+    """
+    if not any((data / name).exists() for name in (MARKER, WORK)):
+        _read_marker(data)
+
+
+def _read_marker(data: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((data / MARKER).read_text("utf-8"))
+    except FileNotFoundError:
+        raise AnnotateError(f"{data} holds no finished data set ({MARKER} is missing): build it first") from None
+    except (OSError, ValueError) as error:
+        raise AnnotateError(f"cannot read {data / MARKER}: {error}") from error
+
+
+def _identity(settings: AnnotateSettings, marker: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells this annotation from others: its settings and prompts, and the data set it began from."""
+    content = settings.model_dump(mode="json", exclude_none=True)
+    identity = {**content, "prompts": settings.prompt_labels(), "of": marker.get("digest", "")}
+    before = marker.get("annotation", {})
+    if before:
+        again = {**identity, **({"after": before["after"]} if "after" in before else {})}
+        # the same annotation of its own result is finished, any other is one more on top
+        if _digest(again) == before["digest"]:
+            return {**again, "digest": before["digest"]}
+        identity["after"] = before["digest"]
+    return {**identity, "digest": _digest(identity)}
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _finished_report(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not (out / MARKER).exists():
+        return None
+    before = _read_marker(out).get("annotation", {})
+    if before.get("digest") != identity["digest"]:
+        return None
+    try:
+        return dict(json.loads((out / REPORT).read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise AnnotateError(f"cannot read {out / REPORT} of a finished job: {error}") from error
+
+
+def _make(
+    settings: AnnotateSettings,
+    data: Path,
+    output: OutputFolder,
+    ask: Ask,
+    bill: Callable[[], Sequence[Mapping[str, Any]]],
+    marker: Mapping[str, Any],
+    reporter: Reporter,
+) -> dict[str, Any]:
+    tiles = read_tiles(data)
+    works = _works(data, tiles)
+    items, notes = _run_passes(settings, works, ask, reporter)
+    rows = _rows(tiles, works, items)
+    shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
+    output.drop_unplanned({shard.name for shard in shards})
+    loader = ImageLoader(tiles)
+    infos = write_shards(output.ready, shards, load_images=loader.all)
+    report = make_report(settings, [work.record for work in works], items, notes, bill())
+    dataset = AnnotatedDataset(data, marker, tuple(rows), infos, report)
+    write_annotated_documents(output.ready, dataset, load_image=loader.one)
+    (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
+    return report
+
+
+def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
+    """Return every record with its item, in the order of the tiles."""
+    classes = load_class_table(data / "classes.toml").infos() if (data / "classes.toml").exists() else {}
+    images = TileImages()
+    works: list[_Work] = []
+    for tile in tiles:
+        knowledge = knowledge_of(tile.rows.records, classes)
+        works += [
+            _Work(record, item_of(record, tile, images, knowledge) if is_open(record) else None)
+            for record in tile.rows.records
+        ]
+    return works
+
+
+def _run_passes(
+    settings: AnnotateSettings, works: Sequence[_Work], ask: Ask, reporter: Reporter
+) -> tuple[list[Item], dict[str, Counter[str]]]:
+    """Return what the items became, and for each pass how often it came to what."""
+    items = [work.item for work in works if work.item is not None]
+    results: dict[str, Counter[str]] = {}
+    for work in passes_of(settings, translated={work.record.question_id for work in works}):
+        reporter.start(work.name, len(items))
+        before = {item.question_id: len(item.outcome.notes) for item in items}
+        heard = _Heard(ask)
+        items = run_pass(work, items, heard.ask, advance=reporter.advance)
+        heard.require_any_reply(work.name)
+        results[work.name] = Counter(
+            note.result for item in items for note in item.outcome.notes[before.get(item.question_id, 0) :]
+        )
+    return items, results
+
+
+class _Heard:
+    """Listens to what becomes of one pass's requests.
+
+    A model that does not exist fails every request. Small data sets would otherwise be "annotated" by failures alone.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._has_reply = False
+        self._last_failure = ""
+
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[Reply]:
+        """Yield what becomes of the requests."""
+        for outcome in self._ask(requests):
+            if isinstance(outcome, ChatFailure) and outcome.kind in ("rejected", "unreachable"):
+                self._last_failure = outcome.message
+            else:
+                self._has_reply = True
+            yield outcome
+
+    def require_any_reply(self, step: str) -> None:
+        """Refuse to go on when no request of the pass got through.
+
+        Raises:
+            AnnotateError: with the last failure's message.
+        """
+        if self._last_failure and not self._has_reply:
+            raise AnnotateError(
+                f"every request of {step!r} failed, the last with: {self._last_failure}; "
+                "nothing is written: mend it and start again"
+            )
+
+
+def _rows(tiles: Sequence[StoredTile], works: Sequence[_Work], items: Sequence[Item]) -> list[TileRows]:
+    """Return the tiles with the records that stay; versions in another language follow their original."""
+    versions: dict[str, list[Item]] = {}
+    for item in items:
+        versions.setdefault(item.original_id, []).append(item)
+    by_tile: dict[str, list[Record]] = {tile.rows.tile.image_id: [] for tile in tiles}
+    for work in works:
+        found = versions.get(work.record.question_id, []) if work.item is not None else []
+        kept = [record_of(item, work.record) for item in found if not item.outcome.is_rejected]
+        by_tile[work.record.tile.image_id] += kept if work.item is not None else [work.record]
+    rows = [_tile_with(tile, by_tile[tile.rows.tile.image_id]) for tile in tiles]
+    # a tile that has lost its last question and was only ever shown with circles has no plain view to stay for
+    return [entry for entry in rows if entry.records or "tile" in entry.tile.images]
+
+
+def _tile_with(stored: StoredTile, records: Sequence[Record]) -> TileRows:
+    tile = stored.rows.tile
+    return TileRows(tile, tuple(replace(record, tile=tile) for record in records))
+
+
+def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatRequest]:
+    """Yield the requests that a job would make of the data set as it stands, for an estimate of its cost.
+
+    Every pass is shown the questions as they are now; second looks at what a pass would change are not counted.
+    """
+    _read_marker(data)
+    tiles = read_tiles(data)
+    works = _works(data, tiles)
+    for work in passes_of(settings, translated={entry.record.question_id for entry in works}):
+        for entry in works:
+            if entry.item is not None:
+                yield from work.requests(entry.item)
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+
+def make_report(
+    settings: AnnotateSettings,
+    records: Sequence[Record],
+    items: Sequence[Item],
+    passes: Mapping[str, Counter[str]],
+    bill: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return `annotate_report.json`: where each question ended, why, and what it cost."""
+    return {
+        "schema_version": REPORT_VERSION,
+        "settings": settings.model_dump(mode="json", exclude_none=True),
+        "questions": {
+            "before": len(records),
+            "not_open_to_models": len(records) - len({item.original_id for item in items}),
+            **_states(items),
+        },
+        "tasks": {name: _states([item for item in items if item.task == name]) for name in TASKS},
+        "passes": {name: dict(sorted(counts.items(), key=lambda e: (-e[1], e[0]))) for name, counts in passes.items()},
+        "review_reasons": _reasons(items, is_rejected=False),
+        "rejected_reasons": _reasons(items, is_rejected=True),
+        "rejected": [
+            {"question_id": item.question_id, "task": item.task, "reason": item.outcome.reasons[0]}
+            for item in items
+            if item.outcome.is_rejected
+        ],
+        "bill": [dict(line) for line in bill],
+    }
+
+
+def _states(items: Sequence[Item]) -> dict[str, int]:
+    counts = Counter(item.outcome.state.value for item in items)
+    return {state: counts[state] for state in ("accepted", "review", "rejected")} | {
+        "written_by_models": sum(item.source == "llm" for item in items if not item.outcome.is_rejected)
+    }
+
+
+def _reasons(items: Sequence[Item], *, is_rejected: bool) -> dict[str, int]:
+    counts = Counter(
+        reason for item in items if item.outcome.is_rejected == is_rejected for reason in item.outcome.reasons
+    )
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -1,0 +1,181 @@
+"""Records as items of the language-model steps, and back: letters, pixels of boxes, evidence, knowledge of tiles."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import shapely
+import simplejpeg
+from PIL import Image
+
+from rsvqa.annotation.facts import Box, Circle, ClassInfo
+from rsvqa.annotation.llm.items import LETTERS, Item, Pixels, TileKnowledge, View
+from rsvqa.annotation.llm.outcomes import Outcome, State
+from rsvqa.annotation.questions import Evidence
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.rsvqa_builder.dataset.records import Record, Review
+from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
+
+EVIDENCE_KEY = "annotation"
+"""Of what the steps have found out, in a record's evidence."""
+
+_LETTER = re.compile(r"^\([A-Z]\) ")
+
+
+def is_open(record: Record) -> bool:
+    """Return whether models may work on a record: no person has written it or decided about it."""
+    return record.source != "human" and record.review in ("none", "needed")
+
+
+class TileImages:
+    """Decodes the images of one tile at a time: questions about a tile follow one another."""
+
+    def __init__(self) -> None:
+        self._image_id = ""
+        self._encoded: Mapping[str, bytes] = {}
+        self._decoded: dict[str, Pixels] = {}
+        self._views: dict[tuple[str, str], View] = {}
+
+    def view(self, tile: StoredTile, key: str) -> View:
+        """Return one image of a tile, decoded when it is asked for; the same object for all its questions."""
+        image_id = tile.rows.tile.image_id
+        return self._views.setdefault((image_id, key), View(f"{image_id}:{key}", lambda: self._load(tile, key)))
+
+    def _load(self, tile: StoredTile, key: str) -> Pixels:
+        if tile.rows.tile.image_id != self._image_id:
+            self._image_id, self._encoded, self._decoded = tile.rows.tile.image_id, tile.load_images(), {}
+        if key not in self._decoded:
+            self._decoded[key] = decode_image(self._encoded[key])
+        return self._decoded[key]
+
+
+def decode_image(data: bytes) -> Pixels:
+    """Return the (height, width, 3) RGB pixels of an encoded JPEG or PNG."""
+    if data.startswith(b"\xff\xd8"):
+        pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
+        return pixels
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: TileKnowledge) -> Item:
+    """Return a record as an item."""
+    window, evidence = record.tile.window, dict(record.evidence)
+    region = evidence.get("region")
+    return Item(
+        question_id=record.question_id,
+        task=record.task,
+        form=form_of(record),
+        language=record.language,
+        text=record.question,
+        options=tuple(_LETTER.sub("", option) for option in record.options),
+        answer=record.answer,
+        box=None if record.bbox is None else _in_pixels(record.bbox, window.width, window.height),
+        region=None if region is None else Circle(region["x"], region["y"], region["radius"]),
+        region_number=None if region is None else region["number"],
+        evidence=_evidence_of(evidence),
+        width=window.width,
+        height=window.height,
+        views=tuple(images.view(tile, key) for key in record.images),
+        knowledge=knowledge,
+        source=record.source,
+        former=_former(evidence),
+        outcome=_outcome_before(record),
+    )
+
+
+def form_of(record: Record) -> AnswerForm:
+    """Return the form of a record's answer: its task's, told apart by the options where a task has several."""
+    if not record.options:
+        return AnswerForm.BOX if AnswerForm.BOX in TASKS[record.task].forms else AnswerForm.TEXT
+    if len(record.options) == 2:
+        return AnswerForm.YES_NO
+    forms = TASKS[record.task].forms
+    return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in forms else AnswerForm.ONE_OF
+
+
+def _in_pixels(box: Box, width: int, height: int) -> Box:
+    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
+
+
+def _evidence_of(evidence: Mapping[str, Any]) -> Evidence:
+    geometry = evidence.get("geometry")
+    return Evidence(
+        rule=evidence.get("rule", ""),
+        feature_ids=tuple(evidence.get("feature_ids", ())),
+        geometry=None if geometry is None else shapely.from_wkt(geometry),
+        values=evidence.get("values", {}),
+    )
+
+
+def _former(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    former = dict(evidence.get(EVIDENCE_KEY, {}).get("former", {}))
+    if "options" in former:
+        former["options"] = tuple(former["options"])
+    return former
+
+
+def _outcome_before(record: Record) -> Outcome:
+    """Return what an earlier annotation found out."""
+    before = record.evidence.get(EVIDENCE_KEY)
+    if before is None:
+        state = State.REVIEW if record.review == "needed" else State.ACCEPTED
+        return Outcome(state, ("marked for review before",) if record.review == "needed" else ())
+    return Outcome.from_json(before)
+
+
+def record_of(item: Item, record: Record) -> Record:
+    """Return `record` with what the steps made of it; untouched when no step has said anything about it."""
+    if not item.outcome.notes:
+        return record
+    annotation = item.outcome.to_json()
+    if item.former:
+        annotation["former"] = dict(item.former)
+    if item.translation_of:
+        annotation["translation_of"] = item.translation_of
+    review: Review = "needed" if item.outcome.state is State.REVIEW else "none"
+    return replace(
+        record,
+        question_id=item.question_id,
+        language=item.language,
+        question=item.text,
+        options=tuple(f"({letter}) {text}" for letter, text in zip(LETTERS, item.options, strict=False)),
+        answer=item.answer,
+        evidence={**record.evidence, EVIDENCE_KEY: annotation},
+        source="llm" if item.source == "llm" else "rule",  # also when a rule's wording was put back: no item is human's
+        review=review,
+    )
+
+
+def knowledge_of(records: Sequence[Record], classes: Mapping[str, ClassInfo]) -> TileKnowledge:
+    """Return what the evidence of a tile's questions says of the tile as a whole."""
+    counts: dict[str, int] = {}
+    present: set[str] = set()
+    absent: set[str] = set()
+    colours: dict[str, set[str]] = {}
+    for record in records:
+        rule, values = record.evidence.get("rule"), record.evidence.get("values", {})
+        overall = values.get("overall", {})
+        if rule == "count_whole":
+            counts[values["class"]] = values["count"]
+        counts.update({name: count for name, count in overall.get("counts", {}).items() if count is not None})
+        present.update(overall.get("counts", {}), overall.get("shares", {}), values.get("shares", {}))
+        absent.update(values.get("absent", ()))
+        if rule == "fully_labelled_without_member":
+            absent.add(values["class"])
+        elif rule == "labelled_and_visible":
+            present.add(values["class"])
+        if "colour" in values and "class" in values:
+            colours.setdefault(values["class"], set()).add(values["colour"])
+    return TileKnowledge(
+        counts=counts,
+        present=frozenset(present),
+        absent=frozenset(absent),
+        colours={name: frozenset(found) for name, found in colours.items()},
+        nouns={name: (info.singular, info.plural) for name, info in classes.items()},
+    )

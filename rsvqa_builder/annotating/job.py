@@ -1,0 +1,232 @@
+"""One annotation as the command line runs it: the client, what it may cost, where replies are kept, and the summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from rsvqa.annotation.llm.batch_api import BatchClient
+from rsvqa.annotation.llm.budget import Budget, Estimate, estimate
+from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint
+from rsvqa.annotation.llm.prices import PricesError, read_prices
+from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.annotating.annotate import Annotated, annotate, planned_requests, require_dataset
+from rsvqa.rsvqa_builder.annotating.settings import (
+    AnnotateSettings,
+    AnnotateSettingsError,
+    first_error,
+    make_annotate_settings,
+)
+from rsvqa.rsvqa_builder.progress import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What bears on how a job runs, not on its result.
+
+    Attributes:
+        endpoint: where to.
+        client: limits and retries.
+        max_cost: US dollars; None for no bound.
+        max_requests: None for no bound.
+        replies: where replies are kept; None for a file beside the new data set.
+        prices: table of prices; None for the one that comes with rsvqa.
+        batch: send through the batch API.
+    """
+
+    endpoint: Endpoint = field(default_factory=Endpoint)
+    client: ClientSettings = field(default_factory=ClientSettings)
+    max_cost: float | None = None
+    max_requests: int | None = None
+    replies: Path | None = None
+    prices: Path | None = None
+    batch: bool = False
+
+    def replies_beside(self, out: Path) -> Path:
+        """Return where replies are kept: they outlive the job, for they have been paid for."""
+        return self.replies or out.resolve().with_name(f"{out.resolve().name}.replies.sqlite")
+
+
+def make_job(
+    base_url: str | None,
+    limits: Mapping[str, Any],
+    *,
+    max_cost: float | None = None,
+    max_requests: int | None = None,
+    replies: Path | None = None,
+    prices: Path | None = None,
+    batch: bool = False,
+) -> JobSettings:
+    """Return the settings of a job; `limits` are fields of `ClientSettings`.
+
+    Raises:
+        AnnotateSettingsError: for a limit out of range.
+        EndpointError: for a `base_url` that is no address.
+    """
+    try:
+        client = ClientSettings.model_validate(dict(limits))
+    except ValidationError as error:
+        raise AnnotateSettingsError(first_error(error)) from error
+    for name, bound in (("max-cost", max_cost), ("max-requests", max_requests)):
+        if bound is not None and not bound >= 0:  # NaN is not either
+            raise AnnotateSettingsError(f"--{name} {bound}: expected 0 or more")
+    endpoint = Endpoint() if base_url is None else Endpoint(base_url)
+    return JobSettings(endpoint, client, max_cost, max_requests, replies, prices, batch)
+
+
+def run_job(
+    settings: AnnotateSettings, job: JobSettings, data: Path, out: Path, *, overwrite: bool = False, reporter: Reporter
+) -> Annotated:
+    """Annotate `data` into `out`; see `annotate`.
+
+    Raises:
+        PricesError: the cost is bounded, and a model that will be asked has no price.
+    """
+    require_dataset(data)
+    _require_prices(settings, job)
+    budget = Budget(
+        max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch
+    )
+    path = job.replies_beside(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ReplyStore(path) as store, _open_client(job, store, budget) as client:
+        done = annotate(
+            settings,
+            data,
+            out,
+            ask=client.ask,
+            bill=lambda: [asdict(line) for line in budget.bill()],
+            overwrite=overwrite,
+            reporter=reporter,
+        )
+        return replace(done, lost=len(store.lost()))
+
+
+def _require_prices(settings: AnnotateSettings, job: JobSettings) -> None:
+    """Refuse before the first request what would be refused at the first one of another step."""
+    prices = read_prices(job.prices)
+    unpriced = sorted(model for model in settings.models if prices.find(model) is None)
+    if job.max_cost is not None and unpriced:
+        raise PricesError(f"--max-cost: no price for {', '.join(unpriced)}; give a table with --prices")
+
+
+def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
+    if job.batch:
+        return BatchClient(job.endpoint, job.client, store=store, budget=budget)
+    return ChatClient(job.endpoint, job.client, store, budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """What follows a build that is made with `--annotator openai:MODEL`: one restartable job together."""
+
+    settings: AnnotateSettings
+    job: JobSettings
+
+    def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated:
+        """Annotate the data set that was built in `folder`."""
+        return run_job(self.settings, self.job, folder, folder, reporter=reporter)
+
+    def print(self, done: Annotated, folder: Path) -> None:
+        """Print what came of it."""
+        print_annotated(done, folder, as_json=False)
+
+
+def open_annotator(name: str, *, base_url: str | None, max_cost: float | None) -> Annotator:
+    """Return the annotator that `--annotator` names.
+
+    Refuses before anything is built what could not be done afterwards.
+
+    Raises:
+        AnnotateSettingsError: for another name than "openai:MODEL".
+        EndpointError: no key where one is needed.
+        PricesError: the cost is bounded, and the model has no price.
+    """
+    provider, _, model = name.partition(":")
+    if provider != "openai" or not model:
+        raise AnnotateSettingsError(f"--annotator {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
+    job = make_job(base_url, {}, max_cost=max_cost)
+    job.endpoint.connect(job.client.timeout_s).close()
+    settings = make_annotate_settings({"model": model})
+    _require_prices(settings, job)
+    return Annotator(settings, job)
+
+
+def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: Path) -> Estimate:
+    """Return what a job will ask and cost at most; nothing is sent, nothing written."""
+    path = job.replies_beside(out)
+    with ReplyStore(path if path.exists() else None) as store:
+        return estimate(
+            planned_requests(settings, data),
+            lambda turn: store.find(turn.fingerprint),
+            read_prices(job.prices),
+            batch=job.batch,
+        )
+
+
+# --- what is printed --------------------------------------------------------------------------------------------------
+
+
+def print_estimate(found: Estimate, *, as_json: bool) -> None:
+    """Print an estimate to stdout."""
+    if as_json:
+        print(json.dumps(asdict(found)))
+        return
+    print(f"{found.requests:,} requests to send, {found.stored:,} answered before")
+    print(f"about {found.input_tokens:,} input tokens, at most {found.output_tokens:,} output tokens")
+    if found.cost is None:
+        print(f"cost unknown: no price for {', '.join(found.unpriced)} (--prices)")
+    else:
+        print(f"at most about ${found.cost:,.2f}")
+
+
+def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
+    """Print what a job ended with to stdout: outcomes by task, reasons, and the bill."""
+    if as_json:
+        print(json.dumps({"out": str(out), **done.content}, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    if done.was_complete:
+        console.print(f"{out} is annotated like this already", markup=False, soft_wrap=True)
+    console.print(outcome_table(done.report))
+    for title, key in (("to be reviewed", "review_reasons"), ("rejected", "rejected_reasons")):
+        for reason, count in done.report[key].items():
+            console.print(f"{title}: {count:,} x {reason}", markup=False, soft_wrap=True)
+    for line in done.report["bill"]:
+        console.print(bill_line(line), markup=False, soft_wrap=True)
+    if done.lost:
+        console.print(f"{done.lost:,} sendings brought no reply and may be on the endpoint's bill", soft_wrap=True)
+
+
+def outcome_table(report: Mapping[str, Any]) -> Table:
+    """Return where the questions of each task ended."""
+    counts = report["questions"]
+    table = Table(
+        title=f"{counts['accepted'] + counts['review']:,} of {counts['before']:,} questions and their versions"
+    )
+    for title in ("task", "short", "accepted", "to be reviewed", "rejected", "worded by a model"):
+        table.add_column(title, justify="left" if title in ("task", "short") else "right")
+    for name, task in report["tasks"].items():
+        cells = (task[key] for key in ("accepted", "review", "rejected", "written_by_models"))
+        table.add_row(name, TASKS[name].short, *(f"{count:,}" for count in cells))
+    return table
+
+
+def bill_line(line: Mapping[str, Any]) -> str:
+    """Return what one model has cost, as one line."""
+    if line["cost"] is None:
+        cost = "no price known"
+    else:
+        cost = f"${line['cost']:,.2f} now, ${line['stored_cost'] or 0:,.2f} in earlier starts"
+    return (
+        f"{line['model']}: {line['paid']:,} replies now, {line['stored']:,} stored; "
+        f"{line['input_tokens']:,} tokens in, {line['output_tokens']:,} out; {cost}"
+    )

@@ -1,0 +1,1 @@
+"""Records, shards, image tables and exports: the only room that knows parquet."""

@@ -1,0 +1,186 @@
+"""The data set in the formats of other trainers: LLaVA conversations, XLRS-Bench tables, COCO boxes.
+
+A released training file of this kind is known for boxes outside their image, boxes whose corners are swapped, and
+coordinates of unsaid meaning. So what surprises here is that rows are checked once more on the way out: whatever their
+source, a row whose boxes do not fit its image is left out and counted. So are rows that a review has not accepted.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.export_formats import (
+    CocoExporter,
+    Exporter,
+    LlavaExporter,
+    Row,
+    XlrsExporter,
+    asks_for_box,
+    in_pixels,
+)
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableError, TableReader, image_header
+from rsvqa.rsvqa_builder.dataset.shards import list_shards
+from rsvqa.rsvqa_builder.files import ExportError, whole_folder
+
+_EXPORTERS: Mapping[str, type[LlavaExporter] | type[XlrsExporter] | type[CocoExporter]] = {
+    "llava": LlavaExporter,
+    "xlrs": XlrsExporter,
+    "coco": CocoExporter,
+}
+FORMATS = tuple(_EXPORTERS)
+
+_NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
+_WRITTEN_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+_WRITTEN_SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
+
+
+class ExportResult(NamedTuple):
+    """What an export wrote.
+
+    Attributes:
+        folder: of the export.
+        num_records: questions in it; for "coco" the questions whose boxes are in it.
+        num_images: different images in it.
+        left_out: number of questions left out, by reason, most frequent first.
+    """
+
+    folder: str
+    num_records: int
+    num_images: int
+    left_out: Mapping[str, int]
+
+    def __str__(self) -> str:
+        lines = [f"{self.num_records} questions with {self.num_images} images in {self.folder}"]
+        return "\n".join([*lines, *(f"left out: {count} x {reason}" for reason, count in self.left_out.items())])
+
+
+def export_dataset(
+    src: Path,
+    out: Path,
+    *,
+    format: str,  # noqa: A002 - the word of the command line
+    split: str | None = None,
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write the questions of the data set in `src` to the folder `out`, which appears when all is written.
+
+    Holds one row group at a time.
+
+    Args:
+        src: a data set's folder.
+        out: new or empty, or anything with `overwrite`.
+        format: "llava": `{split}.json` and `images/`; "xlrs": tables in `vqa/`, `caption/` and `grounding/`;
+            "coco": `{split}.json` and `images/`.
+        split: only this one.
+        overwrite: replace what `out` holds.
+
+    Raises:
+        ExportError: when the format is unknown, `out` is in use or holds the data set itself, or no question can be
+            exported.
+        ShardError: when `src` has no whole set of shards.
+    """
+    if format not in _EXPORTERS:
+        raise ExportError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
+    shards = list_shards(src, split=split)
+    out = out.resolve()
+    tally = _Tally()
+    with whole_folder(src, out, overwrite=overwrite) as working:
+        with _EXPORTERS[format](working) as exporter:
+            for shard in shards:
+                _export_shard(shard, exporter, tally)
+        if not tally.num_records:
+            reasons = ", ".join(f"{count} x {reason}" for reason, count in tally.left_out.most_common())
+            raise ExportError(f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}")
+    left_out = dict(tally.left_out.most_common())
+    return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was written and what was left out so far."""
+
+    num_records: int = 0
+    images: set[str] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def _export_shard(shard: Path, exporter: Exporter, tally: _Tally) -> None:
+    exporter.begin_shard(shard)
+    with TableReader(shard) as reader:
+        for number in range(reader.info.num_row_groups):
+            rows = []
+            for row in reader.read_row_group(number):
+                if reason := defect(row) or exporter.unfit(row):
+                    tally.left_out[reason] += 1
+                else:
+                    rows.append(row)
+            exporter.write(rows)
+            tally.num_records += len(rows)
+            tally.images.update(image.path for row in rows for image in row["image"])
+
+
+# --- what no export may hold ---
+
+
+def defect(row: Row) -> str | None:
+    """Return why a row may be in no export at all, or None when it may."""
+    if row["task"] not in TASKS:
+        return "unknown task"
+    if row["review"] in ("rejected", "needed"):
+        return "rejected in review" if row["review"] == "rejected" else "review still needed"
+    size = (row["image_width"], row["image_height"])
+    if any(_size(image) != size for image in row["image"]):
+        return "image broken or not of the row's size"
+    if any(not _is_safe(image.path) for image in row["image"]):
+        return "image name leads out of the folder"
+    return _box_defect(row, *size)
+
+
+def _size(image: EncodedImage) -> tuple[int, int] | None:
+    try:
+        header = image_header(image.data)
+    except TableError:
+        return None
+    return header.width, header.height
+
+
+def _is_safe(path: str) -> bool:
+    parts = PurePosixPath(path)
+    return bool(path) and not parts.is_absolute() and ".." not in parts.parts and "\\" not in path
+
+
+def _box_defect(row: Row, width: int, height: int) -> str | None:
+    box = None if row["bbox"] is None else Box(*row["bbox"])
+    if box is not None and not _is_inside(box, 1, 1):
+        return "box outside the image or not ordered"
+    if asks_for_box(row):
+        return None if box is not None and _written_boxes(row["answer"]) == [box] else "answer is not the row's box"
+    written = _written_boxes(row["question"])
+    if any(not _is_inside(other, width, height) for other in written):
+        return "written box outside the image or not ordered"
+    if written and (str(width), str(height)) not in _WRITTEN_SIZE.findall(row["question"]):
+        return "written box without the image's size"
+    if box is not None and not any(_is_near(other, in_pixels(box, width, height)) for other in written):
+        return "written box is not the row's box"
+    return None
+
+
+def _is_inside(box: Box, width: float, height: float) -> bool:
+    return 0 <= box.x_min < box.x_max <= width and 0 <= box.y_min < box.y_max <= height and all(map(math.isfinite, box))
+
+
+def _written_boxes(text: str) -> list[Box]:
+    return [Box(*map(float, numbers)) for numbers in _WRITTEN_BOX.findall(text)]
+
+
+def _is_near(written: Box, box: Box) -> bool:
+    # a pixel for the rounding of the text, and one for that of the normalised box
+    return all(abs(one - other) <= 2 for one, other in zip(written, box, strict=True))

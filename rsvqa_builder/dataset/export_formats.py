@@ -1,0 +1,321 @@
+"""The three formats of an export: LLaVA conversations, tables of XLRS-Bench, COCO boxes.
+
+Each writer takes rows that have passed the checks of `export.py`. What surprises: a reply is what its prompt asks for,
+so several right letters, "ACD" in a shard, are "A C D" in a conversation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self, TextIO
+
+import pyarrow as pa
+
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
+from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, EncodedImage, TableWriter, table_schema
+from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, split_of
+
+Row = Mapping[str, Any]
+
+_BOX_ANSWER = "Answer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
+_FROM_0_TO_1 = re.compile(r"(?<![\d.])0[^\d.]{1,8}1(?![\d.]*\d)")
+
+UNNAMED_CLASS = "object"
+"""COCO category of a box whose class no question states."""
+
+
+class Exporter(Protocol):
+    """Writes one format into a folder; complete when its context ends."""
+
+    def begin_shard(self, shard: Path) -> None:
+        """Say which shard the next rows are from."""
+
+    def unfit(self, row: Row) -> str | None:
+        """Return why the format cannot hold `row`, or None."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write the rows of one row group, of which each has passed the checks and fits."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
+
+
+def asks_for_box(row: Row) -> bool:
+    """Return whether the answer is a box."""
+    return AnswerForm.BOX in TASKS[row["task"]].forms
+
+
+def in_pixels(box: Box, width: int, height: int) -> Box:
+    """Return a normalised box in pixels."""
+    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
+
+
+# --- LLaVA ---
+
+
+def conversation(row: Row) -> dict[str, Any]:
+    """Return a row as LLaVA's trainers read it: one `<image>` an image, the prompt, and the reply it asks for."""
+    several = AnswerForm.SEVERAL_OF in TASKS[row["task"]].forms
+    reply = row["answer"]
+    if row["multi-choice options"]:
+        prompt = xlrs_prompt(row["question"], row["multi-choice options"], several=several)
+        reply = " ".join(reply)  # the prompt asks for letters separated by spaces
+    else:
+        prompt = row["question"]
+        if asks_for_box(row) and not _FROM_0_TO_1.search(prompt):  # never coordinates of unsaid meaning
+            prompt = f"{prompt}\n{_BOX_ANSWER}"
+    return {
+        "id": row["question_id"],
+        "image": [image.path for image in row["image"]],
+        "conversations": [
+            {"from": "human", "value": "<image>\n" * len(row["image"]) + prompt},
+            {"from": "gpt", "value": reply},
+        ],
+    }
+
+
+class _ImageFolder:
+    """Writes each image once, as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written: set[str] = set()
+
+    def add(self, image: EncodedImage) -> None:
+        if image.path in self._written:
+            return
+        self._written.add(image.path)
+        path = self._folder / image.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.data)
+
+
+class LlavaExporter:
+    """`{split}.json`, a list of conversations, and `images/`, to which their paths are relative."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._images = _ImageFolder(folder / "images")
+        self._lists: dict[str, TextIO] = {}
+        self._open = ExitStack()
+
+    def begin_shard(self, shard: Path) -> None:
+        """Go on with the list of the shard's split."""
+        self._split = split_of(shard)
+
+    def unfit(self, row: Row) -> str | None:
+        """Refuse texts that would be taken for one more image."""
+        return "text holds <image>" if "<image>" in row["question"] + row["answer"] else None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add conversations, and the images that are new."""
+        for row in rows:
+            is_first = self._split not in self._lists
+            if is_first:
+                file = (self._folder / f"{self._split}.json").open("w", encoding="utf-8", newline="\n")
+                self._lists[self._split] = self._open.enter_context(file)
+            entry = json.dumps(conversation(row), ensure_ascii=False)
+            self._lists[self._split].write(f"{'[' if is_first else ','}\n{entry}")
+            for image in row["image"]:
+                self._images.add(image)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for file in self._lists.values():
+            file.write("\n]\n")
+        self._open.close()
+
+
+# --- XLRS-Bench ---
+
+_TEXT = pa.string()
+_XLRS_TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
+    # columns of XLRS-Bench-lite, XLRS-Bench_caption_en and XLRS-Bench_visual_grounding_en
+    "vqa": dict(list(COLUMNS.items())[:8]),
+    "caption": {"id": pa.int64(), "question_id": _TEXT, "question": _TEXT, "answer": pa.list_(_TEXT), "image": IMAGE},
+    "grounding": {
+        "image_width": pa.int64(),
+        "image_height": pa.int64(),
+        "question_id": _TEXT,
+        "image": IMAGE,
+        "question": _TEXT,
+        "answer": _TEXT,
+        "bbox": pa.list_(pa.float64()),
+        "category": _TEXT,
+        "path": _TEXT,
+    },
+}
+
+
+def _table_of(row: Row) -> str:
+    if asks_for_box(row):
+        return "grounding"
+    return "vqa" if row["multi-choice options"] else "caption"
+
+
+class XlrsExporter:
+    """Tables in `vqa/`, `caption/` and `grounding/`, and a card that tells `datasets` of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[tuple[str, str], list[Path]] = {}
+        self._writers: dict[str, TableWriter] = {}
+        self._open = ExitStack()
+
+    def begin_shard(self, shard: Path) -> None:
+        """Begin new tables: each has at most the rows of one shard."""
+        self._open.close()
+        self._writers = {}
+        self._split = split_of(shard)
+
+    def unfit(self, row: Row) -> str | None:
+        """Refuse two images where the table has one."""
+        if _table_of(row) != "vqa" and len(row["image"]) > 1:
+            return "caption or box of two images"
+        return None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write one row group in each table that has rows here."""
+        for table in _XLRS_TABLES:
+            if members := [_xlrs_row(table, row) for row in rows if _table_of(row) == table]:
+                self._writer(table).write_row_group(members)
+
+    def _writer(self, table: str) -> TableWriter:
+        if table not in self._writers:
+            files = self._files.setdefault((table, self._split), [])
+            # how many there will be is known at the end
+            files.append(self._folder / table / f"{self._split}-{len(files):05d}.parquet")
+            writer = TableWriter(files[-1], table_schema(_XLRS_TABLES[table]))
+            self._writers[table] = self._open.enter_context(writer)
+        return self._writers[table]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._open.close()
+        for files in self._files.values():
+            for file in files:
+                file.rename(file.with_name(f"{file.stem}-of-{len(files):05d}.parquet"))
+        (self._folder / "README.md").write_text(_xlrs_card(self._files), encoding="utf-8")
+
+
+def _xlrs_row(table: str, row: Row) -> Row:
+    if table == "vqa":
+        return row
+    single = {**row, "image": row["image"][0]}
+    return single if table == "grounding" else {**single, "id": row["index"], "answer": [row["answer"]]}
+
+
+def _xlrs_card(tables: Collection[tuple[str, str]]) -> str:
+    """Return the card that tells `datasets` which files hold which table and split."""
+    lines = ["---", "configs:"]
+    for table in _XLRS_TABLES:
+        if splits := [split for name, split in tables if name == table]:
+            lines += [f"- config_name: {table}", "  data_files:"]
+        for split in splits:
+            lines += [f"  - split: {split}", f'    path: "{table}/{split}-*.parquet"']
+    return "\n".join([*lines, "---", "", "Tables with the columns of XLRS-Bench.", ""])
+
+
+# --- COCO ---
+
+
+@dataclass(slots=True)
+class _Annotation:
+    image: str
+    box: Box
+    category: str
+
+
+class _CocoSplit:
+    """The boxes of one split; an object that several questions are about is one annotation."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, tuple[int, int]] = {}
+        self.annotations: dict[tuple[str, str], _Annotation] = {}
+
+    def add(self, row: Row) -> None:
+        image = row["image"][0].path
+        self.sizes[image] = (row["image_width"], row["image_height"])
+        box = in_pixels(Box(*row["bbox"]), *self.sizes[image])
+        evidence = json.loads(row["evidence"])
+        # the object of the box comes first in its evidence; without ids the box stands for itself
+        object_id = next(iter(evidence.get("feature_ids", [])), str(box))
+        known = self.annotations.setdefault((image, object_id), _Annotation(image, box, UNNAMED_CLASS))
+        if known.category == UNNAMED_CLASS:
+            known.category = str(evidence.get("values", {}).get("class", UNNAMED_CLASS))
+
+    def document(self) -> dict[str, Any]:
+        image_ids = {path: number for number, path in enumerate(self.sizes, start=1)}
+        names = {annotation.category for annotation in self.annotations.values()}
+        categories = {name: number for number, name in enumerate(sorted(names), start=1)}
+        return {
+            "info": {"description": "Boxes that questions are about; other objects of a class may have none."},
+            "licenses": [],
+            "images": [
+                {"id": image_ids[path], "file_name": path, "width": width, "height": height}
+                for path, (width, height) in self.sizes.items()
+            ],
+            "annotations": [
+                {
+                    "id": number,
+                    "image_id": image_ids[annotation.image],
+                    "category_id": categories[annotation.category],
+                    **_coco_box(annotation.box),
+                    "iscrowd": 0,
+                }
+                for number, annotation in enumerate(self.annotations.values(), start=1)
+            ],
+            "categories": [{"id": number, "name": name} for name, number in categories.items()],
+        }
+
+
+def _coco_box(box: Box) -> dict[str, Any]:
+    width, height = box.x_max - box.x_min, box.y_max - box.y_min
+    corner_and_size = [round(value, 2) for value in (box.x_min, box.y_min, width, height)]
+    return {"bbox": corner_and_size, "area": round(width * height, 2)}
+
+
+class CocoExporter:
+    """`{split}.json`, boxes in absolute pixels, and `images/`, to which `file_name` is relative."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._images = _ImageFolder(folder / "images")
+        self._splits: dict[str, _CocoSplit] = {}
+
+    def begin_shard(self, shard: Path) -> None:
+        """Go on with the boxes of the shard's split."""
+        self._split = self._splits.setdefault(split_of(shard), _CocoSplit())
+
+    def unfit(self, row: Row) -> str | None:
+        """Refuse rows without a box, or without one image that it lies in."""
+        if row["bbox"] is None:
+            return "no box"
+        return "box of two images" if len(row["image"]) > 1 else None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add boxes, and the images that are new."""
+        for row in rows:
+            self._split.add(row)
+            self._images.add(row["image"][0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for split, boxes in self._splits.items():
+            (self._folder / f"{split}.json").write_text(
+                json.dumps(boxes.document(), ensure_ascii=False, indent=1), encoding="utf-8"
+            )

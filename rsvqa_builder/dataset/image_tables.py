@@ -1,0 +1,433 @@
+"""Parquet tables whose rows share images: typed columns, Hugging Face features, each image's bytes once a row group.
+
+The one file that knows parquet. What surprises: a column of images is handed to parquet as a dictionary, so twenty rows
+that show one image of 30 MB write 30 MB and need no more memory than the image. Readers that know nothing of it see
+plain `list<struct<bytes, path>>` rows, but hold every row's copy while they decode a row group: arrow then fails above
+2 GiB ("Nested data conversions not implemented for chunked array outputs"). `split_rows` keeps row groups below that.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import simplejpeg
+
+from rsvqa.annotation.errors import RsvqaError
+
+IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+"""One encoded image, as `datasets.Image` stores it."""
+IMAGES = pa.list_(IMAGE)
+
+MAX_DECODED_BYTES = 1_000_000_000
+"""Most image bytes that the rows of a row group hold when each row has its own copy.
+
+Half of what arrow can decode at once (2 GiB), and what `datasets` holds about twice while it reads a row group; its
+`batch_size` does not help: the row group is decoded whole before it is cut into batches.
+"""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_FORMAT_KEY = "rsvqa.image_table"
+_BATCH_ROWS = 8
+_DICTIONARY_LIMIT = 2**31 - 1  # a parquet page's size is an int32
+
+T = TypeVar("T")
+
+
+class TableError(RsvqaError):
+    """A parquet table cannot be written or read; the message names the file."""
+
+
+class EncodedImage(NamedTuple):
+    """An image file's name in the data set and its bytes, still encoded."""
+
+    path: str
+    data: bytes
+
+
+class ImageHeader(NamedTuple):
+    """What an encoded image says about itself; `suffix` is ".jpg" or ".png"."""
+
+    suffix: str
+    height: int
+    width: int
+
+
+class TableInfo(NamedTuple):
+    """A parquet file's footer in short; `num_bytes` is the size of the file."""
+
+    num_rows: int
+    num_row_groups: int
+    num_bytes: int
+
+
+def image_header(data: bytes) -> ImageHeader:
+    """Return format and size of an encoded image from its header, without decoding it.
+
+    Raises:
+        TableError: when the bytes are neither JPEG nor PNG, or the header is broken.
+    """
+    if data.startswith(_PNG_SIGNATURE) and len(data) >= 24:
+        # the first chunk is IHDR: 4 bytes length, 4 bytes type, then width and height
+        return ImageHeader(".png", int.from_bytes(data[20:24]), int.from_bytes(data[16:20]))
+    if data.startswith(b"\xff\xd8\xff"):
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        except ValueError as error:
+            raise TableError(f"broken JPEG header: {error}") from error
+        return ImageHeader(".jpg", int(height), int(width))
+    raise TableError(f"expected a JPEG or PNG image, found bytes that begin with {data[:8].hex(' ') or 'nothing'}")
+
+
+def split_rows(rows: Iterable[tuple[T, int]], *, max_bytes: int = MAX_DECODED_BYTES) -> list[list[T]]:
+    """Cut rows, given with their decoded image bytes, into runs that each fit into one row group, order kept.
+
+    A row that is larger than `max_bytes` alone gets a run of its own.
+    """
+    runs: list[list[T]] = []
+    used = 0
+    for row, size in rows:
+        if not runs or used + size > max_bytes:
+            runs.append([])
+            used = 0
+        runs[-1].append(row)
+        used += size
+    return runs
+
+
+def table_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    """Return the schema of `columns`, with the features that `datasets` reads from a schema's metadata."""
+    features = {name: _feature(kind) for name, kind in columns.items()}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema(list(columns.items()), metadata=metadata)
+
+
+def _feature(kind: pa.DataType) -> object:
+    if kind == IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        # the spelling that both `Sequence` (datasets 3) and `List` (datasets 4 and later) are read from
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    return {"dtype": "float64" if pa.types.is_float64(kind) else str(kind), "_type": "Value"}
+
+
+class TableWriter:
+    """Writes one parquet file, row group by row group; its name appears when all of it is on disk.
+
+    Until then the rows are in a hidden file beside it, which is removed on an error and overwritten after a kill.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, *, metadata: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._schema = schema
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._partial.open("wb")
+        self._writer = pq.ParquetWriter(
+            self._file,
+            pa.schema([pa.field(field.name, _stored_type(field.type)) for field in schema]),
+            store_schema=False,  # see _footer_metadata
+            use_dictionary=True,
+            dictionary_pagesize_limit=_DICTIONARY_LIMIT,
+            compression={leaf: _compression(leaf) for leaf in _leaves(schema)},
+            write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
+        )
+        for key, value in _footer_metadata(schema, metadata or {}).items():
+            self._writer.add_key_value_metadata({key: value})  # one by one: the order in the file is then ours
+
+    def write_row_group(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write `rows` as one row group; a column that a row does not name is null in it.
+
+        Image columns take an `EncodedImage` or a sequence of them.
+
+        Raises:
+            TableError: when two images of one path differ, or one is too large for a parquet page.
+        """
+        columns = [_column(field, [row.get(field.name) for row in rows], self.path) for field in self._schema]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._writer.schema))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._finish()
+            return
+        try:
+            self._writer.close()
+        finally:
+            self._file.close()
+            self._partial.unlink()
+
+    def _finish(self) -> None:
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.replace(self.path)
+        _sync_folder(self.path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` outlive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _footer_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the file's key-value metadata, with the plain schema for arrow's readers.
+
+    The copy of the schema that arrow stores by itself would hand dictionaries to every reader; without a copy, none
+    finds the features.
+    """
+    features = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+    return {
+        _FORMAT_KEY: "1",
+        **metadata,
+        **features,
+        "ARROW:schema": base64.b64encode(schema.serialize().to_pybytes()).decode(),
+    }
+
+
+def _stored_type(kind: pa.DataType) -> pa.DataType:
+    if kind == IMAGES:
+        return pa.list_(_stored_type(IMAGE))
+    if kind == IMAGE:
+        return pa.struct([("bytes", pa.dictionary(pa.int32(), pa.binary())), ("path", pa.string())])
+    return kind
+
+
+def _leaves(schema: pa.Schema) -> Iterator[str]:
+    for field in schema:
+        yield from _leaves_below(field.name, field.type)
+
+
+def _leaves_below(path: str, kind: pa.DataType) -> Iterator[str]:
+    if pa.types.is_list(kind):
+        yield from _leaves_below(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves_below(f"{path}.{field.name}", field.type)
+    else:
+        yield path
+
+
+def _compression(leaf: str) -> str:
+    return "NONE" if _holds_images(leaf) else "ZSTD"  # JPEG and PNG do not get smaller
+
+
+def _holds_images(leaf: str) -> bool:
+    return leaf.endswith(".bytes")
+
+
+def _column(field: pa.Field, values: Sequence[Any], path: Path) -> pa.Array:
+    if field.type == IMAGE:
+        return _image_array(values, path)
+    if field.type == IMAGES:
+        offsets = [0]
+        for images in values:
+            offsets.append(offsets[-1] + len(images))
+        flat = [image for images in values for image in images]
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _image_array(flat, path))
+    return pa.array(values, field.type)
+
+
+def _image_array(images: Sequence[EncodedImage], path: Path) -> pa.StructArray:
+    """Return the images as a struct array in which the bytes of each path stand once."""
+    positions: dict[str, int] = {}
+    distinct: list[bytes] = []
+    for image in images:
+        position = positions.setdefault(image.path, len(distinct))
+        if position == len(distinct):
+            distinct.append(image.data)
+        elif distinct[position] != image.data:
+            raise TableError(f"{path}: two different images are named {image.path}")
+    if sum(map(len, distinct)) > _DICTIONARY_LIMIT - 4 * len(distinct):
+        raise TableError(f"{path}: the images of one row group exceed 2 GiB: {', '.join(positions)}")
+    indices = pa.array([positions[image.path] for image in images], pa.int32())
+    data = pa.DictionaryArray.from_arrays(indices, pa.array(distinct, pa.binary()))
+    return pa.StructArray.from_arrays(
+        [data, pa.array([image.path for image in images], pa.string())], ["bytes", "path"]
+    )
+
+
+class TableReader:
+    """Reads a parquet file of `TableWriter`, only the columns asked for, holding each image of a row group once.
+
+    Raises:
+        TableError: when the file is missing or not parquet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            footer = pq.read_metadata(path)
+            self._file = pq.ParquetFile(path, metadata=footer, read_dictionary=_dictionaries(footer))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise TableError(f"{path}: not a readable parquet file: {error}") from error
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(self.schema.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns with the bytes of images as dictionaries."""
+        return self._file.schema_arrow
+
+    @property
+    def info(self) -> TableInfo:
+        """Rows, row groups and bytes of the file."""
+        footer = self._file.metadata
+        return TableInfo(footer.num_rows, footer.num_row_groups, self.path.stat().st_size)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The file's key-value metadata."""
+        return {key.decode(): value.decode() for key, value in (self._file.metadata.metadata or {}).items()}
+
+    def read_row_group(self, number: int, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of row group `number` as mappings; images are `EncodedImage`s that share their bytes.
+
+        Raises:
+            TableError: when a column is not in the file, or the bytes cannot be read.
+        """
+        names = list(self.columns if columns is None else columns)
+        if unknown := [name for name in names if name not in self.columns]:
+            raise TableError(f"{self.path}: no column {unknown[0]!r}; it has {', '.join(self.columns)}")
+        try:
+            table = self._file.read_row_group(number, columns=names, use_threads=False)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise TableError(f"{self.path}: row group {number} cannot be read: {error}") from error
+        values = [_values(table.column(name)) for name in names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+    def read_image_names(self, number: int, column: str) -> list[list[str]]:
+        """Return the names in `column`, a list of images, for each row of row group `number`; no bytes are read."""
+        table = self._file.read_row_group(number, columns=[f"{column}.list.element.path"], use_threads=False)
+        return [[image["path"] for image in images] for images in table.column(column).to_pylist()]
+
+    def iter_batches(
+        self, columns: Sequence[str], *, row_groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield `columns` of the row groups, all by default, in batches of a few rows of one row group."""
+        for number in range(self._file.num_row_groups) if row_groups is None else row_groups:
+            # one at a time: a batch cannot hold the dictionaries of two
+            yield from self._file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=columns, use_threads=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _dictionaries(footer: pq.FileMetaData) -> list[str]:
+    """Return the leaves that `TableWriter` has stored as dictionaries.
+
+    Read like that, the files of other makers would be in memory a row group at a time, whatever the batch.
+    """
+    if _FORMAT_KEY.encode() not in (footer.metadata or {}):
+        return []
+    leaves = (footer.schema.column(number).path for number in range(footer.num_columns))
+    return [leaf for leaf in leaves if _holds_images(leaf)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    kind = column.type
+    if pa.types.is_list(kind) and _is_image(kind.value_type):
+        return [images for chunk in column.chunks for images in _image_lists(chunk)]
+    if _is_image(kind):
+        return [image for chunk in column.chunks for image in _images(chunk)]
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_image(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
+
+
+def _image_lists(array: pa.ListArray) -> Iterator[list[EncodedImage]]:
+    images = _images(array.values)
+    for start, stop in zip(array.offsets.to_pylist()[:-1], array.offsets.to_pylist()[1:], strict=True):
+        yield images[start:stop]
+
+
+def _images(array: pa.StructArray) -> list[EncodedImage]:
+    data = array.field("bytes")
+    if not pa.types.is_dictionary(data.type):  # rewritten by another program
+        data = data.dictionary_encode()
+    distinct = data.dictionary.to_pylist()
+    paths = array.field("path").to_pylist()
+    return [EncodedImage(path, distinct[i]) for i, path in zip(data.indices.to_pylist(), paths, strict=True)]
+
+
+def read_images(path: Path) -> Iterator[EncodedImage]:
+    """Yield the images of a parquet or arrow file of any maker, e.g. one of `datasets.save_to_disk`, one at a time.
+
+    An image that neighbouring rows share comes once or a few times. One without a name has an empty path.
+
+    Raises:
+        TableError: when the file cannot be read, or holds no column of images, or only their names.
+    """
+    for batch in _arrow_batches(path) if path.suffix == ".arrow" else _parquet_batches(path):
+        for column in batch.columns:
+            yield from _each_once(column if pa.types.is_struct(column.type) else column.flatten(), path)
+
+
+def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with TableReader(path) as reader:
+        names = _image_columns(reader.schema, path)
+        try:
+            yield from reader.iter_batches(names)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise TableError(f"{path}: cannot be read: {error}") from error
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+            names = _image_columns(reader.schema, path)
+            for batch in reader:
+                yield batch.select(names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TableError(f"{path}: not a readable arrow stream: {error}") from error
+
+
+def _image_columns(schema: pa.Schema, path: Path) -> list[str]:
+    def is_images(kind: pa.DataType) -> bool:
+        return _is_image(kind.value_type) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else _is_image(kind)
+
+    if names := [field.name for field in schema if is_images(field.type)]:
+        return names
+    raise TableError(f"{path}: no column of images; expected struct<bytes, path>, or a list of them")
+
+
+def _each_once(array: pa.StructArray, path: Path) -> Iterator[EncodedImage]:
+    data, names = array.field("bytes"), array.field("path")
+    seen: set[int] = set()
+    for row in range(len(array)):
+        if data[row].is_valid and pa.types.is_dictionary(data.type):
+            index = data.indices[row].as_py()
+            if index in seen:
+                continue
+            seen.add(index)
+        if data[row].is_valid:
+            yield EncodedImage(names[row].as_py() or "", data[row].as_py())
+        elif names[row].is_valid:
+            raise TableError(f"{path}: holds only the name of image {names[row].as_py()!r}; expected its bytes")

@@ -1,0 +1,212 @@
+"""The output folder of a build: one build at a time, resumed or refused, and nothing half-written under a final name.
+
+While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, and
+moved into place at the very end, `build.toml` last. So a folder with a `build.toml` holds a whole data set, and an
+older data set stays until a new one is whole. Files that a build did not write are never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.files import lock_folder, write_atomically
+
+WORK = ".rsvqa"
+MARKER = "build.toml"
+
+Fingerprint = Mapping[str, Mapping[str, Any]]
+"""What decides the result: "settings", "versions" and "inputs", each name → value, JSON types only."""
+
+_COMMITTING = "committing.json"
+_FINGERPRINT = "fingerprint.json"
+_SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
+_DOCUMENTS = (
+    "README.md",
+    "report.json",
+    "stats.json",
+    "classes.toml",
+    "preview.html",
+    "annotate_report.json",
+    "review_report.json",
+)
+
+
+class OutputError(RsvqaError):
+    """The output folder cannot be used: another build runs, it holds something else, or settings have changed."""
+
+
+class State(StrEnum):
+    """What was found in the output folder."""
+
+    NEW = "new"
+    RESUMED = "resumed"
+    COMPLETE = "complete"
+
+
+class OutputFolder:
+    """The output of one build, locked as long as the object is used as a context."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.work = path / WORK
+        self.ready = self.work / "ready"
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> OutputFolder:
+        """Make the folder and lock it.
+
+        Raises:
+            OutputError: when another build holds the lock, or the path is not a folder.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the output folder {self.path}: {error.strerror}") from error
+        try:
+            self._descriptor = lock_folder(self.path)
+        except OSError as error:
+            raise OutputError(
+                f"another build is writing into {self.path}: wait for it, or choose another --out"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Unlock the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def finish_interrupted_move(self) -> None:
+        """Complete what a kill in the middle of `commit` has left."""
+        if (self.work / _COMMITTING).exists():
+            self._move_into_place()
+
+    def begin(self, fingerprint: Fingerprint, *, overwrite: bool) -> State:
+        """Prepare the folder for a build with `fingerprint` and return what was found.
+
+        Raises:
+            OutputError: when the folder holds something else, or a build with another fingerprint and `overwrite` is
+                false.
+        """
+        self.finish_interrupted_move()
+        started = self._started()
+        if started == fingerprint:
+            return State.RESUMED
+        if started is not None and not overwrite and self._has_results():
+            raise OutputError(self._refusal("an unfinished build", started, fingerprint))
+        finished = self._finished()
+        if finished is not None and not overwrite:
+            if portable(fingerprint) == finished:
+                return State.COMPLETE
+            raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
+        if finished is None and started is None and any(entry.name != WORK for entry in self.path.iterdir()):
+            raise OutputError(
+                f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for --out"
+            )
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
+        write_atomically(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
+        return State.NEW
+
+    def drop_unplanned(self, planned: Collection[str]) -> None:
+        """Remove shards that an interrupted build made ready by another plan: other scenes may be usable now."""
+        for shard in sorted(self.ready.rglob("*.parquet")):
+            if shard.relative_to(self.ready).as_posix() not in planned:
+                shard.unlink()
+
+    def commit(self) -> None:
+        """Move the data set in `ready/` into place, in the stead of an older one."""
+        names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
+        write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
+        self._move_into_place()
+
+    def _move_into_place(self) -> None:
+        """Move what is ready; after a kill at any point, doing it again completes it."""
+        names: list[str] = json.loads((self.work / _COMMITTING).read_bytes())
+        if (self.ready / MARKER).exists():
+            (self.path / MARKER).unlink(missing_ok=True)
+        for file in self._own_files():
+            if str(file.relative_to(self.path)) not in names:
+                file.unlink()
+        for name in sorted(names, key=lambda name: name == MARKER):
+            if (self.ready / name).exists():
+                (self.path / name).parent.mkdir(exist_ok=True)
+                (self.ready / name).replace(self.path / name)
+        # the list of what to move goes last, so that a kill meanwhile is not taken for an unfinished build
+        for entry in sorted(self.work.iterdir()):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != _COMMITTING:
+                entry.unlink()
+        shutil.rmtree(self.work)
+
+    def _own_files(self) -> Iterator[Path]:
+        """Yield the files of a finished data set that a build has written."""
+        yield from (self.path / name for name in _DOCUMENTS if (self.path / name).exists())
+        for folder in ("data", "tiles"):
+            yield from (file for file in sorted((self.path / folder).glob("*")) if _SHARD.fullmatch(file.name))
+
+    def _has_results(self) -> bool:
+        """Tell whether an unfinished build has done a tile: without any, there is nothing to lose."""
+        return any((self.work / "tiles").glob("*.json"))
+
+    def _started(self) -> dict[str, Any] | None:
+        """Return the fingerprint of an unfinished build, or None when there is none."""
+        try:
+            return dict(json.loads((self.work / _FINGERPRINT).read_bytes()))
+        except (OSError, ValueError):
+            return None
+
+    def _finished(self) -> dict[str, Any] | None:
+        """Return the fingerprint of a finished data set as its `build.toml` tells it, or None when there is none."""
+        try:
+            content = tomllib.loads((self.path / MARKER).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise OutputError(f"cannot read {self.path / MARKER}: {error}; --overwrite builds anew") from error
+        return {part: content.get(part, {}) for part in ("settings", "versions", "inputs")}
+
+    def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
+        changes = "; ".join(describe_changes(old, new))
+        return (
+            f"{self.path} holds {what} made otherwise: {changes}. "
+            "Repeat with the old settings and inputs, choose another --out, or pass --overwrite to build anew"
+        )
+
+
+def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:
+    """Return what a finished data set keeps of its fingerprint: all but unset settings and the inputs' times.
+
+    Copies of the same inputs then give the same bytes; while a build is unfinished, a touched input is refused.
+    """
+    return {
+        "settings": {key: value for key, value in fingerprint["settings"].items() if value is not None},
+        "versions": dict(fingerprint["versions"]),
+        "inputs": {name: size for name, (size, _) in fingerprint["inputs"].items()},
+    }
+
+
+def describe_changes(old: Fingerprint, new: Fingerprint, *, most: int = 6) -> list[str]:
+    """Return what differs between two fingerprints, a short text each, at most `most` and a count of the rest."""
+    changes = []
+    for part in ("settings", "versions", "inputs"):
+        before, after = old.get(part, {}), new.get(part, {})
+        for key in sorted({*before, *after}):
+            if before.get(key) == after.get(key):
+                continue
+            if part == "inputs":
+                verb = "is new" if key not in before else "is gone" if key not in after else "has changed"
+                changes.append(f"input {key} {verb}")
+            else:
+                changes.append(f"{key} was {before.get(key)}, is {after.get(key)}")
+    rest = len(changes) - most
+    return changes if rest <= 0 else [*changes[:most], f"and {rest} more"]

@@ -1,0 +1,74 @@
+"""What a shard holds: one `Record` a question, one `TileRecord` a tile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rsvqa.annotation.facts import Box
+from rsvqa.rsvqa_builder.scenes.tiling import Window
+
+SPLITS = ("train", "val", "test")
+"""In the order in which they are written and listed."""
+
+Source = Literal["rule", "llm", "human"]
+Review = Literal["none", "needed", "accepted", "fixed", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class TileRecord:
+    """One tile: where it lies and the images that its records show.
+
+    Attributes:
+        image_id: unique in the data set: scene id and window.
+        split: "train", "val" or "test".
+        scene: the scene's id.
+        window: the tile's place in the scene, pixels.
+        crs: "EPSG:32618" where the CRS has a code, else WKT2; None without one.
+        gsd: metres a pixel, the mean of both axes; None without a georeference.
+        footprint: WKB of the tile's outline in EPSG:4326; None without a georeference.
+        date, later_date: ISO days of acquisition; None when unknown.
+        images: encoded size in bytes of each of the tile's images, by key: "tile", "tile_marked", and for a pair
+            "later", "later_marked". Every tile has "tile".
+    """
+
+    image_id: str
+    split: str
+    scene: str
+    window: Window
+    crs: str | None = None
+    gsd: float | None = None
+    footprint: bytes | None = None
+    date: str | None = None
+    later_date: str | None = None
+    images: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One question after all filters, as a row of a shard.
+
+    Attributes:
+        question_id: unique in the data set.
+        tile: the tile that it is about.
+        images: keys into `tile.images` of what the question shows, in order.
+        options: "(A) …" texts; empty for free text and boxes.
+        answer: letters without separators ("A", "ACD"), the text, or for a box the same numbers as in `bbox`,
+            "[0.1234, 0.2, 0.3, 0.4]".
+        bbox: normalised (x_min, y_min, x_max, y_max) in 0–1: the answer of grounding tasks, or the box in the text.
+        evidence: JSON object: rule, feature ids, geometry (WKT, tile pixels), values.
+    """
+
+    question_id: str
+    tile: TileRecord
+    task: str
+    language: str
+    question: str
+    images: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    answer: str = ""
+    bbox: Box | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    source: Source = "rule"
+    review: Review = "none"

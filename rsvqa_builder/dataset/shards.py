@@ -1,0 +1,421 @@
+"""The data set's shards: their columns, the plan of which tile goes where, the writer and the reader.
+
+Rows have the shape of XLRS-Bench-lite (`index`, `path`, `image`, `question`, `multi-choice options`, `answer`,
+`category`, `l2-category`) followed by where and how a question came to be. What surprises: a row group holds the rows
+of one tile that share images, so a tile fills one row group with its plain views and another with its marked ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.image_tables import (
+    IMAGES,
+    EncodedImage,
+    TableReader,
+    TableWriter,
+    image_header,
+    read_images,
+    split_rows,
+    table_schema,
+)
+from rsvqa.rsvqa_builder.dataset.records import SPLITS, Record, TileRecord
+
+FORMAT_VERSION = 1
+"""Of the columns and their meaning; stored in each shard."""
+
+Kind = Literal["data", "tiles"]
+"""Folder of a shard: "data" holds questions, "tiles" holds tiles about which nothing was asked."""
+
+COLUMNS: Mapping[str, pa.DataType] = {
+    "index": pa.int64(),
+    "path": pa.string(),
+    "image": IMAGES,
+    "question": pa.string(),
+    "multi-choice options": pa.list_(pa.string()),
+    "answer": pa.string(),
+    "category": pa.string(),
+    "l2-category": pa.string(),
+    "task": pa.string(),
+    "question_id": pa.string(),
+    "image_id": pa.string(),
+    "language": pa.string(),
+    "scene": pa.string(),
+    "tile": pa.struct([("x", pa.int32()), ("y", pa.int32()), ("width", pa.int32()), ("height", pa.int32())]),
+    "crs": pa.string(),
+    "gsd": pa.float64(),
+    "footprint": pa.binary(),
+    "date": pa.string(),
+    "later_date": pa.string(),
+    "bbox": pa.list_(pa.float64()),
+    "image_width": pa.int32(),
+    "image_height": pa.int32(),
+    "evidence": pa.string(),
+    "source": pa.string(),
+    "review": pa.string(),
+}
+"""Every column of a shard, in order; `docs/data-format.md` says what each holds."""
+
+_TEXT_BYTES = 1_000  # of a row beside its images, compressed; only steers the size of shards
+_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
+
+
+class ShardError(RsvqaError):
+    """Shards cannot be planned, written or read; the message names the tile, record or file."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileRows:
+    """A tile and its records; none for a tile about which nothing was asked."""
+
+    tile: TileRecord
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One planned shard.
+
+    Attributes:
+        name: below the data set's folder, e.g. "data/train-00000-of-00003.parquet".
+        first_index: `index` of its first row.
+        tiles: in plan order.
+    """
+
+    name: str
+    first_index: int
+    tiles: tuple[TileRows, ...]
+
+
+class ShardInfo(NamedTuple):
+    """One shard on disk; `num_bytes` is the size of the file."""
+
+    name: str
+    split: str
+    num_rows: int
+    num_row_groups: int
+    num_bytes: int
+
+
+class RowGroup(NamedTuple):
+    """One row group on disk: what can be read at once, and shuffled without reading the rest."""
+
+    path: Path
+    number: int
+
+
+# --- plan ---
+
+
+def plan_shards(tiles: Iterable[TileRows], *, shard_mb: float = 1_000) -> tuple[Shard, ...]:
+    """Return which tile goes into which shard: a pure function of the tiles, their records and image sizes.
+
+    Tiles keep their order within a split. A shard is closed before the tile that would take it beyond `shard_mb` (10^6
+    bytes); a tile that is larger alone gets a shard of its own. `index` runs through the shards of "data" in the order
+    train, val, test, and from 0 again through those of "tiles".
+
+    Raises:
+        ShardError: when a record belongs to another tile, shows an image the tile has not, or the split is unknown.
+    """
+    if shard_mb <= 0:
+        raise ShardError(f"shard size must be above 0 MB, found {shard_mb}")
+    groups: dict[tuple[Kind, str], list[TileRows]] = {
+        (kind, split): [] for kind in ("data", "tiles") for split in SPLITS
+    }
+    for rows in tiles:
+        _check_tile(rows)
+        groups["data" if rows.records else "tiles", rows.tile.split].append(rows)
+    shards: list[Shard] = []
+    next_index = {"data": 0, "tiles": 0}
+    for (kind, split), members in groups.items():
+        runs = split_rows(((rows, _tile_bytes(rows)) for rows in members), max_bytes=int(shard_mb * 1_000_000))
+        for number, run in enumerate(runs):
+            name = f"{kind}/{split}-{number:05d}-of-{len(runs):05d}.parquet"
+            shards.append(Shard(name, next_index[kind], tuple(run)))
+            next_index[kind] += sum(max(1, len(rows.records)) for rows in run)
+    return tuple(shards)
+
+
+def _check_tile(rows: TileRows) -> None:
+    tile = rows.tile
+    if tile.split not in SPLITS:
+        raise ShardError(f"tile {tile.image_id}: split {tile.split!r} is not one of {', '.join(SPLITS)}")
+    # beside questions the plain view may be missing: read back from shards, a tile has the images that are shown
+    if "tile" not in tile.images and not rows.records:
+        raise ShardError(f"tile {tile.image_id}: no image 'tile' among {', '.join(tile.images) or 'none'}")
+    for record in rows.records:
+        if record.tile.image_id != tile.image_id:
+            raise ShardError(f"record {record.question_id} is about {record.tile.image_id}, not {tile.image_id}")
+        if record.task not in TASKS:
+            raise ShardError(f"record {record.question_id}: {record.task!r} is not a task of the taxonomy")
+        if not record.images or not set(record.images) <= set(tile.images):
+            shown, held = ", ".join(record.images) or "no image", ", ".join(tile.images)
+            raise ShardError(f"record {record.question_id} shows {shown}, but its tile has {held}")
+
+
+def _tile_bytes(rows: TileRows) -> int:
+    """Return about how many bytes a tile's row groups take on disk."""
+    total = 0
+    for group in _row_groups(rows):
+        keys = {key for record in group for key in _view(rows.tile, record)}
+        total += sum(rows.tile.images[key] for key in keys) + _TEXT_BYTES * len(group)
+    return total
+
+
+def _view(tile: TileRecord, record: Record | None) -> tuple[str, ...]:
+    """Return what a row shows; without a question the tile, and its later date if there is one."""
+    return record.images if record else tuple(key for key in ("tile", "later") if key in tile.images)
+
+
+def _row_groups(rows: TileRows) -> list[list[Record | None]]:
+    """Return a tile's records by row group; `None` stands for the row of a tile without questions."""
+    if not rows.records:
+        return [[None]]
+    sizes = rows.tile.images
+    return [
+        [*run]
+        for group in group_by_shared_images(rows.records)
+        for run in split_rows((record, sum(sizes[key] for key in record.images)) for record in group)
+    ]
+
+
+def group_by_shared_images(records: Iterable[Record]) -> list[list[Record]]:
+    """Return the records in groups that have no image in common, by first appearance; equal views stand together."""
+    views: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        views.setdefault(record.images, []).append(record)
+    groups: list[dict[tuple[str, ...], list[Record]]] = []
+    for view, members in views.items():
+        touching = [group for group in groups if any(set(view) & set(other) for other in group)]
+        groups = [group for group in groups if group not in touching]
+        merged = {other: rows for group in touching for other, rows in group.items()}
+        groups.append({**merged, view: members})
+    order = {view: position for position, view in enumerate(views)}
+    groups.sort(key=lambda group: min(order[view] for view in group))
+    return [[record for view in sorted(group, key=order.__getitem__) for record in group[view]] for group in groups]
+
+
+# --- write ---
+
+
+def write_shards(
+    folder: Path, shards: Sequence[Shard], *, load_images: Callable[[TileRecord], Mapping[str, bytes]]
+) -> tuple[ShardInfo, ...]:
+    """Write the planned shards below `folder`; a shard that is already there with the same rows is kept.
+
+    Holds the images of one tile at a time, as `load_images` returns them: encoded bytes by the keys of `tile.images`.
+
+    Raises:
+        ShardError: when a shard of another plan lies in the folder, or an image is not what the tile's record says.
+    """
+    _refuse_foreign_shards(folder, shards)
+    for shard in shards:
+        if not _is_written(folder / shard.name, shard):
+            _write_shard(folder / shard.name, shard, load_images)
+    return tuple(shard_info(folder / shard.name) for shard in shards)
+
+
+def _refuse_foreign_shards(folder: Path, shards: Sequence[Shard]) -> None:
+    planned = {folder / shard.name for shard in shards}
+    found = sorted(path for kind in ("data", "tiles") for path in (folder / kind).glob("*.parquet"))
+    if foreign := [path for path in found if path not in planned]:
+        raise ShardError(f"{foreign[0]} is not a shard of this data set; remove it or build into an empty folder")
+
+
+def _is_written(path: Path, shard: Shard) -> bool:
+    if not path.exists():
+        return False
+    with TableReader(path) as reader:
+        return reader.metadata.get("rsvqa.fingerprint") == fingerprint(shard)
+
+
+def fingerprint(shard: Shard) -> str:
+    """Return a SHA-256 of all that a shard holds but the pixels, of which it knows the sizes."""
+    digest = hashlib.sha256(json.dumps([FORMAT_VERSION, shard.first_index]).encode())
+    for rows in shard.tiles:
+        content = [sorted(rows.tile.images.items()), _tile_values(rows.tile), [_values(r) for r in rows.records]]
+        digest.update(json.dumps(content, sort_keys=True, default=bytes.hex).encode())
+    return digest.hexdigest()
+
+
+def _write_shard(path: Path, shard: Shard, load_images: Callable[[TileRecord], Mapping[str, bytes]]) -> None:
+    index = shard.first_index
+    metadata = {"rsvqa.format_version": str(FORMAT_VERSION), "rsvqa.fingerprint": fingerprint(shard)}
+    with TableWriter(path, table_schema(COLUMNS), metadata=metadata) as writer:
+        for rows in shard.tiles:
+            images = _named_images(rows.tile, load_images(rows.tile))
+            for group in _row_groups(rows):
+                writer.write_row_group([_row(index + i, rows.tile, r, images) for i, r in enumerate(group)])
+                index += len(group)
+
+
+def _named_images(tile: TileRecord, loaded: Mapping[str, bytes]) -> dict[str, EncodedImage]:
+    images = {}
+    for key, size in tile.images.items():
+        if key not in loaded or len(loaded[key]) != size:
+            found = f"{len(loaded[key])} bytes" if key in loaded else "none"
+            raise ShardError(f"tile {tile.image_id}: image {key!r} has {found}, expected {size} bytes")
+        images[key] = EncodedImage(image_path(tile, key, loaded[key]), loaded[key])
+    return images
+
+
+def image_path(tile: TileRecord, key: str, data: bytes) -> str:
+    """Return an image's name in the data set, e.g. "city/8192_0_marked.jpg", with the suffix of what it holds.
+
+    Raises:
+        ShardError: when the image's size is not the tile's.
+    """
+    header = image_header(data)
+    window = tile.window
+    if (header.width, header.height) != (window.width, window.height):
+        sizes = f"{header.width} x {header.height} px, expected {window.width} x {window.height}"
+        raise ShardError(f"tile {tile.image_id}: image {key!r} has {sizes}")
+    variant = key.removeprefix("tile").removeprefix("_")
+    return f"{tile.scene}/{window.x}_{window.y}{'_' if variant else ''}{variant}{header.suffix}"
+
+
+def _row(index: int, tile: TileRecord, record: Record | None, images: Mapping[str, EncodedImage]) -> dict[str, Any]:
+    shown = [images[key] for key in _view(tile, record)]
+    return {
+        "index": index,
+        "path": shown[0].path,
+        "image": shown,
+        **_tile_values(tile),
+        **({} if record is None else _values(record)),
+    }
+
+
+def _tile_values(tile: TileRecord) -> dict[str, Any]:
+    return {
+        "image_id": tile.image_id,
+        "scene": tile.scene,
+        "tile": tile.window._asdict(),
+        "crs": tile.crs,
+        "gsd": tile.gsd,
+        "footprint": tile.footprint,
+        "date": tile.date,
+        "later_date": tile.later_date,
+        "image_width": tile.window.width,
+        "image_height": tile.window.height,
+    }
+
+
+def _values(record: Record) -> dict[str, Any]:
+    info = TASKS[record.task]
+    return {
+        "question": record.question,
+        "multi-choice options": list(record.options),
+        "answer": record.answer,
+        "category": info.category,
+        "l2-category": info.l2_category,
+        "task": record.task,
+        "question_id": record.question_id,
+        "language": record.language,
+        "bbox": None if record.bbox is None else list(record.bbox),
+        "evidence": json.dumps(dict(record.evidence), sort_keys=True, ensure_ascii=False, allow_nan=False),
+        "source": record.source,
+        "review": record.review,
+    }
+
+
+# --- read ---
+
+
+def list_shards(source: Path, *, split: str | None = None, kind: Kind = "data") -> tuple[Path, ...]:
+    """Return the shards of a data set's folder in reading order (train, val, test); `source` may be one shard.
+
+    Raises:
+        ShardError: when there is none, or some of a split are missing.
+    """
+    if source.is_file():
+        return (source,)
+    found: dict[str, list[tuple[int, int, Path]]] = {}
+    for path in sorted((source / kind).glob("*.parquet")):
+        if match := _NAME.fullmatch(path.name):
+            found.setdefault(match["split"], []).append((int(match["number"]), int(match["total"]), path))
+    wanted = [name for name in SPLITS if name in found and split in (None, name)]
+    if not wanted:
+        which = "shards" if split is None else f"shards of split {split!r}"
+        raise ShardError(f"no {which} in {source / kind}: expected e.g. {split or 'train'}-00000-of-00001.parquet")
+    for name in wanted:
+        _check_complete(source / kind, name, found[name])
+    return tuple(path for name in wanted for _, _, path in found[name])
+
+
+def _check_complete(folder: Path, split: str, found: Sequence[tuple[int, int, Path]]) -> None:
+    total = found[0][1]
+    if [(number, total) for number in range(total)] != [(number, of) for number, of, _ in found]:
+        names = ", ".join(path.name for _, _, path in found)
+        raise ShardError(f"{folder}: the shards of {split!r} are not one whole set of {total}: {names}")
+
+
+def shard_info(path: Path) -> ShardInfo:
+    """Return what a shard's footer says."""
+    with TableReader(path) as reader:
+        info = reader.info
+    return ShardInfo(f"{path.parent.name}/{path.name}", split_of(path), *info)
+
+
+def split_of(path: Path) -> str:
+    """Return the split that a shard's name states.
+
+    Raises:
+        ShardError: when the file is not named like a shard.
+    """
+    if match := _NAME.fullmatch(path.name):
+        return match["split"]
+    raise ShardError(f"{path} is not named like a shard, e.g. train-00000-of-00001.parquet")
+
+
+def list_row_groups(source: Path, *, split: str | None = None, kind: Kind = "data") -> Iterator[RowGroup]:
+    """Yield the row groups of a data set's folder or of one shard, in reading order."""
+    for path in list_shards(source, split=split, kind=kind):
+        with TableReader(path) as reader:
+            count = reader.info.num_row_groups
+        yield from (RowGroup(path, number) for number in range(count))
+
+
+def read_row_group(group: RowGroup, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the rows of one row group; see `read_records`."""
+    with TableReader(group.path) as reader:
+        return reader.read_row_group(group.number, columns)
+
+
+def read_records(
+    source: Path, *, columns: Sequence[str] | None = None, split: str | None = None, kind: Kind = "data"
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a data set's folder or of one shard as mappings of column to value, in order.
+
+    Reads only `columns` (all by default), one row group at a time. `image` is a list of `EncodedImage`; rows of a row
+    group share their bytes. `evidence` is JSON text.
+
+    Raises:
+        ShardError: when there are no shards, or some are missing.
+        TableError: when a file is broken or has no such column.
+    """
+    for path in list_shards(source, split=split, kind=kind):
+        with TableReader(path) as reader:
+            for number in range(reader.info.num_row_groups):
+                yield from reader.read_row_group(number, columns)
+
+
+def iter_images(source: Path, *, split: str | None = None, kind: Kind = "data") -> Iterator[EncodedImage]:
+    """Yield each image of a data set's folder, or of one parquet or arrow file of any maker, once."""
+    seen: set[tuple[str, bytes]] = set()
+    for path in list_shards(source, split=split, kind=kind):
+        for image in read_images(path):
+            # a name alone does not tell: other makers call every image the same
+            key = (image.path, hashlib.blake2b(image.data, digest_size=16).digest())
+            if key not in seen:
+                seen.add(key)
+                yield image

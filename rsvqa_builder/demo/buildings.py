@@ -1,0 +1,206 @@
+"""Buildings along the roads of an example place with their yards, new and vanished groups, tanks and tennis courts."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import shapely
+from shapely import LineString, Point, Polygon
+
+from rsvqa.rsvqa_builder.demo.ground import Development, Frame
+from rsvqa.rsvqa_builder.demo.layout import DEVELOPED
+from rsvqa.rsvqa_builder.demo.objects import Look, Site, Weighted, beside, point_along
+from rsvqa.rsvqa_builder.demo.roads import Position, RoadPiece
+
+ROOFS: dict[str, Weighted] = {
+    "house": (("red", 30), ("brown", 22), ("grey", 20), ("black", 8), ("orange", 14), ("blue", 4), ("green", 2)),
+    "office_building": (("grey", 45), ("white", 35), ("brown", 12), ("blue", 8)),
+    "warehouse": (("white", 40), ("grey", 28), ("blue", 18), ("green", 8), ("red", 6)),
+}
+TANK_PAINTS: Weighted = (("white", 75), ("grey", 25))
+COURT_PAINTS: Weighted = (("green", 40), ("blue", 40), ("orange", 20))
+
+SHARE_CHANGED = 0.04
+"""Share of the buildings along the roads that are new or gone at the later date."""
+
+SHARE_OF_GROUP = 0.85
+"""Share of the places in a development that are taken."""
+
+SHARE_DAMAGED = 0.03
+SHARE_WITH_POOL = 0.07
+COURT_LENGTH, COURT_WIDTH, COURT_SPACING = 112.0, 52.0, 62.0  # pixels; 33.5 × 15.6 m with the run-off
+
+
+class BuildingPlan(NamedTuple):
+    """How one kind of building stands along a road; (least, most) in pixels, height in pixels of shadow."""
+
+    class_name: str
+    length: tuple[float, float]
+    width: tuple[float, float]
+    setback: tuple[float, float]
+    spacing: tuple[float, float]
+    drive_width: float
+    height: float
+
+
+BUILDINGS = {
+    "residential": BuildingPlan("house", (32, 46), (25, 33), (14, 24), (18, 34), 9, 9),
+    "commercial": BuildingPlan("office_building", (90, 150), (44, 60), (20, 34), (34, 70), 22, 30),
+    "industrial": BuildingPlan("warehouse", (120, 210), (75, 125), (26, 44), (40, 100), 22, 16),
+}
+
+
+GROUP_CELLS = {
+    "house": (66.0, 74.0),
+    "office_building": (164.0, 96.0),
+    "warehouse": (172.0, 140.0),
+    "storage_tank": (78.0, 78.0),
+}
+"""Pixels along and across from one to the next in a development."""
+
+LANE_WIDTH = 16.0
+
+
+def add_developments(site: Site, dates: tuple[bool, bool]) -> None:
+    """Put the groups of objects of one of the dates into the middle of their grounds, with a lane to the next road."""
+    roads = [road.line for road in site.layout.roads]
+    for group in site.layout.developments:
+        if not any(a and b for a, b in zip(group.dates, dates, strict=True)):
+            continue
+        middle = group.middle
+        cell = GROUP_CELLS[group.class_name]
+        columns, rows = (max(1, int(middle.length // side)) for side in cell)
+        line = roads[int(shapely.STRtree(roads).nearest(Point(middle.x, middle.y)))]
+        for row in range(rows):
+            v = (row - (rows - 1) / 2) * cell[1]
+            for column in range(columns):
+                place = middle.to_scene((column - (columns - 1) / 2) * cell[0], v)
+                if site.rng.random() < SHARE_OF_GROUP:
+                    _add_to_group(site, group, place)
+        ends = [
+            middle.to_scene(side * columns * cell[0] / 2, (0.0 if rows % 2 == 0 else cell[1] / 2)) for side in (-1, 1)
+        ]
+        site.mark("path", LineString(ends), LANE_WIDTH, group.dates)
+        near = shapely.shortest_line(LineString(ends), line)
+        site.mark("path", near, LANE_WIDTH, group.dates)
+
+
+def _add_to_group(site: Site, group: Development, place: Position) -> None:
+    """Put one object at a place of a development, where the ground is of its use."""
+    angle = group.middle.angle + site.between((-0.03, 0.03))
+    if group.class_name == "storage_tank":
+        frame = Frame(*place, 50.0, 50.0, 0.0)
+        outline, look = _circle(frame, 48), Look(site.one_of(TANK_PAINTS), height=14)
+    else:
+        plan = next(plan for plan in BUILDINGS.values() if plan.class_name == group.class_name)
+        frame = Frame(*place, site.between(plan.length), site.between(plan.width), angle)
+        frame = frame._replace(length=min(frame.length, GROUP_CELLS[group.class_name][0] - 20))
+        outline = _outline(site, plan.class_name, frame)
+        look = Look(site.one_of(ROOFS[plan.class_name]), damage="none", height=plan.height)
+    if site.is_in(DEVELOPED[group.class_name], outline, 6.0, group.dates):
+        site.add(group.class_name, outline, frame, look, gap=8, dates=group.dates)
+
+
+def add_buildings(site: Site, dates: tuple[bool, bool]) -> None:
+    """Line both sides of every road with the buildings of the land use there; some only at one of two dates."""
+    for road in site.layout.roads:
+        for side in (-1, 1):
+            along = 20.0
+            while along < road.line.length - 20:
+                along += _build(site, road, along, side, dates)
+
+
+def _build(site: Site, road: RoadPiece, along: float, side: int, wanted: tuple[bool, bool]) -> float:
+    """Put one building at `along` on one side of the road where it fits; return the way to the next place."""
+    probe = beside(*point_along(road.line, along), side * (road.width / 2 + 30))
+    plan = BUILDINGS.get(site.use_at(probe, 0) or "")
+    if plan is None or any(group.ground.contains(Point(probe)) for group in site.layout.developments):
+        return 40.0
+    length, width = site.between(plan.length), site.between(plan.width)
+    x, y, heading = point_along(road.line, along + length / 2)
+    setback = site.between(plan.setback)
+    centre = beside(x, y, heading, side * (road.width / 2 + setback + width / 2))
+    frame = Frame(*centre, length, width, heading + site.between((-0.03, 0.03)))
+    polygon = _outline(site, plan.class_name, frame)
+    if not site.is_in(site.use_at(probe, 0) or "", polygon, 6.0):
+        return 24.0
+    dates = wanted
+    if all(wanted) and site.rng.random() < SHARE_CHANGED:
+        dates = (True, False) if site.rng.random() < 0.4 else (False, True)
+    colour = site.one_of(ROOFS[plan.class_name])
+    damage = "damaged roof" if site.rng.random() < SHARE_DAMAGED else "none"
+    look = Look(colour=colour, damage=damage, height=plan.height)
+    if not site.add(plan.class_name, polygon, frame, look, gap=12, dates=dates):
+        return 24.0
+    _add_yard(site, plan, frame, setback, side, dates)
+    return length + site.between(plan.spacing)
+
+
+def _outline(site: Site, class_name: str, frame: Frame) -> Polygon:
+    """Return a rectangle, or for some houses an L."""
+    if class_name != "house" or site.rng.random() > 0.2:
+        return frame.polygon()
+    half, across = frame.length / 2, frame.width / 2
+    cut = site.between((-0.1, 0.2)) * frame.length
+    inner = 0.1 * across
+    points = [(-half, -across), (half, -across), (half, inner), (cut, inner), (cut, across), (-half, across)]
+    return Polygon([frame.to_scene(u, v) for u, v in points])
+
+
+def _add_yard(
+    site: Site, plan: BuildingPlan, frame: Frame, setback: float, side: int, dates: tuple[bool, bool]
+) -> None:
+    """Add what comes with a building: a drive to the road, a fence, sometimes a pool."""
+    front = -side  # the road lies on this side across the frame
+    u = (frame.length / 2 - 7) * (1 if site.rng.random() < 0.5 else -1)
+    ends = [frame.to_scene(u, front * (frame.width / 2 + reach)) for reach in (0.0, setback)]
+    site.mark("path", LineString(ends), plan.drive_width, dates)
+    if plan.class_name != "house":
+        return
+    edge = frame.length / 2 + 12
+    site.mark("fence", LineString([frame.to_scene(edge, front * 40), frame.to_scene(edge, -front * 75)]), 2.0, dates)
+    if site.layout.character.allows("swimming_pool") and site.rng.random() < SHARE_WITH_POOL:
+        centre = frame.to_scene(site.between((-6, 6)), -front * (frame.width / 2 + 26))
+        pool = Frame(*centre, site.between((22, 34)), site.between((12, 17)), frame.angle)
+        if site.is_in("residential", pool.polygon(), 3.0):
+            site.add("swimming_pool", pool.polygon(), pool, Look("cyan"), gap=8, dates=dates)
+
+
+def add_tanks(site: Site) -> None:
+    """Put rows of storage tanks on the free ground of some industrial areas."""
+    areas = site.areas_of("industrial") if site.layout.character.allows("storage_tank") else []
+    for area in areas[: 1 + len(areas) // 3]:
+        x, y = shapely.maximum_inscribed_circle(area, tolerance=4.0).coords[0]
+        radius = site.between((20, 34))
+        grid = Frame(x, y, 0.0, 0.0, site.between((0, math.pi)))
+        places = [(column, row) for row in range(-2, 3) for column in range(-3, 4)]
+        for column, row in places:
+            place = grid.to_scene(column * radius * 2.9, row * radius * 2.9)
+            tank = Frame(*place, 2 * radius, 2 * radius, 0.0)
+            outline = _circle(tank, 48)
+            if site.rng.random() < 0.75 and site.is_in("industrial", outline, 10.0):
+                site.add("storage_tank", outline, tank, Look(site.one_of(TANK_PAINTS), height=14), gap=12)
+
+
+def add_courts(site: Site) -> None:
+    """Put one to three tennis courts side by side into some of the parks."""
+    areas = site.areas_of("grassland") if site.layout.character.allows("tennis_court") else []
+    for number, area in enumerate(areas):
+        circle = shapely.maximum_inscribed_circle(area, tolerance=4.0)
+        if circle.length < 90 or (number and site.rng.random() < 0.3):
+            continue
+        x, y = circle.coords[0]
+        grid = Frame(x, y, 0.0, 0.0, site.between((0, math.pi)))
+        colour = site.one_of(COURT_PAINTS)
+        for k in range(int(site.rng.integers(1, 4))):
+            place = grid.to_scene(0, (k - 1) * COURT_SPACING)
+            court = Frame(*place, COURT_LENGTH, COURT_WIDTH, grid.angle)
+            if site.is_in("grassland", court.polygon(), 6.0):
+                site.add("tennis_court", court.polygon(), court, Look(colour), gap=6)
+
+
+def _circle(frame: Frame, num: int) -> Polygon:
+    angles = [2 * math.pi * k / num for k in range(num)]
+    radius = frame.length / 2
+    return Polygon([frame.to_scene(radius * math.cos(angle), radius * math.sin(angle)) for angle in angles])

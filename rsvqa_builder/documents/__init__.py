@@ -1,0 +1,1 @@
+"""What lies beside the shards: card, statistics, report, preview."""

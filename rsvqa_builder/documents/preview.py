@@ -1,0 +1,189 @@
+"""Write `preview.html`: one self-contained page with example questions of every task, drawn on their tiles.
+
+The page is for judging a data set by eye: `choose_samples` picks the examples, this module cuts their pictures, and
+`preview_page.py` sets the page. Images are embedded and nothing is loaded from elsewhere, so the file can be mailed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import shapely
+
+from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.documents.preview_images import (
+    data_uri,
+    detail_window,
+    jpeg_within,
+    read_details,
+    read_reduced,
+)
+from rsvqa.rsvqa_builder.documents.preview_page import Example, Focus, Picture, PreviewSummary, View, render_page
+from rsvqa.rsvqa_builder.scenes.tiling import Window
+
+__all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
+
+LoadImage = Callable[[TileRecord, str], bytes]
+"""Returns the encoded image of a tile under a key of `TileRecord.images`."""
+
+MAX_IMAGE_BYTES = 5_500_000
+"""JPEG bytes of all pictures of a page; base64 makes a third more of it, which with the text stays below 8 MB."""
+OVERVIEW_SIDE = 640
+"""Longest side of the picture of a whole tile, pixels."""
+DETAIL_SIDE = 480
+"""Longest side of a detail, pixels; a larger one is reduced."""
+MIN_DETAIL_SIDE = 240
+"""A detail shows at least this many pixels of the tile, so that a vehicle is seen with its surroundings."""
+
+
+def choose_samples(records: Iterable[Record], *, per_task: int = 3, seed: int = 0) -> tuple[Record, ...]:
+    """Return up to `per_task` records of each task, in the order of the taxonomy; the same ones for the same records.
+
+    A task's examples come from different scenes where there are enough. Within a scene all tasks prefer the same tile,
+    so that few tiles must be decoded. The order of `records` does not matter, and they are consumed once.
+    """
+    picks = {name: _Pick(name, per_task, seed) for name in TASKS}
+    for record in records:
+        picks[record.task].offer(record)
+    return tuple(record for pick in picks.values() for record in pick.chosen())
+
+
+def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary, *, load_image: LoadImage) -> None:
+    """Write the page of `samples` to `path`; the same samples and images give the same bytes.
+
+    One image is held in memory at a time.
+
+    Args:
+        path: the file to write; replaced when it is there.
+        samples: what `choose_samples` returned.
+        summary: what the page says about the whole data set.
+        load_image: returns the encoded JPEG or PNG of a tile.
+    """
+    plans = [_plan_views(record) for record in samples]
+    pictures = _cut_pictures(plans, load_image)
+    examples = [
+        Example(plan.record, plan.focus, tuple(_view(view, plan.record, pictures) for view in plan.views))
+        for plan in plans
+    ]
+    text = render_page(summary, examples, list(pictures.values()))
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)
+
+
+def focus_of(record: Record) -> Focus:
+    """Return what a question is about, in tile pixels: its box, its circle and the geometry of its evidence.
+
+    The circle is `evidence["region"]`, a mapping with x, y and radius; the geometry is `evidence["geometry"]` as WKT.
+    """
+    width, height = record.tile.window.width, record.tile.window.height
+    box = region = geometry = None
+    if record.bbox is not None:
+        x_min, y_min, x_max, y_max = record.bbox
+        box = Box(x_min * width, y_min * height, x_max * width, y_max * height)
+    if circle := record.evidence.get("region"):
+        region = Circle(circle["x"], circle["y"], circle["radius"])
+    if wkt := record.evidence.get("geometry"):
+        geometry = shapely.from_wkt(wkt, on_invalid="ignore")  # a page is no place to stop at one bad text
+    return Focus(box, region, geometry if geometry is not None and not geometry.is_empty else None)
+
+
+class _Pick:
+    """The best records of one task so far: at most `limit` scenes, at most `limit` records of each."""
+
+    def __init__(self, task: str, limit: int, seed: int) -> None:
+        self._task, self._limit, self._seed = task, limit, seed
+        self._scenes: dict[bytes, list[tuple[bytes, bytes, Record]]] = {}
+
+    def offer(self, record: Record) -> None:
+        """Keep `record` if it is among the best."""
+        # the task is part of a scene's rank, so that the page shows more than the same few scenes
+        scene = self._scenes.setdefault(self._rank(self._task, record.tile.scene), [])
+        scene.append((self._rank(record.tile.image_id), self._rank(record.question_id), record))
+        scene.sort(key=lambda entry: entry[:2])
+        del scene[self._limit :]
+        if len(self._scenes) > self._limit:
+            del self._scenes[max(self._scenes)]
+
+    def chosen(self) -> list[Record]:
+        """Return one record of each scene in turn, until there are enough or none is left."""
+        scenes = [self._scenes[rank] for rank in sorted(self._scenes)]
+        turns = [scene[turn][2] for turn in range(self._limit) for scene in scenes if turn < len(scene)]
+        return turns[: self._limit]
+
+    def _rank(self, *names: str) -> bytes:
+        return hashlib.sha256("/".join((str(self._seed), *names)).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedView:
+    """One picture of an example: image key and the window of the tile that it shows, whole tile or detail."""
+
+    key: str
+    window: Window
+    frame: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One example with what must be cut for it."""
+
+    record: Record
+    focus: Focus
+    views: tuple[_PlannedView, ...]
+
+
+def _plan_views(record: Record) -> _Plan:
+    """Return the views of one record: each image whole, then the detail of each where there is a small focus."""
+    width, height = record.tile.window.width, record.tile.window.height
+    focus = focus_of(record)
+    bounds = focus.bounds
+    detail = detail_window(bounds, width, height, min_side=MIN_DETAIL_SIDE) if bounds else None
+    whole = Window(0, 0, width, height)
+    views = [_PlannedView(key, whole, detail) for key in record.images]
+    if detail is not None:
+        views += [_PlannedView(key, detail, None) for key in record.images]
+    return _Plan(record, focus, tuple(views))
+
+
+PictureKey = tuple[str, str, Window]
+"""A tile's id, the key of its image, and the window shown."""
+
+
+def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[PictureKey, Picture]:
+    """Return each distinct picture that the views show; every image is loaded once."""
+    wanted: dict[tuple[str, str], tuple[TileRecord, dict[Window, None]]] = {}  # a dict keeps the order, a set does not
+    for plan in plans:
+        tile = plan.record.tile
+        for view in plan.views:
+            _, windows = wanted.setdefault((tile.image_id, view.key), (tile, {}))
+            windows[view.window] = None
+    num_pictures = sum(len(windows) for _, windows in wanted.values())
+    pictures: dict[PictureKey, Picture] = {}
+    for (image_id, key), (tile, windows) in wanted.items():
+        for window, jpeg in _encode_windows(
+            load_image(tile, key), tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures
+        ):
+            pictures[image_id, key, window] = Picture(f"p{len(pictures)}", window, data_uri(jpeg))
+    return pictures
+
+
+def _encode_windows(
+    image: bytes, tile: TileRecord, windows: Sequence[Window], max_bytes: int
+) -> Iterator[tuple[Window, bytes]]:
+    """Yield each window of one tile's image as a JPEG of at most `max_bytes`."""
+    whole = Window(0, 0, tile.window.width, tile.window.height)
+    if whole in windows:
+        yield whole, jpeg_within(read_reduced(image, OVERVIEW_SIDE), max_bytes)
+    details = [window for window in windows if window != whole]
+    for window, pixels in zip(details, read_details(image, details, DETAIL_SIDE), strict=True):
+        yield window, jpeg_within(pixels, max_bytes)
+
+
+def _view(planned: _PlannedView, record: Record, pictures: Mapping[PictureKey, Picture]) -> View:
+    return View(planned.key, pictures[record.tile.image_id, planned.key, planned.window], planned.frame)

@@ -1,0 +1,96 @@
+"""Documents of an annotated data set: card, statistics and preview anew; the build's report and class table stay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
+from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedDataset:
+    """What the documents tell of.
+
+    Attributes:
+        data: folder of the data set that was annotated.
+        marker: content of the new `build.toml`.
+        rows: the new tiles.
+        shards: as written.
+        report: of the annotation; empty when no model took part.
+        review: report of the review; empty when there was none.
+    """
+
+    data: Path
+    marker: Mapping[str, Any]
+    rows: tuple[TileRows, ...]
+    shards: Sequence[ShardInfo]
+    report: Mapping[str, Any]
+    review: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def records(self) -> list[Record]:
+        """Every record in order."""
+        return [record for rows in self.rows for record in rows.records]
+
+
+class _Scene(NamedTuple):
+    """A scene as the build's report lists it."""
+
+    scene_id: str
+    width: int
+    height: int
+
+
+def write_annotated_documents(
+    folder: Path, dataset: AnnotatedDataset, *, load_image: Callable[[TileRecord, str], bytes]
+) -> None:
+    """Write the documents into `folder`."""
+    built = _build_report(dataset.data)
+    records = dataset.records
+    statistics = dataset_statistics(records, (rows.tile for rows in dataset.rows))
+    settings = dataset.marker.get("settings", {})
+    name = settings.get("profile", dataset.data.name)
+    not_asked = {task: found["not_asked"] for task, found in built.get("tasks", {}).items()}
+    card = CardFacts(
+        name=name,
+        statistics=statistics,
+        shards=dataset.shards,
+        scenes=[_Scene(key, scene["width"], scene["height"]) for key, scene in built.get("scenes", {}).items()],
+        settings=settings,
+        versions=dataset.marker.get("versions", {}),
+        fingerprint=dataset.marker.get("digest", ""),
+        not_asked=not_asked,
+        completeness=_completeness(built),
+        annotation=dataset.report,
+        review=dataset.review,
+    )
+    (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
+    (folder / "stats.json").write_text(statistics.to_json(), encoding="utf-8", newline="\n")
+    for document in ("report.json", "classes.toml"):
+        if (dataset.data / document).exists():
+            shutil.copyfile(dataset.data / document, folder / document)
+    samples = choose_samples(records, seed=settings.get("seed", 0))
+    write_preview(folder / "preview.html", samples, PreviewSummary(name, statistics, not_asked), load_image=load_image)
+
+
+def _build_report(data: Path) -> dict[str, Any]:
+    path = data / "report.json"
+    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+
+
+def _completeness(built: Mapping[str, Any]) -> dict[str, Completeness]:
+    """Return in how many scenes each class is complete, as the build's report tells it."""
+    found: dict[str, list[bool]] = {}
+    for scene in built.get("scenes", {}).values():
+        for name, entry in scene["complete_classes"].items():
+            found.setdefault(name, []).append(bool(entry["is_complete"]))
+    return {name: Completeness(sum(flags), len(flags)) for name, flags in sorted(found.items())}

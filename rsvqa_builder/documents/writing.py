@@ -1,0 +1,202 @@
+"""Everything of a data set beside its shards: card, statistics, report, preview, class table and settings.
+
+All but the report's `timings` follow from the inputs and settings alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.output import MARKER
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
+from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, dataset_statistics
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.scenes.georeference import crs_name
+from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
+from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.tiles.assembly import Selection, TaskCounts
+from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
+from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
+from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFacts:
+    """What the documents tell of.
+
+    Attributes:
+        settings: of the build.
+        table: the class table used.
+        fingerprint: see `output.portable`.
+        scenes: every prepared scene, by id.
+        left_out: inputs that gave no tile, with reasons.
+        notes: what else a person should know of the inputs.
+        jobs: the plan.
+        selection: which tiles were kept.
+        reasons: why tasks did not ask.
+        rows: the kept tiles with their records.
+        shards: as written.
+        seconds: time spent by step; goes into the report's timings only.
+    """
+
+    settings: BuildSettings
+    table: ClassTable
+    fingerprint: Mapping[str, Mapping[str, Any]]
+    scenes: Mapping[str, PreparedScene]
+    left_out: Sequence[LeftOut]
+    notes: Sequence[str]
+    jobs: Sequence[TileJob]
+    selection: Selection
+    reasons: TaskCounts
+    rows: Sequence[TileRows]
+    shards: Sequence[ShardInfo]
+    seconds: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The data set's name; the output folder's would make the bytes depend on it."""
+        return self.settings.profile.value
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the fingerprint, as hex."""
+        return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
+
+    def records(self) -> Iterable[Record]:
+        """Yield every record in plan order."""
+        return (record for rows in self.rows for record in rows.records)
+
+
+def write_documents(
+    folder: Path, facts: BuildFacts, *, load_image: Callable[[TileRecord, str], bytes]
+) -> dict[str, Any]:
+    """Write all documents into `folder` and return the report."""
+    statistics = dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))
+    report = make_report(facts, statistics)
+    summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
+    texts = {
+        "README.md": render_card(_card_facts(facts, statistics)),
+        "stats.json": statistics.to_json(),
+        "report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n",
+        "classes.toml": facts.table.to_toml(),
+        MARKER: tomli_w.dumps({"digest": facts.digest, **facts.fingerprint}),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    samples = choose_samples(facts.records(), seed=facts.settings.seed)
+    write_preview(folder / "preview.html", samples, summary, load_image=load_image)
+    return report
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return the report of a finished data set."""
+    return dict(json.loads((folder / "report.json").read_text("utf-8")))
+
+
+def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+    """Return `report.json`: what was used, what was left out and why, a task and a scene at a time."""
+    selection = facts.selection
+    return {
+        "schema_version": REPORT_VERSION,
+        "digest": facts.digest,
+        "questions": statistics.num_questions,
+        "tiles": {
+            "planned": len(facts.jobs),
+            "kept": len(selection.splits),
+            "without_questions": statistics.num_tiles_without_questions,
+            "dropped": {facts.jobs[position].image_id: why for position, why in selection.dropped.items()},
+        },
+        "splits": {
+            "places": selection.num_places,
+            "tiles": dict(Counter(selection.splits.values())),
+            "questions": {name: split.num_questions for name, split in statistics.splits.items()},
+        },
+        "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
+        "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
+        "notes": list(facts.notes),
+        "failed_tasks": list(facts.reasons.failures),
+        "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
+        "alike_tiles": [
+            {"first": facts.jobs[first].image_id, "second": facts.jobs[second].image_id, "differing_bits": bits}
+            for first, second, bits in selection.alike
+        ],
+        "overlapping_scenes": [
+            {"first": first, "second": second, "shared_share": share} for first, second, share in _overlaps(facts)
+        ],
+        "shards": [info._asdict() for info in facts.shards],
+        "timings": {"seconds": dict(facts.seconds)},
+    }
+
+
+def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+    return {
+        "questions": statistics.tasks[name].num_questions,
+        "most_per_tile": facts.settings.task_limits.get(name, 0),
+        "not_asked": dict(facts.reasons.not_asked.get(name, {})),
+        "rejected": dict(facts.reasons.rejected.get(name, {})),
+    }
+
+
+def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
+    prepared = facts.scenes[scene_id]
+    scene, stretch = prepared.work.scene, prepared.work.stretch
+    kept = [job for job in facts.jobs if job.work.scene.scene_id == scene_id and job.position in facts.selection.splits]
+    return {
+        "width": scene.width,
+        "height": scene.height,
+        "crs": crs_name(scene.crs),
+        "gsd_m": None if scene.gsd_m is None else list(scene.gsd_m),
+        "north_deg": scene.north_deg,
+        "acquired": None if scene.acquired is None else scene.acquired.isoformat(),
+        "bands": list(scene.bands),
+        "stretch": None if stretch is None else asdict(stretch),
+        "notes": list(scene.notes),
+        "tiles": {"planned": len(prepared.windows), "kept": len(kept)},
+        "labels": {"by_class": dict(prepared.class_counts), **prepared.labels.to_json()},
+        "complete_classes": {name: asdict(prepared.completeness[name]) for name in prepared.class_counts},
+    }
+
+
+def _overlaps(facts: BuildFacts) -> list[tuple[str, str, float]]:
+    names = list(facts.scenes)
+    return overlapping_footprints(names, [facts.scenes[name].work.scene.footprint for name in names])
+
+
+def _card_facts(facts: BuildFacts, statistics: DatasetStatistics) -> CardFacts:
+    used = {facts.jobs[position].work.scene.scene_id for position in facts.selection.splits}
+    return CardFacts(
+        name=facts.name,
+        statistics=statistics,
+        shards=facts.shards,
+        scenes=[prepared.work.scene for scene_id, prepared in facts.scenes.items() if scene_id in used],
+        settings=facts.fingerprint["settings"],
+        versions=facts.fingerprint["versions"],
+        fingerprint=facts.digest,
+        not_asked=facts.reasons.not_asked,
+        completeness=_completeness(facts.scenes),
+    )
+
+
+def _completeness(scenes: Mapping[str, PreparedScene]) -> dict[str, Completeness]:
+    """Return in how many scenes each class is complete, of those that have it."""
+    complete: Counter[str] = Counter()
+    present: Counter[str] = Counter()
+    for prepared in scenes.values():
+        for name in prepared.class_counts:
+            present[name] += 1
+            complete[name] += prepared.completeness[name].is_complete
+    return {name: Completeness(complete[name], present[name]) for name in sorted(present)}

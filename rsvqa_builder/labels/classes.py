@@ -1,0 +1,262 @@
+"""Class tables: what each class of a label source is for, how it is called, and which source names mean it.
+
+A table is a TOML file; the well-known sets come as presets. What surprises: one source name may stand for two classes
+when their geometries differ ("road" is a centreline as a line and a land use as a polygon), so names are resolved
+together with the shape of what they name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.facts import ClassInfo, Kind, Role
+
+Shape = Literal["point", "line", "polygon"]
+"""The family of a label's geometry."""
+
+SHAPES_OF_ROLE: Mapping[Role, tuple[Shape, ...]] = {
+    Role.OBJECT: ("polygon", "point"),
+    Role.AREA: ("polygon",),
+    Role.ANOMALY: ("polygon",),
+    Role.ROAD: ("line",),
+    Role.IGNORED: ("polygon", "line", "point"),
+}
+
+DEFAULT_CLASS_COLUMNS = ("class", "class_name", "classname", "label", "category", "category_name")
+DEFAULT_SCORE_COLUMNS = ("score", "scores", "confidence")
+NEGATIVE_TAGS = frozenset({"", "no", "none", "false", "0"})
+"""Values that "tag=*" does not match: the tag says that the thing is not there."""
+
+_PRESET_PACKAGE = "rsvqa.rsvqa_builder.labels.presets"
+_Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+class ClassTableError(RsvqaError):
+    """A class table cannot be found or says something that cannot be used."""
+
+    exit_code = 2
+
+
+class AttributeColumns(BaseModel):
+    """Source columns of the attributes that tasks know; the first that a file has is used, case ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    colour: tuple[str, ...] = ("colour", "color")
+    moving: tuple[str, ...] = ("moving", "motion", "is_moving")
+    damage: tuple[str, ...] = ("damage",)
+    name: tuple[str, ...] = ("name", "street", "road_name")
+    oneway: tuple[str, ...] = ("oneway", "one_way")
+    cause: tuple[str, ...] = ("cause",)
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Return the source columns of each attribute."""
+        return {attribute: getattr(self, attribute) for attribute in type(self).model_fields}
+
+
+class ClassEntry(BaseModel):
+    """One class of a table.
+
+    `match` lists source names or ids beside the key, the singular and the plural; "tag=value" and "tag=*" name the
+    value of a column, as in OpenStreetMap. `complete` says whether a scene's labels name every instance; "auto" leaves
+    it to the rule of `labels/completeness.py`. `mask_values` and `mask_rgb` are the pixel values of a class mask.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    singular: str = ""
+    plural: str = ""
+    role: Role
+    kind: Kind = "other"
+    broader: tuple[str, ...] = ()
+    match: tuple[str, ...] = ()
+    complete: bool | Literal["auto"] = "auto"
+    mask_values: tuple[int, ...] = ()
+    mask_rgb: tuple[tuple[_Channel, _Channel, _Channel], ...] = ()
+
+    @field_validator("match", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, value: object) -> object:
+        """Let `match = [73]` stand for `match = ["73"]`."""
+        return [str(item) if isinstance(item, int) else item for item in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _display_names_are_there(self) -> Self:
+        if self.role is not Role.IGNORED and not (self.singular and self.plural):
+            raise ValueError('needs "singular" and "plural": they are what questions say')
+        return self
+
+
+class ClassTable(BaseModel):
+    """All classes of one label source, by name; names are stored in data.
+
+    Attributes:
+        class_columns: attribute columns that may hold the class, in order of preference, case ignored.
+        attributes: source columns of what tasks know beside the class.
+        score_columns: columns with the confidence of predicted labels.
+        min_score: predicted labels below it are kept as uncertain.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "custom"
+    class_columns: tuple[str, ...] = DEFAULT_CLASS_COLUMNS
+    attributes: AttributeColumns = AttributeColumns()
+    score_columns: tuple[str, ...] = DEFAULT_SCORE_COLUMNS
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    classes: dict[str, ClassEntry]
+
+    @model_validator(mode="after")
+    def _names_are_consistent(self) -> Self:
+        if not self.classes:
+            raise ValueError("has no classes: add tables [classes.<name>]")
+        for name, entry in self.classes.items():
+            for broader in entry.broader:
+                if broader == name or broader not in self.classes:
+                    raise ValueError(f"class {name!r}: broader class {broader!r} is not another class of the table")
+        self._refuse_shared_names()
+        self._refuse_shared_mask_values()
+        return self
+
+    def _refuse_shared_names(self) -> None:
+        for key, names in self._index.items():
+            used = [name for name in names if self.classes[name].role is not Role.IGNORED]
+            for position, first in enumerate(used):
+                for second in used[position + 1 :]:
+                    if set(self.shapes(first)) & set(self.shapes(second)):
+                        raise ValueError(f"source name {key!r} means both {first!r} and {second!r}: keep it in one")
+
+    def _refuse_shared_mask_values(self) -> None:
+        owner: dict[object, str] = {}
+        for name, entry in self.classes.items():
+            for value in (*entry.mask_values, *entry.mask_rgb):
+                if owner.setdefault(value, name) != name:
+                    raise ValueError(f"mask value {value} means both {owner[value]!r} and {name!r}: keep it in one")
+
+    @cached_property
+    def _index(self) -> Mapping[str, tuple[str, ...]]:
+        """Class names by normalised source name, in table order."""
+        index: dict[str, list[str]] = {}
+        for name, entry in self.classes.items():
+            for text in (name, entry.singular, entry.plural, *entry.match):
+                names = index.setdefault(normalised(text), [])
+                if text and name not in names:
+                    names.append(name)
+        return {key: tuple(names) for key, names in index.items()}
+
+    @cached_property
+    def tag_columns(self) -> tuple[str, ...]:
+        """Columns that "tag=value" matches speak of, in table order."""
+        tags = (text.split("=")[0] for entry in self.classes.values() for text in entry.match if "=" in text)
+        return tuple(dict.fromkeys(normalised(tag) for tag in tags))
+
+    def shapes(self, name: str) -> tuple[Shape, ...]:
+        """Return the shapes of geometry that labels of the class may have."""
+        return SHAPES_OF_ROLE[self.classes[name].role]
+
+    def resolve(self, source_name: str, shape: Shape | None = None) -> str | None:
+        """Return the class that a source name or id means, None when no class does.
+
+        Args:
+            source_name: what the label file says; case, spaces, hyphens and underscores do not matter.
+            shape: the label's geometry; of several classes with the name, one that may have this shape is chosen. When
+                none may, the first is returned, so that the caller can say what is wrong with the label.
+        """
+        names = tuple(name for key in _lookup_keys(source_name) for name in self._index.get(key, ()))
+        if not names:
+            return None
+        return next((name for name in names if shape is None or shape in self.shapes(name)), names[0])
+
+    def infos(self) -> dict[str, ClassInfo]:
+        """Return what tasks know of the classes, without the ignored ones."""
+        return {
+            name: ClassInfo(name, entry.singular, entry.plural, entry.role, entry.kind, entry.broader)
+            for name, entry in self.classes.items()
+            if entry.role is not Role.IGNORED
+        }
+
+    def to_toml(self) -> str:
+        """Return the table as a file that `load_class_table` reads back to an equal table."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True))
+
+
+def normalised(text: str) -> str:
+    """Return a source name as it is compared: lower case, words separated by one space."""
+    return re.sub(r"[\s_\-]+", " ", text.casefold()).strip()
+
+
+def _lookup_keys(source_name: str) -> Iterator[str]:
+    key = normalised(source_name)
+    yield key
+    tag, equals, value = key.partition("=")
+    if equals and value.strip() not in NEGATIVE_TAGS:
+        yield f"{tag}=*"
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of the class tables that come with rsvqa, sorted."""
+    files = resources.files(_PRESET_PACKAGE).iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def load_class_table(name_or_path: str | Path) -> ClassTable:
+    """Return a preset by its name, or the class table in a TOML file.
+
+    Raises:
+        ClassTableError: there is no such preset or file, or it is not a valid class table.
+    """
+    source = str(name_or_path)
+    if source in preset_names():
+        text = resources.files(_PRESET_PACKAGE).joinpath(f"{source}.toml").read_text("utf-8")
+        return _parsed(text, source, default_name=source)
+    path = Path(source)
+    if not path.is_file():
+        presets = ", ".join(preset_names())
+        raise ClassTableError(f"class table {source!r}: no such preset or file; presets are {presets}")
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClassTableError(f"class table {source}: cannot be read as UTF-8 text: {error}") from error
+    return _parsed(text, source, default_name=path.stem)
+
+
+def _parsed(text: str, source: str, *, default_name: str) -> ClassTable:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ClassTableError(f"class table {source}: not valid TOML: {error}") from error
+    try:
+        return ClassTable.model_validate({"name": default_name} | content)
+    except ValidationError as error:
+        problems = "; ".join(_problem(detail) for detail in error.errors())
+        raise ClassTableError(f"class table {source}: {problems}") from error
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    """Return one line on one of pydantic's complaints; an unknown key names the nearest known one."""
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] != "extra_forbidden":
+        message = str(detail["msg"]).removeprefix("Value error, ")
+        return f"{place}: {message}" if place else message
+    *parents, key = (str(part) for part in detail["loc"])
+    known = _known_keys(parents)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    return f"unknown key {place!r}, did you mean {near!r}? (known: {', '.join(known)})"
+
+
+def _known_keys(parents: list[str]) -> list[str]:
+    model: type[BaseModel] = ClassTable
+    if parents:
+        model = AttributeColumns if parents[0] == "attributes" else ClassEntry
+    return list(model.model_fields)

@@ -1,0 +1,252 @@
+"""A review applied: what people accepted, fixed and rejected becomes a new data set of the same schema.
+
+The result follows from the data set, the decisions and the settings alone, whatever order people worked in; the data
+set that was reviewed is only read. Letters are not dealt anew: what a person has seen is what is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from rsvqa.annotation.review.agreement import Decision
+from rsvqa.annotation.review.content import CONTENT, Content
+from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.annotating.annotate import REPORT as ANNOTATE_REPORT
+from rsvqa.rsvqa_builder.dataset.output import MARKER, OutputFolder
+from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
+from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
+from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
+from rsvqa.rsvqa_builder.reviewing.source import data_set_fingerprint
+
+REPORT = "review_report.json"
+REPORT_VERSION = 1
+
+
+class Undecided(StrEnum):
+    """What becomes of questions without a decision."""
+
+    KEEP = "keep"
+    DROP_NEEDED = "drop-needed"
+    """Only those go that were marked as needing a review."""
+    DROP = "drop"
+
+
+def parse_undecided(text: str) -> Undecided:
+    """Return the choice that `text` names.
+
+    Raises:
+        ReviewError: when it names none.
+    """
+    if text not in [choice.value for choice in Undecided]:
+        raise ReviewError(f"--undecided {text}: expected {', '.join(Undecided)}")
+    return Undecided(text)
+
+
+def apply_review(
+    src: Path,
+    out: Path,
+    *,
+    store: Path | None = None,
+    undecided: Undecided = Undecided.KEEP,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write the reviewed data set to `out` and return its report; the folder is whole or as it was before.
+
+    A question counts as decided when no more opinions are wanted on it. Accepted ones get `review` "accepted", changed
+    ones "fixed" and `source` "human"; rejected ones are left out. Tiles without any question left go to `tiles/`.
+
+    Args:
+        src: the data set that was reviewed.
+        out: folder of the new one.
+        store: file of the decisions; None for the one in `src`.
+        undecided: what becomes of the rest.
+        overwrite: replace another data set in `out`.
+
+    Raises:
+        ReviewError: when there is no review, or it is that of another data set.
+        OutputError: when `out` cannot be used.
+    """
+    if src.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ReviewError(f"--out {out} is the data set that was reviewed, or lies in it; choose another folder")
+    decisions = read_decisions(src, store)
+    identity = _identity(src, decisions, undecided)
+    with OutputFolder(out) as output:
+        output.finish_interrupted_move()
+        if done := _finished_report(out, identity):
+            return done
+        output.begin({"settings": {"review": identity}, "versions": {}, "inputs": {}}, overwrite=overwrite)
+        report = _write(src, output, decisions, undecided, identity)
+        output.commit()
+    return report
+
+
+def read_decisions(src: Path, store: Path | None) -> dict[str, Decision]:
+    """Return the decisions that stand on a data set, by question.
+
+    Raises:
+        ReviewError: when there is no review, or it is that of another data set.
+    """
+    path = store_path(src, store)
+    if not path.exists():
+        raise ReviewError(f"no review in {path}: begin one with `rsvqa review {src}`, or name its file with --store")
+    with ReviewStore(path) as opened:
+        if opened.data_set() != data_set_fingerprint(src):
+            raise ReviewError(
+                f"{path} holds the review of another data set than {src}, or its shards have changed since"
+            )
+        return opened.final_decisions()
+
+
+def _identity(src: Path, decisions: Mapping[str, Decision], undecided: Undecided) -> dict[str, Any]:
+    """Return what tells the result from others; who decided and when leaves no trace."""
+    digest = hashlib.sha256()
+    for question_id, decision in sorted(decisions.items()):
+        after = "" if decision.after is None else CONTENT.dump_json(decision.after).decode()
+        digest.update(json.dumps([question_id, decision.verdict, after, _reason(decision)]).encode())
+    return {"of": data_set_fingerprint(src), "decisions": digest.hexdigest(), "undecided": undecided.value}
+
+
+def _reason(decision: Decision) -> str:
+    return decision.reason if decision.verdict == "rejected" else ""
+
+
+def _finished_report(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not (out / MARKER).exists() or not (out / REPORT).exists():
+        return None
+    if tomllib.loads((out / MARKER).read_text("utf-8")).get("review") != identity:
+        return None
+    return dict(json.loads((out / REPORT).read_text("utf-8")))
+
+
+def _write(
+    src: Path,
+    output: OutputFolder,
+    decisions: Mapping[str, Decision],
+    undecided: Undecided,
+    identity: Mapping[str, Any],
+) -> dict[str, Any]:
+    marker = tomllib.loads((src / MARKER).read_text("utf-8")) if (src / MARKER).exists() else {}
+    marker["review"] = dict(identity)
+    tiles = read_tiles(src)
+    tally = _Tally()
+    rows = tally.tiles(_reviewed(tile.rows, decisions, undecided, tally) for tile in tiles)
+    shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
+    output.drop_unplanned({shard.name for shard in shards})
+    images = ImageLoader(tiles)
+    infos = write_shards(output.ready, shards, load_images=images.all)
+    report = tally.report(undecided)
+    annotated = src / ANNOTATE_REPORT
+    models = json.loads(annotated.read_text("utf-8")) if annotated.exists() else {}
+    dataset = AnnotatedDataset(src, marker, tuple(rows), infos, models, report)
+    write_annotated_documents(output.ready, dataset, load_image=images.one)
+    if models:
+        shutil.copyfile(annotated, output.ready / ANNOTATE_REPORT)
+    (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
+    return report
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What became of the questions, by task."""
+
+    fates: dict[str, Counter[str]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
+
+    def count(self, record: Record, fate: str, reason: str = "") -> None:
+        """Count one question."""
+        self.fates.setdefault(record.task, Counter())[fate] += 1
+        if fate == "rejected":
+            self.reasons[reason] += 1
+
+    def tiles(self, tiles: Iterable[TileRows]) -> list[TileRows]:
+        """Return the tiles that can be written, and count them all.
+
+        A tile is in the data set with the images that its questions show; when the last question about a marked copy
+        goes, there may be no plain image left to show.
+        """
+        kept = []
+        for rows in tiles:
+            has_image = bool(rows.records) or "tile" in rows.tile.images
+            self.places["with_questions" if rows.records else "without_questions" if has_image else "left_out"] += 1
+            if has_image:
+                kept.append(rows)
+        return kept
+
+    def report(self, undecided: Undecided) -> dict[str, Any]:
+        """Return `review_report.json`."""
+        return {
+            "schema_version": REPORT_VERSION,
+            "undecided": undecided.value,
+            "questions": _fates(self.fates.values()),
+            "tiles": {place: self.places[place] for place in ("with_questions", "without_questions", "left_out")},
+            "rejected_reasons": dict(sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))),
+            "tasks": {task: _fates([self.fates[task]]) for task in TASKS if task in self.fates},
+        }
+
+
+FATES = ("accepted", "fixed", "rejected", "undecided", "dropped")
+"""Of a question; "undecided" ones stay as they were, "dropped" ones are undecided and left out."""
+
+
+def _fates(counts: Iterable[Counter[str]]) -> dict[str, int]:
+    total: Counter[str] = sum(counts, Counter())
+    return {fate: total[fate] for fate in FATES}
+
+
+def _reviewed(rows: TileRows, decisions: Mapping[str, Decision], undecided: Undecided, tally: _Tally) -> TileRows:
+    """Return a tile with the records that stay."""
+    kept = [_decided(record, decisions.get(record.question_id), undecided, tally) for record in rows.records]
+    return TileRows(rows.tile, tuple(record for record in kept if record is not None))
+
+
+def _decided(record: Record, decision: Decision | None, undecided: Undecided, tally: _Tally) -> Record | None:
+    """Return a record as it was decided; None when it is left out."""
+    if decision is None:
+        is_dropped = undecided is Undecided.DROP or (undecided is Undecided.DROP_NEEDED and record.review == "needed")
+        is_dropped = is_dropped and record.review not in ("accepted", "fixed")  # decided in a review before this one
+        tally.count(record, "dropped" if is_dropped else "undecided")
+        return None if is_dropped else record
+    tally.count(record, decision.verdict, decision.reason)
+    if decision.after is None:
+        return None
+    if decision.verdict == "accepted":
+        return replace(record, review="accepted")
+    return replace(_with_content(record, decision.after), review="fixed", source="human")
+
+
+def _with_content(record: Record, content: Content) -> Record:
+    return replace(record, question=content.question, options=content.options, answer=content.answer, bbox=content.bbox)
+
+
+# --- what is printed ------------------------------------------------------------------------------------------------
+
+
+def summary_lines(report: Mapping[str, Any], out: Path) -> Sequence[str]:
+    """Return the report in a few lines."""
+    counts = report["questions"]
+    stay = counts["accepted"] + counts["fixed"] + counts["undecided"]
+    lines = [
+        f"{stay:,} questions in {out}: {counts['accepted']:,} accepted, {counts['fixed']:,} fixed, "
+        f"{counts['undecided']:,} undecided"
+    ]
+    lines += [f"rejected: {count:,} x {reason}" for reason, count in report["rejected_reasons"].items()]
+    return [*lines, f"dropped: {counts['dropped']:,} x undecided"] if counts["dropped"] else lines

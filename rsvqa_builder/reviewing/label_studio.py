@@ -1,0 +1,406 @@
+"""A review exchanged with Label Studio: its task format, with boxes in its percent convention.
+
+A task holds one question. What may be changed stands in its prediction, which annotators begin from; decisions are its
+annotations. Reviewer and time of a decision travel along, so a round trip changes nothing. Format of tasks:
+https://labelstud.io/guide/tasks, of boxes: https://labelstud.io/guide/predictions (x, y, width and height in percent).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
+
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.agreement import VERDICTS, Decision, Verdict
+from rsvqa.annotation.review.content import Content, ReviewQuestion, check_content, settled
+from rsvqa.annotation.review.pictures import picture_key
+from rsvqa.annotation.review.queue import QueueEntry, QueueSettings, plan_queue
+from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.rsvqa_builder.dataset.image_tables import image_header
+from rsvqa.rsvqa_builder.files import whole_folder, write_atomically
+from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
+
+TASKS_FILE = "tasks.json"
+CONFIG_FILE = "labeling_config.xml"
+
+_SAME_BOX = 1e-6
+"""Shares of the image; percents and back are off by far less, a pixel of 10,000 by far more."""
+
+_CONFIG = """\
+<View>
+  <Image name="image" value="$image" zoom="true" zoomControl="true"/>
+  <Image name="later" value="$later" zoom="true" zoomControl="true"/>
+  <RectangleLabels name="box" toName="image"><Label value="box"/></RectangleLabels>
+  <Header value="$task"/>
+  <TextArea name="question" toName="image" rows="3" editable="true" maxSubmissions="1"/>
+  <TextArea name="options" toName="image" rows="1" editable="true"/>
+  <TextArea name="answer" toName="image" rows="2" editable="true" maxSubmissions="1"/>
+  <Choices name="verdict" toName="image" choice="single" required="true" showInline="true">
+    <Choice value="accepted"/><Choice value="fixed"/><Choice value="rejected"/><Choice value="skipped"/>
+  </Choices>
+  <TextArea name="reason" toName="image" rows="1" maxSubmissions="1"/>
+  <TextArea name="reviewer" toName="image" rows="1" maxSubmissions="1"/>
+</View>
+"""
+
+
+class ExportCounts(NamedTuple):
+    """What an export wrote."""
+
+    questions: int
+    decisions: int
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.questions:,} questions with {self.decisions:,} decisions and {self.images:,} images"
+
+
+class ImportCounts(NamedTuple):
+    """What became of the annotations of an import; `left_out` counts by reason."""
+
+    imported: int
+    unchanged: int
+    left_out: Mapping[str, int]
+
+    def __str__(self) -> str:
+        lines = [f"{self.imported:,} decisions imported, {self.unchanged:,} known before"]
+        return "\n".join([*lines, *(f"left out: {count:,} x {reason}" for reason, count in self.left_out.items())])
+
+
+def check_format(name: str) -> None:
+    """Refuse a format that is not exchanged.
+
+    Raises:
+        ReviewError: for any but "label-studio".
+    """
+    if name != "label-studio":
+        raise ReviewError(f"--format {name}: expected label-studio")
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+def export_tasks(
+    src: Path, out: Path, queue: QueueSettings, *, store: Path | None = None, overwrite: bool = False
+) -> ExportCounts:
+    """Write the questions to review, their images and all decisions for Label Studio into the folder `out`.
+
+    Args:
+        src: the data set.
+        out: new or empty, or anything with `overwrite`.
+        queue: which questions; those with a decision are always among them.
+        store: file of the decisions; None for the one in `src`, which need not be there.
+        overwrite: replace what `out` holds.
+
+    Raises:
+        ReviewError: when there is nothing to export.
+        ExportError: when `out` is in use.
+    """
+    decisions = _decisions(src, store)
+    source = ReviewSource(src)
+    questions = list(source.questions())
+    chosen = {entry.question.question_id for entry in plan_queue(questions, queue)} | decisions.keys()
+    questions = [question for question in questions if question.question_id in chosen]
+    if not questions:
+        raise ReviewError(
+            f"nothing to export from {src}: no question needs a review; raise --sample for some of the rest"
+        )
+    images = list(dict.fromkeys(name for question in questions for name in question.images))
+    with whole_folder(src, out, overwrite=overwrite) as working:
+        (working / "images").mkdir()
+        files = {name: _write_image(working / "images", name, source) for name in images}
+        places = {name: f"/data/local-files/?d={out.resolve().name}/images/{file}" for name, file in files.items()}
+        tasks = [
+            _task(number, question, places, decisions.get(question.question_id, ()))
+            for number, question in enumerate(questions, 1)
+        ]
+        write_atomically(working / TASKS_FILE, (json.dumps(tasks, indent=1, ensure_ascii=False) + "\n").encode())
+        write_atomically(working / CONFIG_FILE, _CONFIG.encode())
+    return ExportCounts(len(tasks), sum(len(task["annotations"]) for task in tasks), len(images))
+
+
+def _decisions(src: Path, store: Path | None) -> dict[str, list[Decision]]:
+    path = store_path(src, store)
+    found: dict[str, list[Decision]] = {}
+    if path.exists():
+        with ReviewStore(path) as opened:
+            for decision in opened.decisions():
+                found.setdefault(decision.question_id, []).append(decision)
+    return found
+
+
+def _write_image(folder: Path, name: str, source: ReviewSource) -> str:
+    data = source.load_image(name)
+    file = f"{picture_key(name)}{image_header(data).suffix}"
+    (folder / file).write_bytes(data)
+    return file
+
+
+def _task(
+    number: int, question: ReviewQuestion, places: Mapping[str, str], decisions: list[Decision] | tuple[()]
+) -> dict[str, Any]:
+    later = places[question.images[1]] if len(question.images) > 1 else ""
+    return {
+        "id": number,
+        "data": {
+            "image": places[question.images[0]],
+            "later": later,
+            "question_id": question.question_id,
+            "task": question.task,
+            "rule": question.evidence.get("rule", ""),
+        },
+        "predictions": [{"model_version": "rsvqa", "result": _results(question, question.content)}],
+        "annotations": [_annotation(question, decision) for decision in decisions],
+    }
+
+
+def _annotation(question: ReviewQuestion, decision: Decision) -> dict[str, Any]:
+    texts = {"reason": [decision.reason] if decision.reason else [], "reviewer": [decision.reviewer]}
+    results = [
+        *_results(question, decision.after or question.content),
+        _result("verdict", "choices", {"choices": [decision.verdict]}),
+        *(_result(name, "textarea", {"text": found}) for name, found in texts.items() if found),
+    ]
+    decided = dt.datetime.fromtimestamp(decision.decided_at, dt.UTC)
+    return {"result": results, "created_at": decided.isoformat(), "was_cancelled": False}
+
+
+def _results(question: ReviewQuestion, content: Content) -> list[dict[str, Any]]:
+    texts = {"question": [content.question], "options": list(content.options)}
+    if question.form is not AnswerForm.BOX:
+        texts["answer"] = [content.answer]
+    results = [_result(name, "textarea", {"text": found}) for name, found in texts.items() if found]
+    if content.bbox is not None:
+        size = {"original_width": question.width, "original_height": question.height, "image_rotation": 0}
+        value = {**to_percent(content.bbox), "rotation": 0, "rectanglelabels": ["box"]}
+        results.append({**_result("box", "rectanglelabels", value), **size})
+    return results
+
+
+def _result(name: str, kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": name, "from_name": name, "to_name": "image", "type": kind, "value": dict(value)}
+
+
+def to_percent(box: Box) -> dict[str, float]:
+    """Return a box given as shares in Label Studio's convention: upper left corner and size in percent."""
+    x_min, y_min, x_max, y_max = (100 * share for share in box)
+    return {"x": x_min, "y": y_min, "width": x_max - x_min, "height": y_max - y_min}
+
+
+def from_percent(value: Mapping[str, float]) -> Box:
+    """Return the box, as shares, of a rectangle in Label Studio's convention."""
+    x_min, y_min = value["x"] / 100, value["y"] / 100
+    return Box(x_min, y_min, x_min + value["width"] / 100, y_min + value["height"] / 100)
+
+
+# --- import ---------------------------------------------------------------------------------------------------------
+
+
+class _Rectangle(BaseModel):
+    x: FiniteFloat
+    y: FiniteFloat
+    width: FiniteFloat
+    height: FiniteFloat
+
+
+class _Result(BaseModel):
+    from_name: str
+    value: dict[str, Any]
+
+
+class _Annotation(BaseModel):
+    result: list[_Result] = []
+    was_cancelled: bool = False
+    created_at: dt.datetime | None = None
+    completed_by: Any = None
+
+
+class _Data(BaseModel):
+    question_id: str
+
+
+class _Task(BaseModel):
+    data: _Data
+    annotations: Annotated[list[_Annotation], Field(default_factory=list)]
+
+
+class _Opinion(NamedTuple):
+    """One annotation as a decision that the store may take."""
+
+    reviewer: str
+    verdict: Verdict
+    after: Content | None
+    reason: str
+    decided_at: float | None
+
+
+def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportCounts:
+    """Take the annotations of an export of Label Studio (JSON) into the store of a review.
+
+    What the store holds already is left as it is, so importing twice is importing once. Annotations whose content fails
+    a check, or that cannot be read as a decision, are left out and counted.
+
+    Args:
+        src: the data set that the tasks are from.
+        file: list of tasks with annotations.
+        store: file of the decisions; None for the one in `src`.
+
+    Raises:
+        ReviewError: when the file is no list of tasks of this data set.
+        StoreError: when the store is that of another data set.
+    """
+    tasks = _read_tasks(file)
+    source = ReviewSource(src)
+    wanted = {task.data.question_id for task in tasks}
+    entries = {
+        question.question_id: QueueEntry(question, position, 1, 1)
+        for position, question in enumerate(source.questions())
+        if question.question_id in wanted
+    }
+    if foreign := sorted(wanted - entries.keys()):
+        raise ReviewError(f"{file}: question {foreign[0]!r} is not in {src}: expected tasks of this data set")
+    with ReviewStore(store_path(src, store)) as opened:
+        opened.add(data_set_fingerprint(src), entries.values())
+        return _import(tasks, {key: entry.question for key, entry in entries.items()}, opened)
+
+
+def _read_tasks(file: Path) -> list[_Task]:
+    try:
+        return TypeAdapter(list[_Task]).validate_json(file.read_bytes())
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(map(str, found["loc"]))
+        raise ReviewError(f"{file}: no export of Label Studio in its JSON format: {place}: {found['msg']}") from error
+
+
+def _import(tasks: list[_Task], questions: Mapping[str, ReviewQuestion], store: ReviewStore) -> ImportCounts:
+    standing = {(decision.question_id, decision.reviewer): decision for decision in store.decisions()}
+    imported = unchanged = 0
+    left_out: Counter[str] = Counter()
+    for question, annotation in _annotations(tasks, questions):
+        opinion = _opinion(question, annotation)
+        if isinstance(opinion, str):
+            left_out[opinion] += 1
+        elif _is_held(standing.get((question.question_id, opinion.reviewer)), opinion) or not _store(
+            store, question.question_id, opinion
+        ):
+            unchanged += 1
+        else:
+            imported += 1
+    return ImportCounts(imported, unchanged, dict(left_out.most_common()))
+
+
+def _annotations(
+    tasks: list[_Task], questions: Mapping[str, ReviewQuestion]
+) -> Iterator[tuple[ReviewQuestion, _Annotation]]:
+    for task in tasks:
+        for annotation in task.annotations:
+            yield questions[task.data.question_id], annotation
+
+
+def _is_held(decision: Decision | None, opinion: _Opinion) -> bool:
+    return decision is not None and (decision.verdict, decision.after, decision.reason) == (
+        opinion.verdict,
+        opinion.after,
+        opinion.reason,
+    )
+
+
+def _store(store: ReviewStore, question_id: str, opinion: _Opinion) -> bool:
+    """Store a decision; False when it was taken in before, and undone or replaced since."""
+    request_id = f"label-studio-{hashlib.sha256(repr((question_id, opinion)).encode()).hexdigest()}"
+    if store.knows_request(request_id):
+        return False
+    store.decide(
+        question_id,
+        opinion.reviewer,
+        opinion.verdict,
+        request_id=request_id,
+        after=opinion.after,
+        reason=opinion.reason,
+        decided_at=opinion.decided_at,
+    )
+    return True
+
+
+def _opinion(question: ReviewQuestion, annotation: _Annotation) -> _Opinion | str:
+    """Return an annotation as a decision, or why it is none."""
+    if [result.from_name for result in annotation.result].count("box") > 1:
+        return "more than one box"
+    values = {result.from_name: result.value for result in annotation.result}
+    chosen = _strings(values, "verdict", "choices")
+    if annotation.was_cancelled or not chosen:
+        return "cancelled or without a verdict"
+    reason = _text(values, "reason")
+    decided_at = None if annotation.created_at is None else _seconds(annotation.created_at)
+    reviewer = _text(values, "reviewer") or _reviewer(annotation.completed_by)
+    verdict = next((name for name in VERDICTS if name == chosen[0]), None)
+    if verdict is None:
+        return f"unknown verdict {chosen[0]!r}"
+    if verdict in ("rejected", "skipped"):
+        if verdict == "rejected" and not reason:
+            return "rejected without a reason"
+        return _Opinion(reviewer, verdict, None, reason, decided_at)
+    content = _content(question, values)
+    if isinstance(content, str):
+        return content
+    is_changed = content != question.content
+    problems = check_content(question, content) if is_changed else ()
+    if problems:
+        return problems[0]
+    return _Opinion(reviewer, "fixed" if is_changed else "accepted", content, reason, decided_at)
+
+
+def _content(question: ReviewQuestion, values: Mapping[str, dict[str, Any]]) -> Content | str:
+    old = question.content
+    try:
+        box = from_percent(_Rectangle(**values["box"]).model_dump()) if "box" in values else None
+    except ValidationError:
+        return "box is no rectangle"
+    if box is not None and old.bbox is not None and _is_same(box, old.bbox):
+        box = old.bbox  # its own numbers, not what percents have made of them
+    new = Content(
+        question=_text(values, "question") or old.question,
+        options=_strings(values, "options", "text") or old.options,
+        answer=_text(values, "answer") or old.answer,
+        bbox=box,
+    )
+    return settled(question, new)
+
+
+def _is_same(one: Box, other: Box) -> bool:
+    return all(abs(a - b) < _SAME_BOX for a, b in zip(one, other, strict=True))
+
+
+def _text(values: Mapping[str, dict[str, Any]], name: str) -> str:
+    """Return the text of a field; empty without one."""
+    return next(iter(_strings(values, name, "text")), "")
+
+
+def _strings(values: Mapping[str, dict[str, Any]], name: str, kind: str) -> tuple[str, ...]:
+    """Return the strings of a field; Label Studio gives a list, or one string when it is exported in short."""
+    found = values.get(name, {}).get(kind, ())
+    if isinstance(found, str):
+        return (found,)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _seconds(moment: dt.datetime) -> float:
+    """Return seconds since 1970; a time without a zone is taken as UTC, not as this machine's."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _reviewer(completed_by: object) -> str:
+    """Return the name of who made an annotation, as Label Studio tells it."""
+    if isinstance(completed_by, Mapping):
+        completed_by = completed_by.get("email") or completed_by.get("id")
+    return str(completed_by)[:40] if completed_by is not None else "label-studio"

@@ -1,0 +1,137 @@
+"""The review of a data set on disk: where its store is, its queue, and the server that shows it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.review.guard import Access, is_loopback
+from rsvqa.annotation.review.queue import QueueSettings, plan_queue
+from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
+
+STORE = "review.sqlite"
+"""Name of the store in the data set's folder; builds and exports never touch it."""
+
+
+class ReviewError(RsvqaError):
+    """A review cannot be opened, applied or exchanged; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How a review is served.
+
+    Attributes:
+        host: address to listen on; beyond loopback only with a password.
+        port: None for the usual one, or the next that is free.
+        password: asked for besides the token.
+        cache_bytes: of encoded tiles kept in memory.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    password: str | None = None
+    cache_bytes: int = CACHE_BYTES
+
+
+def make_queue_settings(*, sample: float, overlap: float, seed: int) -> QueueSettings:
+    """Return the settings of a queue.
+
+    Raises:
+        ReviewError: for a share outside 0 to 1.
+    """
+    try:
+        return QueueSettings(sample=sample, overlap=overlap, seed=seed)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise ReviewError(f"--{found['loc'][0]} {found['input']}: expected a share from 0 to 1") from error
+
+
+def announce(url: str, server: ServerSettings) -> None:
+    """Print the address to stdout, and to stderr what an address beyond loopback opens."""
+    print(url, flush=True)
+    if not is_loopback(server.host):
+        print(
+            f"open to the network on {server.host}: whoever has this address and the password sees all images and "
+            "questions of the data set and decides on them. Traffic is not encrypted; prefer an SSH tunnel "
+            "(ssh -L) to a server on 127.0.0.1",
+            file=sys.stderr,
+        )
+    print("Ctrl-C stops the server; every decision shown as saved is on disk", file=sys.stderr)
+
+
+def store_path(folder: Path, store: Path | None) -> Path:
+    """Return where the decisions on a data set are kept."""
+    return folder / STORE if store is None else store
+
+
+@contextmanager
+def open_review(
+    folder: Path, queue: QueueSettings, *, store: Path | None = None, cache_bytes: int = CACHE_BYTES
+) -> Iterator[tuple[ReviewStore, ShardPictures]]:
+    """Yield the store of a data set's review, its queue filled, and the pictures of its questions.
+
+    Args:
+        folder: of the data set.
+        queue: what is reviewed.
+        store: file of the decisions; None for the one in the data set's folder.
+        cache_bytes: of encoded tiles kept in memory.
+
+    Raises:
+        ReviewError: when no question is to be reviewed.
+        ShardError: when the folder has no whole set of shards.
+        StoreError: when the store cannot be used, or is that of another data set.
+    """
+    source = ReviewSource(folder)
+    fingerprint = data_set_fingerprint(folder)
+    with ReviewStore(store_path(folder, store)) as opened:
+        opened.fill(fingerprint, plan_queue(source.questions(), queue))
+        if not opened.num_queued():
+            raise ReviewError(
+                f"nothing to review in {folder}: no question needs it; raise --sample for some of the rest"
+            )
+        pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
+        try:
+            yield opened, pictures
+        finally:
+            pictures.close()
+
+
+def serve_review(
+    folder: Path,
+    queue: QueueSettings,
+    server: ServerSettings,
+    *,
+    store: Path | None = None,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve the review of a data set until SIGINT or SIGTERM.
+
+    Args:
+        folder: of the data set.
+        queue: what is reviewed.
+        server: how it is served.
+        store: file of the decisions; None for the one in the data set's folder.
+        announce: is told the address, which holds the token, when it can be opened.
+
+    Raises:
+        AccessError: when the server may not or cannot listen there.
+        ReviewError: see `open_review`.
+    """
+    from rsvqa.annotation.review.running import open_socket, serve
+    from rsvqa.annotation.review.server import create_app
+
+    Access(server.host, 0, server.password)  # refused before anything is read
+    with open_review(folder, queue, store=store, cache_bytes=server.cache_bytes) as (opened, pictures):
+        listening = open_socket(server.host, server.port)
+        access = Access(server.host, listening.getsockname()[1], server.password)
+        app = create_app(opened, pictures, name=folder.resolve().name)
+        serve(app, access, listening, announce=announce)

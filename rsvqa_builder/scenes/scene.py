@@ -1,0 +1,275 @@
+"""Find and open scenes: size, bands, georeference, ground sampling distance, footprint and time of one raster.
+
+A scene is described from its header alone; pixels are read in `rendering.py`. Errors carry one line that says what is
+wrong with the file, so that a build can leave the scene out and go on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+from shapely import MultiPolygon, Polygon
+
+from rsvqa.annotation.facts import Gsd
+from rsvqa.rsvqa_builder.scenes.acquisition import find_acquisition_time
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, Georeference, locate
+from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, read_local_tiff_header
+from rsvqa.rsvqa_builder.scenes.scene_files import FoundScenes, LeftOut, SceneFile, SourceError, find_scenes
+
+__all__ = [
+    "MIN_SIDE",
+    "AffineCoefficients",
+    "FoundScenes",
+    "LeftOut",
+    "Scene",
+    "SceneError",
+    "SceneFile",
+    "SourceError",
+    "describe_scene",
+    "find_scenes",
+]
+
+MIN_SIDE = 32
+"""Pixels; a smaller raster shows nothing to ask about (icons, thumbnails, test files)."""
+
+_SEQUENTIAL_DRIVERS = frozenset({"PNG", "JPEG", "GIF", "WEBP"})
+"""Formats whose rows can only be decoded from the top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One whole raster, described from its header.
+
+    Attributes:
+        scene_id: path below the source folder without suffix, "/"-separated; unique in a build.
+        path: what GDAL opens (a local path or a `/vsi…` path).
+        width, height: pixels.
+        bands: 1-based indices of red, green, blue; one index for grey and palette scenes.
+        dtype: numpy name of the bands' data type.
+        is_palette: band values are indices into a colour table.
+        nodata: the declared nodata value, NaN included; None when there is none.
+        has_mask: an alpha band or an internal or external mask tells the valid pixels.
+        block_shape: (height, width) of the blocks on disk.
+        driver: GDAL's short name of the format.
+        crs: WKT2 of the coordinate reference system; None without one.
+        transform: pixel to map; None without a georeference. There may be one without `crs` (a world file): then the
+            map is known, but not where it lies.
+        gsd_m: metres a pixel along both pixel axes; None without a georeference.
+        north_deg: true north at the scene's centre as seen in the picture, degrees clockwise from "up"; None without a
+            georeference, and in mirrored pictures.
+        footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two where it crosses the antimeridian; None
+            without a georeference.
+        acquired: time of acquisition, UTC where the file gives a zone; None when nothing says it.
+        notes: assumptions made, and what a user should know; each is one sentence.
+        is_true_colour: the three bands are known to be red, green and blue. False for grey scenes, and where the first
+            three bands were taken for want of better: then the colours on the picture are not those of things.
+        is_sequential: rows can only be decoded from the top.
+        has_missing_blocks: some blocks are not stored (a sparse file): their pixels are invalid.
+        num_bits: significant bits of an integer value; 0 when all bits of the data type are.
+    """
+
+    scene_id: str
+    path: str
+    width: int
+    height: int
+    bands: tuple[int, ...]
+    dtype: str
+    is_palette: bool = False
+    nodata: float | None = None
+    has_mask: bool = False
+    block_shape: tuple[int, int] = (0, 0)
+    driver: str = "GTiff"
+    crs: str | None = None
+    transform: AffineCoefficients | None = None
+    gsd_m: Gsd | None = None
+    north_deg: float | None = None
+    footprint: Polygon | MultiPolygon | None = None
+    acquired: dt.datetime | None = None
+    notes: tuple[str, ...] = ()
+    is_true_colour: bool = False
+    is_sequential: bool = False
+    has_missing_blocks: bool = False
+    num_bits: int = 0
+
+
+def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None) -> Scene:
+    """Return what a raster's header says; no pixel is decoded.
+
+    Args:
+        path: what GDAL opens.
+        scene_id: unique in the build.
+        bands: 1-based indices of red, green and blue for rasters that do not say it themselves.
+
+    Raises:
+        SceneError: the file cannot be used; the message is the reason without the path.
+    """
+    with open_raster(path) as dataset:
+        _check_size(dataset)
+        roles = _choose_bands(dataset, bands)
+        placed = _georeference(dataset)
+        acquired, time_notes = find_acquisition_time(_all_tags(dataset), scene_id)
+        storage = _storage(dataset, path)
+        return Scene(
+            scene_id=scene_id,
+            path=path,
+            width=dataset.width,
+            height=dataset.height,
+            bands=roles.bands,
+            dtype=_common_dtype(dataset, roles.bands),
+            is_palette=roles.is_palette,
+            nodata=_nodata(dataset, roles.bands),
+            has_mask=_has_mask(dataset, roles.bands),
+            block_shape=storage.block_shape,
+            driver=dataset.driver,
+            crs=placed.crs,
+            transform=placed.transform,
+            gsd_m=placed.ground.gsd_m,
+            north_deg=placed.ground.north_deg,
+            footprint=placed.ground.footprint,
+            acquired=acquired,
+            notes=(*roles.notes, *placed.ground.notes, *time_notes, *storage.notes),
+            is_true_colour=roles.is_true_colour,
+            is_sequential=storage.is_sequential,
+            has_missing_blocks=storage.has_missing_blocks,
+            num_bits=_num_bits(dataset, roles.bands[0]),
+        )
+
+
+def _check_size(dataset: DatasetReader) -> None:
+    if min(dataset.width, dataset.height) < MIN_SIDE:
+        raise SceneError(f"too small: {dataset.width} × {dataset.height} px; at least {MIN_SIDE} px a side are needed")
+
+
+class _BandRoles(NamedTuple):
+    bands: tuple[int, ...]
+    is_palette: bool = False
+    is_true_colour: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def _choose_bands(dataset: DatasetReader, asked: tuple[int, int, int] | None) -> _BandRoles:
+    """Return the bands to show: by colour interpretation, else as asked for, else the first ones."""
+    colours = dataset.colorinterp
+    if colours[0] == ColorInterp.palette:
+        return _BandRoles((1,), is_palette=True)
+    if colours[0] in (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black):
+        raise SceneError("its bands are CMYK inks, not light; convert it to RGB")
+    by_role = {colour: index for index, colour in reversed(list(enumerate(colours, 1)))}
+    rgb = [by_role.get(colour) for colour in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)]
+    if None not in rgb:
+        return _BandRoles(tuple(index for index in rgb if index is not None), is_true_colour=True)
+    data = [index for index, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
+    if not data:
+        raise SceneError("has an alpha band only")
+    if asked is not None and len(data) >= 3:
+        if not set(asked) <= set(data):
+            raise SceneError(f"--bands {','.join(map(str, asked))} names a band it does not have; it has {data}")
+        return _BandRoles(asked, is_true_colour=True)
+    if len(data) < 3:
+        note = f"band {data[0]} of {len(data)} is shown as grey"
+        return _BandRoles((data[0],), notes=(note,) if len(data) == 2 else ())
+    first = tuple(data[:3])
+    note = (
+        f"the bands do not say their colours: {first} of {len(data)} are shown as red, green, blue (--bands to choose)"
+    )
+    return _BandRoles(first, notes=(note,))
+
+
+def _common_dtype(dataset: DatasetReader, bands: tuple[int, ...]) -> str:
+    dtypes = {dataset.dtypes[band - 1] for band in bands}
+    if len(dtypes) > 1:
+        raise SceneError(f"its bands {bands} have different data types: {', '.join(sorted(dtypes))}")
+    dtype: str = dtypes.pop()
+    if dtype.startswith("complex"):
+        raise SceneError(f"its values are {dtype}; take the amplitude first")
+    return dtype
+
+
+def _nodata(dataset: DatasetReader, bands: tuple[int, ...]) -> float | None:
+    values: list[float | None] = [dataset.nodatavals[band - 1] for band in bands]
+    # by text, as NaN is not equal to itself
+    if len({str(value) for value in values}) > 1:
+        raise SceneError(f"its bands {bands} have different nodata values: {values}; give it a mask instead")
+    return values[0]
+
+
+def _has_mask(dataset: DatasetReader, bands: tuple[int, ...]) -> bool:
+    has_alpha = ColorInterp.alpha in dataset.colorinterp
+    return has_alpha or MaskFlags.per_dataset in dataset.mask_flag_enums[bands[0] - 1]
+
+
+def _num_bits(dataset: DatasetReader, band: int) -> int:
+    bits = int(dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 0))
+    dtype = np.dtype(dataset.dtypes[band - 1])
+    return bits if dtype.kind in "ui" and 0 < bits < 8 * dtype.itemsize else 0
+
+
+class _Storage(NamedTuple):
+    block_shape: tuple[int, int]
+    is_sequential: bool
+    has_missing_blocks: bool
+    notes: tuple[str, ...]
+
+
+def _storage(dataset: DatasetReader, path: str) -> _Storage:
+    """Return how pixels lie on disk, as far as it matters for reading windows."""
+    block_shape = dataset.block_shapes[0]
+    header = read_local_tiff_header(path) if dataset.driver == "GTiff" else None
+    if header is None:
+        return _Storage(block_shape, dataset.driver in _SEQUENTIAL_DRIVERS, False, ())
+    # GDAL shows a tall strip of 8-bit samples row by row, but decodes it from the top all the same
+    is_sequential = header.is_compressed and not header.is_tiled and header.block_shape[0] > block_shape[0]
+    missing = header.missing_blocks()
+    if missing is None:
+        return _Storage(block_shape, is_sequential, False, ())
+    note = f"{int(missing.sum())} of {missing.size} blocks are not stored (a sparse file): their pixels are invalid"
+    return _Storage(block_shape, is_sequential, True, (note,))
+
+
+class _Placed(NamedTuple):
+    crs: str | None
+    transform: AffineCoefficients | None
+    ground: Georeference
+
+
+def _georeference(dataset: DatasetReader) -> _Placed:
+    transform = None if dataset.transform.is_identity else AffineCoefficients(*dataset.transform[:6])
+    crs, reason = _read_crs(dataset)
+    if transform is None:
+        if dataset.gcps[0]:
+            reason = "it has ground control points instead of a transform (gdalwarp makes one): no georeference"
+        elif crs is not None:
+            reason = "it has a CRS but no transform: no georeference"
+        return _Placed(None, None, Georeference(notes=(reason,) if reason else ()))
+    if transform.is_singular:
+        return _Placed(None, None, Georeference(notes=("its transform has no extent: no georeference",)))
+    if crs is None:
+        reason = reason or "it has a transform but no CRS: no ground distances"
+        return _Placed(None, transform, Georeference(notes=(reason,)))
+    ground = locate(crs, transform, width=dataset.width, height=dataset.height)
+    return _Placed(crs.to_wkt("WKT2_2019"), transform, ground)
+
+
+def _read_crs(dataset: DatasetReader) -> tuple[CRS | None, str]:
+    """Return the CRS, or None and the reason when there is one that cannot be understood."""
+    if dataset.crs is None:
+        return None, ""
+    try:
+        return CRS.from_wkt(dataset.crs.to_wkt()), ""
+    except CRSError as error:
+        return None, f"its CRS cannot be understood: {str(error).splitlines()[0]}"
+
+
+def _all_tags(dataset: DatasetReader) -> dict[str, str]:
+    """Return the tags in which a time may stand: the camera's and the vendor's, then the file's own."""
+    tags: dict[str, str] = {}
+    for namespace in ("EXIF", "IMAGERY", None):
+        tags |= dataset.tags(ns=namespace)
+    return tags

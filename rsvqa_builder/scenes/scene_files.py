@@ -1,0 +1,237 @@
+"""Find the rasters that a source names: a folder, a file, a glob, a text list, or one of GDAL's virtual paths.
+
+Only names are looked at; whether a file is a usable scene is found out when it is described.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from rsvqa.annotation.errors import RsvqaError
+
+RASTER_SUFFIXES = frozenset(
+    {".tif", ".tiff", ".gtiff", ".vrt", ".jp2", ".j2k", ".jpg", ".jpeg", ".png", ".img", ".bmp", ".ntf", ".nitf"}
+)
+"""Files of a folder, glob or archive that are taken for rasters; a file named by itself may have any suffix."""
+
+_LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
+_SCHEMES = {
+    "s3://": "/vsis3/",
+    "gs://": "/vsigs/",
+    "az://": "/vsiaz/",
+    "http://": "/vsicurl/http://",
+    "https://": "/vsicurl/https://",
+}
+_ARCHIVE = re.compile(r"^/vsizip/(?P<archive>.+?\.zip)(?:/(?P<inside>.*))?$", re.IGNORECASE)
+_GLOB_SIGNS = re.compile(r"[*?\[]")
+
+
+class SourceError(RsvqaError):
+    """`--src` names nothing that can be used; the message says what was looked for and where."""
+
+    exit_code = 2
+
+
+class SceneFile(NamedTuple):
+    """A raster that may be a scene."""
+
+    path: str
+    scene_id: str
+
+
+class LeftOut(NamedTuple):
+    """Something that was named but cannot be used."""
+
+    path: str
+    reason: str
+
+
+class FoundScenes(NamedTuple):
+    """What a source names.
+
+    Attributes:
+        candidates: rasters in the order of their ids.
+        left_out: entries of a list that do not exist, and folders that cannot be read.
+        searched: what was looked for and where, for a message when there is nothing.
+    """
+
+    candidates: tuple[SceneFile, ...]
+    left_out: tuple[LeftOut, ...]
+    searched: str
+
+
+class _Named(NamedTuple):
+    """A path for GDAL and the same path relative to the source."""
+
+    path: str
+    name: str
+
+
+def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
+    """Return the rasters that a source names, sorted by scene id; a file named twice is used once.
+
+    A folder is searched with all below it. Hidden files and folders, sidecar files (.ovr, .msk, .aux.xml) and label
+    rasters are passed over there, in globs and in archives. A list holds one path a line, relative to its own folder;
+    lines that start with "#" are comments. What a file or list names is taken as it is.
+
+    Args:
+        src: folder, file, glob, text list, `/vsi…` path, or an address (`s3://`, `gs://`, `az://`, `https://`).
+        is_label: tells label rasters (class masks) from scenes, by path.
+
+    Raises:
+        SourceError: nothing by that name exists, or the list or archive cannot be read.
+    """
+    path = to_gdal_path(src)
+    archive = _ARCHIVE.match(path)
+    if archive and PurePosixPath(path).suffix.lower() not in RASTER_SUFFIXES and Path(archive["archive"]).is_file():
+        return _from_archive(archive["archive"], archive["inside"] or "", is_label)
+    if path.startswith("/vsi"):
+        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}")
+    local = Path(path)
+    if local.is_dir():
+        return _from_folder(local, is_label)
+    if local.is_file():
+        if local.suffix.lower() in _LIST_SUFFIXES:
+            return _from_list(local)
+        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}")
+    if _GLOB_SIGNS.search(path):
+        return _from_glob(path, is_label)
+    raise SourceError(f"--src {src}: no such file or folder (looked in {local.absolute().parent})")
+
+
+def to_gdal_path(text: str) -> str:
+    """Return what GDAL opens for an address or a path; a local .zip archive becomes `/vsizip/…`."""
+    for scheme, prefix in _SCHEMES.items():
+        if text.lower().startswith(scheme):
+            return prefix + text[len(scheme) :]
+    if not text.startswith("/vsi") and text.lower().endswith(".zip") and Path(text).is_file():
+        return f"/vsizip/{text}"
+    return text
+
+
+def scene_ids(names: Sequence[str]) -> list[str]:
+    """Return unique ids for distinct relative paths: the path without suffix, and with it where two would be the same.
+
+    >>> scene_ids(["a/x.tif", "a/x.jpg", "b.tif"])
+    ['a/x.tif', 'a/x.jpg', 'b']
+    """
+    stems = [_stem(name) for name in names]
+    taken = Counter([*stems, *names])
+    return [name if taken[stem] > 1 else stem for name, stem in zip(names, stems, strict=True)]
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix else name
+
+
+def _found(named: Iterable[_Named], left_out: Iterable[LeftOut], searched: str) -> FoundScenes:
+    ordered = sorted(dict.fromkeys(named), key=lambda entry: (entry.name, entry.path))
+    ids = scene_ids([entry.name for entry in ordered])
+    candidates = (SceneFile(entry.path, scene_id) for entry, scene_id in zip(ordered, ids, strict=True))
+    return FoundScenes(tuple(sorted(candidates, key=lambda file: file.scene_id)), tuple(left_out), searched)
+
+
+def _is_raster_name(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return not is_hidden and PurePosixPath(name).suffix.lower() in RASTER_SUFFIXES
+
+
+def _suffixes() -> str:
+    return ", ".join(sorted(RASTER_SUFFIXES))
+
+
+def _from_folder(folder: Path, is_label: Callable[[str], bool]) -> FoundScenes:
+    named: list[_Named] = []
+    left_out: list[LeftOut] = []
+
+    def note_unreadable(error: OSError) -> None:
+        left_out.append(LeftOut(str(error.filename), f"the folder cannot be read: {error.strerror}"))
+
+    seen: set[str] = set()
+    for parent, folders, files in os.walk(folder, onerror=note_unreadable, followlinks=True):
+        # a link may lead back up; a folder that two links lead to is searched once
+        true_path = os.path.realpath(parent)
+        if true_path in seen:
+            folders.clear()
+            continue
+        seen.add(true_path)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in files:
+            path = Path(parent, file)
+            name = path.relative_to(folder).as_posix()
+            if _is_raster_name(name) and not is_label(str(path)):
+                named.append(_Named(str(path), name))
+    return _found(named, left_out, f"rasters ({_suffixes()}) in {folder.absolute()} and the folders below it")
+
+
+def _from_glob(pattern: str, is_label: Callable[[str], bool]) -> FoundScenes:
+    root = PurePosixPath(_GLOB_SIGNS.split(pattern, maxsplit=1)[0] + "x").parent
+    # pathlib's own glob wants the pattern apart from its root
+    paths = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207
+    named = [_Named(path, PurePosixPath(path).relative_to(root).as_posix()) for path in paths]
+    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(entry.path)]
+    return _found(rasters, (), f"rasters ({_suffixes()}) that match {pattern}")
+
+
+def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) -> FoundScenes:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [name for name in opened.namelist() if not name.endswith("/")]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SourceError(f"--src {archive}: the archive cannot be read: {error}") from error
+    folder = f"{inside.rstrip('/')}/" if inside else ""
+    named = [
+        _Named(f"/vsizip/{archive}/{name}", name.removeprefix(folder)) for name in names if name.startswith(folder)
+    ]
+    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(entry.path)]
+    return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'")
+
+
+def _from_list(file: Path) -> FoundScenes:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"--src {file}: the list cannot be read as UTF-8 text: {error}") from error
+    inside: list[_Named] = []
+    elsewhere: list[str] = []
+    left_out: list[LeftOut] = []
+    for line in (line.strip() for line in lines):
+        if not line or line.startswith("#"):
+            continue
+        path = to_gdal_path(line)
+        if path.startswith("/vsi"):
+            elsewhere.append(path)
+            continue
+        local = file.parent / path
+        if not local.is_file():
+            left_out.append(LeftOut(str(local), f"named in {file.name}, but there is no such file"))
+        elif local.resolve().is_relative_to(file.parent.resolve()):
+            name = local.resolve().relative_to(file.parent.resolve()).as_posix()
+            inside.append(_Named(str(local), name))
+        else:
+            elsewhere.append(str(local))
+    named = [*inside, *_shortest_names(dict.fromkeys(elsewhere), {entry.name for entry in inside})]
+    return _found(named, left_out, f"paths in the list {file.absolute()}")
+
+
+def _shortest_names(paths: Iterable[str], taken: set[str]) -> list[_Named]:
+    """Name files from anywhere by the fewest last parts of their paths that tell them apart."""
+    parts = {path: PurePosixPath(path).parts for path in paths}
+    named = []
+    for path in parts:
+        length = 1
+        while length < len(parts[path]) and (
+            "/".join(parts[path][-length:]) in taken
+            or any(other != path and parts[other][-length:] == parts[path][-length:] for other in parts)
+        ):
+            length += 1
+        named.append(_Named(path, "/".join(parts[path][-length:]).lstrip("/")))
+    return named

@@ -1,0 +1,249 @@
+"""From finished tiles to records: what is dropped, which split, which letter.
+
+The first step that knows the whole data set. It runs over the journal in plan order, so the order in which workers
+finished leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import shapely
+from shapely import MultiPolygon, Polygon
+
+from rsvqa.annotation.dealing import LetterDealer
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import TileRows
+from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
+from rsvqa.rsvqa_builder.scenes.scene import Scene
+from rsvqa.rsvqa_builder.settings import BuildSettings, Dedup
+from rsvqa.rsvqa_builder.tiles.dedup import Alike, find_alike, find_excluded
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
+from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
+
+BOX_DECIMALS = 4
+"""Of normalised boxes: a ten-thousandth of 10,000 px is a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tiles become part of the data set.
+
+    Attributes:
+        splits: split of each kept tile, by its position in the plan; in plan order.
+        dropped: why each other tile is left out, by position.
+        alike: pairs of tiles with (nearly) the same content, by position; dropped ones included.
+        num_places: groups of kept tiles that share ground or look alike.
+    """
+
+    splits: Mapping[int, str]
+    dropped: Mapping[int, str]
+    alike: tuple[Alike, ...]
+    num_places: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCounts:
+    """Over all kept tiles: task → reason → count; `failures` are messages of tasks that raised, in plan order."""
+
+    not_asked: Mapping[str, Mapping[str, int]]
+    rejected: Mapping[str, Mapping[str, int]]
+    failures: tuple[str, ...]
+
+
+def select_tiles(
+    jobs: Sequence[TileJob],
+    journal: Journal,
+    failed_scenes: Mapping[str, str],
+    excluded: Mapping[str, str],
+    settings: BuildSettings,
+) -> Selection:
+    """Decide which tiles are kept and which split each goes to.
+
+    Args:
+        jobs: the plan; every tile whose scene has not failed is in the journal.
+        journal: of the build.
+        failed_scenes: scenes of which a tile could not be read, with the reason: all their tiles are dropped.
+        excluded: difference hash → name of the images to keep out.
+        settings: of the build.
+    """
+    dropped, seen = _look_through(jobs, journal, failed_scenes)
+    positions = list(seen)
+    looks = [found.look for found in seen.values()]
+    contaminated = find_excluded(looks, excluded)
+    dropped.update({positions[index]: f"looks like the excluded image {name}" for index, name in contaminated.items()})
+    pairs = find_alike([found.digest for found in seen.values()], looks)
+    alike = [Alike(positions[first], positions[second], bits) for first, second, bits in pairs]
+    if settings.dedup is not Dedup.OFF:
+        _drop_identical(seen, dropped, jobs)
+    if settings.dedup is Dedup.NEAR:
+        _drop_near(alike, dropped, jobs)
+    kept = [job for job in jobs if job.position not in dropped]
+    places = group_places(
+        [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
+    )
+    splits = assign_splits(places, settings.split, seed=settings.seed)
+    return Selection(
+        splits={job.position: splits[index] for index, job in enumerate(kept)},
+        dropped=dict(sorted(dropped.items())),
+        alike=tuple(alike),
+        num_places=len(places),
+    )
+
+
+class _Seen(NamedTuple):
+    """What tells tiles apart: content digest, difference hash, and the number of candidates."""
+
+    digest: str
+    look: str | None
+    num_candidates: int
+
+
+def _look_through(
+    jobs: Sequence[TileJob], journal: Journal, failed_scenes: Mapping[str, str]
+) -> tuple[dict[int, str], dict[int, _Seen]]:
+    """Return why tiles are dropped for what they are, and what is to be compared of the others, by position."""
+    dropped: dict[int, str] = {}
+    seen: dict[int, _Seen] = {}
+    for job in jobs:
+        if reason := failed_scenes.get(job.work.scene.scene_id):
+            dropped[job.position] = f"its scene cannot be read: {reason}"
+            continue
+        result = journal.read(job.position)
+        if result.rejection is not None:
+            dropped[job.position] = result.rejection
+        else:
+            seen[job.position] = _Seen(result.digest, result.look, len(result.candidates))
+    return dropped, seen
+
+
+def _drop_identical(seen: Mapping[int, _Seen], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
+    """Keep one tile of each content: the one with most questions (a copy may lack the labels), else the first.
+
+    When one of them is dropped for what it shows, all are.
+    """
+    groups: dict[str, list[int]] = {}
+    for position, found in seen.items():
+        groups.setdefault(found.digest, []).append(position)
+    for group in groups.values():
+        best = min(group, key=lambda position: (-seen[position].num_candidates, position))
+        for position in group:
+            if position != best:
+                dropped.setdefault(position, f"same content as {jobs[best].image_id}")
+
+
+def _drop_near(alike: Sequence[Alike], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
+    """Drop the later one of each pair, unless the earlier one is dropped itself."""
+    for first, second, _ in alike:
+        if first not in dropped and second not in dropped:
+            dropped[second] = f"nearly the same content as {jobs[first].image_id}"
+
+
+def _between(kept: Sequence[TileJob], alike: Sequence[Alike]) -> Iterator[tuple[int, int]]:
+    index_of = {job.position: index for index, job in enumerate(kept)}
+    for pair in alike:
+        if pair.first in index_of and pair.second in index_of:
+            yield index_of[pair.first], index_of[pair.second]
+
+
+def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
+    """Return the outline of a tile in EPSG:4326."""
+    scene = job.work.scene
+    if scene.footprint is None or scene.crs is None or scene.transform is None:
+        return None
+    return window_footprint(scene.crs, scene.transform, job.window)
+
+
+def make_rows(
+    jobs: Sequence[TileJob], journal: Journal, selection: Selection, settings: BuildSettings
+) -> Iterator[TileRows]:
+    """Yield each kept tile with its records, in plan order; letters are dealt on the way."""
+    dealer = LetterDealer(settings.seed)
+    for position, split in selection.splits.items():
+        result = journal.read(position)
+        tile = _tile_record(jobs[position], result, split)
+        yield TileRows(tile, tuple(_records(tile, result, dealer, settings.language)))
+
+
+def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
+    """Add up why tasks did not ask and why candidates were rejected, over the kept tiles."""
+    not_asked: dict[str, Counter[str]] = {}
+    rejected: dict[str, Counter[str]] = {}
+    failures: list[str] = []
+    for position in selection.splits:
+        result = journal.read(position)
+        for total, found in ((not_asked, result.not_asked), (rejected, result.rejected)):
+            for task, reasons in (found or {}).items():
+                total.setdefault(task, Counter()).update(reasons)
+        failures.extend((result.failures or {}).values())
+    return TaskCounts(_sorted(not_asked), _sorted(rejected), tuple(failures))
+
+
+def _sorted(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    """Return the counts with tasks in the order of the taxonomy and the most frequent reason first."""
+    return {
+        task: dict(sorted(counts[task].items(), key=lambda entry: (-entry[1], entry[0])))
+        for task in TASKS
+        if task in counts
+    }
+
+
+def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
+    scene, footprint = job.work.scene, footprint_of(job)
+    has_later = "later" in (result.images or {}) or "later_marked" in (result.images or {})
+    return TileRecord(
+        image_id=job.image_id,
+        split=split,
+        scene=scene.scene_id,
+        window=job.window,
+        crs=crs_name(scene.crs),
+        gsd=None if scene.gsd_m is None else round((scene.gsd_m.x_m + scene.gsd_m.y_m) / 2, 6),
+        footprint=None if footprint is None else shapely.to_wkb(footprint, byte_order=1),
+        date=_day(scene),
+        later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
+        images=result.images or {},
+    )
+
+
+def _day(scene: Scene) -> str | None:
+    return None if scene.acquired is None else scene.acquired.date().isoformat()
+
+
+def _records(tile: TileRecord, result: TileResult, dealer: LetterDealer, language: str) -> Iterator[Record]:
+    numbers: Counter[str] = Counter()
+    for candidate in result.candidates:
+        numbers[candidate.task] += 1
+        question_id = f"{tile.image_id}/{TASKS[candidate.task].short}{numbers[candidate.task]}"
+        yield _record(tile, candidate, question_id, dealer, language)
+
+
+def _record(tile: TileRecord, candidate: Candidate, question_id: str, dealer: LetterDealer, language: str) -> Record:
+    bbox = _normalised(candidate, tile)
+    options, answer = dealer.deal(candidate.task, question_id, candidate.options)
+    if not options:
+        answer = candidate.answer or str(list(bbox or ()))
+    return Record(
+        question_id=question_id,
+        tile=tile,
+        task=candidate.task,
+        language=language,
+        question=candidate.text,
+        images=candidate.images,
+        options=options,
+        answer=answer,
+        bbox=bbox,
+        evidence=candidate.evidence,
+    )
+
+
+def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:
+    if candidate.box is None:
+        return None
+    size = (tile.window.width, tile.window.height) * 2
+    return Box(*(round(value / side, BOX_DECIMALS) for value, side in zip(candidate.box, size, strict=True)))

@@ -1,0 +1,130 @@
+"""A scene made ready for its tiles: content checked, labels read, windows planned, staged where needed, stretch chosen.
+
+Done once a scene, before any tile, on the same workers as the tiles. Labels go to one arrow file a scene, which every
+worker maps instead of parsing the label files again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from rsvqa.annotation.facts import Gsd
+from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
+from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.labels.reading import Frame, read_labels
+from rsvqa.rsvqa_builder.labels.report import LabelReport
+from rsvqa.rsvqa_builder.scenes.rendering import choose_stretch, count_whole_reads
+from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
+from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
+from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
+from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareJob:
+    """One scene to prepare.
+
+    Attributes:
+        number: the scene's position in the build.
+        scene: as described from its header.
+        label_files: of the scene.
+        frames: of the label files of a mosaic's sheets.
+        is_later: the scene is the later one of a pair, so its pixels are read once more.
+        table: class table.
+        settings: of the build.
+        work: the build's own folder.
+    """
+
+    number: int
+    scene: Scene
+    label_files: tuple[Path, ...]
+    frames: Mapping[Path, Frame]
+    is_later: bool
+    table: ClassTable
+    settings: BuildSettings
+    work: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedScene:
+    """A scene that tiles can be made of.
+
+    Attributes:
+        work: what its tiles need.
+        windows: of its tiles.
+        labels: what became of its label files.
+        class_counts: labels used, by class, in the order of the class table; only classes that have any.
+        completeness: whether every instance is labelled, by class of the table.
+    """
+
+    work: SceneWork
+    windows: tuple[Window, ...]
+    labels: LabelReport
+    class_counts: Mapping[str, int]
+    completeness: Mapping[str, ClassCompleteness]
+
+
+def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
+    """Return the scene ready for its tiles, or why it cannot be used."""
+    try:
+        return _prepare(job)
+    except SceneError as error:
+        return Failure(str(error))
+
+
+def _prepare(job: PrepareJob) -> PreparedScene:
+    settings, scene = job.settings, job.scene
+    stretch = choose_stretch(scene, settings.stretch.value)  # looks at the content, too
+    windows = plan_windows(
+        scene.width,
+        scene.height,
+        tile_size=settings.tile_px,
+        overlap=settings.overlap,
+        whole_up_to=settings.whole_up_to,
+    )
+    labels = read_labels(scene, job.label_files, job.table, frames=job.frames)
+    completeness = complete_classes(
+        labels.features,
+        (scene.height, scene.width),
+        job.table,
+        override=settings.complete.as_override,
+        doubts=labels.doubts,
+        is_labelled=labels.report.has_labels,
+    )
+    if scene.gsd_m is None and labels.report.gsd_m is not None:
+        scene = replace(scene, gsd_m=Gsd(labels.report.gsd_m, labels.report.gsd_m))
+    reads = windows * 2 if job.is_later else windows
+    num_whole_reads = count_whole_reads(scene, settings.stretch.value)
+    scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
+    work = SceneWork(
+        scene=scene,
+        stretch=stretch,
+        labels=_store_features(labels.features, job.work / "labels", job.number) if len(labels.features) else None,
+        complete_classes=frozenset(name for name, found in completeness.items() if found.is_complete),
+    )
+    counts = Counter(labels.features.class_names)
+    class_counts = {name: counts[name] for name in job.table.classes if name in counts}
+    return PreparedScene(work, tuple(windows), labels.report, class_counts, completeness)
+
+
+def _store_features(features: Features, folder: Path, number: int) -> Path:
+    """Write the features to an arrow file named by its content and return its path."""
+    table = features.to_arrow()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    content = sink.getvalue().to_pybytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{number:05d}-{hashlib.sha256(content).hexdigest()[:16]}.arrow"
+    write_atomically(path, content)
+    return path

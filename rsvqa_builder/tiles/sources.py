@@ -1,0 +1,173 @@
+"""What a build starts from: scenes with their label files, pairs of dates, and mosaics of sheets.
+
+Only names and headers are looked at here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rsvqa.rsvqa_builder.labels.discovery import find_labels, is_label_raster
+from rsvqa.rsvqa_builder.labels.reading import Frame
+from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
+from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, Pair, find_pairs
+from rsvqa.rsvqa_builder.scenes.rasters import SceneError
+from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
+from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
+from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
+from rsvqa.rsvqa_builder.tiles.executors import Failure
+
+
+class Source(NamedTuple):
+    """One scene and its label files; nothing of either has been read but the header.
+
+    Attributes:
+        scene: a raster, or a mosaic.
+        label_files: of the scene, or of all sheets of the mosaic.
+        frames: of the label files that belong to one sheet of a mosaic.
+    """
+
+    scene: Scene
+    label_files: tuple[Path, ...]
+    frames: Mapping[Path, Frame] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that a build reads.
+
+    Attributes:
+        scenes: in the order of their ids.
+        left_out: what was found but cannot be a scene.
+        searched: what was looked for and where, for a message when there is nothing.
+        pairs: two dates of one ground.
+        broken_pairs: pairs that were named but cannot be made; their scenes are used by themselves.
+        inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
+    """
+
+    scenes: tuple[Source, ...]
+    left_out: tuple[LeftOut, ...]
+    searched: str
+    pairs: tuple[Pair, ...]
+    broken_pairs: tuple[LeftOut, ...]
+    inputs: Mapping[str, list[int]]
+
+
+class DescribeJob(NamedTuple):
+    """One raster to describe."""
+
+    file: SceneFile
+    bands: tuple[int, int, int] | None
+
+
+def describe(job: DescribeJob) -> Scene | Failure:
+    """Return the scene that a raster's header describes, or why it cannot be one."""
+    try:
+        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands)
+    except SceneError as error:
+        return Failure(str(error))
+
+
+def find_sources(
+    settings: BuildSettings, describe_all: Callable[[Sequence[DescribeJob]], Sequence[Scene | Failure]]
+) -> Sources:
+    """Return the scenes that `settings.src` names, with their label files.
+
+    Args:
+        settings: of the build.
+        describe_all: runs `describe` over the rasters, wherever the build's work runs.
+
+    Raises:
+        SourceError, ExcludeError: something that the settings name is not there.
+    """
+    found = find_scenes(settings.src, is_label=is_label_raster)
+    extra = _named_labels(settings.labels)
+    excluded = find_excluded_files(settings.exclude)
+    num_in_folder = Counter(Path(file.path).parent for file in found.candidates)
+    described = describe_all([DescribeJob(file, settings.bands) for file in found.candidates])
+    scenes, left_out = [], list(found.left_out)
+    for file, scene in zip(found.candidates, described, strict=True):
+        if isinstance(scene, Failure):
+            left_out.append(LeftOut(file.path, scene.reason))
+        else:
+            labels = find_labels(Path(file.path), num_in_folder[Path(file.path).parent], extra)
+            scenes.append(Source(scene, tuple(labels)))
+    pairs = find_pairs([source.scene for source in scenes], settings.src)
+    files = [Path(file.path) for file in found.candidates] + [path for source in scenes for path in source.label_files]
+    files += [*sorted({file.parent / PAIRS_FILE for file in files}), *excluded]
+    return Sources(
+        scenes=_with_dates(scenes, pairs.pairs),
+        left_out=tuple(left_out),
+        searched=found.searched,
+        pairs=pairs.pairs,
+        broken_pairs=pairs.left_out,
+        inputs=_stat(files, Path(settings.src)),
+    )
+
+
+def _named_labels(labels: Sequence[str]) -> list[Path]:
+    for label in labels:
+        if not label.startswith("/vsi") and not Path(label).exists():
+            raise SourceError(f"--labels {label}: no such file or folder")
+    return [Path(label) for label in labels]
+
+
+def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
+    """Return the scenes with neighbouring sheets joined into mosaics, and the sheets that could not be, with reasons.
+
+    A mosaic has the labels of all its sheets; scenes of a pair of dates are left alone.
+
+    Args:
+        sources: of the build.
+        folder: where the mosaics' VRT files go.
+    """
+    paired = {scene.scene_id for pair in sources.pairs for scene in (pair.earlier, pair.later)}
+    joined = build_mosaics([source.scene for source in sources.scenes], folder, apart=paired)
+    source_of = {source.scene.scene_id: source for source in sources.scenes}
+    for mosaic in joined.mosaics:
+        source_of[mosaic.scene.scene_id] = _mosaic_source(mosaic, source_of)
+    return tuple(source_of[scene.scene_id] for scene in joined.scenes), joined.left_alone
+
+
+def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, Source]) -> Source:
+    """Return a mosaic with the labels of its sheets: a file of one sheet counts in that sheet's pixels."""
+    owners: dict[Path, list[Sheet]] = {}
+    for sheet in mosaic.sheets:
+        for file in source_of[sheet.scene.scene_id].label_files:
+            owners.setdefault(file, []).append(sheet)
+    frames = {file: Frame(*sheets[0]) for file, sheets in owners.items() if len(sheets) == 1}
+    return Source(mosaic.scene, tuple(owners), frames)
+
+
+def _with_dates(scenes: Sequence[Source], pairs: Sequence[Pair]) -> tuple[Source, ...]:
+    """Return the scenes with the dates that a `scenes.toml` gives them."""
+    dates = {pair.earlier.scene_id: pair.earlier_date for pair in pairs}
+    dates |= {pair.later.scene_id: pair.later_date for pair in pairs}
+    return tuple(
+        source._replace(scene=_dated(source.scene, date)) if (date := dates.get(source.scene.scene_id)) else source
+        for source in scenes
+    )
+
+
+def _dated(scene: Scene, date: dt.date) -> Scene:
+    if scene.acquired is not None and scene.acquired.date() == date:
+        return scene
+    return replace(scene, acquired=dt.datetime.combine(date, dt.time()))
+
+
+def _stat(files: Iterable[Path], src: Path) -> dict[str, list[int]]:
+    """Return size and time of change of the local files; names do not depend on where the source folder lies."""
+    base = src if src.is_dir() else src.parent
+    found = {}
+    for file in files:
+        if file.is_file():
+            status = file.stat()
+            found[Path(os.path.relpath(file, base)).as_posix()] = [status.st_size, status.st_mtime_ns]
+    return dict(sorted(found.items()))

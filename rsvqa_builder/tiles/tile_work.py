@@ -1,0 +1,304 @@
+"""The unit of work: one tile from its window to checked questions and encoded images in the journal.
+
+The result depends on the job alone, so it is the same on any worker, in any order and after any restart. One tile at
+a time is in memory: its pixels once (twice for a pair of dates), strips while reading, and the encoded images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+from shapely import STRtree
+
+from rsvqa.annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from rsvqa.annotation.facts import ClassInfo, TileFacts
+from rsvqa.annotation.marks import draw_marks
+from rsvqa.annotation.questions import Evidence, Question
+from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.scenes.rendering import Stretch, TilePixels, open_raster, read_tile
+from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
+from rsvqa.rsvqa_builder.scenes.tiling import Window
+from rsvqa.rsvqa_builder.settings import ImageFormat
+from rsvqa.rsvqa_builder.tiles.dedup import content_digest, difference_hash
+from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
+
+
+@dataclass(frozen=True, slots=True)
+class SceneWork:
+    """What every tile of a scene needs.
+
+    Attributes:
+        scene: as described from its header; `path` is the staged copy where there is one.
+        stretch: of the whole scene; None when its pixels are 8-bit RGB already.
+        labels: arrow file of the scene's features; None when there are none.
+        complete_classes: classes of which every instance in the scene is labelled.
+    """
+
+    scene: Scene
+    stretch: Stretch | None
+    labels: Path | None
+    complete_classes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LaterWork:
+    """The later date of a pair: pixel (x, y) of the earlier scene is pixel (x + dx, y + dy) of the later one."""
+
+    work: SceneWork
+    dx: int
+    dy: int
+
+
+@dataclass(frozen=True, slots=True)
+class TileJob:
+    """One unit of work.
+
+    Attributes:
+        position: of the tile in the plan.
+        image_id: unique in the data set.
+        work: the tile's scene.
+        window: scene pixels.
+        later: the later date, when there is an aligned one.
+        missing: why something that tasks may need is not there (see `TileFacts.missing`).
+        classes: the class table.
+        ask: tasks, seed and language.
+        min_valid: smallest share of valid pixels.
+        image_format, quality: how images are encoded.
+        journal: folder of the results.
+    """
+
+    position: int
+    image_id: str
+    work: SceneWork
+    window: Window
+    later: LaterWork | None
+    missing: Mapping[str, str]
+    classes: Mapping[str, ClassInfo]
+    ask: AskSettings
+    min_valid: float
+    image_format: ImageFormat
+    quality: int
+    journal: Path
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what tells this unit of work from others of builds with the same settings and inputs."""
+        later = None if self.later is None else [_identity(self.later.work), self.later.dx, self.later.dy]
+        facts = [self.image_id, self.window, _identity(self.work), later, sorted(self.missing.items())]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _identity(work: SceneWork) -> list[object]:
+    """Return what a scene's tiles depend on; the labels' file is named by its content."""
+    labels = None if work.labels is None else work.labels.name
+    return [work.scene.scene_id, repr(work.stretch), labels, sorted(work.complete_classes)]
+
+
+def do_tile(job: TileJob) -> int | Failure:
+    """Do one tile and store the result in the journal; return its pixels, or why it cannot be read.
+
+    A tile that cannot be read means that its scene is left out of the data set.
+    """
+    seconds: dict[str, float] = {}
+    try:
+        result, images = _make_tile(job, seconds)
+    except SceneError as error:
+        return Failure(str(error))
+    result = replace(result, job=job.digest, seconds={step: round(value, 4) for step, value in seconds.items()})
+    Journal(job.journal).write(job.position, result, images)
+    return job.window.width * job.window.height
+
+
+def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dict[str, bytes]]:
+    with _timed(seconds, "read"):
+        tile = _read(job.work, job.window)
+        valid_share = _valid_share(tile)
+        if valid_share < job.min_valid:
+            return TileResult(
+                valid_share=valid_share, rejection=f"less than {job.min_valid:.0%} of its pixels are valid"
+            ), {}
+        later, missing = _read_later(job)
+    with _timed(seconds, "facts"):
+        facts = _facts(job, tile, later, missing)
+    with _timed(seconds, "ask"):
+        asked, failures = ask_what_works(facts, tile.rgb, job.ask)
+    candidates = _candidates(asked)
+    with _timed(seconds, "encode"):
+        look = difference_hash(tile.rgb)
+        shown = {key for candidate in candidates for key in candidate.images} | {"tile"}
+        images = _encode_views(job, {"tile": tile, "later": later}, asked, shown)
+    return (
+        TileResult(
+            valid_share=valid_share,
+            digest=content_digest([images[key] for key in ("tile", "later") if key in images]),
+            look=look,
+            images={key: len(encoded) for key, encoded in images.items()},
+            candidates=candidates,
+            not_asked={task: dict(reasons) for task, reasons in asked.not_asked.items()},
+            rejected={task: dict(reasons) for task, reasons in asked.rejected.items()},
+            failures=failures,
+        ),
+        images,
+    )
+
+
+def _read(work: SceneWork, window: Window) -> TilePixels:
+    with open_raster(work.scene.path) as dataset:
+        return read_tile(dataset, work.scene, work.stretch, window)
+
+
+def _read_later(job: TileJob) -> tuple[TilePixels | None, Mapping[str, str]]:
+    """Return the later date's pixels, or why there are none."""
+    if job.later is None:
+        return None, job.missing
+    window = _shifted(job.window, job.later)
+    scene = job.later.work.scene
+    if window.x < 0 or window.y < 0 or window.x + window.width > scene.width or window.y + window.height > scene.height:
+        return None, {**job.missing, "later": "the later scene does not cover the tile"}
+    try:
+        later = _read(job.later.work, window)
+    except SceneError as error:
+        return None, {**job.missing, "later": f"the later scene cannot be read: {error}"}
+    if _valid_share(later) < job.min_valid:
+        return None, {**job.missing, "later": "too few valid pixels at the later date"}
+    return later, job.missing
+
+
+def _shifted(window: Window, later: LaterWork) -> Window:
+    return window._replace(x=window.x + later.dx, y=window.y + later.dy)
+
+
+def _valid_share(tile: TilePixels) -> float:
+    return 1.0 if tile.valid is None else float(np.count_nonzero(tile.valid) / tile.valid.size)
+
+
+def _facts(job: TileJob, tile: TilePixels, later: TilePixels | None, missing: Mapping[str, str]) -> TileFacts:
+    later_facts = None
+    if later is not None and job.later is not None:
+        labels = load_labels(job.later.work, job.classes)
+        setting = _setting(job, job.later.work.scene)
+        later_facts = cut_facts(labels, _shifted(job.window, job.later), later.valid, setting)
+    return cut_facts(
+        load_labels(job.work, job.classes),
+        job.window,
+        tile.valid,
+        _setting(job, job.work.scene),
+        later=later_facts,
+        missing=missing,
+    )
+
+
+def _setting(job: TileJob, scene: Scene) -> TileSetting:
+    date = None if scene.acquired is None else scene.acquired.date()
+    return TileSetting(job.image_id, scene.gsd_m, scene.is_true_colour, scene.north_deg, date)
+
+
+def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:
+    """Return the labels of a scene, by position in its arrow file."""
+    if work.labels is None:
+        return SceneLabels(Features.empty(), STRtree([]), classes, work.complete_classes)
+    features, tree = _load_features(work.labels)
+    return SceneLabels(features, tree, classes, work.complete_classes)
+
+
+@lru_cache(maxsize=4)
+def _load_features(path: Path) -> tuple[Features, STRtree]:
+    """Return a scene's features and their index; the file's name holds its digest, so a kept one is never stale."""
+    with pa.memory_map(str(path)) as source:
+        features = Features.from_arrow(pa.ipc.open_file(source).read_all())
+    return features, STRtree(features.geometries)
+
+
+def ask_what_works(
+    facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings
+) -> tuple[TileQuestions, dict[str, str]]:
+    """Return the questions about a tile and, by task, what went wrong in tasks that raised.
+
+    A mistake in one task must not cost a long run: the tile is asked again without it, and the build tells of it.
+    """
+    failures: dict[str, str] = {}
+    while True:
+        working = {name: bound for name, bound in settings.tasks.items() if name not in failures}
+        try:
+            return ask(facts, pixels, replace(settings, tasks=working)), failures
+        except TaskFailedError as error:
+            failures[error.task] = str(error)
+
+
+def _candidates(asked: TileQuestions) -> tuple[Candidate, ...]:
+    return tuple(_candidate(question, asked.marks.numbers.get(index)) for index, question in enumerate(asked.questions))
+
+
+def _candidate(question: Question, number: int | None) -> Candidate:
+    keys = ("tile", "later")[: question.num_dates]
+    return Candidate(
+        task=question.task,
+        text=question.text if number is None else fill_regions(question.text, number),
+        answer=question.answer if number is None else fill_regions(question.answer, number),
+        options=question.options,
+        box=question.box,
+        images=tuple(f"{key}_marked" for key in keys) if number is not None else keys,
+        evidence=_evidence(question.evidence, question, number),
+    )
+
+
+def _evidence(evidence: Evidence, question: Question, number: int | None) -> dict[str, object]:
+    found: dict[str, object] = {
+        "rule": evidence.rule,
+        "feature_ids": list(evidence.feature_ids),
+        "values": dict(evidence.values),
+    }
+    if evidence.geometry is not None:
+        found["geometry"] = evidence.geometry.wkt
+    if question.region is not None:
+        found["region"] = {"number": number, **question.region._asdict()}
+    return found
+
+
+def _encode_views(
+    job: TileJob, dates: Mapping[str, TilePixels | None], asked: TileQuestions, shown: set[str]
+) -> dict[str, bytes]:
+    """Return the encoded images that questions show; marks are drawn into the pixels once those are encoded."""
+    images: dict[str, bytes] = {}
+    for key, tile in dates.items():
+        if tile is None:
+            continue
+        if key in shown:
+            images[key] = encode(tile.rgb, job.image_format, job.quality)
+        if f"{key}_marked" in shown:
+            draw_marks(tile.rgb, asked.marks.marks)
+            images[f"{key}_marked"] = encode(tile.rgb, job.image_format, job.quality)
+    return images
+
+
+def encode(pixels: NDArray[np.uint8], image_format: ImageFormat, quality: int) -> bytes:
+    """Return (height, width, 3) RGB pixels as JPEG (4:4:4: colours of small objects stay theirs) or PNG."""
+    if image_format is ImageFormat.JPEG:
+        return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - start

@@ -1,0 +1,104 @@
+"""Anomalies that are there, that are not, and scenes that nobody has searched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from shapely import Polygon, box
+
+from rsvqa.annotation.checks import check_question
+from rsvqa.annotation.facts import Area, Role, TileFacts
+from rsvqa.annotation.questions import Question
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.annotation.wording.phrases import load_phrases
+from tests.annotation.make_facts import ask, classes_with, make_class, make_facts, right_texts, wrong_texts
+
+KINDS = ("burnt_ground", "flooded_land", "oil_slick", "sinkhole")
+CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_", " ")) for name in KINDS))
+
+
+def make_anomaly(geometry: Polygon, *, name: str = "burnt_ground", certain: bool = True, **attributes: str) -> Area:
+    return Area(f"{name}@{geometry.bounds[0]:.0f}", name, geometry, certain, attributes)
+
+
+def facts_with(*anomalies: Area, **more: Any) -> TileFacts:
+    return make_facts(classes=CLASSES, anomalies=anomalies, **{"has_anomaly_layer": True, **more})
+
+
+def by_rule(facts: TileFacts) -> dict[str, list[Question]]:
+    questions, _ = ask("anomaly_detection", facts, limit=20)
+    found: dict[str, list[Question]] = {}
+    for question in questions:
+        assert check_question(question, width=1000, height=1000) == ()
+        found.setdefault(question.evidence.rule, []).append(question)
+    return found
+
+
+def test_nothing_is_asked_where_nobody_has_looked() -> None:
+    assert ask("anomaly_detection", facts_with(has_anomaly_layer=False)) == ([], ["no anomaly layer"])
+
+
+def test_absence_is_a_no() -> None:
+    (question,) = by_rule(facts_with())["anomaly_absent"]
+    assert question.form is AnswerForm.YES_NO
+    assert right_texts(question) == ["No"]
+
+
+def test_presence_kind_and_place() -> None:
+    # 240 of 300 px of the width lie left of 333.3: with all of the height that is 80 % and more.
+    found = by_rule(facts_with(make_anomaly(box(90, 100, 390, 300))))
+    (present,) = found["anomaly_present"]
+    assert right_texts(present) == ["Yes"]
+    (kind,) = found["kind_of_anomaly"]
+    assert right_texts(kind) == ["burnt ground"]
+    assert set(wrong_texts(kind)) < {"flooded land", "oil slick", "sinkhole", "landslide"}
+    (place,) = found["part_of_anomaly"]
+    assert right_texts(place) == ["top left"]
+    assert len(wrong_texts(place)) == 3
+
+
+def test_a_part_that_holds_the_rest_is_no_wrong_place() -> None:
+    # Seven parts are empty; the one with the rest must not be among three drawn in any of many tries.
+    facts = facts_with(make_anomaly(box(90, 100, 390, 300)))
+    for seed in range(25):
+        questions, _ = ask("anomaly_detection", facts, limit=20, seed=seed)
+        (place,) = (question for question in questions if question.evidence.rule == "part_of_anomaly")
+        assert place.evidence.geometry is not None
+        assert "top centre" not in wrong_texts(place)
+
+
+def test_no_place_for_what_lies_in_two_parts() -> None:
+    # 193 of 300 px: 64 %.
+    assert "part_of_anomaly" not in by_rule(facts_with(make_anomaly(box(140, 100, 440, 300))))
+
+
+def test_kinds_that_are_there_too_are_no_wrong_option() -> None:
+    two = (make_anomaly(box(0, 0, 200, 200)), make_anomaly(box(700, 700, 900, 900), name="oil_slick"))
+    for question in by_rule(facts_with(*two))["kind_of_anomaly"]:
+        assert not {"oil slick", "burnt ground"} & set(wrong_texts(question))
+
+
+def test_an_anomaly_too_small_to_be_seen_is_not_asked_about() -> None:
+    # 20 × 20 px are 0.04 % of the tile.
+    facts = facts_with(make_anomaly(box(100, 100, 120, 120), cause="wildfire"))
+    assert set(by_rule(facts)) == {"anomaly_absent"}  # of other kinds
+    assert "anomaly too small to be seen" in ask("anomaly_detection", facts)[1]
+
+
+def test_an_uncertain_anomaly_silences_the_tile() -> None:
+    doubtful = make_anomaly(box(0, 0, 300, 300), certain=False)
+    assert ask("anomaly_detection", facts_with(doubtful)) == ([], ["an uncertain anomaly is on the tile"])
+
+
+def test_causes_come_from_labels_alone() -> None:
+    (question,) = by_rule(facts_with(make_anomaly(box(0, 0, 300, 300), cause="wildfire")))["cause_of_anomaly"]
+    assert right_texts(question) == ["wildfire"]
+    assert "cause_of_anomaly" not in by_rule(facts_with(make_anomaly(box(0, 0, 300, 300))))
+    two = (make_anomaly(box(0, 0, 200, 200), cause="wildfire"), make_anomaly(box(300, 0, 500, 200), cause="storm"))
+    assert "cause_of_anomaly" not in by_rule(facts_with(*two))
+
+
+@pytest.mark.parametrize("kind", ["presence", "kind", "place", "cause"])
+def test_there_are_five_wordings(kind: str) -> None:
+    assert len(set(load_phrases().alternatives(f"anomaly_detection.{kind}"))) >= 5

@@ -1,0 +1,163 @@
+"""Routes between described places, told in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from rsvqa.annotation.checks import check_question
+from rsvqa.annotation.facts import Gsd, Road
+from rsvqa.annotation.tasks.directions import frame_of
+from rsvqa.annotation.tasks.road_graph import build_road_graph
+from rsvqa.annotation.tasks.routes import Leg, Place, RoadMap, Route
+from rsvqa.annotation.wording.phrases import load_phrases
+from tests.annotation.make_facts import ask, make_facts, make_object, make_road, rectangle, right_texts, square
+
+ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
+HEADINGS = {"north": "n", "northeast": "ne", "east": "e", "southeast": "se"}
+HEADINGS |= {"south": "s", "southwest": "sw", "west": "w", "northwest": "nw"}
+
+
+def town(step: int = 200, size: int = 5) -> list[Road]:
+    """Return a town of square blocks, its streets named by column and row."""
+    last = (size - 1) * step
+    lines = [(f"Row {k}", [(x * step, k * step) for x in range(size)]) for k in range(size)]
+    lines += [(f"Column {k}", [(k * step, y * step) for y in range(size)]) for k in range(size)]
+    assert last < 1000
+    return [make_road(name, *points, name=name) for name, points in lines]
+
+
+def parse(words: str) -> tuple[str, list[tuple[int, str]], int]:
+    """Read instructions with a pattern of the test's own."""
+    heading = re.match(r"Head (\w+)", words)
+    assert heading
+    turns = re.findall(r"turn (left|right) at the (\w+) junction", words)
+    passed = re.search(r"past (one|\d+) junctions?", words)
+    count = 0 if passed is None else 1 if passed[1] == "one" else int(passed[1])
+    return HEADINGS[heading[1]], [(ORDINALS[ordinal], turn) for turn, ordinal in turns], count
+
+
+def walk(start: tuple[float, float], words: str, step: int = 200) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Walk through the town block by block; return both ends of the block that the words end in."""
+    heading, turns, passed = parse(words)
+    dx, dy = {"n": (0, -1), "e": (1, 0), "s": (0, 1), "w": (-1, 0)}[heading]
+    x, y = start
+
+    def to_next_junction() -> None:
+        nonlocal x, y
+        while True:
+            x, y = x + dx, y + dy
+            assert -1 <= x <= 801
+            assert -1 <= y <= 801
+            # Corners of the town are bends, not junctions; edges and inner crossings are.
+            if x % step == 0 and y % step == 0:
+                return
+
+    for ordinal, turn in turns:
+        for _ in range(ordinal):
+            to_next_junction()
+        dx, dy = (-dy, dx) if turn == "right" else (dy, -dx)
+    for _ in range(passed):
+        to_next_junction()
+    begin = (x, y)
+    to_next_junction()
+    return begin, (x, y)
+
+
+def test_only_the_right_words_lead_there() -> None:
+    questions, _ = ask("route_planning", make_facts(roads=town(), north_deg=0.0, gsd_m=Gsd(1, 1)), limit=6)
+    assert len(questions) == 6
+    num_walked = 0
+    for question in questions:
+        assert check_question(question, width=1000, height=1000) == ()
+        start, goal = ((float(point[0]), float(point[1])) for point in re.findall(r"\[(\d+), (\d+)\]", question.text))
+        corner_bends = {(0, 0), (800, 0), (0, 800), (800, 800)}
+        if corner_bends & {start, goal}:
+            continue  # a corner block is two sides long, which this simple walker does not know
+        arrived: list[bool | None] = []
+        for option in question.options:
+            try:
+                (x_1, y_1), (x_2, y_2) = walk(start, option.text)
+            except AssertionError:
+                arrived.append(None)  # leaves the town: along a bend that this walker does not take
+                continue
+            is_between = min(x_1, x_2) <= goal[0] <= max(x_1, x_2) and min(y_1, y_2) <= goal[1] <= max(y_1, y_2)
+            arrived.append(is_between)
+        right = [option.is_right for option in question.options].index(True)
+        if arrived[right] is None:
+            continue
+        num_walked += 1
+        assert arrived[right] is True
+        assert [value for index, value in enumerate(arrived) if index != right].count(True) == 0
+    assert num_walked >= 2
+
+
+def test_places_are_described_objects_where_there_are_some() -> None:
+    objects = [make_object("a", "silo", square(100, 215)), make_object("b", "plane", square(700, 615))]
+    facts = make_facts(objects=objects, roads=town(), north_deg=0.0, gsd_m=Gsd(1, 1))
+    (question, *_), _ = ask("route_planning", facts)
+    assert {"the silo", "the plane"} & {word for word in ("the silo", "the plane") if word in question.text}
+    assert "Head" in right_texts(question)[0]
+    assert "on Row" in right_texts(question)[0]
+
+
+def test_a_long_building_at_a_corner_is_beside_two_roads() -> None:
+    # Its end is 12 px from Row 1, its side 26 px from Column 1; its centre is 52 and 36 px from them.
+    hall = make_object("h", "house", rectangle(236, 252, 20, 80))
+    # Turned round it is beside the row alone: 12 px from it, and 62 px from the column.
+    hut = make_object("c", "car", rectangle(300, 222, 76, 20))
+    facts = make_facts(objects=[hall, hut], roads=town(), size=900)
+    questions = [question for seed in range(3) for question in ask("route_planning", facts, seed=seed, limit=9)[0]]
+    assert any("the car" in question.text for question in questions)
+    assert not any("the house" in question.text for question in questions)
+
+
+def test_shortest_is_only_said_with_a_margin() -> None:
+    # In a regular town many ways are equally long.
+    facts = make_facts(roads=town(), north_deg=0.0, gsd_m=Gsd(1, 1))
+    for question in ask("route_planning", facts, limit=6)[0]:
+        values = question.evidence.values
+        is_clear = values["second_length"] is None or values["second_length"] >= 1.1 * values["length"]
+        assert ("shortest" in question.text) == is_clear
+
+
+def test_the_interpreter_and_the_walker_agree() -> None:
+    facts = make_facts(roads=town())
+    road_map = RoadMap(build_road_graph(facts.roads, frame_of(facts).scale), frame_of(facts))
+    stretches = road_map.graph.stretches
+    block = next(i for i, s in enumerate(stretches) if s.geometry.bounds == (200, 400, 400, 400))
+    trail = road_map.follow(Place(block, 100.0), Route("e", (Leg(1, "left"), Leg(1, "right")), 0))
+    # From (300, 400) east to (400, 400), left (north) to (400, 200), right (east) to (600, 200).
+    assert stretches[trail[-1][1].stretch].geometry.bounds == (400, 200, 600, 200)
+    assert walk((300, 400), "Head east, turn left at the first junction, then turn right at the first junction") == (
+        (400, 200),
+        (600, 200),
+    )
+
+
+@pytest.mark.parametrize(
+    ("roads", "complete", "reason"),
+    [
+        ([], None, "no roads"),
+        (town(), [], "roads not fully labelled"),
+        ([make_road("r", (0, 500), (1000, 500))], None, "no place on a road to go to"),
+    ],
+)
+def test_why_no_route_is_asked(roads: list[Road], complete: list[str] | None, reason: str) -> None:
+    questions, reasons = ask("route_planning", make_facts(roads=roads, complete=complete))
+    assert questions == []
+    assert set(reasons) == {reason}
+
+
+def test_the_same_seed_gives_the_same_routes() -> None:
+    facts = make_facts(roads=town(), north_deg=0.0)
+    first, second = (ask("route_planning", facts, seed=7)[0] for _ in range(2))
+    assert [dataclasses.astuple(q)[:5] for q in first] == [dataclasses.astuple(q)[:5] for q in second]
+    assert first
+
+
+@pytest.mark.parametrize("key", ["shortest", "any", "shortest_points", "any_points"])
+def test_there_are_five_wordings(key: str) -> None:
+    assert len(set(load_phrases().alternatives(f"route_planning.{key}"))) >= 5

@@ -1,0 +1,156 @@
+"""Counts under a condition, and conclusions about the environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from shapely import box
+
+from rsvqa.annotation.checks import check_question
+from rsvqa.annotation.facts import Gsd, TileObject
+from rsvqa.annotation.wording.phrases import load_phrases
+from tests.annotation.make_facts import (
+    ask,
+    make_area,
+    make_facts,
+    make_object,
+    make_road,
+    right_texts,
+    square,
+    wrong_texts,
+)
+
+
+def cars(*places: tuple[float, float], **attributes: Any) -> list[TileObject]:
+    return [make_object(f"c{x:.0f},{y:.0f}", "car", square(x, y), **attributes) for x, y in places]
+
+
+def counts(objects: list[TileObject], **more: Any) -> dict[tuple[str, str], str]:
+    """Return the answers by rule and by what the condition is."""
+    questions, _ = ask("conditional_counting", make_facts(objects=objects, **more), limit=30)
+    found = {}
+    for question in questions:
+        assert check_question(question, width=1000, height=1000) == ()
+        values = question.evidence.values
+        what = values.get("colour") or values.get("half") or values.get("landmark")
+        (found[question.evidence.rule, str(what)],) = right_texts(question)
+    return found
+
+
+def test_halves_of_the_image() -> None:
+    found = counts(cars((100, 100), (200, 800), (300, 900), (900, 950)))
+    assert found == {
+        ("count_half", "left"): "3",
+        ("count_half", "right"): "1",
+        ("count_half", "upper"): "1",
+        ("count_half", "lower"): "3",
+    }
+
+
+def test_no_half_for_what_lies_near_the_middle() -> None:
+    # The middle line is at 500, with 20 px on either side; this car ends at 485.
+    assert not {rule for rule, half in counts(cars((100, 100), (475, 100), (900, 100))) if half in ("left", "right")}
+
+
+def test_colours_need_all_to_be_known() -> None:
+    some = cars((100, 490), (150, 490), colour="red") + cars((200, 490), colour="blue")
+    ((_, colour),) = (key for key in counts(some) if key[0] == "count_colour")
+    assert counts(some)["count_colour", colour] == {"red": "2", "blue": "1"}[colour]
+    unknown = cars((250, 490), colour="rosso")
+    assert not [rule for rule, _ in counts(some + unknown) if rule == "count_colour"]
+
+
+def test_within_metres_of_water() -> None:
+    # 0.5 m a pixel; the lake ends at x = 200. Cars' edges at 210, 250 and 600: 5, 25 and 200 m away.
+    lake = make_area("lake", "water", box(0, 0, 200, 1000))
+    questions, _ = ask(
+        "conditional_counting",
+        make_facts(objects=cars((220, 490), (260, 490), (610, 490)), areas=[lake], gsd_m=Gsd(0.5, 0.5)),
+        limit=30,
+    )
+    within = [question for question in questions if question.evidence.rule == "count_within"]
+    assert within
+    for question in within:
+        assert question.evidence.geometry is not None
+        assert question.evidence.geometry.area == 400 * int(right_texts(question)[0])  # cars of 20 × 20 px
+        metres = question.evidence.values["metres"]
+        assert right_texts(question) == [str(sum(away <= metres for away in (5, 25, 200)))]
+        assert metres != 200  # the last car is too near to that limit
+
+
+def test_roads_are_wider_than_their_line() -> None:
+    # The cars' edges are 35 m and 390 m from the centre line. The road may be 10 m wide on either side: 50 m, less
+    # 15 % and 10 m, is 32.5 m, so the first car is not surely within it; 100 m is sure for both.
+    facts = make_facts(
+        objects=cars((100, 545), (100, 900)), roads=[make_road("r", (0, 500), (1000, 500))], gsd_m=Gsd(1, 1)
+    )
+    limits = set()
+    for seed in range(12):
+        questions, _ = ask("conditional_counting", facts, limit=30, seed=seed)
+        limits |= {q.evidence.values["metres"] for q in questions if q.evidence.rule == "count_within"}
+    assert limits == {100, 150, 200, 300}
+
+
+def test_inside_an_area() -> None:
+    park = make_area("p", "car_park", box(0, 0, 300, 1000))
+    assert counts(cars((100, 490), (200, 490), (600, 490)), areas=[park])["count_inside", "the car park"] == "2"
+    crossing = cars((100, 490), (300, 490), (600, 490))
+    assert not [rule for rule, _ in counts(crossing, areas=[park]) if rule == "count_inside"]
+
+
+def test_cut_objects_make_the_question_say_what_counts() -> None:
+    cut = make_object("cut", "car", box(990, 490, 1000, 510), visible=0.7)
+    (question, *_), _ = ask("conditional_counting", make_facts(objects=[*cars((100, 100), (200, 100)), cut]))
+    assert "at least half" in question.text
+
+
+def test_nothing_is_counted_that_is_not_fully_labelled() -> None:
+    questions, reasons = ask("conditional_counting", make_facts(objects=cars((1e2, 1e2), (9e2, 9e2)), complete=[]))
+    assert questions == []
+    assert set(reasons) == {"not every instance of the class is labelled"}
+
+
+def test_a_conclusion_is_asked_when_one_rule_holds() -> None:
+    # 76 % farmland, 24 % forest: of the rules on land use only one holds, and three fail.
+    fields = make_area("f", "farmland", box(0, 0, 760, 1000))
+    wood = make_area("w", "forest", box(760, 0, 1000, 1000))
+    questions, _ = ask("environmental_reasoning", make_facts(areas=[fields, wood]), limit=9)
+    by_rule = {question.evidence.rule: question for question in questions}
+    assert set(by_rule) == {"mostly_farmed", "rain_soaks_in"}
+    assert right_texts(by_rule["mostly_farmed"])[0].startswith("Most of the land is used for growing crops")
+    assert all(check_question(question, width=1000, height=1000) == () for question in questions)
+
+
+def test_the_opposite_of_the_right_conclusion_does_not_give_it_away() -> None:
+    # Farmland soaks up rain and does not cool. "Rain runs off" fails too, and so do rules of three other topics.
+    fields = make_area("f", "farmland", box(0, 0, 1000, 1000))
+    houses = [make_object(f"h{x}", "house", square(x, 500)) for x in range(50, 1000, 50)]
+    facts = make_facts(areas=[fields], objects=houses, gsd_m=Gsd(1, 1))
+    by_rule = {
+        question.evidence.rule: question
+        for seed in range(5)
+        for question in ask("environmental_reasoning", facts, limit=9, seed=seed)[0]
+    }
+    assert all("rain" not in text for text in wrong_texts(by_rule["rain_soaks_in"]))
+    # of land use three conclusions fail, and all of them are offered
+    assert all(text.startswith(("Most of the land", "Open water")) for text in wrong_texts(by_rule["mostly_farmed"]))
+
+
+def test_no_conclusion_near_a_threshold() -> None:
+    # 40 % farmland is neither most nor little.
+    areas = [make_area("f", "farmland", box(0, 0, 400, 1000)), make_area("w", "water", box(400, 0, 1000, 1000))]
+    questions, reasons = ask("environmental_reasoning", make_facts(areas=areas), limit=9)
+    assert "mostly_water" not in {question.evidence.rule for question in questions}
+    assert "a rule of the topic is near its threshold" in reasons
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "environmental_reasoning.question",
+        *(f"conditional_counting.{kind}" for kind in ("colour", "half", "within", "inside")),
+    ],
+)
+def test_there_are_five_wordings(key: str) -> None:
+    assert len(set(load_phrases().alternatives(key))) >= 5

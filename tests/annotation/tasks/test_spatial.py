@@ -1,0 +1,114 @@
+"""Directions and distances between objects on hand-made tiles."""
+
+from __future__ import annotations
+
+import pytest
+
+from rsvqa.annotation.checks import check_question
+from rsvqa.annotation.facts import Gsd, Outline, TileObject
+from rsvqa.annotation.wording.phrases import load_phrases
+from tests.annotation.make_facts import ask, make_facts, make_object, right_texts, square, wrong_texts
+
+
+def pair(x: float, y: float) -> list[TileObject]:
+    """Return a ship in the middle and a plane at (x, y)."""
+    return [make_object("ship", "ship", square(500, 500)), make_object("plane", "plane", square(x, y))]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "of_plane", "of_ship"),
+    [(500, 200, "north", "south"), (800, 200, "northeast", "southwest"), (200, 520, "west", "east")],
+)
+def test_direction_is_of_the_one_as_seen_from_the_other(x: float, y: float, of_plane: str, of_ship: str) -> None:
+    questions, _ = ask("object_spatial_relationship", make_facts(objects=pair(x, y), north_deg=0.0))
+    answers = {question.evidence.feature_ids: right_texts(question) for question in questions}
+    # feature_ids are (start, end): the direction of the end as seen from the start
+    assert answers == {("ship", "plane"): [of_plane], ("plane", "ship"): [of_ship]}
+
+
+def test_wrong_directions_are_at_least_a_right_angle_away() -> None:
+    for seed in range(6):
+        (question, *_), _ = ask(
+            "object_spatial_relationship", make_facts(objects=pair(500, 200), north_deg=0.0), seed=seed
+        )
+        if right_texts(question) == ["north"]:
+            assert set(wrong_texts(question)) <= {"east", "southeast", "south", "southwest", "west"}
+        assert len({*wrong_texts(question)}) == 3
+
+
+def test_without_north_directions_are_of_the_image() -> None:
+    questions, _ = ask("object_spatial_relationship", make_facts(objects=pair(800, 200)))
+    assert {*map(tuple, map(right_texts, questions))} == {("to the upper right",), ("to the lower left",)}
+    assert all("compass" not in question.text for question in questions)
+
+
+def test_directions_follow_true_north() -> None:
+    # North is to the right, so what is above lies in the west.
+    questions, _ = ask("object_spatial_relationship", make_facts(objects=pair(500, 200), north_deg=90.0))
+    answers = {question.evidence.feature_ids: right_texts(question) for question in questions}
+    assert answers[("ship", "plane")] == ["west"]
+
+
+def test_no_direction_near_a_border_of_sectors() -> None:
+    # 300 px up and 124 px right: 22.5°, right between north and northeast.
+    questions, reasons = ask("object_spatial_relationship", make_facts(objects=pair(624, 200), north_deg=0.0))
+    assert questions == []
+    assert set(reasons) == {"direction near the border of two sectors"}
+
+
+def test_no_direction_between_neighbours() -> None:
+    questions, reasons = ask("object_spatial_relationship", make_facts(objects=pair(500, 475), north_deg=0.0))
+    assert questions == []
+    assert set(reasons) == {"objects too close together for a direction"}
+
+
+def test_no_direction_when_an_object_is_one_of_many() -> None:
+    objects = [*pair(500, 200), make_object("other", "plane", square(515, 215))]
+    questions, reasons = ask(
+        "object_spatial_relationship", make_facts(objects=objects, north_deg=0.0, complete=["plane"])
+    )
+    assert (questions, reasons) == ([], ["no two objects that can be described uniquely"])
+
+
+def test_distance_is_between_centres_on_the_ground() -> None:
+    # 300 px right · 0.5 m and 400 px up · 0.25 m: hypot(150, 100) = 180.28 m, about 180 m.
+    facts = make_facts(objects=pair(800, 100), gsd_m=Gsd(0.5, 0.25))
+    (question, *_), _ = ask("object_distance", facts)
+    assert question.evidence.values["distance_m"] == pytest.approx(180.28)
+    line = question.evidence.geometry
+    assert line is not None
+    assert sorted(line.coords) == [(500, 500), (800, 100)]
+    assert right_texts(question) == ["about 180 m"]
+    assert "centre" in question.text
+    assert check_question(question, width=1000, height=1000) == ()
+
+
+def test_distance_needs_a_scale() -> None:
+    assert ask("object_distance", make_facts(objects=pair(800, 100))) == ([], ["no GSD"])
+
+
+def test_distance_of_many_alike_is_asked_by_boxes() -> None:
+    ships = [make_object(f"s{x}", "ship", square(x, 500)) for x in (490, 510 + 5, 540, 470 - 5)]
+    facts = make_facts(objects=ships, gsd_m=Gsd(1, 1), complete=[])
+    (question, *_), _ = ask("object_distance", facts)
+    assert "1000 x 1000" in question.text
+    assert question.text.count("[") == 2
+    assert check_question(question, width=1000, height=1000) == ()
+
+
+def test_points_have_no_known_centre() -> None:
+    objects = [make_object("s", "ship", square(500, 500).centroid, outline=Outline.POINT), *pair(100, 100)[1:]]
+    assert ask("object_distance", make_facts(objects=objects, gsd_m=Gsd(1, 1)))[0] == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "object_spatial_relationship.compass",
+        "object_spatial_relationship.image",
+        "object_distance.question",
+        "object_distance.question_boxes",
+    ],
+)
+def test_there_are_five_wordings(key: str) -> None:
+    assert len(set(load_phrases().alternatives(key))) >= 5

@@ -1,0 +1,210 @@
+"""What goes to an endpoint, what comes back, and what becomes of an endpoint that fails."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint
+from rsvqa.benchmark.adapters.endpoint_model import LIMITS, EndpointModel, ImageLimits, encode_within
+from rsvqa.benchmark.errors import ModelError
+from rsvqa.benchmark.models import BenchImage, PromptGroup, Reply, Unanswered
+from rsvqa.benchmark.settings import BenchSettings
+from tests.benchmark.make_prompts import make_group, make_image
+from tests.scripted_endpoint import Action, Body, Script, ScriptedEndpoint, always, text_of
+
+KEY = "sk-sentinel-7d1f"
+
+needs_openai = pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="the openai package is missing")
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def connect(server: ScriptedEndpoint, *, retries: int = 1, stop_after: int = 4, **settings: Any) -> EndpointModel:
+    client_settings = ClientSettings(retries=retries, stop_after=stop_after, backoff_s=0.01, concurrency=2, timeout_s=5)
+    values = {"model": "openai:tiny", "base_url": server.base_url} | settings
+    return EndpointModel(ChatClient(Endpoint(server.base_url), client_settings), BenchSettings(**values))
+
+
+def sent_images(body: Body) -> list[bytes]:
+    parts = next(message["content"] for message in body["messages"] if message["role"] == "user")
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    return [base64.b64decode(url.split(",", 1)[1]) for url in urls]
+
+
+@needs_openai
+def test_a_request_holds_images_text_and_bounds() -> None:
+    image, other = make_image(1), make_image(2)
+    with ScriptedEndpoint(answer=lambda body: text_of(body)[::-1]) as server:
+        model = connect(server, image_detail="high")
+        (reply,) = model.reply([make_group([image, other], ["What is it?"], max_new_tokens=64)])
+    assert isinstance(reply, Reply)
+    assert (reply.key, reply.text, reply.ended) == ("g-0", "?ti si tahW", True)
+    assert reply.box_convention == "0-1"
+    assert reply.seconds > 0
+    (body,) = server.bodies
+    assert sent_images(body) == [image.encoded, other.encoded]
+    assert body["model"] == "tiny"
+    assert body["temperature"] == 0
+    assert 64 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+    details = [part["image_url"].get("detail") for part in body["messages"][-1]["content"] if "image_url" in part]
+    assert details == ["high", "high"]
+    assert text_of(body) == "What is it?"
+
+
+@needs_openai
+def test_a_blind_model_sends_no_image() -> None:
+    with ScriptedEndpoint() as server:
+        model = connect(server, model="blind:openai:tiny")
+        (reply,) = model.reply([make_group([], ["What is it?"])])
+    assert model.name == "blind:tiny"
+    assert isinstance(reply, Reply)
+    assert b"image_url" not in json.dumps(server.bodies[0]).encode()
+    assert server.bodies[0]["model"] == "tiny"
+
+
+@needs_openai
+def test_a_reply_that_is_cut_off_says_so() -> None:
+    with ScriptedEndpoint(always("cut_off", "The ship is")) as server:
+        (reply,) = connect(server).reply([make_group([], ["Why?"])])
+    assert isinstance(reply, Reply)
+    assert not reply.ended
+
+
+def refuse_some(body: Body, _earlier: int) -> Action:
+    return Action("400", text="image too large") if "large" in text_of(body) else Action()
+
+
+@needs_openai
+def test_a_refused_request_stays_unanswered_and_the_others_are_asked() -> None:
+    with ScriptedEndpoint(refuse_some) as server:
+        results = list(connect(server).reply([make_group([], ["Why?", "How large?", "Who?"])]))
+    by_key = {result.key: result for result in results}
+    refused = by_key.pop("g-1")
+    assert isinstance(refused, Unanswered)
+    assert refused.reason.startswith("rejected: ")
+    assert "image too large" in refused.reason
+    assert all(isinstance(result, Reply) for result in by_key.values())
+
+
+def down_after(num: int) -> Script:
+    seen: list[int] = []
+
+    def script(_body: Body, _earlier: int) -> Action:
+        seen.append(1)
+        return Action() if len(seen) <= num else Action("500")
+
+    return script
+
+
+@needs_openai
+def test_an_endpoint_that_is_gone_ends_the_run_with_what_was_answered() -> None:
+    groups = [make_group([], [f"Question {number}?"], name=f"q{number}") for number in range(40)]
+    results: list[Reply | Unanswered] = []
+    with ScriptedEndpoint(down_after(6)) as server, pytest.raises(ModelError, match=r"127\.0\.0\.1:\d+: ") as caught:
+        results.extend(connect(server, retries=0).reply(groups))  # keeps what came before the error
+    assert sum(isinstance(result, Reply) for result in results) == 6
+    assert len(results) < 40
+    assert KEY not in str(caught.value)
+
+
+@needs_openai
+def test_an_endpoint_that_answers_none_of_a_few_questions_is_an_error() -> None:
+    results: list[Reply | Unanswered] = []
+    with ScriptedEndpoint(down_after(0)) as server, pytest.raises(ModelError, match="no question got a reply: no answ"):
+        results.extend(connect(server, retries=0).reply([make_group([], ["Why?", "Who?"])]))
+    assert sorted(result.key for result in results) == ["g-0", "g-1"]  # kept before the error
+
+
+@needs_openai
+def test_images_are_pulled_when_there_is_room() -> None:
+    pulled = []
+
+    def groups() -> Iterator[PromptGroup]:
+        for number in range(20):
+            pulled.append(number)
+            yield make_group([], ["Why?"], name=f"q{number}")
+
+    with ScriptedEndpoint() as server:
+        replies = connect(server).reply(groups())
+        next(replies)
+        assert len(pulled) <= 3  # two in flight, and the one that takes the free place
+        assert len(list(replies)) == 19
+
+
+@needs_openai
+def test_the_key_is_in_nothing_that_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    with ScriptedEndpoint(refuse_some) as server:
+        model = connect(server)
+        results = list(model.reply([make_group([], ["Why?", "How large?"])]))
+        assert KEY in server.headers.get("Authorization", server.headers.get("authorization", ""))
+    kept = repr((model, model.describe(), results)) + "".join(capfd.readouterr())
+    assert KEY not in kept
+    assert json.loads(json.dumps(model.describe())) == model.describe()
+
+
+# --- image limits ---
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(data)).size
+
+
+def test_a_file_within_the_limits_goes_as_it_is() -> None:
+    image = make_image(1)
+    assert encode_within(image, ImageLimits(90, len(image.encoded))) == (image.encoded, "image/png")
+
+
+def test_the_longer_side_is_bounded() -> None:
+    # 90 × 60 → 45 × 30
+    data, media_type = encode_within(make_image(1), ImageLimits(45, 10**6))
+    assert (size_of(data), media_type) == ((45, 30), "image/jpeg")
+
+
+def test_the_area_is_bounded() -> None:
+    # 90 × 60 = 5,400; a quarter of it is 45 × 30
+    data, _ = encode_within(make_image(1), ImageLimits(None, 10**6), max_pixels=1350)
+    assert size_of(data) == (45, 30)
+
+
+def test_bytes_are_bounded_by_scaling_down() -> None:
+    image = make_image(1, width=400, height=300)  # noise: JPEG makes it hardly smaller
+    data, media_type = encode_within(image, ImageLimits(None, 60_000))
+    width, height = size_of(data)
+    assert media_type == "image/jpeg"
+    assert len(data) <= 60_000
+    assert width < 400
+    assert abs(width / height - 4 / 3) < 0.02
+
+
+def test_what_is_neither_jpeg_nor_png_is_encoded() -> None:
+    image = make_image(1)
+    file = io.BytesIO()
+    Image.fromarray(image.rgb).save(file, "BMP")
+    data, media_type = encode_within(BenchImage(image.rgb, file.getvalue(), "0"), ImageLimits(None, 10**6))
+    assert (size_of(data), media_type) == ((90, 60), "image/jpeg")
+    smooth = np.asarray(Image.open(io.BytesIO(data)), dtype=np.int64)
+    assert smooth.shape == (60, 90, 3)
+
+
+def test_limits_follow_the_host() -> None:
+    def limits(base_url: str) -> object:
+        settings = BenchSettings(model="openai:x", base_url=base_url)
+        described = EndpointModel(ChatClient(Endpoint(base_url)), settings).describe()
+        return described["max_side"], described["max_bytes"]
+
+    assert limits("https://api.openai.com/v1") == (2_048, 20_000_000)
+    assert limits("http://127.0.0.1:8000/v1") == (None, 50_000_000)
+    # base64 makes 4 bytes of 3: 5 MB hold 3.75
+    assert LIMITS["api.anthropic.com"].max_bytes * 4 / 3 == 5_000_000

@@ -1,0 +1,131 @@
+"""The output folder: locked, resumed, refused, replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputError, OutputFolder, State, describe_changes, portable
+
+FINGERPRINT: Fingerprint = {
+    "settings": {"seed": 0, "tile_size": None},
+    "versions": {"rsvqa": "1"},
+    "inputs": {"a.tif": [10, 1_700_000_000]},
+}
+CHANGED: Fingerprint = {**FINGERPRINT, "settings": {"seed": 1, "tile_size": None}}
+
+
+def make_ready(output: OutputFolder, *, shard: str = "train-00000-of-00001.parquet", text: str = "new") -> None:
+    (output.ready / "data").mkdir(parents=True)
+    (output.ready / "data" / shard).write_text(text)
+    (output.ready / "README.md").write_text(text)
+    (output.ready / "build.toml").write_text(tomli_w.dumps(portable(FINGERPRINT)))
+
+
+def finish(path: Path, shard: str = "train-00000-of-00001.parquet") -> None:
+    with OutputFolder(path) as output:
+        output.begin(FINGERPRINT, overwrite=True)
+        make_ready(output, shard=shard)
+        output.commit()
+
+
+def test_a_new_folder_is_made(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path / "a" / "b") as output:
+        assert output.begin(FINGERPRINT, overwrite=False) is State.NEW
+
+
+def test_a_second_build_into_the_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path), pytest.raises(OutputError, match="another build is writing"), OutputFolder(tmp_path):
+        pass
+    with OutputFolder(tmp_path) as output:
+        assert output.begin(FINGERPRINT, overwrite=False) is State.NEW
+
+
+def test_an_interrupted_build_is_resumed(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        (output.work / "kept").touch()
+    with OutputFolder(tmp_path) as output:
+        assert output.begin(FINGERPRINT, overwrite=False) is State.RESUMED
+        assert (output.work / "kept").exists()
+
+
+def test_changed_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        (output.work / "tiles").mkdir()
+        (output.work / "tiles" / "0000000.json").touch()
+        with pytest.raises(OutputError, match=r"unfinished build made otherwise: seed was 0, is 1\. .*--overwrite"):
+            output.begin(CHANGED, overwrite=False)
+
+
+def test_a_build_that_has_done_no_tile_is_simply_begun_anew(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        assert output.begin(CHANGED, overwrite=False) is State.NEW
+
+
+def test_overwrite_begins_anew(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        (output.work / "old").touch()
+        assert output.begin(CHANGED, overwrite=True) is State.NEW
+        assert not (output.work / "old").exists()
+
+
+def test_a_finished_data_set_is_recognised_whatever_its_inputs_times(tmp_path: Path) -> None:
+    finish(tmp_path)
+    touched = {**FINGERPRINT, "inputs": {"a.tif": [10, 1_800_000_000]}}
+    with OutputFolder(tmp_path) as output:
+        assert output.begin(touched, overwrite=False) is State.COMPLETE
+
+
+def test_a_finished_data_set_of_other_inputs_is_refused(tmp_path: Path) -> None:
+    finish(tmp_path)
+    other = {**FINGERPRINT, "inputs": {"a.tif": [11, 1_700_000_000], "b.tif": [5, 0]}}
+    with OutputFolder(tmp_path) as output, pytest.raises(OutputError, match=r"a\.tif has changed; input b\.tif is new"):
+        output.begin(other, overwrite=False)
+
+
+def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with OutputFolder(tmp_path) as output, pytest.raises(OutputError, match="holds no data set of rsvqa"):
+        output.begin(FINGERPRINT, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_the_old_data_set_stays_until_the_new_one_is_whole_and_foreign_files_stay_for_ever(tmp_path: Path) -> None:
+    finish(tmp_path, shard="train-00000-of-00002.parquet")
+    (tmp_path / "data" / "notes.txt").write_text("mine")
+    with OutputFolder(tmp_path) as output:
+        output.begin(CHANGED, overwrite=True)
+        assert (tmp_path / "data" / "train-00000-of-00002.parquet").exists()
+        make_ready(output)
+        output.commit()
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["notes.txt", "train-00000-of-00001.parquet"]
+    assert not (tmp_path / ".rsvqa").exists()
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_a_kill_while_moving_into_place_is_completed_by_the_next_build(tmp_path: Path, moved: int) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output)
+        names = ["README.md", "data/train-00000-of-00001.parquet", "build.toml"]
+        (output.work / "committing.json").write_text(str(sorted(names)).replace("'", '"'))
+        (tmp_path / "data").mkdir()
+        for name in names[:moved]:
+            (output.ready / name).replace(tmp_path / name)
+    with OutputFolder(tmp_path) as output:
+        assert output.begin(FINGERPRINT, overwrite=False) is State.COMPLETE
+    assert (tmp_path / "data" / "train-00000-of-00001.parquet").read_text() == "new"
+    assert not (tmp_path / ".rsvqa").exists()
+
+
+def test_many_changes_are_summed_up() -> None:
+    inputs = {f"{number}.tif": [1, 1] for number in range(10)}
+    changes = describe_changes(FINGERPRINT, {**FINGERPRINT, "inputs": inputs}, most=2)
+    # ten are new and a.tif is gone: eleven in all
+    assert changes == ["input 0.tif is new", "input 1.tif is new", "and 9 more"]

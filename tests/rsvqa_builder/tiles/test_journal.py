@@ -1,0 +1,51 @@
+"""What is done of a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.questions import Option
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+
+CANDIDATE = Candidate(
+    task="overall_counting",
+    text="How many cars are there?",
+    answer="",
+    options=(Option("3", True), Option("4", False)),
+    box=Box(1.0, 2.0, 3.5, 4.0),
+    images=("tile",),
+    evidence={"rule": "count", "values": {"count": 3}},
+)
+RESULT = TileResult(
+    1.0, job="j", digest="ab", images={"tile": 5}, candidates=(CANDIDATE,), not_asked={"x": {"no roads": 2}}
+)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write(3, RESULT, {"tile": b"12345"})
+    assert journal.read(3) == RESULT
+    assert journal.read_image(3, "tile") == b"12345"
+
+
+def test_a_tile_is_done_only_when_all_of_it_is_there(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    assert not journal.is_done(3, "j")
+    journal.write(3, RESULT, {"tile": b"12345"})
+    assert journal.is_done(3, "j")
+    (tmp_path / "0000003.tile").write_bytes(b"123")
+    assert not journal.is_done(3, "j")
+
+
+def test_a_damaged_result_is_not_done(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write(3, RESULT, {"tile": b"12345"})
+    (tmp_path / "0000003.json").write_bytes(b'{"valid_share": 1')
+    assert not journal.is_done(3, "j")
+
+
+def test_the_result_of_another_unit_of_work_is_not_done(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write(3, RESULT, {"tile": b"12345"})
+    assert not journal.is_done(3, "another")

@@ -1,0 +1,49 @@
+"""The unit of work."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import simplejpeg
+from PIL import Image
+
+from rsvqa.annotation.asking import AskSettings
+from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.questions import NotAsked, Question
+from rsvqa.annotation.tasks import registry
+from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.rsvqa_builder.settings import ImageFormat
+from rsvqa.rsvqa_builder.tiles.tile_work import ask_what_works, encode
+
+FACTS = TileFacts("t", 64, 64, {})
+PIXELS = np.zeros((64, 64, 3), np.uint8)
+
+
+def broken(_: TaskContext) -> Iterator[Question | NotAsked]:
+    raise IndexError("of course")
+
+
+def test_a_task_that_raises_is_left_out_and_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._REGISTERED, "overall_counting", broken)
+    asked, failures = ask_what_works(FACTS, PIXELS, AskSettings({"overall_counting": 1, "route_planning": 1}))
+    assert failures == {
+        "overall_counting": "task overall_counting failed on tile t: IndexError: of course; please report it"
+    }
+    assert asked.not_asked == {"route_planning": {"no roads": 1}}
+
+
+def test_png_keeps_every_pixel() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)
+    again = np.asarray(Image.open(io.BytesIO(encode(pixels, ImageFormat.PNG, 90))))
+    assert np.array_equal(again, pixels)
+
+
+def test_jpeg_keeps_the_colour_of_a_small_object() -> None:
+    # 4 × 4 red pixels on grey: with chroma at half size (4:2:0) the colour would bleed over its edge
+    pixels = np.full((32, 32, 3), 128, np.uint8)
+    pixels[9:13, 9:13] = (200, 30, 30)
+    again = simplejpeg.decode_jpeg(encode(pixels, ImageFormat.JPEG, 90))
+    assert np.abs(again[10:12, 10:12].astype(int) - (200, 30, 30)).max() < 25
