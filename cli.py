@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rsvqa import __version__
 from rsvqa.annotation.errors import RsvqaError
 
 if TYPE_CHECKING:
@@ -31,9 +32,18 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"rsvqa {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
+    version: Annotated[  # noqa: ARG001  read by its callback
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
     debug: Annotated[bool, typer.Option(help="Show tracebacks of known errors.")] = False,
 ) -> None:
     """Keep what holds for every command."""
