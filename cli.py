@@ -585,7 +585,7 @@ def review_serve(
     from rsvqa.rsvqa_builder.reviewing.serve import ServerSettings, announce, make_queue_settings, serve_review
 
     queue = make_queue_settings(sample=sample, overlap=overlap, seed=seed)
-    server = ServerSettings(host, port, password, cache_mb * 1_000_000)
+    server = ServerSettings(host=host, port=port, password=password, cache_bytes=cache_mb * 1_000_000)
     serve_review(src, queue, server, store=store, announce=lambda url: announce(url, server))
 
 

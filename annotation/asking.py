@@ -101,8 +101,10 @@ def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> T
     for name in TASKS:
         if bound := settings.tasks.get(name, 0):
             rng = seeded_rng(settings.seed, facts.tile_id, name)
-            context = TaskContext(facts, pixels, rng, phrases, limit=_SPARE * bound, shared=shared)
-            runs.append(_TaskRun(name, bound, _run_task(name, context)))
+            context = TaskContext(
+                facts=facts, pixels=pixels, rng=rng, phrases=phrases, limit=_SPARE * bound, shared=shared
+            )
+            runs.append(_TaskRun(name=name, bound=bound, results=_run_task(name, context)))
     gate = _Gate(width=facts.width, height=facts.height)
     _take_turns([run for run in runs if TASKS[run.name].is_regional], gate)
     for run in runs:
@@ -121,7 +123,7 @@ def fill_regions(text: str, number: int) -> str:
     return text.replace(REGION_SLOT, str(number))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _TaskRun:
     """One task at work on one tile."""
 

@@ -34,7 +34,7 @@ class Outline(StrEnum):
     POINT = "point"
 
 
-Kind = Literal[
+ClassKind = Literal[
     "aircraft",
     "bare",
     "bridge",
@@ -90,7 +90,7 @@ class Circle(NamedTuple):
     radius: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassInfo:
     """How one class of the class table is spoken of and used.
 
@@ -108,11 +108,11 @@ class ClassInfo:
     singular: str
     plural: str
     role: Role
-    kind: Kind = "other"
+    kind: ClassKind = "other"
     broader: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileObject:
     """One countable object.
 
@@ -151,7 +151,7 @@ class TileObject:
         return self.is_certain and self.visible_share >= MIN_VISIBLE_SHARE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
     """A land-use area or an anomaly area, cut to the tile."""
 
@@ -162,7 +162,7 @@ class Area:
     attributes: Mapping[str, str | bool | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Road:
     """One piece of a road centreline, cut to the tile; pieces that share an end point are connected."""
 
@@ -172,7 +172,7 @@ class Road:
     attributes: Mapping[str, str | bool | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileFacts:
     """Everything known about one tile.
 

@@ -23,7 +23,7 @@ class Option:
     is_right: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Why the answer is right, so that a person or another program can check it.
 
@@ -40,7 +40,7 @@ class Evidence:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A candidate: a question with its computed answer.
 

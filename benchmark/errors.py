@@ -5,7 +5,7 @@ from __future__ import annotations
 from rsvqa.annotation.errors import RsvqaError
 
 
-class DataError(RsvqaError):
+class BenchmarkDataError(RsvqaError):
     """A benchmark's files are missing or are not what they should be; the message says what to download or name."""
 
 

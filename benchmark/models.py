@@ -39,7 +39,7 @@ class BenchImage:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """One question as it is put to a model.
 
@@ -66,8 +66,8 @@ class PromptGroup:
     prompts: tuple[Prompt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
     """What a model sees of one image: the original, scaled, then set into a canvas at an offset.
 
     Attributes:
@@ -84,7 +84,7 @@ class View:
     offset_y: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a model wrote.
 
@@ -107,7 +107,7 @@ class Reply:
     num_visual_tokens: int | None = None
     num_new_tokens: int | None = None
     seconds: float = 0.0
-    views: tuple[View, ...] = ()
+    views: tuple[ModelView, ...] = ()
     box_convention: BoxConvention = "pixels"
 
 

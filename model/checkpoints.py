@@ -23,14 +23,14 @@ _LORA_TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Every linear layer of the LLM's blocks; the head and the embeddings stay."""
 
 
-class Checkpoint(NamedTuple):
+class StartingPoint(NamedTuple):
     """A model and the processor that it goes with."""
 
     model: Any
     processor: Any
 
 
-def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> Checkpoint:
+def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> StartingPoint:
     """Return the model and the processor of a folder or a hub id.
 
     Args:
@@ -56,7 +56,7 @@ def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> Checkp
             f"the checkpoint {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}"
             "; files of two checkpoints may be mixed in one folder"
         )
-    return Checkpoint(model, AutoProcessor.from_pretrained(name))
+    return StartingPoint(model, AutoProcessor.from_pretrained(name))
 
 
 def _convert_whole(name: str, out: Path) -> None:

@@ -16,7 +16,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.dataset.export_formats import conversation
 
-Message = dict[str, Any]
+ChatMessage = dict[str, Any]
 Row = Mapping[str, Any]
 
 LETTERS = string.ascii_uppercase
@@ -32,7 +32,7 @@ class ChatTemplate(Protocol):
     """What renders messages: a tokenizer or a processor of transformers."""
 
     def apply_chat_template(
-        self, conversation: list[Message], *, tokenize: bool = False, add_generation_prompt: bool = False
+        self, conversation: list[ChatMessage], *, tokenize: bool = False, add_generation_prompt: bool = False
     ) -> Any:  # noqa: ANN401  transformers' own type
         """Return the messages as one text."""
         ...
@@ -45,7 +45,7 @@ class Chat(NamedTuple):
     reply: str
 
 
-def chat_messages(row: Row) -> list[Message]:
+def chat_messages(row: Row) -> list[ChatMessage]:
     """Return a row of a shard as the user's and the assistant's message, in the form of transformers' chat templates.
 
     Choices stand in the published prompt of XLRS-Bench; the reply to one with several right letters is "A C D"; a box
@@ -61,7 +61,7 @@ def chat_messages(row: Row) -> list[Message]:
     ]
 
 
-def render_chat(messages: Sequence[Message], template: ChatTemplate) -> Chat:
+def render_chat(messages: Sequence[ChatMessage], template: ChatTemplate) -> Chat:
     """Return prompt and reply of one user's and one assistant's message as text.
 
     Raises:

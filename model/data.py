@@ -43,12 +43,12 @@ _NOT_REVIEWED = ("needed", "rejected")
 """Reviews that keep a row out, as in an export."""
 
 
-class DataError(RsvqaError):
+class TrainingDataError(RsvqaError):
     """Shards cannot be trained on; the message names the folder or file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSample:
     """One question and where its row stands; images are not held.
 
     Attributes:
@@ -79,7 +79,7 @@ class Sample:
 class SampleList:
     """The samples of a run and, by reason, the names of the questions left out."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
     left_out: Mapping[str, Sequence[str]]
 
     def count_left_out(self) -> dict[str, int]:
@@ -87,14 +87,14 @@ class SampleList:
         return {reason: len(names) for reason, names in self.left_out.items()}
 
 
-def list_samples(folders: Sequence[Path], *, split: str) -> list[Sample]:
+def list_samples(folders: Sequence[Path], *, split: str) -> list[TrainingSample]:
     """Return the questions in one split of all `folders`, in reading order; their lengths are not known yet.
 
     Raises:
         DataError: when a shard was written in another format.
     """
     return [
-        Sample(source, group, number, row)
+        TrainingSample(source=source, group=group, row=number, texts=row)
         for folder, source in zip(folders, _source_names(folders), strict=True)
         for group, rows in read_texts(folder, split=split)
         for number, row in enumerate(rows)
@@ -102,7 +102,7 @@ def list_samples(folders: Sequence[Path], *, split: str) -> list[Sample]:
 
 
 def select_samples(
-    samples: Sequence[Sample],
+    samples: Sequence[TrainingSample],
     *,
     tasks: Iterable[str],
     max_length: int,
@@ -121,13 +121,13 @@ def select_samples(
     """
     wanted = set(tasks)
     left_out: dict[str, list[str]] = {}
-    fit: list[Sample] = []
+    fit: list[TrainingSample] = []
     for sample in samples:
         if reason := _why_unfit(sample, wanted):
             left_out.setdefault(reason, []).append(sample.name)
         else:
             fit.append(sample)
-    chosen: list[Sample] = []
+    chosen: list[TrainingSample] = []
     for sample, length in zip(fit, count_tokens([sample.texts for sample in fit]), strict=True):
         if length > max_length:
             left_out.setdefault(f"longer than {max_length} tokens", []).append(sample.name)
@@ -135,7 +135,7 @@ def select_samples(
             chosen.append(replace(sample, length=length))
     if not chosen:
         counts = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items()) or "no questions"
-        raise DataError(f"no question is left to use of {len(samples)}; left out: {counts}")
+        raise TrainingDataError(f"no question is left to use of {len(samples)}; left out: {counts}")
     return SampleList(tuple(chosen), left_out)
 
 
@@ -150,7 +150,7 @@ def _source_names(folders: Sequence[Path]) -> list[str]:
 def _check_format(reader: TableReader) -> None:
     found = reader.metadata.get("rsvqa.format_version")
     if found != str(FORMAT_VERSION):
-        raise DataError(
+        raise TrainingDataError(
             f"{reader.path} is written in format {found or 'unknown'}, this version reads {FORMAT_VERSION}; "
             "build the data set again"
         )
@@ -179,7 +179,7 @@ def _num_images(row: Row) -> int:
     return TASKS[row["task"]].num_dates if row["task"] in TASKS else 1
 
 
-def _why_unfit(sample: Sample, wanted: set[str]) -> str | None:
+def _why_unfit(sample: TrainingSample, wanted: set[str]) -> str | None:
     if sample.task not in wanted:
         return "of other tasks"
     if sample.texts["review"] in _NOT_REVIEWED:
@@ -199,14 +199,14 @@ class ImageCache:
         self._encoded: OrderedDict[RowGroup, list[list[EncodedImage]]] = OrderedDict()
         self._decoded: dict[RowGroup, dict[str, Pixels | None]] = {}
 
-    def images_of(self, sample: Sample) -> tuple[Pixels, ...] | None:
+    def images_of(self, sample: TrainingSample) -> tuple[Pixels, ...] | None:
         """Return the images of a sample in order, or None when one cannot be read."""
         decoded = self._decoded.setdefault(sample.group, {})
         images = [self._decode(image, decoded) for image in self._row(sample)]
         readable = tuple(image for image in images if image is not None)
         return readable if images and len(readable) == len(images) else None
 
-    def _row(self, sample: Sample) -> list[EncodedImage]:
+    def _row(self, sample: TrainingSample) -> list[EncodedImage]:
         if sample.group not in self._encoded:
             rows = self._reader(sample.group.path).read_row_group(sample.group.number, ["image"])
             self._encoded[sample.group] = [row["image"] for row in rows]
@@ -232,7 +232,7 @@ class ImageCache:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class LoadedSample:
     """A sample with its images, ready for a batch; the images are black where they cannot be read."""
 
     name: str
@@ -241,7 +241,7 @@ class Item:
     is_readable: bool
 
 
-class SampleDataset(Dataset[Item]):
+class SampleDataset(Dataset[LoadedSample]):
     """The draws of a run in order.
 
     Args:
@@ -254,7 +254,7 @@ class SampleDataset(Dataset[Item]):
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[TrainingSample],
         draws: Sequence[Draw],
         *,
         mixed_groups: int,
@@ -271,7 +271,7 @@ class SampleDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self._draws)
 
-    def __getitem__(self, position: int) -> Item:
+    def __getitem__(self, position: int) -> LoadedSample:
         number, epoch = self._draws[position]
         sample = self._samples[number]
         row = sample.texts
@@ -279,7 +279,7 @@ class SampleDataset(Dataset[Item]):
             # a generator of its own: the letters do not depend on what was drawn before
             row = deal_letters_again(row, random.Random(f"{self._seed}:{epoch}:{sample.name}"))
         images = self._images.images_of(sample)
-        return Item(sample.name, row, images or _black(row), images is not None)
+        return LoadedSample(sample.name, row, images or _black(row), images is not None)
 
 
 def _black(row: Row) -> tuple[Pixels, ...]:
@@ -302,7 +302,7 @@ class Collator:
     def __init__(self, processor: Any) -> None:  # noqa: ANN401  a processor of transformers
         self._processor = processor
 
-    def __call__(self, items: Sequence[Item]) -> Batch:
+    def __call__(self, items: Sequence[LoadedSample]) -> Batch:
         """Return the batch of `items`."""
         chats = [render_chat(chat_messages(item.row), self._processor) for item in items]
         batch = dict(
@@ -319,7 +319,7 @@ class Collator:
         batch["unreadable"] = [item.name for item in items if not item.is_readable]
         return batch
 
-    def _labels(self, batch: Batch, chats: Sequence[Chat], items: Sequence[Item]) -> torch.Tensor:
+    def _labels(self, batch: Batch, chats: Sequence[Chat], items: Sequence[LoadedSample]) -> torch.Tensor:
         labels = torch.full_like(batch["input_ids"], IGNORED_LABEL)
         tokenizer = self._processor.tokenizer
         for number, (chat, item) in enumerate(zip(chats, items, strict=True)):

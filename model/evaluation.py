@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.conversations import IGNORED_LABEL, is_letter_task
-from rsvqa.model.data import Batch, Collator, Sample, SampleDataset
+from rsvqa.model.data import Batch, Collator, SampleDataset, TrainingSample
 from rsvqa.model.ordering import Draw
 from rsvqa.model.reply_loss import align, num_last_positions
 
@@ -38,7 +38,7 @@ class TaskScore(NamedTuple):
     loss: float
 
 
-class Reply(NamedTuple):
+class ChosenReply(NamedTuple):
     """How a model would reply to one question.
 
     Attributes:
@@ -54,7 +54,7 @@ class Reply(NamedTuple):
     num_tokens: int
 
 
-def choose_questions(samples: Sequence[Sample], *, most: int, seed: int) -> list[Sample]:
+def choose_questions(samples: Sequence[TrainingSample], *, most: int, seed: int) -> list[TrainingSample]:
     """Return at most `most` samples of each task, chosen at random, in reading order."""
     by_task: dict[str, list[int]] = defaultdict(list)
     for number, sample in enumerate(samples):
@@ -67,17 +67,17 @@ def choose_questions(samples: Sequence[Sample], *, most: int, seed: int) -> list
 
 def score_replies(
     model: nn.Module,
-    samples: Sequence[Sample],
+    samples: Sequence[TrainingSample],
     collator: Collator,
     *,
     batch_size: int,
     rank: int = 0,
     num_ranks: int = 1,
-) -> list[Reply]:
+) -> list[ChosenReply]:
     """Return how the model replies to the samples whose images can be read; rank r of n scores every n-th."""
     mine = samples[rank::num_ranks]
     dataset = SampleDataset(mine, [Draw(number, 0) for number in range(len(mine))], mixed_groups=1)
-    replies: list[Reply] = []
+    replies: list[ChosenReply] = []
     was_training = model.training
     model.eval()
     try:
@@ -91,7 +91,7 @@ def score_replies(
 
 
 @torch.inference_mode()
-def _score_batch(model: nn.Module, batch: Batch, tasks: Sequence[str]) -> list[Reply]:
+def _score_batch(model: nn.Module, batch: Batch, tasks: Sequence[str]) -> list[ChosenReply]:
     device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor) and name != "labels"}
     num_kept = num_last_positions(batch["labels"])
@@ -104,22 +104,22 @@ def _score_batch(model: nn.Module, batch: Batch, tasks: Sequence[str]) -> list[R
         wanted, found = row_labels[is_reply], row_logits[is_reply].float()
         loss = nn.functional.cross_entropy(found, wanted, reduction="sum")
         is_right = bool((found.argmax(-1) == wanted).all())
-        replies.append(Reply(task, is_right, float(loss), len(wanted)))
+        replies.append(ChosenReply(task, is_right, float(loss), len(wanted)))
     return replies
 
 
-def score_tasks(replies: Sequence[Reply], samples: Sequence[Sample]) -> dict[str, TaskScore]:
+def score_tasks(replies: Sequence[ChosenReply], samples: Sequence[TrainingSample]) -> dict[str, TaskScore]:
     """Return the score of each task in the order of the taxonomy; `samples` are all that were asked."""
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for sample in samples:
         answers[sample.task][sample.texts["answer"]] += 1
-    by_task: dict[str, list[Reply]] = defaultdict(list)
+    by_task: dict[str, list[ChosenReply]] = defaultdict(list)
     for reply in replies:
         by_task[reply.task].append(reply)
     return {task: _score_task(task, by_task[task], answers[task]) for task in TASKS if task in by_task}
 
 
-def _score_task(task: str, replies: Sequence[Reply], answers: Counter[str]) -> TaskScore:
+def _score_task(task: str, replies: Sequence[ChosenReply], answers: Counter[str]) -> TaskScore:
     loss = sum(reply.loss for reply in replies) / sum(reply.num_tokens for reply in replies)
     if not is_letter_task(task):
         return TaskScore(len(replies), None, None, loss)

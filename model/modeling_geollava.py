@@ -61,7 +61,7 @@ class GeoLlavaImageFeatures(ModelOutput):
     positions: tuple[Tensor, ...] | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class GeoLlavaModelOutputWithPast(ModelOutput):
     """Hidden states of the language model over the expanded prompt.
 
@@ -84,7 +84,7 @@ class GeoLlavaModelOutputWithPast(ModelOutput):
     labels: Tensor | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class GeoLlavaCausalLMOutputWithPast(ModelOutput):
     """Loss and logits over the expanded prompt.
 

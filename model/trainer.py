@@ -22,37 +22,37 @@ from transformers import PrinterCallback, Trainer
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model.conversations import IGNORED_LABEL
 from rsvqa.model.reply_loss import num_last_positions, reply_loss
-from rsvqa.model.training_settings import Part
+from rsvqa.model.training_settings import ModelPart
 
 POSITION_NAME = "data_position.json"
 _PARTIAL = ".partial"
 _PREFIX = "checkpoint-"
-_PART_NAMES = (("vision_tower.", Part.TOWER), ("multi_modal_projector.", Part.PROJECTOR))
+_PART_NAMES = (("vision_tower.", ModelPart.TOWER), ("multi_modal_projector.", ModelPart.PROJECTOR))
 
 
 class TrainingError(RsvqaError):
     """A run cannot begin, go on or end; the message says what to do."""
 
 
-def part_of(parameter: str) -> Part:
+def part_of(parameter: str) -> ModelPart:
     """Return the part of the model that a parameter belongs to, by its name; embeddings and head are the LLM's."""
-    return next((part for name, part in _PART_NAMES if name in parameter), Part.LLM)
+    return next((part for name, part in _PART_NAMES if name in parameter), ModelPart.LLM)
 
 
 def group_parameters(
-    model: nn.Module, learning_rates: Mapping[Part, float], weight_decay: float
+    model: nn.Module, learning_rates: Mapping[ModelPart, float], weight_decay: float
 ) -> list[dict[str, Any]]:
     """Return the trainable parameters as groups of an optimizer, one a part that has any.
 
     Norms, biases and single vectors are spared from weight decay, as in transformers.
     """
-    members: dict[tuple[Part, bool], list[nn.Parameter]] = {}
+    members: dict[tuple[ModelPart, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             members.setdefault((part_of(name), parameter.ndim > 1), []).append(parameter)
     return [
         {"params": members[part, decays], "lr": learning_rates[part], "weight_decay": weight_decay if decays else 0.0}
-        for part in Part
+        for part in ModelPart
         for decays in (True, False)
         if (part, decays) in members
     ]
@@ -73,7 +73,7 @@ class VqaTrainer(Trainer):
     def __init__(
         self,
         *,
-        learning_rates: Mapping[Part, float],
+        learning_rates: Mapping[ModelPart, float],
         fingerprint: str,
         keep: int,
         evaluate_model: Callable[[nn.Module, int], dict[str, float]] | None = None,

@@ -27,10 +27,10 @@ from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.checkpoints import Checkpoint, load_checkpoint, with_adapters
+from rsvqa.model.checkpoints import StartingPoint, load_checkpoint, with_adapters
 from rsvqa.model.conversations import chat_messages, render_chat
-from rsvqa.model.data import Collator, Row, Sample, SampleDataset, SampleList, list_samples, select_samples
-from rsvqa.model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
+from rsvqa.model.data import Collator, Row, SampleDataset, SampleList, TrainingSample, list_samples, select_samples
+from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
 from rsvqa.model.reading_lessons import Lessons, teach_reading
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
@@ -105,7 +105,7 @@ def train(
     return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
 
 
-def _save(trainer: VqaTrainer, start: Checkpoint, settings: TrainingSettings, out: Path) -> None:
+def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings, out: Path) -> None:
     """Write the trained model, whole: adapters are written apart too, then added to the weights that they belong to."""
     if not settings.lora_rank:
         trainer.save_model(str(out))
@@ -140,12 +140,12 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
 
 
 def _load(
-    settings: TrainingSettings, samples: Sequence[Sample], out: Path, *, is_resumed: bool, reporter: Reporter
-) -> Checkpoint:
+    settings: TrainingSettings, samples: Sequence[TrainingSample], out: Path, *, is_resumed: bool, reporter: Reporter
+) -> StartingPoint:
     """Return model and processor to begin from, with the parts frozen and the pruning set as asked for."""
     if settings.init == TINY:
         read = [sample for sample in samples if sample.task in settings.task_names]
-        start = Checkpoint(*make_tiny(_texts(read), settings.tiny, seed=settings.seed))
+        start = StartingPoint(*make_tiny(_texts(read), settings.tiny, seed=settings.seed))
         if not is_resumed:  # a checkpoint has what they taught
             _teach_reading(start, read, settings, reporter)
     else:
@@ -162,7 +162,7 @@ def _load(
 
 
 def _teach_reading(
-    start: Checkpoint, samples: Sequence[Sample], settings: TrainingSettings, reporter: Reporter
+    start: StartingPoint, samples: Sequence[TrainingSample], settings: TrainingSettings, reporter: Reporter
 ) -> None:
     """Let a new small language model learn to read the choices of the run's questions, where they have any."""
     lessons = Lessons([sample.texts for sample in samples], start.processor, start.processor.tokenizer)
@@ -183,7 +183,7 @@ def uses_bf16(precision: Precision) -> bool:
     return precision is Precision.BF16
 
 
-def _texts(samples: Sequence[Sample]) -> Iterator[str]:
+def _texts(samples: Sequence[TrainingSample]) -> Iterator[str]:
     """Yield prompts and replies, for a tokenizer."""
     for sample in samples[:_TOKENIZER_SAMPLES]:
         user, assistant = chat_messages(sample.texts)
@@ -192,11 +192,11 @@ def _texts(samples: Sequence[Sample]) -> Iterator[str]:
         yield assistant["content"][0]["text"]
 
 
-def _list(settings: TrainingSettings, split: str) -> list[Sample]:
+def _list(settings: TrainingSettings, split: str) -> list[TrainingSample]:
     return list_samples([Path(folder) for folder in settings.data], split=split)
 
 
-def _select(settings: TrainingSettings, start: Checkpoint, samples: Sequence[Sample]) -> SampleList:
+def _select(settings: TrainingSettings, start: StartingPoint, samples: Sequence[TrainingSample]) -> SampleList:
     return select_samples(
         samples,
         tasks=settings.task_names,
@@ -205,7 +205,7 @@ def _select(settings: TrainingSettings, start: Checkpoint, samples: Sequence[Sam
     )
 
 
-def count_tokens(rows: Sequence[Row], *, checkpoint: Checkpoint) -> list[int]:
+def count_tokens(rows: Sequence[Row], *, checkpoint: StartingPoint) -> list[int]:
     """Return the length of each row's chat, tokens: those of the text and, at most, its visual tokens."""
     processor, config = checkpoint.processor, checkpoint.model.config
     patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
@@ -221,7 +221,7 @@ def count_tokens(rows: Sequence[Row], *, checkpoint: Checkpoint) -> list[int]:
     return lengths
 
 
-def plan_draws(settings: TrainingSettings, samples: Sequence[Sample]) -> list[Draw]:
+def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> list[Draw]:
     """Return every draw of a run; `max_steps` goes before `epochs`."""
     weights = settings.weights_by_key()
     groups = {group: number for number, group in enumerate(dict.fromkeys(sample.group for sample in samples))}
@@ -275,8 +275,8 @@ class Evaluation:
         step: of the last evaluation; -1 before.
     """
 
-    def __init__(self, settings: TrainingSettings, start: Checkpoint) -> None:
-        self.questions: list[Sample] = []
+    def __init__(self, settings: TrainingSettings, start: StartingPoint) -> None:
+        self.questions: list[TrainingSample] = []
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
         self._collator = Collator(start.processor)
@@ -288,7 +288,7 @@ class Evaluation:
     def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
         """Return the figures of a log."""
         state = PartialState()
-        mine: list[Reply] = score_replies(
+        mine: list[ChosenReply] = score_replies(
             model,
             self.questions,
             self._collator,
@@ -312,7 +312,7 @@ def _has_split(folders: Sequence[str], split: str) -> bool:
 def _make_trainer(
     settings: TrainingSettings,
     out: Path,
-    start: Checkpoint,
+    start: StartingPoint,
     samples: SampleList,
     draws: Sequence[Draw],
     order: str,

@@ -22,7 +22,7 @@ TINY = "tiny"
 """`init` of a small model from scratch."""
 
 
-class Part(StrEnum):
+class ModelPart(StrEnum):
     """The parts of a model, each with its learning rate."""
 
     TOWER = "tower"
@@ -100,7 +100,7 @@ class TrainingSettings(BaseModel):
     """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
     gradient_checkpointing: bool = True
-    freeze: tuple[Part, ...] = ()
+    freeze: tuple[ModelPart, ...] = ()
     lora_rank: Annotated[int, Field(ge=0)] = 0
     """Rank of adapters on the LLM, which then train alone: tower and projector must be frozen; 0 trains the weights."""
     tasks: tuple[str, ...] = ("all",)
@@ -145,9 +145,9 @@ class TrainingSettings(BaseModel):
             raise ValueError(
                 f"batch_size {self.batch_size} must be a multiple of device_batch_size {self.device_batch_size}"
             )
-        if self.lora_rank and not {Part.TOWER, Part.PROJECTOR} <= set(self.freeze):
+        if self.lora_rank and not {ModelPart.TOWER, ModelPart.PROJECTOR} <= set(self.freeze):
             raise ValueError("with lora adapters alone train: give --freeze tower,projector too")
-        if set(self.freeze) == set(Part) and not self.lora_rank:
+        if set(self.freeze) == set(ModelPart) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
         self.weights_by_key()
         return self
@@ -158,9 +158,9 @@ class TrainingSettings(BaseModel):
         return parse_tasks(self.tasks)
 
     @property
-    def learning_rates(self) -> Mapping[Part, float]:
+    def learning_rates(self) -> Mapping[ModelPart, float]:
         """Learning rate of each part."""
-        return {Part.TOWER: self.lr_tower, Part.PROJECTOR: self.lr_projector, Part.LLM: self.lr_llm}
+        return {ModelPart.TOWER: self.lr_tower, ModelPart.PROJECTOR: self.lr_projector, ModelPart.LLM: self.lr_llm}
 
     @property
     def pruning_changes(self) -> dict[str, int | str]:

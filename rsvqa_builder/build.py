@@ -21,13 +21,13 @@ import shapely
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, State, portable
+from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, write_documents
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.progress import Reporter
-from rsvqa.rsvqa_builder.scenes.pairs import Pair, alignment
+from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
@@ -67,16 +67,16 @@ class StrictError(RsvqaError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BuildOutcome:
     """What a build ended with: what it found in the output folder, and what its report says."""
 
-    state: State
+    state: OutputState
     report: Mapping[str, Any]
 
 
 def build(
     settings: BuildSettings, out: Path, *, num_workers: int, overwrite: bool = False, reporter: Reporter
-) -> Outcome:
+) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
 
     Args:
@@ -97,11 +97,11 @@ def build(
         sources = run.find_sources()
         fingerprint = _fingerprint(settings, run.table, sources)
         state = output.begin(fingerprint, overwrite=overwrite)
-        if state is State.COMPLETE:
-            return Outcome(state, read_report(out))
+        if state is OutputState.COMPLETE:
+            return BuildOutcome(state, read_report(out))
         report = run.make(sources, fingerprint, output)
         output.commit()
-    return Outcome(state, report)
+    return BuildOutcome(state, report)
 
 
 class _Run:
@@ -192,7 +192,9 @@ class _Run:
         self._require(scenes, sources.searched)
         return scenes
 
-    def _plan(self, scenes: Mapping[str, PreparedScene], pairs: Sequence[Pair], journal: Path) -> tuple[TileJob, ...]:
+    def _plan(
+        self, scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair], journal: Path
+    ) -> tuple[TileJob, ...]:
         """Return every tile of every scene, scenes in the order of their ids."""
         settings = self.settings
         ask = AskSettings(settings.task_limits, settings.seed, settings.language)
@@ -288,7 +290,7 @@ class _ImageLoader:
         return self._journal.read_image(self._position_of[tile.image_id], key)
 
 
-def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[Pair]) -> dict[str, LaterWork | str]:
+def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair]) -> dict[str, LaterWork | str]:
     """Return the later date of each scene that has a partner, or why it cannot be used."""
     partners: dict[str, LaterWork | str] = {}
     for pair in pairs:

@@ -11,19 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.build import Outcome
-from rsvqa.rsvqa_builder.dataset.output import State
+from rsvqa.rsvqa_builder.build import BuildOutcome
+from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 
 
-def print_summary(outcome: Outcome, out: Path, *, as_json: bool, annotation: Mapping[str, Any] | None = None) -> None:
+def print_summary(
+    outcome: BuildOutcome, out: Path, *, as_json: bool, annotation: Mapping[str, Any] | None = None
+) -> None:
     """Print what a build ended with to stdout; as JSON it is the whole report, with that of an annotation in it."""
     if as_json:
         more = {} if annotation is None else {"annotation": annotation}
         print(json.dumps({"state": outcome.state.value, "out": str(out), **outcome.report, **more}, ensure_ascii=False))
         return
     console = Console(highlight=False)
-    if outcome.state is State.COMPLETE:
+    if outcome.state is OutputState.COMPLETE:
         _print_line(
             console, f"{out} is finished already, with the same settings and inputs; --overwrite builds it anew"
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.annotating.items import TileImages, item_of, knowledge_of
 from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
@@ -28,7 +28,7 @@ def build_demo(folder: Path, *, count: int = 1, size: int = 512, words: tuple[ob
     return out
 
 
-def items_of(data: Path) -> list[Item]:
+def items_of(data: Path) -> list[QuestionItem]:
     """Return every question of a data set as an item."""
     classes = load_class_table(data / "classes.toml").infos()
     images = TileImages()
@@ -39,7 +39,7 @@ def items_of(data: Path) -> list[Item]:
     ]
 
 
-def truths_of(items: list[Item]) -> dict[tuple[str, frozenset[str]], Truth]:
+def truths_of(items: list[QuestionItem]) -> dict[tuple[str, frozenset[str]], Truth]:
     """Return the right answers, by question and options."""
     return {
         (item.text, frozenset(item.options)): Truth(
@@ -52,7 +52,9 @@ def truths_of(items: list[Item]) -> dict[tuple[str, frozenset[str]], Truth]:
 def knowing_model(data: Path, **settings: Any) -> KnowingModel:
     """Return the model that knows the answers of a data set as it is now."""
     items = items_of(data)
-    return KnowingModel(truths_of(items), {item.question_id: truths_of([item]) for item in items}, **settings)
+    return KnowingModel(
+        truths=truths_of(items), truths_by_id={item.question_id: truths_of([item]) for item in items}, **settings
+    )
 
 
 def endpoint_answer(model: KnowingModel) -> Any:

@@ -63,7 +63,7 @@ class Truth:
 Truths = Mapping[tuple[str, frozenset[str]], Truth]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class KnowingModel:
     """Answers requests of the annotation steps.
 
@@ -89,7 +89,10 @@ class KnowingModel:
             assert request.schema is not None
             parsed = request.schema.model_validate_json(text)
             yield ChatReply(
-                request.key, text, parsed, reply_hash=f"{random.Random(text + request.text).getrandbits(64):x}"
+                key=request.key,
+                text=text,
+                parsed=parsed,
+                reply_hash=f"{random.Random(text + request.text).getrandbits(64):x}",
             )
 
     def reply(self, text: str) -> str:

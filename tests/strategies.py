@@ -67,7 +67,7 @@ def questions(
         task=info.name,
         form=form,
         text=text + draw(st.sampled_from("?.:")),
-        evidence=Evidence("drawn", ("objects:1",), values={"share": draw(st.floats(0, 1))}),
+        evidence=Evidence(rule="drawn", feature_ids=("objects:1",), values={"share": draw(st.floats(0, 1))}),
         options=draw(_options(form)),
         answer="Fields lie around a village.\nA river crosses it." if form is AnswerForm.TEXT else "",
         box=draw(boxes(width, height)) if form is AnswerForm.BOX else named_box,
@@ -79,21 +79,29 @@ def questions(
 CLASSES = {
     info.name: info
     for info in (
-        ClassInfo("vehicle", "vehicle", "vehicles", Role.OBJECT, "vehicle"),
-        ClassInfo("car", "car", "cars", Role.OBJECT, "vehicle", broader=("vehicle",)),
-        ClassInfo("truck", "truck", "trucks", Role.OBJECT, "vehicle", broader=("vehicle",)),
-        ClassInfo("building", "building", "buildings", Role.OBJECT, "building"),
-        ClassInfo("ship", "ship", "ships", Role.OBJECT, "ship"),
-        ClassInfo("tank", "storage tank", "storage tanks", Role.OBJECT, "storage_tank"),
-        ClassInfo("forest", "forest", "forest", Role.AREA, "forest"),
-        ClassInfo("water", "water", "water", Role.AREA, "water"),
-        ClassInfo("farmland", "farmland", "farmland", Role.AREA, "cropland"),
-        ClassInfo("residential", "residential land", "residential land", Role.AREA, "residential"),
-        ClassInfo("car_park", "car park", "car parks", Role.AREA, "parking"),
-        ClassInfo("bare", "bare ground", "bare ground", Role.AREA, "bare"),
-        ClassInfo("road", "road", "roads", Role.ROAD, "road"),
-        ClassInfo("burnt", "burnt area", "burnt areas", Role.ANOMALY, "burnt"),
-        ClassInfo("flooded", "flooded area", "flooded areas", Role.ANOMALY, "flooded"),
+        ClassInfo(name="vehicle", singular="vehicle", plural="vehicles", role=Role.OBJECT, kind="vehicle"),
+        ClassInfo(name="car", singular="car", plural="cars", role=Role.OBJECT, kind="vehicle", broader=("vehicle",)),
+        ClassInfo(
+            name="truck", singular="truck", plural="trucks", role=Role.OBJECT, kind="vehicle", broader=("vehicle",)
+        ),
+        ClassInfo(name="building", singular="building", plural="buildings", role=Role.OBJECT, kind="building"),
+        ClassInfo(name="ship", singular="ship", plural="ships", role=Role.OBJECT, kind="ship"),
+        ClassInfo(name="tank", singular="storage tank", plural="storage tanks", role=Role.OBJECT, kind="storage_tank"),
+        ClassInfo(name="forest", singular="forest", plural="forest", role=Role.AREA, kind="forest"),
+        ClassInfo(name="water", singular="water", plural="water", role=Role.AREA, kind="water"),
+        ClassInfo(name="farmland", singular="farmland", plural="farmland", role=Role.AREA, kind="cropland"),
+        ClassInfo(
+            name="residential",
+            singular="residential land",
+            plural="residential land",
+            role=Role.AREA,
+            kind="residential",
+        ),
+        ClassInfo(name="car_park", singular="car park", plural="car parks", role=Role.AREA, kind="parking"),
+        ClassInfo(name="bare", singular="bare ground", plural="bare ground", role=Role.AREA, kind="bare"),
+        ClassInfo(name="road", singular="road", plural="roads", role=Role.ROAD, kind="road"),
+        ClassInfo(name="burnt", singular="burnt area", plural="burnt areas", role=Role.ANOMALY, kind="burnt"),
+        ClassInfo(name="flooded", singular="flooded area", plural="flooded areas", role=Role.ANOMALY, kind="flooded"),
     )
 }
 _OBJECT_NAMES = [name for name, info in CLASSES.items() if info.role is Role.OBJECT]
@@ -145,7 +153,7 @@ def _areas(draw: st.DrawFn, size: int, names: list[str], prefix: str) -> tuple[A
     edges = [0, *sorted(draw(st.sets(st.integers(1, size - 1), max_size=4))), size]
     drawn = [draw(st.sampled_from([*names, None])) for _ in edges[1:]]
     return tuple(
-        Area(f"{prefix}:{index}", name, box(left, 0, right, size))
+        Area(area_id=f"{prefix}:{index}", class_name=name, geometry=box(left, 0, right, size))
         for index, (left, right, name) in enumerate(zip(edges, edges[1:], drawn, strict=False))
         if name is not None
     )
@@ -163,7 +171,10 @@ def _roads(size: int, streets: int) -> tuple[Road, ...]:
         for line, fixed in enumerate(stops)
         for a, b in zip([0, *stops], [*stops, size], strict=True)
     ]
-    return tuple(Road(f"roads:{index}", "road", line, {"name": name}) for index, (line, name) in enumerate(pieces))
+    return tuple(
+        Road(road_id=f"roads:{index}", class_name="road", geometry=line, attributes={"name": name})
+        for index, (line, name) in enumerate(pieces)
+    )
 
 
 @st.composite

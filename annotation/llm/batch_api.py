@@ -60,7 +60,7 @@ class _Asked:
     is_sent: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Draft:
     """A batch in the making: lines by fingerprint."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from rsvqa.annotation.llm.items import Item, TileKnowledge
+from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
 from rsvqa.annotation.llm.number_words import NUMBER_WORD, value_of
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -60,8 +60,8 @@ class Claims:
     unsupported: tuple[Claim, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimScope:
     """What is known of the place that a text is about.
 
     Attributes:
@@ -79,13 +79,13 @@ class Scope:
     shares: Mapping[str, float] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     colours: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    parts: Mapping[str, Scope] = field(default_factory=dict)
+    parts: Mapping[str, ClaimScope] = field(default_factory=dict)
     is_by_part: bool = False
     numbers: frozenset[float] = frozenset()
     nouns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-_NOTHING_KNOWN = Scope()
+_NOTHING_KNOWN = ClaimScope()
 """Of a part without a label."""
 
 
@@ -97,7 +97,7 @@ class _Mention(NamedTuple):
     end: int
 
 
-def check_claims(text: str, scope: Scope) -> Claims:
+def check_claims(text: str, scope: ClaimScope) -> Claims:
     """Return what the facts of `scope` contradict and what they do not support."""
     contradicted: list[Claim] = []
     unsupported: list[Claim] = []
@@ -108,7 +108,7 @@ def check_claims(text: str, scope: Scope) -> Claims:
     return Claims(tuple(dict.fromkeys(contradicted)), tuple(dict.fromkeys(unsupported)))
 
 
-def _placed_sentences(text: str, scope: Scope) -> Iterator[tuple[str, Scope]]:
+def _placed_sentences(text: str, scope: ClaimScope) -> Iterator[tuple[str, ClaimScope]]:
     """Yield each sentence with what is known of the place that it is about: the one part that it names, or all."""
     last = scope
     for line in text.splitlines():
@@ -122,7 +122,7 @@ def _placed_sentences(text: str, scope: Scope) -> Iterator[tuple[str, Scope]]:
                 yield found[0].strip(), last
 
 
-def _claims_of(sentence: str, place: Scope, whole: Scope) -> Iterator[tuple[Claim, bool]]:
+def _claims_of(sentence: str, place: ClaimScope, whole: ClaimScope) -> Iterator[tuple[Claim, bool]]:
     """Yield claims that are not borne out, and whether they are contradicted."""
     for mention in find_mentions(sentence, whole.nouns):
         before, after = sentence[: mention.start], sentence[mention.end :]
@@ -146,11 +146,11 @@ def _claims_of(sentence: str, place: Scope, whole: Scope) -> Iterator[tuple[Clai
             yield from _colour_claims(mention.name, colour["colour"].lower(), whole, colour[0] + words)
 
 
-def _is_known(name: str, place: Scope) -> bool:
+def _is_known(name: str, place: ClaimScope) -> bool:
     return any(name in known.counts or name in known.shares for known in (place, *place.parts.values()))
 
 
-def _count_claims(name: str, counted: re.Match[str], place: Scope, words: str) -> Iterator[tuple[Claim, bool]]:
+def _count_claims(name: str, counted: re.Match[str], place: ClaimScope, words: str) -> Iterator[tuple[Claim, bool]]:
     number = _number(counted["number"])
     is_some = bool(counted["between"].strip())  # "two red cars" may be two of many
     if name not in place.counts:
@@ -166,7 +166,7 @@ def _count_claims(name: str, counted: re.Match[str], place: Scope, words: str) -
         yield Claim("count", words), True
 
 
-def _colour_claims(name: str, colour: str, scope: Scope, words: str) -> Iterator[tuple[Claim, bool]]:
+def _colour_claims(name: str, colour: str, scope: ClaimScope, words: str) -> Iterator[tuple[Claim, bool]]:
     said = "grey" if colour == "gray" else colour
     known = scope.colours.get(name)
     if known is None:
@@ -200,7 +200,7 @@ def part_key(found: re.Match[str]) -> str:
     return _PART_KEYS[_ROWS[found["row"].lower()]][_COLUMNS[found["column"].lower()]]
 
 
-def _unknown_numbers(text: str, scope: Scope) -> Iterator[str]:
+def _unknown_numbers(text: str, scope: ClaimScope) -> Iterator[str]:
     """Yield numbers that no fact gives, as a count, a share or else."""
     places = (scope, *scope.parts.values())
     allowed = {float(count) for place in places for count in place.counts.values() if count is not None} | scope.numbers
@@ -214,7 +214,7 @@ def _unknown_numbers(text: str, scope: Scope) -> Iterator[str]:
 # --- what is known of a question's place ------------------------------------------------------------------------------
 
 
-def scopes_of(item: Item) -> tuple[Scope, ...]:
+def scopes_of(item: QuestionItem) -> tuple[ClaimScope, ...]:
     """Return what is known of the places that a caption's paragraphs are about.
 
     A detailed caption has three: the whole, the parts one after the other, and what follows. A regional one has one.
@@ -229,14 +229,14 @@ def scopes_of(item: Item) -> tuple[Scope, ...]:
     return whole, replace(whole, is_by_part=True), whole
 
 
-def _scope(values: Mapping[str, Any], knowledge: TileKnowledge) -> Scope:
+def _scope(values: Mapping[str, Any], knowledge: TileKnowledge) -> ClaimScope:
     counts, shares = values.get("counts", {}), values.get("shares", {})
     # colours of a class are those of all its objects only when there is one
     colours = {
         name: found for name, found in knowledge.colours.items() if name in counts and _is_single(name, knowledge)
     }
     absent = knowledge.absent - counts.keys() - shares.keys()
-    return Scope(counts, shares, absent, colours, nouns=knowledge.nouns)
+    return ClaimScope(counts=counts, shares=shares, absent=absent, colours=colours, nouns=knowledge.nouns)
 
 
 def _is_single(name: str, knowledge: TileKnowledge) -> bool:
@@ -247,7 +247,7 @@ def _numbers_of(text: str) -> frozenset[float]:
     return frozenset(float(number.replace(",", "")) for number in _DIGITS.findall(text))
 
 
-def caption_claims(item: Item) -> Claims:
+def caption_claims(item: QuestionItem) -> Claims:
     """Return the claims of a caption that the item's facts do not bear out; nothing for other questions.
 
     The second paragraph of a detailed caption tells of nine parts in one go, so it is held against all of them.
@@ -263,11 +263,11 @@ def caption_claims(item: Item) -> Claims:
     )
 
 
-def _paragraphs(item: Item) -> Sequence[str]:
+def _paragraphs(item: QuestionItem) -> Sequence[str]:
     return item.answer.split("\n") if item.task == "detailed_captioning" else [item.answer]
 
 
-def _all_scopes(item: Item) -> Sequence[Scope]:
+def _all_scopes(item: QuestionItem) -> Sequence[ClaimScope]:
     scopes = scopes_of(item)
     count = len(_paragraphs(item))
     return [scopes[min(index, len(scopes) - 1)] for index in range(count)]

@@ -18,7 +18,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.llm.budget import Budget
 from rsvqa.annotation.llm.endpoint import Endpoint, EndpointError
 from rsvqa.annotation.llm.failures import EndpointDownError, FailuresInARow
-from rsvqa.annotation.llm.reply_store import Claim, ReplyStore
+from rsvqa.annotation.llm.reply_store import ReplyStore, TurnClaim
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa.annotation.llm.sender import ClientSettings, Sender, SendingFailedError, StoppedError
 from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
@@ -138,16 +138,16 @@ class ChatClient:
             if not isinstance(step, Turn):
                 return _timed(step, started)
             claim = self._store.claim(step.fingerprint)
-            if claim is Claim.OURS:
+            if claim is TurnClaim.OURS:
                 started = started or time.monotonic()
                 failure = self._send(step, stop)
                 if failure is not None:
                     return failure
-            elif claim is Claim.IN_BATCH:
+            elif claim is TurnClaim.IN_BATCH:
                 raise BatchOpenError(
                     "a batch holds requests of this job: run it with --batch-api until it is collected"
                 )
-            elif claim is Claim.TAKEN and stop.wait(_CLAIM_POLL_S):
+            elif claim is TurnClaim.TAKEN and stop.wait(_CLAIM_POLL_S):
                 raise StoppedError
 
     def _find(self, turn: Turn) -> RawReply | None:

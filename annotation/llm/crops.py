@@ -18,8 +18,8 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.llm.items import Item, Pixels, View, bounds_of
-from rsvqa.annotation.llm.requests import Picture
+from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, bounds_of
+from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.taxonomy import AnswerForm
 
 _WHOLE_TASKS = frozenset(
@@ -40,7 +40,7 @@ _LINE_PX = 2
 _MIN_CROP_PX = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CropSettings:
     """What an endpoint is shown.
 
@@ -59,7 +59,7 @@ class CropSettings:
     jpeg_quality: int = 85
 
 
-class Frame(NamedTuple):
+class CropWindow(NamedTuple):
     """A window of the tile, whole pixels; the maximum is exclusive."""
 
     x_min: int
@@ -77,9 +77,9 @@ class Frame(NamedTuple):
 class Shown:
     """What a model is shown of an item: pictures, a sentence each that says what it is, and the last one's window."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[RequestPicture, ...]
     captions: tuple[str, ...]
-    frame: Frame
+    frame: CropWindow
 
     @property
     def legend(self) -> str:
@@ -87,11 +87,11 @@ class Shown:
         return "\n".join(f"Picture {number}: {caption}" for number, caption in enumerate(self.captions, 1))
 
 
-def nine_frames(width: int, height: int) -> tuple[Frame, ...]:
+def nine_frames(width: int, height: int) -> tuple[CropWindow, ...]:
     """Return the nine parts of a tile, left to right and top to bottom; together they cover every pixel once."""
     xs = [round(width * third / 3) for third in range(4)]
     ys = [round(height * third / 3) for third in range(4)]
-    return tuple(Frame(xs[c], ys[r], xs[c + 1], ys[r + 1]) for r in range(3) for c in range(3))
+    return tuple(CropWindow(xs[c], ys[r], xs[c + 1], ys[r + 1]) for r in range(3) for c in range(3))
 
 
 PART_NAMES = (
@@ -107,7 +107,7 @@ PART_NAMES = (
 )
 
 
-def focus_of(item: Item) -> Box | None:
+def focus_of(item: QuestionItem) -> Box | None:
     """Return what a question is about, in tile pixels; None for the whole tile."""
     if item.task in _WHOLE_TASKS:
         return None
@@ -125,7 +125,7 @@ def focus_of(item: Item) -> Box | None:
     )
 
 
-def frame_around(item: Item, focus: Box, context: float) -> Frame:
+def frame_around(item: QuestionItem, focus: Box, context: float) -> CropWindow:
     """Return the window that shows `focus` with its surroundings, inside the tile.
 
     The window of a box to be found is moved by a chance that follows from the question's id alone.
@@ -135,7 +135,7 @@ def frame_around(item: Item, focus: Box, context: float) -> Frame:
     if item.form is AnswerForm.BOX:
         rng = random.Random(f"{item.question_id}/crop")
         shift_x, shift_y = (rng.uniform(-0.8, 0.8) * around for _ in range(2))
-    return Frame(
+    return CropWindow(
         max(0, int(focus.x_min - around + shift_x)),
         max(0, int(focus.y_min - around + shift_y)),
         min(item.width, int(focus.x_max + around + shift_x) + 1),
@@ -143,7 +143,7 @@ def frame_around(item: Item, focus: Box, context: float) -> Frame:
     )
 
 
-def show(item: Item, settings: CropSettings) -> Shown:
+def show(item: QuestionItem, settings: CropSettings) -> Shown:
     """Return the pictures for a question: of the whole tile overview and nine parts, else overview and part.
 
     A question about two dates gets the part on both.
@@ -152,11 +152,11 @@ def show(item: Item, settings: CropSettings) -> Shown:
     return show_whole(item, settings) if focus is None else show_part(item, focus, settings)
 
 
-def show_part(item: Item, focus: Box, settings: CropSettings) -> Shown:
+def show_part(item: QuestionItem, focus: Box, settings: CropSettings) -> Shown:
     """Return overview and the part around `focus`, on each date."""
     frame = frame_around(item, focus, settings.context)
     outline = None if item.form is AnswerForm.BOX else item.box
-    pictures: list[Picture] = []
+    pictures: list[RequestPicture] = []
     captions: list[str] = []
     for view, date in zip(item.views, _dates(item), strict=True):
         pictures += [
@@ -167,7 +167,7 @@ def show_part(item: Item, focus: Box, settings: CropSettings) -> Shown:
     return Shown(tuple(pictures), tuple(captions), frame)
 
 
-def show_whole(item: Item, settings: CropSettings) -> Shown:
+def show_whole(item: QuestionItem, settings: CropSettings) -> Shown:
     """Return the reduced tile and its nine parts; of a tile that is no larger than the overview, the tile alone."""
     frame, view = _whole(item), item.views[0]
     pictures = [_shared_picture(view, frame, settings.overview_px, settings)]
@@ -180,14 +180,14 @@ def show_whole(item: Item, settings: CropSettings) -> Shown:
 
 
 @lru_cache(maxsize=32)
-def _shared_picture(view: View, frame: Frame, longest_px: int, settings: CropSettings) -> Picture:
+def _shared_picture(view: ShownImage, frame: CropWindow, longest_px: int, settings: CropSettings) -> RequestPicture:
     """Return a picture that many questions about one tile show: reducing 8,192 pixels takes longer than asking."""
     return picture_of(view.load(), frame, longest_px, settings)
 
 
 def picture_of(
-    pixels: Pixels, frame: Frame, longest_px: int, settings: CropSettings, *, outline: Box | None = None
-) -> Picture:
+    pixels: Pixels, frame: CropWindow, longest_px: int, settings: CropSettings, *, outline: Box | None = None
+) -> RequestPicture:
     """Return a window of a tile as JPEG, reduced where its longer side exceeds `longest_px`.
 
     Args:
@@ -207,10 +207,10 @@ def picture_of(
         _draw_outline(image, outline, frame, ratio)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=settings.jpeg_quality)
-    return Picture(stream.getvalue(), "image/jpeg", "high")
+    return RequestPicture(stream.getvalue(), "image/jpeg", "high")
 
 
-def _draw_outline(image: Image.Image, box: Box, frame: Frame, ratio: float) -> None:
+def _draw_outline(image: Image.Image, box: Box, frame: CropWindow, ratio: float) -> None:
     left, top = (box.x_min - frame.x_min) * ratio, (box.y_min - frame.y_min) * ratio
     right, bottom = (box.x_max - frame.x_min) * ratio, (box.y_max - frame.y_min) * ratio
     # the line's inner edge is one pixel off the box
@@ -223,13 +223,13 @@ def _draw_outline(image: Image.Image, box: Box, frame: Frame, ratio: float) -> N
     ImageDraw.Draw(image).rectangle(sides, outline=_RED, width=_LINE_PX)
 
 
-def _whole(item: Item) -> Frame:
-    return Frame(0, 0, item.width, item.height)
+def _whole(item: QuestionItem) -> CropWindow:
+    return CropWindow(0, 0, item.width, item.height)
 
 
-def _place(frame: Frame) -> str:
+def _place(frame: CropWindow) -> str:
     return f"the window [{frame.x_min}, {frame.y_min}, {frame.x_max}, {frame.y_max}] in pixels"
 
 
-def _dates(item: Item) -> Sequence[str]:
+def _dates(item: QuestionItem) -> Sequence[str]:
     return ("",) if len(item.views) == 1 else (" at the earlier date", " at the later date")

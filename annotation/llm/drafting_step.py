@@ -15,11 +15,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rsvqa.annotation.llm.claims import Scope, caption_claims, check_claims, find_mentions
-from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings, Frame, Shown, show, show_part
-from rsvqa.annotation.llm.items import Item, bounds_of
+from rsvqa.annotation.llm.claims import ClaimScope, caption_claims, check_claims, find_mentions
+from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings, CropWindow, Shown, show, show_part
+from rsvqa.annotation.llm.items import QuestionItem, bounds_of
 from rsvqa.annotation.llm.outcomes import ACCEPTED
-from rsvqa.annotation.llm.passes import Asker, Reply, parsed_as
+from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.llm.survival import (
     brackets_in,
@@ -82,10 +82,10 @@ class DraftedQuestion(BaseModel):
     question: str
 
 
-_Apply = Callable[[Item, BaseModel], "Item | str"]
+_Apply = Callable[[QuestionItem, BaseModel], "QuestionItem | str"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     """How one kind of question is drafted: its prompt, what a reply is, and how it is taken over (or why not)."""
 
@@ -96,7 +96,7 @@ class _Kind:
     has_pictures: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftPass:
     """Drafts the texts of `DRAFTED_TASKS`.
 
@@ -112,7 +112,7 @@ class DraftPass:
     temperature: float = 0.4
     name: str = "draft"
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request of a question that is drafted."""
         kind = _KINDS.get(item.task)
         if kind is None or item.language != "en" or self.name in {note.step for note in item.outcome.notes}:
@@ -120,12 +120,12 @@ class DraftPass:
         shown = self._shown(item) if kind.has_pictures else _NOTHING_SHOWN
         return (self._asker(kind).request(item, _values(item, shown), pictures=shown.pictures),)
 
-    def _shown(self, item: Item) -> Shown:
+    def _shown(self, item: QuestionItem) -> Shown:
         """Return the pictures; who drafts may know the answer, so of an anomaly it is the place itself."""
         focus = bounds_of(item) if item.task == "anomaly_detection" else None
         return show(item, self.crops) if focus is None else show_part(item, focus, self.crops)
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item with what was drafted, to be reviewed until verified, or as it was."""
         if not replies:
             return (item,)
@@ -140,13 +140,20 @@ class DraftPass:
         return (drafted.noted(note).checked("draft keeps the facts", "question checks").for_review(DRAFTED),)
 
     def _asker(self, kind: _Kind) -> Asker:
-        return Asker(self.name, self.model, kind.prompt, kind.schema, kind.max_tokens, self.temperature)
+        return Asker(
+            step=self.name,
+            model=self.model,
+            prompt_name=kind.prompt,
+            schema=kind.schema,
+            max_tokens=kind.max_tokens,
+            temperature=self.temperature,
+        )
 
 
-_NOTHING_SHOWN = Shown((), (), Frame(0, 0, 0, 0))
+_NOTHING_SHOWN = Shown((), (), CropWindow(0, 0, 0, 0))
 
 
-def _values(item: Item, shown: Shown) -> dict[str, object]:
+def _values(item: QuestionItem, shown: Shown) -> dict[str, object]:
     """Return what prompts of drafts are filled with; each takes what it names."""
     keep = named_things(item.text, item.task) or ()
     return {
@@ -169,7 +176,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _take_caption(item: Item, draft: BaseModel) -> Item | str:
+def _take_caption(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedCaption)
     parts = [_plain(part) for part in draft.parts]
     if not all(contains_phrase(part, f"{name} part") for part, name in zip(parts, PART_NAMES, strict=True)):
@@ -178,7 +185,7 @@ def _take_caption(item: Item, draft: BaseModel) -> Item | str:
     return _unless_contradicted(item.worded(answer=answer))
 
 
-def _take_region(item: Item, draft: BaseModel) -> Item | str:
+def _take_region(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedText)
     text = _plain(draft.text)
     if not contains_phrase(text, f"circle {item.region_number}"):
@@ -186,11 +193,11 @@ def _take_region(item: Item, draft: BaseModel) -> Item | str:
     return _unless_contradicted(item.worded(answer=text))
 
 
-def _unless_contradicted(item: Item) -> Item | str:
+def _unless_contradicted(item: QuestionItem) -> QuestionItem | str:
     return CONTRADICTS if caption_claims(item).contradicted else item
 
 
-def _take_choices(item: Item, draft: BaseModel) -> Item | str:
+def _take_choices(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedChoices)
     if len(draft.options) != len(item.options):
         return "wrong number of choices"
@@ -203,12 +210,12 @@ def _take_choices(item: Item, draft: BaseModel) -> Item | str:
     return "the right choice stands out by its length" if _stands_out(drafted) else drafted
 
 
-def _stands_out(item: Item) -> bool:
+def _stands_out(item: QuestionItem) -> bool:
     wrong = [len(option) for option in item.options if option not in item.right_options]
     return any(len(option) > MAX_LENGTH_RATIO * max(wrong) for option in item.right_options)
 
 
-def _take_route(item: Item, draft: BaseModel) -> Item | str:
+def _take_route(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedChoices)
     if len(draft.options) != len(item.options):
         return "wrong number of choices"
@@ -222,7 +229,7 @@ def turns_in(route: str) -> list[str]:
     return [found.casefold() for found in _TURNS.findall(route)]
 
 
-def _take_reference(item: Item, draft: BaseModel) -> Item | str:
+def _take_reference(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedQuestion)
     if brackets_in(item.text) != brackets_in(draft.question) or numbers_in(item.text) != numbers_in(draft.question):
         return "boxes, numbers or answer form changed"
@@ -237,16 +244,16 @@ def _take_reference(item: Item, draft: BaseModel) -> Item | str:
     return CONTRADICTS if check_claims(draft.question, scope).contradicted else item.worded(text=draft.question)
 
 
-def _first_named(item: Item, text: str) -> str | None:
+def _first_named(item: QuestionItem, text: str) -> str | None:
     """Return the class that a text names first: what is to be found comes before what it is told by."""
     return next((mention.name for mention in find_mentions(text, item.knowledge.nouns)), None)
 
 
-def _target_scope(item: Item, *, numbers: frozenset[float]) -> Scope:
+def _target_scope(item: QuestionItem, *, numbers: frozenset[float]) -> ClaimScope:
     """Return what is known of the object that a grounding question is about, and of the tile."""
     values, knowledge = item.evidence.values, item.knowledge
     colours = {values["class"]: frozenset({values["colour"]})} if "colour" in values else {}
-    return Scope(
+    return ClaimScope(
         counts={**dict.fromkeys(sorted(knowledge.present)), **knowledge.counts},
         absent=knowledge.absent,
         colours=colours,
@@ -255,20 +262,22 @@ def _target_scope(item: Item, *, numbers: frozenset[float]) -> Scope:
     )
 
 
-def _take_anomaly(item: Item, draft: BaseModel) -> Item | str:
+def _take_anomaly(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedQuestion)
     reason = lost(item.text, draft.question, named_things(item.text, item.task) or ())
     return reason or item.worded(text=draft.question)
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "detailed_captioning": _Kind("draft_caption", DraftedCaption, _take_caption, max_tokens=2_000),
-    "regional_captioning": _Kind("draft_region", DraftedText, _take_region),
-    "environmental_reasoning": _Kind("draft_choices", DraftedChoices, _take_choices),
-    "anomaly_detection": _Kind("draft_anomaly", DraftedQuestion, _take_anomaly),
-    "route_planning": _Kind("draft_route", DraftedChoices, _take_route, max_tokens=1_200, has_pictures=False),
-    "fine_grained_grounding": _Kind("draft_reference", DraftedQuestion, _take_reference),
-    "condition_based_grounding": _Kind("draft_reference", DraftedQuestion, _take_reference),
+    "detailed_captioning": _Kind(prompt="draft_caption", schema=DraftedCaption, apply=_take_caption, max_tokens=2_000),
+    "regional_captioning": _Kind(prompt="draft_region", schema=DraftedText, apply=_take_region),
+    "environmental_reasoning": _Kind(prompt="draft_choices", schema=DraftedChoices, apply=_take_choices),
+    "anomaly_detection": _Kind(prompt="draft_anomaly", schema=DraftedQuestion, apply=_take_anomaly),
+    "route_planning": _Kind(
+        prompt="draft_route", schema=DraftedChoices, apply=_take_route, max_tokens=1_200, has_pictures=False
+    ),
+    "fine_grained_grounding": _Kind(prompt="draft_reference", schema=DraftedQuestion, apply=_take_reference),
+    "condition_based_grounding": _Kind(prompt="draft_reference", schema=DraftedQuestion, apply=_take_reference),
 }
 
 DRAFTED_TASKS = tuple(_KINDS)

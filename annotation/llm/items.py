@@ -16,7 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Box, Circle
-from rsvqa.annotation.llm.outcomes import Note, Outcome, State
+from rsvqa.annotation.llm.outcomes import Note, QuestionOutcome, QuestionState
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
@@ -27,14 +27,14 @@ LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ShownImage:
     """An image that a question shows: its name in the data set, and its pixels when they are asked for."""
 
     name: str
     load: Callable[[], Pixels]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileKnowledge:
     """What the evidence of all questions of a tile says of it.
 
@@ -53,8 +53,8 @@ class TileKnowledge:
     nouns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionItem:
     """A question as it stands.
 
     Attributes:
@@ -90,12 +90,12 @@ class Item:
     evidence: Evidence
     width: int
     height: int
-    views: tuple[View, ...]
+    views: tuple[ShownImage, ...]
     knowledge: TileKnowledge = field(default_factory=TileKnowledge)
     source: str = "rule"
     translation_of: str = ""
     former: Mapping[str, Any] = field(default_factory=dict)
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: QuestionOutcome = field(default_factory=QuestionOutcome)
 
     @property
     def original_id(self) -> str:
@@ -112,40 +112,40 @@ class Item:
         """The options as a model is shown them, one a line."""
         return "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, self.options, strict=False))
 
-    def noted(self, note: Note) -> Item:
+    def noted(self, note: Note) -> QuestionItem:
         """Return the item with one more note."""
         return replace(self, outcome=replace(self.outcome, notes=(*self.outcome.notes, note)))
 
-    def checked(self, *names: str) -> Item:
+    def checked(self, *names: str) -> QuestionItem:
         """Return the item with more checks passed."""
         passed = tuple(dict.fromkeys((*self.outcome.checks, *names)))
         return replace(self, outcome=replace(self.outcome, checks=passed))
 
-    def rejected(self, reason: str) -> Item:
+    def rejected(self, reason: str) -> QuestionItem:
         """Return the item as one to be dropped."""
-        return replace(self, outcome=replace(self.outcome, state=State.REJECTED, reasons=(reason,)))
+        return replace(self, outcome=replace(self.outcome, state=QuestionState.REJECTED, reasons=(reason,)))
 
-    def for_review(self, reason: str) -> Item:
+    def for_review(self, reason: str) -> QuestionItem:
         """Return the item as one that a person must look at; what is rejected stays so."""
         if self.outcome.is_rejected or reason in self.outcome.reasons:
             return self
         reasons = (*self.outcome.reasons, reason)
-        return replace(self, outcome=replace(self.outcome, state=State.REVIEW, reasons=reasons))
+        return replace(self, outcome=replace(self.outcome, state=QuestionState.REVIEW, reasons=reasons))
 
-    def settled(self, *reasons: str) -> Item:
+    def settled(self, *reasons: str) -> QuestionItem:
         """Return the item without these reasons for a review, and accepted when none is left."""
-        if self.outcome.state is not State.REVIEW:
+        if self.outcome.state is not QuestionState.REVIEW:
             return self
         left = tuple(reason for reason in self.outcome.reasons if reason not in reasons)
-        state = State.REVIEW if left else State.ACCEPTED
+        state = QuestionState.REVIEW if left else QuestionState.ACCEPTED
         return replace(self, outcome=replace(self.outcome, state=state, reasons=left))
 
-    def worded(self, **texts: Any) -> Item:  # noqa: ANN401  `text`, `options` and `answer` have types of their own
+    def worded(self, **texts: Any) -> QuestionItem:  # noqa: ANN401  `text`, `options` and `answer` have types of their own
         """Return the item with texts of a model; what a rule had written is kept in `former`."""
         old = {name: getattr(self, name) for name in texts}
         return replace(self, **texts, source="llm", former={**old, **self.former})
 
-    def as_written_by_rule(self) -> Item:
+    def as_written_by_rule(self) -> QuestionItem:
         """Return the item with every text that a rule had written put back."""
         return replace(self, **self.former, former={}, source="rule") if self.former else self
 
@@ -173,7 +173,7 @@ class Item:
         )
 
 
-def bounds_of(item: Item) -> Box | None:
+def bounds_of(item: QuestionItem) -> Box | None:
     """Return the upright bounds of the evidence's geometry, in tile pixels; None without one."""
     geometry = item.evidence.geometry
     if geometry is None or shapely.is_empty(geometry):

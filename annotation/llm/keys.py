@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rsvqa.annotation.checks import normalise
-from rsvqa.annotation.llm.items import Item, bounds_of
+from rsvqa.annotation.llm.items import QuestionItem, bounds_of
 from rsvqa.annotation.llm.survival import senses_in
 from rsvqa.annotation.llm.verifying_step import iou
 from rsvqa.annotation.tasks.directions import sector_of
@@ -39,10 +39,10 @@ _BOX_OF_GEOMETRY = frozenset(
 )
 """Rules whose geometry is the object in the box."""
 
-_Expected = Callable[[Item, Mapping[str, Any], Phrases], "frozenset[str] | None"]
+_Expected = Callable[[QuestionItem, Mapping[str, Any], Phrases], "frozenset[str] | None"]
 
 
-def key_fault(item: Item) -> str | None:
+def key_fault(item: QuestionItem) -> str | None:
     """Return why the key cannot be right by the question's own evidence; None when it can, or nothing can be said."""
     if _box_differs(item):
         return BOX_DIFFERS
@@ -56,7 +56,7 @@ def key_fault(item: Item) -> str | None:
     return None if given == {normalise(text) for text in expected} else KEY_DIFFERS
 
 
-def _box_differs(item: Item) -> bool:
+def _box_differs(item: QuestionItem) -> bool:
     bounds = bounds_of(item)
     if item.box is None or bounds is None or item.evidence.rule not in _BOX_OF_GEOMETRY:
         return False
@@ -66,44 +66,44 @@ def _box_differs(item: Item) -> bool:
 # --- what the evidence gives, by rule ---------------------------------------------------------------------------------
 
 
-def _rule_of(item: Item) -> _Expected | None:
+def _rule_of(item: QuestionItem) -> _Expected | None:
     if item.task == "environmental_reasoning":
         return _conclusion  # every conclusion is a rule of its own
     return _count if item.evidence.rule.startswith("count_") else _EXPECTED.get(item.evidence.rule)
 
 
-def _count(_item: Item, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
+def _count(_item: QuestionItem, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
     return frozenset({str(values["count"])}) if "count" in values else None
 
 
-def _class(item: Item, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
+def _class(item: QuestionItem, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
     nouns = item.knowledge.nouns.get(values["class"])
     return None if nouns is None else frozenset({nouns[0]})
 
 
-def _land_uses(item: Item, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
+def _land_uses(item: QuestionItem, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
     nouns = item.knowledge.nouns
     return frozenset(nouns[name][0] for name in values["shares"]) if values["shares"].keys() <= nouns.keys() else None
 
 
-def _main_land_use(item: Item, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
+def _main_land_use(item: QuestionItem, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
     nouns = item.knowledge.nouns.get(max(values["shares"], key=values["shares"].__getitem__))
     return None if nouns is None else frozenset({nouns[0]})
 
 
-def _colour(_item: Item, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
+def _colour(_item: QuestionItem, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
     return frozenset({phrases.text(f"colour.{values['colour']}")})
 
 
-def _yes(_item: Item, _values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
+def _yes(_item: QuestionItem, _values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
     return frozenset({phrases.text("answer.yes")})
 
 
-def _no(_item: Item, _values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
+def _no(_item: QuestionItem, _values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
     return frozenset({phrases.text("answer.no")})
 
 
-def _motion(item: Item, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str] | None:
+def _motion(item: QuestionItem, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str] | None:
     senses = senses_in(item.text)
     if ("still" in senses) == ("moving" in senses) or "negation" in senses:
         return None
@@ -111,19 +111,19 @@ def _motion(item: Item, values: Mapping[str, Any], phrases: Phrases) -> frozense
     return frozenset({phrases.text("answer.yes" if is_yes else "answer.no")})
 
 
-def _direction(_item: Item, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str] | None:
+def _direction(_item: QuestionItem, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str] | None:
     sector = sector_of(values["bearing_deg"], border_deg=0)
     words = "direction.image" if values["north_deg"] is None else "direction.compass"
     return None if sector is None else frozenset({phrases.text(f"{words}.{sector}")})
 
 
-def _axis(_item: Item, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
+def _axis(_item: QuestionItem, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
     table = "axis_image" if values["north_deg"] is None else "axis_compass"
     return frozenset({phrases.text(f"object_orientation.{table}.{values['axis']}")})
 
 
 def _measure(name: str) -> _Expected:
-    def expected(item: Item, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
+    def expected(item: QuestionItem, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str] | None:
         """Return the options that are as large as the measure: all that are given when the key is one of them."""
         near = frozenset(option for option in item.options if _is_near(option, float(values[name])))
         return near or frozenset({str(values[name])})
@@ -136,18 +136,18 @@ def _is_near(option: str, value: float) -> bool:
     return found is not None and abs(float(found[0].replace(",", "")) - value) <= MEASURE_TOLERANCE * value
 
 
-def _conclusion(item: Item, _values: Mapping[str, Any], phrases: Phrases) -> frozenset[str] | None:
+def _conclusion(item: QuestionItem, _values: Mapping[str, Any], phrases: Phrases) -> frozenset[str] | None:
     conclusions = {text: rule for rule, text in phrases.table("environmental_reasoning")["conclusion"].items()}
     if item.source != "rule" or not set(item.options) <= conclusions.keys():
         return None  # told in other words
     return frozenset(text for text, rule in conclusions.items() if rule == item.evidence.rule)
 
 
-def _part(_item: Item, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
+def _part(_item: QuestionItem, values: Mapping[str, Any], phrases: Phrases) -> frozenset[str]:
     return frozenset({phrases.text(f"part.{values['part']}")})
 
 
-def _cause(_item: Item, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str]:
+def _cause(_item: QuestionItem, values: Mapping[str, Any], _phrases: Phrases) -> frozenset[str]:
     return frozenset({values["cause"]})
 
 

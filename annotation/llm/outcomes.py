@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class State(StrEnum):
+class QuestionState(StrEnum):
     """Where a question ends."""
 
     ACCEPTED = "accepted"
@@ -16,7 +16,7 @@ class State(StrEnum):
     REVIEW = "review"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """One thing that a model or a check did to a question.
 
@@ -42,8 +42,8 @@ class Note:
 ACCEPTED = "accepted"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionOutcome:
     """What the steps have found out about one question so far.
 
     Attributes:
@@ -54,7 +54,7 @@ class Outcome:
         agreement: share of the blind answers that were the key; None when nobody was asked.
     """
 
-    state: State = State.ACCEPTED
+    state: QuestionState = QuestionState.ACCEPTED
     reasons: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     checks: tuple[str, ...] = ()
@@ -63,17 +63,17 @@ class Outcome:
     @property
     def is_rejected(self) -> bool:
         """True when the question is dropped."""
-        return self.state is State.REJECTED
+        return self.state is QuestionState.REJECTED
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Outcome:
+    def from_json(cls, content: Mapping[str, Any]) -> QuestionOutcome:
         """Return the outcome that `to_json` has written."""
         return cls(
-            State(content["state"]),
-            tuple(content["reasons"]),
-            tuple(Note(**note) for note in content["notes"]),
-            tuple(content["checks"]),
-            content["agreement"],
+            state=QuestionState(content["state"]),
+            reasons=tuple(content["reasons"]),
+            notes=tuple(Note(**note) for note in content["notes"]),
+            checks=tuple(content["checks"]),
+            agreement=content["agreement"],
         )
 
     def to_json(self) -> dict[str, Any]:

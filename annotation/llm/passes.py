@@ -12,13 +12,13 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import Note
-from rsvqa.annotation.llm.prompt_files import Prompt, load_prompt
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
+from rsvqa.annotation.llm.prompt_files import PromptTemplate, load_prompt
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, RequestPicture
 
-Reply = ChatReply | ChatFailure
-Ask = Callable[[Iterable[ChatRequest]], Iterator[Reply]]
+ChatResult = ChatReply | ChatFailure
+Ask = Callable[[Iterable[ChatRequest]], Iterator[ChatResult]]
 """Takes requests lazily and yields what becomes of each, in any order."""
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -32,26 +32,28 @@ class Pass(Protocol):
         """Part of the keys of its requests."""
         ...
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return what must be asked for `item`; empty when the pass has nothing to ask."""
         ...
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return what `item` becomes, given a reply for each of its requests, in their order."""
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Open:
     """An item that waits for replies."""
 
     index: int
-    item: Item
+    item: QuestionItem
     keys: tuple[str, ...]
-    replies: dict[str, Reply] = field(default_factory=dict)
+    replies: dict[str, ChatResult] = field(default_factory=dict)
 
 
-def run_pass(work: Pass, items: Sequence[Item], ask: Ask, *, advance: Callable[[], None] = lambda: None) -> list[Item]:
+def run_pass(
+    work: Pass, items: Sequence[QuestionItem], ask: Ask, *, advance: Callable[[], None] = lambda: None
+) -> list[QuestionItem]:
     """Return what the items become, in their order; rejected ones pass by untouched.
 
     Requests are made when the client takes them, so only those under way are in memory.
@@ -62,7 +64,7 @@ def run_pass(work: Pass, items: Sequence[Item], ask: Ask, *, advance: Callable[[
         ask: of the client.
         advance: called when an item is settled.
     """
-    settled: dict[int, Sequence[Item]] = {}
+    settled: dict[int, Sequence[QuestionItem]] = {}
     waiting: dict[str, _Open] = {}
 
     def feed() -> Iterator[ChatRequest]:
@@ -72,7 +74,7 @@ def run_pass(work: Pass, items: Sequence[Item], ask: Ask, *, advance: Callable[[
                 settled[index] = (item,) if item.outcome.is_rejected else work.settle(item, ())
                 advance()
                 continue
-            entry = _Open(index, item, tuple(request.key for request in requests))
+            entry = _Open(index=index, item=item, keys=tuple(request.key for request in requests))
             waiting.update(dict.fromkeys(entry.keys, entry))
             yield from requests
 
@@ -85,7 +87,7 @@ def run_pass(work: Pass, items: Sequence[Item], ask: Ask, *, advance: Callable[[
     return [item for index in range(len(items)) for item in settled[index]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
     """Makes one prompt's requests and reads what comes back.
 
@@ -106,12 +108,17 @@ class Asker:
     temperature: float = 0.0
 
     @property
-    def prompt(self) -> Prompt:
+    def prompt(self) -> PromptTemplate:
         """The prompt."""
         return load_prompt(self.prompt_name)
 
     def request(
-        self, item: Item, values: Mapping[str, object], *, number: int = 0, pictures: tuple[Picture, ...] = ()
+        self,
+        item: QuestionItem,
+        values: Mapping[str, object],
+        *,
+        number: int = 0,
+        pictures: tuple[RequestPicture, ...] = (),
     ) -> ChatRequest:
         """Return the request for `item`; `values` fill the prompt, `number` tells several requests of a pass apart."""
         return ChatRequest(
@@ -125,13 +132,13 @@ class Asker:
             schema=self.schema,
         )
 
-    def note(self, reply: Reply, result: str) -> Note:
+    def note(self, reply: ChatResult, result: str) -> Note:
         """Return the note of what came of a reply."""
         hashed = reply.reply_hash if isinstance(reply, ChatReply) else ""
-        return Note(self.step, result, self.model, self.prompt.label, hashed)
+        return Note(step=self.step, result=result, model=self.model, prompt=self.prompt.label, reply=hashed)
 
 
-def parsed_as(reply: Reply, schema: type[Parsed]) -> Parsed | str:
+def parsed_as(reply: ChatResult, schema: type[Parsed]) -> Parsed | str:
     """Return the validated reply, or why there is none, as a reason for the report."""
     if isinstance(reply, ChatFailure):
         return _FAILURES[reply.kind]

@@ -16,7 +16,7 @@ _NO_TAGS = str.maketrans("<>", "‹›")
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PromptTemplate:
     """One prompt.
 
     Attributes:
@@ -45,12 +45,12 @@ class Prompt:
 
 
 @cache
-def load_prompt(name: str) -> Prompt:
+def load_prompt(name: str) -> PromptTemplate:
     """Return the prompt of `prompts/{name}.toml`; read once, since every question asks for it."""
     content = tomllib.loads(
         resources.files("rsvqa.annotation.llm").joinpath("prompts", f"{name}.toml").read_text("utf-8")
     )
-    return Prompt(name, int(content["version"]), content["system"].strip(), content["text"].strip())
+    return PromptTemplate(name, int(content["version"]), content["system"].strip(), content["text"].strip())
 
 
 def prompt_names() -> tuple[str, ...]:

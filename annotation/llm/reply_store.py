@@ -51,7 +51,7 @@ class ReplyStoreError(RsvqaError):
 LossReason = Literal["no answer", "process died"]
 
 
-class Claim(Enum):
+class TurnClaim(Enum):
     """What came of claiming a turn."""
 
     OURS = "ours"
@@ -114,10 +114,10 @@ class ReplyStore:
         """Return the reply to a turn, or None when there is none."""
         query = "SELECT text, refusal, ended, input_tokens, output_tokens FROM replies WHERE fingerprint = ?"
         for text, refusal, ended, read, written in self._rows(query, fingerprint):
-            return RawReply(text, refusal, bool(ended), read, written)
+            return RawReply(text=text, refusal=refusal, ended=bool(ended), input_tokens=read, output_tokens=written)
         return None
 
-    def claim(self, fingerprint: str) -> Claim:
+    def claim(self, fingerprint: str) -> TurnClaim:
         """Claim the right to send a turn; it ends with `put`, `put_failure` or `release`, or with the process."""
         with self._writing(is_durable=False) as connection:
             return self._claim(connection, fingerprint)
@@ -164,7 +164,7 @@ class ReplyStore:
         Its claims outlive the process: they end with `collect_batch` or `drop_batch`.
         """
         with self._writing() as connection:
-            ours = [turn for turn in turns if self._claim(connection, turn.fingerprint) is Claim.OURS]
+            ours = [turn for turn in turns if self._claim(connection, turn.fingerprint) is TurnClaim.OURS]
             connection.execute("INSERT INTO batches VALUES (?, ?, NULL)", (token, self._token))
             connection.executemany(
                 "INSERT INTO batch_turns VALUES (?, ?, ?, ?)",
@@ -220,18 +220,18 @@ class ReplyStore:
         with self._writing() as connection:
             _forget_batch(connection, token)
 
-    def _claim(self, connection: sqlite3.Connection, fingerprint: str) -> Claim:
+    def _claim(self, connection: sqlite3.Connection, fingerprint: str) -> TurnClaim:
         if connection.execute("SELECT 1 FROM replies WHERE fingerprint = ?", (fingerprint,)).fetchone():
-            return Claim.ANSWERED
+            return TurnClaim.ANSWERED
         if connection.execute("SELECT 1 FROM batch_turns WHERE fingerprint = ?", (fingerprint,)).fetchone():
-            return Claim.IN_BATCH
+            return TurnClaim.IN_BATCH
         row = connection.execute("SELECT owner FROM claims WHERE fingerprint = ?", (fingerprint,)).fetchone()
         if row is not None and self._is_at_work(row[0]):
-            return Claim.TAKEN
+            return TurnClaim.TAKEN
         if row is not None:
             _note_lost(connection, fingerprint, "process died")
         connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?)", (fingerprint, self._token))
-        return Claim.OURS
+        return TurnClaim.OURS
 
     @property
     def _token(self) -> str:

@@ -11,7 +11,7 @@ Detail = Literal["auto", "low", "high"]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class RequestPicture:
     """An encoded image of a request; `detail` is the endpoint's image detail."""
 
     data: bytes
@@ -19,7 +19,7 @@ class Picture:
     detail: Detail = "auto"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request; all but `key` is what the reply depends on.
 
@@ -38,13 +38,13 @@ class ChatRequest:
     model: str
     text: str
     system: str = ""
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[RequestPicture, ...] = ()
     max_tokens: int = 1_024
     temperature: float = 0.0
     schema: type[BaseModel] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatReply:
     """A reply.
 

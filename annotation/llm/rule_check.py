@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from rsvqa.annotation.llm.claims import caption_claims
 from rsvqa.annotation.llm.drafting_step import CONTRADICTS
-from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.keys import key_fault
 from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
-from rsvqa.annotation.llm.passes import Reply
+from rsvqa.annotation.llm.passes import ChatResult
 from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.llm.verifying_step import UNSUPPORTED
 from rsvqa.annotation.llm.wording_step import fault_of
@@ -22,11 +22,11 @@ class RuleCheckPass:
 
     name: str = "rule_check"
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:  # noqa: ARG002  nothing is asked
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:  # noqa: ARG002  nothing is asked
         """Return no request."""
         return ()
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:  # noqa: ARG002  there are none
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:  # noqa: ARG002  there are none
         """Return the item, for review where something contradicts its evidence."""
         claims = caption_claims(item)
         reasons = [reason for reason in (fault_of(item), key_fault(item)) if reason is not None]
@@ -36,5 +36,5 @@ class RuleCheckPass:
             reasons.append(UNSUPPORTED)
         for reason in reasons:
             item = item.for_review(reason)
-        noted = item.noted(Note(self.name, reasons[0] if reasons else ACCEPTED))
+        noted = item.noted(Note(step=self.name, result=reasons[0] if reasons else ACCEPTED))
         return (noted if reasons else noted.checked("rule check"),)

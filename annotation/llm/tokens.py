@@ -8,7 +8,7 @@ import math
 from PIL import Image, UnidentifiedImageError
 
 from rsvqa.annotation.llm.prices import UNKNOWN_PICTURE, Patches, Prices, Tiles
-from rsvqa.annotation.llm.requests import Picture
+from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.llm.structured import in_words
 from rsvqa.annotation.llm.turns import Turn
 
@@ -43,7 +43,7 @@ def text_tokens(text: str) -> int:
     return math.ceil(num_ascii / 4) + len(text) - num_ascii
 
 
-def picture_tokens(picture: Picture, method: Tiles | Patches) -> int:
+def picture_tokens(picture: RequestPicture, method: Tiles | Patches) -> int:
     """Return how many tokens a picture costs by a method; the most that one can cost if its header cannot be read."""
     try:
         with Image.open(io.BytesIO(picture.data)) as image:

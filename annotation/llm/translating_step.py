@@ -11,9 +11,9 @@ from importlib import resources
 
 from pydantic import BaseModel, ConfigDict
 
-from rsvqa.annotation.llm.items import Item
-from rsvqa.annotation.llm.outcomes import ACCEPTED, Outcome
-from rsvqa.annotation.llm.passes import Asker, Reply, parsed_as
+from rsvqa.annotation.llm.items import QuestionItem
+from rsvqa.annotation.llm.outcomes import ACCEPTED, QuestionOutcome
+from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.llm.survival import brackets_in, contains_phrase, numbers_in
 from rsvqa.annotation.llm.wording_step import fault_of
@@ -51,16 +51,16 @@ class TranslatePass:
 
     @property
     def _asker(self) -> Asker:
-        return Asker(self.name, self.model, "translate_zh", Translated, max_tokens=2_000)
+        return Asker(step=self.name, model=self.model, prompt_name="translate_zh", schema=Translated, max_tokens=2_000)
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request of an English question without a Chinese version."""
         if item.language != "en" or version_id(item) in self.existing:
             return ()
         answer = item.answer if item.form is AnswerForm.TEXT else ""
         return (self._asker.request(item, {"question": item.text, "options": item.lettered, "answer": answer}),)
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item and its version, or the item alone with the reason why there is no version."""
         if not replies:
             return (item,)
@@ -73,12 +73,12 @@ class TranslatePass:
         return item, version.noted(self._asker.note(reply, ACCEPTED))
 
 
-def version_id(item: Item) -> str:
+def version_id(item: QuestionItem) -> str:
     """Return the id of an item's Chinese version."""
     return f"{item.question_id}-{LANGUAGE}"
 
 
-def _version(item: Item, found: Translated) -> Item | str:
+def _version(item: QuestionItem, found: Translated) -> QuestionItem | str:
     """Return the version, in the state of its original; or what did not survive."""
     if reason := untranslated(item, found):
         return reason
@@ -93,11 +93,17 @@ def _version(item: Item, found: Translated) -> Item | str:
         answer=found.answer if item.form is AnswerForm.TEXT else item.answer,
         source="llm",
         former={},
-        outcome=Outcome(before.state, before.reasons, (), ("translation survives",), before.agreement),
+        outcome=QuestionOutcome(
+            state=before.state,
+            reasons=before.reasons,
+            notes=(),
+            checks=("translation survives",),
+            agreement=before.agreement,
+        ),
     )
 
 
-def untranslated(item: Item, found: Translated) -> str | None:
+def untranslated(item: QuestionItem, found: Translated) -> str | None:
     """Return what did not survive, as a reason; None when all did."""
     if len(found.options) != len(item.options):
         return "wrong number of choices"

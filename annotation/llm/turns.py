@@ -19,7 +19,7 @@ MESSAGE_LENGTH = 300
 """Characters of a failure's message."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawReply:
     """A reply as the endpoint gave it; it has been paid for.
 

@@ -17,10 +17,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.llm.crops import CropSettings, Frame, Shown, focus_of, frame_around, show, show_whole
-from rsvqa.annotation.llm.items import LETTERS, Item
+from rsvqa.annotation.llm.crops import CropSettings, CropWindow, Shown, focus_of, frame_around, show, show_whole
+from rsvqa.annotation.llm.items import LETTERS, QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
-from rsvqa.annotation.llm.passes import NO_REPLY, Asker, Reply, parsed_as
+from rsvqa.annotation.llm.passes import NO_REPLY, Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.tasks.distractors import number_distractors
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -95,9 +95,9 @@ class GuessPass:
 
     @property
     def _asker(self) -> Asker:
-        return Asker(self.name, self.model, "guess", Guess, max_tokens=200)
+        return Asker(step=self.name, model=self.model, prompt_name="guess", schema=Guess, max_tokens=200)
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return two requests, with the choices in the item's order and in reverse."""
         is_due = item.form in _CHOICES and (not self.is_second or GIVEN_AWAY in item.outcome.reasons)
         if not is_due:
@@ -108,7 +108,7 @@ class GuessPass:
             for number, order in enumerate(orders)
         )
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item as it is, mended, or rejected."""
         if not replies:
             return (item,)
@@ -124,16 +124,18 @@ class GuessPass:
         return (noted if failed else noted.settled(GIVEN_AWAY).checked("needs its image"),)
 
 
-def mended(item: Item) -> Item:
+def mended(item: QuestionItem) -> QuestionItem:
     """Return an item that told its answer with the rule's wording or with new wrong numbers, else rejected."""
     if item.former:
-        return item.as_written_by_rule().for_review(GIVEN_AWAY).noted(Note("mend", "rule's wording put back"))
+        return (
+            item.as_written_by_rule().for_review(GIVEN_AWAY).noted(Note(step="mend", result="rule's wording put back"))
+        )
     if item.form is AnswerForm.ONE_OF and all(_WHOLE_NUMBER.fullmatch(option) for option in item.options):
-        return _with_new_numbers(item).for_review(GIVEN_AWAY).noted(Note("mend", "new wrong numbers"))
+        return _with_new_numbers(item).for_review(GIVEN_AWAY).noted(Note(step="mend", result="new wrong numbers"))
     return item.rejected(GIVEN_AWAY)
 
 
-def _with_new_numbers(item: Item) -> Item:
+def _with_new_numbers(item: QuestionItem) -> QuestionItem:
     """Return an item with other wrong counts; the right one keeps its letter."""
     rng = random.Random(f"{item.question_id}/mend")
     (right,) = item.right_options
@@ -143,14 +145,14 @@ def _with_new_numbers(item: Item) -> Item:
     return replace(item, options=options)
 
 
-def _reversed(item: Item) -> Item:
+def _reversed(item: QuestionItem) -> QuestionItem:
     """Return the item with its choices in reverse order, and the letters of the same ones."""
     last = len(item.options) - 1
     answer = "".join(sorted(LETTERS[last - LETTERS.index(letter)] for letter in item.answer))
     return replace(item, options=item.options[::-1], answer=answer)
 
 
-def letters_of(text: str, item: Item) -> str | None:
+def letters_of(text: str, item: QuestionItem) -> str | None:
     """Return the letters in a reply, sorted, as they stand in an answer; None when one is of no option."""
     found = re.findall(r"[A-Z]", text)
     known = LETTERS[: len(item.options)]
@@ -176,7 +178,7 @@ class AnswerPass:
     crops: CropSettings
     name: str = "answer"
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request that fits the form of the answer."""
         if item.form is AnswerForm.BOX:
             return (self._box_request(item),)
@@ -184,7 +186,7 @@ class AnswerPass:
             return (self._text_request(item),)
         return (self._choice_request(item),)
 
-    def _choice_request(self, item: Item) -> ChatRequest:
+    def _choice_request(self, item: QuestionItem) -> ChatRequest:
         shown = show(item, self.crops)
         several = item.form is AnswerForm.SEVERAL_OF
         values = {
@@ -198,21 +200,21 @@ class AnswerPass:
         }
         return self._asker(item).request(item, values, pictures=shown.pictures)
 
-    def _box_request(self, item: Item) -> ChatRequest:
+    def _box_request(self, item: QuestionItem) -> ChatRequest:
         shown = show(item, self.crops)
         values = {"legend": shown.legend, "last": len(shown.pictures), "question": item.text}
         return self._asker(item).request(item, values, pictures=shown.pictures)
 
-    def _text_request(self, item: Item) -> ChatRequest:
+    def _text_request(self, item: QuestionItem) -> ChatRequest:
         shown = _shown_of_text(item, self.crops)
         values = {"legend": shown.legend, "question": item.text, "answer": item.answer}
         return self._asker(item).request(item, values, pictures=shown.pictures)
 
-    def _asker(self, item: Item) -> Asker:
+    def _asker(self, item: QuestionItem) -> Asker:
         prompt, schema = _ASKED.get(item.form, ("answer_choice", Choice))
-        return Asker(self.name, self.model, prompt, schema)
+        return Asker(step=self.name, model=self.model, prompt_name=prompt, schema=schema)
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item with the agreement; it goes to a person unless the blind answer is the key."""
         (reply,) = replies
         reason = self._reason_against(item, reply)
@@ -228,7 +230,7 @@ class AnswerPass:
             ),
         )
 
-    def _reason_against(self, item: Item, reply: Reply) -> str | None:
+    def _reason_against(self, item: QuestionItem, reply: ChatResult) -> str | None:
         if item.form is AnswerForm.BOX:
             found = parsed_as(reply, FoundBox)
             return found if isinstance(found, str) else self._box_disagrees(item, found)
@@ -245,7 +247,7 @@ class AnswerPass:
             return NOT_AN_OPTION
         return None if letters == item.answer else DISAGREES
 
-    def _box_disagrees(self, item: Item, found: FoundBox) -> str | None:
+    def _box_disagrees(self, item: QuestionItem, found: FoundBox) -> str | None:
         """Return why the box found is not the key; its window follows from the question alone."""
         box = in_tile(found.box, box_frame(item, self.crops))
         if box is None:
@@ -267,17 +269,17 @@ _ONE = 'Give the letter of the one right choice, for instance "B".'
 _SEVERAL = 'Give the letters of all right choices, for instance "AC". There may be more than one.'
 
 
-def _shown_of_text(item: Item, crops: CropSettings) -> Shown:
+def _shown_of_text(item: QuestionItem, crops: CropSettings) -> Shown:
     return show(item, crops) if item.region is not None else show_whole(item, crops)
 
 
-def box_frame(item: Item, crops: CropSettings) -> Frame:
+def box_frame(item: QuestionItem, crops: CropSettings) -> CropWindow:
     """Return the window of the last picture of a question for a box."""
     focus = focus_of(item)
-    return Frame(0, 0, item.width, item.height) if focus is None else frame_around(item, focus, crops.context)
+    return CropWindow(0, 0, item.width, item.height) if focus is None else frame_around(item, focus, crops.context)
 
 
-def in_tile(thousandths: Sequence[float], frame: Frame) -> Box | None:
+def in_tile(thousandths: Sequence[float], frame: CropWindow) -> Box | None:
     """Return a box given in thousandths of a window in tile pixels; None when it is outside or not ordered."""
     x_min, y_min, x_max, y_max = thousandths
     if not (0 <= x_min < x_max <= THOUSANDTHS and 0 <= y_min < y_max <= THOUSANDTHS):

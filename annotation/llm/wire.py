@@ -89,7 +89,11 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     if finish == "content_filter":
         refusal = refusal or "the endpoint's content filter stopped it"
     return RawReply(
-        text, refusal if refusal is None else str(refusal), finish != "length", _count(tokens[0]), _count(tokens[1])
+        text=text,
+        refusal=refusal if refusal is None else str(refusal),
+        ended=finish != "length",
+        input_tokens=_count(tokens[0]),
+        output_tokens=_count(tokens[1]),
     )
 
 

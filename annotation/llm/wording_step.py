@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from rsvqa.annotation.checks import check_question
-from rsvqa.annotation.llm.items import Item
+from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED
-from rsvqa.annotation.llm.passes import Asker, Reply, parsed_as
+from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.llm.survival import has_same_dates, has_same_origin, lost, named_things
 from rsvqa.annotation.taxonomy import TASKS
@@ -36,7 +36,7 @@ class Reworded(BaseModel):
     question: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WordingPass:
     """Rewords English questions of known wording.
 
@@ -54,9 +54,16 @@ class WordingPass:
 
     @property
     def _asker(self) -> Asker:
-        return Asker(self.name, self.model, "word", Reworded, max_tokens=400, temperature=self.temperature)
+        return Asker(
+            step=self.name,
+            model=self.model,
+            prompt_name="word",
+            schema=Reworded,
+            max_tokens=400,
+            temperature=self.temperature,
+        )
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request of a question whose wording is known."""
         keep = _things_to_keep(item)
         if keep is None or item.task in self.skip_tasks:
@@ -64,7 +71,7 @@ class WordingPass:
         listed = "; ".join(f'"{thing}"' for thing in keep) or "none in particular"
         return (self._asker.request(item, {"question": item.text, "keep": listed}),)
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item with its new wording, or with the rule's when the new one is not sound."""
         if not replies:
             return (item,)
@@ -77,13 +84,13 @@ class WordingPass:
         return (item.worded(text=worded.question).noted(note).checked("wording survives", "question checks"),)
 
 
-def _things_to_keep(item: Item) -> tuple[str, ...] | None:
+def _things_to_keep(item: QuestionItem) -> tuple[str, ...] | None:
     if item.language != "en" or item.source != "rule":
         return None
     return named_things(item.text, item.task)
 
 
-def why_not_reworded(item: Item, text: str) -> str | None:
+def why_not_reworded(item: QuestionItem, text: str) -> str | None:
     """Return why `text` cannot stand for the item's question; None when it can."""
     if text == item.text:
         return "unchanged"
@@ -99,7 +106,7 @@ def why_not_reworded(item: Item, text: str) -> str | None:
     return fault_of(item.worded(text=text))
 
 
-def fault_of(item: Item) -> str | None:
+def fault_of(item: QuestionItem) -> str | None:
     """Return the first reason that the checks of every question give against the item; None when it passes."""
     reasons = check_question(item.as_question(), width=item.width, height=item.height)
     if not reasons and item.source == "llm" and _has_tags(item):
@@ -109,18 +116,18 @@ def fault_of(item: Item) -> str | None:
     return reasons[0] if reasons else None
 
 
-def _speaks_of_itself(item: Item) -> bool:
+def _speaks_of_itself(item: QuestionItem) -> bool:
     """Return whether a model's text has words of one who gives answers, orders or addresses, and the rule's had not."""
     before = item.as_written_by_rule()
     return bool(item.former) and bool(_orders_in(item) - _orders_in(before))
 
 
-def _orders_in(item: Item) -> frozenset[str]:
+def _orders_in(item: QuestionItem) -> frozenset[str]:
     return frozenset(
         found.lower() for text in (item.text, *item.options, item.answer) for found in _ORDER.findall(text)
     )
 
 
-def _has_tags(item: Item) -> bool:
+def _has_tags(item: QuestionItem) -> bool:
     """Return whether a text could be taken for one of the tags that part data from instructions in prompts."""
     return any(mark in text for text in (item.text, *item.options, item.answer) for mark in "<>")

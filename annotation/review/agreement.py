@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rsvqa.annotation.review.content import Content
+from rsvqa.annotation.review.content import EditableContent
 
-Verdict = Literal["accepted", "fixed", "rejected", "skipped"]
-VERDICTS: tuple[Verdict, ...] = ("accepted", "fixed", "rejected", "skipped")
+ReviewVerdict = Literal["accepted", "fixed", "rejected", "skipped"]
+VERDICTS: tuple[ReviewVerdict, ...] = ("accepted", "fixed", "rejected", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Decision:
     number: int
     question_id: str
     reviewer: str
-    verdict: Verdict
-    before: Content
-    after: Content | None
+    verdict: ReviewVerdict
+    before: EditableContent
+    after: EditableContent | None
     reason: str
     decided_at: float
 

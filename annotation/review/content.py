@@ -30,8 +30,8 @@ BOX_CAME_OR_WENT = "box added or taken away"
 _OPTION = re.compile(r"\((?P<letter>[A-Z])\) (?P<text>.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditableContent:
     """The part of a question that a reviewer may change.
 
     Attributes:
@@ -47,7 +47,7 @@ class Content:
     bbox: Box | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewQuestion:
     """A question as it stands in the data set.
 
@@ -73,7 +73,7 @@ class ReviewQuestion:
     images: tuple[str, ...]
     width: int
     height: int
-    content: Content
+    content: EditableContent
     gsd: float | None = None
     dates: tuple[str | None, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -93,11 +93,11 @@ class ReviewQuestion:
         return isinstance(agreement, int | float) and agreement < 1
 
 
-CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
+CONTENT: TypeAdapter[EditableContent] = TypeAdapter(EditableContent)
 QUESTION: TypeAdapter[ReviewQuestion] = TypeAdapter(ReviewQuestion)
 
 
-def settled(question: ReviewQuestion, content: Content) -> Content:
+def settled(question: ReviewQuestion, content: EditableContent) -> EditableContent:
     """Return `content` with everything that follows from a moved box written anew.
 
     A box that was not moved keeps its numbers exactly. The answer of a grounding question is never but its box.
@@ -125,7 +125,7 @@ def in_pixels(box: Box, width: int, height: int) -> Box:
     return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
 
 
-def check_content(question: ReviewQuestion, content: Content) -> tuple[str, ...]:
+def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[str, ...]:
     """Return why `question` may not stand with `content`; empty when it may.
 
     The reasons are those of `checks.check_question`, and three on what candidates cannot have: letters, and a box that
@@ -149,7 +149,7 @@ def _are_sorted_letters(answer: str, letters: str) -> bool:
     return bool(answer) and set(answer) <= set(letters) and answer == "".join(sorted(set(answer)))
 
 
-def _candidate(question: ReviewQuestion, content: Content, texts: list[str]) -> Question:
+def _candidate(question: ReviewQuestion, content: EditableContent, texts: list[str]) -> Question:
     region = question.evidence.get("region")
     number = region.get("number") if region else None
     is_text = question.form is AnswerForm.TEXT

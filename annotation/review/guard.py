@@ -19,11 +19,11 @@ from typing import Any
 
 from rsvqa.annotation.errors import RsvqaError
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 256_000
 """Far above any decision: a caption has at most 8,000 characters."""
@@ -52,7 +52,7 @@ class AccessError(RsvqaError):
     """The server may not be opened like this; the message says what is missing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Who may come in.
 
@@ -133,7 +133,7 @@ class Guard:
         self._app = app
         self._access = access
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it with 401, 403 or 404 and nothing else."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
@@ -146,7 +146,7 @@ class Guard:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _refusal(self, scope: Scope) -> int | None:
+    def _refusal(self, scope: AsgiScope) -> int | None:
         """Return the status with which a request is refused, or None when it may pass."""
         headers = _Headers(scope["headers"])
         if not self._access.knows_host(headers.only("host").lower()) or not _is_same_site(headers):
@@ -162,7 +162,7 @@ class Guard:
             return False
         return secrets.compare_digest(path.split(b"/")[1], self._access.token.encode()) and path.count(b"/") > 1
 
-    def _inner(self, scope: Scope) -> Scope:
+    def _inner(self, scope: AsgiScope) -> AsgiScope:
         prefix = len(self._access.token) + 1
         return {**scope, "path": scope["path"][prefix:], "raw_path": scope["raw_path"][prefix:]}
 
@@ -205,7 +205,7 @@ def _is_plain_request(method: str, headers: _Headers) -> bool:
 
 
 def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
+    async def send_with_headers(message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), *_SECURITY_HEADERS]}
         await send(message)

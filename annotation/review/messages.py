@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.content import Content
+from rsvqa.annotation.review.content import EditableContent
 from rsvqa.annotation.review.store import Filters
 
 MAX_TEXT = 20_000
@@ -25,7 +25,7 @@ ReviewerName = Annotated[
 ]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Word = Annotated[str, StringConstraints(max_length=200)]
-Share = Annotated[float, Field(allow_inf_nan=False, ge=-10, le=10)]
+BoxShare = Annotated[float, Field(allow_inf_nan=False, ge=-10, le=10)]
 
 
 class _Body(BaseModel):
@@ -42,7 +42,7 @@ class FiltersBody(_Body):
 
     def filters(self) -> Filters:
         """Return them as the store knows them."""
-        return Filters(self.task, self.source, self.split, self.disputed_only)
+        return Filters(task=self.task, source=self.source, split=self.split, disputed_only=self.disputed_only)
 
 
 class ReviewerBody(_Body):
@@ -64,11 +64,16 @@ class ContentBody(_Body):
     question: Text
     options: Annotated[tuple[Text, ...], Field(max_length=26)] = ()
     answer: Text = ""
-    bbox: tuple[Share, Share, Share, Share] | None = None
+    bbox: tuple[BoxShare, BoxShare, BoxShare, BoxShare] | None = None
 
-    def content(self) -> Content:
+    def content(self) -> EditableContent:
         """Return it as the store knows it."""
-        return Content(self.question, self.options, self.answer, None if self.bbox is None else Box(*self.bbox))
+        return EditableContent(
+            question=self.question,
+            options=self.options,
+            answer=self.answer,
+            bbox=None if self.bbox is None else Box(*self.bbox),
+        )
 
 
 class CheckBody(QuestionBody):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa
@@ -48,7 +48,7 @@ def read_progress(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTE
     """Return how far the review is, as `reviewer` sees it."""
     now = store.now()
     with store.database.reading() as connection:
-        total, missing, done = connection.execute(_COUNTS, filters._asdict()).fetchone()
+        total, missing, done = connection.execute(_COUNTS, asdict(filters)).fetchone()
         verdicts: Mapping[str, int] = dict(connection.execute(_VERDICTS, (reviewer,)).fetchall())
         latest = connection.execute(_LATEST, (reviewer, PACE_OVER)).fetchall()
         active = {row["reviewer"] for row in connection.execute(_ACTIVE, (now - ACTIVE_S,))} | {reviewer}

@@ -16,8 +16,8 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from rsvqa.annotation.review.agreement import Decision, Verdict
-from rsvqa.annotation.review.content import CONTENT, Content, ReviewQuestion, check_content, settled
+from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
+from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, read_geometry
 from rsvqa.annotation.review.guard import App
@@ -188,13 +188,13 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
         return {**answer, "undone": _opinion(decision)}
 
 
-def _verdict(body: DecideBody, *, is_changed: bool) -> Verdict:
+def _verdict(body: DecideBody, *, is_changed: bool) -> ReviewVerdict:
     if body.action == "save":
         return "fixed" if is_changed else "accepted"
     return "rejected" if body.action == "reject" else "skipped"
 
 
-def _problems(question: ReviewQuestion, body: DecideBody, content: Content | None) -> tuple[str, ...]:
+def _problems(question: ReviewQuestion, body: DecideBody, content: EditableContent | None) -> tuple[str, ...]:
     if body.action == "reject":
         return () if body.reason else ("a rejection needs a reason",)
     if body.action == "skip":

@@ -9,12 +9,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from rsvqa.annotation.review.agreement import Decision, Verdict, final_decision, num_missing
-from rsvqa.annotation.review.content import CONTENT, QUESTION, Content, ReviewQuestion
+from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, num_missing
+from rsvqa.annotation.review.content import CONTENT, QUESTION, EditableContent, ReviewQuestion
 from rsvqa.annotation.review.database import Database, StoreError
 from rsvqa.annotation.review.queue import QueueEntry
 
@@ -23,7 +24,8 @@ CLAIM_S = 600.0
 MAX_UPCOMING = 8
 
 
-class Filters(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
     """Which questions a reviewer wants to see; empty means all."""
 
     task: str = ""
@@ -111,7 +113,7 @@ class ReviewStore:
         """
         now = self.now()
         with self.database.transaction() as connection:
-            values = {**filters._asdict(), "reviewer": reviewer, "now": now}
+            values = {**asdict(filters), "reviewer": reviewer, "now": now}
             row = connection.execute(_MINE, values).fetchone() or connection.execute(_NEXT, values).fetchone()
             connection.execute("DELETE FROM claims WHERE reviewer = ? OR until <= ?", (reviewer, now))
             if row is None:
@@ -125,7 +127,7 @@ class ReviewStore:
         Each of those at work takes one of the first that are free; so there are as many as reviewers, up to
         `MAX_UPCOMING`.
         """
-        values = {**filters._asdict(), "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
+        values = {**asdict(filters), "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
         with self.database.reading() as connection:
             rows = connection.execute(_UPCOMING, values).fetchall()
         return tuple(QUESTION.validate_json(row["question"]) for row in rows)
@@ -171,10 +173,10 @@ class ReviewStore:
         self,
         question_id: str,
         reviewer: str,
-        verdict: Verdict,
+        verdict: ReviewVerdict,
         *,
         request_id: str,
-        after: Content | None = None,
+        after: EditableContent | None = None,
         reason: str = "",
         decided_at: float | None = None,
     ) -> int:

@@ -92,8 +92,8 @@ def _ask_presence(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
         text=context.phrases.pick(context.rng, "anomaly_detection.presence", noun=info.singular),
         options=options,
         evidence=Evidence(
-            "anomaly_present" if found else "anomaly_absent",
-            tuple(area.area_id for area in found),
+            rule="anomaly_present" if found else "anomaly_absent",
+            feature_ids=tuple(area.area_id for area in found),
             geometry=_shown(found) if found else None,
             values={"class": info.name, "areas": len(found)},
         ),
@@ -111,8 +111,8 @@ def _ask_kind(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
         text=context.phrases.pick(context.rng, "anomaly_detection.kind"),
         options=(Option(info.singular, is_right=True), *(Option(other.singular, is_right=False) for other in wrong)),
         evidence=Evidence(
-            "kind_of_anomaly",
-            tuple(area.area_id for area in areas[info.name]),
+            rule="kind_of_anomaly",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
             geometry=_shown(areas[info.name]),
             values={"class": info.name, "absent": [other.name for other in wrong]},
         ),
@@ -140,8 +140,8 @@ def _ask_place(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
             Option(context.phrases.text(f"part.{PARTS[index]}"), is_right=index == right) for index in chosen
         ),
         evidence=Evidence(
-            "part_of_anomaly",
-            tuple(area.area_id for area in areas[info.name]),
+            rule="part_of_anomaly",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
             geometry=_shown(areas[info.name]),
             values={"class": info.name, "part": PARTS[right], "share": round(shares[right], 4)},
         ),
@@ -168,8 +168,8 @@ def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
         text=context.phrases.pick(context.rng, "anomaly_detection.cause", noun=info.singular),
         options=tuple(options),
         evidence=Evidence(
-            "cause_of_anomaly",
-            tuple(area.area_id for area in areas[info.name]),
+            rule="cause_of_anomaly",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
             geometry=_shown(areas[info.name]),
             values={"class": info.name, "cause": right},
         ),

@@ -19,7 +19,7 @@ from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import MIN_COUNTED_SIDE_PX
-from rsvqa.annotation.tasks.environmental_rules import RULES, Verdict, judge_all
+from rsvqa.annotation.tasks.environmental_rules import RULES, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import circle_polygon
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.parts import PARTS, part_polygons
@@ -53,7 +53,7 @@ MIN_ROAD_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class RegionContent:
     """What the labels say of one region of a tile.
 
     Attributes:
@@ -94,12 +94,12 @@ class ContentFinder:
             by_class.setdefault(item.class_name, []).append(item)
         self._counted = {name for name in by_class if self._is_countable(name, by_class)}
 
-    def find(self, region: Polygon) -> Content:
+    def find(self, region: Polygon) -> RegionContent:
         """Return what lies in `region`, tile pixels."""
         shares, area_ids = self._land_use(region)
         counts, object_ids = self._objects(region)
         length, road_ids = self._roads(region)
-        return Content(shares, counts, length, (*area_ids, *object_ids, *road_ids))
+        return RegionContent(shares, counts, length, (*area_ids, *object_ids, *road_ids))
 
     def _land_use(self, region: Polygon) -> tuple[dict[str, float], list[str]]:
         near = np.sort(self._area_tree.query(region, predicate="intersects"))
@@ -210,7 +210,7 @@ def ask_detailed_captioning(context: TaskContext) -> Iterator[Question | NotAske
         text=phrases.pick(context.rng, "detailed_captioning.question"),
         answer="\n".join((_overall(context, whole), " ".join(sentences), " ".join(inferences.values()))),
         evidence=Evidence(
-            "caption_from_labels",
+            rule="caption_from_labels",
             values={
                 "overall": _values(whole),
                 "parts": {name: _values(content) for name, content in zip(PARTS, parts, strict=True)},
@@ -256,7 +256,7 @@ def _spots(context: TaskContext) -> list[Spot]:
     return take_turns([areas, [Spot(centre.x, centre.y) for centre in centres]])
 
 
-def _regional_question(context: TaskContext, circle: Circle, content: Content) -> Question:
+def _regional_question(context: TaskContext, circle: Circle, content: RegionContent) -> Question:
     phrases, gsd_m = context.phrases, context.facts.gsd_m
     answer = _about(context, content, phrases.text("regional_captioning.place", region=REGION_SLOT))
     if gsd_m is not None:
@@ -267,12 +267,12 @@ def _regional_question(context: TaskContext, circle: Circle, content: Content) -
         form=AnswerForm.TEXT,
         text=phrases.pick(context.rng, "regional_captioning.question", region=REGION_SLOT),
         answer=answer,
-        evidence=Evidence("caption_from_labels", content.feature_ids, values=_values(content)),
+        evidence=Evidence(rule="caption_from_labels", feature_ids=content.feature_ids, values=_values(content)),
         region=circle,
     )
 
 
-def _overall(context: TaskContext, whole: Content) -> str:
+def _overall(context: TaskContext, whole: RegionContent) -> str:
     """Return the sentences about the whole tile."""
     facts, phrases = context.facts, context.phrases
     sentences = []
@@ -292,7 +292,7 @@ def _overall(context: TaskContext, whole: Content) -> str:
     return " ".join(sentences)
 
 
-def _about(context: TaskContext, content: Content, place: str) -> str:
+def _about(context: TaskContext, content: RegionContent, place: str) -> str:
     """Return one or two sentences about a part or a circle."""
     phrases, rng = context.phrases, context.rng
     main = next(iter(content.shares), None)
@@ -311,14 +311,14 @@ def _about(context: TaskContext, content: Content, place: str) -> str:
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
 
-def _land_uses(context: TaskContext, content: Content) -> list[str]:
+def _land_uses(context: TaskContext, content: RegionContent) -> list[str]:
     return [
         context.phrases.text("caption.share", noun=context.facts.classes[name].singular, percent=round(100 * share))
         for name, share in content.shares.items()
     ]
 
 
-def _object_counts(context: TaskContext, content: Content) -> list[str]:
+def _object_counts(context: TaskContext, content: RegionContent) -> list[str]:
     """Return "3 ships", "1 ship", or "ships" where the number is not sure."""
     said = []
     for name, count in content.counts.items():
@@ -329,7 +329,7 @@ def _object_counts(context: TaskContext, content: Content) -> list[str]:
     return said
 
 
-def _inferences(context: TaskContext, whole: Content, verdicts: dict[str, Verdict]) -> dict[str, str]:
+def _inferences(context: TaskContext, whole: RegionContent, verdicts: dict[str, RuleVerdict]) -> dict[str, str]:
     """Return conclusions by the name of their rule: of the environmental rules, else of what is there."""
     phrases = context.phrases
     holding = [rule for rule in RULES if verdicts[rule.name].holds]
@@ -357,7 +357,7 @@ def _rounded(metres: float) -> str:
     return f"{float(f'{metres:.2g}'):g}" if metres < 1e5 else f"{metres:.0f}"
 
 
-def _values(content: Content) -> dict[str, object]:
+def _values(content: RegionContent) -> dict[str, object]:
     return {
         "shares": {name: round(share, 4) for name, share in content.shares.items()},
         "counts": dict(content.counts),

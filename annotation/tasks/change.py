@@ -175,8 +175,8 @@ def _ask_count(context: TaskContext, later: TileFacts, info: ClassInfo, circle: 
         text=context.phrases.pick(context.rng, f"change_counting.{change}", plural=info.plural, region=REGION_SLOT),
         options=tuple(options),
         evidence=Evidence(
-            f"count_{change}_inside_circle",
-            tuple(item.object_id for item in things),
+            rule=f"count_{change}_inside_circle",
+            feature_ids=tuple(item.object_id for item in things),
             geometry=shown([item.geometry for item in things]),
             values={
                 "class": info.name,
@@ -283,8 +283,8 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
         text=context.phrases.pick(context.rng, "land_use_change.question", region=REGION_SLOT),
         options=tuple(options),
         evidence=Evidence(
-            "area_share_of_circle_on_two_dates",
-            first_ids + second_ids,
+            rule="area_share_of_circle_on_two_dates",
+            feature_ids=first_ids + second_ids,
             values={
                 "before": {"class": first.name, "share": round(first_share, 4)},
                 "after": {"class": second.name, "share": round(second_share, 4)},

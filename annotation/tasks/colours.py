@@ -62,7 +62,7 @@ _LAB_EPSILON = 216 / 24389
 _LAB_KAPPA = 24389 / 27
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColourMeasurement:
     """The colour of the pixels of one object.
 
@@ -89,7 +89,7 @@ def measure_colour(pixels: NDArray[np.uint8], geometry: BaseGeometry) -> ColourM
     """
     inside = pixels_inside(pixels, geometry)
     if len(inside) < MIN_PIXELS:
-        return ColourMeasurement(None, 0.0, num_pixels=len(inside))
+        return ColourMeasurement(name=None, share=0.0, num_pixels=len(inside))
     lab = rgb_to_lab(inside)
     lightness, chroma, hue = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
     named = _name_pixels(lightness, chroma, hue)
@@ -97,10 +97,10 @@ def measure_colour(pixels: NDArray[np.uint8], geometry: BaseGeometry) -> ColourM
     best = int(counts.argmax())
     share = float(counts[best] / len(inside))
     return ColourMeasurement(
-        COLOURS[best] if share >= MIN_DOMINANT_SHARE else None,
-        share,
-        _possible_names(lightness, chroma, hue),
-        len(inside),
+        name=COLOURS[best] if share >= MIN_DOMINANT_SHARE else None,
+        share=share,
+        possible=_possible_names(lightness, chroma, hue),
+        num_pixels=len(inside),
     )
 
 

@@ -140,5 +140,8 @@ def _options(context: TaskContext, count: int) -> tuple[Option, ...]:
 def _evidence(rule: str, counted: tuple[TileObject, ...], info: ClassInfo) -> Evidence:
     ids = tuple(found.object_id for found in counted)
     return Evidence(
-        rule, ids, shown([found.geometry for found in counted]), values={"class": info.name, "count": len(counted)}
+        rule=rule,
+        feature_ids=ids,
+        geometry=shown([found.geometry for found in counted]),
+        values={"class": info.name, "count": len(counted)},
     )

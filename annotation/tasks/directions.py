@@ -1,7 +1,8 @@
 """Directions between two points of a tile: compass directions where north is known, else those of the image.
 
-A `Frame` answers for one tile. Bearings are degrees clockwise from north (or from "up" where the tile has no north), in
-[0, 360), on the ground: with different metres a pixel along the two axes a diagonal of the image is not north-east.
+A `BearingFrame` answers for one tile. Bearings are degrees clockwise from north (or from "up" where the tile has no
+north), in [0, 360), on the ground: with different metres a pixel along the two axes a diagonal of the image is not
+north-east.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ BORDER_DEG = 8.0
 """A bearing closer than this to the border between two sectors has no sure direction."""
 
 
-class Position(NamedTuple):
+class TilePoint(NamedTuple):
     """A point in tile pixels."""
 
     x: float
@@ -32,7 +33,7 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class BearingFrame:
     """How bearings are taken on one tile.
 
     Attributes:
@@ -53,7 +54,7 @@ class Frame:
         """The table of the wording that holds this frame's words."""
         return "direction.compass" if self.is_compass else "direction.image"
 
-    def bearing_deg(self, start: Position, end: Position) -> float:
+    def bearing_deg(self, start: TilePoint, end: TilePoint) -> float:
         """Return the bearing of `end` as seen from `start`; the two must differ."""
         bearing = self._ground_angle(end.x - start.x, end.y - start.y) - self._north_angle()
         return bearing % 360.0 % 360.0  # a tiny negative angle modulo 360 rounds to 360 itself
@@ -82,9 +83,9 @@ class Frame:
         return math.degrees(math.atan2(x * self.scale.x_m, -y * self.scale.y_m))
 
 
-def frame_of(facts: TileFacts) -> Frame:
+def frame_of(facts: TileFacts) -> BearingFrame:
     """Return the frame of a tile: the compass where north is known, else the image."""
-    return Frame(facts.north_deg, facts.gsd_m or Gsd(1.0, 1.0))
+    return BearingFrame(facts.north_deg, facts.gsd_m or Gsd(1.0, 1.0))
 
 
 def sector_of(bearing_deg: float, *, border_deg: float = BORDER_DEG) -> Sector | None:

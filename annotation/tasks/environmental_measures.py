@@ -16,23 +16,31 @@ import shapely
 from numpy.typing import NDArray
 from shapely import LineString, MultiPolygon, Polygon, STRtree
 
-from rsvqa.annotation.facts import Kind, Role
+from rsvqa.annotation.facts import ClassKind, Role
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
 from rsvqa.annotation.tasks.registry import TaskContext
 
-FARMED: tuple[Kind, ...] = ("cropland",)
-WOODED: tuple[Kind, ...] = ("forest",)
-WATER: tuple[Kind, ...] = ("water",)
-BUILT_OVER: tuple[Kind, ...] = ("residential", "commercial", "industrial", "parking", "building", "road", "railway")
-PLANTED: tuple[Kind, ...] = ("forest", "grass", "cropland", "wetland", "tree")
-COOLING: tuple[Kind, ...] = ("forest", "water", "wetland", "tree")
-UNFARMED_PLANTS: tuple[Kind, ...] = ("forest", "grass", "wetland", "tree")
-GRASSY: tuple[Kind, ...] = ("grass",)
+FARMED: tuple[ClassKind, ...] = ("cropland",)
+WOODED: tuple[ClassKind, ...] = ("forest",)
+WATER: tuple[ClassKind, ...] = ("water",)
+BUILT_OVER: tuple[ClassKind, ...] = (
+    "residential",
+    "commercial",
+    "industrial",
+    "parking",
+    "building",
+    "road",
+    "railway",
+)
+PLANTED: tuple[ClassKind, ...] = ("forest", "grass", "cropland", "wetland", "tree")
+COOLING: tuple[ClassKind, ...] = ("forest", "water", "wetland", "tree")
+UNFARMED_PLANTS: tuple[ClassKind, ...] = ("forest", "grass", "wetland", "tree")
+GRASSY: tuple[ClassKind, ...] = ("grass",)
 USES = (FARMED, WOODED, BUILT_OVER, WATER, GRASSY)
-COVERS = (*USES, *((kind,) for kind in get_args(Kind) if not any(kind in use for use in USES)))
+COVERS = (*USES, *((kind,) for kind in get_args(ClassKind) if not any(kind in use for use in USES)))
 """All that may cover the ground; a use leads only where it also covers more than bare ground or snow."""
 
-PAVED_SHARES: Mapping[Kind, float] = MappingProxyType(
+PAVED_SHARES: Mapping[ClassKind, float] = MappingProxyType(
     {"residential": 0.38, "commercial": 0.85, "industrial": 0.72, "parking": 0.98, "building": 0.98, "road": 0.98}
 )
 """Impervious share of built-up ground: USDA 1986, Technical Release 55, table 2-2a (residential: quarter-acre lots)."""
@@ -91,9 +99,9 @@ class Measures:
         self._context = context
         self._facts = facts
         self._tile_area = float(facts.width * facts.height)
-        self._shares: dict[tuple[Kind, ...], Range] = {}
+        self._shares: dict[tuple[ClassKind, ...], Range] = {}
 
-    def share(self, kinds: tuple[Kind, ...]) -> Range:
+    def share(self, kinds: tuple[ClassKind, ...]) -> Range:
         """Return the share of the tile that areas of some kinds cover."""
         if kinds not in self._shares:
             low = self._covered([kind for kind in kinds if kind in self._ground_by_kind])
@@ -101,14 +109,14 @@ class Measures:
             self._shares[kinds] = Range(low, high)
         return self._shares[kinds]
 
-    def _covered(self, kinds: Sequence[Kind]) -> float:
+    def _covered(self, kinds: Sequence[ClassKind]) -> float:
         """Return the share of the tile that the ground of some kinds covers."""
         grounds = [self._ground_by_kind[kind] for kind in kinds]
         if self._overlap_area > _OVERLAP_SHARE * self._tile_area:
             return dissolved(grounds).area / self._tile_area
         return sum(ground.area for ground in grounds) / self._tile_area
 
-    def lead(self, kinds: tuple[Kind, ...]) -> Range:
+    def lead(self, kinds: tuple[ClassKind, ...]) -> Range:
         """Return what one use covers as a share of that and the largest other of `COVERS`: 0.5 is a tie."""
         own = self.share(kinds)
         others = [self.share(other) for other in COVERS if other != kinds]
@@ -126,7 +134,7 @@ class Measures:
         unseen = 0.0 if self._is_known(tuple(PAVED_SHARES)) else self._unlabelled_share
         return Range(max(0.0, paved - twice), min(1.0, paved + unseen))
 
-    def buildings_near(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
+    def buildings_near(self, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         """Return the share of buildings within some metres of areas of some kinds."""
         return self._near(self._buildings_in_metres, kinds, distance_m)
 
@@ -140,17 +148,17 @@ class Measures:
         spaces = spaces[shapely.area(spaces) >= GREEN_SPACE_M2]
         return self._near_tree(self._buildings_in_metres, STRtree(spaces), UNFARMED_PLANTS, GREEN_SPACE_M)
 
-    def shore_along(self, kinds: tuple[Kind, ...], distance_m: float) -> Range:
+    def shore_along(self, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         """Return the share of the water's shores within some metres of areas of some kinds."""
         return self._near(self._shore_in_metres, kinds, distance_m)
 
-    def _near(self, places: NDArray[np.object_] | None, kinds: tuple[Kind, ...], distance_m: float) -> Range:
+    def _near(self, places: NDArray[np.object_] | None, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         if places is None:
             return UNKNOWN
         return self._near_tree(places, self._tree_in_metres(kinds), kinds, distance_m)
 
     def _near_tree(
-        self, places: NDArray[np.object_], tree: STRtree, kinds: tuple[Kind, ...], distance_m: float
+        self, places: NDArray[np.object_], tree: STRtree, kinds: tuple[ClassKind, ...], distance_m: float
     ) -> Range:
         near = tree.query(places, predicate="dwithin", distance=distance_m)[0]
         low = len(np.unique(near)) / len(places)
@@ -184,7 +192,7 @@ class Measures:
             return None
         return self._in_metres(np.array([road.geometry for road in facts.roads], dtype=object))
 
-    def _is_known(self, kinds: tuple[Kind, ...]) -> bool:
+    def _is_known(self, kinds: tuple[ClassKind, ...]) -> bool:
         """Return whether all areas of these kinds are labelled: each kind's classes are complete, or all land is."""
         facts = self._facts
         infos = [info for info in facts.classes.values() if info.role is Role.AREA and info.kind in kinds]
@@ -195,8 +203,8 @@ class Measures:
         return self._unlabelled_share < NO_SHARE
 
     @cached_property
-    def _ground_by_kind(self) -> dict[Kind, Polygon | MultiPolygon]:
-        by_kind: dict[Kind, list[Polygon | MultiPolygon]] = {}
+    def _ground_by_kind(self) -> dict[ClassKind, Polygon | MultiPolygon]:
+        by_kind: dict[ClassKind, list[Polygon | MultiPolygon]] = {}
         for name in certain_areas(self._context):
             by_kind.setdefault(self._facts.classes[name].kind, []).append(cover_of(self._context, name))
         return {kind: parts[0] if len(parts) == 1 else dissolved(parts) for kind, parts in by_kind.items()}
@@ -263,7 +271,7 @@ class Measures:
         places = np.concatenate([_points_along(line, step_m) for line in lines])
         return np.array(shapely.points(places), dtype=object)
 
-    def _tree_in_metres(self, kinds: tuple[Kind, ...]) -> STRtree:
+    def _tree_in_metres(self, kinds: tuple[ClassKind, ...]) -> STRtree:
         parts = [
             area.geometry
             for area in self._facts.areas

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from rsvqa.annotation.facts import Kind
+from rsvqa.annotation.facts import ClassKind
 from rsvqa.annotation.tasks.environmental_measures import (
     BUILT_OVER,
     COOLING,
@@ -25,7 +25,7 @@ from rsvqa.annotation.tasks.environmental_measures import (
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 
 
-class Verdict(NamedTuple):
+class RuleVerdict(NamedTuple):
     """What a rule says: True it holds, False it does not, None it is silent; and the measures that it rests on."""
 
     holds: bool | None
@@ -60,31 +60,31 @@ class EnvironmentalRule:
 
     name: str
     topic: Topic
-    judge: Callable[[Measures], Verdict]
+    judge: Callable[[Measures], RuleVerdict]
 
 
-def _above(low: float, high: float, **measured: Range | None) -> Verdict:
+def _above(low: float, high: float, **measured: Range | None) -> RuleVerdict:
     """Hold when a measure is at least `high`, fail when it is at most `low`."""
     ((name, value),) = measured.items()
     if value is None:
-        return Verdict(None, {})
+        return RuleVerdict(None, {})
     holds = True if value.low >= high else False if value.high <= low else None
-    return Verdict(holds, {name: value})
+    return RuleVerdict(holds, {name: value})
 
 
-def _below(low: float, high: float, **measured: Range | None) -> Verdict:
+def _below(low: float, high: float, **measured: Range | None) -> RuleVerdict:
     """Hold when a measure is at most `low`, fail when it is at least `high`."""
     verdict = _above(low, high, **measured)
-    return Verdict(None if verdict.holds is None else not verdict.holds, verdict.values)
+    return RuleVerdict(None if verdict.holds is None else not verdict.holds, verdict.values)
 
 
-def _only_if(condition: Verdict, then: Verdict) -> Verdict:
+def _only_if(condition: RuleVerdict, then: RuleVerdict) -> RuleVerdict:
     """Hold when both do; fail only when the second does, so that nothing is said of what is not there."""
     holds = then.holds if condition.holds else None
-    return Verdict(holds, {**condition.values, **then.values})
+    return RuleVerdict(holds, {**condition.values, **then.values})
 
 
-def _leads(measures: Measures, kinds: tuple[Kind, ...]) -> Verdict:
+def _leads(measures: Measures, kinds: tuple[ClassKind, ...]) -> RuleVerdict:
     """Hold when a use covers a third more than any other, yet not most of the tile; fail when another does."""
     return _only_if(
         _below(0.5, 0.55, share=measures.share(kinds)),
@@ -92,7 +92,7 @@ def _leads(measures: Measures, kinds: tuple[Kind, ...]) -> Verdict:
     )
 
 
-def _has_water(measures: Measures) -> Verdict:
+def _has_water(measures: Measures) -> RuleVerdict:
     return _above(0.0, 0.005, water=measures.share(WATER))
 
 
@@ -207,7 +207,7 @@ RULES: tuple[EnvironmentalRule, ...] = (
 
 
 @once_a_tile
-def judge_all(context: TaskContext) -> dict[str, Verdict]:
+def judge_all(context: TaskContext) -> dict[str, RuleVerdict]:
     """Return what each rule says about a tile, by its name."""
     measures = Measures(context)
     return {rule.name: rule.judge(measures) for rule in RULES}

@@ -75,7 +75,11 @@ def ask_fine_grained_grounding(context: TaskContext) -> Iterator[Question | NotA
             "fine_grained_grounding",
             reference.target,
             reference.text,
-            Evidence(reference.rule, (reference.target.object_id,), values=_values(reference.target, reference.values)),
+            Evidence(
+                rule=reference.rule,
+                feature_ids=(reference.target.object_id,),
+                values=_values(reference.target, reference.values),
+            ),
         )
         if isinstance(question, Question):
             asked.add(reference.target.object_id)
@@ -102,8 +106,8 @@ def ask_condition_based_grounding(context: TaskContext) -> Iterator[Question | N
             condition.target,
             condition.text,
             Evidence(
-                condition.rule,
-                (condition.target.object_id, *condition.feature_ids),
+                rule=condition.rule,
+                feature_ids=(condition.target.object_id, *condition.feature_ids),
                 geometry=condition.landmark,
                 values=_values(condition.target, condition.values),
             ),

@@ -140,8 +140,10 @@ def _overall_question(
         text=context.phrases.pick(context.rng, "overall_land_use.question", percent=LISTED_SHARE_PERCENT),
         options=tuple(options),
         evidence=Evidence(
-            "area_share_of_tile",
-            tuple(area.area_id for area in context.facts.areas if area.class_name in {info.name for info in right}),
+            rule="area_share_of_tile",
+            feature_ids=tuple(
+                area.area_id for area in context.facts.areas if area.class_name in {info.name for info in right}
+            ),
             values={
                 "shares": {info.name: round(shares[info.name], 4) for info in right},
                 "absent": [info.name for info in wrong],
@@ -181,8 +183,8 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
         text=context.phrases.pick(context.rng, "regional_land_use.question", region=REGION_SLOT),
         options=options,
         evidence=Evidence(
-            "area_share_of_circle",
-            tuple(area.area_id for area in inside if area.class_name == main),
+            rule="area_share_of_circle",
+            feature_ids=tuple(area.area_id for area in inside if area.class_name == main),
             values={"shares": {name: round(share, 4) for name, share in shares.items()}},
         ),
         region=circle,

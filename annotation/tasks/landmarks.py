@@ -34,7 +34,7 @@ MIN_WIDTH_PX = 2.0
 """Areas that are thinner on average cannot be made out: the tile's edge may leave such a sliver of a forest."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Landmark:
     """Something that lies at a distance from objects. Not slotted: it keeps its indices.
 
@@ -108,7 +108,16 @@ def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
             (only,) = members.objects
             text = context.phrases.text("landmark.one", noun=members.info.singular)
             shape = _array([only.geometry])
-            found.append(Landmark(members.info.name, text, shape, (only.object_id,), scale, is_area=False))
+            found.append(
+                Landmark(
+                    name=members.info.name,
+                    text=text,
+                    geometries=shape,
+                    feature_ids=(only.object_id,),
+                    scale=scale,
+                    is_area=False,
+                )
+            )
     return tuple(found)
 
 
@@ -133,7 +142,9 @@ def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
         is_one = len(areas) == 1 and not isinstance(areas[0].geometry, MultiPolygon)
         text = context.phrases.text(f"landmark.{'one' if is_one else 'any'}", noun=info.singular)
         ids = tuple(area.area_id for area in areas)
-        found.append(Landmark(info.name, text, geometries, ids, scale, is_area=True))
+        found.append(
+            Landmark(name=info.name, text=text, geometries=geometries, feature_ids=ids, scale=scale, is_area=True)
+        )
     return tuple(found)
 
 
@@ -146,7 +157,9 @@ def road_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     ids = tuple(road.road_id for road in facts.roads)
     lines = _array([road.geometry for road in facts.roads])
     text, scale = context.phrases.text("landmark.roads"), frame_of(facts).scale
-    return (Landmark("", text, lines, ids, scale, is_area=False, edge_m=ROAD_EDGE_M),)
+    return (
+        Landmark(name="", text=text, geometries=lines, feature_ids=ids, scale=scale, is_area=False, edge_m=ROAD_EDGE_M),
+    )
 
 
 def _can_be_seen(geometries: NDArray[np.object_]) -> bool:

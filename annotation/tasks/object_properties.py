@@ -143,8 +143,10 @@ def _question(
 ) -> Question:
     """Return a question about one object; `values` are the evidence beside its outline."""
     found = boxed.found
-    evidence = Evidence(rule, (found.object_id,), found.geometry, {"class": found.class_name, **values})
-    return Question(task_name, form, text, evidence, options=options, box=boxed.box)
+    evidence = Evidence(
+        rule=rule, feature_ids=(found.object_id,), geometry=found.geometry, values={"class": found.class_name, **values}
+    )
+    return Question(task=task_name, form=form, text=text, evidence=evidence, options=options, box=boxed.box)
 
 
 def _one_of(right: str, wrong: Iterable[str]) -> tuple[Option, ...]:

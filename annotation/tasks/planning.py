@@ -170,8 +170,8 @@ def _question(
         ),
         options=tuple(options),
         evidence=Evidence(
-            "shortest_path_on_roads",
-            _feature_ids(road_map, found, ends),
+            rule="shortest_path_on_roads",
+            feature_ids=_feature_ids(road_map, found, ends),
             geometry=_path(road_map, start.place, goal.place, found),
             values=_values(facts, found, next_length),
         ),

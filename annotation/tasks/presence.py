@@ -71,8 +71,8 @@ def _question(context: TaskContext, info: ClassInfo, shown: TileObject | None) -
         text=phrases.pick(context.rng, "object_presence.question", singular=info.singular, plural=info.plural),
         options=(Option(phrases.text("answer.yes"), is_present), Option(phrases.text("answer.no"), not is_present)),
         evidence=Evidence(
-            "labelled_and_visible" if is_present else "fully_labelled_without_member",
-            (shown.object_id,) if shown is not None else (),
+            rule="labelled_and_visible" if is_present else "fully_labelled_without_member",
+            feature_ids=(shown.object_id,) if shown is not None else (),
             values={"class": info.name},
         ),
     )

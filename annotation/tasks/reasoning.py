@@ -7,8 +7,9 @@ second counts the objects of a class by colour, by half of the image, by distanc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
 from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
-from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, Verdict, judge_all
+from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
 from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
@@ -48,7 +49,7 @@ def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | Not
     yield from ask_each(context, shuffled(topics, context.rng), lambda topic: _ask_topic(context, topic, verdicts))
 
 
-def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, Verdict]) -> Question | NotAsked:
+def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerdict]) -> Question | NotAsked:
     rules = [rule for rule in RULES if rule.topic == topic]
     holding = [rule for rule in rules if verdicts[rule.name].holds]
     if not holding:
@@ -71,7 +72,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, Verdict]
             *(Option(_conclusion(context, rule), is_right=False) for rule in wrong),
         ),
         evidence=Evidence(
-            right.name,
+            rule=right.name,
             values={
                 rule.name: {
                     name: [round(end, 4) for end in value] for name, value in verdicts[rule.name].values.items()
@@ -102,7 +103,8 @@ def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
     return context.phrases.text(f"environmental_reasoning.conclusion.{rule.name}")
 
 
-class _Selected(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selected:
     """The objects that fulfil a condition, and how it is said."""
 
     rule: str
@@ -168,8 +170,8 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
         text=text,
         options=tuple(options),
         evidence=Evidence(
-            f"count_{selected.rule}",
-            tuple(item.object_id for item in selected.chosen) + selected.feature_ids,
+            rule=f"count_{selected.rule}",
+            feature_ids=tuple(item.object_id for item in selected.chosen) + selected.feature_ids,
             geometry=shown([item.geometry for item in selected.chosen]),
             values={"class": info.name, "count": count, "of": len(counted.objects), **selected.values},
         ),
@@ -190,7 +192,7 @@ def _by_colour(context: TaskContext, info: ClassInfo, counted: Countable) -> _Se
     colour = context.rng.choice(fitting)
     chosen = tuple(counted.objects[index] for index in groups[colour])
     word = context.phrases.text(f"colour.{colour}")
-    return _Selected("colour", chosen, {"colour": word}, {"colour": colour})
+    return _Selected(rule="colour", chosen=chosen, words={"colour": word}, values={"colour": colour})
 
 
 def _by_half(half: str, context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
@@ -205,7 +207,7 @@ def _by_half(half: str, context: TaskContext, info: ClassInfo, counted: Countabl
         return NotAsked("an object is near the middle line")
     word = context.phrases.text(f"conditional_counting.halves.{half}")
     mask = is_first if half in ("left", "upper") else is_second
-    return _Selected("half", _chosen(counted, mask), {"half": word}, {"half": half})
+    return _Selected(rule="half", chosen=_chosen(counted, mask), words={"half": word}, values={"half": half})
 
 
 def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
@@ -217,7 +219,13 @@ def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Co
         return NotAsked("distances near every limit")
     metres = context.rng.choice(fitting)
     words = {"metres": metres, "landmark": thing.text}
-    return _Selected("within", _chosen(counted, distances <= metres), words, words, thing.feature_ids)
+    return _Selected(
+        rule="within",
+        chosen=_chosen(counted, distances <= metres),
+        words=words,
+        values=words,
+        feature_ids=thing.feature_ids,
+    )
 
 
 def _is_clear(distances: NDArray[np.float64], metres: float, edge_m: float) -> bool:
@@ -232,7 +240,11 @@ def _inside(thing: Landmark, _context: TaskContext, _info: ClassInfo, counted: C
     if not sides.all():
         return NotAsked("an object is partly inside the area")
     return _Selected(
-        "inside", _chosen(counted, sides == 1), {"landmark": thing.text}, {"landmark": thing.text}, thing.feature_ids
+        rule="inside",
+        chosen=_chosen(counted, sides == 1),
+        words={"landmark": thing.text},
+        values={"landmark": thing.text},
+        feature_ids=thing.feature_ids,
     )
 
 

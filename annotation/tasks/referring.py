@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileFacts, TileObject
 from rsvqa.annotation.tasks.class_names import has_same_name, may_mean_the_same
 from rsvqa.annotation.tasks.colours import COLOURS, measure_colour
-from rsvqa.annotation.tasks.directions import Frame, frame_of
+from rsvqa.annotation.tasks.directions import BearingFrame, frame_of
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 from rsvqa.annotation.wording.phrases import Phrases
 
@@ -72,7 +72,7 @@ class Members:
         return Members(self.info, chosen, self.centres[indices], self.bounds[indices])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
     """A description of one object.
 
@@ -153,12 +153,12 @@ def references(context: TaskContext) -> tuple[Reference, ...]:
     return tuple(itertools.islice(found, MAX_REFERENCES))
 
 
-def _references_in(context: TaskContext, members: Members, frame: Frame) -> Iterator[Reference]:
+def _references_in(context: TaskContext, members: Members, frame: BearingFrame) -> Iterator[Reference]:
     noun, phrases = members.info.singular, context.phrases
     if len(members) == 1:
         if may_be_target(members.objects[0]):
             text = phrases.text("referring.plain", noun=noun)
-            yield Reference(members.objects[0], text, "unique_class", {"members": 1})
+            yield Reference(target=members.objects[0], text=text, rule="unique_class", values={"members": 1})
         return
     yield from _by_size(phrases, noun, members)
     yield from _by_position(context, noun, members, frame)
@@ -169,7 +169,12 @@ def _references_in(context: TaskContext, members: Members, frame: Frame) -> Iter
             yield from _by_position(context, noun_in_colour, coloured, frame)
         elif may_be_target(coloured.objects[0]):
             text = phrases.text("referring.plain", noun=noun_in_colour)
-            yield Reference(coloured.objects[0], text, "unique_colour", {"members": len(members), "colour": colour})
+            yield Reference(
+                target=coloured.objects[0],
+                text=text,
+                rule="unique_colour",
+                values={"members": len(members), "colour": colour},
+            )
 
 
 def may_be_target(item: TileObject) -> bool:
@@ -207,10 +212,15 @@ def _by_size(phrases: Phrases, noun: str, members: Members) -> Iterator[Referenc
     first, second = two_greatest(areas)
     if may_be_target(members.objects[first]) and areas[first] >= SIZE_MARGIN * areas[second]:
         values = {"area_px": round(float(areas[first]), 1), "next_area_px": round(float(areas[second]), 1)}
-        yield Reference(members.objects[first], phrases.text("referring.largest", noun=noun), "largest", values)
+        yield Reference(
+            target=members.objects[first],
+            text=phrases.text("referring.largest", noun=noun),
+            rule="largest",
+            values=values,
+        )
 
 
-def _by_position(context: TaskContext, noun: str, members: Members, frame: Frame) -> Iterator[Reference]:
+def _by_position(context: TaskContext, noun: str, members: Members, frame: BearingFrame) -> Iterator[Reference]:
     """Yield the outermost object on each of the four sides, when it is so by a clear margin."""
     facts = context.facts
     margin = POSITION_MARGIN * min(facts.width * frame.scale.x_m, facts.height * frame.scale.y_m)
@@ -222,10 +232,10 @@ def _by_position(context: TaskContext, noun: str, members: Members, frame: Frame
             continue
         values = {"side": side, "lead": round(lead, 1), "margin": round(margin, 1)}
         text = context.phrases.text(f"{table}.{side}", noun=noun)
-        yield Reference(members.objects[first], text, "extreme_position", values)
+        yield Reference(target=members.objects[first], text=text, rule="extreme_position", values=values)
 
 
-def _reach_by_side(members: Members, frame: Frame) -> dict[str, NDArray[np.float64]]:
+def _reach_by_side(members: Members, frame: BearingFrame) -> dict[str, NDArray[np.float64]]:
     """Return how far out each object's centre lies to the four sides; of a cut object, how far any of it does."""
     centres = frame.east_north(members.centres)
     corners = np.stack([frame.east_north(members.bounds[:, pair]) for pair in ([0, 1], [0, 3], [2, 1], [2, 3])])

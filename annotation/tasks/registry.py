@@ -22,7 +22,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.phrases import Phrases
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext:
     """What a task function is given.
 

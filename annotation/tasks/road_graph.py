@@ -32,7 +32,7 @@ SHARED_VERTEX_PX = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class RoadSection:
     """A road between two nodes, with no junction in between.
 
     Attributes:
@@ -53,7 +53,7 @@ class Stretch:
     is_one_way: bool
 
 
-class Step(NamedTuple):
+class GraphStep(NamedTuple):
     """A way out of a node: along a stretch, from its start to its end or backwards."""
 
     stretch: int
@@ -65,16 +65,16 @@ class RoadGraph:
     """Roads as stretches between nodes.
 
     Attributes:
-        stretches: all stretches; a `Step` holds an index into them.
+        stretches: all stretches; a `GraphStep` holds an index into them.
         steps: the ways out of each node.
         doubtful: nodes that may not be junctions, or are too close to another one.
     """
 
-    stretches: tuple[Stretch, ...]
-    steps: dict[int, tuple[Step, ...]]
+    stretches: tuple[RoadSection, ...]
+    steps: dict[int, tuple[GraphStep, ...]]
     doubtful: frozenset[int]
 
-    def target(self, step: Step) -> int:
+    def target(self, step: GraphStep) -> int:
         """Return the node that a step leads to."""
         stretch = self.stretches[step.stretch]
         return stretch.end if step.is_forward else stretch.start
@@ -197,7 +197,7 @@ def _split(lines: NDArray[np.object_], marks: Sequence[_Mark], nodes: Sequence[i
     return pieces
 
 
-def _stretches(pieces: Sequence[_Piece], roads: Sequence[Road], scale: Gsd) -> Iterator[Stretch]:
+def _stretches(pieces: Sequence[_Piece], roads: Sequence[Road], scale: Gsd) -> Iterator[RoadSection]:
     """Yield chains of pieces, joined where exactly two meet; rings without any junction carry no route."""
     at_node: dict[int, list[int]] = {}
     for index, piece in enumerate(pieces):
@@ -230,12 +230,12 @@ def _chain(
         index = onward[0]
 
 
-def _stretch(chain: Sequence[_Piece], roads: Sequence[Road], scale: Gsd) -> Stretch:
+def _stretch(chain: Sequence[_Piece], roads: Sequence[Road], scale: Gsd) -> RoadSection:
     coords = np.concatenate([chain[0].coords, *(piece.coords[1:] for piece in chain[1:])])
     used = [roads[line] for line in dict.fromkeys(piece.line for piece in chain)]
     names = {str(road.attributes.get("name") or "") for road in used}
     steps = np.diff(coords, axis=0) * np.array(scale)
-    return Stretch(
+    return RoadSection(
         start=chain[0].start,
         end=chain[-1].end,
         geometry=LineString(coords),
@@ -252,15 +252,15 @@ def _is_one_way(road: Road) -> bool:
     return str(value).lower() not in ("", "no", "false", "0", "0.0")
 
 
-def _steps_by_node(stretches: Sequence[Stretch]) -> dict[int, tuple[Step, ...]]:
-    steps: dict[int, list[Step]] = {}
+def _steps_by_node(stretches: Sequence[RoadSection]) -> dict[int, tuple[GraphStep, ...]]:
+    steps: dict[int, list[GraphStep]] = {}
     for index, stretch in enumerate(stretches):
-        steps.setdefault(stretch.start, []).append(Step(index, True))
-        steps.setdefault(stretch.end, []).append(Step(index, False))
+        steps.setdefault(stretch.start, []).append(GraphStep(index, True))
+        steps.setdefault(stretch.end, []).append(GraphStep(index, False))
     return {node: tuple(steps[node]) for node in sorted(steps)}
 
 
-def _crowded_nodes(stretches: Sequence[Stretch], steps: dict[int, tuple[Step, ...]]) -> set[int]:
+def _crowded_nodes(stretches: Sequence[RoadSection], steps: dict[int, tuple[GraphStep, ...]]) -> set[int]:
     """Return the junctions with a stub or another junction so close that a reader may count them as one."""
     short = [stretch for stretch in stretches if stretch.geometry.length < MIN_STRETCH_PX]
     return {node for stretch in short for node in (stretch.start, stretch.end) if len(steps[node]) > 2}

@@ -17,10 +17,10 @@ from typing import Any, Literal, NamedTuple, cast
 import networkx as nx
 
 from rsvqa.annotation.questions import NotAsked
-from rsvqa.annotation.tasks.directions import Frame, Position, Sector, sector_of
-from rsvqa.annotation.tasks.road_graph import RoadGraph, Step
+from rsvqa.annotation.tasks.directions import BearingFrame, Sector, TilePoint, sector_of
+from rsvqa.annotation.tasks.road_graph import GraphStep, RoadGraph
 
-Turn = Literal["left", "right"]
+TurnDirection = Literal["left", "right"]
 
 STRAIGHT_DEG = 30.0
 """Ways that bend less than this are straight on."""
@@ -53,7 +53,7 @@ class Leg(NamedTuple):
     """Go straight on, and turn at the junction that is so many ahead (1: the next)."""
 
     ordinal: int
-    turn: Turn
+    turn: TurnDirection
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class FoundRoute:
     """
 
     route: Route
-    steps: tuple[Step, ...]
+    steps: tuple[GraphStep, ...]
     length: float
 
 
@@ -101,11 +101,11 @@ _Reached = dict[int, tuple[dict[int, float], dict[int, list[int]]]]
 class RoadMap:
     """A road graph with the directions and lengths that routes are told by."""
 
-    def __init__(self, graph: RoadGraph, frame: Frame) -> None:
+    def __init__(self, graph: RoadGraph, frame: BearingFrame) -> None:
         self.graph = graph
         self._frame = frame
         self._network = graph.as_networkx()
-        self._bearings: dict[Step, float] = {}
+        self._bearings: dict[GraphStep, float] = {}
 
     def routes_from(self, start: Place, goals: Iterable[Place]) -> Iterator[tuple[Place, FoundRoute | NotAsked]]:
         """Yield each goal with the shortest route to it, or why that cannot be told plainly."""
@@ -129,10 +129,10 @@ class RoadMap:
             ways += self._ways(start, goal, reached)[:1]
         return min((way.length for way in ways if way.length <= farthest), default=math.inf)
 
-    def headings(self, start: Place) -> dict[Sector, Step]:
+    def headings(self, start: Place) -> dict[Sector, GraphStep]:
         """Return the two ways along the road at `start` by direction; empty when one is not sure."""
-        found: dict[Sector, Step] = {}
-        for step in (Step(start.stretch, True), Step(start.stretch, False)):
+        found: dict[Sector, GraphStep] = {}
+        for step in (GraphStep(start.stretch, True), GraphStep(start.stretch, False)):
             sector = sector_of(self._bearing(step, start.along))
             if sector is None or sector in found:
                 return {}
@@ -161,7 +161,7 @@ class RoadMap:
         if not trail:
             return ()
         begin, end = trail[-1]
-        step = Step(end.stretch, end.along > begin.along)
+        step = GraphStep(end.stretch, end.along > begin.along)
         seen = {step}
         while (onward := self._straightest(step)) is not None and onward not in seen:
             step = onward
@@ -215,9 +215,9 @@ class RoadMap:
             return NotAsked("route without turns, or with too many junctions")
         return FoundRoute(route, steps, way.length)
 
-    def _steps(self, start: Place, goal: Place, nodes: Sequence[int]) -> tuple[Step, ...]:
+    def _steps(self, start: Place, goal: Place, nodes: Sequence[int]) -> tuple[GraphStep, ...]:
         stretches = self.graph.stretches
-        steps = [Step(start.stretch, nodes[0] == stretches[start.stretch].end)]
+        steps = [GraphStep(start.stretch, nodes[0] == stretches[start.stretch].end)]
         for here, there in pairwise(nodes):
             parallel = (
                 step
@@ -225,10 +225,10 @@ class RoadMap:
                 if self.graph.target(step) == there and step.stretch != start.stretch
             )
             steps.append(min(parallel, key=lambda step: (stretches[step.stretch].length, step)))
-        steps.append(Step(goal.stretch, nodes[-1] == stretches[goal.stretch].start))
+        steps.append(GraphStep(goal.stretch, nodes[-1] == stretches[goal.stretch].start))
         return tuple(steps)
 
-    def _tell(self, start: Place, steps: Sequence[Step]) -> Route | None:
+    def _tell(self, start: Place, steps: Sequence[GraphStep]) -> Route | None:
         """Return the instructions for a way, or None where a bend at a junction has no word."""
         heading = next((sector for sector, step in self.headings(start).items() if step == steps[0]), None)
         legs: list[Leg] = []
@@ -244,7 +244,7 @@ class RoadMap:
                 return None
         return Route(heading, tuple(legs), ordinal - 1) if heading else None
 
-    def _onward(self, step: Step, turn: Turn | None) -> Step | None:
+    def _onward(self, step: GraphStep, turn: TurnDirection | None) -> GraphStep | None:
         """Return the way out of the junction that a step leads to, as told; None where a reader could not be sure."""
         node = self.graph.target(step)
         if not self.graph.is_junction(node) or node in self.graph.doubtful:
@@ -261,40 +261,40 @@ class RoadMap:
             fitting = [way for way, angle in angles.items() if sign * angle >= TURN_DEG[0]]
         return fitting[0] if len(fitting) == 1 else None
 
-    def _straightest(self, step: Step) -> Step | None:
+    def _straightest(self, step: GraphStep) -> GraphStep | None:
         """Return the way out that bends least, if it could be called straight on at all."""
         angles = {way: abs(angle) for way, angle in self._exits(step).items() if abs(angle) < TURN_DEG[0]}
         return min(angles, key=lambda way: angles[way]) if angles else None
 
-    def _exits(self, step: Step) -> dict[Step, float]:
+    def _exits(self, step: GraphStep) -> dict[GraphStep, float]:
         """Return the bends, in degrees to the right, into each other way out of the node that a step leads to."""
-        back = Step(step.stretch, not step.is_forward)
+        back = GraphStep(step.stretch, not step.is_forward)
         return {way: self._angle(step, way) for way in self.graph.steps[self.graph.target(step)] if way != back}
 
-    def _angle(self, step: Step, onward: Step) -> float:
+    def _angle(self, step: GraphStep, onward: GraphStep) -> float:
         """Return the bend from one step into the next, degrees in [−180, 180), positive to the right."""
-        back = Step(step.stretch, not step.is_forward)
+        back = GraphStep(step.stretch, not step.is_forward)
         incoming = self._bearing_out(back) + 180.0
         return (self._bearing_out(onward) - incoming + 180.0) % 360.0 - 180.0
 
-    def _bearing_out(self, step: Step) -> float:
+    def _bearing_out(self, step: GraphStep) -> float:
         """Return the direction in which a step leaves its node; asked for often, so it is kept."""
         if step not in self._bearings:
             self._bearings[step] = self._bearing(step, self._begin(step).along)
         return self._bearings[step]
 
-    def _bearing(self, step: Step, along: float) -> float:
+    def _bearing(self, step: GraphStep, along: float) -> float:
         """Return the direction in which a step sets off from a place on its stretch."""
         line = self.graph.stretches[step.stretch].geometry
         ahead = min(along + SIGHT_PX, line.length) if step.is_forward else max(along - SIGHT_PX, 0.0)
         here, there = line.interpolate(along), line.interpolate(ahead)
-        return self._frame.bearing_deg(Position(here.x, here.y), Position(there.x, there.y))
+        return self._frame.bearing_deg(TilePoint(here.x, here.y), TilePoint(there.x, there.y))
 
-    def _begin(self, step: Step) -> Place:
+    def _begin(self, step: GraphStep) -> Place:
         return Place(step.stretch, 0.0 if step.is_forward else self.graph.stretches[step.stretch].geometry.length)
 
-    def _end(self, step: Step) -> Place:
-        return self._begin(Step(step.stretch, not step.is_forward))
+    def _end(self, step: GraphStep) -> Place:
+        return self._begin(GraphStep(step.stretch, not step.is_forward))
 
 
 def arrives(trail: Trail, goal: Place) -> bool:
@@ -348,9 +348,9 @@ def _variations(route: Route, headings: Sequence[Sector]) -> list[Route]:
     return [other for other in dict.fromkeys(variations) if (other.legs, other.heading) != (route.legs, route.heading)]
 
 
-def _actions(route: Route) -> list[Turn | None]:
+def _actions(route: Route) -> list[TurnDirection | None]:
     """Return what to do at each junction: a turn, or None for straight on."""
-    actions: list[Turn | None] = []
+    actions: list[TurnDirection | None] = []
     for leg in route.legs:
         actions += [None] * (leg.ordinal - 1)
         actions.append(leg.turn)

@@ -15,7 +15,7 @@ from shapely import LineString
 from rsvqa.annotation.facts import Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
-from rsvqa.annotation.tasks.directions import SECTORS, Position, frame_of, sector_of, sectors_apart
+from rsvqa.annotation.tasks.directions import SECTORS, TilePoint, frame_of, sector_of, sectors_apart
 from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, round_measure, value_distractors
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
@@ -113,9 +113,9 @@ def _differ(pair: tuple[_Named, _Named]) -> bool:
     return pair[0].target.class_name != pair[1].target.class_name
 
 
-def _centre(item: TileObject) -> Position:
+def _centre(item: TileObject) -> TilePoint:
     centre = item.geometry.centroid
-    return Position(centre.x, centre.y)
+    return TilePoint(centre.x, centre.y)
 
 
 def _are_apart(first: TileObject, second: TileObject) -> bool:
@@ -145,8 +145,8 @@ def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question
             Option(context.phrases.text(f"{frame.words}.{sector}"), is_right=sector == right) for sector in chosen
         ),
         evidence=Evidence(
-            "bearing_between_centres",
-            (start.target.object_id, end.target.object_id),
+            rule="bearing_between_centres",
+            feature_ids=(start.target.object_id, end.target.object_id),
             geometry=_line(start.target, end.target),
             values={
                 "bearing_deg": round(bearing, 2),
@@ -178,8 +178,8 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
         ),
         options=_metre_options(context, right, value_distractors(distance_m, context.rng)),
         evidence=Evidence(
-            "distance_between_centres",
-            (start.target.object_id, end.target.object_id),
+            rule="distance_between_centres",
+            feature_ids=(start.target.object_id, end.target.object_id),
             geometry=_line(start.target, end.target),
             values={"distance_m": round(distance_m, 2), "start": start.text, "end": end.text},
         ),
@@ -190,7 +190,7 @@ def _line(start: TileObject, end: TileObject) -> LineString:
     return LineString([_centre(start), _centre(end)])
 
 
-def _metres_between(context: TaskContext, start: Position, end: Position) -> float:
+def _metres_between(context: TaskContext, start: TilePoint, end: TilePoint) -> float:
     gsd_m = context.facts.gsd_m
     assert gsd_m is not None
     return math.hypot((end.x - start.x) * gsd_m.x_m, (end.y - start.y) * gsd_m.y_m)

@@ -42,7 +42,7 @@ class RandomModel:
     def reply(self, groups: Iterable[PromptGroup]) -> Iterator[Reply | Unanswered]:
         """Yield a letter, a set of letters, or a box; nothing for a text."""
         for prompt in _prompts(groups):
-            yield Reply(prompt.key, self._draw(prompt), box_convention=self.box_convention)
+            yield Reply(key=prompt.key, text=self._draw(prompt), box_convention=self.box_convention)
 
     def _draw(self, prompt: Prompt) -> str:
         generator = random.Random(f"{self._seed}/{prompt.key}")
@@ -80,7 +80,7 @@ class MajorityModel:
     def reply(self, groups: Iterable[PromptGroup]) -> Iterator[Reply | Unanswered]:
         """Yield the answer of each question's task."""
         for prompt in _prompts(groups):
-            yield Reply(prompt.key, self._answers[prompt.sample.task], box_convention=self.box_convention)
+            yield Reply(key=prompt.key, text=self._answers[prompt.sample.task], box_convention=self.box_convention)
 
 
 class FileReply(BaseModel):
@@ -129,7 +129,7 @@ class FakeModel:
                 yield Unanswered(prompt.key, f"{self._path.name} has no line for it")
                 continue
             time.sleep(line.delay_s)
-            yield Reply(prompt.key, line.reply, ended=line.ended, box_convention=self.box_convention)
+            yield Reply(key=prompt.key, text=line.reply, ended=line.ended, box_convention=self.box_convention)
 
 
 def _prompts(groups: Iterable[PromptGroup]) -> Iterator[Prompt]:

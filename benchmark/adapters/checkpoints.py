@@ -24,7 +24,7 @@ _NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class LoadedCheckpoint:
     """A model in evaluation mode and its processor.
 
     Attributes:
@@ -39,7 +39,7 @@ class Checkpoint:
     revision: str
 
 
-def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bool) -> Checkpoint:
+def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bool) -> LoadedCheckpoint:
     """Return what a folder or a hub id holds.
 
     Args:
@@ -62,7 +62,7 @@ def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bo
         model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
     with _one_line(f"the model {name!r} cannot be put on device {device!r}; --device takes cpu, cuda, cuda:1"):
         model = model.to(_device(device)).eval()
-    return Checkpoint(model, processor, config.model_type, _revision(name, config))
+    return LoadedCheckpoint(model, processor, config.model_type, _revision(name, config))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from rsvqa.annotation.extras import require_extra
 from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint, EndpointDownError, EndpointError
 from rsvqa.annotation.llm.endpoint import OPENAI_URL
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, RequestPicture
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchImage, BoxConvention, Prompt, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.settings import BLIND, BenchSettings
@@ -135,14 +135,19 @@ class EndpointModel:
             for prompt in group.prompts:
                 yield self._make_request(prompt, pictures)
 
-    def _make_request(self, prompt: Prompt, pictures: tuple[Picture, ...]) -> ChatRequest:
+    def _make_request(self, prompt: Prompt, pictures: tuple[RequestPicture, ...]) -> ChatRequest:
         return ChatRequest(
-            prompt.key, self._model, prompt.text, pictures=pictures, max_tokens=prompt.max_new_tokens, temperature=0.0
+            key=prompt.key,
+            model=self._model,
+            text=prompt.text,
+            pictures=pictures,
+            max_tokens=prompt.max_new_tokens,
+            temperature=0.0,
         )
 
-    def _make_picture(self, image: BenchImage) -> Picture:
+    def _make_picture(self, image: BenchImage) -> RequestPicture:
         data, media_type = encode_within(image, self._limits, max_pixels=self._settings.max_pixels)
-        return Picture(data, media_type, self._settings.image_detail)
+        return RequestPicture(data, media_type, self._settings.image_detail)
 
 
 def encode_within(image: BenchImage, limits: ImageLimits, *, max_pixels: int | None = None) -> tuple[bytes, str]:
@@ -184,8 +189,8 @@ def _make_result(outcome: ChatReply | ChatFailure) -> Reply | Unanswered:
     if isinstance(outcome, ChatFailure):
         return Unanswered(outcome.key, f"{outcome.kind}: {outcome.message}")
     return Reply(
-        outcome.key,
-        outcome.text,
+        key=outcome.key,
+        text=outcome.text,
         ended=outcome.ended,
         num_prompt_tokens=outcome.input_tokens,
         num_new_tokens=outcome.output_tokens,

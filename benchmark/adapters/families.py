@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from rsvqa.benchmark.models import BoxConvention, View
-from rsvqa.benchmark.protocol.boxes import ImageSize
+from rsvqa.benchmark.models import BoxConvention, ModelView
+from rsvqa.benchmark.samples import ImageSize
 
 SetBudget = Callable[[Any, Any, int], None]
 """Sets a processor, and the model's configuration where that must agree, to at most so many pixels an image."""
 
-SeeImage = Callable[[Any, Mapping[str, Any], int, ImageSize], View]
+SeeImage = Callable[[Any, Mapping[str, Any], int, ImageSize], ModelView]
 """Returns the view of the i-th image from the processor, what it gave for all images, i, and the image's size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFamily:
     """How checkpoints of one architecture are asked.
 
     Attributes:
@@ -89,43 +89,56 @@ def _bound_cells(processor: Any, _config: Any, max_pixels: int) -> None:  # noqa
 # --- views ---
 
 
-def _see_patches(processor: Any, inputs: Mapping[str, Any], index: int, size: ImageSize) -> View:  # noqa: ANN401
+def _see_patches(processor: Any, inputs: Mapping[str, Any], index: int, size: ImageSize) -> ModelView:  # noqa: ANN401
     """Return the resized image of Qwen's processors, whole patches in both directions."""
     _, rows, columns = inputs["image_grid_thw"][index].tolist()
     patch = processor.image_processor.patch_size
     width, height = columns * patch, rows * patch
-    return View(width, height, width / size.width, height / size.height)
+    return ModelView(width=width, height=height, scale_x=width / size.width, scale_y=height / size.height)
 
 
-def _see_cells(processor: Any, _inputs: Mapping[str, Any], _index: int, size: ImageSize) -> View:  # noqa: ANN401
+def _see_cells(processor: Any, _inputs: Mapping[str, Any], _index: int, size: ImageSize) -> ModelView:  # noqa: ANN401
     """Return the canvas of cells that GeoLLaVA's processor puts an image on."""
     _, place = processor.image_processor.place(size.height, size.width)
-    return View(place.canvas_width, place.canvas_height, place.scale_x, place.scale_y, place.offset_x, place.offset_y)
+    return ModelView(
+        width=place.canvas_width,
+        height=place.canvas_height,
+        scale_x=place.scale_x,
+        scale_y=place.scale_y,
+        offset_x=place.offset_x,
+        offset_y=place.offset_y,
+    )
 
 
-DEFAULT = Family("default", "0-1", reuses_prefix=False, batches=False)
+DEFAULT = ModelFamily(name="default", box_convention="0-1", reuses_prefix=False, batches=False)
 """Of an architecture that nobody has tested: one whole prompt at a time."""
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
+FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {
-        "llava": Family("llava", "0-1"),
-        "llava_next": Family("llava_next", "0-1", set_budget=_bound_grids),
-        "llava_onevision": Family("llava_onevision", "0-1", set_budget=_bound_grids),
-        "qwen2_vl": Family("qwen2_vl", "0-1000", set_budget=_bound_area, see=_see_patches),
-        "qwen2_5_vl": Family(
-            "qwen2_5_vl", "view_pixels", rewrites_boxes=True, set_budget=_bound_area, see=_see_patches
+        "llava": ModelFamily(name="llava", box_convention="0-1"),
+        "llava_next": ModelFamily(name="llava_next", box_convention="0-1", set_budget=_bound_grids),
+        "llava_onevision": ModelFamily(name="llava_onevision", box_convention="0-1", set_budget=_bound_grids),
+        "qwen2_vl": ModelFamily(name="qwen2_vl", box_convention="0-1000", set_budget=_bound_area, see=_see_patches),
+        "qwen2_5_vl": ModelFamily(
+            name="qwen2_5_vl",
+            box_convention="view_pixels",
+            rewrites_boxes=True,
+            set_budget=_bound_area,
+            see=_see_patches,
         ),
-        "qwen3_vl": Family("qwen3_vl", "0-1000", set_budget=_bound_area, see=_see_patches),
-        "idefics3": Family("idefics3", "0-1", set_budget=_bound_longest_edge),
-        "smolvlm": Family("idefics3", "0-1", set_budget=_bound_longest_edge),
-        "internvl": Family("internvl", "0-1000", set_budget=_bound_patches),
+        "qwen3_vl": ModelFamily(name="qwen3_vl", box_convention="0-1000", set_budget=_bound_area, see=_see_patches),
+        "idefics3": ModelFamily(name="idefics3", box_convention="0-1", set_budget=_bound_longest_edge),
+        "smolvlm": ModelFamily(name="idefics3", box_convention="0-1", set_budget=_bound_longest_edge),
+        "internvl": ModelFamily(name="internvl", box_convention="0-1000", set_budget=_bound_patches),
         # `rsvqa train` shows boxes in questions as the data set has them, and teaches boxes as shares of the sides
-        "geollava": Family("geollava", "0-1", expands_inside=True, set_budget=_bound_cells, see=_see_cells),
+        "geollava": ModelFamily(
+            name="geollava", box_convention="0-1", expands_inside=True, set_budget=_bound_cells, see=_see_cells
+        ),
     }
 )
 """By `model_type`. Units of boxes are those that the models' own documentation or training data use."""
 
 
-def family_of(model_type: str) -> Family:
+def family_of(model_type: str) -> ModelFamily:
     """Return the family of a configuration's `model_type`."""
     return FAMILIES.get(model_type, DEFAULT)

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsvqa.benchmark.adapters.checkpoints import Checkpoint, load_checkpoint
-from rsvqa.benchmark.adapters.families import Family, family_of
+from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, load_checkpoint
+from rsvqa.benchmark.adapters.families import ModelFamily, family_of
 from rsvqa.benchmark.adapters.generation import Generated, Generator, Prefix
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder, begin_alike
 from rsvqa.benchmark.errors import ModelError
-from rsvqa.benchmark.models import BenchImage, BoxConvention, Prompt, PromptGroup, Reply, Unanswered, View
-from rsvqa.benchmark.protocol.boxes import ImageSize, rewrite_boxes
+from rsvqa.benchmark.models import BenchImage, BoxConvention, ModelView, Prompt, PromptGroup, Reply, Unanswered
+from rsvqa.benchmark.protocol.boxes import rewrite_boxes
+from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.settings import BLIND, BenchSettings
 
 _REFUSALS = (ValueError, IndexError)
@@ -65,11 +66,11 @@ def open_transformers_model(settings: BenchSettings) -> TransformersModel:
 class TransformersModel:
     """A `BenchModel` of a loaded checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, settings: BenchSettings) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, settings: BenchSettings) -> None:
         """Set the checkpoint's processor to the pixel budget of the settings."""
         self._settings = settings
         self._checkpoint = checkpoint
-        self._family: Family = family_of(checkpoint.model_type)
+        self._family: ModelFamily = family_of(checkpoint.model_type)
         self._generator = Generator(checkpoint.model)
         self._batch_size = settings.batch_size if self._family.batches else 1
         self._image_token_id: int | None = getattr(checkpoint.model.config, "image_token_id", None)
@@ -154,13 +155,13 @@ class TransformersModel:
             return [image.rgb if len(image.rgb) > _MOST_CHANNELS else Image.fromarray(image.rgb) for image in images]
         return [_shrink(Image.fromarray(image.rgb), self._settings.max_pixels) for image in images]
 
-    def _views(self, encoded: EncodedPrompt, images: Sequence[BenchImage]) -> tuple[View, ...]:
+    def _views(self, encoded: EncodedPrompt, images: Sequence[BenchImage]) -> tuple[ModelView, ...]:
         see, processor = self._family.see, self._checkpoint.processor
         if see is None:
             return ()
         return tuple(see(processor, encoded.vision, place, _size(image)) for place, image in enumerate(images))
 
-    def _text(self, prompt: Prompt, images: Sequence[BenchImage], views: Sequence[View]) -> str:
+    def _text(self, prompt: Prompt, images: Sequence[BenchImage], views: Sequence[ModelView]) -> str:
         """Return the prompt's text with its boxes, which are of the first image, as the model sees them."""
         if not (self._rewrites_boxes and views):
             return prompt.text
@@ -183,7 +184,7 @@ class TransformersModel:
                 yield chosen[start : start + self._batch_size]
 
     def _reply_to_batch(
-        self, batch: Sequence[_Question], prefix: Prefix | None, views: tuple[View, ...], shared_seconds: float
+        self, batch: Sequence[_Question], prefix: Prefix | None, views: tuple[ModelView, ...], shared_seconds: float
     ) -> Iterator[Reply]:
         start = time.perf_counter()
         prompts, bound = [question.encoded for question in batch], batch[0].prompt.max_new_tokens
@@ -201,8 +202,8 @@ class TransformersModel:
         text = self._checkpoint.processor.tokenizer.decode(generated.ids, skip_special_tokens=True)
         num_prompt, num_visual = self._count_tokens(question.encoded, prefix)
         return Reply(
-            question.prompt.key,
-            text,
+            key=question.prompt.key,
+            text=text,
             ended=generated.ended,
             sent=question.sent,
             num_prompt_tokens=num_prompt,
@@ -266,7 +267,7 @@ def _not_encoded(prompt: Prompt, error: Exception) -> Unanswered:
 
 def _size(image: BenchImage) -> ImageSize:
     height, width, _ = image.rgb.shape
-    return ImageSize(width, height)
+    return ImageSize(height, width)
 
 
 def _shrink(picture: Any, max_pixels: int) -> Any:  # noqa: ANN401  PIL's type

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rsvqa.benchmark.errors import DataError
-from rsvqa.benchmark.files.run_record import DataRecord, LeftOut
-from rsvqa.benchmark.files.xlrs_files import Row, read_arrow, read_jsonl, read_parquet, read_shard
+from rsvqa.benchmark.errors import BenchmarkDataError
+from rsvqa.benchmark.files.run_record import DataRecord, UnaskedRow
+from rsvqa.benchmark.files.xlrs_files import FileRow, read_arrow, read_jsonl, read_parquet, read_shard
 from rsvqa.benchmark.files.xlrs_rows import RowError, choose_ids, to_sample
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BenchSettings
@@ -42,7 +42,7 @@ HUB_NAMES = {
 }
 """Names that `--data` knows, and where they are published."""
 
-_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
     ".arrow": read_arrow,
     ".parquet": read_parquet,
     ".jsonl": read_jsonl,
@@ -67,7 +67,7 @@ class _Files(NamedTuple):
     layout: str
     split: str | None
     paths: tuple[Path, ...]
-    read: Callable[[Path], Iterator[Row]]
+    read: Callable[[Path], Iterator[FileRow]]
 
 
 def open_dataset(settings: BenchSettings) -> Dataset:
@@ -84,7 +84,7 @@ def open_dataset(settings: BenchSettings) -> Dataset:
     of_tasks = [sample for sample in good if sample.task in wanted]
     chosen = _draw(of_tasks, settings)
     if not chosen:
-        raise DataError(_nothing_to_ask(settings, rows, good, left_out))
+        raise BenchmarkDataError(_nothing_to_ask(settings, rows, good, left_out))
     record = DataRecord(
         name=_short_name(settings.data),
         layout=files.layout,
@@ -106,7 +106,7 @@ def _short_name(data: str) -> str:
 
 
 def _nothing_to_ask(
-    settings: BenchSettings, rows: Sequence[Row], good: Sequence[Sample], left_out: Sequence[LeftOut]
+    settings: BenchSettings, rows: Sequence[FileRow], good: Sequence[Sample], left_out: Sequence[UnaskedRow]
 ) -> str:
     if good:
         held = ", ".join(sorted({sample.task for sample in good}))
@@ -128,7 +128,7 @@ def _find_files(settings: BenchSettings) -> _Files:
         split = hub.split and (settings.split or hub.split)
         return _local_files(_fetch(settings.data, hub, split), settings.split or hub.split)
     if not path.exists():
-        raise DataError(
+        raise BenchmarkDataError(
             f"no data at {settings.data}: expected one of {', '.join(HUB_NAMES)}, or a folder with a copy of one, "
             "or one that `rsvqa build` wrote"
         )
@@ -141,12 +141,14 @@ def _fetch(name: str, hub: HubSet, split: str | None) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise DataError(f"{name} needs huggingface_hub: pip install 'rsvqa[model]'; or {advice}") from error
+        raise BenchmarkDataError(f"{name} needs huggingface_hub: pip install 'rsvqa[model]'; or {advice}") from error
     patterns = None if split is None else [f"{split}/*"]
     try:
         return Path(snapshot_download(hub.repository, repo_type="dataset", allow_patterns=patterns))
     except Exception as error:  # of the hub's transport, which differs from release to release
-        raise DataError(f"{name} is not on this machine and cannot be fetched ({_cause(error)}); {advice}") from error
+        raise BenchmarkDataError(
+            f"{name} is not on this machine and cannot be fetched ({_cause(error)}); {advice}"
+        ) from error
 
 
 def _cause(error: BaseException) -> str:
@@ -164,7 +166,9 @@ def _local_files(path: Path, split: str | None) -> _Files:
         if found:
             chosen, paths = _one_split(path, found, split)
             return _Files(suffix.removeprefix("."), chosen, paths, read)
-    raise DataError(f"{path} holds no data: expected .arrow, .parquet or .jsonl files, or a folder of `rsvqa build`")
+    raise BenchmarkDataError(
+        f"{path} holds no data: expected .arrow, .parquet or .jsonl files, or a folder of `rsvqa build`"
+    )
 
 
 def _is_data(path: Path) -> bool:
@@ -191,7 +195,7 @@ def _built_files(path: Path, split: str | None) -> _Files:
             split = _default_split(path, splits)
         return _Files("rsvqa build", split, list_shards(path, split=split), read_shard)
     except ShardError as error:
-        raise DataError(str(error)) from error
+        raise BenchmarkDataError(str(error)) from error
 
 
 def _one_split(root: Path, paths: Sequence[Path], split: str | None) -> tuple[str | None, tuple[Path, ...]]:
@@ -203,7 +207,7 @@ def _one_split(root: Path, paths: Sequence[Path], split: str | None) -> tuple[st
         split = None if set(by_split) == {None} else _default_split(root, sorted(filter(None, by_split)))
     if split not in by_split:
         known = ", ".join(sorted(filter(None, by_split))) or "none: leave --split away"
-        raise DataError(f"{root} has no split {split!r}; it has {known}")
+        raise BenchmarkDataError(f"{root} has no split {split!r}; it has {known}")
     _check_complete(root, by_split[split])
     return split, tuple(by_split[split])
 
@@ -219,7 +223,7 @@ def _check_complete(root: Path, paths: Sequence[Path]) -> None:
             numbers.setdefault((path.parent, match["name"], int(match["total"])), set()).add(int(match["number"]))
     for (folder, name, total), found in numbers.items():
         if missing := sorted(set(range(total)) - found):
-            raise DataError(
+            raise BenchmarkDataError(
                 f"{folder} lacks {len(missing)} of the {total} files {name}-…, the first is number {missing[0]}: fetch "
                 "them, or name one file with --data"
             )
@@ -236,15 +240,15 @@ def _default_split(root: Path, splits: Sequence[str]) -> str:
         return splits[0]
     if _DEFAULT_SPLIT in splits:
         return _DEFAULT_SPLIT
-    raise DataError(f"{root} has the splits {', '.join(splits)}; choose one with --split")
+    raise BenchmarkDataError(f"{root} has the splits {', '.join(splits)}; choose one with --split")
 
 
 # --- which questions ---
 
 
-def _validate(rows: Sequence[Row]) -> tuple[list[Sample], list[LeftOut]]:
+def _validate(rows: Sequence[FileRow]) -> tuple[list[Sample], list[UnaskedRow]]:
     samples: list[Sample] = []
-    left_out: list[LeftOut] = []
+    left_out: list[UnaskedRow] = []
     seen: set[str] = set()
     for row, sample_id in zip(rows, choose_ids(rows), strict=True):
         try:
@@ -253,7 +257,7 @@ def _validate(rows: Sequence[Row]) -> tuple[list[Sample], list[LeftOut]]:
             samples.append(to_sample(row, sample_id))
             seen.add(sample_id)
         except RowError as error:
-            left_out.append(LeftOut(where=row.where, reason=error.reason, detail=error.detail))
+            left_out.append(UnaskedRow(where=row.where, reason=error.reason, detail=error.detail))
     return samples, left_out
 
 

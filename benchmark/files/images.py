@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
+from rsvqa.benchmark.samples import ImageSize
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, image_header
 
 MAX_PIXELS = 400_000_000
@@ -32,13 +32,6 @@ Pixels = NDArray[np.uint8]
 
 class ImageError(ValueError):
     """An image cannot be used; the message is a short reason without the image's name."""
-
-
-class ImageSize(NamedTuple):
-    """In pixels, as arrays have them."""
-
-    height: int
-    width: int
 
 
 def read_size(encoded: bytes | memoryview) -> ImageSize:

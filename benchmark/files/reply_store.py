@@ -72,7 +72,7 @@ def _read_lines(path: Path) -> Iterator[StoredReply]:
                 raise RunError(f"{path} line {number}: {where}: {first['msg']}; remove the line or the file") from error
 
 
-class ReplyStore:
+class RunReplies:
     """The replies of one run, open in one process; a context that holds the run's lock.
 
     Two processes with the same rank cannot work on one folder.

@@ -25,7 +25,7 @@ THUMBNAILS_FOLDER = "thumbnails"
 """Holds `<sha256 of the image file>.jpg`."""
 
 
-class LeftOut(BaseModel):
+class UnaskedRow(BaseModel):
     """One row of the data that was not asked.
 
     Attributes:
@@ -69,7 +69,7 @@ class DataRecord(BaseModel):
     num_samples: int
     num_images: int
     left_out: Mapping[str, int]
-    left_out_rows: tuple[LeftOut, ...]
+    left_out_rows: tuple[UnaskedRow, ...]
 
 
 class Session(BaseModel):
@@ -96,7 +96,7 @@ class Session(BaseModel):
     peak_device_memory_mb: float | None = None
 
 
-State = Literal["running", "stopped", "complete"]
+RunState = Literal["running", "stopped", "complete"]
 """A run that was killed stays "running"; "complete" runs have a result for each prompt, be it a failure."""
 
 
@@ -117,7 +117,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    state: State
+    state: RunState
     settings: BenchSettings
     model_name: str
     model: Mapping[str, Any]

@@ -18,8 +18,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from rsvqa.benchmark.errors import DataError
-from rsvqa.benchmark.files.images import ImageError, ImageSize, content_key, read_size
+from rsvqa.benchmark.errors import BenchmarkDataError
+from rsvqa.benchmark.files.images import ImageError, content_key, read_size
+from rsvqa.benchmark.samples import ImageSize
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
 
 IMAGE_COLUMN = "image"
@@ -42,8 +43,8 @@ class RowImage:
     read: Callable[[], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
     """One row of a file.
 
     Attributes:
@@ -97,17 +98,19 @@ def _name(cell: pa.StructScalar) -> str:
 
 def _check_image_column(schema: pa.Schema, path: Path) -> None:
     if IMAGE_COLUMN not in schema.names:
-        raise DataError(f"{path}: no column {IMAGE_COLUMN!r}; it has {', '.join(schema.names)}")
+        raise BenchmarkDataError(f"{path}: no column {IMAGE_COLUMN!r}; it has {', '.join(schema.names)}")
     kind = schema.field(IMAGE_COLUMN).type
     inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
     if not pa.types.is_struct(inner) or {item.name for item in inner} != {"bytes", "path"}:
-        raise DataError(f"{path}: column {IMAGE_COLUMN!r} is {kind}; expected struct<bytes, path> or a list of them")
+        raise BenchmarkDataError(
+            f"{path}: column {IMAGE_COLUMN!r} is {kind}; expected struct<bytes, path> or a list of them"
+        )
 
 
 # --- arrow, as `save_to_disk` writes it ---
 
 
-def read_arrow(path: Path) -> Iterator[Row]:
+def read_arrow(path: Path) -> Iterator[FileRow]:
     """Yield the rows of one arrow file; it stays mapped as long as one of its images can be read.
 
     Raises:
@@ -119,7 +122,7 @@ def read_arrow(path: Path) -> Iterator[Row]:
     column = table.column(IMAGE_COLUMN)
     for number, row in enumerate(values):
         images = tuple(_arrow_image(column, number, position) for position in range(len(_cells(column, number))))
-        yield Row(f"{path.name} row {number}", row, images)
+        yield FileRow(where=f"{path.name} row {number}", values=row, images=images)
 
 
 def _map_arrow(path: Path) -> pa.Table:
@@ -131,7 +134,7 @@ def _map_arrow(path: Path) -> pa.Table:
             source.seek(0)
             return pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a readable arrow file ({error}); fetch it again") from error
+        raise BenchmarkDataError(f"{path}: not a readable arrow file ({error}); fetch it again") from error
 
 
 def _arrow_image(column: pa.ChunkedArray, row: int, position: int) -> RowImage:
@@ -149,7 +152,7 @@ def _read_cell(column: pa.ChunkedArray, row: int, position: int) -> bytes:
 # --- parquet ---
 
 
-def read_parquet(path: Path) -> Iterator[Row]:
+def read_parquet(path: Path) -> Iterator[FileRow]:
     """Yield the rows of one parquet file of any maker; its images are read once to tell them apart.
 
     Raises:
@@ -163,7 +166,7 @@ def read_parquet(path: Path) -> Iterator[Row]:
             for i, values in enumerate(batch.drop_columns([IMAGE_COLUMN]).to_pylist()):
                 cells = _cells(column, i)
                 images = (_parquet_image(file, group, start + i, j, cell) for j, cell in enumerate(cells))
-                yield Row(f"{path.name} row {number}", values, tuple(images))
+                yield FileRow(where=f"{path.name} row {number}", values=values, images=tuple(images))
                 number += 1
 
 
@@ -182,7 +185,7 @@ class _ParquetFile:
         try:
             self._reader = TableReader(path)
         except TableError as error:
-            raise DataError(f"{error}; fetch it again") from error
+            raise BenchmarkDataError(f"{error}; fetch it again") from error
         _check_image_column(self._reader.schema, path)
         self.num_row_groups = self._reader.info.num_row_groups
         self._group = -1
@@ -197,7 +200,9 @@ class _ParquetFile:
                 yield start, batch
                 start += batch.num_rows
         except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(f"{self._path}: row group {group} cannot be read ({error}); fetch it again") from error
+            raise BenchmarkDataError(
+                f"{self._path}: row group {group} cannot be read ({error}); fetch it again"
+            ) from error
 
     def read_image(self, group: int, row: int, position: int) -> bytes:
         """Return the encoded bytes of one image of a row."""
@@ -216,7 +221,7 @@ class _ParquetFile:
 # --- JSON lines with base64, as VLMEvalKit's copy has them ---
 
 
-def read_jsonl(path: Path) -> Iterator[Row]:
+def read_jsonl(path: Path) -> Iterator[FileRow]:
     """Yield the rows of one file of JSON lines whose `image` is base64, or a list of it; a broken line is a row too.
 
     Raises:
@@ -230,20 +235,20 @@ def read_jsonl(path: Path) -> Iterator[Row]:
                     yield _json_row(path, number, start, line)
                 start += len(line)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise BenchmarkDataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _json_row(path: Path, number: int, start: int, line: bytes) -> Row:
+def _json_row(path: Path, number: int, start: int, line: bytes) -> FileRow:
     where = f"{path.name} line {number + 1}"
     try:
         values = json.loads(line)
     except ValueError as error:
-        return Row(where, problem=f"not JSON: {error}")
+        return FileRow(where=where, problem=f"not JSON: {error}")
     if not isinstance(values, dict):
-        return Row(where, problem=f"expected a JSON object, found {type(values).__name__}")
+        return FileRow(where=where, problem=f"expected a JSON object, found {type(values).__name__}")
     texts = _base64_texts(values.pop(IMAGE_COLUMN, None))
     images = (_json_image(path, start, len(line), position, text) for position, text in enumerate(texts))
-    return Row(where, values, tuple(images))
+    return FileRow(where=where, values=values, images=tuple(images))
 
 
 def _base64_texts(value: object) -> list[str]:
@@ -269,7 +274,7 @@ def _read_json_image(path: Path, start: int, length: int, position: int) -> byte
 # --- shards that `rsvqa build` wrote ---
 
 
-def read_shard(path: Path) -> Iterator[Row]:
+def read_shard(path: Path) -> Iterator[FileRow]:
     """Yield the rows of a shard of ours, whose images have names that tell them apart: none of them is read.
 
     Raises:
@@ -285,7 +290,7 @@ def read_shard(path: Path) -> Iterator[Row]:
                 RowImage(name, size, "", partial(file.read_image, group, i, position))
                 for position, name in enumerate(shown)
             )
-            yield Row(f"{path.name} row {number}", row, tuple(images))
+            yield FileRow(where=f"{path.name} row {number}", values=row, images=tuple(images))
             number += 1
 
 
@@ -296,7 +301,7 @@ class _ShardFile:
         try:
             self._reader = TableReader(path)
         except TableError as error:
-            raise DataError(f"{error}; build the data set again") from error
+            raise BenchmarkDataError(f"{error}; build the data set again") from error
         self._columns = [name for name in self._reader.columns if name != IMAGE_COLUMN]
         self.num_row_groups = self._reader.info.num_row_groups
         self._group = -1

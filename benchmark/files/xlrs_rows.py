@@ -11,7 +11,7 @@ from typing import Any
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
-from rsvqa.benchmark.files.xlrs_files import Row
+from rsvqa.benchmark.files.xlrs_files import FileRow
 from rsvqa.benchmark.samples import ImageSource, Sample
 
 _ID_COLUMNS = ("question_id", "index", "id")
@@ -33,7 +33,7 @@ class RowError(ValueError):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     """The part of a sample that says what is right; see `Sample`."""
 
@@ -44,7 +44,7 @@ class _Answer:
     box: Box | None = None
 
 
-def choose_ids(rows: Sequence[Row]) -> list[str]:
+def choose_ids(rows: Sequence[FileRow]) -> list[str]:
     """Return an id for each row, from the first column of ids that has none twice.
 
     The published files number their rows in `index`, `id` or `question_id`, and only one of them need be unique. With
@@ -56,12 +56,12 @@ def choose_ids(rows: Sequence[Row]) -> list[str]:
     return (unique or candidates)[0]
 
 
-def _id_of(row: Row, columns: Sequence[str]) -> str:
+def _id_of(row: FileRow, columns: Sequence[str]) -> str:
     known = [row.values[name] for name in columns if row.values.get(name) not in (None, "")]
     return str(known[0]) if known else row.where
 
 
-def to_sample(row: Row, sample_id: str) -> Sample:
+def to_sample(row: FileRow, sample_id: str) -> Sample:
     """Return the row as a sample.
 
     Raises:
@@ -130,16 +130,18 @@ def _language(values: Mapping[str, Any], question: str, answer: _Answer) -> str:
 
 def _answer(info: TaskInfo, values: Mapping[str, Any]) -> _Answer:
     if AnswerForm.BOX in info.forms:
-        return _Answer(AnswerForm.BOX, box=_box(values.get("bbox")))
+        return _Answer(form=AnswerForm.BOX, box=_box(values.get("bbox")))
     if AnswerForm.TEXT in info.forms:
-        return _Answer(AnswerForm.TEXT, references=_references(values.get("answer")))
+        return _Answer(form=AnswerForm.TEXT, references=_references(values.get("answer")))
     options = _options(values.get("multi-choice options"))
     letters = _letters(values.get("answer"), options)
     if AnswerForm.SEVERAL_OF in info.forms:
-        return _Answer(AnswerForm.SEVERAL_OF, options, letters)
+        return _Answer(form=AnswerForm.SEVERAL_OF, options=options, letters=letters)
     if len(letters) > 1:
         raise RowError("several right letters in a task with one", letters)
-    return _Answer(AnswerForm.YES_NO if _is_yes_no(options) else AnswerForm.ONE_OF, options, letters)
+    return _Answer(
+        form=AnswerForm.YES_NO if _is_yes_no(options) else AnswerForm.ONE_OF, options=options, letters=letters
+    )
 
 
 def _box(value: object) -> Box:
@@ -202,7 +204,7 @@ def _is_yes_no(options: Sequence[str]) -> bool:
 # --- images ---
 
 
-def _images(row: Row, info: TaskInfo) -> tuple[ImageSource, ...]:
+def _images(row: FileRow, info: TaskInfo) -> tuple[ImageSource, ...]:
     if len(row.images) != info.num_dates:
         raise RowError(f"number of images is {len(row.images)}, its task's is {info.num_dates}")
     for image in row.images:

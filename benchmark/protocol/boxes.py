@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rsvqa.annotation.facts import Box
-from rsvqa.benchmark.models import BoxConvention, View
+from rsvqa.benchmark.models import BoxConvention, ModelView
 from rsvqa.benchmark.protocol.thinking import final_text
+from rsvqa.benchmark.samples import ImageSize
 
 EDGE_TOLERANCE = 0.01
 """Share of a side by which a replied box may reach beyond the image and is cut (models round); further is invalid."""
@@ -31,17 +31,10 @@ _STATED_SIZE = re.compile(r"(Image resolution:\s{0,3})(\d{1,6})(\s{0,3}[x×*]\s{
 _PER_SIDE: dict[BoxConvention, float] = {"0-1": 1.0, "0-100": 100.0, "0-1000": 1000.0}
 
 
-class ImageSize(NamedTuple):
-    """Of an image as it is stored, pixels."""
-
-    width: int
-    height: int
-
-
 # --- replies ---
 
 
-def read_box(reply: str, *, convention: BoxConvention, size: ImageSize, view: View | None = None) -> Box | None:
+def read_box(reply: str, *, convention: BoxConvention, size: ImageSize, view: ModelView | None = None) -> Box | None:
     """Return the box that a reply gives, normalised to 0–1 of the original image; None for no or an invalid one.
 
     A box is four numbers in a row, in any brackets, also as two points or with keys ("x_min": …). Reasoning is left
@@ -86,7 +79,7 @@ def _area(box: Box) -> float:
     return (box.x_max - box.x_min) * (box.y_max - box.y_min)
 
 
-def _normalised(box: Box, convention: BoxConvention, size: ImageSize, view: View | None) -> Box:
+def _normalised(box: Box, convention: BoxConvention, size: ImageSize, view: ModelView | None) -> Box:
     if convention in _PER_SIDE:
         return Box(*(value / _PER_SIDE[convention] for value in box))
     if convention == "view_pixels":
@@ -96,7 +89,7 @@ def _normalised(box: Box, convention: BoxConvention, size: ImageSize, view: View
     return Box(box.x_min / size.width, box.y_min / size.height, box.x_max / size.width, box.y_max / size.height)
 
 
-def _from_view(box: Box, view: View) -> Box:
+def _from_view(box: Box, view: ModelView) -> Box:
     return Box(
         (box.x_min - view.offset_x) / view.scale_x,
         (box.y_min - view.offset_y) / view.scale_y,
@@ -130,7 +123,7 @@ def find_boxes(text: str, size: ImageSize) -> tuple[Box, ...]:
     return tuple(found)
 
 
-def rewrite_boxes(text: str, *, size: ImageSize, view: View) -> str:
+def rewrite_boxes(text: str, *, size: ImageSize, view: ModelView) -> str:
     """Return a question with its boxes, points and stated size as the model sees them, in whole pixels of the view.
 
     Boxes are found as in `find_boxes`. Points, two numbers in square brackets, are rewritten only in a text that states
@@ -140,7 +133,8 @@ def rewrite_boxes(text: str, *, size: ImageSize, view: View) -> str:
     stated = _stated_size(text)
     of = stated or size
     scale_x, scale_y = size.width / of.width * view.scale_x, size.height / of.height * view.scale_y
-    if (of, scale_x, scale_y, view.offset_x, view.offset_y) == ((view.width, view.height), 1, 1, 0, 0):
+    seen_as = (of.width, of.height, scale_x, scale_y, view.offset_x, view.offset_y)
+    if seen_as == (view.width, view.height, 1, 1, 0, 0):
         return text
 
     def rewritten(match: re.Match[str]) -> str:
@@ -159,7 +153,7 @@ def _stated_size(text: str) -> ImageSize | None:
     match = _STATED_SIZE.search(text)
     if match is None or int(match[2]) == 0 or int(match[4]) == 0:
         return None
-    return ImageSize(int(match[2]), int(match[4]))
+    return ImageSize(width=int(match[2]), height=int(match[4]))
 
 
 def _coordinates(bracketed: str) -> list[float]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
-from rsvqa.benchmark.errors import DataError
+from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.models import BoxConvention
 from rsvqa.benchmark.samples import Sample
 
@@ -91,9 +91,9 @@ def read_caption_prompt(path: Path) -> CaptionPrompt:
         data = path.read_bytes()
         text = data.decode("utf-8-sig").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the caption prompt {path} cannot be read as UTF-8 text: {error}") from error
+        raise BenchmarkDataError(f"the caption prompt {path} cannot be read as UTF-8 text: {error}") from error
     if not text.strip():
-        raise DataError(f"the caption prompt {path} is empty; expected the text that asks for a caption")
+        raise BenchmarkDataError(f"the caption prompt {path} is empty; expected the text that asks for a caption")
     return CaptionPrompt(f"{path.name}, sha256 {hashlib.sha256(data).hexdigest()[:16]}", text)
 
 

@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsvqa.benchmark.errors import DataError
+from rsvqa.benchmark.errors import BenchmarkDataError
 
 _OPTION = re.compile(r"\(([A-Z])\)\s*(.*)", re.DOTALL)
 
@@ -34,7 +34,7 @@ def rotate(options: Sequence[str], answer: str, rotation: int) -> Rotated:
     places = range(len(texts))
     letters = string.ascii_uppercase[: len(texts)]
     if not set(answer) <= set(letters):
-        raise DataError(f"the answer {answer!r} names a letter beyond the options {', '.join(letters)}")
+        raise BenchmarkDataError(f"the answer {answer!r} names a letter beyond the options {', '.join(letters)}")
     moved = [f"({letters[place]}) {texts[(place - rotation) % len(texts)]}" for place in places]
     right = {letters[(letters.index(letter) + rotation) % len(texts)] for letter in answer}
     return Rotated(tuple(moved), "".join(sorted(right)))
@@ -47,11 +47,11 @@ def option_texts(options: Sequence[str]) -> list[str]:
         DataError: options that are not lettered (A), (B), … in order.
     """
     if len(options) > len(string.ascii_uppercase):
-        raise DataError(f"{len(options)} options are more than there are letters")
+        raise BenchmarkDataError(f"{len(options)} options are more than there are letters")
     texts = []
     for letter, option in zip(string.ascii_uppercase, options, strict=False):
         match = _OPTION.fullmatch(option)
         if match is None or match[1] != letter:
-            raise DataError(f"the option {option!r} does not begin with ({letter})")
+            raise BenchmarkDataError(f"the option {option!r} does not begin with ({letter})")
         texts.append(match[2].strip())
     return texts

@@ -25,7 +25,7 @@ from rsvqa.benchmark.reports.writing import score_run
 from rsvqa.benchmark.scores.aggregates import BENCHMARK_TASKS
 from rsvqa.benchmark.scores.caption_figures import CAPTION_MEASURES, with_caption_values
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure
-from rsvqa.benchmark.scores.intervals import FEW_IMAGES, Part, make_part, mean_intervals
+from rsvqa.benchmark.scores.intervals import FEW_IMAGES, ImageSums, make_part, mean_intervals
 from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
 from rsvqa.benchmark.scores.results import Figure
 
@@ -115,7 +115,7 @@ class Comparison(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PairedQuestion:
     """One question in both runs; `cluster` numbers its images."""
 
     first: Measured
@@ -160,7 +160,7 @@ def compare(
     # a run that could not read an image does not know it; the other may
     clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
     ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
-    pairs = [Pair(*both) for both in zip(ours, theirs, clusters, strict=True)]
+    pairs = [PairedQuestion(*both) for both in zip(ours, theirs, clusters, strict=True)]
     averages, tasks = _differences(pairs)
     return Comparison(
         first=names[0],
@@ -199,7 +199,7 @@ def _question(one: Measured) -> tuple[object, ...]:
     return reply.task, reply.question, reply.options, reply.answer, reply.references, reply.box
 
 
-def _notes(pairs: Sequence[Pair], num_shared: int, num_first: int, num_second: int) -> Iterator[str]:
+def _notes(pairs: Sequence[PairedQuestion], num_shared: int, num_first: int, num_second: int) -> Iterator[str]:
     if num_shared < max(num_first, num_second):
         yield f"only the {num_shared} shared questions are compared"
     if num_shared > len(pairs):
@@ -222,10 +222,10 @@ class _Spec:
 
     name: str
     measure: Measure
-    groups: Sequence[Sequence[Pair]]
+    groups: Sequence[Sequence[PairedQuestion]]
 
 
-def _differences(pairs: Sequence[Pair]) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+def _differences(pairs: Sequence[PairedQuestion]) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the differences of averages and of tasks."""
     averages, tasks = [], []
     for measure in MEASURES:
@@ -238,7 +238,7 @@ def _differences(pairs: Sequence[Pair]) -> tuple[tuple[Difference, ...], tuple[D
     return tuple(found[: len(averages)]), _with_holm(found[len(averages) :])
 
 
-def _average_specs(measure: Measure, by_task: Mapping[str, Sequence[Pair]]) -> list[_Spec]:
+def _average_specs(measure: Measure, by_task: Mapping[str, Sequence[PairedQuestion]]) -> list[_Spec]:
     groups = list(by_task.values())
     if len(groups) == 1:
         return []
@@ -261,13 +261,13 @@ def _compute(specs: Sequence[_Spec]) -> list[Difference]:
     ]
 
 
-def _part(group: Sequence[Pair], measure: Measure) -> Part:
+def _part(group: Sequence[PairedQuestion], measure: Measure) -> ImageSums:
     gaps = [pair.second.values[measure] - pair.first.values[measure] for pair in group]
     largest = CAPTION_MEASURES.get(measure, 1.0)
     return make_part(gaps, [pair.cluster for pair in group], low=-largest, high=largest)
 
 
-def _difference(spec: _Spec, parts: Sequence[Part], figure: Figure) -> Difference:
+def _difference(spec: _Spec, parts: Sequence[ImageSums], figure: Figure) -> Difference:
     def mean(values: Sequence[Sequence[float]]) -> float:
         return round(fmean(map(fmean, values)), 6)
 
@@ -289,7 +289,7 @@ def _difference(spec: _Spec, parts: Sequence[Part], figure: Figure) -> Differenc
 # --- the test ---------------------------------------------------------------------------------------------------------
 
 
-def contributions(parts: Sequence[Part]) -> NDArray[np.float64]:
+def contributions(parts: Sequence[ImageSums]) -> NDArray[np.float64]:
     """Return what each image adds to the mean over the parts' means; their sum is that mean."""
     total = np.zeros(max(int(part.clusters[-1]) for part in parts) + 1)
     for part in parts:

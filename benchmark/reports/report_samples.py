@@ -16,9 +16,10 @@ from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
-from rsvqa.benchmark.protocol.boxes import ImageSize, find_boxes
+from rsvqa.benchmark.protocol.boxes import find_boxes
+from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.scores.measures import Measured
-from rsvqa.benchmark.scores.score import Outcome
+from rsvqa.benchmark.scores.score import AnswerOutcome
 from rsvqa.benchmark.scores.scoring import replied_box
 
 NUM_WRONG = 3
@@ -89,9 +90,9 @@ class Thumbnails:
 def choose_sections(questions: Sequence[Measured]) -> list[Section]:
     """Return the questions to show; the same run shows the same ones."""
     scored = [one for one in questions if one.is_scored]
-    wrong = [one for one in scored if one.score.strict is Outcome.WRONG]
+    wrong = [one for one in scored if one.score.strict is AnswerOutcome.WRONG]
     by_task = [one for task in TASKS for one in _spread([one for one in wrong if one.reply.task == task], NUM_WRONG)]
-    no_answer = [one for one in scored if one.score.strict is Outcome.NO_ANSWER]
+    no_answer = [one for one in scored if one.score.strict is AnswerOutcome.NO_ANSWER]
     disputed = [one for one in scored if one.is_choice and one.score.strict is not one.score.official]
     texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
@@ -170,7 +171,7 @@ _BOX_NAMES = {"asked": "asked about", "right": "right box", "said": "replied box
 def _boxes(one: Measured) -> list[tuple[str, Box]]:
     """Return the boxes to draw on the first image, in its pixels, by kind."""
     reply = one.reply
-    size = ImageSize(reply.images[0].width, reply.images[0].height)
+    size = ImageSize(reply.images[0].height, reply.images[0].width)
     boxes = [("asked", box) for box in find_boxes(reply.question, size)]
     if reply.form is AnswerForm.BOX:
         found = (("right", Box(*reply.box) if reply.box else None), ("said", replied_box(reply)))
@@ -231,10 +232,10 @@ def _verdict(one: Measured) -> str:
 
 
 _OUTCOMES = {
-    Outcome.RIGHT: "right",
-    Outcome.WRONG: "wrong",
-    Outcome.NO_ANSWER: "no answer",
-    Outcome.NOT_SCORED: "not scored",
+    AnswerOutcome.RIGHT: "right",
+    AnswerOutcome.WRONG: "wrong",
+    AnswerOutcome.NO_ANSWER: "no answer",
+    AnswerOutcome.NOT_SCORED: "not scored",
 }
 
 

@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Any
 
-from rsvqa.benchmark.files.reply_store import ReplyKey, ReplyStore
+from rsvqa.benchmark.files.reply_store import ReplyKey, RunReplies
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
-from rsvqa.benchmark.models import Reply, Unanswered, View
+from rsvqa.benchmark.models import ModelView, Reply, Unanswered
 from rsvqa.benchmark.run.loading import Request
-from rsvqa.benchmark.scores.score import Outcome
+from rsvqa.benchmark.scores.score import AnswerOutcome
 from rsvqa.benchmark.scores.scoring import score_reply
 from rsvqa.rsvqa_builder.progress import Reporter
 
@@ -60,7 +60,7 @@ def _replied(request: Request, reply: Reply) -> dict[str, Any]:
     }
 
 
-def _seen(image: StoredImage, view: View | None) -> StoredImage:
+def _seen(image: StoredImage, view: ModelView | None) -> StoredImage:
     if view is None:
         return image
     return image.model_copy(
@@ -85,7 +85,7 @@ class Recorder:
         num_done: prompts with a result, stored ones and failures among them.
     """
 
-    def __init__(self, store: ReplyStore, reporter: Reporter) -> None:
+    def __init__(self, store: RunReplies, reporter: Reporter) -> None:
         self.num_replies = self.num_failures = self.num_images = self.num_done = 0
         self._store = store
         self._reporter = reporter
@@ -131,8 +131,8 @@ class Recorder:
     def _count(self, reply: StoredReply) -> None:
         self.num_done += 1
         outcome = score_reply(reply).strict
-        self._num_right += outcome is Outcome.RIGHT
-        self._num_judged += outcome not in (None, Outcome.NOT_SCORED)
+        self._num_right += outcome is AnswerOutcome.RIGHT
+        self._num_judged += outcome not in (None, AnswerOutcome.NOT_SCORED)
         figures = {}
         if self.num_images:
             figures["images/s"] = self.num_images / (time.monotonic() - self._start)

@@ -15,13 +15,13 @@ from platform import python_version
 
 from rsvqa.benchmark.errors import ModelError, RunError
 from rsvqa.benchmark.files.datasets import Dataset, open_dataset
-from rsvqa.benchmark.files.reply_store import RANKS_FOLDER, ReplyStore, key_of, rank_folder
+from rsvqa.benchmark.files.reply_store import RANKS_FOLDER, RunReplies, key_of, rank_folder
 from rsvqa.benchmark.files.run_record import (
     RUN_FILE,
     SAMPLES_FILE,
     RunRecord,
+    RunState,
     Session,
-    State,
     read_run_record,
     write_run_record,
 )
@@ -63,7 +63,7 @@ def run_benchmark(
     reporter = reporter or QuietReporter()
     start = time.monotonic()
     _refuse_foreign_folder(out)
-    with ReplyStore(out, rank=world.rank) as store:
+    with RunReplies(out, rank=world.rank) as store:
         dataset = open_dataset(settings)
         model = open_model(settings, dataset.samples)
         plan = make_plan(dataset.samples, settings, model)
@@ -111,7 +111,7 @@ class _Run:
             num_prompts=len(plan.order),
         )
 
-    def check_folder(self, store: ReplyStore) -> None:
+    def check_folder(self, store: RunReplies) -> None:
         """Refuse a folder of another run, or of one that holds more than is asked now.
 
         Raises:
@@ -131,7 +131,7 @@ class _Run:
                 f"--tasks, --limit and --sample may only ask more. {_ELSEWHERE}"
             )
 
-    def write_record(self, state: State) -> None:
+    def write_record(self, state: RunState) -> None:
         """Write `run.json`."""
         self.record = self.record.model_copy(update={"state": state})
         write_run_record(self._out, self.record)
@@ -146,7 +146,7 @@ class _Run:
         ended = sorted(map(Session.model_validate_json, lines), key=lambda session: session.rank)
         self.record = self.record.model_copy(update={"sessions": (*self.record.sessions, *ended)})
 
-    def ask(self, store: ReplyStore, reporter: Reporter, *, started: float) -> None:
+    def ask(self, store: RunReplies, reporter: Reporter, *, started: float) -> None:
         """Ask this process's part; whatever ends it, its replies and its session are kept."""
         groups = self._world.share(self._plan.groups)
         num_prompts = sum(len(group.prompts) for group in groups)

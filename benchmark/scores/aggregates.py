@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.benchmark.scores.caption_figures import text_results
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure, no_figure, rounded
-from rsvqa.benchmark.scores.intervals import Part, make_part, mean_intervals
+from rsvqa.benchmark.scores.intervals import ImageSums, make_part, mean_intervals
 from rsvqa.benchmark.scores.measures import Measure, Measured
 from rsvqa.benchmark.scores.results import Average, BoxResult, ChoiceResult, Figure, TaskResult
-from rsvqa.benchmark.scores.score import Outcome, Score
+from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 BENCHMARK_TASKS = tuple(
     name for name, info in TASKS.items() if not info.is_own and not {AnswerForm.TEXT, AnswerForm.BOX} & {*info.forms}
@@ -40,7 +40,7 @@ class Aggregates(NamedTuple):
     averages: tuple[Average, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AverageSpec:
     """An average before it is computed; see `results.Average`."""
 
@@ -74,12 +74,12 @@ def average_specs(choices: Groups) -> Iterator[AverageSpec]:
     if not choices:
         return
     everything = [one for group in choices.values() for one in group]
-    yield AverageSpec("micro", "micro: mean over all questions with options", {"all": everything})
-    yield AverageSpec("macro", f"macro: mean over the {len(choices)} sub-task(s) of this run", choices)
+    yield AverageSpec(key="micro", name="micro: mean over all questions with options", groups={"all": everything})
+    yield AverageSpec(key="macro", name=f"macro: mean over the {len(choices)} sub-task(s) of this run", groups=choices)
     yield _macro_13(choices)
     pairs = _grouped(everything, lambda one: f"{one.reply.category}/{one.reply.l2_category}")
     name = f"VLMEvalKit's macro: mean over the {len(pairs)} pairs of category and l2-category"
-    yield AverageSpec("macro_vlmevalkit", name, pairs)
+    yield AverageSpec(key="macro_vlmevalkit", name=name, groups=pairs)
     yield from _levels("level_1", choices, lambda info: info.level_1)
     yield from _levels("level_2", choices, lambda info: info.level_2)
 
@@ -89,7 +89,12 @@ def _macro_13(choices: Groups) -> AverageSpec:
     groups = {TASKS[name].category: choices[name] for name in BENCHMARK_TASKS if name in choices}
     missing = [TASKS[name].short for name in BENCHMARK_TASKS if name not in choices]
     why = f"no questions of {', '.join(missing)}, which lmms-eval would count as 0" if missing else ""
-    return AverageSpec("macro_13", "macro-13: mean over the 13 category values (lmms-eval's macro)", groups, why)
+    return AverageSpec(
+        key="macro_13",
+        name="macro-13: mean over the 13 category values (lmms-eval's macro)",
+        groups=groups,
+        missing=why,
+    )
 
 
 def _levels(key: str, choices: Groups, level_of: Callable[[TaskInfo], str]) -> Iterator[AverageSpec]:
@@ -98,9 +103,13 @@ def _levels(key: str, choices: Groups, level_of: Callable[[TaskInfo], str]) -> I
         tasks = {name: group for name, group in choices.items() if level_of(TASKS[name]) == level}
         if tasks:
             pooled = [one for group in tasks.values() for one in group]
-            yield AverageSpec(f"{key}/{level}/micro", f"{level}: mean over its questions", {level: pooled})
+            yield AverageSpec(
+                key=f"{key}/{level}/micro", name=f"{level}: mean over its questions", groups={level: pooled}
+            )
             if len(tasks) > 1:
-                yield AverageSpec(f"{key}/{level}/macro", f"{level}: mean over its {len(tasks)} sub-tasks", tasks)
+                yield AverageSpec(
+                    key=f"{key}/{level}/macro", name=f"{level}: mean over its {len(tasks)} sub-tasks", groups=tasks
+                )
 
 
 def _grouped(questions: Iterable[Measured], key: Callable[[Measured], str]) -> dict[str, list[Measured]]:
@@ -112,10 +121,10 @@ def _grouped(questions: Iterable[Measured], key: Callable[[Measured], str]) -> d
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 
-Key = tuple[str, Measure]
+MeasureKey = tuple[str, Measure]
 
 
-def _figures(wanted: Mapping[Key, Groups]) -> dict[Key, Figure]:
+def _figures(wanted: Mapping[MeasureKey, Groups]) -> dict[MeasureKey, Figure]:
     """Return the mean over the means of each entry's parts; all intervals come from the same replicates."""
     known = {key: _parts(groups, key[1]) for key, groups in wanted.items()}
     whole = {key: parts for key, parts in known.items() if all(part is not None for part in parts.values())}
@@ -127,9 +136,9 @@ def _figures(wanted: Mapping[Key, Groups]) -> dict[Key, Figure]:
     }
 
 
-def _parts(groups: Groups, measure: Measure) -> dict[str, Part | None]:
+def _parts(groups: Groups, measure: Measure) -> dict[str, ImageSums | None]:
     """Return the values of each group; None for a group without any."""
-    parts: dict[str, Part | None] = {}
+    parts: dict[str, ImageSums | None] = {}
     for name, group in groups.items():
         valued = [one for one in group if measure in one.values]
         parts[name] = (
@@ -138,7 +147,7 @@ def _parts(groups: Groups, measure: Measure) -> dict[str, Part | None]:
     return parts
 
 
-def _no_figure(parts: Mapping[str, Part | None]) -> Figure:
+def _no_figure(parts: Mapping[str, ImageSums | None]) -> Figure:
     empty = [name for name, part in parts.items() if part is None]
     return no_figure(f"nothing to average in {', '.join(empty)}")
 
@@ -173,7 +182,7 @@ def _majority(questions: Iterable[Measured], answer_of: Callable[[Measured], str
 # --- putting it together ----------------------------------------------------------------------------------------------
 
 
-def _accuracies(key: str, groups: Groups, figures: Mapping[Key, Figure]) -> dict[str, Any]:
+def _accuracies(key: str, groups: Groups, figures: Mapping[MeasureKey, Figure]) -> dict[str, Any]:
     """Return the fields of `results.Accuracies`; references are taken over the same questions as the figures."""
     scored = [[one for one in group if one.is_scored] for group in groups.values()]
     circular = {
@@ -192,9 +201,9 @@ def _accuracies(key: str, groups: Groups, figures: Mapping[Key, Figure]) -> dict
     }
 
 
-def _share(group: Sequence[Measured], outcome_of: Callable[[Score], Outcome | None]) -> float | None:
+def _share(group: Sequence[Measured], outcome_of: Callable[[Score], AnswerOutcome | None]) -> float | None:
     """Return the share of replies without an answer."""
-    return fmean(outcome_of(one.score) is Outcome.NO_ANSWER for one in group) if group else None
+    return fmean(outcome_of(one.score) is AnswerOutcome.NO_ANSWER for one in group) if group else None
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -203,7 +212,7 @@ def _mean_or_none(values: Sequence[float | None]) -> float | None:
     return rounded(fmean(known)) if known and len(known) == len(values) else None
 
 
-def _average(spec: AverageSpec, figures: Mapping[Key, Figure]) -> Average:
+def _average(spec: AverageSpec, figures: Mapping[MeasureKey, Figure]) -> Average:
     fields = _accuracies(spec.key, spec.groups, figures)
     if spec.missing:
         nothing = no_figure(spec.missing)
@@ -213,7 +222,7 @@ def _average(spec: AverageSpec, figures: Mapping[Key, Figure]) -> Average:
     return Average(key=spec.key, name=spec.name, parts=tuple(spec.groups), missing=missing, **fields)
 
 
-def _task_result(info: TaskInfo, questions: Sequence[Measured], figures: Mapping[Key, Figure]) -> TaskResult:
+def _task_result(info: TaskInfo, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> TaskResult:
     choices = [one for one in questions if one.is_choice]
     boxes = [one for one in questions if one.reply.form is AnswerForm.BOX]
     return TaskResult(
@@ -232,7 +241,7 @@ def _task_result(info: TaskInfo, questions: Sequence[Measured], figures: Mapping
     )
 
 
-def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[Key, Figure]) -> ChoiceResult:
+def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> ChoiceResult:
     scores = [one.score for one in questions if one.is_scored]
     confusion: dict[str, Counter[str]] = {}
     for score in scores:
@@ -246,7 +255,7 @@ def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[Ke
     )
 
 
-def _box_result(name: str, questions: Sequence[Measured], figures: Mapping[Key, Figure]) -> BoxResult:
+def _box_result(name: str, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> BoxResult:
     return BoxResult(
         acc_50=figures[name, Measure.ACC_50],
         acc_70=figures[name, Measure.ACC_70],

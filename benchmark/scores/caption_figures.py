@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure, no_figure, rounded, rounded_interval
-from rsvqa.benchmark.scores.intervals import Part, make_part, mean_intervals, statistic_intervals
+from rsvqa.benchmark.scores.intervals import ImageSums, make_part, mean_intervals, statistic_intervals
 from rsvqa.benchmark.scores.measures import Measure, Measured
 from rsvqa.benchmark.scores.results import Figure, TextResult
 
@@ -86,7 +86,7 @@ def _bleu_figures(group: Sequence[Measured], scores: CaptionScores) -> dict[str,
 
 def _mean_figures(group: Sequence[Measured], scores: CaptionScores) -> dict[str, Figure]:
     clusters = [one.cluster for one in group]
-    parts: dict[str, Part] = {
+    parts: dict[str, ImageSums] = {
         name: make_part(scores.metrics[name].per_sample, clusters, high=high)
         for name, high in CAPTION_MEASURES.items()
         if scores.metrics[name].value is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from rsvqa.benchmark.scores.intervals import Interval, Part
+from rsvqa.benchmark.scores.intervals import ImageSums, Interval
 from rsvqa.benchmark.scores.results import Figure
 
 INTERVAL_SEED = 0
@@ -13,7 +13,7 @@ DIGITS = 6
 """Decimals of stored figures: fewer than the last bits in which machines differ."""
 
 
-def make_figure(parts: Sequence[Part], interval: Interval) -> Figure:
+def make_figure(parts: Sequence[ImageSums], interval: Interval) -> Figure:
     """Return the mean over the means of `parts` with its interval."""
     return Figure(
         value=rounded(fmean(part.mean for part in parts)),
@@ -25,7 +25,9 @@ def make_figure(parts: Sequence[Part], interval: Interval) -> Figure:
 
 def no_figure(reason: str) -> Figure:
     """Return the figure of what has no value."""
-    return Figure(value=None, num_questions=0, num_images=0, interval=Interval(None, None, "none", reason))
+    return Figure(
+        value=None, num_questions=0, num_images=0, interval=Interval(low=None, high=None, method="none", reason=reason)
+    )
 
 
 def rounded(value: float | None) -> float | None:
@@ -35,4 +37,6 @@ def rounded(value: float | None) -> float | None:
 
 def rounded_interval(interval: Interval) -> Interval:
     """Return an interval with stored numbers as its ends."""
-    return Interval(rounded(interval.low), rounded(interval.high), interval.method, interval.reason)
+    return Interval(
+        low=rounded(interval.low), high=rounded(interval.high), method=interval.method, reason=interval.reason
+    )

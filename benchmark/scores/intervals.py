@@ -39,7 +39,7 @@ _T_QUANTILES = np.array([2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.179,
 """Student's t at 0.975, from the usual table; between its entries it is nearly linear in 1 / degrees of freedom."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """Where the mean of many more images like these would probably be.
 
@@ -55,8 +55,8 @@ class Interval:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSums:
     """Values that are averaged, one a question, summed up by image.
 
     Attributes:
@@ -77,7 +77,7 @@ class Part:
         return float(self.sums.sum() / self.counts.sum())
 
 
-def make_part(values: ArrayLike, clusters: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> Part:
+def make_part(values: ArrayLike, clusters: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> ImageSums:
     """Return the values of questions summed up by image; `clusters` numbers the image of each.
 
     Raises:
@@ -87,11 +87,11 @@ def make_part(values: ArrayLike, clusters: ArrayLike, *, low: float = 0.0, high:
     if not known.size:
         raise ValueError("no values to average")
     sums = np.bincount(places, weights=np.asarray(values, np.float64)).astype(np.float64)
-    return Part(known, sums, np.bincount(places).astype(np.float64), low, high)
+    return ImageSums(clusters=known, sums=sums, counts=np.bincount(places).astype(np.float64), low=low, high=high)
 
 
 def mean_intervals(
-    figures: Sequence[Sequence[Part]], *, seed: int, num_replicates: int = NUM_REPLICATES
+    figures: Sequence[Sequence[ImageSums]], *, seed: int, num_replicates: int = NUM_REPLICATES
 ) -> list[Interval]:
     """Return the interval of each figure, where a figure is the mean over the means of its parts.
 
@@ -111,7 +111,7 @@ def mean_intervals(
     ]
 
 
-def _alone(part: Part) -> Part:
+def _alone(part: ImageSums) -> ImageSums:
     """Return the part with its own images only, so that each replicate draws as many of them as there are."""
     return replace(part, clusters=np.arange(part.clusters.size))
 
@@ -151,13 +151,13 @@ def statistic_intervals(
 def _percentiles(values: NDArray[np.float64], num_images: int) -> Interval:
     """Return the interval of a statistic from its replicates."""
     if np.ptp(values) < 1e-12:
-        return Interval(None, None, "none", "every set of images gives the same value")
+        return Interval(low=None, high=None, method="none", reason="every set of images gives the same value")
     missed = _expanded_share(num_images - 1)
     low, high = np.quantile(values, [missed / 2, 1 - missed / 2])
-    return Interval(float(low), float(high), "bootstrap")
+    return Interval(low=float(low), high=float(high), method="bootstrap")
 
 
-def _replicate_means(parts: Sequence[Part], seed: int, num_replicates: int) -> NDArray[np.float64]:
+def _replicate_means(parts: Sequence[ImageSums], seed: int, num_replicates: int) -> NDArray[np.float64]:
     """Return the mean of each part in each replicate, (part, replicate); NaN where none of its images was drawn."""
     num_clusters = max((int(part.clusters[-1]) + 1 for part in parts), default=0)
     generator = np.random.default_rng(seed)
@@ -181,7 +181,7 @@ def _draw(generator: np.random.Generator, num_clusters: int, num_replicates: int
     return counts.reshape(num_clusters, num_replicates).astype(np.float64)
 
 
-def _interval(figure: Sequence[Part], replicates: NDArray[np.float64]) -> Interval:
+def _interval(figure: Sequence[ImageSums], replicates: NDArray[np.float64]) -> Interval:
     """Return the interval of the mean over parts from their replicates, (part, replicate).
 
     Parts in which every image gives the same value do not vary between replicates; what other images may hold is added
@@ -202,22 +202,22 @@ def _interval(figure: Sequence[Part], replicates: NDArray[np.float64]) -> Interv
         low, high = np.nanquantile(replicates.mean(axis=0), [missed / 2, 1 - missed / 2])
     below, above = zip(*(_unseen_distances(part) for part in constant), strict=True) if constant else ((), ())
     return Interval(
-        mean - math.hypot(mean - low, *(distance / len(figure) for distance in below)),
-        mean + math.hypot(high - mean, *(distance / len(figure) for distance in above)),
-        "exact" if len(constant) == len(figure) else "bootstrap",
+        low=mean - math.hypot(mean - low, *(distance / len(figure) for distance in below)),
+        high=mean + math.hypot(high - mean, *(distance / len(figure) for distance in above)),
+        method="exact" if len(constant) == len(figure) else "bootstrap",
     )
 
 
 def _too_few(num_images: int, *, what: str = "") -> Interval:
-    return Interval(None, None, "none", f"{what}too few images: {num_images}")
+    return Interval(low=None, high=None, method="none", reason=f"{what}too few images: {num_images}")
 
 
-def _is_constant(part: Part) -> bool:
+def _is_constant(part: ImageSums) -> bool:
     """Tell whether every image has the same mean."""
     return bool(np.ptp(part.sums / part.counts) < 1e-12)
 
 
-def _unseen_distances(part: Part) -> tuple[float, float]:
+def _unseen_distances(part: ImageSums) -> tuple[float, float]:
     """Return how far the mean may lie below and above that of n images that all gave the same value.
 
     By Clopper and Pearson (1934) at least a share p = 0.025^(1/n) of all images gives that value; the others may give
@@ -227,7 +227,7 @@ def _unseen_distances(part: Part) -> tuple[float, float]:
     return unseen * (part.mean - part.low), unseen * (part.high - part.mean)
 
 
-def _freedom(figure: Sequence[Part], replicates: NDArray[np.float64]) -> float:
+def _freedom(figure: Sequence[ImageSums], replicates: NDArray[np.float64]) -> float:
     """Return the degrees of freedom of the mean over parts (Welch 1947); images less one for a single part."""
     variances = np.nanvar(replicates, axis=1)
     degrees = np.array([part.clusters.size - 1 for part in figure])

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.files.stored_replies import StoredReply
-from rsvqa.benchmark.scores.score import Outcome, Score
+from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from rsvqa.benchmark.scores.scoring import circular_outcome
 
 CHOICE_FORMS = frozenset({AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO})
@@ -35,7 +35,7 @@ class Measure(StrEnum):
     METEOR = "METEOR"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One question of a run, unrotated.
 
@@ -75,7 +75,12 @@ def measure(scores: Sequence[Score]) -> list[Measured]:
     plain = [score for score in scores if score.reply.rotation == 0]
     clusters = image_clusters([score.reply for score in plain])
     return [
-        Measured(score, cluster, _values(score, rotations[score.reply.sample_id]), _right_words(score.reply))
+        Measured(
+            score=score,
+            cluster=cluster,
+            values=_values(score, rotations[score.reply.sample_id]),
+            words=_right_words(score.reply),
+        )
         for score, cluster in zip(plain, clusters, strict=True)
     ]
 
@@ -132,12 +137,12 @@ def _box_values(iou: float | None) -> dict[str, float]:
 
 def _choice_values(score: Score, rotations: Sequence[Score]) -> dict[str, float]:
     values: dict[str, float] = {
-        Measure.STRICT: float(score.strict is Outcome.RIGHT),
-        Measure.OFFICIAL: float(score.official is Outcome.RIGHT),
+        Measure.STRICT: float(score.strict is AnswerOutcome.RIGHT),
+        Measure.OFFICIAL: float(score.official is AnswerOutcome.RIGHT),
     }
     if len(rotations) > 1:
         strict, official = circular_outcome(rotations), circular_outcome(rotations, official=True)
-        if strict is not Outcome.NOT_SCORED:
-            values[Measure.STRICT_CIRCULAR] = float(strict is Outcome.RIGHT)
-            values[Measure.OFFICIAL_CIRCULAR] = float(official is Outcome.RIGHT)
+        if strict is not AnswerOutcome.NOT_SCORED:
+            values[Measure.STRICT_CIRCULAR] = float(strict is AnswerOutcome.RIGHT)
+            values[Measure.OFFICIAL_CIRCULAR] = float(official is AnswerOutcome.RIGHT)
     return values

@@ -8,7 +8,7 @@ from enum import StrEnum
 from rsvqa.benchmark.files.stored_replies import StoredReply
 
 
-class Outcome(StrEnum):
+class AnswerOutcome(StrEnum):
     """What became of one question."""
 
     RIGHT = "right"
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     """There is no reply; it is in no figure, and every figure says how many these are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One reply, scored.
 
@@ -32,8 +32,8 @@ class Score:
     """
 
     reply: StoredReply
-    official: Outcome | None = None
-    strict: Outcome | None = None
+    official: AnswerOutcome | None = None
+    strict: AnswerOutcome | None = None
     official_letters: str = ""
     strict_letters: str = ""
     iou: float | None = None

@@ -8,12 +8,13 @@ from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
-from rsvqa.benchmark.models import View
-from rsvqa.benchmark.protocol.boxes import ImageSize, iou, read_box
+from rsvqa.benchmark.models import ModelView
+from rsvqa.benchmark.protocol.boxes import iou, read_box
 from rsvqa.benchmark.protocol.official_answers import official_letters
 from rsvqa.benchmark.protocol.prompts import stated_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer
-from rsvqa.benchmark.scores.score import Outcome, Score
+from rsvqa.benchmark.samples import ImageSize
+from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 RIGHT_IOU = 0.5
 """A box is right from this intersection over union on, as in the benchmark's Acc@0.5."""
@@ -26,15 +27,15 @@ def score_reply(reply: StoredReply) -> Score:
         RunError: a box question without its right box, or boxes in view pixels without the view.
     """
     if reply.form is AnswerForm.TEXT:
-        return Score(reply)
+        return Score(reply=reply)
     if reply.form is AnswerForm.BOX:
         return _score_box(reply)
     if reply.reply is None:
-        return Score(reply, official=Outcome.NOT_SCORED, strict=Outcome.NOT_SCORED)
+        return Score(reply=reply, official=AnswerOutcome.NOT_SCORED, strict=AnswerOutcome.NOT_SCORED)
     official = official_letters(reply.reply)
     strict = read_answer(reply.reply, reply.options, several=reply.form is AnswerForm.SEVERAL_OF).letters
     return Score(
-        reply,
+        reply=reply,
         official=_judge(official, reply.answer),
         strict=_judge(strict, reply.answer),
         official_letters=official,
@@ -42,7 +43,7 @@ def score_reply(reply: StoredReply) -> Score:
     )
 
 
-def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> Outcome:
+def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> AnswerOutcome:
     """Return what a question is worth whose options were rotated: right only when right in all rotations.
 
     Args:
@@ -53,28 +54,28 @@ def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> Outc
         Not scored when a rotation is missing or has no reply, no answer when none could be read in any rotation.
     """
     if not scores:
-        return Outcome.NOT_SCORED
+        return AnswerOutcome.NOT_SCORED
     outcomes = [score.official if official else score.strict for score in scores]
     wanted = len(scores[0].reply.options)
-    if {score.reply.rotation for score in scores} != set(range(wanted)) or Outcome.NOT_SCORED in outcomes:
-        return Outcome.NOT_SCORED
-    for outcome in (Outcome.RIGHT, Outcome.NO_ANSWER):
+    if {score.reply.rotation for score in scores} != set(range(wanted)) or AnswerOutcome.NOT_SCORED in outcomes:
+        return AnswerOutcome.NOT_SCORED
+    for outcome in (AnswerOutcome.RIGHT, AnswerOutcome.NO_ANSWER):
         if set(outcomes) == {outcome}:
             return outcome
-    return Outcome.WRONG
+    return AnswerOutcome.WRONG
 
 
-def view_of(image: StoredImage) -> View | None:
+def view_of(image: StoredImage) -> ModelView | None:
     """Return what the model saw of an image; None where that is not known."""
     if image.view_width is None or image.view_height is None or image.scale_x is None or image.scale_y is None:
         return None
-    return View(
-        image.view_width,
-        image.view_height,
-        image.scale_x,
-        image.scale_y,
-        image.offset_x or 0.0,
-        image.offset_y or 0.0,
+    return ModelView(
+        width=image.view_width,
+        height=image.view_height,
+        scale_x=image.scale_x,
+        scale_y=image.scale_y,
+        offset_x=image.offset_x or 0.0,
+        offset_y=image.offset_y or 0.0,
     )
 
 
@@ -95,22 +96,22 @@ def replied_box(reply: StoredReply) -> Box | None:
     view = view_of(image)
     if convention == "view_pixels" and view is None:
         raise RunError(f"{reply.sample_id}: boxes are in pixels of the view, and what the model saw is not stored")
-    return read_box(reply.reply or "", convention=convention, size=ImageSize(image.width, image.height), view=view)
+    return read_box(reply.reply or "", convention=convention, size=ImageSize(image.height, image.width), view=view)
 
 
 def _score_box(reply: StoredReply) -> Score:
     if reply.reply is None:
-        return Score(reply, strict=Outcome.NOT_SCORED)
+        return Score(reply=reply, strict=AnswerOutcome.NOT_SCORED)
     if reply.box is None:
         raise RunError(f"{reply.sample_id}: a box question is stored without its right box")
     box = replied_box(reply)
     if box is None:
-        return Score(reply, strict=Outcome.NO_ANSWER)
+        return Score(reply=reply, strict=AnswerOutcome.NO_ANSWER)
     share = iou(box, Box(*reply.box))
-    return Score(reply, strict=Outcome.RIGHT if share >= RIGHT_IOU else Outcome.WRONG, iou=share)
+    return Score(reply=reply, strict=AnswerOutcome.RIGHT if share >= RIGHT_IOU else AnswerOutcome.WRONG, iou=share)
 
 
-def _judge(letters: str, answer: str) -> Outcome:
+def _judge(letters: str, answer: str) -> AnswerOutcome:
     if not letters:
-        return Outcome.NO_ANSWER
-    return Outcome.RIGHT if set(letters) == set(answer) else Outcome.WRONG
+        return AnswerOutcome.NO_ANSWER
+    return AnswerOutcome.RIGHT if set(letters) == set(answer) else AnswerOutcome.WRONG

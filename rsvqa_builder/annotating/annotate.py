@@ -20,8 +20,8 @@ from typing import Any
 import tomli_w
 
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.llm.items import Item
-from rsvqa.annotation.llm.passes import Ask, Reply, run_pass
+from rsvqa.annotation.llm.items import QuestionItem
+from rsvqa.annotation.llm.passes import Ask, ChatResult, run_pass
 from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.annotating.items import TileImages, is_open, item_of, knowledge_of, record_of
@@ -68,7 +68,7 @@ class _Work:
     """One record with its item, or without one when models may not work on it."""
 
     record: Record
-    item: Item | None
+    item: QuestionItem | None
 
 
 def annotate(
@@ -201,7 +201,7 @@ def _make(
     loader = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=loader.all)
     report = make_report(settings, [work.record for work in works], items, notes, bill())
-    dataset = AnnotatedDataset(data, marker, tuple(rows), infos, report)
+    dataset = AnnotatedDataset(data=data, marker=marker, rows=tuple(rows), shards=infos, report=report)
     write_annotated_documents(output.ready, dataset, load_image=loader.one)
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
@@ -224,7 +224,7 @@ def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
 
 def _run_passes(
     settings: AnnotateSettings, works: Sequence[_Work], ask: Ask, reporter: Reporter
-) -> tuple[list[Item], dict[str, Counter[str]]]:
+) -> tuple[list[QuestionItem], dict[str, Counter[str]]]:
     """Return what the items became, and for each pass how often it came to what."""
     items = [work.item for work in works if work.item is not None]
     results: dict[str, Counter[str]] = {}
@@ -251,7 +251,7 @@ class _Heard:
         self._has_reply = False
         self._last_failure = ""
 
-    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[Reply]:
+    def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatResult]:
         """Yield what becomes of the requests."""
         for outcome in self._ask(requests):
             if isinstance(outcome, ChatFailure) and outcome.kind in ("rejected", "unreachable"):
@@ -273,9 +273,9 @@ class _Heard:
             )
 
 
-def _rows(tiles: Sequence[StoredTile], works: Sequence[_Work], items: Sequence[Item]) -> list[TileRows]:
+def _rows(tiles: Sequence[StoredTile], works: Sequence[_Work], items: Sequence[QuestionItem]) -> list[TileRows]:
     """Return the tiles with the records that stay; versions in another language follow their original."""
-    versions: dict[str, list[Item]] = {}
+    versions: dict[str, list[QuestionItem]] = {}
     for item in items:
         versions.setdefault(item.original_id, []).append(item)
     by_tile: dict[str, list[Record]] = {tile.rows.tile.image_id: [] for tile in tiles}
@@ -313,7 +313,7 @@ def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatReq
 def make_report(
     settings: AnnotateSettings,
     records: Sequence[Record],
-    items: Sequence[Item],
+    items: Sequence[QuestionItem],
     passes: Mapping[str, Counter[str]],
     bill: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
@@ -339,14 +339,14 @@ def make_report(
     }
 
 
-def _states(items: Sequence[Item]) -> dict[str, int]:
+def _states(items: Sequence[QuestionItem]) -> dict[str, int]:
     counts = Counter(item.outcome.state.value for item in items)
     return {state: counts[state] for state in ("accepted", "review", "rejected")} | {
         "written_by_models": sum(item.source == "llm" for item in items if not item.outcome.is_rejected)
     }
 
 
-def _reasons(items: Sequence[Item], *, is_rejected: bool) -> dict[str, int]:
+def _reasons(items: Sequence[QuestionItem], *, is_rejected: bool) -> dict[str, int]:
     counts = Counter(
         reason for item in items if item.outcome.is_rejected == is_rejected for reason in item.outcome.reasons
     )

@@ -14,8 +14,8 @@ import simplejpeg
 from PIL import Image
 
 from rsvqa.annotation.facts import Box, Circle, ClassInfo
-from rsvqa.annotation.llm.items import LETTERS, Item, Pixels, TileKnowledge, View
-from rsvqa.annotation.llm.outcomes import Outcome, State
+from rsvqa.annotation.llm.items import LETTERS, Pixels, QuestionItem, ShownImage, TileKnowledge
+from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
 from rsvqa.annotation.questions import Evidence
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.dataset.records import Record, Review
@@ -39,12 +39,12 @@ class TileImages:
         self._image_id = ""
         self._encoded: Mapping[str, bytes] = {}
         self._decoded: dict[str, Pixels] = {}
-        self._views: dict[tuple[str, str], View] = {}
+        self._views: dict[tuple[str, str], ShownImage] = {}
 
-    def view(self, tile: StoredTile, key: str) -> View:
+    def view(self, tile: StoredTile, key: str) -> ShownImage:
         """Return one image of a tile, decoded when it is asked for; the same object for all its questions."""
         image_id = tile.rows.tile.image_id
-        return self._views.setdefault((image_id, key), View(f"{image_id}:{key}", lambda: self._load(tile, key)))
+        return self._views.setdefault((image_id, key), ShownImage(f"{image_id}:{key}", lambda: self._load(tile, key)))
 
     def _load(self, tile: StoredTile, key: str) -> Pixels:
         if tile.rows.tile.image_id != self._image_id:
@@ -63,11 +63,11 @@ def decode_image(data: bytes) -> Pixels:
         return np.asarray(image.convert("RGB"))
 
 
-def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: TileKnowledge) -> Item:
+def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: TileKnowledge) -> QuestionItem:
     """Return a record as an item."""
     window, evidence = record.tile.window, dict(record.evidence)
     region = evidence.get("region")
-    return Item(
+    return QuestionItem(
         question_id=record.question_id,
         task=record.task,
         form=form_of(record),
@@ -120,16 +120,16 @@ def _former(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return former
 
 
-def _outcome_before(record: Record) -> Outcome:
+def _outcome_before(record: Record) -> QuestionOutcome:
     """Return what an earlier annotation found out."""
     before = record.evidence.get(EVIDENCE_KEY)
     if before is None:
-        state = State.REVIEW if record.review == "needed" else State.ACCEPTED
-        return Outcome(state, ("marked for review before",) if record.review == "needed" else ())
-    return Outcome.from_json(before)
+        state = QuestionState.REVIEW if record.review == "needed" else QuestionState.ACCEPTED
+        return QuestionOutcome(state=state, reasons=("marked for review before",) if record.review == "needed" else ())
+    return QuestionOutcome.from_json(before)
 
 
-def record_of(item: Item, record: Record) -> Record:
+def record_of(item: QuestionItem, record: Record) -> Record:
     """Return `record` with what the steps made of it; untouched when no step has said anything about it."""
     if not item.outcome.notes:
         return record
@@ -138,7 +138,7 @@ def record_of(item: Item, record: Record) -> Record:
         annotation["former"] = dict(item.former)
     if item.translation_of:
         annotation["translation_of"] = item.translation_of
-    review: Review = "needed" if item.outcome.state is State.REVIEW else "none"
+    review: Review = "needed" if item.outcome.state is QuestionState.REVIEW else "none"
     return replace(
         record,
         question_id=item.question_id,

@@ -28,7 +28,7 @@ from rsvqa.rsvqa_builder.annotating.settings import (
 from rsvqa.rsvqa_builder.progress import Reporter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
     """What bears on how a job runs, not on its result.
 
@@ -79,7 +79,15 @@ def make_job(
         if bound is not None and not bound >= 0:  # NaN is not either
             raise AnnotateSettingsError(f"--{name} {bound}: expected 0 or more")
     endpoint = Endpoint() if base_url is None else Endpoint(base_url)
-    return JobSettings(endpoint, client, max_cost, max_requests, replies, prices, batch)
+    return JobSettings(
+        endpoint=endpoint,
+        client=client,
+        max_cost=max_cost,
+        max_requests=max_requests,
+        replies=replies,
+        prices=prices,
+        batch=batch,
+    )
 
 
 def run_job(

@@ -17,8 +17,8 @@ from rsvqa.annotation.llm.translating_step import TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
 from rsvqa.annotation.llm.wording_step import WordingPass
 
-Step = Literal["word", "draft", "verify", "translate"]
-STEPS: tuple[Step, ...] = ("word", "draft", "verify", "translate")
+AnnotateStep = Literal["word", "draft", "verify", "translate"]
+STEPS: tuple[AnnotateStep, ...] = ("word", "draft", "verify", "translate")
 """In the order in which they are done, whatever the order of the option."""
 
 _Pixels = Annotated[int, Field(ge=64, le=8_192)]
@@ -44,14 +44,14 @@ class AnnotateSettings(BaseModel):
 
     model: Annotated[str, Field(min_length=1)]
     verifier: str | None = None
-    steps: tuple[Step, ...] = ("word", "draft", "verify")
+    steps: tuple[AnnotateStep, ...] = ("word", "draft", "verify")
     overview_px: _Pixels = 1_024
     part_px: _Pixels = 768
     crop_px: _Pixels = 1_024
 
     @field_validator("steps")
     @classmethod
-    def _in_order(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    def _in_order(cls, steps: tuple[AnnotateStep, ...]) -> tuple[AnnotateStep, ...]:
         if not steps:
             raise ValueError(f"expected at least one of {', '.join(STEPS)}")
         return tuple(step for step in STEPS if step in steps)
@@ -59,7 +59,7 @@ class AnnotateSettings(BaseModel):
     @property
     def crops(self) -> CropSettings:
         """What models are shown."""
-        return CropSettings(self.overview_px, self.part_px, self.crop_px)
+        return CropSettings(overview_px=self.overview_px, part_px=self.part_px, crop_px=self.crop_px)
 
     @property
     def models(self) -> frozenset[str]:
@@ -94,11 +94,14 @@ def first_error(error: ValidationError) -> str:
 def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -> Sequence[Pass]:
     """Return the passes of the settings' steps, in order; `translated` are ids that must not be made again."""
     verifier = settings.verifier or settings.model
-    passes: dict[Step, tuple[Pass, ...]] = {
+    passes: dict[AnnotateStep, tuple[Pass, ...]] = {
         "word": (
-            WordingPass(settings.model, TASKS_WITH_DRAFTED_QUESTION if "draft" in settings.steps else frozenset()),
+            WordingPass(
+                model=settings.model,
+                skip_tasks=TASKS_WITH_DRAFTED_QUESTION if "draft" in settings.steps else frozenset(),
+            ),
         ),
-        "draft": (DraftPass(settings.model, settings.crops),),
+        "draft": (DraftPass(model=settings.model, crops=settings.crops),),
         "verify": (
             RuleCheckPass(),
             GuessPass(verifier),

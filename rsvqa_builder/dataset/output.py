@@ -44,7 +44,7 @@ class OutputError(RsvqaError):
     """The output folder cannot be used: another build runs, it holds something else, or settings have changed."""
 
 
-class State(StrEnum):
+class OutputState(StrEnum):
     """What was found in the output folder."""
 
     NEW = "new"
@@ -89,7 +89,7 @@ class OutputFolder:
         if (self.work / _COMMITTING).exists():
             self._move_into_place()
 
-    def begin(self, fingerprint: Fingerprint, *, overwrite: bool) -> State:
+    def begin(self, fingerprint: Fingerprint, *, overwrite: bool) -> OutputState:
         """Prepare the folder for a build with `fingerprint` and return what was found.
 
         Raises:
@@ -99,13 +99,13 @@ class OutputFolder:
         self.finish_interrupted_move()
         started = self._started()
         if started == fingerprint:
-            return State.RESUMED
+            return OutputState.RESUMED
         if started is not None and not overwrite and self._has_results():
             raise OutputError(self._refusal("an unfinished build", started, fingerprint))
         finished = self._finished()
         if finished is not None and not overwrite:
             if portable(fingerprint) == finished:
-                return State.COMPLETE
+                return OutputState.COMPLETE
             raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
         if finished is None and started is None and any(entry.name != WORK for entry in self.path.iterdir()):
             raise OutputError(
@@ -114,7 +114,7 @@ class OutputFolder:
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir()
         write_atomically(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
-        return State.NEW
+        return OutputState.NEW
 
     def drop_unplanned(self, planned: Collection[str]) -> None:
         """Remove shards that an interrupted build made ready by another plan: other scenes may be usable now."""

@@ -12,11 +12,11 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 SPLITS = ("train", "val", "test")
 """In the order in which they are written and listed."""
 
-Source = Literal["rule", "llm", "human"]
+QuestionSource = Literal["rule", "llm", "human"]
 Review = Literal["none", "needed", "accepted", "fixed", "rejected"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileRecord:
     """One tile: where it lies and the images that its records show.
 
@@ -45,7 +45,7 @@ class TileRecord:
     images: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One question after all filters, as a row of a shard.
 
@@ -70,5 +70,5 @@ class Record:
     answer: str = ""
     bbox: Box | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
-    source: Source = "rule"
+    source: QuestionSource = "rule"
     review: Review = "none"

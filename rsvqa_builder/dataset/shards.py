@@ -34,7 +34,7 @@ from rsvqa.rsvqa_builder.dataset.records import SPLITS, Record, TileRecord
 FORMAT_VERSION = 1
 """Of the columns and their meaning; stored in each shard."""
 
-Kind = Literal["data", "tiles"]
+TableKind = Literal["data", "tiles"]
 """Folder of a shard: "data" holds questions, "tiles" holds tiles about which nothing was asked."""
 
 COLUMNS: Mapping[str, pa.DataType] = {
@@ -129,7 +129,7 @@ def plan_shards(tiles: Iterable[TileRows], *, shard_mb: float = 1_000) -> tuple[
     """
     if shard_mb <= 0:
         raise ShardError(f"shard size must be above 0 MB, found {shard_mb}")
-    groups: dict[tuple[Kind, str], list[TileRows]] = {
+    groups: dict[tuple[TableKind, str], list[TileRows]] = {
         (kind, split): [] for kind in ("data", "tiles") for split in SPLITS
     }
     for rows in tiles:
@@ -331,7 +331,7 @@ def _values(record: Record) -> dict[str, Any]:
 # --- read ---
 
 
-def list_shards(source: Path, *, split: str | None = None, kind: Kind = "data") -> tuple[Path, ...]:
+def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "data") -> tuple[Path, ...]:
     """Return the shards of a data set's folder in reading order (train, val, test); `source` may be one shard.
 
     Raises:
@@ -377,7 +377,7 @@ def split_of(path: Path) -> str:
     raise ShardError(f"{path} is not named like a shard, e.g. train-00000-of-00001.parquet")
 
 
-def list_row_groups(source: Path, *, split: str | None = None, kind: Kind = "data") -> Iterator[RowGroup]:
+def list_row_groups(source: Path, *, split: str | None = None, kind: TableKind = "data") -> Iterator[RowGroup]:
     """Yield the row groups of a data set's folder or of one shard, in reading order."""
     for path in list_shards(source, split=split, kind=kind):
         with TableReader(path) as reader:
@@ -392,7 +392,7 @@ def read_row_group(group: RowGroup, columns: Sequence[str] | None = None) -> lis
 
 
 def read_records(
-    source: Path, *, columns: Sequence[str] | None = None, split: str | None = None, kind: Kind = "data"
+    source: Path, *, columns: Sequence[str] | None = None, split: str | None = None, kind: TableKind = "data"
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a data set's folder or of one shard as mappings of column to value, in order.
 
@@ -409,7 +409,7 @@ def read_records(
                 yield from reader.read_row_group(number, columns)
 
 
-def iter_images(source: Path, *, split: str | None = None, kind: Kind = "data") -> Iterator[EncodedImage]:
+def iter_images(source: Path, *, split: str | None = None, kind: TableKind = "data") -> Iterator[EncodedImage]:
     """Yield each image of a data set's folder, or of one parquet or arrow file of any maker, once."""
     seen: set[tuple[str, bytes]] = set()
     for path in list_shards(source, split=split, kind=kind):

@@ -16,9 +16,9 @@ from rsvqa.annotation.facts import Box
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import (
-    Kind,
     RowGroup,
     ShardError,
+    TableKind,
     TileRows,
     list_row_groups,
     list_shards,
@@ -75,7 +75,7 @@ def read_tiles(folder: Path) -> list[StoredTile]:
         ShardError: when the folder has no whole set of shards.
     """
     tiles: dict[str, StoredTile] = {}
-    kinds: tuple[Kind, ...] = ("data", "tiles")
+    kinds: tuple[TableKind, ...] = ("data", "tiles")
     present = [kind for kind in kinds if any((folder / kind).glob("*.parquet"))]
     for kind in present or kinds[:1]:
         list_shards(folder, kind=kind)  # says what is missing

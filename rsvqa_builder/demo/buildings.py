@@ -8,10 +8,10 @@ from typing import NamedTuple
 import shapely
 from shapely import LineString, Point, Polygon
 
-from rsvqa.rsvqa_builder.demo.ground import Development, Frame
+from rsvqa.rsvqa_builder.demo.ground import Development, TurnedRectangle
 from rsvqa.rsvqa_builder.demo.layout import DEVELOPED
 from rsvqa.rsvqa_builder.demo.objects import Look, Site, Weighted, beside, point_along
-from rsvqa.rsvqa_builder.demo.roads import Position, RoadPiece
+from rsvqa.rsvqa_builder.demo.roads import RoadPiece, RoadPoint
 
 ROOFS: dict[str, Weighted] = {
     "house": (("red", 30), ("brown", 22), ("grey", 20), ("black", 8), ("orange", 14), ("blue", 4), ("green", 2)),
@@ -86,18 +86,18 @@ def add_developments(site: Site, dates: tuple[bool, bool]) -> None:
         site.mark("path", near, LANE_WIDTH, group.dates)
 
 
-def _add_to_group(site: Site, group: Development, place: Position) -> None:
+def _add_to_group(site: Site, group: Development, place: RoadPoint) -> None:
     """Put one object at a place of a development, where the ground is of its use."""
     angle = group.middle.angle + site.between((-0.03, 0.03))
     if group.class_name == "storage_tank":
-        frame = Frame(*place, 50.0, 50.0, 0.0)
-        outline, look = _circle(frame, 48), Look(site.one_of(TANK_PAINTS), height=14)
+        frame = TurnedRectangle(*place, 50.0, 50.0, 0.0)
+        outline, look = _circle(frame, 48), Look(colour=site.one_of(TANK_PAINTS), height=14)
     else:
         plan = next(plan for plan in BUILDINGS.values() if plan.class_name == group.class_name)
-        frame = Frame(*place, site.between(plan.length), site.between(plan.width), angle)
+        frame = TurnedRectangle(*place, site.between(plan.length), site.between(plan.width), angle)
         frame = frame._replace(length=min(frame.length, GROUP_CELLS[group.class_name][0] - 20))
         outline = _outline(site, plan.class_name, frame)
-        look = Look(site.one_of(ROOFS[plan.class_name]), damage="none", height=plan.height)
+        look = Look(colour=site.one_of(ROOFS[plan.class_name]), damage="none", height=plan.height)
     if site.is_in(DEVELOPED[group.class_name], outline, 6.0, group.dates):
         site.add(group.class_name, outline, frame, look, gap=8, dates=group.dates)
 
@@ -121,7 +121,7 @@ def _build(site: Site, road: RoadPiece, along: float, side: int, wanted: tuple[b
     x, y, heading = point_along(road.line, along + length / 2)
     setback = site.between(plan.setback)
     centre = beside(x, y, heading, side * (road.width / 2 + setback + width / 2))
-    frame = Frame(*centre, length, width, heading + site.between((-0.03, 0.03)))
+    frame = TurnedRectangle(*centre, length, width, heading + site.between((-0.03, 0.03)))
     polygon = _outline(site, plan.class_name, frame)
     if not site.is_in(site.use_at(probe, 0) or "", polygon, 6.0):
         return 24.0
@@ -137,7 +137,7 @@ def _build(site: Site, road: RoadPiece, along: float, side: int, wanted: tuple[b
     return length + site.between(plan.spacing)
 
 
-def _outline(site: Site, class_name: str, frame: Frame) -> Polygon:
+def _outline(site: Site, class_name: str, frame: TurnedRectangle) -> Polygon:
     """Return a rectangle, or for some houses an L."""
     if class_name != "house" or site.rng.random() > 0.2:
         return frame.polygon()
@@ -149,7 +149,7 @@ def _outline(site: Site, class_name: str, frame: Frame) -> Polygon:
 
 
 def _add_yard(
-    site: Site, plan: BuildingPlan, frame: Frame, setback: float, side: int, dates: tuple[bool, bool]
+    site: Site, plan: BuildingPlan, frame: TurnedRectangle, setback: float, side: int, dates: tuple[bool, bool]
 ) -> None:
     """Add what comes with a building: a drive to the road, a fence, sometimes a pool."""
     front = -side  # the road lies on this side across the frame
@@ -162,9 +162,9 @@ def _add_yard(
     site.mark("fence", LineString([frame.to_scene(edge, front * 40), frame.to_scene(edge, -front * 75)]), 2.0, dates)
     if site.layout.character.allows("swimming_pool") and site.rng.random() < SHARE_WITH_POOL:
         centre = frame.to_scene(site.between((-6, 6)), -front * (frame.width / 2 + 26))
-        pool = Frame(*centre, site.between((22, 34)), site.between((12, 17)), frame.angle)
+        pool = TurnedRectangle(*centre, site.between((22, 34)), site.between((12, 17)), frame.angle)
         if site.is_in("residential", pool.polygon(), 3.0):
-            site.add("swimming_pool", pool.polygon(), pool, Look("cyan"), gap=8, dates=dates)
+            site.add("swimming_pool", pool.polygon(), pool, Look(colour="cyan"), gap=8, dates=dates)
 
 
 def add_tanks(site: Site) -> None:
@@ -173,14 +173,14 @@ def add_tanks(site: Site) -> None:
     for area in areas[: 1 + len(areas) // 3]:
         x, y = shapely.maximum_inscribed_circle(area, tolerance=4.0).coords[0]
         radius = site.between((20, 34))
-        grid = Frame(x, y, 0.0, 0.0, site.between((0, math.pi)))
+        grid = TurnedRectangle(x, y, 0.0, 0.0, site.between((0, math.pi)))
         places = [(column, row) for row in range(-2, 3) for column in range(-3, 4)]
         for column, row in places:
             place = grid.to_scene(column * radius * 2.9, row * radius * 2.9)
-            tank = Frame(*place, 2 * radius, 2 * radius, 0.0)
+            tank = TurnedRectangle(*place, 2 * radius, 2 * radius, 0.0)
             outline = _circle(tank, 48)
             if site.rng.random() < 0.75 and site.is_in("industrial", outline, 10.0):
-                site.add("storage_tank", outline, tank, Look(site.one_of(TANK_PAINTS), height=14), gap=12)
+                site.add("storage_tank", outline, tank, Look(colour=site.one_of(TANK_PAINTS), height=14), gap=12)
 
 
 def add_courts(site: Site) -> None:
@@ -191,16 +191,16 @@ def add_courts(site: Site) -> None:
         if circle.length < 90 or (number and site.rng.random() < 0.3):
             continue
         x, y = circle.coords[0]
-        grid = Frame(x, y, 0.0, 0.0, site.between((0, math.pi)))
+        grid = TurnedRectangle(x, y, 0.0, 0.0, site.between((0, math.pi)))
         colour = site.one_of(COURT_PAINTS)
         for k in range(int(site.rng.integers(1, 4))):
             place = grid.to_scene(0, (k - 1) * COURT_SPACING)
-            court = Frame(*place, COURT_LENGTH, COURT_WIDTH, grid.angle)
+            court = TurnedRectangle(*place, COURT_LENGTH, COURT_WIDTH, grid.angle)
             if site.is_in("grassland", court.polygon(), 6.0):
-                site.add("tennis_court", court.polygon(), court, Look(colour), gap=6)
+                site.add("tennis_court", court.polygon(), court, Look(colour=colour), gap=6)
 
 
-def _circle(frame: Frame, num: int) -> Polygon:
+def _circle(frame: TurnedRectangle, num: int) -> Polygon:
     angles = [2 * math.pi * k / num for k in range(num)]
     radius = frame.length / 2
     return Polygon([frame.to_scene(radius * math.cos(angle), radius * math.sin(angle)) for angle in angles])

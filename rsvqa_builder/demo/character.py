@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -44,7 +44,8 @@ OPTIONAL_OBJECTS: Mapping[str, str | None] = MappingProxyType(
 NUM_WITH_OBJECT = 2
 
 
-class AnomalyKind(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyKind:
     """Something out of the ordinary at the later date.
 
     Attributes:
@@ -63,15 +64,17 @@ class AnomalyKind(NamedTuple):
 
 
 ANOMALIES = (
-    AnomalyKind("burnt_area", "wildfire", ("forest",), "burnt_land"),
-    AnomalyKind("dead_trees", None, ("forest",), "forest", "dead_forest"),
-    AnomalyKind("flooded_area", "flood", ("farmland", "grassland"), "water", "muddy_water"),
-    AnomalyKind("fallen_trees", "storm", ("forest",), "forest", "fallen_forest"),
+    AnomalyKind(class_name="burnt_area", cause="wildfire", zones=("forest",), use="burnt_land"),
+    AnomalyKind(class_name="dead_trees", cause=None, zones=("forest",), use="forest", look="dead_forest"),
+    AnomalyKind(
+        class_name="flooded_area", cause="flood", zones=("farmland", "grassland"), use="water", look="muddy_water"
+    ),
+    AnomalyKind(class_name="fallen_trees", cause="storm", zones=("forest",), use="forest", look="fallen_forest"),
 )
 """The anomaly of each place of a group."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Character:
     """What a place has.
 
@@ -122,7 +125,13 @@ def _deal_group(rng: np.random.Generator) -> list[Character]:
             objects[place].add(name)
     has_car_parks = _dealt(rng, (True, True, True, False))
     return [
-        Character(grounds[place], has_water[place], has_car_parks[place], frozenset(objects[place]), ANOMALIES[place])
+        Character(
+            zone_shares=grounds[place],
+            has_water=has_water[place],
+            has_car_parks=has_car_parks[place],
+            objects=frozenset(objects[place]),
+            anomaly=ANOMALIES[place],
+        )
         for place in range(GROUP)
     ]
 

@@ -11,7 +11,7 @@ import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.rsvqa_builder.demo.ground import Frame
+from rsvqa.rsvqa_builder.demo.ground import TurnedRectangle
 from rsvqa.rsvqa_builder.demo.objects import DemoObject
 
 Colour = tuple[float, float, float]
@@ -35,7 +35,7 @@ SHADOW_DIRECTION = (-0.8, -0.6)  # the sun stands in the southeast
 GLASS: Colour = (44, 52, 60)
 CONCRETE: Colour = (176, 172, 164)
 
-Part = tuple[Sequence[tuple[float, float]], Colour]  # outline in (along, across) pixels from the centre, colour
+PaintedPart = tuple[Sequence[tuple[float, float]], Colour]  # outline in (along, across) pixels from the centre, colour
 
 
 def lit(colour: Colour, light: float) -> Colour:
@@ -53,7 +53,7 @@ def _rectangle(u: float, v: float, length: float, width: float) -> list[tuple[fl
     ]
 
 
-def parts_of(item: DemoObject, base: Colour) -> Iterator[Part]:
+def parts_of(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """Yield the details painted over an object's base colour, from the bottom up."""
     yield from _DETAILS[item.class_name](item, base)
     if item.look.damage == "damaged roof":
@@ -62,13 +62,13 @@ def parts_of(item: DemoObject, base: Colour) -> Iterator[Part]:
         yield _rectangle(0.16 * frame.length, 0.12 * frame.width, 0.1 * frame.length, 0.2 * frame.width), (120, 100, 78)
 
 
-def _sunny_side(frame: Frame) -> int:
+def _sunny_side(frame: TurnedRectangle) -> int:
     """Return 1 when the side with positive `across` faces the sun, else -1."""
     across = (-math.sin(frame.angle), math.cos(frame.angle))
     return -1 if across[0] * SHADOW_DIRECTION[0] + across[1] * SHADOW_DIRECTION[1] > 0 else 1
 
 
-def _house(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _house(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """A gable roof: one side in the light, one not, and a chimney."""
     frame, sunny = item.frame, _sunny_side(item.frame)
     light = (1.08, 0.88) if item.look.colour != "white" else (1.0, 0.93)
@@ -79,7 +79,7 @@ def _house(item: DemoObject, base: Colour) -> Iterator[Part]:
     yield _rectangle(frame.length * 0.22, frame.width * 0.12, 3.0, 3.0), (92, 76, 68)
 
 
-def _flat_roof(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _flat_roof(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """A parapet, and plant rooms and skylights on the roof."""
     frame = item.frame
     yield _rectangle(0, 0, frame.length + 2, frame.width + 2), lit(base, 0.86)
@@ -92,7 +92,7 @@ def _flat_roof(item: DemoObject, base: Colour) -> Iterator[Part]:
         yield _rectangle(u, v, 12, 9), (150, 152, 154)
 
 
-def _warehouse(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _warehouse(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """A ribbed metal roof with strips of skylight."""
     frame = item.frame
     for side, light in ((1, 1.03), (-1, 0.95)):
@@ -107,7 +107,7 @@ def _warehouse(item: DemoObject, base: Colour) -> Iterator[Part]:
     yield _rectangle(0, 0, frame.length, 1.2), lit(base, 0.8)
 
 
-def _tank(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _tank(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """A round lid with a darker rim and a stair."""
     frame = item.frame
     for share, light in ((1.1, 0.9), (0.9, 1.0)):
@@ -120,27 +120,27 @@ def _tank(item: DemoObject, base: Colour) -> Iterator[Part]:
     yield _rectangle(frame.length * 0.25, 0, frame.length * 0.42, 1.2), lit(base, 0.78)
 
 
-def _car(item: DemoObject, _base: Colour) -> Iterator[Part]:
+def _car(item: DemoObject, _base: Colour) -> Iterator[PaintedPart]:
     frame = item.frame
     yield _rectangle(frame.length * 0.16, 0, frame.length * 0.13, frame.width * 0.78), GLASS
     yield _rectangle(-frame.length * 0.3, 0, frame.length * 0.09, frame.width * 0.74), GLASS
 
 
-def _truck(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _truck(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """A cab in front of the load."""
     frame = item.frame
     yield _rectangle(frame.length * 0.26, 0, 1.6, frame.width), lit(base, 0.45)
     yield _rectangle(frame.length * 0.4, 0, 2.4, frame.width * 0.8), GLASS
 
 
-def _bus(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _bus(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     frame = item.frame
     yield _rectangle(frame.length * 0.47, 0, 2.4, frame.width * 0.9), GLASS
     for share in (-0.22, 0.12):
         yield _rectangle(frame.length * share, 0, 4.0, frame.width * 0.5), lit(base, 0.78)
 
 
-def _ship(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _ship(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     """Hatches on deck and the bridge at the stern."""
     frame = item.frame
     light = 0.95 if item.look.colour == "white" else 0.86  # a darker white would be grey
@@ -150,12 +150,12 @@ def _ship(item: DemoObject, base: Colour) -> Iterator[Part]:
     yield _rectangle(-frame.length * 0.33, 0, 1.5, frame.width * 0.6), GLASS
 
 
-def _pool(item: DemoObject, base: Colour) -> Iterator[Part]:
+def _pool(item: DemoObject, base: Colour) -> Iterator[PaintedPart]:
     frame = item.frame
     yield _rectangle(0, 0, frame.length - 3, frame.width - 3), lit(base, 1.05)
 
 
-def _court(_item: DemoObject, _base: Colour) -> Iterator[Part]:
+def _court(_item: DemoObject, _base: Colour) -> Iterator[PaintedPart]:
     """The lines of a tennis court; 80 by 36 pixels are the 23.8 by 11 metres of the rules."""
     lines = [(0, v, 79.0, 1.2) for v in (-18.0, -13.7, 13.7, 18.0)] + [(u, 0, 1.2, 37.0) for u in (-39.6, 39.6)]
     lines += [(u, 0, 1.2, 27.4) for u in (-21.3, 21.3)] + [(0.0, 0, 42.6, 1.2), (0.0, 0, 1.6, 40.0)]
@@ -163,7 +163,7 @@ def _court(_item: DemoObject, _base: Colour) -> Iterator[Part]:
         yield _rectangle(u, v, length, width), (226, 228, 224)
 
 
-_DETAILS: dict[str, Callable[[DemoObject, Colour], Iterator[Part]]] = {
+_DETAILS: dict[str, Callable[[DemoObject, Colour], Iterator[PaintedPart]]] = {
     "house": _house,
     "office_building": _flat_roof,
     "warehouse": _warehouse,

@@ -34,7 +34,7 @@ LAYER_DATE = "2024-01-01T00:00:00.000Z"
 """Time of change written into GeoPackages: the clock would make every file differ."""
 
 
-class Georeference(NamedTuple):
+class MapCorner(NamedTuple):
     """EPSG code of a projected CRS in metres, and the map position of the upper left corner."""
 
     epsg: int
@@ -47,7 +47,7 @@ class Georeference(NamedTuple):
         return Affine(GSD_M, 0.0, self.easting, 0.0, -GSD_M, self.northing)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One layer of a label file.
 
@@ -70,7 +70,13 @@ class Layer:
         columns = {name: values[rows] for name, values in self.columns.items()}
         ids = next(iter(columns))
         columns[ids] = _objects([f"{name}{suffix}" for name, suffix in zip(columns[ids], suffixes, strict=True)])
-        return Layer(self.name, self.geometry_type, geometries, columns, self.is_cut_to_scene)
+        return Layer(
+            name=self.name,
+            geometry_type=self.geometry_type,
+            geometries=geometries,
+            columns=columns,
+            is_cut_to_scene=self.is_cut_to_scene,
+        )
 
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -122,13 +128,19 @@ def _layer(
     is_cut_to_scene: bool = True,
 ) -> Layer:
     arrays = {key: _objects(values) for key, values in columns.items()}
-    return Layer(name, geometry_type, _objects(geometries), arrays, is_cut_to_scene)
+    return Layer(
+        name=name,
+        geometry_type=geometry_type,
+        geometries=_objects(geometries),
+        columns=arrays,
+        is_cut_to_scene=is_cut_to_scene,
+    )
 
 
 def write_raster(
     path: Path,
     size: int,
-    georeference: Georeference,
+    georeference: MapCorner,
     profile: Mapping[str, Any],
     acquired: str,
     paint: Callable[[Window], NDArray[np.uint8]],
@@ -168,7 +180,7 @@ def write_raster(
                 raster.write(np.moveaxis(pixels, 2, 0), window=RasterWindow(*window))
 
 
-def write_labels(path: Path, layers: Sequence[Layer], georeference: Georeference) -> None:
+def write_labels(path: Path, layers: Sequence[Layer], georeference: MapCorner) -> None:
     """Write a GeoPackage; layers without a feature are written too, with their columns."""
     path.unlink(missing_ok=True)
     a, b, c, d, e, f, *_ = georeference.transform

@@ -13,13 +13,13 @@ import shapely
 from shapely import LineString, MultiPolygon, Polygon
 
 from rsvqa.rsvqa_builder.demo.character import Character
-from rsvqa.rsvqa_builder.demo.roads import Position, RoadPiece, polygons_of
+from rsvqa.rsvqa_builder.demo.roads import RoadPiece, RoadPoint, polygons_of
 
 GSD_M = 0.3
 """Metres a pixel of every example scene."""
 
 
-class Frame(NamedTuple):
+class TurnedRectangle(NamedTuple):
     """A rectangle at any angle: centre, extents along and across its axis (pixels), angle of the axis (radians)."""
 
     x: float
@@ -28,7 +28,7 @@ class Frame(NamedTuple):
     width: float
     angle: float
 
-    def to_scene(self, u: float, v: float) -> Position:
+    def to_scene(self, u: float, v: float) -> RoadPoint:
         """Return the scene position of (u, v): pixels along and across the axis from the centre."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return self.x + u * cos - v * sin, self.y + u * sin + v * cos
@@ -41,7 +41,7 @@ class Frame(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
     """How one area is used and painted: `variant` picks colours, `angle` (radians) the direction of crop rows.
 
@@ -83,7 +83,7 @@ class Development(NamedTuple):
 
     class_name: str
     ground: Polygon
-    middle: Frame
+    middle: TurnedRectangle
     dates: tuple[bool, bool]
 
 
@@ -114,7 +114,7 @@ class Layout:
     styles: tuple[Style, ...]
     anomalies: tuple[Anomaly, ...]
     developments: tuple[Development, ...]
-    car_parks: tuple[Frame, ...]
+    car_parks: tuple[TurnedRectangle, ...]
     river: tuple[tuple[float, float, float], ...]
     boundaries: tuple[LineString, ...]
 

@@ -18,8 +18,8 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import polygonize
 
 from rsvqa.rsvqa_builder.demo.character import WILD_ZONES, AnomalyKind, Character
-from rsvqa.rsvqa_builder.demo.ground import Anomaly, Development, Face, Frame, Layout, Style
-from rsvqa.rsvqa_builder.demo.roads import GRID, PAVEMENT_WIDTH, Network, Position, polygons_of
+from rsvqa.rsvqa_builder.demo.ground import Anomaly, Development, Face, Layout, Style, TurnedRectangle
+from rsvqa.rsvqa_builder.demo.roads import GRID, PAVEMENT_WIDTH, Network, RoadPoint, polygons_of
 
 MAX_RIVER_WIDTH = 330.0
 
@@ -68,14 +68,14 @@ class _Inset:
     anomaly: AnomalyKind | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Block:
     """A part of the ground enclosed by roads and the scene's border."""
 
     polygon: Polygon
     zone: str
     angle: float
-    origin: Position
+    origin: RoadPoint
     cuts: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())  # offsets of field borders along both own axes
     insets: list[_Inset] = field(default_factory=list)
     fields: dict[tuple[int, int], tuple[Style, Style]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class _Block:
 
     def borders(self) -> list[LineString]:
         reach = math.dist(self.polygon.bounds[:2], self.polygon.bounds[2:])
-        frame = Frame(*self.origin, 0.0, 0.0, self.angle)
+        frame = TurnedRectangle(*self.origin, 0.0, 0.0, self.angle)
         lines = [LineString([frame.to_scene(cut, -reach), frame.to_scene(cut, reach)]) for cut in self.cuts[0]]
         lines += [LineString([frame.to_scene(-reach, cut), frame.to_scene(reach, cut)]) for cut in self.cuts[1]]
         return [part for line in lines for part in shapely.get_parts(line.intersection(self.polygon))]
@@ -167,7 +167,7 @@ class _Planner:
 
     def _block(self, polygon: Polygon, zone: str) -> _Block:
         angle = _long_axis(polygon) + self.rng.uniform(-0.06, 0.06)
-        block = _Block(polygon, zone, angle, (polygon.centroid.x, polygon.centroid.y))
+        block = _Block(polygon=polygon, zone=zone, angle=angle, origin=(polygon.centroid.x, polygon.centroid.y))
         if zone in FIELDS:
             side = math.sqrt(polygon.area)
             num = 2 + (side > 700) + (side > 1200)
@@ -176,18 +176,18 @@ class _Planner:
             block.cuts = (tuple(first), tuple(second))
         return block
 
-    def _add_insets(self, blocks: list[_Block], taken: BaseGeometry) -> list[Frame]:
+    def _add_insets(self, blocks: list[_Block], taken: BaseGeometry) -> list[TurnedRectangle]:
         """Put car parks and ponds into the blocks; return the car parks' frames."""
         by_zone: dict[str, list[_Block]] = {}
         for block in blocks:
             by_zone.setdefault(block.zone, []).append(block)
-        car_parks: list[Frame] = []
+        car_parks: list[TurnedRectangle] = []
         paved = by_zone.get("commercial", []) + by_zone.get("industrial", [])[::2]
         for block in paved if self.character.has_car_parks else []:
             car_parks += self._add_car_park(block, taken)
         for block in by_zone.get("grassland", [])[::2] if self.character.has_water else []:
             centre, radius = _widest_place(block, taken)
-            self._add_blob(block, centre, 0.45 * radius, (Style("water"), Style("water")))
+            self._add_blob(block, centre, 0.45 * radius, (Style(class_name="water"), Style(class_name="water")))
         return car_parks
 
     def _add_anomaly(self, kind: AnomalyKind, blocks: list[_Block], taken: BaseGeometry) -> None:
@@ -204,7 +204,9 @@ class _Planner:
                 fits.append((min(ANOMALY_SHARE * radius, room), block, centre))
         if fits:
             radius, block, centre = max(fits, key=lambda fit: fit[0])
-            style = Style(kind.use, int(self.rng.integers(1 << 16)), block.angle, kind.look)
+            style = Style(
+                class_name=kind.use, variant=int(self.rng.integers(1 << 16)), angle=block.angle, look=kind.look
+            )
             self._add_blob(block, centre, radius, (None, style), kind)
 
     def _develop(self, blocks: list[_Block], taken: BaseGeometry) -> list[Development]:
@@ -228,19 +230,19 @@ class _Planner:
             name, is_new = names[len(developments) % len(names)], len(developments) % 2 == 0
             used, empty = self._style(DEVELOPED[name]), self._style(vacated)
             ground, middle = (
-                Frame(centre.x, centre.y, side * radius, side * radius, block.angle)
+                TurnedRectangle(centre.x, centre.y, side * radius, side * radius, block.angle)
                 for side in (DEVELOPED_GROUND, DEVELOPED_MIDDLE)
             )
             block.insets.append(_Inset(ground.polygon(), (None, used) if is_new else (used, empty)))
             developments.append(Development(name, ground.polygon(), middle, (not is_new, is_new)))
         return developments
 
-    def _add_car_park(self, block: _Block, taken: BaseGeometry) -> list[Frame]:
+    def _add_car_park(self, block: _Block, taken: BaseGeometry) -> list[TurnedRectangle]:
         centre, radius = _widest_place(block, taken)
         length, width = min(330.0, 1.5 * radius), min(210.0, 1.0 * radius)
         if width < 80:
             return []
-        frame = Frame(centre.x, centre.y, length, width, block.angle)
+        frame = TurnedRectangle(centre.x, centre.y, length, width, block.angle)
         style = self._style("car_park", frame.angle)
         block.insets.append(_Inset(frame.polygon(), (style, style)))
         return [frame]
@@ -267,7 +269,7 @@ class _Planner:
         block.insets.append(_Inset(Polygon(points), styles, anomaly))
 
     def _style(self, class_name: str, angle: float = 0.0) -> Style:
-        return Style(class_name, int(self.rng.integers(1 << 16)), angle)
+        return Style(class_name=class_name, variant=int(self.rng.integers(1 << 16)), angle=angle)
 
     # The partition
 
@@ -283,7 +285,7 @@ class _Planner:
         points = [polygon.representative_point() for polygon in polygons]
         tree = shapely.STRtree([block.polygon for block in blocks])
         shapely.prepare([corridor, river])
-        styles: dict[Style, int] = {Style("road_surface"): 0, Style("water"): 1}
+        styles: dict[Style, int] = {Style(class_name="road_surface"): 0, Style(class_name="water"): 1}
         faces: list[Face] = []
         anomalous: dict[AnomalyKind, list[Polygon]] = {}
         for polygon, point in zip(polygons, points, strict=True):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapely import LineString, Polygon
 
 from rsvqa.rsvqa_builder.demo.ground import Layout
-from rsvqa.rsvqa_builder.demo.objects import DemoObject, Mark, Site
+from rsvqa.rsvqa_builder.demo.objects import DemoObject, PaintedDetail, Site
 
 TREES_PER_MPIX = {"residential": 190, "grassland": 90, "commercial": 40}
 """Trees a million pixels of land use; 11 a hectare in gardens is 90."""
@@ -33,7 +33,7 @@ def add_marks(site: Site) -> None:
         is_hedge = number % 2 == 0
         site.mark("hedge" if is_hedge else "track", line, HEDGE_WIDTH if is_hedge else TRACK_WIDTH)
     for crown in _crowns(site):
-        site.marks.append(Mark("tree", crown))
+        site.marks.append(PaintedDetail("tree", crown))
 
 
 def _dashes(line: LineString) -> Iterator[LineString]:

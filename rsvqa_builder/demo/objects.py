@@ -15,8 +15,8 @@ import numpy as np
 import shapely
 from shapely import LineString, Polygon
 
-from rsvqa.rsvqa_builder.demo.ground import Frame, Layout
-from rsvqa.rsvqa_builder.demo.roads import Position
+from rsvqa.rsvqa_builder.demo.ground import Layout, TurnedRectangle
+from rsvqa.rsvqa_builder.demo.roads import RoadPoint
 
 SCENE_MARGIN = 6.0
 GAP = 3.0
@@ -28,7 +28,8 @@ Weighted = Sequence[tuple[str, int]]
 """Names with how often each is wanted."""
 
 
-class Look(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
     """What can be seen of an object apart from its outline.
 
     Attributes:
@@ -44,7 +45,7 @@ class Look(NamedTuple):
     height: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoObject:
     """One object as it is painted and labelled.
 
@@ -58,12 +59,12 @@ class DemoObject:
     object_id: str
     class_name: str
     polygon: Polygon
-    frame: Frame
+    frame: TurnedRectangle
     look: Look
     dates: tuple[bool, bool] = BOTH_DATES
 
 
-class Mark(NamedTuple):
+class PaintedDetail(NamedTuple):
     """Something painted that is no object: a path, fence, parking bay's line, lane dash, hedge, field track or tree.
 
     `dates` tells whether it is there at the earlier and at the later date.
@@ -79,7 +80,7 @@ class Contents:
     """What stands on the ground plan."""
 
     objects: tuple[DemoObject, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[PaintedDetail, ...]
 
 
 class _Occupied:
@@ -116,7 +117,7 @@ class Site:
         self.layout = layout
         self.rng = rng
         self.objects: list[DemoObject] = []
-        self.marks: list[Mark] = []
+        self.marks: list[PaintedDetail] = []
         self._occupied = (_Occupied(), _Occupied())  # earlier and later date
         self._counts: dict[str, int] = {}
         self._inside = shapely.box(0, 0, layout.size, layout.size).buffer(-SCENE_MARGIN, join_style="mitre")
@@ -148,7 +149,7 @@ class Site:
         self,
         class_name: str,
         polygon: Polygon,
-        frame: Frame,
+        frame: TurnedRectangle,
         look: Look,
         *,
         gap: float = GAP,
@@ -161,12 +162,21 @@ class Site:
         for occupied in taken:
             occupied.add(polygon)
         number = self._counts[class_name] = self._counts.get(class_name, 0) + 1
-        self.objects.append(DemoObject(f"{class_name}-{number}", class_name, polygon, frame, look, dates))
+        self.objects.append(
+            DemoObject(
+                object_id=f"{class_name}-{number}",
+                class_name=class_name,
+                polygon=polygon,
+                frame=frame,
+                look=look,
+                dates=dates,
+            )
+        )
         return True
 
     def mark(self, kind: str, line: LineString, width: float, dates: tuple[bool, bool] = BOTH_DATES) -> None:
         """Paint a line `width` pixels wide."""
-        self.marks.append(Mark(kind, line.buffer(width / 2, cap_style="flat"), dates))
+        self.marks.append(PaintedDetail(kind, line.buffer(width / 2, cap_style="flat"), dates))
 
     def one_of(self, choices: Weighted) -> str:
         """Return one of the names by its weight."""
@@ -184,6 +194,6 @@ def point_along(line: LineString, along: float) -> tuple[float, float, float]:
     return here.x, here.y, math.atan2(after.y - before.y, after.x - before.x)
 
 
-def beside(x: float, y: float, heading: float, distance: float) -> Position:
+def beside(x: float, y: float, heading: float, distance: float) -> RoadPoint:
     """Return the position `distance` pixels to the right of the heading (y runs down)."""
     return x - distance * math.sin(heading), y + distance * math.cos(heading)

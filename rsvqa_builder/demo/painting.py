@@ -22,7 +22,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rsvqa.rsvqa_builder.demo.details import CONCRETE, PAINT, Colour, parts_of, shadow_of, shifted, wake_of
 from rsvqa.rsvqa_builder.demo.ground import Layout
-from rsvqa.rsvqa_builder.demo.objects import Contents, DemoObject, Mark
+from rsvqa.rsvqa_builder.demo.objects import Contents, DemoObject, PaintedDetail
 from rsvqa.rsvqa_builder.demo.roads import polygons_of
 from rsvqa.rsvqa_builder.demo.textures import Plane, Textures, cut, cut_shades
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -59,7 +59,7 @@ class Pattern:
     spacing: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroundLook:
     """Base colours to choose from and how strongly each texture shows, as shares of the brightness.
 
@@ -76,12 +76,12 @@ class GroundLook:
 
 
 LOOKS: dict[str, GroundLook] = {
-    "road_surface": GroundLook((CONCRETE,), grain=0.035, mottle=0.02),
-    "water": GroundLook(((38, 66, 76),), grain=0.012, mottle=0.015, shade=0.03),
-    "muddy_water": GroundLook(((88, 92, 80),), grain=0.012, mottle=0.03, shade=0.03),
-    "forest": GroundLook(((50, 74, 42), (58, 80, 44), (44, 68, 46)), mottle=0.05, shade=0.06, crowns=1.25),
+    "road_surface": GroundLook(colours=(CONCRETE,), grain=0.035, mottle=0.02),
+    "water": GroundLook(colours=((38, 66, 76),), grain=0.012, mottle=0.015, shade=0.03),
+    "muddy_water": GroundLook(colours=((88, 92, 80),), grain=0.012, mottle=0.03, shade=0.03),
+    "forest": GroundLook(colours=((50, 74, 42), (58, 80, 44), (44, 68, 46)), mottle=0.05, shade=0.06, crowns=1.25),
     "farmland": GroundLook(
-        (
+        colours=(
             *((128, 138, 74), (98, 124, 62), (176, 160, 104), (150, 126, 92), (112, 134, 66)),
             *((190, 176, 120), (84, 112, 58), (134, 112, 84)),
         ),
@@ -89,24 +89,28 @@ LOOKS: dict[str, GroundLook] = {
         shade=0.05,
         rows=0.055,
     ),
-    "grassland": GroundLook(((112, 132, 76), (122, 136, 84), (104, 128, 72)), mottle=0.075, shade=0.05),
-    "residential": GroundLook(((110, 128, 82), (118, 130, 88), (104, 122, 78)), mottle=0.06, shade=0.05),
-    "commercial": GroundLook(((164, 160, 152), (156, 154, 150)), mottle=0.04),
-    "industrial": GroundLook(((152, 148, 140), (144, 140, 134), (160, 152, 140)), mottle=0.06, grain=0.04),
-    "car_park": GroundLook(((88, 88, 92), (96, 96, 98)), mottle=0.03),
-    "bare_ground": GroundLook(((178, 152, 116), (168, 144, 112)), mottle=0.09, shade=0.05, grain=0.045),
+    "grassland": GroundLook(colours=((112, 132, 76), (122, 136, 84), (104, 128, 72)), mottle=0.075, shade=0.05),
+    "residential": GroundLook(colours=((110, 128, 82), (118, 130, 88), (104, 122, 78)), mottle=0.06, shade=0.05),
+    "commercial": GroundLook(colours=((164, 160, 152), (156, 154, 150)), mottle=0.04),
+    "industrial": GroundLook(colours=((152, 148, 140), (144, 140, 134), (160, 152, 140)), mottle=0.06, grain=0.04),
+    "car_park": GroundLook(colours=((88, 88, 92), (96, 96, 98)), mottle=0.03),
+    "bare_ground": GroundLook(colours=((178, 152, 116), (168, 144, 112)), mottle=0.09, shade=0.05, grain=0.045),
     "orchard": GroundLook(
-        ((134, 142, 90), (142, 144, 96)), mottle=0.05, shade=0.04, pattern=Pattern("trees", (56, 82, 42), 19.0)
+        colours=((134, 142, 90), (142, 144, 96)), mottle=0.05, shade=0.04, pattern=Pattern("trees", (56, 82, 42), 19.0)
     ),
     "vineyard": GroundLook(
-        ((164, 144, 112), (170, 152, 118)), mottle=0.05, shade=0.04, pattern=Pattern("rows", (84, 110, 56), 8.5)
+        colours=((164, 144, 112), (170, 152, 118)), mottle=0.05, shade=0.04, pattern=Pattern("rows", (84, 110, 56), 8.5)
     ),
     "wetland": GroundLook(
-        ((116, 122, 78), (108, 116, 80)), mottle=0.13, shade=0.06, grain=0.05, pattern=Pattern("pools", (54, 74, 76))
+        colours=((116, 122, 78), (108, 116, 80)),
+        mottle=0.13,
+        shade=0.06,
+        grain=0.05,
+        pattern=Pattern("pools", (54, 74, 76)),
     ),
-    "dead_forest": GroundLook(((124, 94, 72), (132, 104, 84)), mottle=0.06, shade=0.05, crowns=1.2),
-    "fallen_forest": GroundLook(((128, 120, 88),), mottle=0.12, shade=0.05, grain=0.06, rows=0.2, crowns=0.5),
-    "burnt_land": GroundLook(((58, 50, 46),), mottle=0.22, shade=0.08, grain=0.06, crowns=0.35),
+    "dead_forest": GroundLook(colours=((124, 94, 72), (132, 104, 84)), mottle=0.06, shade=0.05, crowns=1.2),
+    "fallen_forest": GroundLook(colours=((128, 120, 88),), mottle=0.12, shade=0.05, grain=0.06, rows=0.2, crowns=0.5),
+    "burnt_land": GroundLook(colours=((58, 50, 46),), mottle=0.22, shade=0.08, grain=0.06, crowns=0.35),
 }
 
 SHORE_LIGHT, DEEP_LIGHT = 1.42, 0.82
@@ -206,7 +210,7 @@ def _pieces(shape: BaseGeometry) -> Iterator[Polygon]:
 
 
 def _overlays(
-    layout: Layout, areas: Sequence[tuple[int, Polygon]], objects: Sequence[DemoObject], marks: Sequence[Mark]
+    layout: Layout, areas: Sequence[tuple[int, Polygon]], objects: Sequence[DemoObject], marks: Sequence[PaintedDetail]
 ) -> list[Overlay]:
     """Return what lies over the ground, from the bottom up; shadows are the last, so that they fall on all of it."""
     by_kind: dict[str, list[BaseGeometry]] = {}

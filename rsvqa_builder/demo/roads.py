@@ -44,7 +44,7 @@ _STEMS = (
 )
 _SUFFIXES = {"main_road": ("Road", "Avenue", "Boulevard"), "street": ("Street", "Lane", "Way", "Row", "Close", "Drive")}
 
-Position = tuple[float, float]
+RoadPoint = tuple[float, float]
 EdgeKey = tuple[str, int, int]  # axis of the line ("x" runs down, "y" runs right), its number, the piece along it
 
 
@@ -60,7 +60,7 @@ class RoadPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class WindingLine:
     """A gently winding line: the position across its axis as a function of the position along it."""
 
     base: float
@@ -98,11 +98,11 @@ class Network:
         self.zones = self._zones()
         self.roads = self._roads()
 
-    def _curve(self, number: int) -> Curve:
+    def _curve(self, number: int) -> WindingLine:
         jitter, phase = self.rng.uniform(-0.1, 0.1) * self.spacing, self.rng.uniform(0, 2 * math.pi, 2)
         long, short = self.rng.uniform(2.2, 3.6) * self.spacing, self.rng.uniform(1.1, 1.7) * self.spacing
         waves = ((0.09 * self.spacing, long, float(phase[0])), (0.025 * self.spacing, short, float(phase[1])))
-        return Curve(number * self.spacing + jitter, waves)
+        return WindingLine(number * self.spacing + jitter, waves)
 
     def _street_names(self) -> dict[str, Iterator[str]]:
         names: dict[str, Iterator[str]] = {}
@@ -113,7 +113,7 @@ class Network:
             names[class_name] = iter(pool + [f"{name} {k}" for k in range(2, 40) for name in pool])
         return names
 
-    def _node(self, i: int, j: int) -> Position:
+    def _node(self, i: int, j: int) -> RoadPoint:
         """Return where line `i` running down meets line `j` running right; 0 and `num` are the scene's borders."""
         x = 0.0 if i == 0 else float(self.size) if i == self.num else self.curves["x"][i - 1].base
         y = 0.0 if j == 0 else float(self.size) if j == self.num else self.curves["y"][j - 1].base
@@ -124,7 +124,7 @@ class Network:
                 y = self.curves["y"][j - 1].at(x)
         return _snap(x), _snap(y)
 
-    def _edge(self, key: EdgeKey) -> list[Position]:
+    def _edge(self, key: EdgeKey) -> list[RoadPoint]:
         """Return the points of one edge, an even number of segments, so that the middle is a vertex."""
         axis, number, _ = key
         start, end = (self._node(i, j) for i, j in _ends(key))
@@ -173,7 +173,7 @@ class Network:
             for k in range(1, self.num)
         }
         lanes, split = self._lanes(set(keys))
-        pieces: list[tuple[str, str, list[Position]]] = []
+        pieces: list[tuple[str, str, list[RoadPoint]]] = []
         for key in keys:
             points, class_name = self._edge(key), "main_road" if key[:2] in main else "street"
             middle = len(points) // 2
@@ -205,9 +205,9 @@ class Network:
                 graph.add_edge(*ends[key])
         return [key for key in keys if graph.has_edge(*ends[key])]
 
-    def _lanes(self, keys: set[EdgeKey]) -> tuple[list[list[Position]], set[EdgeKey]]:
+    def _lanes(self, keys: set[EdgeKey]) -> tuple[list[list[RoadPoint]], set[EdgeKey]]:
         """Return streets through the middle of residential blocks and the edges that they meet half-way."""
-        lanes: list[list[Position]] = []
+        lanes: list[list[RoadPoint]] = []
         split: set[EdgeKey] = set()
         for (i, j), zone in sorted(self.zones.items()):
             lane = i if self.river_axis == "x" else j
@@ -223,7 +223,7 @@ class Network:
             split.update(key for key in sides if key in keys)
         return lanes, split
 
-    def _half_way(self, key: EdgeKey) -> Position:
+    def _half_way(self, key: EdgeKey) -> RoadPoint:
         """Return the middle vertex of an edge; of one on the scene's border, the middle of its ends."""
         _, number, _ = key
         if 0 < number < self.num:

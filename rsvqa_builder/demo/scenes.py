@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.demo.buildings import add_buildings, add_courts, add_developments, add_tanks
 from rsvqa.rsvqa_builder.demo.character import deal_character
-from rsvqa.rsvqa_builder.demo.files import DEFLATE, JPEG, Georeference, Layer, label_layers, write_labels, write_raster
+from rsvqa.rsvqa_builder.demo.files import DEFLATE, JPEG, Layer, MapCorner, label_layers, write_labels, write_raster
 from rsvqa.rsvqa_builder.demo.ground import GSD_M, Layout
 from rsvqa.rsvqa_builder.demo.layout import make_layout
 from rsvqa.rsvqa_builder.demo.marks import add_marks
@@ -88,7 +88,7 @@ def _make_place(out: Path, number: int, *, seed: int, size: int) -> list[Path]:
     contents = _place_objects(layout, rng, dates=(has_pair, True))
     textures = make_textures(size, rng)
     east = 2 * GSD_M * size * (number // len(_SETTINGS))  # places with one setting lie apart
-    georeference = Georeference(setting.epsg, setting.easting + east, setting.northing)
+    georeference = MapCorner(setting.epsg, setting.easting + east, setting.northing)
     paths = []
     for date in (0, 1) if has_pair else (1,):
         stem = f"place_{number:02d}" + (f"_t{date + 1}" if has_pair else "")
@@ -137,7 +137,7 @@ def make_benchmark_scene(path: Path, *, size: int = 20480, objects_per_mpix: flo
     square = Painter(layout, contents, make_textures(side, rng), 0).paint(Window(0, 0, side, side))
     light = rng.standard_normal((2 * num_squares + 4,) * 2, dtype=np.float32)
     setting = _SETTINGS[1]
-    georeference = Georeference(setting.epsg, setting.easting, setting.northing)
+    georeference = MapCorner(setting.epsg, setting.easting, setting.northing)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_raster(path, size, georeference, DEFLATE, setting.days[0], _mirrored_painter(square, light))
     layers = [_mirrored(layer, side, size) for layer in label_layers(layout, contents, 0)]

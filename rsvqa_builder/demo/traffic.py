@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from shapely import LineString, Polygon
 
-from rsvqa.rsvqa_builder.demo.ground import Frame
+from rsvqa.rsvqa_builder.demo.ground import TurnedRectangle
 from rsvqa.rsvqa_builder.demo.objects import Look, Site, Weighted, beside, point_along
-from rsvqa.rsvqa_builder.demo.roads import Position
+from rsvqa.rsvqa_builder.demo.roads import RoadPoint
 
 LANE_OFFSETS = {"main_road": 9.0, "street": 6.5}  # pixels from the centre line, right-hand traffic
 ROAD_TRAFFIC = {"main_road": 1 / 300, "street": 1 / 620}  # vehicles a pixel of road
@@ -52,15 +52,15 @@ def add_moving(site: Site, date: int, traffic: float) -> None:
             _add_vehicle(site, kind, place, heading, moving=True, date=date)
 
 
-def _add_vehicle(site: Site, kind: str, place: Position, heading: float, *, moving: bool, date: int) -> None:
+def _add_vehicle(site: Site, kind: str, place: RoadPoint, heading: float, *, moving: bool, date: int) -> None:
     if not site.layout.character.allows(kind):
         return
     length, width = VEHICLE_SIZES[kind]
-    frame = Frame(*place, length * site.between((0.94, 1.06)), width, heading)
+    frame = TurnedRectangle(*place, length * site.between((0.94, 1.06)), width, heading)
     polygon = _vehicle_outline(frame)
     if not moving or site.layout.carriageway.contains(polygon):
         colour, dates = site.one_of(PAINTS[kind]), (date == 0, date == 1)
-        site.add(kind, polygon, frame, Look(colour, moving=moving, height=3), gap=2.0, dates=dates)
+        site.add(kind, polygon, frame, Look(colour=colour, moving=moving, height=3), gap=2.0, dates=dates)
 
 
 def add_ships(site: Site, date: int) -> None:
@@ -77,11 +77,11 @@ def add_ships(site: Site, date: int) -> None:
         turn = site.between((-0.15, 0.15)) if is_moving else site.between((-0.9, 0.9))
         heading = flow + turn + (math.pi if site.rng.random() < 0.5 else 0.0)
         place = beside(x, y, flow, site.between((-0.28, 0.28)) * width)
-        frame = Frame(*place, length, length * site.between((0.2, 0.26)), heading)
+        frame = TurnedRectangle(*place, length, length * site.between((0.2, 0.26)), heading)
         polygon = _ship_outline(frame)
         if site.class_at(polygon, date, 8.0) == "water":
             colour, dates = site.one_of(PAINTS["ship"]), (date == 0, date == 1)
-            site.add("ship", polygon, frame, Look(colour, moving=is_moving), gap=14, dates=dates)
+            site.add("ship", polygon, frame, Look(colour=colour, moving=is_moving), gap=14, dates=dates)
 
 
 def mark_bays(site: Site) -> None:
@@ -93,7 +93,7 @@ def mark_bays(site: Site) -> None:
                 site.mark("bay", LineString(ends), 1.0)
 
 
-def _bays(park: Frame) -> Iterator[tuple[Frame, bool]]:
+def _bays(park: TurnedRectangle) -> Iterator[tuple[TurnedRectangle, bool]]:
     """Yield the bays of a car park, and whether each is for trucks and buses: the first row is when there is room."""
     v = -park.width / 2 + 5
     if park.width > 130:
@@ -107,14 +107,14 @@ def _bays(park: Frame) -> Iterator[tuple[Frame, bool]]:
             v += BAY_LENGTH
 
 
-def _row(park: Frame, v: float, width: float, length: float) -> Iterator[Frame]:
+def _row(park: TurnedRectangle, v: float, width: float, length: float) -> Iterator[TurnedRectangle]:
     num = int((park.length - 16) // width)
     for k in range(num):
         u = (k - (num - 1) / 2) * width
-        yield Frame(*park.to_scene(u, v + length / 2), length, width, park.angle + math.pi / 2)
+        yield TurnedRectangle(*park.to_scene(u, v + length / 2), length, width, park.angle + math.pi / 2)
 
 
-def _vehicle_outline(frame: Frame) -> Polygon:
+def _vehicle_outline(frame: TurnedRectangle) -> Polygon:
     """Return a rectangle with its corners taken off."""
     half, across, cut = frame.length / 2, frame.width / 2, 1.0
     points = [(half, across - cut), (half - cut, across), (cut - half, across), (-half, across - cut)]
@@ -122,7 +122,7 @@ def _vehicle_outline(frame: Frame) -> Polygon:
     return Polygon([frame.to_scene(u, v) for u, v in points])
 
 
-def _ship_outline(frame: Frame) -> Polygon:
+def _ship_outline(frame: TurnedRectangle) -> Polygon:
     """Return a hull with a pointed bow and a straight stern."""
     half, across = frame.length / 2, frame.width / 2
     shares = [(1.0, 0.0), (0.86, 0.52), (0.68, 0.86), (0.45, 1.0), (-0.9, 1.0), (-1.0, 0.8)]

@@ -50,7 +50,7 @@ class Completeness(NamedTuple):
     num_scenes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
     """What the card tells.
 

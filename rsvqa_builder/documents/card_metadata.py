@@ -13,10 +13,10 @@ from typing import Any
 
 from rsvqa.rsvqa_builder.dataset.image_tables import table_schema
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
-from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, Kind, ShardInfo
+from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, ShardInfo, TableKind
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics
 
-_CONFIG_NAMES: Mapping[Kind, str] = {"data": "default", "tiles": "tiles"}
+_CONFIG_NAMES: Mapping[TableKind, str] = {"data": "default", "tiles": "tiles"}
 _TAGS = ("remote-sensing", "earth-observation", "geospatial", "ultra-high-resolution", "visual-question-answering")
 _SIZE_CATEGORIES = (
     (1_000, "n<1K"),
@@ -55,12 +55,12 @@ def front_matter(
     }
 
 
-def _config(shards: Sequence[ShardInfo], kind: Kind) -> dict[str, Any]:
+def _config(shards: Sequence[ShardInfo], kind: TableKind) -> dict[str, Any]:
     files = [{"split": split, "path": f"{kind}/{split}-*.parquet"} for split in splits_of(shards, kind)]
     return {"config_name": _CONFIG_NAMES[kind], "data_files": files}
 
 
-def _dataset_info(shards: Sequence[ShardInfo], kind: Kind) -> dict[str, Any]:
+def _dataset_info(shards: Sequence[ShardInfo], kind: TableKind) -> dict[str, Any]:
     """Return columns and sizes; bytes are those of the files, in which an image stands once for all its questions."""
     splits = [
         {"name": split, "num_bytes": _num_bytes(members), "num_examples": sum(shard.num_rows for shard in members)}
@@ -80,7 +80,7 @@ def _num_bytes(shards: Iterable[ShardInfo]) -> int:
     return sum(shard.num_bytes for shard in shards)
 
 
-def splits_of(shards: Iterable[ShardInfo], kind: Kind) -> dict[str, list[ShardInfo]]:
+def splits_of(shards: Iterable[ShardInfo], kind: TableKind) -> dict[str, list[ShardInfo]]:
     """Return the shards of one folder by split, in the order train, val, test; splits without a shard are not here."""
     members: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for shard in shards:

@@ -23,7 +23,14 @@ from rsvqa.rsvqa_builder.documents.preview_images import (
     read_details,
     read_reduced,
 )
-from rsvqa.rsvqa_builder.documents.preview_page import Example, Focus, Picture, PreviewSummary, View, render_page
+from rsvqa.rsvqa_builder.documents.preview_page import (
+    EmbeddedPicture,
+    Example,
+    Focus,
+    PictureView,
+    PreviewSummary,
+    render_page,
+)
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 __all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
@@ -155,7 +162,7 @@ PictureKey = tuple[str, str, Window]
 """A tile's id, the key of its image, and the window shown."""
 
 
-def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[PictureKey, Picture]:
+def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[PictureKey, EmbeddedPicture]:
     """Return each distinct picture that the views show; every image is loaded once."""
     wanted: dict[tuple[str, str], tuple[TileRecord, dict[Window, None]]] = {}  # a dict keeps the order, a set does not
     for plan in plans:
@@ -164,12 +171,12 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
             _, windows = wanted.setdefault((tile.image_id, view.key), (tile, {}))
             windows[view.window] = None
     num_pictures = sum(len(windows) for _, windows in wanted.values())
-    pictures: dict[PictureKey, Picture] = {}
+    pictures: dict[PictureKey, EmbeddedPicture] = {}
     for (image_id, key), (tile, windows) in wanted.items():
         for window, jpeg in _encode_windows(
             load_image(tile, key), tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures
         ):
-            pictures[image_id, key, window] = Picture(f"p{len(pictures)}", window, data_uri(jpeg))
+            pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
     return pictures
 
 
@@ -185,5 +192,5 @@ def _encode_windows(
         yield window, jpeg_within(pixels, max_bytes)
 
 
-def _view(planned: _PlannedView, record: Record, pictures: Mapping[PictureKey, Picture]) -> View:
-    return View(planned.key, pictures[record.tile.image_id, planned.key, planned.window], planned.frame)
+def _view(planned: _PlannedView, record: Record, pictures: Mapping[PictureKey, EmbeddedPicture]) -> PictureView:
+    return PictureView(planned.key, pictures[record.tile.image_id, planned.key, planned.window], planned.frame)

@@ -50,7 +50,7 @@ class PreviewSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EmbeddedPicture:
     """One embedded JPEG: its id on the page, the window of the tile that it shows, and its `data:` URI."""
 
     picture_id: str
@@ -59,11 +59,11 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PictureView:
     """A picture as one example shows it: the image's key, and the window of its detail, framed, where there is one."""
 
     key: str
-    picture: Picture
+    picture: EmbeddedPicture
     frame: Window | None
 
 
@@ -92,10 +92,10 @@ class Example:
 
     record: Record
     focus: Focus
-    views: tuple[View, ...]
+    views: tuple[PictureView, ...]
 
 
-def render_page(summary: PreviewSummary, examples: Sequence[Example], pictures: Sequence[Picture]) -> str:
+def render_page(summary: PreviewSummary, examples: Sequence[Example], pictures: Sequence[EmbeddedPicture]) -> str:
     """Return the whole page."""
     template = Template(
         resources.files("rsvqa.rsvqa_builder.documents").joinpath("preview_page.html").read_text("utf-8")
@@ -315,7 +315,7 @@ def _place(record: Record) -> str:
 # --- pictures and drawings --------------------------------------------------------------------------------------------
 
 
-def _symbol(picture: Picture) -> str:
+def _symbol(picture: EmbeddedPicture) -> str:
     x, y, width, height = picture.window
     return (
         f'<image id="{picture.picture_id}" x="{x}" y="{y}" width="{width}" height="{height}" '
@@ -323,7 +323,7 @@ def _symbol(picture: Picture) -> str:
     )
 
 
-def _figure(view: View, example: Example) -> str:
+def _figure(view: PictureView, example: Example) -> str:
     window = view.picture.window
     caption = _caption(view, example.record)
     frame = _rectangle(view.frame, "frame") if view.frame is not None else ""
@@ -336,7 +336,7 @@ def _figure(view: View, example: Example) -> str:
     )
 
 
-def _caption(view: View, record: Record) -> str:
+def _caption(view: PictureView, record: Record) -> str:
     """Return e.g. "Later, 2020-08-31 · detail, 480 px wide"."""
     tile, window = record.tile, view.picture.window
     parts = []

@@ -16,7 +16,7 @@ from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedDataset:
     """What the documents tell of.
 

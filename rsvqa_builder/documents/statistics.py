@@ -27,7 +27,7 @@ OPENING_WORDS = 3
 """Words of a question that count as its opening."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SplitStatistics:
     """What one split holds; `image_bytes` counts each image of a tile once, as the shards do."""
 
@@ -171,7 +171,7 @@ def dataset_statistics(records: Iterable[Record], tiles: Iterable[TileRecord]) -
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _TaskCounts:
     """What is counted of one task while records pass."""
 
@@ -215,7 +215,7 @@ class _TaskCounts:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _RecordCounts:
     """What is counted while records pass."""
 
@@ -234,7 +234,7 @@ class _RecordCounts:
         self.reviews[record.review] += 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _GroundCounts:
     """What is counted while tiles pass."""
 

@@ -36,14 +36,14 @@ MOTION: Mapping[str, bool] = {
 _NO_ATTRIBUTES: Mapping[str, str | bool | float] = {}
 
 
-class Parsed(NamedTuple):
+class ParsedAttributes(NamedTuple):
     """The attributes of each label, and the values that were dropped because no task knows them, with counts."""
 
     attributes: tuple[Mapping[str, str | bool | float], ...]
     dropped: Mapping[str, int]
 
 
-def parse_attributes(columns: Mapping[str, Sequence[str]], count: int) -> Parsed:
+def parse_attributes(columns: Mapping[str, Sequence[str]], count: int) -> ParsedAttributes:
     """Return the attributes of `count` labels.
 
     Args:
@@ -61,7 +61,7 @@ def parse_attributes(columns: Mapping[str, Sequence[str]], count: int) -> Parsed
                 attributes[name] = value
             elif text:
                 dropped[f"{name}: {text}"] += 1
-    return Parsed(tuple(parsed) if columns else (_NO_ATTRIBUTES,) * count, dict(dropped))
+    return ParsedAttributes(tuple(parsed) if columns else (_NO_ATTRIBUTES,) * count, dict(dropped))
 
 
 _PARSERS: Mapping[str, Callable[[str], str | bool | None]] = {

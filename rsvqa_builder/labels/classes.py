@@ -20,7 +20,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.facts import ClassInfo, Kind, Role
+from rsvqa.annotation.facts import ClassInfo, ClassKind, Role
 
 Shape = Literal["point", "line", "polygon"]
 """The family of a label's geometry."""
@@ -78,7 +78,7 @@ class ClassEntry(BaseModel):
     singular: str = ""
     plural: str = ""
     role: Role
-    kind: Kind = "other"
+    kind: ClassKind = "other"
     broader: tuple[str, ...] = ()
     match: tuple[str, ...] = ()
     complete: bool | Literal["auto"] = "auto"
@@ -181,7 +181,14 @@ class ClassTable(BaseModel):
     def infos(self) -> dict[str, ClassInfo]:
         """Return what tasks know of the classes, without the ignored ones."""
         return {
-            name: ClassInfo(name, entry.singular, entry.plural, entry.role, entry.kind, entry.broader)
+            name: ClassInfo(
+                name=name,
+                singular=entry.singular,
+                plural=entry.plural,
+                role=entry.role,
+                kind=entry.kind,
+                broader=entry.broader,
+            )
             for name, entry in self.classes.items()
             if entry.role is not Role.IGNORED
         }

@@ -52,7 +52,7 @@ class _Index:
     num_annotations: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Collected:
     """What one scene's annotations give, in the making."""
 

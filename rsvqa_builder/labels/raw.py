@@ -30,7 +30,7 @@ class NotLabelsError(LabelError):
 OTHER_IMAGES = "it names other images only"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawLabels:
     """The labels of one file that belong to one scene; all sequences have the same length.
 

@@ -28,12 +28,12 @@ from rsvqa.rsvqa_builder.labels.vector import read_vector
 from rsvqa.rsvqa_builder.labels.voc import read_voc
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
-Family = Literal["vector", "dota", "coco", "voc", "csv", "mask"]
+LabelFamily = Literal["vector", "dota", "coco", "voc", "csv", "mask"]
 
 LAND_COVER = "outlines are part of a land cover map, where touching objects are one: uncertain"
 
 _HEAD_BYTES = 4096
-_FAMILIES: Mapping[str, Family] = {
+_FAMILIES: Mapping[str, LabelFamily] = {
     ".txt": "dota",
     ".xml": "voc",
     ".csv": "csv",
@@ -60,11 +60,11 @@ class LabelSet:
 @dataclass(frozen=True, slots=True)
 class _FileLabels:
     path: Path
-    family: Family
+    family: LabelFamily
     labels: CleanLabels
 
 
-class Frame(NamedTuple):
+class SheetFrame(NamedTuple):
     """The raster that a label file's pixels count in: one sheet of a mosaic, whose pixel (0, 0) lies at (x, y)."""
 
     scene: Scene
@@ -73,7 +73,7 @@ class Frame(NamedTuple):
 
 
 def read_labels(
-    scene: Scene, files: Sequence[Path], table: ClassTable, *, frames: Mapping[Path, Frame] | None = None
+    scene: Scene, files: Sequence[Path], table: ClassTable, *, frames: Mapping[Path, SheetFrame] | None = None
 ) -> LabelSet:
     """Return the labels of a scene from its label files, each thing once.
 
@@ -89,7 +89,7 @@ def read_labels(
     read: list[_FileLabels] = []
     failed: list[FileReport] = []
     for path in ordered:
-        outcome = _read_file(path, scene, table, (frames or {}).get(path, Frame(scene, 0, 0)))
+        outcome = _read_file(path, scene, table, (frames or {}).get(path, SheetFrame(scene, 0, 0)))
         if isinstance(outcome, _FileLabels):
             read.append(outcome)
         else:
@@ -105,34 +105,34 @@ def read_labels(
     return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
 
 
-def _family(path: Path) -> Family:
+def _family(path: Path) -> LabelFamily:
     suffix = path.suffix.lower()
     if suffix == ".json":
         return "coco" if looks_like_coco(path) else "vector"
     return _FAMILIES.get(suffix, "mask")
 
 
-def _read_file(path: Path, scene: Scene, table: ClassTable, frame: Frame) -> _FileLabels | FileReport:
+def _read_file(path: Path, scene: Scene, table: ClassTable, frame: SheetFrame) -> _FileLabels | FileReport:
     family = _family(path)
     try:
         raw = _moved(_read_raw(path, family, frame.scene, table), frame)
     except NotLabelsError as error:
-        return FileReport(str(path), skipped=f"not a label file: {error}")
+        return FileReport(path=str(path), skipped=f"not a label file: {error}")
     except LabelError as error:
-        return FileReport(str(path), family, error=str(error))
+        return FileReport(path=str(path), family=family, error=str(error))
     except (OSError, MemoryError) as error:
-        return FileReport(str(path), family, error=f"cannot be read: {error}")
+        return FileReport(path=str(path), family=family, error=f"cannot be read: {error}")
     return _FileLabels(path, family, clean(raw, table, width=scene.width, height=scene.height))
 
 
-def _moved(raw: RawLabels, frame: Frame) -> RawLabels:
+def _moved(raw: RawLabels, frame: SheetFrame) -> RawLabels:
     """Return the labels of a sheet in the pixels of its mosaic."""
     if not (frame.x or frame.y):
         return raw
     return replace(raw, geometries=shapely.transform(raw.geometries, lambda xy: xy + np.array([frame.x, frame.y])))
 
 
-def _read_raw(path: Path, family: Family, scene: Scene, table: ClassTable) -> RawLabels:
+def _read_raw(path: Path, family: LabelFamily, scene: Scene, table: ClassTable) -> RawLabels:
     if family == "vector":
         _refuse_other_json(path)
         return read_vector(path, scene, table)

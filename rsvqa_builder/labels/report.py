@@ -13,7 +13,7 @@ MAX_UNKNOWN_LISTED = 50
 OTHER_NAMES = "(other names)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
     """What became of one label file.
 

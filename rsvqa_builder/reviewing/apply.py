@@ -20,7 +20,7 @@ from typing import Any
 import tomli_w
 
 from rsvqa.annotation.review.agreement import Decision
-from rsvqa.annotation.review.content import CONTENT, Content
+from rsvqa.annotation.review.content import CONTENT, EditableContent
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.annotating.annotate import REPORT as ANNOTATE_REPORT
@@ -151,7 +151,7 @@ def _write(
     report = tally.report(undecided)
     annotated = src / ANNOTATE_REPORT
     models = json.loads(annotated.read_text("utf-8")) if annotated.exists() else {}
-    dataset = AnnotatedDataset(src, marker, tuple(rows), infos, models, report)
+    dataset = AnnotatedDataset(data=src, marker=marker, rows=tuple(rows), shards=infos, report=models, review=report)
     write_annotated_documents(output.ready, dataset, load_image=images.one)
     if models:
         shutil.copyfile(annotated, output.ready / ANNOTATE_REPORT)
@@ -233,7 +233,7 @@ def _decided(record: Record, decision: Decision | None, undecided: Undecided, ta
     return replace(_with_content(record, decision.after), review="fixed", source="human")
 
 
-def _with_content(record: Record, content: Content) -> Record:
+def _with_content(record: Record, content: EditableContent) -> Record:
     return replace(record, question=content.question, options=content.options, answer=content.answer, bbox=content.bbox)
 
 

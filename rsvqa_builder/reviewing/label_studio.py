@@ -18,8 +18,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.agreement import VERDICTS, Decision, Verdict
-from rsvqa.annotation.review.content import Content, ReviewQuestion, check_content, settled
+from rsvqa.annotation.review.agreement import VERDICTS, Decision, ReviewVerdict
+from rsvqa.annotation.review.content import EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueEntry, QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
@@ -174,7 +174,7 @@ def _annotation(question: ReviewQuestion, decision: Decision) -> dict[str, Any]:
     return {"result": results, "created_at": decided.isoformat(), "was_cancelled": False}
 
 
-def _results(question: ReviewQuestion, content: Content) -> list[dict[str, Any]]:
+def _results(question: ReviewQuestion, content: EditableContent) -> list[dict[str, Any]]:
     texts = {"question": [content.question], "options": list(content.options)}
     if question.form is not AnswerForm.BOX:
         texts["answer"] = [content.answer]
@@ -237,8 +237,8 @@ class _Opinion(NamedTuple):
     """One annotation as a decision that the store may take."""
 
     reviewer: str
-    verdict: Verdict
-    after: Content | None
+    verdict: ReviewVerdict
+    after: EditableContent | None
     reason: str
     decided_at: float | None
 
@@ -360,7 +360,7 @@ def _opinion(question: ReviewQuestion, annotation: _Annotation) -> _Opinion | st
     return _Opinion(reviewer, "fixed" if is_changed else "accepted", content, reason, decided_at)
 
 
-def _content(question: ReviewQuestion, values: Mapping[str, dict[str, Any]]) -> Content | str:
+def _content(question: ReviewQuestion, values: Mapping[str, dict[str, Any]]) -> EditableContent | str:
     old = question.content
     try:
         box = from_percent(_Rectangle(**values["box"]).model_dump()) if "box" in values else None
@@ -368,7 +368,7 @@ def _content(question: ReviewQuestion, values: Mapping[str, dict[str, Any]]) -> 
         return "box is no rectangle"
     if box is not None and old.bbox is not None and _is_same(box, old.bbox):
         box = old.bbox  # its own numbers, not what percents have made of them
-    new = Content(
+    new = EditableContent(
         question=_text(values, "question") or old.question,
         options=_strings(values, "options", "text") or old.options,
         answer=_text(values, "answer") or old.answer,

@@ -25,7 +25,7 @@ class ReviewError(RsvqaError):
     """A review cannot be opened, applied or exchanged; the message says what to change."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """How a review is served.
 
@@ -129,9 +129,9 @@ def serve_review(
     from rsvqa.annotation.review.running import open_socket, serve
     from rsvqa.annotation.review.server import create_app
 
-    Access(server.host, 0, server.password)  # refused before anything is read
+    Access(host=server.host, port=0, password=server.password)  # refused before anything is read
     with open_review(folder, queue, store=store, cache_bytes=server.cache_bytes) as (opened, pictures):
         listening = open_socket(server.host, server.port)
-        access = Access(server.host, listening.getsockname()[1], server.password)
+        access = Access(host=server.host, port=listening.getsockname()[1], password=server.password)
         app = create_app(opened, pictures, name=folder.resolve().name)
         serve(app, access, listening, announce=announce)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.content import Content, ReviewQuestion
+from rsvqa.annotation.review.content import EditableContent, ReviewQuestion
 from rsvqa.rsvqa_builder.dataset.image_tables import TableReader
 from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, RowGroup, list_shards, read_row_group, split_of
 
@@ -63,7 +63,7 @@ def question_of(row: Mapping[str, Any], images: tuple[str, ...], split: str) -> 
         images=images,
         width=row["image_width"],
         height=row["image_height"],
-        content=Content(
+        content=EditableContent(
             question=row["question"],
             options=tuple(row["multi-choice options"]),
             answer=row["answer"],

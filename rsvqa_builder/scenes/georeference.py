@@ -67,7 +67,7 @@ class AffineCoefficients(NamedTuple):
         return self.a * self.e - self.b * self.d > 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Georeference:
     """What a CRS and a transform say about the ground.
 
@@ -118,7 +118,7 @@ def locate(crs: CRS, transform: AffineCoefficients, *, width: int, height: int) 
     footprint = _footprint(horizontal, transform, width=width, height=height)
     if footprint is None:
         notes.append(f"the CRS '{crs.name}' does not reach EPSG:4326 here: no footprint")
-    return Georeference(gsd_m, north_deg, footprint, tuple(notes))
+    return Georeference(gsd_m=gsd_m, north_deg=north_deg, footprint=footprint, notes=tuple(notes))
 
 
 def _horizontal(crs: CRS) -> CRS | None:

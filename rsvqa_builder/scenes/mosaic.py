@@ -24,7 +24,7 @@ from shapely import Polygon, STRtree
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.rasters import open_raster
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene, describe_scene
-from rsvqa.rsvqa_builder.scenes.vrt import Placement, VrtPlan, has_gdal_bindings, write_vrt, write_vrt_with_gdal
+from rsvqa.rsvqa_builder.scenes.vrt import PlacedRaster, VrtPlan, has_gdal_bindings, write_vrt, write_vrt_with_gdal
 
 MAX_GRID_OFFSET = 0.05
 """Pixels by which a sheet's corners may miss the grid of the others; more would need resampling."""
@@ -200,7 +200,7 @@ def _join(sheets: Sequence[Sheet], folder: Path, *, taken: Collection[str]) -> M
         width=max(sheet.x + sheet.scene.width for sheet in sheets),
         height=max(sheet.y + sheet.scene.height for sheet in sheets),
         transform=transform._replace(c=float(x[0]), f=float(y[0])),
-        placements=tuple(Placement(sheet.scene.path, sheet.x, sheet.y) for sheet in sheets),
+        placements=tuple(PlacedRaster(sheet.scene.path, sheet.x, sheet.y) for sheet in sheets),
         needs_cover_mask=first.scene.nodata is None and not first.scene.has_mask,
     )
     name = hashlib.sha256(json.dumps([plan.width, plan.height, plan.placements]).encode()).hexdigest()[:24]

@@ -43,7 +43,7 @@ class PairsError(RsvqaError):
     """A `scenes.toml` is wrong; the message names the file and the entry."""
 
 
-class Pair(NamedTuple):
+class DatePair(NamedTuple):
     """Two scenes of one ground."""
 
     earlier: Scene
@@ -55,7 +55,7 @@ class Pair(NamedTuple):
 class FoundPairs(NamedTuple):
     """The pairs in the order of their earlier scenes' ids, and what was named but cannot be paired."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DatePair, ...]
     left_out: tuple[LeftOut, ...]
 
 
@@ -97,7 +97,7 @@ def find_pairs(scenes: Sequence[Scene], src: str) -> FoundPairs:
         PairsError: a `scenes.toml` cannot be read, names a file that does not exist, or names a scene twice.
     """
     by_path = {_resolved(scene.path): scene for scene in scenes if not scene.path.startswith("/vsi")}
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, DatePair] = {}
     left_out: list[LeftOut] = []
     for file in _pairs_files(by_path, src):
         for entry in _read_entries(file):
@@ -156,8 +156,8 @@ def _named_path(file: Path, name: str) -> str:
     return _resolved(path)
 
 
-def _make_pair(earlier: Scene, later: Scene, entry: _PairEntry | None = None) -> Pair:
-    return Pair(
+def _make_pair(earlier: Scene, later: Scene, entry: _PairEntry | None = None) -> DatePair:
+    return DatePair(
         earlier,
         later,
         (entry.earlier_date if entry else None) or _day_of(earlier),
@@ -169,7 +169,7 @@ def _day_of(scene: Scene) -> dt.date | None:
     return scene.acquired.date() if scene.acquired else None
 
 
-def _check_order(pair: Pair, where: str) -> None:
+def _check_order(pair: DatePair, where: str) -> None:
     if pair.earlier_date and pair.later_date and pair.earlier_date >= pair.later_date:
         raise PairsError(
             f"{where}: '{pair.earlier.scene_id}' ({pair.earlier_date}) is not earlier than '{pair.later.scene_id}' "
@@ -177,7 +177,7 @@ def _check_order(pair: Pair, where: str) -> None:
         )
 
 
-def _check_unpaired(pair: Pair, others: Iterable[Pair], file: Path) -> None:
+def _check_unpaired(pair: DatePair, others: Iterable[DatePair], file: Path) -> None:
     taken = {scene.scene_id for other in others for scene in other[:2]}
     for scene in pair[:2]:
         if scene.scene_id in taken:
@@ -186,7 +186,7 @@ def _check_unpaired(pair: Pair, others: Iterable[Pair], file: Path) -> None:
         raise PairsError(f"{file}: '{pair.earlier.scene_id}' is paired with itself")
 
 
-def _pairs_by_name(scenes: Iterable[Scene]) -> list[Pair]:
+def _pairs_by_name(scenes: Iterable[Scene]) -> list[DatePair]:
     places: dict[str, dict[str, Scene]] = {}
     for scene in scenes:
         match = _SUFFIX.match(scene.scene_id)

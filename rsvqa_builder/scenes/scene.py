@@ -43,7 +43,7 @@ _SEQUENTIAL_DRIVERS = frozenset({"PNG", "JPEG", "GIF", "WEBP"})
 """Formats whose rows can only be decoded from the top."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """One whole raster, described from its header.
 
@@ -147,7 +147,8 @@ def _check_size(dataset: DatasetReader) -> None:
         raise SceneError(f"too small: {dataset.width} × {dataset.height} px; at least {MIN_SIDE} px a side are needed")
 
 
-class _BandRoles(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BandRoles:
     bands: tuple[int, ...]
     is_palette: bool = False
     is_true_colour: bool = False
@@ -158,28 +159,28 @@ def _choose_bands(dataset: DatasetReader, asked: tuple[int, int, int] | None) ->
     """Return the bands to show: by colour interpretation, else as asked for, else the first ones."""
     colours = dataset.colorinterp
     if colours[0] == ColorInterp.palette:
-        return _BandRoles((1,), is_palette=True)
+        return _BandRoles(bands=(1,), is_palette=True)
     if colours[0] in (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black):
         raise SceneError("its bands are CMYK inks, not light; convert it to RGB")
     by_role = {colour: index for index, colour in reversed(list(enumerate(colours, 1)))}
     rgb = [by_role.get(colour) for colour in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)]
     if None not in rgb:
-        return _BandRoles(tuple(index for index in rgb if index is not None), is_true_colour=True)
+        return _BandRoles(bands=tuple(index for index in rgb if index is not None), is_true_colour=True)
     data = [index for index, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
     if not data:
         raise SceneError("has an alpha band only")
     if asked is not None and len(data) >= 3:
         if not set(asked) <= set(data):
             raise SceneError(f"--bands {','.join(map(str, asked))} names a band it does not have; it has {data}")
-        return _BandRoles(asked, is_true_colour=True)
+        return _BandRoles(bands=asked, is_true_colour=True)
     if len(data) < 3:
         note = f"band {data[0]} of {len(data)} is shown as grey"
-        return _BandRoles((data[0],), notes=(note,) if len(data) == 2 else ())
+        return _BandRoles(bands=(data[0],), notes=(note,) if len(data) == 2 else ())
     first = tuple(data[:3])
     note = (
         f"the bands do not say their colours: {first} of {len(data)} are shown as red, green, blue (--bands to choose)"
     )
-    return _BandRoles(first, notes=(note,))
+    return _BandRoles(bands=first, notes=(note,))
 
 
 def _common_dtype(dataset: DatasetReader, bands: tuple[int, ...]) -> str:

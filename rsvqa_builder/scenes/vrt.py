@@ -33,7 +33,7 @@ _GDAL_TYPES = {
 }
 
 
-class Placement(NamedTuple):
+class PlacedRaster(NamedTuple):
     """A source raster whose pixel (0, 0) is the virtual raster's pixel (x, y)."""
 
     path: str
@@ -55,7 +55,7 @@ class VrtPlan:
     width: int
     height: int
     transform: AffineCoefficients
-    placements: tuple[Placement, ...]
+    placements: tuple[PlacedRaster, ...]
     needs_cover_mask: bool
 
     @property
@@ -166,7 +166,7 @@ def _add_band(root: ET.Element, first: DatasetReader, number: int) -> ET.Element
 
 
 def _add_source(
-    band: ET.Element, placement: Placement, size: tuple[int, int], source_band: str, *, is_complex: bool
+    band: ET.Element, placement: PlacedRaster, size: tuple[int, int], source_band: str, *, is_complex: bool
 ) -> ET.Element:
     source = ET.SubElement(band, "ComplexSource" if is_complex else "SimpleSource")
     ET.SubElement(source, "SourceFilename", relativeToVRT="0").text = _absolute(placement.path)
@@ -185,7 +185,7 @@ def _absolute(path: str) -> str:
     return path if path.startswith("/vsi") else os.path.abspath(path)  # noqa: PTH100 (links stay as they are)
 
 
-def read_vrt_sources(path: str) -> list[Placement]:
+def read_vrt_sources(path: str) -> list[PlacedRaster]:
     """Return the sources of a local VRT's first band that are drawn pixel for pixel; [] for any other kind of VRT."""
     if path.startswith("/vsi") or not Path(path).is_file():
         return []
@@ -200,7 +200,7 @@ def read_vrt_sources(path: str) -> list[Placement]:
     return [placement for placement in placements if placement is not None]
 
 
-def _placement_of(source: ET.Element, folder: Path) -> Placement | None:
+def _placement_of(source: ET.Element, folder: Path) -> PlacedRaster | None:
     name, src, dst = source.find("SourceFilename"), source.find("SrcRect"), source.find("DstRect")
     if name is None or not name.text or src is None or dst is None:
         return None
@@ -208,4 +208,4 @@ def _placement_of(source: ET.Element, folder: Path) -> Placement | None:
         return None
     path = str(folder / name.text) if name.get("relativeToVRT") == "1" else name.text
     x, y = (round(float(dst.get(key, 0)) - float(src.get(key, 0))) for key in ("xOff", "yOff"))
-    return Placement(path, x, y)
+    return PlacedRaster(path, x, y)

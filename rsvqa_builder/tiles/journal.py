@@ -42,7 +42,7 @@ class Candidate:
     evidence: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileResult:
     """What one worker found on one tile.
 

@@ -19,7 +19,7 @@ from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa.rsvqa_builder.labels.features import Features
-from rsvqa.rsvqa_builder.labels.reading import Frame, read_labels
+from rsvqa.rsvqa_builder.labels.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import choose_stretch, count_whole_reads
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
@@ -48,7 +48,7 @@ class PrepareJob:
     number: int
     scene: Scene
     label_files: tuple[Path, ...]
-    frames: Mapping[Path, Frame]
+    frames: Mapping[Path, SheetFrame]
     is_later: bool
     table: ClassTable
     settings: BuildSettings

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rsvqa.rsvqa_builder.labels.discovery import find_labels, is_label_raster
-from rsvqa.rsvqa_builder.labels.reading import Frame
+from rsvqa.rsvqa_builder.labels.reading import SheetFrame
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
-from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, Pair, find_pairs
+from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
@@ -25,7 +25,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 
 
-class Source(NamedTuple):
+class SceneSource(NamedTuple):
     """One scene and its label files; nothing of either has been read but the header.
 
     Attributes:
@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
     scene: Scene
     label_files: tuple[Path, ...]
-    frames: Mapping[Path, Frame] = {}
+    frames: Mapping[Path, SheetFrame] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Sources:
         inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
     """
 
-    scenes: tuple[Source, ...]
+    scenes: tuple[SceneSource, ...]
     left_out: tuple[LeftOut, ...]
     searched: str
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DatePair, ...]
     broken_pairs: tuple[LeftOut, ...]
     inputs: Mapping[str, list[int]]
 
@@ -98,7 +98,7 @@ def find_sources(
             left_out.append(LeftOut(file.path, scene.reason))
         else:
             labels = find_labels(Path(file.path), num_in_folder[Path(file.path).parent], extra)
-            scenes.append(Source(scene, tuple(labels)))
+            scenes.append(SceneSource(scene, tuple(labels)))
     pairs = find_pairs([source.scene for source in scenes], settings.src)
     files = [Path(file.path) for file in found.candidates] + [path for source in scenes for path in source.label_files]
     files += [*sorted({file.parent / PAIRS_FILE for file in files}), *excluded]
@@ -119,7 +119,7 @@ def _named_labels(labels: Sequence[str]) -> list[Path]:
     return [Path(label) for label in labels]
 
 
-def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
+def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[SceneSource, ...], tuple[LeftOut, ...]]:
     """Return the scenes with neighbouring sheets joined into mosaics, and the sheets that could not be, with reasons.
 
     A mosaic has the labels of all its sheets; scenes of a pair of dates are left alone.
@@ -136,17 +136,17 @@ def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[Source, ...], tup
     return tuple(source_of[scene.scene_id] for scene in joined.scenes), joined.left_alone
 
 
-def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, Source]) -> Source:
+def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, SceneSource]) -> SceneSource:
     """Return a mosaic with the labels of its sheets: a file of one sheet counts in that sheet's pixels."""
     owners: dict[Path, list[Sheet]] = {}
     for sheet in mosaic.sheets:
         for file in source_of[sheet.scene.scene_id].label_files:
             owners.setdefault(file, []).append(sheet)
-    frames = {file: Frame(*sheets[0]) for file, sheets in owners.items() if len(sheets) == 1}
-    return Source(mosaic.scene, tuple(owners), frames)
+    frames = {file: SheetFrame(*sheets[0]) for file, sheets in owners.items() if len(sheets) == 1}
+    return SceneSource(mosaic.scene, tuple(owners), frames)
 
 
-def _with_dates(scenes: Sequence[Source], pairs: Sequence[Pair]) -> tuple[Source, ...]:
+def _with_dates(scenes: Sequence[SceneSource], pairs: Sequence[DatePair]) -> tuple[SceneSource, ...]:
     """Return the scenes with the dates that a `scenes.toml` gives them."""
     dates = {pair.earlier.scene_id: pair.earlier_date for pair in pairs}
     dates |= {pair.later.scene_id: pair.later_date for pair in pairs}

@@ -48,7 +48,7 @@ class SceneLabels:
         return any(self.classes[name].role is Role.ANOMALY for name in self.complete_classes)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileSetting:
     """What a tile has from its scene beside labels; fields as in `TileFacts`."""
 
@@ -207,7 +207,15 @@ def _areas(features: Features, row: int, geometry: BaseGeometry, cells: ValidCel
     if visible is None:
         return []
     name, certain = features.class_names[row], bool(features.is_certain[row])
-    return [Area(features.ids[row], name, visible, certain, features.attributes[row])]
+    return [
+        Area(
+            area_id=features.ids[row],
+            class_name=name,
+            geometry=visible,
+            is_certain=certain,
+            attributes=features.attributes[row],
+        )
+    ]
 
 
 def _roads(features: Features, row: int, geometry: BaseGeometry) -> list[Road]:
@@ -216,7 +224,8 @@ def _roads(features: Features, row: int, geometry: BaseGeometry) -> list[Road]:
     suffixes = [""] if len(parts) == 1 else [f"#{number}" for number in range(len(parts))]
     name, attributes = features.class_names[row], features.attributes[row]
     return [
-        Road(features.ids[row] + suffix, name, part, attributes) for part, suffix in zip(parts, suffixes, strict=True)
+        Road(road_id=features.ids[row] + suffix, class_name=name, geometry=part, attributes=attributes)
+        for part, suffix in zip(parts, suffixes, strict=True)
     ]
 
 

@@ -205,7 +205,13 @@ def _facts(job: TileJob, tile: TilePixels, later: TilePixels | None, missing: Ma
 
 def _setting(job: TileJob, scene: Scene) -> TileSetting:
     date = None if scene.acquired is None else scene.acquired.date()
-    return TileSetting(job.image_id, scene.gsd_m, scene.is_true_colour, scene.north_deg, date)
+    return TileSetting(
+        tile_id=job.image_id,
+        gsd_m=scene.gsd_m,
+        has_true_colours=scene.is_true_colour,
+        north_deg=scene.north_deg,
+        date=date,
+    )
 
 
 def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:

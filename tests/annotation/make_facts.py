@@ -13,7 +13,7 @@ from shapely import LineString, MultiPolygon, Point, Polygon, box
 from shapely.affinity import rotate
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Area, ClassInfo, Kind, Outline, Road, Role, TileFacts, TileObject
+from rsvqa.annotation.facts import Area, ClassInfo, ClassKind, Outline, Road, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks.registry import TaskContext, get_task
 from rsvqa.annotation.wording.phrases import Phrases, load_phrases
@@ -22,7 +22,7 @@ from rsvqa.annotation.wording.phrases import Phrases, load_phrases
 def make_class(
     name: str,
     role: Role = Role.OBJECT,
-    kind: Kind = "other",
+    kind: ClassKind = "other",
     *,
     broader: tuple[str, ...] = (),
     singular: str | None = None,
@@ -30,7 +30,14 @@ def make_class(
 ) -> ClassInfo:
     """Return a class; its display names follow from its key: "small_car" is a "small car", two are "small cars"."""
     shown = singular or name.replace("_", " ")
-    return ClassInfo(name, shown, plural or (shown if role is Role.AREA else shown + "s"), role, kind, broader)
+    return ClassInfo(
+        name=name,
+        singular=shown,
+        plural=plural or (shown if role is Role.AREA else shown + "s"),
+        role=role,
+        kind=kind,
+        broader=broader,
+    )
 
 
 CLASSES = {
@@ -73,7 +80,15 @@ def make_object(
 ) -> TileObject:
     """Return an object; its outline is POLYGON, or POINT for a point, unless given."""
     default = Outline.POINT if isinstance(geometry, Point) else Outline.POLYGON
-    return TileObject(object_id, class_name, geometry, outline or default, visible, certain, attributes)
+    return TileObject(
+        object_id=object_id,
+        class_name=class_name,
+        geometry=geometry,
+        outline=outline or default,
+        visible_share=visible,
+        is_certain=certain,
+        attributes=attributes,
+    )
 
 
 def square(x: float, y: float, side: float = 20.0) -> Polygon:
@@ -90,12 +105,12 @@ def rectangle(x: float, y: float, width: float, height: float, *, clockwise_deg:
 
 def make_area(area_id: str, class_name: str, geometry: Polygon | MultiPolygon, *, certain: bool = True) -> Area:
     """Return an area."""
-    return Area(area_id, class_name, geometry, certain)
+    return Area(area_id=area_id, class_name=class_name, geometry=geometry, is_certain=certain)
 
 
 def make_road(road_id: str, *points: tuple[float, float], class_name: str = "street", **attributes: str) -> Road:
     """Return a piece of a road through the points."""
-    return Road(road_id, class_name, LineString(points), attributes)
+    return Road(road_id=road_id, class_name=class_name, geometry=LineString(points), attributes=attributes)
 
 
 def make_facts(
@@ -131,7 +146,7 @@ def make_context(
     """Return a task's context with English phrases; the pixels are mid grey unless given."""
     if pixels is None:
         pixels = np.full((facts.height, facts.width, 3), 128, dtype=np.uint8)
-    return TaskContext(facts, pixels, random.Random(seed), _english(), limit)
+    return TaskContext(facts=facts, pixels=pixels, rng=random.Random(seed), phrases=_english(), limit=limit)
 
 
 def ask(name: str, facts: TileFacts, **more: Any) -> tuple[list[Question], list[str]]:

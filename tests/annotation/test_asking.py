@@ -19,17 +19,17 @@ from rsvqa.annotation.tasks.registry import TaskContext
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from tests.strategies import facts as any_facts
 
-FACTS = TileFacts("scene/0_0", 800, 600, classes={})
+FACTS = TileFacts(tile_id="scene/0_0", width=800, height=600, classes={})
 PIXELS = np.zeros((600, 800, 3), np.uint8)
 FakeTask = Callable[[TaskContext], Iterator[Question | NotAsked]]
 
 
 def count(text: str, task: str = "overall_counting", region: Circle | None = None) -> Question:
     return Question(
-        task,
-        AnswerForm.ONE_OF,
-        text,
-        Evidence("count", ("objects:1",)),
+        task=task,
+        form=AnswerForm.ONE_OF,
+        text=text,
+        evidence=Evidence(rule="count", feature_ids=("objects:1",)),
         options=(Option("31", True), Option("32", False), Option("33", False), Option("34", False)),
         region=region,
         num_dates=TASKS[task].num_dates,

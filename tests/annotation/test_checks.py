@@ -30,7 +30,7 @@ CLASSIFICATION = Question(
     task="object_classification",
     form=AnswerForm.ONE_OF,
     text="Image resolution: 800 x 600. Bounding box: [10, 20, 30, 50]. What is in the box?",
-    evidence=Evidence("class_of_object", ("objects:1",)),
+    evidence=Evidence(rule="class_of_object", feature_ids=("objects:1",)),
     options=options("ship", "car", "truck", "storage tank", right="ship"),
     box=Box(10.4, 19.6, 30, 50),
 )
@@ -38,7 +38,7 @@ REGIONAL = Question(
     task="regional_counting",
     form=AnswerForm.ONE_OF,
     text="How many ships are in the red circle numbered {region}?",
-    evidence=Evidence("count_whole_objects", values={"count": 3}),
+    evidence=Evidence(rule="count_whole_objects", values={"count": 3}),
     options=options("2", "3", "4", "7", right="3"),
     region=Circle(400, 300, 60),
 )
@@ -46,28 +46,28 @@ GROUNDING = Question(
     task="fine_grained_grounding",
     form=AnswerForm.BOX,
     text="Where is the longest ship? Answer with a box [x1, y1, x2, y2] in the range 0–1.",
-    evidence=Evidence("longest", ("objects:1",)),
+    evidence=Evidence(rule="longest", feature_ids=("objects:1",)),
     box=Box(10, 20, 30, 50),
 )
 CAPTION = Question(
     task="detailed_captioning",
     form=AnswerForm.TEXT,
     text="Describe the image.",
-    evidence=Evidence("shares", values={"forest": 0.5}),
+    evidence=Evidence(rule="shares", values={"forest": 0.5}),
     answer="The image shows a harbour.\nTop left: water.",
 )
 LAND_USE = Question(
     task="overall_land_use",
     form=AnswerForm.SEVERAL_OF,
     text="Which of these land uses are present?",
-    evidence=Evidence("area_share", values={"forest": 0.5}),
+    evidence=Evidence(rule="area_share", values={"forest": 0.5}),
     options=(Option("forest", True), Option("water", True), Option("farmland", False), Option("bare ground", False)),
 )
 PRESENCE = Question(
     task="object_presence",
     form=AnswerForm.YES_NO,
     text="Is there no ship in the image?",
-    evidence=Evidence("absent", values={"count": 0}),
+    evidence=Evidence(rule="absent", values={"count": 0}),
     options=options("Yes", "No", right="No"),
 )
 CHANGE = replace(REGIONAL, task="change_counting", num_dates=2)
@@ -185,10 +185,10 @@ SPOILT: list[tuple[str, Question]] = [
     (MARKDOWN, replace(CAPTION, answer="A **large** harbour.")),
     (MARKDOWN, replace(CAPTION, answer="Parts:\n- top left: water.")),
     (MARKDOWN, replace(CAPTION, answer="See [the map](http://a).")),
-    ("no evidence", replace(CAPTION, evidence=Evidence("shares"))),
-    ("no evidence", replace(CAPTION, evidence=Evidence(" ", ("areas:1",)))),
-    ("evidence is not JSON", replace(CAPTION, evidence=Evidence("shares", values={"forest": NAN}))),
-    ("evidence is not JSON", replace(CAPTION, evidence=Evidence("shares", values={"forest": {1, 2}}))),
+    ("no evidence", replace(CAPTION, evidence=Evidence(rule="shares"))),
+    ("no evidence", replace(CAPTION, evidence=Evidence(rule=" ", feature_ids=("areas:1",)))),
+    ("evidence is not JSON", replace(CAPTION, evidence=Evidence(rule="shares", values={"forest": NAN}))),
+    ("evidence is not JSON", replace(CAPTION, evidence=Evidence(rule="shares", values={"forest": {1, 2}}))),
 ]
 
 
@@ -300,7 +300,7 @@ SPOILERS: dict[str, tuple[Callable[[Question], bool], Spoiler]] = {
     ),
     SLOT: (always, lambda q: replace(q, text=q.text.replace("Say", "Say {name}"))),
     SPACES: (always, lambda q: replace(q, text=q.text.replace("Say ", "Say  "))),
-    "no evidence": (always, lambda q: replace(q, evidence=Evidence(q.evidence.rule))),
+    "no evidence": (always, lambda q: replace(q, evidence=Evidence(rule=q.evidence.rule))),
 }
 
 

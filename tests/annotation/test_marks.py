@@ -16,7 +16,13 @@ from tests.strategies import circles
 
 
 def question(region: Circle | None) -> Question:
-    return Question("regional_counting", AnswerForm.ONE_OF, "How many?", Evidence("drawn", ("1",)), region=region)
+    return Question(
+        task="regional_counting",
+        form=AnswerForm.ONE_OF,
+        text="How many?",
+        evidence=Evidence(rule="drawn", feature_ids=("1",)),
+        region=region,
+    )
 
 
 def place(*regions: Circle | None, max_marks: int = 9) -> tuple[tuple[Mark, ...], dict[int, int], dict[int, str]]:

@@ -14,10 +14,10 @@ Answer = Callable[[Prompt], Reply | Unanswered]
 
 
 def say_a(prompt: Prompt) -> Reply:
-    return Reply(prompt.key, "A", seconds=0.25)
+    return Reply(key=prompt.key, text="A", seconds=0.25)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ScriptedModel:
     """Replies by `answer`; `groups` are those that it drew. `runner.run_benchmark` opens it by `open`."""
 

@@ -36,7 +36,7 @@ def make_sample(sample_id: str = "s0", **changes: Any) -> Sample:
         "options": ("(A) red", "(B) blue", "(C) white", "(D) grey"),
         "answer": "B",
     }
-    return Sample(sample_id, **(values | changes))
+    return Sample(sample_id=sample_id, **(values | changes))
 
 
 def make_image(seed: int, *, width: int = 90, height: int = 60) -> BenchImage:
@@ -52,7 +52,7 @@ def make_group(
 ) -> PromptGroup:
     """Return one prompt a text; keys are `name`-0, `name`-1 and so on."""
     prompts = [
-        Prompt(f"{name}-{place}", make_sample(f"{name}-{place}"), text, max_new_tokens)
+        Prompt(key=f"{name}-{place}", sample=make_sample(f"{name}-{place}"), text=text, max_new_tokens=max_new_tokens)
         for place, text in enumerate(texts)
     ]
     return PromptGroup(tuple(images), tuple(prompts))

@@ -140,7 +140,9 @@ def make_built(folder: Path, *, tiles: int = 3, test_tiles: int = 2, later: bool
         images[image_id] = {"tile": jpeg(400 + number)} | ({"later": jpeg(500 + number)} if later else {})
         split = "train" if number < tiles else "test"
         sizes = {key: len(data) for key, data in images[image_id].items()}
-        tile = TileRecord(image_id, split, "s", Window(WIDTH * number, 0, WIDTH, HEIGHT), images=sizes)
+        tile = TileRecord(
+            image_id=image_id, split=split, scene="s", window=Window(WIDTH * number, 0, WIDTH, HEIGHT), images=sizes
+        )
         rows.append(TileRows(tile, _records(tile, number)))
     write_shards(folder, plan_shards(rows), load_images=lambda tile: images[tile.image_id])
     return folder
@@ -152,7 +154,9 @@ def _records(tile: TileRecord, number: int) -> tuple[Record, ...]:
     def record(task: str, *, images: tuple[str, ...] = ("tile",), **fields: Any) -> Record:
         question = f"{TASKS[task].short} of {number}?"
         question_id = f"{tile.image_id}/{TASKS[task].short}1"
-        return Record(question_id, tile=tile, task=task, language="en", question=question, images=images, **fields)
+        return Record(
+            question_id=question_id, tile=tile, task=task, language="en", question=question, images=images, **fields
+        )
 
     return (
         record("object_colour", options=tuple(OPTIONS), answer="ABCD"[number % 4]),

@@ -45,7 +45,7 @@ def make_records(tile: TileRecord, number: int) -> tuple[Record, ...]:
     common: dict[str, Any] = {"tile": tile, "language": "en", "images": ("tile",)}
     return (
         Record(
-            f"{tile.image_id}/OCL1",
+            question_id=f"{tile.image_id}/OCL1",
             task="object_colour",
             question="Which colour?",
             options=tuple(f"({letter}) {name}" for letter, name in zip(LETTERS, options, strict=True)),
@@ -53,14 +53,14 @@ def make_records(tile: TileRecord, number: int) -> tuple[Record, ...]:
             **common,
         ),
         Record(
-            f"{tile.image_id}/DIC1",
+            question_id=f"{tile.image_id}/DIC1",
             task="detailed_captioning",
             question="Describe.",
             answer=f"All is {colour}, " + "indeed " * (number % 5),
             **common,
         ),
         Record(
-            f"{tile.image_id}/FVG1",
+            question_id=f"{tile.image_id}/FVG1",
             task="fine_grained_grounding",
             question="Where?",
             answer="[0.1, 0.2, 0.3, 0.4]",
@@ -79,7 +79,9 @@ def make_dataset(folder: Path, *, tiles: int = 8, val_tiles: int = 4, broken: tu
         images[image_id] = BROKEN if number in broken else encode(COLOURS[list(COLOURS)[number % 4]])
         window = Window(SIDE * number, 0, SIDE, SIDE)
         split = "train" if number < tiles else "val"
-        tile = TileRecord(image_id, split, "s", window, images={"tile": len(images[image_id])})
+        tile = TileRecord(
+            image_id=image_id, split=split, scene="s", window=window, images={"tile": len(images[image_id])}
+        )
         rows.append(TileRows(tile, make_records(tile, number)))
     write_shards(folder, plan_shards(rows), load_images=lambda tile: {"tile": images[tile.image_id]})
     return folder

@@ -14,7 +14,7 @@ import torch
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model import data as data_module
 from rsvqa.model.conversations import IGNORED_LABEL, chat_messages, render_chat
-from rsvqa.model.data import Collator, DataError, SampleDataset, list_samples, select_samples
+from rsvqa.model.data import Collator, SampleDataset, TrainingDataError, list_samples, select_samples
 from rsvqa.model.ordering import Draw
 from rsvqa.model.tiny import TinyModel, make_tiny
 from rsvqa.model.training_settings import TinySettings
@@ -76,7 +76,7 @@ def test_rejected_rows_are_left_out(folder: Path) -> None:
 
 
 def test_nothing_left_is_an_error_that_says_why(folder: Path) -> None:
-    with pytest.raises(DataError, match="no question is left to use of 24; left out: 24 of other tasks"):
+    with pytest.raises(TrainingDataError, match="no question is left to use of 24; left out: 24 of other tasks"):
         select(folder, tasks=["route_planning"])
 
 
@@ -91,7 +91,9 @@ def test_shards_of_another_format_are_refused(tmp_path: Path) -> None:
     shard = make_dataset(tmp_path / "set", tiles=1) / "data" / path.name
     table = pq.read_table(shard)
     pq.write_table(table.replace_schema_metadata({"rsvqa.format_version": "99"}), path)
-    with pytest.raises(DataError, match=r"train-00000-of-00001.parquet is written in format 99, this version reads 1"):
+    with pytest.raises(
+        TrainingDataError, match=r"train-00000-of-00001.parquet is written in format 99, this version reads 1"
+    ):
         list_samples([tmp_path], split="train")
 
 

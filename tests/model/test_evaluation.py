@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rsvqa.model.conversations import chat_messages, render_chat
-from rsvqa.model.data import Collator, Sample, SampleDataset, list_samples
-from rsvqa.model.evaluation import Reply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
+from rsvqa.model.data import Collator, SampleDataset, TrainingSample, list_samples
+from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from rsvqa.model.image_processing_geollava import Pixels
 from rsvqa.model.ordering import Draw
 from rsvqa.model.tiny import TinyModel, make_tiny
@@ -16,12 +16,12 @@ from tests.model.make_dataset import TINY, make_dataset
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSample]:
     return list_samples([make_dataset(tmp_path_factory.mktemp("data") / "set", broken=(2,))], split="train")
 
 
 @pytest.fixture(scope="module")
-def tiny(samples: list[Sample]) -> TinyModel:
+def tiny(samples: list[TrainingSample]) -> TinyModel:
     """A model that has learnt the captions of two of the four colours by heart."""
     texts = [
         part["text"]
@@ -44,14 +44,14 @@ def tiny(samples: list[Sample]) -> TinyModel:
     return made
 
 
-def greedy_reply(tiny: TinyModel, sample: Sample, image: Pixels, num_tokens: int) -> list[int]:
+def greedy_reply(tiny: TinyModel, sample: TrainingSample, image: Pixels, num_tokens: int) -> list[int]:
     prompt = render_chat(chat_messages(sample.texts), tiny.processor).prompt
     inputs = tiny.processor(text=[prompt], images=[image], return_tensors="pt")
     generated = tiny.model.generate(**inputs, max_new_tokens=num_tokens, do_sample=False)
     return [int(token) for token in generated[0, inputs["input_ids"].shape[1] :]]
 
 
-def test_right_is_what_greedy_decoding_gives(samples: list[Sample], tiny: TinyModel) -> None:
+def test_right_is_what_greedy_decoding_gives(samples: list[TrainingSample], tiny: TinyModel) -> None:
     asked = [sample for sample in samples if sample.task == "detailed_captioning" and ":2/" not in sample.name]
     replies = score_replies(tiny.model, asked, Collator(tiny.processor), batch_size=3)
     for number, (sample, reply) in enumerate(zip(asked, replies, strict=True)):
@@ -63,12 +63,12 @@ def test_right_is_what_greedy_decoding_gives(samples: list[Sample], tiny: TinyMo
     assert {reply.is_right for reply in replies} == {True, False}
 
 
-def test_unreadable_images_are_not_scored(samples: list[Sample], tiny: TinyModel) -> None:
+def test_unreadable_images_are_not_scored(samples: list[TrainingSample], tiny: TinyModel) -> None:
     replies = score_replies(tiny.model, samples[6:12], Collator(tiny.processor), batch_size=6)
     assert len(replies) == 3  # tile 2 cannot be read, tile 3 can
 
 
-def test_ranks_share_the_questions(samples: list[Sample], tiny: TinyModel) -> None:
+def test_ranks_share_the_questions(samples: list[TrainingSample], tiny: TinyModel) -> None:
     collator = Collator(tiny.processor)
     first, second = (
         score_replies(tiny.model, samples[:6], collator, batch_size=2, rank=rank, num_ranks=2) for rank in (0, 1)
@@ -77,19 +77,19 @@ def test_ranks_share_the_questions(samples: list[Sample], tiny: TinyModel) -> No
     assert [reply.task for reply in second] == [sample.task for sample in samples[1:6:2]]
 
 
-def test_the_mode_of_the_model_is_restored(samples: list[Sample], tiny: TinyModel) -> None:
+def test_the_mode_of_the_model_is_restored(samples: list[TrainingSample], tiny: TinyModel) -> None:
     tiny.model.train()
     score_replies(tiny.model, samples[:1], Collator(tiny.processor), batch_size=1)
     assert tiny.model.training
 
 
-def test_scores_by_task_with_the_most_frequent_answer(samples: list[Sample]) -> None:
+def test_scores_by_task_with_the_most_frequent_answer(samples: list[TrainingSample]) -> None:
     # answers of the tiles 0 to 3: red, green, blue, grey among choices that begin at 0, 1, 2, 0: A, A, A, D
     asked = [sample for sample in samples[:12] if sample.task == "object_colour"]
     replies = [
-        Reply("object_colour", is_right=True, loss=1.0, num_tokens=2),
-        Reply("object_colour", is_right=False, loss=2.0, num_tokens=1),
-        Reply("detailed_captioning", is_right=False, loss=6.0, num_tokens=4),
+        ChosenReply("object_colour", is_right=True, loss=1.0, num_tokens=2),
+        ChosenReply("object_colour", is_right=False, loss=2.0, num_tokens=1),
+        ChosenReply("detailed_captioning", is_right=False, loss=6.0, num_tokens=4),
     ]
     scores = score_tasks(replies, asked)
     assert scores == {
@@ -100,7 +100,7 @@ def test_scores_by_task_with_the_most_frequent_answer(samples: list[Sample]) -> 
     assert flatten_scores({}) == {}
 
 
-def test_questions_are_chosen_a_task_and_by_seed(samples: list[Sample]) -> None:
+def test_questions_are_chosen_a_task_and_by_seed(samples: list[TrainingSample]) -> None:
     chosen = choose_questions(samples, most=2, seed=1)
     assert [sample.task for sample in chosen].count("object_colour") == 2
     assert len(chosen) == 6

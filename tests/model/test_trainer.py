@@ -6,23 +6,23 @@ import pytest
 from torch import nn
 
 from rsvqa.model.trainer import group_parameters, part_of
-from rsvqa.model.training_settings import Part
+from rsvqa.model.training_settings import ModelPart
 
-RATES = {Part.TOWER: 1e-6, Part.PROJECTOR: 5e-6, Part.LLM: 4e-6}
+RATES = {ModelPart.TOWER: 1e-6, ModelPart.PROJECTOR: 5e-6, ModelPart.LLM: 4e-6}
 
 
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("model.vision_tower.vision_model.embeddings.class_embedding", Part.TOWER),
-        ("model.multi_modal_projector.linear_1.weight", Part.PROJECTOR),
-        ("model.language_model.layers.0.mlp.up_proj.weight", Part.LLM),
-        ("lm_head.weight", Part.LLM),
-        ("base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.default.weight", Part.LLM),
-        ("base_model.model.model.vision_tower.post_layernorm.bias", Part.TOWER),
+        ("model.vision_tower.vision_model.embeddings.class_embedding", ModelPart.TOWER),
+        ("model.multi_modal_projector.linear_1.weight", ModelPart.PROJECTOR),
+        ("model.language_model.layers.0.mlp.up_proj.weight", ModelPart.LLM),
+        ("lm_head.weight", ModelPart.LLM),
+        ("base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.default.weight", ModelPart.LLM),
+        ("base_model.model.model.vision_tower.post_layernorm.bias", ModelPart.TOWER),
     ],
 )
-def test_parts_are_told_by_name(name: str, part: Part) -> None:
+def test_parts_are_told_by_name(name: str, part: ModelPart) -> None:
     assert part_of(name) is part
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.training_settings import Part, TrainingSettings, make_training_settings, parse_tasks
+from rsvqa.model.training_settings import ModelPart, TrainingSettings, make_training_settings, parse_tasks
 from rsvqa.rsvqa_builder.config import SettingsError
 
 
@@ -18,7 +18,7 @@ def make(**changes: Any) -> TrainingSettings:
 
 def test_the_default_is_the_published_recipe() -> None:
     settings = make()
-    assert settings.learning_rates == {Part.TOWER: 1e-6, Part.PROJECTOR: 5e-6, Part.LLM: 5e-6}
+    assert settings.learning_rates == {ModelPart.TOWER: 1e-6, ModelPart.PROJECTOR: 5e-6, ModelPart.LLM: 5e-6}
     assert (settings.epochs, settings.warmup, settings.weight_decay, settings.max_length) == (1, 0.1, 0, 32768)
     assert settings.gradient_checkpointing
     assert settings.freeze == ()

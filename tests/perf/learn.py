@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.data import Sample, list_samples
+from rsvqa.model.data import TrainingSample, list_samples
 from rsvqa.model.training import train
 from rsvqa.model.training_settings import make_training_settings
 from rsvqa.rsvqa_builder.build import build
@@ -48,7 +48,7 @@ def make_data(folder: Path, *, places: int, seed: int) -> Path:
     return folder / "set"
 
 
-def guess_by_choice(train_samples: Sequence[Sample], val_samples: Sequence[Sample]) -> dict[str, float]:
+def guess_by_choice(train_samples: Sequence[TrainingSample], val_samples: Sequence[TrainingSample]) -> dict[str, float]:
     """Return by task how often the choices that were right most often in training are right: no image is needed."""
     offered, right = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for sample in train_samples:
@@ -56,7 +56,7 @@ def guess_by_choice(train_samples: Sequence[Sample], val_samples: Sequence[Sampl
             offered[sample.task, option[4:]] += 1
             right[sample.task, option[4:]] += option[1] in sample.texts["answer"]
 
-    def share(sample: Sample, option: str) -> float:
+    def share(sample: TrainingSample, option: str) -> float:
         key = (sample.task, option[4:])
         return right[key] / offered[key] if offered[key] else 0.0
 

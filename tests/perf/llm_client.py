@@ -51,7 +51,7 @@ def endpoint_of_its_own() -> Iterator[Endpoint]:
 
 def make_requests(number: int) -> list[ChatRequest]:
     return [
-        ChatRequest(str(index), "tiny", f"How many ships are at berth {index}?", schema=Verdict)
+        ChatRequest(key=str(index), model="tiny", text=f"How many ships are at berth {index}?", schema=Verdict)
         for index in range(number)
     ]
 

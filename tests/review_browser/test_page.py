@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Server:
     """A review served by a process of its own, which may be killed."""
 
@@ -91,7 +91,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(template: Path, tmp_path: Path) -> Iterator[Server]:
-    server = Server(Path(shutil.copytree(template, tmp_path / "superrs")))
+    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")))
     server.start()
     yield server
     server.kill(signal.SIGTERM)

@@ -19,7 +19,7 @@ BOX = Box(0.25, 0.25, 0.5, 0.5)
 
 def make_tile(image_id: str = "a:0_0", **changes: Any) -> TileRecord:
     """Return a tile of 200 x 100 px with a plain image of 10 bytes."""
-    tile = TileRecord(image_id, "train", "a", Window(0, 0, 200, 100), images={"tile": 10})
+    tile = TileRecord(image_id=image_id, split="train", scene="a", window=Window(0, 0, 200, 100), images={"tile": 10})
     return dataclasses.replace(tile, **changes)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.content import Content
+from rsvqa.annotation.review.content import EditableContent
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
@@ -59,7 +59,9 @@ def reviewed(folder: Path, *, overlap: float = 0.0) -> Iterator[ReviewStore]:
         yield store
 
 
-def decide(store: ReviewStore, question_id: str, reviewer: str = "ann", *, after: Content | None = None) -> None:
+def decide(
+    store: ReviewStore, question_id: str, reviewer: str = "ann", *, after: EditableContent | None = None
+) -> None:
     """Accept a question, or fix it when `after` is given."""
     content = store.question(question_id).content if after is None else after
     request_id = f"{reviewer} {question_id} yes"

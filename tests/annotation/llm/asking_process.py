@@ -25,7 +25,7 @@ class Verdict(BaseModel):
 
 def make_requests(number: int) -> Iterator[ChatRequest]:
     for index in range(number):
-        yield ChatRequest(f"q{index}", "tiny", f"How many ships are at berth {index}?", schema=Verdict)
+        yield ChatRequest(key=f"q{index}", model="tiny", text=f"How many ships are at berth {index}?", schema=Verdict)
 
 
 def ask_all(base_url: str, store_path: Path, number: int) -> list[list[str]]:

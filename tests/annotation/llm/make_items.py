@@ -10,7 +10,7 @@ import shapely
 from pydantic import BaseModel
 
 from rsvqa.annotation.facts import Box, Circle
-from rsvqa.annotation.llm.items import Item, Pixels, TileKnowledge, View
+from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.requests import ChatReply
 from rsvqa.annotation.questions import Evidence
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -36,9 +36,9 @@ def make_pixels() -> Pixels:
     return pixels
 
 
-def make_item(task: str = "overall_counting", **fields: Any) -> Item:
+def make_item(task: str = "overall_counting", **fields: Any) -> QuestionItem:
     """Return a question about the number of cars, with other fields where given."""
-    item = Item(
+    item = QuestionItem(
         question_id="city/0_0/X1",
         task=task,
         form=AnswerForm.ONE_OF,
@@ -49,16 +49,16 @@ def make_item(task: str = "overall_counting", **fields: Any) -> Item:
         box=None,
         region=None,
         region_number=None,
-        evidence=Evidence("count_whole", ("a", "b", "c"), values={"class": "car", "count": 3}),
+        evidence=Evidence(rule="count_whole", feature_ids=("a", "b", "c"), values={"class": "car", "count": 3}),
         width=WIDTH,
         height=HEIGHT,
-        views=(View("city/0_0:tile", make_pixels),),
+        views=(ShownImage("city/0_0:tile", make_pixels),),
         knowledge=TileKnowledge(nouns=NOUNS),
     )
     return replace(item, **fields)
 
 
-def colour_item(**fields: Any) -> Item:
+def colour_item(**fields: Any) -> QuestionItem:
     """Return a question about the colour of a house in a box."""
     return make_item(
         **{
@@ -69,14 +69,17 @@ def colour_item(**fields: Any) -> Item:
             "answer": "B",
             "box": Box(100, 50, 140, 80),
             "evidence": Evidence(
-                "labelled_colour_seen", ("h",), shapely.box(100, 50, 140, 80), {"class": "house", "colour": "blue"}
+                rule="labelled_colour_seen",
+                feature_ids=("h",),
+                geometry=shapely.box(100, 50, 140, 80),
+                values={"class": "house", "colour": "blue"},
             ),
             **fields,
         },
     )
 
 
-def grounding_item(**fields: Any) -> Item:
+def grounding_item(**fields: Any) -> QuestionItem:
     """Return a question for the box of the southernmost house."""
     return make_item(
         **{
@@ -87,13 +90,13 @@ def grounding_item(**fields: Any) -> Item:
             "options": (),
             "answer": "[0.4, 0.5, 0.5, 0.6]",
             "box": Box(120, 100, 150, 120),
-            "evidence": Evidence("extreme_position", ("h",), values={"class": "house", "side": "s"}),
+            "evidence": Evidence(rule="extreme_position", feature_ids=("h",), values={"class": "house", "side": "s"}),
             **fields,
         },
     )
 
 
-def region_item(**fields: Any) -> Item:
+def region_item(**fields: Any) -> QuestionItem:
     """Return the caption of a circle."""
     return make_item(
         **{
@@ -105,7 +108,9 @@ def region_item(**fields: Any) -> Item:
             "region": Circle(150, 100, 40),
             "region_number": 2,
             "evidence": Evidence(
-                "caption_from_labels", ("a",), values={"counts": {"car": 3, "house": None}, "shares": {"forest": 0.6}}
+                rule="caption_from_labels",
+                feature_ids=("a",),
+                values={"counts": {"car": 3, "house": None}, "shares": {"forest": 0.6}},
             ),
             **fields,
         },
@@ -123,7 +128,7 @@ DETAILED_VALUES = {
 }
 
 
-def caption_item(answer: str, **fields: Any) -> Item:
+def caption_item(answer: str, **fields: Any) -> QuestionItem:
     """Return a detailed caption."""
     return make_item(
         **{
@@ -132,7 +137,7 @@ def caption_item(answer: str, **fields: Any) -> Item:
             "text": "Describe this image in detail: first as a whole, then its nine parts.",
             "options": (),
             "answer": answer,
-            "evidence": Evidence("caption_from_labels", values=DETAILED_VALUES),
+            "evidence": Evidence(rule="caption_from_labels", values=DETAILED_VALUES),
             **fields,
         },
     )
@@ -140,4 +145,4 @@ def caption_item(answer: str, **fields: Any) -> Item:
 
 def reply(parsed: BaseModel, key: str = "k") -> ChatReply:
     """Return a good reply."""
-    return ChatReply(key, parsed.model_dump_json(), parsed, reply_hash="feed")
+    return ChatReply(key=key, text=parsed.model_dump_json(), parsed=parsed, reply_hash="feed")

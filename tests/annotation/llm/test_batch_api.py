@@ -32,7 +32,9 @@ class Letter(BaseModel):
 
 
 def requests(number: int, schema: type[BaseModel] | None = None) -> list[ChatRequest]:
-    return [ChatRequest(f"q{index}", "gpt-4o", f"What is {index}?", schema=schema) for index in range(number)]
+    return [
+        ChatRequest(key=f"q{index}", model="gpt-4o", text=f"What is {index}?", schema=schema) for index in range(number)
+    ]
 
 
 def open_client(server: ScriptedEndpoint, store: ReplyStore, batches: BatchSettings = BATCHES) -> BatchClient:
@@ -61,7 +63,7 @@ def test_lines_of_a_result() -> None:
     ]
     content = b"\n".join(json.dumps(entry).encode() for entry in entries)
     assert list(read_lines(content)) == [
-        ("1", RawReply("A")),
+        ("1", RawReply(text="A")),
         ("2", ("rejected", "batch: 400: too large")),
         ("3", ("unreachable", "batch: 500: busy")),
         ("4", ("unreachable", "batch: no status: expired")),
@@ -118,7 +120,7 @@ def test_no_more_batches_than_allowed_are_open_at_once(tmp_path: Path) -> None:
 def test_bytes_bound_a_batch_and_what_is_beyond_is_rejected(tmp_path: Path) -> None:
     size = len(make_line(make_turn(requests(1)[0]), Dialect()))
     batches = BATCHES.model_copy(update={"max_bytes": 2 * size + 50})
-    asked = [*requests(5), ChatRequest("big", "gpt-4o", "x" * 3 * size)]
+    asked = [*requests(5), ChatRequest(key="big", model="gpt-4o", text="x" * 3 * size)]
     with (
         ScriptedEndpoint() as server,
         ReplyStore(tmp_path / "s") as store,
@@ -331,7 +333,11 @@ def test_what_another_process_is_asking_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_same_request_under_many_names_is_in_one_batch_once(tmp_path: Path) -> None:
-    asked = [ChatRequest(f"{name}{index}", "gpt-4o", f"What is {index}?") for name in "ab" for index in range(4)]
+    asked = [
+        ChatRequest(key=f"{name}{index}", model="gpt-4o", text=f"What is {index}?")
+        for name in "ab"
+        for index in range(4)
+    ]
     with ScriptedEndpoint() as server, ReplyStore(tmp_path / "s") as store, open_client(server, store) as client:
         outcomes = list(client.ask(asked))
     assert sorted(outcome.key for outcome in outcomes) == sorted(request.key for request in asked)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.llm.claims import Claim, Scope, caption_claims, check_claims
+from rsvqa.annotation.llm.claims import Claim, ClaimScope, caption_claims, check_claims
 from rsvqa.annotation.llm.items import TileKnowledge
 from tests.annotation.llm.make_items import NOUNS, caption_item, region_item
 
-SCOPE = Scope(
+SCOPE = ClaimScope(
     counts={"car": 3, "house": None, "storage_tank": 1},
     shares={"forest": 0.62},
     absent=frozenset({"ship"}),
@@ -71,7 +71,7 @@ def test_what_the_facts_are_silent_on_is_unsupported(text: str, claim: Claim) ->
 
 
 def test_a_longer_class_name_wins_over_the_one_inside_it() -> None:
-    scope = Scope(counts={"storage_tank": 1}, absent=frozenset({"tank"}), nouns=NOUNS)
+    scope = ClaimScope(counts={"storage_tank": 1}, absent=frozenset({"tank"}), nouns=NOUNS)
     assert check_claims("1 storage tank.", scope).contradicted == ()
     assert check_claims("1 tank.", scope).contradicted == (Claim("class", "1 tank"),)
 

@@ -39,7 +39,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def request(number: int = 1, **changes: object) -> ChatRequest:
-    return replace(ChatRequest(f"q{number}", "m", f"What is {number}?"), **changes)  # type: ignore[arg-type]
+    return replace(ChatRequest(key=f"q{number}", model="m", text=f"What is {number}?"), **changes)  # type: ignore[arg-type]
 
 
 def ask(

@@ -11,7 +11,7 @@ from PIL import Image
 from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.llm.crops import (
     CropSettings,
-    Frame,
+    CropWindow,
     focus_of,
     frame_around,
     nine_frames,
@@ -19,8 +19,8 @@ from rsvqa.annotation.llm.crops import (
     show,
     show_whole,
 )
-from rsvqa.annotation.llm.items import Item, View
-from rsvqa.annotation.llm.requests import Picture
+from rsvqa.annotation.llm.items import QuestionItem, ShownImage
+from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import (
     HEIGHT,
@@ -35,7 +35,7 @@ from tests.annotation.llm.make_items import (
 SETTINGS = CropSettings(overview_px=150, part_px=90, crop_px=100, context=1.0)
 
 
-def decoded(picture: Picture) -> Image.Image:
+def decoded(picture: RequestPicture) -> Image.Image:
     return Image.open(io.BytesIO(picture.data)).convert("RGB")
 
 
@@ -44,7 +44,7 @@ def test_the_nine_parts_cover_every_pixel_once() -> None:
     for frame in nine_frames(301, 200):
         seen[frame.y_min : frame.y_max, frame.x_min : frame.x_max] += 1
     assert (seen == 1).all()
-    assert nine_frames(300, 200)[5] == Frame(200, 67, 300, 133)  # middle right
+    assert nine_frames(300, 200)[5] == CropWindow(200, 67, 300, 133)  # middle right
 
 
 def test_a_whole_tile_is_an_overview_and_nine_parts_within_the_limits() -> None:
@@ -67,7 +67,7 @@ def test_a_tile_no_larger_than_the_overview_is_shown_alone() -> None:
 def test_a_part_is_cut_from_where_its_caption_says() -> None:
     shown = show(colour_item(), SETTINGS)
     # 40 px of context on each side of [100, 50, 140, 80]
-    assert shown.frame == Frame(60, 10, 181, 121)
+    assert shown.frame == CropWindow(60, 10, 181, 121)
     part = decoded(picture_of(make_pixels(), shown.frame, 500, SETTINGS))
     red, green, _ = np.asarray(part)[80, 100].tolist()
     assert abs(red - 160 * 255 // WIDTH) <= 4
@@ -102,11 +102,11 @@ def test_a_box_to_be_found_is_in_the_window_but_not_in_its_middle() -> None:
 
 
 def test_a_circle_is_shown_on_both_dates() -> None:
-    views = (View("a", make_pixels), View("b", make_pixels))
+    views = (ShownImage("a", make_pixels), ShownImage("b", make_pixels))
     item = make_item("change_counting", region=Circle(150, 100, 40), region_number=1, views=views)
     shown = show(item, SETTINGS)
     assert len(shown.pictures) == 4
-    assert shown.frame == Frame(30, 0, 271, 200)
+    assert shown.frame == CropWindow(30, 0, 271, 200)
     assert shown.captions[2] == "the whole image at the later date, reduced"
 
 
@@ -119,5 +119,5 @@ def test_a_circle_is_shown_on_both_dates() -> None:
         (colour_item(), False),
     ],
 )
-def test_a_part_is_never_chosen_by_the_answer(item: Item, is_whole: bool) -> None:
+def test_a_part_is_never_chosen_by_the_answer(item: QuestionItem, is_whole: bool) -> None:
     assert (focus_of(item) is None) is is_whole

@@ -17,22 +17,22 @@ from rsvqa.annotation.llm.drafting_step import (
     DraftPass,
     turns_in,
 )
-from rsvqa.annotation.llm.items import Item, TileKnowledge
-from rsvqa.annotation.llm.outcomes import State
+from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
+from rsvqa.annotation.llm.outcomes import QuestionState
 from rsvqa.annotation.llm.verifying_step import DRAFTED
 from rsvqa.annotation.questions import Evidence
 from tests.annotation.llm.make_items import NOUNS, caption_item, grounding_item, make_item, region_item, reply
 
-DRAFT = DraftPass("m", CropSettings())
+DRAFT = DraftPass(model="m", crops=CropSettings())
 RULE = "Seen from above, 3 cars.\nThe top left part shows forest.\nPeople use it."
 
 
-def draft(item: Item, parsed: BaseModel) -> Item:
+def draft(item: QuestionItem, parsed: BaseModel) -> QuestionItem:
     (drafted,) = DRAFT.settle(item, [reply(parsed)])
     return drafted
 
 
-def result(item: Item, parsed: BaseModel) -> str:
+def result(item: QuestionItem, parsed: BaseModel) -> str:
     return draft(item, parsed).outcome.notes[-1].result
 
 
@@ -51,7 +51,7 @@ def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> No
     assert (overall, inference) == ("There are 3 cars.", "Traffic is low.")
     assert parts.startswith("The top left part holds 2 cars")
     assert parts.endswith("The bottom right part is seen.")
-    assert (item.source, item.outcome.state, item.outcome.reasons) == ("llm", State.REVIEW, (DRAFTED,))
+    assert (item.source, item.outcome.state, item.outcome.reasons) == ("llm", QuestionState.REVIEW, (DRAFTED,))
     assert item.former == {"answer": RULE}
 
 
@@ -68,7 +68,7 @@ def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> No
 def test_a_caption_that_contradicts_leaves_the_rule_s(wrong: dict[str, Any], reason: str) -> None:
     item = draft(caption_item(RULE), caption(**wrong))
     assert (item.answer, item.source, item.outcome.notes[-1].result) == (RULE, "rule", reason)
-    assert item.outcome.state is State.ACCEPTED
+    assert item.outcome.state is QuestionState.ACCEPTED
 
 
 def test_a_region_is_named_by_its_circle() -> None:
@@ -91,7 +91,7 @@ CONDITION = make_item(
     text="Which statement about the environment is best supported by the image?",
     options=CHOICES,
     answer="B",
-    evidence=Evidence("green_space_is_far", values={"x": 1}),
+    evidence=Evidence(rule="green_space_is_far", values={"x": 1}),
 )
 TOLD = [
     "Forest covers most of the ground and gives the place its character.",
@@ -182,7 +182,7 @@ def test_a_richer_description_keeps_what_tells_its_object() -> None:
 def test_another_colour_than_the_known_one_is_not_taken() -> None:
     asked = grounding_item(
         text="Find the blue car and return its bounding box, normalised to 0–1, as [x1, y1, x2, y2].",
-        evidence=Evidence("unique_colour", values={"class": "car", "colour": "blue"}),
+        evidence=Evidence(rule="unique_colour", values={"class": "car", "colour": "blue"}),
     )
     good = asked.text.replace("and return", "beside a wall and return")
     assert draft(asked, DraftedQuestion(question=good)).text == good

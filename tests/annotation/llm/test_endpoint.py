@@ -14,7 +14,7 @@ def test_the_key_is_not_in_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert KEY not in repr(Endpoint()) + repr(Endpoint.__slots__)
     assert Endpoint().hide_key(f"wrong key {KEY}!") == "wrong key ***!"
-    assert Endpoint().clean(RawReply(f"a {KEY}", f"b {KEY}")) == RawReply("a ***", "b ***")
+    assert Endpoint().clean(RawReply(text=f"a {KEY}", refusal=f"b {KEY}")) == RawReply(text="a ***", refusal="b ***")
 
 
 def test_without_a_key_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +24,7 @@ def test_without_a_key_nothing_is_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_key_that_is_no_secret_does_not_spoil_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    assert Endpoint().clean(RawReply('{"box": [0, 0, 1, 1]}')).text == '{"box": [0, 0, 1, 1]}'
+    assert Endpoint().clean(RawReply(text='{"box": [0, 0, 1, 1]}')).text == '{"box": [0, 0, 1, 1]}'
 
 
 def test_openai_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

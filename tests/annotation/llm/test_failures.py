@@ -15,7 +15,9 @@ def judge_all(letters: str) -> str:
     said = ""
     for letter in letters:
         kind = kinds.get(letter)
-        outcome = ChatReply("k", "A", is_stored=letter == "s") if kind is None else ChatFailure("k", kind, "why")
+        outcome = (
+            ChatReply(key="k", text="A", is_stored=letter == "s") if kind is None else ChatFailure("k", kind, "why")
+        )
         said += "." if failures.judge(outcome) is None else "!"
     return said
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from rsvqa.annotation.llm.items import Item
-from rsvqa.annotation.llm.passes import Reply, parsed_as, run_pass
+from rsvqa.annotation.llm.items import QuestionItem
+from rsvqa.annotation.llm.passes import ChatResult, parsed_as, run_pass
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, FailureKind
 from rsvqa.annotation.llm.verifying_step import Choice
 from tests.annotation.llm.make_items import make_item, reply
@@ -20,21 +20,21 @@ class Echo:
 
     name: str = "echo"
 
-    def requests(self, item: Item) -> Sequence[ChatRequest]:
-        return [ChatRequest(f"{item.question_id}/{n}", "m", item.text) for n in range(len(item.answer))]
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
+        return [ChatRequest(key=f"{item.question_id}/{n}", model="m", text=item.text) for n in range(len(item.answer))]
 
-    def settle(self, item: Item, replies: Sequence[Reply]) -> Sequence[Item]:
+    def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         texts = [reply.text if isinstance(reply, ChatReply) else reply.kind for reply in replies]
         return [replace(item, text=",".join(texts))] * (2 if item.answer == "twice" else 1)
 
 
-def items(*answers: str) -> list[Item]:
+def items(*answers: str) -> list[QuestionItem]:
     return [make_item(question_id=f"q{n}", answer=answer) for n, answer in enumerate(answers)]
 
 
-def backwards(requests: Iterable[ChatRequest]) -> Iterator[Reply]:
+def backwards(requests: Iterable[ChatRequest]) -> Iterator[ChatResult]:
     for request in reversed(list(requests)):
-        yield ChatReply(request.key, request.key)
+        yield ChatReply(key=request.key, text=request.key)
 
 
 def test_the_order_of_replies_leaves_no_trace() -> None:
@@ -47,14 +47,14 @@ def test_requests_are_made_when_they_are_taken() -> None:
 
     @dataclass(frozen=True)
     class Watching(Echo):
-        def requests(self, item: Item) -> Sequence[ChatRequest]:
+        def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
             seen.append(item.question_id)
             return super().requests(item)
 
-    def one_by_one(requests: Iterable[ChatRequest]) -> Iterator[Reply]:
+    def one_by_one(requests: Iterable[ChatRequest]) -> Iterator[ChatResult]:
         for number, request in enumerate(requests):
             assert len(seen) == number + 1
-            yield ChatReply(request.key, "x")
+            yield ChatReply(key=request.key, text="x")
 
     assert len(run_pass(Watching(), items("A", "B", "C"), one_by_one)) == 3
 
@@ -83,4 +83,4 @@ def test_every_failure_has_its_reason(kind: FailureKind, reason: str) -> None:
 
 def test_a_reply_is_trusted_only_as_its_schema() -> None:
     assert parsed_as(reply(Choice(letters="A")), Choice) == Choice(letters="A")
-    assert parsed_as(ChatReply("k", "A"), Choice) == "reply not of the schema"
+    assert parsed_as(ChatReply(key="k", text="A"), Choice) == "reply not of the schema"

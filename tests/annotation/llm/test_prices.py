@@ -10,17 +10,17 @@ from PIL import Image
 from pydantic import BaseModel
 
 from rsvqa.annotation.llm.prices import Patches, PricesError, Tiles, read_prices
-from rsvqa.annotation.llm.requests import ChatRequest, Detail, Picture
+from rsvqa.annotation.llm.requests import ChatRequest, Detail, RequestPicture
 from rsvqa.annotation.llm.tokens import input_tokens, picture_tokens, text_tokens
 from rsvqa.annotation.llm.turns import make_turn
 
 PRICES = read_prices()
 
 
-def picture(width: int, height: int, detail: Detail = "auto") -> Picture:
+def picture(width: int, height: int, detail: Detail = "auto") -> RequestPicture:
     encoded = io.BytesIO()
     Image.new("L", (width, height)).save(encoded, "PNG")
-    return Picture(encoded.getvalue(), "image/png", detail)
+    return RequestPicture(encoded.getvalue(), "image/png", detail)
 
 
 def test_a_dated_release_costs_what_its_model_costs_and_a_smaller_model_does_not() -> None:
@@ -97,7 +97,7 @@ def test_patches_are_weighted_by_model() -> None:
 
 
 def test_a_picture_that_cannot_be_read_counts_as_the_dearest() -> None:
-    unknown = Picture(b"not an image")
+    unknown = RequestPicture(b"not an image")
     assert picture_tokens(unknown, Tiles(base=85, tile=170)) == 85 + 8 * 170  # 2048 × 768: 4 × 2 squares
     assert picture_tokens(unknown, Patches(patch=32, most=1536)) == 1536
 
@@ -111,14 +111,14 @@ class Letter(BaseModel):
 
 
 def test_a_turn_is_the_sum_of_its_parts() -> None:
-    request = ChatRequest("k", "gpt-4o", "a" * 40, system="b" * 20, pictures=(picture(512, 512),) * 2)
+    request = ChatRequest(key="k", model="gpt-4o", text="a" * 40, system="b" * 20, pictures=(picture(512, 512),) * 2)
     # 2 pictures of 255, 8 around each of two texts, 10 and 5 tokens of text
     assert input_tokens(make_turn(request), PRICES) == 510 + 16 + 15
     # not in the table: 19 × 19 patches of 28 pixels
-    unknown = ChatRequest("k", "our/qwen", "a" * 40, pictures=(picture(512, 512),))
+    unknown = ChatRequest(key="k", model="our/qwen", text="a" * 40, pictures=(picture(512, 512),))
     assert input_tokens(make_turn(unknown), PRICES) == 361 + 8 + 10
 
 
 def test_a_schema_is_counted() -> None:
-    plain, told = ChatRequest("k", "m", "a"), ChatRequest("k", "m", "a", schema=Letter)
+    plain, told = ChatRequest(key="k", model="m", text="a"), ChatRequest(key="k", model="m", text="a", schema=Letter)
     assert input_tokens(make_turn(told), PRICES) > input_tokens(make_turn(plain), PRICES) + 40

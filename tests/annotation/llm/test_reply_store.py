@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.annotation.llm.reply_store import Claim, OpenBatch, ReplyStore, ReplyStoreError
+from rsvqa.annotation.llm.reply_store import OpenBatch, ReplyStore, ReplyStoreError, TurnClaim
 from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
 from rsvqa.annotation.llm.turns import RawReply, Turn, make_turn
 
 ROOT = Path(__file__).parents[3]
-REPLY = RawReply("ä\n\0'", None, False, 12, None)
+REPLY = RawReply(text="ä\n\0'", refusal=None, ended=False, input_tokens=12, output_tokens=None)
 
 
 def turn(number: int = 1) -> Turn:
-    return make_turn(ChatRequest("k", "m", f"What is {number}?"))
+    return make_turn(ChatRequest(key="k", model="m", text=f"What is {number}?"))
 
 
 @pytest.fixture
@@ -65,20 +65,20 @@ def test_what_was_asked_can_be_read_beside_the_reply(path: Path, store: ReplySto
 
 def test_the_first_reply_stays(store: ReplyStore) -> None:
     store.put(turn(), REPLY)
-    store.put(turn(), RawReply("another"))
+    store.put(turn(), RawReply(text="another"))
     assert store.find(turn().fingerprint) == REPLY
     assert store.num_replies() == 1
 
 
 def test_a_turn_is_claimed_once_until_its_reply_or_failure_or_release(store: ReplyStore) -> None:
     name = turn().fingerprint
-    assert [store.claim(name), store.claim(name)] == [Claim.OURS, Claim.TAKEN]
+    assert [store.claim(name), store.claim(name)] == [TurnClaim.OURS, TurnClaim.TAKEN]
     store.release(name)
-    assert store.claim(name) is Claim.OURS
+    assert store.claim(name) is TurnClaim.OURS
     store.put_failure(turn(), ChatFailure("k", "unreachable", "no answer"))
-    assert store.claim(name) is Claim.OURS
+    assert store.claim(name) is TurnClaim.OURS
     store.put(turn(), REPLY)
-    assert store.claim(name) is Claim.ANSWERED
+    assert store.claim(name) is TurnClaim.ANSWERED
     assert store.failures() == [(name, "unreachable", "no answer")]
     assert store.lost() == []
 
@@ -86,15 +86,15 @@ def test_a_turn_is_claimed_once_until_its_reply_or_failure_or_release(store: Rep
 def test_of_many_threads_one_gets_the_claim(path: Path, store: ReplyStore) -> None:
     with ReplyStore(path) as other, ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda index: (store, other)[index % 2].claim(turn().fingerprint), range(40)))
-    assert claims.count(Claim.OURS) == 1
-    assert claims.count(Claim.TAKEN) == 39
+    assert claims.count(TurnClaim.OURS) == 1
+    assert claims.count(TurnClaim.TAKEN) == 39
 
 
 CLAIMING = "import time\nprint(store.claim(turn().fingerprint).value, flush=True)\ntime.sleep(60)"
 WRITING = """
 number = 0
 while True:
-    store.put(turn(number), RawReply('x' * 50_000))
+    store.put(turn(number), RawReply(text='x' * 50_000))
     print(number, flush=True)
     number += 1
 """
@@ -111,10 +111,10 @@ def test_the_claim_of_a_living_process_holds_and_that_of_a_killed_one_is_taken_o
     name = turn().fingerprint
     with in_another_process(path, CLAIMING) as process:
         wait_for(process, "ours")
-        assert store.claim(name) is Claim.TAKEN
+        assert store.claim(name) is TurnClaim.TAKEN
         assert store.lost() == []
         process.kill()
-    assert store.claim(name) is Claim.OURS
+    assert store.claim(name) is TurnClaim.OURS
     assert store.lost() == [(name, "process died")]
     assert len(list(path.with_name("replies.sqlite3-at-work").iterdir())) == 1  # ours
 
@@ -127,16 +127,16 @@ def test_a_process_killed_while_it_writes_leaves_whole_replies(path: Path) -> No
     with ReplyStore(path) as store:
         assert told + 1 <= store.num_replies() <= told + 2  # of the last one there may be no news
         for number in range(told + 1):
-            assert store.find(turn(number).fingerprint) == RawReply("x" * 50_000)
+            assert store.find(turn(number).fingerprint) == RawReply(text="x" * 50_000)
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_two_processes_write_at_once(path: Path, store: ReplyStore) -> None:
-    loop = "for number in range(1000, 1100):\n    store.put(turn(number), RawReply('theirs'))"
+    loop = "for number in range(1000, 1100):\n    store.put(turn(number), RawReply(text='theirs'))"
     with in_another_process(path, loop) as process:
         for number in range(100):
-            store.put(turn(number), RawReply("ours"))
+            store.put(turn(number), RawReply(text="ours"))
         assert process.wait() == 0
     assert store.num_replies() == 200
 
@@ -179,7 +179,7 @@ def test_a_batch_holds_its_turns_over_restarts_until_it_is_collected(path: Path)
         assert store.open_batches() == [OpenBatch("t", None, is_being_submitted=False)]
         store.name_batch("t", "batch_7")
         assert store.open_batches() == [OpenBatch("t", "batch_7", is_being_submitted=False)]
-        assert store.claim(turn(3).fingerprint) is Claim.IN_BATCH
+        assert store.claim(turn(3).fingerprint) is TurnClaim.IN_BATCH
         assert store.is_in_batch(turn(3).fingerprint)
         assert store.begin_batch("u", [turn(3)]) == []
         store.drop_batch("u")
@@ -188,12 +188,12 @@ def test_a_batch_holds_its_turns_over_restarts_until_it_is_collected(path: Path)
         assert store.find(turn(3).fingerprint) == REPLY
         assert store.failures() == [(turn(4).fingerprint, "rejected", "no")]
         assert store.open_batches() == []
-        assert store.claim(turn(4).fingerprint) is Claim.OURS
+        assert store.claim(turn(4).fingerprint) is TurnClaim.OURS
 
 
 def test_a_store_in_memory_forgets(path: Path) -> None:
     with ReplyStore() as store:
-        assert store.claim(turn().fingerprint) is Claim.OURS
+        assert store.claim(turn().fingerprint) is TurnClaim.OURS
         store.put(turn(), REPLY)
         assert store.find(turn().fingerprint) == REPLY
     with ReplyStore() as store:

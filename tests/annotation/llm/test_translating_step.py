@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.llm.outcomes import State
+from rsvqa.annotation.llm.outcomes import QuestionState
 from rsvqa.annotation.llm.translating_step import Translated, TranslatePass, untranslated
 from rsvqa.annotation.llm.verifying_step import DISAGREES
 from tests.annotation.llm.make_items import colour_item, grounding_item, make_item, region_item, reply
@@ -25,7 +25,7 @@ def test_a_version_keeps_letters_boxes_and_state() -> None:
     assert (version.question_id, version.translation_of) == ("city/0_0/X1-zh", "city/0_0/X1")
     assert (version.language, version.source, version.answer, version.box) == ("zh", "llm", "B", asked.box)
     assert (version.text, version.options) == (QUESTION, tuple(OPTIONS))
-    assert (version.outcome.state, version.outcome.reasons) == (State.REVIEW, (DISAGREES,))
+    assert (version.outcome.state, version.outcome.reasons) == (QuestionState.REVIEW, (DISAGREES,))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_version_keeps_letters_boxes_and_state() -> None:
 def test_what_did_not_survive_makes_no_version(found: Translated, reason: str) -> None:
     assert untranslated(colour_item(), found) == reason
     (original,) = TRANSLATE.settle(colour_item(), [reply(found)])
-    assert (original.text, original.outcome.state) == (colour_item().text, State.ACCEPTED)
+    assert (original.text, original.outcome.state) == (colour_item().text, QuestionState.ACCEPTED)
     assert original.outcome.notes[0].result == reason
 
 

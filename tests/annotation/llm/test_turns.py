@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from pydantic import BaseModel
 
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, Picture
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, RequestPicture
 from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn
 
 
@@ -20,8 +20,11 @@ class Number(BaseModel):
     number: int
 
 
-REQUEST = ChatRequest("q1", "m", "What?", schema=Letter)
-GOOD, BAD = RawReply('{"letter": "A"}', None, True, 10, 4), RawReply("A", None, True, 10, 1)
+REQUEST = ChatRequest(key="q1", model="m", text="What?", schema=Letter)
+GOOD, BAD = (
+    RawReply(text='{"letter": "A"}', refusal=None, ended=True, input_tokens=10, output_tokens=4),
+    RawReply(text="A", refusal=None, ended=True, input_tokens=10, output_tokens=1),
+)
 
 
 def outcome(request: ChatRequest, replies: dict[str, RawReply]) -> ChatReply | ChatFailure | Turn:
@@ -36,7 +39,9 @@ def second_turn() -> Turn:
 
 def test_the_fingerprint_is_that_of_the_written_out_request() -> None:
     """Changing this means that everybody pays for everything once more."""
-    request = ChatRequest("any", "m", "Größe?", system="Be brief.", pictures=(Picture(b"abc", "image/png", "low"),))
+    request = ChatRequest(
+        key="any", model="m", text="Größe?", system="Be brief.", pictures=(RequestPicture(b"abc", "image/png", "low"),)
+    )
     document = (
         '{"max_tokens":1024,"model":"m",'
         # SHA-256 of "abc", from FIPS 180-2
@@ -54,11 +59,11 @@ def test_the_fingerprint_is_that_of_the_written_out_request() -> None:
         replace(REQUEST, model="n"),
         replace(REQUEST, text="What"),
         replace(REQUEST, system="s"),
-        replace(REQUEST, pictures=(Picture(b"1"),)),
-        replace(REQUEST, pictures=(Picture(b"2"),)),
-        replace(REQUEST, pictures=(Picture(b"1", detail="low"),)),
-        replace(REQUEST, pictures=(Picture(b"1"), Picture(b"2"))),
-        replace(REQUEST, pictures=(Picture(b"2"), Picture(b"1"))),
+        replace(REQUEST, pictures=(RequestPicture(b"1"),)),
+        replace(REQUEST, pictures=(RequestPicture(b"2"),)),
+        replace(REQUEST, pictures=(RequestPicture(b"1", detail="low"),)),
+        replace(REQUEST, pictures=(RequestPicture(b"1"), RequestPicture(b"2"))),
+        replace(REQUEST, pictures=(RequestPicture(b"2"), RequestPicture(b"1"))),
         replace(REQUEST, max_tokens=5),
         replace(REQUEST, temperature=0.5),
         replace(REQUEST, schema=Number),
@@ -78,9 +83,9 @@ def test_a_good_reply_is_the_outcome() -> None:
     first = make_turn(REQUEST)
     reply = outcome(REQUEST, {first.fingerprint: GOOD})
     assert reply == ChatReply(
-        "q1",
-        '{"letter": "A"}',
-        Letter(letter="A"),
+        key="q1",
+        text='{"letter": "A"}',
+        parsed=Letter(letter="A"),
         input_tokens=10,
         output_tokens=4,
         reply_hash=sha256(f'{first.fingerprint}\n{{"letter": "A"}}'.encode()).hexdigest(),
@@ -115,7 +120,7 @@ def test_two_bad_replies_are_the_end() -> None:
 
 
 def test_a_refusal_is_not_asked_again_and_is_one_line() -> None:
-    refusal = RawReply("", "I cannot\nhelp. " + "x" * 400)
+    refusal = RawReply(text="", refusal="I cannot\nhelp. " + "x" * 400)
     failure = outcome(REQUEST, {make_turn(REQUEST).fingerprint: refusal})
     assert isinstance(failure, ChatFailure)
     assert failure.kind == "refused"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.llm.crops import CropSettings, Frame
-from rsvqa.annotation.llm.items import Item
-from rsvqa.annotation.llm.outcomes import State
-from rsvqa.annotation.llm.passes import Reply
+from rsvqa.annotation.llm.crops import CropSettings, CropWindow
+from rsvqa.annotation.llm.items import QuestionItem
+from rsvqa.annotation.llm.outcomes import QuestionState
+from rsvqa.annotation.llm.passes import ChatResult
 from rsvqa.annotation.llm.requests import ChatFailure
 from rsvqa.annotation.llm.rule_check import RuleCheckPass
 from rsvqa.annotation.llm.verifying_step import (
@@ -37,7 +37,7 @@ ANSWER = AnswerPass("m", CropSettings())
 GUESS, AGAIN = GuessPass("m"), GuessPass("m", is_second=True)
 
 
-def settle(work: GuessPass | AnswerPass, item: Item, replies: Sequence[Reply]) -> Item:
+def settle(work: GuessPass | AnswerPass, item: QuestionItem, replies: Sequence[ChatResult]) -> QuestionItem:
     (settled,) = work.settle(item, replies)
     return settled
 
@@ -62,7 +62,7 @@ def test_a_blind_answer_settles_or_sends_to_review(
 ) -> None:
     item = settle(ANSWER, make_item(), [reply(Choice(letters=letters))])
     assert (item.outcome.reasons, item.outcome.agreement) == (reasons, agreement)
-    assert item.outcome.state is (State.REVIEW if reasons else State.ACCEPTED)
+    assert item.outcome.state is (QuestionState.REVIEW if reasons else QuestionState.ACCEPTED)
     assert item.answer == "C"  # never changed
 
 
@@ -79,14 +79,14 @@ def test_no_answer_sends_to_review() -> None:
 
 def test_what_was_not_answered_is_settled_by_a_later_answer_and_a_disagreement_is_not() -> None:
     unanswered = settle(ANSWER, make_item(), [ChatFailure("k", "unreachable", "late")])
-    assert settle(ANSWER, unanswered, [reply(Choice(letters="C"))]).outcome.state is State.ACCEPTED
+    assert settle(ANSWER, unanswered, [reply(Choice(letters="C"))]).outcome.state is QuestionState.ACCEPTED
     denied = settle(ANSWER, make_item(), [reply(Choice(letters="A"))])
     assert settle(ANSWER, denied, [reply(Choice(letters="C"))]).outcome.reasons == (DISAGREES,)
 
 
 def test_agreement_settles_a_draft_and_disagreement_does_not() -> None:
     drafted = make_item().for_review(DRAFTED)
-    assert settle(ANSWER, drafted, [reply(Choice(letters="C"))]).outcome.state is State.ACCEPTED
+    assert settle(ANSWER, drafted, [reply(Choice(letters="C"))]).outcome.state is QuestionState.ACCEPTED
     assert settle(ANSWER, drafted, [reply(Choice(letters="A"))]).outcome.reasons == (DRAFTED, DISAGREES)
 
 
@@ -99,7 +99,7 @@ def test_objections_to_a_text_send_it_to_review() -> None:
 
 def test_a_box_is_read_in_thousandths_of_its_picture() -> None:
     # the window is 200 px wide and 100 high: 250 / 1000 of 200 = 50, and so on
-    frame = Frame(100, 50, 300, 150)
+    frame = CropWindow(100, 50, 300, 150)
     assert in_tile([250, 500, 750, 1000], frame) == Box(150, 100, 250, 150)
     assert in_tile([750, 500, 250, 1000], frame) is None
     assert in_tile([0, 0, 1001, 10], frame) is None
@@ -130,7 +130,7 @@ def test_overlap_is_that_of_the_definition() -> None:
 # --- without the image ---
 
 
-def guesses(first: str, second: str, *, certain: bool = True) -> list[Reply]:
+def guesses(first: str, second: str, *, certain: bool = True) -> list[ChatResult]:
     return [reply(Guess(letters=letters, certain=certain)) for letters in (first, second)]
 
 
@@ -144,16 +144,16 @@ def test_the_second_order_is_the_reverse() -> None:
 @pytest.mark.parametrize(
     "replies", [guesses("C", "C"), guesses("A", "B"), guesses("C", "B", certain=False)], ids=["once", "other", "unsure"]
 )
-def test_luck_is_not_held_against_a_question(replies: list[Reply]) -> None:
+def test_luck_is_not_held_against_a_question(replies: list[ChatResult]) -> None:
     # in reverse order the right choice is B
     item = settle(GUESS, colour_item(answer="C"), replies)
-    assert item.outcome.state is State.ACCEPTED
+    assert item.outcome.state is QuestionState.ACCEPTED
     assert "needs its image" in item.outcome.checks
 
 
 def test_words_that_tell_the_answer_are_dropped() -> None:
     item = settle(GUESS, colour_item(answer="C"), guesses("C", "B"))
-    assert (item.outcome.state, item.outcome.reasons) == (State.REJECTED, (GIVEN_AWAY,))
+    assert (item.outcome.state, item.outcome.reasons) == (QuestionState.REJECTED, (GIVEN_AWAY,))
 
 
 def test_numbers_get_new_wrong_choices_and_a_second_look() -> None:
@@ -164,9 +164,9 @@ def test_numbers_get_new_wrong_choices_and_a_second_look() -> None:
     assert max(map(int, item.options)) <= 7  # four steps of one above 3
     assert item.outcome.reasons == (GIVEN_AWAY,)
     assert len(AGAIN.requests(item)) == 2
-    assert settle(AGAIN, item, guesses("A", "A")).outcome.state is State.ACCEPTED
-    assert settle(AGAIN, item, guesses("C", "B")).outcome.state is State.REJECTED
-    unanswered: list[Reply] = [ChatFailure("k", "refused", "no")] * 2
+    assert settle(AGAIN, item, guesses("A", "A")).outcome.state is QuestionState.ACCEPTED
+    assert settle(AGAIN, item, guesses("C", "B")).outcome.state is QuestionState.REJECTED
+    unanswered: list[ChatResult] = [ChatFailure("k", "refused", "no")] * 2
     assert settle(AGAIN, item, unanswered).outcome.reasons == (GIVEN_AWAY,)
 
 
@@ -189,7 +189,7 @@ def test_the_rule_check_names_what_is_wrong() -> None:
     (wrong,) = RuleCheckPass().settle(make_item(answer="A"), ())
     assert wrong.outcome.reasons == ("key differs from its evidence",)
     (sound,) = RuleCheckPass().settle(make_item(), ())
-    assert (sound.outcome.state, sound.outcome.checks) == (State.ACCEPTED, ("rule check",))
+    assert (sound.outcome.state, sound.outcome.checks) == (QuestionState.ACCEPTED, ("rule check",))
     (caption,) = RuleCheckPass().settle(region_item(answer="In circle 2 there are 4 cars."), ())
     assert caption.outcome.reasons == ("claims contradict the facts",)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from rsvqa.annotation.llm.requests import ChatRequest, Picture
+from rsvqa.annotation.llm.requests import ChatRequest, RequestPicture
 from rsvqa.annotation.llm.turns import RawReply, make_turn
 from rsvqa.annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
 
@@ -16,8 +16,8 @@ class Letter(BaseModel):
     letter: str
 
 
-PLAIN = make_turn(ChatRequest("k", "m", "What?", max_tokens=5))
-WITH_SCHEMA = make_turn(ChatRequest("k", "m", "What?", schema=Letter))
+PLAIN = make_turn(ChatRequest(key="k", model="m", text="What?", max_tokens=5))
+WITH_SCHEMA = make_turn(ChatRequest(key="k", model="m", text="What?", schema=Letter))
 
 
 def test_a_plain_request() -> None:
@@ -30,8 +30,8 @@ def test_a_plain_request() -> None:
 
 
 def test_pictures_stand_before_the_text_and_the_system_before_all() -> None:
-    pictures = (Picture(b"abc", "image/png", "low"), Picture(b"\xff"))
-    turn = make_turn(ChatRequest("k", "m", "What?", system="Be brief.", pictures=pictures))
+    pictures = (RequestPicture(b"abc", "image/png", "low"), RequestPicture(b"\xff"))
+    turn = make_turn(ChatRequest(key="k", model="m", text="What?", system="Be brief.", pictures=pictures))
     assert make_body(turn, Dialect())["messages"] == [
         {"role": "system", "content": "Be brief."},
         {
@@ -78,19 +78,19 @@ def completion(message: dict[str, Any], **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "reply"),
     [
-        (completion({"content": "A"}), RawReply("A")),
+        (completion({"content": "A"}), RawReply(text="A")),
         (
             completion({"content": "A"}) | {"usage": {"prompt_tokens": 3, "completion_tokens": 1}},
-            RawReply("A", None, True, 3, 1),
+            RawReply(text="A", refusal=None, ended=True, input_tokens=3, output_tokens=1),
         ),
-        (completion({"content": "A"}) | {"usage": {"prompt_tokens": -3, "completion_tokens": "1"}}, RawReply("A")),
-        (completion({"content": "A"}, finish_reason="length"), RawReply("A", ended=False)),
-        (completion({"content": None, "refusal": "No."}), RawReply("", "No.")),
+        (completion({"content": "A"}) | {"usage": {"prompt_tokens": -3, "completion_tokens": "1"}}, RawReply(text="A")),
+        (completion({"content": "A"}, finish_reason="length"), RawReply(text="A", ended=False)),
+        (completion({"content": None, "refusal": "No."}), RawReply(text="", refusal="No.")),
         (
             completion({"content": ""}, finish_reason="content_filter"),
-            RawReply("", "the endpoint's content filter stopped it"),
+            RawReply(text="", refusal="the endpoint's content filter stopped it"),
         ),
-        (completion({"content": None}), RawReply("")),
+        (completion({"content": None}), RawReply(text="")),
     ],
 )
 def test_replies(content: dict[str, Any], reply: RawReply) -> None:

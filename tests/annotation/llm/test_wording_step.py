@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.llm.outcomes import ACCEPTED, State
+from rsvqa.annotation.llm.outcomes import ACCEPTED, QuestionState
 from rsvqa.annotation.llm.requests import ChatFailure
 from rsvqa.annotation.llm.wording_step import Reworded, WordingPass, why_not_reworded
 from tests.annotation.llm.make_items import colour_item, make_item, reply
 
-WORD = WordingPass("m")
+WORD = WordingPass(model="m")
 GOOD = "Count all cars that the image shows: how many are there?"
 
 
 def test_a_sound_rewording_is_taken_and_the_rule_s_is_kept_beside_it() -> None:
     (item,) = WORD.settle(make_item(), [reply(Reworded(question=GOOD))])
     assert (item.text, item.source, item.former) == (GOOD, "llm", {"text": "How many cars are there in the image?"})
-    assert item.outcome.state is State.ACCEPTED
+    assert item.outcome.state is QuestionState.ACCEPTED
     (note,) = item.outcome.notes
     assert (note.step, note.result, note.model, note.prompt, note.reply) == ("word", ACCEPTED, "m", "word@2", "feed")
     assert item.as_written_by_rule().text == "How many cars are there in the image?"
@@ -105,4 +105,4 @@ def test_only_known_wordings_of_rules_in_english_are_sent() -> None:
     assert not WORD.requests(make_item(language="zh"))
     assert not WORD.requests(make_item(source="llm"))
     assert not WORD.requests(make_item(text="What is this?"))
-    assert not WordingPass("m", frozenset({"overall_counting"})).requests(make_item())
+    assert not WordingPass(model="m", skip_tasks=frozenset({"overall_counting"})).requests(make_item())

@@ -7,17 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.content import Content, ReviewQuestion
+from rsvqa.annotation.review.content import EditableContent, ReviewQuestion
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
 
-COUNTING = Content("How many cars are in the image?", ("(A) 3", "(B) 4", "(C) 5", "(D) 6"), "A")
-GROUNDING = Content("Please locate the only red house.", (), "[0.1, 0.2, 0.3, 0.4]", Box(0.1, 0.2, 0.3, 0.4))
-COLOUR = Content(
-    "What colour does the car have? Image resolution: 1000 x 500. Bounding box: [100, 100, 300, 200].",
-    ("(A) white", "(B) blue", "(C) red", "(D) black"),
-    "C",
-    Box(0.1, 0.2, 0.3, 0.4),
+COUNTING = EditableContent(
+    question="How many cars are in the image?", options=("(A) 3", "(B) 4", "(C) 5", "(D) 6"), answer="A"
+)
+GROUNDING = EditableContent(
+    question="Please locate the only red house.",
+    options=(),
+    answer="[0.1, 0.2, 0.3, 0.4]",
+    bbox=Box(0.1, 0.2, 0.3, 0.4),
+)
+COLOUR = EditableContent(
+    question="What colour does the car have? Image resolution: 1000 x 500. Bounding box: [100, 100, 300, 200].",
+    options=("(A) white", "(B) blue", "(C) red", "(D) black"),
+    answer="C",
+    bbox=Box(0.1, 0.2, 0.3, 0.4),
 )
 
 

@@ -99,7 +99,7 @@ def running(
 ) -> Iterator[Client]:
     """Yield a client of a server that is stopped afterwards."""
     listening = open_socket("127.0.0.1", 0)
-    access = Access("127.0.0.1", listening.getsockname()[1], password)
+    access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password)
     server = make_server(create_app(store, pictures or FakePictures(), name="a data set"), access)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.annotation.review.agreement import Decision, Verdict, cohens_kappa, final_decision, num_missing
+from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, cohens_kappa, final_decision, num_missing
 from rsvqa.annotation.review.progress import pace, read_choices, read_summary
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
@@ -36,7 +36,7 @@ def test_nobody_is_missing_when_nobody_is_wanted() -> None:
     assert num_missing([], wanted=1) == 1
 
 
-def opinion(number: int, verdict: Verdict, answer: str = "A") -> Decision:
+def opinion(number: int, verdict: ReviewVerdict, answer: str = "A") -> Decision:
     after = None if verdict == "rejected" else dataclasses.replace(COUNTING, answer=answer)
     return Decision(number, "q1", f"reviewer {number}", verdict, COUNTING, after, f"reason {number}", 0)
 
@@ -75,7 +75,7 @@ def test_the_summary_tells_agreement_by_task(tmp_path: Path) -> None:
         for reviewer, letters in opinions.items():
             for number, letter in enumerate(letters):
                 if letter != ".":
-                    verdict: Verdict = "accepted" if letter == "a" else "rejected"
+                    verdict: ReviewVerdict = "accepted" if letter == "a" else "rejected"
                     after = COUNTING if letter == "a" else None
                     store.decide(f"q{number}", reviewer, verdict, request_id=f"{reviewer}{number}", after=after)
         summary = read_summary(store)

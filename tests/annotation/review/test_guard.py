@@ -295,14 +295,14 @@ def test_a_password_is_asked_for_and_any_name_goes_with_it(tmp_path: Path) -> No
 
 def test_beyond_loopback_a_password_is_needed() -> None:
     with pytest.raises(AccessError, match=r"--host 0\.0\.0\.0 opens the review to the network.*--password"):
-        Access(ALL_ADDRESSES, 8417)
+        Access(host=ALL_ADDRESSES, port=8417)
     with pytest.raises(AccessError, match="has 5 characters; expected 12 or more"):
-        Access(ALL_ADDRESSES, 8417, "short")
-    assert Access(ALL_ADDRESSES, 8417, PASSWORD).url.startswith("http://0.0.0.0:8417/")
+        Access(host=ALL_ADDRESSES, port=8417, password="short")
+    assert Access(host=ALL_ADDRESSES, port=8417, password=PASSWORD).url.startswith("http://0.0.0.0:8417/")
 
 
 def test_a_server_for_all_addresses_is_called_by_address_only() -> None:
-    access = Access(ALL_ADDRESSES, 8417, PASSWORD)
+    access = Access(host=ALL_ADDRESSES, port=8417, password=PASSWORD)
     assert access.knows_host("192.168.1.5:8417")
     assert access.knows_host(f"{socket.gethostname().lower()}:8417")
     assert not access.knows_host("evil.example:8417")
@@ -316,10 +316,10 @@ def test_loopback_is_known(host: str, is_it: bool) -> None:
 
 
 def test_token_and_password_are_in_no_text() -> None:
-    access = Access("127.0.0.1", 8417, PASSWORD)
+    access = Access(host="127.0.0.1", port=8417, password=PASSWORD)
     assert access.token not in repr(access)
     assert PASSWORD not in repr(access) + access.url
-    assert len({Access("127.0.0.1", 1).token for _ in range(50)}) == 50
+    assert len({Access(host="127.0.0.1", port=1).token for _ in range(50)}) == 50
 
 
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("a..b", 0)])
@@ -329,7 +329,7 @@ def test_an_address_that_is_none_is_refused_in_one_line(host: str, port: int) ->
 
 
 def test_a_host_is_known_without_the_usual_port_and_in_any_case() -> None:
-    access = Access("MyBox", 80, PASSWORD)
+    access = Access(host="MyBox", port=80, password=PASSWORD)
     assert [access.knows_host(name) for name in ("mybox", "mybox:80", "[::1]")] == [True] * 3
     assert [access.knows_host(name) for name in ("mybox:8417", "evil.example", "")] == [False] * 3
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.annotation.review.agreement import Verdict
+from rsvqa.annotation.review.agreement import ReviewVerdict
 from rsvqa.annotation.review.database import Database, StoreError
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
@@ -45,7 +45,7 @@ def shown(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTERS) -> s
     return None if assignment is None else assignment.question.question_id
 
 
-def decide(store: ReviewStore, question_id: str, reviewer: str, verdict: Verdict = "accepted") -> int:
+def decide(store: ReviewStore, question_id: str, reviewer: str, verdict: ReviewVerdict = "accepted") -> int:
     after = {"accepted": COUNTING, "fixed": FIXED, "rejected": None, "skipped": None}[verdict]
     number = len(store.decisions())
     return store.decide(

@@ -19,7 +19,13 @@ CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_",
 
 
 def make_anomaly(geometry: Polygon, *, name: str = "burnt_ground", certain: bool = True, **attributes: str) -> Area:
-    return Area(f"{name}@{geometry.bounds[0]:.0f}", name, geometry, certain, attributes)
+    return Area(
+        area_id=f"{name}@{geometry.bounds[0]:.0f}",
+        class_name=name,
+        geometry=geometry,
+        is_certain=certain,
+        attributes=attributes,
+    )
 
 
 def facts_with(*anomalies: Area, **more: Any) -> TileFacts:

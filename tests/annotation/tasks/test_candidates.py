@@ -108,7 +108,7 @@ def test_shuffling_keeps_every_item() -> None:
 
 
 def test_asking_stops_at_the_limit_of_questions_or_of_tries() -> None:
-    question = Question("object_size", AnswerForm.ONE_OF, "?", Evidence("rule"))
+    question = Question(task="object_size", form=AnswerForm.ONE_OF, text="?", evidence=Evidence(rule="rule"))
     context = make_context(make_facts(), limit=2)
     assert list(ask_each(context, range(100), lambda _: question)) == [question] * 2
     # eight tries for each of two questions
@@ -126,7 +126,12 @@ def test_a_box_question_states_box_and_image_size() -> None:
 def test_answers_take_turns() -> None:
     # One red candidate among ninety grey ones, within the first 2 · 8 that are tried.
     def ask(answer: str) -> Question:
-        return Question("object_colour", AnswerForm.ONE_OF, "?", Evidence("rule", values={"colour": answer}))
+        return Question(
+            task="object_colour",
+            form=AnswerForm.ONE_OF,
+            text="?",
+            evidence=Evidence(rule="rule", values={"colour": answer}),
+        )
 
     candidates = ["grey"] * 5 + ["red"] + ["grey"] * 85
     context = make_context(make_facts(), limit=2)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Gsd
-from rsvqa.annotation.tasks.directions import SECTORS, Frame, Position, frame_of, sector_of, sectors_apart
+from rsvqa.annotation.tasks.directions import SECTORS, BearingFrame, TilePoint, frame_of, sector_of, sectors_apart
 from tests.annotation.make_facts import make_facts
 
 SQUARE = Gsd(1.0, 1.0)
@@ -19,25 +19,25 @@ SQUARE = Gsd(1.0, 1.0)
 @pytest.mark.parametrize(
     ("end", "bearing"),
     [
-        (Position(10, 0), 0),  # y points down: a smaller y is north
-        (Position(20, 10), 90),
-        (Position(10, 20), 180),
-        (Position(0, 10), 270),
-        (Position(20, 0), 45),
+        (TilePoint(10, 0), 0),  # y points down: a smaller y is north
+        (TilePoint(20, 10), 90),
+        (TilePoint(10, 20), 180),
+        (TilePoint(0, 10), 270),
+        (TilePoint(20, 0), 45),
     ],
 )
-def test_bearings_are_clockwise_from_up(end: Position, bearing: float) -> None:
-    assert Frame(None, SQUARE).bearing_deg(Position(10, 10), end) == pytest.approx(bearing)
+def test_bearings_are_clockwise_from_up(end: TilePoint, bearing: float) -> None:
+    assert BearingFrame(None, SQUARE).bearing_deg(TilePoint(10, 10), end) == pytest.approx(bearing)
 
 
 def test_bearing_is_from_true_north() -> None:
     # North lies 30° clockwise from "up", so what is straight up lies 30° to the west of north.
-    assert Frame(30.0, SQUARE).bearing_deg(Position(0, 10), Position(0, 0)) == pytest.approx(330)
+    assert BearingFrame(30.0, SQUARE).bearing_deg(TilePoint(0, 10), TilePoint(0, 0)) == pytest.approx(330)
 
 
 def test_bearing_is_on_the_ground_where_pixels_are_not_square() -> None:
     # 10 px right are 20 m, 10 px up are 10 m: atan(20 / 10) = 63.43°.
-    bearing = Frame(0.0, Gsd(2.0, 1.0)).bearing_deg(Position(0, 10), Position(10, 0))
+    bearing = BearingFrame(0.0, Gsd(2.0, 1.0)).bearing_deg(TilePoint(0, 10), TilePoint(10, 0))
     assert bearing == pytest.approx(63.4349, abs=1e-3)
 
 
@@ -68,7 +68,7 @@ def test_sectors_apart_goes_the_short_way_round() -> None:
 
 def test_east_and_north_follow_the_turned_frame() -> None:
     # North is 90° clockwise from up, so it is to the right, and east is down.
-    moved = Frame(90.0, SQUARE).east_north(np.array([[0.0, 0.0], [10.0, 3.0]]))
+    moved = BearingFrame(90.0, SQUARE).east_north(np.array([[0.0, 0.0], [10.0, 3.0]]))
     assert moved[1] - moved[0] == pytest.approx([3, 10])
 
 
@@ -87,7 +87,7 @@ def test_the_way_back_is_the_opposite(
 ) -> None:
     if math.hypot(x - to_x, y - to_y) < 1:
         return
-    frame, start, end = Frame(north, Gsd(gsd_x, gsd_y)), Position(x, y), Position(to_x, to_y)
+    frame, start, end = BearingFrame(north, Gsd(gsd_x, gsd_y)), TilePoint(x, y), TilePoint(to_x, to_y)
     there, back = frame.bearing_deg(start, end), frame.bearing_deg(end, start)
     assert 0 <= there < 360
     assert abs((there - back) % 360 - 180) < 1e-6

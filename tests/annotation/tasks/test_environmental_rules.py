@@ -9,7 +9,7 @@ from shapely import Polygon, box
 
 from rsvqa.annotation.facts import Area, Gsd, Role, TileFacts, TileObject
 from rsvqa.annotation.tasks.environmental_measures import Measures
-from rsvqa.annotation.tasks.environmental_rules import RULES, Verdict, judge_all
+from rsvqa.annotation.tasks.environmental_rules import RULES, RuleVerdict, judge_all
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     classes_with,
@@ -38,7 +38,7 @@ def facts_of(**shares: float) -> TileFacts:
     return make_facts(areas=covered(**shares), classes=CLASSES)
 
 
-def verdicts_of(facts: TileFacts) -> dict[str, Verdict]:
+def verdicts_of(facts: TileFacts) -> dict[str, RuleVerdict]:
     return judge_all(make_context(facts))
 
 

@@ -43,7 +43,10 @@ def test_roads_have_an_uncertain_edge() -> None:
     [
         ([LAKE], "the water"),
         ([LAKE, make_area("pond", "water", box(900, 0, 950, 50))], "any water in the image"),
-        ([Area("two", "water", MultiPolygon([box(0, 0, 9, 9), box(20, 0, 29, 9)]))], "any water in the image"),
+        (
+            [Area(area_id="two", class_name="water", geometry=MultiPolygon([box(0, 0, 9, 9), box(20, 0, 29, 9)]))],
+            "any water in the image",
+        ),
     ],
 )
 def test_one_area_has_a_definite_article(areas: list[Area], text: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rsvqa.annotation.facts import Gsd, Road
 from rsvqa.annotation.questions import NotAsked
-from rsvqa.annotation.tasks.directions import Frame
+from rsvqa.annotation.tasks.directions import BearingFrame
 from rsvqa.annotation.tasks.road_graph import build_road_graph
 from rsvqa.annotation.tasks.routes import FoundRoute, Leg, Place, RoadMap, Route, arrives, wrong_routes
 from tests.annotation.make_facts import make_road
@@ -33,7 +33,7 @@ def grid(columns: int, rows: int, step: float = 100.0) -> list[Road]:
 
 
 def make_map(roads: list[Road]) -> RoadMap:
-    return RoadMap(build_road_graph(roads, SQUARE), Frame(0.0, SQUARE))
+    return RoadMap(build_road_graph(roads, SQUARE), BearingFrame(0.0, SQUARE))
 
 
 def place(road_map: RoadMap, road_id: str, share: float = 0.5) -> Place:

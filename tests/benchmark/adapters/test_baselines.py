@@ -19,7 +19,9 @@ from tests.benchmark.make_prompts import make_sample
 
 
 def ask(model: Any, *samples: Sample) -> list[Reply | Unanswered]:
-    prompts = tuple(Prompt(sample.sample_id, sample, sample.question, 8) for sample in samples)
+    prompts = tuple(
+        Prompt(key=sample.sample_id, sample=sample, text=sample.question, max_new_tokens=8) for sample in samples
+    )
     return list(model.reply([PromptGroup((), prompts[:1]), PromptGroup((), prompts[1:])]))
 
 
@@ -106,8 +108,8 @@ def test_replies_come_from_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", {"key": "s1", "reply": "B"}, {"key": "s2", "reply": "long", "ended": False}, "")
     replies = ask(FakeModel(path), make_sample("s1"), make_sample("s2"), make_sample("s3"))
     assert replies == [
-        Reply("s1", "B", box_convention="0-1"),
-        Reply("s2", "long", ended=False, box_convention="0-1"),
+        Reply(key="s1", text="B", box_convention="0-1"),
+        Reply(key="s2", text="long", ended=False, box_convention="0-1"),
         Unanswered("s3", "r.jsonl has no line for it"),
     ]
 
@@ -119,8 +121,10 @@ def test_a_key_goes_before_the_sample_and_the_sample_before_any(tmp_path: Path) 
         {"key": "s1", "reply": "sample"},
         {"key": "s1/1", "reply": "rotation"},
     )
-    prompts = tuple(Prompt(key, make_sample("s1"), "", 8) for key in ("s1", "s1/1", "s1/2"))
-    other = Prompt("s2", make_sample("s2"), "", 8)
+    prompts = tuple(
+        Prompt(key=key, sample=make_sample("s1"), text="", max_new_tokens=8) for key in ("s1", "s1/1", "s1/2")
+    )
+    other = Prompt(key="s2", sample=make_sample("s2"), text="", max_new_tokens=8)
     replies = FakeModel(path).reply([PromptGroup((), (*prompts, other))])
     assert [reply.text for reply in replies if isinstance(reply, Reply)] == ["sample", "rotation", "sample", "any"]
 

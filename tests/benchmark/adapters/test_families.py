@@ -9,8 +9,8 @@ import pytest
 from rsvqa.benchmark.adapters.families import DEFAULT, FAMILIES, family_of
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder
 from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
-from rsvqa.benchmark.models import View
-from rsvqa.benchmark.protocol.boxes import ImageSize
+from rsvqa.benchmark.models import ModelView
+from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.conftest import CheckpointMaker
 from tests.benchmark.make_prompts import make_group, make_image
@@ -32,10 +32,10 @@ class Seen:
         self.encoded: EncodedPrompt = PromptEncoder(self.processor, [image], self.config.image_token_id).encode("Hi")
 
     @property
-    def view(self) -> View:
+    def view(self) -> ModelView:
         see = family_of(self.config.model_type).see
         assert see is not None
-        return see(self.processor, self.encoded.vision, 0, ImageSize(WIDTH, HEIGHT))
+        return see(self.processor, self.encoded.vision, 0, ImageSize(HEIGHT, WIDTH))
 
 
 def test_an_unknown_type_takes_no_short_cut() -> None:
@@ -53,13 +53,13 @@ def test_who_rewrites_boxes_knows_the_view() -> None:
 def test_area_is_bounded(kind: str, checkpoint: CheckpointMaker) -> None:
     # β = √(96 · 64 / 1024) = 2.449; 64 / β = 26.1 → 24 and 96 / β = 39.2 → 32: multiples of 2 × 4 px
     seen = Seen(checkpoint(kind), 1024)
-    assert seen.view == View(32, 24, 32 / WIDTH, 24 / HEIGHT)
+    assert seen.view == ModelView(width=32, height=24, scale_x=32 / WIDTH, scale_y=24 / HEIGHT)
     assert seen.encoded.vision["pixel_values"].shape[0] == 8 * 6
 
 
 def test_area_may_be_smaller_than_the_least_that_the_processor_has(checkpoint: CheckpointMaker) -> None:
     # 16 × 16 = 256 is the least of the tiny processors; β = √(6144 / 128) = 6.93; 64 / β = 9.2 → 8, 96 / β = 13.9 → 8
-    assert Seen(checkpoint("qwen2_vl"), 128).view == View(8, 8, 8 / WIDTH, 8 / HEIGHT)
+    assert Seen(checkpoint("qwen2_vl"), 128).view == ModelView(width=8, height=8, scale_x=8 / WIDTH, scale_y=8 / HEIGHT)
 
 
 @pytest.mark.parametrize("kind", ["llava_next", "llava_onevision"])
@@ -99,5 +99,5 @@ def test_squares_are_bounded(max_pixels: int | None, squares: int, checkpoint: C
 def test_cells_are_bounded(checkpoint: CheckpointMaker) -> None:
     # four cells of 28 px; 2 × 2 shows most: 56 × 37.3 → 38 rows of 56, 9 above
     seen = Seen(checkpoint("geollava"), 28 * 28 * 4)
-    assert seen.view == View(56, 56, 56 / WIDTH, 38 / HEIGHT, 0, 9)
+    assert seen.view == ModelView(width=56, height=56, scale_x=56 / WIDTH, scale_y=38 / HEIGHT, offset_x=0, offset_y=9)
     assert seen.encoded.vision["image_grids"].tolist() == [[2, 2]]

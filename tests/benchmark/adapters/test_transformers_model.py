@@ -13,7 +13,7 @@ import pytest
 from rsvqa.benchmark.adapters.generation import Generator
 from rsvqa.benchmark.adapters.transformers_model import TransformersModel, open_transformers_model
 from rsvqa.benchmark.errors import ModelError
-from rsvqa.benchmark.models import PromptGroup, Reply, Unanswered, View
+from rsvqa.benchmark.models import ModelView, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.conftest import CheckpointMaker
 from tests.benchmark.make_checkpoints import set_in
@@ -139,7 +139,7 @@ def test_boxes_are_put_into_pixels_of_the_view(checkpoint: CheckpointMaker) -> N
     group = make_group([make_image(1)], [QUESTIONS[1], "Why?"])
     replies = replies_of(open_tiny(checkpoint("qwen2_5_vl")), [group])
     reply = replies["g-0"]
-    assert reply.views == (View(56, 32, 56 / 90, 32 / 60),)
+    assert reply.views == (ModelView(width=56, height=32, scale_x=56 / 90, scale_y=32 / 60),)
     assert reply.sent == (
         "Image resolution: 56 x 32\nBounding box: [6, 11, 19, 21]\nWhich colour has the object in the box?"
     )

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.benchmark.errors import DataError
+from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.datasets import Dataset, open_dataset
-from rsvqa.benchmark.files.run_record import LeftOut
+from rsvqa.benchmark.files.run_record import UnaskedRow
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import make_bench_settings
 from tests.benchmark.make_xlrs import (
@@ -216,7 +216,7 @@ def test_rows_with_defects_are_left_out_counted_and_listed(tmp_path: Path) -> No
         "image cannot be read": 1,
         "question id occurs twice": 1,
     }
-    assert record.left_out_rows[0] == LeftOut(
+    assert record.left_out_rows[0] == UnaskedRow(
         where="a.jsonl line 2", reason="answer is not among the options", detail="'E'"
     )
     assert [row.where for row in record.left_out_rows] == [f"a.jsonl line {line}" for line in range(2, 11)]
@@ -274,7 +274,9 @@ def test_tasks_by_name_short_name_and_level(tmp_path: Path) -> None:
     assert counts("OCL") == {"object_colour": 3}
     assert counts("reasoning") == {"route_planning": 3}
     assert counts("Object Properties", "overall-counting") == {"object_colour": 3, "overall_counting": 3}
-    with pytest.raises(DataError, match="holds no question of LUC; it has object_colour, overall_counting, route_plan"):
+    with pytest.raises(
+        BenchmarkDataError, match="holds no question of LUC; it has object_colour, overall_counting, route_plan"
+    ):
         counts("LUC")
 
 
@@ -311,14 +313,14 @@ def test_splits_are_chosen_by_name(tmp_path: Path) -> None:
         write_arrow(tmp_path / "set" / split, [grounding_row(i) for i in range(count)])
     assert open_data(tmp_path / "set").record.split == "test"
     assert open_data(tmp_path / "set", split="train").record.num_samples == 2
-    with pytest.raises(DataError, match="has no split 'val'; it has test, train"):
+    with pytest.raises(BenchmarkDataError, match="has no split 'val'; it has test, train"):
         open_data(tmp_path / "set", split="val")
 
 
 def test_a_choice_of_splits_without_a_test_split_is_the_users(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write_arrow(tmp_path / "set" / split, [grounding_row(0)])
-    with pytest.raises(DataError, match="has the splits train, val; choose one with --split"):
+    with pytest.raises(BenchmarkDataError, match="has the splits train, val; choose one with --split"):
         open_data(tmp_path / "set")
 
 
@@ -326,7 +328,9 @@ def test_half_a_download_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     folder = write_arrow(tmp_path / "set", vqa_rows(6), num_shards=3)
     first, second, _ = sorted(folder.glob("*.arrow"))
     second.unlink()
-    with pytest.raises(DataError, match=r"set lacks 1 of the 3 files data-…, the first is number 1: fetch them, or"):
+    with pytest.raises(
+        BenchmarkDataError, match=r"set lacks 1 of the 3 files data-…, the first is number 1: fetch them, or"
+    ):
         open_data(folder)
     assert open_data(first).record.num_rows == 2  # 6 rows in 3 files
 
@@ -335,7 +339,7 @@ def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monk
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(BenchmarkDataError) as caught:
         open_data("xlrs-lite")
     message = str(caught.value)
     assert "\n" not in message
@@ -363,7 +367,7 @@ def test_bad_data_is_named(tmp_path: Path, name: str, content: dict[str, bytes] 
         (tmp_path / name).mkdir()
         for file, data in content.items():
             (tmp_path / name / file).write_bytes(data)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(BenchmarkDataError, match=message):
         open_data(tmp_path / name)
 
 
@@ -371,8 +375,8 @@ def test_files_without_images_are_named(tmp_path: Path) -> None:
     import datasets
 
     datasets.Dataset.from_list([{"index": 0, "image": "a.png"}]).save_to_disk(tmp_path / "names")
-    with pytest.raises(DataError, match="column 'image' is string; expected struct<bytes, path> or a list"):
+    with pytest.raises(BenchmarkDataError, match="column 'image' is string; expected struct<bytes, path> or a list"):
         open_data(tmp_path / "names")
     datasets.Dataset.from_list([{"index": 0}]).save_to_disk(tmp_path / "none")
-    with pytest.raises(DataError, match="no column 'image'; it has index"):
+    with pytest.raises(BenchmarkDataError, match="no column 'image'; it has index"):
         open_data(tmp_path / "none")

@@ -12,7 +12,7 @@ import pytest
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
-from rsvqa.benchmark.files.reply_store import ReplyKey, ReplyStore, key_of, read_replies
+from rsvqa.benchmark.files.reply_store import ReplyKey, RunReplies, key_of, read_replies
 from rsvqa.benchmark.files.run_record import SAMPLES_FILE
 from rsvqa.benchmark.files.stored_replies import StoredReply
 
@@ -38,38 +38,38 @@ def ids(run: Path) -> list[str]:
 
 
 def test_a_reply_is_on_disk_when_append_returns(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
         assert read_replies(tmp_path) == [make_reply("a")]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 200])
 def test_a_torn_last_line_is_cut_off_and_asked_again(tmp_path: Path, cut: int) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
         whole = (tmp_path / SAMPLES_FILE).read_bytes()
         store.append(make_reply("b"))
     content = (tmp_path / SAMPLES_FILE).read_bytes()
     (tmp_path / SAMPLES_FILE).write_bytes(content[:-cut])
     assert ids(tmp_path) == ["a"]
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         assert store.find(ReplyKey("b", 0), "f") is None
         store.append(make_reply("c"))
     assert (tmp_path / SAMPLES_FILE).read_bytes() == whole + make_reply("c").model_dump_json().encode() + b"\n"
 
 
 def test_a_torn_line_of_many_blocks_is_cut_off(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
     with (tmp_path / SAMPLES_FILE).open("ab") as file:
         file.write(b"x" * 200_000)
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("b"))
     assert ids(tmp_path) == ["a", "b"]
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
     path = tmp_path / SAMPLES_FILE
     path.write_bytes(b'{"sample_id": 3}\n' + path.read_bytes())
@@ -85,7 +85,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(file, data[: len(data) - 50])
 
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
         with mock.patch("os.write", write_some), pytest.raises(OSError, match="No space left"):
             store.append(make_reply("b"))
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
 
 
 def test_only_a_reply_to_the_same_request_is_found(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
         store.append(make_reply("b", reply=None, failure="refused"))
         assert store.find(ReplyKey("a", 0), "f") == make_reply("a")
@@ -106,20 +106,20 @@ def test_only_a_reply_to_the_same_request_is_found(tmp_path: Path) -> None:
 
 def test_one_process_works_on_a_folder_at_a_time(tmp_path: Path) -> None:
     with (
-        ReplyStore(tmp_path),
-        ReplyStore(tmp_path, rank=1),
+        RunReplies(tmp_path),
+        RunReplies(tmp_path, rank=1),
         pytest.raises(RunError, match=r"another process works on .*: wait for it, or choose another --out"),
     ):
-        ReplyStore(tmp_path).__enter__()
-    with ReplyStore(tmp_path):
+        RunReplies(tmp_path).__enter__()
+    with RunReplies(tmp_path):
         pass
 
 
 def test_merging_puts_all_files_into_the_order_of_the_data(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as first:
+    with RunReplies(tmp_path) as first:
         first.append(make_reply("c"))
         first.append(make_reply("d", reply=None, failure="refused"))
-        with ReplyStore(tmp_path, rank=1) as second:
+        with RunReplies(tmp_path, rank=1) as second:
             second.append(make_reply("d"))  # better than the failure
             second.append(make_reply("b", rotation=1))
             second.append(make_reply("b"))
@@ -132,14 +132,14 @@ def test_merging_puts_all_files_into_the_order_of_the_data(tmp_path: Path) -> No
 
 
 def test_a_reply_goes_before_a_later_failure(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))
         store.append(make_reply("a", reply=None, failure="image: gone"))
     assert read_replies(tmp_path) == [make_reply("a")]
 
 
 def test_the_last_of_several_failures_stands(tmp_path: Path) -> None:
-    with ReplyStore(tmp_path) as store:
+    with RunReplies(tmp_path) as store:
         store.append(make_reply("a", reply=None, failure="first"))
         store.append(make_reply("a", reply=None, failure="second"))
     assert [reply.failure for reply in read_replies(tmp_path)] == ["second"]

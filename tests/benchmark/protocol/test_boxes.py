@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Box
-from rsvqa.benchmark.models import BoxConvention, View
-from rsvqa.benchmark.protocol.boxes import ImageSize, find_boxes, iou, read_box, rewrite_boxes
+from rsvqa.benchmark.models import BoxConvention, ModelView
+from rsvqa.benchmark.protocol.boxes import find_boxes, iou, read_box, rewrite_boxes
+from rsvqa.benchmark.samples import ImageSize
 
-SIZE = ImageSize(1000, 500)
+SIZE = ImageSize(width=1000, height=500)
 BOX = Box(0.1, 0.2, 0.3, 0.4)
 
 
@@ -56,7 +57,7 @@ def test_a_box_is_read_in_any_dress(reply: str) -> None:
     ],
 )
 def test_units_are_those_declared(reply: str, convention: BoxConvention) -> None:
-    view = View(500, 500, 0.5, 0.5, offset_y=125)
+    view = ModelView(width=500, height=500, scale_x=0.5, scale_y=0.5, offset_y=125)
     assert read_box(reply, convention=convention, size=SIZE, view=view) == pytest.approx(BOX)
 
 
@@ -127,7 +128,7 @@ def test_boxes_of_a_question_are_found_in_pixels() -> None:
 
 def test_boxes_are_stretched_from_the_stated_size_to_the_image() -> None:
     # stated 1000 × 500, decoded 2000 × 500: x doubles
-    assert find_boxes(QUESTION, ImageSize(2000, 500)) == (Box(200, 100, 600, 200),)
+    assert find_boxes(QUESTION, ImageSize(width=2000, height=500)) == (Box(200, 100, 600, 200),)
 
 
 def test_shares_and_points_are_no_pixel_boxes() -> None:
@@ -135,7 +136,7 @@ def test_shares_and_points_are_no_pixel_boxes() -> None:
 
 
 def test_a_question_is_rewritten_to_what_the_model_sees() -> None:
-    view = View(448, 448, 0.448, 0.448, offset_y=112)
+    view = ModelView(width=448, height=448, scale_x=0.448, scale_y=0.448, offset_y=112)
     # 100 · 0.448 = 44.8 → 45; 100 · 0.448 + 112 = 156.8 → 157; 134.4 → 134; 201.6 → 202
     assert rewrite_boxes(QUESTION, size=SIZE, view=view) == (
         "What colour is it? Image resolution: 448 x 448. Bounding box: [45, 157, 134, 202]."
@@ -144,14 +145,14 @@ def test_a_question_is_rewritten_to_what_the_model_sees() -> None:
 
 def test_a_stated_size_that_differs_from_the_image_is_that_of_its_boxes() -> None:
     # stated 1000 × 500, decoded 2000 × 1000, seen at a quarter: 500 × 250, so boxes are halved
-    view = View(500, 250, 0.25, 0.25)
-    assert rewrite_boxes(QUESTION, size=ImageSize(2000, 1000), view=view).endswith(
+    view = ModelView(width=500, height=250, scale_x=0.25, scale_y=0.25)
+    assert rewrite_boxes(QUESTION, size=ImageSize(width=2000, height=1000), view=view).endswith(
         "Image resolution: 500 x 250. Bounding box: [50, 50, 150, 100]."
     )
 
 
 def test_points_are_rewritten_beside_a_stated_size_only() -> None:
-    view = View(500, 250, 0.5, 0.5)
+    view = ModelView(width=500, height=250, scale_x=0.5, scale_y=0.5)
     text = "Image resolution: 1000 x 500. From the point [10, 20] to [30, 40]?"
     assert (
         rewrite_boxes(text, size=SIZE, view=view) == "Image resolution: 500 x 250. From the point [5, 10] to [15, 20]?"
@@ -163,12 +164,12 @@ def test_points_are_rewritten_beside_a_stated_size_only() -> None:
     "text", ["What is it?", "Answer as [x1, y1, x2, y2] from 0 to 1.", "Box [0.1, 0.2, 0.3, 0.4]", "[1, 2, 3]"]
 )
 def test_what_holds_no_pixel_box_is_left_alone(text: str) -> None:
-    assert rewrite_boxes(text, size=SIZE, view=View(500, 250, 0.5, 0.5)) == text
+    assert rewrite_boxes(text, size=SIZE, view=ModelView(width=500, height=250, scale_x=0.5, scale_y=0.5)) == text
 
 
 def test_a_view_of_the_same_size_changes_no_byte() -> None:
     text = QUESTION.replace("100,", "100.25,")
-    assert rewrite_boxes(text, size=SIZE, view=View(1000, 500, 1, 1)) == text
+    assert rewrite_boxes(text, size=SIZE, view=ModelView(width=1000, height=500, scale_x=1, scale_y=1)) == text
 
 
 @given(
@@ -180,9 +181,16 @@ def test_a_view_of_the_same_size_changes_no_byte() -> None:
 def test_what_is_rewritten_is_found_where_the_model_sees_it(
     box: tuple[int, int, int, int], scale_x: float, scale_y: float, offset: int
 ) -> None:
-    view = View(round(4000 * scale_x) + 100, round(4000 * scale_y) + 100, scale_x, scale_y, offset, offset + 2)
+    view = ModelView(
+        width=round(4000 * scale_x) + 100,
+        height=round(4000 * scale_y) + 100,
+        scale_x=scale_x,
+        scale_y=scale_y,
+        offset_x=offset,
+        offset_y=offset + 2,
+    )
     seen = rewrite_boxes(f"Box: {list(box)}", size=ImageSize(4000, 4000), view=view)
-    (found,) = find_boxes(seen, ImageSize(view.width, view.height))
+    (found,) = find_boxes(seen, ImageSize(view.height, view.width))
     expected = [box[0] * scale_x, box[1] * scale_y, box[2] * scale_x, box[3] * scale_y]
     expected = [value + (offset + 2 if place % 2 else offset) for place, value in enumerate(expected)]
     assert found == pytest.approx(expected, abs=0.51)

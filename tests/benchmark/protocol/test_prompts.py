@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.benchmark.errors import DataError
+from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.models import BoxConvention
 from rsvqa.benchmark.protocol.prompts import (
     OWN_CAPTION_PROMPT_NAME,
@@ -171,12 +171,12 @@ def test_a_caption_prompt_without_a_slot_is_sent_as_it_is(tmp_path: Path) -> Non
 def test_an_unusable_caption_prompt_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "prompt.txt"
     path.write_bytes(data)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(BenchmarkDataError, match=message):
         read_caption_prompt(path)
 
 
 def test_a_missing_caption_prompt_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(BenchmarkDataError, match="cannot be read"):
         read_caption_prompt(tmp_path / "none.txt")
 
 

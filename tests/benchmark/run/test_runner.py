@@ -16,7 +16,7 @@ from rsvqa.benchmark.errors import ModelError, RunError
 from rsvqa.benchmark.files.reply_store import read_replies
 from rsvqa.benchmark.files.run_record import RunRecord, read_run_record
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
-from rsvqa.benchmark.models import Prompt, Reply, Unanswered, View
+from rsvqa.benchmark.models import ModelView, Prompt, Reply, Unanswered
 from rsvqa.benchmark.run.ranks import World
 from rsvqa.benchmark.run.runner import run_benchmark
 from rsvqa.benchmark.settings import make_bench_settings
@@ -69,10 +69,12 @@ def test_questions_come_by_image_and_are_stored_in_the_order_of_the_data(data: P
 
 def test_a_stored_reply_holds_all_that_scoring_needs(data: Path, tmp_path: Path) -> None:
     def answer(prompt: Prompt) -> Reply:
-        views = (View(30, 20, 0.5, 0.5),) * (2 if prompt.key == "8" else 1)
-        return Reply(prompt.key, "(B)", sent="as sent", num_new_tokens=3, seconds=1.5, ended=False, views=views)
+        views = (ModelView(width=30, height=20, scale_x=0.5, scale_y=0.5),) * (2 if prompt.key == "8" else 1)
+        return Reply(
+            key=prompt.key, text="(B)", sent="as sent", num_new_tokens=3, seconds=1.5, ended=False, views=views
+        )
 
-    run(data, tmp_path / "run", ScriptedModel(answer))
+    run(data, tmp_path / "run", ScriptedModel(answer=answer))
     [reply] = [reply for reply in read_replies(tmp_path / "run") if reply.sample_id == "0"]
     seen = StoredImage(
         sha256=sha256(jpeg(0)),
@@ -158,10 +160,10 @@ def test_what_is_stored_is_not_asked_again_and_failures_are(data: Path, tmp_path
     def answer(prompt: Prompt) -> Reply | Unanswered:
         return Unanswered(prompt.key, "refused") if prompt.key in refuse else say_a(prompt)
 
-    run(data, tmp_path / "run", ScriptedModel(answer))
+    run(data, tmp_path / "run", ScriptedModel(answer=answer))
     assert [line["failure"] for line in lines(tmp_path / "run") if line["failure"]] == ["refused", "refused"]
     refuse.clear()
-    again = ScriptedModel(answer)
+    again = ScriptedModel(answer=answer)
     record = run(data, tmp_path / "run", again)
     assert again.asked == ["1", "8"]
     assert [session.num_replies for session in record.sessions] == [7, 2]
@@ -185,7 +187,7 @@ def test_a_model_that_gives_up_leaves_its_replies(data: Path, tmp_path: Path) ->
 
     message = r"out of memory: lower --max-pixels; 3 of 9 questions have a result in .*run, the same command goes on"
     with pytest.raises(ModelError, match=message):
-        run(data, tmp_path / "run", ScriptedModel(answer))
+        run(data, tmp_path / "run", ScriptedModel(answer=answer))
     record = read_run_record(tmp_path / "run")
     assert (record.state, [session.num_replies for session in record.sessions]) == ("stopped", [3])
     again = ScriptedModel()
@@ -200,7 +202,7 @@ def test_an_interrupt_leaves_replies_and_record(data: Path, tmp_path: Path) -> N
         return say_a(prompt)
 
     with pytest.raises(KeyboardInterrupt):
-        run(data, tmp_path / "run", ScriptedModel(answer))
+        run(data, tmp_path / "run", ScriptedModel(answer=answer))
     assert read_run_record(tmp_path / "run").state == "stopped"
     assert [reply.sample_id for reply in read_replies(tmp_path / "run")] == ["0", "1"]
 
@@ -208,13 +210,13 @@ def test_an_interrupt_leaves_replies_and_record(data: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda _: Reply("x", "A"), "scripted replied to 'x', which was not asked"),
-        (lambda _: Reply("0", "A"), "scripted replied to '0', which was not asked"),  # a second time
+        (lambda _: Reply(key="x", text="A"), "scripted replied to 'x', which was not asked"),
+        (lambda _: Reply(key="0", text="A"), "scripted replied to '0', which was not asked"),  # a second time
     ],
 )
 def test_a_model_that_mixes_up_prompts_is_stopped(data: Path, tmp_path: Path, answer: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        run(data, tmp_path / "run", ScriptedModel(answer))
+        run(data, tmp_path / "run", ScriptedModel(answer=answer))
 
 
 def test_a_model_that_swallows_prompts_is_not_complete(data: Path, tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def test_equal_differences_may_still_differ_elsewhere() -> None:
 
 
 def test_one_image_has_no_interval_however_many_questions() -> None:
-    assert interval([0.0, 1.0] * 30, [0] * 60) == Interval(None, None, "none", "too few images: 1")
+    assert interval([0.0, 1.0] * 30, [0] * 60) == Interval(
+        low=None, high=None, method="none", reason="too few images: 1"
+    )
 
 
 def test_five_images_are_the_least() -> None:
@@ -50,7 +52,7 @@ def test_five_images_are_the_least() -> None:
 def test_a_part_with_one_image_leaves_a_mean_of_parts_without_interval() -> None:
     many, single = make_part([0.0, 1.0] * 10, range(20)), make_part([1.0], [3])
     (found,) = mean_intervals([[many, single]], seed=0)
-    assert found == Interval(None, None, "none", "a part of it has too few images: 1")
+    assert found == Interval(low=None, high=None, method="none", reason="a part of it has too few images: 1")
 
 
 def test_a_mean_over_nothing_is_refused() -> None:

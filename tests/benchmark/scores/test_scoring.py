@@ -8,7 +8,7 @@ from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage
 from rsvqa.benchmark.protocol.rotation import rotate
-from rsvqa.benchmark.scores.score import Outcome, Score
+from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from rsvqa.benchmark.scores.scoring import circular_outcome, score_reply
 from tests.benchmark.make_samples import make_reply
 
@@ -22,18 +22,18 @@ def choice(reply: str | None, answer: str = "B") -> Score:
 @pytest.mark.parametrize(
     ("reply", "official", "strict"),
     [
-        ("B", Outcome.RIGHT, Outcome.RIGHT),
-        ("A", Outcome.WRONG, Outcome.WRONG),
-        ("B. Red", Outcome.WRONG, Outcome.RIGHT),  # official reads B, D, E
-        ("b", Outcome.NO_ANSWER, Outcome.RIGHT),
-        ("Red", Outcome.NO_ANSWER, Outcome.RIGHT),
-        ("I cannot say.", Outcome.NO_ANSWER, Outcome.NO_ANSWER),
-        ("A car", Outcome.WRONG, Outcome.NO_ANSWER),  # official reads A and C
-        ("", Outcome.NO_ANSWER, Outcome.NO_ANSWER),
-        (None, Outcome.NOT_SCORED, Outcome.NOT_SCORED),
+        ("B", AnswerOutcome.RIGHT, AnswerOutcome.RIGHT),
+        ("A", AnswerOutcome.WRONG, AnswerOutcome.WRONG),
+        ("B. Red", AnswerOutcome.WRONG, AnswerOutcome.RIGHT),  # official reads B, D, E
+        ("b", AnswerOutcome.NO_ANSWER, AnswerOutcome.RIGHT),
+        ("Red", AnswerOutcome.NO_ANSWER, AnswerOutcome.RIGHT),
+        ("I cannot say.", AnswerOutcome.NO_ANSWER, AnswerOutcome.NO_ANSWER),
+        ("A car", AnswerOutcome.WRONG, AnswerOutcome.NO_ANSWER),  # official reads A and C
+        ("", AnswerOutcome.NO_ANSWER, AnswerOutcome.NO_ANSWER),
+        (None, AnswerOutcome.NOT_SCORED, AnswerOutcome.NOT_SCORED),
     ],
 )
-def test_both_scores_of_a_choice(reply: str | None, official: Outcome, strict: Outcome) -> None:
+def test_both_scores_of_a_choice(reply: str | None, official: AnswerOutcome, strict: AnswerOutcome) -> None:
     score = choice(reply)
     assert (score.official, score.strict) == (official, strict)
 
@@ -45,16 +45,21 @@ def test_letters_are_kept_with_the_score() -> None:
 
 @pytest.mark.parametrize(
     ("reply", "outcome"),
-    [("A, C", Outcome.RIGHT), ("C A", Outcome.RIGHT), ("A", Outcome.WRONG), ("A, B, C", Outcome.WRONG)],
+    [
+        ("A, C", AnswerOutcome.RIGHT),
+        ("C A", AnswerOutcome.RIGHT),
+        ("A", AnswerOutcome.WRONG),
+        ("A, B, C", AnswerOutcome.WRONG),
+    ],
 )
-def test_several_letters_are_right_as_a_set(reply: str, outcome: Outcome) -> None:
+def test_several_letters_are_right_as_a_set(reply: str, outcome: AnswerOutcome) -> None:
     score = score_reply(make_reply("overall_land_use", reply, options=OPTIONS, answer="AC"))
     assert (score.official, score.strict) == (outcome, outcome)
 
 
 def test_a_text_has_no_outcome() -> None:
     reply = make_reply("detailed_captioning", "A forest.", references=("A wood.",))
-    assert score_reply(reply) == Score(reply)
+    assert score_reply(reply) == Score(reply=reply)
 
 
 # --- boxes: image 1000 × 500, right box (0.1, 0.2, 0.3, 0.4) ---
@@ -63,16 +68,16 @@ def test_a_text_has_no_outcome() -> None:
 @pytest.mark.parametrize(
     ("text", "iou", "outcome"),
     [
-        ("[100, 100, 300, 200]", 1, Outcome.RIGHT),
-        ("[100, 100, 300, 150]", 0.5, Outcome.RIGHT),  # half of it: exactly 0.5
-        ("[100, 100, 300, 149]", 0.49, Outcome.WRONG),
-        ("[500, 300, 600, 400]", 0, Outcome.WRONG),
-        ("[0.1, 0.2, 0.3, 0.4]", 0, Outcome.WRONG),  # a speck: pixels were declared
-        ("no box", None, Outcome.NO_ANSWER),
-        (None, None, Outcome.NOT_SCORED),
+        ("[100, 100, 300, 200]", 1, AnswerOutcome.RIGHT),
+        ("[100, 100, 300, 150]", 0.5, AnswerOutcome.RIGHT),  # half of it: exactly 0.5
+        ("[100, 100, 300, 149]", 0.49, AnswerOutcome.WRONG),
+        ("[500, 300, 600, 400]", 0, AnswerOutcome.WRONG),
+        ("[0.1, 0.2, 0.3, 0.4]", 0, AnswerOutcome.WRONG),  # a speck: pixels were declared
+        ("no box", None, AnswerOutcome.NO_ANSWER),
+        (None, None, AnswerOutcome.NOT_SCORED),
     ],
 )
-def test_a_box_is_right_from_half_overlap_on(text: str | None, iou: float | None, outcome: Outcome) -> None:
+def test_a_box_is_right_from_half_overlap_on(text: str | None, iou: float | None, outcome: AnswerOutcome) -> None:
     score = score_reply(make_reply("fine_grained_grounding", text, box=(0.1, 0.2, 0.3, 0.4)))
     assert (score.official, score.strict) == (None, outcome)
     assert score.iou == (None if iou is None else pytest.approx(iou, abs=1e-5))
@@ -126,9 +131,9 @@ def test_a_box_question_without_its_box_is_a_broken_run() -> None:
 
 def test_pixels_of_an_image_that_was_not_shown_are_invalid() -> None:
     for text, convention, outcome in [
-        ("[100, 100, 300, 200]", "pixels", Outcome.NO_ANSWER),
-        ("[1, 2, 3, 4]", "view_pixels", Outcome.NO_ANSWER),
-        ("[100, 200, 300, 400]", "0-1000", Outcome.RIGHT),
+        ("[100, 100, 300, 200]", "pixels", AnswerOutcome.NO_ANSWER),
+        ("[1, 2, 3, 4]", "view_pixels", AnswerOutcome.NO_ANSWER),
+        ("[100, 200, 300, 400]", "0-1000", AnswerOutcome.RIGHT),
     ]:
         reply = make_reply(
             "fine_grained_grounding", text, box=(0.1, 0.2, 0.3, 0.4), box_convention=convention, images=()
@@ -150,17 +155,17 @@ def rotations(*replies: str | None) -> list[Score]:
 @pytest.mark.parametrize(
     ("replies", "outcome"),
     [
-        (("B", "C", "D", "A"), Outcome.RIGHT),  # the letter goes round with the option
-        (("B", "B", "B", "B"), Outcome.WRONG),  # a model that likes a letter
-        (("B", "C", "D", "B"), Outcome.WRONG),
-        (("B", "C", "D", "who knows"), Outcome.WRONG),
-        (("who", "who", "who", "who"), Outcome.NO_ANSWER),
-        (("B", "C", "D", None), Outcome.NOT_SCORED),
-        (("B", "C", "D"), Outcome.NOT_SCORED),  # one is missing
-        ((), Outcome.NOT_SCORED),
+        (("B", "C", "D", "A"), AnswerOutcome.RIGHT),  # the letter goes round with the option
+        (("B", "B", "B", "B"), AnswerOutcome.WRONG),  # a model that likes a letter
+        (("B", "C", "D", "B"), AnswerOutcome.WRONG),
+        (("B", "C", "D", "who knows"), AnswerOutcome.WRONG),
+        (("who", "who", "who", "who"), AnswerOutcome.NO_ANSWER),
+        (("B", "C", "D", None), AnswerOutcome.NOT_SCORED),
+        (("B", "C", "D"), AnswerOutcome.NOT_SCORED),  # one is missing
+        ((), AnswerOutcome.NOT_SCORED),
     ],
 )
-def test_right_only_when_right_in_all_rotations(replies: tuple[str | None, ...], outcome: Outcome) -> None:
+def test_right_only_when_right_in_all_rotations(replies: tuple[str | None, ...], outcome: AnswerOutcome) -> None:
     assert circular_outcome(rotations(*replies)) is outcome
     assert circular_outcome(rotations(*replies)[::-1], official=True) is outcome
 
@@ -168,4 +173,4 @@ def test_right_only_when_right_in_all_rotations(replies: tuple[str | None, ...],
 def test_every_choice_form_is_scored() -> None:
     for form in (AnswerForm.ONE_OF, AnswerForm.YES_NO, AnswerForm.SEVERAL_OF):
         reply = make_reply(reply="A", form=form, options=("(A) Yes", "(B) No"), answer="A")
-        assert score_reply(reply).strict is Outcome.RIGHT
+        assert score_reply(reply).strict is AnswerOutcome.RIGHT

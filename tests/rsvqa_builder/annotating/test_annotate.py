@@ -180,9 +180,11 @@ def test_the_same_job_again_has_nothing_to_do(data: Path, tmp_path: Path) -> Non
 
 def test_a_rule_s_wording_that_was_put_back_is_a_rule_s_again(data: Path) -> None:
     item, record = items_of(data)[0], read_tiles(data)[0].rows.records[0]
-    worded = record_of(item.worded(text="Other words?").noted(Note("word", "accepted")), record)
+    worded = record_of(item.worded(text="Other words?").noted(Note(step="word", result="accepted")), record)
     assert (worded.source, worded.question) == ("llm", "Other words?")
-    back = item.worded(text="Other words?").as_written_by_rule().noted(Note("mend", "rule's wording put back"))
+    back = (
+        item.worded(text="Other words?").as_written_by_rule().noted(Note(step="mend", result="rule's wording put back"))
+    )
     again = record_of(back, worded)
     assert (again.source, again.question) == ("rule", record.question)
 

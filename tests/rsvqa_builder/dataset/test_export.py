@@ -39,7 +39,9 @@ BYTES = {"tile": jpeg(10), "tile_marked": jpeg(40), "later": jpeg(80)}
 
 def make_tile(x: int, split: str) -> TileRecord:
     sizes = {key: len(data) for key, data in BYTES.items()}
-    return TileRecord(f"city/{x}_0", split, "city", Window(x, 0, WIDTH, HEIGHT), images=sizes)
+    return TileRecord(
+        image_id=f"city/{x}_0", split=split, scene="city", window=Window(x, 0, WIDTH, HEIGHT), images=sizes
+    )
 
 
 def make_record(tile: TileRecord, number: int, task: str, **values: Any) -> Record:

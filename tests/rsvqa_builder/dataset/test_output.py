@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputError, OutputFolder, State, describe_changes, portable
+from rsvqa.rsvqa_builder.dataset.output import (
+    Fingerprint,
+    OutputError,
+    OutputFolder,
+    OutputState,
+    describe_changes,
+    portable,
+)
 
 FINGERPRINT: Fingerprint = {
     "settings": {"seed": 0, "tile_size": None},
@@ -33,14 +40,14 @@ def finish(path: Path, shard: str = "train-00000-of-00001.parquet") -> None:
 
 def test_a_new_folder_is_made(tmp_path: Path) -> None:
     with OutputFolder(tmp_path / "a" / "b") as output:
-        assert output.begin(FINGERPRINT, overwrite=False) is State.NEW
+        assert output.begin(FINGERPRINT, overwrite=False) is OutputState.NEW
 
 
 def test_a_second_build_into_the_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     with OutputFolder(tmp_path), pytest.raises(OutputError, match="another build is writing"), OutputFolder(tmp_path):
         pass
     with OutputFolder(tmp_path) as output:
-        assert output.begin(FINGERPRINT, overwrite=False) is State.NEW
+        assert output.begin(FINGERPRINT, overwrite=False) is OutputState.NEW
 
 
 def test_an_interrupted_build_is_resumed(tmp_path: Path) -> None:
@@ -48,7 +55,7 @@ def test_an_interrupted_build_is_resumed(tmp_path: Path) -> None:
         output.begin(FINGERPRINT, overwrite=False)
         (output.work / "kept").touch()
     with OutputFolder(tmp_path) as output:
-        assert output.begin(FINGERPRINT, overwrite=False) is State.RESUMED
+        assert output.begin(FINGERPRINT, overwrite=False) is OutputState.RESUMED
         assert (output.work / "kept").exists()
 
 
@@ -64,14 +71,14 @@ def test_changed_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
 def test_a_build_that_has_done_no_tile_is_simply_begun_anew(tmp_path: Path) -> None:
     with OutputFolder(tmp_path) as output:
         output.begin(FINGERPRINT, overwrite=False)
-        assert output.begin(CHANGED, overwrite=False) is State.NEW
+        assert output.begin(CHANGED, overwrite=False) is OutputState.NEW
 
 
 def test_overwrite_begins_anew(tmp_path: Path) -> None:
     with OutputFolder(tmp_path) as output:
         output.begin(FINGERPRINT, overwrite=False)
         (output.work / "old").touch()
-        assert output.begin(CHANGED, overwrite=True) is State.NEW
+        assert output.begin(CHANGED, overwrite=True) is OutputState.NEW
         assert not (output.work / "old").exists()
 
 
@@ -79,7 +86,7 @@ def test_a_finished_data_set_is_recognised_whatever_its_inputs_times(tmp_path: P
     finish(tmp_path)
     touched = {**FINGERPRINT, "inputs": {"a.tif": [10, 1_800_000_000]}}
     with OutputFolder(tmp_path) as output:
-        assert output.begin(touched, overwrite=False) is State.COMPLETE
+        assert output.begin(touched, overwrite=False) is OutputState.COMPLETE
 
 
 def test_a_finished_data_set_of_other_inputs_is_refused(tmp_path: Path) -> None:
@@ -119,7 +126,7 @@ def test_a_kill_while_moving_into_place_is_completed_by_the_next_build(tmp_path:
         for name in names[:moved]:
             (output.ready / name).replace(tmp_path / name)
     with OutputFolder(tmp_path) as output:
-        assert output.begin(FINGERPRINT, overwrite=False) is State.COMPLETE
+        assert output.begin(FINGERPRINT, overwrite=False) is OutputState.COMPLETE
     assert (tmp_path / "data" / "train-00000-of-00001.parquet").read_text() == "new"
     assert not (tmp_path / ".rsvqa").exists()
 

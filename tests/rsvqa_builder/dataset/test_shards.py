@@ -295,7 +295,13 @@ def test_rows_of_a_row_group_share_their_images_bytes(tmp_path: Path) -> None:
 def test_one_row_group_a_view_with_each_image_once_on_disk(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
     data = simplejpeg.encode_jpeg(noise, quality=95)
-    tile = TileRecord("a", "train", "a", Window(0, 0, 512, 512), images={"tile": len(data), "later": len(data) + 1})
+    tile = TileRecord(
+        image_id="a",
+        split="train",
+        scene="a",
+        window=Window(0, 0, 512, 512),
+        images={"tile": len(data), "later": len(data) + 1},
+    )
     views = [("tile",)] * 20 + [("tile", "later")] * 5
     images = {"tile": data, "later": data + b"\0"}
     (info,) = write_shards(tmp_path, plan_shards([make_rows(tile, *views)]), load_images=lambda _: images)
@@ -447,7 +453,9 @@ def test_an_image_of_another_size_than_planned_is_refused(tmp_path: Path) -> Non
 
 
 def test_an_image_that_is_not_the_tiles_window_is_refused(tmp_path: Path) -> None:
-    tile = TileRecord("a", "train", "a", Window(0, 0, 64, 64), images={"tile": len(IMAGES["tile"])})
+    tile = TileRecord(
+        image_id="a", split="train", scene="a", window=Window(0, 0, 64, 64), images={"tile": len(IMAGES["tile"])}
+    )
     with pytest.raises(ShardError, match="tile a: image 'tile' has 32 x 24 px, expected 64 x 64"):
         write_shards(tmp_path, plan_shards([make_rows(tile, ("tile",))]), load_images=load)
 

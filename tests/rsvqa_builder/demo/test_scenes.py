@@ -21,8 +21,8 @@ from rsvqa.annotation.facts import Role
 from rsvqa.annotation.tasks.colours import measure_colour
 from rsvqa.rsvqa_builder.demo.buildings import add_buildings, add_developments
 from rsvqa.rsvqa_builder.demo.character import OPTIONAL_OBJECTS, deal_character
-from rsvqa.rsvqa_builder.demo.files import Georeference, label_layers, write_labels
-from rsvqa.rsvqa_builder.demo.ground import Frame, Layout
+from rsvqa.rsvqa_builder.demo.files import MapCorner, label_layers, write_labels
+from rsvqa.rsvqa_builder.demo.ground import Layout, TurnedRectangle
 from rsvqa.rsvqa_builder.demo.layout import make_layout
 from rsvqa.rsvqa_builder.demo.objects import Contents, DemoObject, Look, Site
 from rsvqa.rsvqa_builder.demo.painting import Overlay, Painter, paint_object
@@ -157,7 +157,7 @@ def test_gdal_settings_are_as_before(tmp_path: Path) -> None:
     layout, _ = make_place(1024)
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2001-01-01T00:00:00.000Z"})
     try:
-        write_labels(tmp_path / "labels.gpkg", label_layers(layout, Contents((), ()), 0), Georeference(32631, 0.0, 0.0))
+        write_labels(tmp_path / "labels.gpkg", label_layers(layout, Contents((), ()), 0), MapCorner(32631, 0.0, 0.0))
         assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == "2001-01-01T00:00:00.000Z"
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
@@ -395,8 +395,10 @@ def test_anomalies_lie_in_one_of_the_nine_parts(number: int) -> None:
 
 
 def test_an_object_is_painted_inside_its_outline_alone() -> None:
-    frame = Frame(30.0, 25.0, 40.0, 20.0, 0.4)
-    house = DemoObject("house-1", "house", frame.polygon(), frame, Look("red"))
+    frame = TurnedRectangle(30.0, 25.0, 40.0, 20.0, 0.4)
+    house = DemoObject(
+        object_id="house-1", class_name="house", polygon=frame.polygon(), frame=frame, look=Look(colour="red")
+    )
     pixels = np.full((50, 60, 3), -1000.0, dtype=np.float32)
     paint_object(pixels, house, Window(0, 0, 60, 50), np.zeros((1024, 1024), dtype=np.float32))
     rows, columns = np.mgrid[:50, :60]
@@ -411,19 +413,19 @@ def test_an_object_is_painted_inside_its_outline_alone() -> None:
 
 def test_objects_keep_their_distance() -> None:
     site = Site(make_layout(1024, np.random.Generator(np.random.PCG64(0))), np.random.Generator(np.random.PCG64(0)))
-    frame = Frame(500.0, 500.0, 40.0, 20.0, 0.0)
-    assert site.add("house", frame.polygon(), frame, Look("red"))
+    frame = TurnedRectangle(500.0, 500.0, 40.0, 20.0, 0.0)
+    assert site.add("house", frame.polygon(), frame, Look(colour="red"))
     near = frame._replace(x=542.0)  # 2 pixels from wall to wall
-    assert not site.add("house", near.polygon(), near, Look("red"), gap=2.5)
-    assert site.add("house", near.polygon(), near, Look("red"), gap=1.5)
+    assert not site.add("house", near.polygon(), near, Look(colour="red"), gap=2.5)
+    assert site.add("house", near.polygon(), near, Look(colour="red"), gap=1.5)
 
 
 def test_an_object_of_one_date_does_not_block_the_other() -> None:
     site = Site(make_layout(1024, np.random.Generator(np.random.PCG64(0))), np.random.Generator(np.random.PCG64(0)))
-    frame = Frame(500.0, 500.0, 15.0, 7.0, 0.0)
-    assert site.add("car", frame.polygon(), frame, Look("red"), dates=(True, False))
-    assert site.add("car", frame.polygon(), frame, Look("blue"), dates=(False, True))
-    assert not site.add("house", frame.polygon(), frame, Look("grey"))
+    frame = TurnedRectangle(500.0, 500.0, 15.0, 7.0, 0.0)
+    assert site.add("car", frame.polygon(), frame, Look(colour="red"), dates=(True, False))
+    assert site.add("car", frame.polygon(), frame, Look(colour="blue"), dates=(False, True))
+    assert not site.add("house", frame.polygon(), frame, Look(colour="grey"))
 
 
 def test_block_size_changes_nothing() -> None:
@@ -477,10 +479,10 @@ def test_layouts_of_any_size_are_valid_coverages(size: int, seed: int) -> None:
 
 def test_frame_turns_with_y_down() -> None:
     # a quarter turn takes "along" from x to y, which runs down
-    assert Frame(10, 20, 8, 2, np.pi / 2).to_scene(3, 0) == pytest.approx((10, 23))
-    assert Frame(10, 20, 8, 2, np.pi / 2).to_scene(0, 1) == pytest.approx((9, 20))
+    assert TurnedRectangle(10, 20, 8, 2, np.pi / 2).to_scene(3, 0) == pytest.approx((10, 23))
+    assert TurnedRectangle(10, 20, 8, 2, np.pi / 2).to_scene(0, 1) == pytest.approx((9, 20))
     assert (
-        Frame(10, 20, 8, 2, np.pi / 2)
+        TurnedRectangle(10, 20, 8, 2, np.pi / 2)
         .polygon()
         .equals_exact(Polygon([(11, 16), (11, 24), (9, 24), (9, 16)]), tolerance=1e-9)
     )

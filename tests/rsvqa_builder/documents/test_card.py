@@ -44,7 +44,10 @@ def make_facts(**changes: Any) -> CardFacts:
         name="my-set",
         statistics=dataset_statistics(records, [rows.tile for rows in ROWS]),
         shards=SHARDS,
-        scenes=[Scene(scene, f"/home/me/{scene}.tif", 4000, 3000, (1, 2, 3), "uint8") for scene in "abc"],
+        scenes=[
+            Scene(scene_id=scene, path=f"/home/me/{scene}.tif", width=4000, height=3000, bands=(1, 2, 3), dtype="uint8")
+            for scene in "abc"
+        ],
         settings={"src": "/home/me/scenes", "seed": 3, "labels": ["C:\\labels\\a.gpkg"], "bands": None, "exclude": []},
         versions={"rsvqa": "0.1.0", "GDAL": "3.10.3"},
         fingerprint="0123abcd",
@@ -167,7 +170,9 @@ def test_a_crs_without_a_code_is_named() -> None:
 
 def test_many_scenes_are_cut_with_their_number() -> None:
     tiles = [make_tile(f"{n}:0_0", scene=f"{n:03d}") for n in range(203)]
-    scenes = [Scene(tile.scene, "x.tif", 200, 100, (1,), "uint8") for tile in tiles]
+    scenes = [
+        Scene(scene_id=tile.scene, path="x.tif", width=200, height=100, bands=(1,), dtype="uint8") for tile in tiles
+    ]
     card = render_card(make_facts(statistics=dataset_statistics([], tiles), scenes=scenes))
     assert "| `199` |" in card
     assert "| `200` |" not in card

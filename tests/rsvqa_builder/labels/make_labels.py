@@ -27,7 +27,17 @@ def scene(
     """A scene without a georeference, or with one in EPSG:32618."""
     crs = None if transform is None else pyproj.CRS.from_epsg(32618).to_wkt()
     gsd = None if transform is None else Gsd(0.5, 0.5)
-    return Scene("place", name, width, height, (1, 2, 3), "uint8", crs=crs, transform=transform, gsd_m=gsd)
+    return Scene(
+        scene_id="place",
+        path=name,
+        width=width,
+        height=height,
+        bands=(1, 2, 3),
+        dtype="uint8",
+        crs=crs,
+        transform=transform,
+        gsd_m=gsd,
+    )
 
 
 def table(**columns: Any) -> ClassTable:

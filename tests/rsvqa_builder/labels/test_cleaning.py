@@ -67,12 +67,12 @@ def test_numbers_that_are_none_are_rejected() -> None:
     nan = shapely.polygons([[5, 5], [9, float("inf")], [7, 9]])
     labels = clean(
         RawLabels(
-            object_array([nan]),
-            object_array(["car"]),
-            ("0",),
-            object_array([Outline.POLYGON]),
-            np.array([True]),
-            ({},),
+            geometries=object_array([nan]),
+            sources=object_array(["car"]),
+            positions=("0",),
+            outlines=object_array([Outline.POLYGON]),
+            is_certain=np.array([True]),
+            attributes=({},),
         ),
         table(),
         width=100,

@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.scenes.rendering import TilePixels, choose_stretch, ope
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.staging import needs_staging
 from rsvqa.rsvqa_builder.scenes.tiling import Window
-from rsvqa.rsvqa_builder.scenes.vrt import Placement, has_gdal_bindings, read_vrt_sources
+from rsvqa.rsvqa_builder.scenes.vrt import PlacedRaster, has_gdal_bindings, read_vrt_sources
 from tests.rsvqa_builder.make_rasters import NORTH_UP_1M, make_pixels, write_raster
 
 
@@ -241,7 +241,7 @@ def test_paths_are_found_beside_the_vrt(tmp_path: Path) -> None:
         "</SimpleSource>"
         "</VRTRasterBand></VRTDataset>"
     )
-    assert read_vrt_sources(str(tmp_path / "a.vrt")) == [Placement(str(tmp_path / "in/a&b.tif"), -1, 4)]
+    assert read_vrt_sources(str(tmp_path / "a.vrt")) == [PlacedRaster(str(tmp_path / "in/a&b.tif"), -1, 4)]
 
 
 def test_a_mosaic_of_striped_sheets_is_staged_like_them(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ CANDIDATE = Candidate(
     evidence={"rule": "count", "values": {"count": 3}},
 )
 RESULT = TileResult(
-    1.0, job="j", digest="ab", images={"tile": 5}, candidates=(CANDIDATE,), not_asked={"x": {"no roads": 2}}
+    valid_share=1.0, job="j", digest="ab", images={"tile": 5}, candidates=(CANDIDATE,), not_asked={"x": {"no roads": 2}}
 )
 
 

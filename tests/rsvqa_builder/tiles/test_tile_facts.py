@@ -15,10 +15,10 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, ValidCells, cut_facts
 
 CLASSES = {
-    "car": ClassInfo("car", "car", "cars", Role.OBJECT, "vehicle"),
-    "forest": ClassInfo("forest", "forest", "forest", Role.AREA, "forest"),
-    "road": ClassInfo("road", "road", "roads", Role.ROAD, "road"),
-    "fire": ClassInfo("fire", "fire scar", "fire scars", Role.ANOMALY, "burnt"),
+    "car": ClassInfo(name="car", singular="car", plural="cars", role=Role.OBJECT, kind="vehicle"),
+    "forest": ClassInfo(name="forest", singular="forest", plural="forest", role=Role.AREA, kind="forest"),
+    "road": ClassInfo(name="road", singular="road", plural="roads", role=Role.ROAD, kind="road"),
+    "fire": ClassInfo(name="fire", singular="fire scar", plural="fire scars", role=Role.ANOMALY, kind="burnt"),
 }
 WINDOW = Window(100, 200, 50, 40)  # x 100–150, y 200–240
 
@@ -38,7 +38,7 @@ def labels(*rows: tuple[str, BaseGeometry], complete: Sequence[str] = ()) -> Sce
 
 
 def cut(scene: SceneLabels, valid: np.ndarray | None = None) -> TileFacts:
-    return cut_facts(scene, WINDOW, valid, TileSetting("t"))
+    return cut_facts(scene, WINDOW, valid, TileSetting(tile_id="t"))
 
 
 def test_geometries_are_moved_to_tile_pixels() -> None:
@@ -96,4 +96,4 @@ def test_absence_of_anomalies_is_a_fact_only_with_a_complete_layer() -> None:
     assert not cut(labels(("car", box(110, 210, 120, 215)), complete=["car"])).has_anomaly_layer
     facts = cut(labels(("fire", box(110, 210, 120, 215)), complete=["fire"]))
     assert facts.has_anomaly_layer
-    assert facts.anomalies == (Area("f:0", "fire", box(10, 10, 20, 15)),)
+    assert facts.anomalies == (Area(area_id="f:0", class_name="fire", geometry=box(10, 10, 20, 15)),)
