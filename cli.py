@@ -121,8 +121,9 @@ def build(
 ) -> None:
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     from rsvqa.rsvqa_builder.build import build as run_build
+    from rsvqa.rsvqa_builder.config import load_settings
     from rsvqa.rsvqa_builder.progress import open_reporter
-    from rsvqa.rsvqa_builder.settings import make_settings
+    from rsvqa.rsvqa_builder.settings import BuildSettings
     from rsvqa.rsvqa_builder.summary import print_summary
     from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
@@ -135,12 +136,12 @@ def build(
         "tile_size": tile_size,
         "overlap": overlap,
         "min_valid": min_valid,
-        "bands": _numbers("bands", bands),
+        "bands": bands,
         "stretch": stretch,
         "mosaic": mosaic,
-        "tasks": None if tasks is None else tasks.split(","),
+        "tasks": tasks,
         "per_task": per_task,
-        "split": _numbers("split", split),
+        "split": split,
         "dedup": dedup,
         "exclude": exclude,
         "image_format": image_format,
@@ -149,7 +150,7 @@ def build(
         "seed": seed,
         "strict": strict,
     }
-    settings = make_settings({key: value for key, value in given.items() if value is not None}, config=config)
+    settings = load_settings(BuildSettings, _given(given), config=config)
     num_workers = count_processors() if workers is None else workers
     models = _model_job(annotator, base_url, max_cost)
     done = None
@@ -180,8 +181,10 @@ def _model_job(annotator: str, base_url: str | None, max_cost: float | None) -> 
 
     require_extra("llm", "build --annotator")
     from rsvqa.rsvqa_builder.annotating.job import open_annotator
+    from rsvqa.rsvqa_builder.annotating.settings import JobSettings
+    from rsvqa.rsvqa_builder.config import load_settings
 
-    return open_annotator(annotator, base_url=base_url, max_cost=max_cost)
+    return open_annotator(annotator, load_settings(JobSettings, _given({"base_url": base_url, "max_cost": max_cost})))
 
 
 _MODELS, _LIMITS = "Models", "Limits"
@@ -231,24 +234,24 @@ def annotate(
 
     require_extra("llm", "annotate")
     from rsvqa.rsvqa_builder.annotating import job as jobs
-    from rsvqa.rsvqa_builder.annotating.settings import make_annotate_settings
+    from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
+    from rsvqa.rsvqa_builder.config import load_settings
     from rsvqa.rsvqa_builder.progress import open_reporter
 
     if in_place == (out is not None):
         raise typer.BadParameter("give either --out or --in-place")
     if out is not None and out.resolve() == data.resolve():
         raise typer.BadParameter("--out is --data: to replace it say --in-place")
-    given = {"model": model, "verifier": verifier, "steps": [step.strip() for step in steps.split(",")]}
+    given = {"model": model, "verifier": verifier, "steps": steps}
     pictures = {"overview_px": overview_px, "part_px": part_px, "crop_px": crop_px}
-    settings = make_annotate_settings(given | pictures)
-    limits = {
+    settings = load_settings(AnnotateSettings, _given(given | pictures))
+    limits: dict[str, Any] = {
         "concurrency": concurrency,
         "requests_per_minute": requests_per_minute,
         "tokens_per_minute": tokens_per_minute,
     }
-    job = jobs.make_job(
-        base_url, limits, max_cost=max_cost, max_requests=max_requests, replies=replies, prices=prices, batch=batch_api
-    )
+    limits |= {"base_url": base_url, "max_cost": max_cost, "max_requests": max_requests, "replies": replies}
+    job = load_settings(JobSettings, _given(limits | {"prices": prices, "batch_api": batch_api}))
     target = out or data
     if dry_run:
         jobs.print_estimate(jobs.estimate_job(settings, job, data, target), as_json=as_json)
@@ -362,14 +365,15 @@ def train(
     require_extra("model", "train")
     from rsvqa.model.training import train as run_training
     from rsvqa.model.training_report import print_outcome
-    from rsvqa.model.training_settings import make_training_settings
+    from rsvqa.model.training_settings import TrainingSettings
+    from rsvqa.rsvqa_builder.config import load_settings
     from rsvqa.rsvqa_builder.progress import open_reporter
 
     given = {
         "data": None if data is None else [str(folder) for folder in data],
         "init": init,
-        "tasks": _words(tasks),
-        "mix": _words(mix),
+        "tasks": tasks,
+        "mix": mix,
         "deal_again": deal_again,
         "epochs": epochs,
         "max_steps": max_steps,
@@ -378,7 +382,7 @@ def train(
         "lr_tower": lr_tower,
         "lr_projector": lr_projector,
         "lr_llm": lr_llm,
-        "freeze": _words(freeze),
+        "freeze": freeze,
         "lora_rank": lora,
         "max_length": max_length,
         "precision": precision,
@@ -391,7 +395,7 @@ def train(
         "tensorboard": tensorboard,
         "seed": seed,
     }
-    settings = make_training_settings({key: value for key, value in given.items() if value is not None}, config=config)
+    settings = load_settings(TrainingSettings, _given(given), config=config)
     with open_reporter(as_json=log_json) as reporter:
         report = run_training(settings, out, resume=resume, reporter=reporter)
     print_outcome(report, out, as_json=as_json)
@@ -466,14 +470,15 @@ def bench(
     """Score a model on XLRS-Bench, or on a data set of ours."""
     from rsvqa.benchmark.bench import bench as run_bench
     from rsvqa.benchmark.reports.summary import print_results
-    from rsvqa.benchmark.settings import make_bench_settings
+    from rsvqa.benchmark.settings import BenchSettings
+    from rsvqa.rsvqa_builder.config import load_settings
     from rsvqa.rsvqa_builder.progress import open_reporter
 
     given = {
         "model": model,
         "data": data,
         "split": split,
-        "tasks": _words(tasks),
+        "tasks": tasks,
         "limit": limit,
         "sample": sample,
         "seed": seed,
@@ -493,7 +498,7 @@ def bench(
         "max_new_tokens_caption": max_new_tokens_caption,
         "caption_prompt": None if caption_prompt is None else str(caption_prompt),
     }
-    settings = make_bench_settings({key: value for key, value in given.items() if value is not None}, config=config)
+    settings = load_settings(BenchSettings, _given(given), config=config)
     if settings.is_checkpoint:
         _know_own_models()
     out = out or settings.run_folder
@@ -582,10 +587,13 @@ def review_serve(
     from rsvqa.annotation.extras import require_extra
 
     require_extra("review", "review")
-    from rsvqa.rsvqa_builder.reviewing.serve import ServerSettings, announce, make_queue_settings, serve_review
+    from rsvqa.annotation.review.queue import QueueSettings
+    from rsvqa.rsvqa_builder.config import load_settings
+    from rsvqa.rsvqa_builder.reviewing.serve import announce, serve_review
+    from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 
-    queue = make_queue_settings(sample=sample, overlap=overlap, seed=seed)
-    server = ServerSettings(host=host, port=port, password=password, cache_bytes=cache_mb * 1_000_000)
+    queue = load_settings(QueueSettings, {"sample": sample, "overlap": overlap, "seed": seed})
+    server = load_settings(ServerSettings, {"host": host, "port": port, "password": password, "cache_mb": cache_mb})
     serve_review(src, queue, server, store=store, announce=lambda url: announce(url, server))
 
 
@@ -619,11 +627,12 @@ def review_export(
     as_json: Json = False,
 ) -> None:
     """Write questions, images and decisions for another annotation tool."""
+    from rsvqa.annotation.review.queue import QueueSettings
+    from rsvqa.rsvqa_builder.config import load_settings
     from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, export_tasks
-    from rsvqa.rsvqa_builder.reviewing.serve import make_queue_settings
 
     check_format(format)
-    queue = make_queue_settings(sample=sample, overlap=0, seed=seed)
+    queue = load_settings(QueueSettings, {"sample": sample, "seed": seed})
     counts = export_tasks(src, out, queue, store=store, overwrite=overwrite)
     print(json.dumps(counts._asdict()) if as_json else counts)
 
@@ -644,21 +653,8 @@ def review_import(
     print(json.dumps(counts._asdict()) if as_json else counts)
 
 
-def _words(text: str | None) -> list[str] | None:
-    """Return comma-separated words."""
-    return None if text is None else text.split(",")
-
-
-def _numbers(name: str, text: str | None) -> list[float] | None:
-    """Return comma-separated numbers."""
-    if text is None:
-        return None
-    from rsvqa.rsvqa_builder.config import SettingsError
-
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SettingsError(f"--{name} {text}: expected numbers separated by commas") from None
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+from rsvqa.rsvqa_builder.config import COMMAS, nearest
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -38,14 +38,14 @@ class BenchSettings(BaseModel):
     """Hub name (`datasets.HUB_NAMES`), a local copy of one, or a folder that `rsvqa build` wrote."""
     split: str | None = None
     """None takes "test" where there is one, else the data set's only split."""
-    tasks: tuple[str, ...] = ("all",)
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
     limit: Count | None = None
     """Most questions, the first ones in the data set's order, after `sample`."""
     sample: Count | None = None
     """Most questions a task, drawn by `seed`."""
     seed: int = 0
 
-    base_url: str | None = None
+    base_url: BaseUrl | None = Field(default=None, repr=False)
     """Of an OpenAI-compatible endpoint; None is OpenAI's own."""
     concurrency: Count = 8
     """Most requests at a time to an endpoint."""
@@ -77,17 +77,6 @@ class BenchSettings(BaseModel):
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
         parse_tasks(tasks)
         return tasks
-
-    @field_validator("base_url")
-    @classmethod
-    def _url_holds_no_password(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("expected a URL such as http://127.0.0.1:8000/v1")
-            if parts.username or parts.password or parts.query:
-                raise ValueError("credentials do not belong into a URL; set OPENAI_API_KEY in the environment")
-        return url
 
     @model_validator(mode="after")
     def _url_has_an_endpoint(self) -> Self:
@@ -162,31 +151,3 @@ def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
     if not chosen:
         raise ValueError("no task is named; expected e.g. all, or OCL,RLUC, or Reasoning")
     return tuple(name for name in TASKS if name in chosen)
-
-
-def make_bench_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BenchSettings:
-    """Return the settings of `config` (TOML) overridden by `values`.
-
-    Raises:
-        SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
-    """
-    given = {**(read_config(config) if config else {}), **values}
-    for key in given:
-        if key not in BenchSettings.model_fields:
-            where = f" in {config}" if config else ""
-            raise SettingsError(f"unknown setting {key!r}{where}{nearest(key, list(BenchSettings.model_fields))}")
-    try:
-        return BenchSettings.model_validate(given)
-    except ValidationError as error:
-        raise SettingsError(_first_problem(error)) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = "-".join(str(first["loc"][0]).split("_")) if first["loc"] else "settings"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"--{name} is needed: on the command line, or in the file of --config"
-    if not first["loc"] or name == "base-url":  # the input may hold a password
-        return f"{name}: {message}"
-    return f"{name} = {first['input']!r}: {message}"

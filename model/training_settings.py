@@ -13,10 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, nearest
 
 TINY = "tiny"
 """`init` of a small model from scratch."""
@@ -100,11 +100,11 @@ class TrainingSettings(BaseModel):
     """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
     gradient_checkpointing: bool = True
-    freeze: tuple[ModelPart, ...] = ()
+    freeze: Annotated[tuple[Annotated[ModelPart, STRIPPED], ...], COMMAS] = ()
     lora_rank: Annotated[int, Field(ge=0)] = 0
     """Rank of adapters on the LLM, which then train alone: tower and projector must be frozen; 0 trains the weights."""
-    tasks: tuple[str, ...] = ("all",)
-    mix: tuple[str, ...] = ()
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    mix: Annotated[tuple[str, ...], COMMAS] = ()
     """ "object_colour=0.5" uses half of a task's questions in an epoch, "highrs=2" a data set's twice."""
     deal_again: bool = False
     """Deal the letters of the choices anew in every epoch."""
@@ -133,6 +133,13 @@ class TrainingSettings(BaseModel):
     tensorboard: bool = False
     tiny: TinySettings = TinySettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _begin_from_the_recipe(cls, values: object) -> object:
+        if isinstance(values, Mapping) and values.get("init") == TINY:
+            return {**TINY_RECIPE, **values}
+        return values
+
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,7 +153,7 @@ class TrainingSettings(BaseModel):
                 f"batch_size {self.batch_size} must be a multiple of device_batch_size {self.device_batch_size}"
             )
         if self.lora_rank and not {ModelPart.TOWER, ModelPart.PROJECTOR} <= set(self.freeze):
-            raise ValueError("with lora adapters alone train: give --freeze tower,projector too")
+            raise ValueError("with lora_rank adapters alone train: freeze tower,projector too")
         if set(self.freeze) == set(ModelPart) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
         self.weights_by_key()
@@ -238,33 +245,3 @@ def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
     if not chosen:
         raise ValueError("no task is named; expected e.g. all, or OCL,RLUC")
     return tuple(name for name in TASKS if name in chosen)
-
-
-def make_training_settings(values: Mapping[str, Any], *, config: Path | None = None) -> TrainingSettings:
-    """Return the settings of `config` (TOML) overridden by `values`, over the recipe of the model they name.
-
-    Raises:
-        SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
-    """
-    given = {**(read_config(config) if config else {}), **values}
-    _refuse_unknown(given, TrainingSettings, config)
-    if isinstance(given.get("tiny"), dict):
-        _refuse_unknown(given["tiny"], TinySettings, config)
-    recipe = TINY_RECIPE if given.get("init") == TINY else {}
-    try:
-        return TrainingSettings.model_validate({**recipe, **given})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        if first["type"] == "missing":
-            raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
-        found = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{where.replace('_', '-')}{found}: {message}") from error
-
-
-def _refuse_unknown(given: Mapping[str, Any], model: type[BaseModel], config: Path | None) -> None:
-    for key in given:
-        if key not in model.model_fields:
-            where = f" in {config}" if config else ""
-            raise SettingsError(f"unknown setting {key!r}{where}{nearest(key, list(model.model_fields))}")

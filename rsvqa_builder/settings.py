@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.phrases import LANGUAGES
-from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+from rsvqa.rsvqa_builder.config import COMMAS, nearest
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
@@ -74,7 +73,7 @@ class BuildSettings(BaseModel):
 
     src: str
     """Directory, file, glob, text list or GDAL virtual path."""
-    bands: tuple[int, int, int] | None = None
+    bands: Annotated[tuple[int, int, int], COMMAS] | None = None
     stretch: StretchMode = StretchMode.PERCENTILE
     strict: bool = False
     mosaic: bool = False
@@ -87,8 +86,8 @@ class BuildSettings(BaseModel):
     min_valid: Annotated[float, Field(ge=0, le=1)] = 0.6
     dedup: Dedup = Dedup.IDENTICAL
     exclude: tuple[str, ...] = ()
-    split: tuple[float, float, float] = (0.9, 0.05, 0.05)
-    tasks: tuple[str, ...] = ("all",)
+    split: Annotated[tuple[float, float, float], COMMAS] = (0.9, 0.05, 0.05)
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
     per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
     language: str = "en"
     image_format: ImageFormat = ImageFormat.JPEG
@@ -169,24 +168,3 @@ def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
         else:
             raise ValueError(f"unknown task {key!r}{nearest(key, [*names, 'all', 'none'])}")
     return {name: -int(-per_task * weights[name] // 1) for name in TASKS if weights.get(name, 0) > 0}
-
-
-def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BuildSettings:
-    """Return settings from `config` (a TOML file, or a build's `build.toml`) overridden by `values`.
-
-    Raises:
-        SettingsError: for an unknown key (naming the nearest known one) or a value out of range.
-    """
-    merged = {**(read_config(config) if config else {}), **values}
-    for key in merged:
-        if key not in BuildSettings.model_fields:
-            raise SettingsError(f"unknown setting {key!r} in {config}{nearest(key, list(BuildSettings.model_fields))}")
-    try:
-        return BuildSettings.model_validate(merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:1]) or "settings"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "missing":
-            raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
-        raise SettingsError(f"{where.replace('_', '-')} = {first['input']!r}: {message}") from error

@@ -16,7 +16,8 @@ from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.datasets import Dataset, open_dataset
 from rsvqa.benchmark.files.run_record import UnaskedRow
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import make_bench_settings
+from rsvqa.benchmark.settings import BenchSettings
+from rsvqa.rsvqa_builder.config import load_settings
 from tests.benchmark.make_xlrs import (
     OPTIONS,
     Row,
@@ -47,7 +48,7 @@ LAYOUTS: dict[str, Write] = {
 
 
 def open_data(data: Path | str, **changes: Any) -> Dataset:
-    return open_dataset(make_bench_settings({"model": "random", "data": str(data), **changes}))
+    return open_dataset(load_settings(BenchSettings, {"model": "random", "data": str(data), **changes}))
 
 
 def without_reading(samples: Sequence[Sample]) -> list[tuple[object, ...]]:

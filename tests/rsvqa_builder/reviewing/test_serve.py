@@ -19,11 +19,10 @@ from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.rsvqa_builder.dataset.shards import ShardError
 from rsvqa.rsvqa_builder.reviewing.serve import (
     ReviewError,
-    ServerSettings,
-    make_queue_settings,
     open_review,
     serve_review,
 )
+from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 from tests.rsvqa_builder.make_review import write_data_set
 
@@ -90,11 +89,6 @@ def test_a_fingerprint_follows_the_questions(src: Path, tmp_path: Path) -> None:
 def test_a_folder_without_shards_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="no shards in"), open_review(tmp_path, QueueSettings()):
         pass
-
-
-def test_a_share_out_of_range_is_told_by_its_option() -> None:
-    with pytest.raises(ReviewError, match=r"--sample 1\.5: expected a share from 0 to 1"):
-        make_queue_settings(sample=1.5, overlap=0, seed=0)
 
 
 def test_beyond_loopback_nothing_is_read_without_a_password(tmp_path: Path) -> None:
