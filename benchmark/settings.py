@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.config import COMMAS, nearest
+from rsvqa.rsvqa_builder.config import COMMAS, StageSettings, nearest
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -27,50 +27,64 @@ _NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", 
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
-class BenchSettings(BaseModel):
+class BenchSettings(StageSettings):
     """All that decides what is asked of which model, and how it is asked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
     model: Annotated[str, Field(min_length=1)]
-    """Directory or hub id; `openai:NAME`; `random`, `majority`, `blind:MODEL`, `fake:FILE`."""
+    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."""
     data: str = "xlrs-lite"
-    """Hub name (`datasets.HUB_NAMES`), a local copy of one, or a folder that `rsvqa build` wrote."""
+    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, or a built data set."""
     split: str | None = None
-    """None takes "test" where there is one, else the data set's only split."""
+    """Split of the data (default: test, or the only one)."""
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names, short names or levels: OCL,Counting,Reasoning."""
     limit: Count | None = None
-    """Most questions, the first ones in the data set's order, after `sample`."""
+    """Most questions: the first ones, after those per task are drawn."""
     sample: Count | None = None
-    """Most questions a task, drawn by `seed`."""
+    """Most questions per task, drawn by the seed."""
     seed: int = 0
+    """Seed of everything random."""
 
     base_url: BaseUrl | None = Field(default=None, repr=False)
-    """Of an OpenAI-compatible endpoint; None is OpenAI's own."""
+    """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
     concurrency: Count = 8
-    """Most requests at a time to an endpoint."""
+    """Requests in flight."""
     image_detail: Literal["auto", "low", "high"] = "auto"
+    """Detail that the endpoint is asked to see."""
     trust_remote_code: bool = False
+    """Run code that comes with the checkpoint."""
     max_pixels: Count | None = None
-    """Most pixels of an image that the model sees; None leaves it to the model's own processor."""
+    """Most pixels of an image that the model sees (default: its own)."""
     rewrite_boxes: bool = True
-    """Put boxes in questions into pixels of what the model sees, where its family wants that (`families.py`)."""
+    """Turn boxes in questions into pixels of what the model sees.
+
+    Only where its family wants that, see `families.py`.
+    """
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Numbers of the weights."""
     device: str = "auto"
-    """Of torch: "cpu", "cuda", "cuda:1"; "auto" is a GPU where there is one."""
+    """A torch device: auto, cpu, cuda, cuda:1; auto is a GPU where there is one."""
     batch_size: Count = 8
     """Most questions at a time in a model of this process."""
     reuse: bool = True
-    """Encode an image, and the beginning that its prompts share, once for all its questions."""
+    """Encode an image once for all its questions.
+
+    So is the beginning that its prompts share.
+    """
 
     max_new_tokens: Count = 64
-    """Of a reply to a question with options; the published protocol's number."""
+    """Most tokens of a reply with options."""
     max_new_tokens_box: Count = 128
+    """Most tokens of a reply with a box."""
     max_new_tokens_caption: Count = 1024
+    """Most tokens of a caption."""
     circular: bool = False
-    """Ask each question with its options in every rotation; right only when right in all."""
+    """Ask with the options in every rotation.
+
+    Right only when right in all.
+    """
     caption_prompt: str | None = None
-    """File with the text that asks for a caption; None is the wording of `protocol.py`."""
+    """File with the text that asks for a caption (default: our own)."""
 
     @field_validator("tasks")
     @classmethod

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, nearest
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, STRIPPED, StageSettings, nearest
 
 TINY = "tiny"
 """`init` of a small model from scratch."""
@@ -42,10 +42,8 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class TinySettings(BaseModel):
+class TinySettings(StageSettings):
     """Sizes of the model that `--init tiny` makes; its tower sees cells of `cell_size` pixels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell_size: Annotated[int, Field(ge=16)] = 128
     """Side of a cell, pixels."""
@@ -71,67 +69,94 @@ class TinySettings(BaseModel):
         return self
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(StageSettings):
     """All that decides what a run learns; where it runs does not stand here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     data: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Folders that `rsvqa build` wrote."""
+    """Folder that `rsvqa build` wrote."""
     init: str
-    """Checkpoint folder, hub id, or "tiny"."""
+    """Checkpoint to begin from: folder, hub id, or tiny (from scratch)."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over the data."""
     max_steps: Annotated[int, Field(ge=0)] = 0
-    """Optimizer steps after which a run ends; 0 leaves it to `epochs`."""
+    """Optimizer steps after which the run ends; 0 leaves it to the epochs."""
     batch_size: Count = 16
-    """Samples of one optimizer step, over all devices."""
+    """Samples per optimizer step, over all devices."""
     device_batch_size: Count = 1
-    """Samples of one forward pass on one device; the rest of a batch is accumulated."""
+    """Samples at a time on one device.
+
+    The rest of a batch is accumulated.
+    """
     lr_tower: Rate = 1e-6
+    """Learning rate of the tower."""
     lr_projector: Rate = 5e-6
+    """Learning rate of the projector."""
     lr_llm: Rate = 5e-6
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the steps."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Of AdamW's average of squared gradients."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Learning rate of the language model."""
+    warmup: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.1
+    """Share of the steps in which the learning rates rise."""
+    weight_decay: Annotated[float, Field(ge=0), FILE_ONLY] = 0.0
+    """Weight decay of AdamW."""
+    adam_beta2: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.999
+    """Decay of AdamW's average of squared gradients."""
+    max_grad_norm: Annotated[float, Field(gt=0), FILE_ONLY] = 1.0
+    """Norm that gradients are clipped to."""
     max_length: Count = 32_768
-    """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
+    """Most tokens of a chat; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
-    gradient_checkpointing: bool = True
+    """Numbers that are computed with."""
+    gradient_checkpointing: Annotated[bool, FILE_ONLY] = True
+    """Compute activations twice, to save memory."""
     freeze: Annotated[tuple[Annotated[ModelPart, STRIPPED], ...], COMMAS] = ()
+    """Parts to leave as they are."""
     lora_rank: Annotated[int, Field(ge=0)] = 0
-    """Rank of adapters on the LLM, which then train alone: tower and projector must be frozen; 0 trains the weights."""
+    """Rank of adapters that train instead of the LLM; 0 for none.
+
+    Tower and projector must be frozen.
+    """
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names or short names: OCL,RLUC."""
     mix: Annotated[tuple[str, ...], COMMAS] = ()
-    """ "object_colour=0.5" uses half of a task's questions in an epoch, "highrs=2" a data set's twice."""
+    """How often an epoch uses a task's or a data set's questions: OCL=0.5,highrs=2.
+
+    Those that are not named are used once.
+    """
     deal_again: bool = False
     """Deal the letters of the choices anew in every epoch."""
-    group_by_length: bool = True
-    mixed_groups: Count = 16
-    """Row groups, most often one an image, whose questions are mixed at a time; their images are kept decoded."""
+    group_by_length: Annotated[bool, FILE_ONLY] = True
+    """Put samples of like length into one batch."""
+    mixed_groups: Annotated[Count, FILE_ONLY] = 16
+    """Row groups whose questions are mixed at a time.
+
+    A row group is most often one image; the images are kept decoded.
+    """
     loader_workers: Annotated[int, Field(ge=0)] = 1
-    """Processes that read ahead; each decodes the images that it needs itself."""
+    """Processes that read ahead.
+
+    Each decodes the images that it needs itself.
+    """
     tokens_per_cell: Count | Literal["all"] | None = None
-    """Visual tokens kept a cell, or "all"; None keeps the checkpoint's own."""
+    """Visual tokens kept per cell, or all (default: the checkpoint's)."""
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
-    """How they are chosen; None keeps the checkpoint's own."""
-    scope: Literal["cell", "image"] | None = None
-    """Whether each cell has its budget or the image one; None keeps the checkpoint's own."""
+    """How visual tokens are chosen (default: the checkpoint's)."""
+    scope: Annotated[Literal["cell", "image"] | None, FILE_ONLY] = None
+    """What has a budget of visual tokens (default: the checkpoint's)."""
     seed: int = 0
-    log_every: Count = 10
-    """Steps."""
+    """Seed of everything random."""
+    log_every: Annotated[Count, FILE_ONLY] = 10
+    """Steps between lines of the log."""
     save_every: Count = 500
-    """Steps."""
+    """Steps between checkpoints."""
     keep: Count = 3
-    """Checkpoints."""
+    """Checkpoints that stay."""
     eval_every: Annotated[int, Field(ge=0)] = 500
-    """Steps; 0 evaluates at the end only."""
-    eval_questions: Annotated[int, Field(ge=0)] = 100
-    """Most questions a task of the val split; 0 leaves evaluation out."""
+    """Steps between evaluations on val; 0 evaluates at the end only."""
+    eval_questions: Annotated[int, Field(ge=0), FILE_ONLY] = 100
+    """Most questions per task of an evaluation; 0 leaves it out."""
     tensorboard: bool = False
+    """Write curves for TensorBoard."""
     tiny: TinySettings = TinySettings()
+    """Sizes of a model from scratch."""
 
     @model_validator(mode="before")
     @classmethod

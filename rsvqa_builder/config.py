@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -26,6 +26,18 @@ COMMAS = BeforeValidator(lambda value: value.split(",") if isinstance(value, str
 
 STRIPPED = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 """Marks a word that may have spaces around it, as in "a, b"."""
+
+
+FILE_ONLY = "stands in settings files only"
+"""Marks a setting that is no option of the command line."""
+
+
+class StageSettings(BaseModel):
+    """Base of the settings of a stage; a field's docstring is the help of its option."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class SettingsError(RsvqaError):
@@ -79,6 +91,12 @@ def old_names(field: FieldInfo) -> list[str]:
     """Return what a setting was called before; files that say so still load."""
     alias = field.validation_alias
     return [str(choice) for choice in alias.choices[1:]] if isinstance(alias, AliasChoices) else []
+
+
+def takes_commas(field: FieldInfo) -> bool:
+    """Return whether a setting may be written as one text with commas."""
+    inside = (mark for part in get_args(field.annotation) for mark in getattr(part, "__metadata__", ()))
+    return COMMAS in (*field.metadata, *inside)
 
 
 def plain_types(annotation: Any) -> list[Any]:  # noqa: ANN401  any type there is

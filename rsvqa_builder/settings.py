@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.phrases import LANGUAGES
-from rsvqa.rsvqa_builder.config import COMMAS, nearest
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings, nearest
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
@@ -66,34 +66,53 @@ WHOLE_UP_TO = 10_000
 DEFAULT_PER_TASK = 4
 
 
-class BuildSettings(BaseModel):
+class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
-
     src: str
-    """Directory, file, glob, text list or GDAL virtual path."""
+    """Folder (searched with all below it), file, glob, text list or GDAL /vsi… path."""
     bands: Annotated[tuple[int, int, int], COMMAS] | None = None
+    """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = StretchMode.PERCENTILE
+    """How values become 8 bits (percentile: 2 to 98)."""
     strict: bool = False
+    """A scene that cannot be used ends the build."""
     mosaic: bool = False
+    """Join neighbouring sheets."""
     labels: tuple[str, ...] = ()
+    """File or folder of labels, beside those found with the scenes."""
     classes: str = "auto"
+    """Class table: a preset or a TOML file."""
     complete: CompleteLabels = CompleteLabels.AUTO
+    """Whether every instance of a class is labelled."""
     profile: Profile = Profile.SUPERRS
+    """Size of the tiles: superrs 8,192 px, highrs 2,048 px."""
     tile_size: Annotated[int, Field(ge=64, le=MAX_JPEG_SIDE)] | None = None
+    """Side of a tile, pixels (default: the profile's)."""
     overlap: Annotated[int, Field(ge=0)] = 0
+    """Pixels that neighbouring tiles share."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Smallest share of valid pixels of a tile."""
     dedup: Dedup = Dedup.IDENTICAL
+    """Repeated tiles to drop."""
     exclude: tuple[str, ...] = ()
+    """Images to keep out: a folder, a parquet or an arrow file."""
     split: Annotated[tuple[float, float, float], COMMAS] = (0.9, 0.05, 0.05)
+    """Shares of train,val,test, by place."""
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names or short names, with weights: all,OCL=0.5; or none."""
     per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
-    language: str = "en"
+    """Most questions of a task per tile."""
+    language: Annotated[str, FILE_ONLY] = "en"
+    """Language of the questions."""
     image_format: ImageFormat = ImageFormat.JPEG
+    """How tiles are encoded."""
     quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """Quality of JPEG, 1 to 100."""
     shard_mb: Annotated[int, Field(ge=1)] = 1000
+    """Size of a shard, 10⁶ bytes."""
     seed: int = 0
+    """Seed of everything random."""
 
     @field_validator("split")
     @classmethod

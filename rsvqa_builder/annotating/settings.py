@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from rsvqa.annotation.llm.endpoint import OPENAI_URL, BaseUrl, Endpoint
 from rsvqa.annotation.llm.sender import ClientSettings
-from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED
+from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, StageSettings
 
 AnnotateStep = Literal["word", "draft", "verify", "translate"]
 STEPS: tuple[AnnotateStep, ...] = ("word", "draft", "verify", "translate")
@@ -18,10 +18,8 @@ STEPS: tuple[AnnotateStep, ...] = ("word", "draft", "verify", "translate")
 _Pixels = Annotated[int, Field(ge=64, le=8_192)]
 
 
-class AnnotateSettings(BaseModel):
+class AnnotateSettings(StageSettings):
     """What decides the result of an annotation, together with the models' replies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     model: Annotated[str, Field(min_length=1)]
     """Words, drafts and translates; as the endpoint calls it."""

@@ -94,7 +94,7 @@ def test_ctrl_c_ends_with_a_line_on_how_to_go_on(tmp_path: Path) -> None:
         done = rsvqa("bench", "--model", "random", "--out", tmp_path / "run")
     assert done.code == 130
     assert done.err == (
-        f"rsvqa: stopped; the replies so far are in {tmp_path / 'run'}, the same command goes on from there\n"
+        f"rsvqa: stopped; the replies so far are in {tmp_path / 'run'}, the same command goes on from here\n"
     )
 
 
