@@ -396,7 +396,7 @@ def compare(
     from rsvqa.benchmark.reports.comparison import compare_runs
     from rsvqa.benchmark.reports.printing import print_comparison
 
-    print_comparison(compare_runs(first, second, shared_only=shared), as_json=as_json)
+    print_comparison(compare_runs(first, second, shared=shared), as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The settings of a benchmark run: one model for the command line, `--config` and the copy in `run.json`.
+"""The settings of a benchmark run: one model for the command line, settings files and the copy in `run.json`.
 
 No secret stands here: keys of endpoints come from the environment, and a URL with a password in it is refused.
 """
@@ -133,7 +133,7 @@ class BenchSettings(StageSettings):
 
 
 def _task_keys() -> Mapping[str, frozenset[str]]:
-    """Return the tasks that each word of `--tasks` stands for; words are folded by `_fold`."""
+    """Return the tasks that each word of `tasks` stands for; words are folded by `_fold`."""
     keys: dict[str, frozenset[str]] = {"all": frozenset(TASKS)}
     for name, info in TASKS.items():
         for word in (info.level_1, info.level_2):

@@ -1,7 +1,7 @@
 """The settings of a training run: one model for the command line, `train.toml` and the copy that a run writes.
 
 The defaults are the recipe of GeoLLaVA-8K (arXiv 2505.21375, section 5): one epoch, learning rates by part, cosine with
-10 % warm-up, no weight decay, all parts trained. `--init tiny` begins from `TINY_RECIPE` instead, because a model that
+10 % warm-up, no weight decay, all parts trained. `init` = tiny begins from `TINY_RECIPE` instead, because a model that
 has seen nothing does not learn at 1e-6.
 """
 
@@ -43,7 +43,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TinySettings(StageSettings):
-    """Sizes of the model that `--init tiny` makes; its tower sees cells of `cell_size` pixels."""
+    """Sizes of the model that `init` = tiny makes; its tower sees cells of `cell_size` pixels."""
 
     cell_size: Annotated[int, Field(ge=16)] = 128
     """Side of a cell, pixels."""
@@ -234,7 +234,7 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
         "tokens_per_cell": 16,
     }
 )
-"""What `--init tiny` begins from; a settings file and flags go before it."""
+"""What `init` = tiny begins from; what is given goes before it."""
 
 
 def _task_keys() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The settings of a build: one model for the command line, `--config` and the `build.toml` that a build writes."""
+"""The settings of a build: one model for the command line, settings files and the `build.toml` that a build writes."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rsvqa.cli import with_flags
 from rsvqa.rsvqa_builder import build as build_run
 from tests.make_sources import FARM, SHORE, make_scene
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
@@ -227,3 +228,10 @@ def test_an_unknown_export_format_is_one_line(tmp_path: Path) -> None:
     run = rsvqa("export", tmp_path, "--out", tmp_path / "exported", "--format", "llawa")
     assert (run.code, len(run.lines)) == (1, 1)
     assert "llava" in run.err
+
+
+def test_settings_in_backticks_become_options_and_nothing_else_does() -> None:
+    message = "`min_valid` = 2: pass `overwrite`, see `build.toml`, run `rsvqa bench`; `tile` and `jobs` are no options"
+    assert with_flags(message) == (
+        "--min-valid = 2: pass --overwrite, see `build.toml`, run `rsvqa bench`; `tile` and `jobs` are no options"
+    )

@@ -56,7 +56,7 @@ def _require_prices(settings: AnnotateSettings, job: JobSettings) -> None:
     prices = read_prices(job.prices)
     unpriced = sorted(model for model in settings.models if prices.find(model) is None)
     if job.max_cost is not None and unpriced:
-        raise PricesError(f"--max-cost: no price for {', '.join(unpriced)}; give a table with --prices")
+        raise PricesError(f"`max_cost`: no price for {', '.join(unpriced)}; give a table as `prices`")
 
 
 def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
@@ -67,7 +67,7 @@ def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatCli
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """What follows a build that is made with `--annotator openai:MODEL`: one restartable job together."""
+    """What follows a build whose annotator is openai:MODEL: one restartable job together."""
 
     settings: AnnotateSettings
     job: JobSettings
@@ -123,7 +123,7 @@ def print_estimate(found: Estimate, *, as_json: bool) -> None:
     print(f"{found.requests:,} requests to send, {found.stored:,} answered before")
     print(f"about {found.input_tokens:,} input tokens, at most {found.output_tokens:,} output tokens")
     if found.cost is None:
-        print(f"cost unknown: no price for {', '.join(found.unpriced)} (--prices)")
+        print(f"cost unknown: no price for {', '.join(found.unpriced)} in the table of prices")
     else:
         print(f"at most about ${found.cost:,.2f}")
 

@@ -64,7 +64,7 @@ def open_review(
         opened.fill(fingerprint, plan_queue(source.questions(), queue))
         if not opened.num_queued():
             raise ReviewError(
-                f"nothing to review in {folder}: no question needs it; raise --sample for some of the rest"
+                f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
             )
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
         try:

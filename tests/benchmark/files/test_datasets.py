@@ -321,7 +321,7 @@ def test_splits_are_chosen_by_name(tmp_path: Path) -> None:
 def test_a_choice_of_splits_without_a_test_split_is_the_users(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write_arrow(tmp_path / "set" / split, [grounding_row(0)])
-    with pytest.raises(BenchmarkDataError, match="has the splits train, val; choose one with --split"):
+    with pytest.raises(BenchmarkDataError, match="has the splits train, val; choose one with `split`"):
         open_data(tmp_path / "set")
 
 
@@ -345,7 +345,7 @@ def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monk
     message = str(caught.value)
     assert "\n" not in message
     assert "hf download initiacms/XLRS-Bench-lite --repo-type dataset" in message
-    assert "--data FOLDER" in message
+    assert "a local copy as `data`" in message
 
 
 @pytest.mark.parametrize(

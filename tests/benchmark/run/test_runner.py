@@ -257,7 +257,7 @@ def test_another_models_folder_is_refused_with_what_differs(data: Path, tmp_path
 
 def test_a_smaller_choice_does_not_drop_replies(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path / "run", ScriptedModel())
-    with pytest.raises(RunError, match=r"holds 7 replies to questions that are not asked now, e\.g\. 1: --tasks"):
+    with pytest.raises(RunError, match=r"holds 7 replies to questions that are not asked now, e\.g\. 1: `tasks`"):
         run(data, tmp_path / "run", ScriptedModel(), limit=2)
 
 

@@ -236,7 +236,7 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is not empty"):
         run(data, tmp_path / "full", ask)
     shutil.copytree(data, tmp_path / "other")
-    with pytest.raises(AnnotateError, match="holds another data set: choose another --out"):
+    with pytest.raises(AnnotateError, match="holds another data set: choose another `out`"):
         run(data, tmp_path / "other", ask)
     busy = tmp_path / "busy"
     shutil.copytree(data, busy)

@@ -220,5 +220,5 @@ def test_a_file_of_another_kind_is_refused(src: Path, tmp_path: Path, text: str)
 
 
 def test_another_format_is_refused() -> None:
-    with pytest.raises(ReviewError, match="--format cvat: expected label-studio"):
+    with pytest.raises(ReviewError, match="`format` cvat: expected label-studio"):
         check_format("cvat")

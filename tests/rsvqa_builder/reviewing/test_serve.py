@@ -74,7 +74,7 @@ def test_a_queue_of_nothing_is_refused(tmp_path: Path) -> None:
 
     apply_review(src, tmp_path / "reviewed")
     with (
-        pytest.raises(ReviewError, match="no question needs it; raise --sample"),
+        pytest.raises(ReviewError, match="no question needs it; raise `sample`"),
         open_review(tmp_path / "reviewed", QueueSettings(sample=0)),
     ):
         pass
@@ -93,7 +93,7 @@ def test_a_folder_without_shards_is_refused(tmp_path: Path) -> None:
 
 def test_beyond_loopback_nothing_is_read_without_a_password(tmp_path: Path) -> None:
     server = ServerSettings(host="192.0.2.1")
-    with pytest.raises(AccessError, match="needs --password"):
+    with pytest.raises(AccessError, match="needs `password`"):
         serve_review(tmp_path / "nothing", QueueSettings(), server, announce=print)
 
 
