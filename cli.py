@@ -167,6 +167,7 @@ def _flag(name: str) -> str:
     return name.replace("_", "-")
 
 
+DataSet = Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
@@ -229,7 +230,7 @@ def build(
 @app.command()
 @_with_settings({"model": "Models", "concurrency": "Endpoint", "max_cost": "Cost"})
 def annotate(
-    data: Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote.")],
+    data: DataSet,
     settings: AnnotateSettings,
     job: JobSettings,
     out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
@@ -277,8 +278,8 @@ def demo_scenes(
 
 @app.command()
 def export(
-    src: Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    data: DataSet,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
     format: Annotated[str, typer.Option(help="llava, xlrs or coco.")],  # noqa: A002  the option's name
     split: Annotated[str | None, typer.Option(help="train, val or test. (default: all)")] = None,
     overwrite: Overwrite = False,
@@ -287,7 +288,7 @@ def export(
     """Write a data set in another trainer's format."""
     from rsvqa.rsvqa_builder.dataset.export import export_dataset
 
-    result = export_dataset(src, out, format=format, split=split, overwrite=overwrite)
+    result = export_dataset(data, out, format=format, split=split, overwrite=overwrite)
     print(json.dumps(result._asdict()) if as_json else result)
 
 
@@ -414,28 +415,27 @@ def leaderboard(
 review_app = typer.Typer(no_args_is_help=True, help="Accept, fix and reject questions in the browser.")
 app.add_typer(review_app, name="review")
 
-DataSet = Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")]
 Store = Annotated[Path | None, typer.Option(help="File of the decisions. (default: review.sqlite in the data set)")]
 
 
 @review_app.command("serve")
 @_with_settings({})
 def review_serve(
-    src: DataSet,
+    data: DataSet,
     queue: QueueSettings,
     server: ServerSettings,
     store: Store = None,
 ) -> None:
-    """Open the review in the browser; `rsvqa review FOLDER` is short for it."""
+    """Open the review in the browser; `rsvqa review --data FOLDER` is short for it."""
     _require_extra("review", "review")
     from rsvqa.rsvqa_builder.reviewing.serve import announce, serve_review
 
-    serve_review(src, queue, server, store=store, announce=lambda url: announce(url, server))
+    serve_review(data, queue, server, store=store, announce=lambda url: announce(url, server))
 
 
 @review_app.command("apply")
 def review_apply(
-    src: DataSet,
+    data: DataSet,
     out: Annotated[Path, typer.Option(help="Folder of the reviewed data set.")],
     undecided: Annotated[
         str, typer.Option(help="Questions without a decision: keep, drop-needed (those that need one), drop.")
@@ -447,15 +447,15 @@ def review_apply(
     """Write what people decided as a new data set; the reviewed one is not touched."""
     from rsvqa.rsvqa_builder.reviewing.apply import apply_review, parse_undecided, summary_lines
 
-    report = apply_review(src, out, store=store, undecided=parse_undecided(undecided), overwrite=overwrite)
+    report = apply_review(data, out, store=store, undecided=parse_undecided(undecided), overwrite=overwrite)
     print(json.dumps(report) if as_json else "\n".join(summary_lines(report, out)))
 
 
 @review_app.command("export")
 @_with_settings({})
 def review_export(
-    src: DataSet,
-    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    data: DataSet,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
     queue: Annotated[QueueSettings, "sample", "seed"],
     format: Annotated[str, typer.Option(help="label-studio.")] = "label-studio",  # noqa: A002  the option's name
     store: Store = None,
@@ -466,14 +466,14 @@ def review_export(
     from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, export_tasks
 
     check_format(format)
-    counts = export_tasks(src, out, queue, store=store, overwrite=overwrite)
+    counts = export_tasks(data, out, queue, store=store, overwrite=overwrite)
     print(json.dumps(counts._asdict()) if as_json else counts)
 
 
 @review_app.command("import")
 def review_import(
-    src: DataSet,
-    file: Annotated[Path, typer.Argument(help="JSON of the annotation tool.")],
+    data: DataSet,
+    source: Annotated[Path, typer.Option("--from", help="File that the annotation tool exported, JSON.")],
     format: Annotated[str, typer.Option(help="label-studio.")] = "label-studio",  # noqa: A002  the option's name
     store: Store = None,
     as_json: Json = False,
@@ -482,7 +482,7 @@ def review_import(
     from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, import_tasks
 
     check_format(format)
-    counts = import_tasks(src, file, store=store)
+    counts = import_tasks(data, source, store=store)
     print(json.dumps(counts._asdict()) if as_json else counts)
 
 
@@ -505,27 +505,73 @@ def _goes_on_later(kept: str = "") -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
+OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
+    "build": {"--split": "--split-shares"},
+    "export": {"DATA": "--data", "--no-overwrite": ""},
+    "train": {"--lora": "--lora-rank"},
+    "bench": {"--sample": "--per-task", "--keep-boxes": "--no-rewrite-boxes"},
+    "review serve": {"DATA": "--data", "--overlap": "--double"},
+    "review apply": {"DATA": "--data"},
+    "review export": {"DATA": "--data"},
+    "review import": {"DATA": "--data", "FILE": "--from"},
+}
+"""What each command took before, and takes with a warning for one release; in capitals what had no dashes."""
+
+
 def main() -> None:
     """Run the command line; a known error is one line on stderr and its exit code."""
+    words, notes = in_new_words(with_serve(sys.argv[1:]))
+    for note in notes:
+        print(f"rsvqa: {note}", file=sys.stderr)
     try:
-        app(with_serve(sys.argv[1:]), standalone_mode=True)
+        app(words, standalone_mode=True)
     except (RsvqaError, OSError) as error:
-        if "--debug" in sys.argv:
+        if "--debug" in words:
             raise
         print(f"rsvqa: {_one_line(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 
 
-def with_serve(arguments: list[str]) -> list[str]:
-    """Return the arguments with `rsvqa review FOLDER` spelt out as `rsvqa review serve FOLDER`."""
-    at = next((i for i, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
-    rest = arguments[at + 1 :]
-    if arguments[at : at + 1] != ["review"] or not rest or rest[0] in (*_REVIEW_COMMANDS, "--help"):
-        return arguments
-    return [*arguments[: at + 1], "serve", *rest]
+def with_serve(words: list[str]) -> list[str]:
+    """Return the words with `rsvqa review …` spelt out as `rsvqa review serve …`."""
+    at = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
+    rest = words[at + 1 :]
+    if words[at : at + 1] != ["review"] or not rest or rest[0] in ("serve", "apply", "export", "import", "--help"):
+        return words
+    return [*words[: at + 1], "serve", *rest]
 
 
-_REVIEW_COMMANDS = ("serve", "apply", "export", "import")
+def in_new_words(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return a command's words without old spellings, and a note on each that was there."""
+    command: Any = typer.main.get_command(app)
+    name: list[str] = []
+    done, rest = [], list(words)
+    while rest and (rest[0] == "--debug" or rest[0] in getattr(command, "commands", {})):
+        done.append(rest.pop(0))
+        if done[-1] != "--debug":
+            name.append(done[-1])
+            command = command.commands[done[-1]]
+    old = OLD_SPELLINGS.get(" ".join(name), {})
+    given = {word.partition("=")[0] for word in rest}
+    unnamed = [new for key, new in old.items() if not key.startswith("--") and new not in given]
+    switches = {"--help"}
+    for option in command.params:
+        switches |= {*option.opts, *option.secondary_opts} if getattr(option, "is_flag", False) else set()
+    notes = []
+    while rest:
+        flag, equals, value = (word := rest.pop(0)).partition("=")
+        if not word.startswith("-"):
+            new = f"{unnamed.pop(0)} {word}" if unnamed else word
+            done += new.split(" ", 1) if new != word else [word]
+            notes += [f"{word} is now {new}"] if new != word else []
+            continue
+        new = old.get(flag, flag)
+        notes += [f"{flag} is now {new or 'the default: leave it out'}"] if new != flag else []
+        done += [f"{new}{equals}{value}"] if new else []
+        if new and not equals and new not in switches:
+            done += rest[:1]
+            del rest[:1]
+    return done, notes
 
 
 def _one_line(error: RsvqaError | OSError) -> str:

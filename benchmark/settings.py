@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
@@ -23,7 +23,7 @@ BLIND = "blind:"
 """Prefix of a model that is asked without images."""
 _WITHOUT_IMAGES = ("random", "majority")
 
-_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "sample", "seed")
+_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "per_task", "seed")
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
@@ -40,7 +40,7 @@ class BenchSettings(StageSettings):
     """Names, short names or levels: OCL,Counting,Reasoning."""
     limit: Count | None = None
     """Most questions: the first ones, after those per task are drawn."""
-    sample: Count | None = None
+    per_task: Annotated[Count | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
     """Most questions per task, drawn by the seed."""
     seed: int = 0
     """Seed of everything random."""

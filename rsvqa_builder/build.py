@@ -313,7 +313,7 @@ def _fingerprint(settings: BuildSettings, table: ClassTable, sources: Sources) -
         "proj": pyproj.proj_version_str,
     }
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", by_alias=True),
         "versions": versions | libraries,
         "inputs": dict(sources.inputs),
     }

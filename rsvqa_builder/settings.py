@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.phrases import LANGUAGES
@@ -97,8 +97,15 @@ class BuildSettings(StageSettings):
     """Repeated tiles to drop."""
     exclude: tuple[str, ...] = ()
     """Images to keep out: a folder, a parquet or an arrow file."""
-    split: Annotated[tuple[float, float, float], COMMAS] = (0.9, 0.05, 0.05)
-    """Shares of train,val,test, by place."""
+    split_shares: Annotated[
+        tuple[float, float, float],
+        COMMAS,
+        Field(validation_alias=AliasChoices("split_shares", "split"), serialization_alias="split"),
+    ] = (0.9, 0.05, 0.05)
+    """Shares of train,val,test, by place.
+
+    `build.toml` calls it "split", as it always has: data sets that were built before are still known by it.
+    """
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
     """Names or short names, with weights: all,OCL=0.5; or none."""
     per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
@@ -114,13 +121,13 @@ class BuildSettings(StageSettings):
     seed: int = 0
     """Seed of everything random."""
 
-    @field_validator("split")
+    @field_validator("split_shares")
     @classmethod
-    def _shares_sum_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+    def _shares_sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
         # written so that "nan" fails it
-        if not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
             raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
-        return split
+        return shares
 
     @field_validator("language")
     @classmethod

@@ -77,11 +77,11 @@ def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
         (["--min-valid", "nan"], "--min-valid = 'nan'"),
         (["--tile-size", "8"], "--tile-size = '8': Input should be greater than or equal to 64"),
         (["--tile-size", "512", "--overlap", "512"], "overlap 512 px must be less than the tile's 512 px"),
-        (["--split", "0.9,0.2,0.1"], "sum to 1, e.g. 0.9,0.05,0.05"),
-        (["--split", "nan,nan,nan"], "sum to 1, e.g. 0.9,0.05,0.05"),
-        (["--split", "1,0"], "split"),
+        (["--split-shares", "0.9,0.2,0.1"], "sum to 1, e.g. 0.9,0.05,0.05"),
+        (["--split-shares", "nan,nan,nan"], "sum to 1, e.g. 0.9,0.05,0.05"),
+        (["--split-shares", "1,0"], "split"),
         (["--tile-size", "big"], "--tile-size = 'big': Input should be a valid integer"),
-        (["--split", "all"], "--split = 'all': expected 3 numbers separated by commas"),
+        (["--split-shares", "all"], "--split-shares = 'all': expected 3 numbers separated by commas"),
         (["--bands", "3;2;1"], "--bands = '3;2;1': expected 3 numbers separated by commas"),
         (["--tasks", "OC,object_color"], "unknown task 'object_color'; did you mean 'object_colour'?"),
         (["--tasks", "OC=many"], "task 'OC=many': expected a weight of 0 or more after '=', e.g. object_colour=0.5"),
@@ -214,7 +214,7 @@ def test_demo_scenes_prints_the_files_it_made(tmp_path: Path) -> None:
 def test_a_built_data_set_is_exported(scenes: Path, tmp_path: Path, name: str) -> None:
     assert build(scenes, tmp_path / "set", "--tasks", "OCC,FVG", "--complete", "yes").code == 0
     before = times_of_change(tmp_path / "set")
-    words = ["export", tmp_path / "set", "--out", tmp_path / "exported", "--format", name]
+    words = ["export", "--data", tmp_path / "set", "--out", tmp_path / "exported", "--format", name]
     run = rsvqa(*words, "--json")
     assert run.code == 0
     assert isinstance(json.loads(run.out), dict)
@@ -225,7 +225,7 @@ def test_a_built_data_set_is_exported(scenes: Path, tmp_path: Path, name: str) -
 
 
 def test_an_unknown_export_format_is_one_line(tmp_path: Path) -> None:
-    run = rsvqa("export", tmp_path, "--out", tmp_path / "exported", "--format", "llawa")
+    run = rsvqa("export", "--data", tmp_path, "--out", tmp_path / "exported", "--format", "llawa")
     assert (run.code, len(run.lines)) == (1, 1)
     assert "llava" in run.err
 

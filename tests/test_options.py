@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import BenchSettings
-from rsvqa.cli import app
+from rsvqa.cli import OLD_SPELLINGS, app, in_new_words, with_serve
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.config import load_settings
@@ -141,3 +141,71 @@ def test_what_is_given_reaches_the_settings_as_from_a_file(monkeypatch: pytest.M
     lists = {"bands": [3, 2, 1], "tasks": ["OC", "OCL=0.5"], "labels": ["a,b.gpkg", "c"]}
     expected = load_settings(BuildSettings, {"src": "s", **lists, "min_valid": 0.0})
     assert settings_of(monkeypatch, "--src", "s", *words) == expected
+
+
+OLD: list[tuple[str, str, list[str]]] = [
+    ("build --split 1,0,0", "build --split-shares 1,0,0", ["--split is now --split-shares"]),
+    ("train --lora=8 --resume", "train --lora-rank=8 --resume", ["--lora is now --lora-rank"]),
+    (
+        "bench --keep-boxes --sample 9",
+        "bench --no-rewrite-boxes --per-task 9",
+        ["--keep-boxes is now --no-rewrite-boxes", "--sample is now --per-task"],
+    ),
+    (
+        "export set --no-overwrite --out o",
+        "export --data set --out o",
+        ["set is now --data set", "--no-overwrite is now the default: leave it out"],
+    ),
+    ("review serve --sample 1 set", "review serve --sample 1 --data set", ["set is now --data set"]),
+    (
+        "--debug review set --overlap 0.1",
+        "--debug review serve --data set --double 0.1",
+        ["set is now --data set", "--overlap is now --double"],
+    ),
+    (
+        "review import set a.json",
+        "review import --data set --from a.json",
+        ["set is now --data set", "a.json is now --from a.json"],
+    ),
+    ("review import --data=set a.json", "review import --data=set --from a.json", ["a.json is now --from a.json"]),
+    ("export --help set", "export --help --data set", ["set is now --data set"]),
+    # what is no old spelling stays: a value that looks like one, the word's other meaning, runs, mistakes
+    ("bench --model --sample --split val", "bench --model --sample --split val", []),
+    ("build --overlap 64 --no-mosaic", "build --overlap 64 --no-mosaic", []),
+    ("compare one two --shared", "compare one two --shared", []),
+    ("biuld export set", "biuld export set", []),
+    ("--version", "--version", []),
+    ("", "", []),
+]
+
+
+@pytest.mark.parametrize(("words", "meant", "notes"), OLD)
+def test_old_spellings_are_taken_with_a_note(words: str, meant: str, notes: list[str]) -> None:
+    assert in_new_words(with_serve(words.split())) == (meant.split(), notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"), [(name, *pair) for name, spellings in OLD_SPELLINGS.items() for pair in spellings.items()]
+)
+def test_each_old_spelling_has_an_option_that_takes_its_place(name: str, old: str, new: str) -> None:
+    options = {flag for option in COMMANDS[name].params for flag in (*option.opts, *option.secondary_opts)}
+    assert old not in options
+    assert not new or new in options
+
+
+def test_an_old_spelling_works_and_says_so_on_stderr(tmp_path: Path) -> None:
+    run = rsvqa("export", tmp_path, "--out", tmp_path / "o", "--format", "llawa")
+    assert run.lines[0] == f"rsvqa: {tmp_path} is now --data {tmp_path}"
+    assert "llawa" in run.lines[1]
+    assert (run.code, run.out) == (1, "")
+
+
+def test_old_words_in_files_are_read(tmp_path: Path) -> None:
+    config = tmp_path / "old.toml"
+    config.write_text("model = 'random'\nsample = 5\n")
+    assert load_settings(BenchSettings, {}, config=config).per_task == 5
+    assert load_settings(BenchSettings, {"per_task": 7}, config=config).per_task == 7
+    assert BenchSettings.model_validate({"model": "random", "sample": 5}).per_task == 5
+    config.write_text("[settings]\nsrc = 's'\nsplit = [0.5, 0.25, 0.25]\n")
+    assert load_settings(BuildSettings, {}, config=config).split_shares == (0.5, 0.25, 0.25)
+    assert load_settings(BuildSettings, {"split_shares": "1,0,0"}, config=config).split_shares == (1, 0, 0)

@@ -25,7 +25,7 @@ class QueueSettings(BaseModel):
 
     sample: Share = 0.05
     """Share of the questions that need no review, reviewed all the same."""
-    overlap: Share = 0.0
+    double: Share = 0.0
     """Share of the queue that two people review."""
     seed: int = 0
     """Of both draws."""
@@ -52,7 +52,7 @@ def plan_queue(questions: Iterable[ReviewQuestion], settings: QueueSettings) -> 
     for position, question in enumerate(questions):
         is_needed = question.review == "needed"
         if is_needed or (question.review == "none" and _draw("sample", question, settings) < settings.sample):
-            wanted = 2 if _draw("overlap", question, settings) < settings.overlap else 1
+            wanted = 2 if _draw("overlap", question, settings) < settings.double else 1
             yield QueueEntry(question, position, 0 if is_needed else 1, wanted)
 
 

@@ -264,7 +264,7 @@ def _validate(rows: Sequence[FileRow]) -> tuple[list[Sample], list[UnaskedRow]]:
 def _draw(samples: Sequence[Sample], settings: BenchSettings) -> list[Sample]:
     """Return at most `sample` questions a task, drawn by the seed, then the first `limit`; the order stays."""
     drawn = list(samples)
-    if settings.sample is not None:
+    if settings.per_task is not None:
         places: dict[str, list[int]] = {}
         for place, sample in enumerate(samples):
             places.setdefault(sample.task, []).append(place)
@@ -275,7 +275,7 @@ def _draw(samples: Sequence[Sample], settings: BenchSettings) -> list[Sample]:
 
 def _draw_places(places: Sequence[int], task: str, settings: BenchSettings) -> Sequence[int]:
     """Draw for each task by itself, so that a task's questions do not depend on which other tasks are asked."""
-    most = settings.sample or len(places)
+    most = settings.per_task or len(places)
     return places if len(places) <= most else random.Random(f"{settings.seed}:{task}").sample(places, most)
 
 

@@ -128,7 +128,7 @@ class _Run:
         if others := [reply.sample_id for reply in store.replies if key_of(reply) not in planned]:
             raise RunError(
                 f"{self._out} holds {len(others)} replies to questions that are not asked now, e.g. {others[0]}: "
-                f"`tasks`, `limit` and `sample` may only ask more. {_ELSEWHERE}"
+                f"`tasks`, `limit` and `per_task` may only ask more. {_ELSEWHERE}"
             )
 
     def write_record(self, state: RunState) -> None:

@@ -90,7 +90,7 @@ def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
         "concurrency": 1,
         "reuse": False,
         "limit": 1,
-        "sample": 1,
+        "per_task": 1,
         "seed": 1,
         "tasks": ["OCL"],
     }

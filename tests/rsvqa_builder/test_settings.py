@@ -45,7 +45,7 @@ def test_a_config_file_is_overridden_by_the_command_line(tmp_path: Path) -> None
     config = tmp_path / "build.toml"
     config.write_text('[settings]\nsrc = "a"\nseed = 7\nsplit = [0.5, 0.25, 0.25]\n[versions]\nrsvqa = "0"\n')
     settings = load_settings(BuildSettings, {"src": "b"}, config=config)
-    assert (settings.src, settings.seed, settings.split) == ("b", 7, (0.5, 0.25, 0.25))
+    assert (settings.src, settings.seed, settings.split_shares) == ("b", 7, (0.5, 0.25, 0.25))
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:

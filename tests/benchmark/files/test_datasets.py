@@ -289,15 +289,15 @@ def test_limit_takes_the_first_and_sample_some_of_each_task_by_the_seed(tmp_path
         return [int(sample.sample_id) for sample in open_data(data, **changes).samples]
 
     assert ids(limit=3) == [0, 1, 2]
-    drawn = ids(sample=4)
+    drawn = ids(per_task=4)
     assert drawn == sorted(drawn)
     assert [sum(i % 2 == parity for i in drawn) for parity in (0, 1)] == [4, 4]
-    assert ids(sample=4) == drawn
-    assert ids(sample=4, seed=1) != drawn
-    assert ids(sample=4, tasks=["OCL"]) == [i for i in drawn if i % 2 == 0]  # whichever other tasks are asked
-    assert ids(sample=4, limit=5) == drawn[:5]
-    assert ids(sample=11) == list(range(20))
-    assert open_data(data, sample=4).record.num_not_drawn == 12
+    assert ids(per_task=4) == drawn
+    assert ids(per_task=4, seed=1) != drawn
+    assert ids(per_task=4, tasks=["OCL"]) == [i for i in drawn if i % 2 == 0]  # whichever other tasks are asked
+    assert ids(per_task=4, limit=5) == drawn[:5]
+    assert ids(per_task=11) == list(range(20))
+    assert open_data(data, per_task=4).record.num_not_drawn == 12
 
 
 # --- what is not there ---

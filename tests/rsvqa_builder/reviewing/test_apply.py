@@ -143,7 +143,7 @@ def test_a_tile_without_questions_goes_to_the_tiles(src: Path, tmp_path: Path) -
 
 
 def test_a_question_that_waits_for_a_second_opinion_is_undecided(src: Path, tmp_path: Path) -> None:
-    with reviewed(src, overlap=1) as store:
+    with reviewed(src, double=1) as store:
         reject(store, "a:0_0/OC1", "wrong answer")
         reject(store, "b:0_0/OC1", "wrong answer")
         reject(store, "b:0_0/OC1", "not useful", "ben")

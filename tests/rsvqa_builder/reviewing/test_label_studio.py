@@ -85,7 +85,7 @@ def test_images_lie_where_the_tasks_say(src: Path, tmp_path: Path) -> None:
 
 
 def take_decisions(src: Path) -> None:
-    with reviewed(src, overlap=1) as store:
+    with reviewed(src, double=1) as store:
         decide(store, "a:0_0/OC1")
         decide(store, "a:0_0/OC1", "ben")
         question = store.question("a:0_0/OCL1")

@@ -101,6 +101,7 @@ def test_beyond_loopback_nothing_is_read_without_a_password(tmp_path: Path) -> N
     ("words", "meant"),
     [
         (["review", "superrs/"], ["review", "serve", "superrs/"]),
+        (["review", "--data", "superrs/"], ["review", "serve", "--data", "superrs/"]),
         (["review", "--sample", "1", "superrs/"], ["review", "serve", "--sample", "1", "superrs/"]),
         (["--debug", "review", "superrs/"], ["--debug", "review", "serve", "superrs/"]),
         (["review", "serve", "superrs/"], ["review", "serve", "superrs/"]),
@@ -116,7 +117,7 @@ def test_review_of_a_folder_is_short_for_serve(words: list[str], meant: list[str
 
 
 def test_the_command_prints_its_address_and_ends_on_ctrl_c(src: Path) -> None:
-    command = [sys.executable, "-m", "rsvqa", "review", str(src), "--sample", "1", "--port", "0"]
+    command = [sys.executable, "-m", "rsvqa", "review", "--data", str(src), "--sample", "1", "--port", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     url = process.stdout.readline().strip()
@@ -131,7 +132,17 @@ def test_the_command_prints_its_address_and_ends_on_ctrl_c(src: Path) -> None:
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "superrs").mkdir()
-    command = [sys.executable, "-m", "rsvqa", "review", "apply", f"{tmp_path}/superrs", "--out", f"{tmp_path}/out"]
+    command = [
+        sys.executable,
+        "-m",
+        "rsvqa",
+        "review",
+        "apply",
+        "--data",
+        f"{tmp_path}/superrs",
+        "--out",
+        f"{tmp_path}/out",
+    ]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1
