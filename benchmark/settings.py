@@ -95,7 +95,7 @@ class BenchSettings(StageSettings):
     @model_validator(mode="after")
     def _url_has_an_endpoint(self) -> Self:
         if self.base_url is not None and not self.model.removeprefix(BLIND).startswith("openai:"):
-            raise ValueError(f"base_url is for models named openai:NAME, not for {self.model!r}")
+            raise ValueError(f"`base_url` is for models named openai:NAME, not for {self.model!r}")
         return self
 
     @property
