@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
@@ -493,12 +494,18 @@ def main() -> None:
     for note in notes:
         print(f"rsvqa: {note}", file=sys.stderr)
     try:
-        app(words, standalone_mode=True)
+        root_command()(words)
     except (RsvqaError, OSError) as error:
         if "--debug" in words:
             raise
         print(f"rsvqa: {_one_line(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
+
+
+@cache
+def root_command() -> Any:  # noqa: ANN401  its class is click's or typer's own, by typer's version
+    """Return `rsvqa` with all commands below it; reading their signatures takes a while."""
+    return typer.main.get_command(app)
 
 
 def with_serve(words: list[str]) -> list[str]:
@@ -512,7 +519,7 @@ def with_serve(words: list[str]) -> list[str]:
 
 def in_new_words(words: list[str]) -> tuple[list[str], list[str]]:
     """Return a command's words without old spellings, and a note on each that was there."""
-    command: Any = typer.main.get_command(app)
+    command = root_command()
     name: list[str] = []
     done, rest = [], list(words)
     while rest and (rest[0] == "--debug" or rest[0] in getattr(command, "commands", {})):
@@ -553,7 +560,7 @@ def _one_line(error: RsvqaError | OSError) -> str:
 
 def with_flags(message: str) -> str:
     """Return a message of the library with the settings that it names in backticks spelt as options."""
-    commands: list[Any] = [typer.main.get_command(app)]
+    commands = [root_command()]
     flags: dict[str, str] = {}
     for command in commands:
         commands += getattr(command, "commands", {}).values()
