@@ -28,7 +28,7 @@ $(VENV)/.model: $(VENV)/.core
 train-demo: $(VENV)/.model
 	$(BIN)/rsvqa demo-scenes --out $(DEMO)/places --seed 0 --size 1024 --count 18
 	$(BIN)/rsvqa build --src $(DEMO)/places --classes demo --out $(DEMO)/small \
-		--tile-size 128 --split 0.75,0.25,0 --tasks ECR,OLUC,RLUC=0.25
+		--tile-size 128 --split-shares 0.75,0.25,0 --tasks ECR,OLUC,RLUC=0.25
 	OMP_NUM_THREADS=1 $(BIN)/rsvqa train --data $(DEMO)/small --init tiny --pruning pool --mix ECR=0.5,RLUC=2 \
 		--max-steps 1000 --eval-every 500 --out $(DEMO)/tiny --resume
 

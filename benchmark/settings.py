@@ -1,4 +1,4 @@
-"""The settings of a benchmark run: one model for the command line, `--config` and the copy in `run.json`.
+"""The settings of a benchmark run: one model for the command line, settings files and the copy in `run.json`.
 
 No secret stands here: keys of endpoints come from the environment, and a URL with a password in it is refused.
 """
@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
+from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+from rsvqa.rsvqa_builder.config import COMMAS, StageSettings, nearest
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -23,71 +23,74 @@ BLIND = "blind:"
 """Prefix of a model that is asked without images."""
 _WITHOUT_IMAGES = ("random", "majority")
 
-_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "sample", "seed")
+_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "per_task", "seed")
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
-class BenchSettings(BaseModel):
+class BenchSettings(StageSettings):
     """All that decides what is asked of which model, and how it is asked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
     model: Annotated[str, Field(min_length=1)]
-    """Directory or hub id; `openai:NAME`; `random`, `majority`, `blind:MODEL`, `fake:FILE`."""
+    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."""
     data: str = "xlrs-lite"
-    """Hub name (`datasets.HUB_NAMES`), a local copy of one, or a folder that `rsvqa build` wrote."""
+    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, or a built data set."""
     split: str | None = None
-    """None takes "test" where there is one, else the data set's only split."""
-    tasks: tuple[str, ...] = ("all",)
+    """Split of the data (default: test, or the only one)."""
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names, short names or levels: OCL,Counting,Reasoning."""
     limit: Count | None = None
-    """Most questions, the first ones in the data set's order, after `sample`."""
-    sample: Count | None = None
-    """Most questions a task, drawn by `seed`."""
+    """Most questions: the first ones, after those per task are drawn."""
+    per_task: Annotated[Count | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
+    """Most questions per task, drawn by the seed."""
     seed: int = 0
+    """Seed of everything random."""
 
-    base_url: str | None = None
-    """Of an OpenAI-compatible endpoint; None is OpenAI's own."""
+    base_url: BaseUrl | None = Field(default=None, repr=False)
+    """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
     concurrency: Count = 8
-    """Most requests at a time to an endpoint."""
+    """Requests in flight."""
     image_detail: Literal["auto", "low", "high"] = "auto"
+    """Detail that the endpoint is asked to see."""
     trust_remote_code: bool = False
+    """Run code that comes with the checkpoint."""
     max_pixels: Count | None = None
-    """Most pixels of an image that the model sees; None leaves it to the model's own processor."""
+    """Most pixels of an image that the model sees (default: its own)."""
     rewrite_boxes: bool = True
-    """Put boxes in questions into pixels of what the model sees, where its family wants that (`families.py`)."""
+    """Turn boxes in questions into pixels of what the model sees.
+
+    Only where its family wants that, see `families.py`.
+    """
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Numbers of the weights."""
     device: str = "auto"
-    """Of torch: "cpu", "cuda", "cuda:1"; "auto" is a GPU where there is one."""
+    """A torch device: auto, cpu, cuda, cuda:1; auto is a GPU where there is one."""
     batch_size: Count = 8
     """Most questions at a time in a model of this process."""
     reuse: bool = True
-    """Encode an image, and the beginning that its prompts share, once for all its questions."""
+    """Encode an image once for all its questions.
+
+    So is the beginning that its prompts share.
+    """
 
     max_new_tokens: Count = 64
-    """Of a reply to a question with options; the published protocol's number."""
+    """Most tokens of a reply with options."""
     max_new_tokens_box: Count = 128
+    """Most tokens of a reply with a box."""
     max_new_tokens_caption: Count = 1024
+    """Most tokens of a caption."""
     circular: bool = False
-    """Ask each question with its options in every rotation; right only when right in all."""
+    """Ask with the options in every rotation.
+
+    Right only when right in all.
+    """
     caption_prompt: str | None = None
-    """File with the text that asks for a caption; None is the wording of `protocol.py`."""
+    """File with the text that asks for a caption (default: our own)."""
 
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
         parse_tasks(tasks)
         return tasks
-
-    @field_validator("base_url")
-    @classmethod
-    def _url_holds_no_password(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("expected a URL such as http://127.0.0.1:8000/v1")
-            if parts.username or parts.password or parts.query:
-                raise ValueError("credentials do not belong into a URL; set OPENAI_API_KEY in the environment")
-        return url
 
     @model_validator(mode="after")
     def _url_has_an_endpoint(self) -> Self:
@@ -130,7 +133,7 @@ class BenchSettings(BaseModel):
 
 
 def _task_keys() -> Mapping[str, frozenset[str]]:
-    """Return the tasks that each word of `--tasks` stands for; words are folded by `_fold`."""
+    """Return the tasks that each word of `tasks` stands for; words are folded by `_fold`."""
     keys: dict[str, frozenset[str]] = {"all": frozenset(TASKS)}
     for name, info in TASKS.items():
         for word in (info.level_1, info.level_2):
@@ -162,31 +165,3 @@ def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
     if not chosen:
         raise ValueError("no task is named; expected e.g. all, or OCL,RLUC, or Reasoning")
     return tuple(name for name in TASKS if name in chosen)
-
-
-def make_bench_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BenchSettings:
-    """Return the settings of `config` (TOML) overridden by `values`.
-
-    Raises:
-        SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
-    """
-    given = {**(read_config(config) if config else {}), **values}
-    for key in given:
-        if key not in BenchSettings.model_fields:
-            where = f" in {config}" if config else ""
-            raise SettingsError(f"unknown setting {key!r}{where}{nearest(key, list(BenchSettings.model_fields))}")
-    try:
-        return BenchSettings.model_validate(given)
-    except ValidationError as error:
-        raise SettingsError(_first_problem(error)) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = "-".join(str(first["loc"][0]).split("_")) if first["loc"] else "settings"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"--{name} is needed: on the command line, or in the file of --config"
-    if not first["loc"] or name == "base-url":  # the input may hold a password
-        return f"{name}: {message}"
-    return f"{name} = {first['input']!r}: {message}"

@@ -1,4 +1,4 @@
-"""Lessons without images, in which the language model of `--init tiny` learns to read choices.
+"""Lessons without images, in which the language model of `init` = tiny learns to read choices.
 
 GeoLLaVA begins from a language model that can read. One from scratch cannot, and images teach it too slowly: which
 choice fits, and which letter stands before it, are of use only together. In a lesson, words of the data's own choices

@@ -1,4 +1,4 @@
-"""A small model from scratch, and a tokenizer trained on the data's own text: `--init tiny`.
+"""A small model from scratch, and a tokenizer trained on the data's own text: `init` = tiny.
 
 It is there to see the whole way from scenes to a model that has learnt something, offline and on a CPU. What surprises:
 the tokenizer's tokens are phrases. The questions of a data set are made from few templates, so a whole instruction

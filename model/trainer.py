@@ -143,7 +143,7 @@ class VqaTrainer(Trainer):
         if not math.isfinite(value := loss.item()):
             raise TrainingError(
                 f"the loss is {value} at step {self.state.global_step + 1}, on the samples {', '.join(names)}; "
-                "the weights have not been touched by it: go on with --resume and a lower learning rate, or fp32"
+                "the weights have not been touched by it: go on with `resume` and a lower learning rate, or fp32"
             )
         self._num_images += len(outputs.image_hidden_states or ())
         self._num_visual_tokens += sum(len(tokens) for tokens in outputs.image_hidden_states or ())
@@ -199,7 +199,7 @@ class VqaTrainer(Trainer):
             whole = f"{last.name} is whole" if last else "there is none before it"
             raise TrainingError(
                 f"the checkpoint of step {self.state.global_step} cannot be written below {out}: {error}; {whole}. "
-                "Free some space and go on with --resume"
+                "Free some space and go on with `resume`"
             ) from error
         finally:
             self._is_saving_partial = False

@@ -125,12 +125,12 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     text = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
     path = out / SETTINGS_NAME
     if not resume and out.exists() and any(out.iterdir()):
-        raise TrainingError(f"{out} is not empty; give --resume to go on with the run in it, or another --out")
+        raise TrainingError(f"{out} is not empty; give `resume` to go on with the run in it, or another `out`")
     if resume and path.exists() and path.read_text("utf-8") != text:
         old, new = path.read_text("utf-8").splitlines(), text.splitlines()
         changed = ", ".join(sorted(set(old) ^ set(new))[:4])
         raise TrainingError(
-            f"{path} is of a run with other settings ({changed}); resume with those, or use another --out"
+            f"{path} is of a run with other settings ({changed}); resume with those, or use another `out`"
         )
     PartialState().wait_for_everyone()  # no process may find what another one has just written
     if PartialState().is_main_process:
@@ -252,7 +252,7 @@ def _take_up_position(trainer: VqaTrainer, checkpoint: Path, order: str) -> None
     if position["order"] != order:
         raise TrainingError(
             f"{checkpoint} has seen other samples, or in another order: the data sets or this program have changed "
-            "since; train from the start into another --out, with --init on this checkpoint to keep what it has learnt"
+            "since; train from the start into another `out`, with this checkpoint as `init` to keep what it has learnt"
         )
     trainer.unreadable = list(position["unreadable"])
 
@@ -351,7 +351,7 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
             f"{settings.device_batch_size} samples each; expected a multiple of {at_once}"
         )
     if settings.tensorboard and find_spec("tensorboard") is None:
-        raise TrainingError("tensorboard is not installed: pip install tensorboard, or leave --tensorboard out")
+        raise TrainingError("tensorboard is not installed: pip install tensorboard, or leave `tensorboard` out")
     has_cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),

@@ -1,7 +1,7 @@
 """The settings of a training run: one model for the command line, `train.toml` and the copy that a run writes.
 
 The defaults are the recipe of GeoLLaVA-8K (arXiv 2505.21375, section 5): one epoch, learning rates by part, cosine with
-10 % warm-up, no weight decay, all parts trained. `--init tiny` begins from `TINY_RECIPE` instead, because a model that
+10 % warm-up, no weight decay, all parts trained. `init` = tiny begins from `TINY_RECIPE` instead, because a model that
 has seen nothing does not learn at 1e-6.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, STRIPPED, StageSettings, nearest
 
 TINY = "tiny"
 """`init` of a small model from scratch."""
@@ -42,10 +42,8 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class TinySettings(BaseModel):
-    """Sizes of the model that `--init tiny` makes; its tower sees cells of `cell_size` pixels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class TinySettings(StageSettings):
+    """Sizes of the model that `init` = tiny makes; its tower sees cells of `cell_size` pixels."""
 
     cell_size: Annotated[int, Field(ge=16)] = 128
     """Side of a cell, pixels."""
@@ -71,67 +69,101 @@ class TinySettings(BaseModel):
         return self
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(StageSettings):
     """All that decides what a run learns; where it runs does not stand here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     data: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Folders that `rsvqa build` wrote."""
+    """Folder that `rsvqa build` wrote."""
     init: str
-    """Checkpoint folder, hub id, or "tiny"."""
+    """Checkpoint to begin from: folder, hub id, or tiny (from scratch)."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over the data."""
     max_steps: Annotated[int, Field(ge=0)] = 0
-    """Optimizer steps after which a run ends; 0 leaves it to `epochs`."""
+    """Optimizer steps after which the run ends; 0 leaves it to the epochs."""
     batch_size: Count = 16
-    """Samples of one optimizer step, over all devices."""
+    """Samples per optimizer step, over all devices."""
     device_batch_size: Count = 1
-    """Samples of one forward pass on one device; the rest of a batch is accumulated."""
+    """Samples at a time on one device.
+
+    The rest of a batch is accumulated.
+    """
     lr_tower: Rate = 1e-6
+    """Learning rate of the tower."""
     lr_projector: Rate = 5e-6
+    """Learning rate of the projector."""
     lr_llm: Rate = 5e-6
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the steps."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Of AdamW's average of squared gradients."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Learning rate of the language model."""
+    warmup: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.1
+    """Share of the steps in which the learning rates rise."""
+    weight_decay: Annotated[float, Field(ge=0), FILE_ONLY] = 0.0
+    """Weight decay of AdamW."""
+    adam_beta2: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.999
+    """Decay of AdamW's average of squared gradients."""
+    max_grad_norm: Annotated[float, Field(gt=0), FILE_ONLY] = 1.0
+    """Norm that gradients are clipped to."""
     max_length: Count = 32_768
-    """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
+    """Most tokens of a chat; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
-    gradient_checkpointing: bool = True
-    freeze: tuple[ModelPart, ...] = ()
+    """Numbers that are computed with."""
+    gradient_checkpointing: Annotated[bool, FILE_ONLY] = True
+    """Compute activations twice, to save memory."""
+    freeze: Annotated[tuple[Annotated[ModelPart, STRIPPED], ...], COMMAS] = ()
+    """Parts to leave as they are."""
     lora_rank: Annotated[int, Field(ge=0)] = 0
-    """Rank of adapters on the LLM, which then train alone: tower and projector must be frozen; 0 trains the weights."""
-    tasks: tuple[str, ...] = ("all",)
-    mix: tuple[str, ...] = ()
-    """ "object_colour=0.5" uses half of a task's questions in an epoch, "highrs=2" a data set's twice."""
+    """Rank of adapters that train instead of the LLM; 0 for none.
+
+    Tower and projector must be frozen.
+    """
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names or short names: OCL,RLUC."""
+    mix: Annotated[tuple[str, ...], COMMAS] = ()
+    """How often an epoch uses a task's or a data set's questions: OCL=0.5,highrs=2.
+
+    Those that are not named are used once.
+    """
     deal_again: bool = False
     """Deal the letters of the choices anew in every epoch."""
-    group_by_length: bool = True
-    mixed_groups: Count = 16
-    """Row groups, most often one an image, whose questions are mixed at a time; their images are kept decoded."""
+    group_by_length: Annotated[bool, FILE_ONLY] = True
+    """Put samples of like length into one batch."""
+    mixed_groups: Annotated[Count, FILE_ONLY] = 16
+    """Row groups whose questions are mixed at a time.
+
+    A row group is most often one image; the images are kept decoded.
+    """
     loader_workers: Annotated[int, Field(ge=0)] = 1
-    """Processes that read ahead; each decodes the images that it needs itself."""
+    """Processes that read ahead.
+
+    Each decodes the images that it needs itself.
+    """
     tokens_per_cell: Count | Literal["all"] | None = None
-    """Visual tokens kept a cell, or "all"; None keeps the checkpoint's own."""
+    """Visual tokens kept per cell, or all (default: the checkpoint's)."""
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
-    """How they are chosen; None keeps the checkpoint's own."""
-    scope: Literal["cell", "image"] | None = None
-    """Whether each cell has its budget or the image one; None keeps the checkpoint's own."""
+    """How visual tokens are chosen (default: the checkpoint's)."""
+    scope: Annotated[Literal["cell", "image"] | None, FILE_ONLY] = None
+    """What has a budget of visual tokens (default: the checkpoint's)."""
     seed: int = 0
-    log_every: Count = 10
-    """Steps."""
+    """Seed of everything random."""
+    log_every: Annotated[Count, FILE_ONLY] = 10
+    """Steps between lines of the log."""
     save_every: Count = 500
-    """Steps."""
+    """Steps between checkpoints."""
     keep: Count = 3
-    """Checkpoints."""
+    """Checkpoints that stay."""
     eval_every: Annotated[int, Field(ge=0)] = 500
-    """Steps; 0 evaluates at the end only."""
-    eval_questions: Annotated[int, Field(ge=0)] = 100
-    """Most questions a task of the val split; 0 leaves evaluation out."""
+    """Steps between evaluations on val; 0 evaluates at the end only."""
+    eval_questions: Annotated[int, Field(ge=0), FILE_ONLY] = 100
+    """Most questions per task of an evaluation; 0 leaves it out."""
     tensorboard: bool = False
+    """Write curves for TensorBoard."""
     tiny: TinySettings = TinySettings()
+    """Sizes of a model from scratch."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _begin_from_the_recipe(cls, values: object) -> object:
+        if isinstance(values, Mapping) and values.get("init") == TINY:
+            return {**TINY_RECIPE, **values}
+        return values
 
     @field_validator("tasks")
     @classmethod
@@ -146,7 +178,7 @@ class TrainingSettings(BaseModel):
                 f"batch_size {self.batch_size} must be a multiple of device_batch_size {self.device_batch_size}"
             )
         if self.lora_rank and not {ModelPart.TOWER, ModelPart.PROJECTOR} <= set(self.freeze):
-            raise ValueError("with lora adapters alone train: give --freeze tower,projector too")
+            raise ValueError("with lora_rank adapters alone train: freeze tower,projector too")
         if set(self.freeze) == set(ModelPart) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
         self.weights_by_key()
@@ -202,7 +234,7 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
         "tokens_per_cell": 16,
     }
 )
-"""What `--init tiny` begins from; a settings file and flags go before it."""
+"""What `init` = tiny begins from; what is given goes before it."""
 
 
 def _task_keys() -> dict[str, str]:
@@ -238,33 +270,3 @@ def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
     if not chosen:
         raise ValueError("no task is named; expected e.g. all, or OCL,RLUC")
     return tuple(name for name in TASKS if name in chosen)
-
-
-def make_training_settings(values: Mapping[str, Any], *, config: Path | None = None) -> TrainingSettings:
-    """Return the settings of `config` (TOML) overridden by `values`, over the recipe of the model they name.
-
-    Raises:
-        SettingsError: for an unknown key, naming the nearest known one, or a value out of range.
-    """
-    given = {**(read_config(config) if config else {}), **values}
-    _refuse_unknown(given, TrainingSettings, config)
-    if isinstance(given.get("tiny"), dict):
-        _refuse_unknown(given["tiny"], TinySettings, config)
-    recipe = TINY_RECIPE if given.get("init") == TINY else {}
-    try:
-        return TrainingSettings.model_validate({**recipe, **given})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        if first["type"] == "missing":
-            raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
-        found = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
-        message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{where.replace('_', '-')}{found}: {message}") from error
-
-
-def _refuse_unknown(given: Mapping[str, Any], model: type[BaseModel], config: Path | None) -> None:
-    for key in given:
-        if key not in model.model_fields:
-            where = f" in {config}" if config else ""
-            raise SettingsError(f"unknown setting {key!r}{where}{nearest(key, list(model.model_fields))}")

@@ -63,7 +63,7 @@ class NothingUsableError(RsvqaError):
 
 
 class StrictError(RsvqaError):
-    """A scene is left out, and `--strict` makes that fatal."""
+    """A scene is left out, and `strict` makes that fatal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ class _Run:
         if left_out in self.left_out:
             return
         if self.settings.strict:
-            raise StrictError(f"{path}: {reason} (--strict: every scene must be usable)")
+            raise StrictError(f"{path}: {reason} (`strict`: every scene must be usable)")
         self.left_out.append(left_out)
         self.reporter.note("left_out", f"left out {path}: {reason}", path=path, reason=reason)
 
@@ -313,7 +313,7 @@ def _fingerprint(settings: BuildSettings, table: ClassTable, sources: Sources) -
         "proj": pyproj.proj_version_str,
     }
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", by_alias=True),
         "versions": versions | libraries,
         "inputs": dict(sources.inputs),
     }

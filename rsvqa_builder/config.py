@@ -1,19 +1,68 @@
-"""Settings from a TOML file and from what the caller gives, checked against a model."""
+"""Settings from a TOML file and from what the caller gives, checked against a model: the one loader of every stage.
+
+Messages put the names of settings in backticks, as in "`min_valid` = 2: …". A caller in Python reads a keyword there;
+the command line makes an option of it.
+"""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+import types
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from rsvqa.annotation.errors import RsvqaError
 
+Settings = TypeVar("Settings", bound=BaseModel)
+
+COMMAS = BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)
+"""Marks a list that may be written as one text, "a,b": on the command line, and in TOML."""
+
+STRIPPED = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
+"""Marks a word that may have spaces around it, as in "a, b"."""
+
+
+FILE_ONLY = "stands in settings files only"
+"""Marks a setting that is no option of the command line."""
+
+
+class StageSettings(BaseModel):
+    """Base of the settings of a stage; a field's docstring is the help of its option."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True, defer_build=True
+    )
+
 
 class SettingsError(RsvqaError):
-    """A setting is unknown or out of range."""
+    """A setting is unknown, missing or out of range."""
 
     exit_code = 2
+
+
+def load_settings(model: type[Settings], given: Mapping[str, Any], *, config: Path | None = None) -> Settings:
+    """Return settings of `config` (a TOML file, or the `build.toml` of a data set) overridden by what is `given`.
+
+    Raises:
+        SettingsError: for an unknown setting, naming the nearest known one, a missing one, or a value out of range.
+    """
+    given = _by_new_names(model, given)
+    values = {**(_by_new_names(model, read_config(config)) if config else {}), **given}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+        key = first["loc"][0] if first["loc"] else None
+        is_in_file = config is not None and key in values and key not in given
+        message = _describe(first, problems, values, model, "" if is_in_file else "`")
+        raise SettingsError(f"{config}: {message}" if is_in_file else message) from error
 
 
 def read_config(config: Path) -> dict[str, Any]:
@@ -32,7 +81,89 @@ def read_config(config: Path) -> dict[str, Any]:
     return settings
 
 
-def nearest(word: str, known: list[str]) -> str:
+def nearest(word: str, known: Collection[str]) -> str:
     """Return the end of a message about an unknown word: the known one most like it, or all of them."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
+
+
+def old_names(field: FieldInfo) -> list[str]:
+    """Return what a setting was called before; files that say so still load."""
+    alias = field.validation_alias
+    return [str(choice) for choice in alias.choices[1:]] if isinstance(alias, AliasChoices) else []
+
+
+def takes_commas(field: FieldInfo) -> bool:
+    """Return whether a setting may be written as one text with commas."""
+    inside = (mark for part in get_args(field.annotation) for mark in getattr(part, "__metadata__", ()))
+    return COMMAS in (*field.metadata, *inside)
+
+
+def plain_types(annotation: Any) -> list[Any]:  # noqa: ANN401  any type there is
+    """Return the types that a field's annotation allows, without `Annotated` and `Optional`."""
+    if hasattr(annotation, "__metadata__"):
+        return plain_types(annotation.__origin__)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for part in get_args(annotation) for kind in plain_types(part) if kind is not type(None)]
+    return [annotation]
+
+
+def _by_new_names(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    renamed = {old: name for name, field in model.model_fields.items() for old in old_names(field)}
+    return {renamed.get(key, key): value for key, value in values.items()}
+
+
+def _describe(
+    first: ErrorDetails,
+    problems: Iterable[ErrorDetails],
+    values: Mapping[str, Any],
+    model: type[BaseModel],
+    quote: str,
+) -> str:
+    """Return what is wrong, on one line, from pydantic's problems; `quote` goes around the name of the setting."""
+    names, field, model = _field_at(first["loc"], model)
+    name = f"{quote}{'.'.join(names)}{quote}"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {first['loc'][-1]!r}{nearest(str(first['loc'][-1]), model.model_fields)}"
+    if field is None:  # the table as a whole: its values stand in the message
+        return _message(first)
+    if first["type"] == "missing" and len(first["loc"]) == len(names):
+        return f"{name} is needed"
+    here = [_message(problem) for problem in problems if problem["loc"][: len(names)] == tuple(names)]
+    found, message = first["input"], " or ".join(dict.fromkeys(here))
+    if (count := _length(field)) and first["type"] != "value_error":
+        found, message = values[names[0]], f"expected {count} numbers separated by commas"
+    return f"{name} = {found!r}: {message}" if field.repr else f"{name}: {message}"
+
+
+def _field_at(
+    place: tuple[int | str, ...], model: type[BaseModel]
+) -> tuple[list[str], FieldInfo | None, type[BaseModel]]:
+    """Return the names that lead to a place, the field there, and the table that it stands in."""
+    names: list[str] = []
+    field: FieldInfo | None = None
+    for part in place:
+        inner = next((kind for kind in plain_types(field.annotation) if _is_model(kind)), None) if field else model
+        if inner is None:
+            break
+        model, field = inner, inner.model_fields.get(str(part))
+        if field is None:
+            break
+        names.append(str(part))
+    return names, field, model
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _length(field: FieldInfo) -> int | None:
+    """Return of how many values a setting is, where that is fixed."""
+    for kind in plain_types(field.annotation):
+        if get_origin(kind) is tuple and Ellipsis not in get_args(kind):
+            return len(get_args(kind))
+    return None
+
+
+def _message(problem: ErrorDetails) -> str:
+    return str(problem["msg"]).removeprefix("Value error, ")

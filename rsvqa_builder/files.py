@@ -66,13 +66,13 @@ def whole_folder(src: Path, out: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def _check_out(src: Path, out: Path, *, overwrite: bool) -> None:
     if out == src or out in src.parents:
-        raise ExportError(f"--out {out} holds the data set itself; choose another folder")
+        raise ExportError(f"`out` {out} holds the data set itself; choose another folder")
     if any(folder in (out, *out.parents) for folder in (src / "data", src / "tiles")):
-        raise ExportError(f"--out {out} lies among the data set's shards; choose another folder")
+        raise ExportError(f"`out` {out} lies among the data set's shards; choose another folder")
     if out.exists() and not out.is_dir():
-        raise ExportError(f"--out {out} is a file; expected a folder")
+        raise ExportError(f"`out` {out} is a file; expected a folder")
     if out.exists() and any(out.iterdir()) and not overwrite:
-        raise ExportError(f"--out {out} is not empty; choose another folder, or --overwrite to replace it")
+        raise ExportError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
 
 
 def _put_in_place(working: Path, out: Path) -> None:

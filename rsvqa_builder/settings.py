@@ -1,17 +1,16 @@
-"""The settings of a build: one model for the command line, `--config` and the `build.toml` that a build writes."""
+"""The settings of a build: one model for the command line, settings files and the `build.toml` that a build writes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.phrases import LANGUAGES
-from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings, nearest
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
@@ -67,42 +66,68 @@ WHOLE_UP_TO = 10_000
 DEFAULT_PER_TASK = 4
 
 
-class BuildSettings(BaseModel):
+class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_enum_values=False)
-
     src: str
-    """Directory, file, glob, text list or GDAL virtual path."""
-    bands: tuple[int, int, int] | None = None
+    """Folder (searched with all below it), file, glob, text list or GDAL /vsi… path."""
+    bands: Annotated[tuple[int, int, int], COMMAS] | None = None
+    """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = StretchMode.PERCENTILE
+    """How values become 8 bits (percentile: 2 to 98)."""
     strict: bool = False
+    """A scene that cannot be used ends the build."""
     mosaic: bool = False
+    """Join neighbouring sheets."""
     labels: tuple[str, ...] = ()
+    """File or folder of labels, beside those found with the scenes."""
     classes: str = "auto"
+    """Class table: a preset or a TOML file."""
     complete: CompleteLabels = CompleteLabels.AUTO
+    """Whether every instance of a class is labelled."""
     profile: Profile = Profile.SUPERRS
+    """Size of the tiles: superrs 8,192 px, highrs 2,048 px."""
     tile_size: Annotated[int, Field(ge=64, le=MAX_JPEG_SIDE)] | None = None
+    """Side of a tile, pixels (default: the profile's)."""
     overlap: Annotated[int, Field(ge=0)] = 0
+    """Pixels that neighbouring tiles share."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Smallest share of valid pixels of a tile."""
     dedup: Dedup = Dedup.IDENTICAL
+    """Repeated tiles to drop."""
     exclude: tuple[str, ...] = ()
-    split: tuple[float, float, float] = (0.9, 0.05, 0.05)
-    tasks: tuple[str, ...] = ("all",)
-    per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
-    language: str = "en"
-    image_format: ImageFormat = ImageFormat.JPEG
-    quality: Annotated[int, Field(ge=1, le=100)] = 90
-    shard_mb: Annotated[int, Field(ge=1)] = 1000
-    seed: int = 0
+    """Images to keep out: a folder, a parquet or an arrow file."""
+    split_shares: Annotated[
+        tuple[float, float, float],
+        COMMAS,
+        Field(validation_alias=AliasChoices("split_shares", "split"), serialization_alias="split"),
+    ] = (0.9, 0.05, 0.05)
+    """Shares of train,val,test, by place.
 
-    @field_validator("split")
+    `build.toml` calls it "split", as it always has: data sets that were built before are still known by it.
+    """
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names or short names, with weights: all,OCL=0.5; or none."""
+    per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
+    """Most questions of a task per tile."""
+    language: Annotated[str, FILE_ONLY] = "en"
+    """Language of the questions."""
+    image_format: ImageFormat = ImageFormat.JPEG
+    """How tiles are encoded."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    """Quality of JPEG, 1 to 100."""
+    shard_mb: Annotated[int, Field(ge=1)] = 1000
+    """Size of a shard, 10⁶ bytes."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    @field_validator("split_shares")
     @classmethod
-    def _shares_sum_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+    def _shares_sum_to_one(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
         # written so that "nan" fails it
-        if not (min(split) >= 0 and abs(sum(split) - 1) <= 1e-6):
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
             raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
-        return split
+        return shares
 
     @field_validator("language")
     @classmethod
@@ -169,24 +194,3 @@ def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
         else:
             raise ValueError(f"unknown task {key!r}{nearest(key, [*names, 'all', 'none'])}")
     return {name: -int(-per_task * weights[name] // 1) for name in TASKS if weights.get(name, 0) > 0}
-
-
-def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BuildSettings:
-    """Return settings from `config` (a TOML file, or a build's `build.toml`) overridden by `values`.
-
-    Raises:
-        SettingsError: for an unknown key (naming the nearest known one) or a value out of range.
-    """
-    merged = {**(read_config(config) if config else {}), **values}
-    for key in merged:
-        if key not in BuildSettings.model_fields:
-            raise SettingsError(f"unknown setting {key!r} in {config}{nearest(key, list(BuildSettings.model_fields))}")
-    try:
-        return BuildSettings.model_validate(merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:1]) or "settings"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "missing":
-            raise SettingsError(f"--{where} is needed: on the command line, or in the file of --config") from error
-        raise SettingsError(f"{where.replace('_', '-')} = {first['input']!r}: {message}") from error

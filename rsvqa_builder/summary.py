@@ -27,7 +27,7 @@ def print_summary(
     console = Console(highlight=False)
     if outcome.state is OutputState.COMPLETE:
         _print_line(
-            console, f"{out} is finished already, with the same settings and inputs; --overwrite builds it anew"
+            console, f"{out} is finished already, with the same settings and inputs; overwrite it to build it anew"
         )
     console.print(task_table(outcome.report))
     for line in closing_lines(outcome.report):
@@ -71,14 +71,14 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     unknown = _unknown_classes(report)
     if unknown:
         listed = ", ".join(f"{name} ({count:,})" for name, count in list(unknown.items())[:8])
-        yield f"labels of unknown classes, not used: {listed}; name them in a class table (--classes)"
+        yield f"labels of unknown classes, not used: {listed}; give a class table that names them"
 
 
 def _main_reason(task: Mapping[str, Any]) -> str:
     if task["questions"]:
         return ""
     if not task["most_per_tile"]:
-        return "not among --tasks"
+        return "not among the tasks asked for"
     return next(iter({**task["not_asked"], **task["rejected"]}), "")
 
 

@@ -96,10 +96,10 @@ def test_a_spent_budget_keeps_what_was_paid(data: Path, endpoint: ScriptedEndpoi
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--max-cost", "-1"), "--max-cost -1.0: expected 0 or more"),
-        (("--max-cost", "nan"), "--max-cost nan: expected 0 or more"),
-        (("--max-requests", "-1"), "--max-requests -1: expected 0 or more"),
-        (("--steps", "word,guess"), "--steps 'guess'"),
+        (("--max-cost", "-1"), "--max-cost = '-1': Input should be greater"),
+        (("--max-cost", "nan"), "--max-cost = 'nan': Input should be greater"),
+        (("--max-requests", "-1"), "--max-requests = '-1': Input should be greater"),
+        (("--steps", "word,guess"), "--steps = 'guess'"),
         # gpt-4o has a price; its verifier would be asked last, when the rest is paid for
         (("--max-cost", "5", "--verifier", "mine"), "--max-cost: no price for mine; give a table with --prices"),
         (("--max-requests", "0"), "the budget of 0 requests is used up"),
@@ -245,7 +245,7 @@ def test_openai_without_a_key_is_refused_before_anything_is_built(
 def test_another_annotator_is_named(data: Path, tmp_path: Path) -> None:
     done = rsvqa("build", "--src", data.parent / "scenes", "--out", tmp_path / "out", "--annotator", "gpt-4o")
     assert done.code == 2
-    assert "--annotator 'gpt-4o': expected rules, or openai:MODEL" in done.lines[-1]
+    assert "--annotator = 'gpt-4o': expected rules, or openai:MODEL" in done.lines[-1]
 
 
 def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:

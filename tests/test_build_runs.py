@@ -35,7 +35,7 @@ from tests.make_sources import (
 )
 from tests.run_build import build, questions_by_task, read_report, rsvqa, times_of_change, tree_digest
 
-OPTIONS = ("--complete", "yes", "--split", "0.6,0.2,0.2")
+OPTIONS = ("--complete", "yes", "--split-shares", "0.6,0.2,0.2")
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_near_copies_are_reported_and_dropped_only_when_asked(tmp_path: Path) ->
     # far apart, so that footprints say nothing
     for name, picture, place in (("a", pixels, FARM), ("b", brighter, SHORE), ("c", brighter, TOWN)):
         write_scene(folder_of(tmp_path / "scenes") / f"{name}.tif", picture, place)
-    assert build(tmp_path / "scenes", tmp_path / "set", "--split", "0.5,0.5,0").code == 0
+    assert build(tmp_path / "scenes", tmp_path / "set", "--split-shares", "0.5,0.5,0").code == 0
     report = read_report(tmp_path / "set")
     assert [(pair["first"], pair["second"]) for pair in report["alike_tiles"]] == [
         ("a/0_0", "b/0_0"),
@@ -275,7 +275,7 @@ def test_near_copies_are_reported_and_dropped_only_when_asked(tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["folder", "parquet"])
 def test_tiles_that_are_in_another_image_set_are_left_out(sources: Path, tmp_path: Path, kind: str) -> None:
     first = tmp_path / "first"
-    assert build(sources, first, "--tasks", "none", "--split", "1,0,0").code == 0
+    assert build(sources, first, "--tasks", "none", "--split-shares", "1,0,0").code == 0
     (shard,) = first.glob("tiles/*.parquet")
     rows = pq.read_table(shard)
     wanted = next(index for index, row in enumerate(rows.to_pylist()) if row["image_id"] == "town/512_0")
@@ -307,7 +307,7 @@ def test_scenes_that_share_ground_are_reported_and_go_to_one_split(tmp_path: Pat
     far = FARM._replace(name="far", easting=FARM.easting + 5000)
     for place in (FARM, east, far):
         make_scene(tmp_path / "scenes", place, labelled=False)
-    assert build(tmp_path / "scenes", tmp_path / "set", "--split", "0.34,0.33,0.33").code == 0
+    assert build(tmp_path / "scenes", tmp_path / "set", "--split-shares", "0.34,0.33,0.33").code == 0
     report = read_report(tmp_path / "set")
     assert report["overlapping_scenes"] == [{"first": "east", "second": "farm", "shared_share": 0.75}]
     assert report["splits"]["places"] == 2

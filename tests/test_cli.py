@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rsvqa.cli import with_flags
 from rsvqa.rsvqa_builder import build as build_run
 from tests.make_sources import FARM, SHORE, make_scene
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
@@ -67,20 +68,21 @@ def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--profile", "supers"], "profile = 'supers': Input should be 'superrs' or 'highrs'"),
-        (["--stretch", "percent"], "stretch = 'percent': Input should be 'none', 'percentile' or 'minmax'"),
+        (["--profile", "supers"], "--profile = 'supers': Input should be 'superrs' or 'highrs'"),
+        (["--stretch", "percent"], "--stretch = 'percent': Input should be 'none', 'percentile' or 'minmax'"),
         (["--image-format", "gif"], "Input should be 'jpeg' or 'png'"),
         (["--dedup", "yes"], "Input should be 'identical', 'near' or 'off'"),
-        (["--quality", "0"], "quality = 0: Input should be greater than or equal to 1"),
-        (["--min-valid", "1.5"], "min-valid = 1.5: Input should be less than or equal to 1"),
-        (["--min-valid", "nan"], "min-valid = nan"),
-        (["--tile-size", "8"], "tile-size = 8: Input should be greater than or equal to 64"),
+        (["--quality", "0"], "--quality = '0': Input should be greater than or equal to 1"),
+        (["--min-valid", "1.5"], "--min-valid = '1.5': Input should be less than or equal to 1"),
+        (["--min-valid", "nan"], "--min-valid = 'nan'"),
+        (["--tile-size", "8"], "--tile-size = '8': Input should be greater than or equal to 64"),
         (["--tile-size", "512", "--overlap", "512"], "overlap 512 px must be less than the tile's 512 px"),
-        (["--split", "0.9,0.2,0.1"], "sum to 1, e.g. 0.9,0.05,0.05"),
-        (["--split", "nan,nan,nan"], "sum to 1, e.g. 0.9,0.05,0.05"),
-        (["--split", "1,0"], "split"),
-        (["--split", "all"], "--split all: expected numbers separated by commas"),
-        (["--bands", "3;2;1"], "--bands 3;2;1: expected numbers separated by commas"),
+        (["--split-shares", "0.9,0.2,0.1"], "sum to 1, e.g. 0.9,0.05,0.05"),
+        (["--split-shares", "nan,nan,nan"], "sum to 1, e.g. 0.9,0.05,0.05"),
+        (["--split-shares", "1,0"], "split"),
+        (["--tile-size", "big"], "--tile-size = 'big': Input should be a valid integer"),
+        (["--split-shares", "all"], "--split-shares = 'all': expected 3 numbers separated by commas"),
+        (["--bands", "3;2;1"], "--bands = '3;2;1': expected 3 numbers separated by commas"),
         (["--tasks", "OC,object_color"], "unknown task 'object_color'; did you mean 'object_colour'?"),
         (["--tasks", "OC=many"], "task 'OC=many': expected a weight of 0 or more after '=', e.g. object_colour=0.5"),
         (["--classes", "dotta"], "class table 'dotta': no such preset or file; presets are auto, coco"),
@@ -102,14 +104,14 @@ def test_a_bad_value_is_one_line_that_says_what_was_expected(
 
 def test_a_source_must_be_named(tmp_path: Path) -> None:
     run = rsvqa("build", "--out", tmp_path / "set")
-    assert (run.code, run.err) == (2, "rsvqa: --src is needed: on the command line, or in the file of --config\n")
+    assert (run.code, run.err) == (2, "rsvqa: --src is needed\n")
 
 
 def test_an_unknown_key_of_a_settings_file_names_the_nearest(scenes: Path, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text("[settings]\ntilesize = 512\n")
     run = rsvqa("build", "--src", scenes, "--out", tmp_path / "set", "--config", tmp_path / "my.toml")
     assert (run.code, len(run.lines)) == (2, 1)
-    assert f"unknown setting 'tilesize' in {tmp_path / 'my.toml'}; did you mean 'tile_size'?" in run.err
+    assert f"{tmp_path / 'my.toml'}: unknown setting 'tilesize'; did you mean 'tile_size'?" in run.err
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_demo_scenes_prints_the_files_it_made(tmp_path: Path) -> None:
 def test_a_built_data_set_is_exported(scenes: Path, tmp_path: Path, name: str) -> None:
     assert build(scenes, tmp_path / "set", "--tasks", "OCC,FVG", "--complete", "yes").code == 0
     before = times_of_change(tmp_path / "set")
-    words = ["export", tmp_path / "set", "--out", tmp_path / "exported", "--format", name]
+    words = ["export", "--data", tmp_path / "set", "--out", tmp_path / "exported", "--format", name]
     run = rsvqa(*words, "--json")
     assert run.code == 0
     assert isinstance(json.loads(run.out), dict)
@@ -223,6 +225,13 @@ def test_a_built_data_set_is_exported(scenes: Path, tmp_path: Path, name: str) -
 
 
 def test_an_unknown_export_format_is_one_line(tmp_path: Path) -> None:
-    run = rsvqa("export", tmp_path, "--out", tmp_path / "exported", "--format", "llawa")
+    run = rsvqa("export", "--data", tmp_path, "--out", tmp_path / "exported", "--format", "llawa")
     assert (run.code, len(run.lines)) == (1, 1)
     assert "llava" in run.err
+
+
+def test_settings_in_backticks_become_options_and_nothing_else_does() -> None:
+    message = "`min_valid` = 2: pass `overwrite`, see `build.toml`, run `rsvqa bench`; `tile` and `jobs` are no options"
+    assert with_flags(message) == (
+        "--min-valid = 2: pass --overwrite, see `build.toml`, run `rsvqa bench`; `tile` and `jobs` are no options"
+    )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+
+from rsvqa.cli import app
 
 ROOT = Path(__file__).parent.parent
 FLOORS = ("annotation", "benchmark", "model", "rsvqa_builder")
@@ -70,3 +74,50 @@ def test_a_public_class_name_means_one_thing() -> None:
         if not node.name.startswith("_"):
             places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*(?![\w:-])")
+FLAGS_OF_OTHERS = {
+    "benchmark/files/datasets.py": "--repo-type",  # of the command of Hugging Face that downloads what is missing
+    "benchmark/protocol/official_answers.py": "--reasoning_tags",  # of lmms-eval, whose parser is reproduced
+}
+
+
+def texts(path: Path, kind: type[ast.AST] = ast.AST) -> Iterator[str]:
+    """Yield the texts of a file, docstrings and parts of f-strings too, that stand inside nodes of this kind."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, kind):
+            for part in ast.walk(node) if kind is not ast.AST else [node]:
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
+
+
+def options_of(command: object) -> set[str]:
+    """Return the names of the options of a command and of those below it, as settings are spelt."""
+    own = {name for option in getattr(command, "params", ()) for name in option.opts if name.startswith("--")}
+    below = [options_of(one) for one in getattr(command, "commands", {}).values()]
+    return {name.removeprefix("--").replace("-", "_") for name in own}.union(*below)
+
+
+def test_the_library_speaks_of_settings_and_the_command_line_of_flags() -> None:
+    found = {
+        str(path.relative_to(ROOT)): flag for path in PRODUCT for text in texts(path) for flag in FLAG.findall(text)
+    }
+    assert found == FLAGS_OF_OTHERS
+
+
+def test_a_setting_that_an_error_names_is_an_option() -> None:
+    known = options_of(typer.main.get_command(app))
+    named = {
+        name: str(path.relative_to(ROOT))
+        for path in PRODUCT
+        for text in texts(path, ast.Raise)
+        for name in re.findall(r"`(\w+)`", text)
+    }
+    assert {"out", "overwrite", "src"} <= set(named)
+    assert {name: path for name, path in named.items() if name not in known} == {}
+
+
+def test_a_flag_would_be_found() -> None:
+    assert FLAG.findall("give --overwrite, or --max-cost 5") == ["--overwrite", "--max-cost"]
+    assert FLAG.findall('style="--s:5%", a--b, 3 -- 4') == []

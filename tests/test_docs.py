@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from rsvqa.cli import app, with_serve
+from rsvqa.cli import app, in_new_words, with_serve
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,9 +26,11 @@ def commands_in(text: str) -> list[list[str]]:
 
 
 def refusal(words: list[str]) -> str | None:
-    """Return what is wrong with a command line: a command or an option that is not there."""
+    """Return what is wrong with a command line: a command or an option that is not there, or has another name now."""
     command: Any = typer.main.get_command(app)
-    rest = with_serve(words[1:])
+    rest, old = in_new_words(with_serve(words[1:]))
+    if old:
+        return old[0]
     while rest and hasattr(command, "commands"):
         if rest[0] not in command.commands:
             return f"no command {rest[0]}"
@@ -45,8 +47,14 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 
 def test_a_wrong_command_would_be_found() -> None:
     block = "```sh\n$ rsvqa build --sorce x\nrsvqa revew x  # no\n```\n"
-    text = f"{block}and `rsvqa review superrs/ --cache-mb 5` or `rsvqa review apply`"
-    assert [refusal(words) for words in commands_in(text)] == ["no option ['--sorce']", "no command revew", None, None]
+    text = f"{block}and `rsvqa review --data set/ --cache-mb 5`, `rsvqa review apply` or `rsvqa review set/`"
+    assert [refusal(words) for words in commands_in(text)] == [
+        "no option ['--sorce']",
+        "no command revew",
+        None,
+        None,
+        "set/ is now --data set/",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -73,7 +73,19 @@ def test_commands_do_not_meet_modules_of_the_working_directory(hostile: Path, si
     # two workers: they are spawned, and import everything anew
     for words in (
         ("demo-scenes", "--out", "scenes", "--size", "512", "--count", "2"),
-        ("build", "--src", "scenes", "--classes", "demo", "--out", "superrs", "--workers", "2", "--split", "0.5,0,0.5"),
+        (
+            "build",
+            "--src",
+            "scenes",
+            "--classes",
+            "demo",
+            "--out",
+            "superrs",
+            "--workers",
+            "2",
+            "--split-shares",
+            "0.5,0,0.5",
+        ),
         ("bench", "--model", "random", "--data", "superrs", "--split", "train", "--out", "run", "--tasks", "OP,OCL"),
     ):
         done = run(hostile, site, *words)

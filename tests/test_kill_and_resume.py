@@ -25,7 +25,7 @@ from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepa
 from tests.make_sources import FARM, SHORE, make_scene, make_sources
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
 
-OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC,RIC,LUC", "--split", "0.6,0.2,0.2")
+OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC,RIC,LUC", "--split-shares", "0.6,0.2,0.2")
 WORKERS_END_WITHIN_S = 5.0
 """Workers look for their parent twice a second; the rest is for a loaded machine."""
 

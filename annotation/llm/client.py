@@ -145,7 +145,7 @@ class ChatClient:
                     return failure
             elif claim is TurnClaim.IN_BATCH:
                 raise BatchOpenError(
-                    "a batch holds requests of this job: run it with --batch-api until it is collected"
+                    "a batch holds requests of this job: run it with `batch_api` until it is collected"
                 )
             elif claim is TurnClaim.TAKEN and stop.wait(_CLAIM_POLL_S):
                 raise StoppedError

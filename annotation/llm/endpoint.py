@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.extras import require_extra
@@ -25,6 +27,32 @@ CONNECT_S = 10.0
 """Longest wait for a connection: a machine that is off should not take as long to find out as a long answer."""
 
 
+def checked_url(url: str) -> str:
+    """Return the address of an endpoint, or refuse it; the message repeats nothing that may be secret.
+
+    Raises:
+        ValueError: it is no address, or holds a secret, which would end in logs.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected an address like http://127.0.0.1:8000/v1, got {_host(url)!r}")
+    if parts.username or parts.password or parts.query:
+        raise ValueError(
+            f"the address of {parts.hostname} must hold no user, password or query, which would end in logs: "
+            "set OPENAI_API_KEY in the environment"
+        )
+    return url
+
+
+BaseUrl = Annotated[str, AfterValidator(checked_url)]
+"""Type of a setting that names an endpoint."""
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+
+
 class EndpointError(RsvqaError):
     """An endpoint cannot be used as it is given."""
 
@@ -42,21 +70,16 @@ class Endpoint:
     key_variable: str = "OPENAI_API_KEY"
 
     def __post_init__(self) -> None:
-        """Refuse what is not an address, and an address with a secret in it, which would end in logs."""
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EndpointError(f"--base-url: expected an address like http://127.0.0.1:8000/v1, got {self.host!r}")
-        if parts.username or parts.password or parts.query:
-            raise EndpointError(
-                f"--base-url: the address of {parts.hostname} must hold no user, password or query, which would end in "
-                f"logs: set {self.key_variable}"
-            )
+        """Refuse what is no address, or one with a secret in it."""
+        try:
+            checked_url(self.base_url)
+        except ValueError as error:
+            raise EndpointError(f"`base_url`: {error}") from None
 
     @property
     def host(self) -> str:
         """The address without anything that may be secret, for messages."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        return _host(self.base_url)
 
     def hide_key(self, text: str) -> str:
         """Return a text without the key: some endpoints repeat it in their errors."""

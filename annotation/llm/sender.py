@@ -28,28 +28,29 @@ _NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
 
 
 class ClientSettings(BaseModel):
-    """How an endpoint is used.
+    """How an endpoint is used."""
 
-    Attributes:
-        concurrency: requests in flight.
-        requests_per_minute, tokens_per_minute: limits kept on our side; None for none.
-        timeout_s: without a sign of life from the endpoint.
-        retries: after the first sending, on 429, 5xx, time-outs and broken connections.
-        backoff_s: bound of the first wait; it doubles with each retry, up to 60 s; the wait is drawn below the bound.
-        longest_wait_s: an endpoint that asks to wait longer counts as down.
-        stop_after: failures in a row after which the endpoint counts as down.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     concurrency: int = Field(default=8, ge=1, le=512)
+    """Requests in flight."""
     requests_per_minute: float | None = Field(default=None, gt=0)
+    """Limit kept on our side (default: none)."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Limit kept on our side (default: none)."""
     timeout_s: float = Field(default=120.0, gt=0)
+    """Seconds without a sign of life from the endpoint."""
     retries: int = Field(default=5, ge=0)
+    """After the first sending, on 429, 5xx, time-outs and broken connections."""
     backoff_s: float = Field(default=1.0, ge=0)
+    """Bound of the first wait before a retry; seconds.
+
+    It doubles with each retry, up to 60 s; the wait is drawn below the bound.
+    """
     longest_wait_s: float = Field(default=300.0, ge=0)
+    """An endpoint that asks to wait longer counts as down; seconds."""
     stop_after: int = Field(default=20, ge=1)
+    """Failures in a row after which the endpoint counts as down."""
 
 
 class SendingFailedError(Exception):

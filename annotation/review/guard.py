@@ -74,11 +74,11 @@ class Access:
     def __post_init__(self) -> None:
         if self.password is None and not is_loopback(self.host):
             raise AccessError(
-                f"--host {self.host} opens the review to the network, to see and to change by whoever has its address: "
-                "it needs --password too (or RSVQA_REVIEW_PASSWORD)"
+                f"`host` {self.host} opens the review to the network, to see and to change by whoever has its address: "
+                "it needs `password` too (or RSVQA_REVIEW_PASSWORD)"
             )
         if self.password is not None and len(self.password) < MIN_PASSWORD_CHARS:
-            raise AccessError(f"--password has {len(self.password)} characters; expected {MIN_PASSWORD_CHARS} or more")
+            raise AccessError(f"`password` has {len(self.password)} characters; expected {MIN_PASSWORD_CHARS} or more")
 
     @property
     def url(self) -> str:

@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rsvqa.annotation.review.content import ReviewQuestion
+if TYPE_CHECKING:  # the command line reads the settings' defaults, and must not wait for the rest
+    from rsvqa.annotation.review.content import ReviewQuestion
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class QueueSettings(BaseModel):
-    """What is put before reviewers.
+    """What is put before reviewers."""
 
-    Attributes:
-        sample: share of the questions without a wish for review that are reviewed all the same.
-        overlap: share of the queue that two people review.
-        seed: of both draws.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     sample: Share = 0.05
-    overlap: Share = 0.0
+    """Share of the questions that need no review, reviewed all the same."""
+    double: Share = 0.0
+    """Share of the queue that two people review."""
     seed: int = 0
+    """Of both draws."""
 
 
 class QueueEntry(NamedTuple):
@@ -54,7 +52,7 @@ def plan_queue(questions: Iterable[ReviewQuestion], settings: QueueSettings) -> 
     for position, question in enumerate(questions):
         is_needed = question.review == "needed"
         if is_needed or (question.review == "none" and _draw("sample", question, settings) < settings.sample):
-            wanted = 2 if _draw("overlap", question, settings) < settings.overlap else 1
+            wanted = 2 if _draw("overlap", question, settings) < settings.double else 1
             yield QueueEntry(question, position, 0 if is_needed else 1, wanted)
 
 

@@ -320,7 +320,7 @@ def _claim_data_set(connection: sqlite3.Connection, data_set: str, path: Path) -
     if found != data_set:
         raise StoreError(
             f"{path} holds the review of another data set than this one, or the shards have changed since; "
-            "move it away, or name another file with --store"
+            "move it away, or name another file with `store`"
         )
 
 

@@ -60,7 +60,7 @@ def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bo
             processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
         _check_processor(name, processor)
         model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
-    with _one_line(f"the model {name!r} cannot be put on device {device!r}; --device takes cpu, cuda, cuda:1"):
+    with _one_line(f"the model {name!r} cannot be put on device {device!r}; `device` takes cpu, cuda, cuda:1"):
         model = model.to(_device(device)).eval()
     return LoadedCheckpoint(model, processor, config.model_type, _revision(name, config))
 
@@ -111,7 +111,7 @@ def _load_config(name: str, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
 def _configuration_problem(name: str, error: Exception) -> str:
     message = str(error)
     if any(word in message for word in _NAMES_OF_REMOTE_CODE):
-        return f"the model {name!r} brings its own code; read it, then allow it with --trust-remote-code"
+        return f"the model {name!r} brings its own code; read it, then allow it with `trust_remote_code`"
     if model_type := _stored_model_type(name):
         version = importlib.metadata.version("transformers")
         hint = "; `rsvqa convert` makes it loadable" if model_type.startswith("llava_qwen") else ""
@@ -175,7 +175,7 @@ def _one_line(what: str) -> Iterator[None]:
     except (*_LOADING_ERRORS, SafetensorError) as error:
         if any(word in str(error) for word in _NAMES_OF_REMOTE_CODE):
             raise ModelError(
-                f"{what}: it brings its own code; read it, then allow it with --trust-remote-code"
+                f"{what}: it brings its own code; read it, then allow it with `trust_remote_code`"
             ) from error
         raise ModelError(f"{what}: {_in_one_line(error)}") from error
 

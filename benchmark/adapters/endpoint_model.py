@@ -66,7 +66,7 @@ def open_endpoint_model(settings: BenchSettings) -> EndpointModel:
         ModelError: no name, or no key where one is needed.
         MissingExtraError: the `llm` extra is not installed.
     """
-    require_extra("llm", "bench --model openai:…")
+    require_extra("llm", "bench")
     if not settings.model.removeprefix(BLIND).removeprefix("openai:"):
         raise ModelError("openai: needs the name of a model, as the endpoint calls it: openai:NAME")
     try:

@@ -1,4 +1,4 @@
-"""`--model` → the model: a checkpoint, an endpoint, a baseline, or a model that is shown no images."""
+"""`model` → the model: a checkpoint, an endpoint, a baseline, or a model that is shown no images."""
 
 from __future__ import annotations
 

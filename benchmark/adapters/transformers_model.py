@@ -240,8 +240,8 @@ class TransformersModel:
     def _out_of_memory(self, where: str) -> str:
         max_pixels = self._settings.max_pixels or "not set"
         return (
-            f"the model {self.name} ran out of memory on {where}; lower --batch-size (now {self._batch_size}) or "
-            f"--max-pixels (now {max_pixels}), or take a smaller --dtype"
+            f"the model {self.name} ran out of memory on {where}; lower `batch_size` (now {self._batch_size}) or "
+            f"`max_pixels` (now {max_pixels}), or take a smaller `dtype`"
         )
 
 

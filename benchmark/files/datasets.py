@@ -40,7 +40,7 @@ HUB_NAMES = {
     "xlrs-grounding-en": HubSet("initiacms/XLRS-Bench_visual_grounding_en", "test"),
     "xlrs-grounding-zh": HubSet("initiacms/XLRS-Bench_visual_grounding_zh", "test"),
 }
-"""Names that `--data` knows, and where they are published."""
+"""Names that `data` may be, and where they are published."""
 
 _READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
     ".arrow": read_arrow,
@@ -137,7 +137,7 @@ def _find_files(settings: BenchSettings) -> _Files:
 
 def _fetch(name: str, hub: HubSet, split: str | None) -> Path:
     """Return the folder of a published data set in the hub's cache, downloading what is missing."""
-    advice = f"download it with `hf download {hub.repository} --repo-type dataset`, or give a local copy: --data FOLDER"
+    advice = f"download it with `hf download {hub.repository} --repo-type dataset`, or give a local copy as `data`"
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -206,7 +206,7 @@ def _one_split(root: Path, paths: Sequence[Path], split: str | None) -> tuple[st
     if split is None:
         split = None if set(by_split) == {None} else _default_split(root, sorted(filter(None, by_split)))
     if split not in by_split:
-        known = ", ".join(sorted(filter(None, by_split))) or "none: leave --split away"
+        known = ", ".join(sorted(filter(None, by_split))) or "none: leave `split` away"
         raise BenchmarkDataError(f"{root} has no split {split!r}; it has {known}")
     _check_complete(root, by_split[split])
     return split, tuple(by_split[split])
@@ -225,7 +225,7 @@ def _check_complete(root: Path, paths: Sequence[Path]) -> None:
         if missing := sorted(set(range(total)) - found):
             raise BenchmarkDataError(
                 f"{folder} lacks {len(missing)} of the {total} files {name}-…, the first is number {missing[0]}: fetch "
-                "them, or name one file with --data"
+                "them, or name one file with `data`"
             )
 
 
@@ -240,7 +240,7 @@ def _default_split(root: Path, splits: Sequence[str]) -> str:
         return splits[0]
     if _DEFAULT_SPLIT in splits:
         return _DEFAULT_SPLIT
-    raise BenchmarkDataError(f"{root} has the splits {', '.join(splits)}; choose one with --split")
+    raise BenchmarkDataError(f"{root} has the splits {', '.join(splits)}; choose one with `split`")
 
 
 # --- which questions ---
@@ -264,7 +264,7 @@ def _validate(rows: Sequence[FileRow]) -> tuple[list[Sample], list[UnaskedRow]]:
 def _draw(samples: Sequence[Sample], settings: BenchSettings) -> list[Sample]:
     """Return at most `sample` questions a task, drawn by the seed, then the first `limit`; the order stays."""
     drawn = list(samples)
-    if settings.sample is not None:
+    if settings.per_task is not None:
         places: dict[str, list[int]] = {}
         for place, sample in enumerate(samples):
             places.setdefault(sample.task, []).append(place)
@@ -275,7 +275,7 @@ def _draw(samples: Sequence[Sample], settings: BenchSettings) -> list[Sample]:
 
 def _draw_places(places: Sequence[int], task: str, settings: BenchSettings) -> Sequence[int]:
     """Draw for each task by itself, so that a task's questions do not depend on which other tasks are asked."""
-    most = settings.sample or len(places)
+    most = settings.per_task or len(places)
     return places if len(places) <= most else random.Random(f"{settings.seed}:{task}").sample(places, most)
 
 

@@ -98,7 +98,7 @@ class RunReplies:
         try:
             self._lock = lock_folder(self._folder)
         except OSError as error:
-            raise RunError(f"another process works on {self._run}: wait for it, or choose another --out") from error
+            raise RunError(f"another process works on {self._run}: wait for it, or choose another `out`") from error
         self._replies = {key_of(reply): reply for reply in read_replies(self._run)}
         return self
 
@@ -124,7 +124,7 @@ class RunReplies:
         if reply.fingerprint != fingerprint:
             raise RunError(
                 f"{self._run}: {key.sample_id} was answered about another prompt, answer or image, so the data have "
-                "changed since; choose another --out"
+                "changed since; choose another `out`"
             )
         return reply
 

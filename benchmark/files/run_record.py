@@ -51,7 +51,7 @@ class DataRecord(BaseModel):
         fingerprint: SHA-256 of all that is asked: ids, questions, options, right answers, keys of images.
         num_rows: all rows of the files.
         num_other_tasks: good rows of tasks that were not chosen.
-        num_not_drawn: good rows that `limit` and `sample` leave out.
+        num_not_drawn: good rows that `limit` and `per_task` leave out.
         num_samples, num_images: that are asked.
         left_out: rows with a defect, counted by reason.
         left_out_rows: each of them.

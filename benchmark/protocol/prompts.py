@@ -3,7 +3,7 @@
 The prompt for choices is part of the protocol, and `rsvqa_builder.dataset.export_formats` writes the same one into
 training data: a score with another wording is another score. For boxes nothing is published beyond the question; models
 differ in the units they write, so the prompt names those that the model's adapter declares. The published caption
-prompt is its authors' to distribute; ours asks for the same structure, and `--caption-prompt FILE` takes theirs.
+prompt is its authors' to distribute; ours asks for the same structure, and `caption_prompt` takes a file with theirs.
 """
 
 from __future__ import annotations

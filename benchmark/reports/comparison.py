@@ -132,15 +132,15 @@ class PairedQuestion:
         return measure in self.first.values and measure in self.second.values
 
 
-def compare_runs(first: Path, second: Path, *, shared_only: bool = False) -> Comparison:
+def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparison:
     """Compare the runs in two folders, scored anew; see `compare`."""
     runs = [score_run(folder) for folder in (first, second)]
     names = [f"{run.results.run.model_name} ({folder.name})" for run, folder in zip(runs, (first, second), strict=True)]
-    return compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared_only=shared_only)
+    return compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
 
 
 def compare(
-    first: Sequence[Measured], second: Sequence[Measured], *, names: tuple[str, str], shared_only: bool = False
+    first: Sequence[Measured], second: Sequence[Measured], *, names: tuple[str, str], shared: bool = False
 ) -> Comparison:
     """Compare two runs over the same questions.
 
@@ -148,15 +148,15 @@ def compare(
         first: questions of one run.
         second: questions of the other; differences are the second less the first.
         names: of the runs, for the table.
-        shared_only: compare what both asked when they did not ask the same.
+        shared: compare what both asked when they did not ask the same.
 
     Raises:
-        RunError: nothing in common; not the same questions without `shared_only`; or one id with different questions.
+        RunError: nothing in common; not the same questions without `shared`; or one id with different questions.
     """
     left, right = ({one.reply.sample_id: one for one in run} for run in (first, second))
-    shared = [key for key in left if key in right]
-    _check_shared(left, right, shared, shared_only=shared_only)
-    answered = [key for key in shared if left[key].is_scored and right[key].is_scored]
+    common = [key for key in left if key in right]
+    _check_shared(left, right, common, shared=shared)
+    answered = [key for key in common if left[key].is_scored and right[key].is_scored]
     # a run that could not read an image does not know it; the other may
     clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
     ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
@@ -166,30 +166,30 @@ def compare(
         first=names[0],
         second=names[1],
         num_shared=len(pairs),
-        num_first_only=len(left) - len(shared),
-        num_second_only=len(right) - len(shared),
-        num_unanswered=len(shared) - len(answered),
+        num_first_only=len(left) - len(common),
+        num_second_only=len(right) - len(common),
+        num_unanswered=len(common) - len(answered),
         averages=averages,
         tasks=tasks,
-        notes=tuple(_notes(pairs, len(shared), len(left), len(right))),
+        notes=tuple(_notes(pairs, len(common), len(left), len(right))),
     )
 
 
 def _check_shared(
-    left: Mapping[str, Measured], right: Mapping[str, Measured], shared: Sequence[str], *, shared_only: bool
+    left: Mapping[str, Measured], right: Mapping[str, Measured], common: Sequence[str], *, shared: bool
 ) -> None:
-    if not shared:
+    if not common:
         raise RunError("the two runs have no question in common; compare runs over the same data")
-    for key in shared:
+    for key in common:
         if _question(left[key]) != _question(right[key]):
             raise RunError(f"{key} is another question in each run; compare runs over the same data")
         ours, theirs = left[key].reply.images, right[key].reply.images
         if ours and theirs and [image.sha256 for image in ours] != [image.sha256 for image in theirs]:
             raise RunError(f"{key} shows another image in each run; compare runs over the same data")
-    if not shared_only and not len(shared) == len(left) == len(right):
+    if not shared and not len(common) == len(left) == len(right):
         raise RunError(
-            f"the runs did not ask the same: {len(shared)} questions are shared, {len(left) - len(shared)} only in the "
-            f"first, {len(right) - len(shared)} only in the second; --shared compares the shared ones"
+            f"the runs did not ask the same: {len(common)} questions are shared, {len(left) - len(common)} only in the "
+            f"first, {len(right) - len(common)} only in the second; `shared` compares the shared ones"
         )
 
 

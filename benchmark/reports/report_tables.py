@@ -84,7 +84,7 @@ def notices(results: Results) -> Iterator[str]:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
     if run.data.num_not_drawn:
-        yield f"--limit or --sample left out {run.data.num_not_drawn:,} good questions."
+        yield f"The settings limit or per_task left out {run.data.num_not_drawn:,} good questions."
     if 0 < results.num_images < FEW_IMAGES:
         yield f"Only {results.num_images} image(s): the figures say little about others."
     if cut := sum(task.num_cut for task in results.tasks):

@@ -85,7 +85,7 @@ def _refuse_foreign_folder(out: Path) -> None:
     """Leave folders of other programs alone; what a run writes would lie among their files."""
     names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     if not names & {RUN_FILE, SAMPLES_FILE} and names - {RANKS_FOLDER}:
-        raise RunError(f"{out} is not empty and holds no run of rsvqa bench: choose an empty or new folder for --out")
+        raise RunError(f"{out} is not empty and holds no run of rsvqa bench: choose an empty or new folder for `out`")
 
 
 class _Run:
@@ -128,7 +128,7 @@ class _Run:
         if others := [reply.sample_id for reply in store.replies if key_of(reply) not in planned]:
             raise RunError(
                 f"{self._out} holds {len(others)} replies to questions that are not asked now, e.g. {others[0]}: "
-                f"--tasks, --limit and --sample may only ask more. {_ELSEWHERE}"
+                f"`tasks`, `limit` and `per_task` may only ask more. {_ELSEWHERE}"
             )
 
     def write_record(self, state: RunState) -> None:
@@ -200,7 +200,7 @@ class _Run:
             self.write_record("stopped")
 
 
-_ELSEWHERE = "Repeat with the old settings and data, or choose another --out"
+_ELSEWHERE = "Repeat with the old settings and data, or choose another `out`"
 
 
 def _changes(old: RunRecord, new: RunRecord) -> str:

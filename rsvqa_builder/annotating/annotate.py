@@ -25,7 +25,8 @@ from rsvqa.annotation.llm.passes import Ask, ChatResult, run_pass
 from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.annotating.items import TileImages, is_open, item_of, knowledge_of, record_of
-from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, passes_of
+from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
+from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels
 from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
@@ -109,7 +110,7 @@ def annotate(
         if done := _finished_report(out, identity):
             return Annotated(done, was_complete=True)
         if (out / MARKER).exists() and not (is_in_place or overwrite):
-            raise AnnotateError(f"{out} holds another data set: choose another --out, or --overwrite to replace it")
+            raise AnnotateError(f"{out} holds another data set: choose another `out`, or `overwrite` to replace it")
         if (output.work / "tiles").exists():
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
         output.begin(
@@ -156,7 +157,7 @@ def _read_marker(data: Path) -> dict[str, Any]:
 def _identity(settings: AnnotateSettings, marker: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells this annotation from others: its settings and prompts, and the data set it began from."""
     content = settings.model_dump(mode="json", exclude_none=True)
-    identity = {**content, "prompts": settings.prompt_labels(), "of": marker.get("digest", "")}
+    identity = {**content, "prompts": prompt_labels(), "of": marker.get("digest", "")}
     before = marker.get("annotation", {})
     if before:
         again = {**identity, **({"after": before["after"]} if "after" in before else {})}

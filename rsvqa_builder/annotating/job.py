@@ -4,90 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from rsvqa.annotation.llm.batch_api import BatchClient
 from rsvqa.annotation.llm.budget import Budget, Estimate, estimate
-from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint
+from rsvqa.annotation.llm.client import ChatClient
 from rsvqa.annotation.llm.prices import PricesError, read_prices
 from rsvqa.annotation.llm.reply_store import ReplyStore
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.annotating.annotate import Annotated, annotate, planned_requests, require_dataset
-from rsvqa.rsvqa_builder.annotating.settings import (
-    AnnotateSettings,
-    AnnotateSettingsError,
-    first_error,
-    make_annotate_settings,
-)
+from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
+from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSettings:
-    """What bears on how a job runs, not on its result.
-
-    Attributes:
-        endpoint: where to.
-        client: limits and retries.
-        max_cost: US dollars; None for no bound.
-        max_requests: None for no bound.
-        replies: where replies are kept; None for a file beside the new data set.
-        prices: table of prices; None for the one that comes with rsvqa.
-        batch: send through the batch API.
-    """
-
-    endpoint: Endpoint = field(default_factory=Endpoint)
-    client: ClientSettings = field(default_factory=ClientSettings)
-    max_cost: float | None = None
-    max_requests: int | None = None
-    replies: Path | None = None
-    prices: Path | None = None
-    batch: bool = False
-
-    def replies_beside(self, out: Path) -> Path:
-        """Return where replies are kept: they outlive the job, for they have been paid for."""
-        return self.replies or out.resolve().with_name(f"{out.resolve().name}.replies.sqlite")
-
-
-def make_job(
-    base_url: str | None,
-    limits: Mapping[str, Any],
-    *,
-    max_cost: float | None = None,
-    max_requests: int | None = None,
-    replies: Path | None = None,
-    prices: Path | None = None,
-    batch: bool = False,
-) -> JobSettings:
-    """Return the settings of a job; `limits` are fields of `ClientSettings`.
-
-    Raises:
-        AnnotateSettingsError: for a limit out of range.
-        EndpointError: for a `base_url` that is no address.
-    """
-    try:
-        client = ClientSettings.model_validate(dict(limits))
-    except ValidationError as error:
-        raise AnnotateSettingsError(first_error(error)) from error
-    for name, bound in (("max-cost", max_cost), ("max-requests", max_requests)):
-        if bound is not None and not bound >= 0:  # NaN is not either
-            raise AnnotateSettingsError(f"--{name} {bound}: expected 0 or more")
-    endpoint = Endpoint() if base_url is None else Endpoint(base_url)
-    return JobSettings(
-        endpoint=endpoint,
-        client=client,
-        max_cost=max_cost,
-        max_requests=max_requests,
-        replies=replies,
-        prices=prices,
-        batch=batch,
-    )
 
 
 def run_job(
@@ -101,7 +34,7 @@ def run_job(
     require_dataset(data)
     _require_prices(settings, job)
     budget = Budget(
-        max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch
+        max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch_api
     )
     path = job.replies_beside(out)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,18 +56,18 @@ def _require_prices(settings: AnnotateSettings, job: JobSettings) -> None:
     prices = read_prices(job.prices)
     unpriced = sorted(model for model in settings.models if prices.find(model) is None)
     if job.max_cost is not None and unpriced:
-        raise PricesError(f"--max-cost: no price for {', '.join(unpriced)}; give a table with --prices")
+        raise PricesError(f"`max_cost`: no price for {', '.join(unpriced)}; give a table as `prices`")
 
 
 def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
-    if job.batch:
-        return BatchClient(job.endpoint, job.client, store=store, budget=budget)
-    return ChatClient(job.endpoint, job.client, store, budget)
+    if job.batch_api:
+        return BatchClient(job.endpoint, job, store=store, budget=budget)
+    return ChatClient(job.endpoint, job, store, budget)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """What follows a build that is made with `--annotator openai:MODEL`: one restartable job together."""
+    """What follows a build whose annotator is openai:MODEL: one restartable job together."""
 
     settings: AnnotateSettings
     job: JobSettings
@@ -148,22 +81,21 @@ class Annotator:
         print_annotated(done, folder, as_json=False)
 
 
-def open_annotator(name: str, *, base_url: str | None, max_cost: float | None) -> Annotator:
-    """Return the annotator that `--annotator` names.
+def open_annotator(name: str, job: JobSettings) -> Annotator:
+    """Return the annotator of that name, as `rsvqa build` takes it.
 
     Refuses before anything is built what could not be done afterwards.
 
     Raises:
-        AnnotateSettingsError: for another name than "openai:MODEL".
+        SettingsError: for another name than "openai:MODEL".
         EndpointError: no key where one is needed.
         PricesError: the cost is bounded, and the model has no price.
     """
     provider, _, model = name.partition(":")
     if provider != "openai" or not model:
-        raise AnnotateSettingsError(f"--annotator {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
-    job = make_job(base_url, {}, max_cost=max_cost)
-    job.endpoint.connect(job.client.timeout_s).close()
-    settings = make_annotate_settings({"model": model})
+        raise SettingsError(f"`annotator` = {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
+    job.endpoint.connect(job.timeout_s).close()
+    settings = load_settings(AnnotateSettings, {"model": model})
     _require_prices(settings, job)
     return Annotator(settings, job)
 
@@ -176,7 +108,7 @@ def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: 
             planned_requests(settings, data),
             lambda turn: store.find(turn.fingerprint),
             read_prices(job.prices),
-            batch=job.batch,
+            batch=job.batch_api,
         )
 
 
@@ -191,7 +123,7 @@ def print_estimate(found: Estimate, *, as_json: bool) -> None:
     print(f"{found.requests:,} requests to send, {found.stored:,} answered before")
     print(f"about {found.input_tokens:,} input tokens, at most {found.output_tokens:,} output tokens")
     if found.cost is None:
-        print(f"cost unknown: no price for {', '.join(found.unpriced)} (--prices)")
+        print(f"cost unknown: no price for {', '.join(found.unpriced)} in the table of prices")
     else:
         print(f"at most about ${found.cost:,.2f}")
 

@@ -1,53 +1,38 @@
-"""Settings of `rsvqa annotate` that decide its result, and the passes that they stand for."""
+"""Settings of `rsvqa annotate`: what decides its result, and how the job runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.llm.crops import CropSettings
-from rsvqa.annotation.llm.drafting_step import TASKS_WITH_DRAFTED_QUESTION, DraftPass
-from rsvqa.annotation.llm.passes import Pass
-from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
-from rsvqa.annotation.llm.rule_check import RuleCheckPass
-from rsvqa.annotation.llm.translating_step import TranslatePass
-from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
-from rsvqa.annotation.llm.wording_step import WordingPass
+from rsvqa.annotation.llm.endpoint import OPENAI_URL, BaseUrl, Endpoint
+from rsvqa.annotation.llm.sender import ClientSettings
+from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, StageSettings
 
 AnnotateStep = Literal["word", "draft", "verify", "translate"]
 STEPS: tuple[AnnotateStep, ...] = ("word", "draft", "verify", "translate")
-"""In the order in which they are done, whatever the order of the option."""
+"""In the order in which they are done, whatever the order of the setting."""
 
 _Pixels = Annotated[int, Field(ge=64, le=8_192)]
 
 
-class AnnotateSettingsError(RsvqaError):
-    """Settings of an annotation are unknown or out of range."""
-
-    exit_code = 2
-
-
-class AnnotateSettings(BaseModel):
-    """What decides the result of an annotation, together with the models' replies.
-
-    Attributes:
-        model: drafts, words and translates; as the endpoint calls it.
-        verifier: answers blind to the key; `model` itself when None.
-        steps: what is done.
-        overview_px, part_px, crop_px: bounds of the pictures' longer sides.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class AnnotateSettings(StageSettings):
+    """What decides the result of an annotation, together with the models' replies."""
 
     model: Annotated[str, Field(min_length=1)]
+    """Words, drafts and translates; as the endpoint calls it."""
     verifier: str | None = None
-    steps: tuple[AnnotateStep, ...] = ("word", "draft", "verify")
+    """Answers blind to the key (default: the model)."""
+    steps: Annotated[tuple[Annotated[AnnotateStep, STRIPPED], ...], COMMAS] = ("word", "draft", "verify")
+    """What is done."""
     overview_px: _Pixels = 1_024
+    """Longer side of the reduced tile."""
     part_px: _Pixels = 768
+    """Longer side of each of its nine parts."""
     crop_px: _Pixels = 1_024
+    """Longer side of the part in question."""
 
     @field_validator("steps")
     @classmethod
@@ -57,57 +42,33 @@ class AnnotateSettings(BaseModel):
         return tuple(step for step in STEPS if step in steps)
 
     @property
-    def crops(self) -> CropSettings:
-        """What models are shown."""
-        return CropSettings(overview_px=self.overview_px, part_px=self.part_px, crop_px=self.crop_px)
-
-    @property
     def models(self) -> frozenset[str]:
         """The models that the steps ask."""
         writers = {self.model} if set(self.steps) - {"verify"} else set()
         return frozenset(writers | ({self.verifier or self.model} if "verify" in self.steps else set()))
 
-    def prompt_labels(self) -> list[str]:
-        """Return names and versions of all prompts: another wording is another annotation."""
-        return [load_prompt(name).label for name in prompt_names()]
 
+class JobSettings(ClientSettings):
+    """What bears on how a job runs, not on its result."""
 
-def make_annotate_settings(values: Mapping[str, Any]) -> AnnotateSettings:
-    """Return settings of what the command line gives.
+    base_url: BaseUrl = Field(default=OPENAI_URL, repr=False)
+    """OpenAI-compatible endpoint; its key is in OPENAI_API_KEY."""
+    max_cost: Annotated[float, Field(ge=0)] | None = None
+    """US dollars that the job may cost."""
+    max_requests: Annotated[int, Field(ge=0)] | None = None
+    """Replies that the job may take."""
+    prices: Path | None = None
+    """Table of prices, TOML (default: the one that comes with rsvqa)."""
+    batch_api: bool = False
+    """Send through OpenAI's batch files: half the price, a day at most."""
+    replies: Path | None = None
+    """File that keeps the replies (default: beside the new data set)."""
 
-    Raises:
-        AnnotateSettingsError: for a value out of range.
-    """
-    try:
-        return AnnotateSettings.model_validate({key: value for key, value in values.items() if value is not None})
-    except ValidationError as error:
-        raise AnnotateSettingsError(first_error(error)) from error
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where requests go."""
+        return Endpoint(self.base_url)
 
-
-def first_error(error: ValidationError) -> str:
-    """Return the first thing that is wrong with settings, as one line that names its option."""
-    first = error.errors()[0]
-    where = str(first["loc"][0]).replace("_", "-") if first["loc"] else "settings"
-    return f"--{where} {first['input']!r}: {first['msg']}"
-
-
-def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -> Sequence[Pass]:
-    """Return the passes of the settings' steps, in order; `translated` are ids that must not be made again."""
-    verifier = settings.verifier or settings.model
-    passes: dict[AnnotateStep, tuple[Pass, ...]] = {
-        "word": (
-            WordingPass(
-                model=settings.model,
-                skip_tasks=TASKS_WITH_DRAFTED_QUESTION if "draft" in settings.steps else frozenset(),
-            ),
-        ),
-        "draft": (DraftPass(model=settings.model, crops=settings.crops),),
-        "verify": (
-            RuleCheckPass(),
-            GuessPass(verifier),
-            GuessPass(verifier, is_second=True),
-            AnswerPass(verifier, settings.crops),
-        ),
-        "translate": (TranslatePass(settings.model, frozenset(translated)),),
-    }
-    return [work for step in settings.steps for work in passes[step]]
+    def replies_beside(self, out: Path) -> Path:
+        """Return where replies are kept: they outlive the job, for they have been paid for."""
+        return self.replies or out.resolve().with_name(f"{out.resolve().name}.replies.sqlite")

@@ -75,7 +75,7 @@ class OutputFolder:
             self._descriptor = lock_folder(self.path)
         except OSError as error:
             raise OutputError(
-                f"another build is writing into {self.path}: wait for it, or choose another --out"
+                f"another build is writing into {self.path}: wait for it, or choose another `out`"
             ) from error
         return self
 
@@ -109,7 +109,7 @@ class OutputFolder:
             raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
         if finished is None and started is None and any(entry.name != WORK for entry in self.path.iterdir()):
             raise OutputError(
-                f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for --out"
+                f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for `out`"
             )
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir()
@@ -172,14 +172,14 @@ class OutputFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise OutputError(f"cannot read {self.path / MARKER}: {error}; --overwrite builds anew") from error
+            raise OutputError(f"cannot read {self.path / MARKER}: {error}; `overwrite` builds anew") from error
         return {part: content.get(part, {}) for part in ("settings", "versions", "inputs")}
 
     def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
         changes = "; ".join(describe_changes(old, new))
         return (
             f"{self.path} holds {what} made otherwise: {changes}. "
-            "Repeat with the old settings and inputs, choose another --out, or pass --overwrite to build anew"
+            "Repeat with the old settings and inputs, choose another `out`, or pass `overwrite` to build anew"
         )
 
 

@@ -52,7 +52,7 @@ def parse_undecided(text: str) -> Undecided:
         ReviewError: when it names none.
     """
     if text not in [choice.value for choice in Undecided]:
-        raise ReviewError(f"--undecided {text}: expected {', '.join(Undecided)}")
+        raise ReviewError(f"`undecided` {text}: expected {', '.join(Undecided)}")
     return Undecided(text)
 
 
@@ -81,7 +81,7 @@ def apply_review(
         OutputError: when `out` cannot be used.
     """
     if src.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ReviewError(f"--out {out} is the data set that was reviewed, or lies in it; choose another folder")
+        raise ReviewError(f"`out` {out} is the data set that was reviewed, or lies in it; choose another folder")
     decisions = read_decisions(src, store)
     identity = _identity(src, decisions, undecided)
     with OutputFolder(out) as output:
@@ -102,7 +102,7 @@ def read_decisions(src: Path, store: Path | None) -> dict[str, Decision]:
     """
     path = store_path(src, store)
     if not path.exists():
-        raise ReviewError(f"no review in {path}: begin one with `rsvqa review {src}`, or name its file with --store")
+        raise ReviewError(f"no review in {path}: begin one with `rsvqa review`, or name its file with `store`")
     with ReviewStore(path) as opened:
         if opened.data_set() != data_set_fingerprint(src):
             raise ReviewError(

@@ -83,7 +83,7 @@ def check_format(name: str) -> None:
         ReviewError: for any but "label-studio".
     """
     if name != "label-studio":
-        raise ReviewError(f"--format {name}: expected label-studio")
+        raise ReviewError(f"`format` {name}: expected label-studio")
 
 
 # --- export ---------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def export_tasks(
     questions = [question for question in questions if question.question_id in chosen]
     if not questions:
         raise ReviewError(
-            f"nothing to export from {src}: no question needs a review; raise --sample for some of the rest"
+            f"nothing to export from {src}: no question needs a review; raise `sample` for some of the rest"
         )
     images = list(dict.fromkeys(name for question in questions for name in question.images))
     with whole_folder(src, out, overwrite=overwrite) as working:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.guard import Access, is_loopback
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
+from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
 STORE = "review.sqlite"
@@ -23,36 +21,6 @@ STORE = "review.sqlite"
 
 class ReviewError(RsvqaError):
     """A review cannot be opened, applied or exchanged; the message says what to change."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """How a review is served.
-
-    Attributes:
-        host: address to listen on; beyond loopback only with a password.
-        port: None for the usual one, or the next that is free.
-        password: asked for besides the token.
-        cache_bytes: of encoded tiles kept in memory.
-    """
-
-    host: str = "127.0.0.1"
-    port: int | None = None
-    password: str | None = None
-    cache_bytes: int = CACHE_BYTES
-
-
-def make_queue_settings(*, sample: float, overlap: float, seed: int) -> QueueSettings:
-    """Return the settings of a queue.
-
-    Raises:
-        ReviewError: for a share outside 0 to 1.
-    """
-    try:
-        return QueueSettings(sample=sample, overlap=overlap, seed=seed)
-    except ValidationError as error:
-        found = error.errors()[0]
-        raise ReviewError(f"--{found['loc'][0]} {found['input']}: expected a share from 0 to 1") from error
 
 
 def announce(url: str, server: ServerSettings) -> None:
@@ -96,7 +64,7 @@ def open_review(
         opened.fill(fingerprint, plan_queue(source.questions(), queue))
         if not opened.num_queued():
             raise ReviewError(
-                f"nothing to review in {folder}: no question needs it; raise --sample for some of the rest"
+                f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
             )
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
         try:
@@ -130,7 +98,7 @@ def serve_review(
     from rsvqa.annotation.review.server import create_app
 
     Access(host=server.host, port=0, password=server.password)  # refused before anything is read
-    with open_review(folder, queue, store=store, cache_bytes=server.cache_bytes) as (opened, pictures):
+    with open_review(folder, queue, store=store, cache_bytes=server.cache_mb * 1_000_000) as (opened, pictures):
         listening = open_socket(server.host, server.port)
         access = Access(host=server.host, port=listening.getsockname()[1], password=server.password)
         app = create_app(opened, pictures, name=folder.resolve().name)

@@ -171,14 +171,15 @@ def _choose_bands(dataset: DatasetReader, asked: tuple[int, int, int] | None) ->
         raise SceneError("has an alpha band only")
     if asked is not None and len(data) >= 3:
         if not set(asked) <= set(data):
-            raise SceneError(f"--bands {','.join(map(str, asked))} names a band it does not have; it has {data}")
+            raise SceneError(f"`bands` {','.join(map(str, asked))} names a band it does not have; it has {data}")
         return _BandRoles(bands=asked, is_true_colour=True)
     if len(data) < 3:
         note = f"band {data[0]} of {len(data)} is shown as grey"
         return _BandRoles(bands=(data[0],), notes=(note,) if len(data) == 2 else ())
     first = tuple(data[:3])
     note = (
-        f"the bands do not say their colours: {first} of {len(data)} are shown as red, green, blue (--bands to choose)"
+        f"the bands do not say their colours: {first} of {len(data)} are shown as red, green, blue "
+        "(the setting bands chooses others)"
     )
     return _BandRoles(bands=first, notes=(note,))
 

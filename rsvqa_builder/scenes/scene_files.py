@@ -34,7 +34,7 @@ _GLOB_SIGNS = re.compile(r"[*?\[]")
 
 
 class SourceError(RsvqaError):
-    """`--src` names nothing that can be used; the message says what was looked for and where."""
+    """The source names nothing that can be used; the message says what was looked for and where."""
 
     exit_code = 2
 
@@ -103,7 +103,7 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
         return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}")
     if _GLOB_SIGNS.search(path):
         return _from_glob(path, is_label)
-    raise SourceError(f"--src {src}: no such file or folder (looked in {local.absolute().parent})")
+    raise SourceError(f"`src` {src}: no such file or folder (looked in {local.absolute().parent})")
 
 
 def to_gdal_path(text: str) -> str:
@@ -186,7 +186,7 @@ def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) ->
         with zipfile.ZipFile(archive) as opened:
             names = [name for name in opened.namelist() if not name.endswith("/")]
     except (OSError, zipfile.BadZipFile) as error:
-        raise SourceError(f"--src {archive}: the archive cannot be read: {error}") from error
+        raise SourceError(f"`src` {archive}: the archive cannot be read: {error}") from error
     folder = f"{inside.rstrip('/')}/" if inside else ""
     named = [
         _Named(f"/vsizip/{archive}/{name}", name.removeprefix(folder)) for name in names if name.startswith(folder)
@@ -199,7 +199,7 @@ def _from_list(file: Path) -> FoundScenes:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"--src {file}: the list cannot be read as UTF-8 text: {error}") from error
+        raise SourceError(f"`src` {file}: the list cannot be read as UTF-8 text: {error}") from error
     inside: list[_Named] = []
     elsewhere: list[str] = []
     left_out: list[LeftOut] = []

@@ -88,7 +88,7 @@ def select_tiles(
     places = group_places(
         [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
     )
-    splits = assign_splits(places, settings.split, seed=settings.seed)
+    splits = assign_splits(places, settings.split_shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
         dropped=dict(sorted(dropped.items())),

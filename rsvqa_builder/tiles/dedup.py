@@ -140,7 +140,7 @@ def read_excluded(sources: Sequence[str]) -> dict[str, str]:
                 hashes.setdefault(value, name)
         if not num_images:
             raise ExcludeError(
-                f"--exclude {source}: no image found; expected a folder of images, or parquet or arrow files"
+                f"`exclude` {source}: no image found; expected a folder of images, or parquet or arrow files"
             )
     return hashes
 
@@ -150,9 +150,9 @@ def _files_of(source: Path) -> list[Path]:
     if source.is_dir():
         return [file for file in sorted(source.rglob("*")) if file.suffix.lower() in known]
     if not source.is_file():
-        raise ExcludeError(f"--exclude {source}: no such file or folder")
+        raise ExcludeError(f"`exclude` {source}: no such file or folder")
     if source.suffix.lower() not in known:
-        raise ExcludeError(f"--exclude {source}: not a folder, image, parquet or arrow file")
+        raise ExcludeError(f"`exclude` {source}: not a folder, image, parquet or arrow file")
     return [source]
 
 
@@ -173,7 +173,7 @@ def _decode(name: str, encoded: bytes) -> NDArray[np.uint8]:
             image.draft("RGB", (2048, 2048))  # JPEG decodes straight to a smaller size; the hash needs 272 px
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ExcludeError(f"--exclude: cannot decode {name}: {error}") from error
+        raise ExcludeError(f"`exclude`: cannot decode {name}: {error}") from error
 
 
 def _sample_positions(size: int, cells: int) -> NDArray[np.intp]:

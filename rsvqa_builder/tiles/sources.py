@@ -115,7 +115,7 @@ def find_sources(
 def _named_labels(labels: Sequence[str]) -> list[Path]:
     for label in labels:
         if not label.startswith("/vsi") and not Path(label).exists():
-            raise SourceError(f"--labels {label}: no such file or folder")
+            raise SourceError(f"`labels` {label}: no such file or folder")
     return [Path(label) for label in labels]
 
 

@@ -94,7 +94,7 @@ def test_ctrl_c_ends_with_a_line_on_how_to_go_on(tmp_path: Path) -> None:
         done = rsvqa("bench", "--model", "random", "--out", tmp_path / "run")
     assert done.code == 130
     assert done.err == (
-        f"rsvqa: stopped; the replies so far are in {tmp_path / 'run'}, the same command goes on from there\n"
+        f"rsvqa: stopped; the replies so far are in {tmp_path / 'run'}, the same command goes on from here\n"
     )
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_ends_with_a_line_on_how_to_go_on(tmp_path: Path) -> None:
 def test_from_scenes_to_a_score(tmp_path: Path) -> None:
     make_scene(tmp_path / "scenes", FARM._replace(width=400, height=300))
     made = build(
-        tmp_path / "scenes", tmp_path / "set", "--complete", "yes", "--split", "0,0,1", "--tasks", "OC,OCC,FVG"
+        tmp_path / "scenes", tmp_path / "set", "--complete", "yes", "--split-shares", "0,0,1", "--tasks", "OC,OCC,FVG"
     )
     assert made.code == 0, made.err
     done = rsvqa("bench", "--model", "majority", "--data", tmp_path / "set", "--out", tmp_path / "run")
@@ -125,7 +125,7 @@ def test_from_scenes_to_a_trained_model_to_a_score(tmp_path: Path) -> None:
 
     make_scene(tmp_path / "scenes", FARM)
     make_scene(tmp_path / "scenes", FARM._replace(name="farm2", easting=FARM.easting + 50_000))
-    options = ("--complete", "yes", "--split", "0.5,0,0.5", "--tasks", "OC,OCC,DIC,FVG")
+    options = ("--complete", "yes", "--split-shares", "0.5,0,0.5", "--tasks", "OC,OCC,DIC,FVG")
     assert build(tmp_path / "scenes", tmp_path / "set", *options).code == 0
     config = tmp_path / "train.toml"
     settings = make_settings(tmp_path / "set", max_steps=2)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.benchmark.settings import make_bench_settings, parse_tasks
-from rsvqa.rsvqa_builder.config import SettingsError
+from rsvqa.benchmark.settings import BenchSettings, parse_tasks
+from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 
 
 def test_flags_override_the_file(tmp_path: Path) -> None:
     config = tmp_path / "bench.toml"
     config.write_text('model = "ckpt"\nlimit = 5\ntasks = ["OCL"]\n')
-    settings = make_bench_settings({"limit": 7}, config=config)
+    settings = load_settings(BenchSettings, {"limit": 7}, config=config)
     assert (settings.model, settings.limit, settings.task_names) == ("ckpt", 7, ("object_colour",))
 
 
@@ -23,17 +23,17 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"modell": "x"}, "unknown setting 'modell'; did you mean 'model'?"),
-        ({}, "--model is needed: on the command line, or in the file of --config"),
-        ({"model": "x", "limit": 0}, "limit = 0: Input should be greater than or equal to 1"),
+        ({}, "`model` is needed"),
+        ({"model": "x", "limit": 0}, "`limit` = 0: Input should be greater than or equal to 1"),
         ({"model": "x", "tasks": ["colour"]}, "unknown task or level 'colour'; did you mean '"),
-        ({"model": "x", "dtype": "int8"}, "dtype = 'int8': Input should be 'auto', 'float32'"),
+        ({"model": "x", "dtype": "int8"}, "`dtype` = 'int8': Input should be 'auto', 'float32'"),
         ({"model": "x", "base_url": "http://a/v1"}, "base_url is for models named openai:NAME, not for 'x'"),
-        ({"model": "openai:x", "base_url": "a/v1"}, "base-url: expected a URL such as http://127.0.0.1:8000/v1"),
+        ({"model": "openai:x", "base_url": "a/v1"}, "`base_url`: expected an address like http://127.0.0.1:8000/v1"),
     ],
 )
 def test_what_is_wrong_is_one_line(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        make_bench_settings(values)
+        load_settings(BenchSettings, values)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -41,7 +41,7 @@ def test_what_is_wrong_is_one_line(values: dict[str, Any], message: str) -> None
 @pytest.mark.parametrize("url", ["http://me:hunter2@host/v1", "https://host/v1?key=hunter2"])
 def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match="set OPENAI_API_KEY in the environment") as caught:
-        make_bench_settings({"model": "openai:x", "base_url": url})
+        load_settings(BenchSettings, {"model": "openai:x", "base_url": url})
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in str(caught.value.__cause__)
 
@@ -59,7 +59,7 @@ def test_tasks_by_level() -> None:
 
 
 def test_replies_have_bounds_by_their_form() -> None:
-    settings = make_bench_settings({"model": "x", "max_new_tokens": 5})
+    settings = load_settings(BenchSettings, {"model": "x", "max_new_tokens": 5})
     assert [settings.max_new_tokens_of(form) for form in (AnswerForm.ONE_OF, AnswerForm.TEXT, AnswerForm.BOX)] == [
         5,
         1024,
@@ -79,25 +79,25 @@ def test_replies_have_bounds_by_their_form() -> None:
     ],
 )
 def test_what_a_model_name_says(model: str, shows_images: bool, is_checkpoint: bool) -> None:
-    settings = make_bench_settings({"model": model})
+    settings = load_settings(BenchSettings, {"model": model})
     assert (settings.shows_images, settings.is_checkpoint) == (shows_images, is_checkpoint)
 
 
 def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
-    base = make_bench_settings({"model": "x"}).bearing_on_replies()
+    base = load_settings(BenchSettings, {"model": "x"}).bearing_on_replies()
     same: dict[str, Any] = {
         "batch_size": 1,
         "concurrency": 1,
         "reuse": False,
         "limit": 1,
-        "sample": 1,
+        "per_task": 1,
         "seed": 1,
         "tasks": ["OCL"],
     }
     same |= {"data": "elsewhere", "split": "val"}
-    assert make_bench_settings({"model": "x", **same}).bearing_on_replies() == base
+    assert load_settings(BenchSettings, {"model": "x", **same}).bearing_on_replies() == base
     for name, value in {"max_pixels": 1, "dtype": "float16", "circular": True, "max_new_tokens": 1}.items():
-        assert make_bench_settings({"model": "x", name: value}).bearing_on_replies() != base, name
+        assert load_settings(BenchSettings, {"model": "x", name: value}).bearing_on_replies() != base, name
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
     ],
 )
 def test_a_run_has_a_folder_of_its_own(model: str, data: str, folder: str) -> None:
-    assert make_bench_settings({"model": model, "data": data}).run_folder == Path(folder)
+    assert load_settings(BenchSettings, {"model": model, "data": data}).run_folder == Path(folder)

@@ -9,7 +9,8 @@ import numpy as np
 import simplejpeg
 
 from rsvqa.annotation.facts import Box
-from rsvqa.model.training_settings import TrainingSettings, make_training_settings
+from rsvqa.model.training_settings import TrainingSettings
+from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -103,4 +104,4 @@ def make_settings(data: Path, **changes: Any) -> TrainingSettings:
         "precision": "fp32",
         "tiny": TINY,
     }
-    return make_training_settings(values | changes)
+    return load_settings(TrainingSettings, values | changes)

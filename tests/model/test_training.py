@@ -178,7 +178,7 @@ def test_a_step_without_any_readable_image_has_no_loss(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path) -> None:
-    with pytest.raises(TrainingError, match="is not empty; give --resume"):
+    with pytest.raises(TrainingError, match="is not empty; give `resume`"):
         train(make_settings(data), undisturbed)
 
 

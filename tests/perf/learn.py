@@ -19,11 +19,12 @@ from typing import Any
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.data import TrainingSample, list_samples
 from rsvqa.model.training import train
-from rsvqa.model.training_settings import make_training_settings
+from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.build import build
+from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
 from rsvqa.rsvqa_builder.progress import QuietReporter
-from rsvqa.rsvqa_builder.settings import make_settings
+from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
 DATA: dict[str, Any] = {
@@ -43,7 +44,7 @@ def make_data(folder: Path, *, places: int, seed: int) -> Path:
     """Return a data set of example scenes, made if it is not there yet."""
     if not (folder / "set" / "report.json").exists():
         make_demo_scenes(folder / "scenes", seed=seed, size=1024, count=places)
-        settings = make_settings({"src": str(folder / "scenes"), **DATA})
+        settings = load_settings(BuildSettings, {"src": str(folder / "scenes"), **DATA})
         build(settings, folder / "set", num_workers=count_processors(), overwrite=False, reporter=QuietReporter())
     return folder / "set"
 
@@ -76,7 +77,8 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
     report_path = out / "training_report.json"
     if report_path.exists():
         return dict(json.loads(report_path.read_text()))
-    settings = make_training_settings(
+    settings = load_settings(
+        TrainingSettings,
         {
             "data": [str(data)],
             "init": "tiny",
@@ -91,7 +93,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
             "log_every": 50,
             "seed": arguments.seed,
             "tiny": {"reading_steps": arguments.lessons},
-        }
+        },
     )
     return train(settings, out, resume=True, reporter=QuietReporter())
 

@@ -152,7 +152,7 @@ class Reviewer:
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield address and process id of a server."""
-    command = [sys.executable, "-m", "rsvqa", "review", "serve", str(folder), "--sample", "1", "--port", "0"]
+    command = [sys.executable, "-m", "rsvqa", "review", "serve", "--data", str(folder), "--sample", "1", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -48,6 +48,7 @@ class Server:
             "cli",
             "review",
             "serve",
+            "--data",
             str(self.data_set),
             "--sample",
             "1",

@@ -7,63 +7,63 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.config import SettingsError
-from rsvqa.rsvqa_builder.settings import make_settings
+from rsvqa.rsvqa_builder.config import SettingsError, load_settings
+from rsvqa.rsvqa_builder.settings import BuildSettings
 
 
 def test_the_default_profile_keeps_scenes_of_10000_px_whole() -> None:
-    settings = make_settings({"src": "scenes"})
+    settings = load_settings(BuildSettings, {"src": "scenes"})
     assert (settings.tile_px, settings.whole_up_to) == (8192, 10_000)
 
 
 def test_a_tile_size_of_ones_own_cuts_everything_larger() -> None:
-    settings = make_settings({"src": "scenes", "tile_size": 4096})
+    settings = load_settings(BuildSettings, {"src": "scenes", "tile_size": 4096})
     assert (settings.tile_px, settings.whole_up_to) == (4096, 4096)
 
 
 def test_tasks_are_named_short_or_long_with_weights() -> None:
-    settings = make_settings({"src": "s", "tasks": ("OC", "object_colour=0.5", "rp=2"), "per_task": 3})
+    settings = load_settings(BuildSettings, {"src": "s", "tasks": ("OC", "object_colour=0.5", "rp=2"), "per_task": 3})
     # 0.5 × 3 = 1.5, rounded up
     assert settings.task_limits == {"overall_counting": 3, "object_colour": 2, "route_planning": 6}
 
 
 def test_a_mix_starts_from_all_and_leaves_out_what_has_no_weight() -> None:
-    limits = make_settings({"src": "s", "tasks": ("all", "OCL=0"), "per_task": 1}).task_limits
+    limits = load_settings(BuildSettings, {"src": "s", "tasks": ("all", "OCL=0"), "per_task": 1}).task_limits
     assert limits == dict.fromkeys((name for name in TASKS if name != "object_colour"), 1)
 
 
 def test_no_tasks_at_all() -> None:
-    assert make_settings({"src": "s", "tasks": ("none",)}).task_limits == {}
+    assert load_settings(BuildSettings, {"src": "s", "tasks": ("none",)}).task_limits == {}
 
 
 def test_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(SettingsError, match=r"tasks.*unknown task 'object_color'; did you mean 'object_colour'"):
-        make_settings({"src": "s", "tasks": ("object_color",)})
+        load_settings(BuildSettings, {"src": "s", "tasks": ("object_color",)})
 
 
 def test_a_config_file_is_overridden_by_the_command_line(tmp_path: Path) -> None:
     config = tmp_path / "build.toml"
     config.write_text('[settings]\nsrc = "a"\nseed = 7\nsplit = [0.5, 0.25, 0.25]\n[versions]\nrsvqa = "0"\n')
-    settings = make_settings({"src": "b"}, config=config)
-    assert (settings.src, settings.seed, settings.split) == ("b", 7, (0.5, 0.25, 0.25))
+    settings = load_settings(BuildSettings, {"src": "b"}, config=config)
+    assert (settings.src, settings.seed, settings.split_shares) == ("b", 7, (0.5, 0.25, 0.25))
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     config = tmp_path / "build.toml"
     config.write_text('src = "a"\ntilesize = 7\n')
-    with pytest.raises(SettingsError, match=r"unknown setting 'tilesize' in .*; did you mean 'tile_size'"):
-        make_settings({}, config=config)
+    with pytest.raises(SettingsError, match=r"build.toml: unknown setting 'tilesize'; did you mean 'tile_size'"):
+        load_settings(BuildSettings, {}, config=config)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"split": (0.5, 0.5, 0.5)}, "split = .*sum to 1"),
+        ({"split": (0.5, 0.5, 0.5)}, "`split` = .*sum to 1"),
         ({"overlap": 8192}, "overlap 8192 px must be less than the tile's 8192 px"),
-        ({"quality": 0}, "quality = 0: .*greater than or equal to 1"),
-        ({"tile_size": 70_000}, "tile-size = 70000: .*less than or equal to 65500"),
+        ({"quality": 0}, "`quality` = 0: .*greater than or equal to 1"),
+        ({"tile_size": 70_000}, "`tile_size` = 70000: .*less than or equal to 65500"),
     ],
 )
 def test_values_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        make_settings({"src": "s", **values})
+        load_settings(BuildSettings, {"src": "s", **values})

@@ -418,7 +418,7 @@ def test_a_request_that_waits_in_a_batch_is_not_asked_a_second_time() -> None:
     with ScriptedEndpoint() as server, ReplyStore() as store:
         store.begin_batch("t", [make_turn(request())])
         client = ChatClient(Endpoint(server.base_url), SETTINGS, store)
-        with client, pytest.raises(BatchOpenError, match="run it with --batch-api until it is collected"):
+        with client, pytest.raises(BatchOpenError, match="run it with `batch_api` until it is collected"):
             list(client.ask([request()]))
     assert server.sent.total() == 0
 

@@ -294,7 +294,7 @@ def test_a_password_is_asked_for_and_any_name_goes_with_it(tmp_path: Path) -> No
 
 
 def test_beyond_loopback_a_password_is_needed() -> None:
-    with pytest.raises(AccessError, match=r"--host 0\.0\.0\.0 opens the review to the network.*--password"):
+    with pytest.raises(AccessError, match=r"`host` 0\.0\.0\.0 opens the review to the network.*`password`"):
         Access(host=ALL_ADDRESSES, port=8417)
     with pytest.raises(AccessError, match="has 5 characters; expected 12 or more"):
         Access(host=ALL_ADDRESSES, port=8417, password="short")

@@ -35,7 +35,7 @@ def test_needed_questions_are_all_there_and_first() -> None:
 
 
 def test_a_share_of_the_queue_wants_two_opinions() -> None:
-    wanted = [entry.wanted for entry in plan_queue(QUESTIONS, QueueSettings(sample=1, overlap=0.1))]
+    wanted = [entry.wanted for entry in plan_queue(QUESTIONS, QueueSettings(sample=1, double=0.1))]
     # 2,000 draws of 0.1: 200 on average, standard deviation 13
     assert 150 <= wanted.count(2) <= 250
     assert set(wanted) == {1, 2}

@@ -173,14 +173,14 @@ def test_a_gpu_that_is_not_there_is_one_line(checkpoint: CheckpointMaker) -> Non
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(ModelError, match="cannot be put on device 'cuda'; --device takes cpu") as caught:
+    with pytest.raises(ModelError, match="cannot be put on device 'cuda'; `device` takes cpu") as caught:
         open_model(BenchSettings(model=str(checkpoint("llava")), device="cuda"), ())
     assert "\n" not in str(caught.value)
 
 
 def test_a_wrong_device_is_one_line(checkpoint: CheckpointMaker) -> None:
     settings = BenchSettings(model=str(checkpoint("llava")), device="warp")
-    with pytest.raises(ModelError, match=r"cannot be put on device 'warp'; --device takes cpu, cuda, cuda:1: "):
+    with pytest.raises(ModelError, match=r"cannot be put on device 'warp'; `device` takes cpu, cuda, cuda:1: "):
         open_model(settings, [])
 
 

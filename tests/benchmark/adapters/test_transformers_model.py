@@ -201,7 +201,7 @@ def test_out_of_memory_names_the_knobs(
     monkeypatch.setattr(Generator, "reply_to_tails", fail)
     image = make_image(1)
     with pytest.raises(
-        ModelError, match=rf"image {image.sha256[:12]}.*--batch-size \(now 5\).*--max-pixels \(now 1000\)"
+        ModelError, match=rf"image {image.sha256[:12]}.*`batch_size` \(now 5\).*`max_pixels` \(now 1000\)"
     ):
         list(model.reply([make_group([image])]))
 

@@ -16,7 +16,8 @@ from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.datasets import Dataset, open_dataset
 from rsvqa.benchmark.files.run_record import UnaskedRow
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import make_bench_settings
+from rsvqa.benchmark.settings import BenchSettings
+from rsvqa.rsvqa_builder.config import load_settings
 from tests.benchmark.make_xlrs import (
     OPTIONS,
     Row,
@@ -47,7 +48,7 @@ LAYOUTS: dict[str, Write] = {
 
 
 def open_data(data: Path | str, **changes: Any) -> Dataset:
-    return open_dataset(make_bench_settings({"model": "random", "data": str(data), **changes}))
+    return open_dataset(load_settings(BenchSettings, {"model": "random", "data": str(data), **changes}))
 
 
 def without_reading(samples: Sequence[Sample]) -> list[tuple[object, ...]]:
@@ -288,15 +289,15 @@ def test_limit_takes_the_first_and_sample_some_of_each_task_by_the_seed(tmp_path
         return [int(sample.sample_id) for sample in open_data(data, **changes).samples]
 
     assert ids(limit=3) == [0, 1, 2]
-    drawn = ids(sample=4)
+    drawn = ids(per_task=4)
     assert drawn == sorted(drawn)
     assert [sum(i % 2 == parity for i in drawn) for parity in (0, 1)] == [4, 4]
-    assert ids(sample=4) == drawn
-    assert ids(sample=4, seed=1) != drawn
-    assert ids(sample=4, tasks=["OCL"]) == [i for i in drawn if i % 2 == 0]  # whichever other tasks are asked
-    assert ids(sample=4, limit=5) == drawn[:5]
-    assert ids(sample=11) == list(range(20))
-    assert open_data(data, sample=4).record.num_not_drawn == 12
+    assert ids(per_task=4) == drawn
+    assert ids(per_task=4, seed=1) != drawn
+    assert ids(per_task=4, tasks=["OCL"]) == [i for i in drawn if i % 2 == 0]  # whichever other tasks are asked
+    assert ids(per_task=4, limit=5) == drawn[:5]
+    assert ids(per_task=11) == list(range(20))
+    assert open_data(data, per_task=4).record.num_not_drawn == 12
 
 
 # --- what is not there ---
@@ -320,7 +321,7 @@ def test_splits_are_chosen_by_name(tmp_path: Path) -> None:
 def test_a_choice_of_splits_without_a_test_split_is_the_users(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write_arrow(tmp_path / "set" / split, [grounding_row(0)])
-    with pytest.raises(BenchmarkDataError, match="has the splits train, val; choose one with --split"):
+    with pytest.raises(BenchmarkDataError, match="has the splits train, val; choose one with `split`"):
         open_data(tmp_path / "set")
 
 
@@ -344,7 +345,7 @@ def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monk
     message = str(caught.value)
     assert "\n" not in message
     assert "hf download initiacms/XLRS-Bench-lite --repo-type dataset" in message
-    assert "--data FOLDER" in message
+    assert "a local copy as `data`" in message
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_one_process_works_on_a_folder_at_a_time(tmp_path: Path) -> None:
     with (
         RunReplies(tmp_path),
         RunReplies(tmp_path, rank=1),
-        pytest.raises(RunError, match=r"another process works on .*: wait for it, or choose another --out"),
+        pytest.raises(RunError, match=r"another process works on .*: wait for it, or choose another `out`"),
     ):
         RunReplies(tmp_path).__enter__()
     with RunReplies(tmp_path):

@@ -166,9 +166,9 @@ def test_macro_13_stands_beside_the_macro_with_own_tasks() -> None:
 def test_other_samples_are_refused_and_shared_ones_compared_when_asked() -> None:
     first = measured([stored(name, "OC", "A") for name in "abc"])
     second = measured([stored(name, "OC", "B") for name in "bcde"])
-    with pytest.raises(RunError, match="2 questions are shared, 1 only in the first, 2 only in the second; --shared"):
+    with pytest.raises(RunError, match="2 questions are shared, 1 only in the first, 2 only in the second; `shared`"):
         compare(first, second, names=NAMES)
-    found = compare(first, second, names=NAMES, shared_only=True)
+    found = compare(first, second, names=NAMES, shared=True)
     assert (found.num_shared, found.num_first_only, found.num_second_only) == (2, 1, 2)
     assert "only the 2 shared questions are compared" in found.notes
 

@@ -19,14 +19,15 @@ from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.models import ModelView, Prompt, Reply, Unanswered
 from rsvqa.benchmark.run.ranks import World
 from rsvqa.benchmark.run.runner import run_benchmark
-from rsvqa.benchmark.settings import make_bench_settings
+from rsvqa.benchmark.settings import BenchSettings
+from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.progress import JsonReporter
 from tests.benchmark.fake_model import ScriptedModel, say_a
 from tests.benchmark.make_xlrs import HEIGHT, WIDTH, jpeg, make_built, make_pixels, two_date_row, vqa_row, write_jsonl
 
 
 def run(data: Path, out: Path, asked: ScriptedModel, *, world: World | None = None, **changes: Any) -> RunRecord:
-    settings = make_bench_settings({"model": "scripted", "data": str(data), **changes})
+    settings = load_settings(BenchSettings, {"model": "scripted", "data": str(data), **changes})
     return run_benchmark(settings, out, open_model=asked.open, world=world or World())
 
 
@@ -256,7 +257,7 @@ def test_another_models_folder_is_refused_with_what_differs(data: Path, tmp_path
 
 def test_a_smaller_choice_does_not_drop_replies(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path / "run", ScriptedModel())
-    with pytest.raises(RunError, match=r"holds 7 replies to questions that are not asked now, e\.g\. 1: --tasks"):
+    with pytest.raises(RunError, match=r"holds 7 replies to questions that are not asked now, e\.g\. 1: `tasks`"):
         run(data, tmp_path / "run", ScriptedModel(), limit=2)
 
 
@@ -282,7 +283,7 @@ def test_a_folder_of_something_else_is_left_alone(data: Path, tmp_path: Path) ->
 
 
 def test_progress_tells_rate_and_accuracy(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = make_bench_settings({"model": "scripted", "data": str(data), "limit": 4})
+    settings = load_settings(BenchSettings, {"model": "scripted", "data": str(data), "limit": 4})
     run_benchmark(settings, tmp_path / "run", open_model=ScriptedModel().open, reporter=JsonReporter())
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert events[0] == {"event": "start", "step": "questions", "total": 4}

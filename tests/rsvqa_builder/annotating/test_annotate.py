@@ -18,7 +18,8 @@ from rsvqa.annotation.llm.passes import Ask
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa.rsvqa_builder.annotating.annotate import Annotated, AnnotateError, annotate, planned_requests
 from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, record_of
-from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, AnnotateSettingsError, make_annotate_settings
+from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
+from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.dataset.export import export_dataset
 from rsvqa.rsvqa_builder.dataset.output import OutputError
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, read_records, write_shards
@@ -235,7 +236,7 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is not empty"):
         run(data, tmp_path / "full", ask)
     shutil.copytree(data, tmp_path / "other")
-    with pytest.raises(AnnotateError, match="holds another data set: choose another --out"):
+    with pytest.raises(AnnotateError, match="holds another data set: choose another `out`"):
         run(data, tmp_path / "other", ask)
     busy = tmp_path / "busy"
     shutil.copytree(data, busy)
@@ -247,12 +248,12 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": "m", "steps": ["guess"]}, "--steps 'guess'"),
-        ({"model": ""}, "--model ''"),
-        ({"model": "m", "crop_px": 5}, "--crop-px 5"),
+        ({"model": "m", "steps": ["guess"]}, "`steps` = 'guess'"),
+        ({"model": ""}, "`model` = ''"),
+        ({"model": "m", "crop_px": 5}, "`crop_px` = 5"),
     ],
 )
 def test_settings_out_of_range_are_named(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(AnnotateSettingsError, match=message):
-        make_annotate_settings(values)
-    assert make_annotate_settings({"model": "m", "steps": ["verify", "word"]}).steps == ("word", "verify")
+    with pytest.raises(SettingsError, match=message):
+        load_settings(AnnotateSettings, values)
+    assert load_settings(AnnotateSettings, {"model": "m", "steps": ["verify", "word"]}).steps == ("word", "verify")

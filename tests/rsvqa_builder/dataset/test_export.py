@@ -366,7 +366,7 @@ def test_a_folder_in_use_is_replaced_only_when_told(dataset: Path, tmp_path: Pat
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ExportError, match=r"out is not empty; choose another folder, or --overwrite"):
+    with pytest.raises(ExportError, match=r"out is not empty; choose another folder, or `overwrite`"):
         export_dataset(dataset, out, format="coco")
     assert files(out) == ["mine.txt"]
     export_dataset(dataset, out, format="coco", overwrite=True)

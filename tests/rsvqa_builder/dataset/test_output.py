@@ -64,7 +64,7 @@ def test_changed_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
         output.begin(FINGERPRINT, overwrite=False)
         (output.work / "tiles").mkdir()
         (output.work / "tiles" / "0000000.json").touch()
-        with pytest.raises(OutputError, match=r"unfinished build made otherwise: seed was 0, is 1\. .*--overwrite"):
+        with pytest.raises(OutputError, match=r"unfinished build made otherwise: seed was 0, is 1\. .*`overwrite`"):
             output.begin(CHANGED, overwrite=False)
 
 

@@ -109,7 +109,7 @@ def test_applying_again_finds_it_done_and_new_decisions_need_a_word(src: Path, t
     assert {path: path.stat().st_mtime_ns for path in list_shards(out)} == modified
     with reviewed(src) as store:
         reject(store, "a:0_0/OC1", "not useful")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="`overwrite`"):
         apply_review(src, out)
     apply_review(src, out, overwrite=True)
     assert "a:0_0/OC1" not in rows_of(out)
@@ -143,7 +143,7 @@ def test_a_tile_without_questions_goes_to_the_tiles(src: Path, tmp_path: Path) -
 
 
 def test_a_question_that_waits_for_a_second_opinion_is_undecided(src: Path, tmp_path: Path) -> None:
-    with reviewed(src, overlap=1) as store:
+    with reviewed(src, double=1) as store:
         reject(store, "a:0_0/OC1", "wrong answer")
         reject(store, "b:0_0/OC1", "wrong answer")
         reject(store, "b:0_0/OC1", "not useful", "ben")
@@ -190,7 +190,7 @@ def test_the_output_is_another_folder(src: Path) -> None:
 
 
 def test_an_unknown_choice_is_refused() -> None:
-    with pytest.raises(ReviewError, match="--undecided lose: expected keep, drop-needed, drop"):
+    with pytest.raises(ReviewError, match="`undecided` lose: expected keep, drop-needed, drop"):
         parse_undecided("lose")
 
 

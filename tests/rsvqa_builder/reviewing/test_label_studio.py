@@ -85,7 +85,7 @@ def test_images_lie_where_the_tasks_say(src: Path, tmp_path: Path) -> None:
 
 
 def take_decisions(src: Path) -> None:
-    with reviewed(src, overlap=1) as store:
+    with reviewed(src, double=1) as store:
         decide(store, "a:0_0/OC1")
         decide(store, "a:0_0/OC1", "ben")
         question = store.question("a:0_0/OCL1")
@@ -220,5 +220,5 @@ def test_a_file_of_another_kind_is_refused(src: Path, tmp_path: Path, text: str)
 
 
 def test_another_format_is_refused() -> None:
-    with pytest.raises(ReviewError, match="--format cvat: expected label-studio"):
+    with pytest.raises(ReviewError, match="`format` cvat: expected label-studio"):
         check_format("cvat")

@@ -29,7 +29,7 @@ def write_data_set(folder: Path) -> None:
 
 def start(folder: Path) -> tuple[subprocess.Popen[str], str, str]:
     """Return a server's process, its host with port, and its token."""
-    command = [sys.executable, "-m", "rsvqa", "review", "serve", str(folder), "--sample", "1", "--port", "0"]
+    command = [sys.executable, "-m", "rsvqa", "review", "serve", "--data", str(folder), "--sample", "1", "--port", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     _, _, host, token, _ = process.stdout.readline().split("/")

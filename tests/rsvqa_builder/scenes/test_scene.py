@@ -73,12 +73,15 @@ def test_bands_follow_the_colours_then_the_user_then_the_order(
 
 def test_an_assumption_about_bands_is_noted(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", make_pixels(4, 40, 40), photometric="minisblack")
-    assert "(1, 2, 3) of 4 are shown as red, green, blue (--bands to choose)" in describe_scene(str(path), "a").notes[0]
+    assert (
+        "(1, 2, 3) of 4 are shown as red, green, blue (the setting bands chooses others)"
+        in describe_scene(str(path), "a").notes[0]
+    )
 
 
 def test_bands_that_are_not_there_are_refused(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", make_pixels(5, 40, 40, dtype="uint16"))
-    with pytest.raises(SceneError, match=r"--bands 1,2,6 names a band it does not have; it has \[1, 2, 3, 4, 5\]"):
+    with pytest.raises(SceneError, match=r"`bands` 1,2,6 names a band it does not have; it has \[1, 2, 3, 4, 5\]"):
         describe_scene(str(path), "a", bands=(1, 2, 6))
 
 

@@ -120,7 +120,7 @@ def test_a_broken_archive_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_name_that_does_not_exist_is_an_error_of_use(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=f"--src {tmp_path}/no: no such file or folder") as raised:
+    with pytest.raises(SourceError, match=f"`src` {tmp_path}/no: no such file or folder") as raised:
         find_scenes(f"{tmp_path}/no", is_label=never)
     assert raised.value.exit_code == 2
 

@@ -9,10 +9,11 @@ import numpy as np
 import rasterio
 from rasterio import Affine
 
+from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.labels.reading import read_labels
 from rsvqa.rsvqa_builder.scenes.scene import Scene
-from rsvqa.rsvqa_builder.settings import make_settings
+from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.sources import DescribeJob, Sources, describe, find_sources, join_sheets
 
@@ -35,7 +36,7 @@ def describe_all(jobs: Sequence[DescribeJob]) -> list[Scene | Failure]:
 
 
 def find(folder: Path) -> Sources:
-    return find_sources(make_settings({"src": str(folder)}), describe_all)
+    return find_sources(load_settings(BuildSettings, {"src": str(folder)}), describe_all)
 
 
 def test_every_scene_comes_with_its_labels_and_every_file_is_an_input(tmp_path: Path) -> None:
