@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.export_formats import (
     CocoExporter,
@@ -26,7 +27,7 @@ from rsvqa.rsvqa_builder.dataset.export_formats import (
     asks_for_box,
     in_pixels,
 )
-from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableError, TableReader, image_header
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
 from rsvqa.rsvqa_builder.dataset.shards import list_shards
 from rsvqa.rsvqa_builder.files import ExportError, whole_folder
 
@@ -146,8 +147,8 @@ def defect(row: Row) -> str | None:
 
 def _size(image: EncodedImage) -> tuple[int, int] | None:
     try:
-        header = image_header(image.data)
-    except TableError:
+        header = read_header(image.data)
+    except ImageError:
         return None
     return header.width, header.height
 

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import simplejpeg
 
 from rsvqa.annotation.errors import RsvqaError
 
@@ -33,7 +32,6 @@ Half of what arrow can decode at once (2 GiB), and what `datasets` holds about t
 `batch_size` does not help: the row group is decoded whole before it is cut into batches.
 """
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FORMAT_KEY = "rsvqa.image_table"
 _BATCH_ROWS = 8
 _DICTIONARY_LIMIT = 2**31 - 1  # a parquet page's size is an int32
@@ -52,38 +50,12 @@ class EncodedImage(NamedTuple):
     data: bytes
 
 
-class ImageHeader(NamedTuple):
-    """What an encoded image says about itself; `suffix` is ".jpg" or ".png"."""
-
-    suffix: str
-    height: int
-    width: int
-
-
 class TableInfo(NamedTuple):
     """A parquet file's footer in short; `num_bytes` is the size of the file."""
 
     num_rows: int
     num_row_groups: int
     num_bytes: int
-
-
-def image_header(data: bytes) -> ImageHeader:
-    """Return format and size of an encoded image from its header, without decoding it.
-
-    Raises:
-        TableError: when the bytes are neither JPEG nor PNG, or the header is broken.
-    """
-    if data.startswith(_PNG_SIGNATURE) and len(data) >= 24:
-        # the first chunk is IHDR: 4 bytes length, 4 bytes type, then width and height
-        return ImageHeader(".png", int.from_bytes(data[20:24]), int.from_bytes(data[16:20]))
-    if data.startswith(b"\xff\xd8\xff"):
-        try:
-            height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        except ValueError as error:
-            raise TableError(f"broken JPEG header: {error}") from error
-        return ImageHeader(".jpg", int(height), int(width))
-    raise TableError(f"expected a JPEG or PNG image, found bytes that begin with {data[:8].hex(' ') or 'nothing'}")
 
 
 def split_rows(rows: Iterable[tuple[T, int]], *, max_bytes: int = MAX_DECODED_BYTES) -> list[list[T]]:

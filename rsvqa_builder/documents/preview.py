@@ -14,6 +14,7 @@ from pathlib import Path
 import shapely
 
 from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.images import ImageError
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview_images import (
@@ -173,10 +174,12 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
     num_pictures = sum(len(windows) for _, windows in wanted.values())
     pictures: dict[PictureKey, EmbeddedPicture] = {}
     for (image_id, key), (tile, windows) in wanted.items():
-        for window, jpeg in _encode_windows(
-            load_image(tile, key), tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures
-        ):
-            pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+        image = load_image(tile, key)
+        try:
+            for window, jpeg in _encode_windows(image, tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures):
+                pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+        except ImageError as error:
+            raise ImageError(f"{image_id}: image {key!r}: {error}") from error
     return pictures
 
 

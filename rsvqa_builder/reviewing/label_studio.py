@@ -18,13 +18,13 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import read_header
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, ReviewVerdict
 from rsvqa.annotation.review.content import EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueEntry, QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.dataset.image_tables import image_header
 from rsvqa.rsvqa_builder.files import whole_folder, write_atomically
 from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
@@ -140,7 +140,7 @@ def _decisions(src: Path, store: Path | None) -> dict[str, list[Decision]]:
 
 def _write_image(folder: Path, name: str, source: ReviewSource) -> str:
     data = source.load_image(name)
-    file = f"{picture_key(name)}{image_header(data).suffix}"
+    file = f"{picture_key(name)}{read_header(data).suffix}"
     (folder / file).write_bytes(data)
     return file
 
