@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
@@ -28,8 +29,9 @@ from rsvqa.rsvqa_builder.dataset.export_formats import (
     in_pixels,
 )
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
+from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.dataset.shards import list_shards
-from rsvqa.rsvqa_builder.files import ExportError, whole_folder
+from rsvqa.rsvqa_builder.files import whole_folder
 
 _EXPORTERS: Mapping[str, type[LlavaExporter] | type[XlrsExporter] | type[CocoExporter]] = {
     "llava": LlavaExporter,
@@ -41,6 +43,10 @@ FORMATS = tuple(_EXPORTERS)
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _WRITTEN_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _WRITTEN_SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
+
+
+class ExportError(RsvqaError):
+    """The data set cannot be exported; the message says what to change."""
 
 
 class ExportResult(NamedTuple):
@@ -84,8 +90,8 @@ def export_dataset(
         overwrite: replace what `out` holds.
 
     Raises:
-        ExportError: when the format is unknown, `out` is in use or holds the data set itself, or no question can be
-            exported.
+        ExportError: when the format is unknown, or no question can be exported.
+        OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
     """
     if format not in _EXPORTERS:
@@ -93,7 +99,8 @@ def export_dataset(
     shards = list_shards(src, split=split)
     out = out.resolve()
     tally = _Tally()
-    with whole_folder(src, out, overwrite=overwrite) as working:
+    check_export_folder(src, out, overwrite=overwrite)
+    with whole_folder(out, overwrite=overwrite) as working:
         with _EXPORTERS[format](working) as exporter:
             for shard in shards:
                 _export_shard(shard, exporter, tally)

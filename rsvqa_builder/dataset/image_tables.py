@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.files import whole_file
 
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 """One encoded image, as `datasets.Image` stores it."""
@@ -95,24 +96,27 @@ def _feature(kind: pa.DataType) -> object:
 class TableWriter:
     """Writes one parquet file, row group by row group; its name appears when all of it is on disk.
 
-    Until then the rows are in a hidden file beside it, which is removed on an error and overwritten after a kill.
+    Until then the rows are in a hidden file beside it, see `files.whole_file`.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, *, metadata: Mapping[str, str] | None = None) -> None:
         self.path = path
-        self._partial = path.with_name(f".{path.name}.partial")
         self._schema = schema
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("wb")
-        self._writer = pq.ParquetWriter(
-            self._file,
-            pa.schema([pa.field(field.name, _stored_type(field.type)) for field in schema]),
-            store_schema=False,  # see _footer_metadata
-            use_dictionary=True,
-            dictionary_pagesize_limit=_DICTIONARY_LIMIT,
-            compression={leaf: _compression(leaf) for leaf in _leaves(schema)},
-            write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
-        )
+        with ExitStack() as stack:
+            partial = stack.enter_context(whole_file(path))
+            file = stack.enter_context(partial.open("wb"))
+            self._writer = pq.ParquetWriter(
+                file,
+                pa.schema([pa.field(field.name, _stored_type(field.type)) for field in schema]),
+                store_schema=False,  # see _footer_metadata
+                use_dictionary=True,
+                dictionary_pagesize_limit=_DICTIONARY_LIMIT,
+                compression={leaf: _compression(leaf) for leaf in _leaves(schema)},
+                write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
+            )
+            stack.callback(self._writer.close)
+            self._open = stack.pop_all()
         for key, value in _footer_metadata(schema, metadata or {}).items():
             self._writer.add_key_value_metadata({key: value})  # one by one: the order in the file is then ours
 
@@ -133,31 +137,7 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._finish()
-            return
-        try:
-            self._writer.close()
-        finally:
-            self._file.close()
-            self._partial.unlink()
-
-    def _finish(self) -> None:
-        self._writer.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._partial.replace(self.path)
-        _sync_folder(self.path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        self._open.__exit__(kind, error, trace)
 
 
 def _footer_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from rsvqa.rsvqa_builder.documents.preview_page import (
     PreviewSummary,
     render_page,
 )
+from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 __all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
@@ -78,10 +79,7 @@ def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary
         Example(plan.record, plan.focus, tuple(_view(view, plan.record, pictures) for view in plan.views))
         for plan in plans
     ]
-    text = render_page(summary, examples, list(pictures.values()))
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_atomically(path, render_page(summary, examples, list(pictures.values())).encode())
 
 
 def focus_of(record: Record) -> Focus:

@@ -78,7 +78,8 @@ def test_the_name_appears_when_the_table_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     with TableWriter(path, table_schema({"image": IMAGES}), metadata={"note": "é"}) as writer:
         writer.write_row_group([{"image": [FIRST]}])
-        assert [file.name for file in tmp_path.iterdir()] == [".t.parquet.partial"]
+        (partial,) = tmp_path.iterdir()
+        assert partial.name.startswith(".t.parquet.")
     assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
     with TableReader(path) as reader:
         assert reader.metadata["note"] == "é"
