@@ -24,6 +24,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, CLIPVisionConfig, GenerationConfig, Qwen2Config
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.files import whole_folder
 
 from .configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from .image_processing_geollava import GeoLlavaImageProcessor
@@ -105,7 +106,7 @@ class ConversionReport:
 
 
 def convert_checkpoint(source: str, out: Path) -> ConversionReport:
-    """Write a released checkpoint as one that `from_pretrained` loads, and return what became of its keys.
+    """Write a released checkpoint as one that `from_pretrained` loads, whole or not at all; return what became of it.
 
     Args:
         source: local directory, or a hub id.
@@ -129,15 +130,14 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
     state, report = map_keys(tensors, expected, notes, source=source)
     model.load_state_dict(state, strict=True, assign=True)
     model.generation_config = _generation_config(folder, tokenizer)
-    model.save_pretrained(out)
     image_processor = GeoLlavaImageProcessor(
         cell_size=config.vision_config.image_size, max_grid=config.max_grid, max_cells=_max_cells(released, config)
     )
-    if tokenizer is None:
-        image_processor.save_pretrained(out)
-    else:
-        GeoLlavaProcessor(image_processor, tokenizer).save_pretrained(out)
-    (out / REPORT_NAME).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    processor = image_processor if tokenizer is None else GeoLlavaProcessor(image_processor, tokenizer)
+    with whole_folder(out) as working:
+        model.save_pretrained(working)
+        processor.save_pretrained(working)
+        (working / REPORT_NAME).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
     return report
 
 

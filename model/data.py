@@ -19,9 +19,9 @@ import torch
 from torch.utils.data import Dataset
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.images import ImageError, Pixels, decode_image
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
-from rsvqa.model.image_processing_geollava import Pixels, read_pixels
 from rsvqa.model.ordering import Draw
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
 from rsvqa.rsvqa_builder.dataset.shards import FORMAT_VERSION, RowGroup, list_shards
@@ -225,8 +225,8 @@ class ImageCache:
     def _decode(self, image: EncodedImage, decoded: dict[str, Pixels | None]) -> Pixels | None:
         if image.path not in decoded:
             try:
-                decoded[image.path] = read_pixels(image.data)
-            except ValueError:
+                decoded[image.path] = decode_image(image.data)
+            except ImageError:
                 decoded[image.path] = None  # the caller counts and reports it
         return decoded[image.path]
 

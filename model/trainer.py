@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model.conversations import IGNORED_LABEL
 from rsvqa.model.reply_loss import num_last_positions, reply_loss
 from rsvqa.model.training_settings import ModelPart
+from rsvqa.rsvqa_builder.files import put_in_place, sync_tree
 
 POSITION_NAME = "data_position.json"
 _PARTIAL = ".partial"
@@ -184,9 +184,16 @@ class VqaTrainer(Trainer):
         return str(Path(folder) / _PARTIAL) if self._is_saving_partial else folder
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:  # noqa: ANN401
-        """Write a checkpoint beside its place, and rename it when all of it is on disk."""
+        """Write a checkpoint beside its place, and rename it when all of it is on disk.
+
+        All processes write into one folder, so its name cannot be one of `files.whole_folder`; what a killed run has
+        left in it is removed first.
+        """
         out = Path(self.args.output_dir)
         name = f"{_PREFIX}{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(out / _PARTIAL, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         try:
             self._is_saving_partial = True
             super()._save_checkpoint(model, trial)
@@ -206,7 +213,7 @@ class VqaTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             shutil.rmtree(out / name, ignore_errors=True)
-            (out / _PARTIAL / name).rename(out / name)
+            put_in_place(out / _PARTIAL / name, out / name)
             (out / _PARTIAL).rmdir()
             for old in list_checkpoints(out)[: -self._keep]:
                 shutil.rmtree(old)
@@ -214,10 +221,7 @@ class VqaTrainer(Trainer):
     def _write_position(self, folder: Path) -> None:
         position = {"steps": self.state.global_step, "order": self._fingerprint, "unreadable": self.unreadable}
         (folder / POSITION_NAME).write_text(json.dumps(position, indent=2) + "\n", encoding="utf-8")
-        for path in sorted(folder.iterdir()):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+        sync_tree(folder)  # where a disk is full, here is where it shows
 
 
 def _safetensors_error() -> type[Exception]:

@@ -38,6 +38,7 @@ from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part
 from rsvqa.model.training_report import RunFacts, make_report, write_report
 from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
+from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 
 SETTINGS_NAME = "train.toml"
@@ -135,7 +136,8 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     PartialState().wait_for_everyone()  # no process may find what another one has just written
     if PartialState().is_main_process:
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        remove_leftovers(out)
+        write_atomically(path, text.encode())
     PartialState().wait_for_everyone()
 
 

@@ -16,6 +16,7 @@ from rsvqa.model.data import SampleList
 from rsvqa.model.evaluation import TaskScore
 from rsvqa.model.ordering import Draw, num_draws
 from rsvqa.model.training_settings import TrainingSettings
+from rsvqa.rsvqa_builder.files import write_atomically
 
 REPORT_NAME = "training_report.json"
 CURVES_NAME = "curves.svg"
@@ -59,13 +60,13 @@ class RunFacts:
 def write_report(out: Path, facts: RunFacts) -> dict[str, Any]:
     """Write report and curves into `out` and return the report."""
     report = make_report(facts)
-    (out / REPORT_NAME).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomically(out / REPORT_NAME, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     panels = [
         Panel("training loss", pick_curve(facts.curve, "loss")),
         Panel("accuracy on val", pick_curve(facts.curve, "eval_accuracy")),
         Panel("learning rate of the LLM", pick_curve(facts.curve, "learning_rate")),
     ]
-    (out / CURVES_NAME).write_text(draw_curves([panel for panel in panels if panel.curve]), encoding="utf-8")
+    write_atomically(out / CURVES_NAME, draw_curves([panel for panel in panels if panel.curve]).encode())
     return report
 
 

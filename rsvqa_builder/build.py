@@ -31,7 +31,7 @@ from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
-from rsvqa.rsvqa_builder.tiles.dedup import read_excluded
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
@@ -129,14 +129,14 @@ class _Run:
         """Make the data set in `output.ready` and return its report."""
         journal = Journal(output.work / "tiles")
         with self._step("reading excluded images"):
-            excluded = read_excluded(self.settings.exclude)
+            excluded = self._read_excluded()
         with self._step("preparing scenes"):
             scenes = self._prepare(sources, output.work)
             jobs = self._plan(scenes, sources.pairs, journal.folder)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal, sources)
         with self._step("writing shards"):
-            selection = select_tiles(jobs, journal, failed, excluded, self.settings)
+            selection = select_tiles(jobs, journal, failed, excluded.hashes, self.settings)
             shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
@@ -156,6 +156,18 @@ class _Run:
             seconds=self.seconds,
         )
         return write_documents(output.ready, facts, load_image=image_of.one)
+
+    def _read_excluded(self) -> ExcludedImages:
+        """Return what tiles are compared with; images that cannot be are left out by name, and counted."""
+        excluded = read_excluded(self.settings.exclude)
+        for name, reason in excluded.unreadable.items():
+            self._leave_out(LeftOut(name, f"{reason}; tiles are not compared with it"))
+        total = f"of {excluded.num_images} images to exclude"
+        if excluded.unreadable:
+            self._note(f"{len(excluded.unreadable)} {total} cannot be decoded; tiles are not compared with them")
+        if excluded.without_contrast:
+            self._note(f"{len(excluded.without_contrast)} {total} have no contrast; tiles are not compared with them")
+        return excluded
 
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.llm.reply_store import ReplyStore
-from rsvqa.rsvqa_builder.dataset.output import OutputError, OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import OutputFolder
 from rsvqa.rsvqa_builder.dataset.shards import read_records
+from rsvqa.rsvqa_builder.files import OutputError
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import rsvqa, tree_digest
 from tests.scripted_endpoint import Body, Manner, ScriptedEndpoint, always, seeded_faults

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, bounds_of
+from rsvqa.annotation.images import Pixels
+from rsvqa.annotation.llm.items import QuestionItem, ShownImage, bounds_of
 from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.taxonomy import AnswerForm
 

@@ -11,17 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.images import Pixels
 from rsvqa.annotation.llm.outcomes import Note, QuestionOutcome, QuestionState
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-
-Pixels = NDArray[np.uint8]
-"""(height, width, 3) RGB."""
 
 LETTERS = string.ascii_uppercase
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 
-from PIL import Image, UnidentifiedImageError
-
+from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.llm.prices import UNKNOWN_PICTURE, Patches, Prices, Tiles
 from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.llm.structured import in_words
@@ -46,9 +44,8 @@ def text_tokens(text: str) -> int:
 def picture_tokens(picture: RequestPicture, method: Tiles | Patches) -> int:
     """Return how many tokens a picture costs by a method; the most that one can cost if its header cannot be read."""
     try:
-        with Image.open(io.BytesIO(picture.data)) as image:
-            width, height = image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+        _, height, width = read_header(picture.data)
+    except ImageError:
         width, height = _UNKNOWN_SIZE
     if isinstance(method, Patches):
         return _patch_tokens(width, height, method)

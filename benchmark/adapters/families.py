@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.models import BoxConvention, ModelView
-from rsvqa.benchmark.samples import ImageSize
 
 SetBudget = Callable[[Any, Any, int], None]
 """Sets a processor, and the model's configuration where that must agree, to at most so many pixels an image."""

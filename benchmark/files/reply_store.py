@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import SAMPLES_FILE
 from rsvqa.benchmark.files.stored_replies import StoredReply
-from rsvqa.rsvqa_builder.files import lock_folder
+from rsvqa.rsvqa_builder.files import lock_folder, remove_leftovers, write_atomically
 
 RANKS_FOLDER = "ranks"
 
@@ -152,8 +152,9 @@ class RunReplies:
         replies = [found[key] for key in order if key in found]
         content = b"".join(reply.model_dump_json().encode() + b"\n" for reply in replies)
         self._close_own_file()
-        _write_through(self._run / SAMPLES_FILE, content)
+        write_atomically(self._run / SAMPLES_FILE, content)
         shutil.rmtree(self._run / RANKS_FOLDER, ignore_errors=True)
+        remove_leftovers(self._run)
         self._replies = {key_of(reply): reply for reply in replies}
         return replies
 
@@ -181,18 +182,3 @@ def _whole_length(path: Path) -> int:
                 return start + end + 1
             position = start
     return 0
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    """Replace a file so that it is the old or the new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

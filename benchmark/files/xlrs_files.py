@@ -18,9 +18,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from rsvqa.annotation.images import ImageError, ImageSize, read_header
 from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.files.images import ImageError, content_key, read_size
-from rsvqa.benchmark.samples import ImageSize
+from rsvqa.benchmark.files.images import content_key
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
 
 IMAGE_COLUMN = "image"
@@ -62,7 +62,7 @@ class FileRow:
 
 def _image(encoded: bytes | memoryview, read: Callable[[], bytes]) -> RowImage:
     try:
-        return RowImage(content_key(encoded), read_size(encoded), "", read)
+        return RowImage(content_key(encoded), read_header(encoded).size, "", read)
     except ImageError as error:
         return RowImage(content_key(encoded), None, str(error), read)
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.models import BoxConvention, ModelView
 from rsvqa.benchmark.protocol.thinking import final_text
-from rsvqa.benchmark.samples import ImageSize
 
 EDGE_TOLERANCE = 0.01
 """Share of a side by which a replied box may reach beyond the image and is cut (models round); further is invalid."""

@@ -13,11 +13,11 @@ from html import escape
 from pathlib import Path
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.protocol.boxes import find_boxes
-from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.scores.measures import Measured
 from rsvqa.benchmark.scores.score import AnswerOutcome
 from rsvqa.benchmark.scores.scoring import replied_box

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
@@ -13,7 +14,6 @@ from rsvqa.benchmark.protocol.boxes import iou, read_box
 from rsvqa.benchmark.protocol.official_answers import official_letters
 from rsvqa.benchmark.protocol.prompts import stated_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer
-from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 RIGHT_IOU = 0.5

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import shapely
-import simplejpeg
-from PIL import Image
 
 from rsvqa.annotation.facts import Box, Circle, ClassInfo
-from rsvqa.annotation.llm.items import LETTERS, Pixels, QuestionItem, ShownImage, TileKnowledge
+from rsvqa.annotation.images import ImageError, Pixels, decode_image
+from rsvqa.annotation.llm.items import LETTERS, QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
 from rsvqa.annotation.questions import Evidence
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
@@ -50,17 +47,11 @@ class TileImages:
         if tile.rows.tile.image_id != self._image_id:
             self._image_id, self._encoded, self._decoded = tile.rows.tile.image_id, tile.load_images(), {}
         if key not in self._decoded:
-            self._decoded[key] = decode_image(self._encoded[key])
+            try:
+                self._decoded[key] = decode_image(self._encoded[key])
+            except ImageError as error:
+                raise ImageError(f"{self._image_id}: image {key!r}: {error}") from error
         return self._decoded[key]
-
-
-def decode_image(data: bytes) -> Pixels:
-    """Return the (height, width, 3) RGB pixels of an encoded JPEG or PNG."""
-    if data.startswith(b"\xff\xd8"):
-        pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
-        return pixels
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: TileKnowledge) -> QuestionItem:

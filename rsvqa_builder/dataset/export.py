@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.export_formats import (
     CocoExporter,
@@ -26,9 +28,10 @@ from rsvqa.rsvqa_builder.dataset.export_formats import (
     asks_for_box,
     in_pixels,
 )
-from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableError, TableReader, image_header
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
+from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.dataset.shards import list_shards
-from rsvqa.rsvqa_builder.files import ExportError, whole_folder
+from rsvqa.rsvqa_builder.files import whole_folder
 
 _EXPORTERS: Mapping[str, type[LlavaExporter] | type[XlrsExporter] | type[CocoExporter]] = {
     "llava": LlavaExporter,
@@ -40,6 +43,10 @@ FORMATS = tuple(_EXPORTERS)
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _WRITTEN_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _WRITTEN_SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
+
+
+class ExportError(RsvqaError):
+    """The data set cannot be exported; the message says what to change."""
 
 
 class ExportResult(NamedTuple):
@@ -83,8 +90,8 @@ def export_dataset(
         overwrite: replace what `out` holds.
 
     Raises:
-        ExportError: when the format is unknown, `out` is in use or holds the data set itself, or no question can be
-            exported.
+        ExportError: when the format is unknown, or no question can be exported.
+        OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
     """
     if format not in _EXPORTERS:
@@ -92,7 +99,8 @@ def export_dataset(
     shards = list_shards(src, split=split)
     out = out.resolve()
     tally = _Tally()
-    with whole_folder(src, out, overwrite=overwrite) as working:
+    check_export_folder(src, out, overwrite=overwrite)
+    with whole_folder(out, overwrite=overwrite) as working:
         with _EXPORTERS[format](working) as exporter:
             for shard in shards:
                 _export_shard(shard, exporter, tally)
@@ -146,8 +154,8 @@ def defect(row: Row) -> str | None:
 
 def _size(image: EncodedImage) -> tuple[int, int] | None:
     try:
-        header = image_header(image.data)
-    except TableError:
+        header = read_header(image.data)
+    except ImageError:
         return None
     return header.width, header.height
 

@@ -17,8 +17,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rsvqa.annotation.errors import RsvqaError
-from rsvqa.rsvqa_builder.files import lock_folder, write_atomically
+from rsvqa.rsvqa_builder.files import (
+    OutputError,
+    lock_folder,
+    move_file,
+    remove_leftovers,
+    sync,
+    sync_tree,
+    write_atomically,
+)
 
 WORK = ".rsvqa"
 MARKER = "build.toml"
@@ -38,10 +45,6 @@ _DOCUMENTS = (
     "annotate_report.json",
     "review_report.json",
 )
-
-
-class OutputError(RsvqaError):
-    """The output folder cannot be used: another build runs, it holds something else, or settings have changed."""
 
 
 class OutputState(StrEnum):
@@ -99,6 +102,7 @@ class OutputFolder:
         self.finish_interrupted_move()
         started = self._started()
         if started == fingerprint:
+            remove_leftovers(self.work)
             return OutputState.RESUMED
         if started is not None and not overwrite and self._has_results():
             raise OutputError(self._refusal("an unfinished build", started, fingerprint))
@@ -125,6 +129,7 @@ class OutputFolder:
     def commit(self) -> None:
         """Move the data set in `ready/` into place, in the stead of an older one."""
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
+        sync_tree(self.ready)
         write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
         self._move_into_place()
 
@@ -137,9 +142,13 @@ class OutputFolder:
             if str(file.relative_to(self.path)) not in names:
                 file.unlink()
         for name in sorted(names, key=lambda name: name == MARKER):
+            if name == MARKER:  # a power cut must not leave it without the rest
+                for folder in sorted({(self.path / other).parent for other in names}):
+                    sync(folder)
             if (self.ready / name).exists():
                 (self.path / name).parent.mkdir(exist_ok=True)
-                (self.ready / name).replace(self.path / name)
+                move_file(self.ready / name, self.path / name)
+        sync(self.path)
         # the list of what to move goes last, so that a kill meanwhile is not taken for an unfinished build
         for entry in sorted(self.work.iterdir()):
             if entry.is_dir():
@@ -181,6 +190,24 @@ class OutputFolder:
             f"{self.path} holds {what} made otherwise: {changes}. "
             "Repeat with the old settings and inputs, choose another `out`, or pass `overwrite` to build anew"
         )
+
+
+def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
+    """See that the data set in `src` may be exported to `out`.
+
+    Raises:
+        OutputError: when `out` is a file, holds something and `overwrite` is false, or holds the data set or lies among
+            its shards.
+    """
+    src, out = src.resolve(), out.resolve()
+    if out == src or out in src.parents:
+        raise OutputError(f"`out` {out} holds the data set itself; choose another folder")
+    if any(folder in (out, *out.parents) for folder in (src / "data", src / "tiles")):
+        raise OutputError(f"`out` {out} lies among the data set's shards; choose another folder")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"`out` {out} is a file; expected a folder")
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise OutputError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
 
 
 def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:

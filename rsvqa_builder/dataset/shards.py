@@ -18,13 +18,13 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.image_tables import (
     IMAGES,
     EncodedImage,
     TableReader,
     TableWriter,
-    image_header,
     read_images,
     split_rows,
     table_schema,
@@ -273,9 +273,12 @@ def image_path(tile: TileRecord, key: str, data: bytes) -> str:
     """Return an image's name in the data set, e.g. "city/8192_0_marked.jpg", with the suffix of what it holds.
 
     Raises:
-        ShardError: when the image's size is not the tile's.
+        ShardError: when it is no image, or its size is not the tile's.
     """
-    header = image_header(data)
+    try:
+        header = read_header(data)
+    except ImageError as error:
+        raise ShardError(f"tile {tile.image_id}: image {key!r}: {error}") from error
     window = tile.window
     if (header.width, header.height) != (window.width, window.height):
         sizes = f"{header.width} x {header.height} px, expected {window.width} x {window.height}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import shapely
 
 from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.images import ImageError
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview_images import (
@@ -31,6 +32,7 @@ from rsvqa.rsvqa_builder.documents.preview_page import (
     PreviewSummary,
     render_page,
 )
+from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 __all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
@@ -77,10 +79,7 @@ def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary
         Example(plan.record, plan.focus, tuple(_view(view, plan.record, pictures) for view in plan.views))
         for plan in plans
     ]
-    text = render_page(summary, examples, list(pictures.values()))
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_atomically(path, render_page(summary, examples, list(pictures.values())).encode())
 
 
 def focus_of(record: Record) -> Focus:
@@ -173,10 +172,12 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
     num_pictures = sum(len(windows) for _, windows in wanted.values())
     pictures: dict[PictureKey, EmbeddedPicture] = {}
     for (image_id, key), (tile, windows) in wanted.items():
-        for window, jpeg in _encode_windows(
-            load_image(tile, key), tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures
-        ):
-            pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+        image = load_image(tile, key)
+        try:
+            for window, jpeg in _encode_windows(image, tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures):
+                pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+        except ImageError as error:
+            raise ImageError(f"{image_id}: image {key!r}: {error}") from error
     return pictures
 
 

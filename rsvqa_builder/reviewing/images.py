@@ -19,12 +19,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image
 
+from rsvqa.annotation.images import ImageSize, Pixels, decode_image, read_header
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, picture_key
-from rsvqa.rsvqa_builder.dataset.image_tables import image_header
-from rsvqa.rsvqa_builder.documents.preview_images import read_reduced
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 OVERVIEW_FACTOR = 8
@@ -43,7 +41,6 @@ MAX_PREPARED = 8
 
 _IDLE_S = 0.05
 
-Rgb = NDArray[np.uint8]
 Value = TypeVar("Value")
 
 
@@ -108,7 +105,7 @@ class _Overview(NamedTuple):
     """One image reduced by `_overview_factor`."""
 
     pyramid: Pyramid
-    pixels: Rgb
+    pixels: Pixels
 
 
 class ByteCache(Generic[Value]):
@@ -196,9 +193,9 @@ class _Urgent:
 class _Details:
     """The finest levels of one image: pixels until every tile is cut, then the encoded tiles alone."""
 
-    def __init__(self, pyramid: Pyramid, pixels: Rgb) -> None:
+    def __init__(self, pyramid: Pyramid, pixels: Pixels) -> None:
         self.pyramid = pyramid
-        self._pixels: Rgb | None = pixels
+        self._pixels: Pixels | None = pixels
         self._tiles: dict[TileKey, bytes] = {}
 
     @property
@@ -391,20 +388,17 @@ class _Once(Generic[Value]):
 
 
 def _pyramid(data: bytes) -> Pyramid:
-    header = image_header(data)
+    header = read_header(data)
     return Pyramid(header.width, header.height)
 
 
-def _decoded(data: bytes, factor: int) -> Rgb:
+def _decoded(data: bytes, factor: int) -> Pixels:
     """Return the pixels of an encoded image, reduced by `factor`, sizes rounded up."""
+    if factor == 1:
+        return decode_image(data)
     pyramid = _pyramid(data)
-    width, height = math.ceil(pyramid.width / factor), math.ceil(pyramid.height / factor)
-    if simplejpeg.is_jpeg(data):
-        # an array of numpy's lies on huge pages: a tenth of the time that the system takes to hand out 300 MB
-        buffer = np.empty((height, width, 3), np.uint8)
-        pixels: Rgb = simplejpeg.decode_jpeg(data, min_width=width, min_height=height, buffer=buffer)
-        return pixels
-    return read_reduced(data, max(width, height))
+    size = ImageSize(height=pyramid.height // factor, width=pyramid.width // factor)
+    return decode_image(data, at_least=size)
 
 
 def _overview_factor(pyramid: Pyramid) -> int:
@@ -412,7 +406,7 @@ def _overview_factor(pyramid: Pyramid) -> int:
     return OVERVIEW_FACTOR if max(pyramid.width, pyramid.height) > OVERVIEW_FACTOR * TILE_SIDE // 2 else 1
 
 
-def _reduced(pixels: Rgb, window: Window, factor: int) -> Rgb:
+def _reduced(pixels: Pixels, window: Window, factor: int) -> Pixels:
     """Return a window, given in pixels of the level, of an image that is `factor` times as large."""
     left, top = window.x * factor, window.y * factor
     cut = pixels[top : top + window.height * factor, left : left + window.width * factor]
@@ -421,6 +415,6 @@ def _reduced(pixels: Rgb, window: Window, factor: int) -> Rgb:
     return np.asarray(Image.fromarray(np.ascontiguousarray(cut)).reduce(factor))
 
 
-def _encoded(pixels: Rgb) -> bytes:
+def _encoded(pixels: Pixels) -> bytes:
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="444")
     return encoded

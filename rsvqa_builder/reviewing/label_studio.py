@@ -18,14 +18,15 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import read_header
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, ReviewVerdict
 from rsvqa.annotation.review.content import EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueEntry, QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.dataset.image_tables import image_header
-from rsvqa.rsvqa_builder.files import whole_folder, write_atomically
+from rsvqa.rsvqa_builder.dataset.output import check_export_folder
+from rsvqa.rsvqa_builder.files import whole_folder
 from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
@@ -103,7 +104,7 @@ def export_tasks(
 
     Raises:
         ReviewError: when there is nothing to export.
-        ExportError: when `out` is in use.
+        OutputError: when `out` is in use.
     """
     decisions = _decisions(src, store)
     source = ReviewSource(src)
@@ -115,7 +116,8 @@ def export_tasks(
             f"nothing to export from {src}: no question needs a review; raise `sample` for some of the rest"
         )
     images = list(dict.fromkeys(name for question in questions for name in question.images))
-    with whole_folder(src, out, overwrite=overwrite) as working:
+    check_export_folder(src, out, overwrite=overwrite)
+    with whole_folder(out, overwrite=overwrite) as working:
         (working / "images").mkdir()
         files = {name: _write_image(working / "images", name, source) for name in images}
         places = {name: f"/data/local-files/?d={out.resolve().name}/images/{file}" for name, file in files.items()}
@@ -123,8 +125,8 @@ def export_tasks(
             _task(number, question, places, decisions.get(question.question_id, ()))
             for number, question in enumerate(questions, 1)
         ]
-        write_atomically(working / TASKS_FILE, (json.dumps(tasks, indent=1, ensure_ascii=False) + "\n").encode())
-        write_atomically(working / CONFIG_FILE, _CONFIG.encode())
+        (working / TASKS_FILE).write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (working / CONFIG_FILE).write_text(_CONFIG, encoding="utf-8")
     return ExportCounts(len(tasks), sum(len(task["annotations"]) for task in tasks), len(images))
 
 
@@ -140,7 +142,7 @@ def _decisions(src: Path, store: Path | None) -> dict[str, list[Decision]]:
 
 def _write_image(folder: Path, name: str, source: ReviewSource) -> str:
     data = source.load_image(name)
-    file = f"{picture_key(name)}{image_header(data).suffix}"
+    file = f"{picture_key(name)}{read_header(data).suffix}"
     (folder / file).write_bytes(data)
     return file
 

@@ -22,6 +22,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
+from rsvqa.rsvqa_builder.files import whole_file
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, is_local_file, open_raster
 from rsvqa.rsvqa_builder.scenes.rendering import can_be_invalid, read_raw
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
@@ -114,12 +115,8 @@ def stage_if_needed(scene: Scene, windows: Sequence[Window], folder: Path, *, nu
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _require_room(scene, folder)
-        partial = target.with_suffix(".partial.tif")
-        try:
+        with whole_file(target) as partial:
             _copy(scene, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
     return replace(
         scene,
         path=str(target),

@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa import cli
 from rsvqa.model.conversion import ConversionError, convert_checkpoint
+from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
+from rsvqa.model.processing_geollava import GeoLlavaProcessor
 from tests.model.make_models import tiny_tokenizer
 
 
@@ -161,6 +163,19 @@ def test_wrong_checkpoints_are_named(
     with pytest.raises(ConversionError, match=message):
         convert_checkpoint(str(folder), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_that_fails_at_the_end_leaves_nothing(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(GeoLlavaImageProcessor, "save_pretrained", refuse)  # after the weights
+    monkeypatch.setattr(GeoLlavaProcessor, "save_pretrained", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        convert_checkpoint(str(recording), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_unpickled_overwritten_or_guessed(recording: Path, tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_shards_of_another_format_are_refused(tmp_path: Path) -> None:
 def test_an_image_is_decoded_once_for_all_its_questions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = list_samples([folder], split="train")
     decoded: list[int] = []
-    read_pixels = data_module.read_pixels
-    monkeypatch.setattr(data_module, "read_pixels", lambda data: decoded.append(len(data)) or read_pixels(data))
+    decode_image = data_module.decode_image
+    monkeypatch.setattr(data_module, "decode_image", lambda data: decoded.append(len(data)) or decode_image(data))
     dataset = SampleDataset(samples, [Draw(number, 0) for number in (6, 9, 7, 10, 8, 11)], mixed_groups=2)
     items = [dataset[position] for position in range(6)]
     assert len(decoded) == 2

@@ -72,7 +72,11 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(data: Path, undisturbed: Path, 
     resumed_from = last_checkpoint(out)
     assert resumed_from is not None
     assert resumed_from.name == f"checkpoint-{step - 1}"
+    # what a process leaves that is killed while it saves: of a step that the next one does not save, and of a file
+    (out / ".partial" / "checkpoint-99").mkdir(parents=True)
+    (out / ".train.toml.host-1-0123abcd.partial").write_bytes(b"half")
     train(settings, out, resume=True)
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
     assert losses(out) == losses(undisturbed)
     assert [number for number, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # 24 samples in batches of 4
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (out, undisturbed))

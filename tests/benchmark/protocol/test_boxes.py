@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.models import BoxConvention, ModelView
 from rsvqa.benchmark.protocol.boxes import find_boxes, iou, read_box, rewrite_boxes
-from rsvqa.benchmark.samples import ImageSize
 
 SIZE = ImageSize(width=1000, height=500)
 BOX = Box(0.1, 0.2, 0.3, 0.4)

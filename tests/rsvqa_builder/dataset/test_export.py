@@ -14,12 +14,12 @@ import simplejpeg
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
-from rsvqa.rsvqa_builder.dataset.export import ExportResult, defect, export_dataset
+from rsvqa.rsvqa_builder.dataset.export import ExportError, ExportResult, defect, export_dataset
 from rsvqa.rsvqa_builder.dataset.export_formats import conversation
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, TileRows, plan_shards, write_shards
-from rsvqa.rsvqa_builder.files import ExportError
+from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 WIDTH, HEIGHT = 200, 100
@@ -366,7 +366,7 @@ def test_a_folder_in_use_is_replaced_only_when_told(dataset: Path, tmp_path: Pat
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ExportError, match=r"out is not empty; choose another folder, or `overwrite`"):
+    with pytest.raises(OutputError, match=r"out is not empty; choose another folder, or `overwrite`"):
         export_dataset(dataset, out, format="coco")
     assert files(out) == ["mine.txt"]
     export_dataset(dataset, out, format="coco", overwrite=True)
@@ -392,12 +392,12 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_former(
 
 def test_the_data_set_itself_is_never_overwritten(dataset: Path, tmp_path: Path) -> None:
     for out in (dataset, tmp_path):
-        with pytest.raises(ExportError, match="holds the data set itself"):
+        with pytest.raises(OutputError, match="holds the data set itself"):
             export_dataset(dataset, out, format="llava", overwrite=True)
-    with pytest.raises(ExportError, match="lies among the data set's shards"):
+    with pytest.raises(OutputError, match="lies among the data set's shards"):
         export_dataset(dataset, dataset / "data" / "llava", format="llava")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="file is a file; expected a folder"):
+    with pytest.raises(OutputError, match="file is a file; expected a folder"):
         export_dataset(dataset, tmp_path / "file", format="llava")
 
 

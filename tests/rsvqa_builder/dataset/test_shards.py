@@ -407,15 +407,6 @@ def test_no_shard_has_its_name_before_it_is_whole_and_a_restart_keeps_whole_ones
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
 
 
-def test_the_rest_of_a_killed_process_is_overwritten(tmp_path: Path) -> None:
-    plan = plan_shards([make_rows(make_tile(), ("tile",))])
-    torso = tmp_path / "data" / ".train-00000-of-00001.parquet.partial"
-    torso.parent.mkdir()
-    torso.write_bytes(b"half")
-    write_shards(tmp_path, plan, load_images=load)
-    assert list(digests(tmp_path)) == ["data/train-00000-of-00001.parquet"]
-
-
 def test_a_shard_with_other_rows_is_written_again(tmp_path: Path) -> None:
     tile = make_tile()
     for answer in ("A", "B"):

@@ -12,8 +12,8 @@ import pytest
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import settled
-from rsvqa.rsvqa_builder.dataset.output import OutputError
 from rsvqa.rsvqa_builder.dataset.shards import list_shards, read_records
+from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.reviewing.apply import Undecided, apply_review, parse_undecided
 from rsvqa.rsvqa_builder.reviewing.serve import ReviewError
 from tests.rsvqa_builder.make_review import decide, reject, reviewed, write_data_set
