@@ -20,7 +20,7 @@ DOOR = "at the door"
 """The files of a floor that lie in none of its rooms."""
 DOOR_OF_THE_RUN = {"annotation": {"asking"}, "rsvqa_builder": {"build", "summary"}, "benchmark": {"bench"}}
 """Files at the door that use the rooms; every other file there is used by rooms, and uses none."""
-HEAVY = {"torch", "transformers", "openai", "datasets"}
+HEAVY = {"torch", "transformers", "openai", "osgeo", "datasets"}
 LARGEST_ROOM = 32
 """Files of a room; a new one of this size is a warehouse."""
 

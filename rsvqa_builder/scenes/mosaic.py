@@ -1,7 +1,8 @@
 """Join neighbouring sheets of one CRS and resolution into virtual scenes, so that tiles can cross sheet borders.
 
-A mosaic is a GDAL VRT: a small XML file that names the sheets and their places. Sheets are drawn in the order of their
-ids, the later over the earlier; what no sheet covers is invalid.
+A mosaic is a GDAL VRT: a small XML file that names the sheets and their places. Where GDAL's own bindings are installed
+they build it, elsewhere `vrt.py` does; both give the same pixels. Sheets are drawn in the order of their ids, the later
+over the earlier; what no sheet covers is invalid.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from shapely import Polygon, STRtree
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.rasters import open_raster
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene, describe_scene
-from rsvqa.rsvqa_builder.scenes.vrt import PlacedRaster, VrtPlan, write_vrt
+from rsvqa.rsvqa_builder.scenes.vrt import PlacedRaster, VrtPlan, has_gdal_bindings, write_vrt, write_vrt_with_gdal
 
 MAX_GRID_OFFSET = 0.05
 """Pixels by which a sheet's corners may miss the grid of the others; more would need resampling."""
@@ -205,7 +206,8 @@ def _join(sheets: Sequence[Sheet], folder: Path, *, taken: Collection[str]) -> M
     name = hashlib.sha256(json.dumps([plan.width, plan.height, plan.placements]).encode()).hexdigest()[:24]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.vrt"
-    write_vrt(plan, path)
+    write = write_vrt_with_gdal if has_gdal_bindings() and plan.is_north_up else write_vrt
+    write(plan, path)
     return Mosaic(_describe(sheets, path, taken), tuple(sheets))
 
 

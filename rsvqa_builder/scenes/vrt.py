@@ -1,14 +1,11 @@
 """Write and read GDAL's virtual rasters (VRT): an XML file that names source rasters and their places.
 
 Format: https://gdal.org/en/stable/drivers/raster/vrt.html
-
-Written by hand because rasterio has no BuildVRT: GDAL's own is in bindings that must be compiled on the machine, leaves
-rotated sheets out, and resamples sheets that are a hair off the grid. rio-vrt 0.3 writes neither masks nor rotation. A
-test holds the pixels against `gdalbuildvrt`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import xml.etree.ElementTree as ET
@@ -20,7 +17,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
-from rsvqa.rsvqa_builder.scenes.rasters import open_raster
+from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster
 
 _GDAL_TYPES = {
     "uint8": "Byte",
@@ -61,9 +58,64 @@ class VrtPlan:
     placements: tuple[PlacedRaster, ...]
     needs_cover_mask: bool
 
+    @property
+    def is_north_up(self) -> bool:
+        """True when map axes run along pixel axes, the second one upwards."""
+        return self.transform.b == 0 and self.transform.d == 0 and self.transform.e < 0 < self.transform.a
+
+
+def has_gdal_bindings() -> bool:
+    """Return whether GDAL's own Python bindings (the extra "gdal") are installed."""
+    return importlib.util.find_spec("osgeo") is not None
+
+
+def write_vrt_with_gdal(plan: VrtPlan, path: Path) -> None:
+    """Write a north-up plan with osgeo.gdal.BuildVRT.
+
+    Raises:
+        SceneError: GDAL refuses, or leaves sources out.
+    """
+    from osgeo import gdal
+
+    gdal.UseExceptions()
+    t = plan.transform
+    partial = path.with_suffix(".partial.vrt")
+    bounds = (t.c, t.f + t.e * plan.height, t.c + t.a * plan.width, t.f)
+    sources = [_absolute(placement.path) for placement in plan.placements]
+    try:
+        built = gdal.BuildVRT(
+            str(partial.absolute()),
+            sources,
+            resolution="user",
+            xRes=t.a,
+            yRes=-t.e,
+            outputBounds=bounds,
+            addAlpha=plan.needs_cover_mask,
+        )
+        if built is None:
+            raise SceneError(f"GDAL cannot join {len(sources)} sheets: {gdal.GetLastErrorMsg()}")
+        del built  # closing writes the file
+    except RuntimeError as error:
+        raise SceneError(f"GDAL cannot join {len(sources)} sheets: {error}") from error
+    _snap_to_pixels(partial)
+    num_built = len(read_vrt_sources(str(partial)))
+    if num_built != len(sources):
+        raise SceneError(f"GDAL joined {num_built} of {len(sources)} sheets only: {gdal.GetLastErrorMsg()}")
+    partial.replace(path)
+
+
+def _snap_to_pixels(path: Path) -> None:
+    """Round the places in a VRT: GDAL works them out from coordinates, which leaves tiny fractions of a pixel."""
+    tree = ET.parse(path)  # noqa: S314 (written by GDAL a moment ago)
+    for name in ("SrcRect", "DstRect"):
+        for rectangle in tree.iter(name):
+            for key, value in rectangle.attrib.items():
+                rectangle.set(key, str(round(float(value))))
+    tree.write(path, encoding="utf-8")
+
 
 def write_vrt(plan: VrtPlan, path: Path) -> None:
-    """Write a plan as a VRT file.
+    """Write a plan as a VRT file, without GDAL's bindings.
 
     Raises:
         SceneError: a source cannot be opened.
