@@ -134,13 +134,6 @@ def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
-def name_colour(red: int, green: int, blue: int) -> str:
-    """Return the name of one sRGB colour."""
-    lab = rgb_to_lab(np.array([[red, green, blue]], dtype=np.uint8))
-    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
-    return COLOURS[int(_name_pixels(lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), hue)[0])]
-
-
 def _possible_names(
     lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]
 ) -> frozenset[str]:

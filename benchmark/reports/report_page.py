@@ -2,6 +2,8 @@
 
 Replies are what a model wrote and may hold markup: all that is not written here goes through `html.escape`, and the
 page's content security policy forbids scripts and loads besides.
+
+Without Jinja2, for the reason in `rsvqa_builder/documents/preview_page.py`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ The one file that knows parquet. What surprises: a column of images is handed to
 that show one image of 30 MB write 30 MB and need no more memory than the image. Readers that know nothing of it see
 plain `list<struct<bytes, path>>` rows, but hold every row's copy while they decode a row group: arrow then fails above
 2 GiB ("Nested data conversions not implemented for chunked array outputs"). `split_rows` keeps row groups below that.
+
+Over pyarrow and not over `datasets`, which writes each row its own copy: 20 rows of one image of 5 MB take 100 MB there
+(5.2), and 5 MB here.
 """
 
 from __future__ import annotations

@@ -256,6 +256,7 @@ def _decompressed(text: str) -> NDArray[np.int64]:
 
     The format is pycocotools': little-endian groups of five bits in printable characters from "0" on, bit 32 for "more
     follows", sign from the last group's bit 16; from the fourth count on, the difference to the count before the last.
+    pycocotools itself (2.0.11) gives uninitialised memory for damaged counts, and a whole image for each object.
     """
     counts: list[int] = []
     value = shift = 0

@@ -4,6 +4,8 @@ JPEG knows no windows: to see a corner, all of it is decoded. libjpeg, though, r
 which takes little memory. So the coarse levels come from such a reduced copy, at once. When a tile of the three finest
 is first asked for, the image is decoded once; what is asked for is cut at once, the rest when nobody waits, and then
 the pixels are dropped. What is kept, decoded and encoded, is counted in bytes.
+
+Pyramid libraries write whole pyramids to disk first (libvips' dzsave, deepzoom), or read no plain JPEG (OpenSlide).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.review.guard import Access, is_loopback
+from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures

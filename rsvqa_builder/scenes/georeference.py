@@ -34,7 +34,10 @@ _WGS84 = CRS.from_epsg(4326)
 
 
 class AffineCoefficients(NamedTuple):
-    """Pixel (x, y) to map: `X = a·x + b·y + c`, `Y = d·x + e·y + f` (the order of affine.Affine)."""
+    """Pixel (x, y) to map: `X = a·x + b·y + c`, `Y = d·x + e·y + f` (the order of affine.Affine).
+
+    Affine maps alike, but its inverse is less exact (9e-10 px off where this one is 3e-10), and data sets would change.
+    """
 
     a: float
     b: float

@@ -159,7 +159,10 @@ def _require_room(scene: Scene, folder: Path) -> None:
 
 
 def _copy(scene: Scene, target: Path) -> None:
-    """Write the scene's bands to a tiled file, and its valid pixels as an internal mask."""
+    """Write the scene's bands to a tiled file, and its valid pixels as an internal mask.
+
+    GDAL's own copy (rasterio.shutil.copy) would take every band, and keep nodata where a mask is wanted.
+    """
     has_mask = can_be_invalid(scene)
     with open_raster(scene.path) as source, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         with warnings.catch_warnings():

@@ -3,6 +3,9 @@
 Identical content is told by the encoded bytes (the encoder is deterministic). Alike content is told by a difference
 hash of 16 × 16 cells: it survives re-encoding, resizing and small changes of contrast, not rotation or another crop.
 A tile without contrast (open water, night) has no hash and is like no other.
+
+The hash is ten lines of our own: imagehash (4.3, with scipy and PyWavelets) hashes the noise of open water too, 93 bits
+apart for two such tiles, and reads every pixel, 0.6 s for 8,000 px instead of 2 ms.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from rsvqa import cli
+from rsvqa.annotation.review.access import AccessError
 from rsvqa.annotation.review.content import check_content
-from rsvqa.annotation.review.guard import AccessError
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.rsvqa_builder.dataset.shards import ShardError
