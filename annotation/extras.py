@@ -81,6 +81,6 @@ def _name(needed: Requirement) -> str:
 
 
 def _specified(needed: Requirement) -> str:
-    """Return a requirement without its marker: the extra is chosen already."""
+    """Return a requirement without its marker, as the extra is chosen already; its lower bound first."""
     extras = f"[{','.join(sorted(needed.extras))}]" if needed.extras else ""
-    return f"{needed.name}{extras}{needed.specifier}"
+    return f"{needed.name}{extras}{','.join(sorted(map(str, needed.specifier), reverse=True))}"
