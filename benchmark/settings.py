@@ -42,7 +42,7 @@ class BenchSettings(BaseModel):
     limit: Count | None = None
     """Most questions, the first ones in the data set's order, after `sample`."""
     sample: Count | None = None
-    """Most questions a task, drawn by `seed`."""
+    """Most questions per task, drawn by `seed`."""
     seed: int = 0
 
     base_url: str | None = None

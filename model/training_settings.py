@@ -110,11 +110,11 @@ class TrainingSettings(BaseModel):
     """Deal the letters of the choices anew in every epoch."""
     group_by_length: bool = True
     mixed_groups: Count = 16
-    """Row groups, most often one an image, whose questions are mixed at a time; their images are kept decoded."""
+    """Row groups, most often one per image, whose questions are mixed at a time; their images are kept decoded."""
     loader_workers: Annotated[int, Field(ge=0)] = 1
     """Processes that read ahead; each decodes the images that it needs itself."""
     tokens_per_cell: Count | Literal["all"] | None = None
-    """Visual tokens kept a cell, or "all"; None keeps the checkpoint's own."""
+    """Visual tokens kept per cell, or "all"; None keeps the checkpoint's own."""
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
     """How they are chosen; None keeps the checkpoint's own."""
     scope: Literal["cell", "image"] | None = None
@@ -129,7 +129,7 @@ class TrainingSettings(BaseModel):
     eval_every: Annotated[int, Field(ge=0)] = 500
     """Steps; 0 evaluates at the end only."""
     eval_questions: Annotated[int, Field(ge=0)] = 100
-    """Most questions a task of the val split; 0 leaves evaluation out."""
+    """Most questions per task of the val split; 0 leaves evaluation out."""
     tensorboard: bool = False
     tiny: TinySettings = TinySettings()
 

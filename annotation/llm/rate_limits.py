@@ -1,4 +1,4 @@
-"""Limits on requests and tokens a minute, shared by all threads of a client."""
+"""Limits on requests and tokens per minute, shared by all threads of a client."""
 
 from __future__ import annotations
 

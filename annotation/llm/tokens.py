@@ -37,7 +37,7 @@ def input_tokens(turn: Turn, prices: Prices) -> int:
 def text_tokens(text: str) -> int:
     """Return about how many tokens a text has.
 
-    An estimate: four ASCII characters a token, and one character of any other script.
+    An estimate: one token per four ASCII characters, and one per other character.
     """
     num_ascii = len(text.encode("ascii", "ignore"))
     return math.ceil(num_ascii / 4) + len(text) - num_ascii

@@ -265,7 +265,7 @@ def _validate(rows: Sequence[FileRow]) -> tuple[list[Sample], list[UnaskedRow]]:
 
 
 def _draw(samples: Sequence[Sample], settings: BenchSettings) -> list[Sample]:
-    """Return at most `sample` questions a task, drawn by the seed, then the first `limit`; the order stays."""
+    """Return at most `sample` questions per task, drawn by the seed, then the first `limit`; the order stays."""
     drawn = list(samples)
     if settings.sample is not None:
         places: dict[str, list[int]] = {}

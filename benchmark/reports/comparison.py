@@ -300,7 +300,7 @@ def contributions(parts: Sequence[ImageSums]) -> NDArray[np.float64]:
 def sign_flip_test(
     values: NDArray[np.float64], *, seed: int = INTERVAL_SEED, num_flips: int = NUM_FLIPS
 ) -> SignFlipTest:
-    """Test whether the sum of `values`, one an image, is farther from 0 than chance makes it.
+    """Test whether the sum of `values`, one per image, is farther from 0 than chance makes it.
 
     Images without a difference do not matter. Up to `MAX_EXACT` images all changes of sign are tried; else
     `num_flips` random ones and the one seen, so that p is never 0 (Phipson and Smyth 2010).

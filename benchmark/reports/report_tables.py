@@ -97,7 +97,7 @@ def notices(results: Results) -> Iterator[str]:
 
 
 def table_rows(results: Results) -> Iterator[dict[str, Any]]:
-    """Yield one row a measure of each sub-task, then of each average; keys are among `TABLE_COLUMNS`."""
+    """Yield one row per measure of each sub-task, then of each average; keys are among `TABLE_COLUMNS`."""
     for task in results.tasks:
         base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
         yield from ({**base, **row} for row in _task_rows(task))

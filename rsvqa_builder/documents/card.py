@@ -212,7 +212,7 @@ image = Image.open(io.BytesIO(row["image"][0]["bytes"]))
 
 
 _PILLOW_LIMIT = 89_478_485
-"""Pixels above which Pillow warns: a quarter of a GiB at three bytes a pixel."""
+"""Pixels above which Pillow warns: a quarter of a GiB at three bytes per pixel."""
 
 
 def _largest_tile(statistics: DatasetStatistics) -> int:
@@ -224,7 +224,7 @@ def _largest_tile(statistics: DatasetStatistics) -> int:
 def _scene_section(facts: CardFacts) -> str:
     scenes = [scene for scene in facts.scenes if scene.scene_id in facts.statistics.scenes]
     rows = [_scene_cells(scene, facts.statistics) for scene in sorted(scenes, key=lambda scene: scene.scene_id)]
-    header = ("scene", "pixels", "CRS", "m a pixel", "date", "tiles", "questions")
+    header = ("scene", "pixels", "CRS", "m per pixel", "date", "tiles", "questions")
     listed = _table(header, rows[:MAX_LISTED_SCENES], right=2)
     more = len(rows) - MAX_LISTED_SCENES
     rest = f"\n\n… and {more:,} more, listed in `report.json`." if more > 0 else ""

@@ -69,7 +69,7 @@ export function opinionsPanel(opinions) {
 
 /** Return where the tile lies. */
 export function placeLine(question) {
-  const gsd = question.gsd === null ? null : `${+question.gsd.toPrecision(3)} m a pixel`;
+  const gsd = question.gsd === null ? null : `${+question.gsd.toPrecision(3)} m per pixel`;
   const facts = [question.scene, question.split, `${question.width} × ${question.height} px`, gsd].filter(Boolean);
   return h("p", { class: "place" }, facts.join(" · "), h("code", {}, question.question_id));
 }
