@@ -210,7 +210,7 @@ def _notes(pairs: Sequence[PairedQuestion], num_shared: int, num_first: int, num
     if any(one.first.reply.boxes_rewritten != one.second.reply.boxes_rewritten for one in pairs):
         yield "boxes in the questions were rewritten for one of the models and not for the other"
     elif differing := sum(one.first.reply.prompt != one.second.reply.prompt for one in pairs):
-        yield f"{differing} questions were put in other words: what is compared is model and prompt"
+        yield f"{differing} questions were worded differently: model and prompt are compared together"
 
 
 # --- differences ------------------------------------------------------------------------------------------------------

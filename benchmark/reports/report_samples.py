@@ -97,7 +97,7 @@ def choose_sections(questions: Sequence[Measured]) -> list[Section]:
     texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
     sections = [
-        Section("wrong", "Wrong replies", f"up to {NUM_WRONG} of a sub-task, of {len(wrong):,}", by_task),
+        Section("wrong", "Wrong replies", f"up to {NUM_WRONG} per sub-task, of {len(wrong):,}", by_task),
         Section("no-answer", "No answer found", _of(no_answer, NUM_NO_ANSWER), _spread(no_answer, NUM_NO_ANSWER)),
         Section("disputed", "The parsers disagree", _of(disputed, NUM_DISPUTED), _spread(disputed, NUM_DISPUTED)),
         Section("written", "Captions as written", _of(texts, NUM_TEXTS), _spread(texts, NUM_TEXTS)),

@@ -88,9 +88,9 @@ def notices(results: Results) -> Iterator[str]:
     if 0 < results.num_images < FEW_IMAGES:
         yield f"Only {results.num_images} image(s): the figures say little about others."
     if cut := sum(task.num_cut for task in results.tasks):
-        yield f"{cut:,} replies ran into the bound of new tokens."
+        yield f"{cut:,} replies were cut at the bound of new tokens."
     if why := why_not_comparable(results):
-        yield f"Published averages are not beside this run's: {why}."
+        yield f"This run is not compared with published averages: {why}."
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
