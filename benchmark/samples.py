@@ -15,7 +15,7 @@ from rsvqa.annotation.taxonomy import AnswerForm
 
 
 class ImageSize(NamedTuple):
-    """Of an image as it is stored, pixels; in the order that arrays have."""
+    """The size of an image as it is stored, in pixels and in the order of arrays."""
 
     height: int
     width: int

@@ -19,7 +19,7 @@ _SQUARE, _LONG_SIDE, _SHORT_SIDE = 512, 2_048, 768
 """Pixels, of the tiling of pictures: https://platform.openai.com/docs/guides/images-vision."""
 
 _UNKNOWN_SIZE = (65_536, 24_576)
-"""Of a picture that cannot be read here: the size that costs most by either method."""
+"""The size that costs most by either method, assumed for a picture that cannot be read here."""
 
 
 def input_tokens(turn: Turn, prices: Prices) -> int:

@@ -21,7 +21,7 @@ from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 BOX_DECIMALS = 4
-"""Of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
+"""Decimals of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
 
 LETTERS_LOST = "options without their letters"
 UNKNOWN_LETTER = "answer names no option"

@@ -111,7 +111,7 @@ def _see_cells(processor: Any, _inputs: Mapping[str, Any], _index: int, size: Im
 
 
 DEFAULT = ModelFamily(name="default", box_convention="0-1", reuses_prefix=False, batches=False)
-"""Of an architecture that nobody has tested: one whole prompt at a time."""
+"""For an architecture that nobody has tested: one whole prompt at a time."""
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {

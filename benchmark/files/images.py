@@ -20,7 +20,7 @@ from rsvqa.benchmark.samples import ImageSize
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, image_header
 
 MAX_PIXELS = 400_000_000
-"""Of an image that is decoded: 1.2 GB. The benchmark's largest have 10⁸; beyond this a file is damaged or hostile."""
+"""The most pixels that are decoded (1.2 GB). The benchmark's largest have 10⁸; a larger file is hostile or damaged."""
 THUMBNAIL_SIDE = 512
 _THUMBNAIL_QUALITY = 80
 _JPEG_SIGNATURE = b"\xff\xd8\xff"

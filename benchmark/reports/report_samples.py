@@ -30,9 +30,9 @@ NUM_DISPUTED = 6
 """Replies shown that the two parsers judge differently."""
 NUM_TEXTS = 3
 MAX_CHARACTERS = 900
-"""Of a reply, question or prompt; `samples.jsonl` holds the rest."""
+"""The most that is shown of a reply, question or prompt; `samples.jsonl` holds the rest."""
 MAX_THUMBNAIL_BYTES = 8_000_000
-"""Of all thumbnails on the page; later ones are left out and say so."""
+"""The most for all thumbnails on the page; later ones are left out and say so."""
 MAX_FIGURE_HEIGHT = 360
 """CSS pixels."""
 

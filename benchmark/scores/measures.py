@@ -28,7 +28,7 @@ class Measure(StrEnum):
     IOU = "iou"
     """An invalid box counts as 0."""
     IOU_VALID = "iou_valid"
-    """Of valid boxes only."""
+    """Valid boxes only."""
     ROUGE_L = "ROUGE-L"
     """This and the next are of a caption among others, see `caption_figures.py`."""
     CIDER_D = "CIDEr-D"
