@@ -42,7 +42,7 @@ class AskSettings:
     """What is asked about each tile.
 
     Attributes:
-        tasks: the most questions a tile by task name; a task that is not named, or has 0, is not run.
+        tasks: the most questions per tile, by task name; a task that is not named, or has 0, is not run.
         seed: of the data set.
         language: of the wording, one of `phrases.LANGUAGES`.
     """
@@ -56,7 +56,7 @@ class AskSettings:
             if name not in TASKS:
                 raise ValueError(f"{name!r} is not a task: expected one of {', '.join(TASKS)}")
             if bound < 0:
-                raise ValueError(f"task {name}: at most {bound} questions a tile: expected 0 or more")
+                raise ValueError(f"task {name}: at most {bound} questions per tile: expected 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

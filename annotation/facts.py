@@ -1,4 +1,4 @@
-"""What is on one tile: objects, areas, roads, anomalies and dates, in pixels, with metres a pixel.
+"""What is on one tile: objects, areas, roads, anomalies and dates, in pixels, with metres per pixel.
 
 `TileFacts` is all that a task may know beside the pixels. Geometries are shapely geometries in tile pixels: x to the
 right, y DOWN, origin at the outer corner of the first pixel, so the tile covers `[0, width] × [0, height]`.
@@ -67,7 +67,7 @@ MIN_VISIBLE_SHARE = 0.5
 
 
 class Gsd(NamedTuple):
-    """Ground sampling distance along the pixel axes, metres a pixel."""
+    """Ground sampling distance along the pixel axes, metres per pixel."""
 
     x_m: float
     y_m: float

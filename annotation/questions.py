@@ -72,7 +72,7 @@ class Question:
 class NotAsked:
     """Why a task did not ask, counted in the report.
 
-    `reason` is one short sentence part from a fixed set a task ("no roads", "no GSD"): no numbers, no names.
+    `reason` is one short sentence part from a fixed set per task ("no roads", "no GSD"): no numbers, no names.
     """
 
     reason: str

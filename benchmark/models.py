@@ -72,7 +72,7 @@ class ModelView:
 
     Attributes:
         width, height: of the canvas, pixels.
-        scale_x, scale_y: canvas pixels an original pixel.
+        scale_x, scale_y: canvas pixels per original pixel.
         offset_x, offset_y: of the image's corner in the canvas, pixels.
     """
 
@@ -95,7 +95,7 @@ class Reply:
         ended: whether the model ended the reply itself; False when it ran into the bound.
         num_prompt_tokens, num_visual_tokens, num_new_tokens: None where a model does not say.
         seconds: spent on this reply; shared work (reading, encoding the image) is divided among its prompts.
-        views: one an image; empty where unknown or blind.
+        views: one per image; empty where unknown or blind.
         box_convention: of boxes in `text`.
     """
 

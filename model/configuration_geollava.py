@@ -27,7 +27,7 @@ PRUNING_METHODS = ("anchored", "anchors_only", "clusters_only", "random", "unifo
 class GeoLlavaConfig(PreTrainedConfig):
     """Configuration of `GeoLlavaModel` and `GeoLlavaForConditionalGeneration`.
 
-    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens a cell. Two defaults differ from
+    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens per cell. Two defaults differ from
     the released code, whose settings are `RELEASED_PRUNING`: `affinity` and `fill`.
 
     Attributes:

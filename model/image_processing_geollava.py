@@ -49,7 +49,7 @@ class Placement(NamedTuple):
     """Where an image lies on its canvas of cells: `x_canvas = x · scale_x + offset_x`, in pixels."""
 
     height: int
-    """Of the image, pixels."""
+    """Height of the image, pixels."""
     width: int
     canvas_height: int
     canvas_width: int

@@ -1,6 +1,6 @@
 """GeoLLaVA: a tower that sees an image cell by cell, pruning of its tokens, a projector and a language model.
 
-The prompt holds ONE placeholder token an image. How many visual tokens an image gets depends on what is on it, so the
+The prompt holds ONE placeholder token per image. How many visual tokens an image gets depends on what is on it, so the
 model itself puts them in the placeholder's place and rebuilds mask, positions and labels (`expand_placeholders`).
 `forward` therefore returns logits of the expanded length, with the expanded labels beside them; `generate` expands
 once, runs on the expanded prompt and gives back the caller's own prompt followed by the new tokens.
@@ -47,7 +47,7 @@ from .vision_tower import ProjectionName, cut_tower, last_projection
 
 @dataclass
 class GeoLlavaImageFeatures(ModelOutput):
-    """Visual tokens of some images; each field has one entry an image.
+    """Visual tokens of some images; each field has one entry per image.
 
     Attributes:
         features: [K, D_text], after the projector, cell after cell in token order.
@@ -247,7 +247,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         """Return hidden states of the prompt, expanded when there are images.
 
         Args:
-            input_ids: [B, L] int64 with one placeholder an image.
+            input_ids: [B, L] int64 with one placeholder per image.
             pixel_values: [C, 3, S, S]; see `get_image_features`.
             image_grids: [I, 2] int64.
             attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens.

@@ -42,7 +42,7 @@ def part_of(parameter: str) -> ModelPart:
 def group_parameters(
     model: nn.Module, learning_rates: Mapping[ModelPart, float], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Return the trainable parameters as groups of an optimizer, one a part that has any.
+    """Return the trainable parameters as groups of an optimizer, one per part that has any.
 
     Norms, biases and single vectors are spared from weight decay, as in transformers.
     """

@@ -26,6 +26,7 @@ from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
+from rsvqa.annotation.extras import install_command
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.checkpoints import StartingPoint, load_checkpoint, with_adapters
 from rsvqa.model.conversations import chat_messages, render_chat
@@ -353,7 +354,9 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
             f"{settings.device_batch_size} samples each; expected a multiple of {at_once}"
         )
     if settings.tensorboard and find_spec("tensorboard") is None:
-        raise TrainingError("tensorboard is not installed: pip install tensorboard, or leave `tensorboard` out")
+        raise TrainingError(
+            f"tensorboard is not installed: {install_command('tensorboard')}, or leave `tensorboard` out"
+        )
     has_cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),

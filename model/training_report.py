@@ -140,7 +140,7 @@ class Panel(NamedTuple):
 
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 180, 44
-"""Of a panel and around its plot, SVG units."""
+"""Size of a panel and margin around its plot, SVG units."""
 
 
 def pick_curve(figures: Iterable[Mapping[str, float]], name: str) -> list[tuple[float, float]]:

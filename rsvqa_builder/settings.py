@@ -166,7 +166,7 @@ class BuildSettings(StageSettings):
 
 
 def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
-    """Return the most questions a tile of each task named in `tasks`, in the order of the taxonomy.
+    """Return the most questions per tile of each task named in `tasks`, in the order of the taxonomy.
 
     An entry is "all", "none", or a task's name or short name, with an optional weight: "object_colour=0.5" asks for
     half of `per_task`, rounded up. Later entries override earlier ones, so "all,OCL=0.5" is a mix; weight 0 leaves a

@@ -84,7 +84,7 @@ class Shown:
 
     @property
     def legend(self) -> str:
-        """The captions, numbered, one a line."""
+        """The captions, numbered, one per line."""
         return "\n".join(f"Picture {number}: {caption}" for number, caption in enumerate(self.captions, 1))
 
 

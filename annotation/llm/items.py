@@ -105,7 +105,7 @@ class QuestionItem:
 
     @property
     def lettered(self) -> str:
-        """The options as a model is shown them, one a line."""
+        """The options as a model is shown them, one per line."""
         return "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, self.options, strict=False))
 
     def noted(self, note: Note) -> QuestionItem:

@@ -17,7 +17,7 @@ _SQUARE, _LONG_SIDE, _SHORT_SIDE = 512, 2_048, 768
 """Pixels, of the tiling of pictures: https://platform.openai.com/docs/guides/images-vision."""
 
 _UNKNOWN_SIZE = (65_536, 24_576)
-"""Of a picture that cannot be read here: the size that costs most by either method."""
+"""The size that costs most by either method, assumed for a picture that cannot be read here."""
 
 
 def input_tokens(turn: Turn, prices: Prices) -> int:
@@ -35,7 +35,7 @@ def input_tokens(turn: Turn, prices: Prices) -> int:
 def text_tokens(text: str) -> int:
     """Return about how many tokens a text has.
 
-    An estimate: four ASCII characters a token, and one character of any other script.
+    An estimate: one token per four ASCII characters, and one per other character.
     """
     num_ascii = len(text.encode("ascii", "ignore"))
     return math.ceil(num_ascii / 4) + len(text) - num_ascii

@@ -21,7 +21,7 @@ from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 BOX_DECIMALS = 4
-"""Of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
+"""Decimals of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
 
 LETTERS_LOST = "options without their letters"
 UNKNOWN_LETTER = "answer names no option"
@@ -55,10 +55,10 @@ class ReviewQuestion:
         question_id: unique in the data set.
         task: name in the taxonomy.
         split, scene, source, review, language: as in its row.
-        images: names of the images that it shows, one a date.
+        images: names of the images that it shows, one per date.
         width, height: of each image, pixels.
-        gsd: metres a pixel; None when unknown.
-        dates: ISO days, one an image; None when unknown.
+        gsd: metres per pixel; None when unknown.
+        dates: ISO days, one per image; None when unknown.
         content: what may be changed.
         evidence: why the answer is right, the JSON object of its row.
     """

@@ -84,7 +84,7 @@ def measure_colour(pixels: NDArray[np.uint8], geometry: BaseGeometry) -> ColourM
 
     Args:
         pixels: (height, width, 3) uint8 RGB of the tile.
-        geometry: a polygon in tile pixels; what is outside the tile is ignored. Of a large one every n-th row and
+        geometry: a polygon in tile pixels; what is outside the tile is ignored. In a large one every n-th row and
             column is looked at.
     """
     inside = pixels_inside(pixels, geometry)

@@ -100,7 +100,7 @@ def build_road_graph(roads: Sequence[Road], scale: Gsd) -> RoadGraph:
 
     Args:
         roads: pieces, tile pixels.
-        scale: metres a pixel along both axes, or (1, 1): what stretches are measured in.
+        scale: metres per pixel along both axes, or (1, 1): what stretches are measured in.
     """
     lines = np.array([road.geometry for road in roads], dtype=object)
     if not len(lines):

@@ -78,7 +78,7 @@ class Generator:
     def reply_to_tails(
         self, prefix: Prefix, prompts: Sequence[EncodedPrompt], *, max_new_tokens: int
     ) -> list[Generated]:
-        """Return a reply a prompt; all begin with the prefix."""
+        """Return one reply per prompt; all begin with the prefix."""
         import torch
 
         tails = [{name: prompt.row[name][prompt.prefix_length :] for name in _PLAIN} for prompt in prompts]
@@ -93,7 +93,7 @@ class Generator:
         return self._split(sequences[:, batch["input_ids"].shape[1] :])
 
     def reply_to_whole(self, prompts: Sequence[EncodedPrompt], *, max_new_tokens: int) -> list[Generated]:
-        """Return a reply a prompt; the images, which all share, are encoded once for each."""
+        """Return one reply per prompt; the images, which all share, are encoded once for each."""
         batch = _padded([prompt.row for prompt in prompts])
         vision = {name: _repeated(value, len(prompts)) for name, value in prompts[0].vision.items()}
         sequences = self._generate(batch, vision, max_new_tokens=max_new_tokens)

@@ -33,7 +33,7 @@ def content_key(encoded: bytes | memoryview) -> str:
 
 
 def make_thumbnail(rgb: Pixels) -> bytes:
-    """Return a JPEG of at most `THUMBNAIL_SIDE` pixels a side; the same pixels give the same bytes."""
+    """Return a JPEG of at most `THUMBNAIL_SIDE` pixels on a side; the same pixels give the same bytes."""
     height, width, _ = rgb.shape
     # every nth pixel first: averaging a hundred million would take longer than a reply
     step = max(1, max(height, width) // (4 * THUMBNAIL_SIDE))

@@ -17,7 +17,7 @@ from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
 
 SCHEMA_VERSION: Literal[1] = 1
-"""Of `run.json` and of the lines of `samples.jsonl`."""
+"""The version of `run.json` and of the lines of `samples.jsonl`."""
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl"
@@ -139,12 +139,12 @@ class RunRecord(BaseModel):
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """Of the largest process, 10⁶ bytes."""
+        """Peak memory of the largest process, 10⁶ bytes."""
         return max((session.peak_memory_mb for session in self.sessions), default=None)
 
     @property
     def peak_device_memory_mb(self) -> float | None:
-        """Of the fullest GPU, 10⁶ bytes; None without a GPU."""
+        """Peak memory of the fullest GPU, 10⁶ bytes; None without a GPU."""
         known = [session.peak_device_memory_mb for session in self.sessions]
         return max((peak for peak in known if peak is not None), default=None)
 

@@ -78,7 +78,7 @@ def _without_bytes(name: str) -> RowImage:
 
 
 def _cells(column: pa.Array | pa.ChunkedArray, row: int) -> list[pa.StructScalar]:
-    """Return the image structs of one row; a column holds one image a row or a list of them."""
+    """Return the image structs of one row; a column holds one image per row or a list of them."""
     scalar = column[row]
     if not scalar.is_valid:
         return []

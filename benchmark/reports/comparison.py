@@ -210,7 +210,7 @@ def _notes(pairs: Sequence[PairedQuestion], num_shared: int, num_first: int, num
     if any(one.first.reply.boxes_rewritten != one.second.reply.boxes_rewritten for one in pairs):
         yield "boxes in the questions were rewritten for one of the models and not for the other"
     elif differing := sum(one.first.reply.prompt != one.second.reply.prompt for one in pairs):
-        yield f"{differing} questions were put in other words: what is compared is model and prompt"
+        yield f"{differing} questions were worded differently: model and prompt are compared together"
 
 
 # --- differences ------------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def contributions(parts: Sequence[ImageSums]) -> NDArray[np.float64]:
 def sign_flip_test(
     values: NDArray[np.float64], *, seed: int = INTERVAL_SEED, num_flips: int = NUM_FLIPS
 ) -> SignFlipTest:
-    """Test whether the sum of `values`, one an image, is farther from 0 than chance makes it.
+    """Test whether the sum of `values`, one per image, is farther from 0 than chance makes it.
 
     Images without a difference do not matter. Up to `MAX_EXACT` images all changes of sign are tried; else
     `num_flips` random ones and the one seen, so that p is never 0 (Phipson and Smyth 2010).

@@ -72,7 +72,7 @@ def _leaderboard_lines(board: Leaderboard) -> Iterator[str]:
     for apart in board.apart:
         one = apart.standing
         yield ""
-        yield f"{one.model} is not beside published scores: {apart.why}."
+        yield f"{one.model} is not compared with published scores: {apart.why}."
         yield f"  {apart.average}: official {percent(one.macro)}, strict {percent(one.strict)}"
 
 

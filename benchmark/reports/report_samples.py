@@ -30,9 +30,9 @@ NUM_DISPUTED = 6
 """Replies shown that the two parsers judge differently."""
 NUM_TEXTS = 3
 MAX_CHARACTERS = 900
-"""Of a reply, question or prompt; `samples.jsonl` holds the rest."""
+"""The most that is shown of a reply, question or prompt; `samples.jsonl` holds the rest."""
 MAX_THUMBNAIL_BYTES = 8_000_000
-"""Of all thumbnails on the page; later ones are left out and say so."""
+"""The most for all thumbnails on the page; later ones are left out and say so."""
 MAX_FIGURE_HEIGHT = 360
 """CSS pixels."""
 
@@ -97,7 +97,7 @@ def choose_sections(questions: Sequence[Measured]) -> list[Section]:
     texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
     sections = [
-        Section("wrong", "Wrong replies", f"up to {NUM_WRONG} of a sub-task, of {len(wrong):,}", by_task),
+        Section("wrong", "Wrong replies", f"up to {NUM_WRONG} per sub-task, of {len(wrong):,}", by_task),
         Section("no-answer", "No answer found", _of(no_answer, NUM_NO_ANSWER), _spread(no_answer, NUM_NO_ANSWER)),
         Section("disputed", "The parsers disagree", _of(disputed, NUM_DISPUTED), _spread(disputed, NUM_DISPUTED)),
         Section("written", "Captions as written", _of(texts, NUM_TEXTS), _spread(texts, NUM_TEXTS)),

@@ -1,4 +1,4 @@
-"""What `rsvqa bench` and `rsvqa score` print of a run: a line a sub-task, the averages, and where the rest is."""
+"""What `rsvqa bench` and `rsvqa score` print of a run: one line per sub-task, the averages, and where the rest is."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def score_run(run: Path) -> ScoredRun:
 
 
 def table_csv(results: Results) -> str:
-    """Return `tasks.csv`: one row a measure of a sub-task or an average."""
+    """Return `tasks.csv`: one row per measure of a sub-task or an average."""
     text = io.StringIO()
     writer = csv.DictWriter(text, TABLE_COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -28,7 +28,7 @@ def cider_d(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
     counts as if one did. With one sample every n-gram is in all documents, so every value is 0.
 
     Args:
-        candidates: one caption a sample.
+        candidates: one caption per sample.
         references: the right captions of each sample, at least one.
     """
     idf = _InverseDocumentFrequency(references)

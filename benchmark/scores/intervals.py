@@ -61,7 +61,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSums:
-    """Values that are averaged, one a question, summed up by image.
+    """Values that are averaged, one per question, summed up by image.
 
     Attributes:
         clusters: numbers of the images that have a value, ascending.

@@ -47,7 +47,7 @@ def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> Answ
     """Return what a question is worth whose options were rotated: right only when right in all rotations.
 
     Args:
-        scores: of one sample, one a rotation, in any order.
+        scores: of one sample, one per rotation, in any order.
         official: judge by the published extraction instead of the strict parser.
 
     Returns:

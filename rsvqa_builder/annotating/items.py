@@ -19,7 +19,7 @@ from rsvqa.rsvqa_builder.dataset.records import Record, Review
 from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
 
 EVIDENCE_KEY = "annotation"
-"""Of what the steps have found out, in a record's evidence."""
+"""The key of what the steps have found out, in a record's evidence."""
 
 _LETTER = re.compile(r"^\([A-Z]\) ")
 

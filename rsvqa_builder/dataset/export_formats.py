@@ -62,7 +62,7 @@ def in_pixels(box: Box, width: int, height: int) -> Box:
 
 
 def conversation(row: Row) -> dict[str, Any]:
-    """Return a row as LLaVA's trainers read it: one `<image>` an image, the prompt, and the reply it asks for."""
+    """Return a row as LLaVA's trainers read it: one `<image>` per image, the prompt, and the reply it asks for."""
     several = AnswerForm.SEVERAL_OF in TASKS[row["task"]].forms
     reply = row["answer"]
     if row["multi-choice options"]:

@@ -1,4 +1,4 @@
-"""Parquet tables whose rows share images: typed columns, Hugging Face features, each image's bytes once a row group.
+"""Parquet tables whose rows share images: typed columns, Hugging Face features, each image's bytes once per row group.
 
 The one file that knows parquet. What surprises: a column of images is handed to parquet as a dictionary, so twenty rows
 that show one image of 30 MB write 30 MB and need no more memory than the image. Readers that know nothing of it see

@@ -1,4 +1,4 @@
-"""What a shard holds: one `Record` a question, one `TileRecord` a tile."""
+"""What a shard holds: one `Record` per question, one `TileRecord` per tile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TileRecord:
         scene: the scene's id.
         window: the tile's place in the scene, pixels.
         crs: "EPSG:32618" where the CRS has a code, else WKT2; None without one.
-        gsd: metres a pixel, the mean of both axes; None without a georeference.
+        gsd: metres per pixel, the mean of both axes; None without a georeference.
         footprint: WKB of the tile's outline in EPSG:4326; None without a georeference.
         date, later_date: ISO days of acquisition; None when unknown.
         images: encoded size in bytes of each of the tile's images, by key: "tile", "tile_marked", and for a pair

@@ -32,7 +32,7 @@ from rsvqa.rsvqa_builder.dataset.image_tables import (
 from rsvqa.rsvqa_builder.dataset.records import SPLITS, Record, TileRecord
 
 FORMAT_VERSION = 1
-"""Of the columns and their meaning; stored in each shard."""
+"""The version of the columns and their meaning; stored in each shard."""
 
 TableKind = Literal["data", "tiles"]
 """Folder of a shard: "data" holds questions, "tiles" holds tiles about which nothing was asked."""

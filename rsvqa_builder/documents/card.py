@@ -113,15 +113,15 @@ def _introduction(facts: CardFacts) -> str:
     truth = (
         "Every answer is computed from labels, pixels and georeference; no language model took part."
         if set(statistics.sources) <= {"rule"}
-        else "The column `source` says whether a rule, a language model or a person wrote a question, `review` what "
-        "became of it."
+        else "The column `source` says whether a rule, a language model or a person wrote a question. The column "
+        "`review` says what became of it."
     )
     return (
         f"# {_text(facts.name)}\n\n"
-        f"{statistics.num_questions:,} questions of {statistics.num_tasks} of {len(TASKS)} tasks about "
-        f"{statistics.num_tiles:,} tiles of {len(statistics.scenes):,} remote-sensing scenes "
-        f"({statistics.num_pixels / 1e6:,.0f} million pixels{area}), built by rsvqa. {truth} "
-        "`preview.html` shows examples of every task; `evidence` says for each question what its answer rests on."
+        f"{statistics.num_questions:,} questions about {statistics.num_tiles:,} tiles of {len(statistics.scenes):,} "
+        f"remote-sensing scenes ({statistics.num_pixels / 1e6:,.0f} million pixels{area}), built by rsvqa. They are of "
+        f"{statistics.num_tasks} of {len(TASKS)} tasks. {truth} "
+        "`preview.html` shows examples of every task. `evidence` says what the answer of a question rests on."
     )
 
 
@@ -132,8 +132,8 @@ def _split_section(statistics: DatasetStatistics) -> str:
     ]
     table = _table(("split", "questions", "tiles", "images", "encoded images"), rows, right=4)
     return (
-        "## Splits\n\nTiles that overlap or touch on the ground are in the same split. An image is stored once however "
-        f"many questions show it.\n\n{table}"
+        "## Splits\n\nTiles that overlap or touch on the ground are in the same split. An image is stored once, "
+        f"whatever the number of its questions.\n\n{table}"
     )
 
 
@@ -148,9 +148,9 @@ def _task_section(statistics: DatasetStatistics) -> str:
     if not rows:
         return ""
     return (
-        "## Tasks\n\nThe first 16 tasks of the taxonomy are those of XLRS-Bench, whose `category` and `l2-category` "
-        "strings the columns of these names carry; the others are rsvqa's own. *Chance* is what guessing scores, *most "
-        "common answer* what always giving the most frequent answer scores.\n\n"
+        "## Tasks\n\nThe first 16 tasks of the taxonomy are those of XLRS-Bench; the columns `category` and "
+        "`l2-category` hold its strings. The other tasks are rsvqa's own. *Chance* is the score of guessing. *Most "
+        "common answer* is the score of always giving the most frequent answer.\n\n"
         + _table(header, rows, right=len(splits) + 2)
     )
 
@@ -212,7 +212,7 @@ image = Image.open(io.BytesIO(row["image"][0]["bytes"]))
 
 
 _PILLOW_LIMIT = 89_478_485
-"""Pixels above which Pillow warns: a quarter of a GiB at three bytes a pixel."""
+"""Pixels above which Pillow warns: a quarter of a GiB at three bytes per pixel."""
 
 
 def _largest_tile(statistics: DatasetStatistics) -> int:
@@ -224,7 +224,7 @@ def _largest_tile(statistics: DatasetStatistics) -> int:
 def _scene_section(facts: CardFacts) -> str:
     scenes = [scene for scene in facts.scenes if scene.scene_id in facts.statistics.scenes]
     rows = [_scene_cells(scene, facts.statistics) for scene in sorted(scenes, key=lambda scene: scene.scene_id)]
-    header = ("scene", "pixels", "CRS", "m a pixel", "date", "tiles", "questions")
+    header = ("scene", "pixels", "CRS", "m per pixel", "date", "tiles", "questions")
     listed = _table(header, rows[:MAX_LISTED_SCENES], right=2)
     more = len(rows) - MAX_LISTED_SCENES
     rest = f"\n\n… and {more:,} more, listed in `report.json`." if more > 0 else ""
@@ -273,8 +273,8 @@ def _build_section(facts: CardFacts) -> str:
     versions = ", ".join(f"{_text(name)} {_text(version)}" for name, version in sorted(facts.versions.items()))
     return (
         f"## How it was built\n\nBuilt with {versions}. Fingerprint of settings and inputs: "
-        f"{_code(facts.fingerprint)}. The same inputs, settings and versions give the same bytes; `build.toml` holds "
-        f"the settings to repeat the build, `classes.toml` the class table.\n\n```toml\n{settings}\n```"
+        f"{_code(facts.fingerprint)}. The same inputs, settings and versions give the same bytes. `build.toml` holds "
+        f"the settings that repeat the build, and `classes.toml` the class table.\n\n```toml\n{settings}\n```"
     )
 
 
@@ -284,10 +284,11 @@ def _annotation_section(annotation: Mapping[str, Any]) -> str:
     settings, counts = annotation["settings"], annotation["questions"]
     verifier = settings.get("verifier") or settings["model"]
     return (
-        f"## What language models did\n\nSteps {_code(', '.join(settings['steps']))} with {_code(settings['model'])}, "
-        f"verified by {_code(verifier)}: {counts['written_by_models']:,} questions hold a model's words (`source` is "
-        f"llm), {counts['review']:,} are to be reviewed (`review` is needed), {counts['rejected']:,} were rejected. "
-        "`evidence` keeps prompts, hashes of replies and agreement; `annotate_report.json` lists what was rejected."
+        f"## What language models did\n\nThe model {_code(settings['model'])} did the steps "
+        f"{_code(', '.join(settings['steps']))}, verified by {_code(verifier)}. {counts['written_by_models']:,} "
+        f"questions hold a model's words (`source` is llm). {counts['review']:,} are to be reviewed (`review` is "
+        f"needed). {counts['rejected']:,} were rejected; `annotate_report.json` lists them. `evidence` keeps "
+        "prompts, hashes of replies and agreement."
     )
 
 
@@ -296,10 +297,10 @@ def _review_section(review: Mapping[str, Any]) -> str:
         return ""
     counts = review["questions"]
     return (
-        f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted), "
-        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human), {counts['rejected']:,} were "
-        f"rejected and are left out, as are {counts['dropped']:,} that nobody has decided. `review_report.json` counts "
-        "by task and reason."
+        f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted). "
+        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human). {counts['rejected']:,} were "
+        f"rejected and are left out. {counts['dropped']:,} that nobody has decided are left out too. "
+        "`review_report.json` counts them per task and reason."
     )
 
 
@@ -324,13 +325,13 @@ def _limits_section(facts: CardFacts) -> str:
 
 
 def _limits(statistics: DatasetStatistics) -> Iterator[str]:
-    yield "Answers are as right as the labels they are computed from; what nobody labelled is not known to be absent."
+    yield "Answers are as right as the labels behind them. What nobody labelled is not known to be absent."
     yield (
-        "Questions are worded from templates, so they vary less than people's; `stats.json` counts each task's "
-        "distinct openings and how evenly answers and letters are spread."
+        "Questions are worded from templates, so they vary less than people's. `stats.json` counts the distinct "
+        "openings per task, and how evenly answers and letters are spread."
     )
     if missing := statistics.num_tiles - statistics.num_georeferenced:
-        yield f"{missing:,} of {statistics.num_tiles:,} tiles have no georeference: nothing is asked in metres there."
+        yield f"{missing:,} of {statistics.num_tiles:,} tiles have no georeference, so none is asked about in metres."
     if statistics.num_tiles_without_questions:
         yield f"{statistics.num_tiles_without_questions:,} of {statistics.num_tiles:,} tiles have no question."
     if statistics.area_km2 is not None:

@@ -131,7 +131,7 @@ def _figures(statistics: DatasetStatistics) -> str:
         figures.append(("Ground", f"{statistics.area_km2:,.4g} km²"))
     if statistics.gsd is not None:
         finest, coarsest = (f"{gsd:.3g}" for gsd in statistics.gsd)
-        figures.append(("Metres a pixel", finest if finest == coarsest else f"{finest}–{coarsest}"))
+        figures.append(("Metres per pixel", finest if finest == coarsest else f"{finest}–{coarsest}"))
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in figures)
 
 
@@ -308,7 +308,7 @@ def _place(record: Record) -> str:
         f"{window.width:,} × {window.height:,} px",
     ]
     if tile.gsd is not None:
-        parts.append(f"{tile.gsd:.3g} m a pixel")
+        parts.append(f"{tile.gsd:.3g} m per pixel")
     parts.append(escape(tile.split))
     if record.source != "rule" or record.review != "none":
         parts.append(f"written by {escape(record.source)}, review: {escape(record.review)}")

@@ -22,7 +22,7 @@ Key = TypeVar("Key", int, str)
 
 SCHEMA_VERSION = 1
 MAX_LISTED_ANSWERS = 50
-"""Right answers listed a task in `stats.json`; distances and sizes have nearly as many values as questions."""
+"""Right answers listed per task in `stats.json`; distances and sizes have nearly as many values as questions."""
 OPENING_WORDS = 3
 """Words of a question that count as its opening."""
 
@@ -87,7 +87,7 @@ class DatasetStatistics:
         area_km2: ground area of the georeferenced tiles on the WGS 84 ellipsoid, summed: ground that two tiles share
             counts twice. None when no tile is georeferenced.
         num_georeferenced: tiles with a footprint.
-        gsd: (finest, coarsest) metres a pixel; None when no tile has one.
+        gsd: (finest, coarsest) metres per pixel; None when no tile has one.
         tile_sizes: numbers of tiles by "width x height" in pixels.
         splits: by split, in the order train, val, test.
         scenes: by scene, sorted.

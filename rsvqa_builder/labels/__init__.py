@@ -1,1 +1,1 @@
-"""Class tables, readers of label files (one file a family of formats), cleaning and completeness."""
+"""Class tables, readers of label files (one file per family of formats), cleaning and completeness."""

@@ -153,7 +153,7 @@ def _from_wkt(texts: NDArray[np.object_]) -> tuple[NDArray[np.object_], Outline,
 
 
 def _numbers(columns: Columns, names: list[str]) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    """Return the columns as numbers, one row a label (0 where there is none), and which rows are not all numbers."""
+    """Return the columns as numbers, one row per label (0 where there is none), and which rows are not all numbers."""
     parsed = np.column_stack([pd.to_numeric(pd.Series(columns[name]), errors="coerce").to_numpy() for name in names])
     numbers = parsed.astype(np.float64)
     is_bad = ~np.isfinite(numbers).all(axis=1)

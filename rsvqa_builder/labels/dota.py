@@ -1,6 +1,6 @@
 """DOTA text files: one oriented box a line, `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`, pixels, with header lines.
 
-Header lines are `imagesource:…` and `gsd:…` (metres a pixel; "null" when unknown). `difficult` may be missing.
+Header lines are `imagesource:…` and `gsd:…` (metres per pixel; "null" when unknown). `difficult` may be missing.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class RawLabels:
         ignored: regions or labels left out on the class table's word, by class.
         dropped_attributes: attribute values that no task knows, with counts.
         notes: what a person should know about how the file was read.
-        gsd_m: ground sampling distance that the file states, metres a pixel.
+        gsd_m: ground sampling distance that the file states, metres per pixel.
     """
 
     geometries: NDArray[np.object_]

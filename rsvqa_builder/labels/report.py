@@ -56,8 +56,8 @@ class LabelReport:
     """What became of the label files of one scene.
 
     Attributes:
-        files: one entry a file, in reading order.
-        gsd_m: ground sampling distance that a DOTA header states, metres a pixel; a hint, None without one.
+        files: one entry per file, in reading order.
+        gsd_m: ground sampling distance that a DOTA header states, metres per pixel; a hint, None without one.
     """
 
     files: tuple[FileReport, ...] = ()

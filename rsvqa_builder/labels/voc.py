@@ -36,7 +36,7 @@ class _Label(NamedTuple):
     position: int
     element: ElementTree.Element
     sides: tuple[float, ...]
-    """Of an upright box as the file says them, empty for oriented ones."""
+    """Sides of an upright box as the file says them; empty for oriented ones."""
     corners: tuple[float, ...]
 
 

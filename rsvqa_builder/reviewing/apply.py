@@ -204,7 +204,7 @@ class _Tally:
 
 
 FATES = ("accepted", "fixed", "rejected", "undecided", "dropped")
-"""Of a question; "undecided" ones stay as they were, "dropped" ones are undecided and left out."""
+"""What becomes of a question; "undecided" ones stay as they were, "dropped" ones are undecided and left out."""
 
 
 def _fates(counts: Iterable[Counter[str]]) -> dict[str, int]:

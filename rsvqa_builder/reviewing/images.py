@@ -31,11 +31,11 @@ OVERVIEW_FACTOR = 8
 """By which libjpeg reduces for the coarse levels; the largest that it offers."""
 QUALITY = 80
 CACHE_BYTES = 1_000_000_000
-"""Of encoded tiles. One image of 10,000 px has up to 40 MB of them, so that 20 reviewers may be on as many images."""
+"""The most for encoded tiles. One image of 10,000 px has up to 40 MB of them, so 20 reviewers may use 20 images."""
 OVERVIEW_BYTES = 200_000_000
-"""Of reduced copies. One image of 10,000 px has 4.7 MB."""
+"""The most for reduced copies. One image of 10,000 px has 4.7 MB."""
 PIXEL_BYTES = 1_200_000_000
-"""Of decoded pixels of images that are not cut to the end; one of 10,000 px has 300 MB."""
+"""The most for decoded pixels of images that are not cut to the end; one of 10,000 px has 300 MB."""
 NUM_DECODERS = 2
 NUM_CUTTERS = 2
 MAX_PREPARED = 8

@@ -75,7 +75,7 @@ class Georeference:
     """What a CRS and a transform say about the ground.
 
     Attributes:
-        gsd_m: metres a pixel along both pixel axes, at the scene's centre; None when it cannot be measured.
+        gsd_m: metres per pixel along both pixel axes, at the scene's centre; None when it cannot be measured.
         north_deg: true north at the centre as seen in the picture, degrees clockwise from "up"; None when it cannot be
             measured, and in mirrored pictures, where east is not clockwise of north.
         footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two at the antimeridian; None when the CRS

@@ -36,7 +36,7 @@ __all__ = [
 StretchMode = Literal["percentile", "minmax", "none"]
 
 PERCENTILES = (2.0, 98.0)
-"""Of the valid pixels of each band; they become black and full."""
+"""Percentiles of the valid pixels of each band; they become black and full."""
 
 MAX_DECIMATED_SIDE = 1024
 """Pixels on the long side of the read from which percentiles are taken."""
@@ -48,7 +48,7 @@ show."""
 _SAMPLES_PER_SIDE = 4
 _SAMPLE_SIDE = 64
 _MIN_ALPHA = 128
-"""Of 255. JPEG blurs the edge of an alpha band, so "not zero" would take in a rim of dark pixels."""
+"""The least alpha of a valid pixel (of 255). JPEG blurs the band's edges, so any alpha above 0 takes in a dark rim."""
 
 Bands = NDArray[Any]
 """(bands, height, width) in the scene's own data type."""

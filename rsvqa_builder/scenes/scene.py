@@ -61,7 +61,7 @@ class Scene:
         crs: WKT2 of the coordinate reference system; None without one.
         transform: pixel to map; None without a georeference. There may be one without `crs` (a world file): then the
             map is known, but not where it lies.
-        gsd_m: metres a pixel along both pixel axes; None without a georeference.
+        gsd_m: metres per pixel along both pixel axes; None without a georeference.
         north_deg: true north at the scene's centre as seen in the picture, degrees clockwise from "up"; None without a
             georeference, and in mirrored pictures.
         footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two where it crosses the antimeridian; None

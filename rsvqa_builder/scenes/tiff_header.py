@@ -48,8 +48,8 @@ class TiffHeader:
 
     Attributes:
         width, height: pixels.
-        num_bands: samples a pixel.
-        bits: bits a sample (of the first one).
+        num_bands: samples per pixel.
+        bits: bits per sample (of the first one).
         block_shape: (height, width) of a tile or strip as stored.
         is_tiled: false for strips.
         is_planar: each band has blocks of its own.

@@ -28,7 +28,7 @@ from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
 BOX_DECIMALS = 4
-"""Of normalised boxes: a ten-thousandth of 10,000 px is a pixel."""
+"""Decimals of normalised boxes: a ten-thousandth of 10,000 px is a pixel."""
 
 
 @dataclass(frozen=True, slots=True)

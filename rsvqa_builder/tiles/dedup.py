@@ -97,7 +97,7 @@ def difference_hash(pixels: Pixels) -> str | None:
 def find_alike(digests: Sequence[str], hashes: Sequence[str | None]) -> list[Alike]:
     """Return pairs of tiles with identical content or hashes at most `NEAR_BITS` apart, by first and second tile.
 
-    Of several identical tiles each is paired with the first only.
+    Each of several identical tiles is paired with the first only.
     """
     first_of: dict[str, int] = {}
     found = [

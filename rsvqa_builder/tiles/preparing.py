@@ -1,7 +1,7 @@
 """A scene made ready for its tiles: content checked, labels read, windows planned, staged where needed, stretch chosen.
 
-Done once a scene, before any tile, on the same workers as the tiles. Labels go to one arrow file a scene, which every
-worker maps instead of parsing the label files again.
+Done once per scene, before any tile, on the same workers as the tiles. Labels go to one arrow file per scene. Every
+worker maps that file instead of parsing the label files again.
 """
 
 from __future__ import annotations

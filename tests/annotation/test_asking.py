@@ -203,7 +203,7 @@ def test_pixels_must_be_those_of_the_tile() -> None:
 def test_settings_refuse_unknown_tasks_and_negative_bounds() -> None:
     with pytest.raises(ValueError, match=r"'countng' is not a task: expected one of overall_counting, "):
         AskSettings(tasks={"countng": 1})
-    with pytest.raises(ValueError, match=r"task route_planning: at most -1 questions a tile: expected 0 or more"):
+    with pytest.raises(ValueError, match=r"task route_planning: at most -1 questions per tile: expected 0 or more"):
         AskSettings(tasks={"route_planning": -1})
 
 

@@ -2,7 +2,7 @@
 
     python -m tests.perf.learn [--steps 1100] [--methods anchored,pool,random]
 
-Prints one row a task: the share of right replies with each pruning method at the same budget of visual tokens, beside
+Prints one row per task: the share of right replies with each pruning method at the same budget of visual tokens, beside
 two baselines that see no image: the most frequent answer, and the choice that was right most often in training.
 """
 
@@ -99,7 +99,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
 
 
 def print_table(reports: Mapping[str, Mapping[str, Any]], guesses: Mapping[str, float]) -> None:
-    """Print a Markdown table, a row a task."""
+    """Print a Markdown table, one row per task."""
     methods = list(reports)
     print("| task | questions | most frequent answer | best guess without image | " + " | ".join(methods) + " |")
     print("|---|---:|---:|---:|" + "---:|" * len(methods))

@@ -122,7 +122,7 @@ def test_published_scores_stand_beside_whole_sub_tasks_only(tmp_path: Path) -> N
     assert places == ["left:26.70%", "left:33.30%"]
     part = make_page(tmp_path / "part", [stored(f"q{n}", "OC", "A") for n in range(59)])
     assert not any(found.get("class", "").startswith("peer") for found in part.attributes("i"))
-    assert "This run's macro is not among them: other tasks: no questions of RC" in part.text
+    assert "This run is not among them: other tasks: no questions of RC" in part.text
 
 
 def test_a_whole_run_stands_among_the_published(tmp_path: Path) -> None:

@@ -181,4 +181,4 @@ def test_leaderboard_prints_a_table(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["leaderboard", str(run)])
     assert found.exit_code == 0
     assert "GeoLLaVA-8K " in found.stdout
-    assert "tiny is not beside published scores" in found.stdout
+    assert "tiny is not compared with published scores" in found.stdout

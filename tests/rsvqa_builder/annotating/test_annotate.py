@@ -207,7 +207,7 @@ def test_documents_tell_of_the_new_data_set(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(data, out, knowing_model(data).ask)
     card = (out / "README.md").read_text("utf-8")
-    assert f"{len(rows_of(out)):,} questions of" in card
+    assert f"{len(rows_of(out)):,} questions about" in card
     assert "## What language models did" in card
     assert "no language model took part" not in card
     assert json.loads((out / "stats.json").read_text("utf-8"))["num_questions"] == len(rows_of(out))

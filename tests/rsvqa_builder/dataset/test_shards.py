@@ -388,7 +388,7 @@ def dying_loader(after: int) -> Callable[[TileRecord], Mapping[str, bytes]]:
 
 def test_no_shard_has_its_name_before_it_is_whole_and_a_restart_keeps_whole_ones(tmp_path: Path) -> None:
     tiles = [make_rows(make_tile(x), ("tile",)) for x in range(4)]
-    # an image of these is about 650 bytes, a row counts 1_000 beside it: two tiles a shard
+    # an image of these is about 650 bytes, a row counts 1_000 beside it: two tiles per shard
     plan = plan_shards(tiles, shard_mb=0.004)
     assert [len(shard.tiles) for shard in plan] == [2, 2]
     with pytest.raises(Killed):
