@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
@@ -71,7 +72,7 @@ def _with_settings(panels: Mapping[str, str], *, config: str | None = None) -> C
 
     Args:
         panels: heading in the help of a field and those after it.
-        config: what the file of `--config` may be, for commands that take one; it is that of the parameter `settings`.
+        config: help of `--config`, for commands that take a file for their parameter `settings`.
     """
 
     def decorate(command: Command) -> Command:
@@ -89,8 +90,7 @@ def _with_settings(panels: Mapping[str, str], *, config: str | None = None) -> C
                 panel = panels.get(name, panel)
                 parameters.append(_option(name, model.model_fields[name], panel))
         if config is not None:
-            text = f"Settings (TOML), such as {config}; options override them."
-            parameters.append(_parameter("config", Path, typer.Option(help=text)))
+            parameters.append(_parameter("config", Path, typer.Option(help=config)))
 
         def run(**values: object) -> None:
             file = cast("Path | None", values.pop("config", None))
@@ -114,7 +114,7 @@ def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:  # noqa:
 def _option(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:
     """Return the option of a setting: a switch, or text that the settings model reads."""
     flag, kinds = _flag(name), plain_types(field.annotation)
-    look: dict[str, Any] = {"help": _help(name, field), "rich_help_panel": panel, "show_default": False}
+    look: dict[str, Any] = {"help": _help(field), "rich_help_panel": panel, "show_default": False}
     if kinds == [bool]:
         return _parameter(name, bool, typer.Option(f"--{flag}/--no-{flag}", **look))
     kind = list[str] if _is_repeated(field) else str
@@ -122,22 +122,22 @@ def _option(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter
     return _parameter(name, kind, typer.Option(f"--{flag}", metavar=metavar, **look))
 
 
-def _help(name: str, field: FieldInfo) -> str:
+def _help(field: FieldInfo) -> str:
     """Return the first line of a field's docstring, with its choices and its default."""
     text, _, default = (field.description or "").partition("\n")[0].removesuffix(".").partition(" (default: ")
     choices = [choice for kind in plain_types(field.annotation) for choice in _choices(kind)]
     if not all(choice in text for choice in choices):
         text = f"{text}: {', '.join(choices)}"
     text += "; repeatable." if _is_repeated(field) else "."
-    default = default.removesuffix(")") or _shown(name, field)
+    default = default.removesuffix(")") or _shown(field)
     return f"{text} (required)" if field.is_required() else f"{text} (default: {default})" if default else text
 
 
-def _shown(name: str, field: FieldInfo) -> str:
+def _shown(field: FieldInfo) -> str:
     """Return a default as the command line spells it; nothing for None and the empty list."""
     value = field.get_default()
     if isinstance(value, bool):
-        return _flag(name) if value else f"no-{_flag(name)}"
+        return "yes" if value else "no"
     if isinstance(value, tuple):
         return ",".join(str(entry) for entry in value)
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
@@ -177,15 +177,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 
 @app.command()
 @_with_settings(
-    {
-        "src": "Scenes",
-        "labels": "Labels",
-        "profile": "Tiles",
-        "tasks": "Questions",
-        "image_format": "Data set",
-        "base_url": "Questions",
-    },
-    config="a data set's own build.toml",
+    {"src": "Scenes", "labels": "Labels", "profile": "Tiles", "tasks": "Questions", "image_format": "Data set"}
+    | {"base_url": "Questions"},
+    config="Settings (TOML), such as a data set's build.toml; options override them.",
 )
 def build(
     settings: BuildSettings,
@@ -193,9 +187,7 @@ def build(
     job: Annotated[JobSettings, "base_url", "max_cost"],
     annotator: Annotated[
         str,
-        typer.Option(
-            rich_help_panel="Questions", help="rules, or openai:MODEL, which then words, drafts and verifies."
-        ),
+        typer.Option(rich_help_panel="Questions", help="rules, or openai:MODEL, which words, drafts and verifies."),
     ] = "rules",
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes; 0 works in this one. (default: the processors)")
@@ -280,8 +272,8 @@ def demo_scenes(
 def export(
     data: DataSet,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    format: Annotated[str, typer.Option(help="llava, xlrs or coco.")],  # noqa: A002  the option's name
-    split: Annotated[str | None, typer.Option(help="train, val or test. (default: all)")] = None,
+    format: Annotated[str, typer.Option(help="Format of the trainer: llava, xlrs or coco.")],  # noqa: A002  the option's name
+    split: Annotated[str | None, typer.Option(help="Split to export: train, val or test. (default: all)")] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -308,17 +300,11 @@ def convert(
 
 @app.command()
 @_with_settings(
-    {
-        "data": "Data",
-        "init": "Recipe",
-        "tasks": "Data",
-        "tokens_per_cell": "Recipe",
-        "seed": "Run",
-    },
-    config="a run's own train.toml",
+    {"data": "Data", "init": "Recipe", "tasks": "Data", "tokens_per_cell": "Recipe", "seed": "Run"},
+    config="Settings (TOML), such as a run's train.toml; options override them.",
 )
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run: settings, checkpoints, trained model, report.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run and of the trained model.")],
     settings: TrainingSettings,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     log_json: LogJson = False,
@@ -337,22 +323,15 @@ def train(
 
 @app.command()
 @_with_settings(
-    {
-        "model": "Model",
-        "data": "What is asked",
-        "base_url": "Endpoint",
-        "trust_remote_code": "Model",
-        "max_new_tokens": "Protocol",
-    },
-    config="one of your own",
+    {"model": "Model", "data": "What is asked", "base_url": "Endpoint", "trust_remote_code": "Model"}
+    | {"max_new_tokens": "Protocol"},
+    config="Settings (TOML); options override them.",
 )
 def bench(
     settings: BenchSettings,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the run: replies, figures, report; goes on where it was. (default: runs/MODEL-DATA)"
-        ),
+        typer.Option(help="Folder of the run; goes on where it was. (default: runs/MODEL-DATA)"),
     ] = None,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -374,8 +353,7 @@ def bench(
 
 @app.command()
 def score(
-    run: Annotated[Path, typer.Argument(help="Folder of a run of `rsvqa bench`.")],
-    as_json: Json = False,
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `rsvqa bench`.")], as_json: Json = False
 ) -> None:
     """Score the stored replies of a run anew, without its model, and write its reports."""
     from rsvqa.benchmark.reports.summary import print_results
@@ -401,10 +379,7 @@ def compare(
 
 
 @app.command()
-def leaderboard(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    as_json: Json = False,
-) -> None:
+def leaderboard(runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")], as_json: Json = False) -> None:
     """Put runs and published scores into one table."""
     from rsvqa.benchmark.reports.leaderboard import rank_runs
     from rsvqa.benchmark.reports.printing import print_leaderboard
@@ -420,12 +395,7 @@ Store = Annotated[Path | None, typer.Option(help="File of the decisions. (defaul
 
 @review_app.command("serve")
 @_with_settings({})
-def review_serve(
-    data: DataSet,
-    queue: QueueSettings,
-    server: ServerSettings,
-    store: Store = None,
-) -> None:
+def review_serve(data: DataSet, queue: QueueSettings, server: ServerSettings, store: Store = None) -> None:
     """Open the review in the browser; `rsvqa review --data FOLDER` is short for it."""
     _require_extra("review", "review")
     from rsvqa.rsvqa_builder.reviewing.serve import announce, serve_review
@@ -457,7 +427,7 @@ def review_export(
     data: DataSet,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     queue: Annotated[QueueSettings, "sample", "seed"],
-    format: Annotated[str, typer.Option(help="label-studio.")] = "label-studio",  # noqa: A002  the option's name
+    format: Annotated[str, typer.Option(help="Format of the annotation tool.")] = "label-studio",  # noqa: A002  the option's name
     store: Store = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -474,7 +444,7 @@ def review_export(
 def review_import(
     data: DataSet,
     source: Annotated[Path, typer.Option("--from", help="File that the annotation tool exported, JSON.")],
-    format: Annotated[str, typer.Option(help="label-studio.")] = "label-studio",  # noqa: A002  the option's name
+    format: Annotated[str, typer.Option(help="Format of the annotation tool.")] = "label-studio",  # noqa: A002  the option's name
     store: Store = None,
     as_json: Json = False,
 ) -> None:
@@ -524,12 +494,18 @@ def main() -> None:
     for note in notes:
         print(f"rsvqa: {note}", file=sys.stderr)
     try:
-        app(words, standalone_mode=True)
+        root_command()(words)
     except (RsvqaError, OSError) as error:
         if "--debug" in words:
             raise
         print(f"rsvqa: {_one_line(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
+
+
+@cache
+def root_command() -> Any:  # noqa: ANN401  its class is click's or typer's own, by typer's version
+    """Return `rsvqa` with all commands below it; reading their signatures takes a while."""
+    return typer.main.get_command(app)
 
 
 def with_serve(words: list[str]) -> list[str]:
@@ -543,7 +519,7 @@ def with_serve(words: list[str]) -> list[str]:
 
 def in_new_words(words: list[str]) -> tuple[list[str], list[str]]:
     """Return a command's words without old spellings, and a note on each that was there."""
-    command: Any = typer.main.get_command(app)
+    command = root_command()
     name: list[str] = []
     done, rest = [], list(words)
     while rest and (rest[0] == "--debug" or rest[0] in getattr(command, "commands", {})):
@@ -584,7 +560,7 @@ def _one_line(error: RsvqaError | OSError) -> str:
 
 def with_flags(message: str) -> str:
     """Return a message of the library with the settings that it names in backticks spelt as options."""
-    commands: list[Any] = [typer.main.get_command(app)]
+    commands = [root_command()]
     flags: dict[str, str] = {}
     for command in commands:
         commands += getattr(command, "commands", {}).values()

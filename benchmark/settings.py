@@ -39,7 +39,7 @@ class BenchSettings(StageSettings):
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
     """Names, short names or levels: OCL,Counting,Reasoning."""
     limit: Count | None = None
-    """Most questions: the first ones, after those per task are drawn."""
+    """Number of questions: the first ones only, after `per_task`."""
     per_task: Annotated[Count | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
     """Most questions per task, drawn by the seed."""
     seed: int = 0
@@ -50,7 +50,7 @@ class BenchSettings(StageSettings):
     concurrency: Count = 8
     """Requests in flight."""
     image_detail: Literal["auto", "low", "high"] = "auto"
-    """Detail that the endpoint is asked to see."""
+    """Detail of images that the endpoint is asked for."""
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint."""
     max_pixels: Count | None = None
@@ -61,7 +61,7 @@ class BenchSettings(StageSettings):
     Only where its family wants that, see `families.py`.
     """
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Numbers of the weights."""
+    """Type of the weights."""
     device: str = "auto"
     """A torch device: auto, cpu, cuda, cuda:1; auto is a GPU where there is one."""
     batch_size: Count = 8
@@ -95,7 +95,7 @@ class BenchSettings(StageSettings):
     @model_validator(mode="after")
     def _url_has_an_endpoint(self) -> Self:
         if self.base_url is not None and not self.model.removeprefix(BLIND).startswith("openai:"):
-            raise ValueError(f"base_url is for models named openai:NAME, not for {self.model!r}")
+            raise ValueError(f"`base_url` is for models named openai:NAME, not for {self.model!r}")
         return self
 
     @property

@@ -104,7 +104,7 @@ class TrainingSettings(StageSettings):
     max_length: Count = 32_768
     """Most tokens of a chat; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
-    """Numbers that are computed with."""
+    """Type of the numbers that are computed with."""
     gradient_checkpointing: Annotated[bool, FILE_ONLY] = True
     """Compute activations twice, to save memory."""
     freeze: Annotated[tuple[Annotated[ModelPart, STRIPPED], ...], COMMAS] = ()

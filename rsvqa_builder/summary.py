@@ -78,7 +78,7 @@ def _main_reason(task: Mapping[str, Any]) -> str:
     if task["questions"]:
         return ""
     if not task["most_per_tile"]:
-        return "not among the tasks asked for"
+        return "not asked for"
     return next(iter({**task["not_asked"], **task["rejected"]}), "")
 
 

@@ -89,7 +89,7 @@ def test_the_default_in_the_help_is_the_model_s(command: str, option: Any, model
         return
     # spelt as in the help, the default is what no option at all gives
     assert shown is not None
-    value: Any = not shown.startswith("no-") if isinstance(default, bool) else shown
+    value: Any = shown == "yes" if isinstance(default, bool) else shown
     settings = load_settings(model, needed(model) | {option.name: value})
     assert settings == load_settings(model, needed(model))
     assert getattr(settings, option.name) == default
@@ -105,6 +105,32 @@ def test_every_setting_is_an_option(command: str, models: tuple[type[BaseModel],
     for option in COMMANDS[command].params:
         if option.name in fields and option.param_type_name == "option":
             assert option.opts == [f"--{option.name.replace('_', '-')}"]
+
+
+def test_a_help_is_one_sentence_that_begins_with_its_subject() -> None:
+    texts = {
+        f"{name} {option.opts[0]}": option.help
+        for name, command in COMMANDS.items()
+        for option in command.params
+        if option.param_type_name == "option"
+    }
+    assert {name: text for name, text in texts.items() if len(re.sub(r" \((default|required).*", "", text)) > 92} == {}
+    assert {name: text for name, text in texts.items() if text.startswith(("Of ", "For "))} == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "headings"),
+    [
+        ("build", {"Scenes", "Labels", "Tiles", "Questions", "Data set"}),
+        ("annotate", {"Models", "Endpoint", "Cost"}),
+        ("train", {"Data", "Recipe", "Run"}),
+        ("bench", {"Model", "What is asked", "Endpoint", "Protocol"}),
+    ],
+)
+def test_settings_stand_under_headings(command: str, headings: set[str]) -> None:
+    fields = {name for model in SETTINGS[command] for name in model.model_fields}
+    found = {option.rich_help_panel for option in COMMANDS[command].params if option.name in fields}
+    assert found == headings
 
 
 def test_every_option_has_a_help() -> None:
@@ -209,3 +235,21 @@ def test_old_words_in_files_are_read(tmp_path: Path) -> None:
     config.write_text("[settings]\nsrc = 's'\nsplit = [0.5, 0.25, 0.25]\n")
     assert load_settings(BuildSettings, {}, config=config).split_shares == (0.5, 0.25, 0.25)
     assert load_settings(BuildSettings, {"split_shares": "1,0,0"}, config=config).split_shares == (1, 0, 0)
+
+
+def test_the_glossary_has_every_word_that_commands_share() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "options.md").read_text("utf-8")
+    words, renamed = page.split("## Renamed")
+    listed = set(re.findall(r"--[a-z][\w-]*", words.split("## Words")[1]))
+    places: dict[str, set[str]] = {}
+    for name, command in COMMANDS.items():
+        for option in command.params:
+            if option.param_type_name == "option":
+                places.setdefault(option.opts[0], set()).add(name)
+    shared = {flag for flag, names in places.items() if len({name.split()[0] for name in names}) > 1}
+    assert shared - listed == set()
+    assert listed - set(places) == set()
+    for spellings in OLD_SPELLINGS.values():
+        for old, new in spellings.items():
+            assert new in renamed
+            assert not old.startswith("--") or old in renamed

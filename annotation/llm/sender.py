@@ -38,20 +38,23 @@ class ClientSettings(BaseModel):
     concurrency: int = Field(default=8, ge=1, le=512)
     """Requests in flight."""
     requests_per_minute: float | None = Field(default=None, gt=0)
-    """Limit kept on our side (default: none)."""
+    """Most requests per minute (default: no limit)."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
-    """Limit kept on our side (default: none)."""
+    """Most tokens per minute (default: no limit)."""
     timeout_s: float = Field(default=120.0, gt=0)
     """Seconds without a sign of life from the endpoint."""
     retries: int = Field(default=5, ge=0)
-    """After the first sending, on 429, 5xx, time-outs and broken connections."""
+    """Sendings after the first, on 429, 5xx, time-outs and broken connections."""
     backoff_s: float = Field(default=1.0, ge=0)
-    """Bound of the first wait before a retry; seconds.
+    """Bound of the first wait before a retry, seconds.
 
     It doubles with each retry, up to 60 s; the wait is drawn below the bound.
     """
     longest_wait_s: float = Field(default=300.0, ge=0)
-    """An endpoint that asks to wait longer counts as down; seconds."""
+    """Longest wait that the endpoint may ask for, seconds.
+
+    One that asks for more counts as down.
+    """
     stop_after: int = Field(default=20, ge=1)
     """Failures in a row after which the endpoint counts as down."""
 

@@ -28,7 +28,7 @@ class QueueSettings(BaseModel):
     double: Share = 0.0
     """Share of the queue that two people review."""
     seed: int = 0
-    """Of both draws."""
+    """Seed of both draws."""
 
 
 class QueueEntry(NamedTuple):

@@ -22,17 +22,17 @@ class AnnotateSettings(StageSettings):
     """What decides the result of an annotation, together with the models' replies."""
 
     model: Annotated[str, Field(min_length=1)]
-    """Words, drafts and translates; as the endpoint calls it."""
+    """Model that words, drafts and translates, as the endpoint calls it."""
     verifier: str | None = None
-    """Answers blind to the key (default: the model)."""
+    """Model that answers blind to the key (default: the same)."""
     steps: Annotated[tuple[Annotated[AnnotateStep, STRIPPED], ...], COMMAS] = ("word", "draft", "verify")
-    """What is done."""
+    """Work to do."""
     overview_px: _Pixels = 1_024
-    """Longer side of the reduced tile."""
+    """Longer side of the reduced tile, pixels."""
     part_px: _Pixels = 768
-    """Longer side of each of its nine parts."""
+    """Longer side of each of its nine parts, pixels."""
     crop_px: _Pixels = 1_024
-    """Longer side of the part in question."""
+    """Longer side of the part in question, pixels."""
 
     @field_validator("steps")
     @classmethod

@@ -27,7 +27,7 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
         ({"model": "x", "limit": 0}, "`limit` = 0: Input should be greater than or equal to 1"),
         ({"model": "x", "tasks": ["colour"]}, "unknown task or level 'colour'; did you mean '"),
         ({"model": "x", "dtype": "int8"}, "`dtype` = 'int8': Input should be 'auto', 'float32'"),
-        ({"model": "x", "base_url": "http://a/v1"}, "base_url is for models named openai:NAME, not for 'x'"),
+        ({"model": "x", "base_url": "http://a/v1"}, "`base_url` is for models named openai:NAME, not for 'x'"),
         ({"model": "openai:x", "base_url": "a/v1"}, "`base_url`: expected an address like http://127.0.0.1:8000/v1"),
     ],
 )

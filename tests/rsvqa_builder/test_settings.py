@@ -58,7 +58,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"split": (0.5, 0.5, 0.5)}, "`split` = .*sum to 1"),
+        ({"split_shares": (0.5, 0.5, 0.5)}, "`split_shares` = .*sum to 1"),
         ({"overlap": 8192}, "overlap 8192 px must be less than the tile's 8192 px"),
         ({"quality": 0}, "`quality` = 0: .*greater than or equal to 1"),
         ({"tile_size": 70_000}, "`tile_size` = 70000: .*less than or equal to 65500"),
