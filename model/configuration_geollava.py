@@ -79,7 +79,8 @@ class GeoLlavaConfig(PreTrainedConfig):
         ),
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
-        "past_key_values",
+        "cache",
+        "past_key_values",  # before transformers 5.24
         "image_hidden_states",
         "attention_mask",
         "labels",

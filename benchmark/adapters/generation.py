@@ -35,10 +35,12 @@ class Prefix:
     Attributes:
         ids: [P] int64, as many as the cache holds; placeholders that the model itself expands are repeated.
         cache: of transformers, for one prompt.
+        cache_name: what the installed transformers calls it, in arguments and outputs.
     """
 
     ids: Any
     cache: Any
+    cache_name: str
 
     @property
     def num_tokens(self) -> int:
@@ -67,13 +69,14 @@ class Generator:
 
         row = {name: value[: prompt.prefix_length] for name, value in prompt.row.items()}
         output = self._generate(_padded([row]), prompt.vision, max_new_tokens=1, return_dict_in_generate=True)
-        cache, ids = output.past_key_values, row["input_ids"]
+        name = "cache" if "cache" in output else "past_key_values"  # before transformers 5.24
+        cache, ids = output[name], row["input_ids"]
         more = cache.get_seq_length() - len(ids)
         if more < 0:
             raise ValueError(
                 f"the cache holds {cache.get_seq_length()} tokens of {len(ids)}: it forgets, as windows do"
             )
-        return Prefix(torch.cat([ids, ids[-1:].expand(more)]), cache)
+        return Prefix(torch.cat([ids, ids[-1:].expand(more)]), cache, name)
 
     def reply_to_tails(
         self, prefix: Prefix, prompts: Sequence[EncodedPrompt], *, max_new_tokens: int
@@ -89,7 +92,7 @@ class Generator:
         cache = copy.deepcopy(prefix.cache)
         if len(prompts) > 1:
             cache.batch_repeat_interleave(len(prompts))
-        sequences = self._generate(batch, {"past_key_values": cache}, max_new_tokens=max_new_tokens)
+        sequences = self._generate(batch, {prefix.cache_name: cache}, max_new_tokens=max_new_tokens)
         return self._split(sequences[:, batch["input_ids"].shape[1] :])
 
     def reply_to_whole(self, prompts: Sequence[EncodedPrompt], *, max_new_tokens: int) -> list[Generated]:
