@@ -110,7 +110,7 @@ def annotate(
             return Annotated(done, was_complete=True)
         if (out / MARKER).exists() and not (is_in_place or overwrite):
             raise AnnotateError(f"{out} holds another data set: choose another --out, or --overwrite to replace it")
-        if (output.work / "tiles").exists():
+        if output.holds_tiles:
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
