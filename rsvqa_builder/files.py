@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,20 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
+def missing_folders(path: Path) -> list[Path]:
+    """Return `path` and those folders above it that are not there yet, innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_unused(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for something that came to nothing, up to the first that holds anything."""
+    for folder in folders:
+        if folder.exists():
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+
 @contextmanager
 def whole_folder(src: Path, out: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` when the block ends, and vanishes when it raises.
@@ -56,12 +70,14 @@ def whole_folder(src: Path, out: Path, *, overwrite: bool) -> Iterator[Path]:
     _check_out(src.resolve(), out, overwrite=overwrite)
     working = out.with_name(f".{out.name}.rsvqa-export")
     shutil.rmtree(working, ignore_errors=True)  # the rest of a killed export
+    made = missing_folders(out.parent)
     working.mkdir(parents=True)
     try:
         yield working
         _put_in_place(working, out)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+        remove_unused(made)
 
 
 def _check_out(src: Path, out: Path, *, overwrite: bool) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.rsvqa_builder.files import lock_folder, write_atomically
+from rsvqa.rsvqa_builder.files import lock_folder, missing_folders, remove_unused, write_atomically
 
 WORK = ".rsvqa"
 REPORT = "report.json"
@@ -72,7 +72,7 @@ class OutputFolder:
         Raises:
             OutputError: when another build holds the lock, or the path is not a folder.
         """
-        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self._made = missing_folders(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -92,10 +92,7 @@ class OutputFolder:
         done = {file.name for file in self.work.rglob("*") if file.is_file()}
         if done <= {_FINGERPRINT}:
             shutil.rmtree(self.work, ignore_errors=True)
-        for folder in self._made:
-            if any(folder.iterdir()):
-                break
-            folder.rmdir()
+        remove_unused(self._made)
         os.close(self._descriptor)
 
     @property

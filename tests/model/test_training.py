@@ -18,7 +18,7 @@ from rsvqa.model import checkpoints as checkpoints_module
 from rsvqa.model import trainer as trainer_module
 from rsvqa.model import training as training_module
 from rsvqa.model.checkpoints import load_checkpoint
-from rsvqa.model.data import list_samples
+from rsvqa.model.data import TrainingDataError, list_samples
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
 from rsvqa.rsvqa_builder.progress import QuietReporter
@@ -215,7 +215,7 @@ def test_max_steps_draws_as_many_batches_and_begins_new_epochs(data: Path) -> No
 
 
 def test_mix_that_leaves_nothing_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="mix set=0 leaves no sample"):
+    with pytest.raises(TrainingDataError, match="mix set=0 leaves no sample"):
         train(make_settings(data, mix=["set=0"]), tmp_path / "run")
 
 
