@@ -45,7 +45,7 @@ class AnnotateError(RsvqaError):
 
 
 class NothingToAnnotateError(AnnotateError, NothingUsableError):
-    """A folder holds no data set, a data set no question for a model, or no tile is left after the models' verdicts."""
+    """A folder holds no data set, a data set no question, or no tile is left after the models' verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def annotate(
         reporter: hears of progress.
 
     Raises:
-        NothingToAnnotateError: when `data` is no finished data set or has no question for a model, or no tile is left.
+        NothingToAnnotateError: when `data` is no finished data set or has no question, or no tile is left.
         AnnotateError: when no request of a pass got through.
         OutputError: when `out` cannot be used.
     """
@@ -212,8 +212,6 @@ def _make(
 ) -> dict[str, Any]:
     tiles = read_tiles(data)
     works = _works(data, tiles)
-    if not any(work.item for work in works):
-        raise NothingToAnnotateError(f"{data}: none of {len(works):,} questions is open to models: people have decided")
     items, notes = _run_passes(settings, works, ask, reporter)
     rows = _rows(tiles, works, items)
     if not rows:
