@@ -458,6 +458,8 @@ def _tell(reporter: Reporter, figures: Mapping[str, float]) -> None:
             f"{figures['visual_tokens_per_s']:.0f} visual tokens/s  {figures['peak_memory_mib']:.0f} MiB"
         )
         reporter.note("step", text, **figures)
+    elif "images_per_s" in figures:
+        reporter.note("step", f"{step}  no loss: none of its images can be read", **figures)
     elif "eval_accuracy" in figures:
         shorts = [info.short for info in TASKS.values() if f"eval_accuracy_{info.short}" in figures]
         text = "  ".join(f"{short} {100 * figures[f'eval_accuracy_{short}']:.0f}" for short in shorts)

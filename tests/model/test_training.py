@@ -172,9 +172,18 @@ def test_unreadable_images_are_counted_and_the_run_goes_on(tmp_path: Path) -> No
 
 
 def test_a_step_without_any_readable_image_has_no_loss(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
+    data = make_dataset(tmp_path / "set", tiles=2, broken=(0,))
     report = train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
-    assert [entry["loss"] for entry in report["curve"] if "loss" in entry] == [0.0, 0.0, 0.0]
+    steps = [entry for entry in report["curve"] if "learning_rate" in entry]
+    # six questions, one a step, half of them about the tile that cannot be read
+    assert sorted("loss" in entry for entry in steps) == [False, False, False, True, True, True]
+    assert all(entry["loss"] > 0 for entry in steps if "loss" in entry)
+
+
+def test_a_run_without_any_readable_image_is_no_run(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
+    with pytest.raises(TrainingDataError, match="no image of the 3 questions trained on can be read"):
+        train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
 
 
 def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path) -> None:

@@ -247,6 +247,7 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
     busy = tmp_path / "busy"
     shutil.copytree(data, busy)
     (busy / ".rsvqa" / "tiles").mkdir(parents=True)
+    (busy / ".rsvqa" / "tiles" / "0000000.json").write_text("{}")
     with pytest.raises(AnnotateError, match="unfinished build"):
         run(busy, busy, ask)
 
