@@ -39,12 +39,14 @@ def group_losses(found: Iterable[tuple[str, str, int]]) -> list[Loss]:
 
 
 def loss_lines(losses: Sequence[Loss]) -> Iterator[str]:
-    """Yield a line per reason, `MOST_LISTED` at most, and one for the rest."""
-    for loss in losses[:MOST_LISTED]:
-        is_named = not loss.example or loss.example in loss.reason
-        example = "" if is_named else f"{': ' if loss.count == 1 else ', e.g. '}{loss.example}"
-        yield f"{loss.count:,} x {loss.reason}{example}"
-    if rest := losses[MOST_LISTED:]:
+    """Yield a line per reason, and one for the rest where there are more than `MOST_LISTED`."""
+    listed = losses if len(losses) == MOST_LISTED + 1 else losses[:MOST_LISTED]  # one more is no longer than its count
+    for loss in listed:
+        if not loss.example or loss.example in loss.reason:
+            yield f"{loss.count:,} x {loss.reason}"
+        else:
+            yield f"{loss.count:,} x {loss.reason.rstrip('.')}{': ' if loss.count == 1 else ', e.g. '}{loss.example}"
+    if rest := losses[len(listed) :]:
         yield f"{sum(loss.count for loss in rest):,} x {len(rest)} other reasons"
 
 

@@ -43,6 +43,11 @@ def test_rare_reasons_are_counted_together() -> None:
     losses = [Loss(9 - number, f"reason {number}", "") for number in range(MOST_LISTED + 2)]
     # counts 9, 8, 7, 6, 5 are listed; 4 and 3 are not
     assert list(loss_lines(losses))[MOST_LISTED:] == ["7 x 2 other reasons"]
+    assert list(loss_lines(losses[:-1]))[MOST_LISTED:] == ["4 x reason 5"]
+
+
+def test_a_reason_that_ends_with_a_stop_goes_on_to_its_example() -> None:
+    assert list(loss_lines([Loss(2, "It broke.", "a.tif")])) == ["2 x It broke, e.g. a.tif"]
 
 
 def test_a_reason_for_people_elsewhere_has_no_path() -> None:
