@@ -1,4 +1,4 @@
-"""The common base of the errors that a user of rsvqa may meet."""
+"""The common base of the errors that a user of rsvqa may meet, and the one that every command knows."""
 
 
 class RsvqaError(Exception):
@@ -9,3 +9,9 @@ class RsvqaError(Exception):
     """
 
     exit_code = 1
+
+
+class NothingUsableError(RsvqaError):
+    """What was given holds nothing to work on, or nothing is left of it; no result has been written."""
+
+    exit_code = 2

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPVisionConfig, GenerationConfig, Qwen2Config
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.rsvqa_builder.files import whole_folder
 
 from .configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
@@ -73,6 +73,10 @@ class ConversionError(RsvqaError):
     """A checkpoint cannot be converted."""
 
 
+class NoCheckpointError(ConversionError, NothingUsableError):
+    """There is no checkpoint of that name, here or on the hub."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConversionReport:
     """What became of each key of a checkpoint."""
@@ -113,12 +117,15 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
         out: directory to write; must be new or empty.
 
     Raises:
-        ConversionError: no such checkpoint, no safetensors, an unknown architecture, or a weight that is missing or of
+        NoCheckpointError: no such checkpoint.
+        ConversionError: no safetensors, an unknown architecture, or a weight that is missing or of
             another shape.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConversionError(f"{out} is there and not empty; give a new or empty directory")
     folder = find_checkpoint(source)
+    if not (folder / "config.json").exists():
+        raise NoCheckpointError(f"{source} holds no checkpoint: config.json is missing")
     released = _read_json(folder / "config.json")
     tensors = read_tensors(folder)
     config, notes = convert_config(released, folder, has_head="reghead.pw.weight" in tensors)
@@ -145,15 +152,17 @@ def find_checkpoint(source: str) -> Path:
     """Return the local directory of a checkpoint, after fetching it from the hub where `source` is no directory.
 
     Raises:
-        ConversionError: there is no such directory, and nothing of this name can be had from the hub.
+        NoCheckpointError: there is no such directory, and nothing of this name can be had from the hub.
     """
     if Path(source).is_dir():
         return Path(source)
     try:
         return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "merges.txt"]))
-    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+    except HFValidationError as error:
+        raise NoCheckpointError(f"{source}: no such directory, and no name of a hub repository") from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise ConversionError(f"{source} is no directory and could not be had from the hub: {reason}") from error
+        raise NoCheckpointError(f"{source} is no directory and could not be had from the hub: {reason}") from error
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

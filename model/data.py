@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError
 from rsvqa.annotation.images import ImageError, Pixels, decode_image
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
@@ -43,8 +43,8 @@ _NOT_REVIEWED = ("needed", "rejected")
 """Reviews that keep a row out, as in an export."""
 
 
-class TrainingDataError(RsvqaError):
-    """Shards cannot be trained on; the message names the folder or file."""
+class TrainingDataError(NothingUsableError):
+    """Shards cannot be trained on, or hold no question that can; the message names the folder, file or reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

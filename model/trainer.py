@@ -88,6 +88,7 @@ class VqaTrainer(Trainer):
         self._evaluate_model = evaluate_model
         self._on_progress = on_progress
         self._num_images = 0
+        self._num_labels = 0
         self._num_visual_tokens = 0
         self._since = time.monotonic()
         self._is_saving_partial = False
@@ -110,10 +111,13 @@ class VqaTrainer(Trainer):
     ) -> tuple[list[Any], Tensor | int | None]:
         """Return the batches of one step and the number of their labels, at least 1.
 
-        Zero happens when no image of a step can be read: its loss is then 0, not 0 / 0.
+        Zero happens when no image of a step can be read: its loss is then 0, not 0 / 0, and is not logged.
         """
         batches, num_labels = super().get_batch_samples(epoch_iterator, num_batches, device)
-        return batches, num_labels.clamp(min=1) if isinstance(num_labels, Tensor) else num_labels
+        if isinstance(num_labels, Tensor):
+            self._num_labels += int(num_labels)
+            num_labels = num_labels.clamp(min=1)
+        return batches, num_labels
 
     def compute_loss(
         self,
@@ -159,7 +163,10 @@ class VqaTrainer(Trainer):
             logs["images_per_s"] = round(world * self._num_images / seconds, 3)
             logs["visual_tokens_per_s"] = round(world * self._num_visual_tokens / seconds, 1)
             logs["peak_memory_mib"] = peak_memory_mib()
+            if not self._num_labels:
+                del logs["loss"]
             self._num_images, self._num_visual_tokens, self._since = 0, 0, time.monotonic()
+            self._num_labels = 0
         super().log(logs, start_time)
         if self._on_progress and self.is_world_process_zero():
             self._on_progress({**logs, "step": self.state.global_step, "max_steps": self.state.max_steps})

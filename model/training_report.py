@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -123,10 +123,21 @@ def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> Non
     if as_json:
         print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
         return
+    for line in lost_lines(report):
+        print(line)
     if report["evaluation"]:
         print(render_scores({task: TaskScore(**entry) for task, entry in report["evaluation"].items()}))
     seconds, memory = report["timings"]["seconds"], report["timings"]["peak_memory_mib"]
     print(f"{report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {out}, report: {out / REPORT_NAME}")
+
+
+def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what taught nothing, and that nothing was evaluated."""
+    samples = report["samples"]
+    lost = {**samples["left_out"], "image cannot be read": samples["unreadable"]}
+    yield from (f"left out: {found['number']:,} x {reason}" for reason, found in lost.items() if found["number"])
+    if not report["evaluation"]:
+        yield "not evaluated: no questions in split val, or eval_questions is 0"
 
 
 # --- curves ---

@@ -20,12 +20,14 @@ import rasterio
 import shapely
 
 from rsvqa.annotation.asking import AskSettings
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
-from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, write_documents
+from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
+from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
+from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
@@ -56,12 +58,6 @@ _BYTE_MAKERS = (
 """Packages whose release may change a byte of the result."""
 
 
-class NothingUsableError(RsvqaError):
-    """No scene of the source can be used."""
-
-    exit_code = 2
-
-
 class StrictError(RsvqaError):
     """A scene is left out, and `strict` makes that fatal."""
 
@@ -87,7 +83,7 @@ def build(
         reporter: hears of progress and of everything left out.
 
     Raises:
-        NothingUsableError: when no scene can be used.
+        NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
@@ -95,6 +91,8 @@ def build(
     with OutputFolder(out) as output, make_executor(num_workers) as executor:
         run = _Run(settings, table, executor, reporter)
         sources = run.find_sources()
+        if not sources.scenes and not (sources.left_out and output.is_free):
+            raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
         fingerprint = _fingerprint(settings, run.table, sources)
         state = output.begin(fingerprint, overwrite=overwrite)
         if state is OutputState.COMPLETE:
@@ -122,11 +120,16 @@ class _Run:
             sources = find_sources(self.settings, lambda jobs: self._map(describe, jobs))
             for left_out in sources.left_out:
                 self._leave_out(left_out)
-            self._require(sources.scenes, sources.searched)
         return sources
+
+    def no_scene(self, sources: Sources) -> str:
+        """Return the message of a build without a usable scene."""
+        found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
+        return f"no usable scene: looked for {sources.searched}{found}"
 
     def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
         """Make the data set in `output.ready` and return its report."""
+        holds_tiles = output.holds_tiles
         journal = Journal(output.work / "tiles")
         with self._step("reading excluded images"):
             excluded = self._read_excluded()
@@ -134,7 +137,7 @@ class _Run:
             scenes = self._prepare(sources, output.work)
             jobs = self._plan(scenes, sources.pairs, journal.folder)
         with self._step("making tiles"):
-            failed = self._do_tiles(jobs, journal, sources)
+            failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
             selection = select_tiles(jobs, journal, failed, excluded.hashes, self.settings)
             shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
@@ -155,6 +158,8 @@ class _Run:
             shards=infos,
             seconds=self.seconds,
         )
+        if not shards:
+            raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
 
     def _read_excluded(self) -> ExcludedImages:
@@ -168,6 +173,21 @@ class _Run:
         if excluded.without_contrast:
             self._note(f"{len(excluded.without_contrast)} {total} have no contrast; tiles are not compared with them")
         return excluded
+
+    def _end_with_nothing(
+        self, sources: Sources, facts: BuildFacts, failed: Collection[str], output: OutputFolder, *, holds_tiles: bool
+    ) -> str:
+        """Say why no tile is left, keep the report, and return the message."""
+        has_scenes = facts.scenes.keys() > set(failed)
+        if has_scenes:
+            for line in loss_lines(dropped_tiles(facts.dropped_tiles)):
+                self.reporter.note("dropped", f"dropped {line}")
+        message = f"no tile is left of {len(facts.jobs):,}, for the reasons above"
+        message = message if has_scenes else self.no_scene(sources)
+        if holds_tiles and self.left_out:
+            # what cannot be read now could be read at an earlier start: those tiles are worth keeping
+            return f"{message}; the tiles that were done before are kept"
+        return f"{message}; report: {output.keep_report(report_text(facts))}"
 
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
@@ -201,7 +221,6 @@ class _Run:
             for file in result.labels.files:
                 if file.error:
                     self._leave_out(LeftOut(file.path, file.error))
-        self._require(scenes, sources.searched)
         return scenes
 
     def _plan(
@@ -231,7 +250,7 @@ class _Run:
             for position, (scene_id, window) in enumerate(windows)
         )
 
-    def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal, sources: Sources) -> dict[str, str]:
+    def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal) -> dict[str, str]:
         """Do what is not done yet; return the scenes of which a tile cannot be read, with the reason."""
         todo = [job for job in jobs if not journal.is_done(job.position, job.digest)]
         if len(todo) < len(jobs):
@@ -248,7 +267,6 @@ class _Run:
             if scene.scene_id not in reasons:
                 reasons[scene.scene_id] = failed[position]
                 self._leave_out(LeftOut(scene.path, failed[position]))
-        self._require({job.work.scene.scene_id for job in jobs} - reasons.keys(), sources.searched)
         return reasons
 
     def _map(self, function: Callable[[Item], Result | Failure], items: Sequence[Item]) -> list[Result | Failure]:
@@ -273,11 +291,6 @@ class _Run:
     def _note(self, text: str) -> None:
         self.notes.append(text)
         self.reporter.note("note", text)
-
-    def _require(self, scenes: Collection[object], searched: str) -> None:
-        if not scenes:
-            found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
-            raise NothingUsableError(f"no usable scene: looked for {searched}{found}")
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

@@ -23,7 +23,7 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +61,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def missing_folders(path: Path) -> list[Path]:
+    """Return `path` and those folders above it that are not there yet, innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_unused(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for something that came to nothing, up to the first that holds anything."""
+    for folder in folders:
+        if folder.exists():
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield where to write a file that becomes `path` when the block ends, and vanishes when it raises.
@@ -89,6 +103,7 @@ def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         OutputError: when `out` holds something at the end, and `overwrite` is false.
     """
     out = out.resolve()
+    made = missing_folders(out.parent)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
     working = _beside(out)
@@ -100,6 +115,7 @@ def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(working, ignore_errors=True)
         os.close(lock)
+        remove_unused(made)
 
 
 def put_in_place(working: Path, out: Path, *, overwrite: bool = False) -> None:

@@ -181,8 +181,9 @@ def _is_data(path: Path) -> bool:
 
 def _is_built(path: Path) -> bool:
     """Tell whether a folder, or one file, was written by `rsvqa build` and by no other program since."""
+    has_questions = any((path / "data").glob("*.parquet")) or path.is_file()
     try:
-        shard = list_shards(path)[0]
+        shard = list_shards(path, kind="data" if has_questions else "tiles")[0]
         if shard.suffix != ".parquet":
             return False
         with TableReader(shard) as reader:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
 
@@ -158,12 +158,15 @@ def read_run_record(run: Path) -> RunRecord:
     """Return the record of a run's folder.
 
     Raises:
-        RunError: when the folder holds none, or one of another version.
+        NothingToScoreError: when the folder holds none.
+        RunError: when it holds one of another version.
     """
     try:
         content = (run / RUN_FILE).read_bytes()
     except OSError as error:
-        raise RunError(f"{run} is not the folder of a benchmark run: no {RUN_FILE} ({error.strerror})") from error
+        raise NothingToScoreError(
+            f"{run} is not the folder of a benchmark run: no {RUN_FILE} ({error.strerror})"
+        ) from error
     try:
         return RunRecord.model_validate_json(content)
     except ValidationError as error:

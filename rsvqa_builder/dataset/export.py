@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
@@ -49,6 +49,10 @@ class ExportError(RsvqaError):
     """The data set cannot be exported; the message says what to change."""
 
 
+class NothingToExportError(ExportError, NothingUsableError):
+    """No question of a data set can be written in a format."""
+
+
 class ExportResult(NamedTuple):
     """What an export wrote.
 
@@ -65,8 +69,8 @@ class ExportResult(NamedTuple):
     left_out: Mapping[str, int]
 
     def __str__(self) -> str:
-        lines = [f"{self.num_records} questions with {self.num_images} images in {self.folder}"]
-        return "\n".join([*lines, *(f"left out: {count} x {reason}" for reason, count in self.left_out.items())])
+        lost = [f"left out: {count} x {reason}" for reason, count in self.left_out.items()]
+        return "\n".join([*lost, f"{self.num_records} questions with {self.num_images} images in {self.folder}"])
 
 
 def export_dataset(
@@ -90,7 +94,8 @@ def export_dataset(
         overwrite: replace what `out` holds.
 
     Raises:
-        ExportError: when the format is unknown, or no question can be exported.
+        NothingToExportError: when no question can be exported.
+        ExportError: when the format is unknown.
         OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
     """
@@ -106,7 +111,9 @@ def export_dataset(
                 _export_shard(shard, exporter, tally)
         if not tally.num_records:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in tally.left_out.most_common())
-            raise ExportError(f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}")
+            raise NothingToExportError(
+                f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}"
+            )
     left_out = dict(tally.left_out.most_common())
     return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
 

@@ -3,6 +3,9 @@
 While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, and
 moved into place at the very end, `build.toml` last. So a folder with a `build.toml` holds a whole data set, and an
 older data set stays until a new one is whole. Files that a build did not write are never touched.
+
+A build that comes to nothing, because every tile is dropped, leaves no data set: only its report and its dropped tiles
+stay below `.rsvqa/`. They are worth nothing to a build of other settings, which begins anew without being told to.
 """
 
 from __future__ import annotations
@@ -20,14 +23,17 @@ from typing import Any
 from rsvqa.rsvqa_builder.files import (
     OutputError,
     lock_folder,
+    missing_folders,
     move_file,
     remove_leftovers,
+    remove_unused,
     sync,
     sync_tree,
     write_atomically,
 )
 
 WORK = ".rsvqa"
+REPORT = "report.json"
 MARKER = "build.toml"
 
 Fingerprint = Mapping[str, Mapping[str, Any]]
@@ -38,7 +44,7 @@ _FINGERPRINT = "fingerprint.json"
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
-    "report.json",
+    REPORT,
     "stats.json",
     "classes.toml",
     "preview.html",
@@ -63,6 +69,7 @@ class OutputFolder:
         self.work = path / WORK
         self.ready = self.work / "ready"
         self._descriptor: int | None = None
+        self._made: list[Path] = []
 
     def __enter__(self) -> OutputFolder:
         """Make the folder and lock it.
@@ -70,6 +77,7 @@ class OutputFolder:
         Raises:
             OutputError: when another build holds the lock, or the path is not a folder.
         """
+        self._made = missing_folders(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -83,9 +91,32 @@ class OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Unlock the folder."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        """Unlock the folder; where nothing has been done in it, none is left behind."""
+        if self._descriptor is None:
+            return
+        done = {file.name for file in self.work.rglob("*") if file.is_file()}
+        if done <= {_FINGERPRINT}:
+            shutil.rmtree(self.work, ignore_errors=True)
+        remove_unused(self._made)
+        os.close(self._descriptor)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing would be lost or refused if a build began here."""
+        is_foreign = any(entry.name != WORK for entry in self.path.iterdir())
+        return not (is_foreign or self.holds_tiles or (self.work / _COMMITTING).exists())
+
+    @property
+    def holds_tiles(self) -> bool:
+        """Whether an unfinished build has done a tile: without any, there is nothing to lose."""
+        has_ended = (self.work / REPORT).exists()  # with nothing
+        return not has_ended and any((self.work / "tiles").glob("*.json"))
+
+    def keep_report(self, report: str) -> Path:
+        """Keep the report of a build that came to nothing and return where; the work that it tells of may be lost."""
+        path = self.work / REPORT
+        write_atomically(path, report.encode())
+        return path
 
     def finish_interrupted_move(self) -> None:
         """Complete what a kill in the middle of `commit` has left."""
@@ -103,8 +134,9 @@ class OutputFolder:
         started = self._started()
         if started == fingerprint:
             remove_leftovers(self.work)
+            (self.work / REPORT).unlink(missing_ok=True)
             return OutputState.RESUMED
-        if started is not None and not overwrite and self._has_results():
+        if started is not None and not overwrite and self.holds_tiles:
             raise OutputError(self._refusal("an unfinished build", started, fingerprint))
         finished = self._finished()
         if finished is not None and not overwrite:
@@ -162,10 +194,6 @@ class OutputFolder:
         yield from (self.path / name for name in _DOCUMENTS if (self.path / name).exists())
         for folder in ("data", "tiles"):
             yield from (file for file in sorted((self.path / folder).glob("*")) if _SHARD.fullmatch(file.name))
-
-    def _has_results(self) -> bool:
-        """Tell whether an unfinished build has done a tile: without any, there is nothing to lose."""
-        return any((self.work / "tiles").glob("*.json"))
 
     def _started(self) -> dict[str, Any] | None:
         """Return the fingerprint of an unfinished build, or None when there is none."""

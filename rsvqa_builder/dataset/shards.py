@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.image_tables import (
@@ -72,6 +72,10 @@ _NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.pa
 
 class ShardError(RsvqaError):
     """Shards cannot be planned, written or read; the message names the tile, record or file."""
+
+
+class NoShardsError(ShardError, NothingUsableError):
+    """A folder holds no data set, or no question of the split that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +342,8 @@ def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "da
     """Return the shards of a data set's folder in reading order (train, val, test); `source` may be one shard.
 
     Raises:
-        ShardError: when there is none, or some of a split are missing.
+        NoShardsError: when there is none.
+        ShardError: when some of a split are missing.
     """
     if source.is_file():
         return (source,)
@@ -348,11 +353,23 @@ def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "da
             found.setdefault(match["split"], []).append((int(match["number"]), int(match["total"]), path))
     wanted = [name for name in SPLITS if name in found and split in (None, name)]
     if not wanted:
-        which = "shards" if split is None else f"shards of split {split!r}"
-        raise ShardError(f"no {which} in {source / kind}: expected e.g. {split or 'train'}-00000-of-00001.parquet")
+        raise NoShardsError(_why_no_shards(source, split, kind, sorted(found)))
     for name in wanted:
         _check_complete(source / kind, name, found[name])
     return tuple(path for name in wanted for _, _, path in found[name])
+
+
+def _why_no_shards(source: Path, split: str | None, kind: TableKind, held: Sequence[str]) -> str:
+    if not source.exists():
+        return f"{source}: no such folder; expected a data set that `rsvqa build` wrote"
+    if split is not None and split not in SPLITS:
+        return f"no shards of split {split!r} in {source / kind}: expected one of {', '.join(SPLITS)}"
+    if held:
+        return f"no shards of split {split!r} in {source / kind}: it has {', '.join(held)}"
+    if kind == "data" and any((source / "tiles").glob("*.parquet")):
+        return f"{source} holds no question: nothing was asked of any of its tiles, README.md says why"
+    which = "shards" if split is None else f"shards of split {split!r}"
+    return f"no {which} in {source / kind}: expected e.g. {split or 'train'}-00000-of-00001.parquet"
 
 
 def _check_complete(folder: Path, split: str, found: Sequence[tuple[int, int, Path]]) -> None:

@@ -18,7 +18,9 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card_metadata import front_matter, splits_of, to_yaml
+from rsvqa.rsvqa_builder.documents.losses import Losses
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
+from rsvqa.rsvqa_builder.losses import without_paths
 
 MAX_LISTED_SCENES = 200
 """Scenes in the card's table; `report.json` lists all."""
@@ -64,6 +66,7 @@ class CardFacts:
         fingerprint: of settings and inputs.
         not_asked: by task, why it did not ask and how often.
         completeness: by class.
+        losses: what went wrong, as the build's report tells it.
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
@@ -78,6 +81,7 @@ class CardFacts:
     fingerprint: str
     not_asked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
+    losses: Sequence[Losses] = ()
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
@@ -87,6 +91,7 @@ def render_card(facts: CardFacts) -> str:
     """Return the text of `README.md`; the same facts give the same text."""
     sections = (
         _introduction(facts),
+        _loss_section(facts.losses),
         _split_section(facts.statistics),
         _task_section(facts.statistics),
         _not_asked_section(facts),
@@ -123,6 +128,17 @@ def _introduction(facts: CardFacts) -> str:
         f"{statistics.num_tasks} of {len(TASKS)} tasks. {truth} "
         "`preview.html` shows examples of every task. `evidence` says what the answer of a question rests on."
     )
+
+
+def _loss_section(losses: Sequence[Losses]) -> str:
+    lines = [f"- {found.title[0].upper()}{found.title[1:]}{_loss_reasons(found)}" for found in losses]
+    listed = "\n".join(lines)
+    return f"## What was left out\n\n`report.json` names each of them.\n\n{listed}" if lines else ""
+
+
+def _loss_reasons(found: Losses) -> str:
+    reasons = "; ".join(f"{loss.count:,} × {_text(without_paths(loss.reason))}" for loss in found.groups if loss.reason)
+    return f": {reasons}" if reasons else ""
 
 
 def _split_section(statistics: DatasetStatistics) -> str:

@@ -29,7 +29,7 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.files import whole_folder
-from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, store_path
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
 TASKS_FILE = "tasks.json"
@@ -75,8 +75,10 @@ class ImportCounts(NamedTuple):
     left_out: Mapping[str, int]
 
     def __str__(self) -> str:
-        lines = [f"{self.imported:,} decisions imported, {self.unchanged:,} known before"]
-        return "\n".join([*lines, *(f"left out: {count:,} x {reason}" for reason, count in self.left_out.items())])
+        lost = [f"left out: {count:,} x {reason}" for reason, count in self.left_out.items()]
+        if not (lost or self.imported or self.unchanged):
+            lost = ["no task has an annotation"]
+        return "\n".join([*lost, f"{self.imported:,} decisions imported, {self.unchanged:,} known before"])
 
 
 def check_format(name: str) -> None:
@@ -114,7 +116,7 @@ def export_tasks(
     chosen = {entry.question.question_id for entry in plan_queue(questions, queue)} | decisions.keys()
     questions = [question for question in questions if question.question_id in chosen]
     if not questions:
-        raise ReviewError(
+        raise NothingToReviewError(
             f"nothing to export from {src}: no question needs a review; raise `sample` for some of the rest"
         )
     images = list(dict.fromkeys(name for question in questions for name in question.images))
@@ -279,11 +281,16 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
 
 def _read_tasks(file: Path) -> list[_Task]:
     try:
-        return TypeAdapter(list[_Task]).validate_json(file.read_bytes())
+        tasks = TypeAdapter(list[_Task]).validate_json(file.read_bytes())
+    except OSError as error:
+        raise ReviewError(f"cannot read {file}: {error.strerror}") from error
     except ValidationError as error:
         found = error.errors()[0]
-        place = ".".join(map(str, found["loc"]))
-        raise ReviewError(f"{file}: no export of Label Studio in its JSON format: {place}: {found['msg']}") from error
+        place = "".join(f"{part}: " for part in (".".join(map(str, found["loc"])),) if part)
+        raise ReviewError(f"{file}: no export of Label Studio in its JSON format: {place}{found['msg']}") from error
+    if not tasks:
+        raise NothingToReviewError(f"{file} holds no task: export the project from Label Studio once more, as JSON")
+    return tasks
 
 
 def _import(tasks: list[_Task], questions: Mapping[str, ReviewQuestion], store: ReviewStore) -> ImportCounts:

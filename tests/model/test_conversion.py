@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa import cli
-from rsvqa.model.conversion import ConversionError, convert_checkpoint
+from rsvqa.model.conversion import ConversionError, NoCheckpointError, convert_checkpoint
 from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
 from rsvqa.model.processing_geollava import GeoLlavaProcessor
 from tests.model.make_models import tiny_tokenizer
@@ -221,3 +221,12 @@ def test_a_checkpoint_loads_where_this_package_is_not_installed(
         "token_pruning.py",
         "vision_tower.py",
     }
+
+
+@pytest.mark.parametrize(("name", "message"), [("empty", "config.json is missing"), ("none", "no such directory")])
+def test_without_a_checkpoint_there_is_nothing_to_convert(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoCheckpointError, match=message) as caught:
+        convert_checkpoint(str(tmp_path / name), tmp_path / "out")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()

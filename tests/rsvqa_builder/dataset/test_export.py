@@ -352,10 +352,10 @@ def test_defective_rows_are_left_out_and_counted(tmp_path: Path) -> None:
         ("text holds <image>", 1),
     ]
     assert str(result) == (
-        f"1 questions with 1 images in {tmp_path / 'llava'}\n"
         "left out: 2 x rejected in review\n"
         "left out: 1 x box outside the image or not ordered\n"
-        "left out: 1 x text holds <image>"
+        "left out: 1 x text holds <image>\n"
+        f"1 questions with 1 images in {tmp_path / 'llava'}"
     )
 
 
