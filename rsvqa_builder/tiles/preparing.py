@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.label_files.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa.rsvqa_builder.labels.features import Features
-from rsvqa.rsvqa_builder.labels.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import choose_stretch, count_whole_reads
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError

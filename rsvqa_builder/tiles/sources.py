@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rsvqa.rsvqa_builder.labels.discovery import find_labels, is_label_raster
-from rsvqa.rsvqa_builder.labels.reading import SheetFrame
+from rsvqa.rsvqa_builder.label_files.discovery import find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError

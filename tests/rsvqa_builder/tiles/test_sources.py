@@ -9,8 +9,8 @@ import numpy as np
 import rasterio
 from rasterio import Affine
 
+from rsvqa.rsvqa_builder.label_files.reading import read_labels
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
-from rsvqa.rsvqa_builder.labels.reading import read_labels
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.settings import make_settings
 from rsvqa.rsvqa_builder.tiles.executors import Failure

@@ -25,9 +25,9 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.label_files.placing import map_to_pixels, pixels_to_map, reproject_to_scene
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map, reproject_to_scene
 from rsvqa.rsvqa_builder.labels.raw import LabelError, RawLabels, object_array
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 

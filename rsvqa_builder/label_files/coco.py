@@ -23,9 +23,9 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.columns import scene_stem
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.columns import scene_stem
 from rsvqa.rsvqa_builder.labels.raw import (
     OTHER_IMAGES,
     LabelError,

@@ -21,9 +21,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
-from rsvqa.rsvqa_builder.labels.columns import (
+from rsvqa.rsvqa_builder.label_files.columns import (
     IMAGE_COLUMNS,
     Columns,
     as_texts,
@@ -34,7 +32,7 @@ from rsvqa.rsvqa_builder.labels.columns import (
     scene_stem,
     scored,
 )
-from rsvqa.rsvqa_builder.labels.placing import (
+from rsvqa.rsvqa_builder.label_files.placing import (
     Bounds,
     bounds_of,
     map_to_pixels,
@@ -42,6 +40,8 @@ from rsvqa.rsvqa_builder.labels.placing import (
     scene_bounds,
     scene_bounds_in,
 )
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.raw import (
     OTHER_IMAGES,
     LabelError,

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map
+from rsvqa.rsvqa_builder.label_files.placing import map_to_pixels, pixels_to_map
+from rsvqa.rsvqa_builder.label_files.vector import read_vector
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
-from rsvqa.rsvqa_builder.labels.vector import read_vector
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients
 from tests.rsvqa_builder.labels.make_labels import UTM, geojson, polygon, scene, square, table
 

@@ -12,20 +12,20 @@ import numpy as np
 import shapely
 
 from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.label_files.coco import looks_like_coco, read_coco
+from rsvqa.rsvqa_builder.label_files.csv_boxes import read_csv_boxes
+from rsvqa.rsvqa_builder.label_files.dota import read_dota
+from rsvqa.rsvqa_builder.label_files.mask import read_mask
+from rsvqa.rsvqa_builder.label_files.vector import SUFFIXES as VECTOR_SUFFIXES
+from rsvqa.rsvqa_builder.label_files.vector import read_vector
+from rsvqa.rsvqa_builder.label_files.voc import read_voc
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.cleaning import CleanLabels, clean
-from rsvqa.rsvqa_builder.labels.coco import looks_like_coco, read_coco
 from rsvqa.rsvqa_builder.labels.coverage import coverage
-from rsvqa.rsvqa_builder.labels.csv_boxes import read_csv_boxes
-from rsvqa.rsvqa_builder.labels.dota import read_dota
 from rsvqa.rsvqa_builder.labels.duplicates import MAY_BE_REGIONS, Judgement, Labelled, find_duplicates
 from rsvqa.rsvqa_builder.labels.features import Features
-from rsvqa.rsvqa_builder.labels.mask import read_mask
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
 from rsvqa.rsvqa_builder.labels.report import FileReport, LabelReport, shortened
-from rsvqa.rsvqa_builder.labels.vector import SUFFIXES as VECTOR_SUFFIXES
-from rsvqa.rsvqa_builder.labels.vector import read_vector
-from rsvqa.rsvqa_builder.labels.voc import read_voc
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 LabelFamily = Literal["vector", "dota", "coco", "voc", "csv", "mask"]

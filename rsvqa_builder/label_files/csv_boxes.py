@@ -16,9 +16,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.columns import (
+from rsvqa.rsvqa_builder.label_files.columns import (
     IMAGE_COLUMNS,
     Columns,
     as_texts,
@@ -28,6 +26,8 @@ from rsvqa.rsvqa_builder.labels.columns import (
     image_stem,
     scored,
 )
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, RawLabels, judged_outlines
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.rsvqa_builder.labels.discovery import find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.discovery import find_labels, is_label_raster
 
 
 def make(folder: Path, *names: str) -> None:

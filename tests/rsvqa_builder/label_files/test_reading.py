@@ -11,10 +11,10 @@ import pytest
 import shapely
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.discovery import find_labels
+from rsvqa.rsvqa_builder.label_files.reading import LAND_COVER, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.labels.completeness import complete_classes
-from rsvqa.rsvqa_builder.labels.discovery import find_labels
-from rsvqa.rsvqa_builder.labels.reading import LAND_COVER, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.report import MAX_UNKNOWN_LISTED, OTHER_NAMES, counted
 from rsvqa.rsvqa_builder.scenes.scene import describe_scene
 from tests.rsvqa_builder.labels.make_labels import geojson, polygon, real_scene, scene, square, table

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.labels.coco import looks_like_coco, names_scene, read_coco
-from rsvqa.rsvqa_builder.labels.csv_boxes import read_csv_boxes
-from rsvqa.rsvqa_builder.labels.dota import read_dota
+from rsvqa.rsvqa_builder.label_files.coco import looks_like_coco, names_scene, read_coco
+from rsvqa.rsvqa_builder.label_files.csv_boxes import read_csv_boxes
+from rsvqa.rsvqa_builder.label_files.dota import read_dota
+from rsvqa.rsvqa_builder.label_files.voc import read_voc
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
-from rsvqa.rsvqa_builder.labels.voc import read_voc
 from tests.rsvqa_builder.labels.make_labels import scene, table
 
 

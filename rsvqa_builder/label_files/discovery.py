@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from rsvqa.rsvqa_builder.labels import coco, csv_boxes
-from rsvqa.rsvqa_builder.labels.columns import IMAGE_SUFFIXES
-from rsvqa.rsvqa_builder.labels.vector import SUFFIXES as VECTOR_SUFFIXES
+from rsvqa.rsvqa_builder.label_files import coco, csv_boxes
+from rsvqa.rsvqa_builder.label_files.columns import IMAGE_SUFFIXES
+from rsvqa.rsvqa_builder.label_files.vector import SUFFIXES as VECTOR_SUFFIXES
 
 LABEL_FOLDERS = ("labels", "labelTxt", "masks", "masks_png", "gt")
 """Names of folders that hold labels, beside a scene or beside its folder."""
