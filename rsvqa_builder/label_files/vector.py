@@ -2,17 +2,18 @@
 
 What surprises: GDAL takes GeoJSON without a `crs` member for EPSG:4326, but many such files hold the scene's own map
 coordinates or pixels. Coordinates that cannot be degrees are tried as those, and the report says so; coordinates that
-can be degrees are never taken for anything else.
+can be degrees are never taken for anything else. xView states boxes in pixels beside its degrees; those are read.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyogrio
@@ -23,30 +24,34 @@ from numpy.typing import NDArray
 from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.columns import (
     IMAGE_COLUMNS,
+    PICTURE_COLUMNS,
     Columns,
+    ImageColumn,
     as_texts,
     attribute_texts,
-    belongs_to_scene,
     find_column,
+    own_rows,
     per_value,
-    scene_stem,
+    picture_size,
     scored,
 )
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
 from rsvqa.rsvqa_builder.label_files.placing import (
     Bounds,
+    Placed,
     bounds_of,
-    map_to_pixels,
-    reproject_to_scene,
-    scene_bounds,
+    place_by_crs,
+    place_unstated,
     scene_bounds_in,
 )
+from rsvqa.rsvqa_builder.label_files.shapes import closed_rings
+from rsvqa.rsvqa_builder.label_files.texts import decoded
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.raw import (
-    OTHER_IMAGES,
     LabelError,
-    NotLabelsError,
     RawLabels,
+    joined,
     judged_outlines,
     object_array,
 )
@@ -57,43 +62,111 @@ SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb", ".pbf")
 _GEOJSON_SUFFIXES = (".geojson", ".json")
 _OSM_LAYERS = ("points", "lines", "multipolygons")
 _OSM_TAGS_COLUMN = "other_tags"
-_WHOLE_EARTH = Bounds(-180, -90, 180, 90)
-_SLACK_DEG = 1e-6
+_PIXEL_BOXES_COLUMN = "bounds_imcoords"
+_NO_GEOMETRY_COLUMNS = (*IMAGE_COLUMNS, *PICTURE_COLUMNS, _PIXEL_BOXES_COLUMN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """One layer as it was read: geometries in its own CRS, text columns by the file's names."""
+    """One layer as it was read: geometries in its own CRS, text columns by the file's names.
+
+    Attributes:
+        extent: of all coordinates of the layer, those that were not read too.
+    """
 
     name: str
     fids: NDArray[np.int64]
     geometries: NDArray[np.object_]
     columns: Columns
+    images: ImageColumn | None
     crs: str | None
     crs_is_assumed: bool
+    extent: Bounds
     num_outside: int
     notes: tuple[str, ...]
 
 
-class _Placed(NamedTuple):
-    geometries: NDArray[np.object_]
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file as pyogrio opens it: its path, or its bytes in UTF-8 where it holds others."""
+
+    path: Path
+    content: bytes | None = None
     note: str = ""
 
+    @property
+    def opened(self) -> Path | bytes:
+        return self.path if self.content is None else self.content
 
-def read_vector(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
+    def layer(self, name: str) -> str | int:
+        """Return what pyogrio opens a layer by: bytes have one layer, whose name changes with each opening."""
+        return name if self.content is None else 0
+
+
+def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity | None = None) -> RawLabels:
     """Return the labels of every layer of a file, in scene pixels.
 
     Raises:
         NotLabelsError: all labels of a layer name other images.
         LabelError: GDAL cannot read the file, or nothing ties its coordinates to the scene.
     """
-    names = _layer_names(path)
-    layers = [_read_layer(path, name, scene, table) for name in names]
-    parts = [_layer_labels(layer, path, scene, table, is_only=len(names) == 1) for layer in layers]
-    return _joined(parts)
+    source = _source(path)
+    names = _layer_names(source)
+    layers = [_read_layer(source, name, scene, table) for name in names]
+    whose = identity or Identity(scene.path)
+    parts = [_layer_labels(layer, path, scene, table, whose, is_only=len(names) == 1) for layer in layers]
+    return joined(parts)
 
 
-def _layer_names(path: Path) -> list[str]:
+def image_names(path: Path) -> ImageNames | None:
+    """Return the images that a file names in its layers, None where it names none.
+
+    Raises:
+        LabelError: GDAL cannot read the file.
+    """
+    if path.suffix.lower() == ".pbf":
+        return None
+    source = _source(path)
+    named: list[str] = []
+    for name in _layer_names(source):
+        try:
+            fields = pyogrio.read_info(source.opened, layer=source.layer(name))["fields"]
+            wanted = [field for field in fields if field.casefold() in IMAGE_COLUMNS]
+            if not wanted:
+                continue
+            meta, _, _, found = pyogrio.raw.read(
+                source.opened, layer=source.layer(name), columns=wanted, read_geometry=False
+            )
+        except (RuntimeError, ValueError) as error:
+            raise LabelError(f"GDAL cannot read layer {name!r}: {error}") from error
+        column = ImageColumn.of({field: as_texts(values) for field, values in zip(meta["fields"], found, strict=True)})
+        named += column.values if column else ()
+    return ImageNames.of(named) if named else None
+
+
+def _source(path: Path) -> _Source:
+    """Return the file itself, or its text in UTF-8 where it is JSON in another encoding."""
+    if path.suffix.lower() not in _GEOJSON_SUFFIXES:
+        return _Source(path)
+    stat = path.stat()
+    return _recoded(path, (stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=1)
+def _recoded(path: Path, version: tuple[int, int]) -> _Source:  # noqa: ARG001
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        text, note = decoded(content)
+        return _Source(path, text.encode(), note)
+    return _Source(path)
+
+
+def _layer_names(source: _Source) -> list[str]:
+    path = source.path
+    if source.content is not None:
+        return [path.stem]
     try:
         listed = pyogrio.list_layers(path)
     except RuntimeError as error:
@@ -106,88 +179,143 @@ def _layer_names(path: Path) -> list[str]:
     return names
 
 
-def _read_layer(path: Path, name: str, scene: Scene, table: ClassTable) -> _Layer:
-    is_geojson = path.suffix.lower() in _GEOJSON_SUFFIXES
-    is_osm = path.suffix.lower() == ".pbf"
+def _read_layer(source: _Source, name: str, scene: Scene, table: ClassTable) -> _Layer:
+    wanted = _wanted_columns(table)
+    if source.path.suffix.lower() not in _GEOJSON_SUFFIXES:
+        return _layer(source, name, wanted, scene)
+    stat = source.path.stat()
+    return _whole_layer(source.path, name, wanted, (stat.st_mtime_ns, stat.st_size))
+
+
+# Files without an index are read whole: once for all scenes that they serve. The key follows the content.
+@lru_cache(maxsize=1)
+def _whole_layer(path: Path, name: str, wanted: frozenset[str], version: tuple[int, int]) -> _Layer:  # noqa: ARG001
+    return _layer(_source(path), name, wanted, None)
+
+
+def _layer(source: _Source, name: str, wanted: frozenset[str], scene: Scene | None) -> _Layer:
+    """Return a layer, of which only what reaches the scene is read where there is one."""
+    is_osm = source.path.suffix.lower() == ".pbf"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            info = pyogrio.read_info(path, layer=name, force_feature_count=not is_osm)
-            bbox = None if is_geojson else _search_bounds(info["crs"], scene)
+            info = pyogrio.read_info(
+                source.opened, layer=source.layer(name), force_feature_count=not is_osm, force_total_bounds=not is_osm
+            )
+            extent = _extent(info)
             meta, fids, wkb, fields = pyogrio.raw.read(
-                path,
-                layer=name,
-                columns=_wanted_columns(info["fields"], table),
+                source.opened,
+                layer=source.layer(name),
+                columns=[field for field in info["fields"] if field.casefold() in wanted],
                 force_2d=True,
-                bbox=bbox,
+                bbox=None if scene is None else _search_bounds(info["crs"], extent, scene),
                 return_fids=True,
             )
         except (RuntimeError, ValueError) as error:
             raise LabelError(f"GDAL cannot read layer {name!r}: {error}") from error
+    geometries = _from_wkb(wkb)
+    columns = {column: as_texts(values) for column, values in zip(meta["fields"], fields, strict=True)}
     return _Layer(
         name=name,
         fids=fids,
-        geometries=shapely.from_wkb(wkb, on_invalid="ignore"),
-        columns={column: as_texts(values) for column, values in zip(meta["fields"], fields, strict=True)},
+        geometries=geometries,
+        columns=columns,
+        images=ImageColumn.of(columns),
         crs=info["crs"],
-        crs_is_assumed=is_geojson and info["crs"] == "EPSG:4326",
+        crs_is_assumed=source.path.suffix.lower() in _GEOJSON_SUFFIXES and info["crs"] == "EPSG:4326",
+        extent=bounds_of(geometries) if extent is None else extent,
         num_outside=0 if is_osm else int(info["features"]) - len(fids),
-        notes=tuple(dict.fromkeys(str(warning.message) for warning in caught)),
+        notes=tuple(dict.fromkeys([*([source.note] if source.note else []), *(str(w.message) for w in caught)])),
     )
 
 
-def _search_bounds(crs: str | None, scene: Scene) -> tuple[float, float, float, float] | None:
+def _extent(info: Mapping[str, Any]) -> Bounds | None:
+    bounds = info["total_bounds"]
+    return None if bounds is None or not np.isfinite(bounds).all() else Bounds(*bounds)
+
+
+def _from_wkb(wkb: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return geometries, None where there is none; rings that the file leaves open are closed."""
+    with np.errstate(invalid="ignore"):
+        geometries: NDArray[np.object_] = shapely.from_wkb(wkb, on_invalid="ignore")
+    broken = np.flatnonzero(shapely.is_missing(geometries) & np.array([item is not None for item in wkb], dtype=bool))
+    for row in broken.tolist():
+        geometries[row] = closed_rings(wkb[row])
+    return geometries
+
+
+def _search_bounds(crs: str | None, extent: Bounds | None, scene: Scene) -> tuple[float, float, float, float] | None:
     """Return the part of a layer to read, None for all of it."""
     if crs is None or scene.crs is None or scene.transform is None:
         return None
     bounds = scene_bounds_in(crs, scene)
-    return bounds and (bounds.west, bounds.south, bounds.east, bounds.north)
+    if bounds is None:
+        return None
+    # longitudes of the one may lie a turn from those of the other; a layer that goes beyond 180° is read whole
+    is_turned = any(area is not None and (area.east > 180 or area.west < -180) for area in (bounds, extent))
+    if is_turned and pyproj.CRS.from_user_input(crs).is_geographic:
+        return None
+    return (bounds.west, bounds.south, bounds.east, bounds.north)
 
 
-def _wanted_columns(fields: Iterable[str], table: ClassTable) -> list[str]:
-    wanted = {
-        name.casefold()
-        for group in (
-            table.class_columns,
-            table.tag_columns,
-            (_OSM_TAGS_COLUMN,) if table.tag_columns else (),
-            table.score_columns,
-            *table.attributes.columns().values(),
-            IMAGE_COLUMNS,
-        )
-        for name in group
-    }
-    return [field for field in fields if field.casefold() in wanted]
+def _wanted_columns(table: ClassTable) -> frozenset[str]:
+    """Return the columns that say something of a label, lower case."""
+    groups = (
+        table.class_columns,
+        table.tag_columns,
+        (_OSM_TAGS_COLUMN,) if table.tag_columns else (),
+        table.score_columns,
+        *table.attributes.columns().values(),
+        _NO_GEOMETRY_COLUMNS,
+    )
+    return frozenset(name.casefold() for group in groups for name in group)
 
 
-def _layer_labels(layer: _Layer, path: Path, scene: Scene, table: ClassTable, *, is_only: bool) -> RawLabels:
-    count = len(layer.fids)
-    image_column = find_column(layer.columns, IMAGE_COLUMNS)
-    is_ours = np.ones(count, dtype=bool)
-    if image_column is not None:
-        is_ours = belongs_to_scene(layer.columns[image_column], scene)
-    if count and not is_ours.any():
-        raise NotLabelsError(OTHER_IMAGES)
-    columns = {name: texts[is_ours] for name, texts in layer.columns.items()}
-    geometries = layer.geometries[is_ours]
-    sources = _sources(columns, len(geometries), _fallback(layer.name, path, scene, table), table)
-    placed = _place(geometries, layer, scene)
+def _layer_labels(
+    layer: _Layer, path: Path, scene: Scene, table: ClassTable, identity: Identity, *, is_only: bool
+) -> RawLabels:
+    rows = own_rows(layer.images, len(layer.fids), identity, path)
+    columns = {name: texts[rows.is_ours] for name, texts in layer.columns.items()}
+    geometries = layer.geometries[rows.is_ours]
+    sources = _sources(columns, len(geometries), _fallback(layer.name, path, identity.stem, table), table)
+    boxes = _pixel_boxes(columns) if rows.by_image else None
+    placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
     parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
     is_certain, is_predicted = scored(columns, len(geometries), table)
-    numbers = _positions(layer.fids)[is_ours]
+    numbers = _positions(layer.fids)[rows.is_ours]
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
         positions=tuple(str(number) if is_only else f"{layer.name}:{number}" for number in numbers.tolist()),
-        outlines=judged_outlines(geometries, sources, Outline.POLYGON),
+        outlines=judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON),
         is_certain=is_certain,
         attributes=parsed.attributes,
         is_predicted=is_predicted,
         num_outside=layer.num_outside,
-        num_other_image=int(count - is_ours.sum()),
+        num_other_image=rows.num_other,
+        num_of_no_image=rows.num_of_no_image,
         dropped_attributes=parsed.dropped,
         notes=(*layer.notes, *([placed.note] if placed.note else [])),
+        on_map=placed.on_map,
+        by_image=rows.by_image,
+        picture_size=None if placed.on_map else picture_size(columns),
     )
+
+
+def _pixel_boxes(columns: Columns) -> NDArray[np.object_] | None:
+    """Return the boxes that xView states in pixels, "x_min,y_min,x_max,y_max"; None where a file has no such column."""
+    column = find_column(columns, [_PIXEL_BOXES_COLUMN])
+    if column is None:
+        return None
+    boxes: list[object] = []
+    for text in columns[column]:
+        try:
+            x_min, y_min, x_max, y_max = (float(number) for number in text.split(","))
+        except ValueError:
+            boxes.append(None)
+            continue
+        boxes.append(shapely.box(x_min, y_min, x_max, y_max))
+    return object_array(boxes)
 
 
 def _positions(fids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -195,10 +323,10 @@ def _positions(fids: NDArray[np.int64]) -> NDArray[np.int64]:
     return fids if len(np.unique(fids)) == len(fids) else np.arange(len(fids))
 
 
-def _fallback(layer_name: str, path: Path, scene: Scene, table: ClassTable) -> str:
+def _fallback(layer_name: str, path: Path, scene_stem: str, table: ClassTable) -> str:
     """Return the class that the layer's or the file's name speaks of; the layer's name when neither is known."""
     stem = path.name.split(".")[0]
-    bare = normalised(stem).removeprefix(normalised(scene_stem(scene))).strip()
+    bare = normalised(stem).removeprefix(normalised(scene_stem)).strip()
     names = (layer_name, stem, bare)
     return next((name for name in names if table.resolve(name) is not None), layer_name)
 
@@ -247,89 +375,9 @@ def _hstore_values(texts: NDArray[np.object_], tag: str) -> NDArray[np.object_]:
     return object_array([match.group(1) if match else "" for match in matches])
 
 
-def _place(geometries: NDArray[np.object_], layer: _Layer, scene: Scene) -> _Placed:
+def _place(geometries: NDArray[np.object_], layer: _Layer, scene: Scene) -> Placed:
     """Return a layer's geometries in scene pixels, with a note when its CRS was not taken at its word."""
-    bounds = bounds_of(geometries)
-    if not np.isfinite(bounds).all():
-        return _Placed(geometries)
-    fits_degrees = _within(bounds, _WHOLE_EARTH, _SLACK_DEG)
-    if layer.crs is not None and not (layer.crs_is_assumed and not fits_degrees):
-        return _place_by_crs(geometries, layer.crs, scene)
+    if layer.crs is not None and not (layer.crs_is_assumed and not bounds_of(geometries).fit_degrees):
+        return place_by_crs(geometries, layer.crs, scene, layer.extent)
     complaint = "the file names no CRS" + (" and they do not fit EPSG:4326" if layer.crs_is_assumed else "")
-    for place in (_as_scene_map, _as_pixels):
-        placed = place(geometries, bounds, scene)
-        if placed is not None:
-            return placed._replace(note=f"{placed.note}: {complaint}")
-    raise LabelError(
-        f"coordinates {_shown(bounds)} are neither the scene's map coordinates nor its pixels, and {complaint}: "
-        "add the CRS to the file"
-    )
-
-
-def _place_by_crs(geometries: NDArray[np.object_], crs: str, scene: Scene) -> _Placed:
-    if scene.transform is None or scene.crs is None:
-        raise LabelError(f"its coordinates are in {_crs_name(crs)}, but the scene has no CRS: give the scene one")
-    return _Placed(map_to_pixels(reproject_to_scene(geometries, crs, scene), scene.transform))
-
-
-def _as_scene_map(geometries: NDArray[np.object_], bounds: Bounds, scene: Scene) -> _Placed | None:
-    if scene.transform is None or not bounds.overlaps(scene_bounds(scene)):
-        return None
-    return _Placed(map_to_pixels(geometries, scene.transform), "coordinates read in the scene's CRS")
-
-
-def _as_pixels(geometries: NDArray[np.object_], bounds: Bounds, scene: Scene) -> _Placed | None:
-    """Take coordinates for pixels, y down, or up from the top edge (negative) as desktop GIS draws them."""
-    frame = Bounds(0, 0, scene.width, scene.height)
-    if _within(bounds, frame, slack=max(scene.width, scene.height) / 10):
-        return _Placed(geometries, "coordinates read as scene pixels, y down")
-    flipped = bounds._replace(south=-bounds.north, north=-bounds.south)
-    if bounds.north <= 0 and _within(flipped, frame, slack=max(scene.width, scene.height) / 10):
-        mirrored: NDArray[np.object_] = shapely.transform(geometries, lambda xy: xy * [1, -1])
-        return _Placed(mirrored, "coordinates read as scene pixels, y up from the top edge")
-    return None
-
-
-def _within(inner: Bounds, outer: Bounds, slack: float) -> bool:
-    return (
-        inner.west >= outer.west - slack
-        and inner.south >= outer.south - slack
-        and inner.east <= outer.east + slack
-        and inner.north <= outer.north + slack
-    )
-
-
-def _shown(bounds: Bounds) -> str:
-    return "(" + ", ".join(f"{value:.6g}" for value in bounds) + ")"
-
-
-def _crs_name(crs: str) -> str:
-    return str(pyproj.CRS.from_user_input(crs).name)
-
-
-def _joined(parts: Sequence[RawLabels]) -> RawLabels:
-    if len(parts) == 1:
-        return parts[0]
-    dropped: dict[str, int] = {}
-    for part in parts:
-        for text, count in part.dropped_attributes.items():
-            dropped[text] = dropped.get(text, 0) + count
-
-    def joined(name: str) -> Any:  # noqa: ANN401 - arrays of objects and of booleans alike
-        return np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0, dtype=object)
-
-    return replace(
-        RawLabels(
-            geometries=joined("geometries"),
-            sources=joined("sources"),
-            positions=tuple(position for part in parts for position in part.positions),
-            outlines=joined("outlines"),
-            is_certain=joined("is_certain").astype(bool),
-            attributes=tuple(attributes for part in parts for attributes in part.attributes),
-        ),
-        is_predicted=any(part.is_predicted for part in parts),
-        num_outside=sum(part.num_outside for part in parts),
-        num_other_image=sum(part.num_other_image for part in parts),
-        dropped_attributes=dropped,
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
-    )
+    return place_unstated(geometries, scene, complaint)

@@ -25,6 +25,8 @@ class FileReport:
             `unknown_classes` (but for values of a mask, which are pixels) and `ignored`.
         num_uncertain: kept labels that are difficult, crowd, truncated, of low score or not single objects.
         num_other_image: labels of other images in the same file.
+        num_of_no_image: labels in the file that name no image, or none that the file knows: they are nobody's, and the
+            same number stands in the report of each scene that the file serves.
         rejected: labels left out, by reason.
         repaired: labels kept after a repair, by reason.
         unknown_classes: labels of classes that the class table does not know, by their source name.
@@ -41,6 +43,7 @@ class FileReport:
     num_kept: int = 0
     num_uncertain: int = 0
     num_other_image: int = 0
+    num_of_no_image: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     repaired: Mapping[str, int] = field(default_factory=dict)
     unknown_classes: Mapping[str, int] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.label_files.discovery import find_labels
+from rsvqa.rsvqa_builder.label_files.discovery import find_labels, is_label_raster
 from rsvqa.rsvqa_builder.label_files.reading import LAND_COVER, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.labels.completeness import complete_classes
@@ -135,9 +135,16 @@ def test_long_lists_of_unknown_names_are_cut() -> None:
     assert found[OTHER_NAMES] == 4
 
 
+def is_scene(path: Path) -> bool:
+    return path.suffix in (".tif", ".jpg") and not is_label_raster(str(path))
+
+
 def read_real(folder: str, scene_name: str, table: ClassTable, *, num_scenes: int = 1) -> LabelSet:
     path = real_scene(folder) / scene_name
-    return read_labels(describe_scene(str(path), folder), find_labels(path, num_scenes), table)
+    scenes = [str(other) for other in sorted(path.parent.iterdir()) if is_scene(other)]
+    assert len(scenes) == num_scenes
+    found = find_labels(scenes, root=path.parent).of_scenes[scenes.index(str(path))]
+    return read_labels(describe_scene(str(path), folder), found, table)
 
 
 # Counts from the sources' own description of each file.

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.label_files.coco import looks_like_coco, names_scene, read_coco
+from rsvqa.rsvqa_builder.label_files.coco import image_names, looks_like_coco, read_coco
 from rsvqa.rsvqa_builder.label_files.csv_boxes import read_csv_boxes
 from rsvqa.rsvqa_builder.label_files.dota import read_dota
-from rsvqa.rsvqa_builder.label_files.voc import read_voc
+from rsvqa.rsvqa_builder.label_files.voc import FROM_ZERO, read_voc
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from tests.rsvqa_builder.labels.make_labels import scene, table
 
@@ -147,7 +147,7 @@ def test_voc_with_a_zero_counts_from_zero(tmp_path: Path) -> None:
     text = voc(voc_object("car", (0, 2, 10, 8)), voc_object("car", (3, 3, 9, 9)))
     raw = read_voc(write(tmp_path, "a.xml", text), table())
     assert [bounds(geometry) for geometry in raw.geometries] == [(0, 2, 10, 8), (3, 3, 9, 9)]
-    assert raw.notes == ("boxes hold a 0, so pixels are counted from 0",)
+    assert raw.notes == (FROM_ZERO,)
 
 
 @pytest.mark.parametrize("flag", ["difficult", "truncated", "occluded"])
@@ -266,9 +266,9 @@ def test_coco_shapes_that_cannot_be_used(tmp_path: Path, segmentation: object, r
 def test_coco_knows_its_images(tmp_path: Path) -> None:
     path = coco(tmp_path)
     assert looks_like_coco(path)
-    assert names_scene(path, "PLACE")
-    assert not names_scene(path, "elsewhere")
+    assert image_names(path).all() == ("images/place.tif", "other.tif")
     assert len(read_coco(path, scene(), table())) == 0
+    assert len(read_coco(path, scene("PLACE.png"), table())) == 0
     with pytest.raises(NotLabelsError, match="names other images only"):
         read_coco(path, scene("elsewhere.tif"), table())
 
@@ -278,8 +278,9 @@ def test_coco_knows_its_images(tmp_path: Path) -> None:
     [
         ("{", "not a JSON file"),
         ("[]", 'JSON without "images" and "annotations"'),
-        ('{"images": [{}], "annotations": []}', "a record lacks 'id'"),
-        ('{"images": [], "annotations": [{"image_id": 3}]}', "a record lacks 3"),
+        ('{"images": [{}], "annotations": []}', "its images have no file_name"),
+        ('{"images": 3, "annotations": []}', "'images' is no list"),
+        ('{"images": [], "annotations": [{"image_id": 3}]}', "names other images only"),
     ],
 )
 def test_json_that_is_no_coco_set(tmp_path: Path, text: str, message: str) -> None:

@@ -43,7 +43,7 @@ def test_every_scene_comes_with_its_labels_and_every_file_is_an_input(tmp_path: 
     write_sheet(tmp_path / "b.tif", west=500_000)
     (tmp_path / "broken.tif").write_bytes(b"II")
     found = find(tmp_path)
-    assert [(source.scene.scene_id, [file.name for file in source.label_files]) for source in found.scenes] == [
+    assert [(source.scene.scene_id, [file.name for file in source.labels.files]) for source in found.scenes] == [
         ("a", ["a.txt"]),
         ("b", ["b.txt"]),
     ]
@@ -58,6 +58,6 @@ def test_pixel_labels_of_a_sheet_are_moved_to_its_place_in_the_mosaic(tmp_path: 
     (source,), left_alone = join_sheets(find(tmp_path), tmp_path / "work")
     assert left_alone == ()
     assert (source.scene.width, source.scene.height) == (400, 100)
-    labels = read_labels(source.scene, source.label_files, load_class_table("dota"), frames=source.frames)
+    labels = read_labels(source.scene, source.labels, load_class_table("dota"), frames=source.frames)
     # the second sheet begins at x = 200
     assert [geometry.bounds for geometry in labels.features.geometries] == [(20, 10, 60, 30), (220, 10, 260, 30)]
