@@ -157,13 +157,16 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
         raise NotLabelsError('JSON without "images" and "annotations"')
     images = _records(content["images"], "images")
     categories = _records(content.get("categories") or [], "categories")
+    if not isinstance(content["annotations"], list):
+        raise LabelError("not COCO: 'annotations' is no list")
     annotations = _records(content["annotations"], "annotations")
     named = {_key(image.get("id")): str(image["file_name"]) for image in images if image.get("file_name")}
     if images and not named:
         raise LabelError("not COCO: its images have no file_name")
     only = next(iter(named.values()), None) if isinstance(content["images"], dict) else None
     grouped: dict[str, list[_Annotation]] = {name: [] for name in named.values()}
-    num_of_no_image = 0
+    num_annotations = len(content["annotations"])
+    num_of_no_image = num_annotations - len(annotations)
     for position, annotation in enumerate(annotations):
         name = named.get(_key(annotation.get("image_id")), only)
         if name is None:
@@ -176,7 +179,7 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
         by_image={name: tuple(found) for name, found in grouped.items()},
         sizes={str(image["file_name"]): _size(image) for image in images if image.get("file_name")},
         num_of_no_image=num_of_no_image,
-        num_annotations=len(annotations),
+        num_annotations=num_annotations,
         note=note,
     )
 
@@ -259,7 +262,8 @@ def _attribute_text(annotation: Mapping[str, Any], names: Sequence[str]) -> str:
 def _shape(annotation: Mapping[str, Any]) -> tuple[BaseGeometry, Outline]:
     """Return the annotation's geometry, in pixels, from its segmentation, else from its box."""
     segmentation = annotation.get("segmentation") or annotation.get("poly")
-    has_box = len(annotation.get("bbox") or ()) == 4
+    box = annotation.get("bbox")
+    has_box = isinstance(box, list) and len(box) == 4
     if segmentation:
         try:
             return _segmented(segmentation), Outline.POLYGON

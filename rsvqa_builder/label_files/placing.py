@@ -62,8 +62,13 @@ class Bounds(NamedTuple):
 
     @property
     def fit_degrees(self) -> bool:
-        """True when the coordinates may be longitudes, from -180° or from 0°, and latitudes."""
-        return self.within(_WHOLE_EARTH, _SLACK_DEG) or self.within(_FROM_GREENWICH, _SLACK_DEG)
+        """True when the coordinates may be longitudes from -180° on and latitudes."""
+        return self.within(_WHOLE_EARTH, _SLACK_DEG)
+
+    @property
+    def fit_turned_degrees(self) -> bool:
+        """True when they may also be longitudes that run on beyond the antimeridian, as from 0° to 360°."""
+        return self.within(_TWO_TURNS, _SLACK_DEG)
 
     def __str__(self) -> str:
         """Return the four numbers as messages show them."""
@@ -71,7 +76,7 @@ class Bounds(NamedTuple):
 
 
 _WHOLE_EARTH = Bounds(-180, -90, 180, 90)
-_FROM_GREENWICH = Bounds(0, -90, 360, 90)
+_TWO_TURNS = Bounds(-360, -90, 360, 90)
 
 
 class Placed(NamedTuple):
@@ -106,7 +111,7 @@ def place_by_crs(geometries: NDArray[np.object_], crs: str, scene: Scene, extent
     bounds = bounds_of(geometries) if extent is None else extent
     if not np.isfinite(bounds).all():
         return Placed(geometries, on_map=True)
-    if stated.is_geographic and _in_degrees(stated) and not bounds.fit_degrees:
+    if stated.is_geographic and _in_degrees(stated) and not bounds.fit_turned_degrees:
         raise LabelError(
             f"it states {stated.name}, but its coordinates {bounds} are not degrees: state the CRS that they are in"
         )
@@ -142,7 +147,7 @@ def place_unstated(
         return Placed(geometries, on_map=False)
     frame = Bounds(0, 0, scene.width, scene.height)
     slack = max(scene.width, scene.height) * _PIXEL_SLACK
-    if bounds.fit_degrees and scene.crs is not None and _overlaps_as_degrees(bounds, scene):
+    if bounds.fit_turned_degrees and scene.crs is not None and _overlaps_as_degrees(bounds, scene):
         placed = place_by_crs(geometries, DEGREES, scene)
         return placed._replace(note=f"coordinates read as degrees: {complaint}")
     fits_pixels = are_pixels_by_format and bounds.within(frame, slack)
@@ -189,7 +194,7 @@ def _is_on_scene_map(bounds: Bounds, scene: Scene) -> bool:
     """Tell whether coordinates reach the scene when they are taken for its own map coordinates."""
     if scene.transform is None or not bounds.overlaps(scene_bounds(scene)):
         return False
-    return scene.crs is None or not pyproj.CRS.from_user_input(scene.crs).is_geographic or bounds.fit_degrees
+    return scene.crs is None or not pyproj.CRS.from_user_input(scene.crs).is_geographic or bounds.fit_turned_degrees
 
 
 def _look_like_degrees(geometries: NDArray[np.object_]) -> bool:

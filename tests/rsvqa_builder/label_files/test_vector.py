@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
 from rsvqa.rsvqa_builder.label_files.placing import map_to_pixels, pixels_to_map
-from rsvqa.rsvqa_builder.label_files.vector import read_vector
+from rsvqa.rsvqa_builder.label_files.vector import image_names, read_vector
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
-from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients
+from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 from tests.rsvqa_builder.labels.make_labels import UTM, geojson, polygon, scene, square, table
 
 UTM_URN = "urn:ogc:def:crs:EPSG::32618"
@@ -184,6 +186,169 @@ def test_open_street_map_files_are_cut_to_the_scene(tmp_path: Path) -> None:
     by_source = dict(zip(raw.sources, raw.geometries, strict=True))
     assert by_source["highway=residential"].bounds == pytest.approx((0, 160, 180, 160), abs=0.03)
     assert by_source["natural=water"].bounds == pytest.approx((40, 40, 120, 120), abs=0.03)
+
+
+def in_degrees(east: float, south: float, side: float = 10) -> dict[str, Any]:
+    """A square in degrees, its upper left corner metres to the east and south of the corner of the scene."""
+    to_degrees = pyproj.Transformer.from_crs(32618, 4326, always_xy=True)
+    corners = ((east, south), (east + side, south), (east + side, south + side), (east, south + side))
+    return polygon(*(to_degrees.transform(500_000 + x, 4_000_100 - y) for x, y in corners))
+
+
+def shapefile(path: Path, *boxes: tuple[float, float, float, float], crs: str | None = None) -> Path:
+    """Write boxes without a .prj, or with one."""
+    wkb = shapely.to_wkb(np.array([shapely.box(*box) for box in boxes], dtype=object))
+    names = np.array(["car"] * len(boxes), dtype=object)
+    pyogrio.raw.write(path, wkb, [names], ["class"], geometry_type="Polygon", crs=crs, driver="ESRI Shapefile")
+    return path
+
+
+NO_PRJ = pytest.mark.filterwarnings("ignore:'crs' was not provided:UserWarning")
+
+
+@NO_PRJ
+def test_a_shapefile_without_prj_in_degrees_lies_where_they_are(tmp_path: Path) -> None:
+    degrees = shapely.geometry.shape(in_degrees(10, 30)).bounds
+    path = shapefile(tmp_path / "a.shp", degrees)
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert raw.geometries[0].bounds == pytest.approx((20, 60, 40, 80), abs=0.01)
+    assert raw.notes == ("coordinates read as degrees: the file names no CRS",)
+    assert raw.on_map
+
+
+@NO_PRJ
+@pytest.mark.parametrize("transform", [None, UTM])
+@pytest.mark.parametrize("box", [(33.0, 0.36, 33.1, 0.37), (-122.4, 37.7, -122.3, 37.8), (12, 41, 13, 42)])
+def test_a_shapefile_without_prj_that_may_be_in_degrees_is_never_pixels(
+    tmp_path: Path, box: tuple[float, float, float, float], transform: AffineCoefficients | None
+) -> None:
+    path = shapefile(tmp_path / "a.shp", box)
+    with pytest.raises(
+        LabelError, match="may be degrees, but not of this scene, and the file names no CRS"
+    ):
+        read_vector(path, scene(transform=transform), table())
+
+
+@NO_PRJ
+def test_pixels_are_not_map_coordinates_of_a_scene_in_degrees(tmp_path: Path) -> None:
+    degrees = AffineCoefficients(1e-5, 0, 33, 0, -1e-5, 45)
+    place = replace(scene(width=900, height=900, transform=degrees), crs=pyproj.CRS.from_epsg(4326).to_wkt())
+    raw = read_vector(shapefile(tmp_path / "a.shp", (12, 41, 800, 700)), place, table())
+    assert raw.geometries[0].bounds == (12, 41, 800, 700)
+    assert raw.notes == ("coordinates read as scene pixels, y down: the file names no CRS",)
+
+
+def test_a_stated_crs_that_the_coordinates_deny_is_refused(tmp_path: Path) -> None:
+    degrees = shapely.geometry.shape(in_degrees(10, 30)).bounds
+    with pytest.raises(
+        LabelError, match=r"states WGS 84 / UTM zone 18N, but its coordinates .* are degrees that"
+    ):
+        read_vector(shapefile(tmp_path / "a.shp", degrees, crs="EPSG:32618"), scene(transform=UTM), table())
+    metres = (500_010, 4_000_060, 500_020, 4_000_070)
+    with pytest.raises(LabelError, match=r"states WGS 84, but its coordinates .* are not degrees: state the CRS"):
+        read_vector(shapefile(tmp_path / "b.shp", metres, crs="EPSG:4326"), scene(transform=UTM), table())
+
+
+def test_a_crs_of_the_neighbouring_zone_is_remarked_on(tmp_path: Path) -> None:
+    path = geojson(tmp_path / "a.geojson", [(square(500_010, 4_000_060, 10), {})], crs="urn:ogc:def:crs:EPSG::32617")
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert raw.notes == (
+        "nothing lies in the scene, but would if its coordinates were the scene's: is WGS 84 / UTM zone 17N right?",
+    )
+
+
+DATELINE = AffineCoefficients(0.001, 0, 179.9, 0, -0.001, 10)
+"""A scene of 200 × 200 px that ends at 180.1°, 9.8° in EPSG:4326."""
+
+
+def dateline_scene(west: float = 179.9) -> Scene:
+    grid = DATELINE._replace(c=west)
+    return replace(scene(transform=grid), crs=pyproj.CRS.from_epsg(4326).to_wkt())
+
+
+@pytest.mark.parametrize("west", [179.9, -180.1])
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg"])
+def test_labels_on_both_sides_of_the_antimeridian_are_all_there(tmp_path: Path, west: float, suffix: str) -> None:
+    boxes = [
+        shapely.box(179.95, 9.9, 179.96, 9.91),
+        shapely.box(-179.95, 9.9, -179.94, 9.91),  # 180.05°
+        shapely.box(180.05, 9.95, 180.06, 9.96),
+        # cut at 180°, as the standard asks
+        shapely.MultiPolygon([shapely.box(179.99, 9.85, 180, 9.86), shapely.box(-180, 9.85, -179.99, 9.86)]),
+        shapely.box(0, 9, 1, 10),
+    ]
+    path = tmp_path / f"a{suffix}"
+    wkb = shapely.to_wkb(np.array(boxes, dtype=object))
+    names = np.array(["car"] * len(boxes), dtype=object)
+    pyogrio.raw.write(path, wkb, [names], ["class"], geometry_type="Unknown", crs="EPSG:4326")
+    raw = read_vector(path, dateline_scene(west), table())
+    found = [geometry.bounds for geometry in raw.geometries[:4]]
+    expected = [(50, 90, 60, 100), (150, 90, 160, 100), (150, 40, 160, 50), (90, 140, 110, 150)]
+    assert found == [pytest.approx(box, abs=1e-6) for box in expected]
+    assert isinstance(raw.geometries[3], shapely.Polygon)
+
+
+def test_a_label_that_jumps_over_the_antimeridian_is_one_small_one(tmp_path: Path) -> None:
+    ring = polygon((179.99, 9.9), (-179.99, 9.9), (-179.99, 9.91), (179.99, 9.91))
+    path = geojson(tmp_path / "cars.geojson", [(ring, {})])
+    raw = read_vector(path, dateline_scene(), table())
+    assert raw.geometries[0].bounds == pytest.approx((90, 90, 110, 100), abs=1e-6)
+    # in a projected scene too, where edges would be divided around the world
+    projected = replace(
+        scene(transform=AffineCoefficients(100, 0, 823_000, 0, -100, 1_110_000)),
+        crs=pyproj.CRS.from_epsg(32660).to_wkt(),
+    )
+    (geometry,) = read_vector(path, projected, table()).geometries
+    x_min, _, x_max, _ = geometry.bounds
+    # 0.02° of longitude at 9.9° north: 2.19 km
+    assert x_max - x_min == pytest.approx(21.9, abs=0.3)
+    assert geometry.area == pytest.approx(21.9 * 11.06, rel=0.02)
+
+
+def test_a_belt_around_the_world_stays_one(tmp_path: Path) -> None:
+    belt = polygon((-180, 9.85), (180, 9.85), (180, 9.9), (-180, 9.9))
+    (geometry,) = read_vector(geojson(tmp_path / "water.geojson", [(belt, {})]), dateline_scene(), table()).geometries
+    assert shapely.box(0, 100, 100, 150).within(geometry.buffer(1e-6))
+
+
+def test_open_rings_are_closed(tmp_path: Path) -> None:
+    open_ring = {"type": "Polygon", "coordinates": [[[100, 100], [109, 100], [109, 109], [100, 109]]]}
+    holed = [[[20, 120], [60, 120], [60, 160], [20, 160]], [[30, 130], [40, 130], [40, 140], [30, 140]]]
+    several = {"type": "MultiPolygon", "coordinates": [holed, open_ring["coordinates"]]}
+    path = geojson(tmp_path / "cars.geojson", [(open_ring, {}), (several, {}), (square(150, 150, 9), {})])
+    raw = read_vector(path, scene(), table())
+    # 40 × 40 without 10 × 10, and 9 × 9
+    assert [geometry.area for geometry in raw.geometries] == [81, 1500 + 81, 81]
+
+
+def test_geojson_in_another_encoding_is_read(tmp_path: Path) -> None:
+    path = geojson(tmp_path / "cars.geojson", [(square(100, 100, 9), {"name": "Straße"}), (square(0, 190, 9), {})])
+    path.write_bytes(path.read_text("utf-8").replace("\\u00df", "ß").encode("cp1252"))
+    raw = read_vector(path, scene(), table())
+    assert [attributes.get("name") for attributes in raw.attributes] == ["Straße", None]
+    assert raw.notes[0] == "it is not UTF-8: read as cp1252"
+    assert list(raw.sources) == ["cars", "cars"]
+
+
+def test_images_of_one_stem_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    features = [(square(100 + 10 * i, 100, 9), {"image_id": f"{name}/place.tif"}) for i, name in enumerate("aab")]
+    path = geojson(tmp_path / "all.geojson", features)
+    assert image_names(path) == ImageNames.of(["a/place.tif", "b/place.tif"])
+    one, other = "/set/a/place.tif", "/set/b/place.tif"
+    raw = read_vector(path, scene(one), table(), Identity(one, (other,)))
+    assert (len(raw), raw.num_other_image, raw.by_image) == (2, 1, True)
+    with pytest.raises(LabelError, match="may both be the scene /flat/place"):
+        read_vector(path, scene("/flat/place.tif"), table())
+
+
+def test_pixel_boxes_of_xview_stand_above_its_degrees(tmp_path: Path) -> None:
+    features = [
+        (square(33, 0.3, 0.001), {"image_id": "place.tif", "bounds_imcoords": "10,20,30,50"}),
+        (square(33, 0.3, 0.001), {"image_id": "place.tif", "bounds_imcoords": ""}),
+    ]
+    raw = read_vector(geojson(tmp_path / "a.geojson", features), scene(), table())
+    assert raw.geometries[0].bounds == (10, 20, 30, 50)
+    assert raw.geometries[1] is None
 
 
 @settings(deadline=None, max_examples=50)
