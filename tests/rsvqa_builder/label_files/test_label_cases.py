@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import shapely
@@ -101,7 +102,7 @@ def find(name: str, table: str) -> Sources:
     folder = DATA / "label_cases" / name
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there; RSVQA_DATA names the folder of real scenes and cases")
-    given = {"src": str(folder), "classes": table}
+    given: dict[str, Any] = {"src": str(folder), "classes": table}
     if (folder / "src").is_dir():
         given |= {"src": str(folder / "src"), "labels": (str(folder / "lab"),)}
     return find_sources(make_settings(given), describe_all)

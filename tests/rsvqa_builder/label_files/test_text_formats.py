@@ -451,7 +451,7 @@ def test_coco_boxes_stand_in_for_bad_segmentations(tmp_path: Path, segmentation:
 
 
 def test_coco_boxes_are_turned_as_cvat_says(tmp_path: Path) -> None:
-    quarter = {"bbox": [30, 50, 40, 20], "attributes": {"rotation": 90.0}}
+    quarter: dict[str, object] = {"bbox": [30, 50, 40, 20], "attributes": {"rotation": 90.0}}
     raw = read_coco(coco(tmp_path, quarter, {**quarter, "attributes": {"rotation": 30}}), scene(), table())
     assert bounds(raw.geometries[0]) == pytest.approx((40, 40, 60, 80))
     assert list(raw.outlines) == [Outline.ORIENTED_BOX] * 2

@@ -223,9 +223,7 @@ def test_a_shapefile_without_prj_that_may_be_in_degrees_is_never_pixels(
     tmp_path: Path, box: tuple[float, float, float, float], transform: AffineCoefficients | None
 ) -> None:
     path = shapefile(tmp_path / "a.shp", box)
-    with pytest.raises(
-        LabelError, match="may be degrees, but not of this scene, and the file names no CRS"
-    ):
+    with pytest.raises(LabelError, match="may be degrees, but not of this scene, and the file names no CRS"):
         read_vector(path, scene(transform=transform), table())
 
 
@@ -240,9 +238,7 @@ def test_pixels_are_not_map_coordinates_of_a_scene_in_degrees(tmp_path: Path) ->
 
 def test_a_stated_crs_that_the_coordinates_deny_is_refused(tmp_path: Path) -> None:
     degrees = shapely.geometry.shape(in_degrees(10, 30)).bounds
-    with pytest.raises(
-        LabelError, match=r"states WGS 84 / UTM zone 18N, but its coordinates .* are degrees that"
-    ):
+    with pytest.raises(LabelError, match=r"states WGS 84 / UTM zone 18N, but its coordinates .* are degrees that"):
         read_vector(shapefile(tmp_path / "a.shp", degrees, crs="EPSG:32618"), scene(transform=UTM), table())
     metres = (500_010, 4_000_060, 500_020, 4_000_070)
     with pytest.raises(LabelError, match=r"states WGS 84, but its coordinates .* are not degrees: state the CRS"):
