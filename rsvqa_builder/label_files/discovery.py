@@ -38,7 +38,7 @@ _FOLDERS_FIRST = ("labels", "labelTxt", "masks", "masks_png", "gt")
 
 _PARTS_OF_A_SET = frozenset({"train", "val", "test", "trainval", "valid", "validation"})
 _SIDECAR_ENDINGS = (".aux.xml", ".shp.xml", ".tif.xml", ".ovr.xml")
-_PLAIN_TEXTS = frozenset({"readme", "license", "licence", "sources", "requirements"})
+_PLAIN_TEXTS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +162,9 @@ class _Search:
                 self._claim(path, match, folder.tree)
                 continue
             others = folder.reach - {folder.owner}
-            names = _image_names(path) if others else None
-            named = self._named(names, path, others) if names else []
-            if path in owned:
+            names = _image_names(path) if others or path not in owned else None
+            named = self._named(names, path, folder.reach) if names else []
+            if path in owned and folder.owner not in named:
                 named.append(folder.owner)
             for scene in named:
                 self._give(path, scene)
@@ -194,13 +194,13 @@ class _Search:
 
     def found(self) -> FoundLabels:
         """Return what belongs to whom; of files that may be the same scene's, those nearest to it by path."""
-        for (scene, _, name), claims in self._claims.items():
+        for (scene, *_), claims in self._claims.items():
             best = max(claim.nearness for claim in claims)
             nearest = [claim.path for claim in claims if claim.nearness == best]
             for claim in claims:
                 if claim.nearness != best:
                     self._drop(claim.path, scene)
-            if len(nearest) > 1 and formats.is_of_one_picture(Path(name)):
+            if len(nearest) > 1 and any(map(_is_of_one_unnamed_picture, nearest)):
                 for path in nearest:
                     self._refused[scene][path] = (
                         f"{' and '.join(sorted(map(str, nearest))[:4])} may each be of the scene {scene}: name the one "
@@ -367,6 +367,11 @@ def _bare_stem(path: Path) -> str:
     stem = _stem(path)
     ending = next((ending for ending in MASK_ENDINGS if stem.casefold().endswith(ending)), "")
     return stem[: len(stem) - len(ending)] if formats.is_raster(path) and ending else stem
+
+
+def _is_of_one_unnamed_picture(path: Path) -> bool:
+    is_table = path.suffix.casefold() == ".csv"
+    return formats.is_of_one_picture(path) or (is_table and _image_names(path) is None)
 
 
 def _image_names(path: Path) -> ImageNames | None:

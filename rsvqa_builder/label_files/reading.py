@@ -15,13 +15,16 @@ from rsvqa.annotation.facts import Outline, Role
 from rsvqa.rsvqa_builder.label_files import formats
 from rsvqa.rsvqa_builder.label_files.coco import read_coco
 from rsvqa.rsvqa_builder.label_files.csv_boxes import read_csv_boxes
+from rsvqa.rsvqa_builder.label_files.cvat import read_cvat
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
 from rsvqa.rsvqa_builder.label_files.dota import read_dota
 from rsvqa.rsvqa_builder.label_files.identity import Identity
+from rsvqa.rsvqa_builder.label_files.labelme import read_labelme
 from rsvqa.rsvqa_builder.label_files.mask import read_mask
 from rsvqa.rsvqa_builder.label_files.picture import fit_to_scene
 from rsvqa.rsvqa_builder.label_files.vector import read_vector
 from rsvqa.rsvqa_builder.label_files.voc import read_voc
+from rsvqa.rsvqa_builder.label_files.yolo import read_yolo
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.cleaning import CleanLabels, clean
 from rsvqa.rsvqa_builder.labels.coverage import coverage
@@ -148,6 +151,12 @@ def _read_raw(path: Path, family: formats.LabelFamily, scene: Scene, table: Clas
         return read_vector(path, scene, table, identity)
     if family == "dota":
         return read_dota(path)
+    if family == "yolo":
+        return read_yolo(path, scene, table)
+    if family == "labelme":
+        return read_labelme(path, scene, table, identity)
+    if family == "cvat":
+        return read_cvat(path, scene, table, identity)
     if family == "coco":
         return read_coco(path, scene, table, identity)
     if family == "voc":

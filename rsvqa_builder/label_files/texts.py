@@ -6,11 +6,13 @@ import codecs
 import re
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _FOREIGN = re.compile(rb"[\x80-\xff]+")
 _TWO_BYTES = re.compile(rb"(?:[\xa1-\xf7][\xa1-\xfe])+")
 _CHINESE, _WESTERN = "gb18030", "cp1252"
@@ -34,6 +36,23 @@ def read_text(path: Path) -> LabelText:
     except OSError as error:
         raise LabelError(f"cannot be read: {error.strerror or error}") from error
     return decoded(content)
+
+
+def read_xml(path: Path) -> tuple[ElementTree.Element, str]:
+    """Return the root element of an XML file, and a note on its encoding.
+
+    Raises:
+        LabelError: not XML, or XML with a document type declaration.
+    """
+    text, note = read_text(path)
+    # Entities can make a small file expand to gigabytes; a zero byte would be text that was not decoded.
+    if "<!DOCTYPE" in text or "<!ENTITY" in text or "\0" in text:
+        raise LabelError("XML with a document type declaration, entities or zero bytes is not read")
+    try:
+        # the parser must not decode again by the declaration
+        return ElementTree.fromstring(_DECLARATION.sub("", text.removeprefix("\ufeff"))), note  # noqa: S314
+    except (ElementTree.ParseError, ValueError) as error:
+        raise LabelError(f"not well-formed XML: {error}") from error
 
 
 def decoded(content: bytes) -> LabelText:

@@ -1,4 +1,4 @@
-"""Vector layers through pyogrio: GeoJSON, GeoPackage (all layers), Shapefile, FlatGeobuf and OSM PBF.
+"""Vector layers: GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML, GML, MapInfo and OSM PBF by GDAL, GeoParquet without.
 
 What surprises: GDAL takes GeoJSON without a `crs` member for EPSG:4326, but many such files hold the scene's own map
 coordinates or pixels. Coordinates that cannot be degrees are tried as those, and the report says so; coordinates that
@@ -22,6 +22,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files import geoparquet
 from rsvqa.rsvqa_builder.label_files.columns import (
     IMAGE_COLUMNS,
     PICTURE_COLUMNS,
@@ -57,9 +58,18 @@ from rsvqa.rsvqa_builder.labels.raw import (
 )
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
-SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb", ".pbf")
+_GEOJSON_SUFFIXES = (".geojson", ".json", ".geojsonl", ".geojsons", ".geojsonseq", ".ndjson", ".jsonl")
+"""One object, or one per line."""
+_KML_SUFFIXES = (".kml", ".kmz")
+_PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
-_GEOJSON_SUFFIXES = (".geojson", ".json")
+SUFFIXES = (
+    *(".geojson", ".gpkg", ".shp", ".fgb", ".pbf", ".gml", ".tab", ".mif"),
+    *_GEOJSON_SUFFIXES[2:],
+    *_KML_SUFFIXES,
+    *_PARQUET_SUFFIXES,
+)
+
 _OSM_LAYERS = ("points", "lines", "multipolygons")
 _OSM_TAGS_COLUMN = "other_tags"
 _PIXEL_BOXES_COLUMN = "bounds_imcoords"
@@ -88,7 +98,7 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A file as pyogrio opens it: its path, or its bytes in UTF-8 where it holds others."""
+    """A file as pyogrio opens it: its path, or its bytes where those are not to be touched, or not in UTF-8."""
 
     path: Path
     content: bytes | None = None
@@ -99,8 +109,12 @@ class _Source:
         return self.path if self.content is None else self.content
 
     def layer(self, name: str) -> str | int:
-        """Return what pyogrio opens a layer by: bytes have one layer, whose name changes with each opening."""
-        return name if self.content is None else 0
+        """Return what pyogrio opens a layer by: JSON in bytes has one, whose name changes with each opening."""
+        return 0 if self._is_recoded else name
+
+    @property
+    def _is_recoded(self) -> bool:
+        return self.content is not None and self.path.suffix.lower() in _GEOJSON_SUFFIXES
 
 
 def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity | None = None) -> RawLabels:
@@ -110,12 +124,36 @@ def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity 
         NotLabelsError: all labels of a layer name other images.
         LabelError: GDAL cannot read the file, or nothing ties its coordinates to the scene.
     """
-    source = _source(path)
-    names = _layer_names(source)
-    layers = [_read_layer(source, name, scene, table) for name in names]
+    layers = _layers(path, scene, table)
     whose = identity or Identity(scene.path)
-    parts = [_layer_labels(layer, path, scene, table, whose, is_only=len(names) == 1) for layer in layers]
-    return joined(parts)
+    return joined([_layer_labels(layer, path, scene, table, whose, is_only=len(layers) == 1) for layer in layers])
+
+
+def _layers(path: Path, scene: Scene, table: ClassTable) -> list[_Layer]:
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        return [_parquet_layer(path, scene, table)]
+    source = _source(path)
+    return [_read_layer(source, name, scene, table) for name in _layer_names(source)]
+
+
+def _parquet_layer(path: Path, scene: Scene, table: ClassTable) -> _Layer:
+    with geoparquet.opened(path) as file:
+        bounds = _search_bounds(file.crs, None, scene)
+        rows = file.read(_wanted_columns(table), None if bounds is None else Bounds(*bounds))
+    geometries = _from_wkb(rows.wkb)
+    columns = {name: as_texts(values) for name, values in rows.columns.items()}
+    return _Layer(
+        name=path.stem,
+        fids=rows.numbers,
+        geometries=geometries,
+        columns=columns,
+        images=ImageColumn.of(columns),
+        crs=file.crs,
+        crs_is_assumed=file.crs_is_assumed,
+        extent=bounds_of(geometries),
+        num_outside=file.num_rows - len(rows.numbers),
+        notes=(),
+    )
 
 
 def image_names(path: Path) -> ImageNames | None:
@@ -126,6 +164,11 @@ def image_names(path: Path) -> ImageNames | None:
     """
     if path.suffix.lower() == ".pbf":
         return None
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        with geoparquet.opened(path) as file:
+            texts = file.read(frozenset(IMAGE_COLUMNS), None, has_geometry=False).columns
+        found = ImageColumn.of({name: as_texts(values) for name, values in texts.items()})
+        return found.names if found else None
     source = _source(path)
     named: list[str] = []
     for name in _layer_names(source):
@@ -145,7 +188,10 @@ def image_names(path: Path) -> ImageNames | None:
 
 
 def _source(path: Path) -> _Source:
-    """Return the file itself, or its text in UTF-8 where it is JSON in another encoding."""
+    """Return the file itself, its bytes where it is GML, or its text in UTF-8 where it is JSON in another encoding."""
+    if path.suffix.lower() == ".gml":
+        # GDAL writes what it learns of a GML file beside it: the user's folder is not ours
+        return _Source(path, path.read_bytes())
     if path.suffix.lower() not in _GEOJSON_SUFFIXES:
         return _Source(path)
     stat = path.stat()
@@ -165,10 +211,10 @@ def _recoded(path: Path, version: tuple[int, int]) -> _Source:  # noqa: ARG001
 
 def _layer_names(source: _Source) -> list[str]:
     path = source.path
-    if source.content is not None:
+    if isinstance(source.layer(""), int):
         return [path.stem]
     try:
-        listed = pyogrio.list_layers(path)
+        listed = pyogrio.list_layers(source.opened)
     except RuntimeError as error:
         raise LabelError(f"GDAL cannot open it as vector data: {error}") from error
     names = [str(name) for name, geometry_type in listed if geometry_type is not None]

@@ -8,7 +8,6 @@ from all its files: a 0 or a fraction in any of them cannot be counted from 1. C
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from shapely import Polygon
 from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.flags import is_set
 from rsvqa.rsvqa_builder.label_files.shapes import turned_box
-from rsvqa.rsvqa_builder.label_files.texts import read_text
+from rsvqa.rsvqa_builder.label_files.texts import read_xml
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
@@ -35,7 +34,6 @@ _CENTRE_AND_TURN = ("cx", "cy", "w", "h", "angle")
 _UNCERTAIN_FLAGS = ("difficult", "truncated", "occluded")
 _NO_COORDINATES = "no box or corner points"
 _SWAPPED = "x2 < x1 or y2 < y1"
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 FROM_ZERO = "boxes of the set hold a 0 or a fraction, so pixels are counted from 0"
 
@@ -55,7 +53,7 @@ def counts_from_zero(paths: Iterable[Path]) -> bool:
 
 def _holds_zero_or_fraction(path: Path) -> bool:
     try:
-        labels = _labels(_parsed(path)[0], Counter())
+        labels = _labels(read_xml(path)[0], Counter())
         return any(value < 1 or not value.is_integer() for label in labels for value in label.sides)
     except LabelError:
         return False
@@ -73,7 +71,7 @@ def read_voc(path: Path, table: ClassTable, *, from_zero: bool | None = None) ->
         NotLabelsError: the root element is not `annotation`.
         LabelError: not XML, or XML with a document type declaration.
     """
-    root, note = _parsed(path)
+    root, note = read_xml(path)
     if root.tag != "annotation":
         raise NotLabelsError(f"XML with root <{root.tag}>, not <annotation>")
     problems: Counter[str] = Counter()
@@ -104,19 +102,6 @@ def read_voc(path: Path, table: ClassTable, *, from_zero: bool | None = None) ->
 def _picture_size(root: ElementTree.Element) -> tuple[float, float] | None:
     numbers = _numbers(root.find("size"), ("width", "height"))
     return (numbers[0], numbers[1]) if numbers and min(numbers) > 0 else None
-
-
-def _parsed(path: Path) -> tuple[ElementTree.Element, str]:
-    """Return the root element of a file, and a note on its encoding."""
-    text, note = read_text(path)
-    # Entities can make a small file expand to gigabytes; a zero byte would be text that was not decoded.
-    if "<!DOCTYPE" in text or "<!ENTITY" in text or "\0" in text:
-        raise LabelError("XML with a document type declaration, entities or zero bytes is not read")
-    try:
-        # the parser must not decode again by the declaration
-        return ElementTree.fromstring(_DECLARATION.sub("", text.removeprefix("\ufeff"))), note  # noqa: S314
-    except (ElementTree.ParseError, ValueError) as error:
-        raise LabelError(f"not well-formed XML: {error}") from error
 
 
 def _labels(root: ElementTree.Element, problems: Counter[str]) -> Iterator[_Label]:

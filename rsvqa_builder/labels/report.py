@@ -19,7 +19,7 @@ class FileReport:
 
     Attributes:
         path: of the file.
-        family: the reader: "vector", "dota", "coco", "voc", "csv" or "mask"; "" when none fits.
+        family: the reader ("vector", "coco", "mask", …); "" when none fits.
         num_read: labels that belong to this scene's image, parts of multi-part lines and points as labels of their own.
         num_kept: labels that went into the features. `num_read` is `num_kept` and all that is counted in `rejected`,
             `unknown_classes` (but for values of a mask, which are pixels) and `ignored`.

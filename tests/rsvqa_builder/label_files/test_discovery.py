@@ -171,6 +171,24 @@ def test_two_label_files_that_may_be_one_scenes_are_refused_by_name(tmp_path: Pa
     assert {path.parent.name for path in files.files if path not in files.refused} == {"roads", "sea"}
 
 
+def test_tables_and_shapes_of_one_name_that_may_be_one_scenes_are_refused(tmp_path: Path) -> None:
+    make(tmp_path, "0001.png")
+    for folder in ("a", "b"):
+        (tmp_path / "lab" / folder).mkdir(parents=True)
+        (tmp_path / "lab" / folder / "0001.csv").write_text("xmin,ymin,xmax,ymax\n0,0,1,1\n")
+        (tmp_path / "lab" / folder / "0001.json").write_text('{"shapes": [], "imagePath": "0001.png"}')
+    (files,) = find_labels([str(tmp_path / "0001.png")], [tmp_path / "lab"]).of_scenes
+    assert len(files.refused) == 4
+
+
+def test_packed_files_are_named(tmp_path: Path) -> None:
+    make(tmp_path, "a.png", "a.geojson.gz", "a.tar.gz", "b.png")
+    assert found(tmp_path) == {"a.png": [], "b.png": []}
+    assert orphans(tmp_path, "a.png", "b.png") == {
+        "a.geojson.gz": "it belongs to no scene: packed files are not read: unpack a.geojson.gz"
+    }
+
+
 def test_names_in_a_file_start_in_its_folder(tmp_path: Path) -> None:
     make(tmp_path, "train/0001.jpg", "val/0001.jpg")
     coco(tmp_path / "train/set.json", "0001.jpg")
@@ -197,12 +215,12 @@ def orphans(root: Path, *scenes: str, extra: tuple[str, ...] = ()) -> dict[str, 
 
 
 def test_label_files_that_belong_to_no_scene_are_named(tmp_path: Path) -> None:
-    make(tmp_path, "t0.tif", "t1.tif", "buildings.geojson", "notes.txt", "flights.csv", "meta.json", "t0.gpkg", "x.kml")
+    make(tmp_path, "t0.tif", "t1.tif", "buildings.geojson", "notes.txt", "flights.csv", "meta.json", "t0.gpkg", "x.dxf")
     (tmp_path / "cars.csv").write_text("xmin,ymin,xmax,ymax\n0,0,1,1\n")
     assert orphans(tmp_path, "t0.tif", "t1.tif") == {
         "buildings.geojson": "it belongs to no scene: name it as its scene, or give it with labels=",
         "cars.csv": "it belongs to no scene: name it as its scene, or give it with labels=",
-        "x.kml": "it belongs to no scene: the format .kml is not read: convert it, ogr2ogr -f GPKG x.gpkg x.kml",
+        "x.dxf": "it belongs to no scene: the format .dxf is not read: convert it, ogr2ogr -f GPKG x.gpkg x.dxf",
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyogrio
 import pyproj
 import pytest
@@ -345,6 +348,114 @@ def test_pixel_boxes_of_xview_stand_above_its_degrees(tmp_path: Path) -> None:
     raw = read_vector(geojson(tmp_path / "a.geojson", features), scene(), table())
     assert raw.geometries[0].bounds == (10, 20, 30, 50)
     assert raw.geometries[1] is None
+
+
+@pytest.mark.parametrize("suffix", [".geojsonl", ".geojsons", ".ndjson", ".jsonl", ".json"])
+@pytest.mark.parametrize("mark", ["", "\x1e"])
+def test_geojson_line_by_line(tmp_path: Path, suffix: str, mark: str) -> None:
+    features = [
+        {"type": "Feature", "properties": {"class": name}, "geometry": in_degrees(east, 30)}
+        for name, east in (("car", 10), ("tree", 30))
+    ]
+    path = tmp_path / f"a{suffix}"
+    path.write_text("".join(f"{mark}{json.dumps(feature)}\n" for feature in features), "utf-8")
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert list(raw.sources) == ["car", "tree"]
+    assert [geometry.bounds for geometry in raw.geometries] == [
+        pytest.approx((20, 60, 40, 80), abs=0.01),
+        pytest.approx((60, 60, 80, 80), abs=0.01),
+    ]
+
+
+@pytest.mark.parametrize(("suffix", "driver"), [(".kml", "LIBKML"), (".gml", "GML"), (".tab", "MapInfo File")])
+def test_formats_that_gdal_reads_leave_the_folder_as_it_is(tmp_path: Path, suffix: str, driver: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    crs = "EPSG:4326" if suffix == ".kml" else "EPSG:32618"
+    box = (
+        shapely.geometry.shape(in_degrees(10, 30))
+        if suffix == ".kml"
+        else shapely.box(500_010, 4_000_060, 500_020, 4_000_070)
+    )
+    names = np.array(["car"], dtype=object)
+    wkb = shapely.to_wkb(np.array([box], dtype=object))
+    pyogrio.raw.write(path, wkb, [names], ["class"], geometry_type="Polygon", crs=crs, driver=driver)
+    path.with_suffix(".xsd").unlink(missing_ok=True)
+    before = sorted(tmp_path.iterdir())
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert raw.geometries[0].bounds == pytest.approx((20, 60, 40, 80), abs=0.05)
+    assert list(raw.sources) == ["car"]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def geoparquet(path: Path, boxes: list[Any], *, covering: bool = True, groups: int = 2, **column: Any) -> Path:
+    """Write boxes in row groups of `groups` rows, with their bounds as a struct where `covering`."""
+    sides = shapely.bounds(np.array(boxes, dtype=object)).tolist()
+    columns = {
+        "id": [f"b{i}" for i in range(len(boxes))],
+        "class": ["car"] * (len(boxes) - 1) + [None],
+        "names": [{"primary": "x"}] * len(boxes),
+        "geometry": shapely.to_wkb(np.array(boxes, dtype=object)).tolist(),
+    }
+    if covering:
+        columns["bbox"] = [dict(zip(("xmin", "ymin", "xmax", "ymax"), side, strict=True)) for side in sides]
+        column["covering"] = {"bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB", **column}}}
+    filled = pa.table(columns).replace_schema_metadata({b"geo": json.dumps(geo).encode()})
+    pq.write_table(filled, path, row_group_size=groups)
+    return path
+
+
+DEGREE_BOXES = [shapely.geometry.shape(in_degrees(east, 30)) for east in (90_000, 91_000, 10, 92_000, 93_000, 94_000)]
+
+
+@pytest.mark.parametrize("covering", [True, False])
+def test_geoparquet_rows_of_the_scene(tmp_path: Path, covering: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = geoparquet(tmp_path / "cars.parquet", DEGREE_BOXES, covering=covering)
+    groups: list[int] = []
+    read = pq.ParquetFile.read_row_group
+
+    def noted(file: pq.ParquetFile, group: int, **more: Any) -> pa.Table:
+        groups.append(group)
+        return read(file, group, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
+    raw = read_vector(path, scene(transform=UTM), table())
+    # the third row is the first of the second group
+    assert groups == ([1] if covering else [0, 1, 2])
+    own = raw.positions.index("2")
+    assert raw.geometries[own].bounds == pytest.approx((20, 60, 40, 80), abs=0.01)
+    assert raw.sources[own] == "car"
+    assert (len(raw), raw.num_outside) == ((1, 5) if covering else (6, 0))
+    assert raw.on_map
+
+
+def test_geoparquet_in_its_own_crs_or_none(tmp_path: Path) -> None:
+    box = shapely.box(500_010, 4_000_060, 500_020, 4_000_070)
+    stated = geoparquet(tmp_path / "a.parquet", [box], crs=pyproj.CRS.from_epsg(32618).to_json_dict())
+    unknown = geoparquet(tmp_path / "b.parquet", [box], crs=None, covering=False)
+    for path, notes in ((stated, ()), (unknown, ("coordinates read in the scene's CRS: the file names no CRS",))):
+        raw = read_vector(path, scene(transform=UTM), table())
+        assert raw.geometries[0].bounds == (20, 60, 40, 80)
+        assert raw.notes == notes
+
+
+def test_geoparquet_without_a_row_is_a_file_without_labels(tmp_path: Path) -> None:
+    path = geoparquet(tmp_path / "a.parquet", DEGREE_BOXES[:2])
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert (len(raw), raw.num_outside) == (0, 2)
+
+
+def test_parquet_that_is_not_geoparquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": [1]}), path)
+    with pytest.raises(LabelError, match="Parquet without the metadata of GeoParquet"):
+        read_vector(path, scene(transform=UTM), table())
+    path.write_bytes(b"PAR1")
+    with pytest.raises(LabelError, match="cannot be read as GeoParquet"):
+        read_vector(path, scene(transform=UTM), table())
+    odd = geoparquet(tmp_path / "b.parquet", DEGREE_BOXES[:1], encoding="polygon")
+    with pytest.raises(LabelError, match="geometry is encoded as 'polygon'"):
+        read_vector(odd, scene(transform=UTM), table())
 
 
 @settings(deadline=None, max_examples=50)
