@@ -84,6 +84,7 @@ class _Collected:
     outlines: list[Outline] = field(default_factory=list)
     kept: list[_Annotation] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
+    lost: set[str] = field(default_factory=set)
 
 
 class _BadShapeError(ValueError):
@@ -123,6 +124,7 @@ def read_coco(path: Path, scene: Scene, table: ClassTable, identity: Identity | 
             geometry, outline = _shape(annotation.record)
         except _BadShapeError as error:
             collected.problems[str(error)] += 1
+            collected.lost.add(_class_name(annotation.record, index))
             continue
         collected.geometries.append(geometry)
         collected.outlines.append(outline)
@@ -226,6 +228,7 @@ def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: Clas
         num_other_image=index.num_annotations - num_ours - index.num_of_no_image,
         num_of_no_image=index.num_of_no_image,
         num_invalid=dict(collected.problems),
+        lost_sources=frozenset(collected.lost),
         dropped_attributes=parsed.dropped,
         notes=(index.note,) if index.note else (),
     )

@@ -1,8 +1,8 @@
 """CSV labels: boxes, oriented boxes, WKT geometries or points, found by the names of the columns.
 
 The order of columns says nothing. A table with a `geometry` column is read by it, else by four corner points, else by
-box sides, else by a corner with width and height, else by a point. Boxes are continuous pixel coordinates: `xmax` is
-where the box ends, not the last pixel inside. Columns of longitude and latitude make it a table of degrees.
+box sides, else by a corner or centre with width and height, else by a point. Boxes are continuous pixel coordinates:
+`xmax` is where the box ends, not the last pixel inside. Columns of longitude and latitude make it a table of degrees.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ _SIDES = (
 )
 _CORNERS = (("x1",), ("y1",), ("x2",), ("y2",), ("x3",), ("y3",), ("x4",), ("y4",))
 _TWO_CORNERS = (("x1",), ("y1",), ("x2",), ("y2",))
-_CORNER_AND_SIZE = (("x",), ("y",), ("width", "w"), ("height", "h"))
+_SIZE = (("width", "w", "bbox_width", "bbox_w"), ("height", "h", "bbox_height", "bbox_h"))
+_CORNER_AND_SIZE = (("x", "bbox_x", *_SIDES[0]), ("y", "bbox_y", *_SIDES[1]), *_SIZE)
+_CENTRE_AND_SIZE = (("cx", "x_center", "x_centre", "xc"), ("cy", "y_center", "y_centre", "yc"), *_SIZE)
 _POINT = (("x",), ("y",))
 _LONGITUDE_LATITUDE = (("longitude", "lon", "lng", "long"), ("latitude", "lat"))
+_GROUPS = (_SIDES, _TWO_CORNERS, _CORNER_AND_SIZE, _CENTRE_AND_SIZE, _POINT, _LONGITUDE_LATITUDE)
 _SWAPPED = "x2 < x1 or y2 < y1"
 _UNREADABLE = "coordinates are not numbers"
 _NEGATIVE_SIZE = "box with negative width or height"
@@ -93,6 +96,7 @@ def read_csv_boxes(path: Path, scene: Scene, table: ClassTable, identity: Identi
     has_picture_columns = _has_picture_columns(ours, scene)
     shapes = _shapes(ours, has_picture_columns=has_picture_columns)
     is_usable = shapes.problems == ""
+    lost = _sources({name: texts[~is_usable] for name, texts in ours.items()}, int((~is_usable).sum()), table)
     reasons, counts = np.unique(shapes.problems[~is_usable].astype(str), return_counts=True)
     ours = {name: texts[is_usable] for name, texts in ours.items()}
     geometries = shapes.geometries[is_usable]
@@ -114,6 +118,7 @@ def read_csv_boxes(path: Path, scene: Scene, table: ClassTable, identity: Identi
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,
         num_invalid=dict(zip(reasons.tolist(), counts.tolist(), strict=True)),
+        lost_sources=frozenset(lost.tolist()),
         dropped_attributes=parsed.dropped,
         notes=tuple(note for note in (content.note, placed.note) if note),
         on_map=placed.on_map,
@@ -181,7 +186,7 @@ def _delimiter(header: str) -> str:
 
 def _has_coordinates(columns: Columns) -> bool:
     wkt = find_column(columns, _WKT_COLUMNS) is not None
-    return wkt or any(_found(columns, group) for group in (_SIDES, _TWO_CORNERS, _POINT, _LONGITUDE_LATITUDE))
+    return wkt or any(_found(columns, group) for group in _GROUPS)
 
 
 def _found(columns: Columns, names: tuple[tuple[str, ...], ...]) -> list[str]:
@@ -195,7 +200,7 @@ def _has_picture_columns(columns: Columns, scene: Scene) -> bool:
     groups = (_CORNERS, _SIDES, _TWO_CORNERS)
     if find_column(columns, _WKT_COLUMNS) or any(_found(columns, group) for group in groups):
         return True
-    found = _found(columns, _CORNER_AND_SIZE)
+    found = _found(columns, _CENTRE_AND_SIZE) or _found(columns, _CORNER_AND_SIZE)
     if not found:
         return True
     sizes = set(zip(columns[found[2]].tolist(), columns[found[3]].tolist(), strict=True))
@@ -219,8 +224,11 @@ def _shapes(columns: Columns, *, has_picture_columns: bool) -> _Shapes:
             geometries=np.asarray(shapely.box(*numbers.T), dtype=object), outline=Outline.BOX, problems=problems
         )
     if not has_picture_columns:
-        numbers, problems = _numbers(columns, _found(columns, _CORNER_AND_SIZE))
+        centred = _found(columns, _CENTRE_AND_SIZE)
+        numbers, problems = _numbers(columns, centred or _found(columns, _CORNER_AND_SIZE))
         problems[(problems == "") & (numbers[:, 2:] < 0).any(axis=1)] = _NEGATIVE_SIZE
+        if centred:
+            numbers[:, :2] -= numbers[:, 2:] / 2
         numbers[:, 2:] += numbers[:, :2]
         return _Shapes(
             geometries=np.asarray(shapely.box(*numbers.T), dtype=object), outline=Outline.BOX, problems=problems

@@ -60,6 +60,7 @@ def read_cvat(path: Path, scene: Scene, table: ClassTable, identity: Identity | 
     if len(sizes) > 1:
         raise LabelError(f"it states different sizes of the image {min(names)!r}")
     problems: Counter[str] = Counter()
+    lost: list[str] = []
     items: list[LabelItem] = []
     for image in images:
         for number, element in enumerate(_labels(image)):
@@ -67,10 +68,12 @@ def read_cvat(path: Path, scene: Scene, table: ClassTable, identity: Identity | 
                 items.append(_item(element, f"{image.get('id', image.get('name'))}:{number}"))
             except (KeyError, ValueError):
                 problems[f"<{element.tag}> without usable coordinates"] += 1
+                lost.append(element.get("label") or "")
     return gathered(
         items,
         table,
         problems=problems,
+        lost=lost,
         notes=(content.note,),
         picture_size=next(iter(sizes), None),
         by_image=True,

@@ -97,12 +97,13 @@ def find_labels(scenes: Sequence[str], extra: Sequence[Path] = (), *, root: Path
         root: the folder that the scenes were looked for in.
     """
     search = _Search(scenes, root)
+    everywhere = frozenset(scenes)
     for folder in search.folders:
         search.look_into(folder)
     for place in extra:
         if place.is_dir():
             for path in _all_folders(place):
-                search.look_into(_Folder(path=path, tree=place, reach=frozenset(scenes), any_raster=True))
+                search.look_into(_Folder(path=path, tree=place, reach=everywhere, any_raster=True))
         else:
             search.take(place)
     return search.found()
@@ -156,13 +157,13 @@ class _Search:
         """Give each file of a folder to the scenes that it belongs to."""
         files = self._candidates(folder.path, any_raster=folder.any_raster)
         owned = self._owned(files, folder) if folder.owner else frozenset()
+        has_others = len(folder.reach) > bool(folder.owner)
         for path in files:
             match = self._by_stem(path, folder)
             if match.scenes:
                 self._claim(path, match, folder.tree)
                 continue
-            others = folder.reach - {folder.owner}
-            names = _image_names(path) if others or path not in owned else None
+            names = _image_names(path) if has_others or path not in owned else None
             named = self._named(names, path, folder.reach) if names else []
             if path in owned and folder.owner not in named:
                 named.append(folder.owner)

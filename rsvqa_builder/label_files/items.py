@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +43,7 @@ def gathered(
     table: ClassTable,
     *,
     problems: Counter[str] | None = None,
+    lost: Iterable[str] = (),
     notes: Sequence[str] = (),
     picture_size: tuple[float, float] | None = None,
     by_image: bool = False,
@@ -54,6 +55,7 @@ def gathered(
         items: in the order of the file.
         table: says which attributes count, and below which score a prediction is uncertain.
         problems: labels that could not be understood, by reason.
+        lost: what the file calls the classes of those labels.
         notes: what a person should know.
         picture_size: as the file states it.
         by_image: the file names its image.
@@ -79,6 +81,7 @@ def gathered(
         is_predicted=any(item.score is not None for item in items),
         num_other_image=num_other_image,
         num_invalid=dict(problems or {}),
+        lost_sources=frozenset(lost),
         dropped_attributes=parsed.dropped,
         notes=tuple(note for note in notes if note),
         by_image=by_image,

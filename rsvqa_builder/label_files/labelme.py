@@ -45,14 +45,16 @@ def read_labelme(path: Path, scene: Scene, table: ClassTable, identity: Identity
     if names is not None and not is_named and path.stem.casefold() != whose.stem.casefold():
         raise NotLabelsError(OTHER_IMAGES)
     problems: Counter[str] = Counter()
+    lost: list[str] = []
     items: list[LabelItem] = []
     for number, shape in enumerate(content["shapes"]):
         try:
             items.append(_item(shape, number))
         except (KeyError, TypeError, ValueError, AttributeError):
             problems["shape without a label and usable points"] += 1
+            lost.append(str(shape.get("label")) if isinstance(shape, dict) else "")
     size = _size(content)
-    return gathered(items, table, problems=problems, notes=(note,), picture_size=size, by_image=is_named)
+    return gathered(items, table, problems=problems, lost=lost, notes=(note,), picture_size=size, by_image=is_named)
 
 
 def image_names(path: Path) -> ImageNames | None:

@@ -275,39 +275,49 @@ def reproject_to_scene(geometries: NDArray[np.object_], crs: str, scene: Scene) 
     Longitudes are taken a whole turn further where that brings a geometry to the scene: 190° is -170°.
     """
     source, target = pyproj.CRS.from_user_input(crs), pyproj.CRS.from_user_input(scene.crs)
+    turn = _turn_of(target)
     transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
     west, south, east, north = scene_bounds(scene)
     centre = (west + east) / 2, (south + north) / 2
     if source.is_geographic and _in_degrees(source):
         there, _ = transformer.transform(*centre, direction="INVERSE")
-        geometries = _turned_to(geometries, there)
+        geometries = _turned_to(geometries, there, _TURN_DEG)
     if _changes_nothing(transformer, scene):
-        return _turned_to(geometries, centre[0]) if target.is_geographic and _in_degrees(target) else geometries
+        return geometries if turn is None else _turned_to(geometries, centre[0], turn)
     pieces = _divide_edges(geometries, scene_bounds_in(crs, scene))
     moved: NDArray[np.object_] = shapely.transform(
         pieces, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
     )
-    return _turned_to(moved, centre[0]) if target.is_geographic and _in_degrees(target) else moved
+    return moved if turn is None else _turned_to(moved, centre[0], turn)
 
 
-def _turned_to(geometries: NDArray[np.object_], longitude: float) -> NDArray[np.object_]:
-    """Return geometries with each part moved by the whole turns that bring it nearest to a longitude.
+def _turn_of(crs: pyproj.CRS) -> float | None:
+    """Return how far x goes once around the Earth; None where x does not run on beyond the antimeridian."""
+    if crs.is_geographic:
+        return _TURN_DEG if _in_degrees(crs) else None
+    method = crs.coordinate_operation.method_name if crs.coordinate_operation else ""
+    if method != "Popular Visualisation Pseudo Mercator" or crs.ellipsoid is None:
+        return None
+    return 2 * math.pi * float(crs.ellipsoid.semi_major_metre)
+
+
+def _turned_to(geometries: NDArray[np.object_], centre: float, turn: float) -> NDArray[np.object_]:
+    """Return geometries with each part moved by the whole turns that bring it nearest to a longitude, or an x.
 
     A part that jumps from 180° to -180° is drawn on across the antimeridian; parts that meet there become one again.
     """
-    if not math.isfinite(longitude):
+    if not math.isfinite(centre):
         return geometries
     extents = shapely.bounds(geometries)
     # NaN compares false: empty geometries stay
-    moves = (np.abs((extents[:, 0] + extents[:, 2]) / 2 - longitude) > _TURN_DEG / 2) | (
-        extents[:, 2] - extents[:, 0] > _TURN_DEG / 2
-    )
+    is_far = np.abs((extents[:, 0] + extents[:, 2]) / 2 - centre) > turn / 2
+    moves = is_far | (extents[:, 2] - extents[:, 0] > turn / 2)
     if not moves.any():
         return geometries
     turned = geometries.copy()
     for row in np.flatnonzero(moves).tolist():
         parts = shapely.get_parts(geometries[row])
-        turned[row] = _together([_part_turned_to(part, longitude) for part in parts])
+        turned[row] = _together([_part_turned_to(part, centre, turn) for part in parts])
     return turned
 
 
@@ -323,16 +333,15 @@ def _together(parts: list[shapely.Geometry]) -> shapely.Geometry:
     return make(np.asarray(parts, dtype=object))  # type: ignore[return-value]
 
 
-def _part_turned_to(part: shapely.Geometry, longitude: float) -> shapely.Geometry:
-    coordinates = shapely.get_coordinates(part)
-    jumps = np.abs(np.diff(coordinates[:, 0])) > _TURN_DEG / 2
+def _part_turned_to(part: shapely.Geometry, centre: float, turn: float) -> shapely.Geometry:
+    jumps = np.abs(np.diff(shapely.get_coordinates(part)[:, 0])) > turn / 2
     if jumps.any():
-        drawn_on: shapely.Geometry = shapely.transform(part, lambda xy: xy + np.outer(xy[:, 0] < 0, (_TURN_DEG, 0)))
+        drawn_on: shapely.Geometry = shapely.transform(part, lambda xy: xy + np.outer(xy[:, 0] < 0, (turn, 0)))
         x_min, _, x_max, _ = shapely.bounds(drawn_on)
-        if 0 < x_max - x_min < _TURN_DEG / 2:
+        if 0 < x_max - x_min < turn / 2:
             part = drawn_on
     x_min, _, x_max, _ = shapely.bounds(part)
-    shift = _TURN_DEG * round((longitude - (x_min + x_max) / 2) / _TURN_DEG)
+    shift = turn * round((centre - (x_min + x_max) / 2) / turn)
     moved: shapely.Geometry = shapely.transform(part, lambda xy: xy + np.array([shift, 0.0]))
     return moved
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
+from shapely.errors import ShapelyError
 
 from rsvqa.annotation.facts import Outline, Role
 from rsvqa.rsvqa_builder.label_files import formats
@@ -35,6 +36,10 @@ from rsvqa.rsvqa_builder.labels.report import FileReport, LabelReport, shortened
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 LAND_COVER = "outlines are part of a land cover map, where touching objects are one: uncertain"
+
+
+_ODD_CONTENT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ShapelyError)
+"""A file may hold anything, and what no reader has thought of costs the file, not the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +121,16 @@ def _read_file(
     try:
         family = kind = formats.family(path)
         raw = joined_images([_framed(path, kind, frame, table, found) for frame in frames])
+        labels = clean(raw, table, width=scene.width, height=scene.height)
     except NotLabelsError as error:
         return FileReport(path=str(path), skipped=f"not a label file: {error}")
     except LabelError as error:
         return FileReport(path=str(path), family=family, error=str(error))
     except (OSError, MemoryError) as error:
         return FileReport(path=str(path), family=family, error=f"cannot be read: {error}")
-    return _FileLabels(path, kind, clean(raw, table, width=scene.width, height=scene.height))
+    except _ODD_CONTENT as error:
+        return FileReport(path=str(path), family=family, error=f"cannot be read: {type(error).__name__}: {error}")
+    return _FileLabels(path, kind, labels)
 
 
 def _framed(

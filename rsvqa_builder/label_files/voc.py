@@ -42,7 +42,7 @@ class _Label(NamedTuple):
     position: int
     element: ElementTree.Element
     sides: tuple[float, ...]
-    """Of an upright box as the file says them, empty for oriented ones."""
+    """Of an upright box as the file says them, empty for oriented ones, and where there are none."""
     corners: tuple[float, ...]
 
 
@@ -53,7 +53,7 @@ def counts_from_zero(paths: Iterable[Path]) -> bool:
 
 def _holds_zero_or_fraction(path: Path) -> bool:
     try:
-        labels = _labels(read_xml(path)[0], Counter())
+        labels = _labels(read_xml(path)[0])
         return any(value < 1 or not value.is_integer() for label in labels for value in label.sides)
     except LabelError:
         return False
@@ -74,11 +74,11 @@ def read_voc(path: Path, table: ClassTable, *, from_zero: bool | None = None) ->
     root, note = read_xml(path)
     if root.tag != "annotation":
         raise NotLabelsError(f"XML with root <{root.tag}>, not <annotation>")
-    problems: Counter[str] = Counter()
-    labels = list(_labels(root, problems))
+    labels = list(_labels(root))
     is_from_zero = _holds_zero_or_fraction(path) if from_zero is None else from_zero
     shaped = [(label, _geometry(label, 0.0 if is_from_zero else 1.0)) for label in labels]
-    problems[_SWAPPED] += sum(geometry is None for _, geometry in shaped)
+    lost = [label for label, geometry in shaped if geometry is None]
+    problems = Counter(_SWAPPED if label.sides else _NO_COORDINATES for label in lost)
     kept = [(label, geometry) for label, geometry in shaped if geometry is not None]
     geometries = object_array([geometry for _, geometry in kept])
     sources = object_array([_class_name(label.element) for label, _ in kept])
@@ -92,7 +92,8 @@ def read_voc(path: Path, table: ClassTable, *, from_zero: bool | None = None) ->
         outlines=judged_outlines(geometries, sources, Outline.BOX if has_boxes_only else Outline.ORIENTED_BOX),
         is_certain=np.array([not _is_uncertain(label.element) for label, _ in kept], dtype=bool),
         attributes=parsed.attributes,
-        num_invalid={reason: count for reason, count in problems.items() if count},
+        num_invalid=dict(problems),
+        lost_sources=frozenset(_class_name(label.element) for label in lost),
         dropped_attributes=parsed.dropped,
         notes=(*([note] if note else []), *([FROM_ZERO] if is_from_zero and has_sides else [])),
         picture_size=_picture_size(root),
@@ -104,16 +105,13 @@ def _picture_size(root: ElementTree.Element) -> tuple[float, float] | None:
     return (numbers[0], numbers[1]) if numbers and min(numbers) > 0 else None
 
 
-def _labels(root: ElementTree.Element, problems: Counter[str]) -> Iterator[_Label]:
+def _labels(root: ElementTree.Element) -> Iterator[_Label]:
     elements = root.findall("object") or root.findall("objects/object")
     for position, element in enumerate(elements):
         sides = _numbers(element.find("bndbox"), _SIDES)
         corners = _numbers(element.find("robndbox"), _CORNERS) or _numbers(element.find("polygon"), _polygon_names())
         corners = corners or _fair1m_corners(element) or _turned_corners(element)
-        if corners or sides:
-            yield _Label(position, element, () if corners else sides, corners)
-        else:
-            problems[_NO_COORDINATES] += 1
+        yield _Label(position, element, () if corners else sides, corners)
 
 
 def _turned_corners(element: ElementTree.Element) -> tuple[float, ...]:
@@ -151,9 +149,11 @@ def _fair1m_corners(element: ElementTree.Element) -> tuple[float, ...]:
 
 
 def _geometry(label: _Label, offset: float) -> Polygon | None:
-    """Return the label's polygon, None when its sides are swapped."""
+    """Return the label's polygon, None when it has no coordinates, or its sides are swapped."""
     if label.corners:
         return Polygon(list(zip(label.corners[::2], label.corners[1::2], strict=True)))
+    if not label.sides:
+        return None
     x_min, y_min, x_max, y_max = label.sides
     if x_max < x_min or y_max < y_min:
         return None

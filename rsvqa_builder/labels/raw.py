@@ -48,6 +48,7 @@ class RawLabels:
         num_outside: labels that the reader left out because they lie outside the scene.
         num_other_image: labels that name another image.
         num_invalid: labels that could not be understood, by reason.
+        lost_sources: what the file calls the classes of those labels, where it says so.
         unknown: class names without a geometry of their own (values of a mask), with counts.
         ignored: regions or labels left out on the class table's word, by class.
         dropped_attributes: attribute values that no task knows, with counts.
@@ -70,6 +71,7 @@ class RawLabels:
     num_outside: int = 0
     num_other_image: int = 0
     num_invalid: Mapping[str, int] = field(default_factory=dict)
+    lost_sources: frozenset[str] = frozenset()
     unknown: Mapping[str, int] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     dropped_attributes: Mapping[str, int] = field(default_factory=dict)
@@ -110,6 +112,7 @@ def joined(parts: Sequence[RawLabels]) -> RawLabels:
         num_other_image=sum(part.num_other_image for part in parts),
         num_of_no_image=sum(part.num_of_no_image for part in parts),
         num_invalid=total("num_invalid"),
+        lost_sources=frozenset().union(*(part.lost_sources for part in parts)),
         unknown=total("unknown"),
         ignored=total("ignored"),
         dropped_attributes=total("dropped_attributes"),

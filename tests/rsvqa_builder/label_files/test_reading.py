@@ -123,6 +123,44 @@ def test_a_mask_for_several_scenes_lies_by_its_georeference_only(tmp_path: Path)
     assert labels.report.files[0].error.startswith("it is given for several scenes")
 
 
+BAD_XML = "<annotation><object><name>tree</name></object></annotation>"
+BAD_CVAT = '<annotations><image name="place.tif"><ellipse label="tree"/></image></annotations>'
+BAD_COCO = {
+    "images": [{"id": 1, "file_name": "place.tif"}],
+    "categories": [{"id": 1, "name": "tree"}],
+    "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1]}],
+}
+BAD_LABELME = {"shapes": [{"label": "tree", "points": [[1, 1]]}], "imagePath": "place.tif"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "xmin,ymin,xmax,ymax,class\n5,5,2,2,tree\n"),
+        ("a.xml", BAD_XML),
+        ("b.xml", BAD_CVAT),
+        ("a.json", json.dumps(BAD_COCO)),
+        ("b.json", json.dumps(BAD_LABELME)),
+    ],
+)
+def test_a_record_that_is_lost_makes_its_class_doubtful(tmp_path: Path, name: str, text: str) -> None:
+    labels = read_labels(scene(), [write(tmp_path, name, text)], table())
+    (file,) = labels.report.files
+    assert (file.error, file.num_read, sum(file.rejected.values())) == ("", 1, 1)
+    assert labels.doubts == {"tree": f"labels of {name} were rejected"}
+
+
+def test_what_no_reader_has_thought_of_costs_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("shape")
+
+    monkeypatch.setattr("rsvqa.rsvqa_builder.label_files.reading.read_dota", fail)
+    files = [write(tmp_path, "a.txt", "0 0 9 0 9 9 0 9 car 0"), boxes_csv(tmp_path, "b.csv", "0,0,9,9,car")]
+    labels = read_labels(scene(), files, table())
+    assert [file.error for file in labels.report.files] == ["cannot be read: KeyError: 'shape'", ""]
+    assert len(labels.features) == 1
+
+
 def test_labels_of_no_image_are_counted(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 1, "file_name": "place.tif"}],

@@ -120,9 +120,19 @@ def test_csv_without_coordinates_is_skipped(tmp_path: Path) -> None:
         read_csv_boxes(write(tmp_path, "flights.csv", "date,pilot\n2020-01-01,A\n"), scene(), table())
 
 
-@pytest.mark.parametrize("header", ["image,x,y,w,h,label", "label,height,width,y,x,image"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "image,x,y,w,h,label",
+        "label,height,width,y,x,image",
+        "image,left,top,width,height,label",
+        "xmin,ymin,width,height,label",
+        "label,x_center,y_center,width,height",
+    ],
+)
 def test_csv_with_a_corner_and_a_size_holds_boxes(tmp_path: Path, header: str) -> None:
     values = {"image": "place.tif", "x": 10, "y": 20, "w": 60, "h": 40, "width": 60, "height": 40, "label": "car"}
+    values |= {"left": 10, "top": 20, "xmin": 10, "ymin": 20, "x_center": 40, "y_center": 40}
     rows = [",".join(str(values[name]) for name in header.split(",")), ""]
     raw = read_csv_boxes(write(tmp_path, "a.csv", "\n".join([header, *rows])), scene(), table())
     assert [bounds(geometry) for geometry in raw.geometries] == [(10, 20, 70, 60)]

@@ -304,6 +304,17 @@ def test_a_label_that_jumps_over_the_antimeridian_is_one_small_one(tmp_path: Pat
     assert geometry.area == pytest.approx(21.9 * 11.06, rel=0.02)
 
 
+def test_web_mercator_runs_on_beyond_the_antimeridian(tmp_path: Path) -> None:
+    edge = 20037508.342789244  # half the circumference: 180°
+    web = pyproj.CRS.from_epsg(3857)
+    _, north = pyproj.Transformer.from_crs(4326, web, always_xy=True).transform(0, 10)
+    place = replace(scene(transform=AffineCoefficients(100, 0, edge - 10_000, 0, -100, north)), crs=web.to_wkt())
+    # 0.01° are 1,113.19 m, 11.13 px; 180° is at pixel 100
+    ring = polygon((-179.99, 9.98), (-179.98, 9.98), (-179.98, 9.99), (-179.99, 9.99))
+    (geometry,) = read_vector(geojson(tmp_path / "cars.geojson", [(ring, {})]), place, table()).geometries
+    assert (geometry.bounds[0], geometry.bounds[2]) == pytest.approx((111.132, 122.264), abs=0.01)
+
+
 def test_a_belt_around_the_world_stays_one(tmp_path: Path) -> None:
     belt = polygon((-180, 9.85), (180, 9.85), (180, 9.9), (-180, 9.9))
     (geometry,) = read_vector(geojson(tmp_path / "water.geojson", [(belt, {})]), dateline_scene(), table()).geometries
