@@ -150,6 +150,7 @@ class _Run:
             fingerprint=portable(fingerprint),
             scenes=scenes,
             left_out=self.left_out,
+            orphans=sources.orphans,
             notes=self.notes,
             jobs=jobs,
             selection=selection,
@@ -196,14 +197,14 @@ class _Run:
         if self.settings.mosaic:
             found, left_alone = join_sheets(sources, work / "mosaics")
             remarks += left_alone
-        for path, reason in remarks:
+        for path, reason in (*remarks, *sources.orphans):
             self._note(f"{path}: {reason}")
         later = {pair.later.scene_id for pair in sources.pairs}
         jobs = [
             PrepareJob(
                 number=number,
                 scene=source.scene,
-                label_files=source.label_files,
+                label_files=source.labels,
                 frames=source.frames,
                 is_later=source.scene.scene_id in later,
                 table=self.table,

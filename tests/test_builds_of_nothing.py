@@ -226,7 +226,7 @@ def test_a_summary_begins_with_what_went_wrong_and_the_card_has_it_too(tmp_path:
     assert lines[1].startswith("  1 x cannot be opened: ")
     assert lines[1].endswith(f": {scenes / 'bad.tif'}")
     assert lines[2:6] == [
-        f"labels of unknown classes, not used: wagon ({num_wagons}); name them in a class table (--classes)",
+        f"labels of unknown classes, not used: wagon ({num_wagons}); give a class table that names them",
         "1 of 2 scenes without labels, e.g. collar",
         "4 of 5 tiles dropped",
         "  4 x less than 90% of its pixels are valid, e.g. collar/0_0",

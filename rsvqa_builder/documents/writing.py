@@ -45,6 +45,7 @@ class BuildFacts:
         fingerprint: see `output.portable`.
         scenes: every prepared scene, by id.
         left_out: inputs that gave no tile, with reasons.
+        orphans: label files that belong to no scene, with what to do.
         notes: what else a person should know of the inputs.
         jobs: the plan.
         selection: which tiles were kept.
@@ -59,6 +60,7 @@ class BuildFacts:
     fingerprint: Mapping[str, Mapping[str, Any]]
     scenes: Mapping[str, PreparedScene]
     left_out: Sequence[LeftOut]
+    orphans: Sequence[LeftOut]
     notes: Sequence[str]
     jobs: Sequence[TileJob]
     selection: Selection
@@ -145,6 +147,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "notes": list(facts.notes),
         "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
+        "label_files_of_no_scene": [{"path": path, "reason": reason} for path, reason in facts.orphans],
         "alike_tiles": [
             {"first": facts.jobs[first].image_id, "second": facts.jobs[second].image_id, "differing_bits": bits}
             for first, second, bits in selection.alike

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
+from rsvqa.rsvqa_builder.label_files.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa.rsvqa_builder.labels.features import Features
-from rsvqa.rsvqa_builder.labels.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import choose_stretch, count_whole_reads
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
@@ -38,7 +39,7 @@ class PrepareJob:
         number: the scene's position in the build.
         scene: as described from its header.
         label_files: of the scene.
-        frames: of the label files of a mosaic's sheets.
+        frames: of the label files that belong to sheets of a mosaic.
         is_later: the scene is the later one of a pair, so its pixels are read once more.
         table: class table.
         settings: of the build.
@@ -47,8 +48,8 @@ class PrepareJob:
 
     number: int
     scene: Scene
-    label_files: tuple[Path, ...]
-    frames: Mapping[Path, SheetFrame]
+    label_files: LabelFiles
+    frames: Mapping[Path, tuple[SheetFrame, ...]]
     is_later: bool
     table: ClassTable
     settings: BuildSettings

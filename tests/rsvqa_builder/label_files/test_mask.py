@@ -12,8 +12,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
-from rsvqa.rsvqa_builder.labels import mask
-from rsvqa.rsvqa_builder.labels.mask import read_mask
+from rsvqa.rsvqa_builder.label_files import mask
+from rsvqa.rsvqa_builder.label_files.mask import read_mask
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from tests.rsvqa_builder.labels.make_labels import UTM, scene, table
 
