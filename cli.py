@@ -97,7 +97,8 @@ def build(
         list[str] | None, _option(_TILES, "Images to keep out (folder, parquet, arrow); repeatable.")
     ] = None,
     tasks: Annotated[
-        str | None, _option(_QUESTIONS, "Names or short names, with weights: all,OCL=0.5; or none. (default: all)")
+        str | None,
+        _option(_QUESTIONS, "Names, short names or levels, weights too: all,OCL=0.5. (default: all)"),
     ] = None,
     per_task: Annotated[int | None, _option(_QUESTIONS, "Most of a task on a tile. (default: 4)")] = None,
     annotator: Annotated[
@@ -318,7 +319,7 @@ def train(
         Path | None, typer.Option(help="Settings (TOML), such as a run's own train.toml; options override them.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
-    tasks: Annotated[str | None, _option(_DATA, "Names or short names: OCL,RLUC. (default: all)")] = None,
+    tasks: Annotated[str | None, _option(_DATA, "Names, short names or levels: OCL,Counting. (default: all)")] = None,
     mix: Annotated[
         str | None, _option(_DATA, "Uses an epoch of a task's or data set's questions: OCL=0.5,highrs=2. (default: 1)")
     ] = None,

@@ -1,4 +1,9 @@
-"""The common base of the errors that a user of rsvqa may meet."""
+"""The common base of the errors that a user of rsvqa may meet, and how a message helps with a mistyped word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
 
 
 class RsvqaError(Exception):
@@ -9,3 +14,9 @@ class RsvqaError(Exception):
     """
 
     exit_code = 1
+
+
+def nearest(word: str, known: Sequence[str], *, listed: Sequence[str] | None = None) -> str:
+    """Return the end of a message about an unknown word: the known one most like it, or all of them as in `listed`."""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(listed or known)}"

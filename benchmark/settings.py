@@ -6,15 +6,15 @@ No secret stands here: keys of endpoints come from the environment, and a URL wi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.task_names import parse_task_names
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
 
 Count = Annotated[int, Field(ge=1)]
@@ -75,7 +75,7 @@ class BenchSettings(BaseModel):
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_tasks(tasks)
+        parse_task_names(tasks)
         return tasks
 
     @field_validator("base_url")
@@ -98,7 +98,7 @@ class BenchSettings(BaseModel):
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to ask, in the order of the taxonomy."""
-        return parse_tasks(self.tasks)
+        return parse_task_names(self.tasks)
 
     @property
     def run_folder(self) -> Path:
@@ -127,41 +127,6 @@ class BenchSettings(BaseModel):
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""
         return self.model_dump(mode="json", exclude=set(_NOT_BEARING))
-
-
-def _task_keys() -> Mapping[str, frozenset[str]]:
-    """Return the tasks that each word of `--tasks` stands for; words are folded by `_fold`."""
-    keys: dict[str, frozenset[str]] = {"all": frozenset(TASKS)}
-    for name, info in TASKS.items():
-        for word in (info.level_1, info.level_2):
-            keys[_fold(word)] = keys.get(_fold(word), frozenset()) | {name}
-    for name, info in TASKS.items():  # after the levels: a task's own name means that task alone
-        for word in (name, info.short, info.level_3):
-            keys[_fold(word)] = frozenset({name})
-    return MappingProxyType(keys)
-
-
-def _fold(word: str) -> str:
-    return re.sub(r"[\s_-]+", "_", word.strip().lower())
-
-
-def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
-    """Return names of the taxonomy for "all", names, short names, and names of levels ("Reasoning", "Counting").
-
-    Spaces, hyphens and underscores are one, and so are capital and small letters.
-
-    Raises:
-        ValueError: for an unknown word, naming the nearest known one.
-    """
-    keys = _task_keys()
-    chosen: set[str] = set()
-    for entry in entries:
-        if _fold(entry) not in keys:
-            raise ValueError(f"unknown task or level {entry!r}{nearest(_fold(entry), list(keys))}")
-        chosen |= keys[_fold(entry)]
-    if not chosen:
-        raise ValueError("no task is named; expected e.g. all, or OCL,RLUC, or Reasoning")
-    return tuple(name for name in TASKS if name in chosen)
 
 
 def make_bench_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BenchSettings:

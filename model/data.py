@@ -23,6 +23,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
 from rsvqa.model.image_processing_geollava import Pixels, read_pixels
 from rsvqa.model.ordering import Draw
+from rsvqa.model.training_settings import source_names
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
 from rsvqa.rsvqa_builder.dataset.shards import FORMAT_VERSION, RowGroup, list_shards
 
@@ -95,7 +96,7 @@ def list_samples(folders: Sequence[Path], *, split: str) -> list[TrainingSample]
     """
     return [
         TrainingSample(source=source, group=group, row=number, texts=row)
-        for folder, source in zip(folders, _source_names(folders), strict=True)
+        for folder, source in zip(folders, source_names(folders), strict=True)
         for group, rows in read_texts(folder, split=split)
         for number, row in enumerate(rows)
     ]
@@ -137,14 +138,6 @@ def select_samples(
         counts = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items()) or "no questions"
         raise TrainingDataError(f"no question is left to use of {len(samples)}; left out: {counts}")
     return SampleList(tuple(chosen), left_out)
-
-
-def _source_names(folders: Sequence[Path]) -> list[str]:
-    """Return the folders' own names; the whole path where two folders are named alike."""
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) == len(names):
-        return names
-    return [str(folder) for folder in folders]
 
 
 def _check_format(reader: TableReader) -> None:

@@ -223,11 +223,11 @@ def count_tokens(rows: Sequence[Row], *, checkpoint: StartingPoint) -> list[int]
 
 def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> list[Draw]:
     """Return every draw of a run; `max_steps` goes before `epochs`."""
-    weights = settings.weights_by_key()
+    of_tasks, of_sources = settings.weights
     groups = {group: number for number, group in enumerate(dict.fromkeys(sample.group for sample in samples))}
     known = [
         OrderedSample(
-            groups[sample.group], sample.length, weights.get(sample.task, 1.0) * weights.get(sample.source, 1.0)
+            groups[sample.group], sample.length, of_tasks.get(sample.task, 1.0) * of_sources.get(sample.source, 1.0)
         )
         for sample in samples
     ]

@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.task_names import ALL, NONE, Weights, parse_task_names, parse_task_weights
 from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
+
+_WEIGHTS_ELSEWHERE = "weights stand in mix"
 
 TINY = "tiny"
 """`init` of a small model from scratch."""
@@ -136,7 +138,7 @@ class TrainingSettings(BaseModel):
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_tasks(tasks)
+        parse_task_names(tasks, instead=_WEIGHTS_ELSEWHERE)
         return tasks
 
     @model_validator(mode="after")
@@ -149,13 +151,23 @@ class TrainingSettings(BaseModel):
             raise ValueError("with lora adapters alone train: give --freeze tower,projector too")
         if set(self.freeze) == set(ModelPart) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
-        self.weights_by_key()
+        return self
+
+    @model_validator(mode="after")
+    def _mix_names_tasks_or_data_sets(self) -> Self:
+        for entry in self.mix:  # what is not named here is used once, so a word alone would change nothing
+            if "=" not in entry and entry.strip().lower() not in (ALL, NONE):
+                raise ValueError(f"mix {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
+        try:
+            _ = self.weights
+        except ValueError as error:
+            raise ValueError(f"mix: {error}") from error
         return self
 
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to train, in the order of the taxonomy."""
-        return parse_tasks(self.tasks)
+        return parse_task_names(self.tasks, instead=_WEIGHTS_ELSEWHERE)
 
     @property
     def learning_rates(self) -> Mapping[ModelPart, float]:
@@ -168,22 +180,16 @@ class TrainingSettings(BaseModel):
         changes = {"tokens_per_cell": self.tokens_per_cell, "pruning": self.pruning, "scope": self.scope}
         return {name: value for name, value in changes.items() if value is not None}
 
-    def weights_by_key(self) -> dict[str, float]:
-        """Return how often the questions of a task or a data set are used in an epoch, where `mix` says so.
+    @property
+    def weights(self) -> Weights:
+        """How often the questions of a task, and those of a data set, are used in an epoch, where `mix` says so."""
+        return parse_task_weights(self.mix, others=source_names(self.data))
 
-        Raises:
-            ValueError: for an entry that is no task or data set, naming the nearest, or no weight of 0 or more.
-        """
-        names = _task_keys() | {
-            Path(folder).resolve().name.lower(): Path(folder).resolve().name for folder in self.data
-        }
-        weights: dict[str, float] = {}
-        for entry in self.mix:
-            key, _, text = entry.strip().partition("=")
-            if key.lower() not in names:
-                raise ValueError(f"mix {entry!r}: unknown task or data set {key!r}{nearest(key, [*names])}")
-            weights[names[key.lower()]] = _weight(entry, text)
-        return weights
+
+def source_names(folders: Sequence[str | Path]) -> list[str]:
+    """Return what data sets are called: their folders' own names; the whole path where two folders are named alike."""
+    names = [Path(folder).resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
@@ -203,41 +209,6 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
     }
 )
 """What `--init tiny` begins from; a settings file and flags go before it."""
-
-
-def _task_keys() -> dict[str, str]:
-    return {info.short.lower(): name for name, info in TASKS.items()} | {name: name for name in TASKS}
-
-
-def _weight(entry: str, text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = -1.0
-    if not 0 <= weight < float("inf"):
-        raise ValueError(f"mix {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
-    return weight
-
-
-def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
-    """Return names of the taxonomy for "all", names and short names.
-
-    Raises:
-        ValueError: for an unknown task, naming the nearest known one.
-    """
-    keys = _task_keys()
-    chosen: set[str] = set()
-    for entry in entries:
-        key = entry.strip().lower()
-        if key == "all":
-            chosen.update(TASKS)
-        elif key in keys:
-            chosen.add(keys[key])
-        else:
-            raise ValueError(f"unknown task {entry!r}{nearest(key, [*keys, 'all'])}")
-    if not chosen:
-        raise ValueError("no task is named; expected e.g. all, or OCL,RLUC")
-    return tuple(name for name in TASKS if name in chosen)
 
 
 def make_training_settings(values: Mapping[str, Any], *, config: Path | None = None) -> TrainingSettings:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import nearest as nearest  # the loaders find it here
 
 
 class SettingsError(RsvqaError):
@@ -30,9 +30,3 @@ def read_config(config: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise SettingsError(f"{config}: [settings] must be a table")
     return settings
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """Return the end of a message about an unknown word: the known one most like it, or all of them."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
 from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
 
@@ -114,7 +115,7 @@ class BuildSettings(BaseModel):
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_task_mix(tasks, per_task=DEFAULT_PER_TASK)
+        parse_task_weights(tasks)
         return tasks
 
     @model_validator(mode="after")
@@ -136,39 +137,12 @@ class BuildSettings(BaseModel):
 
     @property
     def task_limits(self) -> dict[str, int]:
-        """The most questions of each task on one tile, in the order of the taxonomy; tasks left out are not here."""
-        return parse_task_mix(self.tasks, per_task=self.per_task)
+        """The most questions of each task on one tile, in the order of the taxonomy; tasks left out are not here.
 
-
-def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
-    """Return the most questions a tile of each task named in `tasks`, in the order of the taxonomy.
-
-    An entry is "all", "none", or a task's name or short name, with an optional weight: "object_colour=0.5" asks for
-    half of `per_task`, rounded up. Later entries override earlier ones, so "all,OCL=0.5" is a mix; weight 0 leaves a
-    task out.
-
-    Raises:
-        ValueError: for an unknown task, naming the nearest known one, or a weight that is not a number of 0 or more.
-    """
-    names = {info.short.lower(): name for name, info in TASKS.items()} | {name: name for name in TASKS}
-    weights: dict[str, float] = {}
-    for entry in tasks:
-        key, _, weight_text = entry.strip().partition("=")
-        try:
-            weight = float(weight_text) if weight_text else 1.0
-        except ValueError:
-            weight = -1.0
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"task {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
-        if key == "none":
-            weights.clear()
-        elif key == "all":
-            weights.update(dict.fromkeys(TASKS, weight))
-        elif key.lower() in names:
-            weights[names[key.lower()]] = weight
-        else:
-            raise ValueError(f"unknown task {key!r}{nearest(key, [*names, 'all', 'none'])}")
-    return {name: -int(-per_task * weights[name] // 1) for name in TASKS if weights.get(name, 0) > 0}
+        A weight is a share of `per_task`, rounded up.
+        """
+        weights = parse_task_weights(self.tasks).tasks
+        return {name: math.ceil(self.per_task * weight) for name, weight in weights.items() if weight}
 
 
 def make_settings(values: Mapping[str, Any], *, config: Path | None = None) -> BuildSettings:

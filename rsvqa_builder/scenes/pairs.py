@@ -12,7 +12,6 @@ A pair is named in a `scenes.toml` beside the scenes, or by file names that end 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyproj import CRS
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError, nearest
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene
 
@@ -145,8 +144,7 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] != "extra_forbidden":
         return f"{where}: {problem['msg'].lower()}"
     known = [*_PairEntry.model_fields] if len(problem["loc"]) > 1 else [*_PairsFile.model_fields]
-    nearest = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-    return f"unknown key {where}; " + (f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}")
+    return f"unknown key {where}{nearest(str(problem['loc'][-1]), known)}"
 
 
 def _named_path(file: Path, name: str) -> str:
