@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.wording.box_units import stated_units
 from rsvqa.rsvqa_builder.dataset.export_formats import (
     CocoExporter,
     Exporter,
@@ -162,6 +163,8 @@ def _box_defect(row: Row, width: int, height: int) -> str | None:
     if box is not None and not _is_inside(box, 1, 1):
         return "box outside the image or not ordered"
     if asks_for_box(row):
+        if stated_units(row["question"]) not in (None, "0-1"):
+            return "question wants its box in other units than its answer's"
         return None if box is not None and _written_boxes(row["answer"]) == [box] else "answer is not the row's box"
     written = _written_boxes(row["question"])
     if any(not _is_inside(other, width, height) for other in written):

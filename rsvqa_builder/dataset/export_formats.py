@@ -7,7 +7,6 @@ so several right letters, "ACD" in a shard, are "A C D" in a conversation.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.wording.box_units import stated_units
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
 from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, EncodedImage, TableWriter, table_schema
 from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, split_of
@@ -25,7 +25,6 @@ from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, split_of
 Row = Mapping[str, Any]
 
 _BOX_ANSWER = "Answer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
-_FROM_0_TO_1 = re.compile(r"(?<![\d.])0[^\d.]{1,8}1(?![\d.]*\d)")
 
 UNNAMED_CLASS = "object"
 """COCO category of a box whose class no question states."""
@@ -70,7 +69,7 @@ def conversation(row: Row) -> dict[str, Any]:
         reply = " ".join(reply)  # the prompt asks for letters separated by spaces
     else:
         prompt = row["question"]
-        if asks_for_box(row) and not _FROM_0_TO_1.search(prompt):  # never coordinates of unsaid meaning
+        if asks_for_box(row) and stated_units(prompt) is None:  # never coordinates of unsaid meaning
             prompt = f"{prompt}\n{_BOX_ANSWER}"
     return {
         "id": row["question_id"],

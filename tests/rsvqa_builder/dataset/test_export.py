@@ -152,6 +152,7 @@ def test_the_prompt_is_the_published_one_letter_by_letter() -> None:
         ("Find the ship, with values from 0 to 1.", True),
         ("Where is the ship? Answer with [x1, y1, x2, y2].", False),
         ("Where is the ship that is 0.1 km from pier 1?", False),
+        ("Find the ship, with values of 0 up to 1.", True),
     ],
 )
 def test_a_box_is_never_asked_for_in_coordinates_of_unsaid_meaning(question: str, is_said: bool) -> None:
@@ -312,6 +313,8 @@ def with_box(text: str) -> dict[str, Any]:
         (make_row(bbox=[0.3, 0.1, 0.1, 0.5]), "box outside the image or not ordered"),
         (make_row(bbox=[0.1, 0.1, 0.1, 0.5]), "box outside the image or not ordered"),
         (make_row(bbox=[float("nan"), 0.1, 0.3, 0.5]), "box outside the image or not ordered"),
+        (make_row(question="Where, from 0 to 1?"), None),
+        (make_row(question="Where, from 0 to 1,000?"), "question wants its box in other units than its answer's"),
         (make_row(bbox=None), "answer is not the row's box"),
         (make_row(answer="[0.1, 0.1, 0.3, 0.6]"), "answer is not the row's box"),
         (make_row(answer="[20, 10, 60, 50]"), "answer is not the row's box"),
