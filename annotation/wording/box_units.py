@@ -23,7 +23,7 @@ _RANGES = tuple(
     for pattern in (
         rf"{_ZERO}{_BETWEEN}{_TOP}",  # from 0 to 1, 0 up to 1, 0–1, 0到1
         rf"\bbetween\s{_ZERO}\sand\s{_TOP}",
-        rf"在\s?{_ZERO}\s?和\s?{_TOP}",
+        rf"{_ZERO}\s?[和与]\s?{_TOP}\s?之间",
         rf"{_ZERO}\s?(?:<=?|≤)\s?\w{{1,10}}\s?(?:<=?|≤)\s?{_TOP}",
         rf"[\[(（]\s?{_ZERO}\s?[,，]\s?{_TOP}\s?[\])）]",  # [0, 1]
     )
