@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
-
-Count = Annotated[int, Field(ge=1)]
 
 BLIND = "blind:"
 """Prefix of a model that is asked without images."""
@@ -39,34 +37,34 @@ class BenchSettings(BaseModel):
     split: str | None = None
     """None takes "test" where there is one, else the data set's only split."""
     tasks: tuple[str, ...] = ("all",)
-    limit: Count | None = None
+    limit: PositiveInt | None = None
     """Most questions, the first ones in the data set's order, after `sample`."""
-    sample: Count | None = None
+    sample: PositiveInt | None = None
     """Most questions a task, drawn by `seed`."""
     seed: int = 0
 
     base_url: str | None = None
     """Of an OpenAI-compatible endpoint; None is OpenAI's own."""
-    concurrency: Count = 8
+    concurrency: PositiveInt = 8
     """Most requests at a time to an endpoint."""
     image_detail: Literal["auto", "low", "high"] = "auto"
     trust_remote_code: bool = False
-    max_pixels: Count | None = None
+    max_pixels: PositiveInt | None = None
     """Most pixels of an image that the model sees; None leaves it to the model's own processor."""
     rewrite_boxes: bool = True
     """Put boxes in questions into pixels of what the model sees, where its family wants that (`families.py`)."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     """Of torch: "cpu", "cuda", "cuda:1"; "auto" is a GPU where there is one."""
-    batch_size: Count = 8
+    batch_size: PositiveInt = 8
     """Most questions at a time in a model of this process."""
     reuse: bool = True
     """Encode an image, and the beginning that its prompts share, once for all its questions."""
 
-    max_new_tokens: Count = 64
+    max_new_tokens: PositiveInt = 64
     """Of a reply to a question with options; the published protocol's number."""
-    max_new_tokens_box: Count = 128
-    max_new_tokens_caption: Count = 1024
+    max_new_tokens_box: PositiveInt = 128
+    max_new_tokens_caption: PositiveInt = 1024
     circular: bool = False
     """Ask each question with its options in every rotation; right only when right in all."""
     caption_prompt: str | None = None

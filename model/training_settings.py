@@ -13,7 +13,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from rsvqa.annotation.task_names import ALL, NONE, Weights, parse_task_names, parse_task_weights
 from rsvqa.rsvqa_builder.config import SettingsError, nearest, read_config
@@ -41,7 +52,6 @@ class Precision(StrEnum):
 
 
 Rate = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class TinySettings(BaseModel):
@@ -51,17 +61,17 @@ class TinySettings(BaseModel):
 
     cell_size: Annotated[int, Field(ge=16)] = 128
     """Side of a cell, pixels."""
-    max_grid: Count = 2
+    max_grid: PositiveInt = 2
     """Most cells along a side."""
-    patch_size: Count = 16
+    patch_size: PositiveInt = 16
     """Pixels."""
     width: Annotated[int, Field(ge=16)] = 64
     tower_layers: Annotated[int, Field(ge=2)] = 3
-    llm_layers: Count = 3
-    heads: Count = 4
+    llm_layers: PositiveInt = 3
+    heads: PositiveInt = 4
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the tokenizer."""
-    reading_steps: Annotated[int, Field(ge=0)] = 1000
+    reading_steps: NonNegativeInt = 1000
     """Steps of lessons without images before the run, see `reading_lessons.py`; 0 leaves them out."""
 
     @model_validator(mode="after")
@@ -82,28 +92,28 @@ class TrainingSettings(BaseModel):
     """Folders that `rsvqa build` wrote."""
     init: str
     """Checkpoint folder, hub id, or "tiny"."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
-    max_steps: Annotated[int, Field(ge=0)] = 0
+    epochs: PositiveFloat = 1.0
+    max_steps: NonNegativeInt = 0
     """Optimizer steps after which a run ends; 0 leaves it to `epochs`."""
-    batch_size: Count = 16
+    batch_size: PositiveInt = 16
     """Samples of one optimizer step, over all devices."""
-    device_batch_size: Count = 1
+    device_batch_size: PositiveInt = 1
     """Samples of one forward pass on one device; the rest of a batch is accumulated."""
     lr_tower: Rate = 1e-6
     lr_projector: Rate = 5e-6
     lr_llm: Rate = 5e-6
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     """Of AdamW's average of squared gradients."""
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    max_length: Count = 32_768
+    max_grad_norm: PositiveFloat = 1.0
+    max_length: PositiveInt = 32_768
     """Tokens of a chat with its visual tokens; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
     gradient_checkpointing: bool = True
     freeze: tuple[ModelPart, ...] = ()
-    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_rank: NonNegativeInt = 0
     """Rank of adapters on the LLM, which then train alone: tower and projector must be frozen; 0 trains the weights."""
     tasks: tuple[str, ...] = ("all",)
     mix: tuple[str, ...] = ()
@@ -111,26 +121,26 @@ class TrainingSettings(BaseModel):
     deal_again: bool = False
     """Deal the letters of the choices anew in every epoch."""
     group_by_length: bool = True
-    mixed_groups: Count = 16
+    mixed_groups: PositiveInt = 16
     """Row groups, most often one an image, whose questions are mixed at a time; their images are kept decoded."""
-    loader_workers: Annotated[int, Field(ge=0)] = 1
+    loader_workers: NonNegativeInt = 1
     """Processes that read ahead; each decodes the images that it needs itself."""
-    tokens_per_cell: Count | Literal["all"] | None = None
+    tokens_per_cell: PositiveInt | Literal["all"] | None = None
     """Visual tokens kept a cell, or "all"; None keeps the checkpoint's own."""
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
     """How they are chosen; None keeps the checkpoint's own."""
     scope: Literal["cell", "image"] | None = None
     """Whether each cell has its budget or the image one; None keeps the checkpoint's own."""
     seed: int = 0
-    log_every: Count = 10
+    log_every: PositiveInt = 10
     """Steps."""
-    save_every: Count = 500
+    save_every: PositiveInt = 500
     """Steps."""
-    keep: Count = 3
+    keep: PositiveInt = 3
     """Checkpoints."""
-    eval_every: Annotated[int, Field(ge=0)] = 500
+    eval_every: NonNegativeInt = 500
     """Steps; 0 evaluates at the end only."""
-    eval_questions: Annotated[int, Field(ge=0)] = 100
+    eval_questions: NonNegativeInt = 100
     """Most questions a task of the val split; 0 leaves evaluation out."""
     tensorboard: bool = False
     tiny: TinySettings = TinySettings()

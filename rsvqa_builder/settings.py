@@ -6,9 +6,18 @@ import math
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
@@ -18,19 +27,15 @@ MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
 
 
+StretchMode = Literal["none", "percentile", "minmax"]
+"""How a scene's values become 8 bits."""
+
+
 class Profile(StrEnum):
     """Tile sizes of the two published sets: SuperRS-VQA (8K) and HighRS-VQA (2K)."""
 
     SUPERRS = "superrs"
     HIGHRS = "highrs"
-
-
-class StretchMode(StrEnum):
-    """How a scene's values become 8 bits."""
-
-    NONE = "none"
-    PERCENTILE = "percentile"
-    MINMAX = "minmax"
 
 
 class ImageFormat(StrEnum):
@@ -76,7 +81,7 @@ class BuildSettings(BaseModel):
     src: str
     """Directory, file, glob, text list or GDAL virtual path."""
     bands: tuple[int, int, int] | None = None
-    stretch: StretchMode = StretchMode.PERCENTILE
+    stretch: StretchMode = "percentile"
     strict: bool = False
     mosaic: bool = False
     labels: tuple[str, ...] = ()
@@ -84,7 +89,7 @@ class BuildSettings(BaseModel):
     complete: CompleteLabels = CompleteLabels.AUTO
     profile: Profile = Profile.SUPERRS
     tile_size: Annotated[int, Field(ge=64, le=MAX_JPEG_SIDE)] | None = None
-    overlap: Annotated[int, Field(ge=0)] = 0
+    overlap: NonNegativeInt = 0
     min_valid: Annotated[float, Field(ge=0, le=1)] = 0.6
     dedup: Dedup = Dedup.IDENTICAL
     exclude: tuple[str, ...] = ()
@@ -94,7 +99,7 @@ class BuildSettings(BaseModel):
     language: str = "en"
     image_format: ImageFormat = ImageFormat.JPEG
     quality: Annotated[int, Field(ge=1, le=100)] = 90
-    shard_mb: Annotated[int, Field(ge=1)] = 1000
+    shard_mb: PositiveInt = 1000
     seed: int = 0
 
     @field_validator("split")

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, iou
 from rsvqa.annotation.llm.crops import CropSettings, CropWindow, Shown, focus_of, frame_around, show, show_whole
 from rsvqa.annotation.llm.items import LETTERS, QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
@@ -291,14 +291,3 @@ def in_tile(thousandths: Sequence[float], frame: CropWindow) -> Box | None:
         frame.x_min + x_max * width / THOUSANDTHS,
         frame.y_min + y_max * height / THOUSANDTHS,
     )
-
-
-def iou(one: Box, other: Box) -> float:
-    """Return the shared area over the joint area of two boxes, 0 to 1."""
-    width = min(one.x_max, other.x_max) - max(one.x_min, other.x_min)
-    height = min(one.y_max, other.y_max) - max(one.y_min, other.y_min)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = sum((box.x_max - box.x_min) * (box.y_max - box.y_min) for box in (one, other))
-    return shared / (areas - shared)

@@ -16,12 +16,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
-from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, Circle, in_pixels
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-
-BOX_DECIMALS = 4
-"""Of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
 
 LETTERS_LOST = "options without their letters"
 UNKNOWN_LETTER = "answer names no option"
@@ -80,10 +77,8 @@ class ReviewQuestion:
 
     @property
     def form(self) -> AnswerForm:
-        """What an answer looks like: a task with several forms tells them by the number of options."""
-        forms = TASKS[self.task].forms
-        is_yes_no = len(self.content.options) == 2 and AnswerForm.YES_NO in forms
-        return AnswerForm.YES_NO if is_yes_no else forms[0]
+        """What an answer looks like."""
+        return TASKS[self.task].form_of(len(self.content.options))
 
     @property
     def is_disputed(self) -> bool:
@@ -118,11 +113,6 @@ def _rewritten(text: str, question: ReviewQuestion, box: Box) -> str:
     """Return `text` with `box`, in whole pixels, in the place of its first box."""
     pixels = [round(value) for value in in_pixels(box, question.width, question.height)]
     return re.sub(r"\[\s*\d+(?:\s*,\s*\d+){3}\s*\]", str(pixels), text, count=1)
-
-
-def in_pixels(box: Box, width: int, height: int) -> Box:
-    """Return a box given as shares in pixels of an image."""
-    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
 
 
 def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[str, ...]:

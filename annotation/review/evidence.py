@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.content import ReviewQuestion, in_pixels
+from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.review.content import ReviewQuestion
 
 MAX_POINTS = 4_000
 """Evidence with more vertices is drawn by the bounds of its parts: thousands of roofs would hide the image."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import ModelError
@@ -98,7 +98,7 @@ class FileReply(BaseModel):
     key: Annotated[str, Field(min_length=1)]
     reply: str
     ended: bool = True
-    delay_s: Annotated[float, Field(ge=0)] = 0.0
+    delay_s: NonNegativeFloat = 0.0
 
 
 class FakeModel:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
@@ -175,12 +175,8 @@ def _boxes(one: Measured) -> list[tuple[str, Box]]:
     boxes = [("asked", box) for box in find_boxes(reply.question, size)]
     if reply.form is AnswerForm.BOX:
         found = (("right", Box(*reply.box) if reply.box else None), ("said", replied_box(reply)))
-        boxes += [(kind, _in_pixels(box, size)) for kind, box in found if box is not None]
+        boxes += [(kind, in_pixels(box, size.width, size.height)) for kind, box in found if box is not None]
     return boxes
-
-
-def _in_pixels(box: Box, size: ImageSize) -> Box:
-    return Box(box.x_min * size.width, box.y_min * size.height, box.x_max * size.width, box.y_max * size.height)
 
 
 def _rectangle(box: Box, kind: str, image: StoredImage) -> str:

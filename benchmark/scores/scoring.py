@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, iou
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.models import ModelView
-from rsvqa.benchmark.protocol.boxes import iou, read_box
+from rsvqa.benchmark.protocol.boxes import read_box
 from rsvqa.benchmark.protocol.official_answers import official_letters
 from rsvqa.benchmark.protocol.prompts import replied_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer

@@ -13,11 +13,10 @@ import shapely
 import simplejpeg
 from PIL import Image
 
-from rsvqa.annotation.facts import Box, Circle, ClassInfo
+from rsvqa.annotation.facts import Circle, ClassInfo, in_pixels
 from rsvqa.annotation.llm.items import LETTERS, Pixels, QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
 from rsvqa.annotation.questions import Evidence
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.dataset.records import Record, Review
 from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
 
@@ -70,12 +69,12 @@ def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: Til
     return QuestionItem(
         question_id=record.question_id,
         task=record.task,
-        form=form_of(record),
+        form=record.form,
         language=record.language,
         text=record.question,
         options=tuple(_LETTER.sub("", option) for option in record.options),
         answer=record.answer,
-        box=None if record.bbox is None else _in_pixels(record.bbox, window.width, window.height),
+        box=None if record.bbox is None else in_pixels(record.bbox, window.width, window.height),
         region=None if region is None else Circle(region["x"], region["y"], region["radius"]),
         region_number=None if region is None else region["number"],
         evidence=_evidence_of(evidence),
@@ -87,20 +86,6 @@ def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: Til
         former=_former(evidence),
         outcome=_outcome_before(record),
     )
-
-
-def form_of(record: Record) -> AnswerForm:
-    """Return the form of a record's answer: its task's, told apart by the options where a task has several."""
-    if not record.options:
-        return AnswerForm.BOX if AnswerForm.BOX in TASKS[record.task].forms else AnswerForm.TEXT
-    if len(record.options) == 2:
-        return AnswerForm.YES_NO
-    forms = TASKS[record.task].forms
-    return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in forms else AnswerForm.ONE_OF
-
-
-def _in_pixels(box: Box, width: int, height: int) -> Box:
-    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
 
 
 def _evidence_of(evidence: Mapping[str, Any]) -> Evidence:

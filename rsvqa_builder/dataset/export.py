@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.box_units import stated_units
 from rsvqa.rsvqa_builder.dataset.export_formats import (
@@ -25,7 +25,6 @@ from rsvqa.rsvqa_builder.dataset.export_formats import (
     Row,
     XlrsExporter,
     asks_for_box,
-    in_pixels,
 )
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableError, TableReader, image_header
 from rsvqa.rsvqa_builder.dataset.shards import list_shards

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self, TextIO
 
 import pyarrow as pa
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.annotation.wording.box_units import stated_units
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
@@ -50,11 +50,6 @@ class Exporter(Protocol):
 def asks_for_box(row: Row) -> bool:
     """Return whether the answer is a box."""
     return AnswerForm.BOX in TASKS[row["task"]].forms
-
-
-def in_pixels(box: Box, width: int, height: int) -> Box:
-    """Return a normalised box in pixels."""
-    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
 
 
 # --- LLaVA ---

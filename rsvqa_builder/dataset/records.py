@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 SPLITS = ("train", "val", "test")
@@ -72,3 +73,8 @@ class Record:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     source: QuestionSource = "rule"
     review: Review = "none"
+
+    @property
+    def form(self) -> AnswerForm:
+        """What the answer looks like."""
+        return TASKS[self.task].form_of(len(self.options))

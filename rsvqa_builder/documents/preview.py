@@ -13,7 +13,7 @@ from pathlib import Path
 
 import shapely
 
-from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.facts import Circle, in_pixels
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview_images import (
@@ -91,8 +91,7 @@ def focus_of(record: Record) -> Focus:
     width, height = record.tile.window.width, record.tile.window.height
     box = region = geometry = None
     if record.bbox is not None:
-        x_min, y_min, x_max, y_max = record.bbox
-        box = Box(x_min * width, y_min * height, x_max * width, y_max * height)
+        box = in_pixels(record.bbox, width, height)
     if circle := record.evidence.get("region"):
         region = Circle(circle["x"], circle["y"], circle["radius"])
     if wkt := record.evidence.get("geometry"):

@@ -22,7 +22,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.rsvqa_builder.dataset.records import Record
-from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics, answer_form
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 MAX_DRAWN_POINTS = 2_000
@@ -263,10 +263,10 @@ def _answer(example: Example) -> str:
     record = example.record
     lang = f'lang="{escape(record.language)}"'
     if record.options:
-        several = '<p class="hint">All that apply</p>' if answer_form(record) is AnswerForm.SEVERAL_OF else ""
+        several = '<p class="hint">All that apply</p>' if record.form is AnswerForm.SEVERAL_OF else ""
         options = "".join(_option(text, record.answer) for text in record.options)
         return f'{several}<ol class="options" {lang}>{options}</ol>'
-    if answer_form(record) is AnswerForm.BOX:
+    if record.form is AnswerForm.BOX:
         return f'<p class="boxed"><code>{escape(record.answer)}</code>{_pixel_box(example.focus.box)}</p>'
     return f"<blockquote {lang}>{escape(record.answer)}</blockquote>"
 

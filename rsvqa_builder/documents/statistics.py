@@ -122,16 +122,6 @@ class DatasetStatistics:
         return json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def answer_form(record: Record) -> AnswerForm:
-    """Return what the answer of `record` looks like, from its options and its task."""
-    forms = TASKS[record.task].forms
-    if not record.options:
-        return AnswerForm.BOX if AnswerForm.BOX in forms else AnswerForm.TEXT
-    if len(record.options) == 2 and AnswerForm.YES_NO in forms:
-        return AnswerForm.YES_NO
-    return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in forms else AnswerForm.ONE_OF
-
-
 def right_options(record: Record) -> tuple[str, ...]:
     """Return the texts of the right options without their letters; empty when the record has no options."""
     texts = {option[1]: option[4:] for option in record.options}
@@ -186,7 +176,7 @@ class _TaskCounts:
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        form = answer_form(record)
+        form = record.form
         self.splits[record.tile.split] += 1
         self.forms[form.value] += 1
         self.num_options[len(record.options)] += 1

@@ -24,7 +24,7 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     [
         ({"modell": "x"}, "unknown setting 'modell'; did you mean 'model'?"),
         ({}, "--model is needed: on the command line, or in the file of --config"),
-        ({"model": "x", "limit": 0}, "limit = 0: Input should be greater than or equal to 1"),
+        ({"model": "x", "limit": 0}, "limit = 0: Input should be greater than 0"),
         ({"model": "x", "tasks": ["colour"]}, "unknown task 'colour'; did you mean '"),
         ({"model": "x", "dtype": "int8"}, "dtype = 'int8': Input should be 'auto', 'float32'"),
         ({"model": "x", "base_url": "http://a/v1"}, "base_url is for models named openai:NAME, not for 'x'"),
