@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.lettering import LETTERS
 from rsvqa.annotation.taxonomy import AnswerForm
 
 REGION_SLOT = "{region}"
@@ -21,6 +22,11 @@ class Option:
 
     text: str
     is_right: bool
+
+
+def marked_options(texts: Sequence[str], answer: str) -> tuple[Option, ...]:
+    """Return the texts of options, in the order of their letters, with what an answer in letters says of each."""
+    return tuple(Option(text, letter in answer) for letter, text in zip(LETTERS, texts, strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

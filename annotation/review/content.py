@@ -8,7 +8,6 @@ question is its box once more. Only the numbers are moved; `settled` writes the 
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,14 +16,13 @@ from pydantic import TypeAdapter
 
 from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, Circle, in_pixels
-from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
+from rsvqa.annotation.lettering import LetteringError, lettered, option_texts, read_letters
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, Question, marked_options
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 LETTERS_LOST = "options without their letters"
 UNKNOWN_LETTER = "answer names no option"
 BOX_CAME_OR_WENT = "box added or taken away"
-
-_OPTION = re.compile(r"\((?P<letter>[A-Z])\) (?P<text>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,21 +123,18 @@ def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[s
         return (UNKNOWN_TASK,)
     if (content.bbox is None) != (question.content.bbox is None):
         return (BOX_CAME_OR_WENT,)
-    options = [_OPTION.fullmatch(option) for option in content.options]
-    letters = string.ascii_uppercase[: len(options)]
-    if [option and option["letter"] for option in options] != [*letters]:
+    try:
+        texts = option_texts(content.options)
+    except LetteringError:
         return (LETTERS_LOST,)
-    if options and not _are_sorted_letters(content.answer, letters):
+    if lettered(texts) != content.options:
+        return (LETTERS_LOST,)
+    if texts and read_letters(content.answer, len(texts)) != content.answer:
         return (UNKNOWN_LETTER,)
-    texts = [option["text"] for option in options if option is not None]
     return check_question(_candidate(question, content, texts), width=question.width, height=question.height)
 
 
-def _are_sorted_letters(answer: str, letters: str) -> bool:
-    return bool(answer) and set(answer) <= set(letters) and answer == "".join(sorted(set(answer)))
-
-
-def _candidate(question: ReviewQuestion, content: EditableContent, texts: list[str]) -> Question:
+def _candidate(question: ReviewQuestion, content: EditableContent, texts: tuple[str, ...]) -> Question:
     region = question.evidence.get("region")
     number = region.get("number") if region else None
     is_text = question.form is AnswerForm.TEXT
@@ -148,9 +143,7 @@ def _candidate(question: ReviewQuestion, content: EditableContent, texts: list[s
         form=question.form,
         text=_with_slot(content.question, number),
         evidence=_evidence(question.evidence),
-        options=tuple(
-            Option(text, letter in content.answer) for letter, text in zip(string.ascii_uppercase, texts, strict=False)
-        ),
+        options=marked_options(texts, content.answer),
         answer=_with_slot(content.answer, number) if is_text else "",
         box=None if content.bbox is None else in_pixels(content.bbox, question.width, question.height),
         region=Circle(region["x"], region["y"], region["radius"]) if region else None,

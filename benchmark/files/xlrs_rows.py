@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.lettering import LETTERS, OPTION_MARK, LetteringError, option_texts, read_letters
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.benchmark.files.xlrs_files import FileRow
 from rsvqa.benchmark.samples import ImageSource, Sample
 
 _ID_COLUMNS = ("question_id", "index", "id")
-_OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
 _LINE_OF_OPTION = re.compile(r"\n\s*(?=\([A-Z]\))")
 _INSTRUCTION = "Select the best answer"
 """Begins what VLMEvalKit's copy appends to its options; the prompt brings its own."""
@@ -169,10 +168,12 @@ def _options(value: object) -> tuple[str, ...]:
     options = _cut_options(value) if isinstance(value, str) else value
     if not isinstance(options, list) or len(options) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
-    for letter, option in zip(string.ascii_uppercase, options, strict=False):
-        match = _OPTION_MARK.match(option) if isinstance(option, str) else None
-        if match is None or match[1] != letter or match.end() == len(option):
-            raise RowError("options are not lettered (A), (B), …", repr(option))
+    try:
+        texts = option_texts([str(option) for option in options])
+    except LetteringError as error:
+        raise RowError("options are not lettered (A), (B), …", str(error)) from error
+    if "" in texts:
+        raise RowError("options are not lettered (A), (B), …", "one has no text")
     return tuple(options)
 
 
@@ -182,23 +183,22 @@ def _cut_options(text: str) -> list[str]:
     if len(lines := _LINE_OF_OPTION.split(body)) > 1:
         return [line.strip() for line in lines]
     starts: list[int] = []
-    for match in _OPTION_MARK.finditer(body):
+    for match in OPTION_MARK.finditer(body):
         # in order, so that "(C)" inside the text of (A) does not begin an option
-        if match[1] == string.ascii_uppercase[len(starts) : len(starts) + 1]:
+        if match[1] == LETTERS[len(starts) : len(starts) + 1]:
             starts.append(match.start())
     return [body[start:end].strip() for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
 
 
 def _letters(value: object, options: Sequence[str]) -> str:
-    letters = re.sub(r"[\s,]", "", value) if isinstance(value, str) else ""
-    known = string.ascii_uppercase[: len(options)]
-    if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(known):
+    letters = read_letters(value, len(options)) if isinstance(value, str) else None
+    if letters is None:
         raise RowError("answer is not among the options", repr(value))
-    return "".join(sorted(letters))
+    return letters
 
 
 def _is_yes_no(options: Sequence[str]) -> bool:
-    return {_OPTION_MARK.sub("", option, count=1).strip(" .。").lower() for option in options} in _YES_NO
+    return {text.strip(" .。").lower() for text in option_texts(options)} in _YES_NO
 
 
 # --- images ---

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 
 from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.lettering import LETTERS, option_texts
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
@@ -196,8 +197,7 @@ def _options(one: Measured) -> str:
     if not one.reply.options:
         return ""
     items = []
-    for option in one.reply.options:
-        letter, text = option[1:2], option[3:].strip()
+    for letter, text in zip(LETTERS, option_texts(one.reply.options), strict=False):
         is_right, is_said = letter in one.reply.answer, letter in one.score.strict_letters
         kind = "right" if is_right else "said" if is_said else ""
         words = " · ".join(word for word, holds in (("right", is_right), ("replied", is_said)) if holds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,8 @@ import simplejpeg
 from PIL import Image
 
 from rsvqa.annotation.facts import Circle, ClassInfo, in_pixels
-from rsvqa.annotation.llm.items import LETTERS, Pixels, QuestionItem, ShownImage, TileKnowledge
+from rsvqa.annotation.lettering import lettered
+from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
 from rsvqa.annotation.questions import Evidence
 from rsvqa.rsvqa_builder.dataset.records import Record, Review
@@ -22,8 +22,6 @@ from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
 
 EVIDENCE_KEY = "annotation"
 """Of what the steps have found out, in a record's evidence."""
-
-_LETTER = re.compile(r"^\([A-Z]\) ")
 
 
 def is_open(record: Record) -> bool:
@@ -72,7 +70,7 @@ def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: Til
         form=record.form,
         language=record.language,
         text=record.question,
-        options=tuple(_LETTER.sub("", option) for option in record.options),
+        options=record.option_texts,
         answer=record.answer,
         box=None if record.bbox is None else in_pixels(record.bbox, window.width, window.height),
         region=None if region is None else Circle(region["x"], region["y"], region["radius"]),
@@ -129,7 +127,7 @@ def record_of(item: QuestionItem, record: Record) -> Record:
         question_id=item.question_id,
         language=item.language,
         question=item.text,
-        options=tuple(f"({letter}) {text}" for letter, text in zip(LETTERS, item.options, strict=False)),
+        options=lettered(item.options),
         answer=item.answer,
         evidence={**record.evidence, EVIDENCE_KEY: annotation},
         source="llm" if item.source == "llm" else "rule",  # also when a rule's wording was put back: no item is human's

@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self, TextIO
 import pyarrow as pa
 
 from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.lettering import spaced
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.annotation.wording.box_units import stated_units
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
@@ -61,7 +62,7 @@ def conversation(row: Row) -> dict[str, Any]:
     reply = row["answer"]
     if row["multi-choice options"]:
         prompt = xlrs_prompt(row["question"], row["multi-choice options"], several=several)
-        reply = " ".join(reply)  # the prompt asks for letters separated by spaces
+        reply = spaced(reply)  # as the prompt asks for them
     else:
         prompt = row["question"]
         if asks_for_box(row) and stated_units(prompt) is None:  # never coordinates of unsaid meaning

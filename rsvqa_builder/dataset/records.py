@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.lettering import LetteringError, option_texts
+from rsvqa.annotation.questions import marked_options
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
@@ -73,6 +75,23 @@ class Record:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     source: QuestionSource = "rule"
     review: Review = "none"
+
+    @property
+    def option_texts(self) -> tuple[str, ...]:
+        """The options without their letters.
+
+        Raises:
+            LetteringError: they are not lettered (A), (B), … in order.
+        """
+        try:
+            return option_texts(self.options)
+        except LetteringError as error:
+            raise LetteringError(f"question {self.question_id}: {error}") from error
+
+    @property
+    def right_options(self) -> tuple[str, ...]:
+        """Texts of the right options; empty without options."""
+        return tuple(option.text for option in marked_options(self.option_texts, self.answer) if option.is_right)
 
     @property
     def form(self) -> AnswerForm:

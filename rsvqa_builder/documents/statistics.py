@@ -122,12 +122,6 @@ class DatasetStatistics:
         return json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def right_options(record: Record) -> tuple[str, ...]:
-    """Return the texts of the right options without their letters; empty when the record has no options."""
-    texts = {option[1]: option[4:] for option in record.options}
-    return tuple(texts[letter] for letter in record.answer) if texts else ()
-
-
 def dataset_statistics(records: Iterable[Record], tiles: Iterable[TileRecord]) -> DatasetStatistics:
     """Count the records and the tiles of a data set, those without questions included.
 
@@ -184,7 +178,7 @@ class _TaskCounts:
         if record.options:
             self.letters.update(record.answer)
             self.letter_sets[record.answer] += 1
-            self.answers["; ".join(sorted(right_options(record)))] += 1
+            self.answers["; ".join(sorted(record.right_options))] += 1
             self.chance += _chance(form, len(record.options))
 
     def finish(self) -> TaskStatistics:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics, right_options
+from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.rsvqa_builder.make_records import make_record, make_tile, square_footprint
 
@@ -109,7 +109,7 @@ def test_answer_form(task: str, options: tuple[str, ...], form: AnswerForm) -> N
 
 def test_right_options_keep_brackets_of_their_own() -> None:
     record = make_record(TRAIN, options=("(A) lot (B)", "(B) (A) lot"), answer="AB")
-    assert right_options(record) == ("lot (B)", "(A) lot")
+    assert record.right_options == ("lot (B)", "(A) lot")
 
 
 def test_all_tasks_are_listed_in_the_order_of_the_taxonomy() -> None:
