@@ -15,6 +15,9 @@ from rsvqa.annotation.errors import RsvqaError
 
 LETTERS = string.ascii_uppercase
 
+LETTERS_LOST = "options without their letters"
+UNKNOWN_LETTER = "answer names no option"
+
 OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
 """What an option begins with; other makers' files may have no space behind it, or several."""
 
@@ -68,3 +71,17 @@ def read_letters(text: str, num_options: int) -> str | None:
     if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(LETTERS[:num_options]):
         return None
     return "".join(sorted(letters))
+
+
+def letters_fault(options: Sequence[str], answer: str) -> str | None:
+    """Return what is wrong with the letters of stored options and their key; None when nothing is, or without options.
+
+    Stored options are "(A) …" with one space, stored keys have no separators and stand in the order of the alphabet.
+    """
+    try:
+        is_lettered = lettered(option_texts(options)) == tuple(options)
+    except LetteringError:
+        is_lettered = False
+    if not is_lettered:
+        return LETTERS_LOST
+    return UNKNOWN_LETTER if options and read_letters(answer, len(options)) != answer else None

@@ -16,12 +16,10 @@ from pydantic import TypeAdapter
 
 from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, Circle, in_pixels
-from rsvqa.annotation.lettering import LetteringError, lettered, option_texts, read_letters
+from rsvqa.annotation.lettering import letters_fault, option_texts
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, Question, marked_options
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
-LETTERS_LOST = "options without their letters"
-UNKNOWN_LETTER = "answer names no option"
 BOX_CAME_OR_WENT = "box added or taken away"
 
 
@@ -123,18 +121,12 @@ def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[s
         return (UNKNOWN_TASK,)
     if (content.bbox is None) != (question.content.bbox is None):
         return (BOX_CAME_OR_WENT,)
-    try:
-        texts = option_texts(content.options)
-    except LetteringError:
-        return (LETTERS_LOST,)
-    if lettered(texts) != content.options:
-        return (LETTERS_LOST,)
-    if texts and read_letters(content.answer, len(texts)) != content.answer:
-        return (UNKNOWN_LETTER,)
-    return check_question(_candidate(question, content, texts), width=question.width, height=question.height)
+    if fault := letters_fault(content.options, content.answer):
+        return (fault,)
+    return check_question(_candidate(question, content), width=question.width, height=question.height)
 
 
-def _candidate(question: ReviewQuestion, content: EditableContent, texts: tuple[str, ...]) -> Question:
+def _candidate(question: ReviewQuestion, content: EditableContent) -> Question:
     region = question.evidence.get("region")
     number = region.get("number") if region else None
     is_text = question.form is AnswerForm.TEXT
@@ -143,7 +135,7 @@ def _candidate(question: ReviewQuestion, content: EditableContent, texts: tuple[
         form=question.form,
         text=_with_slot(content.question, number),
         evidence=_evidence(question.evidence),
-        options=marked_options(texts, content.answer),
+        options=marked_options(option_texts(content.options), content.answer),
         answer=_with_slot(content.answer, number) if is_text else "",
         box=None if content.bbox is None else in_pixels(content.bbox, question.width, question.height),
         region=Circle(region["x"], region["y"], region["radius"]) if region else None,

@@ -17,6 +17,8 @@ SPLITS = ("train", "val", "test")
 
 QuestionSource = Literal["rule", "llm", "human"]
 Review = Literal["none", "needed", "accepted", "fixed", "rejected"]
+HELD_BACK: Mapping[str, str] = {"needed": "review still needed", "rejected": "rejected in review"}
+"""Reviews that keep a question out of exports, training and benchmark, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,11 @@ class Record:
     def right_options(self) -> tuple[str, ...]:
         """Texts of the right options; empty without options."""
         return tuple(option.text for option in marked_options(self.option_texts, self.answer) if option.is_right)
+
+    @property
+    def num_dates(self) -> int:
+        """Images that the question shows."""
+        return TASKS[self.task].num_dates
 
     @property
     def form(self) -> AnswerForm:
