@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,16 @@ from rsvqa.annotation.taxonomy import AnswerForm
 
 REGION_SLOT = "{region}"
 """Stands in a question's and an answer's text where the number of its circle is put once circles have numbers."""
+
+
+def fill_regions(text: str, number: int) -> str:
+    """Return `text` with the number of its circle in place of `REGION_SLOT`."""
+    return text.replace(REGION_SLOT, str(number))
+
+
+def with_region_slot(text: str, number: int | None) -> str:
+    """Return `text` with `REGION_SLOT` in place of the number of its circle, where it has one."""
+    return text if number is None else re.sub(rf"(?<!\d){number}(?!\d)", REGION_SLOT, text, count=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ An item is a value: a step returns a changed copy. It knows no file; pixels come
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.lettering import lettered
 from rsvqa.annotation.llm.outcomes import Note, QuestionOutcome, QuestionState
-from rsvqa.annotation.questions import REGION_SLOT, Evidence, Question, marked_options
+from rsvqa.annotation.questions import Evidence, Question, marked_options, with_region_slot
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 Pixels = NDArray[np.uint8]
@@ -152,17 +151,14 @@ class QuestionItem:
 
         Letters are taken off, and the number of a circle makes room for its slot.
         """
-        text = self.text
-        if self.region_number is not None:
-            text = re.sub(rf"(?<!\d){self.region_number}(?!\d)", REGION_SLOT, text, count=1)
         is_text = self.form is AnswerForm.TEXT
         return Question(
             task=self.task,
             form=self.form,
-            text=text,
+            text=with_region_slot(self.text, self.region_number),
             evidence=self.evidence,
             options=marked_options(self.options, self.answer),
-            answer=self.answer if is_text else "",
+            answer=with_region_slot(self.answer, self.region_number) if is_text else "",
             box=self.box,
             region=self.region,
             num_dates=TASKS[self.task].num_dates,

@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
-from rsvqa.annotation.facts import BOX_DECIMALS, Box, Circle, in_pixels
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, in_pixels
 from rsvqa.annotation.lettering import letters_fault, option_texts
-from rsvqa.annotation.questions import REGION_SLOT, Evidence, Question, marked_options
+from rsvqa.annotation.questions import Question, marked_options, with_region_slot
+from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
 BOX_CAME_OR_WENT = "box added or taken away"
@@ -127,30 +128,17 @@ def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[s
 
 
 def _candidate(question: ReviewQuestion, content: EditableContent) -> Question:
-    region = question.evidence.get("region")
-    number = region.get("number") if region else None
+    mark = decode_mark(question.evidence)
+    number = None if mark is None else mark.number
     is_text = question.form is AnswerForm.TEXT
     return Question(
         task=question.task,
         form=question.form,
-        text=_with_slot(content.question, number),
-        evidence=_evidence(question.evidence),
+        text=with_region_slot(content.question, number),
+        evidence=decode_evidence(question.evidence),
         options=marked_options(option_texts(content.options), content.answer),
-        answer=_with_slot(content.answer, number) if is_text else "",
+        answer=with_region_slot(content.answer, number) if is_text else "",
         box=None if content.bbox is None else in_pixels(content.bbox, question.width, question.height),
-        region=Circle(region["x"], region["y"], region["radius"]) if region else None,
+        region=None if mark is None else mark.circle,
         num_dates=len(question.images),
-    )
-
-
-def _with_slot(text: str, number: int | None) -> str:
-    """Return `text` with the slot of a circle's number in the place of the number."""
-    return text if number is None else re.sub(rf"(?<!\d){number}(?!\d)", REGION_SLOT, text, count=1)
-
-
-def _evidence(stored: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        rule=str(stored.get("rule", "")),
-        feature_ids=tuple(stored.get("feature_ids", ())),
-        values=stored.get("values", {}),
     )

@@ -284,7 +284,7 @@ def read_shard(path: Path) -> Iterator[FileRow]:
     for group in range(file.num_row_groups):
         values, names = file.read_values(group), file.read_names(group)
         for i, (row, shown) in enumerate(zip(values, names, strict=True)):
-            size = ImageSize(row["image_height"], row["image_width"])
+            size = ImageSize(row[Column.IMAGE_HEIGHT], row[Column.IMAGE_WIDTH])
             images = (
                 RowImage(name, size, "", partial(file.read_image, group, i, position))
                 for position, name in enumerate(shown)

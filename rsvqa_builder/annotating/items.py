@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import shapely
 import simplejpeg
 from PIL import Image
 
-from rsvqa.annotation.facts import Circle, ClassInfo, in_pixels
+from rsvqa.annotation.facts import ClassInfo, in_pixels
 from rsvqa.annotation.lettering import lettered
 from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
-from rsvqa.annotation.questions import Evidence
+from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark
 from rsvqa.rsvqa_builder.dataset.records import Record, Review
 from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
 
@@ -63,7 +62,7 @@ def decode_image(data: bytes) -> Pixels:
 def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: TileKnowledge) -> QuestionItem:
     """Return a record as an item."""
     window, evidence = record.tile.window, dict(record.evidence)
-    region = evidence.get("region")
+    mark = decode_mark(evidence)
     return QuestionItem(
         question_id=record.question_id,
         task=record.task,
@@ -73,9 +72,9 @@ def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: Til
         options=record.option_texts,
         answer=record.answer,
         box=None if record.bbox is None else in_pixels(record.bbox, window.width, window.height),
-        region=None if region is None else Circle(region["x"], region["y"], region["radius"]),
-        region_number=None if region is None else region["number"],
-        evidence=_evidence_of(evidence),
+        region=None if mark is None else mark.circle,
+        region_number=None if mark is None else mark.number,
+        evidence=decode_evidence(evidence),
         width=window.width,
         height=window.height,
         views=tuple(images.view(tile, key) for key in record.images),
@@ -83,16 +82,6 @@ def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: Til
         source=record.source,
         former=_former(evidence),
         outcome=_outcome_before(record),
-    )
-
-
-def _evidence_of(evidence: Mapping[str, Any]) -> Evidence:
-    geometry = evidence.get("geometry")
-    return Evidence(
-        rule=evidence.get("rule", ""),
-        feature_ids=tuple(evidence.get("feature_ids", ())),
-        geometry=None if geometry is None else shapely.from_wkt(geometry),
-        values=evidence.get("values", {}),
     )
 
 
