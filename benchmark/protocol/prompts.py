@@ -1,6 +1,6 @@
 """How a sample is put to a model: the published prompt for choices, wordings of our own for boxes and captions.
 
-The prompt for choices is part of the protocol, and `rsvqa_builder.dataset.export_formats` writes the same one into
+The prompt for choices is part of the protocol, and `rsvqa_builder.dataset.prompts` writes the same one into
 training data: a score with another wording is another score. For boxes nothing is published beyond the question; models
 differ in the units they write, so the prompt names those that the model's adapter declares. The published caption
 prompt is its authors' to distribute; ours asks for the same structure, and `--caption-prompt FILE` takes theirs.

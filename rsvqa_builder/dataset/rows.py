@@ -72,8 +72,24 @@ _TYPES: Mapping[Column, pa.DataType] = {
 COLUMNS: Mapping[str, pa.DataType] = {name.value: _TYPES.get(name, pa.string()) for name in Column}
 """Every column of a shard, in order; `docs/data-format.md` says what each holds."""
 
-TEXT_COLUMNS = tuple(name for name in COLUMNS if name not in (Column.IMAGE, Column.FOOTPRINT, Column.EVIDENCE))
-"""All that are small; a record read from these has no evidence, and its tile no footprint."""
+TEXT_COLUMNS = (
+    Column.QUESTION,
+    Column.OPTIONS,
+    Column.ANSWER,
+    Column.TASK,
+    Column.QUESTION_ID,
+    Column.IMAGE_ID,
+    Column.LANGUAGE,
+    Column.SCENE,
+    Column.TILE,
+    Column.GSD,
+    Column.DATE,
+    Column.LATER_DATE,
+    Column.BBOX,
+    Column.SOURCE,
+    Column.REVIEW,
+)
+"""The small ones of which a record is made; one read from these has no evidence, and its tile no CRS and footprint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +171,7 @@ def decode_tile(row: Row, split: str) -> TileRecord:
         split=split,
         scene=row[Column.SCENE],
         window=Window(**row[Column.TILE]),
-        crs=row[Column.CRS],
+        crs=row.get(Column.CRS),
         gsd=row[Column.GSD],
         footprint=row.get(Column.FOOTPRINT),
         date=row[Column.DATE],
