@@ -14,9 +14,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.samples import Sample
 
-BoxConvention = Literal["pixels", "view_pixels", "0-1", "0-100", "0-1000"]
+BoxConvention = BoxUnits | Literal["view_pixels"]
 """Units of the boxes that a model writes, declared by its adapter and never guessed from their size.
 
 `pixels` are those of the original image, `view_pixels` those of the resized image that the model sees; the others are

@@ -32,7 +32,6 @@ from rsvqa.model.checkpoints import StartingPoint, load_checkpoint, with_adapter
 from rsvqa.model.conversations import chat_messages, render_chat
 from rsvqa.model.data import (
     Collator,
-    Row,
     SampleDataset,
     SampleList,
     TrainingDataError,
@@ -47,6 +46,7 @@ from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
 from rsvqa.model.training_report import RunFacts, make_report, write_report
 from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
+from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
 from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
@@ -206,7 +206,7 @@ def _teach_reading(
     start: StartingPoint, samples: Sequence[TrainingSample], settings: TrainingSettings, reporter: Reporter
 ) -> None:
     """Let a new small language model learn to read the choices of the run's questions, where they have any."""
-    lessons = Lessons([sample.texts for sample in samples], start.processor, start.processor.tokenizer)
+    lessons = Lessons([sample.record for sample in samples], start.processor, start.processor.tokenizer)
     if settings.tiny.reading_steps and len(lessons):
         loss = teach_reading(start.model, lessons, num_steps=settings.tiny.reading_steps, seed=settings.seed)
         reporter.note("lessons", f"{settings.tiny.reading_steps} steps of lessons without images: loss {loss:.3f}")
@@ -227,7 +227,7 @@ def uses_bf16(precision: Precision) -> bool:
 def _texts(samples: Sequence[TrainingSample]) -> Iterator[str]:
     """Yield prompts and replies, for a tokenizer."""
     for sample in samples[:_TOKENIZER_SAMPLES]:
-        user, assistant = chat_messages(sample.texts)
+        user, assistant = chat_messages(sample.record)
         yield from CHAT_FRAME
         yield user["content"][-1]["text"]
         yield assistant["content"][0]["text"]
@@ -246,31 +246,31 @@ def _select(settings: TrainingSettings, start: StartingPoint, samples: Sequence[
     )
 
 
-def count_tokens(rows: Sequence[Row], *, checkpoint: StartingPoint) -> list[int]:
-    """Return the length of each row's chat, tokens: those of the text and, at most, its visual tokens."""
-    if not rows:
+def count_tokens(records: Sequence[Record], *, checkpoint: StartingPoint) -> list[int]:
+    """Return the length of each record's chat, tokens: those of the text and, at most, its visual tokens."""
+    if not records:
         return []  # a tokenizer does not take an empty list
     processor, config = checkpoint.processor, checkpoint.model.config
     patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
     kept = patches if config.tokens_per_cell == "all" else min(patches, config.tokens_per_cell)
-    chats = [render_chat(chat_messages(row), processor) for row in rows]
+    chats = [render_chat(chat_messages(record), processor) for record in records]
     ids = processor.tokenizer([chat.prompt + chat.reply for chat in chats])["input_ids"]
     lengths = []
-    for row, row_ids in zip(rows, ids, strict=True):
-        (grid_rows, grid_columns), _ = processor.image_processor.place(row["image_height"], row["image_width"])
-        num_images = len(row["image"])
+    for record, chat_ids in zip(records, ids, strict=True):
+        window = record.tile.window
+        (grid_rows, grid_columns), _ = processor.image_processor.place(window.height, window.width)
         # each placeholder gives way to the tokens of its image
-        lengths.append(len(row_ids) + num_images * (grid_rows * grid_columns * kept - 1))
+        lengths.append(len(chat_ids) + record.num_dates * (grid_rows * grid_columns * kept - 1))
     return lengths
 
 
 def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> list[Draw]:
     """Return every draw of a run; `max_steps` goes before `epochs`."""
-    weights = settings.weights_by_key()
+    of_tasks, of_sources = settings.weights
     groups = {group: number for number, group in enumerate(dict.fromkeys(sample.group for sample in samples))}
     known = [
         OrderedSample(
-            groups[sample.group], sample.length, weights.get(sample.task, 1.0) * weights.get(sample.source, 1.0)
+            groups[sample.group], sample.length, of_tasks.get(sample.task, 1.0) * of_sources.get(sample.source, 1.0)
         )
         for sample in samples
     ]

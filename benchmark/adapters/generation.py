@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, Row
+from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, TokenRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ _PLAIN = ("input_ids", "attention_mask")
 """All that tails need: types of tokens say which are images, and a tail has none."""
 
 
-def _padded(rows: Sequence[Row]) -> dict[str, Any]:
+def _padded(rows: Sequence[TokenRow]) -> dict[str, Any]:
     """Return rows of tensors [L] as a batch [B, L], padded on the left with zeros, which the mask covers."""
     import torch
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.images import ImageSize
+from rsvqa.annotation.lettering import LETTERS, option_texts
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
@@ -175,12 +176,8 @@ def _boxes(one: Measured) -> list[tuple[str, Box]]:
     boxes = [("asked", box) for box in find_boxes(reply.question, size)]
     if reply.form is AnswerForm.BOX:
         found = (("right", Box(*reply.box) if reply.box else None), ("said", replied_box(reply)))
-        boxes += [(kind, _in_pixels(box, size)) for kind, box in found if box is not None]
+        boxes += [(kind, in_pixels(box, size.width, size.height)) for kind, box in found if box is not None]
     return boxes
-
-
-def _in_pixels(box: Box, size: ImageSize) -> Box:
-    return Box(box.x_min * size.width, box.y_min * size.height, box.x_max * size.width, box.y_max * size.height)
 
 
 def _rectangle(box: Box, kind: str, image: StoredImage) -> str:
@@ -200,8 +197,7 @@ def _options(one: Measured) -> str:
     if not one.reply.options:
         return ""
     items = []
-    for option in one.reply.options:
-        letter, text = option[1:2], option[3:].strip()
+    for letter, text in zip(LETTERS, option_texts(one.reply.options), strict=False):
         is_right, is_said = letter in one.reply.answer, letter in one.score.strict_letters
         kind = "right" if is_right else "said" if is_said else ""
         words = " · ".join(word for word, holds in (("right", is_right), ("replied", is_said)) if holds)

@@ -16,21 +16,21 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.images import ImageError, read_header
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.dataset.export_formats import (
     CocoExporter,
     Exporter,
     LlavaExporter,
-    Row,
     XlrsExporter,
-    asks_for_box,
-    in_pixels,
 )
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
-from rsvqa.rsvqa_builder.dataset.shards import list_shards
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault
+from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
+from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion, decode_question
+from rsvqa.rsvqa_builder.dataset.shards import list_shards, split_of
 from rsvqa.rsvqa_builder.files import whole_folder
 
 _EXPORTERS: Mapping[str, type[LlavaExporter] | type[XlrsExporter] | type[CocoExporter]] = {
@@ -131,32 +131,33 @@ def _export_shard(shard: Path, exporter: Exporter, tally: _Tally) -> None:
     exporter.begin_shard(shard)
     with TableReader(shard) as reader:
         for number in range(reader.info.num_row_groups):
-            rows = []
+            fit = []
             for row in reader.read_row_group(number):
-                if reason := defect(row) or exporter.unfit(row):
+                question = decode_question(row, split_of(shard))
+                if reason := defect(question) or exporter.unfit(question):
                     tally.left_out[reason] += 1
                 else:
-                    rows.append(row)
-            exporter.write(rows)
-            tally.num_records += len(rows)
-            tally.images.update(image.path for row in rows for image in row["image"])
+                    fit.append(question)
+            exporter.write(fit)
+            tally.num_records += len(fit)
+            tally.images.update(image.path for question in fit for image in question.images)
 
 
 # --- what no export may hold ---
 
 
-def defect(row: Row) -> str | None:
-    """Return why a row may be in no export at all, or None when it may."""
-    if row["task"] not in TASKS:
+def defect(question: StoredQuestion) -> str | None:
+    """Return why a question may be in no export at all, or None when it may."""
+    record = question.record
+    if record.task not in TASKS:
         return "unknown task"
-    if row["review"] in ("rejected", "needed"):
-        return "rejected in review" if row["review"] == "rejected" else "review still needed"
-    size = (row["image_width"], row["image_height"])
-    if any(_size(image) != size for image in row["image"]):
+    if record.review in HELD_BACK:
+        return HELD_BACK[record.review]
+    if any(_size(image) != question.size for image in question.images):
         return "image broken or not of the row's size"
-    if any(not _is_safe(image.path) for image in row["image"]):
+    if any(not _is_safe(image.path) for image in question.images):
         return "image name leads out of the folder"
-    return _box_defect(row, *size)
+    return exchange_fault(record) or _box_defect(record, *question.size)
 
 
 def _size(image: EncodedImage) -> tuple[int, int] | None:
@@ -172,16 +173,16 @@ def _is_safe(path: str) -> bool:
     return bool(path) and not parts.is_absolute() and ".." not in parts.parts and "\\" not in path
 
 
-def _box_defect(row: Row, width: int, height: int) -> str | None:
-    box = None if row["bbox"] is None else Box(*row["bbox"])
+def _box_defect(record: Record, width: int, height: int) -> str | None:
+    box = record.bbox
     if box is not None and not _is_inside(box, 1, 1):
         return "box outside the image or not ordered"
-    if asks_for_box(row):
-        return None if box is not None and _written_boxes(row["answer"]) == [box] else "answer is not the row's box"
-    written = _written_boxes(row["question"])
+    if record.form is AnswerForm.BOX:
+        return None if box is not None and _written_boxes(record.answer) == [box] else "answer is not the row's box"
+    written = _written_boxes(record.question)
     if any(not _is_inside(other, width, height) for other in written):
         return "written box outside the image or not ordered"
-    if written and (str(width), str(height)) not in _WRITTEN_SIZE.findall(row["question"]):
+    if written and (str(width), str(height)) not in _WRITTEN_SIZE.findall(record.question):
         return "written box without the image's size"
     if box is not None and not any(_is_near(other, in_pixels(box, width, height)) for other in written):
         return "written box is not the row's box"

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import shapely
-
-from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.facts import in_pixels
 from rsvqa.annotation.images import ImageError
+from rsvqa.annotation.stored_evidence import decode_geometry, decode_mark
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview_images import (
@@ -83,20 +82,14 @@ def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary
 
 
 def focus_of(record: Record) -> Focus:
-    """Return what a question is about, in tile pixels: its box, its circle and the geometry of its evidence.
-
-    The circle is `evidence["region"]`, a mapping with x, y and radius; the geometry is `evidence["geometry"]` as WKT.
-    """
+    """Return what a question is about, in tile pixels: its box, its circle and the geometry of its evidence."""
     width, height = record.tile.window.width, record.tile.window.height
-    box = region = geometry = None
-    if record.bbox is not None:
-        x_min, y_min, x_max, y_max = record.bbox
-        box = Box(x_min * width, y_min * height, x_max * width, y_max * height)
-    if circle := record.evidence.get("region"):
-        region = Circle(circle["x"], circle["y"], circle["radius"])
-    if wkt := record.evidence.get("geometry"):
-        geometry = shapely.from_wkt(wkt, on_invalid="ignore")  # a page is no place to stop at one bad text
-    return Focus(box, region, geometry if geometry is not None and not geometry.is_empty else None)
+    mark = decode_mark(record.evidence)
+    return Focus(
+        box=None if record.bbox is None else in_pixels(record.bbox, width, height),
+        region=None if mark is None else mark.circle,
+        geometry=decode_geometry(record.evidence),
+    )
 
 
 class _Pick:

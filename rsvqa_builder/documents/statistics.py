@@ -122,22 +122,6 @@ class DatasetStatistics:
         return json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def answer_form(record: Record) -> AnswerForm:
-    """Return what the answer of `record` looks like, from its options and its task."""
-    forms = TASKS[record.task].forms
-    if not record.options:
-        return AnswerForm.BOX if AnswerForm.BOX in forms else AnswerForm.TEXT
-    if len(record.options) == 2 and AnswerForm.YES_NO in forms:
-        return AnswerForm.YES_NO
-    return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in forms else AnswerForm.ONE_OF
-
-
-def right_options(record: Record) -> tuple[str, ...]:
-    """Return the texts of the right options without their letters; empty when the record has no options."""
-    texts = {option[1]: option[4:] for option in record.options}
-    return tuple(texts[letter] for letter in record.answer) if texts else ()
-
-
 def dataset_statistics(records: Iterable[Record], tiles: Iterable[TileRecord]) -> DatasetStatistics:
     """Count the records and the tiles of a data set, those without questions included.
 
@@ -186,7 +170,7 @@ class _TaskCounts:
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        form = answer_form(record)
+        form = record.form
         self.splits[record.tile.split] += 1
         self.forms[form.value] += 1
         self.num_options[len(record.options)] += 1
@@ -194,7 +178,7 @@ class _TaskCounts:
         if record.options:
             self.letters.update(record.answer)
             self.letter_sets[record.answer] += 1
-            self.answers["; ".join(sorted(right_options(record)))] += 1
+            self.answers["; ".join(sorted(record.right_options))] += 1
             self.chance += _chance(form, len(record.options))
 
     def finish(self) -> TaskStatistics:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,10 @@ from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, pixel_er
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiff_header import read_tiff_header
 from rsvqa.rsvqa_builder.scenes.tiling import Window
+from rsvqa.rsvqa_builder.settings import StretchMode
 
 __all__ = [
     "Stretch",
-    "StretchMode",
     "TilePixels",
     "check_content",
     "choose_stretch",
@@ -32,8 +32,6 @@ __all__ = [
     "read_raw",
     "read_tile",
 ]
-
-StretchMode = Literal["percentile", "minmax", "none"]
 
 PERCENTILES = (2.0, 98.0)
 """Percentiles of the valid pixels of each band; they become black and full."""

@@ -85,7 +85,7 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
 
 def _prepare(job: PrepareJob) -> PreparedScene:
     settings, scene = job.settings, job.scene
-    stretch = choose_stretch(scene, settings.stretch.value)  # looks at the content, too
+    stretch = choose_stretch(scene, settings.stretch)  # looks at the content, too
     windows = plan_windows(
         scene.width,
         scene.height,
@@ -105,7 +105,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     if scene.gsd_m is None and labels.report.gsd_m is not None:
         scene = replace(scene, gsd_m=Gsd(labels.report.gsd_m, labels.report.gsd_m))
     reads = windows * 2 if job.is_later else windows
-    num_whole_reads = count_whole_reads(scene, settings.stretch.value)
+    num_whole_reads = count_whole_reads(scene, settings.stretch)
     scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
     work = SceneWork(
         scene=scene,

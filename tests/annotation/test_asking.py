@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from rsvqa.annotation import asking
-from rsvqa.annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from rsvqa.annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask
 from rsvqa.annotation.checks import ANSWER_TOLD, check_question
 from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark
-from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question, fill_regions
 from rsvqa.annotation.tasks.registry import TaskContext
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from tests.strategies import facts as any_facts

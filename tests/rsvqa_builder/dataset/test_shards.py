@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from rsvqa.annotation.facts import Box
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableError, split_rows
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.rows import COLUMNS
 from rsvqa.rsvqa_builder.dataset.shards import (
-    COLUMNS,
     RowGroup,
     Shard,
     ShardError,
