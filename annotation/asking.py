@@ -18,7 +18,7 @@ import rsvqa.annotation.tasks  # noqa: F401  registers the 22 task functions
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.marks import MarkPlacer, MarkPlan, place_marks
-from rsvqa.annotation.questions import REGION_SLOT, NotAsked, Question
+from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks.registry import TaskContext, get_task, seeded_rng
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.phrases import load_phrases
@@ -42,7 +42,7 @@ class AskSettings:
     """What is asked about each tile.
 
     Attributes:
-        tasks: the most questions a tile by task name; a task that is not named, or has 0, is not run.
+        tasks: the most questions per tile, by task name; a task that is not named, or has 0, is not run.
         seed: of the data set.
         language: of the wording, one of `phrases.LANGUAGES`.
     """
@@ -56,7 +56,7 @@ class AskSettings:
             if name not in TASKS:
                 raise ValueError(f"{name!r} is not a task: expected one of {', '.join(TASKS)}")
             if bound < 0:
-                raise ValueError(f"task {name}: at most {bound} questions a tile: expected 0 or more")
+                raise ValueError(f"task {name}: at most {bound} questions per tile: expected 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,6 @@ def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> T
         not_asked={run.name: dict(sorted(run.not_asked.items())) for run in runs if run.not_asked},
         rejected={run.name: dict(sorted(run.rejected.items())) for run in runs if run.rejected},
     )
-
-
-def fill_regions(text: str, number: int) -> str:
-    """Return `text` with the number of its circle in place of `REGION_SLOT`."""
-    return text.replace(REGION_SLOT, str(number))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,10 +8,10 @@ changes the letters of its task from there on.
 from __future__ import annotations
 
 import random
-import string
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from rsvqa.annotation.lettering import lettered, right_letters
 from rsvqa.annotation.questions import Option
 
 
@@ -40,7 +40,8 @@ class LetterDealer:
         positions = _least_used(uses, sum(option.is_right for option in options), rng)
         for position in positions:
             uses[position] += 1
-        return _lettered(deal_options(options, positions, rng))
+        dealt = deal_options(options, positions, rng)
+        return Dealt(lettered(option.text for option in dealt), right_letters(option.is_right for option in dealt))
 
 
 def deal_options(options: Sequence[Option], right_positions: Collection[int], rng: random.Random) -> tuple[Option, ...]:
@@ -65,12 +66,3 @@ def _least_used(uses: Sequence[int], num: int, rng: random.Random) -> list[int]:
     order = list(range(len(uses)))
     rng.shuffle(order)
     return sorted(order, key=uses.__getitem__)[:num]
-
-
-def _lettered(options: Sequence[Option]) -> Dealt:
-    letters = string.ascii_uppercase[: len(options)]
-    pairs = list(zip(letters, options, strict=True))
-    return Dealt(
-        options=tuple(f"({letter}) {option.text}" for letter, option in pairs),
-        answer="".join(letter for letter, option in pairs if option.is_right),
-    )

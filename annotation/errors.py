@@ -1,4 +1,9 @@
-"""The common base of the errors that a user of rsvqa may meet."""
+"""The errors that every command knows, and how a message helps with a mistyped word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
 
 
 class RsvqaError(Exception):
@@ -9,3 +14,15 @@ class RsvqaError(Exception):
     """
 
     exit_code = 1
+
+
+class NothingUsableError(RsvqaError):
+    """What was given holds nothing to work on, or nothing is left of it; no result has been written."""
+
+    exit_code = 2
+
+
+def nearest(word: str, known: Collection[str], *, listed: Sequence[str] | None = None) -> str:
+    """Return the end of a message about an unknown word: the known one most like it, or all of them as in `listed`."""
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(listed or known)}"

@@ -1,4 +1,4 @@
-"""What is on one tile: objects, areas, roads, anomalies and dates, in pixels, with metres a pixel.
+"""What is on one tile: objects, areas, roads, anomalies and dates, in pixels, with metres per pixel.
 
 `TileFacts` is all that a task may know beside the pixels. Geometries are shapely geometries in tile pixels: x to the
 right, y DOWN, origin at the outer corner of the first pixel, so the tile covers `[0, width] × [0, height]`.
@@ -67,7 +67,7 @@ MIN_VISIBLE_SHARE = 0.5
 
 
 class Gsd(NamedTuple):
-    """Ground sampling distance along the pixel axes, metres a pixel."""
+    """Ground sampling distance along the pixel axes, metres per pixel."""
 
     x_m: float
     y_m: float
@@ -80,6 +80,32 @@ class Box(NamedTuple):
     y_min: float
     x_max: float
     y_max: float
+
+
+BOX_DECIMALS = 4
+"""Of a box as shares of an image's sides: a ten-thousandth of 10,000 px is a pixel."""
+
+
+def in_pixels(box: Box, width: int, height: int) -> Box:
+    """Return a box given as shares of an image's sides in its pixels."""
+    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
+
+
+def as_shares(box: Box, width: int, height: int) -> Box:
+    """Return a box given in pixels of an image as shares of its sides."""
+    return Box(box.x_min / width, box.y_min / height, box.x_max / width, box.y_max / height)
+
+
+def iou(box: Box, other: Box) -> float:
+    """Return the area of the intersection over that of the union, to nine decimals; 0 where both are empty.
+
+    Rounded, so that a box of exactly half is not below 0.5 because of how its coordinates were written.
+    """
+    width = min(box.x_max, other.x_max) - max(box.x_min, other.x_min)
+    height = min(box.y_max, other.y_max) - max(box.y_min, other.y_min)
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = sum((one.x_max - one.x_min) * (one.y_max - one.y_min) for one in (box, other))
+    return round(shared / (areas - shared), 9) if areas > shared else 0.0
 
 
 class Circle(NamedTuple):

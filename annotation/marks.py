@@ -236,7 +236,7 @@ def _label_place(
 ) -> _Rectangle:
     """Return where the number goes: beside the ring, hiding as little of any region and other number as can be.
 
-    Of equally good places the first one wins, beginning at the upper right.
+    The first of equally good places wins, beginning at the upper right.
     """
     candidates = [_beside(mark.circle, angle_deg, label, style, size) for angle_deg in _LABEL_ANGLES_DEG]
 

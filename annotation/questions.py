@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.lettering import LETTERS
 from rsvqa.annotation.taxonomy import AnswerForm
 
 REGION_SLOT = "{region}"
 """Stands in a question's and an answer's text where the number of its circle is put once circles have numbers."""
+
+
+def fill_regions(text: str, number: int) -> str:
+    """Return `text` with the number of its circle in place of `REGION_SLOT`."""
+    return text.replace(REGION_SLOT, str(number))
+
+
+def with_region_slot(text: str, number: int | None) -> str:
+    """Return `text` with `REGION_SLOT` in place of the number of its circle, where it has one."""
+    return text if number is None else re.sub(rf"(?<!\d){number}(?!\d)", REGION_SLOT, text, count=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +33,11 @@ class Option:
 
     text: str
     is_right: bool
+
+
+def marked_options(texts: Sequence[str], answer: str) -> tuple[Option, ...]:
+    """Return the texts of options, in the order of their letters, with what an answer in letters says of each."""
+    return tuple(Option(text, letter in answer) for letter, text in zip(LETTERS, texts, strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +89,7 @@ class Question:
 class NotAsked:
     """Why a task did not ask, counted in the report.
 
-    `reason` is one short sentence part from a fixed set a task ("no roads", "no GSD"): no numbers, no names.
+    `reason` is one short sentence part from a fixed set per task ("no roads", "no GSD"): no numbers, no names.
     """
 
     reason: str

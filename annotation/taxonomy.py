@@ -53,6 +53,14 @@ class TaskInfo:
         """The `l2-category` string of the data files: the part of `category` before the slash."""
         return self.category.split("/")[0]
 
+    def form_of(self, num_options: int) -> AnswerForm:
+        """Return the form of a question's answer: a task with several tells them by the number of options."""
+        if not num_options:
+            return AnswerForm.BOX if AnswerForm.BOX in self.forms else AnswerForm.TEXT
+        if num_options == 2 and AnswerForm.YES_NO in self.forms:
+            return AnswerForm.YES_NO
+        return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in self.forms else AnswerForm.ONE_OF
+
 
 _ONE = (AnswerForm.ONE_OF,)
 _YES_NO = (AnswerForm.YES_NO,)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 
 
-class BenchmarkDataError(RsvqaError):
-    """A benchmark's files are missing or are not what they should be; the message says what to download or name."""
+class BenchmarkDataError(NothingUsableError):
+    """A benchmark's files are missing, are not what they should be, or hold nothing to ask; the message says more."""
 
 
 class ModelError(RsvqaError):
@@ -15,3 +15,7 @@ class ModelError(RsvqaError):
 
 class RunError(RsvqaError):
     """A run's folder cannot be used: another run's, not a run, or locked."""
+
+
+class NothingToScoreError(RunError, NothingUsableError):
+    """A folder holds no run, a run no reply, or two runs none in common: a mean over nothing is no figure."""

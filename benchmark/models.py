@@ -14,9 +14,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.samples import Sample
 
-BoxConvention = Literal["pixels", "view_pixels", "0-1", "0-100", "0-1000"]
+BoxConvention = BoxUnits | Literal["view_pixels"]
 """Units of the boxes that a model writes, declared by its adapter and never guessed from their size.
 
 `pixels` are those of the original image, `view_pixels` those of the resized image that the model sees; the others are
@@ -72,7 +73,7 @@ class ModelView:
 
     Attributes:
         width, height: of the canvas, pixels.
-        scale_x, scale_y: canvas pixels an original pixel.
+        scale_x, scale_y: canvas pixels per original pixel.
         offset_x, offset_y: of the image's corner in the canvas, pixels.
     """
 
@@ -95,7 +96,7 @@ class Reply:
         ended: whether the model ended the reply itself; False when it ran into the bound.
         num_prompt_tokens, num_visual_tokens, num_new_tokens: None where a model does not say.
         seconds: spent on this reply; shared work (reading, encoding the image) is divided among its prompts.
-        views: one an image; empty where unknown or blind.
+        views: one per image; empty where unknown or blind.
         box_convention: of boxes in `text`.
     """
 

@@ -8,17 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import AnswerForm
-
-
-class ImageSize(NamedTuple):
-    """Of an image as it is stored, pixels; in the order that arrays have."""
-
-    height: int
-    width: int
 
 
 @dataclass(frozen=True, slots=True)

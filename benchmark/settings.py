@@ -6,18 +6,15 @@ No secret stands here: keys of endpoints come from the environment, and a URL wi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, PositiveInt, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.config import COMMAS, StageSettings, nearest
-
-Count = Annotated[int, Field(ge=1)]
+from rsvqa.annotation.task_names import parse_task_names
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.rsvqa_builder.config import COMMAS, StageSettings
 
 BLIND = "blind:"
 """Prefix of a model that is asked without images."""
@@ -38,22 +35,22 @@ class BenchSettings(StageSettings):
     """Split of the data (default: test, or the only one)."""
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
     """Names, short names or levels: OCL,Counting,Reasoning."""
-    limit: Count | None = None
+    limit: PositiveInt | None = None
     """Number of questions: the first ones only, after `per_task`."""
-    per_task: Annotated[Count | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
+    per_task: Annotated[PositiveInt | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
     """Most questions per task, drawn by the seed."""
     seed: int = 0
     """Seed of everything random."""
 
     base_url: BaseUrl | None = Field(default=None, repr=False)
     """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
-    concurrency: Count = 8
+    concurrency: PositiveInt = 8
     """Requests in flight."""
     image_detail: Literal["auto", "low", "high"] = "auto"
     """Detail of images that the endpoint is asked for."""
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint."""
-    max_pixels: Count | None = None
+    max_pixels: PositiveInt | None = None
     """Most pixels of an image that the model sees (default: its own)."""
     rewrite_boxes: bool = True
     """Turn boxes in questions into pixels of what the model sees.
@@ -64,7 +61,7 @@ class BenchSettings(StageSettings):
     """Type of the weights."""
     device: str = "auto"
     """A torch device: auto, cpu, cuda, cuda:1; auto is a GPU where there is one."""
-    batch_size: Count = 8
+    batch_size: PositiveInt = 8
     """Most questions at a time in a model of this process."""
     reuse: bool = True
     """Encode an image once for all its questions.
@@ -72,11 +69,11 @@ class BenchSettings(StageSettings):
     So is the beginning that its prompts share.
     """
 
-    max_new_tokens: Count = 64
+    max_new_tokens: PositiveInt = 64
     """Most tokens of a reply with options."""
-    max_new_tokens_box: Count = 128
+    max_new_tokens_box: PositiveInt = 128
     """Most tokens of a reply with a box."""
-    max_new_tokens_caption: Count = 1024
+    max_new_tokens_caption: PositiveInt = 1024
     """Most tokens of a caption."""
     circular: bool = False
     """Ask with the options in every rotation.
@@ -89,7 +86,7 @@ class BenchSettings(StageSettings):
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_tasks(tasks)
+        parse_task_names(tasks)
         return tasks
 
     @model_validator(mode="after")
@@ -101,7 +98,7 @@ class BenchSettings(StageSettings):
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to ask, in the order of the taxonomy."""
-        return parse_tasks(self.tasks)
+        return parse_task_names(self.tasks)
 
     @property
     def run_folder(self) -> Path:
@@ -130,38 +127,3 @@ class BenchSettings(StageSettings):
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""
         return self.model_dump(mode="json", exclude=set(_NOT_BEARING))
-
-
-def _task_keys() -> Mapping[str, frozenset[str]]:
-    """Return the tasks that each word of `tasks` stands for; words are folded by `_fold`."""
-    keys: dict[str, frozenset[str]] = {"all": frozenset(TASKS)}
-    for name, info in TASKS.items():
-        for word in (info.level_1, info.level_2):
-            keys[_fold(word)] = keys.get(_fold(word), frozenset()) | {name}
-    for name, info in TASKS.items():  # after the levels: a task's own name means that task alone
-        for word in (name, info.short, info.level_3):
-            keys[_fold(word)] = frozenset({name})
-    return MappingProxyType(keys)
-
-
-def _fold(word: str) -> str:
-    return re.sub(r"[\s_-]+", "_", word.strip().lower())
-
-
-def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
-    """Return names of the taxonomy for "all", names, short names, and names of levels ("Reasoning", "Counting").
-
-    Spaces, hyphens and underscores are one, and so are capital and small letters.
-
-    Raises:
-        ValueError: for an unknown word, naming the nearest known one.
-    """
-    keys = _task_keys()
-    chosen: set[str] = set()
-    for entry in entries:
-        if _fold(entry) not in keys:
-            raise ValueError(f"unknown task or level {entry!r}{nearest(_fold(entry), list(keys))}")
-        chosen |= keys[_fold(entry)]
-    if not chosen:
-        raise ValueError("no task is named; expected e.g. all, or OCL,RLUC, or Reasoning")
-    return tuple(name for name in TASKS if name in chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +45,7 @@ def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> Starti
     if model_type in RELEASED_TYPES:
         with PartialState().main_process_first():
             if not converted.exists():
-                _convert_whole(name, converted)
+                convert_checkpoint(name, converted)
         name = str(converted)
     elif model_type != GeoLlavaConfig.model_type:
         raise TrainingError(f"the checkpoint {name!r} is a {model_type!r}, expected {GeoLlavaConfig.model_type!r}")
@@ -57,14 +56,6 @@ def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> Starti
             "; files of two checkpoints may be mixed in one folder"
         )
     return StartingPoint(model, AutoProcessor.from_pretrained(name))
-
-
-def _convert_whole(name: str, out: Path) -> None:
-    """Convert a checkpoint beside its place, and rename it when all of it is there."""
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    convert_checkpoint(name, partial)
-    partial.rename(out)
 
 
 def _model_type(name: str) -> str:

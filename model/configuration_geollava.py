@@ -27,7 +27,7 @@ PRUNING_METHODS = ("anchored", "anchors_only", "clusters_only", "random", "unifo
 class GeoLlavaConfig(PreTrainedConfig):
     """Configuration of `GeoLlavaModel` and `GeoLlavaForConditionalGeneration`.
 
-    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens a cell. Two defaults differ from
+    The defaults are the released sizes: CLIP ViT-L/14-336, Qwen2-7B, 24 tokens per cell. Two defaults differ from
     the released code, whose settings are `RELEASED_PRUNING`: `affinity` and `fill`.
 
     Attributes:
@@ -79,7 +79,8 @@ class GeoLlavaConfig(PreTrainedConfig):
         ),
     }
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
-        "past_key_values",
+        "cache",
+        "past_key_values",  # before transformers 5.24
         "image_hidden_states",
         "attention_mask",
         "labels",

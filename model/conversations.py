@@ -1,25 +1,25 @@
 """One question of a shard → the chat that a model is trained on and asked with.
 
-The one place where a record becomes a prompt and a reply, so that training, evaluation during training and an exported
-data set agree on every byte. What surprises: the loss covers the reply and the token that ends the turn, nothing after
-it; the line break that a chat template puts behind the turn is never generated, so it is not learned either.
+What is asked and replied says `rsvqa_builder.dataset.prompts`, for an exported data set too. What surprises: the loss
+covers the reply and the token that ends the turn, nothing after it; the line break that a chat template puts behind the
+turn is never generated, so it is not learned either.
 """
 
 from __future__ import annotations
 
 import random
-import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.lettering import lettered, moved_letters
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.dataset.export_formats import conversation
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_of
+from rsvqa.rsvqa_builder.dataset.records import Record
 
 ChatMessage = dict[str, Any]
-Row = Mapping[str, Any]
 
-LETTERS = string.ascii_uppercase
 IGNORED_LABEL = -100
 """Label of a token without loss, as in PyTorch's cross entropy."""
 
@@ -45,18 +45,15 @@ class Chat(NamedTuple):
     reply: str
 
 
-def chat_messages(row: Row) -> list[ChatMessage]:
-    """Return a row of a shard as the user's and the assistant's message, in the form of transformers' chat templates.
+def chat_messages(record: Record) -> list[ChatMessage]:
+    """Return a record as the user's and the assistant's message, in the form of transformers' chat templates.
 
-    Choices stand in the published prompt of XLRS-Bench; the reply to one with several right letters is "A C D"; a box
-    is "[x_min, y_min, x_max, y_max]" as shares of the image's sides, and the prompt says so.
+    The texts are those of `prompts.exchange_of`; a chat template places images by itself.
     """
-    human, reply = (turn["value"] for turn in conversation(row)["conversations"])
-    num_images = len(row["image"])
-    text = human.removeprefix("<image>\n" * num_images)  # a chat template places images by itself
-    images = [{"type": "image"} for _ in range(num_images)]
+    prompt, reply = exchange_of(record)
+    images = [{"type": "image"} for _ in range(record.num_dates)]
     return [
-        {"role": "user", "content": [*images, {"type": "text", "text": text}]},
+        {"role": "user", "content": [*images, {"type": "text", "text": prompt}]},
         {"role": "assistant", "content": [{"type": "text", "text": reply}]},
     ]
 
@@ -91,23 +88,17 @@ def label_reply(input_ids: Sequence[int], reply_ids: Sequence[int]) -> list[int]
     return [IGNORED_LABEL] * start + list(reply_ids)
 
 
-def deal_letters_again(row: Row, rng: random.Random) -> Row:
-    """Return the row with its choices in another order, and the letters of the answer to match.
+def deal_letters_again(record: Record, rng: random.Random) -> Record:
+    """Return the record with its choices in another order, and the letters of the answer to match.
 
-    Rows without choices come back as they are.
+    Records without choices come back as they are.
     """
-    options: list[str] = row["multi-choice options"]
-    if not options:
-        return row
-    texts = [option.removeprefix(f"({letter}) ") for letter, option in zip(LETTERS, options, strict=False)]
+    if not record.options:
+        return record
+    texts = record.option_texts
     order = list(range(len(texts)))
     rng.shuffle(order)
-    right = {LETTERS.index(letter) for letter in row["answer"]}
-    return {
-        **row,
-        "multi-choice options": [f"({LETTERS[place]}) {texts[old]}" for place, old in enumerate(order)],
-        "answer": "".join(LETTERS[place] for place, old in enumerate(order) if old in right),
-    }
+    return replace(record, options=lettered(texts[old] for old in order), answer=moved_letters(record.answer, order))
 
 
 def is_letter_task(task: str) -> bool:

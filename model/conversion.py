@@ -23,7 +23,8 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPVisionConfig, GenerationConfig, Qwen2Config
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.rsvqa_builder.files import whole_folder
 
 from .configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from .image_processing_geollava import GeoLlavaImageProcessor
@@ -72,6 +73,10 @@ class ConversionError(RsvqaError):
     """A checkpoint cannot be converted."""
 
 
+class NoCheckpointError(ConversionError, NothingUsableError):
+    """There is no checkpoint of that name, here or on the hub."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConversionReport:
     """What became of each key of a checkpoint."""
@@ -105,19 +110,22 @@ class ConversionReport:
 
 
 def convert_checkpoint(source: str, out: Path) -> ConversionReport:
-    """Write a released checkpoint as one that `from_pretrained` loads, and return what became of its keys.
+    """Write a released checkpoint as one that `from_pretrained` loads, whole or not at all; return what became of it.
 
     Args:
         source: local directory, or a hub id.
         out: directory to write; must be new or empty.
 
     Raises:
-        ConversionError: no such checkpoint, no safetensors, an unknown architecture, or a weight that is missing or of
+        NoCheckpointError: no such checkpoint.
+        ConversionError: no safetensors, an unknown architecture, or a weight that is missing or of
             another shape.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConversionError(f"{out} is there and not empty; give a new or empty directory")
     folder = find_checkpoint(source)
+    if not (folder / "config.json").exists():
+        raise NoCheckpointError(f"{source} holds no checkpoint: config.json is missing")
     released = _read_json(folder / "config.json")
     tensors = read_tensors(folder)
     config, notes = convert_config(released, folder, has_head="reghead.pw.weight" in tensors)
@@ -129,15 +137,14 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
     state, report = map_keys(tensors, expected, notes, source=source)
     model.load_state_dict(state, strict=True, assign=True)
     model.generation_config = _generation_config(folder, tokenizer)
-    model.save_pretrained(out)
     image_processor = GeoLlavaImageProcessor(
         cell_size=config.vision_config.image_size, max_grid=config.max_grid, max_cells=_max_cells(released, config)
     )
-    if tokenizer is None:
-        image_processor.save_pretrained(out)
-    else:
-        GeoLlavaProcessor(image_processor, tokenizer).save_pretrained(out)
-    (out / REPORT_NAME).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    processor = image_processor if tokenizer is None else GeoLlavaProcessor(image_processor, tokenizer)
+    with whole_folder(out) as working:
+        model.save_pretrained(working)
+        processor.save_pretrained(working)
+        (working / REPORT_NAME).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
     return report
 
 
@@ -145,15 +152,17 @@ def find_checkpoint(source: str) -> Path:
     """Return the local directory of a checkpoint, after fetching it from the hub where `source` is no directory.
 
     Raises:
-        ConversionError: there is no such directory, and nothing of this name can be had from the hub.
+        NoCheckpointError: there is no such directory, and nothing of this name can be had from the hub.
     """
     if Path(source).is_dir():
         return Path(source)
     try:
         return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "merges.txt"]))
-    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+    except HFValidationError as error:
+        raise NoCheckpointError(f"{source}: no such directory, and no name of a hub repository") from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise ConversionError(f"{source} is no directory and could not be had from the hub: {reason}") from error
+        raise NoCheckpointError(f"{source} is no directory and could not be had from the hub: {reason}") from error
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

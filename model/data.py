@@ -18,33 +18,20 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.errors import NothingUsableError
+from rsvqa.annotation.images import ImageError, Pixels, decode_image
 from rsvqa.model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_letters_again, label_reply, render_chat
-from rsvqa.model.image_processing_geollava import Pixels, read_pixels
 from rsvqa.model.ordering import Draw
+from rsvqa.model.training_settings import source_names
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault
+from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
+from rsvqa.rsvqa_builder.dataset.rows import TEXT_COLUMNS, Column, decode, decode_tile
 from rsvqa.rsvqa_builder.dataset.shards import FORMAT_VERSION, RowGroup, list_shards
 
-Row = Mapping[str, Any]
 
-_TEXT_COLUMNS = (
-    "question",
-    "multi-choice options",
-    "answer",
-    "task",
-    "question_id",
-    "image_id",
-    "image_width",
-    "image_height",
-    "review",
-)
-_NOT_REVIEWED = ("needed", "rejected")
-"""Reviews that keep a row out, as in an export."""
-
-
-class TrainingDataError(RsvqaError):
-    """Shards cannot be trained on; the message names the folder or file."""
+class TrainingDataError(NothingUsableError):
+    """Shards cannot be trained on, or hold no question that can; the message names the folder, file or reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,25 +41,25 @@ class TrainingSample:
     Attributes:
         source: name of the data set's folder.
         group, row: row group and row number in it.
-        texts: the row's text columns; `image` holds one empty image for each that the question shows.
+        record: the row's texts, without evidence.
         length: tokens of the chat with its visual tokens, at most; 0 until it is known.
     """
 
     source: str
     group: RowGroup
     row: int
-    texts: Row
+    record: Record
     length: int = 0
 
     @property
     def task(self) -> str:
         """Name of the task."""
-        return str(self.texts["task"])
+        return self.record.task
 
     @property
     def name(self) -> str:
         """What names the sample in reports."""
-        return f"{self.source}/{self.texts['question_id']}"
+        return f"{self.source}/{self.record.question_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +81,10 @@ def list_samples(folders: Sequence[Path], *, split: str) -> list[TrainingSample]
         DataError: when a shard was written in another format.
     """
     return [
-        TrainingSample(source=source, group=group, row=number, texts=row)
-        for folder, source in zip(folders, _source_names(folders), strict=True)
-        for group, rows in read_texts(folder, split=split)
-        for number, row in enumerate(rows)
+        TrainingSample(source=source, group=group, row=number, record=record)
+        for folder, source in zip(folders, source_names(folders), strict=True)
+        for group, records in read_texts(folder, split=split)
+        for number, record in enumerate(records)
     ]
 
 
@@ -106,7 +93,7 @@ def select_samples(
     *,
     tasks: Iterable[str],
     max_length: int,
-    count_tokens: Callable[[Sequence[Row]], list[int]],
+    count_tokens: Callable[[Sequence[Record]], list[int]],
 ) -> SampleList:
     """Return the samples of `tasks` with their lengths, and what is left out for which reason.
 
@@ -114,7 +101,7 @@ def select_samples(
         samples: see `list_samples`.
         tasks: names of the taxonomy.
         max_length: longest chat, tokens; longer ones are left out, never cut.
-        count_tokens: returns the length of each row's chat.
+        count_tokens: returns the length of each record's chat.
 
     Raises:
         DataError: when no sample is left.
@@ -128,7 +115,7 @@ def select_samples(
         else:
             fit.append(sample)
     chosen: list[TrainingSample] = []
-    for sample, length in zip(fit, count_tokens([sample.texts for sample in fit]), strict=True):
+    for sample, length in zip(fit, count_tokens([sample.record for sample in fit]), strict=True):
         if length > max_length:
             left_out.setdefault(f"longer than {max_length} tokens", []).append(sample.name)
         else:
@@ -137,14 +124,6 @@ def select_samples(
         counts = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items()) or "no questions"
         raise TrainingDataError(f"no question is left to use of {len(samples)}; left out: {counts}")
     return SampleList(tuple(chosen), left_out)
-
-
-def _source_names(folders: Sequence[Path]) -> list[str]:
-    """Return the folders' own names; the whole path where two folders are named alike."""
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) == len(names):
-        return names
-    return [str(folder) for folder in folders]
 
 
 def _check_format(reader: TableReader) -> None:
@@ -156,8 +135,8 @@ def _check_format(reader: TableReader) -> None:
         )
 
 
-def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Row]]]:
-    """Yield each row group of a split with its rows, without the bytes of their images.
+def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Record]]]:
+    """Yield each row group of a split with its records, without evidence and images.
 
     A shard is opened once: its footer names every column of every row group, and grows with them.
 
@@ -168,23 +147,14 @@ def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Row
         with TableReader(path) as reader:
             _check_format(reader)
             for number in range(reader.info.num_row_groups):
-                rows = reader.read_row_group(number, _TEXT_COLUMNS)
-                yield (
-                    RowGroup(path, number),
-                    [{**row, "image": [EncodedImage("", b"")] * _num_images(row)} for row in rows],
-                )
-
-
-def _num_images(row: Row) -> int:
-    return TASKS[row["task"]].num_dates if row["task"] in TASKS else 1
+                rows = reader.read_row_group(number, TEXT_COLUMNS)
+                yield RowGroup(path, number), [decode(row, decode_tile(row, split)) for row in rows]
 
 
 def _why_unfit(sample: TrainingSample, wanted: set[str]) -> str | None:
     if sample.task not in wanted:
         return "of other tasks"
-    if sample.texts["review"] in _NOT_REVIEWED:
-        return f"with review {sample.texts['review']!r}"
-    return None
+    return HELD_BACK.get(sample.record.review) or exchange_fault(sample.record)
 
 
 # --- images ---
@@ -208,8 +178,8 @@ class ImageCache:
 
     def _row(self, sample: TrainingSample) -> list[EncodedImage]:
         if sample.group not in self._encoded:
-            rows = self._reader(sample.group.path).read_row_group(sample.group.number, ["image"])
-            self._encoded[sample.group] = [row["image"] for row in rows]
+            rows = self._reader(sample.group.path).read_row_group(sample.group.number, [Column.IMAGE])
+            self._encoded[sample.group] = [row[Column.IMAGE] for row in rows]
             if len(self._encoded) > self._max_groups:
                 oldest, _ = self._encoded.popitem(last=False)
                 self._decoded.pop(oldest, None)
@@ -225,8 +195,8 @@ class ImageCache:
     def _decode(self, image: EncodedImage, decoded: dict[str, Pixels | None]) -> Pixels | None:
         if image.path not in decoded:
             try:
-                decoded[image.path] = read_pixels(image.data)
-            except ValueError:
+                decoded[image.path] = decode_image(image.data)
+            except ImageError:
                 decoded[image.path] = None  # the caller counts and reports it
         return decoded[image.path]
 
@@ -236,7 +206,7 @@ class LoadedSample:
     """A sample with its images, ready for a batch; the images are black where they cannot be read."""
 
     name: str
-    row: Row
+    record: Record
     images: tuple[Pixels, ...]
     is_readable: bool
 
@@ -274,17 +244,17 @@ class SampleDataset(Dataset[LoadedSample]):
     def __getitem__(self, position: int) -> LoadedSample:
         number, epoch = self._draws[position]
         sample = self._samples[number]
-        row = sample.texts
+        record = sample.record
         if self._deals_again:
             # a generator of its own: the letters do not depend on what was drawn before
-            row = deal_letters_again(row, random.Random(f"{self._seed}:{epoch}:{sample.name}"))
+            record = deal_letters_again(record, random.Random(f"{self._seed}:{epoch}:{sample.name}"))
         images = self._images.images_of(sample)
-        return LoadedSample(sample.name, row, images or _black(row), images is not None)
+        return LoadedSample(sample.name, record, images or _black(record), images is not None)
 
 
-def _black(row: Row) -> tuple[Pixels, ...]:
-    size = (row["image_height"], row["image_width"], 3)
-    return tuple(np.zeros(size, np.uint8) for _ in row["image"])
+def _black(record: Record) -> tuple[Pixels, ...]:
+    size = (record.tile.window.height, record.tile.window.width, 3)
+    return tuple(np.zeros(size, np.uint8) for _ in range(record.num_dates))
 
 
 # --- batches ---
@@ -304,7 +274,7 @@ class Collator:
 
     def __call__(self, items: Sequence[LoadedSample]) -> Batch:
         """Return the batch of `items`."""
-        chats = [render_chat(chat_messages(item.row), self._processor) for item in items]
+        chats = [render_chat(chat_messages(item.record), self._processor) for item in items]
         batch = dict(
             self._processor(
                 text=[chat.prompt + chat.reply for chat in chats],

@@ -83,7 +83,7 @@ def score_replies(
     try:
         for start in range(0, len(mine), batch_size):
             items = [dataset[number] for number in range(start, min(start + batch_size, len(mine)))]
-            tasks = [item.row["task"] for item in items]
+            tasks = [item.record.task for item in items]
             replies += _score_batch(model, collator(items), tasks)
     finally:
         model.train(was_training)
@@ -112,7 +112,7 @@ def score_tasks(replies: Sequence[ChosenReply], samples: Sequence[TrainingSample
     """Return the score of each task in the order of the taxonomy; `samples` are all that were asked."""
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for sample in samples:
-        answers[sample.task][sample.texts["answer"]] += 1
+        answers[sample.task][sample.record.answer] += 1
     by_task: dict[str, list[ChosenReply]] = defaultdict(list)
     for reply in replies:
         by_task[reply.task].append(reply)

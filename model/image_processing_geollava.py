@@ -5,7 +5,8 @@ be PIL images, (height, width, 3) uint8 arrays, encoded bytes, or paths.
 
 What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
 of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. JPEG is
-decoded by simplejpeg where that is installed, straight into an array.
+decoded by simplejpeg where that is installed, straight into an array. A checkpoint carries this file, so it cannot
+import the decoder of rsvqa; a test holds that both give the same pixels.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ Pixels = npt.NDArray[np.uint8]
 STRIP_PIXELS = 2**22
 """Pixels that are handed to Pillow at once."""
 JPEG_START = b"\xff\xd8\xff"
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 
 _PILLOW_LIMIT = threading.Lock()
 
@@ -47,7 +49,7 @@ class Placement(NamedTuple):
     """Where an image lies on its canvas of cells: `x_canvas = x · scale_x + offset_x`, in pixels."""
 
     height: int
-    """Of the image, pixels."""
+    """Height of the image, pixels."""
     width: int
     canvas_height: int
     canvas_width: int
@@ -138,7 +140,7 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
     if isinstance(image, bytes):
         return _decode(image, "the bytes given")
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
+        return _to_rgb(image)
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
@@ -319,18 +321,32 @@ def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested)
 
 def _decode(data: bytes, name: str) -> Pixels:
     """Return the pixels of an encoded image."""
-    if simplejpeg is not None and data[:3] == JPEG_START:
-        try:
-            pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
-        except ValueError:
-            pass  # CMYK, arithmetic coding, a cut file: Pillow knows more kinds, and says what is wrong
-        else:
-            return pixels
     try:
-        with _any_size(), Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
+        if simplejpeg is not None and data[:3] == JPEG_START:
+            *_, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+            if colours not in ("CMYK", "YCCK"):  # of which releases make different colours
+                return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB"))
+    except (ValueError, KeyError):
+        pass  # arithmetic coding, a cut file: Pillow knows more kinds, and says what is wrong
+    try:
+        with _any_size(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            image.load()
+            return _to_rgb(image)
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Pixels:
+    """Return RGB: of 16 bits the upper byte, transparency dropped; an orientation in EXIF is not applied."""
+    has_16_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")  # in older releases
+    if has_16_bits:  # Pillow's own conversion cuts off at 255, and all is white
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError("an image has values of 32 bits; nothing says which is white, expected 8 or 16 bits a band")
+    if "transparency" in image.info:
+        image = image.copy()
+        del image.info["transparency"]  # `convert` would warn that it drops it
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 @contextmanager

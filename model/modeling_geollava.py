@@ -1,6 +1,6 @@
 """GeoLLaVA: a tower that sees an image cell by cell, pruning of its tokens, a projector and a language model.
 
-The prompt holds ONE placeholder token an image. How many visual tokens an image gets depends on what is on it, so the
+The prompt holds ONE placeholder token per image. How many visual tokens an image gets depends on what is on it, so the
 model itself puts them in the placeholder's place and rebuilds mask, positions and labels (`expand_placeholders`).
 `forward` therefore returns logits of the expanded length, with the expanded labels beside them; `generate` expands
 once, runs on the expanded prompt and gives back the caller's own prompt followed by the new tokens.
@@ -12,7 +12,7 @@ never get a gradient.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, cast
 
 import torch
@@ -21,7 +21,7 @@ from transformers import AutoModel
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
-from transformers.modeling_outputs import ModelOutput
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
 from transformers.modeling_utils import PreTrainedModel
 
 from .configuration_geollava import GeoLlavaConfig
@@ -44,10 +44,29 @@ from .token_pruning import (
 )
 from .vision_tower import ProjectionName, cut_tower, last_projection
 
+CACHE_NAMES = ("cache", "past_key_values")
+CACHE_NAME = next(field.name for field in fields(BaseModelOutputWithPast) if field.name in CACHE_NAMES)
+"""What the installed transformers calls the cache, in arguments and in outputs: `past_key_values` before 5.24.
+
+The outputs inherit the field, so that it has this name; arguments are taken under both names.
+"""
+
+
+def cache_argument(cache: Cache | None, past_key_values: Cache | None) -> dict[str, Cache]:
+    """Return the cache that was given, if any, under the name that the installed transformers takes it by.
+
+    Raises:
+        ValueError: both are given.
+    """
+    if cache is not None and past_key_values is not None:
+        raise ValueError("cache and past_key_values are two names of the same argument; give one of them")
+    given = past_key_values if cache is None else cache
+    return {} if given is None else {CACHE_NAME: given}
+
 
 @dataclass
 class GeoLlavaImageFeatures(ModelOutput):
-    """Visual tokens of some images; each field has one entry an image.
+    """Visual tokens of some images; each field has one entry per image.
 
     Attributes:
         features: [K, D_text], after the projector, cell after cell in token order.
@@ -62,12 +81,12 @@ class GeoLlavaImageFeatures(ModelOutput):
 
 
 @dataclass(kw_only=True)
-class GeoLlavaModelOutputWithPast(ModelOutput):
+class GeoLlavaModelOutputWithPast(BaseModelOutputWithPast):
     """Hidden states of the language model over the expanded prompt.
 
     Attributes:
         last_hidden_state: [B, L', D_text].
-        past_key_values: the cache, filled with L' tokens.
+        cache: filled with L' tokens; `past_key_values` before transformers 5.24.
         hidden_states: of every layer, when asked for.
         attentions: of every layer, when asked for.
         image_hidden_states: [K, D_text] an image.
@@ -75,23 +94,19 @@ class GeoLlavaModelOutputWithPast(ModelOutput):
         labels: [B, L'], the labels given, expanded.
     """
 
-    last_hidden_state: Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
     image_hidden_states: tuple[Tensor, ...] | None = None
     attention_mask: Tensor | None = None
     labels: Tensor | None = None
 
 
 @dataclass(kw_only=True)
-class GeoLlavaCausalLMOutputWithPast(ModelOutput):
+class GeoLlavaCausalLMOutputWithPast(CausalLMOutputWithPast):
     """Loss and logits over the expanded prompt.
 
     Attributes:
         loss: mean over the labelled tokens.
         logits: [B, L', V], or the last of them as `logits_to_keep` says.
-        past_key_values: the cache, filled with L' tokens.
+        cache: filled with L' tokens; `past_key_values` before transformers 5.24.
         hidden_states: of every layer, when asked for.
         attentions: of every layer, when asked for.
         image_hidden_states: [K, D_text] an image.
@@ -99,11 +114,6 @@ class GeoLlavaCausalLMOutputWithPast(ModelOutput):
         labels: [B, L'], the labels given, expanded: they belong to `logits`.
     """
 
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Cache | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
     image_hidden_states: tuple[Tensor, ...] | None = None
     attention_mask: Tensor | None = None
     labels: Tensor | None = None
@@ -153,7 +163,7 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
-    _skip_keys_device_placement = ("past_key_values",)
+    _skip_keys_device_placement = CACHE_NAMES
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -242,20 +252,22 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         use_cache: bool | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,  # noqa: ANN401  transformers' own arguments
     ) -> GeoLlavaModelOutputWithPast:
         """Return hidden states of the prompt, expanded when there are images.
 
         Args:
-            input_ids: [B, L] int64 with one placeholder an image.
+            input_ids: [B, L] int64 with one placeholder per image.
             pixel_values: [C, 3, S, S]; see `get_image_features`.
             image_grids: [I, 2] int64.
             attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens.
             position_ids: [B, L]; only without images, whose positions follow from the expanded prompt.
-            past_key_values: a cache to go on from.
+            past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: [B, L, D_text] instead of `input_ids`.
             labels: [B, L] int64, returned expanded.
             use_cache: return a cache.
+            cache: a cache to go on from.
             kwargs: passed to the language model.
 
         Raises:
@@ -264,6 +276,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("expected either input_ids or inputs_embeds; the other is None")
         kwargs.pop("return_dict", None)
+        filled = cache_argument(cache, past_key_values)
         images = GeoLlavaImageFeatures()
         if pixel_values is not None:
             if input_ids is None or image_grids is None or position_ids is not None:
@@ -278,26 +291,26 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             )
             attention_mask, position_ids, labels = prompt.attention_mask, prompt.position_ids, prompt.labels
         elif input_ids is not None:
-            if past_key_values is None:
+            if not filled:
                 self._refuse_placeholders(input_ids)
             inputs_embeds = self.get_input_embeddings()(input_ids)
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             use_cache=use_cache,
             return_dict=True,
+            **filled,
             **kwargs,
         )
         return GeoLlavaModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=images.features,
             attention_mask=attention_mask,
             labels=labels,
+            **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
         )
 
     def _tower_chunks(self, pixel_values: Tensor) -> Iterator[Tensor]:
@@ -430,6 +443,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        cache: Cache | None = None,
         **kwargs: Any,  # noqa: ANN401  transformers' own arguments
     ) -> GeoLlavaCausalLMOutputWithPast:
         """Return logits over the expanded prompt, and the loss when there are labels.
@@ -440,12 +454,13 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             image_grids: the grids.
             attention_mask: 1 for tokens.
             position_ids: only without images.
-            past_key_values: a cache to go on from.
+            past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: instead of `input_ids`.
             labels: [B, L] int64, as long as `input_ids`; −100 carries no loss.
             use_cache: return a cache.
             logits_to_keep: compute this many of the last logits, or those at these indices; 0 means all. With labels
                 it must be 0.
+            cache: a cache to go on from.
             kwargs: passed to the language model, and `num_items_in_batch` to the loss.
         """
         outputs = self.model(
@@ -458,6 +473,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             inputs_embeds=inputs_embeds,
             labels=labels,
             use_cache=use_cache,
+            cache=cache,
             **{name: value for name, value in kwargs.items() if name != "num_items_in_batch"},
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -473,12 +489,12 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         return GeoLlavaCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
             attention_mask=outputs.attention_mask,
             labels=outputs.labels,
+            **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
         )
 
     @torch.no_grad()
@@ -495,6 +511,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         The images go through the tower once; the cache and the masks count visual tokens, the returned prompt does not.
         `max_length` counts them too: prefer `max_new_tokens`.
         """
+        kwargs |= cache_argument(kwargs.pop("cache", None), kwargs.pop("past_key_values", None))
         if pixel_values is None:
             return super().generate(inputs, *args, **kwargs)
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)

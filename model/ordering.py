@@ -3,6 +3,8 @@
 The list follows from the samples, the settings and the seed alone, so a place in a run is one number, the count of
 samples drawn, and a run that is stopped goes on by leaving out as many. What surprises: only the samples of a few row
 groups are mixed with each other at a time, so that an image is decoded once for all of its questions.
+
+transformers has samplers by length (LengthGroupedSampler), but they mix the whole data set, and know no weights.
 """
 
 from __future__ import annotations

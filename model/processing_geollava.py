@@ -113,7 +113,7 @@ class GeoLlavaProcessor(ProcessorMixin):
         Args:
             images: PIL images, uint8 arrays, encoded bytes or paths; a list, flat or nested a prompt, in the order of
                 their placeholders.
-            text: prompts with one `<image>` an image.
+            text: prompts with one `<image>` per image.
             rescale_boxes: rewrite pixel boxes in each prompt to the canvas of its first image.
             return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
             return_tensors: "pt", or None for lists of token ids.
@@ -154,7 +154,7 @@ class GeoLlavaProcessor(ProcessorMixin):
         if sum(counts) != num_images:
             raise ValueError(
                 f"the prompts hold {counts} {self.image_token} placeholders, {sum(counts)} together, and {num_images} "
-                "images were given; expected one placeholder an image"
+                "images were given; expected one placeholder per image"
             )
 
     def _check_tokens(self, input_ids: Any, num_images: int) -> None:  # noqa: ANN401  lists or tensors

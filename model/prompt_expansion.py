@@ -1,4 +1,4 @@
-"""One placeholder an image → as many as the image has visual tokens, with mask, positions and labels to match."""
+"""One placeholder per image → as many as the image has visual tokens, with mask, positions and labels to match."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def expand_placeholders(
     if num_placeholders != len(num_visual_tokens):
         raise ValueError(
             f"the prompts hold {num_placeholders} placeholder tokens (id {image_token_id}) and there are "
-            f"{len(num_visual_tokens)} images; expected one placeholder an image. Was a prompt cut short?"
+            f"{len(num_visual_tokens)} images; expected one placeholder per image. Was a prompt cut short?"
         )
     repeats[is_placeholder] = num_visual_tokens.to(repeats)
     totals = repeats.sum(1)  # [B]

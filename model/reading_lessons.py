@@ -11,19 +11,19 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from rsvqa.annotation.lettering import right_letters
 from rsvqa.annotation.tasks.candidates import shuffled
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.model.conversations import (
     IGNORED_LABEL,
-    LETTERS,
     Chat,
     ChatTemplate,
-    Row,
     chat_messages,
     deal_letters_again,
     label_reply,
@@ -31,6 +31,7 @@ from rsvqa.model.conversations import (
 )
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
 from rsvqa.model.reply_loss import num_last_positions, reply_loss
+from rsvqa.rsvqa_builder.dataset.records import Record
 
 SHORT_SHARE = 0.6
 """Share of the steps, the first ones, whose lessons are words and choices alone: short ones are learnt soonest."""
@@ -61,52 +62,52 @@ class Lessons:
     """Lessons made of the choices in a data set's questions.
 
     Args:
-        rows: of shards; those without two choices are not used.
+        records: of shards; those without two choices are not used.
         template: renders chats.
         tokenizer: of the model.
     """
 
-    def __init__(self, rows: Sequence[Row], template: ChatTemplate, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._rows = [row for row in rows if len(row["multi-choice options"]) > 1]
-        self._words = sorted({word for row in self._rows for word in _choices(row)})
+    def __init__(self, records: Sequence[Record], template: ChatTemplate, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._records = [record for record in records if len(record.options) > 1]
+        self._words = sorted({word for record in self._records for word in record.option_texts})
         self._template = template
         self._tokenizer = tokenizer
 
     def __len__(self) -> int:
         """Return the number of questions that lessons are made of."""
-        return len(self._rows)
+        return len(self._records)
 
     def draw(self, rng: random.Random, *, is_short: bool) -> Lesson:
         """Return a lesson about the choices of a question drawn at random."""
-        row = deal_letters_again(rng.choice(self._rows), rng)
-        choices = _choices(row)
-        right = self._draw_right(row, rng)
-        row = {**row, "answer": "".join(LETTERS[place] for place in right)}
+        record = deal_letters_again(rng.choice(self._records), rng)
+        choices = record.option_texts
+        right = self._draw_right(record, rng)
+        record = replace(record, answer=right_letters(place in right for place in range(len(choices))))
         words = [choices[place] for place in right]
         if is_short:
-            return self._encode(self._short_chat(row, shuffled(words, rng)))
-        return self._encode(self._whole_chat(row, shuffled(self._blur(words, choices, rng), rng)))
+            return self._encode(self._short_chat(record, shuffled(words, rng)))
+        return self._encode(self._whole_chat(record, shuffled(self._blur(words, choices, rng), rng)))
 
-    def _whole_chat(self, row: Row, words: Sequence[str]) -> Chat:
-        """Return the chat about a row with words in place of its images."""
-        user, assistant = chat_messages(row)
+    def _whole_chat(self, record: Record, words: Sequence[str]) -> Chat:
+        """Return the chat about a record with words in place of its images."""
+        user, assistant = chat_messages(record)
         text = "".join(f"{word}\n" for word in words) + user["content"][-1]["text"]
         return render_chat([{**user, "content": [{"type": "text", "text": text}]}, assistant], self._template)
 
-    def _short_chat(self, row: Row, words: Sequence[str]) -> Chat:
+    def _short_chat(self, record: Record, words: Sequence[str]) -> Chat:
         """Return words and choices without the question, and without what stands before the user's text."""
-        text = "\n".join([*words, *row["multi-choice options"]]) + "\n"
-        _, assistant = chat_messages(row)
+        text = "\n".join([*words, *record.options]) + "\n"
+        _, assistant = chat_messages(record)
         chat = render_chat(
             [{"role": "user", "content": [{"type": "text", "text": text}]}, assistant],
             self._template,
         )
         return Chat(text + chat.prompt.rpartition(text)[2], chat.reply)
 
-    def _draw_right(self, row: Row, rng: random.Random) -> list[int]:
+    def _draw_right(self, record: Record, rng: random.Random) -> list[int]:
         """Return the places of the choices that are right in the lesson, one or as many as the task may have."""
-        places = range(len(row["multi-choice options"]))
-        is_several = AnswerForm.SEVERAL_OF in TASKS[row["task"]].forms
+        places = range(len(record.options))
+        is_several = record.form is AnswerForm.SEVERAL_OF
         most = min(_MAX_RIGHT, len(places) - 1) if is_several else 1
         return sorted(rng.sample(places, rng.randint(1, most)))
 
@@ -119,10 +120,6 @@ class Lessons:
     def _encode(self, chat: Chat) -> Lesson:
         ids, reply_ids = self._tokenizer([chat.prompt + chat.reply, chat.reply], add_special_tokens=False)["input_ids"]
         return Lesson(ids, label_reply(ids, reply_ids))
-
-
-def _choices(row: Row) -> list[str]:
-    return [option.partition(" ")[2] for option in row["multi-choice options"]]
 
 
 def teach_reading(model: GeoLlavaForConditionalGeneration, lessons: Lessons, *, num_steps: int, seed: int) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model.conversations import IGNORED_LABEL
 from rsvqa.model.reply_loss import num_last_positions, reply_loss
 from rsvqa.model.training_settings import ModelPart
+from rsvqa.rsvqa_builder.files import put_in_place, sync_tree
 
 POSITION_NAME = "data_position.json"
 _PARTIAL = ".partial"
@@ -42,7 +42,7 @@ def part_of(parameter: str) -> ModelPart:
 def group_parameters(
     model: nn.Module, learning_rates: Mapping[ModelPart, float], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Return the trainable parameters as groups of an optimizer, one a part that has any.
+    """Return the trainable parameters as groups of an optimizer, one per part that has any.
 
     Norms, biases and single vectors are spared from weight decay, as in transformers.
     """
@@ -88,6 +88,7 @@ class VqaTrainer(Trainer):
         self._evaluate_model = evaluate_model
         self._on_progress = on_progress
         self._num_images = 0
+        self._num_labels = 0
         self._num_visual_tokens = 0
         self._since = time.monotonic()
         self._is_saving_partial = False
@@ -110,10 +111,13 @@ class VqaTrainer(Trainer):
     ) -> tuple[list[Any], Tensor | int | None]:
         """Return the batches of one step and the number of their labels, at least 1.
 
-        Zero happens when no image of a step can be read: its loss is then 0, not 0 / 0.
+        Zero happens when no image of a step can be read: its loss is then 0, not 0 / 0, and is not logged.
         """
         batches, num_labels = super().get_batch_samples(epoch_iterator, num_batches, device)
-        return batches, num_labels.clamp(min=1) if isinstance(num_labels, Tensor) else num_labels
+        if isinstance(num_labels, Tensor):
+            self._num_labels += int(num_labels)
+            num_labels = num_labels.clamp(min=1)
+        return batches, num_labels
 
     def compute_loss(
         self,
@@ -159,7 +163,10 @@ class VqaTrainer(Trainer):
             logs["images_per_s"] = round(world * self._num_images / seconds, 3)
             logs["visual_tokens_per_s"] = round(world * self._num_visual_tokens / seconds, 1)
             logs["peak_memory_mib"] = peak_memory_mib()
+            if not self._num_labels:
+                del logs["loss"]
             self._num_images, self._num_visual_tokens, self._since = 0, 0, time.monotonic()
+            self._num_labels = 0
         super().log(logs, start_time)
         if self._on_progress and self.is_world_process_zero():
             self._on_progress({**logs, "step": self.state.global_step, "max_steps": self.state.max_steps})
@@ -184,9 +191,16 @@ class VqaTrainer(Trainer):
         return str(Path(folder) / _PARTIAL) if self._is_saving_partial else folder
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:  # noqa: ANN401
-        """Write a checkpoint beside its place, and rename it when all of it is on disk."""
+        """Write a checkpoint beside its place, and rename it when all of it is on disk.
+
+        All processes write into one folder, so its name cannot be one of `files.whole_folder`; what a killed run has
+        left in it is removed first.
+        """
         out = Path(self.args.output_dir)
         name = f"{_PREFIX}{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(out / _PARTIAL, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         try:
             self._is_saving_partial = True
             super()._save_checkpoint(model, trial)
@@ -206,7 +220,7 @@ class VqaTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             shutil.rmtree(out / name, ignore_errors=True)
-            (out / _PARTIAL / name).rename(out / name)
+            put_in_place(out / _PARTIAL / name, out / name)
             (out / _PARTIAL).rmdir()
             for old in list_checkpoints(out)[: -self._keep]:
                 shutil.rmtree(old)
@@ -214,10 +228,7 @@ class VqaTrainer(Trainer):
     def _write_position(self, folder: Path) -> None:
         position = {"steps": self.state.global_step, "order": self._fingerprint, "unreadable": self.unreadable}
         (folder / POSITION_NAME).write_text(json.dumps(position, indent=2) + "\n", encoding="utf-8")
-        for path in sorted(folder.iterdir()):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+        sync_tree(folder)  # where a disk is full, here is where it shows
 
 
 def _safetensors_error() -> type[Exception]:

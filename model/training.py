@@ -26,10 +26,19 @@ from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
+from rsvqa.annotation.extras import install_command
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.checkpoints import StartingPoint, load_checkpoint, with_adapters
 from rsvqa.model.conversations import chat_messages, render_chat
-from rsvqa.model.data import Collator, Row, SampleDataset, SampleList, TrainingSample, list_samples, select_samples
+from rsvqa.model.data import (
+    Collator,
+    SampleDataset,
+    SampleList,
+    TrainingDataError,
+    TrainingSample,
+    list_samples,
+    select_samples,
+)
 from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
 from rsvqa.model.reading_lessons import Lessons, teach_reading
@@ -37,7 +46,9 @@ from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
 from rsvqa.model.training_report import RunFacts, make_report, write_report
 from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
+from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
+from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 
 SETTINGS_NAME = "train.toml"
@@ -61,21 +72,23 @@ def train(
     Raises:
         TrainingError: when `out` holds another run, the checkpoint is not a GeoLLaVA, a loss is not finite, or a
             checkpoint cannot be written.
-        DataError: when a data set cannot be trained on.
+        TrainingDataError: when a data set cannot be trained on, or has no question or no readable image for this run.
     """
     reporter = reporter or QuietReporter()
     if not PartialState().is_main_process:
         reporter = QuietReporter(io.StringIO())  # one process speaks
-    _open_run(settings, out, resume=resume)
+    _refuse_other_run(settings, out, resume=resume)
     set_seed(settings.seed)
     listed = _list(settings, "train")
+    _require_tasks(settings, listed)
     checkpoint = last_checkpoint(out) if resume else None
     start = _load(settings, listed, out, is_resumed=checkpoint is not None, reporter=reporter)
     samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
+    _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
-    evaluation = Evaluation(settings, start)
+    evaluation = Evaluation(settings, start, reporter)
     trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, reporter)
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
@@ -83,11 +96,12 @@ def train(
     began = time.monotonic()
     with _without_bars():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        unreadable = sorted(set(gather_object(trainer.unreadable)))
+        _require_lesson(samples, draws, unreadable)
         if evaluation.questions and evaluation.step != trainer.state.global_step:
             trainer.evaluate()
         _save(trainer, start, settings, out)
     seconds = time.monotonic() - began
-    unreadable = sorted(set(gather_object(trainer.unreadable)))
     if unreadable:
         reporter.note("unreadable", f"{len(unreadable)} questions taught nothing: their images cannot be read")
     facts = RunFacts(
@@ -105,6 +119,16 @@ def train(
     return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
 
 
+def _require_lesson(samples: SampleList, draws: Sequence[Draw], unreadable: Sequence[str]) -> None:
+    """Refuse to save a model that has learnt nothing: all losses of such a run are 0, as if it were perfect."""
+    drawn = {samples.samples[draw.sample].name for draw in draws}
+    if drawn <= set(unreadable):
+        raise TrainingDataError(
+            f"no image of the {len(drawn)} questions trained on can be read, the first is that of {unreadable[0]}: "
+            "nothing was learnt and no model is saved; build the data set again"
+        )
+
+
 def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings, out: Path) -> None:
     """Write the trained model, whole: adapters are written apart too, then added to the weights that they belong to."""
     if not settings.lora_rank:
@@ -120,10 +144,13 @@ def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings,
 # --- before the first step ---
 
 
-def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
-    """Make the run's folder with its settings, or see that it holds the same run."""
-    text = tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
-    path = out / SETTINGS_NAME
+def _settings_text(settings: TrainingSettings) -> str:
+    return tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True))
+
+
+def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
+    """See that the run's folder is new or holds the same run."""
+    path, text = out / SETTINGS_NAME, _settings_text(settings)
     if not resume and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out} is not empty; give `resume` to go on with the run in it, or another `out`")
     if resume and path.exists() and path.read_text("utf-8") != text:
@@ -133,10 +160,24 @@ def _open_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
             f"{path} is of a run with other settings ({changed}); resume with those, or use another `out`"
         )
     PartialState().wait_for_everyone()  # no process may find what another one has just written
+
+
+def _begin_run(settings: TrainingSettings, out: Path) -> None:
+    """Make the run's folder with its settings; there is something to train on."""
     if PartialState().is_main_process:
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        remove_leftovers(out)
+        write_atomically(out / SETTINGS_NAME, _settings_text(settings).encode())
     PartialState().wait_for_everyone()
+
+
+def _require_tasks(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> None:
+    """Refuse data without a question of the wanted tasks before a model is loaded for them."""
+    held = {sample.task for sample in samples}
+    if held.isdisjoint(settings.task_names):
+        names = ", ".join(task for task in TASKS if task in held) or "none"
+        wanted = ", ".join(settings.tasks)
+        raise TrainingDataError(f"{', '.join(settings.data)}: no question of {wanted} in split train; it has {names}")
 
 
 def _load(
@@ -165,7 +206,7 @@ def _teach_reading(
     start: StartingPoint, samples: Sequence[TrainingSample], settings: TrainingSettings, reporter: Reporter
 ) -> None:
     """Let a new small language model learn to read the choices of the run's questions, where they have any."""
-    lessons = Lessons([sample.texts for sample in samples], start.processor, start.processor.tokenizer)
+    lessons = Lessons([sample.record for sample in samples], start.processor, start.processor.tokenizer)
     if settings.tiny.reading_steps and len(lessons):
         loss = teach_reading(start.model, lessons, num_steps=settings.tiny.reading_steps, seed=settings.seed)
         reporter.note("lessons", f"{settings.tiny.reading_steps} steps of lessons without images: loss {loss:.3f}")
@@ -186,7 +227,7 @@ def uses_bf16(precision: Precision) -> bool:
 def _texts(samples: Sequence[TrainingSample]) -> Iterator[str]:
     """Yield prompts and replies, for a tokenizer."""
     for sample in samples[:_TOKENIZER_SAMPLES]:
-        user, assistant = chat_messages(sample.texts)
+        user, assistant = chat_messages(sample.record)
         yield from CHAT_FRAME
         yield user["content"][-1]["text"]
         yield assistant["content"][0]["text"]
@@ -205,35 +246,37 @@ def _select(settings: TrainingSettings, start: StartingPoint, samples: Sequence[
     )
 
 
-def count_tokens(rows: Sequence[Row], *, checkpoint: StartingPoint) -> list[int]:
-    """Return the length of each row's chat, tokens: those of the text and, at most, its visual tokens."""
+def count_tokens(records: Sequence[Record], *, checkpoint: StartingPoint) -> list[int]:
+    """Return the length of each record's chat, tokens: those of the text and, at most, its visual tokens."""
+    if not records:
+        return []  # a tokenizer does not take an empty list
     processor, config = checkpoint.processor, checkpoint.model.config
     patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
     kept = patches if config.tokens_per_cell == "all" else min(patches, config.tokens_per_cell)
-    chats = [render_chat(chat_messages(row), processor) for row in rows]
+    chats = [render_chat(chat_messages(record), processor) for record in records]
     ids = processor.tokenizer([chat.prompt + chat.reply for chat in chats])["input_ids"]
     lengths = []
-    for row, row_ids in zip(rows, ids, strict=True):
-        (grid_rows, grid_columns), _ = processor.image_processor.place(row["image_height"], row["image_width"])
-        num_images = len(row["image"])
+    for record, chat_ids in zip(records, ids, strict=True):
+        window = record.tile.window
+        (grid_rows, grid_columns), _ = processor.image_processor.place(window.height, window.width)
         # each placeholder gives way to the tokens of its image
-        lengths.append(len(row_ids) + num_images * (grid_rows * grid_columns * kept - 1))
+        lengths.append(len(chat_ids) + record.num_dates * (grid_rows * grid_columns * kept - 1))
     return lengths
 
 
 def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> list[Draw]:
     """Return every draw of a run; `max_steps` goes before `epochs`."""
-    weights = settings.weights_by_key()
+    of_tasks, of_sources = settings.weights
     groups = {group: number for number, group in enumerate(dict.fromkeys(sample.group for sample in samples))}
     known = [
         OrderedSample(
-            groups[sample.group], sample.length, weights.get(sample.task, 1.0) * weights.get(sample.source, 1.0)
+            groups[sample.group], sample.length, of_tasks.get(sample.task, 1.0) * of_sources.get(sample.source, 1.0)
         )
         for sample in samples
     ]
     per_epoch = sum(sample.weight for sample in known)
     if not per_epoch:
-        raise TrainingError(f"mix {', '.join(settings.mix)} leaves no sample; give a task or data set more than 0")
+        raise TrainingDataError(f"mix {', '.join(settings.mix)} leaves no sample; give a task or data set more than 0")
     wanted = settings.max_steps * settings.batch_size
     order = OrderSettings(
         num_epochs=math.ceil(wanted / per_epoch) if wanted else settings.epochs,
@@ -275,15 +318,23 @@ class Evaluation:
         step: of the last evaluation; -1 before.
     """
 
-    def __init__(self, settings: TrainingSettings, start: StartingPoint) -> None:
+    def __init__(self, settings: TrainingSettings, start: StartingPoint, reporter: Reporter) -> None:
         self.questions: list[TrainingSample] = []
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_batch_size
-        if settings.eval_questions and _has_split(settings.data, "val"):
+        if not settings.eval_questions:
+            return
+        if not _has_split(settings.data, "val"):
+            reporter.note("evaluation", "no evaluation: not every data set has questions in split val")
+            return
+        try:
             samples = _select(settings, start, _list(settings, "val")).samples
-            self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
+        except TrainingDataError as error:
+            reporter.note("evaluation", f"no evaluation on split val: {error}")
+            return
+        self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
 
     def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
         """Return the figures of a log."""
@@ -351,7 +402,9 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
             f"{settings.device_batch_size} samples each; expected a multiple of {at_once}"
         )
     if settings.tensorboard and find_spec("tensorboard") is None:
-        raise TrainingError("tensorboard is not installed: pip install tensorboard, or leave `tensorboard` out")
+        raise TrainingError(
+            f"tensorboard is not installed: {install_command('tensorboard')}, or leave `tensorboard` out"
+        )
     has_cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),
@@ -410,6 +463,8 @@ def _tell(reporter: Reporter, figures: Mapping[str, float]) -> None:
             f"{figures['visual_tokens_per_s']:.0f} visual tokens/s  {figures['peak_memory_mib']:.0f} MiB"
         )
         reporter.note("step", text, **figures)
+    elif "images_per_s" in figures:
+        reporter.note("step", f"{step}  no loss: none of its images can be read", **figures)
     elif "eval_accuracy" in figures:
         shorts = [info.short for info in TASKS.values() if f"eval_accuracy_{info.short}" in figures]
         text = "  ".join(f"{short} {100 * figures[f'eval_accuracy_{short}']:.0f}" for short in shorts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from rsvqa.model.data import SampleList
 from rsvqa.model.evaluation import TaskScore
 from rsvqa.model.ordering import Draw, num_draws
 from rsvqa.model.training_settings import TrainingSettings
+from rsvqa.rsvqa_builder.files import write_atomically
 
 REPORT_NAME = "training_report.json"
 CURVES_NAME = "curves.svg"
@@ -59,13 +60,13 @@ class RunFacts:
 def write_report(out: Path, facts: RunFacts) -> dict[str, Any]:
     """Write report and curves into `out` and return the report."""
     report = make_report(facts)
-    (out / REPORT_NAME).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_atomically(out / REPORT_NAME, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
     panels = [
         Panel("training loss", pick_curve(facts.curve, "loss")),
         Panel("accuracy on val", pick_curve(facts.curve, "eval_accuracy")),
         Panel("learning rate of the LLM", pick_curve(facts.curve, "learning_rate")),
     ]
-    (out / CURVES_NAME).write_text(draw_curves([panel for panel in panels if panel.curve]), encoding="utf-8")
+    write_atomically(out / CURVES_NAME, draw_curves([panel for panel in panels if panel.curve]).encode())
     return report
 
 
@@ -122,10 +123,21 @@ def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> Non
     if as_json:
         print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
         return
+    for line in lost_lines(report):
+        print(line)
     if report["evaluation"]:
         print(render_scores({task: TaskScore(**entry) for task, entry in report["evaluation"].items()}))
     seconds, memory = report["timings"]["seconds"], report["timings"]["peak_memory_mib"]
     print(f"{report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {out}, report: {out / REPORT_NAME}")
+
+
+def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what taught nothing, and that nothing was evaluated."""
+    samples = report["samples"]
+    lost = {**samples["left_out"], "image cannot be read": samples["unreadable"]}
+    yield from (f"left out: {found['number']:,} x {reason}" for reason, found in lost.items() if found["number"])
+    if not report["evaluation"]:
+        yield "not evaluated: no questions in split val, or eval_questions is 0"
 
 
 # --- curves ---
@@ -139,7 +151,7 @@ class Panel(NamedTuple):
 
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 180, 44
-"""Of a panel and around its plot, SVG units."""
+"""Size of a panel and margin around its plot, SVG units."""
 
 
 def pick_curve(figures: Iterable[Mapping[str, float]], name: str) -> list[tuple[float, float]]:

@@ -13,10 +13,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
-from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, STRIPPED, StageSettings, nearest
+from rsvqa.annotation.task_names import ALL, NONE, Weights, parse_task_names, parse_task_weights
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, STRIPPED, StageSettings
+
+_WEIGHTS_ELSEWHERE = "weights stand in mix"
 
 TINY = "tiny"
 """`init` of a small model from scratch."""
@@ -39,7 +49,6 @@ class Precision(StrEnum):
 
 
 Rate = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class TinySettings(StageSettings):
@@ -47,17 +56,17 @@ class TinySettings(StageSettings):
 
     cell_size: Annotated[int, Field(ge=16)] = 128
     """Side of a cell, pixels."""
-    max_grid: Count = 2
+    max_grid: PositiveInt = 2
     """Most cells along a side."""
-    patch_size: Count = 16
+    patch_size: PositiveInt = 16
     """Pixels."""
     width: Annotated[int, Field(ge=16)] = 64
     tower_layers: Annotated[int, Field(ge=2)] = 3
-    llm_layers: Count = 3
-    heads: Count = 4
+    llm_layers: PositiveInt = 3
+    heads: PositiveInt = 4
     vocabulary: Annotated[int, Field(ge=300)] = 2000
     """Most tokens of the tokenizer."""
-    reading_steps: Annotated[int, Field(ge=0)] = 1000
+    reading_steps: NonNegativeInt = 1000
     """Steps of lessons without images before the run, see `reading_lessons.py`; 0 leaves them out."""
 
     @model_validator(mode="after")
@@ -76,13 +85,13 @@ class TrainingSettings(StageSettings):
     """Folder that `rsvqa build` wrote."""
     init: str
     """Checkpoint to begin from: folder, hub id, or tiny (from scratch)."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
+    epochs: PositiveFloat = 1.0
     """Passes over the data."""
-    max_steps: Annotated[int, Field(ge=0)] = 0
+    max_steps: NonNegativeInt = 0
     """Optimizer steps after which the run ends; 0 leaves it to the epochs."""
-    batch_size: Count = 16
+    batch_size: PositiveInt = 16
     """Samples per optimizer step, over all devices."""
-    device_batch_size: Count = 1
+    device_batch_size: PositiveInt = 1
     """Samples at a time on one device.
 
     The rest of a batch is accumulated.
@@ -95,13 +104,13 @@ class TrainingSettings(StageSettings):
     """Learning rate of the language model."""
     warmup: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.1
     """Share of the steps in which the learning rates rise."""
-    weight_decay: Annotated[float, Field(ge=0), FILE_ONLY] = 0.0
+    weight_decay: Annotated[NonNegativeFloat, FILE_ONLY] = 0.0
     """Weight decay of AdamW."""
     adam_beta2: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.999
     """Decay of AdamW's average of squared gradients."""
-    max_grad_norm: Annotated[float, Field(gt=0), FILE_ONLY] = 1.0
+    max_grad_norm: Annotated[PositiveFloat, FILE_ONLY] = 1.0
     """Norm that gradients are clipped to."""
-    max_length: Count = 32_768
+    max_length: PositiveInt = 32_768
     """Most tokens of a chat; longer ones are left out and counted."""
     precision: Precision = Precision.AUTO
     """Type of the numbers that are computed with."""
@@ -109,13 +118,13 @@ class TrainingSettings(StageSettings):
     """Compute activations twice, to save memory."""
     freeze: Annotated[tuple[Annotated[ModelPart, STRIPPED], ...], COMMAS] = ()
     """Parts to leave as they are."""
-    lora_rank: Annotated[int, Field(ge=0)] = 0
+    lora_rank: NonNegativeInt = 0
     """Rank of adapters that train instead of the LLM; 0 for none.
 
     Tower and projector must be frozen.
     """
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
-    """Names or short names: OCL,RLUC."""
+    """Names, short names or levels: OCL,Counting."""
     mix: Annotated[tuple[str, ...], COMMAS] = ()
     """How often an epoch uses a task's or a data set's questions: OCL=0.5,highrs=2.
 
@@ -125,17 +134,17 @@ class TrainingSettings(StageSettings):
     """Deal the letters of the choices anew in every epoch."""
     group_by_length: Annotated[bool, FILE_ONLY] = True
     """Put samples of like length into one batch."""
-    mixed_groups: Annotated[Count, FILE_ONLY] = 16
+    mixed_groups: Annotated[PositiveInt, FILE_ONLY] = 16
     """Row groups whose questions are mixed at a time.
 
     A row group is most often one image; the images are kept decoded.
     """
-    loader_workers: Annotated[int, Field(ge=0)] = 1
+    loader_workers: NonNegativeInt = 1
     """Processes that read ahead.
 
     Each decodes the images that it needs itself.
     """
-    tokens_per_cell: Count | Literal["all"] | None = None
+    tokens_per_cell: PositiveInt | Literal["all"] | None = None
     """Visual tokens kept per cell, or all (default: the checkpoint's)."""
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
     """How visual tokens are chosen (default: the checkpoint's)."""
@@ -143,15 +152,15 @@ class TrainingSettings(StageSettings):
     """What has a budget of visual tokens (default: the checkpoint's)."""
     seed: int = 0
     """Seed of everything random."""
-    log_every: Annotated[Count, FILE_ONLY] = 10
+    log_every: Annotated[PositiveInt, FILE_ONLY] = 10
     """Steps between lines of the log."""
-    save_every: Count = 500
+    save_every: PositiveInt = 500
     """Steps between checkpoints."""
-    keep: Count = 3
+    keep: PositiveInt = 3
     """Checkpoints that stay."""
-    eval_every: Annotated[int, Field(ge=0)] = 500
+    eval_every: NonNegativeInt = 500
     """Steps between evaluations on val; 0 evaluates at the end only."""
-    eval_questions: Annotated[int, Field(ge=0), FILE_ONLY] = 100
+    eval_questions: Annotated[NonNegativeInt, FILE_ONLY] = 100
     """Most questions per task of an evaluation; 0 leaves it out."""
     tensorboard: bool = False
     """Write curves for TensorBoard."""
@@ -168,7 +177,7 @@ class TrainingSettings(StageSettings):
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_tasks(tasks)
+        parse_task_names(tasks, instead=_WEIGHTS_ELSEWHERE)
         return tasks
 
     @model_validator(mode="after")
@@ -181,13 +190,23 @@ class TrainingSettings(StageSettings):
             raise ValueError("with lora_rank adapters alone train: freeze tower,projector too")
         if set(self.freeze) == set(ModelPart) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
-        self.weights_by_key()
+        return self
+
+    @model_validator(mode="after")
+    def _mix_names_tasks_or_data_sets(self) -> Self:
+        for entry in self.mix:  # what is not named here is used once, so a word alone would change nothing
+            if "=" not in entry and entry.strip().lower() not in (ALL, NONE):
+                raise ValueError(f"mix {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
+        try:
+            _ = self.weights
+        except ValueError as error:
+            raise ValueError(f"mix: {error}") from error
         return self
 
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to train, in the order of the taxonomy."""
-        return parse_tasks(self.tasks)
+        return parse_task_names(self.tasks, instead=_WEIGHTS_ELSEWHERE)
 
     @property
     def learning_rates(self) -> Mapping[ModelPart, float]:
@@ -200,22 +219,16 @@ class TrainingSettings(StageSettings):
         changes = {"tokens_per_cell": self.tokens_per_cell, "pruning": self.pruning, "scope": self.scope}
         return {name: value for name, value in changes.items() if value is not None}
 
-    def weights_by_key(self) -> dict[str, float]:
-        """Return how often the questions of a task or a data set are used in an epoch, where `mix` says so.
+    @property
+    def weights(self) -> Weights:
+        """How often the questions of a task, and those of a data set, are used in an epoch, where `mix` says so."""
+        return parse_task_weights(self.mix, others=source_names(self.data))
 
-        Raises:
-            ValueError: for an entry that is no task or data set, naming the nearest, or no weight of 0 or more.
-        """
-        names = _task_keys() | {
-            Path(folder).resolve().name.lower(): Path(folder).resolve().name for folder in self.data
-        }
-        weights: dict[str, float] = {}
-        for entry in self.mix:
-            key, _, text = entry.strip().partition("=")
-            if key.lower() not in names:
-                raise ValueError(f"mix {entry!r}: unknown task or data set {key!r}{nearest(key, [*names])}")
-            weights[names[key.lower()]] = _weight(entry, text)
-        return weights
+
+def source_names(folders: Sequence[str | Path]) -> list[str]:
+    """Return what data sets are called: their folders' own names; the whole path where two folders are named alike."""
+    names = [Path(folder).resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
@@ -235,38 +248,3 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
     }
 )
 """What `init` = tiny begins from; what is given goes before it."""
-
-
-def _task_keys() -> dict[str, str]:
-    return {info.short.lower(): name for name, info in TASKS.items()} | {name: name for name in TASKS}
-
-
-def _weight(entry: str, text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = -1.0
-    if not 0 <= weight < float("inf"):
-        raise ValueError(f"mix {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
-    return weight
-
-
-def parse_tasks(entries: Sequence[str]) -> tuple[str, ...]:
-    """Return names of the taxonomy for "all", names and short names.
-
-    Raises:
-        ValueError: for an unknown task, naming the nearest known one.
-    """
-    keys = _task_keys()
-    chosen: set[str] = set()
-    for entry in entries:
-        key = entry.strip().lower()
-        if key == "all":
-            chosen.update(TASKS)
-        elif key in keys:
-            chosen.add(keys[key])
-        else:
-            raise ValueError(f"unknown task {entry!r}{nearest(key, [*keys, 'all'])}")
-    if not chosen:
-        raise ValueError("no task is named; expected e.g. all, or OCL,RLUC")
-    return tuple(name for name in TASKS if name in chosen)

@@ -20,18 +20,20 @@ import rasterio
 import shapely
 
 from rsvqa.annotation.asking import AskSettings
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
-from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, write_documents
+from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
+from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
+from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
-from rsvqa.rsvqa_builder.tiles.dedup import read_excluded
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
@@ -54,12 +56,6 @@ _BYTE_MAKERS = (
     "simplejpeg",
 )
 """Packages whose release may change a byte of the result."""
-
-
-class NothingUsableError(RsvqaError):
-    """No scene of the source can be used."""
-
-    exit_code = 2
 
 
 class StrictError(RsvqaError):
@@ -87,7 +83,7 @@ def build(
         reporter: hears of progress and of everything left out.
 
     Raises:
-        NothingUsableError: when no scene can be used.
+        NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
@@ -95,6 +91,8 @@ def build(
     with OutputFolder(out) as output, make_executor(num_workers) as executor:
         run = _Run(settings, table, executor, reporter)
         sources = run.find_sources()
+        if not sources.scenes and not (sources.left_out and output.is_free):
+            raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
         fingerprint = _fingerprint(settings, run.table, sources)
         state = output.begin(fingerprint, overwrite=overwrite)
         if state is OutputState.COMPLETE:
@@ -122,21 +120,26 @@ class _Run:
             sources = find_sources(self.settings, lambda jobs: self._map(describe, jobs))
             for left_out in sources.left_out:
                 self._leave_out(left_out)
-            self._require(sources.scenes, sources.searched)
         return sources
+
+    def no_scene(self, sources: Sources) -> str:
+        """Return the message of a build without a usable scene."""
+        found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
+        return f"no usable scene: looked for {sources.searched}{found}"
 
     def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
         """Make the data set in `output.ready` and return its report."""
+        holds_tiles = output.holds_tiles
         journal = Journal(output.work / "tiles")
         with self._step("reading excluded images"):
-            excluded = read_excluded(self.settings.exclude)
+            excluded = self._read_excluded()
         with self._step("preparing scenes"):
             scenes = self._prepare(sources, output.work)
             jobs = self._plan(scenes, sources.pairs, journal.folder)
         with self._step("making tiles"):
-            failed = self._do_tiles(jobs, journal, sources)
+            failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
-            selection = select_tiles(jobs, journal, failed, excluded, self.settings)
+            selection = select_tiles(jobs, journal, failed, excluded.hashes, self.settings)
             shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
@@ -147,6 +150,7 @@ class _Run:
             fingerprint=portable(fingerprint),
             scenes=scenes,
             left_out=self.left_out,
+            orphans=sources.orphans,
             notes=self.notes,
             jobs=jobs,
             selection=selection,
@@ -155,7 +159,36 @@ class _Run:
             shards=infos,
             seconds=self.seconds,
         )
+        if not shards:
+            raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
+
+    def _read_excluded(self) -> ExcludedImages:
+        """Return what tiles are compared with; images that cannot be are left out by name, and counted."""
+        excluded = read_excluded(self.settings.exclude)
+        for name, reason in excluded.unreadable.items():
+            self._leave_out(LeftOut(name, f"{reason}; tiles are not compared with it"))
+        total = f"of {excluded.num_images} images to exclude"
+        if excluded.unreadable:
+            self._note(f"{len(excluded.unreadable)} {total} cannot be decoded; tiles are not compared with them")
+        if excluded.without_contrast:
+            self._note(f"{len(excluded.without_contrast)} {total} have no contrast; tiles are not compared with them")
+        return excluded
+
+    def _end_with_nothing(
+        self, sources: Sources, facts: BuildFacts, failed: Collection[str], output: OutputFolder, *, holds_tiles: bool
+    ) -> str:
+        """Say why no tile is left, keep the report, and return the message."""
+        has_scenes = facts.scenes.keys() > set(failed)
+        if has_scenes:
+            for line in loss_lines(dropped_tiles(facts.dropped_tiles)):
+                self.reporter.note("dropped", f"dropped {line}")
+        message = f"no tile is left of {len(facts.jobs):,}, for the reasons above"
+        message = message if has_scenes else self.no_scene(sources)
+        if holds_tiles and self.left_out:
+            # what cannot be read now could be read at an earlier start: those tiles are worth keeping
+            return f"{message}; the tiles that were done before are kept"
+        return f"{message}; report: {output.keep_report(report_text(facts))}"
 
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
@@ -164,14 +197,14 @@ class _Run:
         if self.settings.mosaic:
             found, left_alone = join_sheets(sources, work / "mosaics")
             remarks += left_alone
-        for path, reason in remarks:
+        for path, reason in (*remarks, *sources.orphans):
             self._note(f"{path}: {reason}")
         later = {pair.later.scene_id for pair in sources.pairs}
         jobs = [
             PrepareJob(
                 number=number,
                 scene=source.scene,
-                label_files=source.label_files,
+                label_files=source.labels,
                 frames=source.frames,
                 is_later=source.scene.scene_id in later,
                 table=self.table,
@@ -189,7 +222,6 @@ class _Run:
             for file in result.labels.files:
                 if file.error:
                     self._leave_out(LeftOut(file.path, file.error))
-        self._require(scenes, sources.searched)
         return scenes
 
     def _plan(
@@ -219,7 +251,7 @@ class _Run:
             for position, (scene_id, window) in enumerate(windows)
         )
 
-    def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal, sources: Sources) -> dict[str, str]:
+    def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal) -> dict[str, str]:
         """Do what is not done yet; return the scenes of which a tile cannot be read, with the reason."""
         todo = [job for job in jobs if not journal.is_done(job.position, job.digest)]
         if len(todo) < len(jobs):
@@ -236,7 +268,6 @@ class _Run:
             if scene.scene_id not in reasons:
                 reasons[scene.scene_id] = failed[position]
                 self._leave_out(LeftOut(scene.path, failed[position]))
-        self._require({job.work.scene.scene_id for job in jobs} - reasons.keys(), sources.searched)
         return reasons
 
     def _map(self, function: Callable[[Item], Result | Failure], items: Sequence[Item]) -> list[Result | Failure]:
@@ -261,11 +292,6 @@ class _Run:
     def _note(self, text: str) -> None:
         self.notes.append(text)
         self.reporter.note("note", text)
-
-    def _require(self, scenes: Collection[object], searched: str) -> None:
-        if not scenes:
-            found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
-            raise NothingUsableError(f"no usable scene: looked for {searched}{found}")
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

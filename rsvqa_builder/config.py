@@ -6,10 +6,9 @@ the command line makes an option of it.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 import types
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -18,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import nearest as nearest  # the loaders find it here
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -79,12 +79,6 @@ def read_config(config: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise SettingsError(f"{config}: [settings] must be a table")
     return settings
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """Return the end of a message about an unknown word: the known one most like it, or all of them."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(known)}"
 
 
 def old_names(field: FieldInfo) -> list[str]:

@@ -1,19 +1,41 @@
-"""Whole files and folders: nothing half-written under a final name, and one process at a time in a folder."""
+"""Whole files and folders: nothing half-written under a final name, and one process at a time in a folder.
+
+`write_atomically`, `whole_file` and `whole_folder` are the only ones that write aside and rename. What is written lies
+beside its place under a hidden name that no other process has, on this host or another, and has the mode of any new
+file. An exception removes it; what was there before is then untouched.
+
+What is written is brought to the disk before it gets its name, and its name before the call returns, so that a power
+cut leaves the old or the new one, never a name over missing bytes, and nothing that was reported as written is lost. On
+a virtual SSD that takes about 5 ms for the file and 5 ms for the folder, where a rename alone takes 0.1 ms. One rule
+for all of them is worth that: even a build of small tiles, which writes two files a tile, spends 20 ms on it of more
+than 200 ms a tile, and several workers wait at the same time.
+
+A killed process leaves its hidden files. Who owns a folder, and knows that nobody else writes there, calls
+`remove_leftovers`: a build when it has locked its output, a run of the benchmark when all its processes have ended, a
+training before its first step. A folder left beside an export is removed by the next export to the same place.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rsvqa.annotation.errors import RsvqaError
 
+_LEFTOVER = re.compile(r"\..+\.[^/]*-\d+-[0-9a-f]{8}\.partial")
+_NAME_BYTES = 150
+"""Of the final name that a hidden one repeats; file systems allow 255 in all."""
 
-class ExportError(RsvqaError):
-    """The data set cannot be exported; the message says what to change."""
+
+class OutputError(RsvqaError):
+    """An output folder cannot be used: somebody else writes there, or it holds something that must not be replaced."""
 
 
 def lock_folder(folder: Path, *, shared: bool = False) -> int:
@@ -34,51 +56,139 @@ def lock_folder(folder: Path, *, shared: bool = False) -> int:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` is either whole or not there, whatever happens meanwhile."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    """Write `content` so that `path` is either whole or as it was, whatever happens meanwhile."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """Return `path` and those folders above it that are not there yet, innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_unused(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for something that came to nothing, up to the first that holds anything."""
+    for folder in folders:
+        if folder.exists():
+            if any(folder.iterdir()):
+                return
+            folder.rmdir()
 
 
 @contextmanager
-def whole_folder(src: Path, out: Path, *, overwrite: bool) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield where to write a file that becomes `path` when the block ends, and vanishes when it raises.
+
+    Whatever is opened there must be closed within the block.
+    """
+    partial = _beside(path)
+    try:
+        yield partial
+        sync(partial)
+        partial.replace(path)
+        sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` when the block ends, and vanishes when it raises.
 
     Args:
-        src: the data set that is exported; `out` may not hold it nor lie among its shards.
         out: new or empty, or anything with `overwrite`.
-        overwrite: replace what `out` holds.
+        overwrite: replace what `out` holds then.
 
     Raises:
-        ExportError: when `out` is in use or holds the data set itself.
+        OutputError: when `out` holds something at the end, and `overwrite` is false.
     """
     out = out.resolve()
-    _check_out(src.resolve(), out, overwrite=overwrite)
-    working = out.with_name(f".{out.name}.rsvqa-export")
-    shutil.rmtree(working, ignore_errors=True)  # the rest of a killed export
-    working.mkdir(parents=True)
+    made = missing_folders(out.parent)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(out)
+    working = _beside(out)
+    working.mkdir()
+    lock = lock_folder(working)
     try:
         yield working
-        _put_in_place(working, out)
+        put_in_place(working, out, overwrite=overwrite)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+        os.close(lock)
+        remove_unused(made)
 
 
-def _check_out(src: Path, out: Path, *, overwrite: bool) -> None:
-    if out == src or out in src.parents:
-        raise ExportError(f"`out` {out} holds the data set itself; choose another folder")
-    if any(folder in (out, *out.parents) for folder in (src / "data", src / "tiles")):
-        raise ExportError(f"`out` {out} lies among the data set's shards; choose another folder")
-    if out.exists() and not out.is_dir():
-        raise ExportError(f"`out` {out} is a file; expected a folder")
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise ExportError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
+def put_in_place(working: Path, out: Path, *, overwrite: bool = False) -> None:
+    """Rename a folder to `out`, on one file system, once all of it is on the disk.
 
+    A kill while an old one is replaced may leave none, never a half.
 
-def _put_in_place(working: Path, out: Path) -> None:
-    former = out.with_name(f".{out.name}.rsvqa-former")
-    shutil.rmtree(former, ignore_errors=True)
-    if out.exists():
+    Raises:
+        OutputError: when `out` holds something, and `overwrite` is false.
+    """
+    sync_tree(working)
+    former = _beside(out)
+    if overwrite and out.exists():
         out.rename(former)
-    working.rename(out)
+    try:
+        working.rename(out)
+    except OSError as error:
+        if out.exists():
+            raise OutputError(f"{out} has been written by somebody else meanwhile; choose another folder") from error
+        raise
+    sync(out.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a whole file to its place on the same file system; the caller syncs what it wants to outlive a power cut."""
+    source.replace(target)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring all that a folder holds to the disk, its own names last."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            sync_tree(path)
+        else:
+            sync(path)
+    sync(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes have left in `folder` and below, when nobody writes there."""
+    for path in [path for path in folder.rglob(".*.partial") if _LEFTOVER.fullmatch(path.name)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Return a hidden name beside `path` that no other process has."""
+    host = socket.gethostname()[:32]
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    return path.with_name(f".{name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.partial")
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove folders beside `out` whose writers are dead: their locks are gone. Those of another host are not seen."""
+    begin, _, _ = _beside(out).name.rpartition(f"-{os.getpid()}-")
+    for path in out.parent.iterdir():
+        if not (path.name.startswith(f"{begin}-") and _LEFTOVER.fullmatch(path.name)):
+            continue
+        try:
+            lock = lock_folder(path)
+        except OSError:
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
-from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings, nearest
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
+
+
+StretchMode = Literal["none", "percentile", "minmax"]
+"""How a scene's values become 8 bits."""
 
 
 class Profile(StrEnum):
@@ -21,14 +26,6 @@ class Profile(StrEnum):
 
     SUPERRS = "superrs"
     HIGHRS = "highrs"
-
-
-class StretchMode(StrEnum):
-    """How a scene's values become 8 bits."""
-
-    NONE = "none"
-    PERCENTILE = "percentile"
-    MINMAX = "minmax"
 
 
 class ImageFormat(StrEnum):
@@ -73,7 +70,7 @@ class BuildSettings(StageSettings):
     """Folder and all below it, file, glob, text list or GDAL /vsi… path."""
     bands: Annotated[tuple[int, int, int], COMMAS] | None = None
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
-    stretch: StretchMode = StretchMode.PERCENTILE
+    stretch: StretchMode = "percentile"
     """How values become 8 bits (percentile: 2 to 98)."""
     strict: bool = False
     """A scene that cannot be used ends the build."""
@@ -89,7 +86,7 @@ class BuildSettings(StageSettings):
     """Size of the tiles: superrs 8,192 px, highrs 2,048 px."""
     tile_size: Annotated[int, Field(ge=64, le=MAX_JPEG_SIDE)] | None = None
     """Side of a tile, pixels (default: the profile's)."""
-    overlap: Annotated[int, Field(ge=0)] = 0
+    overlap: NonNegativeInt = 0
     """Pixels that neighbouring tiles share."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 0.6
     """Smallest share of valid pixels of a tile."""
@@ -116,7 +113,7 @@ class BuildSettings(StageSettings):
     """How tiles are encoded."""
     quality: Annotated[int, Field(ge=1, le=100)] = 90
     """Quality of JPEG, 1 to 100."""
-    shard_mb: Annotated[int, Field(ge=1)] = 1000
+    shard_mb: PositiveInt = 1000
     """Size of a shard, 10⁶ bytes."""
     seed: int = 0
     """Seed of everything random."""
@@ -139,7 +136,7 @@ class BuildSettings(StageSettings):
     @field_validator("tasks")
     @classmethod
     def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_task_mix(tasks, per_task=DEFAULT_PER_TASK)
+        parse_task_weights(tasks)
         return tasks
 
     @model_validator(mode="after")
@@ -161,36 +158,9 @@ class BuildSettings(StageSettings):
 
     @property
     def task_limits(self) -> dict[str, int]:
-        """The most questions of each task on one tile, in the order of the taxonomy; tasks left out are not here."""
-        return parse_task_mix(self.tasks, per_task=self.per_task)
+        """The most questions of each task on one tile, in the order of the taxonomy; tasks left out are not here.
 
-
-def parse_task_mix(tasks: tuple[str, ...], *, per_task: int) -> dict[str, int]:
-    """Return the most questions a tile of each task named in `tasks`, in the order of the taxonomy.
-
-    An entry is "all", "none", or a task's name or short name, with an optional weight: "object_colour=0.5" asks for
-    half of `per_task`, rounded up. Later entries override earlier ones, so "all,OCL=0.5" is a mix; weight 0 leaves a
-    task out.
-
-    Raises:
-        ValueError: for an unknown task, naming the nearest known one, or a weight that is not a number of 0 or more.
-    """
-    names = {info.short.lower(): name for name, info in TASKS.items()} | {name: name for name in TASKS}
-    weights: dict[str, float] = {}
-    for entry in tasks:
-        key, _, weight_text = entry.strip().partition("=")
-        try:
-            weight = float(weight_text) if weight_text else 1.0
-        except ValueError:
-            weight = -1.0
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"task {entry!r}: expected a weight of 0 or more after '=', e.g. object_colour=0.5")
-        if key == "none":
-            weights.clear()
-        elif key == "all":
-            weights.update(dict.fromkeys(TASKS, weight))
-        elif key.lower() in names:
-            weights[names[key.lower()]] = weight
-        else:
-            raise ValueError(f"unknown task {key!r}{nearest(key, [*names, 'all', 'none'])}")
-    return {name: -int(-per_task * weights[name] // 1) for name in TASKS if weights.get(name, 0) > 0}
+        A weight is a share of `per_task`, rounded up.
+        """
+        weights = parse_task_weights(self.tasks).tasks
+        return {name: math.ceil(self.per_task * weight) for name, weight in weights.items() if weight}

@@ -1,4 +1,4 @@
-"""What a build prints at its end: a table of tasks, and what a person should know."""
+"""What a build prints at its end: what went wrong first, then a table of tasks, and what a person should know."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.build import BuildOutcome
 from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
+from rsvqa.rsvqa_builder.documents.losses import build_losses
+from rsvqa.rsvqa_builder.losses import loss_lines
 
 
 def print_summary(
@@ -29,6 +31,8 @@ def print_summary(
         _print_line(
             console, f"{out} is finished already, with the same settings and inputs; overwrite it to build it anew"
         )
+    for line in first_lines(outcome.report):
+        _print_line(console, line)
     console.print(task_table(outcome.report))
     for line in closing_lines(outcome.report):
         _print_line(console, line)
@@ -38,6 +42,13 @@ def print_summary(
 def _print_line(console: Console, line: str) -> None:
     """Print one line as it is: a path may hold brackets, and is copied whole only when it is not wrapped."""
     console.print(line, markup=False, soft_wrap=True)
+
+
+def first_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what went wrong, by reason and with an example each; nothing when all went well."""
+    for losses in build_losses(report):
+        yield losses.title
+        yield from (f"  {line}" for line in loss_lines(losses.groups))
 
 
 def task_table(report: Mapping[str, Any]) -> Table:
@@ -60,18 +71,8 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"{splits['places']:,} place(s); tiles by split: {split_text or 'none'}"
     if missing := [name for name in SPLITS if name not in splits["tiles"]]:
         yield f"nothing in {' and '.join(missing)}: places stay whole, and there are too few for every split"
-    if tiles["dropped"]:
-        yield f"{len(tiles['dropped']):,} of {tiles['planned']:,} tiles dropped (report.json says why)"
     if tiles["without_questions"]:
         yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
-    if report["failed_tasks"]:
-        yield f"{len(report['failed_tasks']):,} times a task failed (report.json has all); {report['failed_tasks'][0]}"
-    if report["left_out"]:
-        yield f"{len(report['left_out']):,} input(s) left out (report.json says why)"
-    unknown = _unknown_classes(report)
-    if unknown:
-        listed = ", ".join(f"{name} ({count:,})" for name, count in list(unknown.items())[:8])
-        yield f"labels of unknown classes, not used: {listed}; give a class table that names them"
 
 
 def _main_reason(task: Mapping[str, Any]) -> str:
@@ -80,13 +81,3 @@ def _main_reason(task: Mapping[str, Any]) -> str:
     if not task["most_per_tile"]:
         return "not asked for"
     return next(iter({**task["not_asked"], **task["rejected"]}), "")
-
-
-def _unknown_classes(report: Mapping[str, Any]) -> dict[str, int]:
-    """Return the labels of classes that the table does not know, most frequent first."""
-    found: dict[str, int] = {}
-    for scene in report["scenes"].values():
-        for file in scene["labels"]["files"]:
-            for name, count in file["unknown_classes"].items():
-                found[name] = found.get(name, 0) + count
-    return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))

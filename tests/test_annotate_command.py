@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.llm.reply_store import ReplyStore
-from rsvqa.rsvqa_builder.dataset.output import OutputError, OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import OutputFolder
 from rsvqa.rsvqa_builder.dataset.shards import read_records
+from rsvqa.rsvqa_builder.files import OutputError
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import rsvqa, tree_digest
 from tests.scripted_endpoint import Body, Manner, ScriptedEndpoint, always, seeded_faults
@@ -130,22 +131,9 @@ def test_a_bounded_cost_does_without_the_prices_of_models_that_are_not_asked(
 def test_no_data_set_leaves_nothing_behind(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = rsvqa("annotate", "--data", tmp_path / "typo", "--model", "m", "--base-url", "http://127.0.0.1:1/v1", where)
-    assert done.code == 1
+    assert done.code == 2
     assert "holds no finished data set" in done.lines[-1]
     assert not any(tmp_path.iterdir())
-
-
-def test_a_data_set_without_questions_is_annotated_by_nobody(data: Path, tmp_path: Path) -> None:
-    bare, src = tmp_path / "bare", data.parent / "scenes"
-    words = ("--classes", "demo", "--out", bare, "--workers", 0, "--tasks", "none")
-    assert rsvqa("build", "--src", src, *words).code == 0
-    down = ("--model", "m", "--base-url", "http://127.0.0.1:1/v1")
-    done = rsvqa("annotate", "--data", bare, "--out", tmp_path / "out", *down, "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["questions"]["before"] == 0
-    assert [path.name for path in (tmp_path / "out" / "tiles").iterdir()] == [
-        path.name for path in (bare / "tiles").iterdir()
-    ]
 
 
 def test_a_data_set_is_not_replaced_while_another_job_reads_it(

@@ -83,7 +83,7 @@ def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
         (["--tile-size", "big"], "--tile-size = 'big': Input should be a valid integer"),
         (["--split-shares", "all"], "--split-shares = 'all': expected 3 numbers separated by commas"),
         (["--bands", "3;2;1"], "--bands = '3;2;1': expected 3 numbers separated by commas"),
-        (["--tasks", "OC,object_color"], "unknown task 'object_color'; did you mean 'object_colour'?"),
+        (["--tasks", "OC,object_colr"], "unknown task 'object_colr'; did you mean 'object_colour'?"),
         (["--tasks", "OC=many"], "task 'OC=many': expected a weight of 0 or more after '=', e.g. object_colour=0.5"),
         (["--classes", "dotta"], "class table 'dotta': no such preset or file; presets are auto, coco"),
         (["--config", "missing.toml"], "cannot read the settings file missing.toml"),

@@ -68,6 +68,55 @@ def test_a_class_filled_by_position_would_be_found(source: str, is_found: bool) 
     assert is_filled_by_position(node) == is_found
 
 
+MAY_SYNC_OR_RENAME = {
+    "rsvqa_builder/files.py": "the family of writers itself",
+    "benchmark/files/reply_store.py": "a log that is appended to, each line on the disk before the next question",
+    "rsvqa_builder/dataset/export_formats.py": "numbers shards in a folder that has no name yet",
+}
+"""Files that may sync or rename, each with its reason."""
+
+
+def renames_or_syncs(tree: ast.Module) -> set[str]:
+    """Return the calls by which a file is put in the place of another, or brought to the disk, by hand."""
+    found = set()
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        name = ast.unparse(node.func)
+        # text has `replace(old, new)`, dates and dataclasses have keywords only
+        is_of_path = node.func.attr in ("replace", "rename") and len(node.args) == 1 and not node.keywords
+        if is_of_path or name in ("os.replace", "os.rename", "os.renames", "os.fsync", "os.fdatasync", "shutil.move"):
+            found.add(name)
+    return found
+
+
+def test_files_are_written_aside_in_one_place_only() -> None:
+    found = {
+        str(path.relative_to(ROOT)): calls
+        for path in PRODUCT
+        if (calls := renames_or_syncs(ast.parse(path.read_text())))
+    }
+    assert {path: calls for path, calls in found.items() if path not in MAY_SYNC_OR_RENAME} == {}
+    assert found.keys() == MAY_SYNC_OR_RENAME.keys()  # a reason without its call is out of date
+
+
+@pytest.mark.parametrize(
+    ("source", "is_found"),
+    [
+        ("partial.replace(path)", True),
+        ("(out / name).rename(out / 'b')", True),
+        ("os.replace(a, b)", True),
+        ("shutil.move(a, b)", True),
+        ("os.fsync(file.fileno())", True),
+        ("text.replace('a', 'b')", False),
+        ("replace(scene, path='a')", False),
+        ("moment.replace(tzinfo=UTC)", False),
+    ],
+)
+def test_a_file_written_aside_by_hand_would_be_found(source: str, is_found: bool) -> None:
+    assert bool(renames_or_syncs(ast.parse(source))) == is_found
+
+
 def test_a_public_class_name_means_one_thing() -> None:
     places: dict[str, list[str]] = {}
     for path, node in classes(PRODUCT):
@@ -78,6 +127,7 @@ def test_a_public_class_name_means_one_thing() -> None:
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*(?![\w:-])")
 FLAGS_OF_OTHERS = {
+    "annotation/extras.py": "--python",  # of uv, in environments without pip
     "benchmark/files/datasets.py": "--repo-type",  # of the command of Hugging Face that downloads what is missing
     "benchmark/protocol/official_answers.py": "--reasoning_tags",  # of lmms-eval, whose parser is reproduced
 }

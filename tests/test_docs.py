@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,43 @@ def test_pages_files_and_modules_exist(page: Path) -> None:
     ]
     named += [ROOT / f"{module.replace('.', '/')}.py" for module in re.findall(r"python -m (tests[\w.]*\w)", text)]
     assert [path for path in named if not path.exists()] == []
+
+
+def imports_in(text: str) -> set[str]:
+    """Return the modules and names that Python blocks import, and dotted names of ours in spans of code."""
+    blocks = re.findall(r"^```python$(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"`(rsvqa\.(?:annotation|benchmark|cl|model|rsvqa_builder)[\w.]*)[(`]", text))
+    for node in (node for block in blocks for node in ast.walk(ast.parse(block))):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return named
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module of ours, or a name in one; of others, whether the package is installed."""
+    package, _, last = name.rpartition(".")
+    if name.split(".")[0] != "rsvqa":
+        return find_spec(name.split(".")[0]) is not None
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return find_spec(package) is not None and hasattr(import_module(package), last)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_snippets_import_is_there(page: Path) -> None:
+    assert {name for name in imports_in(page.read_text()) if not is_there(name)} == set()
+
+
+def test_a_wrong_import_would_be_found() -> None:
+    text = (
+        "```python\nimport rsvqa.model.regis\nfrom rsvqa.cli import app, ap\n```\nand `rsvqa.cli.main(x)`, `rsvqa.cly`"
+    )
+    names = sorted(imports_in(text))
+    assert names == ["rsvqa.cli.ap", "rsvqa.cli.app", "rsvqa.cli.main", "rsvqa.cly", "rsvqa.model.regis"]
+    assert [is_there(name) for name in names] == [False, True, True, False, False]
 
 
 def test_every_page_can_be_reached() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import rsvqa
 
 ROOT = Path(__file__).parent.parent
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 HOSTILE = "raise SystemExit('a module of somebody else was imported')\n"
 
 
@@ -99,6 +103,31 @@ def test_what_runs_is_the_installed_wheel(hostile: Path, site: Path) -> None:
     show = [sys.executable, "-c", "import rsvqa.cli; print(rsvqa.cli.__file__)"]
     done = subprocess.run(show, cwd=hostile, env=environment, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()) == site / "rsvqa" / "cli.py"
+
+
+@pytest.mark.parametrize("extra", ["model", "llm", "bench", "review"])
+def test_a_missing_extra_is_asked_for_by_the_names_of_its_packages(tmp_path: Path, site: Path, extra: str) -> None:
+    # an empty list of what is installed: then all of the extra is missing
+    code = f"""
+from importlib.metadata import PackageNotFoundError
+from rsvqa.annotation import extras
+
+def version(name):
+    raise PackageNotFoundError(name)
+
+extras.version = version
+try:
+    extras.require_extra("{extra}", "convert")
+except extras.MissingExtraError as error:
+    print(error)
+"""
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    python, *words = shlex.split(done.stdout.split(": ", 1)[1])
+    assert (python, words[:3]) == (sys.executable, ["-m", "pip", "install"])
+    assert set(map(Requirement, words[3:])) == set(map(Requirement, EXTRAS[extra]))
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

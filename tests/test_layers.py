@@ -77,7 +77,9 @@ def test_floors_import_downwards_only(floor: str) -> None:
 @pytest.mark.parametrize("floor", MAY_IMPORT)
 def test_no_circle_runs_between_rooms(floor: str) -> None:
     arrows = arrows_between_rooms(floor)
-    circles = list(networkx.simple_cycles(networkx.DiGraph(list(arrows))))
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
+    graph.add_edges_from(arrows)
+    circles = list(networkx.simple_cycles(graph))
     assert [[arrows.get(pair, []) for pair in zip(c, [*c[1:], c[0]], strict=True)] for c in circles] == []
 
 

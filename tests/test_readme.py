@@ -35,13 +35,11 @@ def run(command: list[str], folder: Path) -> str:
 def test_the_commands_and_the_snippet_run_in_their_order(tmp_path: Path) -> None:
     ours = [shlex.split(command.removeprefix(".venv/bin/")) for command in commands() if "rsvqa" in command]
     assert " ".join(words[1] for words in ours) == (
-        "build demo-scenes build build export export export bench bench compare leaderboard"
+        "demo-scenes build export build export export bench bench compare leaderboard"
     )
     ours = [[SMALLER.get(word, word) for word in words] for words in ours]
-    run([str(RSVQA), *ours.pop(1)[1:]], tmp_path)
     for words in ours:
-        overwrite = ["--overwrite"] if words[1] == "build" else []
-        run([str(RSVQA), *words[1:], *overwrite], tmp_path)
+        run([str(RSVQA), *words[1:]], tmp_path)
     (snippet,) = blocks("python")
     pytest.importorskip("datasets")
     assert run([sys.executable, "-c", snippet], tmp_path).strip()
@@ -50,10 +48,10 @@ def test_the_commands_and_the_snippet_run_in_their_order(tmp_path: Path) -> None
 
 
 def test_continuous_integration_runs_the_commands_of_setting_up() -> None:
-    recipe = (ROOT / ".ci" / "run").read_text()
+    recipe = (ROOT / ".ci" / "run").read_text().replace('"', "")
     for command in commands():
         if "rsvqa" not in command:
-            assert command in recipe, command
+            assert command.replace(".venv", "$scratch/user") in recipe, command
 
 
 def test_links_lead_somewhere() -> None:

@@ -145,7 +145,7 @@ class Budget:
             self._changed.notify_all()
 
     def bill(self) -> list[BillLine]:
-        """Return what the job has cost, a line a model, sorted by name."""
+        """Return what the job has cost, one line per model, sorted by name."""
         with self._changed:
             return [self._line(model) for model in sorted({*self._paid, *self._stored})]
 

@@ -86,7 +86,7 @@ class ClaimScope:
 
 
 _NOTHING_KNOWN = ClaimScope()
-"""Of a part without a label."""
+"""The scope of a part without a label."""
 
 
 class _Mention(NamedTuple):

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from types import TracebackType
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.llm.budget import Budget
@@ -65,9 +64,7 @@ class ChatClient:
     def __enter__(self) -> ChatClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def dialect(self, turn: Turn) -> Dialect | None:

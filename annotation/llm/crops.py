@@ -18,7 +18,8 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, bounds_of
+from rsvqa.annotation.images import Pixels
+from rsvqa.annotation.llm.items import QuestionItem, ShownImage, bounds_of
 from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -83,7 +84,7 @@ class Shown:
 
     @property
     def legend(self) -> str:
-        """The captions, numbered, one a line."""
+        """The captions, numbered, one per line."""
         return "\n".join(f"Picture {number}: {caption}" for number, caption in enumerate(self.captions, 1))
 
 

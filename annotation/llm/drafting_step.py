@@ -98,7 +98,7 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftPass:
-    """Drafts the texts of `DRAFTED_TASKS`.
+    """Drafts the texts of the tasks in `_KINDS`, for which rules are thin.
 
     Attributes:
         model: to ask.
@@ -279,9 +279,6 @@ _KINDS: Mapping[str, _Kind] = {
     "fine_grained_grounding": _Kind(prompt="draft_reference", schema=DraftedQuestion, apply=_take_reference),
     "condition_based_grounding": _Kind(prompt="draft_reference", schema=DraftedQuestion, apply=_take_reference),
 }
-
-DRAFTED_TASKS = tuple(_KINDS)
-"""Tasks for which rules are thin."""
 
 TASKS_WITH_DRAFTED_QUESTION = frozenset(
     {"environmental_reasoning", "anomaly_detection", "fine_grained_grounding", "condition_based_grounding"}

@@ -5,25 +5,18 @@ An item is a value: a step returns a changed copy. It knows no file; pixels come
 
 from __future__ import annotations
 
-import re
-import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.images import Pixels
+from rsvqa.annotation.lettering import lettered
 from rsvqa.annotation.llm.outcomes import Note, QuestionOutcome, QuestionState
-from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
+from rsvqa.annotation.questions import Evidence, Question, marked_options, with_region_slot
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-
-Pixels = NDArray[np.uint8]
-"""(height, width, 3) RGB."""
-
-LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +98,12 @@ class QuestionItem:
     @property
     def right_options(self) -> tuple[str, ...]:
         """Texts of the right options."""
-        return tuple(text for letter, text in zip(LETTERS, self.options, strict=False) if letter in self.answer)
+        return tuple(option.text for option in marked_options(self.options, self.answer) if option.is_right)
 
     @property
     def lettered(self) -> str:
-        """The options as a model is shown them, one a line."""
-        return "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, self.options, strict=False))
+        """The options as a model is shown them, one per line."""
+        return "\n".join(lettered(self.options))
 
     def noted(self, note: Note) -> QuestionItem:
         """Return the item with one more note."""
@@ -154,19 +147,14 @@ class QuestionItem:
 
         Letters are taken off, and the number of a circle makes room for its slot.
         """
-        text = self.text
-        if self.region_number is not None:
-            text = re.sub(rf"(?<!\d){self.region_number}(?!\d)", REGION_SLOT, text, count=1)
         is_text = self.form is AnswerForm.TEXT
         return Question(
             task=self.task,
             form=self.form,
-            text=text,
+            text=with_region_slot(self.text, self.region_number),
             evidence=self.evidence,
-            options=tuple(
-                Option(option, letter in self.answer) for letter, option in zip(LETTERS, self.options, strict=False)
-            ),
-            answer=self.answer if is_text else "",
+            options=marked_options(self.options, self.answer),
+            answer=with_region_slot(self.answer, self.region_number) if is_text else "",
             box=self.box,
             region=self.region,
             num_dates=TASKS[self.task].num_dates,

@@ -22,7 +22,7 @@ class Note:
 
     Attributes:
         step: what was done, e.g. "word".
-        result: "accepted", or the reason why nothing came of it; from a fixed set a step, without numbers or names.
+        result: "accepted", or the reason why nothing came of it; from a fixed set per step, without numbers or names.
         model: that was asked; empty when a rule alone decided.
         prompt: name and version, "word@1".
         reply: hash of request and reply.

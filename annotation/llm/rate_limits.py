@@ -1,4 +1,7 @@
-"""Limits on requests and tokens a minute, shared by all threads of a client."""
+"""Limits on requests and tokens per minute, shared by all threads of a client.
+
+The libraries for it (limits 5, pyrate-limiter 4) take neither what a request really used nor Retry-After afterwards.
+"""
 
 from __future__ import annotations
 

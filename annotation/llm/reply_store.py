@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from rsvqa.annotation.errors import RsvqaError
@@ -98,9 +97,7 @@ class ReplyStore:
     def __enter__(self) -> ReplyStore:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""One turn to the endpoint and its reply back, with retries, limits and what the endpoint turns out to want."""
+"""One turn to the endpoint and its reply back, with retries, limits and what the endpoint turns out to want.
+
+tenacity retries, not the openai client: a stop cannot end the client's sleep, and it does not tell of lost sendings.
+"""
 
 from __future__ import annotations
 

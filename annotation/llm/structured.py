@@ -2,6 +2,9 @@
 
 A reply is read with care rather than with luck: fences, trailing commas, a thinking part, a sentence around the object
 and brackets that the model forgot to close are put right; a reply that holds two objects, or that was cut off, is not.
+
+Written by hand because repairing libraries guess: json_repair (0.64) makes 12 of a number that was cut off, takes the
+last of two objects, and a text without its end for whole.
 """
 
 from __future__ import annotations

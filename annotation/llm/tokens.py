@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 
-from PIL import Image, UnidentifiedImageError
-
+from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.llm.prices import UNKNOWN_PICTURE, Patches, Prices, Tiles
 from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.llm.structured import in_words
@@ -19,7 +17,7 @@ _SQUARE, _LONG_SIDE, _SHORT_SIDE = 512, 2_048, 768
 """Pixels, of the tiling of pictures: https://platform.openai.com/docs/guides/images-vision."""
 
 _UNKNOWN_SIZE = (65_536, 24_576)
-"""Of a picture that cannot be read here: the size that costs most by either method."""
+"""The size that costs most by either method, assumed for a picture that cannot be read here."""
 
 
 def input_tokens(turn: Turn, prices: Prices) -> int:
@@ -37,7 +35,7 @@ def input_tokens(turn: Turn, prices: Prices) -> int:
 def text_tokens(text: str) -> int:
     """Return about how many tokens a text has.
 
-    An estimate: four ASCII characters a token, and one character of any other script.
+    An estimate: one token per four ASCII characters, and one per other character.
     """
     num_ascii = len(text.encode("ascii", "ignore"))
     return math.ceil(num_ascii / 4) + len(text) - num_ascii
@@ -46,9 +44,8 @@ def text_tokens(text: str) -> int:
 def picture_tokens(picture: RequestPicture, method: Tiles | Patches) -> int:
     """Return how many tokens a picture costs by a method; the most that one can cost if its header cannot be read."""
     try:
-        with Image.open(io.BytesIO(picture.data)) as image:
-            width, height = image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+        _, height, width = read_header(picture.data)
+    except ImageError:
         width, height = _UNKNOWN_SIZE
     if isinstance(method, Patches):
         return _patch_tokens(width, height, method)

@@ -16,9 +16,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, iou
+from rsvqa.annotation.lettering import moved_letters, read_letters
 from rsvqa.annotation.llm.crops import CropSettings, CropWindow, Shown, focus_of, frame_around, show, show_whole
-from rsvqa.annotation.llm.items import LETTERS, QuestionItem
+from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
 from rsvqa.annotation.llm.passes import NO_REPLY, Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
@@ -114,7 +115,9 @@ class GuessPass:
             return (item,)
         guesses = [parsed_as(reply, Guess) for reply in replies]
         tells = all(
-            isinstance(guess, Guess) and guess.certain and letters_of(guess.letters, order) == order.answer
+            isinstance(guess, Guess)
+            and guess.certain
+            and read_letters(guess.letters, len(order.options)) == order.answer
             for guess, order in zip(guesses, (item, _reversed(item)), strict=True)
         )
         failed = next((guess for guess in guesses if isinstance(guess, str)), None)
@@ -147,18 +150,8 @@ def _with_new_numbers(item: QuestionItem) -> QuestionItem:
 
 def _reversed(item: QuestionItem) -> QuestionItem:
     """Return the item with its choices in reverse order, and the letters of the same ones."""
-    last = len(item.options) - 1
-    answer = "".join(sorted(LETTERS[last - LETTERS.index(letter)] for letter in item.answer))
+    answer = moved_letters(item.answer, range(len(item.options))[::-1])
     return replace(item, options=item.options[::-1], answer=answer)
-
-
-def letters_of(text: str, item: QuestionItem) -> str | None:
-    """Return the letters in a reply, sorted, as they stand in an answer; None when one is of no option."""
-    found = re.findall(r"[A-Z]", text)
-    known = LETTERS[: len(item.options)]
-    if not found or any(letter not in known for letter in found) or re.search(r"[a-z]", text):
-        return None
-    return "".join(sorted(set(found)))
 
 
 # --- with the image ---------------------------------------------------------------------------------------------------
@@ -242,7 +235,7 @@ class AnswerPass:
         choice = parsed_as(reply, Choice)
         if isinstance(choice, str):
             return choice
-        letters = letters_of(choice.letters, item)
+        letters = read_letters(choice.letters, len(item.options))
         if letters is None:
             return NOT_AN_OPTION
         return None if letters == item.answer else DISAGREES
@@ -291,14 +284,3 @@ def in_tile(thousandths: Sequence[float], frame: CropWindow) -> Box | None:
         frame.x_min + x_max * width / THOUSANDTHS,
         frame.y_min + y_max * height / THOUSANDTHS,
     )
-
-
-def iou(one: Box, other: Box) -> float:
-    """Return the shared area over the joint area of two boxes, 0 to 1."""
-    width = min(one.x_max, other.x_max) - max(one.x_min, other.x_min)
-    height = min(one.y_max, other.y_max) - max(one.y_min, other.y_min)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = sum((box.x_max - box.x_min) * (box.y_max - box.y_min) for box in (one, other))
-    return shared / (areas - shared)

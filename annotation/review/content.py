@@ -8,7 +8,6 @@ question is its box once more. Only the numbers are moved; `settled` writes the 
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,18 +15,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
-from rsvqa.annotation.facts import Box, Circle
-from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, in_pixels
+from rsvqa.annotation.lettering import letters_fault, option_texts
+from rsvqa.annotation.questions import Question, marked_options, with_region_slot
+from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 
-BOX_DECIMALS = 4
-"""Of a box that a person has drawn: a ten-thousandth of 10,000 px is a pixel."""
-
-LETTERS_LOST = "options without their letters"
-UNKNOWN_LETTER = "answer names no option"
 BOX_CAME_OR_WENT = "box added or taken away"
-
-_OPTION = re.compile(r"\((?P<letter>[A-Z])\) (?P<text>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +49,10 @@ class ReviewQuestion:
         question_id: unique in the data set.
         task: name in the taxonomy.
         split, scene, source, review, language: as in its row.
-        images: names of the images that it shows, one a date.
+        images: names of the images that it shows, one per date.
         width, height: of each image, pixels.
-        gsd: metres a pixel; None when unknown.
-        dates: ISO days, one an image; None when unknown.
+        gsd: metres per pixel; None when unknown.
+        dates: ISO days, one per image; None when unknown.
         content: what may be changed.
         evidence: why the answer is right, the JSON object of its row.
     """
@@ -80,10 +74,8 @@ class ReviewQuestion:
 
     @property
     def form(self) -> AnswerForm:
-        """What an answer looks like: a task with several forms tells them by the number of options."""
-        forms = TASKS[self.task].forms
-        is_yes_no = len(self.content.options) == 2 and AnswerForm.YES_NO in forms
-        return AnswerForm.YES_NO if is_yes_no else forms[0]
+        """What an answer looks like."""
+        return TASKS[self.task].form_of(len(self.content.options))
 
     @property
     def is_disputed(self) -> bool:
@@ -120,11 +112,6 @@ def _rewritten(text: str, question: ReviewQuestion, box: Box) -> str:
     return re.sub(r"\[\s*\d+(?:\s*,\s*\d+){3}\s*\]", str(pixels), text, count=1)
 
 
-def in_pixels(box: Box, width: int, height: int) -> Box:
-    """Return a box given as shares in pixels of an image."""
-    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
-
-
 def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[str, ...]:
     """Return why `question` may not stand with `content`; empty when it may.
 
@@ -135,47 +122,23 @@ def check_content(question: ReviewQuestion, content: EditableContent) -> tuple[s
         return (UNKNOWN_TASK,)
     if (content.bbox is None) != (question.content.bbox is None):
         return (BOX_CAME_OR_WENT,)
-    options = [_OPTION.fullmatch(option) for option in content.options]
-    letters = string.ascii_uppercase[: len(options)]
-    if [option and option["letter"] for option in options] != [*letters]:
-        return (LETTERS_LOST,)
-    if options and not _are_sorted_letters(content.answer, letters):
-        return (UNKNOWN_LETTER,)
-    texts = [option["text"] for option in options if option is not None]
-    return check_question(_candidate(question, content, texts), width=question.width, height=question.height)
+    if fault := letters_fault(content.options, content.answer):
+        return (fault,)
+    return check_question(_candidate(question, content), width=question.width, height=question.height)
 
 
-def _are_sorted_letters(answer: str, letters: str) -> bool:
-    return bool(answer) and set(answer) <= set(letters) and answer == "".join(sorted(set(answer)))
-
-
-def _candidate(question: ReviewQuestion, content: EditableContent, texts: list[str]) -> Question:
-    region = question.evidence.get("region")
-    number = region.get("number") if region else None
+def _candidate(question: ReviewQuestion, content: EditableContent) -> Question:
+    mark = decode_mark(question.evidence)
+    number = None if mark is None else mark.number
     is_text = question.form is AnswerForm.TEXT
     return Question(
         task=question.task,
         form=question.form,
-        text=_with_slot(content.question, number),
-        evidence=_evidence(question.evidence),
-        options=tuple(
-            Option(text, letter in content.answer) for letter, text in zip(string.ascii_uppercase, texts, strict=False)
-        ),
-        answer=_with_slot(content.answer, number) if is_text else "",
+        text=with_region_slot(content.question, number),
+        evidence=decode_evidence(question.evidence),
+        options=marked_options(option_texts(content.options), content.answer),
+        answer=with_region_slot(content.answer, number) if is_text else "",
         box=None if content.bbox is None else in_pixels(content.bbox, question.width, question.height),
-        region=Circle(region["x"], region["y"], region["radius"]) if region else None,
+        region=None if mark is None else mark.circle,
         num_dates=len(question.images),
-    )
-
-
-def _with_slot(text: str, number: int | None) -> str:
-    """Return `text` with the slot of a circle's number in the place of the number."""
-    return text if number is None else re.sub(rf"(?<!\d){number}(?!\d)", REGION_SLOT, text, count=1)
-
-
-def _evidence(stored: Mapping[str, Any]) -> Evidence:
-    return Evidence(
-        rule=str(stored.get("rule", "")),
-        feature_ids=tuple(stored.get("feature_ids", ())),
-        values=stored.get("values", {}),
     )

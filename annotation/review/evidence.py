@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.content import ReviewQuestion, in_pixels
+from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.review.content import ReviewQuestion
+from rsvqa.annotation.stored_evidence import decode_geometry, decode_mark
 
 MAX_POINTS = 4_000
 """Evidence with more vertices is drawn by the bounds of its parts: thousands of roofs would hide the image."""
@@ -23,13 +24,6 @@ class Line(NamedTuple):
 
     points: tuple[tuple[float, float], ...]
     is_closed: bool
-
-
-def read_geometry(question: ReviewQuestion) -> BaseGeometry | None:
-    """Return the geometry of the evidence, in pixels; None without a readable one."""
-    text = question.evidence.get("geometry")
-    geometry = shapely.from_wkt(text, on_invalid="ignore") if isinstance(text, str) else None
-    return None if geometry is None or geometry.is_empty else geometry
 
 
 def lines_of(geometry: BaseGeometry) -> list[Line]:
@@ -58,10 +52,10 @@ def focus_of(question: ReviewQuestion) -> Box | None:
     """Return where to look, in pixels: the box, else the circle, else the bounds of the geometry; None without any."""
     if question.content.bbox is not None:
         return in_pixels(question.content.bbox, question.width, question.height)
-    if region := question.evidence.get("region"):
-        x, y, radius = region["x"], region["y"], region["radius"]
+    if mark := decode_mark(question.evidence):
+        x, y, radius = mark.circle
         return Box(x - radius, y - radius, x + radius, y + radius)
-    geometry = read_geometry(question)
+    geometry = decode_geometry(question.evidence)
     return None if geometry is None else Box(*geometry.bounds)
 
 

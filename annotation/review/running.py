@@ -6,8 +6,10 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from rsvqa.annotation.review.guard import Access, AccessError, App, Guard
+from rsvqa.annotation.review.access import Access, AccessError
+from rsvqa.annotation.review.guard import Guard
 
 DEFAULT_PORT = 8417
 _PORTS_TRIED = 20
@@ -37,7 +39,7 @@ def open_socket(host: str, port: int | None) -> socket.socket:
     raise AccessError(f"cannot listen on {host}{'' if port is None else f', port {port}'}: {problem}") from problem
 
 
-def make_server(app: App, access: Access) -> uvicorn.Server:
+def make_server(app: ASGIApp, access: Access) -> uvicorn.Server:
     """Return a server of `app` behind a guard; it listens on the sockets that its `run` is given."""
     return uvicorn.Server(
         uvicorn.Config(
@@ -54,7 +56,7 @@ def make_server(app: App, access: Access) -> uvicorn.Server:
     )
 
 
-def serve(app: App, access: Access, listening: socket.socket, *, announce: Callable[[str], None]) -> None:
+def serve(app: ASGIApp, access: Access, listening: socket.socket, *, announce: Callable[[str], None]) -> None:
     """Serve `app` behind a guard until SIGINT or SIGTERM.
 
     Args:

@@ -15,16 +15,17 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp
 
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
-from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, read_geometry
-from rsvqa.annotation.review.guard import App
+from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
 from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, ReviewStore
+from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
 REASONS = (
@@ -65,7 +66,7 @@ _TILE_THREADS = 64
 _FOREVER = "private, max-age=31536000, immutable"
 
 
-def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> App:
+def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
     Args:
@@ -230,7 +231,7 @@ def _progress(store: ReviewStore, body: ReviewerBody) -> dict[str, Any]:
 
 def _shown(question: ReviewQuestion) -> dict[str, Any]:
     """Return a question with all that the page draws and says about it."""
-    geometry = read_geometry(question)
+    geometry = decode_geometry(question.evidence)
     evidence = question.evidence
     return {
         "question_id": question.question_id,

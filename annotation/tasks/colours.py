@@ -84,7 +84,7 @@ def measure_colour(pixels: NDArray[np.uint8], geometry: BaseGeometry) -> ColourM
 
     Args:
         pixels: (height, width, 3) uint8 RGB of the tile.
-        geometry: a polygon in tile pixels; what is outside the tile is ignored. Of a large one every n-th row and
+        geometry: a polygon in tile pixels; what is outside the tile is ignored. In a large one every n-th row and
             column is looked at.
     """
     inside = pixels_inside(pixels, geometry)
@@ -132,13 +132,6 @@ def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     curved = np.where(xyz > _LAB_EPSILON, np.cbrt(xyz), (_LAB_KAPPA * xyz + 16) / 116)
     x, y, z = curved.T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
-
-
-def name_colour(red: int, green: int, blue: int) -> str:
-    """Return the name of one sRGB colour."""
-    lab = rgb_to_lab(np.array([[red, green, blue]], dtype=np.uint8))
-    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
-    return COLOURS[int(_name_pixels(lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), hue)[0])]
 
 
 def _possible_names(

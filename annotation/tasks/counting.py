@@ -29,7 +29,7 @@ SEEDS_A_QUESTION = 4
 
 @task("overall_counting")
 def ask_overall_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Ask for the number of objects of each class that can be counted, one question a class."""
+    """Ask for the number of objects of each class that can be counted, one question per class."""
     classes = _classes_on_tile(context.facts)
     if not classes:
         yield NotAsked("no objects")

@@ -1,7 +1,7 @@
 """Directions between two points of a tile: compass directions where north is known, else those of the image.
 
 A `BearingFrame` answers for one tile. Bearings are degrees clockwise from north (or from "up" where the tile has no
-north), in [0, 360), on the ground: with different metres a pixel along the two axes a diagonal of the image is not
+north), in [0, 360), on the ground: with different metres per pixel along the two axes a diagonal of the image is not
 north-east.
 """
 
@@ -38,7 +38,7 @@ class BearingFrame:
 
     Attributes:
         north_deg: true north, degrees clockwise from "up" as seen in the image; None without a georeference.
-        scale: metres a pixel along both axes, or (1, 1) where they are unknown.
+        scale: metres per pixel along both axes, or (1, 1) where they are unknown.
     """
 
     north_deg: float | None

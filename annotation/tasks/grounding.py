@@ -41,7 +41,7 @@ PAIRS_A_QUESTION = 5
 """Conditions, and pairs of a class and a landmark, looked at on one tile for each question; bounds the time."""
 
 MAX_MEMBERS = 60
-"""Of more objects nobody picks the nearest one by eye; as many as are counted."""
+"""The most members of a class that are asked about, as for counts: nobody picks the nearest of more by eye."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Landmark:
         text: with its article, e.g. "the lake", "any road in the image".
         geometries: its parts, tile pixels.
         feature_ids: of its parts.
-        scale: metres a pixel along both axes, or (1, 1): what distances are measured in.
+        scale: metres per pixel along both axes, or (1, 1): what distances are measured in.
         is_area: objects can be inside it.
         edge_m: how far its true edge may lie from its geometry, metres: roads are labelled by their centre lines.
     """

@@ -35,7 +35,7 @@ LIMIT_MARGIN = 0.15
 """Conditions in metres use these limits, and no object may be within this share of one from it."""
 
 MAX_MEMBERS = 400
-"""Of so many objects some are always near any limit; bounds the time."""
+"""The most members of a class: some of more objects are always near any limit. It also bounds the time."""
 
 
 @task("environmental_reasoning")
@@ -86,7 +86,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
 def _wrong_conclusions(topic: str, failing: Sequence[EnvironmentalRule]) -> list[EnvironmentalRule]:
     """Return the failing rules to offer beside the one that holds: all of its topic, or as many topics as can be.
 
-    Of two conclusions that contradict each other one is likely to be right: with only the right one's opposite among
+    One of two conclusions that contradict each other is likely to be right: with only the right one's opposite among
     the options, a reader would guess between those two.
     """
     beside = [rule for rule in failing if rule.topic == topic]

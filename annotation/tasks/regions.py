@@ -68,7 +68,7 @@ def keeps_clear(facts: TileFacts, circle: Circle, others: Iterable[Circle]) -> b
 def circle_beside(facts: TileFacts, bounds: NDArray[np.float64], spot: Spot, rng: random.Random) -> Circle | None:
     """Return a circle near `spot` that holds some objects and cuts none; None when none is found.
 
-    Of all circles between the objects most hold a single one, and the number in them could be guessed: so each number
+    Most circles between the objects hold a single one, and the number in them could be guessed: so each number
     that a circle tried here holds is as likely as any other. Upright boxes stand for the objects, which errs on the
     side of keeping clear.
 

@@ -50,7 +50,7 @@ T = TypeVar("T")
 def once_a_tile(
     function: Callable[Concatenate[TaskContext, P], T],
 ) -> Callable[Concatenate[TaskContext, P], T]:
-    """Make a function compute its result once a tile, for all tasks that share a context's `shared`.
+    """Make a function compute its result once per tile, for all tasks that share a context's `shared`.
 
     The function must rest on the tile and the language alone, never on `rng` or `limit`; its other arguments must be
     hashable, and nobody may change its result.

@@ -3,6 +3,9 @@
 Pieces are joined where they share an end point, where one ends on another, and where they share a vertex. What
 surprises: two pieces that cross without a shared vertex may be a bridge or an unmarked junction. Such a crossing
 becomes a node, but a doubtful one, and no route may be told through it: then the answer is the same whichever it is.
+
+shapely cuts the lines and networkx holds the graph. osmnx and momepy, which also make graphs of roads, need geopandas,
+and know no doubtful crossings.
 """
 
 from __future__ import annotations
@@ -97,7 +100,7 @@ def build_road_graph(roads: Sequence[Road], scale: Gsd) -> RoadGraph:
 
     Args:
         roads: pieces, tile pixels.
-        scale: metres a pixel along both axes, or (1, 1): what stretches are measured in.
+        scale: metres per pixel along both axes, or (1, 1): what stretches are measured in.
     """
     lines = np.array([road.geometry for road in roads], dtype=object)
     if not len(lines):

@@ -1,1 +1,1 @@
-"""The wording of questions, one TOML file a language."""
+"""The wording of questions, one TOML file per language."""

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 
+from rsvqa.annotation.lettering import LETTERS, right_letters, spaced
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BoxConvention, Prompt, PromptGroup, Reply, Unanswered
@@ -47,13 +48,13 @@ class RandomModel:
     def _draw(self, prompt: Prompt) -> str:
         generator = random.Random(f"{self._seed}/{prompt.key}")
         sample = prompt.sample
-        letters = _letters(sample)
+        letters = LETTERS[: len(sample.options)]
         if sample.form is AnswerForm.BOX:
             (x_min, x_max), (y_min, y_max) = (sorted((generator.random(), generator.random())) for _ in range(2))
             return _write_box((x_min, y_min, x_max, y_max))
         if sample.form is AnswerForm.SEVERAL_OF:
             chosen = generator.randrange(1, 2 ** len(letters))  # a set that is not empty, each as likely
-            return " ".join(letter for place, letter in enumerate(letters) if chosen >> place & 1)
+            return spaced(right_letters(bool(chosen >> place & 1) for place in range(len(letters))))
         return generator.choice(letters) if letters else ""
 
 
@@ -98,7 +99,7 @@ class FileReply(BaseModel):
     key: Annotated[str, Field(min_length=1)]
     reply: str
     ended: bool = True
-    delay_s: Annotated[float, Field(ge=0)] = 0.0
+    delay_s: NonNegativeFloat = 0.0
 
 
 class FakeModel:
@@ -137,11 +138,6 @@ def _prompts(groups: Iterable[PromptGroup]) -> Iterator[Prompt]:
         yield from group.prompts
 
 
-def _letters(sample: Sample) -> str:
-    """Return the letters of the options: "(A) …" gives A."""
-    return "".join(option[1] for option in sample.options)
-
-
 def _majority_answer(samples: Sequence[Sample]) -> str:
     """Return the reply that is right most often; of boxes the median of each side, of texts the first one."""
     boxes = [sample.box for sample in samples if sample.box is not None]
@@ -152,7 +148,7 @@ def _majority_answer(samples: Sequence[Sample]) -> str:
     if not answers:
         return references[0] if references else ""
     most = max(answers.values())
-    return " ".join(min(answer for answer, count in answers.items() if count == most))
+    return spaced(min(answer for answer, count in answers.items() if count == most))
 
 
 def _write_box(sides: Iterable[float]) -> str:

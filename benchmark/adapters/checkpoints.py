@@ -127,9 +127,9 @@ def _stored_model_type(name: str) -> str:
 
 
 def _check_class(name: str, config: Any) -> None:  # noqa: ANN401
-    from transformers import AutoModelForImageTextToText
+    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    has_class = type(config) in AutoModelForImageTextToText._model_mapping
+    has_class = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     if not has_class and "AutoModelForImageTextToText" not in (getattr(config, "auto_map", None) or {}):
         raise ModelError(
             f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads "

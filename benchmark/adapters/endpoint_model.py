@@ -24,7 +24,7 @@ from rsvqa.benchmark.settings import BLIND, BenchSettings
 
 JPEG_QUALITY = 90
 _SHRINK_BY = 0.8
-"""Of both sides, again and again until the file fits."""
+"""Factor for both sides, applied again and again until the file fits."""
 
 _MEDIA_TYPES: Mapping[bytes, str] = MappingProxyType({b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"})
 """By the first bytes: names of files lie."""
@@ -44,7 +44,7 @@ class ImageLimits:
 
 
 OWN_SERVER = ImageLimits(None, 50_000_000)
-"""Of servers that one runs oneself, which state no limit; the bound keeps a request within what HTTP servers take."""
+"""For servers that one runs oneself, which state no limit; the bound keeps a request within what HTTP servers take."""
 
 LIMITS: Mapping[str, ImageLimits] = MappingProxyType(
     {

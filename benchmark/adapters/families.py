@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.models import BoxConvention, ModelView
-from rsvqa.benchmark.samples import ImageSize
 
 SetBudget = Callable[[Any, Any, int], None]
-"""Sets a processor, and the model's configuration where that must agree, to at most so many pixels an image."""
+"""Sets a processor, and the model's configuration where that must agree, to at most so many pixels per image."""
 
 SeeImage = Callable[[Any, Mapping[str, Any], int, ImageSize], ModelView]
 """Returns the view of the i-th image from the processor, what it gave for all images, i, and the image's size."""
@@ -32,7 +32,7 @@ class ModelFamily:
         rewrites_boxes: boxes in a question are put into pixels of the view; needs `see`.
         reuses_prefix: the cache of images and of all before them may serve every question about them: tested to give
             the replies of whole prompts.
-        expands_inside: the model itself puts visual tokens in place of one placeholder an image.
+        expands_inside: the model itself puts visual tokens in place of one placeholder per image.
         batches: several prompts at a time give the replies that each gives alone.
         set_budget: None where images are scaled down before the processor gets them.
         see: None where the model's view is not worked out.
@@ -111,7 +111,7 @@ def _see_cells(processor: Any, _inputs: Mapping[str, Any], _index: int, size: Im
 
 
 DEFAULT = ModelFamily(name="default", box_convention="0-1", reuses_prefix=False, batches=False)
-"""Of an architecture that nobody has tested: one whole prompt at a time."""
+"""For an architecture that nobody has tested: one whole prompt at a time."""
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, Row
+from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, TokenRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,12 @@ class Prefix:
     Attributes:
         ids: [P] int64, as many as the cache holds; placeholders that the model itself expands are repeated.
         cache: of transformers, for one prompt.
+        cache_name: what the installed transformers calls it, in arguments and outputs.
     """
 
     ids: Any
     cache: Any
+    cache_name: str
 
     @property
     def num_tokens(self) -> int:
@@ -67,18 +69,19 @@ class Generator:
 
         row = {name: value[: prompt.prefix_length] for name, value in prompt.row.items()}
         output = self._generate(_padded([row]), prompt.vision, max_new_tokens=1, return_dict_in_generate=True)
-        cache, ids = output.past_key_values, row["input_ids"]
+        name = "cache" if "cache" in output else "past_key_values"  # before transformers 5.24
+        cache, ids = output[name], row["input_ids"]
         more = cache.get_seq_length() - len(ids)
         if more < 0:
             raise ValueError(
                 f"the cache holds {cache.get_seq_length()} tokens of {len(ids)}: it forgets, as windows do"
             )
-        return Prefix(torch.cat([ids, ids[-1:].expand(more)]), cache)
+        return Prefix(torch.cat([ids, ids[-1:].expand(more)]), cache, name)
 
     def reply_to_tails(
         self, prefix: Prefix, prompts: Sequence[EncodedPrompt], *, max_new_tokens: int
     ) -> list[Generated]:
-        """Return a reply a prompt; all begin with the prefix."""
+        """Return one reply per prompt; all begin with the prefix."""
         import torch
 
         tails = [{name: prompt.row[name][prompt.prefix_length :] for name in _PLAIN} for prompt in prompts]
@@ -89,11 +92,11 @@ class Generator:
         cache = copy.deepcopy(prefix.cache)
         if len(prompts) > 1:
             cache.batch_repeat_interleave(len(prompts))
-        sequences = self._generate(batch, {"past_key_values": cache}, max_new_tokens=max_new_tokens)
+        sequences = self._generate(batch, {prefix.cache_name: cache}, max_new_tokens=max_new_tokens)
         return self._split(sequences[:, batch["input_ids"].shape[1] :])
 
     def reply_to_whole(self, prompts: Sequence[EncodedPrompt], *, max_new_tokens: int) -> list[Generated]:
-        """Return a reply a prompt; the images, which all share, are encoded once for each."""
+        """Return one reply per prompt; the images, which all share, are encoded once for each."""
         batch = _padded([prompt.row for prompt in prompts])
         vision = {name: _repeated(value, len(prompts)) for name, value in prompts[0].vision.items()}
         sequences = self._generate(batch, vision, max_new_tokens=max_new_tokens)
@@ -127,7 +130,7 @@ _PLAIN = ("input_ids", "attention_mask")
 """All that tails need: types of tokens say which are images, and a tail has none."""
 
 
-def _padded(rows: Sequence[Row]) -> dict[str, Any]:
+def _padded(rows: Sequence[TokenRow]) -> dict[str, Any]:
     """Return rows of tensors [L] as a batch [B, L], padded on the left with zeros, which the mask covers."""
     import torch
 

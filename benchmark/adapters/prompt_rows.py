@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Row = Mapping[str, Any]
+TokenRow = Mapping[str, Any]
 """Tensors of one prompt that are as long as its tokens, [L] int64: `input_ids`, `attention_mask` and the like."""
 
 
@@ -26,7 +26,7 @@ class EncodedPrompt:
         prefix_length: tokens up to and with the last placeholder; 0 without images.
     """
 
-    row: Row
+    row: TokenRow
     vision: Mapping[str, Any]
     prefix_length: int
 
@@ -130,7 +130,7 @@ def _is_plain(prompt: EncodedPrompt) -> bool:
     return all(bool((tail == tail[-1]).all()) for tail in tails)
 
 
-def _replace_tail(row: Row, head: int, tail: Sequence[int]) -> Row:
+def _replace_tail(row: TokenRow, head: int, tail: Sequence[int]) -> TokenRow:
     """Return the row with other ids from `head` on, and the last value of everything else."""
     import torch
 

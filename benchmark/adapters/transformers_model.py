@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, load_checkpoint
 from rsvqa.benchmark.adapters.families import ModelFamily, family_of
 from rsvqa.benchmark.adapters.generation import Generated, Generator, Prefix
@@ -21,7 +22,6 @@ from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder, b
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchImage, BoxConvention, ModelView, Prompt, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.protocol.boxes import rewrite_boxes
-from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.settings import BLIND, BenchSettings
 
 _REFUSALS = (ValueError, IndexError)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from rsvqa.annotation.extras import install_command
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.run_record import DataRecord, UnaskedRow
 from rsvqa.benchmark.files.xlrs_files import FileRow, read_arrow, read_jsonl, read_parquet, read_shard
@@ -141,7 +142,9 @@ def _fetch(name: str, hub: HubSet, split: str | None) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise BenchmarkDataError(f"{name} needs huggingface_hub: pip install 'rsvqa[model]'; or {advice}") from error
+        raise BenchmarkDataError(
+            f"{name} needs huggingface_hub: {install_command('huggingface_hub')}; or {advice}"
+        ) from error
     patterns = None if split is None else [f"{split}/*"]
     try:
         return Path(snapshot_download(hub.repository, repo_type="dataset", allow_patterns=patterns))
@@ -178,8 +181,9 @@ def _is_data(path: Path) -> bool:
 
 def _is_built(path: Path) -> bool:
     """Tell whether a folder, or one file, was written by `rsvqa build` and by no other program since."""
+    has_questions = any((path / "data").glob("*.parquet")) or path.is_file()
     try:
-        shard = list_shards(path)[0]
+        shard = list_shards(path, kind="data" if has_questions else "tiles")[0]
         if shard.suffix != ".parquet":
             return False
         with TableReader(shard) as reader:
@@ -262,7 +266,7 @@ def _validate(rows: Sequence[FileRow]) -> tuple[list[Sample], list[UnaskedRow]]:
 
 
 def _draw(samples: Sequence[Sample], settings: BenchSettings) -> list[Sample]:
-    """Return at most `sample` questions a task, drawn by the seed, then the first `limit`; the order stays."""
+    """Return at most `sample` questions per task, drawn by the seed, then the first `limit`; the order stays."""
     drawn = list(samples)
     if settings.per_task is not None:
         places: dict[str, list[int]] = {}

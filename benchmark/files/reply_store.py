@@ -18,7 +18,13 @@ from pydantic import ValidationError
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import SAMPLES_FILE
 from rsvqa.benchmark.files.stored_replies import StoredReply
-from rsvqa.rsvqa_builder.files import lock_folder
+from rsvqa.rsvqa_builder.files import (
+    lock_folder,
+    missing_folders,
+    remove_leftovers,
+    remove_unused,
+    write_atomically,
+)
 
 RANKS_FOLDER = "ranks"
 
@@ -82,6 +88,7 @@ class RunReplies:
         self._run = run
         self._folder = rank_folder(run, rank)
         self._replies: dict[ReplyKey, StoredReply] = {}
+        self._made: list[Path] = []
         self._lock = -1
         self._file = -1
 
@@ -91,6 +98,7 @@ class RunReplies:
         Raises:
             RunError: another process holds the lock, the folder cannot be made, or a line is not a stored reply.
         """
+        self._made = missing_folders(self._folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -103,8 +111,9 @@ class RunReplies:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file and unlock."""
+        """Close the file and unlock; a folder that was made for nothing goes again."""
         self._close_own_file()
+        remove_unused(self._made)
         os.close(self._lock)
 
     @property
@@ -152,8 +161,9 @@ class RunReplies:
         replies = [found[key] for key in order if key in found]
         content = b"".join(reply.model_dump_json().encode() + b"\n" for reply in replies)
         self._close_own_file()
-        _write_through(self._run / SAMPLES_FILE, content)
+        write_atomically(self._run / SAMPLES_FILE, content)
         shutil.rmtree(self._run / RANKS_FOLDER, ignore_errors=True)
+        remove_leftovers(self._run)
         self._replies = {key_of(reply): reply for reply in replies}
         return replies
 
@@ -181,18 +191,3 @@ def _whole_length(path: Path) -> int:
                 return start + end + 1
             position = start
     return 0
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    """Replace a file so that it is the old or the new one, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

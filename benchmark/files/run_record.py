@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
 
 SCHEMA_VERSION: Literal[1] = 1
-"""Of `run.json` and of the lines of `samples.jsonl`."""
+"""The version of `run.json` and of the lines of `samples.jsonl`."""
 
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.jsonl"
@@ -139,12 +139,12 @@ class RunRecord(BaseModel):
 
     @property
     def peak_memory_mb(self) -> float | None:
-        """Of the largest process, 10⁶ bytes."""
+        """Peak memory of the largest process, 10⁶ bytes."""
         return max((session.peak_memory_mb for session in self.sessions), default=None)
 
     @property
     def peak_device_memory_mb(self) -> float | None:
-        """Of the fullest GPU, 10⁶ bytes; None without a GPU."""
+        """Peak memory of the fullest GPU, 10⁶ bytes; None without a GPU."""
         known = [session.peak_device_memory_mb for session in self.sessions]
         return max((peak for peak in known if peak is not None), default=None)
 
@@ -158,12 +158,15 @@ def read_run_record(run: Path) -> RunRecord:
     """Return the record of a run's folder.
 
     Raises:
-        RunError: when the folder holds none, or one of another version.
+        NothingToScoreError: when the folder holds none.
+        RunError: when it holds one of another version.
     """
     try:
         content = (run / RUN_FILE).read_bytes()
     except OSError as error:
-        raise RunError(f"{run} is not the folder of a benchmark run: no {RUN_FILE} ({error.strerror})") from error
+        raise NothingToScoreError(
+            f"{run} is not the folder of a benchmark run: no {RUN_FILE} ({error.strerror})"
+        ) from error
     try:
         return RunRecord.model_validate_json(content)
     except ValidationError as error:

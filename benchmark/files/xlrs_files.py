@@ -18,12 +18,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from rsvqa.annotation.images import ImageError, ImageSize, read_header
 from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.files.images import ImageError, content_key, read_size
-from rsvqa.benchmark.samples import ImageSize
+from rsvqa.benchmark.files.images import content_key
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
-
-IMAGE_COLUMN = "image"
+from rsvqa.rsvqa_builder.dataset.rows import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class FileRow:
 
 def _image(encoded: bytes | memoryview, read: Callable[[], bytes]) -> RowImage:
     try:
-        return RowImage(content_key(encoded), read_size(encoded), "", read)
+        return RowImage(content_key(encoded), read_header(encoded).size, "", read)
     except ImageError as error:
         return RowImage(content_key(encoded), None, str(error), read)
 
@@ -78,7 +77,7 @@ def _without_bytes(name: str) -> RowImage:
 
 
 def _cells(column: pa.Array | pa.ChunkedArray, row: int) -> list[pa.StructScalar]:
-    """Return the image structs of one row; a column holds one image a row or a list of them."""
+    """Return the image structs of one row; a column holds one image per row or a list of them."""
     scalar = column[row]
     if not scalar.is_valid:
         return []
@@ -97,13 +96,13 @@ def _name(cell: pa.StructScalar) -> str:
 
 
 def _check_image_column(schema: pa.Schema, path: Path) -> None:
-    if IMAGE_COLUMN not in schema.names:
-        raise BenchmarkDataError(f"{path}: no column {IMAGE_COLUMN!r}; it has {', '.join(schema.names)}")
-    kind = schema.field(IMAGE_COLUMN).type
+    if Column.IMAGE not in schema.names:
+        raise BenchmarkDataError(f"{path}: no column '{Column.IMAGE}'; it has {', '.join(schema.names)}")
+    kind = schema.field(Column.IMAGE).type
     inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
     if not pa.types.is_struct(inner) or {item.name for item in inner} != {"bytes", "path"}:
         raise BenchmarkDataError(
-            f"{path}: column {IMAGE_COLUMN!r} is {kind}; expected struct<bytes, path> or a list of them"
+            f"{path}: column '{Column.IMAGE}' is {kind}; expected struct<bytes, path> or a list of them"
         )
 
 
@@ -118,8 +117,8 @@ def read_arrow(path: Path) -> Iterator[FileRow]:
     """
     table = _map_arrow(path)
     _check_image_column(table.schema, path)
-    values = table.drop_columns([IMAGE_COLUMN]).to_pylist()
-    column = table.column(IMAGE_COLUMN)
+    values = table.drop_columns([Column.IMAGE]).to_pylist()
+    column = table.column(Column.IMAGE)
     for number, row in enumerate(values):
         images = tuple(_arrow_image(column, number, position) for position in range(len(_cells(column, number))))
         yield FileRow(where=f"{path.name} row {number}", values=row, images=images)
@@ -162,8 +161,8 @@ def read_parquet(path: Path) -> Iterator[FileRow]:
     number = 0
     for group in range(file.num_row_groups):
         for start, batch in file.batches(group):
-            column = batch.column(IMAGE_COLUMN)
-            for i, values in enumerate(batch.drop_columns([IMAGE_COLUMN]).to_pylist()):
+            column = batch.column(Column.IMAGE)
+            for i, values in enumerate(batch.drop_columns([Column.IMAGE]).to_pylist()):
                 cells = _cells(column, i)
                 images = (_parquet_image(file, group, start + i, j, cell) for j, cell in enumerate(cells))
                 yield FileRow(where=f"{path.name} row {number}", values=values, images=tuple(images))
@@ -207,11 +206,11 @@ class _ParquetFile:
     def read_image(self, group: int, row: int, position: int) -> bytes:
         """Return the encoded bytes of one image of a row."""
         start, batch = self._batch_with(group, row)
-        return bytes(_buffer(_cells(batch.column(IMAGE_COLUMN), row - start)[position]) or b"")
+        return bytes(_buffer(_cells(batch.column(Column.IMAGE), row - start)[position]) or b"")
 
     def _batch_with(self, group: int, row: int) -> tuple[int, pa.RecordBatch]:
         if group != self._group or self._held is None or row < self._held[0]:
-            self._group, self._batches = group, self.batches(group, [IMAGE_COLUMN])
+            self._group, self._batches = group, self.batches(group, [Column.IMAGE])
             self._held = next(self._batches)
         while row >= self._held[0] + self._held[1].num_rows:
             self._held = next(self._batches)
@@ -246,7 +245,7 @@ def _json_row(path: Path, number: int, start: int, line: bytes) -> FileRow:
         return FileRow(where=where, problem=f"not JSON: {error}")
     if not isinstance(values, dict):
         return FileRow(where=where, problem=f"expected a JSON object, found {type(values).__name__}")
-    texts = _base64_texts(values.pop(IMAGE_COLUMN, None))
+    texts = _base64_texts(values.pop(Column.IMAGE, None))
     images = (_json_image(path, start, len(line), position, text) for position, text in enumerate(texts))
     return FileRow(where=where, values=values, images=tuple(images))
 
@@ -268,7 +267,7 @@ def _read_json_image(path: Path, start: int, length: int, position: int) -> byte
     with path.open("rb") as file:
         file.seek(start)
         values = json.loads(file.read(length))
-    return base64.b64decode(_base64_texts(values[IMAGE_COLUMN])[position])
+    return base64.b64decode(_base64_texts(values[Column.IMAGE])[position])
 
 
 # --- shards that `rsvqa build` wrote ---
@@ -285,7 +284,7 @@ def read_shard(path: Path) -> Iterator[FileRow]:
     for group in range(file.num_row_groups):
         values, names = file.read_values(group), file.read_names(group)
         for i, (row, shown) in enumerate(zip(values, names, strict=True)):
-            size = ImageSize(row["image_height"], row["image_width"])
+            size = ImageSize(row[Column.IMAGE_HEIGHT], row[Column.IMAGE_WIDTH])
             images = (
                 RowImage(name, size, "", partial(file.read_image, group, i, position))
                 for position, name in enumerate(shown)
@@ -302,7 +301,7 @@ class _ShardFile:
             self._reader = TableReader(path)
         except TableError as error:
             raise BenchmarkDataError(f"{error}; build the data set again") from error
-        self._columns = [name for name in self._reader.columns if name != IMAGE_COLUMN]
+        self._columns = [name for name in self._reader.columns if name != Column.IMAGE]
         self.num_row_groups = self._reader.info.num_row_groups
         self._group = -1
         self._images: list[list[bytes]] = []
@@ -313,12 +312,12 @@ class _ShardFile:
 
     def read_names(self, group: int) -> list[list[str]]:
         """Return the names of the images of each row of a row group."""
-        return self._reader.read_image_names(group, IMAGE_COLUMN)
+        return self._reader.read_image_names(group, Column.IMAGE)
 
     def read_image(self, group: int, row: int, position: int) -> bytes:
         """Return the encoded bytes of one image of a row."""
         if group != self._group:
-            rows = self._reader.read_row_group(group, [IMAGE_COLUMN])
-            self._images = [[image.data for image in row[IMAGE_COLUMN]] for row in rows]
+            rows = self._reader.read_row_group(group, [Column.IMAGE])
+            self._images = [[image.data for image in row[Column.IMAGE]] for row in rows]
             self._group = group
         return self._images[row][position]

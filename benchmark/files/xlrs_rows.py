@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.lettering import LETTERS, OPTION_MARK, LetteringError, option_texts, read_letters
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.benchmark.files.xlrs_files import FileRow
 from rsvqa.benchmark.samples import ImageSource, Sample
+from rsvqa.rsvqa_builder.dataset.records import HELD_BACK
+from rsvqa.rsvqa_builder.dataset.rows import CAPTION_ID, Column
 
-_ID_COLUMNS = ("question_id", "index", "id")
-_OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
+_ID_COLUMNS = (Column.QUESTION_ID, Column.INDEX, CAPTION_ID)
 _LINE_OF_OPTION = re.compile(r"\n\s*(?=\([A-Z]\))")
 _INSTRUCTION = "Select the best answer"
 """Begins what VLMEvalKit's copy appends to its options; the prompt brings its own."""
 _YES_NO = ({"yes", "no"}, {"是", "否"}, {"是", "不是"})
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
-_NOT_REVIEWED = ("rejected", "needed")
 
 
 class RowError(ValueError):
@@ -70,18 +70,18 @@ def to_sample(row: FileRow, sample_id: str) -> Sample:
     if row.problem:
         raise RowError("row cannot be read", row.problem)
     values = row.values
-    if values.get("review") in _NOT_REVIEWED:
-        raise RowError(f"review: {values['review']}")
+    if (review := values.get(Column.REVIEW)) in HELD_BACK:
+        raise RowError(f"review: {review}")
     info = _task(values)
-    question = values.get("question")
+    question = values.get(Column.QUESTION)
     if not isinstance(question, str) or not question.strip():
         raise RowError("no question")
     answer = _answer(info, values)
     return Sample(
         sample_id=sample_id,
         task=info.name,
-        category=str(values.get("category") or info.category),
-        l2_category=str(values.get("l2-category") or info.l2_category),
+        category=str(values.get(Column.CATEGORY) or info.category),
+        l2_category=str(values.get(Column.L2_CATEGORY) or info.l2_category),
         language=_language(values, question, answer),
         form=answer.form,
         question=question,
@@ -108,18 +108,18 @@ _TASK_OF = {_fold(info.category): info for info in TASKS.values()} | {
 
 
 def _task(values: Mapping[str, Any]) -> TaskInfo:
-    if values.get("task") in TASKS:
-        return TASKS[values["task"]]
-    category = values.get("category")
+    if values.get(Column.TASK) in TASKS:
+        return TASKS[values[Column.TASK]]
+    category = values.get(Column.CATEGORY)
     if isinstance(category, str) and _fold(category) in _TASK_OF:
         return _TASK_OF[_fold(category)]
-    if category is None and isinstance(values.get("answer"), list):
+    if category is None and isinstance(values.get(Column.ANSWER), list):
         return TASKS["detailed_captioning"]  # the caption files have no other task, and no column for it
     raise RowError("unknown category", repr(category))
 
 
 def _language(values: Mapping[str, Any], question: str, answer: _Answer) -> str:
-    stated = values.get("language")
+    stated = values.get(Column.LANGUAGE)
     if isinstance(stated, str) and stated:
         return stated
     return "zh" if _CHINESE.search(" ".join((question, *answer.options, *answer.references))) else "en"
@@ -130,11 +130,11 @@ def _language(values: Mapping[str, Any], question: str, answer: _Answer) -> str:
 
 def _answer(info: TaskInfo, values: Mapping[str, Any]) -> _Answer:
     if AnswerForm.BOX in info.forms:
-        return _Answer(form=AnswerForm.BOX, box=_box(values.get("bbox")))
+        return _Answer(form=AnswerForm.BOX, box=_box(values.get(Column.BBOX)))
     if AnswerForm.TEXT in info.forms:
-        return _Answer(form=AnswerForm.TEXT, references=_references(values.get("answer")))
-    options = _options(values.get("multi-choice options"))
-    letters = _letters(values.get("answer"), options)
+        return _Answer(form=AnswerForm.TEXT, references=_references(values.get(Column.ANSWER)))
+    options = _options(values.get(Column.OPTIONS))
+    letters = _letters(values.get(Column.ANSWER), options)
     if AnswerForm.SEVERAL_OF in info.forms:
         return _Answer(form=AnswerForm.SEVERAL_OF, options=options, letters=letters)
     if len(letters) > 1:
@@ -169,10 +169,12 @@ def _options(value: object) -> tuple[str, ...]:
     options = _cut_options(value) if isinstance(value, str) else value
     if not isinstance(options, list) or len(options) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
-    for letter, option in zip(string.ascii_uppercase, options, strict=False):
-        match = _OPTION_MARK.match(option) if isinstance(option, str) else None
-        if match is None or match[1] != letter or match.end() == len(option):
-            raise RowError("options are not lettered (A), (B), …", repr(option))
+    try:
+        texts = option_texts([str(option) for option in options])
+    except LetteringError as error:
+        raise RowError("options are not lettered (A), (B), …", str(error)) from error
+    if "" in texts:
+        raise RowError("options are not lettered (A), (B), …", "one has no text")
     return tuple(options)
 
 
@@ -182,23 +184,22 @@ def _cut_options(text: str) -> list[str]:
     if len(lines := _LINE_OF_OPTION.split(body)) > 1:
         return [line.strip() for line in lines]
     starts: list[int] = []
-    for match in _OPTION_MARK.finditer(body):
+    for match in OPTION_MARK.finditer(body):
         # in order, so that "(C)" inside the text of (A) does not begin an option
-        if match[1] == string.ascii_uppercase[len(starts) : len(starts) + 1]:
+        if match[1] == LETTERS[len(starts) : len(starts) + 1]:
             starts.append(match.start())
     return [body[start:end].strip() for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
 
 
 def _letters(value: object, options: Sequence[str]) -> str:
-    letters = re.sub(r"[\s,]", "", value) if isinstance(value, str) else ""
-    known = string.ascii_uppercase[: len(options)]
-    if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(known):
+    letters = read_letters(value, len(options)) if isinstance(value, str) else None
+    if letters is None:
         raise RowError("answer is not among the options", repr(value))
-    return "".join(sorted(letters))
+    return letters
 
 
 def _is_yes_no(options: Sequence[str]) -> bool:
-    return {_OPTION_MARK.sub("", option, count=1).strip(" .。").lower() for option in options} in _YES_NO
+    return {text.strip(" .。").lower() for text in option_texts(options)} in _YES_NO
 
 
 # --- images ---
@@ -210,7 +211,7 @@ def _images(row: FileRow, info: TaskInfo) -> tuple[ImageSource, ...]:
     for image in row.images:
         if image.problem:
             raise RowError("image cannot be read", image.problem)
-        stated = (row.values.get("image_height"), row.values.get("image_width"))
+        stated = (row.values.get(Column.IMAGE_HEIGHT), row.values.get(Column.IMAGE_WIDTH))
         if None not in stated and image.size is not None and stated != image.size:
             found = f"{image.size.width} x {image.size.height}, stated {stated[1]} x {stated[0]}"
             raise RowError("image is not of the stated size", found)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, as_shares
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.models import BoxConvention, ModelView
 from rsvqa.benchmark.protocol.thinking import final_text
-from rsvqa.benchmark.samples import ImageSize
 
 EDGE_TOLERANCE = 0.01
 """Share of a side by which a replied box may reach beyond the image and is cut (models round); further is invalid."""
@@ -63,22 +63,6 @@ def replied_numbers(reply: str) -> list[Box]:
     return found
 
 
-def iou(box: Box, other: Box) -> float:
-    """Return the area of the intersection over that of the union, to nine decimals; 0 where both are empty.
-
-    Rounded, so that a box of exactly half is not below 0.5 because of how its coordinates were written.
-    """
-    width = min(box.x_max, other.x_max) - max(box.x_min, other.x_min)
-    height = min(box.y_max, other.y_max) - max(box.y_min, other.y_min)
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = _area(box) + _area(other) - shared
-    return round(shared / union, 9) if union > 0 else 0.0
-
-
-def _area(box: Box) -> float:
-    return (box.x_max - box.x_min) * (box.y_max - box.y_min)
-
-
 def _normalised(box: Box, convention: BoxConvention, size: ImageSize, view: ModelView | None) -> Box:
     if convention in _PER_SIDE:
         return Box(*(value / _PER_SIDE[convention] for value in box))
@@ -86,7 +70,7 @@ def _normalised(box: Box, convention: BoxConvention, size: ImageSize, view: Mode
         if view is None:
             raise ValueError("boxes in pixels of the view cannot be read without the view; the adapter must state it")
         box = _from_view(box, view)
-    return Box(box.x_min / size.width, box.y_min / size.height, box.x_max / size.width, box.y_max / size.height)
+    return as_shares(box, size.width, size.height)
 
 
 def _from_view(box: Box, view: ModelView) -> Box:

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from rsvqa.benchmark.protocol.rotation import option_texts
+from rsvqa.annotation.lettering import option_texts
 
 # a number with its decimals and with what is glued before it ("a3", "^3" and ".3" are not 3; "3m" is 3 and m), one
 # Chinese character, or a word

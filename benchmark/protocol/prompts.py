@@ -1,6 +1,6 @@
 """How a sample is put to a model: the published prompt for choices, wordings of our own for boxes and captions.
 
-The prompt for choices is part of the protocol, and `rsvqa_builder.dataset.export_formats` writes the same one into
+The prompt for choices is part of the protocol, and `rsvqa_builder.dataset.prompts` writes the same one into
 training data: a score with another wording is another score. For boxes nothing is published beyond the question; models
 differ in the units they write, so the prompt names those that the model's adapter declares. The published caption
 prompt is its authors' to distribute; ours asks for the same structure, and `caption_prompt` takes a file with theirs.
@@ -9,12 +9,12 @@ prompt is its authors' to distribute; ours asks for the same structure, and `cap
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.wording.box_units import stated_units
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.models import BoxConvention
@@ -47,10 +47,6 @@ _UNITS: Mapping[str, Mapping[BoxConvention, str]] = {
         "0-1000": "取值为占图像宽度和高度的千分比，范围 0 到 1000",
     },
 }
-_FROM_0_TO_1 = re.compile(
-    r"(?<![\d.])0\s{0,3}(?:to|and|-|–|—|~|到|至)\s{0,3}1(?!\d|\.\d)"  # from 0 to 1, between 0 and 1, 0–1
-    r"|[\[(]\s{0,3}0\s{0,3},\s{0,3}1\s{0,3}[\])]"  # [0, 1]
-)
 _CAPTION_PROMPTS: Mapping[str, str] = {
     "en": (
         "{question}\n"
@@ -128,19 +124,22 @@ def prompt_text(
 
 def box_prompt(question: str, language: str, convention: BoxConvention) -> str:
     """Return a question that asks for a box, with the form of the reply; units that the question states stand."""
-    if stated_convention(question) is not None:
+    if stated_units(question) is not None:
         return question
     key = _known(language)
     return f"{question}\n{_BOX_PROMPTS[key].format(units=_UNITS[key][convention])}"
 
 
-def stated_convention(question: str) -> BoxConvention | None:
-    """Return the units in which the question itself wants a box; None where it says nothing.
+def replied_convention(question: str, convention: BoxConvention) -> BoxConvention:
+    """Return the units in which a reply's box is read: those that the question states, else the adapter's own.
 
-    Only "0 to 1", "0-1", "between 0 and 1" and the like are known. What a question states goes before what an adapter
-    declares: the model was told so.
+    What a question states goes before what an adapter declares: the model was told so. An adapter whose pixels are
+    those of its view writes these also when it is asked for pixels.
     """
-    return "0-1" if _FROM_0_TO_1.search(question) else None
+    stated = stated_units(question)
+    if stated is None or (stated == "pixels" and convention == "view_pixels"):
+        return convention
+    return stated
 
 
 def _text_prompt(sample: Sample, caption_prompt: CaptionPrompt | None) -> str:

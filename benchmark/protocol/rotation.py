@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import string
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rsvqa.annotation.lettering import LETTERS, lettered, moved_letters, option_texts
 from rsvqa.benchmark.errors import BenchmarkDataError
-
-_OPTION = re.compile(r"\(([A-Z])\)\s*(.*)", re.DOTALL)
 
 
 class Rotated(NamedTuple):
@@ -26,32 +23,14 @@ def rotate(options: Sequence[str], answer: str, rotation: int) -> Rotated:
     `len(options)` rotations show each text once at each letter.
 
     Raises:
-        DataError: options that are not lettered (A), (B), … in order, or an answer that is not among them.
+        LetteringError: options that are not lettered (A), (B), … in order.
+        BenchmarkDataError: an answer that is not among them.
     """
     if rotation == 0:
         return Rotated(tuple(options), answer)
     texts = option_texts(options)
-    places = range(len(texts))
-    letters = string.ascii_uppercase[: len(texts)]
+    letters = LETTERS[: len(texts)]
     if not set(answer) <= set(letters):
         raise BenchmarkDataError(f"the answer {answer!r} names a letter beyond the options {', '.join(letters)}")
-    moved = [f"({letters[place]}) {texts[(place - rotation) % len(texts)]}" for place in places]
-    right = {letters[(letters.index(letter) + rotation) % len(texts)] for letter in answer}
-    return Rotated(tuple(moved), "".join(sorted(right)))
-
-
-def option_texts(options: Sequence[str]) -> list[str]:
-    """Return the options' texts without their letters.
-
-    Raises:
-        DataError: options that are not lettered (A), (B), … in order.
-    """
-    if len(options) > len(string.ascii_uppercase):
-        raise BenchmarkDataError(f"{len(options)} options are more than there are letters")
-    texts = []
-    for letter, option in zip(string.ascii_uppercase, options, strict=False):
-        match = _OPTION.fullmatch(option)
-        if match is None or match[1] != letter:
-            raise BenchmarkDataError(f"the option {option!r} does not begin with ({letter})")
-        texts.append(match[2].strip())
-    return texts
+    order = [(place - rotation) % len(texts) for place in range(len(texts))]
+    return Rotated(lettered(texts[old] for old in order), moved_letters(answer, order))

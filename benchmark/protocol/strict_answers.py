@@ -14,12 +14,12 @@ last correction on ("A … no, B").
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from rsvqa.annotation.lettering import LETTERS
 from rsvqa.benchmark.protocol.letter_lists import (
     HEAD,
     LABEL,
@@ -75,7 +75,7 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
         several: whether more than one option may be right; else more than one letter is ambiguous.
 
     Raises:
-        DataError: options that are not lettered in order.
+        LetteringError: options that are not lettered in order.
     """
     text = final_text(reply)
     if text is None:
@@ -83,7 +83,7 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
     text = _plain(_ends_of(text))
     if not _WORD_CHARACTER.search(text):
         return StrictAnswer("", Refusal.EMPTY)
-    letters = string.ascii_uppercase[: len(options)]
+    letters = LETTERS[: len(options)]
     return _Reader(letters, OptionPhrases(letters, options), several).read(text)
 
 

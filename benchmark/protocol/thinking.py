@@ -25,7 +25,7 @@ def final_text(reply: str) -> str | None:
 
 
 def _inside_answer_tags(text: str) -> str:
-    """Return what stands in answer tags, one line a pair; all of `text` where none is opened."""
+    """Return what stands in answer tags, one line per pair; all of `text` where none is opened."""
     parts: list[str] = []
     opened: int | None = None
     for tag in _ANSWER.finditer(text):

@@ -159,7 +159,7 @@ def standing_section(results: Results) -> str:
         return ""
     head = '<section id="published"><header><h2>Beside published scores</h2><p class="facts">'
     if why := why_not_comparable(results):
-        return f"{head}This run's macro is not among them: {escape(why)}.</p></header></section>"
+        return f"{head}This run is not among them: {escape(why)}.</p></header></section>"
     rows = [
         *(_standing_row(score.model, _about(score), score.macro) for score in read_published().scores),
         *(_own_row(results, name, figure) for name, figure in _own_figures(average)),

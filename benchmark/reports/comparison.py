@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.reports.writing import score_run
 from rsvqa.benchmark.scores.aggregates import BENCHMARK_TASKS
 from rsvqa.benchmark.scores.caption_figures import CAPTION_MEASURES, with_caption_values
@@ -136,7 +136,10 @@ def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparis
     """Compare the runs in two folders, scored anew; see `compare`."""
     runs = [score_run(folder) for folder in (first, second)]
     names = [f"{run.results.run.model_name} ({folder.name})" for run, folder in zip(runs, (first, second), strict=True)]
-    return compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
+    found = compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
+    if len({run.results.samples_sha256 for run in runs}) == 1:
+        return found.model_copy(update={"notes": ("A and B hold the same replies, to the byte", *found.notes)})
+    return found
 
 
 def compare(
@@ -151,12 +154,17 @@ def compare(
         shared: compare what both asked when they did not ask the same.
 
     Raises:
-        RunError: nothing in common; not the same questions without `shared`; or one id with different questions.
+        NothingToScoreError: no question, or no reply, in common.
+        RunError: not the same questions without `shared`; or one id with different questions.
     """
     left, right = ({one.reply.sample_id: one for one in run} for run in (first, second))
     common = [key for key in left if key in right]
     _check_shared(left, right, common, shared=shared)
     answered = [key for key in common if left[key].is_scored and right[key].is_scored]
+    if not answered:
+        raise NothingToScoreError(
+            f"none of {len(common)} shared questions has a reply in both runs; the same `rsvqa bench` asks again"
+        )
     # a run that could not read an image does not know it; the other may
     clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
     ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
@@ -179,7 +187,7 @@ def _check_shared(
     left: Mapping[str, Measured], right: Mapping[str, Measured], common: Sequence[str], *, shared: bool
 ) -> None:
     if not common:
-        raise RunError("the two runs have no question in common; compare runs over the same data")
+        raise NothingToScoreError("the two runs have no question in common; compare runs over the same data")
     for key in common:
         if _question(left[key]) != _question(right[key]):
             raise RunError(f"{key} is another question in each run; compare runs over the same data")
@@ -210,7 +218,7 @@ def _notes(pairs: Sequence[PairedQuestion], num_shared: int, num_first: int, num
     if any(one.first.reply.boxes_rewritten != one.second.reply.boxes_rewritten for one in pairs):
         yield "boxes in the questions were rewritten for one of the models and not for the other"
     elif differing := sum(one.first.reply.prompt != one.second.reply.prompt for one in pairs):
-        yield f"{differing} questions were put in other words: what is compared is model and prompt"
+        yield f"{differing} questions were worded differently: model and prompt are compared together"
 
 
 # --- differences ------------------------------------------------------------------------------------------------------
@@ -300,7 +308,7 @@ def contributions(parts: Sequence[ImageSums]) -> NDArray[np.float64]:
 def sign_flip_test(
     values: NDArray[np.float64], *, seed: int = INTERVAL_SEED, num_flips: int = NUM_FLIPS
 ) -> SignFlipTest:
-    """Test whether the sum of `values`, one an image, is farther from 0 than chance makes it.
+    """Test whether the sum of `values`, one per image, is farther from 0 than chance makes it.
 
     Images without a difference do not matter. Up to `MAX_EXACT` images all changes of sign are tried; else
     `num_flips` random ones and the one seen, so that p is never 0 (Phipson and Smyth 2010).

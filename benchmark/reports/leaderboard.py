@@ -143,7 +143,7 @@ def _variant(results: Results) -> str:
     facts = [
         f"{costs.visual_tokens_per_image:,.0f} visual tokens" if costs.visual_tokens_per_image is not None else "",
         f"at most {settings.max_pixels:,} px" if settings.max_pixels is not None else "",
-        f"{costs.seconds_per_question:.3g} s a question" if costs.seconds_per_question is not None else "",
+        f"{costs.seconds_per_question:.3g} s per question" if costs.seconds_per_question is not None else "",
         f"{settings.max_new_tokens} new tokens" if settings.max_new_tokens != 64 else "",
     ]
     return ", ".join(fact for fact in facts if fact) or "–"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from rsvqa.annotation.lettering import LETTERS
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.scores.measures import Measured
 from rsvqa.benchmark.scores.results import ChoiceResult, TaskResult
@@ -67,7 +68,7 @@ def _confusion_table(name: str, counts: Mapping[str, Counter[str]]) -> str:
 def _several_table(questions: Sequence[Measured]) -> str:
     """Return, for questions with several right options, how often each letter was named when right and when wrong."""
     rows = []
-    for letter in sorted({option[1:2] for one in questions for option in one.reply.options}):
+    for letter in LETTERS[: max((len(one.reply.options) for one in questions), default=0)]:
         right = [one for one in questions if letter in one.reply.answer]
         wrong = [one for one in questions if letter not in one.reply.answer]
         cells = "".join(

@@ -25,13 +25,13 @@ def print_comparison(comparison: Comparison, *, as_json: bool = False) -> None:
 def _comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield f"A: {comparison.first}"
     yield f"B: {comparison.second}"
+    yield from comparison.notes
     yield f"{comparison.num_shared:,} questions compared, per cent"
     order = list(Measure)
     ordered = sorted([*comparison.tasks, *comparison.averages], key=lambda one: order.index(one.measure))
     for measure, differences in groupby(ordered, key=lambda one: one.measure):
         yield ""
         yield from aligned([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
-    yield from ("", *comparison.notes)
 
 
 def _difference_row(difference: Difference) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def _leaderboard_lines(board: Leaderboard) -> Iterator[str]:
     for apart in board.apart:
         one = apart.standing
         yield ""
-        yield f"{one.model} is not beside published scores: {apart.why}."
+        yield f"{one.model} is not compared with published scores: {apart.why}."
         yield f"  {apart.average}: official {percent(one.macro)}, strict {percent(one.strict)}"
 
 

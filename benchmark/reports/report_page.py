@@ -2,6 +2,8 @@
 
 Replies are what a model wrote and may hold markup: all that is not written here goes through `html.escape`, and the
 page's content security policy forbids scripts and loads besides.
+
+Without Jinja2, for the reason in `rsvqa_builder/documents/preview_page.py`.
 """
 
 from __future__ import annotations
@@ -92,11 +94,11 @@ def _main_figures(results: Results) -> Iterator[tuple[str, str, str]]:
 
 def _costs(costs: Costs) -> Iterator[tuple[str, str, str]]:
     if costs.visual_tokens_per_image is not None:
-        yield "visual tokens an image", f"{costs.visual_tokens_per_image:,.0f}", ""
+        yield "visual tokens per image", f"{costs.visual_tokens_per_image:,.0f}", ""
     if costs.seconds_per_question is not None:
-        yield "seconds a question", f"{costs.seconds_per_question:.3g}", ""
+        yield "seconds per question", f"{costs.seconds_per_question:.3g}", ""
     if costs.images_per_second is not None:
-        yield "images a second", f"{costs.images_per_second:.3g}", ""
+        yield "images per second", f"{costs.images_per_second:.3g}", ""
 
 
 def _short_range(figure: Figure) -> str:

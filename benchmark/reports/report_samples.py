@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.images import ImageSize
+from rsvqa.annotation.lettering import LETTERS, option_texts
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.protocol.boxes import find_boxes
-from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.scores.measures import Measured
 from rsvqa.benchmark.scores.score import AnswerOutcome
 from rsvqa.benchmark.scores.scoring import replied_box
@@ -30,9 +31,9 @@ NUM_DISPUTED = 6
 """Replies shown that the two parsers judge differently."""
 NUM_TEXTS = 3
 MAX_CHARACTERS = 900
-"""Of a reply, question or prompt; `samples.jsonl` holds the rest."""
+"""The most that is shown of a reply, question or prompt; `samples.jsonl` holds the rest."""
 MAX_THUMBNAIL_BYTES = 8_000_000
-"""Of all thumbnails on the page; later ones are left out and say so."""
+"""The most for all thumbnails on the page; later ones are left out and say so."""
 MAX_FIGURE_HEIGHT = 360
 """CSS pixels."""
 
@@ -97,7 +98,7 @@ def choose_sections(questions: Sequence[Measured]) -> list[Section]:
     texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
     sections = [
-        Section("wrong", "Wrong replies", f"up to {NUM_WRONG} of a sub-task, of {len(wrong):,}", by_task),
+        Section("wrong", "Wrong replies", f"up to {NUM_WRONG} per sub-task, of {len(wrong):,}", by_task),
         Section("no-answer", "No answer found", _of(no_answer, NUM_NO_ANSWER), _spread(no_answer, NUM_NO_ANSWER)),
         Section("disputed", "The parsers disagree", _of(disputed, NUM_DISPUTED), _spread(disputed, NUM_DISPUTED)),
         Section("written", "Captions as written", _of(texts, NUM_TEXTS), _spread(texts, NUM_TEXTS)),
@@ -175,12 +176,8 @@ def _boxes(one: Measured) -> list[tuple[str, Box]]:
     boxes = [("asked", box) for box in find_boxes(reply.question, size)]
     if reply.form is AnswerForm.BOX:
         found = (("right", Box(*reply.box) if reply.box else None), ("said", replied_box(reply)))
-        boxes += [(kind, _in_pixels(box, size)) for kind, box in found if box is not None]
+        boxes += [(kind, in_pixels(box, size.width, size.height)) for kind, box in found if box is not None]
     return boxes
-
-
-def _in_pixels(box: Box, size: ImageSize) -> Box:
-    return Box(box.x_min * size.width, box.y_min * size.height, box.x_max * size.width, box.y_max * size.height)
 
 
 def _rectangle(box: Box, kind: str, image: StoredImage) -> str:
@@ -200,8 +197,7 @@ def _options(one: Measured) -> str:
     if not one.reply.options:
         return ""
     items = []
-    for option in one.reply.options:
-        letter, text = option[1:2], option[3:].strip()
+    for letter, text in zip(LETTERS, option_texts(one.reply.options), strict=False):
         is_right, is_said = letter in one.reply.answer, letter in one.score.strict_letters
         kind = "right" if is_right else "said" if is_said else ""
         words = " · ".join(word for word, holds in (("right", is_right), ("replied", is_said)) if holds)

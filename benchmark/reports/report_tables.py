@@ -88,16 +88,16 @@ def notices(results: Results) -> Iterator[str]:
     if 0 < results.num_images < FEW_IMAGES:
         yield f"Only {results.num_images} image(s): the figures say little about others."
     if cut := sum(task.num_cut for task in results.tasks):
-        yield f"{cut:,} replies ran into the bound of new tokens."
+        yield f"{cut:,} replies were cut at the bound of new tokens."
     if why := why_not_comparable(results):
-        yield f"Published averages are not beside this run's: {why}."
+        yield f"This run is not compared with published averages: {why}."
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
 def table_rows(results: Results) -> Iterator[dict[str, Any]]:
-    """Yield one row a measure of each sub-task, then of each average; keys are among `TABLE_COLUMNS`."""
+    """Yield one row per measure of each sub-task, then of each average; keys are among `TABLE_COLUMNS`."""
     for task in results.tasks:
         base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
         yield from ({**base, **row} for row in _task_rows(task))

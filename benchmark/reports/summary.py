@@ -1,4 +1,4 @@
-"""What `rsvqa bench` and `rsvqa score` print of a run: a line a sub-task, the averages, and where the rest is."""
+"""What `rsvqa bench` and `rsvqa score` print of a run: what went wrong, then its sub-tasks and averages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rsvqa.benchmark.reports.report_page import PAGE_FILE
 from rsvqa.benchmark.reports.report_tables import notices, percent, spread
-from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results
+from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results, TaskResult
 
 _NOTHING = "–"
 _ROTATIONS = "all rotations"
@@ -40,7 +40,7 @@ def _lines(results: Results, run: Path) -> Iterator[str]:
     data = results.run.data
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
-    yield ""
+    yield from (*_unread(results), *notices(results), "")
     yield from aligned(_choice_table(results))
     for task in results.tasks:
         if task.box is not None:
@@ -50,7 +50,21 @@ def _lines(results: Results, run: Path) -> Iterator[str]:
         for language, text in task.texts.items():
             shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in text.metrics.items())
             yield f"{task.level_3} ({language}): {shown}"
-    yield from ("", *notices(results), f"Report: {run / PAGE_FILE}")
+    yield from ("", f"Report: {run / PAGE_FILE}")
+
+
+def _unread(results: Results) -> Iterator[str]:
+    """Yield how many replies hold no answer; they are in the figures, and right in none."""
+    counts = [(task, _num_unread(task)) for task in results.tasks]
+    if total := sum(count for _, count in counts):
+        by_task = ", ".join(f"{task.level_3} × {count:,}" for task, count in counts if count)
+        yield f"{total:,} replies hold no answer: {by_task}."
+
+
+def _num_unread(task: TaskResult) -> int:
+    no_letter = task.choice.strict_letters.get("", 0) if task.choice else 0
+    no_box = task.box.num_invalid if task.box else 0
+    return no_letter + no_box + sum(text.num_empty for text in task.texts.values())
 
 
 def _choice_table(results: Results) -> list[tuple[str, ...]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.errors import NothingToScoreError
 from rsvqa.benchmark.files.reply_store import read_replies
 from rsvqa.benchmark.files.run_record import SAMPLES_FILE, RunRecord, read_run_record
 from rsvqa.benchmark.files.stored_replies import StoredReply
@@ -27,6 +27,7 @@ from rsvqa.benchmark.scores.measures import Measured, measure
 from rsvqa.benchmark.scores.results import Costs, Results, write_results
 from rsvqa.benchmark.scores.scoring import score_reply
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 
 TABLE_FILE = "tasks.csv"
 MARKDOWN_FILE = "results.md"
@@ -43,6 +44,7 @@ def write_reports(run: Path) -> Results:
     """Score the replies in the folder `run` and write results.json, tasks.csv, results.md and report.html beside them.
 
     Raises:
+        NothingToScoreError: when no question has a reply.
         RunError: when the folder is not that of a run, or its replies cannot be read.
     """
     results, questions = score_run(run)
@@ -57,12 +59,15 @@ def score_run(run: Path) -> ScoredRun:
     """Return the figures of a run's folder, computed anew from its replies; nothing is written.
 
     Raises:
+        NothingToScoreError: when no question has a reply.
         RunError: when the folder is not that of a run, or its replies cannot be read.
     """
     record = read_run_record(run)
     sha256 = _sha256_of_samples(run)
     replies = read_replies(run)
     questions = measure([score_reply(reply) for reply in replies])
+    if not any(one.is_scored for one in questions):
+        raise NothingToScoreError(_no_reply(run, questions))
     tasks, averages = aggregate(questions)
     results = Results(
         rsvqa_version=version("rsvqa"),
@@ -80,7 +85,7 @@ def score_run(run: Path) -> ScoredRun:
 
 
 def table_csv(results: Results) -> str:
-    """Return `tasks.csv`: one row a measure of a sub-task or an average."""
+    """Return `tasks.csv`: one row per measure of a sub-task or an average."""
     text = io.StringIO()
     writer = csv.DictWriter(text, TABLE_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -93,7 +98,15 @@ def _sha256_of_samples(run: Path) -> str:
         with (run / SAMPLES_FILE).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise RunError(f"{run} has no replies: {SAMPLES_FILE} ({error.strerror}); run `rsvqa bench` first") from error
+        raise NothingToScoreError(
+            f"{run} has no replies: {SAMPLES_FILE} ({error.strerror}); run `rsvqa bench` first"
+        ) from error
+
+
+def _no_reply(run: Path, questions: Sequence[Measured]) -> str:
+    failures = group_losses((one.reply.sample_id, one.reply.failure or "no reason", 1) for one in questions)
+    reasons = "; ".join(loss_lines(failures)) or "its samples.jsonl is empty"
+    return f"{run}: no question has a reply, so there is nothing to score: {reasons}; the same `rsvqa bench` asks again"
 
 
 def _count_failures(questions: Iterable[Measured]) -> dict[str, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rsvqa.benchmark.files.images import ImageError, decode_image, make_thumbnail, read_size
+from rsvqa.annotation.images import ImageError, decode_image, read_header
+from rsvqa.benchmark.files.images import make_thumbnail
 from rsvqa.benchmark.files.reply_store import ReplyKey
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
@@ -123,8 +124,8 @@ class Loader:
 
 
 def _describe(encoded: bytes) -> StoredImage:
-    size = read_size(encoded)
-    return StoredImage(sha256=hashlib.sha256(encoded).hexdigest(), width=size.width, height=size.height)
+    header = read_header(encoded)
+    return StoredImage(sha256=hashlib.sha256(encoded).hexdigest(), width=header.width, height=header.height)
 
 
 def group_bytes(group: PromptGroup) -> int:

@@ -70,7 +70,7 @@ def make_plan(samples: Sequence[Sample], settings: BenchSettings, model: BenchMo
 def _prompts(
     sample: Sample, settings: BenchSettings, convention: BoxConvention, caption: CaptionPrompt | None
 ) -> Iterator[Prompt]:
-    """Yield the sample's prompt, or one a rotation of its options."""
+    """Yield the sample's prompt, or one per rotation of its options."""
     for rotation in range(len(sample.options) if settings.circular and sample.options else 1):
         options, answer = rotate(sample.options, sample.answer, rotation)
         yield Prompt(

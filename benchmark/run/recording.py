@@ -15,7 +15,7 @@ from rsvqa.benchmark.scores.scoring import score_reply
 from rsvqa.rsvqa_builder.progress import Reporter
 
 _MOST_NOTES = 10
-"""Of failures: an endpoint that refuses everything is told of ten times, not three thousand."""
+"""The most failures that are told: an endpoint that refuses everything gets ten notes, not three thousand."""
 
 
 def stored_reply(request: Request, result: Reply | Unanswered) -> StoredReply:

@@ -1,4 +1,4 @@
-"""Captions of a run → figures with intervals, and a value a caption for comparisons; by task and language.
+"""Captions of a run → figures with intervals, and one value per caption for comparisons; by task and language.
 
 The metrics themselves are those of `caption_metrics.py`, imported only when there are captions: a run without any needs
 none of their packages.

@@ -63,8 +63,8 @@ def score_captions(replies: Sequence[str], references: Sequence[Sequence[str]], 
 
     Args:
         replies: as the models wrote them; reasoning is left out, and an unfinished one leaves nothing.
-        references: at least one a reply.
-        language: "en", or "zh" for one token a character.
+        references: at least one per reply.
+        language: "en", or "zh" for one token per character.
 
     Raises:
         ValueError: a reply without references, or none at all.
@@ -97,7 +97,7 @@ def implementation(language: str) -> str:
 
 
 def bleu_counts(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> NDArray[np.int64]:
-    """Return the counts from which BLEU follows, one row a sample; see `CaptionScores.bleu_counts`."""
+    """Return the counts from which BLEU follows, one row per sample; see `CaptionScores.bleu_counts`."""
     from sacrebleu.metrics.bleu import BLEU
 
     bleu = BLEU(tokenize="none", force=True, effective_order=True)  # of its score, unused here; without, it warns

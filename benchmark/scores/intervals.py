@@ -8,6 +8,10 @@ What surprises: two cases have no bootstrap interval. From fewer than five image
 70 % of "95 %" intervals hold the truth), so there is none. And where every image gives the same value, replicates do
 not differ, which must not read as certainty: there the interval is what an exact binomial bound allows for images that
 were not seen.
+
+scipy.stats.bootstrap (1.17) would replace the drawing, twenty lines, for 140 MB: it can draw images (paired sums and
+counts), but not the same ones for tasks of which each has some; it has no wider limits for few images, and gives NaN
+where all values are equal. Where both have an interval their percentiles agree.
 """
 
 from __future__ import annotations
@@ -57,7 +61,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSums:
-    """Values that are averaged, one a question, summed up by image.
+    """Values that are averaged, one per question, summed up by image.
 
     Attributes:
         clusters: numbers of the images that have a value, ascending.

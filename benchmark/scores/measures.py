@@ -28,7 +28,7 @@ class Measure(StrEnum):
     IOU = "iou"
     """An invalid box counts as 0."""
     IOU_VALID = "iou_valid"
-    """Of valid boxes only."""
+    """Valid boxes only."""
     ROUGE_L = "ROUGE-L"
     """This and the next are of a caption among others, see `caption_figures.py`."""
     CIDER_D = "CIDEr-D"
@@ -86,7 +86,7 @@ def measure(scores: Sequence[Score]) -> list[Measured]:
 
 
 def image_clusters(replies: Iterable[StoredReply]) -> list[int]:
-    """Return a number a question, from 0; questions that share an image, also through others, share the number.
+    """Return one number per question, from 0; questions that share an image, also through others, share the number.
 
     Numbers follow the images' hashes, so they do not depend on the order of the replies. A question whose images are
     not known (a reply that failed before they were read) stands for itself.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, iou
+from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.models import ModelView
-from rsvqa.benchmark.protocol.boxes import iou, read_box
+from rsvqa.benchmark.protocol.boxes import read_box
 from rsvqa.benchmark.protocol.official_answers import official_letters
-from rsvqa.benchmark.protocol.prompts import stated_convention
+from rsvqa.benchmark.protocol.prompts import replied_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer
-from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 RIGHT_IOU = 0.5
@@ -47,7 +47,7 @@ def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> Answ
     """Return what a question is worth whose options were rotated: right only when right in all rotations.
 
     Args:
-        scores: of one sample, one a rotation, in any order.
+        scores: of one sample, one per rotation, in any order.
         official: judge by the published extraction instead of the strict parser.
 
     Returns:
@@ -87,7 +87,7 @@ def replied_box(reply: StoredReply) -> Box | None:
     Raises:
         RunError: the boxes are in view pixels and the view is not stored.
     """
-    convention = stated_convention(reply.question) or reply.box_convention
+    convention = replied_convention(reply.question, reply.box_convention)
     in_pixels = convention in ("pixels", "view_pixels")
     if not reply.images:
         size = ImageSize(1, 1)  # shares of the sides need no size

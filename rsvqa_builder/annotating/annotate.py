@@ -19,7 +19,7 @@ from typing import Any
 
 import tomli_w
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Ask, ChatResult, run_pass
 from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
@@ -29,11 +29,12 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels
 from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
-from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_shards, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
 from rsvqa.rsvqa_builder.files import lock_folder
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
+from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 
 REPORT = "annotate_report.json"
@@ -42,6 +43,10 @@ REPORT_VERSION = 1
 
 class AnnotateError(RsvqaError):
     """A data set cannot be annotated; the message says what to change."""
+
+
+class NothingToAnnotateError(AnnotateError, NothingUsableError):
+    """A folder holds no data set, a data set no question, or no tile is left after the models' verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ def annotate(
         reporter: hears of progress.
 
     Raises:
-        AnnotateError: when `data` is no finished data set, or no request of a pass got through.
+        NothingToAnnotateError: when `data` is no finished data set or has no question, or no tile is left.
+        AnnotateError: when no request of a pass got through.
         OutputError: when `out` cannot be used.
     """
     is_in_place = out.resolve() == data.resolve()
@@ -111,8 +117,9 @@ def annotate(
             return Annotated(done, was_complete=True)
         if (out / MARKER).exists() and not (is_in_place or overwrite):
             raise AnnotateError(f"{out} holds another data set: choose another `out`, or `overwrite` to replace it")
-        if (output.work / "tiles").exists():
+        if output.holds_tiles:
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
+        _require_questions(data)
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
             overwrite=overwrite or is_in_place,
@@ -136,20 +143,31 @@ def _kept_as_it_is(data: Path) -> Iterator[None]:
 
 
 def require_dataset(data: Path) -> None:
-    """Refuse what is no data set before anything is made; one whose move was interrupted passes.
+    """Refuse what holds no question before anything is made; a data set whose move was interrupted passes.
 
     Raises:
-        AnnotateError: there is nothing to annotate.
+        NothingToAnnotateError: there is nothing to annotate.
     """
     if not any((data / name).exists() for name in (MARKER, WORK)):
         _read_marker(data)
+    if (data / MARKER).exists() and "annotation" not in _read_marker(data):
+        _require_questions(data)
+
+
+def _require_questions(data: Path) -> None:
+    try:
+        list_shards(data)
+    except NoShardsError as error:
+        raise NothingToAnnotateError(str(error)) from error
 
 
 def _read_marker(data: Path) -> dict[str, Any]:
     try:
         return tomllib.loads((data / MARKER).read_text("utf-8"))
     except FileNotFoundError:
-        raise AnnotateError(f"{data} holds no finished data set ({MARKER} is missing): build it first") from None
+        raise NothingToAnnotateError(
+            f"{data} holds no finished data set ({MARKER} is missing): build it first"
+        ) from None
     except (OSError, ValueError) as error:
         raise AnnotateError(f"cannot read {data / MARKER}: {error}") from error
 
@@ -197,6 +215,9 @@ def _make(
     works = _works(data, tiles)
     items, notes = _run_passes(settings, works, ask, reporter)
     rows = _rows(tiles, works, items)
+    if not rows:
+        reasons = "; ".join(loss_lines(group_losses(_rejected(items))))
+        raise NothingToAnnotateError(f"{data}: no question is left, and no tile: {reasons}; nothing is written")
     shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
     output.drop_unplanned({shard.name for shard in shards})
     loader = ImageLoader(tiles)
@@ -207,6 +228,10 @@ def _make(
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
     return report
+
+
+def _rejected(items: Iterable[QuestionItem]) -> Iterator[tuple[str, str, int]]:
+    return ((item.question_id, item.outcome.reasons[0], 1) for item in items if item.outcome.is_rejected)
 
 
 def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
@@ -300,6 +325,7 @@ def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatReq
     Every pass is shown the questions as they are now; second looks at what a pass would change are not counted.
     """
     _read_marker(data)
+    _require_questions(data)
     tiles = read_tiles(data)
     works = _works(data, tiles)
     for work in passes_of(settings, translated={entry.record.question_id for entry in works}):

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import shapely
-import simplejpeg
-from PIL import Image
-
-from rsvqa.annotation.facts import Box, Circle, ClassInfo
-from rsvqa.annotation.llm.items import LETTERS, Pixels, QuestionItem, ShownImage, TileKnowledge
+from rsvqa.annotation.facts import ClassInfo, in_pixels
+from rsvqa.annotation.images import ImageError, Pixels, decode_image
+from rsvqa.annotation.lettering import lettered
+from rsvqa.annotation.llm.items import QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
-from rsvqa.annotation.questions import Evidence
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark
 from rsvqa.rsvqa_builder.dataset.records import Record, Review
 from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
 
 EVIDENCE_KEY = "annotation"
-"""Of what the steps have found out, in a record's evidence."""
-
-_LETTER = re.compile(r"^\([A-Z]\) ")
+"""The key of what the steps have found out, in a record's evidence."""
 
 
 def is_open(record: Record) -> bool:
@@ -50,35 +42,29 @@ class TileImages:
         if tile.rows.tile.image_id != self._image_id:
             self._image_id, self._encoded, self._decoded = tile.rows.tile.image_id, tile.load_images(), {}
         if key not in self._decoded:
-            self._decoded[key] = decode_image(self._encoded[key])
+            try:
+                self._decoded[key] = decode_image(self._encoded[key])
+            except ImageError as error:
+                raise ImageError(f"{self._image_id}: image {key!r}: {error}") from error
         return self._decoded[key]
-
-
-def decode_image(data: bytes) -> Pixels:
-    """Return the (height, width, 3) RGB pixels of an encoded JPEG or PNG."""
-    if data.startswith(b"\xff\xd8"):
-        pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace="RGB")
-        return pixels
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: TileKnowledge) -> QuestionItem:
     """Return a record as an item."""
     window, evidence = record.tile.window, dict(record.evidence)
-    region = evidence.get("region")
+    mark = decode_mark(evidence)
     return QuestionItem(
         question_id=record.question_id,
         task=record.task,
-        form=form_of(record),
+        form=record.form,
         language=record.language,
         text=record.question,
-        options=tuple(_LETTER.sub("", option) for option in record.options),
+        options=record.option_texts,
         answer=record.answer,
-        box=None if record.bbox is None else _in_pixels(record.bbox, window.width, window.height),
-        region=None if region is None else Circle(region["x"], region["y"], region["radius"]),
-        region_number=None if region is None else region["number"],
-        evidence=_evidence_of(evidence),
+        box=None if record.bbox is None else in_pixels(record.bbox, window.width, window.height),
+        region=None if mark is None else mark.circle,
+        region_number=None if mark is None else mark.number,
+        evidence=decode_evidence(evidence),
         width=window.width,
         height=window.height,
         views=tuple(images.view(tile, key) for key in record.images),
@@ -86,30 +72,6 @@ def item_of(record: Record, tile: StoredTile, images: TileImages, knowledge: Til
         source=record.source,
         former=_former(evidence),
         outcome=_outcome_before(record),
-    )
-
-
-def form_of(record: Record) -> AnswerForm:
-    """Return the form of a record's answer: its task's, told apart by the options where a task has several."""
-    if not record.options:
-        return AnswerForm.BOX if AnswerForm.BOX in TASKS[record.task].forms else AnswerForm.TEXT
-    if len(record.options) == 2:
-        return AnswerForm.YES_NO
-    forms = TASKS[record.task].forms
-    return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in forms else AnswerForm.ONE_OF
-
-
-def _in_pixels(box: Box, width: int, height: int) -> Box:
-    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
-
-
-def _evidence_of(evidence: Mapping[str, Any]) -> Evidence:
-    geometry = evidence.get("geometry")
-    return Evidence(
-        rule=evidence.get("rule", ""),
-        feature_ids=tuple(evidence.get("feature_ids", ())),
-        geometry=None if geometry is None else shapely.from_wkt(geometry),
-        values=evidence.get("values", {}),
     )
 
 
@@ -144,7 +106,7 @@ def record_of(item: QuestionItem, record: Record) -> Record:
         question_id=item.question_id,
         language=item.language,
         question=item.text,
-        options=tuple(f"({letter}) {text}" for letter, text in zip(LETTERS, item.options, strict=False)),
+        options=lettered(item.options),
         answer=item.answer,
         evidence={**record.evidence, EVIDENCE_KEY: annotation},
         source="llm" if item.source == "llm" else "rule",  # also when a rule's wording was put back: no item is human's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,13 @@ from rsvqa.annotation.llm.budget import Budget, Estimate, estimate
 from rsvqa.annotation.llm.client import ChatClient
 from rsvqa.annotation.llm.prices import PricesError, read_prices
 from rsvqa.annotation.llm.reply_store import ReplyStore
-from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.annotate import Annotated, annotate, planned_requests, require_dataset
+from rsvqa.rsvqa_builder.annotating.annotate import (
+    Annotated,
+    NothingToAnnotateError,
+    annotate,
+    planned_requests,
+    require_dataset,
+)
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -72,9 +77,13 @@ class Annotator:
     settings: AnnotateSettings
     job: JobSettings
 
-    def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated:
-        """Annotate the data set that was built in `folder`."""
-        return run_job(self.settings, self.job, folder, folder, reporter=reporter)
+    def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated | None:
+        """Annotate the data set that was built in `folder`; None when it has no question, which is said."""
+        try:
+            return run_job(self.settings, self.job, folder, folder, reporter=reporter)
+        except NothingToAnnotateError as error:
+            reporter.note("annotate", f"not annotated: {error}")
+            return None
 
     def print(self, done: Annotated, folder: Path) -> None:
         """Print what came of it."""
@@ -136,14 +145,26 @@ def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
     console = Console(highlight=False)
     if done.was_complete:
         console.print(f"{out} is annotated like this already", markup=False, soft_wrap=True)
+    for line in first_lines(done):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(outcome_table(done.report))
-    for title, key in (("to be reviewed", "review_reasons"), ("rejected", "rejected_reasons")):
-        for reason, count in done.report[key].items():
-            console.print(f"{title}: {count:,} x {reason}", markup=False, soft_wrap=True)
     for line in done.report["bill"]:
         console.print(bill_line(line), markup=False, soft_wrap=True)
+
+
+def first_lines(done: Annotated) -> Iterator[str]:
+    """Yield what went wrong: what was rejected or is to be reviewed, by reason, and what was paid for in vain."""
+    report, counts = done.report, done.report["questions"]
+    if not any(line["paid"] or line["stored"] for line in report["bill"]):
+        yield f"nothing to do: no model was asked, for no question is one for {', '.join(report['settings']['steps'])}"
+    elif not counts["accepted"]:
+        yield "no question was accepted"
+    for state, what in (("rejected", "rejected"), ("review", "to be reviewed")):
+        if counts[state]:
+            yield f"{counts[state]:,} {what}"
+        yield from (f"  {count:,} x {reason}" for reason, count in report[f"{state}_reasons"].items())
     if done.lost:
-        console.print(f"{done.lost:,} sendings brought no reply and may be on the endpoint's bill", soft_wrap=True)
+        yield f"{done.lost:,} sendings brought no reply and may be on the endpoint's bill"
 
 
 def outcome_table(report: Mapping[str, Any]) -> Table:
@@ -152,11 +173,12 @@ def outcome_table(report: Mapping[str, Any]) -> Table:
     table = Table(
         title=f"{counts['accepted'] + counts['review']:,} of {counts['before']:,} questions and their versions"
     )
-    for title in ("task", "short", "accepted", "to be reviewed", "rejected", "worded by a model"):
-        table.add_column(title, justify="left" if title in ("task", "short") else "right")
+    for title in ("task", "accepted", "to review", "rejected", "by a model"):
+        table.add_column(title, justify="left" if title == "task" else "right")
     for name, task in report["tasks"].items():
-        cells = (task[key] for key in ("accepted", "review", "rejected", "written_by_models"))
-        table.add_row(name, TASKS[name].short, *(f"{count:,}" for count in cells))
+        cells = [task[key] for key in ("accepted", "review", "rejected", "written_by_models")]
+        if any(cells):
+            table.add_row(name, *(f"{count:,}" for count in cells))
     return table
 
 

@@ -15,20 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rsvqa.annotation.facts import Box
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.images import ImageError, read_header
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.dataset.export_formats import (
     CocoExporter,
     Exporter,
     LlavaExporter,
-    Row,
     XlrsExporter,
-    asks_for_box,
-    in_pixels,
 )
-from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableError, TableReader, image_header
-from rsvqa.rsvqa_builder.dataset.shards import list_shards
-from rsvqa.rsvqa_builder.files import ExportError, whole_folder
+from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
+from rsvqa.rsvqa_builder.dataset.output import check_export_folder
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault
+from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
+from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion, decode_question
+from rsvqa.rsvqa_builder.dataset.shards import list_shards, split_of
+from rsvqa.rsvqa_builder.files import whole_folder
 
 _EXPORTERS: Mapping[str, type[LlavaExporter] | type[XlrsExporter] | type[CocoExporter]] = {
     "llava": LlavaExporter,
@@ -40,6 +43,14 @@ FORMATS = tuple(_EXPORTERS)
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _WRITTEN_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _WRITTEN_SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
+
+
+class ExportError(RsvqaError):
+    """The data set cannot be exported; the message says what to change."""
+
+
+class NothingToExportError(ExportError, NothingUsableError):
+    """No question of a data set can be written in a format."""
 
 
 class ExportResult(NamedTuple):
@@ -58,8 +69,8 @@ class ExportResult(NamedTuple):
     left_out: Mapping[str, int]
 
     def __str__(self) -> str:
-        lines = [f"{self.num_records} questions with {self.num_images} images in {self.folder}"]
-        return "\n".join([*lines, *(f"left out: {count} x {reason}" for reason, count in self.left_out.items())])
+        lost = [f"left out: {count} x {reason}" for reason, count in self.left_out.items()]
+        return "\n".join([*lost, f"{self.num_records} questions with {self.num_images} images in {self.folder}"])
 
 
 def export_dataset(
@@ -83,8 +94,9 @@ def export_dataset(
         overwrite: replace what `out` holds.
 
     Raises:
-        ExportError: when the format is unknown, `out` is in use or holds the data set itself, or no question can be
-            exported.
+        NothingToExportError: when no question can be exported.
+        ExportError: when the format is unknown.
+        OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
     """
     if format not in _EXPORTERS:
@@ -92,13 +104,16 @@ def export_dataset(
     shards = list_shards(src, split=split)
     out = out.resolve()
     tally = _Tally()
-    with whole_folder(src, out, overwrite=overwrite) as working:
+    check_export_folder(src, out, overwrite=overwrite)
+    with whole_folder(out, overwrite=overwrite) as working:
         with _EXPORTERS[format](working) as exporter:
             for shard in shards:
                 _export_shard(shard, exporter, tally)
         if not tally.num_records:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in tally.left_out.most_common())
-            raise ExportError(f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}")
+            raise NothingToExportError(
+                f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}"
+            )
     left_out = dict(tally.left_out.most_common())
     return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
 
@@ -116,38 +131,39 @@ def _export_shard(shard: Path, exporter: Exporter, tally: _Tally) -> None:
     exporter.begin_shard(shard)
     with TableReader(shard) as reader:
         for number in range(reader.info.num_row_groups):
-            rows = []
+            fit = []
             for row in reader.read_row_group(number):
-                if reason := defect(row) or exporter.unfit(row):
+                question = decode_question(row, split_of(shard))
+                if reason := defect(question) or exporter.unfit(question):
                     tally.left_out[reason] += 1
                 else:
-                    rows.append(row)
-            exporter.write(rows)
-            tally.num_records += len(rows)
-            tally.images.update(image.path for row in rows for image in row["image"])
+                    fit.append(question)
+            exporter.write(fit)
+            tally.num_records += len(fit)
+            tally.images.update(image.path for question in fit for image in question.images)
 
 
 # --- what no export may hold ---
 
 
-def defect(row: Row) -> str | None:
-    """Return why a row may be in no export at all, or None when it may."""
-    if row["task"] not in TASKS:
+def defect(question: StoredQuestion) -> str | None:
+    """Return why a question may be in no export at all, or None when it may."""
+    record = question.record
+    if record.task not in TASKS:
         return "unknown task"
-    if row["review"] in ("rejected", "needed"):
-        return "rejected in review" if row["review"] == "rejected" else "review still needed"
-    size = (row["image_width"], row["image_height"])
-    if any(_size(image) != size for image in row["image"]):
+    if record.review in HELD_BACK:
+        return HELD_BACK[record.review]
+    if any(_size(image) != question.size for image in question.images):
         return "image broken or not of the row's size"
-    if any(not _is_safe(image.path) for image in row["image"]):
+    if any(not _is_safe(image.path) for image in question.images):
         return "image name leads out of the folder"
-    return _box_defect(row, *size)
+    return exchange_fault(record) or _box_defect(record, *question.size)
 
 
 def _size(image: EncodedImage) -> tuple[int, int] | None:
     try:
-        header = image_header(image.data)
-    except TableError:
+        header = read_header(image.data)
+    except ImageError:
         return None
     return header.width, header.height
 
@@ -157,16 +173,16 @@ def _is_safe(path: str) -> bool:
     return bool(path) and not parts.is_absolute() and ".." not in parts.parts and "\\" not in path
 
 
-def _box_defect(row: Row, width: int, height: int) -> str | None:
-    box = None if row["bbox"] is None else Box(*row["bbox"])
+def _box_defect(record: Record, width: int, height: int) -> str | None:
+    box = record.bbox
     if box is not None and not _is_inside(box, 1, 1):
         return "box outside the image or not ordered"
-    if asks_for_box(row):
-        return None if box is not None and _written_boxes(row["answer"]) == [box] else "answer is not the row's box"
-    written = _written_boxes(row["question"])
+    if record.form is AnswerForm.BOX:
+        return None if box is not None and _written_boxes(record.answer) == [box] else "answer is not the row's box"
+    written = _written_boxes(record.question)
     if any(not _is_inside(other, width, height) for other in written):
         return "written box outside the image or not ordered"
-    if written and (str(width), str(height)) not in _WRITTEN_SIZE.findall(row["question"]):
+    if written and (str(width), str(height)) not in _WRITTEN_SIZE.findall(record.question):
         return "written box without the image's size"
     if box is not None and not any(_is_near(other, in_pixels(box, width, height)) for other in written):
         return "written box is not the row's box"

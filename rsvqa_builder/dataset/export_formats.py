@@ -1,13 +1,11 @@
 """The three formats of an export: LLaVA conversations, tables of XLRS-Bench, COCO boxes.
 
-Each writer takes rows that have passed the checks of `export.py`. What surprises: a reply is what its prompt asks for,
-so several right letters, "ACD" in a shard, are "A C D" in a conversation.
+Each writer takes questions that have passed the checks of `export.py`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,16 +14,13 @@ from typing import Any, Protocol, Self, TextIO
 
 import pyarrow as pa
 
-from rsvqa.annotation.facts import Box
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
+from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, EncodedImage, TableWriter, table_schema
-from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, split_of
-
-Row = Mapping[str, Any]
-
-_BOX_ANSWER = "Answer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
-_FROM_0_TO_1 = re.compile(r"(?<![\d.])0[^\d.]{1,8}1(?![\d.]*\d)")
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_of
+from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.rows import CAPTION_ID, COLUMNS, Column, Row, StoredQuestion, encode
+from rsvqa.rsvqa_builder.dataset.shards import split_of
 
 UNNAMED_CLASS = "object"
 """COCO category of a box whose class no question states."""
@@ -37,46 +32,28 @@ class Exporter(Protocol):
     def begin_shard(self, shard: Path) -> None:
         """Say which shard the next rows are from."""
 
-    def unfit(self, row: Row) -> str | None:
-        """Return why the format cannot hold `row`, or None."""
+    def unfit(self, question: StoredQuestion) -> str | None:
+        """Return why the format cannot hold the question, or None."""
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write the rows of one row group, of which each has passed the checks and fits."""
+    def write(self, questions: Sequence[StoredQuestion]) -> None:
+        """Write the questions of one row group, of which each has passed the checks and fits."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
 
 
-def asks_for_box(row: Row) -> bool:
-    """Return whether the answer is a box."""
-    return AnswerForm.BOX in TASKS[row["task"]].forms
-
-
-def in_pixels(box: Box, width: int, height: int) -> Box:
-    """Return a normalised box in pixels."""
-    return Box(box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
-
-
 # --- LLaVA ---
 
 
-def conversation(row: Row) -> dict[str, Any]:
-    """Return a row as LLaVA's trainers read it: one `<image>` an image, the prompt, and the reply it asks for."""
-    several = AnswerForm.SEVERAL_OF in TASKS[row["task"]].forms
-    reply = row["answer"]
-    if row["multi-choice options"]:
-        prompt = xlrs_prompt(row["question"], row["multi-choice options"], several=several)
-        reply = " ".join(reply)  # the prompt asks for letters separated by spaces
-    else:
-        prompt = row["question"]
-        if asks_for_box(row) and not _FROM_0_TO_1.search(prompt):  # never coordinates of unsaid meaning
-            prompt = f"{prompt}\n{_BOX_ANSWER}"
+def conversation(question: StoredQuestion) -> dict[str, Any]:
+    """Return a question as LLaVA's trainers read it: one `<image>` per image, the prompt, and the reply it asks for."""
+    prompt, reply = exchange_of(question.record)
     return {
-        "id": row["question_id"],
-        "image": [image.path for image in row["image"]],
+        "id": question.record.question_id,
+        "image": [image.path for image in question.images],
         "conversations": [
-            {"from": "human", "value": "<image>\n" * len(row["image"]) + prompt},
+            {"from": "human", "value": "<image>\n" * len(question.images) + prompt},
             {"from": "gpt", "value": reply},
         ],
     }
@@ -111,20 +88,21 @@ class LlavaExporter:
         """Go on with the list of the shard's split."""
         self._split = split_of(shard)
 
-    def unfit(self, row: Row) -> str | None:
+    def unfit(self, question: StoredQuestion) -> str | None:
         """Refuse texts that would be taken for one more image."""
-        return "text holds <image>" if "<image>" in row["question"] + row["answer"] else None
+        texts = question.record.question + question.record.answer
+        return "text holds <image>" if "<image>" in texts else None
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, questions: Sequence[StoredQuestion]) -> None:
         """Add conversations, and the images that are new."""
-        for row in rows:
+        for question in questions:
             is_first = self._split not in self._lists
             if is_first:
                 file = (self._folder / f"{self._split}.json").open("w", encoding="utf-8", newline="\n")
                 self._lists[self._split] = self._open.enter_context(file)
-            entry = json.dumps(conversation(row), ensure_ascii=False)
+            entry = json.dumps(conversation(question), ensure_ascii=False)
             self._lists[self._split].write(f"{'[' if is_first else ','}\n{entry}")
-            for image in row["image"]:
+            for image in question.images:
                 self._images.add(image)
 
     def __enter__(self) -> Self:
@@ -142,25 +120,31 @@ _TEXT = pa.string()
 _XLRS_TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
     # columns of XLRS-Bench-lite, XLRS-Bench_caption_en and XLRS-Bench_visual_grounding_en
     "vqa": dict(list(COLUMNS.items())[:8]),
-    "caption": {"id": pa.int64(), "question_id": _TEXT, "question": _TEXT, "answer": pa.list_(_TEXT), "image": IMAGE},
+    "caption": {
+        CAPTION_ID: pa.int64(),
+        Column.QUESTION_ID: _TEXT,
+        Column.QUESTION: _TEXT,
+        Column.ANSWER: pa.list_(_TEXT),
+        Column.IMAGE: IMAGE,
+    },
     "grounding": {
-        "image_width": pa.int64(),
-        "image_height": pa.int64(),
-        "question_id": _TEXT,
-        "image": IMAGE,
-        "question": _TEXT,
-        "answer": _TEXT,
-        "bbox": pa.list_(pa.float64()),
-        "category": _TEXT,
-        "path": _TEXT,
+        Column.IMAGE_WIDTH: pa.int64(),
+        Column.IMAGE_HEIGHT: pa.int64(),
+        Column.QUESTION_ID: _TEXT,
+        Column.IMAGE: IMAGE,
+        Column.QUESTION: _TEXT,
+        Column.ANSWER: _TEXT,
+        Column.BBOX: pa.list_(pa.float64()),
+        Column.CATEGORY: _TEXT,
+        Column.PATH: _TEXT,
     },
 }
 
 
-def _table_of(row: Row) -> str:
-    if asks_for_box(row):
+def _table_of(record: Record) -> str:
+    if record.form is AnswerForm.BOX:
         return "grounding"
-    return "vqa" if row["multi-choice options"] else "caption"
+    return "vqa" if record.options else "caption"
 
 
 class XlrsExporter:
@@ -178,16 +162,16 @@ class XlrsExporter:
         self._writers = {}
         self._split = split_of(shard)
 
-    def unfit(self, row: Row) -> str | None:
+    def unfit(self, question: StoredQuestion) -> str | None:
         """Refuse two images where the table has one."""
-        if _table_of(row) != "vqa" and len(row["image"]) > 1:
+        if _table_of(question.record) != "vqa" and len(question.images) > 1:
             return "caption or box of two images"
         return None
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, questions: Sequence[StoredQuestion]) -> None:
         """Write one row group in each table that has rows here."""
         for table in _XLRS_TABLES:
-            if members := [_xlrs_row(table, row) for row in rows if _table_of(row) == table]:
+            if members := [_xlrs_row(table, one) for one in questions if _table_of(one.record) == table]:
                 self._writer(table).write_row_group(members)
 
     def _writer(self, table: str) -> TableWriter:
@@ -210,11 +194,13 @@ class XlrsExporter:
         (self._folder / "README.md").write_text(_xlrs_card(self._files), encoding="utf-8")
 
 
-def _xlrs_row(table: str, row: Row) -> Row:
+def _xlrs_row(table: str, question: StoredQuestion) -> Row:
+    record = question.record
+    row = encode(question.index, record.tile, record, question.images)
     if table == "vqa":
         return row
-    single = {**row, "image": row["image"][0]}
-    return single if table == "grounding" else {**single, "id": row["index"], "answer": [row["answer"]]}
+    single = {**row, Column.IMAGE: question.images[0]}
+    return single if table == "grounding" else {**single, CAPTION_ID: question.index, Column.ANSWER: [record.answer]}
 
 
 def _xlrs_card(tables: Collection[tuple[str, str]]) -> str:
@@ -245,11 +231,10 @@ class _CocoSplit:
         self.sizes: dict[str, tuple[int, int]] = {}
         self.annotations: dict[tuple[str, str], _Annotation] = {}
 
-    def add(self, row: Row) -> None:
-        image = row["image"][0].path
-        self.sizes[image] = (row["image_width"], row["image_height"])
-        box = in_pixels(Box(*row["bbox"]), *self.sizes[image])
-        evidence = json.loads(row["evidence"])
+    def add(self, question: StoredQuestion, box: Box) -> None:
+        image = question.images[0].path
+        self.sizes[image] = question.size
+        evidence = question.record.evidence
         # the object of the box comes first in its evidence; without ids the box stands for itself
         object_id = next(iter(evidence.get("feature_ids", [])), str(box))
         known = self.annotations.setdefault((image, object_id), _Annotation(image, box, UNNAMED_CLASS))
@@ -299,17 +284,18 @@ class CocoExporter:
         """Go on with the boxes of the shard's split."""
         self._split = self._splits.setdefault(split_of(shard), _CocoSplit())
 
-    def unfit(self, row: Row) -> str | None:
+    def unfit(self, question: StoredQuestion) -> str | None:
         """Refuse rows without a box, or without one image that it lies in."""
-        if row["bbox"] is None:
+        if question.record.bbox is None:
             return "no box"
-        return "box of two images" if len(row["image"]) > 1 else None
+        return "box of two images" if len(question.images) > 1 else None
 
-    def write(self, rows: Sequence[Row]) -> None:
+    def write(self, questions: Sequence[StoredQuestion]) -> None:
         """Add boxes, and the images that are new."""
-        for row in rows:
-            self._split.add(row)
-            self._images.add(row["image"][0])
+        for question in questions:
+            if question.record.bbox is not None:
+                self._split.add(question, in_pixels(question.record.bbox, *question.size))
+                self._images.add(question.images[0])
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,9 @@
 While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, and
 moved into place at the very end, `build.toml` last. So a folder with a `build.toml` holds a whole data set, and an
 older data set stays until a new one is whole. Files that a build did not write are never touched.
+
+A build that comes to nothing, because every tile is dropped, leaves no data set: only its report and its dropped tiles
+stay below `.rsvqa/`. They are worth nothing to a build of other settings, which begins anew without being told to.
 """
 
 from __future__ import annotations
@@ -17,10 +20,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rsvqa.annotation.errors import RsvqaError
-from rsvqa.rsvqa_builder.files import lock_folder, write_atomically
+from rsvqa.rsvqa_builder.files import (
+    OutputError,
+    lock_folder,
+    missing_folders,
+    move_file,
+    remove_leftovers,
+    remove_unused,
+    sync,
+    sync_tree,
+    write_atomically,
+)
 
 WORK = ".rsvqa"
+REPORT = "report.json"
 MARKER = "build.toml"
 
 Fingerprint = Mapping[str, Mapping[str, Any]]
@@ -31,17 +44,13 @@ _FINGERPRINT = "fingerprint.json"
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
-    "report.json",
+    REPORT,
     "stats.json",
     "classes.toml",
     "preview.html",
     "annotate_report.json",
     "review_report.json",
 )
-
-
-class OutputError(RsvqaError):
-    """The output folder cannot be used: another build runs, it holds something else, or settings have changed."""
 
 
 class OutputState(StrEnum):
@@ -60,6 +69,7 @@ class OutputFolder:
         self.work = path / WORK
         self.ready = self.work / "ready"
         self._descriptor: int | None = None
+        self._made: list[Path] = []
 
     def __enter__(self) -> OutputFolder:
         """Make the folder and lock it.
@@ -67,6 +77,7 @@ class OutputFolder:
         Raises:
             OutputError: when another build holds the lock, or the path is not a folder.
         """
+        self._made = missing_folders(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,9 +91,32 @@ class OutputFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Unlock the folder."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        """Unlock the folder; where nothing has been done in it, none is left behind."""
+        if self._descriptor is None:
+            return
+        done = {file.name for file in self.work.rglob("*") if file.is_file()}
+        if done <= {_FINGERPRINT}:
+            shutil.rmtree(self.work, ignore_errors=True)
+        remove_unused(self._made)
+        os.close(self._descriptor)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing would be lost or refused if a build began here."""
+        is_foreign = any(entry.name != WORK for entry in self.path.iterdir())
+        return not (is_foreign or self.holds_tiles or (self.work / _COMMITTING).exists())
+
+    @property
+    def holds_tiles(self) -> bool:
+        """Whether an unfinished build has done a tile: without any, there is nothing to lose."""
+        has_ended = (self.work / REPORT).exists()  # with nothing
+        return not has_ended and any((self.work / "tiles").glob("*.json"))
+
+    def keep_report(self, report: str) -> Path:
+        """Keep the report of a build that came to nothing and return where; the work that it tells of may be lost."""
+        path = self.work / REPORT
+        write_atomically(path, report.encode())
+        return path
 
     def finish_interrupted_move(self) -> None:
         """Complete what a kill in the middle of `commit` has left."""
@@ -99,8 +133,10 @@ class OutputFolder:
         self.finish_interrupted_move()
         started = self._started()
         if started == fingerprint:
+            remove_leftovers(self.work)
+            (self.work / REPORT).unlink(missing_ok=True)
             return OutputState.RESUMED
-        if started is not None and not overwrite and self._has_results():
+        if started is not None and not overwrite and self.holds_tiles:
             raise OutputError(self._refusal("an unfinished build", started, fingerprint))
         finished = self._finished()
         if finished is not None and not overwrite:
@@ -125,6 +161,7 @@ class OutputFolder:
     def commit(self) -> None:
         """Move the data set in `ready/` into place, in the stead of an older one."""
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
+        sync_tree(self.ready)
         write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
         self._move_into_place()
 
@@ -137,9 +174,13 @@ class OutputFolder:
             if str(file.relative_to(self.path)) not in names:
                 file.unlink()
         for name in sorted(names, key=lambda name: name == MARKER):
+            if name == MARKER:  # a power cut must not leave it without the rest
+                for folder in sorted({(self.path / other).parent for other in names}):
+                    sync(folder)
             if (self.ready / name).exists():
                 (self.path / name).parent.mkdir(exist_ok=True)
-                (self.ready / name).replace(self.path / name)
+                move_file(self.ready / name, self.path / name)
+        sync(self.path)
         # the list of what to move goes last, so that a kill meanwhile is not taken for an unfinished build
         for entry in sorted(self.work.iterdir()):
             if entry.is_dir():
@@ -153,10 +194,6 @@ class OutputFolder:
         yield from (self.path / name for name in _DOCUMENTS if (self.path / name).exists())
         for folder in ("data", "tiles"):
             yield from (file for file in sorted((self.path / folder).glob("*")) if _SHARD.fullmatch(file.name))
-
-    def _has_results(self) -> bool:
-        """Tell whether an unfinished build has done a tile: without any, there is nothing to lose."""
-        return any((self.work / "tiles").glob("*.json"))
 
     def _started(self) -> dict[str, Any] | None:
         """Return the fingerprint of an unfinished build, or None when there is none."""
@@ -181,6 +218,24 @@ class OutputFolder:
             f"{self.path} holds {what} made otherwise: {changes}. "
             "Repeat with the old settings and inputs, choose another `out`, or pass `overwrite` to build anew"
         )
+
+
+def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
+    """See that the data set in `src` may be exported to `out`.
+
+    Raises:
+        OutputError: when `out` is a file, holds something and `overwrite` is false, or holds the data set or lies among
+            its shards.
+    """
+    src, out = src.resolve(), out.resolve()
+    if out == src or out in src.parents:
+        raise OutputError(f"`out` {out} holds the data set itself; choose another folder")
+    if any(folder in (out, *out.parents) for folder in (src / "data", src / "tiles")):
+        raise OutputError(f"`out` {out} lies among the data set's shards; choose another folder")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"`out` {out} is a file; expected a folder")
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise OutputError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
 
 
 def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:

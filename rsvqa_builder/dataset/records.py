@@ -1,4 +1,4 @@
-"""What a shard holds: one `Record` a question, one `TileRecord` a tile."""
+"""What a shard holds: one `Record` per question, one `TileRecord` per tile."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.lettering import LetteringError, option_texts
+from rsvqa.annotation.questions import marked_options
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 SPLITS = ("train", "val", "test")
@@ -14,6 +17,8 @@ SPLITS = ("train", "val", "test")
 
 QuestionSource = Literal["rule", "llm", "human"]
 Review = Literal["none", "needed", "accepted", "fixed", "rejected"]
+HELD_BACK: Mapping[str, str] = {"needed": "review still needed", "rejected": "rejected in review"}
+"""Reviews that keep a question out of exports, training and benchmark, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,7 @@ class TileRecord:
         scene: the scene's id.
         window: the tile's place in the scene, pixels.
         crs: "EPSG:32618" where the CRS has a code, else WKT2; None without one.
-        gsd: metres a pixel, the mean of both axes; None without a georeference.
+        gsd: metres per pixel, the mean of both axes; None without a georeference.
         footprint: WKB of the tile's outline in EPSG:4326; None without a georeference.
         date, later_date: ISO days of acquisition; None when unknown.
         images: encoded size in bytes of each of the tile's images, by key: "tile", "tile_marked", and for a pair
@@ -72,3 +77,30 @@ class Record:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     source: QuestionSource = "rule"
     review: Review = "none"
+
+    @property
+    def option_texts(self) -> tuple[str, ...]:
+        """The options without their letters.
+
+        Raises:
+            LetteringError: they are not lettered (A), (B), … in order.
+        """
+        try:
+            return option_texts(self.options)
+        except LetteringError as error:
+            raise LetteringError(f"question {self.question_id}: {error}") from error
+
+    @property
+    def right_options(self) -> tuple[str, ...]:
+        """Texts of the right options; empty without options."""
+        return tuple(option.text for option in marked_options(self.option_texts, self.answer) if option.is_right)
+
+    @property
+    def num_dates(self) -> int:
+        """Images that the question shows."""
+        return TASKS[self.task].num_dates
+
+    @property
+    def form(self) -> AnswerForm:
+        """What the answer looks like."""
+        return TASKS[self.task].form_of(len(self.options))

@@ -1,8 +1,7 @@
-"""The data set's shards: their columns, the plan of which tile goes where, the writer and the reader.
+"""The data set's shards: the plan of which tile goes where, the writer and the reader.
 
-Rows have the shape of XLRS-Bench-lite (`index`, `path`, `image`, `question`, `multi-choice options`, `answer`,
-`category`, `l2-category`) followed by where and how a question came to be. What surprises: a row group holds the rows
-of one tile that share images, so a tile fills one row group with its plain views and another with its marked ones.
+What surprises: a row group holds the rows of one tile that share images, so a tile fills one row group with its plain
+views and another with its marked ones. What a row holds says `rows.py`.
 """
 
 from __future__ import annotations
@@ -15,56 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import pyarrow as pa
-
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.image_tables import (
-    IMAGES,
     EncodedImage,
     TableReader,
     TableWriter,
-    image_header,
     read_images,
     split_rows,
     table_schema,
 )
 from rsvqa.rsvqa_builder.dataset.records import SPLITS, Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.rows import COLUMNS, encode, encode_texts, encode_tile
 
 FORMAT_VERSION = 1
-"""Of the columns and their meaning; stored in each shard."""
+"""The version of the columns and their meaning; stored in each shard."""
 
 TableKind = Literal["data", "tiles"]
 """Folder of a shard: "data" holds questions, "tiles" holds tiles about which nothing was asked."""
-
-COLUMNS: Mapping[str, pa.DataType] = {
-    "index": pa.int64(),
-    "path": pa.string(),
-    "image": IMAGES,
-    "question": pa.string(),
-    "multi-choice options": pa.list_(pa.string()),
-    "answer": pa.string(),
-    "category": pa.string(),
-    "l2-category": pa.string(),
-    "task": pa.string(),
-    "question_id": pa.string(),
-    "image_id": pa.string(),
-    "language": pa.string(),
-    "scene": pa.string(),
-    "tile": pa.struct([("x", pa.int32()), ("y", pa.int32()), ("width", pa.int32()), ("height", pa.int32())]),
-    "crs": pa.string(),
-    "gsd": pa.float64(),
-    "footprint": pa.binary(),
-    "date": pa.string(),
-    "later_date": pa.string(),
-    "bbox": pa.list_(pa.float64()),
-    "image_width": pa.int32(),
-    "image_height": pa.int32(),
-    "evidence": pa.string(),
-    "source": pa.string(),
-    "review": pa.string(),
-}
-"""Every column of a shard, in order; `docs/data-format.md` says what each holds."""
 
 _TEXT_BYTES = 1_000  # of a row beside its images, compressed; only steers the size of shards
 _NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
@@ -72,6 +40,10 @@ _NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.pa
 
 class ShardError(RsvqaError):
     """Shards cannot be planned, written or read; the message names the tile, record or file."""
+
+
+class NoShardsError(ShardError, NothingUsableError):
+    """A folder holds no data set, or no question of the split that is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +215,7 @@ def fingerprint(shard: Shard) -> str:
     """Return a SHA-256 of all that a shard holds but the pixels, of which it knows the sizes."""
     digest = hashlib.sha256(json.dumps([FORMAT_VERSION, shard.first_index]).encode())
     for rows in shard.tiles:
-        content = [sorted(rows.tile.images.items()), _tile_values(rows.tile), [_values(r) for r in rows.records]]
+        content = [sorted(rows.tile.images.items()), encode_tile(rows.tile), [encode_texts(r) for r in rows.records]]
         digest.update(json.dumps(content, sort_keys=True, default=bytes.hex).encode())
     return digest.hexdigest()
 
@@ -255,7 +227,12 @@ def _write_shard(path: Path, shard: Shard, load_images: Callable[[TileRecord], M
         for rows in shard.tiles:
             images = _named_images(rows.tile, load_images(rows.tile))
             for group in _row_groups(rows):
-                writer.write_row_group([_row(index + i, rows.tile, r, images) for i, r in enumerate(group)])
+                writer.write_row_group(
+                    [
+                        encode(index + i, rows.tile, record, [images[key] for key in _view(rows.tile, record)])
+                        for i, record in enumerate(group)
+                    ]
+                )
                 index += len(group)
 
 
@@ -273,59 +250,18 @@ def image_path(tile: TileRecord, key: str, data: bytes) -> str:
     """Return an image's name in the data set, e.g. "city/8192_0_marked.jpg", with the suffix of what it holds.
 
     Raises:
-        ShardError: when the image's size is not the tile's.
+        ShardError: when it is no image, or its size is not the tile's.
     """
-    header = image_header(data)
+    try:
+        header = read_header(data)
+    except ImageError as error:
+        raise ShardError(f"tile {tile.image_id}: image {key!r}: {error}") from error
     window = tile.window
     if (header.width, header.height) != (window.width, window.height):
         sizes = f"{header.width} x {header.height} px, expected {window.width} x {window.height}"
         raise ShardError(f"tile {tile.image_id}: image {key!r} has {sizes}")
     variant = key.removeprefix("tile").removeprefix("_")
     return f"{tile.scene}/{window.x}_{window.y}{'_' if variant else ''}{variant}{header.suffix}"
-
-
-def _row(index: int, tile: TileRecord, record: Record | None, images: Mapping[str, EncodedImage]) -> dict[str, Any]:
-    shown = [images[key] for key in _view(tile, record)]
-    return {
-        "index": index,
-        "path": shown[0].path,
-        "image": shown,
-        **_tile_values(tile),
-        **({} if record is None else _values(record)),
-    }
-
-
-def _tile_values(tile: TileRecord) -> dict[str, Any]:
-    return {
-        "image_id": tile.image_id,
-        "scene": tile.scene,
-        "tile": tile.window._asdict(),
-        "crs": tile.crs,
-        "gsd": tile.gsd,
-        "footprint": tile.footprint,
-        "date": tile.date,
-        "later_date": tile.later_date,
-        "image_width": tile.window.width,
-        "image_height": tile.window.height,
-    }
-
-
-def _values(record: Record) -> dict[str, Any]:
-    info = TASKS[record.task]
-    return {
-        "question": record.question,
-        "multi-choice options": list(record.options),
-        "answer": record.answer,
-        "category": info.category,
-        "l2-category": info.l2_category,
-        "task": record.task,
-        "question_id": record.question_id,
-        "language": record.language,
-        "bbox": None if record.bbox is None else list(record.bbox),
-        "evidence": json.dumps(dict(record.evidence), sort_keys=True, ensure_ascii=False, allow_nan=False),
-        "source": record.source,
-        "review": record.review,
-    }
 
 
 # --- read ---
@@ -335,7 +271,8 @@ def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "da
     """Return the shards of a data set's folder in reading order (train, val, test); `source` may be one shard.
 
     Raises:
-        ShardError: when there is none, or some of a split are missing.
+        NoShardsError: when there is none.
+        ShardError: when some of a split are missing.
     """
     if source.is_file():
         return (source,)
@@ -345,11 +282,23 @@ def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "da
             found.setdefault(match["split"], []).append((int(match["number"]), int(match["total"]), path))
     wanted = [name for name in SPLITS if name in found and split in (None, name)]
     if not wanted:
-        which = "shards" if split is None else f"shards of split {split!r}"
-        raise ShardError(f"no {which} in {source / kind}: expected e.g. {split or 'train'}-00000-of-00001.parquet")
+        raise NoShardsError(_why_no_shards(source, split, kind, sorted(found)))
     for name in wanted:
         _check_complete(source / kind, name, found[name])
     return tuple(path for name in wanted for _, _, path in found[name])
+
+
+def _why_no_shards(source: Path, split: str | None, kind: TableKind, held: Sequence[str]) -> str:
+    if not source.exists():
+        return f"{source}: no such folder; expected a data set that `rsvqa build` wrote"
+    if split is not None and split not in SPLITS:
+        return f"no shards of split {split!r} in {source / kind}: expected one of {', '.join(SPLITS)}"
+    if held:
+        return f"no shards of split {split!r} in {source / kind}: it has {', '.join(held)}"
+    if kind == "data" and any((source / "tiles").glob("*.parquet")):
+        return f"{source} holds no question: nothing was asked of any of its tiles, README.md says why"
+    which = "shards" if split is None else f"shards of split {split!r}"
+    return f"no {which} in {source / kind}: expected e.g. {split or 'train'}-00000-of-00001.parquet"
 
 
 def _check_complete(folder: Path, split: str, found: Sequence[tuple[int, int, Path]]) -> None:

@@ -6,15 +6,13 @@ back without its plain view.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from rsvqa.annotation.facts import Box
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
-from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.records import TileRecord
+from rsvqa.rsvqa_builder.dataset.rows import Column, decode, decode_tile
 from rsvqa.rsvqa_builder.dataset.shards import (
     RowGroup,
     ShardError,
@@ -42,9 +40,11 @@ class StoredTile:
         """Return the tile's encoded images by their keys in `TileRecord.images`."""
         images: dict[str, bytes] = {}
         for group in self.groups:
-            for row in read_row_group(group, ["image", "image_id"]):
-                if row["image_id"] == self.rows.tile.image_id:
-                    images.update({image_key(image.path, self.rows.tile.window): image.data for image in row["image"]})
+            for row in read_row_group(group, [Column.IMAGE, Column.IMAGE_ID]):
+                if row[Column.IMAGE_ID] == self.rows.tile.image_id:
+                    images.update(
+                        {image_key(image.path, self.rows.tile.window): image.data for image in row[Column.IMAGE]}
+                    )
         return images
 
 
@@ -86,11 +86,14 @@ def read_tiles(folder: Path) -> list[StoredTile]:
 
 def _add_rows(tiles: dict[str, StoredTile], group: RowGroup) -> None:
     for row in read_row_group(group):
-        stored = tiles.get(row["image_id"]) or StoredTile(TileRows(_tile_of(row, split_of(group.path))), ())
-        tile = replace(stored.rows.tile, images={**stored.rows.tile.images, **_sizes(row["image"], stored.rows.tile)})
+        stored = tiles.get(row[Column.IMAGE_ID]) or StoredTile(TileRows(decode_tile(row, split_of(group.path))), ())
+        tile = replace(
+            stored.rows.tile, images={**stored.rows.tile.images, **_sizes(row[Column.IMAGE], stored.rows.tile)}
+        )
         records = stored.rows.records
-        if row["question_id"] is not None:
-            records = (*records, _record_of(row, tile))
+        if row[Column.QUESTION_ID] is not None:
+            shown = (image_key(image.path, tile.window) for image in row[Column.IMAGE])
+            records = (*records, decode(row, tile, images=shown))
         groups = stored.groups if group in stored.groups else (*stored.groups, group)
         tiles[tile.image_id] = StoredTile(TileRows(tile, records), groups)
 
@@ -110,34 +113,3 @@ def image_key(path: str, window: Window) -> str:
 
 def _sizes(images: list[EncodedImage], tile: TileRecord) -> dict[str, int]:
     return {image_key(image.path, tile.window): len(image.data) for image in images}
-
-
-def _tile_of(row: Mapping[str, Any], split: str) -> TileRecord:
-    return TileRecord(
-        image_id=row["image_id"],
-        split=split,
-        scene=row["scene"],
-        window=Window(**row["tile"]),
-        crs=row["crs"],
-        gsd=row["gsd"],
-        footprint=row["footprint"],
-        date=row["date"],
-        later_date=row["later_date"],
-    )
-
-
-def _record_of(row: Mapping[str, Any], tile: TileRecord) -> Record:
-    return Record(
-        question_id=row["question_id"],
-        tile=tile,
-        task=row["task"],
-        language=row["language"],
-        question=row["question"],
-        images=tuple(image_key(image.path, tile.window) for image in row["image"]),
-        options=tuple(row["multi-choice options"]),
-        answer=row["answer"],
-        bbox=None if row["bbox"] is None else Box(*row["bbox"]),
-        evidence=json.loads(row["evidence"]),
-        source=row["source"],
-        review=row["review"],
-    )

@@ -27,7 +27,7 @@ NUM_SPECIAL = 2
 SPECIAL_SHARE = 0.05
 
 BUILT_FACTORS = (1.35, 1.35, 0.5, 0.5)
-"""How much more or less of a place is built over than usual: two towns and two villages a group."""
+"""How much more or less of a place is built over than usual: two towns and two villages per group."""
 
 OPTIONAL_OBJECTS: Mapping[str, str | None] = MappingProxyType(
     {

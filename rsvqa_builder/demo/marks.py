@@ -14,7 +14,7 @@ from rsvqa.rsvqa_builder.demo.ground import Layout
 from rsvqa.rsvqa_builder.demo.objects import DemoObject, PaintedDetail, Site
 
 TREES_PER_MPIX = {"residential": 190, "grassland": 90, "commercial": 40}
-"""Trees a million pixels of land use; 11 a hectare in gardens is 90."""
+"""Trees per million pixels of land use; 11 per hectare in gardens is 90."""
 
 TREES_A_CLUMP = 5
 TREE_RADIUS = (5.0, 11.0)

@@ -27,7 +27,7 @@ from rsvqa.rsvqa_builder.demo.roads import polygons_of
 from rsvqa.rsvqa_builder.demo.textures import Plane, Textures, cut, cut_shades
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
-Pixels = NDArray[np.float32]
+Canvas = NDArray[np.float32]
 
 SENSOR_NOISE = 1.6  # grey levels
 SUPERSAMPLING = 4
@@ -150,7 +150,7 @@ class Painter:
         pixels += (0.5 + SENSOR_NOISE * grain)[..., None]
         return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8)
 
-    def _lay_over(self, pixels: Pixels, styles: NDArray[np.uint16], overlay: Overlay, window: Window) -> None:
+    def _lay_over(self, pixels: Canvas, styles: NDArray[np.uint16], overlay: Overlay, window: Window) -> None:
         """Cover the ground with an overlay where it may lie; most of it is elsewhere."""
         cover = _coverage(window, [overlay.shapes[number] for number in _near(overlay.tree, window)])
         if cover is None:
@@ -275,7 +275,7 @@ class _GroundTable:
         window: Window,
         textures: Textures,
         shore: Callable[[Window], Plane],
-    ) -> Pixels:
+    ) -> Canvas:
         """Return float pixels (height, width, 3) of the ground of a window in which the styles `present` occur."""
         x, y, width, height = window
         light = np.ones((height, width), dtype=np.float32)
@@ -291,7 +291,7 @@ class _GroundTable:
         if self.is_class("water")[present].any():
             water = np.flatnonzero(self.is_class("water")[styles])
             light.ravel()[water] *= shore(window).ravel()[water]
-        pixels: Pixels = np.take(self._base, styles, axis=0) * light[..., None]
+        pixels: Canvas = np.take(self._base, styles, axis=0) * light[..., None]
         for style in present:
             pattern, angle = self._patterns[style]
             if pattern is not None:
@@ -300,7 +300,7 @@ class _GroundTable:
 
 
 def _lay_pattern(
-    pixels: Pixels, places: NDArray[np.intp], pattern: Pattern, angle: float, window: Window, textures: Textures
+    pixels: Canvas, places: NDArray[np.intp], pattern: Pattern, angle: float, window: Window, textures: Textures
 ) -> None:
     """Lay a pattern over the pixels at flat `places` of a window, its lines along `angle`."""
     if pattern.kind == "pools":
@@ -384,7 +384,7 @@ def _to_image(ring: BaseGeometry, x: int, y: int, scale: int) -> list[float]:
     return points
 
 
-def paint_object(pixels: Pixels, item: DemoObject, window: Window, grain: Plane) -> None:
+def paint_object(pixels: Canvas, item: DemoObject, window: Window, grain: Plane) -> None:
     """Paint one object into the pixels of a window; only pixels that its polygon touches change."""
     x_min, y_min, x_max, y_max = item.polygon.bounds
     left, top = max(math.floor(x_min), window.x), max(math.floor(y_min), window.y)

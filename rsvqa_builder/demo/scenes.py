@@ -153,7 +153,7 @@ def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
         if traffic >= MAX_TRAFFIC:
             raise RsvqaError(
                 f"benchmark scene: {num} objects wanted on {layout.size} × {layout.size} pixels, "
-                f"only {len(contents.objects)} fit; ask for fewer objects a megapixel"
+                f"only {len(contents.objects)} fit; ask for fewer objects per megapixel"
             )
         traffic *= 2
         contents = _place_objects(layout, rng, dates=(True, False), traffic=traffic)
@@ -162,7 +162,7 @@ def _exactly(layout: Layout, rng: np.random.Generator, num: int) -> Contents:
 
 
 def _mirrored_painter(square: NDArray[np.uint8], light: Plane) -> Callable[[Window], NDArray[np.uint8]]:
-    """Return what paints any window from the mirrored repeats of `square`; `light` has two nodes a square."""
+    """Return what paints any window from the mirrored repeats of `square`; `light` has two nodes per square."""
     side = len(square)
     there_and_back = np.concatenate([np.arange(side), np.arange(side)[::-1]])
 

@@ -13,7 +13,7 @@ from rsvqa.rsvqa_builder.demo.objects import Look, Site, Weighted, beside, point
 from rsvqa.rsvqa_builder.demo.roads import RoadPoint
 
 LANE_OFFSETS = {"main_road": 9.0, "street": 6.5}  # pixels from the centre line, right-hand traffic
-ROAD_TRAFFIC = {"main_road": 1 / 300, "street": 1 / 620}  # vehicles a pixel of road
+ROAD_TRAFFIC = {"main_road": 1 / 300, "street": 1 / 620}  # vehicles per pixel of road
 BAY_WIDTH, BAY_LENGTH, AISLE = 9.0, 18.0, 20.0
 LARGE_BAY_WIDTH, LARGE_BAY_LENGTH, LARGE_AISLE = 14.0, 46.0, 34.0
 

@@ -18,7 +18,9 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card_metadata import front_matter, splits_of, to_yaml
+from rsvqa.rsvqa_builder.documents.losses import Losses
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
+from rsvqa.rsvqa_builder.losses import without_paths
 
 MAX_LISTED_SCENES = 200
 """Scenes in the card's table; `report.json` lists all."""
@@ -64,6 +66,7 @@ class CardFacts:
         fingerprint: of settings and inputs.
         not_asked: by task, why it did not ask and how often.
         completeness: by class.
+        losses: what went wrong, as the build's report tells it.
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
@@ -78,6 +81,7 @@ class CardFacts:
     fingerprint: str
     not_asked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
+    losses: Sequence[Losses] = ()
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
@@ -87,6 +91,7 @@ def render_card(facts: CardFacts) -> str:
     """Return the text of `README.md`; the same facts give the same text."""
     sections = (
         _introduction(facts),
+        _loss_section(facts.losses),
         _split_section(facts.statistics),
         _task_section(facts.statistics),
         _not_asked_section(facts),
@@ -113,16 +118,27 @@ def _introduction(facts: CardFacts) -> str:
     truth = (
         "Every answer is computed from labels, pixels and georeference; no language model took part."
         if set(statistics.sources) <= {"rule"}
-        else "The column `source` says whether a rule, a language model or a person wrote a question, `review` what "
-        "became of it."
+        else "The column `source` says whether a rule, a language model or a person wrote a question. The column "
+        "`review` says what became of it."
     )
     return (
         f"# {_text(facts.name)}\n\n"
-        f"{statistics.num_questions:,} questions of {statistics.num_tasks} of {len(TASKS)} tasks about "
-        f"{statistics.num_tiles:,} tiles of {len(statistics.scenes):,} remote-sensing scenes "
-        f"({statistics.num_pixels / 1e6:,.0f} million pixels{area}), built by rsvqa. {truth} "
-        "`preview.html` shows examples of every task; `evidence` says for each question what its answer rests on."
+        f"{statistics.num_questions:,} questions about {statistics.num_tiles:,} tiles of {len(statistics.scenes):,} "
+        f"remote-sensing scenes ({statistics.num_pixels / 1e6:,.0f} million pixels{area}), built by rsvqa. They are of "
+        f"{statistics.num_tasks} of {len(TASKS)} tasks. {truth} "
+        "`preview.html` shows examples of every task. `evidence` says what the answer of a question rests on."
     )
+
+
+def _loss_section(losses: Sequence[Losses]) -> str:
+    lines = [f"- {found.title[0].upper()}{found.title[1:]}{_loss_reasons(found)}" for found in losses]
+    listed = "\n".join(lines)
+    return f"## What was left out\n\n`report.json` names each of them.\n\n{listed}" if lines else ""
+
+
+def _loss_reasons(found: Losses) -> str:
+    reasons = "; ".join(f"{loss.count:,} × {_text(without_paths(loss.reason))}" for loss in found.groups if loss.reason)
+    return f": {reasons}" if reasons else ""
 
 
 def _split_section(statistics: DatasetStatistics) -> str:
@@ -132,8 +148,8 @@ def _split_section(statistics: DatasetStatistics) -> str:
     ]
     table = _table(("split", "questions", "tiles", "images", "encoded images"), rows, right=4)
     return (
-        "## Splits\n\nTiles that overlap or touch on the ground are in the same split. An image is stored once however "
-        f"many questions show it.\n\n{table}"
+        "## Splits\n\nTiles that overlap or touch on the ground are in the same split. An image is stored once, "
+        f"whatever the number of its questions.\n\n{table}"
     )
 
 
@@ -148,9 +164,9 @@ def _task_section(statistics: DatasetStatistics) -> str:
     if not rows:
         return ""
     return (
-        "## Tasks\n\nThe first 16 tasks of the taxonomy are those of XLRS-Bench, whose `category` and `l2-category` "
-        "strings the columns of these names carry; the others are rsvqa's own. *Chance* is what guessing scores, *most "
-        "common answer* what always giving the most frequent answer scores.\n\n"
+        "## Tasks\n\nThe first 16 tasks of the taxonomy are those of XLRS-Bench; the columns `category` and "
+        "`l2-category` hold its strings. The other tasks are rsvqa's own. *Chance* is the score of guessing. *Most "
+        "common answer* is the score of always giving the most frequent answer.\n\n"
         + _table(header, rows, right=len(splits) + 2)
     )
 
@@ -212,7 +228,7 @@ image = Image.open(io.BytesIO(row["image"][0]["bytes"]))
 
 
 _PILLOW_LIMIT = 89_478_485
-"""Pixels above which Pillow warns: a quarter of a GiB at three bytes a pixel."""
+"""Pixels above which Pillow warns: a quarter of a GiB at three bytes per pixel."""
 
 
 def _largest_tile(statistics: DatasetStatistics) -> int:
@@ -224,7 +240,7 @@ def _largest_tile(statistics: DatasetStatistics) -> int:
 def _scene_section(facts: CardFacts) -> str:
     scenes = [scene for scene in facts.scenes if scene.scene_id in facts.statistics.scenes]
     rows = [_scene_cells(scene, facts.statistics) for scene in sorted(scenes, key=lambda scene: scene.scene_id)]
-    header = ("scene", "pixels", "CRS", "m a pixel", "date", "tiles", "questions")
+    header = ("scene", "pixels", "CRS", "m per pixel", "date", "tiles", "questions")
     listed = _table(header, rows[:MAX_LISTED_SCENES], right=2)
     more = len(rows) - MAX_LISTED_SCENES
     rest = f"\n\n… and {more:,} more, listed in `report.json`." if more > 0 else ""
@@ -273,8 +289,8 @@ def _build_section(facts: CardFacts) -> str:
     versions = ", ".join(f"{_text(name)} {_text(version)}" for name, version in sorted(facts.versions.items()))
     return (
         f"## How it was built\n\nBuilt with {versions}. Fingerprint of settings and inputs: "
-        f"{_code(facts.fingerprint)}. The same inputs, settings and versions give the same bytes; `build.toml` holds "
-        f"the settings to repeat the build, `classes.toml` the class table.\n\n```toml\n{settings}\n```"
+        f"{_code(facts.fingerprint)}. The same inputs, settings and versions give the same bytes. `build.toml` holds "
+        f"the settings that repeat the build, and `classes.toml` the class table.\n\n```toml\n{settings}\n```"
     )
 
 
@@ -284,10 +300,11 @@ def _annotation_section(annotation: Mapping[str, Any]) -> str:
     settings, counts = annotation["settings"], annotation["questions"]
     verifier = settings.get("verifier") or settings["model"]
     return (
-        f"## What language models did\n\nSteps {_code(', '.join(settings['steps']))} with {_code(settings['model'])}, "
-        f"verified by {_code(verifier)}: {counts['written_by_models']:,} questions hold a model's words (`source` is "
-        f"llm), {counts['review']:,} are to be reviewed (`review` is needed), {counts['rejected']:,} were rejected. "
-        "`evidence` keeps prompts, hashes of replies and agreement; `annotate_report.json` lists what was rejected."
+        f"## What language models did\n\nThe model {_code(settings['model'])} did the steps "
+        f"{_code(', '.join(settings['steps']))}, verified by {_code(verifier)}. {counts['written_by_models']:,} "
+        f"questions hold a model's words (`source` is llm). {counts['review']:,} are to be reviewed (`review` is "
+        f"needed). {counts['rejected']:,} were rejected; `annotate_report.json` lists them. `evidence` keeps "
+        "prompts, hashes of replies and agreement."
     )
 
 
@@ -296,10 +313,10 @@ def _review_section(review: Mapping[str, Any]) -> str:
         return ""
     counts = review["questions"]
     return (
-        f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted), "
-        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human), {counts['rejected']:,} were "
-        f"rejected and are left out, as are {counts['dropped']:,} that nobody has decided. `review_report.json` counts "
-        "by task and reason."
+        f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted). "
+        f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human). {counts['rejected']:,} were "
+        f"rejected and are left out. {counts['dropped']:,} that nobody has decided are left out too. "
+        "`review_report.json` counts them per task and reason."
     )
 
 
@@ -324,13 +341,13 @@ def _limits_section(facts: CardFacts) -> str:
 
 
 def _limits(statistics: DatasetStatistics) -> Iterator[str]:
-    yield "Answers are as right as the labels they are computed from; what nobody labelled is not known to be absent."
+    yield "Answers are as right as the labels behind them. What nobody labelled is not known to be absent."
     yield (
-        "Questions are worded from templates, so they vary less than people's; `stats.json` counts each task's "
-        "distinct openings and how evenly answers and letters are spread."
+        "Questions are worded from templates, so they vary less than people's. `stats.json` counts the distinct "
+        "openings per task, and how evenly answers and letters are spread."
     )
     if missing := statistics.num_tiles - statistics.num_georeferenced:
-        yield f"{missing:,} of {statistics.num_tiles:,} tiles have no georeference: nothing is asked in metres there."
+        yield f"{missing:,} of {statistics.num_tiles:,} tiles have no georeference, so none is asked about in metres."
     if statistics.num_tiles_without_questions:
         yield f"{statistics.num_tiles_without_questions:,} of {statistics.num_tiles:,} tiles have no question."
     if statistics.area_km2 is not None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from rsvqa.rsvqa_builder.dataset.image_tables import table_schema
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
-from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, ShardInfo, TableKind
+from rsvqa.rsvqa_builder.dataset.rows import COLUMNS
+from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TableKind
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics
 
 _CONFIG_NAMES: Mapping[TableKind, str] = {"data": "default", "tiles": "tiles"}

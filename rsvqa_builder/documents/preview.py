@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import shapely
-
-from rsvqa.annotation.facts import Box, Circle
+from rsvqa.annotation.facts import in_pixels
+from rsvqa.annotation.images import ImageError
+from rsvqa.annotation.stored_evidence import decode_geometry, decode_mark
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview_images import (
@@ -31,6 +31,7 @@ from rsvqa.rsvqa_builder.documents.preview_page import (
     PreviewSummary,
     render_page,
 )
+from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 __all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
@@ -77,27 +78,18 @@ def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary
         Example(plan.record, plan.focus, tuple(_view(view, plan.record, pictures) for view in plan.views))
         for plan in plans
     ]
-    text = render_page(summary, examples, list(pictures.values()))
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_atomically(path, render_page(summary, examples, list(pictures.values())).encode())
 
 
 def focus_of(record: Record) -> Focus:
-    """Return what a question is about, in tile pixels: its box, its circle and the geometry of its evidence.
-
-    The circle is `evidence["region"]`, a mapping with x, y and radius; the geometry is `evidence["geometry"]` as WKT.
-    """
+    """Return what a question is about, in tile pixels: its box, its circle and the geometry of its evidence."""
     width, height = record.tile.window.width, record.tile.window.height
-    box = region = geometry = None
-    if record.bbox is not None:
-        x_min, y_min, x_max, y_max = record.bbox
-        box = Box(x_min * width, y_min * height, x_max * width, y_max * height)
-    if circle := record.evidence.get("region"):
-        region = Circle(circle["x"], circle["y"], circle["radius"])
-    if wkt := record.evidence.get("geometry"):
-        geometry = shapely.from_wkt(wkt, on_invalid="ignore")  # a page is no place to stop at one bad text
-    return Focus(box, region, geometry if geometry is not None and not geometry.is_empty else None)
+    mark = decode_mark(record.evidence)
+    return Focus(
+        box=None if record.bbox is None else in_pixels(record.bbox, width, height),
+        region=None if mark is None else mark.circle,
+        geometry=decode_geometry(record.evidence),
+    )
 
 
 class _Pick:
@@ -173,10 +165,12 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
     num_pictures = sum(len(windows) for _, windows in wanted.values())
     pictures: dict[PictureKey, EmbeddedPicture] = {}
     for (image_id, key), (tile, windows) in wanted.items():
-        for window, jpeg in _encode_windows(
-            load_image(tile, key), tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures
-        ):
-            pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+        image = load_image(tile, key)
+        try:
+            for window, jpeg in _encode_windows(image, tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures):
+                pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+        except ImageError as error:
+            raise ImageError(f"{image_id}: image {key!r}: {error}") from error
     return pictures
 
 

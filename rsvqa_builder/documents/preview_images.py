@@ -1,60 +1,41 @@
 """Small pictures of large tiles for the preview page: a reduced view of the whole, and details at full resolution.
 
-Memory is that of one decoded tile at most, and only when a detail of a JPEG is wanted; each image is decoded once in
-full however many details are cut from it.
+Memory is that of one decoded tile at most, and for the whole view of a JPEG less; each image is decoded once in full
+however many details are cut from it.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image
-from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import DatasetReader, MemoryFile
-from rasterio.windows import Window as RasterWindow
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageSize, Pixels, decode_image, read_header
 from rsvqa.rsvqa_builder.scenes.tiling import Window
-
-Rgb = NDArray[np.uint8]
-"""(height, width, 3) RGB."""
 
 JPEG_QUALITY = 80
 _LOWEST_QUALITY = 40
 _QUALITY_STEP = 10
 
 
-def read_reduced(image: bytes, max_side: int) -> Rgb:
+def read_reduced(image: bytes, max_side: int) -> Pixels:
     """Return the whole encoded image with its long side at most `max_side` pixels; never enlarged."""
-    if simplejpeg.is_jpeg(image):
-        height, width = simplejpeg.decode_jpeg_header(image)[:2]
-        size = _reduced_size(width, height, max_side)
-        # libjpeg reduces by eighths while it decodes, so 8,192 px never stand in memory
-        return _resized(simplejpeg.decode_jpeg(image, min_width=size[0], min_height=size[1]), size)
-    with _open_in_memory(image) as dataset:
-        width, height = _reduced_size(dataset.width, dataset.height, max_side)
-        bands = dataset.read((1, 2, 3), out_shape=(3, height, width), resampling=Resampling.average)
-    return np.ascontiguousarray(np.moveaxis(bands, 0, -1))
+    header = read_header(image)
+    size = _reduced_size(header.width, header.height, max_side)
+    return _resized(decode_image(image, at_least=ImageSize(height=size[1], width=size[0])), size)
 
 
-def read_details(image: bytes, windows: Sequence[Window], max_side: int) -> list[Rgb]:
+def read_details(image: bytes, windows: Sequence[Window], max_side: int) -> list[Pixels]:
     """Return the pixels of each window of the encoded image, reduced where its long side exceeds `max_side`."""
     if not windows:
         return []
-    if simplejpeg.is_jpeg(image):
-        pixels = simplejpeg.decode_jpeg(image)
-        return [_reduced(pixels[w.y : w.y + w.height, w.x : w.x + w.width], max_side) for w in windows]
-    with _open_in_memory(image) as dataset:
-        bands = [dataset.read((1, 2, 3), window=RasterWindow(w.x, w.y, w.width, w.height)) for w in windows]
-    return [_reduced(np.moveaxis(three, 0, -1), max_side) for three in bands]
+    pixels = decode_image(image)
+    return [_reduced(pixels[w.y : w.y + w.height, w.x : w.x + w.width], max_side) for w in windows]
 
 
 def detail_window(focus: Box, width: int, height: int, *, min_side: int) -> Window | None:
@@ -72,7 +53,7 @@ def detail_window(focus: Box, width: int, height: int, *, min_side: int) -> Wind
     return Window(min(max(x, 0), width - side_x), min(max(y, 0), height - side_y), side_x, side_y)
 
 
-def jpeg_within(pixels: Rgb, max_bytes: int) -> bytes:
+def jpeg_within(pixels: Pixels, max_bytes: int) -> bytes:
     """Return `pixels` as JPEG of quality 80, or of less quality and then fewer pixels, to stay within `max_bytes`.
 
     A picture of at most 8 px on its long side is returned whatever its size.
@@ -90,16 +71,7 @@ def data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-@contextmanager
-def _open_in_memory(image: bytes) -> Iterator[DatasetReader]:
-    """Open an encoded image that is no JPEG; GDAL reads a PNG row by row, so no tile stands in memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with MemoryFile(image) as file, file.open() as dataset:
-            yield dataset
-
-
-def _reduced(pixels: Rgb, max_side: int) -> Rgb:
+def _reduced(pixels: Pixels, max_side: int) -> Pixels:
     height, width = pixels.shape[:2]
     return _resized(pixels, _reduced_size(width, height, max_side))
 
@@ -110,7 +82,7 @@ def _reduced_size(width: int, height: int, max_side: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _resized(pixels: Rgb, size: tuple[int, int]) -> Rgb:
+def _resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Return `pixels` at (width, height) `size`; a copy, so that a detail does not keep its tile in memory."""
     if pixels.shape[1::-1] == size:
         return pixels.copy()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 
@@ -70,6 +71,7 @@ def write_annotated_documents(
         fingerprint=dataset.marker.get("digest", ""),
         not_asked=not_asked,
         completeness=_completeness(built),
+        losses=tuple(build_losses(built)),
         annotation=dataset.report,
         review=dataset.review,
     )

@@ -22,7 +22,7 @@ Key = TypeVar("Key", int, str)
 
 SCHEMA_VERSION = 1
 MAX_LISTED_ANSWERS = 50
-"""Right answers listed a task in `stats.json`; distances and sizes have nearly as many values as questions."""
+"""Right answers listed per task in `stats.json`; distances and sizes have nearly as many values as questions."""
 OPENING_WORDS = 3
 """Words of a question that count as its opening."""
 
@@ -87,7 +87,7 @@ class DatasetStatistics:
         area_km2: ground area of the georeferenced tiles on the WGS 84 ellipsoid, summed: ground that two tiles share
             counts twice. None when no tile is georeferenced.
         num_georeferenced: tiles with a footprint.
-        gsd: (finest, coarsest) metres a pixel; None when no tile has one.
+        gsd: (finest, coarsest) metres per pixel; None when no tile has one.
         tile_sizes: numbers of tiles by "width x height" in pixels.
         splits: by split, in the order train, val, test.
         scenes: by scene, sorted.
@@ -120,22 +120,6 @@ class DatasetStatistics:
         """Return the text of `stats.json`: keys sorted, shares to six decimals; equal data gives equal bytes."""
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         return json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def answer_form(record: Record) -> AnswerForm:
-    """Return what the answer of `record` looks like, from its options and its task."""
-    forms = TASKS[record.task].forms
-    if not record.options:
-        return AnswerForm.BOX if AnswerForm.BOX in forms else AnswerForm.TEXT
-    if len(record.options) == 2 and AnswerForm.YES_NO in forms:
-        return AnswerForm.YES_NO
-    return AnswerForm.SEVERAL_OF if AnswerForm.SEVERAL_OF in forms else AnswerForm.ONE_OF
-
-
-def right_options(record: Record) -> tuple[str, ...]:
-    """Return the texts of the right options without their letters; empty when the record has no options."""
-    texts = {option[1]: option[4:] for option in record.options}
-    return tuple(texts[letter] for letter in record.answer) if texts else ()
 
 
 def dataset_statistics(records: Iterable[Record], tiles: Iterable[TileRecord]) -> DatasetStatistics:
@@ -186,7 +170,7 @@ class _TaskCounts:
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        form = answer_form(record)
+        form = record.form
         self.splits[record.tile.split] += 1
         self.forms[form.value] += 1
         self.num_options[len(record.options)] += 1
@@ -194,7 +178,7 @@ class _TaskCounts:
         if record.options:
             self.letters.update(record.answer)
             self.letter_sets[record.answer] += 1
-            self.answers["; ".join(sorted(right_options(record)))] += 1
+            self.answers["; ".join(sorted(record.right_options))] += 1
             self.chance += _chance(form, len(record.options))
 
     def finish(self) -> TaskStatistics:

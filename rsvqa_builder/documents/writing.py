@@ -16,10 +16,11 @@ from typing import Any
 import tomli_w
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.dataset.output import MARKER
+from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, dataset_statistics
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
@@ -44,6 +45,7 @@ class BuildFacts:
         fingerprint: see `output.portable`.
         scenes: every prepared scene, by id.
         left_out: inputs that gave no tile, with reasons.
+        orphans: label files that belong to no scene, with what to do.
         notes: what else a person should know of the inputs.
         jobs: the plan.
         selection: which tiles were kept.
@@ -58,6 +60,7 @@ class BuildFacts:
     fingerprint: Mapping[str, Mapping[str, Any]]
     scenes: Mapping[str, PreparedScene]
     left_out: Sequence[LeftOut]
+    orphans: Sequence[LeftOut]
     notes: Sequence[str]
     jobs: Sequence[TileJob]
     selection: Selection
@@ -76,6 +79,11 @@ class BuildFacts:
         """SHA-256 of the fingerprint, as hex."""
         return hashlib.sha256(json.dumps(self.fingerprint, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def dropped_tiles(self) -> dict[str, str]:
+        """Why each tile that is not kept is dropped, by its id."""
+        return {self.jobs[position].image_id: why for position, why in self.selection.dropped.items()}
+
     def records(self) -> Iterable[Record]:
         """Yield every record in plan order."""
         return (record for rows in self.rows for record in rows.records)
@@ -89,9 +97,9 @@ def write_documents(
     report = make_report(facts, statistics)
     summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
     texts = {
-        "README.md": render_card(_card_facts(facts, statistics)),
+        "README.md": render_card(_card_facts(facts, statistics, report)),
         "stats.json": statistics.to_json(),
-        "report.json": json.dumps(report, indent=2, ensure_ascii=False) + "\n",
+        REPORT: _json_text(report),
         "classes.toml": facts.table.to_toml(),
         MARKER: tomli_w.dumps({"digest": facts.digest, **facts.fingerprint}),
     }
@@ -104,7 +112,16 @@ def write_documents(
 
 def read_report(folder: Path) -> dict[str, Any]:
     """Return the report of a finished data set."""
-    return dict(json.loads((folder / "report.json").read_text("utf-8")))
+    return dict(json.loads((folder / REPORT).read_text("utf-8")))
+
+
+def report_text(facts: BuildFacts) -> str:
+    """Return the content of `report.json`."""
+    return _json_text(make_report(facts, dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))))
+
+
+def _json_text(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
@@ -118,7 +135,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
             "planned": len(facts.jobs),
             "kept": len(selection.splits),
             "without_questions": statistics.num_tiles_without_questions,
-            "dropped": {facts.jobs[position].image_id: why for position, why in selection.dropped.items()},
+            "dropped": facts.dropped_tiles,
         },
         "splits": {
             "places": selection.num_places,
@@ -130,6 +147,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "notes": list(facts.notes),
         "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
+        "label_files_of_no_scene": [{"path": path, "reason": reason} for path, reason in facts.orphans],
         "alike_tiles": [
             {"first": facts.jobs[first].image_id, "second": facts.jobs[second].image_id, "differing_bits": bits}
             for first, second, bits in selection.alike
@@ -176,7 +194,7 @@ def _overlaps(facts: BuildFacts) -> list[tuple[str, str, float]]:
     return overlapping_footprints(names, [facts.scenes[name].work.scene.footprint for name in names])
 
 
-def _card_facts(facts: BuildFacts, statistics: DatasetStatistics) -> CardFacts:
+def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mapping[str, Any]) -> CardFacts:
     used = {facts.jobs[position].work.scene.scene_id for position in facts.selection.splits}
     return CardFacts(
         name=facts.name,
@@ -188,6 +206,7 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics) -> CardFacts:
         fingerprint=facts.digest,
         not_asked=facts.reasons.not_asked,
         completeness=_completeness(facts.scenes),
+        losses=tuple(build_losses(report)),
     )
 
 

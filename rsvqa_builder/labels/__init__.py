@@ -1,1 +1,1 @@
-"""Class tables, readers of label files (one file a family of formats), cleaning and completeness."""
+"""What labels mean: class tables, cleaning, the same thing in two files, completeness."""

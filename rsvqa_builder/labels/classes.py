@@ -7,7 +7,6 @@ together with the shape of what they name.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.errors import RsvqaError, nearest
 from rsvqa.annotation.facts import ClassInfo, ClassKind, Role
 
 Shape = Literal["point", "line", "polygon"]
@@ -258,8 +257,7 @@ def _problem(detail: Mapping[str, Any]) -> str:
         return f"{place}: {message}" if place else message
     *parents, key = (str(part) for part in detail["loc"])
     known = _known_keys(parents)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-    return f"unknown key {place!r}, did you mean {near!r}? (known: {', '.join(known)})"
+    return f"unknown key {place!r}{nearest(key, known)}"
 
 
 def _known_keys(parents: list[str]) -> list[str]:

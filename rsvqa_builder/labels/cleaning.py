@@ -114,6 +114,8 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
     """
     raw = _split_multi_parts(raw)
     cleaner = _Cleaner(raw)
+    used = table.infos()
+    cleaner.lost |= {name for source in raw.lost_sources if (name := table.resolve(source)) in used}
     cleaner.reject(np.asarray(shapely.is_missing(raw.geometries) | shapely.is_empty(raw.geometries)), NO_GEOMETRY)
     unknown, ignored = _resolve_classes(cleaner, table)
     _reject_wrong_shapes(cleaner, table)

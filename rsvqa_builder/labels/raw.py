@@ -5,8 +5,10 @@ Classes are not resolved and geometry is not checked here; `cleaning.py` does bo
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -46,11 +48,16 @@ class RawLabels:
         num_outside: labels that the reader left out because they lie outside the scene.
         num_other_image: labels that name another image.
         num_invalid: labels that could not be understood, by reason.
+        lost_sources: what the file calls the classes of those labels, where it says so.
         unknown: class names without a geometry of their own (values of a mask), with counts.
         ignored: regions or labels left out on the class table's word, by class.
         dropped_attributes: attribute values that no task knows, with counts.
         notes: what a person should know about how the file was read.
-        gsd_m: ground sampling distance that the file states, metres a pixel.
+        gsd_m: ground sampling distance that the file states, metres per pixel.
+        on_map: the coordinates are tied to the ground; otherwise they are pixels of one picture.
+        by_image: the file names the image that they are of.
+        picture_size: (width, height) of the picture that the coordinates are of, as the file states it, pixels.
+        num_of_no_image: labels in the file that name no image, or none that the file knows.
     """
 
     geometries: NDArray[np.object_]
@@ -64,15 +71,70 @@ class RawLabels:
     num_outside: int = 0
     num_other_image: int = 0
     num_invalid: Mapping[str, int] = field(default_factory=dict)
+    lost_sources: frozenset[str] = frozenset()
     unknown: Mapping[str, int] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     dropped_attributes: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     gsd_m: float | None = None
+    on_map: bool = False
+    by_image: bool = False
+    picture_size: tuple[float, float] | None = None
+    num_of_no_image: int = 0
 
     def __len__(self) -> int:
         """Return the number of labels."""
         return len(self.positions)
+
+
+def joined(parts: Sequence[RawLabels]) -> RawLabels:
+    """Return the labels of several layers or images of one file together; of one part, the part itself."""
+    if len(parts) == 1:
+        return parts[0]
+    empty = np.empty(0, dtype=object)
+
+    def total(name: str) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for part in parts:
+            counts.update(getattr(part, name))
+        return dict(counts)
+
+    return RawLabels(
+        geometries=np.concatenate([empty, *(part.geometries for part in parts)]),
+        sources=np.concatenate([empty, *(part.sources for part in parts)]),
+        positions=tuple(itertools.chain.from_iterable(part.positions for part in parts)),
+        outlines=np.concatenate([empty, *(part.outlines for part in parts)]),
+        is_certain=np.concatenate([np.empty(0, dtype=bool), *(part.is_certain for part in parts)]),
+        attributes=tuple(itertools.chain.from_iterable(part.attributes for part in parts)),
+        is_predicted=any(part.is_predicted for part in parts),
+        is_mask=any(part.is_mask for part in parts),
+        num_outside=sum(part.num_outside for part in parts),
+        num_other_image=sum(part.num_other_image for part in parts),
+        num_of_no_image=sum(part.num_of_no_image for part in parts),
+        num_invalid=total("num_invalid"),
+        lost_sources=frozenset().union(*(part.lost_sources for part in parts)),
+        unknown=total("unknown"),
+        ignored=total("ignored"),
+        dropped_attributes=total("dropped_attributes"),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        gsd_m=next((part.gsd_m for part in parts if part.gsd_m is not None), None),
+        on_map=all(part.on_map for part in parts),
+        by_image=all(part.by_image for part in parts),
+        picture_size=next((part.picture_size for part in parts if part.picture_size), None),
+    )
+
+
+def joined_images(parts: Sequence[RawLabels]) -> RawLabels:
+    """Return the labels of several images of one file together: what is of one of them is of no other image."""
+    whole = joined(parts)
+    if len(parts) == 1:
+        return whole
+    num_read = sum(len(part) + part.num_outside + sum(part.num_invalid.values()) for part in parts[1:])
+    return replace(
+        whole,
+        num_other_image=max(0, parts[0].num_other_image - num_read),
+        num_of_no_image=parts[0].num_of_no_image,
+    )
 
 
 def object_array(items: Sequence[object]) -> NDArray[np.object_]:

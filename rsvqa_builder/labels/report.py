@@ -19,12 +19,14 @@ class FileReport:
 
     Attributes:
         path: of the file.
-        family: the reader: "vector", "dota", "coco", "voc", "csv" or "mask"; "" when none fits.
+        family: the reader ("vector", "coco", "mask", …); "" when none fits.
         num_read: labels that belong to this scene's image, parts of multi-part lines and points as labels of their own.
         num_kept: labels that went into the features. `num_read` is `num_kept` and all that is counted in `rejected`,
             `unknown_classes` (but for values of a mask, which are pixels) and `ignored`.
         num_uncertain: kept labels that are difficult, crowd, truncated, of low score or not single objects.
         num_other_image: labels of other images in the same file.
+        num_of_no_image: labels in the file that name no image, or none that the file knows: they are nobody's, and the
+            same number stands in the report of each scene that the file serves.
         rejected: labels left out, by reason.
         repaired: labels kept after a repair, by reason.
         unknown_classes: labels of classes that the class table does not know, by their source name.
@@ -41,6 +43,7 @@ class FileReport:
     num_kept: int = 0
     num_uncertain: int = 0
     num_other_image: int = 0
+    num_of_no_image: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     repaired: Mapping[str, int] = field(default_factory=dict)
     unknown_classes: Mapping[str, int] = field(default_factory=dict)
@@ -56,8 +59,8 @@ class LabelReport:
     """What became of the label files of one scene.
 
     Attributes:
-        files: one entry a file, in reading order.
-        gsd_m: ground sampling distance that a DOTA header states, metres a pixel; a hint, None without one.
+        files: one entry per file, in reading order.
+        gsd_m: ground sampling distance that a DOTA header states, metres per pixel; a hint, None without one.
     """
 
     files: tuple[FileReport, ...] = ()

@@ -29,7 +29,7 @@ from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
-from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, store_path
 from rsvqa.rsvqa_builder.reviewing.source import data_set_fingerprint
 
 REPORT = "review_report.json"
@@ -100,11 +100,11 @@ def read_decisions(src: Path, store: Path | None) -> dict[str, Decision]:
     Raises:
         ReviewError: when there is no review, or it is that of another data set.
     """
-    path = store_path(src, store)
+    path, fingerprint = store_path(src, store), data_set_fingerprint(src)
     if not path.exists():
-        raise ReviewError(f"no review in {path}: begin one with `rsvqa review`, or name its file with `store`")
+        raise NothingToReviewError(f"no review in {path}: begin one with `rsvqa review`, or name its file with `store`")
     with ReviewStore(path) as opened:
-        if opened.data_set() != data_set_fingerprint(src):
+        if opened.data_set() != fingerprint:
             raise ReviewError(
                 f"{path} holds the review of another data set than {src}, or its shards have changed since"
             )
@@ -144,6 +144,9 @@ def _write(
     tiles = read_tiles(src)
     tally = _Tally()
     rows = tally.tiles(_reviewed(tile.rows, decisions, undecided, tally) for tile in tiles)
+    if not rows:
+        reasons = "; ".join(lost_lines(tally.report(undecided)))
+        raise NothingToReviewError(f"no question of {src} is left, and no tile: {reasons}; nothing is written")
     shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
     output.drop_unplanned({shard.name for shard in shards})
     images = ImageLoader(tiles)
@@ -204,7 +207,7 @@ class _Tally:
 
 
 FATES = ("accepted", "fixed", "rejected", "undecided", "dropped")
-"""Of a question; "undecided" ones stay as they were, "dropped" ones are undecided and left out."""
+"""What becomes of a question; "undecided" ones stay as they were, "dropped" ones are undecided and left out."""
 
 
 def _fates(counts: Iterable[Counter[str]]) -> dict[str, int]:
@@ -241,12 +244,19 @@ def _with_content(record: Record, content: EditableContent) -> Record:
 
 
 def summary_lines(report: Mapping[str, Any], out: Path) -> Sequence[str]:
-    """Return the report in a few lines."""
+    """Return the report in a few lines, what was lost first."""
     counts = report["questions"]
     stay = counts["accepted"] + counts["fixed"] + counts["undecided"]
-    lines = [
+    kept = (
         f"{stay:,} questions in {out}: {counts['accepted']:,} accepted, {counts['fixed']:,} fixed, "
         f"{counts['undecided']:,} undecided"
-    ]
+    )
+    return [*lost_lines(report), kept]
+
+
+def lost_lines(report: Mapping[str, Any]) -> Sequence[str]:
+    """Return what is not in the new data set, and that nobody has decided anything."""
+    counts = report["questions"]
+    lines = [] if counts["accepted"] + counts["fixed"] + counts["rejected"] else ["nothing has been decided yet"]
     lines += [f"rejected: {count:,} x {reason}" for reason, count in report["rejected_reasons"].items()]
     return [*lines, f"dropped: {counts['dropped']:,} x undecided"] if counts["dropped"] else lines

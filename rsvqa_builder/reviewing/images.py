@@ -4,6 +4,8 @@ JPEG knows no windows: to see a corner, all of it is decoded. libjpeg, though, r
 which takes little memory. So the coarse levels come from such a reduced copy, at once. When a tile of the three finest
 is first asked for, the image is decoded once; what is asked for is cut at once, the rest when nobody waits, and then
 the pixels are dropped. What is kept, decoded and encoded, is counted in bytes.
+
+Pyramid libraries write whole pyramids to disk first (libvips' dzsave, deepzoom), or read no plain JPEG (OpenSlide).
 """
 
 from __future__ import annotations
@@ -19,23 +21,21 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import Image
 
+from rsvqa.annotation.images import ImageSize, Pixels, decode_image, read_header
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, picture_key
-from rsvqa.rsvqa_builder.dataset.image_tables import image_header
-from rsvqa.rsvqa_builder.documents.preview_images import read_reduced
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 OVERVIEW_FACTOR = 8
 """By which libjpeg reduces for the coarse levels; the largest that it offers."""
 QUALITY = 80
 CACHE_BYTES = 1_000_000_000
-"""Of encoded tiles. One image of 10,000 px has up to 40 MB of them, so that 20 reviewers may be on as many images."""
+"""The most for encoded tiles. One image of 10,000 px has up to 40 MB of them, so 20 reviewers may use 20 images."""
 OVERVIEW_BYTES = 200_000_000
-"""Of reduced copies. One image of 10,000 px has 4.7 MB."""
+"""The most for reduced copies. One image of 10,000 px has 4.7 MB."""
 PIXEL_BYTES = 1_200_000_000
-"""Of decoded pixels of images that are not cut to the end; one of 10,000 px has 300 MB."""
+"""The most for decoded pixels of images that are not cut to the end; one of 10,000 px has 300 MB."""
 NUM_DECODERS = 2
 NUM_CUTTERS = 2
 MAX_PREPARED = 8
@@ -43,7 +43,6 @@ MAX_PREPARED = 8
 
 _IDLE_S = 0.05
 
-Rgb = NDArray[np.uint8]
 Value = TypeVar("Value")
 
 
@@ -108,7 +107,7 @@ class _Overview(NamedTuple):
     """One image reduced by `_overview_factor`."""
 
     pyramid: Pyramid
-    pixels: Rgb
+    pixels: Pixels
 
 
 class ByteCache(Generic[Value]):
@@ -196,9 +195,9 @@ class _Urgent:
 class _Details:
     """The finest levels of one image: pixels until every tile is cut, then the encoded tiles alone."""
 
-    def __init__(self, pyramid: Pyramid, pixels: Rgb) -> None:
+    def __init__(self, pyramid: Pyramid, pixels: Pixels) -> None:
         self.pyramid = pyramid
-        self._pixels: Rgb | None = pixels
+        self._pixels: Pixels | None = pixels
         self._tiles: dict[TileKey, bytes] = {}
 
     @property
@@ -391,20 +390,17 @@ class _Once(Generic[Value]):
 
 
 def _pyramid(data: bytes) -> Pyramid:
-    header = image_header(data)
+    header = read_header(data)
     return Pyramid(header.width, header.height)
 
 
-def _decoded(data: bytes, factor: int) -> Rgb:
+def _decoded(data: bytes, factor: int) -> Pixels:
     """Return the pixels of an encoded image, reduced by `factor`, sizes rounded up."""
+    if factor == 1:
+        return decode_image(data)
     pyramid = _pyramid(data)
-    width, height = math.ceil(pyramid.width / factor), math.ceil(pyramid.height / factor)
-    if simplejpeg.is_jpeg(data):
-        # an array of numpy's lies on huge pages: a tenth of the time that the system takes to hand out 300 MB
-        buffer = np.empty((height, width, 3), np.uint8)
-        pixels: Rgb = simplejpeg.decode_jpeg(data, min_width=width, min_height=height, buffer=buffer)
-        return pixels
-    return read_reduced(data, max(width, height))
+    size = ImageSize(height=pyramid.height // factor, width=pyramid.width // factor)
+    return decode_image(data, at_least=size)
 
 
 def _overview_factor(pyramid: Pyramid) -> int:
@@ -412,7 +408,7 @@ def _overview_factor(pyramid: Pyramid) -> int:
     return OVERVIEW_FACTOR if max(pyramid.width, pyramid.height) > OVERVIEW_FACTOR * TILE_SIDE // 2 else 1
 
 
-def _reduced(pixels: Rgb, window: Window, factor: int) -> Rgb:
+def _reduced(pixels: Pixels, window: Window, factor: int) -> Pixels:
     """Return a window, given in pixels of the level, of an image that is `factor` times as large."""
     left, top = window.x * factor, window.y * factor
     cut = pixels[top : top + window.height * factor, left : left + window.width * factor]
@@ -421,6 +417,6 @@ def _reduced(pixels: Rgb, window: Window, factor: int) -> Rgb:
     return np.asarray(Image.fromarray(np.ascontiguousarray(cut)).reduce(factor))
 
 
-def _encoded(pixels: Rgb) -> bytes:
+def _encoded(pixels: Pixels) -> bytes:
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="444")
     return encoded

@@ -3,6 +3,8 @@
 A task holds one question. What may be changed stands in its prediction, which annotators begin from; decisions are its
 annotations. Reviewer and time of a decision travel along, so a round trip changes nothing. Format of tasks:
 https://labelstud.io/guide/tasks, of boxes: https://labelstud.io/guide/predictions (x, y, width and height in percent).
+
+Label Studio's own SDK (2.1) installs seventy packages, and is for talking to its server; here files are exchanged.
 """
 
 from __future__ import annotations
@@ -18,15 +20,16 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import read_header
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, ReviewVerdict
 from rsvqa.annotation.review.content import EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueEntry, QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.dataset.image_tables import image_header
-from rsvqa.rsvqa_builder.files import whole_folder, write_atomically
-from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, store_path
+from rsvqa.rsvqa_builder.dataset.output import check_export_folder
+from rsvqa.rsvqa_builder.files import whole_folder
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, store_path
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
 TASKS_FILE = "tasks.json"
@@ -72,8 +75,10 @@ class ImportCounts(NamedTuple):
     left_out: Mapping[str, int]
 
     def __str__(self) -> str:
-        lines = [f"{self.imported:,} decisions imported, {self.unchanged:,} known before"]
-        return "\n".join([*lines, *(f"left out: {count:,} x {reason}" for reason, count in self.left_out.items())])
+        lost = [f"left out: {count:,} x {reason}" for reason, count in self.left_out.items()]
+        if not (lost or self.imported or self.unchanged):
+            lost = ["no task has an annotation"]
+        return "\n".join([*lost, f"{self.imported:,} decisions imported, {self.unchanged:,} known before"])
 
 
 def check_format(name: str) -> None:
@@ -103,7 +108,7 @@ def export_tasks(
 
     Raises:
         ReviewError: when there is nothing to export.
-        ExportError: when `out` is in use.
+        OutputError: when `out` is in use.
     """
     decisions = _decisions(src, store)
     source = ReviewSource(src)
@@ -111,11 +116,12 @@ def export_tasks(
     chosen = {entry.question.question_id for entry in plan_queue(questions, queue)} | decisions.keys()
     questions = [question for question in questions if question.question_id in chosen]
     if not questions:
-        raise ReviewError(
+        raise NothingToReviewError(
             f"nothing to export from {src}: no question needs a review; raise `sample` for some of the rest"
         )
     images = list(dict.fromkeys(name for question in questions for name in question.images))
-    with whole_folder(src, out, overwrite=overwrite) as working:
+    check_export_folder(src, out, overwrite=overwrite)
+    with whole_folder(out, overwrite=overwrite) as working:
         (working / "images").mkdir()
         files = {name: _write_image(working / "images", name, source) for name in images}
         places = {name: f"/data/local-files/?d={out.resolve().name}/images/{file}" for name, file in files.items()}
@@ -123,8 +129,8 @@ def export_tasks(
             _task(number, question, places, decisions.get(question.question_id, ()))
             for number, question in enumerate(questions, 1)
         ]
-        write_atomically(working / TASKS_FILE, (json.dumps(tasks, indent=1, ensure_ascii=False) + "\n").encode())
-        write_atomically(working / CONFIG_FILE, _CONFIG.encode())
+        (working / TASKS_FILE).write_text(json.dumps(tasks, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (working / CONFIG_FILE).write_text(_CONFIG, encoding="utf-8")
     return ExportCounts(len(tasks), sum(len(task["annotations"]) for task in tasks), len(images))
 
 
@@ -140,7 +146,7 @@ def _decisions(src: Path, store: Path | None) -> dict[str, list[Decision]]:
 
 def _write_image(folder: Path, name: str, source: ReviewSource) -> str:
     data = source.load_image(name)
-    file = f"{picture_key(name)}{image_header(data).suffix}"
+    file = f"{picture_key(name)}{read_header(data).suffix}"
     (folder / file).write_bytes(data)
     return file
 
@@ -275,11 +281,16 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
 
 def _read_tasks(file: Path) -> list[_Task]:
     try:
-        return TypeAdapter(list[_Task]).validate_json(file.read_bytes())
+        tasks = TypeAdapter(list[_Task]).validate_json(file.read_bytes())
+    except OSError as error:
+        raise ReviewError(f"cannot read {file}: {error.strerror}") from error
     except ValidationError as error:
         found = error.errors()[0]
-        place = ".".join(map(str, found["loc"]))
-        raise ReviewError(f"{file}: no export of Label Studio in its JSON format: {place}: {found['msg']}") from error
+        place = "".join(f"{part}: " for part in (".".join(map(str, found["loc"])),) if part)
+        raise ReviewError(f"{file}: no export of Label Studio in its JSON format: {place}{found['msg']}") from error
+    if not tasks:
+        raise NothingToReviewError(f"{file} holds no task: export the project from Label Studio once more, as JSON")
+    return tasks
 
 
 def _import(tasks: list[_Task], questions: Mapping[str, ReviewQuestion], store: ReviewStore) -> ImportCounts:

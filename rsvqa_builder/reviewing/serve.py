@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 
-from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.review.guard import Access, is_loopback
+from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
@@ -21,6 +22,10 @@ STORE = "review.sqlite"
 
 class ReviewError(RsvqaError):
     """A review cannot be opened, applied or exchanged; the message says what to change."""
+
+
+class NothingToReviewError(ReviewError, NothingUsableError):
+    """There is no question to review or to exchange, or no tile is left after the review."""
 
 
 def announce(url: str, server: ServerSettings) -> None:
@@ -54,18 +59,21 @@ def open_review(
         cache_bytes: of encoded tiles kept in memory.
 
     Raises:
-        ReviewError: when no question is to be reviewed.
+        NothingToReviewError: when no question is to be reviewed; no store is made for that.
         ShardError: when the folder has no whole set of shards.
         StoreError: when the store cannot be used, or is that of another data set.
     """
     source = ReviewSource(folder)
     fingerprint = data_set_fingerprint(folder)
-    with ReviewStore(store_path(folder, store)) as opened:
-        opened.fill(fingerprint, plan_queue(source.questions(), queue))
+    path, entries = store_path(folder, store), plan_queue(source.questions(), queue)
+    first = list(islice(entries, 1))
+    nothing = f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
+    if not (first or path.exists()):
+        raise NothingToReviewError(nothing)
+    with ReviewStore(path) as opened:
+        opened.fill(fingerprint, chain(first, entries))
         if not opened.num_queued():
-            raise ReviewError(
-                f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
-            )
+            raise NothingToReviewError(nothing)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
         try:
             yield opened, pictures

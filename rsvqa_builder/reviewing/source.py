@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import EditableContent, ReviewQuestion
 from rsvqa.rsvqa_builder.dataset.image_tables import TableReader
-from rsvqa.rsvqa_builder.dataset.shards import COLUMNS, RowGroup, list_shards, read_row_group, split_of
+from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.rows import TEXT_COLUMNS, Column, decode, decode_tile
+from rsvqa.rsvqa_builder.dataset.shards import RowGroup, list_shards, read_row_group, split_of
 
-_TEXT_COLUMNS = [name for name in COLUMNS if name not in ("image", "footprint", "crs")]
+_COLUMNS = (*TEXT_COLUMNS, Column.EVIDENCE)
 
 
 class ReviewSource:
@@ -38,40 +37,38 @@ class ReviewSource:
         for path in self._shards:
             with TableReader(path) as reader:
                 for number in range(reader.info.num_row_groups):
-                    names = reader.read_image_names(number, "image")
-                    for row, images in zip(reader.read_row_group(number, _TEXT_COLUMNS), names, strict=True):
+                    names = reader.read_image_names(number, Column.IMAGE)
+                    for row, images in zip(reader.read_row_group(number, _COLUMNS), names, strict=True):
                         self._groups.update({name: RowGroup(path, number) for name in images})
-                        yield question_of(row, tuple(images), split_of(path))
+                        yield question_of(decode(row, decode_tile(row, split_of(path))), tuple(images))
 
     def load_image(self, name: str) -> bytes:
         """Return the encoded bytes of one image of a question that was yielded."""
-        rows = read_row_group(self._groups[name], ["image"])
-        data: bytes = next(image.data for row in rows for image in row["image"] if image.path == name)
+        rows = read_row_group(self._groups[name], [Column.IMAGE])
+        data: bytes = next(image.data for row in rows for image in row[Column.IMAGE] if image.path == name)
         return data
 
 
-def question_of(row: Mapping[str, Any], images: tuple[str, ...], split: str) -> ReviewQuestion:
-    """Return a row of a shard as a question to review; `images` are the names of what it shows."""
+def question_of(record: Record, images: tuple[str, ...]) -> ReviewQuestion:
+    """Return a record as a question to review; `images` are the names of what it shows."""
+    tile = record.tile
     return ReviewQuestion(
-        question_id=row["question_id"],
-        task=row["task"],
-        split=split,
-        scene=row["scene"],
-        source=row["source"],
-        review=row["review"],
-        language=row["language"],
+        question_id=record.question_id,
+        task=record.task,
+        split=tile.split,
+        scene=tile.scene,
+        source=record.source,
+        review=record.review,
+        language=record.language,
         images=images,
-        width=row["image_width"],
-        height=row["image_height"],
+        width=tile.window.width,
+        height=tile.window.height,
         content=EditableContent(
-            question=row["question"],
-            options=tuple(row["multi-choice options"]),
-            answer=row["answer"],
-            bbox=None if row["bbox"] is None else Box(*row["bbox"]),
+            question=record.question, options=record.options, answer=record.answer, bbox=record.bbox
         ),
-        gsd=row["gsd"],
-        dates=(row["date"], row["later_date"])[: len(images)],
-        evidence=json.loads(row["evidence"]),
+        gsd=tile.gsd,
+        dates=(tile.date, tile.later_date)[: len(images)],
+        evidence=record.evidence,
     )
 
 

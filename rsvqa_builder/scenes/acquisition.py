@@ -1,4 +1,8 @@
-"""When a scene was taken, from its tags or its name; never from the file system, whose times are those of a copy."""
+"""When a scene was taken, from its tags or its name; never from the file system, whose times are those of a copy.
+
+Not by dateutil, which fills in what it does not read: today's date for TIFF's "2020:01:31 10:00:00", this month for
+"10".
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ _WGS84 = CRS.from_epsg(4326)
 
 
 class AffineCoefficients(NamedTuple):
-    """Pixel (x, y) to map: `X = a·x + b·y + c`, `Y = d·x + e·y + f` (the order of affine.Affine)."""
+    """Pixel (x, y) to map: `X = a·x + b·y + c`, `Y = d·x + e·y + f` (the order of affine.Affine).
+
+    Affine maps alike, but its inverse is less exact (9e-10 px off where this one is 3e-10), and data sets would change.
+    """
 
     a: float
     b: float
@@ -72,7 +75,7 @@ class Georeference:
     """What a CRS and a transform say about the ground.
 
     Attributes:
-        gsd_m: metres a pixel along both pixel axes, at the scene's centre; None when it cannot be measured.
+        gsd_m: metres per pixel along both pixel axes, at the scene's centre; None when it cannot be measured.
         north_deg: true north at the centre as seen in the picture, degrees clockwise from "up"; None when it cannot be
             measured, and in mirrored pictures, where east is not clockwise of north.
         footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two at the antimeridian; None when the CRS

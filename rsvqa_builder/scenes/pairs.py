@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyproj import CRS
 
-from rsvqa.annotation.errors import RsvqaError
-from rsvqa.rsvqa_builder.config import nearest
+from rsvqa.annotation.errors import RsvqaError, nearest
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,10 @@ from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, pixel_er
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiff_header import read_tiff_header
 from rsvqa.rsvqa_builder.scenes.tiling import Window
+from rsvqa.rsvqa_builder.settings import StretchMode
 
 __all__ = [
     "Stretch",
-    "StretchMode",
     "TilePixels",
     "check_content",
     "choose_stretch",
@@ -33,10 +33,8 @@ __all__ = [
     "read_tile",
 ]
 
-StretchMode = Literal["percentile", "minmax", "none"]
-
 PERCENTILES = (2.0, 98.0)
-"""Of the valid pixels of each band; they become black and full."""
+"""Percentiles of the valid pixels of each band; they become black and full."""
 
 MAX_DECIMATED_SIDE = 1024
 """Pixels on the long side of the read from which percentiles are taken."""
@@ -48,7 +46,7 @@ show."""
 _SAMPLES_PER_SIDE = 4
 _SAMPLE_SIDE = 64
 _MIN_ALPHA = 128
-"""Of 255. JPEG blurs the edge of an alpha band, so "not zero" would take in a rim of dark pixels."""
+"""The least alpha of a valid pixel (of 255). JPEG blurs the band's edges, so any alpha above 0 takes in a dark rim."""
 
 Bands = NDArray[Any]
 """(bands, height, width) in the scene's own data type."""

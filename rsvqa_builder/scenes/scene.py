@@ -61,7 +61,7 @@ class Scene:
         crs: WKT2 of the coordinate reference system; None without one.
         transform: pixel to map; None without a georeference. There may be one without `crs` (a world file): then the
             map is known, but not where it lies.
-        gsd_m: metres a pixel along both pixel axes; None without a georeference.
+        gsd_m: metres per pixel along both pixel axes; None without a georeference.
         north_deg: true north at the scene's centre as seen in the picture, degrees clockwise from "up"; None without a
             georeference, and in mirrored pictures.
         footprint: outline in EPSG:4326 (longitude, latitude), valid, cut in two where it crosses the antimeridian; None
@@ -73,6 +73,7 @@ class Scene:
         is_sequential: rows can only be decoded from the top.
         has_missing_blocks: some blocks are not stored (a sparse file): their pixels are invalid.
         num_bits: significant bits of an integer value; 0 when all bits of the data type are.
+        orientation: how viewers turn the picture, as EXIF numbers it; pixels are read as they are stored. 1 is upright.
     """
 
     scene_id: str
@@ -97,6 +98,7 @@ class Scene:
     is_sequential: bool = False
     has_missing_blocks: bool = False
     num_bits: int = 0
+    orientation: int = 1
 
 
 def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None) -> Scene:
@@ -139,6 +141,7 @@ def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | No
             is_sequential=storage.is_sequential,
             has_missing_blocks=storage.has_missing_blocks,
             num_bits=_num_bits(dataset, roles.bands[0]),
+            orientation=_orientation(dataset),
         )
 
 
@@ -211,6 +214,11 @@ def _num_bits(dataset: DatasetReader, band: int) -> int:
     bits = int(dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 0))
     dtype = np.dtype(dataset.dtypes[band - 1])
     return bits if dtype.kind in "ui" and 0 < bits < 8 * dtype.itemsize else 0
+
+
+def _orientation(dataset: DatasetReader) -> int:
+    text = dataset.tags().get("EXIF_Orientation", "")
+    return int(text) if text in {"1", "2", "3", "4", "5", "6", "7", "8"} else 1
 
 
 class _Storage(NamedTuple):

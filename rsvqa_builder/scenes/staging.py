@@ -22,6 +22,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window as RasterioWindow
 
+from rsvqa.rsvqa_builder.files import whole_file
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, is_local_file, open_raster
 from rsvqa.rsvqa_builder.scenes.rendering import can_be_invalid, read_raw
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
@@ -114,12 +115,8 @@ def stage_if_needed(scene: Scene, windows: Sequence[Window], folder: Path, *, nu
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _require_room(scene, folder)
-        partial = target.with_suffix(".partial.tif")
-        try:
+        with whole_file(target) as partial:
             _copy(scene, partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
     return replace(
         scene,
         path=str(target),
@@ -162,7 +159,10 @@ def _require_room(scene: Scene, folder: Path) -> None:
 
 
 def _copy(scene: Scene, target: Path) -> None:
-    """Write the scene's bands to a tiled file, and its valid pixels as an internal mask."""
+    """Write the scene's bands to a tiled file, and its valid pixels as an internal mask.
+
+    GDAL's own copy (rasterio.shutil.copy) would take every band, and keep nodata where a mask is wanted.
+    """
     has_mask = can_be_invalid(scene)
     with open_raster(scene.path) as source, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         with warnings.catch_warnings():

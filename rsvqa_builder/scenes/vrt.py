@@ -16,6 +16,7 @@ from typing import NamedTuple
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
+from rsvqa.rsvqa_builder.files import whole_file
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster
 
@@ -79,29 +80,28 @@ def write_vrt_with_gdal(plan: VrtPlan, path: Path) -> None:
 
     gdal.UseExceptions()
     t = plan.transform
-    partial = path.with_suffix(".partial.vrt")
     bounds = (t.c, t.f + t.e * plan.height, t.c + t.a * plan.width, t.f)
     sources = [_absolute(placement.path) for placement in plan.placements]
-    try:
-        built = gdal.BuildVRT(
-            str(partial.absolute()),
-            sources,
-            resolution="user",
-            xRes=t.a,
-            yRes=-t.e,
-            outputBounds=bounds,
-            addAlpha=plan.needs_cover_mask,
-        )
-        if built is None:
-            raise SceneError(f"GDAL cannot join {len(sources)} sheets: {gdal.GetLastErrorMsg()}")
-        del built  # closing writes the file
-    except RuntimeError as error:
-        raise SceneError(f"GDAL cannot join {len(sources)} sheets: {error}") from error
-    _snap_to_pixels(partial)
-    num_built = len(read_vrt_sources(str(partial)))
-    if num_built != len(sources):
-        raise SceneError(f"GDAL joined {num_built} of {len(sources)} sheets only: {gdal.GetLastErrorMsg()}")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        try:
+            built = gdal.BuildVRT(
+                str(partial.absolute()),
+                sources,
+                resolution="user",
+                xRes=t.a,
+                yRes=-t.e,
+                outputBounds=bounds,
+                addAlpha=plan.needs_cover_mask,
+            )
+            if built is None:
+                raise SceneError(f"GDAL cannot join {len(sources)} sheets: {gdal.GetLastErrorMsg()}")
+            del built  # closing writes the file
+        except RuntimeError as error:
+            raise SceneError(f"GDAL cannot join {len(sources)} sheets: {error}") from error
+        _snap_to_pixels(partial)
+        num_built = len(read_vrt_sources(str(partial)))
+        if num_built != len(sources):
+            raise SceneError(f"GDAL joined {num_built} of {len(sources)} sheets only: {gdal.GetLastErrorMsg()}")
 
 
 def _snap_to_pixels(path: Path) -> None:
@@ -146,9 +146,8 @@ def write_vrt(plan: VrtPlan, path: Path) -> None:
             source = _add_source(mask, placement, size, "mask,1", is_complex=True)
             if uses_mask:
                 ET.SubElement(source, "NODATA").text = "0"
-    partial = path.with_suffix(".partial.vrt")
-    ET.ElementTree(root).write(partial, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        ET.ElementTree(root).write(partial, encoding="utf-8")
 
 
 def _add_band(root: ET.Element, first: DatasetReader, number: int) -> ET.Element:

@@ -15,7 +15,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 
 from rsvqa.annotation.dealing import LetterDealer
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
@@ -26,9 +26,6 @@ from rsvqa.rsvqa_builder.tiles.dedup import Alike, find_alike, find_excluded
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
-
-BOX_DECIMALS = 4
-"""Of normalised boxes: a ten-thousandth of 10,000 px is a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,5 +242,5 @@ def _record(tile: TileRecord, candidate: Candidate, question_id: str, dealer: Le
 def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:
     if candidate.box is None:
         return None
-    size = (tile.window.width, tile.window.height) * 2
-    return Box(*(round(value / side, BOX_DECIMALS) for value, side in zip(candidate.box, size, strict=True)))
+    shares = as_shares(candidate.box, tile.window.width, tile.window.height)
+    return Box(*(round(share, BOX_DECIMALS) for share in shares))

@@ -1,7 +1,7 @@
 """A scene made ready for its tiles: content checked, labels read, windows planned, staged where needed, stretch chosen.
 
-Done once a scene, before any tile, on the same workers as the tiles. Labels go to one arrow file a scene, which every
-worker maps instead of parsing the label files again.
+Done once per scene, before any tile, on the same workers as the tiles. Labels go to one arrow file per scene. Every
+worker maps that file instead of parsing the label files again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
+from rsvqa.rsvqa_builder.label_files.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa.rsvqa_builder.labels.features import Features
-from rsvqa.rsvqa_builder.labels.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import choose_stretch, count_whole_reads
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
@@ -38,7 +39,7 @@ class PrepareJob:
         number: the scene's position in the build.
         scene: as described from its header.
         label_files: of the scene.
-        frames: of the label files of a mosaic's sheets.
+        frames: of the label files that belong to sheets of a mosaic.
         is_later: the scene is the later one of a pair, so its pixels are read once more.
         table: class table.
         settings: of the build.
@@ -47,8 +48,8 @@ class PrepareJob:
 
     number: int
     scene: Scene
-    label_files: tuple[Path, ...]
-    frames: Mapping[Path, SheetFrame]
+    label_files: LabelFiles
+    frames: Mapping[Path, tuple[SheetFrame, ...]]
     is_later: bool
     table: ClassTable
     settings: BuildSettings
@@ -84,7 +85,7 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
 
 def _prepare(job: PrepareJob) -> PreparedScene:
     settings, scene = job.settings, job.scene
-    stretch = choose_stretch(scene, settings.stretch.value)  # looks at the content, too
+    stretch = choose_stretch(scene, settings.stretch)  # looks at the content, too
     windows = plan_windows(
         scene.width,
         scene.height,
@@ -104,7 +105,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     if scene.gsd_m is None and labels.report.gsd_m is not None:
         scene = replace(scene, gsd_m=Gsd(labels.report.gsd_m, labels.report.gsd_m))
     reads = windows * 2 if job.is_later else windows
-    num_whole_reads = count_whole_reads(scene, settings.stretch.value)
+    num_whole_reads = count_whole_reads(scene, settings.stretch)
     scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
     work = SceneWork(
         scene=scene,

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rsvqa.rsvqa_builder.labels.discovery import find_labels, is_label_raster
-from rsvqa.rsvqa_builder.labels.reading import SheetFrame
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
@@ -30,13 +29,13 @@ class SceneSource(NamedTuple):
 
     Attributes:
         scene: a raster, or a mosaic.
-        label_files: of the scene, or of all sheets of the mosaic.
-        frames: of the label files that belong to one sheet of a mosaic.
+        labels: the label files of the scene, or of all sheets of the mosaic.
+        frames: of the label files that belong to sheets of a mosaic.
     """
 
     scene: Scene
-    label_files: tuple[Path, ...]
-    frames: Mapping[Path, SheetFrame] = {}
+    labels: LabelFiles
+    frames: Mapping[Path, tuple[SheetFrame, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Sources:
         searched: what was looked for and where, for a message when there is nothing.
         pairs: two dates of one ground.
         broken_pairs: pairs that were named but cannot be made; their scenes are used by themselves.
+        orphans: label files that belong to no scene, with what to do.
         inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
     """
 
@@ -57,6 +57,7 @@ class Sources:
     searched: str
     pairs: tuple[DatePair, ...]
     broken_pairs: tuple[LeftOut, ...]
+    orphans: tuple[LeftOut, ...]
     inputs: Mapping[str, list[int]]
 
 
@@ -90,25 +91,28 @@ def find_sources(
     found = find_scenes(settings.src, is_label=is_label_raster)
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
-    num_in_folder = Counter(Path(file.path).parent for file in found.candidates)
     described = describe_all([DescribeJob(file, settings.bands) for file in found.candidates])
+    root = Path(settings.src) if Path(settings.src).is_dir() else None
+    labels = find_labels([file.path for file in found.candidates], extra, root=root)
     scenes, left_out = [], list(found.left_out)
-    for file, scene in zip(found.candidates, described, strict=True):
+    for file, scene, files in zip(found.candidates, described, labels.of_scenes, strict=True):
         if isinstance(scene, Failure):
             left_out.append(LeftOut(file.path, scene.reason))
         else:
-            labels = find_labels(Path(file.path), num_in_folder[Path(file.path).parent], extra)
-            scenes.append(SceneSource(scene, tuple(labels)))
+            scenes.append(SceneSource(scene, files))
     pairs = find_pairs([source.scene for source in scenes], settings.src)
-    files = [Path(file.path) for file in found.candidates] + [path for source in scenes for path in source.label_files]
-    files += [*sorted({file.parent / PAIRS_FILE for file in files}), *excluded]
+    inputs = [Path(file.path) for file in found.candidates] + [
+        path for source in scenes for path in source.labels.files
+    ]
+    inputs += [*sorted({path.parent / PAIRS_FILE for path in inputs}), *excluded]
     return Sources(
         scenes=_with_dates(scenes, pairs.pairs),
         left_out=tuple(left_out),
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
-        inputs=_stat(files, Path(settings.src)),
+        orphans=labels.orphans,
+        inputs=_stat(inputs, Path(settings.src)),
     )
 
 
@@ -137,13 +141,27 @@ def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[SceneSource, ...]
 
 
 def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, SceneSource]) -> SceneSource:
-    """Return a mosaic with the labels of its sheets: a file of one sheet counts in that sheet's pixels."""
+    """Return a mosaic with the labels of its sheets; those of one sheet, or of named ones, count in their pixels."""
     owners: dict[Path, list[Sheet]] = {}
-    for sheet in mosaic.sheets:
-        for file in source_of[sheet.scene.scene_id].label_files:
+    parts = [source_of[sheet.scene.scene_id].labels for sheet in mosaic.sheets]
+    for sheet, labels in zip(mosaic.sheets, parts, strict=True):
+        for file in labels.files:
             owners.setdefault(file, []).append(sheet)
-    frames = {file: SheetFrame(*sheets[0]) for file, sheets in owners.items() if len(sheets) == 1}
-    return SceneSource(mosaic.scene, tuple(owners), frames)
+    by_image = frozenset(path for labels in parts for path in labels.by_image)
+    frames = {
+        file: tuple(SheetFrame(*sheet) for sheet in sheets)
+        for file, sheets in owners.items()
+        if len(sheets) == 1 or file in by_image
+    }
+    joined = LabelFiles(
+        files=tuple(owners),
+        refused={path: reason for labels in parts for path, reason in labels.refused.items()},
+        shared=frozenset(path for labels in parts for path in labels.shared),
+        by_image=by_image,
+        rivals=tuple(dict.fromkeys(path for labels in parts for path in labels.rivals)),
+        voc_from_zero=parts[0].voc_from_zero,
+    )
+    return SceneSource(mosaic.scene, joined, frames)
 
 
 def _with_dates(scenes: Sequence[SceneSource], pairs: Sequence[DatePair]) -> tuple[SceneSource, ...]:

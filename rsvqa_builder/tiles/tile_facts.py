@@ -23,7 +23,7 @@ from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 MAX_VALID_CELLS = 512
-"""Validity is looked at in at most this many cells a side: single dark pixels that equal nodata hide nothing."""
+"""Validity is looked at in at most this many cells along a side: single dark pixels that equal nodata hide nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely import STRtree
 
-from rsvqa.annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from rsvqa.annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask
 from rsvqa.annotation.facts import ClassInfo, TileFacts
-from rsvqa.annotation.marks import draw_marks
-from rsvqa.annotation.questions import Evidence, Question
+from rsvqa.annotation.marks import Mark, draw_marks
+from rsvqa.annotation.questions import Question, fill_regions
+from rsvqa.annotation.stored_evidence import encode_evidence
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.scenes.rendering import Stretch, TilePixels, open_raster, read_tile
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
@@ -251,6 +252,7 @@ def _candidates(asked: TileQuestions) -> tuple[Candidate, ...]:
 
 
 def _candidate(question: Question, number: int | None) -> Candidate:
+    mark = None if number is None or question.region is None else Mark(number, question.region)
     keys = ("tile", "later")[: question.num_dates]
     return Candidate(
         task=question.task,
@@ -259,21 +261,8 @@ def _candidate(question: Question, number: int | None) -> Candidate:
         options=question.options,
         box=question.box,
         images=tuple(f"{key}_marked" for key in keys) if number is not None else keys,
-        evidence=_evidence(question.evidence, question, number),
+        evidence=encode_evidence(question.evidence, mark),
     )
-
-
-def _evidence(evidence: Evidence, question: Question, number: int | None) -> dict[str, object]:
-    found: dict[str, object] = {
-        "rule": evidence.rule,
-        "feature_ids": list(evidence.feature_ids),
-        "values": dict(evidence.values),
-    }
-    if evidence.geometry is not None:
-        found["geometry"] = evidence.geometry.wkt
-    if question.region is not None:
-        found["region"] = {"number": number, **question.region._asdict()}
-    return found
 
 
 def _encode_views(

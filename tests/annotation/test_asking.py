@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from rsvqa.annotation import asking
-from rsvqa.annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask, fill_regions
+from rsvqa.annotation.asking import DUPLICATE, AskSettings, TaskFailedError, TileQuestions, ask
 from rsvqa.annotation.checks import ANSWER_TOLD, check_question
 from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.marks import MARKS_OVERLAP, TOO_MANY_MARKS, Mark
-from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question, fill_regions
 from rsvqa.annotation.tasks.registry import TaskContext
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from tests.strategies import facts as any_facts
@@ -203,7 +203,7 @@ def test_pixels_must_be_those_of_the_tile() -> None:
 def test_settings_refuse_unknown_tasks_and_negative_bounds() -> None:
     with pytest.raises(ValueError, match=r"'countng' is not a task: expected one of overall_counting, "):
         AskSettings(tasks={"countng": 1})
-    with pytest.raises(ValueError, match=r"task route_planning: at most -1 questions a tile: expected 0 or more"):
+    with pytest.raises(ValueError, match=r"task route_planning: at most -1 questions per tile: expected 0 or more"):
         AskSettings(tasks={"route_planning": -1})
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 class Weights(NamedTuple):
-    """Of the affinity head and of the projections of one attention layer, as torch stores them."""
+    """Weights of the affinity head and of the projections of one attention layer, as torch stores them."""
 
     depthwise: Tensor
     pointwise: Tensor

@@ -15,12 +15,12 @@ from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
 from rsvqa.model.processing_geollava import IMAGE_TOKEN, GeoLlavaProcessor
 
 CELL_SIZE = 28  # pixels
-PATCH_SIZE = 7  # 4 × 4 tokens a cell
+PATCH_SIZE = 7  # 4 × 4 tokens per cell
 WORDS = ["<pad>", IMAGE_TOKEN, "<|im_start|>", "<|im_end|>", "<unk>", "A", "B", "C", "D", *(f"w{i}" for i in range(55))]
 
 
 def tiny_config(**settings: Any) -> GeoLlavaConfig:
-    """Return a configuration of two layers, width 32, 16 tokens a cell; `settings` override."""
+    """Return a configuration of two layers, width 32, 16 tokens per cell; `settings` override."""
     vision = CLIPVisionConfig(
         hidden_size=32,
         intermediate_size=48,

@@ -16,23 +16,27 @@ from rsvqa.model.conversations import (
     label_reply,
     render_chat,
 )
-from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 
-def make_row(task: str = "object_colour", **changes: Any) -> dict[str, Any]:
-    row = {
+def make(task: str = "object_colour", **changes: Any) -> Record:
+    tile = TileRecord(image_id="a:0_0", split="train", scene="a", window=Window(0, 0, 8, 8))
+    values: dict[str, Any] = {
         "question_id": "a/1",
+        "tile": tile,
         "task": task,
+        "language": "en",
         "question": "Which colour?",
-        "multi-choice options": ["(A) red", "(B) blue", "(C) green", "(D) grey"],
+        "images": (),
+        "options": ("(A) red", "(B) blue", "(C) green", "(D) grey"),
         "answer": "B",
-        "image": [EncodedImage("a.jpg", b"")],
     }
-    return row | changes
+    return Record(**values | changes)
 
 
-def texts(row: dict[str, Any]) -> tuple[str, str]:
-    user, assistant = chat_messages(row)
+def texts(record: Record) -> tuple[str, str]:
+    user, assistant = chat_messages(record)
     return user["content"][-1]["text"], assistant["content"][0]["text"]
 
 
@@ -60,7 +64,7 @@ class Template:
 
 
 def test_choices_stand_in_the_published_prompt() -> None:
-    prompt, reply = texts(make_row())
+    prompt, reply = texts(make())
     assert prompt == (
         "Which colour?The choices are listed below:\n(A) red\n(B) blue\n(C) green\n(D) grey\n\n"
         "Select the best answer for the multiple-choice question based on the image. Only respond with the letter "
@@ -70,14 +74,14 @@ def test_choices_stand_in_the_published_prompt() -> None:
 
 
 def test_several_letters_are_separated_by_spaces() -> None:
-    prompt, reply = texts(make_row("overall_land_use", answer="ACD"))
+    prompt, reply = texts(make("overall_land_use", answer="ACD"))
     assert prompt.endswith("with multiple choices separated by spaces.The answer(s) is(are):")
     assert reply == "A C D"
 
 
 def test_a_box_is_asked_for_as_shares_of_the_sides() -> None:
-    row = make_row("fine_grained_grounding", **{"multi-choice options": [], "answer": "[0.1, 0.2, 0.3, 0.4]"})
-    prompt, reply = texts(row)
+    record = make("fine_grained_grounding", options=(), answer="[0.1, 0.2, 0.3, 0.4]")
+    prompt, reply = texts(record)
     assert prompt == (
         "Which colour?\nAnswer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
     )
@@ -85,19 +89,18 @@ def test_a_box_is_asked_for_as_shares_of_the_sides() -> None:
 
 
 def test_a_caption_is_the_question_and_the_text() -> None:
-    row = make_row("detailed_captioning", **{"multi-choice options": [], "answer": "Overall, water."})
-    assert texts(row) == ("Which colour?", "Overall, water.")
+    record = make("detailed_captioning", options=(), answer="Overall, water.")
+    assert texts(record) == ("Which colour?", "Overall, water.")
 
 
 def test_each_image_has_its_place_before_the_text() -> None:
-    two = [EncodedImage("a.jpg", b""), EncodedImage("b.jpg", b"")]
-    user, _ = chat_messages(make_row("land_use_change", image=two))
+    user, _ = chat_messages(make("land_use_change"))
     assert [part["type"] for part in user["content"]] == ["image", "image", "text"]
     assert "<image>" not in user["content"][-1]["text"]
 
 
 def test_rendered_reply_ends_with_the_turn() -> None:
-    chat = render_chat(chat_messages(make_row(question="Q ")), Template())
+    chat = render_chat(chat_messages(make(question="Q ")), Template())
     assert chat.prompt.startswith("<user><image>Q The choices")
     assert chat.prompt.endswith("<assistant>")
     assert chat.reply == "B<end>"  # without the line break that nobody generates
@@ -105,7 +108,7 @@ def test_rendered_reply_ends_with_the_turn() -> None:
 
 def test_a_template_that_rewrites_the_prompt_is_refused() -> None:
     with pytest.raises(ConversationError, match="does not keep the prompt"):
-        render_chat(chat_messages(make_row()), Template(keeps_prompt=False))
+        render_chat(chat_messages(make()), Template(keeps_prompt=False))
 
 
 def test_only_the_reply_has_labels() -> None:
@@ -122,20 +125,20 @@ def test_ids_that_do_not_end_with_the_reply_are_refused(reply: list[int]) -> Non
 def test_letters_dealt_again_name_the_same_choices(answer: str, right: set[str]) -> None:
     seen = set()
     for seed in range(20):
-        row = deal_letters_again(make_row("overall_land_use", answer=answer), random.Random(seed))
-        options = row["multi-choice options"]
+        record = deal_letters_again(make("overall_land_use", answer=answer), random.Random(seed))
+        options = record.options
         assert [option[:4] for option in options] == ["(A) ", "(B) ", "(C) ", "(D) "]
-        assert {option[4:] for option in options if option[1] in row["answer"]} == right
-        assert list(row["answer"]) == sorted(row["answer"])
-        seen.add(tuple(options))
+        assert {option[4:] for option in options if option[1] in record.answer} == right
+        assert list(record.answer) == sorted(record.answer)
+        seen.add(options)
     assert len(seen) > 10  # of 24 orders
 
 
-def test_dealing_again_leaves_the_row_and_free_text_alone() -> None:
-    row = make_row()
-    deal_letters_again(row, random.Random(1))
-    assert row == make_row()
-    caption = make_row("detailed_captioning", **{"multi-choice options": [], "answer": "A lake."})
+def test_dealing_again_leaves_the_record_and_free_text_alone() -> None:
+    record = make()
+    deal_letters_again(record, random.Random(1))
+    assert record == make()
+    caption = make("detailed_captioning", options=(), answer="A lake.")
     assert deal_letters_again(caption, random.Random(1)) == caption
 
 

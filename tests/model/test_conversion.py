@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,11 @@ from typer.testing import CliRunner
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa import cli
-from rsvqa.model.conversion import ConversionError, convert_checkpoint
+from rsvqa.model.conversion import ConversionError, NoCheckpointError, convert_checkpoint
+from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
+from rsvqa.model.processing_geollava import GeoLlavaProcessor
 from tests.model.make_models import tiny_tokenizer
+from tests.model.plain_python import run_plain
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,19 @@ def test_wrong_checkpoints_are_named(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_conversion_that_fails_at_the_end_leaves_nothing(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(GeoLlavaImageProcessor, "save_pretrained", refuse)  # after the weights
+    monkeypatch.setattr(GeoLlavaProcessor, "save_pretrained", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        convert_checkpoint(str(recording), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_unpickled_overwritten_or_guessed(recording: Path, tmp_path: Path) -> None:
     folder = copy_recording(recording, tmp_path / "in")
     with pytest.raises(ConversionError, match="not empty; give a new or empty directory"):
@@ -187,7 +201,7 @@ ids[ids == -200] = network.config.image_token_id
 with torch.no_grad():
     logits = network(ids, **inputs).logits
 assert type(network).__module__.startswith("transformers_modules"), type(network)
-assert not {"model", "annotation", "rsvqa_builder"} & set(sys.modules), sys.path
+assert "rsvqa" not in sys.modules, sys.path
 print(float((logits - load_file(expected)["logits"]).abs().max()))
 network.save_pretrained(sys.argv[1] + "-again")
 """
@@ -196,11 +210,7 @@ network.save_pretrained(sys.argv[1] + "-again")
 def test_a_checkpoint_loads_where_this_package_is_not_installed(
     converted: Path, recording: Path, tmp_path: Path
 ) -> None:
-    # -S leaves out the file by which this checkout is on the path; the site folder itself is put back.
-    site = Path(torch.__file__).parents[1]
-    environment = {"PYTHONPATH": str(site), "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-S", "-c", PLAIN_LOADING, str(converted), str(recording / "expected.safetensors")]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_plain(PLAIN_LOADING, converted, recording / "expected.safetensors", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.strip().splitlines()[-1]) < 1e-4
     again = Path(f"{converted}-again")
@@ -211,3 +221,12 @@ def test_a_checkpoint_loads_where_this_package_is_not_installed(
         "token_pruning.py",
         "vision_tower.py",
     }
+
+
+@pytest.mark.parametrize(("name", "message"), [("empty", "config.json is missing"), ("none", "no such directory")])
+def test_without_a_checkpoint_there_is_nothing_to_convert(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoCheckpointError, match=message) as caught:
+        convert_checkpoint(str(tmp_path / name), tmp_path / "out")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()

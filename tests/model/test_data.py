@@ -32,7 +32,7 @@ def tiny(folder: Path) -> TinyModel:
     texts = [
         part["text"]
         for sample in list_samples([folder], split="train")
-        for message in chat_messages(sample.texts)
+        for message in chat_messages(sample.record)
         for part in message["content"]
         if "text" in part
     ]
@@ -61,18 +61,34 @@ def test_other_tasks_and_long_chats_are_left_out_and_named(folder: Path) -> None
     selected = select(
         folder,
         tasks=["object_colour", "detailed_captioning"],
-        count_tokens=lambda rows: [11 if row["task"] == "detailed_captioning" else 10 for row in rows],
+        count_tokens=lambda records: [11 if record.task == "detailed_captioning" else 10 for record in records],
     )
     assert selected.count_left_out() == {"of other tasks": 8, "longer than 10 tokens": 8}
     assert selected.left_out["longer than 10 tokens"][0] == "set/s:0/DIC1"
     assert {(sample.task, sample.length) for sample in selected.samples} == {("object_colour", 10)}
 
 
-def test_rejected_rows_are_left_out(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"review": "rejected"}, "rejected in review"),
+        ({"review": "needed"}, "review still needed"),
+        ({"options": ("red", "blue")}, "options without their letters"),
+        ({"answer": "E"}, "answer names no option"),
+    ],
+)
+def test_what_would_teach_nonsense_is_left_out(folder: Path, changes: dict[str, Any], reason: str) -> None:
     samples = list_samples([folder], split="train")[:2]
-    samples[0] = replace(samples[0], texts={**samples[0].texts, "review": "rejected"})
+    samples[0] = replace(samples[0], record=replace(samples[0].record, **changes))
     selected = select_samples(samples, tasks=TASKS, max_length=10, count_tokens=lambda rows: [1] * len(rows))
-    assert selected.count_left_out() == {"with review 'rejected'": 1}
+    assert selected.count_left_out() == {reason: 1}
+
+
+def test_a_box_in_other_units_than_its_question_says_is_left_out(folder: Path) -> None:
+    samples = [sample for sample in list_samples([folder], split="train") if sample.task == "fine_grained_grounding"]
+    samples[0] = replace(samples[0], record=replace(samples[0].record, question="Where, from 0 to 1,000?"))
+    selected = select_samples(samples, tasks=TASKS, max_length=10, count_tokens=lambda rows: [1] * len(rows))
+    assert selected.count_left_out() == {"question wants its box in other units than its answer's": 1}
 
 
 def test_nothing_left_is_an_error_that_says_why(folder: Path) -> None:
@@ -100,8 +116,8 @@ def test_shards_of_another_format_are_refused(tmp_path: Path) -> None:
 def test_an_image_is_decoded_once_for_all_its_questions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = list_samples([folder], split="train")
     decoded: list[int] = []
-    read_pixels = data_module.read_pixels
-    monkeypatch.setattr(data_module, "read_pixels", lambda data: decoded.append(len(data)) or read_pixels(data))
+    decode_image = data_module.decode_image
+    monkeypatch.setattr(data_module, "decode_image", lambda data: decoded.append(len(data)) or decode_image(data))
     dataset = SampleDataset(samples, [Draw(number, 0) for number in (6, 9, 7, 10, 8, 11)], mixed_groups=2)
     items = [dataset[position] for position in range(6)]
     assert len(decoded) == 2
@@ -115,9 +131,9 @@ def test_letters_are_dealt_anew_in_each_epoch_and_alike_in_each_run(folder: Path
     draws = [Draw(0, epoch) for epoch in range(8)]
     dealt = SampleDataset(samples, draws, mixed_groups=1, deals_again=True, seed=5)
     again = SampleDataset(samples, draws, mixed_groups=1, deals_again=True, seed=5)
-    options = [tuple(dealt[position].row["multi-choice options"]) for position in range(8)]
+    options = [dealt[position].record.options for position in range(8)]
     assert len(set(options)) > 3
-    assert options == [tuple(again[position].row["multi-choice options"]) for position in reversed(range(8))][::-1]
+    assert options == [again[position].record.options for position in reversed(range(8))][::-1]
 
 
 @pytest.mark.parametrize("task", range(3))
@@ -134,7 +150,7 @@ def test_loss_is_on_the_reply_token_by_token(folder: Path, tiny: TinyModel, task
         assert label in (IGNORED_LABEL, ids[position])  # a label is the token in its own place
     is_padding = batch["attention_mask"][0] == 0
     assert (batch["labels"][0][is_padding] == IGNORED_LABEL).all()
-    prompt = render_chat(chat_messages(samples[task].texts), tiny.processor).prompt
+    prompt = render_chat(chat_messages(samples[task].record), tiny.processor).prompt
     num_padding = int(is_padding.sum())
     assert bool(is_padding[:num_padding].all())  # on the left
     # the first label stands behind the prompt

@@ -26,7 +26,7 @@ def tiny(samples: list[TrainingSample]) -> TinyModel:
     texts = [
         part["text"]
         for sample in samples
-        for message in chat_messages(sample.texts)
+        for message in chat_messages(sample.record)
         for part in message["content"]
         if "text" in part
     ]
@@ -45,7 +45,7 @@ def tiny(samples: list[TrainingSample]) -> TinyModel:
 
 
 def greedy_reply(tiny: TinyModel, sample: TrainingSample, image: Pixels, num_tokens: int) -> list[int]:
-    prompt = render_chat(chat_messages(sample.texts), tiny.processor).prompt
+    prompt = render_chat(chat_messages(sample.record), tiny.processor).prompt
     inputs = tiny.processor(text=[prompt], images=[image], return_tensors="pt")
     generated = tiny.model.generate(**inputs, max_new_tokens=num_tokens, do_sample=False)
     return [int(token) for token in generated[0, inputs["input_ids"].shape[1] :]]
@@ -55,7 +55,7 @@ def test_right_is_what_greedy_decoding_gives(samples: list[TrainingSample], tiny
     asked = [sample for sample in samples if sample.task == "detailed_captioning" and ":2/" not in sample.name]
     replies = score_replies(tiny.model, asked, Collator(tiny.processor), batch_size=3)
     for number, (sample, reply) in enumerate(zip(asked, replies, strict=True)):
-        text = render_chat(chat_messages(sample.texts), tiny.processor).reply
+        text = render_chat(chat_messages(sample.record), tiny.processor).reply
         wanted = tiny.processor.tokenizer(text)["input_ids"]
         image = SampleDataset(asked, [Draw(number, 0)], mixed_groups=1)[0].images[0]
         assert reply.num_tokens == len(wanted)

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionM
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa.model.configuration_geollava import PRUNING_METHODS
-from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.modeling_geollava import CACHE_NAME, CACHE_NAMES, GeoLlavaForConditionalGeneration
 from rsvqa.model.prompt_expansion import expand_placeholders
 from tests.model.make_models import tiny_config, tiny_model, tiny_processor
 
@@ -233,29 +233,46 @@ def test_generation_gives_back_the_callers_prompt() -> None:
     assert torch.equal(detailed.sequences[:, :-2], inputs["input_ids"])
 
 
-def test_decoding_by_hand_goes_on_from_the_cache() -> None:
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_decoding_by_hand_goes_on_from_the_cache(name: str) -> None:
     network = tiny_model()
     inputs = alone(0)
     first = network(**inputs, use_cache=True)
     token = first.logits[:, -1:].argmax(-1)
     mask = torch.cat([first.attention_mask, torch.ones_like(token)], dim=1)
-    second = network(token, attention_mask=mask, past_key_values=first.past_key_values)
+    second = network(token, attention_mask=mask, **{name: first[CACHE_NAME]})
     assert [int(token), int(second.logits[:, -1].argmax())] == generate(network, inputs)[0, :2].tolist()
 
 
-def test_generation_goes_on_from_the_cache_of_an_image() -> None:
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_generation_goes_on_from_the_cache_of_an_image(name: str) -> None:
     network = tiny_model()
     inputs = alone(0)
     ids = inputs["input_ids"]
     stop = ids[0].tolist().index(network.config.image_token_id) + 1
     head = {**inputs, "input_ids": ids[:, :stop], "attention_mask": inputs["attention_mask"][:, :stop]}
     first = network.generate(**head, max_new_tokens=1, return_dict_in_generate=True, eos_token_id=None, pad_token_id=0)
-    cache = first.past_key_values
+    cache = first[CACHE_NAME]
     # every visual token in the cache has a place in the ids; the model does not look at what stands there
     seen = ids[:, stop - 1 : stop].expand(1, cache.get_seq_length() - stop)
     whole = torch.cat([ids[:, :stop], seen, ids[:, stop:]], dim=1)
     text = {"input_ids": whole, "attention_mask": torch.ones_like(whole)}
-    assert torch.equal(generate(network, text, past_key_values=cache), generate(network, inputs))
+    assert torch.equal(generate(network, text, **{name: cache}), generate(network, inputs))
+
+
+def test_two_caches_are_refused() -> None:
+    network = tiny_model()
+    ids = torch.tensor([[10, 11, 12]])
+    both = dict.fromkeys(CACHE_NAMES, network(ids, use_cache=True)[CACHE_NAME])
+    for call in (network, network.model, network.generate):
+        with pytest.raises(ValueError, match="cache and past_key_values are two names of the same argument"):
+            call(ids, **both)
+
+
+def test_without_a_cache_there_is_none_in_the_outputs() -> None:
+    outputs = tiny_model()(**alone(0), use_cache=False)
+    assert CACHE_NAME not in outputs
+    assert getattr(outputs, CACHE_NAME) is None
 
 
 def test_text_without_images_is_the_language_model() -> None:

@@ -46,6 +46,6 @@ def test_an_8k_image_goes_through_the_7b_model() -> None:
     if torch.cuda.mem_get_info()[0] < 40 * 2**30:
         pytest.skip("needs 40 GiB of free device memory")
     found = measure(GeoLlavaConfig(), 8064, "cuda", torch.bfloat16)
-    assert found["visual_tokens"] <= 24 * 24 * 24  # cells times tokens a cell
+    assert found["visual_tokens"] <= 24 * 24 * 24  # cells times tokens per cell
     assert found["pruning"] < found["tower"]
     assert found["peak_gib"] < 40

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from rsvqa import cli
 from rsvqa.rsvqa_builder.config import SettingsError
 from tests.model.make_dataset import make_dataset, make_settings
+from tests.run_build import rsvqa
 
 
 @pytest.fixture
@@ -43,3 +44,55 @@ def test_an_unknown_setting_is_refused_before_anything_is_read(config: Path, tmp
     assert "unknown setting 'epoch'" in str(result.exception)
     assert "did you mean 'epochs'?" in str(result.exception)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--tasks", "RP"), "no question of RP in split train; it has object_colour, detailed_captioning"),
+        (("--max-length", "3"), "no question is left to use of 6; left out: 6 longer than 3 tokens"),
+        (("--mix", "OCL=0,DIC=0,FVG=0"), "leaves no sample"),
+    ],
+)
+def test_no_question_to_train_on_is_code_2_and_leaves_no_folder(
+    config: Path, tmp_path: Path, flags: tuple[str, ...], message: str
+) -> None:
+    run = rsvqa("train", "--config", config, "--out", tmp_path / "run", *flags)
+    assert (run.code, run.out) == (2, "")
+    assert message in run.lines[-1]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "val only"])
+def test_no_data_to_train_on_is_code_2_and_leaves_no_folder(tmp_path: Path, kind: str) -> None:
+    data = tmp_path / "data"
+    if kind == "empty":
+        data.mkdir()
+    elif kind == "val only":
+        make_dataset(data, tiles=0, val_tiles=1)
+    run = rsvqa("train", "--data", data, "--init", "tiny", "--out", tmp_path / "run")
+    messages = {"missing": "no such folder", "empty": "no shards of split 'train'", "val only": "it has val"}
+    assert (run.code, len(run.lines)) == (2, 1)
+    assert messages[kind] in run.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_without_a_val_split_is_not_evaluated_and_that_is_said(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=0)
+    config = tmp_path / "train.toml"
+    settings = make_settings(data, max_steps=1, eval_questions=4)
+    config.write_text(tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)))
+    run = rsvqa("train", "--config", config, "--out", tmp_path / "run")
+    assert run.code == 0
+    assert "no evaluation: not every data set has questions in split val" in run.lines
+    assert run.out.splitlines()[0] == "not evaluated: no questions in split val, or eval_questions is 0"
+
+
+def test_a_run_whose_images_cannot_be_read_saves_no_model(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=0, broken=(0, 1))
+    config = tmp_path / "train.toml"
+    config.write_text(tomli_w.dumps(make_settings(data).model_dump(mode="json", exclude_none=True)))
+    run = rsvqa("train", "--config", config, "--out", tmp_path / "run")
+    assert run.code == 2
+    assert "no image of the 6 questions trained on can be read" in run.lines[-1]
+    assert not (tmp_path / "run" / "model.safetensors").exists()

@@ -18,7 +18,7 @@ from rsvqa.model import checkpoints as checkpoints_module
 from rsvqa.model import trainer as trainer_module
 from rsvqa.model import training as training_module
 from rsvqa.model.checkpoints import load_checkpoint
-from rsvqa.model.data import list_samples
+from rsvqa.model.data import TrainingDataError, list_samples
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
 from rsvqa.rsvqa_builder.progress import QuietReporter
@@ -72,7 +72,11 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(data: Path, undisturbed: Path, 
     resumed_from = last_checkpoint(out)
     assert resumed_from is not None
     assert resumed_from.name == f"checkpoint-{step - 1}"
+    # what a process leaves that is killed while it saves: of a step that the next one does not save, and of a file
+    (out / ".partial" / "checkpoint-99").mkdir(parents=True)
+    (out / ".train.toml.host-1-0123abcd.partial").write_bytes(b"half")
     train(settings, out, resume=True)
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
     assert losses(out) == losses(undisturbed)
     assert [number for number, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # 24 samples in batches of 4
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (out, undisturbed))
@@ -172,9 +176,18 @@ def test_unreadable_images_are_counted_and_the_run_goes_on(tmp_path: Path) -> No
 
 
 def test_a_step_without_any_readable_image_has_no_loss(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
+    data = make_dataset(tmp_path / "set", tiles=2, broken=(0,))
     report = train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
-    assert [entry["loss"] for entry in report["curve"] if "loss" in entry] == [0.0, 0.0, 0.0]
+    steps = [entry for entry in report["curve"] if "learning_rate" in entry]
+    # six questions, one a step, half of them about the tile that cannot be read
+    assert sorted("loss" in entry for entry in steps) == [False, False, False, True, True, True]
+    assert all(entry["loss"] > 0 for entry in steps if "loss" in entry)
+
+
+def test_a_run_without_any_readable_image_is_no_run(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
+    with pytest.raises(TrainingDataError, match="no image of the 3 questions trained on can be read"):
+        train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
 
 
 def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path) -> None:
@@ -215,7 +228,7 @@ def test_max_steps_draws_as_many_batches_and_begins_new_epochs(data: Path) -> No
 
 
 def test_mix_that_leaves_nothing_is_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="mix set=0 leaves no sample"):
+    with pytest.raises(TrainingDataError, match="mix set=0 leaves no sample"):
         train(make_settings(data, mix=["set=0"]), tmp_path / "run")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.training_settings import ModelPart, TrainingSettings, parse_tasks
+from rsvqa.model.training_settings import ModelPart, TrainingSettings
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 
 
@@ -45,7 +45,7 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
         ({"epoch": 1}, "unknown setting 'epoch'; did you mean 'epochs'?"),
         ({"tiny": {"widht": 64}}, "unknown setting 'widht'; did you mean 'width'?"),
         ({"tasks": ["objct_colour"]}, "tasks.*did you mean 'object_colour'"),
-        ({"tasks": [" "]}, "unknown task ' '"),
+        ({"tasks": [" "]}, "unknown task ''"),
         ({"mix": ["highr=2"]}, "unknown task or data set 'highr'; did you mean 'highrs'"),
         ({"mix": ["OCL"]}, "expected a weight of 0 or more after '='"),
         ({"mix": ["OCL=-1"]}, "expected a weight of 0 or more after '='"),
@@ -83,11 +83,14 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 
 def test_mix_names_tasks_and_data_sets() -> None:
-    assert make(mix=["OCL=0.5", "highrs=2"]).weights_by_key() == {"object_colour": 0.5, "highrs": 2.0}
+    assert make(mix=["OCL=0.5", "highrs=2"]).weights == ({"object_colour": 0.5}, {"highrs": 2.0})
 
 
-def test_tasks_are_read_by_name_and_short_name_in_taxonomy_order() -> None:
-    assert parse_tasks(["OCL", "overall_counting"]) == ("overall_counting", "object_colour")
+def test_data_sets_that_are_named_alike_go_by_their_paths() -> None:
+    alike = {"data": ["a/set", "b/set"]}
+    assert make(**alike, mix=["b/set=2"]).weights.others == {"b/set": 2.0}
+    with pytest.raises(SettingsError, match=r"mix: unknown task or data set 'set'; did you mean '[ab]/set'"):
+        make(**alike, mix=["set=2"])
 
 
 def test_all_parts_may_be_frozen_beside_adapters() -> None:

@@ -21,16 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import BOX_DECIMALS, Box
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.annotating.annotate import annotate
-from rsvqa.rsvqa_builder.annotating.items import form_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, read_records, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
 from rsvqa.rsvqa_builder.progress import QuietReporter
-from rsvqa.rsvqa_builder.tiles.assembly import BOX_DECIMALS
 from tests.annotate_data import build_demo, knowing_model
 
 PLANTED_SHARE = 0.35
@@ -42,7 +40,7 @@ Damage = Callable[[Record, random.Random], Record | None]
 
 def wrong_key(record: Record, rng: random.Random) -> Record | None:
     """Return the record with another letter; its evidence still says what is right."""
-    if form_of(record) not in (AnswerForm.ONE_OF, AnswerForm.YES_NO):
+    if record.form not in (AnswerForm.ONE_OF, AnswerForm.YES_NO):
         return None
     letters = "ABCD"[: len(record.options)]
     return replace(record, answer=rng.choice([letter for letter in letters if letter != record.answer]))
@@ -62,7 +60,7 @@ def wrong_key_and_evidence(record: Record, rng: random.Random) -> Record | None:
 
 def moved_answer_box(record: Record, rng: random.Random) -> Record | None:
     """Return a grounding question whose answer is a box elsewhere."""
-    if form_of(record) is not AnswerForm.BOX or record.bbox is None:
+    if record.form is not AnswerForm.BOX or record.bbox is None:
         return None
     box = _moved(record.bbox, rng)
     return replace(record, bbox=box, answer=str(list(box)))
@@ -90,7 +88,7 @@ def _moved(box: Box, rng: random.Random) -> Box:
 
 def wrong_count_in_caption(record: Record, rng: random.Random) -> Record | None:
     """Return a caption in which one number of objects is another one."""
-    if form_of(record) is not AnswerForm.TEXT:
+    if record.form is not AnswerForm.TEXT:
         return None
     numbers = [
         found

@@ -42,7 +42,7 @@ QUESTIONS = (
 )
 OPTIONS = ("(A) the first", "(B) the second", "(C) the third", "(D) the fourth")
 LETTER_WEIGHT = 2.5
-"""Of the tiny model's letters A to D, so that replies hold some for the extraction to find."""
+"""Weight of the tiny model's letters A to D, so that replies hold some for the extraction to find."""
 
 _TASK = """\
 include: {include}

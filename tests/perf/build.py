@@ -2,7 +2,7 @@
 
     python -m tests.perf.build [--size 20480] [--repeats 3] [--large]
 
-Everything runs on one tiled DEFLATE RGB GeoTIFF with labels of about 50 objects a megapixel, made first. The floor
+Everything runs on one tiled DEFLATE RGB GeoTIFF with labels of about 50 objects per megapixel, made first. The floor
 and the builds are whole processes, start-up included, on the same number of worker processes, taking turns, so that a
 noisy machine disturbs all alike; the best of the repeats counts. Memory is the largest peak (VmHWM) of any worker.
 `--large` also builds a scene nine times as large: its workers must need no more.

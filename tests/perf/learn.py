@@ -2,7 +2,7 @@
 
     python -m tests.perf.learn [--steps 1100] [--methods anchored,pool,random]
 
-Prints one row a task: the share of right replies with each pruning method at the same budget of visual tokens, beside
+Prints one row per task: the share of right replies with each pruning method at the same budget of visual tokens, beside
 two baselines that see no image: the most frequent answer, and the choice that was right most often in training.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rsvqa.annotation.lettering import right_letters
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.data import TrainingSample, list_samples
 from rsvqa.model.training import train
@@ -53,22 +54,22 @@ def guess_by_choice(train_samples: Sequence[TrainingSample], val_samples: Sequen
     """Return by task how often the choices that were right most often in training are right: no image is needed."""
     offered, right = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for sample in train_samples:
-        for option in sample.texts["multi-choice options"]:
-            offered[sample.task, option[4:]] += 1
-            right[sample.task, option[4:]] += option[1] in sample.texts["answer"]
+        for text in sample.record.option_texts:
+            offered[sample.task, text] += 1
+            right[sample.task, text] += text in sample.record.right_options
 
-    def share(sample: TrainingSample, option: str) -> float:
-        key = (sample.task, option[4:])
+    def share(sample: TrainingSample, text: str) -> float:
+        key = (sample.task, text)
         return right[key] / offered[key] if offered[key] else 0.0
 
     hits, asked = Counter[str](), Counter[str]()
     for sample in val_samples:
-        options = sample.texts["multi-choice options"]
-        best = max(options, key=lambda option: share(sample, option))
-        several = "".join(option[1] for option in options if share(sample, option) > 0.5)
-        guess = (several or best[1]) if sample.task == "overall_land_use" else best[1]
+        shares = [share(sample, text) for text in sample.record.option_texts]
+        best = right_letters(place == shares.index(max(shares)) for place in range(len(shares)))
+        several = right_letters(one > 0.5 for one in shares)
+        guess = (several or best) if sample.task == "overall_land_use" else best
         asked[sample.task] += 1
-        hits[sample.task] += guess == sample.texts["answer"]
+        hits[sample.task] += guess == sample.record.answer
     return {task: hits[task] / asked[task] for task in asked}
 
 
@@ -99,7 +100,7 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
 
 
 def print_table(reports: Mapping[str, Mapping[str, Any]], guesses: Mapping[str, float]) -> None:
-    """Print a Markdown table, a row a task."""
+    """Print a Markdown table, one row per task."""
     methods = list(reports)
     print("| task | questions | most frequent answer | best guess without image | " + " | ".join(methods) + " |")
     print("|---|---:|---:|---:|" + "---:|" * len(methods))

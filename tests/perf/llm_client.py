@@ -69,7 +69,7 @@ def ask_client(endpoint: Endpoint, requests: list[ChatRequest], concurrency: int
 
 
 def rate(number: int, function: Callable[[], None]) -> float:
-    """Return requests a second."""
+    """Return requests per second."""
     started = time.perf_counter()
     function()
     return number / (time.perf_counter() - started)

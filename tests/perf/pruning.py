@@ -1,7 +1,7 @@
 """Pruning against a plain dense implementation of the released mathematics: `python -m tests.perf.pruning`.
 
 For 36 and 144 cells of 576 tokens of width 1,024, random features, released settings (learned affinity, value
-projection, 24 tokens a cell, zeros filled up): the time of either, in turns and the best of several, and the peak of
+projection, 24 tokens per cell, zeros filled up): the time of either, in turns and the best of several, and the peak of
 memory beyond the inputs, each in a process of its own. Both must give the same tokens. The parameter-free affinity is
 timed beside them.
 """

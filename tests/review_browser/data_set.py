@@ -18,7 +18,7 @@ from tests.rsvqa_builder.make_records import make_record, make_tile
 WIDTH, HEIGHT = 3000, 2000
 SQUARE = shapely.box(1200, 800, 1500, 1000)
 BOX = Box(0.4, 0.4, 0.5, 0.5)
-"""Of `SQUARE`: 1200 and 1500 of 3000 px, 800 and 1000 of 2000 px."""
+"""The box of `SQUARE`: 1200 and 1500 of 3000 px, 800 and 1000 of 2000 px."""
 MARKUP = 'Is <img src=x onerror="document.title=1"> & <b>bold</b> a car?'
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 
@@ -21,24 +20,10 @@ def test_a_tile_size_of_ones_own_cuts_everything_larger() -> None:
     assert (settings.tile_px, settings.whole_up_to) == (4096, 4096)
 
 
-def test_tasks_are_named_short_or_long_with_weights() -> None:
+def test_a_weight_is_a_share_of_the_questions_per_task() -> None:
     settings = load_settings(BuildSettings, {"src": "s", "tasks": ("OC", "object_colour=0.5", "rp=2"), "per_task": 3})
     # 0.5 × 3 = 1.5, rounded up
     assert settings.task_limits == {"overall_counting": 3, "object_colour": 2, "route_planning": 6}
-
-
-def test_a_mix_starts_from_all_and_leaves_out_what_has_no_weight() -> None:
-    limits = load_settings(BuildSettings, {"src": "s", "tasks": ("all", "OCL=0"), "per_task": 1}).task_limits
-    assert limits == dict.fromkeys((name for name in TASKS if name != "object_colour"), 1)
-
-
-def test_no_tasks_at_all() -> None:
-    assert load_settings(BuildSettings, {"src": "s", "tasks": ("none",)}).task_limits == {}
-
-
-def test_an_unknown_task_names_the_nearest() -> None:
-    with pytest.raises(SettingsError, match=r"tasks.*unknown task 'object_color'; did you mean 'object_colour'"):
-        load_settings(BuildSettings, {"src": "s", "tasks": ("object_color",)})
 
 
 def test_a_config_file_is_overridden_by_the_command_line(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ MAX_OTHER_COLOUR = 0.55
 """An object of which more pixels have another colour than the labelled one looks like that."""
 
 SLIVER_SHARE = 0.2
-"""Of less of an object than this at the tile's edge nobody tells the colour."""
+"""Nobody tells the colour of less of an object than this at the tile's edge."""
 
 
 def match(patterns: Sequence[str], text: str) -> re.Match[str]:

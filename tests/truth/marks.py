@@ -20,7 +20,7 @@ MIN_GLYPH_MATCH = {digit: 0.75 if digit == "1" else 0.9 for digit in "123456789"
 the thin 1 of a small image is blurred by JPEG, and no other digit looks like it by more than 0.7."""
 
 MAX_PAINTED_SHARE = 0.01
-"""Of the inside of a circle; JPEG changes single pixels beside strong edges."""
+"""Share of the inside of a circle; JPEG changes single pixels beside strong edges."""
 
 
 class Circle(NamedTuple):

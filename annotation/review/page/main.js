@@ -97,7 +97,7 @@ function showEnd() {
   put(
     byId("body"),
     h("div", { class: "end" }, h("h2", {}, total ? "Nothing left for you here" : "No question fits the filters"), [
-      h("p", {}, "Others may still have questions open; those that need a third opinion come when they are due."),
+      h("p", {}, "Others may still have questions open. A question that needs a third opinion comes when it is due."),
       h("p", {}, skipped > 0 && again, skipped > 0 && " ", look),
     ]),
   );

@@ -69,7 +69,7 @@ export function opinionsPanel(opinions) {
 
 /** Return where the tile lies. */
 export function placeLine(question) {
-  const gsd = question.gsd === null ? null : `${+question.gsd.toPrecision(3)} m a pixel`;
+  const gsd = question.gsd === null ? null : `${+question.gsd.toPrecision(3)} m per pixel`;
   const facts = [question.scene, question.split, `${question.width} × ${question.height} px`, gsd].filter(Boolean);
   return h("p", { class: "place" }, facts.join(" · "), h("code", {}, question.question_id));
 }
@@ -99,7 +99,7 @@ export function ask(title, children, { isWide = false } = {}) {
 /** Ask for the reviewer's name. */
 export async function askReviewer(name) {
   const answer = await ask("Who reviews?", [
-    h("p", { class: "hint" }, "Your name stands beside your decisions in the store."),
+    h("p", { class: "hint" }, "The store keeps your name with your decisions."),
     h("input", { name: "reviewer", value: name, required: true, maxlength: 40, autofocus: true, autocomplete: "off", "aria-label": "Name" }),
     h("menu", {}, h("button", { class: "primary" }, "Begin")),
   ]);
@@ -160,7 +160,7 @@ export function showSummary(summary, { tasks }) {
   const reasons = Object.entries(summary.overall.reasons);
   const people = Object.entries(summary.reviewers);
   return ask(
-    "Decisions by task",
+    "Decisions per task",
     [
       h(
         "div",

@@ -10,7 +10,8 @@ import shapely
 from pydantic import BaseModel
 
 from rsvqa.annotation.facts import Box, Circle
-from rsvqa.annotation.llm.items import Pixels, QuestionItem, ShownImage, TileKnowledge
+from rsvqa.annotation.images import Pixels
+from rsvqa.annotation.llm.items import QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.requests import ChatReply
 from rsvqa.annotation.questions import Evidence
 from rsvqa.annotation.taxonomy import AnswerForm

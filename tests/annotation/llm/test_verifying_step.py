@@ -28,7 +28,6 @@ from rsvqa.annotation.llm.verifying_step import (
     Objections,
     box_frame,
     in_tile,
-    iou,
 )
 from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import colour_item, grounding_item, make_item, region_item, reply
@@ -119,12 +118,6 @@ def test_a_box_found_blind_is_compared_by_overlap() -> None:
     assert settle(ANSWER, asked, [reply(FoundBox(box=right))]).outcome.agreement == 1.0
     assert settle(ANSWER, asked, [reply(FoundBox(box=[0, 0, 20, 20]))]).outcome.reasons == (DISAGREES,)
     assert settle(ANSWER, asked, [reply(FoundBox(box=[0, 0, 99999, 20]))]).outcome.reasons == (WRONG_BOX,)
-
-
-def test_overlap_is_that_of_the_definition() -> None:
-    # 10 x 10 and 10 x 10, shared 5 x 10 = 50 of 150
-    assert iou(Box(0, 0, 10, 10), Box(5, 0, 15, 10)) == pytest.approx(1 / 3)
-    assert iou(Box(0, 0, 10, 10), Box(10, 0, 20, 10)) == 0.0
 
 
 # --- without the image ---

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rsvqa.annotation.review.guard import Access
+from rsvqa.annotation.review.access import Access
 from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
 from rsvqa.annotation.review.running import make_server, open_socket
 from rsvqa.annotation.review.server import create_app

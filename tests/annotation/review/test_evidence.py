@@ -5,7 +5,7 @@ from __future__ import annotations
 import shapely
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.evidence import MAX_POINTS, Line, focus_of, in_words, lines_of, read_geometry
+from rsvqa.annotation.review.evidence import MAX_POINTS, Line, focus_of, in_words, lines_of
 from tests.annotation.review.make_questions import GROUNDING, make_question
 
 REGION = {"number": 3, "x": 100, "y": 50, "radius": 20}
@@ -30,11 +30,6 @@ def test_the_box_comes_before_the_circle_and_the_circle_before_the_outline() -> 
     assert focus_of(make_question(evidence={"region": REGION, "geometry": wkt})) == Box(80, 30, 120, 70)
     assert focus_of(make_question(evidence={"geometry": wkt})) == Box(10, 20, 30, 40)
     assert focus_of(make_question(evidence={})) is None
-
-
-def test_a_broken_geometry_is_none() -> None:
-    assert read_geometry(make_question(evidence={"geometry": "POLYGON ((oops"})) is None
-    assert read_geometry(make_question(evidence={"geometry": "POLYGON EMPTY"})) is None
 
 
 def test_values_in_words() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.annotation.review.guard import Access, AccessError, is_loopback
+from rsvqa.annotation.review.access import Access, AccessError, is_loopback
 from rsvqa.annotation.review.running import open_socket
 from tests.annotation.review.make_questions import make_store
 from tests.annotation.review.running_server import Client, running

@@ -14,11 +14,15 @@ from rsvqa.annotation.tasks.colours import (
     COLOURS,
     MAX_SAMPLED_PIXELS,
     measure_colour,
-    name_colour,
     pixels_inside,
     rgb_to_lab,
 )
 from tests.annotation.make_facts import rectangle
+
+
+def name_of(red: int, green: int, blue: int) -> str | None:
+    """Return the name of a square of one colour."""
+    return measure_colour(np.full((4, 4, 3), (red, green, blue), dtype=np.uint8), box(0, 0, 4, 4)).name
 
 
 @pytest.mark.parametrize(
@@ -55,14 +59,14 @@ def test_lab_of_srgb_is_the_published_one(rgb: tuple[int, int, int], lab: tuple[
     ],
 )
 def test_css_colours_keep_their_names(name: str, css: str) -> None:
-    assert {word: name_colour(*ImageColor.getrgb(word)[:3]) for word in css.split()} == dict.fromkeys(css.split(), name)
+    assert {word: name_of(*ImageColor.getrgb(word)[:3]) for word in css.split()} == dict.fromkeys(css.split(), name)
 
 
 def test_dark_green_fields_and_hazy_asphalt_have_the_names_that_people_give() -> None:
-    assert name_colour(90, 100, 70) == "green"
-    assert name_colour(120, 130, 140) == "grey"
-    assert name_colour(20, 25, 30) == "black"
-    assert name_colour(150, 120, 90) == "brown"  # dry soil
+    assert name_of(90, 100, 70) == "green"
+    assert name_of(120, 130, 140) == "grey"
+    assert name_of(20, 25, 30) == "black"
+    assert name_of(150, 120, 90) == "brown"  # dry soil
 
 
 def test_every_colour_has_a_word() -> None:

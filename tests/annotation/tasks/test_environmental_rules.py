@@ -90,7 +90,7 @@ def test_overlapping_areas_count_once() -> None:
     ],
 )
 def test_buildings_near_water(near: int, far: int, reaches: bool | None, spares: bool | None) -> None:
-    # 1 m a pixel; the water ends at x = 100. Houses at 150 are 40 m away, those at 600 are 490 m away.
+    # 1 m per pixel; the water ends at x = 100. Houses at 150 are 40 m away, those at 600 are 490 m away.
     facts = make_facts(
         objects=houses(150, near) + houses(600, far), areas=covered(water=0.1), classes=CLASSES, gsd_m=Gsd(1, 1)
     )
@@ -112,7 +112,7 @@ def test_shores_are_inside_the_tile() -> None:
 
 
 def test_roads_through_the_forest() -> None:
-    # 1 m a pixel: 1 km × 0.5 km of forest, and 0.5 km of road in it: 1 km in each km².
+    # 1 m per pixel: 1 km × 0.5 km of forest, and 0.5 km of road in it: 1 km in each km².
     wood = covered(forest=0.5)
     one = make_facts(areas=wood, roads=[make_road("r", (0, 500), (1000, 500))], classes=CLASSES, gsd_m=Gsd(1, 1))
     assert Measures(make_context(one)).road_km_per_km2_of_forest == pytest.approx((1.0, 1.0), abs=0.01)
@@ -183,7 +183,7 @@ def test_what_two_kinds_cover_is_paved_once_or_twice() -> None:
     ("num_near", "num_far", "verdicts"), [(3, 9, (True, False)), (1, 14, (False, None)), (0, 12, (False, True))]
 )
 def test_spray_drifts_twenty_metres(num_near: int, num_far: int, verdicts: tuple[bool | None, bool | None]) -> None:
-    # 1 m a pixel, fields up to x = 100: houses at 125 are 15 m away, those at 145 are 35 m away.
+    # 1 m per pixel, fields up to x = 100: houses at 125 are 15 m away, those at 145 are 35 m away.
     # 3 of 12 are 25 %; 1 of 15 is 7 %.
     objects = houses(125, num_near) + houses(145, num_far)
     facts = make_facts(objects=objects, areas=covered(farmland=0.1), classes=CLASSES, gsd_m=Gsd(1, 1))

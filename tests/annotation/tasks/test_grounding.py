@@ -60,7 +60,7 @@ def test_the_nearest_needs_a_margin() -> None:
 
 
 def test_only_one_within_or_beyond_some_metres() -> None:
-    # 1 m a pixel; 30, 150 and 250 m from the shore. Beyond 200 m (±15 %: 170 to 230) only the last.
+    # 1 m per pixel; 30, 150 and 250 m from the shore. Beyond 200 m (±15 %: 170 to 230) only the last.
     found = conditions(houses(240, 360, 460), areas=[LAKE], gsd_m=Gsd(1, 1))
     assert found["only_within"] == {"h240"}
     assert found["only_beyond"] == {"h460"}

@@ -62,7 +62,7 @@ def test_colours_need_all_to_be_known() -> None:
 
 
 def test_within_metres_of_water() -> None:
-    # 0.5 m a pixel; the lake ends at x = 200. Cars' edges at 210, 250 and 600: 5, 25 and 200 m away.
+    # 0.5 m per pixel; the lake ends at x = 200. Cars' edges at 210, 250 and 600: 5, 25 and 200 m away.
     lake = make_area("lake", "water", box(0, 0, 200, 1000))
     questions, _ = ask(
         "conditional_counting",

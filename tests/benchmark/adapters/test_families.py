@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.adapters.families import DEFAULT, FAMILIES, family_of
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder
 from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
 from rsvqa.benchmark.models import ModelView
-from rsvqa.benchmark.samples import ImageSize
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.conftest import CheckpointMaker
 from tests.benchmark.make_prompts import make_group, make_image

@@ -78,7 +78,7 @@ def test_each_layout_gives_the_same_samples(tmp_path: Path, layout: str) -> None
             f"Which colour has thing {i}?",
             tuple(OPTIONS),
             "ABCD"[i % 4],
-            [jpeg(0) if i < 4 else png(1)],  # four rows an image, see vqa_row
+            [jpeg(0) if i < 4 else png(1)],  # four rows per image, see vqa_row
         )
         for i in range(8)
     ]

@@ -131,6 +131,17 @@ def test_merging_puts_all_files_into_the_order_of_the_data(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == [SAMPLES_FILE]
 
 
+def test_what_killed_processes_left_goes_when_all_have_ended(tmp_path: Path) -> None:
+    (tmp_path / "thumbnails").mkdir()
+    (tmp_path / "thumbnails" / ".a.jpg.host-1-0123abcd.partial").write_bytes(b"half")
+    (tmp_path / "thumbnails" / "b.jpg").write_bytes(b"whole")
+    with RunReplies(tmp_path) as replies:
+        replies.append(make_reply("a"))
+        replies.merge([ReplyKey("a", 0)])
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == ["samples.jsonl", "thumbnails/b.jpg"]
+
+
 def test_a_reply_goes_before_a_later_failure(tmp_path: Path) -> None:
     with RunReplies(tmp_path) as store:
         store.append(make_reply("a"))

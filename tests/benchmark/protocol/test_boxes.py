@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.models import BoxConvention, ModelView
-from rsvqa.benchmark.protocol.boxes import find_boxes, iou, read_box, rewrite_boxes
-from rsvqa.benchmark.samples import ImageSize
+from rsvqa.benchmark.protocol.boxes import find_boxes, read_box, rewrite_boxes
 
 SIZE = ImageSize(width=1000, height=500)
 BOX = Box(0.1, 0.2, 0.3, 0.4)
@@ -106,14 +106,6 @@ def test_a_million_characters_take_linear_time(unit: str) -> None:
     read_box(text, convention="0-1", size=SIZE)
     find_boxes(text, SIZE)
     assert time.process_time() - started < 20  # about 1 s; what is quadratic takes far longer
-
-
-def test_iou_by_hand() -> None:
-    assert iou(Box(0, 0, 2, 2), Box(0, 0, 2, 2)) == 1
-    assert iou(Box(0, 0, 2, 2), Box(1, 1, 3, 3)) == pytest.approx(1 / 7, abs=1e-9)  # 1 of 4 + 4 - 1
-    assert iou(Box(0, 0, 1, 1), Box(1, 0, 2, 1)) == 0
-    assert iou(Box(0, 0, 1, 1), Box(2, 2, 3, 3)) == 0
-    assert iou(Box(1, 1, 1, 1), Box(1, 1, 1, 1)) == 0  # both empty
 
 
 # --- questions ---

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from rsvqa.benchmark.protocol.prompts import (
     prompt_names,
     prompt_text,
     read_caption_prompt,
-    stated_convention,
+    replied_convention,
 )
 from tests.benchmark import lmms_eval
 from tests.benchmark.make_samples import make_sample
@@ -101,35 +99,26 @@ def test_a_box_is_asked_for_in_chinese() -> None:
 
 
 @pytest.mark.parametrize(
-    "question",
-    [
-        "Find it: [x1, y1, x2, y2] in normalised coordinates from 0 to 1.",
-        "Give its box, normalised to 0–1.",
-        "Give its box (0-1).",
-        "each value between 0 and 1",
-        "values in [0, 1]",
-        "坐标范围 0 到 1",
-    ],
+    "question", ["Give its box (0-1).", "Give its box from 0 to 1,000.", "Give its box in pixels."]
 )
 def test_units_that_a_question_states_stand(question: str) -> None:
-    assert stated_convention(question) == "0-1"
-    assert box_prompt(question, "en", "0-1000") == question
-
-
-def test_every_grounding_question_of_our_own_states_its_units() -> None:
-    wording = tomllib.loads(
-        files("rsvqa.annotation.wording").joinpath("en", "grounding.toml").read_text(encoding="utf-8")
-    )
-    questions = [question for task in wording.values() for question in task.get("question", [])]
-    assert len(questions) >= 10
-    assert {stated_convention(question) for question in questions} == {"0-1"}
+    assert box_prompt(question, "en", "0-100") == question
 
 
 @pytest.mark.parametrize(
-    "question", ["Where is it?", "from 0 to 1000", "0-100", "10 to 1", "0.0 to 1.5", "[0, 1, 5, 7]"]
+    ("question", "declared", "read"),
+    [
+        ("Where is it?", "0-1000", "0-1000"),
+        ("Where is it, from 0 to 1?", "0-1000", "0-1"),
+        ("Where is it, from 0 to 1,000?", "pixels", "0-1000"),
+        ("Where is it, in pixels?", "0-1", "pixels"),
+        ("Where is it, in pixels?", "view_pixels", "view_pixels"),  # the only pixels that the model knows
+    ],
 )
-def test_other_numbers_state_no_units(question: str) -> None:
-    assert stated_convention(question) is None
+def test_a_reply_is_read_in_the_units_that_were_asked_for(
+    question: str, declared: BoxConvention, read: BoxConvention
+) -> None:
+    assert replied_convention(question, declared) == read
 
 
 # --- captions ---

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.protocol.rotation import Rotated, option_texts, rotate
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.lettering import option_texts
+from rsvqa.benchmark.protocol.rotation import Rotated, rotate
 
 OPTIONS = ("(A) Blue", "(B) Red", "(C) White", "(D) Black")
 
@@ -50,5 +51,5 @@ def test_every_text_stands_once_at_every_letter_and_the_right_ones_stay_right(
     ],
 )
 def test_options_that_cannot_be_lettered_are_refused(options: tuple[str, ...], answer: str, message: str) -> None:
-    with pytest.raises(BenchmarkDataError, match=message):
+    with pytest.raises(RsvqaError, match=message):
         rotate(options, answer, 1)

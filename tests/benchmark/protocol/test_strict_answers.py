@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsvqa.benchmark.errors import BenchmarkDataError
+from rsvqa.annotation.lettering import LetteringError
 from rsvqa.benchmark.protocol.strict_answers import Refusal, StrictAnswer, read_answer
 
 TABLE = Path(__file__).parents[1] / "data" / "strict_answers.toml"
@@ -107,7 +107,7 @@ def test_any_reply_gives_letters_of_the_options_or_a_reason(reply: str, several:
 
 
 def test_options_without_letters_are_refused() -> None:
-    with pytest.raises(BenchmarkDataError, match=r"'Red' does not begin with \(B\)"):
+    with pytest.raises(LetteringError, match=r"'Red' does not begin with \(B\)"):
         read_answer("B", ["(A) Blue", "Red"], several=False)
 
 

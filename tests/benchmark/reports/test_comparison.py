@@ -200,7 +200,7 @@ def test_other_prompts_are_named() -> None:
     first = measured([stored("a", "OC", "A"), stored("b", "OC", "A")])
     second = measured([stored("a", "OC", "A", prompt="In other words?"), stored("b", "OC", "A")])
     notes = compare(first, second, names=NAMES).notes
-    assert "1 questions were put in other words: what is compared is model and prompt" in notes
+    assert "1 questions were worded differently: model and prompt are compared together" in notes
 
 
 def test_unanswered_questions_are_counted_and_not_compared() -> None:

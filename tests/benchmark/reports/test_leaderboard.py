@@ -75,7 +75,7 @@ def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert line.split()[3] == "50.0"
     assert "| rsvqa " in line
     assert any(line.startswith("Text-Before-Vision       60.0–60.4") for line in lines)
-    assert lines[-2].startswith("tiny is not beside published scores: other tasks")
+    assert lines[-2].startswith("tiny is not compared with published scores: other tasks")
     print_leaderboard(board, as_json=True)
     assert json.loads(capsys.readouterr().out)["apart"][0]["standing"]["model"] == "tiny"
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from rsvqa.benchmark.errors import NothingToScoreError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.reports import report_samples
 from rsvqa.benchmark.reports.report_page import render_page
@@ -122,7 +123,7 @@ def test_published_scores_stand_beside_whole_sub_tasks_only(tmp_path: Path) -> N
     assert places == ["left:26.70%", "left:33.30%"]
     part = make_page(tmp_path / "part", [stored(f"q{n}", "OC", "A") for n in range(59)])
     assert not any(found.get("class", "").startswith("peer") for found in part.attributes("i"))
-    assert "This run's macro is not among them: other tasks: no questions of RC" in part.text
+    assert "This run is not among them: other tasks: no questions of RC" in part.text
 
 
 def test_a_whole_run_stands_among_the_published(tmp_path: Path) -> None:
@@ -227,10 +228,9 @@ def test_slowest_wrong_and_unanswered_are_chosen(tmp_path: Path) -> None:
     assert shown("slowest") == ["none", "w8", "w7", "w6", "w5", "w4"]
 
 
-def test_a_run_without_a_question_has_a_page(tmp_path: Path) -> None:
-    page = make_page(tmp_path, [])
-    assert "0 questions on 0 images" in page.text
-    assert not page.attributes("article")
+def test_a_run_without_a_question_has_no_page(tmp_path: Path) -> None:
+    with pytest.raises(NothingToScoreError, match=r"no question has a reply.*samples\.jsonl is empty"):
+        make_page(tmp_path, [])
 
 
 def test_links_inside_the_page_lead_somewhere(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rsvqa.benchmark.errors import RunError
+from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.reports.writing import score_run, write_reports
 from rsvqa.benchmark.scores.results import RESULTS_FILE
 from rsvqa.cli import app
@@ -122,11 +122,12 @@ def test_circular_runs_show_the_share_right_in_all_rotations(tmp_path: Path) -> 
     assert "| all rotations |" in (run / "results.md").read_text()
 
 
-def test_an_empty_run_has_reports(tmp_path: Path) -> None:
+def test_an_empty_run_has_no_reports(tmp_path: Path) -> None:
     run = write_run(tmp_path, [])
-    results = write_reports(run)
-    assert (results.num_questions, results.tasks, results.averages) == (0, (), ())
-    assert len(rows(run)) == 0
+    before = sorted(run.iterdir())
+    with pytest.raises(NothingToScoreError, match=r"no question has a reply.*samples\.jsonl is empty"):
+        write_reports(run)
+    assert sorted(run.iterdir()) == before
 
 
 # --- what is no run ---
@@ -181,4 +182,4 @@ def test_leaderboard_prints_a_table(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["leaderboard", str(run)])
     assert found.exit_code == 0
     assert "GeoLLaVA-8K " in found.stdout
-    assert "tiny is not beside published scores" in found.stdout
+    assert "tiny is not compared with published scores" in found.stdout

@@ -16,14 +16,21 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.llm.outcomes import Note
 from rsvqa.annotation.llm.passes import Ask
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from rsvqa.rsvqa_builder.annotating.annotate import Annotated, AnnotateError, annotate, planned_requests
+from rsvqa.rsvqa_builder.annotating import annotate as annotate_module
+from rsvqa.rsvqa_builder.annotating.annotate import (
+    Annotated,
+    AnnotateError,
+    NothingToAnnotateError,
+    annotate,
+    planned_requests,
+)
 from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, record_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.dataset.export import export_dataset
-from rsvqa.rsvqa_builder.dataset.output import OutputError
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, read_records, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
+from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.annotate_data import build_demo, data_digest, items_of, knowing_model
 from tests.knowing_model import OPENING
@@ -207,7 +214,7 @@ def test_documents_tell_of_the_new_data_set(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(data, out, knowing_model(data).ask)
     card = (out / "README.md").read_text("utf-8")
-    assert f"{len(rows_of(out)):,} questions of" in card
+    assert f"{len(rows_of(out)):,} questions about" in card
     assert "## What language models did" in card
     assert "no language model took part" not in card
     assert json.loads((out / "stats.json").read_text("utf-8"))["num_questions"] == len(rows_of(out))
@@ -241,6 +248,7 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
     busy = tmp_path / "busy"
     shutil.copytree(data, busy)
     (busy / ".rsvqa" / "tiles").mkdir(parents=True)
+    (busy / ".rsvqa" / "tiles" / "0000000.json").write_text("{}")
     with pytest.raises(AnnotateError, match="unfinished build"):
         run(busy, busy, ask)
 
@@ -257,3 +265,13 @@ def test_settings_out_of_range_are_named(values: dict[str, Any], message: str) -
     with pytest.raises(SettingsError, match=message):
         load_settings(AnnotateSettings, values)
     assert load_settings(AnnotateSettings, {"model": "m", "steps": ["verify", "word"]}).steps == ("word", "verify")
+
+
+def test_verdicts_that_leave_neither_question_nor_tile_write_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # what a data set of questions about circles alone becomes when all are rejected
+    monkeypatch.setattr(annotate_module, "_rows", lambda *_: [])
+    with pytest.raises(NothingToAnnotateError, match="no question is left, and no tile"):
+        run(data, tmp_path / "out", knowing_model(data).ask, "verify")
+    assert not (tmp_path / "out").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import simplejpeg
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
-from rsvqa.rsvqa_builder.dataset.export import ExportResult, defect, export_dataset
+from rsvqa.rsvqa_builder.dataset.export import ExportError, ExportResult, defect, export_dataset
 from rsvqa.rsvqa_builder.dataset.export_formats import conversation
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, TileRows, plan_shards, write_shards
-from rsvqa.rsvqa_builder.files import ExportError
+from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 WIDTH, HEIGHT = 200, 100
@@ -152,10 +153,11 @@ def test_the_prompt_is_the_published_one_letter_by_letter() -> None:
         ("Find the ship, with values from 0 to 1.", True),
         ("Where is the ship? Answer with [x1, y1, x2, y2].", False),
         ("Where is the ship that is 0.1 km from pier 1?", False),
+        ("Find the ship, with values of 0 up to 1.", True),
     ],
 )
 def test_a_box_is_never_asked_for_in_coordinates_of_unsaid_meaning(question: str, is_said: bool) -> None:
-    prompt = conversation(make_row(question=question))["conversations"][0]["value"]
+    prompt = conversation(make_question(question=question))["conversations"][0]["value"]
     said = "\nAnswer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
     assert prompt == f"<image>\n{question}" + ("" if is_said else said)
 
@@ -272,66 +274,63 @@ def test_coco_keeps_objects_without_ids_and_classes_apart(tmp_path: Path) -> Non
 # --- what no export may hold ---
 
 
-def make_row(**values: Any) -> dict[str, Any]:
-    """Return a sound grounding row with `values` in it."""
-    return {
-        "task": "fine_grained_grounding",
-        "question_id": "q",
-        "question": "Where?",
-        "multi-choice options": [],
-        "answer": "[0.1, 0.1, 0.3, 0.5]",
-        "bbox": [0.1, 0.1, 0.3, 0.5],
-        "image": [EncodedImage("city/0_0.jpg", BYTES["tile"])],
-        "image_width": WIDTH,
-        "image_height": HEIGHT,
-        "review": "none",
-        **values,
-    }
+def make_question(*images: EncodedImage, width: int = WIDTH, **values: Any) -> StoredQuestion:
+    """Return a sound grounding question with `values` in it."""
+    tile = TileRecord(image_id="city/0_0", split="train", scene="city", window=Window(0, 0, width, HEIGHT))
+    fields = {"task": "fine_grained_grounding", "question": "Where?", "bbox": BOX, "answer": str(list(BOX)), **values}
+    shown = images or (EncodedImage("city/0_0.jpg", BYTES["tile"]),)
+    return StoredQuestion(index=0, record=make_record(tile, 0, **fields), images=shown)
 
 
-def boxed_row(question: str = BOX_TEXT, **values: Any) -> dict[str, Any]:
-    return make_row(**{"task": "object_classification", "question": question, "answer": "A", **values})
+def boxed(question: str = BOX_TEXT, **values: Any) -> StoredQuestion:
+    return make_question(
+        **{"task": "object_classification", "question": question, "options": COUNT_OPTIONS, "answer": "A", **values}
+    )
 
 
-def with_box(text: str) -> dict[str, Any]:
-    return boxed_row(BOX_TEXT.replace("[20, 10, 60, 50]", text), bbox=None)
+def with_box(text: str) -> StoredQuestion:
+    return boxed(BOX_TEXT.replace("[20, 10, 60, 50]", text), bbox=None)
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("question", "reason"),
     [
-        (make_row(), None),
-        (boxed_row(), None),
-        (boxed_row(BOX_TEXT.replace("20, 10", "21, 9")), None),  # rounded to pixels
-        (make_row(bbox=None, answer="text", task="detailed_captioning"), None),
-        (make_row(task="guessing"), "unknown task"),
-        (make_row(review="rejected"), "rejected in review"),
-        (make_row(review="needed"), "review still needed"),
-        (make_row(review="fixed"), None),
-        (make_row(bbox=[0.1, 0.1, 1.3, 0.5]), "box outside the image or not ordered"),
-        (make_row(bbox=[0.3, 0.1, 0.1, 0.5]), "box outside the image or not ordered"),
-        (make_row(bbox=[0.1, 0.1, 0.1, 0.5]), "box outside the image or not ordered"),
-        (make_row(bbox=[float("nan"), 0.1, 0.3, 0.5]), "box outside the image or not ordered"),
-        (make_row(bbox=None), "answer is not the row's box"),
-        (make_row(answer="[0.1, 0.1, 0.3, 0.6]"), "answer is not the row's box"),
-        (make_row(answer="[20, 10, 60, 50]"), "answer is not the row's box"),
+        (make_question(), None),
+        (boxed(), None),
+        (boxed(BOX_TEXT.replace("20, 10", "21, 9")), None),  # rounded to pixels
+        (make_question(bbox=None, answer="text", task="detailed_captioning"), None),
+        (make_question(task="guessing"), "unknown task"),
+        (make_question(review="rejected"), "rejected in review"),
+        (make_question(review="needed"), "review still needed"),
+        (make_question(review="fixed"), None),
+        (make_question(bbox=Box(0.1, 0.1, 1.3, 0.5)), "box outside the image or not ordered"),
+        (make_question(bbox=Box(0.3, 0.1, 0.1, 0.5)), "box outside the image or not ordered"),
+        (make_question(bbox=Box(0.1, 0.1, 0.1, 0.5)), "box outside the image or not ordered"),
+        (make_question(bbox=Box(float("nan"), 0.1, 0.3, 0.5)), "box outside the image or not ordered"),
+        (make_question(question="Where, from 0 to 1?"), None),
+        (make_question(question="Where, from 0 to 1,000?"), "question wants its box in other units than its answer's"),
+        (boxed(options=("1", "2")), "options without their letters"),
+        (boxed(answer="E"), "answer names no option"),
+        (make_question(bbox=None), "answer is not the row's box"),
+        (make_question(answer="[0.1, 0.1, 0.3, 0.6]"), "answer is not the row's box"),
+        (make_question(answer="[20, 10, 60, 50]"), "answer is not the row's box"),
         # the defects of the released training file: coordinates times ten, corners swapped
         (with_box("[2500, 3000, 2600, 3100]"), "written box outside the image or not ordered"),
         (with_box("[60, 10, 20, 50]"), "written box outside the image or not ordered"),
-        (boxed_row(BOX_TEXT.replace("200 x 100", "unknown")), "written box without the image's size"),
-        (boxed_row(BOX_TEXT.replace("200 x 100", "100 x 200")), "written box without the image's size"),
-        (boxed_row(BOX_TEXT.replace("20, 10", "30, 10")), "written box is not the row's box"),
-        (boxed_row("What is it?"), "written box is not the row's box"),
-        (make_row(image_width=HEIGHT), "image broken or not of the row's size"),
-        (make_row(image=[EncodedImage("a.jpg", b"no image")]), "image broken or not of the row's size"),
+        (boxed(BOX_TEXT.replace("200 x 100", "unknown")), "written box without the image's size"),
+        (boxed(BOX_TEXT.replace("200 x 100", "100 x 200")), "written box without the image's size"),
+        (boxed(BOX_TEXT.replace("20, 10", "30, 10")), "written box is not the row's box"),
+        (boxed("What is it?"), "written box is not the row's box"),
+        (make_question(width=HEIGHT), "image broken or not of the row's size"),
+        (make_question(EncodedImage("a.jpg", b"no image")), "image broken or not of the row's size"),
         *(
-            (make_row(image=[EncodedImage(name, BYTES["tile"])]), "image name leads out of the folder")
+            (make_question(EncodedImage(name, BYTES["tile"])), "image name leads out of the folder")
             for name in ("../a.jpg", "/a.jpg", "a/../../b.jpg", "..\\a.jpg", "")
         ),
     ],
 )
-def test_what_is_wrong_with_a_row(row: Mapping[str, Any], reason: str | None) -> None:
-    assert defect(row) == reason
+def test_what_is_wrong_with_a_question(question: StoredQuestion, reason: str | None) -> None:
+    assert defect(question) == reason
 
 
 def test_defective_rows_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -352,10 +351,10 @@ def test_defective_rows_are_left_out_and_counted(tmp_path: Path) -> None:
         ("text holds <image>", 1),
     ]
     assert str(result) == (
-        f"1 questions with 1 images in {tmp_path / 'llava'}\n"
         "left out: 2 x rejected in review\n"
         "left out: 1 x box outside the image or not ordered\n"
-        "left out: 1 x text holds <image>"
+        "left out: 1 x text holds <image>\n"
+        f"1 questions with 1 images in {tmp_path / 'llava'}"
     )
 
 
@@ -366,7 +365,7 @@ def test_a_folder_in_use_is_replaced_only_when_told(dataset: Path, tmp_path: Pat
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ExportError, match=r"out is not empty; choose another folder, or `overwrite`"):
+    with pytest.raises(OutputError, match=r"out is not empty; choose another folder, or `overwrite`"):
         export_dataset(dataset, out, format="coco")
     assert files(out) == ["mine.txt"]
     export_dataset(dataset, out, format="coco", overwrite=True)
@@ -392,12 +391,12 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_former(
 
 def test_the_data_set_itself_is_never_overwritten(dataset: Path, tmp_path: Path) -> None:
     for out in (dataset, tmp_path):
-        with pytest.raises(ExportError, match="holds the data set itself"):
+        with pytest.raises(OutputError, match="holds the data set itself"):
             export_dataset(dataset, out, format="llava", overwrite=True)
-    with pytest.raises(ExportError, match="lies among the data set's shards"):
+    with pytest.raises(OutputError, match="lies among the data set's shards"):
         export_dataset(dataset, dataset / "data" / "llava", format="llava")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="file is a file; expected a folder"):
+    with pytest.raises(OutputError, match="file is a file; expected a folder"):
         export_dataset(dataset, tmp_path / "file", format="llava")
 
 

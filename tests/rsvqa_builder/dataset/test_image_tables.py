@@ -5,24 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from rsvqa.rsvqa_builder.dataset.image_tables import (
     IMAGE,
     IMAGES,
     EncodedImage,
-    ImageHeader,
     TableError,
     TableReader,
     TableWriter,
-    image_header,
     read_images,
     split_rows,
     table_schema,
@@ -83,7 +78,8 @@ def test_the_name_appears_when_the_table_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     with TableWriter(path, table_schema({"image": IMAGES}), metadata={"note": "é"}) as writer:
         writer.write_row_group([{"image": [FIRST]}])
-        assert [file.name for file in tmp_path.iterdir()] == [".t.parquet.partial"]
+        (partial,) = tmp_path.iterdir()
+        assert partial.name.startswith(".t.parquet.")
     assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
     with TableReader(path) as reader:
         assert reader.metadata["note"] == "é"
@@ -108,30 +104,6 @@ def test_runs_keep_the_order_and_fit_unless_a_row_is_larger_alone(sizes: list[in
         used = sum(sizes[number] for number in run)
         assert used <= limit or len(run) == 1
         assert not following or used + sizes[following[0]] > limit  # as long as it can be
-
-
-# --- headers ---
-
-
-def test_headers_tell_format_and_size(tmp_path: Path) -> None:
-    pixels = np.zeros((5, 9, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert image_header((tmp_path / "a.png").read_bytes()) == ImageHeader(".png", height=5, width=9)
-    assert image_header(simplejpeg.encode_jpeg(pixels)) == ImageHeader(".jpg", height=5, width=9)
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"GIF89a..", "expected a JPEG or PNG image, found bytes that begin with 47 49 46 38"),
-        (b"", "found bytes that begin with nothing"),
-        (b"\xff\xd8\xff\xe0 and no more", "broken JPEG header"),
-        (b"\x89PNG\r\n\x1a\n", "expected a JPEG or PNG"),
-    ],
-)
-def test_what_is_no_image_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(TableError, match=message):
-        image_header(data)
 
 
 # --- images of any maker ---

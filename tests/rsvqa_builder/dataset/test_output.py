@@ -9,12 +9,12 @@ import tomli_w
 
 from rsvqa.rsvqa_builder.dataset.output import (
     Fingerprint,
-    OutputError,
     OutputFolder,
     OutputState,
     describe_changes,
     portable,
 )
+from rsvqa.rsvqa_builder.files import OutputError
 
 FINGERPRINT: Fingerprint = {
     "settings": {"seed": 0, "tile_size": None},
@@ -57,6 +57,20 @@ def test_an_interrupted_build_is_resumed(tmp_path: Path) -> None:
     with OutputFolder(tmp_path) as output:
         assert output.begin(FINGERPRINT, overwrite=False) is OutputState.RESUMED
         assert (output.work / "kept").exists()
+
+
+def test_what_a_killed_build_was_writing_is_removed_and_never_part_of_a_data_set(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output)
+        torso = output.ready / "data" / ".train-00000-of-00001.parquet.host-1-0123abcd.partial"
+        torso.write_bytes(b"half")
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        assert not torso.exists()
+        output.commit()
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == ["README.md", "build.toml", "data/train-00000-of-00001.parquet"]
 
 
 def test_changed_settings_are_refused_with_what_differs(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.documents.statistics import answer_form, dataset_statistics, right_options
+from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.rsvqa_builder.make_records import make_record, make_tile, square_footprint
 
@@ -104,12 +104,12 @@ def test_openings_ignore_case_and_what_follows() -> None:
     ],
 )
 def test_answer_form(task: str, options: tuple[str, ...], form: AnswerForm) -> None:
-    assert answer_form(make_record(TRAIN, task, options=options)) is form
+    assert make_record(TRAIN, task, options=options).form is form
 
 
 def test_right_options_keep_brackets_of_their_own() -> None:
     record = make_record(TRAIN, options=("(A) lot (B)", "(B) (A) lot"), answer="AB")
-    assert right_options(record) == ("lot (B)", "(A) lot")
+    assert record.right_options == ("lot (B)", "(A) lot")
 
 
 def test_all_tasks_are_listed_in_the_order_of_the_taxonomy() -> None:

@@ -104,10 +104,10 @@ def test_ignored_classes_are_no_infos() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (TINY + 'colur = "x"', "unknown key 'classes.car.colur', did you mean 'plural'"),
-        (TINY.replace("plural", "plurall"), "unknown key 'classes.car.plurall', did you mean 'plural'"),
-        ("class_column = []\n" + TINY, "unknown key 'class_column', did you mean 'class_columns'"),
-        ('[attributes]\ncolours = ["c"]\n' + TINY, "unknown key 'attributes.colours', did you mean 'colour'"),
+        (TINY + 'colur = "x"', "unknown key 'classes.car.colur'; did you mean 'plural'"),
+        (TINY.replace("plural", "plurall"), "unknown key 'classes.car.plurall'; did you mean 'plural'"),
+        ("class_column = []\n" + TINY, "unknown key 'class_column'; did you mean 'class_columns'"),
+        ('[attributes]\ncolours = ["c"]\n' + TINY, "unknown key 'attributes.colours'; did you mean 'colour'"),
         (TINY.replace('role = "object"', 'role = "thing"'), "classes.car.role: Input should be 'object'"),
         (TINY.replace('plural = "cars"\n', ""), 'classes.car: needs "singular" and "plural"'),
         (TINY + 'broader = ["vehicle"]', "class 'car': broader class 'vehicle' is not another class"),

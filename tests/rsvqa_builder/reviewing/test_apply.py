@@ -12,10 +12,11 @@ import pytest
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import settled
-from rsvqa.rsvqa_builder.dataset.output import OutputError
-from rsvqa.rsvqa_builder.dataset.shards import list_shards, read_records
+from rsvqa.rsvqa_builder.dataset.shards import TileRows, list_shards, plan_shards, read_records, write_shards
+from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.reviewing.apply import Undecided, apply_review, parse_undecided
-from rsvqa.rsvqa_builder.reviewing.serve import ReviewError
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError
+from tests.rsvqa_builder.make_records import make_jpeg, make_record, make_tile
 from tests.rsvqa_builder.make_review import decide, reject, reviewed, write_data_set
 
 
@@ -198,3 +199,18 @@ def test_a_folder_inside_the_data_set_is_refused(tmp_path: Path) -> None:
     src = tmp_path / "superrs"
     with pytest.raises(ReviewError, match="or lies in it"):
         apply_review(src, src / "reviewed")
+
+
+def test_a_review_that_leaves_neither_question_nor_tile_writes_nothing(tmp_path: Path) -> None:
+    # asked about circles only, so the plain view is in no shard, and no tile stays without its question
+    data = make_jpeg(200, 100)
+    tile = make_tile(images={"tile_marked": len(data)})
+    record = make_record(tile, "regional_counting", images=("tile_marked",))
+    write_shards(
+        tmp_path / "set", plan_shards([TileRows(tile, (record,))]), load_images=lambda _: {"tile_marked": data}
+    )
+    with reviewed(tmp_path / "set") as store:
+        reject(store, record.question_id, "blurred")
+    with pytest.raises(NothingToReviewError, match=r"no question of .*set is left, and no tile: rejected: 1 x blurred"):
+        apply_review(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

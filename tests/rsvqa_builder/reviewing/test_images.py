@@ -13,8 +13,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsvqa.annotation.images import ImageError
 from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
-from rsvqa.rsvqa_builder.dataset.image_tables import TableError
 from rsvqa.rsvqa_builder.reviewing import images as review_images
 from rsvqa.rsvqa_builder.reviewing.images import ByteCache, Pyramid, ShardPictures, TileKey
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -113,7 +113,7 @@ def test_an_image_is_loaded_once_for_many_who_ask_at_once() -> None:
 def test_a_broken_image_is_told_to_each_who_asks() -> None:
     pictures = ShardPictures(["a"], lambda _: b"\xff\xd8\xff broken")
     for _ in range(2):
-        with pytest.raises(TableError, match="broken JPEG header"):
+        with pytest.raises(ImageError, match="broken JPEG header"):
             pictures.tile(picture_key("a"), 0, 0, 0)
     pictures.close()
 

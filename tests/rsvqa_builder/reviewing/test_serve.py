@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from rsvqa import cli
+from rsvqa.annotation.review.access import AccessError
 from rsvqa.annotation.review.content import check_content
-from rsvqa.annotation.review.guard import AccessError
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.rsvqa_builder.dataset.shards import ShardError
@@ -144,6 +144,6 @@ def test_a_mistake_is_one_line(tmp_path: Path) -> None:
         f"{tmp_path}/out",
     ]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr.count("\n") == 1
-    assert "no review in" in run.stderr
+    assert "no shards in" in run.stderr

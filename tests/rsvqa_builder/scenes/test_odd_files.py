@@ -25,7 +25,7 @@ WINDOW_PX = 2048
 
 
 class Odd(NamedTuple):
-    """What a file is: bands shown, whether their colours are known, metres a pixel and share of valid pixels."""
+    """What a file is: bands shown, whether their colours are known, metres per pixel and share of valid pixels."""
 
     bands: tuple[int, ...]
     is_true_colour: bool

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rsvqa.rsvqa_builder.scenes import rendering
 from rsvqa.rsvqa_builder.scenes.rendering import (
     Stretch,
-    StretchMode,
     TilePixels,
     apply_stretch,
     check_content,
@@ -25,6 +24,7 @@ from rsvqa.rsvqa_builder.scenes.rendering import (
 )
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError, describe_scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
+from rsvqa.rsvqa_builder.settings import StretchMode
 from tests.rsvqa_builder.make_rasters import make_pixels, write_raster
 
 

@@ -1,18 +1,20 @@
 """COCO JSON: polygons, run-length masks (plain and compressed) and boxes, matched to the scene by `file_name`.
 
 `iscrowd` marks a group without single outlines: such labels are uncertain. A segmentation of several polygons is one
-object in several parts.
+object in several parts; one that is empty or holds no polygon gives way to the box. CVAT writes the turn of a box as
+its attribute `rotation`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio.features
@@ -23,9 +25,12 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.flags import is_set
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
+from rsvqa.rsvqa_builder.label_files.shapes import turned_box
+from rsvqa.rsvqa_builder.label_files.texts import read_text
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.columns import scene_stem
 from rsvqa.rsvqa_builder.labels.raw import (
     OTHER_IMAGES,
     LabelError,
@@ -43,13 +48,32 @@ _HEAD_BYTES = 4096
 _NO_SHAPE = "no usable segmentation or bbox"
 
 
+class _Annotation(NamedTuple):
+    position: int
+    record: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """A COCO file, its annotations grouped by the file stem of their image (lower case)."""
+    """A COCO file, its annotations grouped by the name of their image.
 
-    categories: Mapping[Any, str]
-    by_stem: Mapping[str, tuple[Mapping[str, Any], ...]]
+    Attributes:
+        categories: names by id.
+        images: the names, as the file spells them.
+        by_image: annotations by name of the image.
+        sizes: (width, height) that the file states of each image, where it does.
+        num_of_no_image: annotations whose image the file does not list, and images without a name.
+        num_annotations: all of the file.
+        note: on the file's encoding.
+    """
+
+    categories: Mapping[str, str]
+    images: ImageNames
+    by_image: Mapping[str, tuple[_Annotation, ...]]
+    sizes: Mapping[str, tuple[float, float] | None]
+    num_of_no_image: int
     num_annotations: int
+    note: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,9 +82,9 @@ class _Collected:
 
     geometries: list[BaseGeometry] = field(default_factory=list)
     outlines: list[Outline] = field(default_factory=list)
-    kept: list[Mapping[str, Any]] = field(default_factory=list)
-    positions: list[str] = field(default_factory=list)
+    kept: list[_Annotation] = field(default_factory=list)
     problems: Counter[str] = field(default_factory=Counter)
+    lost: set[str] = field(default_factory=set)
 
 
 class _BadShapeError(ValueError):
@@ -79,96 +103,144 @@ def looks_like_coco(path: Path) -> bool:
     )
 
 
-def read_coco(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
+def read_coco(path: Path, scene: Scene, table: ClassTable, identity: Identity | None = None) -> RawLabels:
     """Return the annotations of the scene's image.
 
     Raises:
         NotLabelsError: the file has no images and annotations, or not this image.
-        LabelError: the file is not JSON, or its records lack what COCO requires.
+        LabelError: the file is not JSON or lacks what COCO requires, or it is open which of its images this is.
     """
-    stat = path.stat()
-    index = _load(path, (stat.st_mtime_ns, stat.st_size))
-    annotations = index.by_stem.get(scene_stem(scene).casefold())
-    if annotations is None:
+    index = _load(path)
+    names = (identity or Identity(scene.path)).images(index.images, path.parent)
+    if not names:
         raise NotLabelsError(OTHER_IMAGES)
+    sizes = {size for name in names if (size := index.sizes[name]) is not None}
+    if len(sizes) > 1:
+        raise LabelError(f"it states different sizes of the image {min(names)!r}")
+    annotations = sorted(annotation for name in names for annotation in index.by_image[name])
     collected = _Collected()
     for annotation in annotations:
         try:
-            geometry, outline = _shape(annotation)
+            geometry, outline = _shape(annotation.record)
         except _BadShapeError as error:
             collected.problems[str(error)] += 1
+            collected.lost.add(_class_name(annotation.record, index))
             continue
         collected.geometries.append(geometry)
         collected.outlines.append(outline)
         collected.kept.append(annotation)
-        collected.positions.append(str(annotation["position"]))
-    return _raw_labels(collected, index, len(annotations), table)
+    raw = _raw_labels(collected, index, len(annotations), table)
+    return replace(raw, by_image=True, picture_size=next(iter(sizes), None))
 
 
-def names_scene(path: Path, scene_stem_name: str) -> bool:
-    """Tell whether a COCO file holds an image with this file stem; false for files that cannot be read."""
-    try:
-        stat = path.stat()
-        index = _load(path, (stat.st_mtime_ns, stat.st_size))
-    except (OSError, LabelError):
-        return False
-    return scene_stem_name.casefold() in index.by_stem
+def image_names(path: Path) -> ImageNames:
+    """Return the images that a COCO file names.
+
+    Raises:
+        LabelError: it is not a COCO file.
+    """
+    return _load(path).images
+
+
+def _load(path: Path) -> _Index:
+    stat = path.stat()
+    return _parsed(path, (stat.st_mtime_ns, stat.st_size))
 
 
 # One set's file may serve thousands of scenes: it is parsed once. The key follows the content.
 @lru_cache(maxsize=1)
-def _load(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
+def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
+    text, note = read_text(path)
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
         raise LabelError(f"not a JSON file: {error}") from error
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         raise NotLabelsError('JSON without "images" and "annotations"')
+    images = _records(content["images"], "images")
+    categories = _records(content.get("categories") or [], "categories")
+    if not isinstance(content["annotations"], list):
+        raise LabelError("not COCO: 'annotations' is no list")
+    annotations = _records(content["annotations"], "annotations")
+    named = {_key(image.get("id")): str(image["file_name"]) for image in images if image.get("file_name")}
+    if images and not named:
+        raise LabelError("not COCO: its images have no file_name")
+    only = next(iter(named.values()), None) if isinstance(content["images"], dict) else None
+    grouped: dict[str, list[_Annotation]] = {name: [] for name in named.values()}
+    num_annotations = len(content["annotations"])
+    num_of_no_image = num_annotations - len(annotations)
+    for position, annotation in enumerate(annotations):
+        name = named.get(_key(annotation.get("image_id")), only)
+        if name is None:
+            num_of_no_image += 1
+        else:
+            grouped[name].append(_Annotation(position, annotation))
+    return _Index(
+        categories={_key(category.get("id")): str(category.get("name")) for category in categories},
+        images=ImageNames.of(grouped),
+        by_image={name: tuple(found) for name, found in grouped.items()},
+        sizes={str(image["file_name"]): _size(image) for image in images if image.get("file_name")},
+        num_of_no_image=num_of_no_image,
+        num_annotations=num_annotations,
+        note=note,
+    )
+
+
+def _records(value: object, name: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; others in it are left out, one object alone is a list of one."""
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise LabelError(f"not COCO: {name!r} is no list")
+    return [record for record in value if isinstance(record, dict)]
+
+
+def _key(value: object) -> str:
+    """Return an id as it is compared: 1, 1.0 and "1" are one."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _size(image: Mapping[str, Any]) -> tuple[float, float] | None:
     try:
-        names = {category["id"]: str(category["name"]) for category in content.get("categories") or ()}
-        stems = {image["id"]: PurePosixPath(str(image["file_name"])).stem.casefold() for image in content["images"]}
-        grouped: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for stem in stems.values():
-            grouped[stem]
-        for position, annotation in enumerate(content["annotations"]):
-            grouped[stems[annotation["image_id"]]].append({**annotation, "position": position})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise LabelError(f"not COCO: a record lacks {error}, or is no object") from error
-    by_stem = {stem: tuple(annotations) for stem, annotations in grouped.items()}
-    return _Index(names, by_stem, len(content["annotations"]))
+        width, height = float(image["width"]), float(image["height"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (width, height) if width > 0 and height > 0 else None
 
 
 def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: ClassTable) -> RawLabels:
     count = len(collected.kept)
     geometries = object_array(collected.geometries)
-    sources = object_array([_class_name(annotation, index) for annotation in collected.kept])
+    records = [annotation.record for annotation in collected.kept]
+    sources = object_array([_class_name(record, index) for record in records])
     judged = judged_outlines(geometries, sources, Outline.POLYGON)
-    outlines = [
-        Outline.BOX if Outline.BOX in pair else Outline.POLYGON for pair in zip(collected.outlines, judged, strict=True)
-    ]
-    parsed = parse_attributes(_attribute_texts(collected.kept, table), count)
-    scores = [annotation.get("score") for annotation in collected.kept]
+    outlines = [Outline.BOX if one is Outline.BOX else own for own, one in zip(collected.outlines, judged, strict=True)]
+    parsed = parse_attributes(_attribute_texts(records, table), count)
+    scores = [record.get("score") for record in records]
     return RawLabels(
         geometries=geometries,
         sources=sources,
-        positions=tuple(collected.positions),
+        positions=tuple(str(annotation.position) for annotation in collected.kept),
         outlines=object_array(outlines),
-        is_certain=np.array([_is_certain(annotation, table) for annotation in collected.kept], dtype=bool),
+        is_certain=np.array([_is_certain(record, table) for record in records], dtype=bool),
         attributes=parsed.attributes,
         is_predicted=any(score is not None for score in scores),
-        num_other_image=index.num_annotations - num_ours,
+        num_other_image=index.num_annotations - num_ours - index.num_of_no_image,
+        num_of_no_image=index.num_of_no_image,
         num_invalid=dict(collected.problems),
+        lost_sources=frozenset(collected.lost),
         dropped_attributes=parsed.dropped,
+        notes=(index.note,) if index.note else (),
     )
 
 
 def _class_name(annotation: Mapping[str, Any], index: _Index) -> str:
-    category = annotation.get("category_id")
+    category = _key(annotation.get("category_id"))
     return index.categories.get(category, f"category {category}")
 
 
 def _is_certain(annotation: Mapping[str, Any], table: ClassTable) -> bool:
-    if annotation.get("iscrowd"):
+    if is_set(annotation.get("iscrowd")):
         return False
     score = annotation.get("score")
     return score is None or (isinstance(score, int | float) and score >= table.min_score)
@@ -192,19 +264,40 @@ def _attribute_text(annotation: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def _shape(annotation: Mapping[str, Any]) -> tuple[BaseGeometry, Outline]:
     """Return the annotation's geometry, in pixels, from its segmentation, else from its box."""
-    segmentation = annotation.get("segmentation")
+    segmentation = annotation.get("segmentation") or annotation.get("poly")
+    box = annotation.get("bbox")
+    has_box = isinstance(box, list) and len(box) == 4
+    if segmentation:
+        try:
+            return _segmented(segmentation), Outline.POLYGON
+        except _BadShapeError:
+            if not has_box:
+                raise
+    return _boxed(annotation)
+
+
+def _segmented(segmentation: object) -> BaseGeometry:
     if isinstance(segmentation, dict):
-        return _run_length_polygon(segmentation), Outline.POLYGON
-    if isinstance(segmentation, list) and segmentation:
-        rings = segmentation if isinstance(segmentation[0], list) else [segmentation]
-        return _polygons(rings), Outline.POLYGON
+        return _run_length_polygon(segmentation)
+    if not isinstance(segmentation, list):
+        raise _BadShapeError(_NO_SHAPE)
+    return _polygons(segmentation if isinstance(segmentation[0], list) else [segmentation])
+
+
+def _boxed(annotation: Mapping[str, Any]) -> tuple[BaseGeometry, Outline]:
     numbers = _as_numbers(annotation.get("bbox"))
     if len(numbers) != 4:
         raise _BadShapeError(_NO_SHAPE)
     x, y, width, height = numbers.tolist()
     if width < 0 or height < 0:
         raise _BadShapeError("bbox with negative width or height")
-    return shapely.box(x, y, x + width, y + height), Outline.BOX
+    nested = annotation.get("attributes")
+    rotation = nested.get("rotation") if isinstance(nested, dict) else None
+    degrees = _as_numbers([rotation or 0.0])[0]
+    if not degrees:
+        return shapely.box(x, y, x + width, y + height), Outline.BOX
+    turned = turned_box((x + width / 2, y + height / 2), (width, height), math.radians(degrees))
+    return turned, Outline.ORIENTED_BOX
 
 
 def _polygons(rings: Sequence[object]) -> Polygon | MultiPolygon:
@@ -256,6 +349,7 @@ def _decompressed(text: str) -> NDArray[np.int64]:
 
     The format is pycocotools': little-endian groups of five bits in printable characters from "0" on, bit 32 for "more
     follows", sign from the last group's bit 16; from the fourth count on, the difference to the count before the last.
+    pycocotools itself (2.0.11) gives uninitialised memory for damaged counts, and a whole image for each object.
     """
     counts: list[int] = []
     value = shift = 0

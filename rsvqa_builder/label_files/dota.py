@@ -1,6 +1,6 @@
 """DOTA text files: one oriented box a line, `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`, pixels, with header lines.
 
-Header lines are `imagesource:…` and `gsd:…` (metres a pixel; "null" when unknown). `difficult` may be missing.
+Header lines are `imagesource:…` and `gsd:…` (metres per pixel; "null" when unknown). `difficult` may be missing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy as np
 import shapely
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.texts import read_text
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
+from rsvqa.rsvqa_builder.labels.raw import NotLabelsError, RawLabels, judged_outlines, object_array
 
 _NUM_CORNER_NUMBERS = 8
 
@@ -33,10 +34,8 @@ def read_dota(path: Path) -> RawLabels:
         NotLabelsError: no line holds eight numbers and a class.
         LabelError: the file is not text.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelError(f"cannot be read as UTF-8 text: {error}") from error
+    text, note = read_text(path)
+    lines = text.removeprefix("\ufeff").splitlines()
     content = [(number, line.strip()) for number, line in enumerate(lines) if line.strip()]
     headers = [text for _, text in content if _is_header(text)]
     body = [(number, text) for number, text in content if not _is_header(text)]
@@ -56,7 +55,14 @@ def read_dota(path: Path) -> RawLabels:
         attributes=parse_attributes({}, len(rows)).attributes,
         num_invalid={"line is not eight numbers, class, difficult": num_bad} if num_bad else {},
         gsd_m=_stated_gsd(headers),
+        notes=(note,) if note else (),
     )
+
+
+def looks_like_dota(head: bytes) -> bool:
+    """Tell from its first bytes whether a text holds DOTA lines."""
+    lines = head.decode("utf-8", errors="replace").splitlines()
+    return any(_is_header(line) or _parsed_row(0, line) is not None for line in map(str.strip, lines))
 
 
 def _is_header(text: str) -> bool:

@@ -1,15 +1,15 @@
-"""XML annotations: Pascal VOC boxes, DIOR-R oriented boxes and FAIR1M polygons, in pixels.
+"""XML annotations: Pascal VOC boxes, oriented boxes of DIOR-R and roLabelImg, FAIR1M polygons, in pixels.
 
 The VOC format counts pixels from 1 and includes the last: `xmin = 1, xmax = 10` are the first ten pixels. Files written
-by other tools often count from 0; a file that holds a 0 cannot count from 1, and is taken as continuous coordinates.
-Corner points (DIOR-R, FAIR1M) are continuous coordinates.
+by other tools often count from 0 or hold fractions, which are continuous coordinates. How a set counts is decided once
+from all its files: a 0 or a fraction in any of them cannot be counted from 1. Corner points are continuous coordinates.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -19,6 +19,9 @@ import shapely
 from shapely import Polygon
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.flags import is_set
+from rsvqa.rsvqa_builder.label_files.shapes import turned_box
+from rsvqa.rsvqa_builder.label_files.texts import read_xml
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines, object_array
@@ -27,37 +30,59 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _CORNERS = tuple(
     f"{axis}_{corner}" for corner in ("left_top", "right_top", "right_bottom", "left_bottom") for axis in "xy"
 )
+_CENTRE_AND_TURN = ("cx", "cy", "w", "h", "angle")
 _UNCERTAIN_FLAGS = ("difficult", "truncated", "occluded")
 _NO_COORDINATES = "no box or corner points"
 _SWAPPED = "x2 < x1 or y2 < y1"
+
+FROM_ZERO = "boxes of the set hold a 0 or a fraction, so pixels are counted from 0"
 
 
 class _Label(NamedTuple):
     position: int
     element: ElementTree.Element
     sides: tuple[float, ...]
-    """Of an upright box as the file says them, empty for oriented ones."""
+    """Sides of an upright box as the file says them; empty for oriented ones, and where there are none."""
     corners: tuple[float, ...]
 
 
-def read_voc(path: Path, table: ClassTable) -> RawLabels:
+def counts_from_zero(paths: Iterable[Path]) -> bool:
+    """Tell whether the boxes of a set's files count pixels from 0; files that cannot be read say nothing."""
+    return any(_holds_zero_or_fraction(path) for path in paths)
+
+
+def _holds_zero_or_fraction(path: Path) -> bool:
+    try:
+        labels = _labels(read_xml(path)[0])
+        return any(value < 1 or not value.is_integer() for label in labels for value in label.sides)
+    except LabelError:
+        return False
+
+
+def read_voc(path: Path, table: ClassTable, *, from_zero: bool | None = None) -> RawLabels:
     """Return the objects of one annotation file.
+
+    Args:
+        path: of the file.
+        table: says which columns are attributes.
+        from_zero: how the set counts, from `counts_from_zero` over all its files; None takes this file for the set.
 
     Raises:
         NotLabelsError: the root element is not `annotation`.
         LabelError: not XML, or XML with a document type declaration.
     """
-    root = _parsed(path)
+    root, note = read_xml(path)
     if root.tag != "annotation":
         raise NotLabelsError(f"XML with root <{root.tag}>, not <annotation>")
-    problems: Counter[str] = Counter()
-    labels = list(_labels(root, problems))
-    offset = 0.0 if any(0 in label.sides[:2] for label in labels) else 1.0
-    shaped = [(label, _geometry(label, offset)) for label in labels]
-    problems[_SWAPPED] += sum(geometry is None for _, geometry in shaped)
+    labels = list(_labels(root))
+    is_from_zero = _holds_zero_or_fraction(path) if from_zero is None else from_zero
+    shaped = [(label, _geometry(label, 0.0 if is_from_zero else 1.0)) for label in labels]
+    lost = [label for label, geometry in shaped if geometry is None]
+    problems = Counter(_SWAPPED if label.sides else _NO_COORDINATES for label in lost)
     kept = [(label, geometry) for label, geometry in shaped if geometry is not None]
     geometries = object_array([geometry for _, geometry in kept])
     sources = object_array([_class_name(label.element) for label, _ in kept])
+    has_sides = any(label.sides for label, _ in kept)
     has_boxes_only = all(label.sides for label, _ in kept)
     parsed = parse_attributes(_attribute_texts([label.element for label, _ in kept], table), len(kept))
     return RawLabels(
@@ -67,36 +92,36 @@ def read_voc(path: Path, table: ClassTable) -> RawLabels:
         outlines=judged_outlines(geometries, sources, Outline.BOX if has_boxes_only else Outline.ORIENTED_BOX),
         is_certain=np.array([not _is_uncertain(label.element) for label, _ in kept], dtype=bool),
         attributes=parsed.attributes,
-        num_invalid={reason: count for reason, count in problems.items() if count},
+        num_invalid=dict(problems),
+        lost_sources=frozenset(_class_name(label.element) for label in lost),
         dropped_attributes=parsed.dropped,
-        notes=() if offset or not has_boxes_only else ("boxes hold a 0, so pixels are counted from 0",),
+        notes=(*([note] if note else []), *([FROM_ZERO] if is_from_zero and has_sides else [])),
+        picture_size=_picture_size(root),
     )
 
 
-def _parsed(path: Path) -> ElementTree.Element:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LabelError(f"cannot be read: {error}") from error
-    # Entities can make a small file expand to gigabytes. A zero byte means UTF-16, in which they could hide.
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\0" in content:
-        raise LabelError("XML with a document type declaration, entities or zero bytes is not read")
-    try:
-        return ElementTree.fromstring(content)  # noqa: S314 - what makes it unsafe was refused above
-    except ElementTree.ParseError as error:
-        raise LabelError(f"not well-formed XML: {error}") from error
+def _picture_size(root: ElementTree.Element) -> tuple[float, float] | None:
+    numbers = _numbers(root.find("size"), ("width", "height"))
+    return (numbers[0], numbers[1]) if numbers and min(numbers) > 0 else None
 
 
-def _labels(root: ElementTree.Element, problems: Counter[str]) -> Iterator[_Label]:
+def _labels(root: ElementTree.Element) -> Iterator[_Label]:
     elements = root.findall("object") or root.findall("objects/object")
     for position, element in enumerate(elements):
         sides = _numbers(element.find("bndbox"), _SIDES)
         corners = _numbers(element.find("robndbox"), _CORNERS) or _numbers(element.find("polygon"), _polygon_names())
-        corners = corners or _fair1m_corners(element)
-        if corners or sides:
-            yield _Label(position, element, () if corners else sides, corners)
-        else:
-            problems[_NO_COORDINATES] += 1
+        corners = corners or _fair1m_corners(element) or _turned_corners(element)
+        yield _Label(position, element, () if corners else sides, corners)
+
+
+def _turned_corners(element: ElementTree.Element) -> tuple[float, ...]:
+    """Return the corners of a roLabelImg box: centre, size, and its turn clockwise in radians."""
+    numbers = _numbers(element.find("robndbox"), _CENTRE_AND_TURN)
+    if not numbers:
+        return ()
+    x, y, width, height, angle = numbers
+    ring = turned_box((x, y), (width, height), angle).exterior.coords
+    return tuple(float(value) for point in ring[:4] for value in point)
 
 
 def _polygon_names() -> tuple[str, ...]:
@@ -124,9 +149,11 @@ def _fair1m_corners(element: ElementTree.Element) -> tuple[float, ...]:
 
 
 def _geometry(label: _Label, offset: float) -> Polygon | None:
-    """Return the label's polygon, None when its sides are swapped."""
+    """Return the label's polygon, None when it has no coordinates, or its sides are swapped."""
     if label.corners:
         return Polygon(list(zip(label.corners[::2], label.corners[1::2], strict=True)))
+    if not label.sides:
+        return None
     x_min, y_min, x_max, y_max = label.sides
     if x_max < x_min or y_max < y_min:
         return None
@@ -138,7 +165,7 @@ def _class_name(element: ElementTree.Element) -> str:
 
 
 def _is_uncertain(element: ElementTree.Element) -> bool:
-    return any((element.findtext(flag) or "0").strip() not in ("0", "false") for flag in _UNCERTAIN_FLAGS)
+    return any(is_set(element.findtext(flag)) for flag in _UNCERTAIN_FLAGS)
 
 
 def _attribute_texts(elements: Sequence[ElementTree.Element], table: ClassTable) -> dict[str, list[str]]:

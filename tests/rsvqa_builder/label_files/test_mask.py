@@ -12,8 +12,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
-from rsvqa.rsvqa_builder.labels import mask
-from rsvqa.rsvqa_builder.labels.mask import read_mask
+from rsvqa.rsvqa_builder.label_files import mask
+from rsvqa.rsvqa_builder.label_files.mask import read_mask
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from tests.rsvqa_builder.labels.make_labels import UTM, scene, table
 
@@ -85,7 +85,7 @@ def test_a_palette_is_matched_by_its_colours(tmp_path: Path) -> None:
 
 
 def test_a_georeferenced_mask_of_another_size_is_placed(tmp_path: Path) -> None:
-    # 1 m a pixel, its corner 20 m east and 10 m below the scene's: 40 and 20 scene pixels of half a metre.
+    # 1 m per pixel, its corner 20 m east and 10 m below the scene's: 40 and 20 scene pixels of half a metre.
     grid = np.zeros((20, 20), dtype=np.uint8)
     grid[0:10, 0:10] = 1
     transform = Affine(1, 0, UTM.c + 20, 0, -1, UTM.f - 10)

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from rasterio import Affine
+from rasterio.errors import NotGeoreferencedWarning
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.reading import LAND_COVER, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.labels.completeness import complete_classes
-from rsvqa.rsvqa_builder.labels.discovery import find_labels
-from rsvqa.rsvqa_builder.labels.reading import LAND_COVER, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.report import MAX_UNKNOWN_LISTED, OTHER_NAMES, counted
 from rsvqa.rsvqa_builder.scenes.scene import describe_scene
-from tests.rsvqa_builder.labels.make_labels import geojson, polygon, real_scene, scene, square, table
+from tests.rsvqa_builder.labels.make_labels import UTM, geojson, polygon, real_scene, scene, square, table
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -73,6 +76,110 @@ def test_files_that_are_no_labels_or_broken_are_one_line_each(tmp_path: Path) ->
     assert broken.report.files[-1].error.startswith("GDAL cannot open it as vector data")
     assert broken.doubts["tree"] == "roads.geojson could not be read"
     assert broken.report.has_labels
+
+
+def test_formats_that_are_not_read_are_named_with_what_to_do(tmp_path: Path) -> None:
+    files = [write(tmp_path, name, "x") for name in ("a.dxf", "b.npy", "c")]
+    labels = read_labels(scene(), files, table())
+    dxf, npy, bare = (file.error for file in labels.report.files)
+    assert dxf == "the format .dxf is not read: convert it, ogr2ogr -f GPKG a.gpkg a.dxf"
+    assert npy.startswith("the format .npy is not read: labels are .csv, ")
+    assert npy.endswith(", or a raster")
+    assert bare.startswith("the format (no suffix) is not read: labels are ")
+    assert labels.doubts["car"] == "a.dxf could not be read"
+
+
+def test_a_refused_file_is_not_read_and_makes_classes_doubtful(tmp_path: Path) -> None:
+    path = boxes_csv(tmp_path, "place.csv", "0,0,9,9,car")
+    labels = read_labels(scene(), LabelFiles(files=(path,), refused={path: "it may be of a or b"}), table())
+    assert [file.error for file in labels.report.files] == ["it may be of a or b"]
+    assert len(labels.features) == 0
+    assert labels.doubts["car"] == "place.csv could not be read"
+
+
+def test_a_file_for_several_scenes_is_not_in_the_pixels_of_one(tmp_path: Path) -> None:
+    pixels = boxes_csv(tmp_path, "a.csv", "0,0,9,9,car")
+    named = boxes_csv(tmp_path, "b.csv", "20,0,29,9,car,place.tif", header="xmin,ymin,xmax,ymax,class,image")
+    on_map = geojson(tmp_path / "c.geojson", [(square(500_020, 4_000_050, 10), {"class": "car"})])
+    files = (pixels, named, on_map)
+    place = scene(transform=UTM)
+    labels = read_labels(place, LabelFiles(files=files, shared=frozenset(files)), table())
+    assert labels.features.ids == ("b:0", "c:0")
+    assert labels.report.files[0].error.startswith("it is given for several scenes, but its labels are in the pixels")
+    assert read_labels(place, files, table()).features.ids == ("a:0", "b:0", "c:0")
+
+
+def test_a_mask_for_several_scenes_lies_by_its_georeference_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"driver": "GTiff", "width": 200, "height": 200, "count": 1, "dtype": "uint8"}
+    values = np.full((1, 200, 200), 2, np.uint8)
+    files = LabelFiles(files=(path,), shared=frozenset({path}))
+    with rasterio.open(path, "w", crs="EPSG:32618", transform=Affine(*UTM), **profile) as dataset:
+        dataset.write(values)
+    assert read_labels(scene(transform=UTM), files, table()).features.class_names == ("forest",)
+    with pytest.warns(NotGeoreferencedWarning), rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(values)
+    labels = read_labels(scene(transform=UTM), files, table())
+    assert labels.report.files[0].error.startswith("it is given for several scenes")
+
+
+BAD_XML = "<annotation><object><name>tree</name></object></annotation>"
+BAD_CVAT = '<annotations><image name="place.tif"><ellipse label="tree"/></image></annotations>'
+BAD_COCO = {
+    "images": [{"id": 1, "file_name": "place.tif"}],
+    "categories": [{"id": 1, "name": "tree"}],
+    "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1]}],
+}
+BAD_LABELME = {"shapes": [{"label": "tree", "points": [[1, 1]]}], "imagePath": "place.tif"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "xmin,ymin,xmax,ymax,class\n5,5,2,2,tree\n"),
+        ("a.xml", BAD_XML),
+        ("b.xml", BAD_CVAT),
+        ("a.json", json.dumps(BAD_COCO)),
+        ("b.json", json.dumps(BAD_LABELME)),
+    ],
+)
+def test_a_record_that_is_lost_makes_its_class_doubtful(tmp_path: Path, name: str, text: str) -> None:
+    labels = read_labels(scene(), [write(tmp_path, name, text)], table())
+    (file,) = labels.report.files
+    assert (file.error, file.num_read, sum(file.rejected.values())) == ("", 1, 1)
+    assert labels.doubts == {"tree": f"labels of {name} were rejected"}
+
+
+def test_what_no_reader_has_thought_of_costs_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("shape")
+
+    monkeypatch.setattr("rsvqa.rsvqa_builder.label_files.reading.read_dota", fail)
+    files = [write(tmp_path, "a.txt", "0 0 9 0 9 9 0 9 car 0"), boxes_csv(tmp_path, "b.csv", "0,0,9,9,car")]
+    labels = read_labels(scene(), files, table())
+    assert [file.error for file in labels.report.files] == ["cannot be read: KeyError: 'shape'", ""]
+    assert len(labels.features) == 1
+
+
+def test_labels_of_no_image_are_counted(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "place.tif"}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{"image_id": i, "category_id": 1, "bbox": [9, 9, 9, 9]} for i in (1, 7, 8)],
+    }
+    labels = read_labels(scene(), [write(tmp_path, "a.json", json.dumps(content))], table())
+    (file,) = labels.report.files
+    assert (file.num_read, file.num_kept, file.num_of_no_image) == (1, 1, 2)
+    assert file.notes == ("2 labels are of no image that the file names",)
+
+
+def test_voc_files_count_as_their_set_does(tmp_path: Path) -> None:
+    box = "<xmin>10</xmin><ymin>20</ymin><xmax>30</xmax><ymax>40</ymax>"
+    text = f"<annotation><object><name>car</name><bndbox>{box}</bndbox></object></annotation>"
+    path = write(tmp_path, "a.xml", text)
+    for from_zero, expected in ((True, (10, 20, 30, 40)), (False, (9, 19, 30, 40))):
+        labels = read_labels(scene(), LabelFiles(files=(path,), voc_from_zero=from_zero), table())
+        assert labels.features.geometries[0].bounds == expected
 
 
 def test_equal_stems_and_names_still_give_unique_ids(tmp_path: Path) -> None:
@@ -135,9 +242,16 @@ def test_long_lists_of_unknown_names_are_cut() -> None:
     assert found[OTHER_NAMES] == 4
 
 
+def is_scene(path: Path) -> bool:
+    return path.suffix in (".tif", ".jpg") and not is_label_raster(str(path))
+
+
 def read_real(folder: str, scene_name: str, table: ClassTable, *, num_scenes: int = 1) -> LabelSet:
     path = real_scene(folder) / scene_name
-    return read_labels(describe_scene(str(path), folder), find_labels(path, num_scenes), table)
+    scenes = [str(other) for other in sorted(path.parent.iterdir()) if is_scene(other)]
+    assert len(scenes) == num_scenes
+    found = find_labels(scenes, root=path.parent).of_scenes[scenes.index(str(path))]
+    return read_labels(describe_scene(str(path), folder), found, table)
 
 
 # Counts from the sources' own description of each file.

@@ -25,9 +25,9 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.label_files.placing import map_to_pixels, pixels_to_map, reproject_to_scene
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.placing import map_to_pixels, pixels_to_map, reproject_to_scene
 from rsvqa.rsvqa_builder.labels.raw import LabelError, RawLabels, object_array
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
@@ -71,13 +71,14 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
         raise LabelError(f"GDAL cannot read it as a mask: {error}") from error
 
 
-def _is_georeferenced(source: Any) -> bool:  # noqa: ANN401 - rasterio has no types
-    return source.crs is not None and not source.transform.is_identity
+def _has_map(source: Any, scene: Scene) -> bool:  # noqa: ANN401 - rasterio has no types
+    """Tell whether mask and scene both have a georeference."""
+    is_georeferenced = source.crs is not None and not source.transform.is_identity
+    return is_georeferenced and scene.crs is not None and scene.transform is not None
 
 
 def _check_grid(source: Any, scene: Scene) -> None:  # noqa: ANN401
-    has_both = _is_georeferenced(source) and scene.crs is not None and scene.transform is not None
-    if not has_both and (source.width, source.height) != (scene.width, scene.height):
+    if not _has_map(source, scene) and (source.width, source.height) != (scene.width, scene.height):
         raise LabelError(
             f"the mask is {source.width} × {source.height} px, the scene {scene.width} × {scene.height} px, and they "
             "do not both have a georeference: make the sizes equal"
@@ -144,6 +145,7 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         is_certain=np.array([name not in is_object for name in sources], dtype=bool),
         attributes=parse_attributes({}, len(kept)).attributes,
         is_mask=True,
+        on_map=_has_map(source, scene),
         num_invalid={f"region smaller than {MIN_REGION_PX} px": num_specks} if num_specks else {},
         unknown={f"mask value {value} (pixels)": count for value, count in sorted(unknown.items())},
         notes=("regions of object classes may hold several objects: not counted",) if has_objects else (),
@@ -232,7 +234,7 @@ def _merged_at_seams(polygons: NDArray[np.object_], seams: Sequence[int]) -> NDA
 
 def _in_scene(polygons: NDArray[np.object_], source: Any, scene: Scene) -> NDArray[np.object_]:  # noqa: ANN401
     """Return polygons moved from mask pixels to scene pixels; unchanged when both have the same grid."""
-    if not _is_georeferenced(source) or scene.crs is None or scene.transform is None:
+    if not _has_map(source, scene) or scene.transform is None:
         return polygons
     on_map = pixels_to_map(polygons, AffineCoefficients(*source.transform[:6]))
     on_map = reproject_to_scene(on_map, source.crs.to_wkt(), scene)

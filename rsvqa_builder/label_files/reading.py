@@ -6,39 +6,40 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import shapely
+from shapely.errors import ShapelyError
 
 from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.label_files import formats
+from rsvqa.rsvqa_builder.label_files.coco import read_coco
+from rsvqa.rsvqa_builder.label_files.csv_boxes import read_csv_boxes
+from rsvqa.rsvqa_builder.label_files.cvat import read_cvat
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
+from rsvqa.rsvqa_builder.label_files.dota import read_dota
+from rsvqa.rsvqa_builder.label_files.identity import Identity
+from rsvqa.rsvqa_builder.label_files.labelme import read_labelme
+from rsvqa.rsvqa_builder.label_files.mask import read_mask
+from rsvqa.rsvqa_builder.label_files.picture import fit_to_scene
+from rsvqa.rsvqa_builder.label_files.vector import read_vector
+from rsvqa.rsvqa_builder.label_files.voc import read_voc
+from rsvqa.rsvqa_builder.label_files.yolo import read_yolo
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.cleaning import CleanLabels, clean
-from rsvqa.rsvqa_builder.labels.coco import looks_like_coco, read_coco
 from rsvqa.rsvqa_builder.labels.coverage import coverage
-from rsvqa.rsvqa_builder.labels.csv_boxes import read_csv_boxes
-from rsvqa.rsvqa_builder.labels.dota import read_dota
 from rsvqa.rsvqa_builder.labels.duplicates import MAY_BE_REGIONS, Judgement, Labelled, find_duplicates
 from rsvqa.rsvqa_builder.labels.features import Features
-from rsvqa.rsvqa_builder.labels.mask import read_mask
-from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, joined_images, object_array
 from rsvqa.rsvqa_builder.labels.report import FileReport, LabelReport, shortened
-from rsvqa.rsvqa_builder.labels.vector import SUFFIXES as VECTOR_SUFFIXES
-from rsvqa.rsvqa_builder.labels.vector import read_vector
-from rsvqa.rsvqa_builder.labels.voc import read_voc
 from rsvqa.rsvqa_builder.scenes.scene import Scene
-
-LabelFamily = Literal["vector", "dota", "coco", "voc", "csv", "mask"]
 
 LAND_COVER = "outlines are part of a land cover map, where touching objects are one: uncertain"
 
-_HEAD_BYTES = 4096
-_FAMILIES: Mapping[str, LabelFamily] = {
-    ".txt": "dota",
-    ".xml": "voc",
-    ".csv": "csv",
-    **dict.fromkeys(VECTOR_SUFFIXES, "vector"),
-}
+
+_ODD_CONTENT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ShapelyError)
+"""A file may hold anything, and what no reader has thought of costs the file, not the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class LabelSet:
 @dataclass(frozen=True, slots=True)
 class _FileLabels:
     path: Path
-    family: LabelFamily
+    family: formats.LabelFamily
     labels: CleanLabels
 
 
@@ -73,7 +74,11 @@ class SheetFrame(NamedTuple):
 
 
 def read_labels(
-    scene: Scene, files: Sequence[Path], table: ClassTable, *, frames: Mapping[Path, SheetFrame] | None = None
+    scene: Scene,
+    files: Sequence[Path] | LabelFiles,
+    table: ClassTable,
+    *,
+    frames: Mapping[Path, Sequence[SheetFrame]] | None = None,
 ) -> LabelSet:
     """Return the labels of a scene from its label files, each thing once.
 
@@ -83,13 +88,15 @@ def read_labels(
         scene: the labels are brought to its pixels.
         files: as `find_labels` gives them; their order is that of the features, but masks come last.
         table: says what source classes mean.
-        frames: of the files that belong to one sheet of a mosaic; all others are in the scene's own frame.
+        frames: of the files that belong to sheets of a mosaic; all others are in the scene's own frame.
     """
-    ordered = sorted(files, key=lambda path: _family(path) == "mask")
+    found = files if isinstance(files, LabelFiles) else LabelFiles(files=tuple(files))
+    ordered = sorted(dict.fromkeys(found.files), key=formats.is_raster)
+    whole = (SheetFrame(scene, 0, 0),)
     read: list[_FileLabels] = []
     failed: list[FileReport] = []
     for path in ordered:
-        outcome = _read_file(path, scene, table, (frames or {}).get(path, SheetFrame(scene, 0, 0)))
+        outcome = _read_file(path, scene, table, found, (frames or {}).get(path, whole))
         if isinstance(outcome, _FileLabels):
             read.append(outcome)
         else:
@@ -101,28 +108,42 @@ def read_labels(
     by_path = {report.path: report for report in (*reports, *failed)}
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
     doubts |= _unread_doubts(failed, table) | _unknown_doubts(read, table)
-    report = LabelReport(tuple(by_path[str(path)] for path in dict.fromkeys(ordered)), gsd_m)
+    report = LabelReport(tuple(by_path[str(path)] for path in ordered), gsd_m)
     return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
 
 
-def _family(path: Path) -> LabelFamily:
-    suffix = path.suffix.lower()
-    if suffix == ".json":
-        return "coco" if looks_like_coco(path) else "vector"
-    return _FAMILIES.get(suffix, "mask")
-
-
-def _read_file(path: Path, scene: Scene, table: ClassTable, frame: SheetFrame) -> _FileLabels | FileReport:
-    family = _family(path)
+def _read_file(
+    path: Path, scene: Scene, table: ClassTable, found: LabelFiles, frames: Sequence[SheetFrame]
+) -> _FileLabels | FileReport:
+    if path in found.refused:
+        return FileReport(path=str(path), error=found.refused[path])
+    family = ""
     try:
-        raw = _moved(_read_raw(path, family, frame.scene, table), frame)
+        family = kind = formats.family(path)
+        raw = joined_images([_framed(path, kind, frame, table, found) for frame in frames])
+        labels = clean(raw, table, width=scene.width, height=scene.height)
     except NotLabelsError as error:
         return FileReport(path=str(path), skipped=f"not a label file: {error}")
     except LabelError as error:
         return FileReport(path=str(path), family=family, error=str(error))
     except (OSError, MemoryError) as error:
         return FileReport(path=str(path), family=family, error=f"cannot be read: {error}")
-    return _FileLabels(path, family, clean(raw, table, width=scene.width, height=scene.height))
+    except _ODD_CONTENT as error:
+        return FileReport(path=str(path), family=family, error=f"cannot be read: {type(error).__name__}: {error}")
+    return _FileLabels(path, kind, labels)
+
+
+def _framed(
+    path: Path, family: formats.LabelFamily, frame: SheetFrame, table: ClassTable, found: LabelFiles
+) -> RawLabels:
+    """Return a file's labels of one raster, in the pixels of the scene that it is, or is a sheet of."""
+    raw = _read_raw(path, family, frame.scene, table, found)
+    if path in found.shared and len(raw) and not (raw.on_map or raw.by_image):
+        raise LabelError(
+            "it is given for several scenes, but its labels are in the pixels of one picture: name the image of each "
+            "label in a column, or the file as its scene"
+        )
+    return _moved(fit_to_scene(raw, frame.scene), frame)
 
 
 def _moved(raw: RawLabels, frame: SheetFrame) -> RawLabels:
@@ -132,28 +153,25 @@ def _moved(raw: RawLabels, frame: SheetFrame) -> RawLabels:
     return replace(raw, geometries=shapely.transform(raw.geometries, lambda xy: xy + np.array([frame.x, frame.y])))
 
 
-def _read_raw(path: Path, family: LabelFamily, scene: Scene, table: ClassTable) -> RawLabels:
+def _read_raw(path: Path, family: formats.LabelFamily, scene: Scene, table: ClassTable, found: LabelFiles) -> RawLabels:
+    identity = Identity(scene.path, tuple(other for other in found.rivals if other != scene.path))
     if family == "vector":
-        _refuse_other_json(path)
-        return read_vector(path, scene, table)
+        return read_vector(path, scene, table, identity)
     if family == "dota":
         return read_dota(path)
+    if family == "yolo":
+        return read_yolo(path, scene, table)
+    if family == "labelme":
+        return read_labelme(path, scene, table, identity)
+    if family == "cvat":
+        return read_cvat(path, scene, table, identity)
     if family == "coco":
-        return read_coco(path, scene, table)
+        return read_coco(path, scene, table, identity)
     if family == "voc":
-        return read_voc(path, table)
+        return read_voc(path, table, from_zero=found.voc_from_zero)
     if family == "csv":
-        return read_csv_boxes(path, scene, table)
+        return read_csv_boxes(path, scene, table, identity)
     return read_mask(path, scene, table)
-
-
-def _refuse_other_json(path: Path) -> None:
-    """Refuse .json files that are neither COCO nor GeoJSON: settings and metadata lie beside scenes too."""
-    if path.suffix.lower() != ".json":
-        return
-    with path.open("rb") as file:
-        if b'"Feature' not in file.read(_HEAD_BYTES):
-            raise NotLabelsError("JSON that is neither COCO nor GeoJSON")
 
 
 def _together(read: Sequence[_FileLabels], table: ClassTable) -> Labelled:
@@ -223,7 +241,8 @@ def _file_report(file: _FileLabels, number: int, labelled: Labelled, judgement: 
     is_kept = reasons == ""
     may_be_region = judgement.may_be_region[is_ours]
     dropped = Counter(labels.rejected) + Counter(reason for reason in reasons if reason)
-    notes = (*raw.notes, *labels.notes, *([MAY_BE_REGIONS] if may_be_region.any() else []))
+    nobodys = [f"{raw.num_of_no_image} labels are of no image that the file names"] if raw.num_of_no_image else []
+    notes = (*raw.notes, *labels.notes, *nobodys, *([MAY_BE_REGIONS] if may_be_region.any() else []))
     return FileReport(
         path=str(file.path),
         family=file.family,
@@ -231,6 +250,7 @@ def _file_report(file: _FileLabels, number: int, labelled: Labelled, judgement: 
         num_kept=int(is_kept.sum()),
         num_uncertain=int((is_kept & (~raw.is_certain | may_be_region)).sum()),
         num_other_image=raw.num_other_image,
+        num_of_no_image=raw.num_of_no_image,
         rejected=dict(sorted(dropped.items())),
         repaired=labels.repaired,
         unknown_classes=shortened(labels.unknown),

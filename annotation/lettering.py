@@ -1,0 +1,87 @@
+"""Letters of options: "(A) red", and answers that name them, "A" or "ACD".
+
+The one place that puts letters before texts and takes them off again, moves an answer along with its options, and reads
+an answer that somebody else wrote. What surprises: a key is stored without separators, and prompts ask for letters
+separated by spaces, so a reply to "ACD" is "A C D".
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Sequence
+
+from rsvqa.annotation.errors import RsvqaError
+
+LETTERS = string.ascii_uppercase
+
+LETTERS_LOST = "options without their letters"
+UNKNOWN_LETTER = "answer names no option"
+
+OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
+"""What an option begins with; other makers' files may have no space behind it, or several."""
+
+_SEPARATORS = re.compile(r"[\s,;.()、，；]+")
+
+
+class LetteringError(RsvqaError):
+    """Options do not begin with (A), (B), … in order."""
+
+
+def lettered(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts with letters in their order: "(A) …"."""
+    return tuple(f"({letter}) {text}" for letter, text in zip(LETTERS, texts, strict=False))
+
+
+def option_texts(options: Sequence[str]) -> tuple[str, ...]:
+    """Return the options' texts without their letters, and without white space around them.
+
+    Raises:
+        LetteringError: options that are not lettered (A), (B), … in order.
+    """
+    if len(options) > len(LETTERS):
+        raise LetteringError(f"{len(options)} options are more than there are letters")
+    texts = []
+    for letter, option in zip(LETTERS, options, strict=False):
+        match = OPTION_MARK.match(option)
+        if match is None or match[1] != letter:
+            raise LetteringError(f"the option {option!r} does not begin with ({letter})")
+        texts.append(option[match.end() :].strip())
+    return tuple(texts)
+
+
+def right_letters(are_right: Iterable[bool]) -> str:
+    """Return the answer that names the options which are right."""
+    return "".join(letter for letter, is_right in zip(LETTERS, are_right, strict=False) if is_right)
+
+
+def moved_letters(answer: str, order: Sequence[int]) -> str:
+    """Return the answer that names the same options when the one at place `order[n]` stands at place n."""
+    return right_letters(LETTERS[old] in answer for old in order)
+
+
+def spaced(answer: str) -> str:
+    """Return an answer as prompts ask for it: "A C D"."""
+    return " ".join(answer)
+
+
+def read_letters(text: str, num_options: int) -> str | None:
+    """Return the letters in "A C D", "A, C" or "ACD" as an answer; None when one is of no option, or stands twice."""
+    letters = _SEPARATORS.sub("", text)
+    if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(LETTERS[:num_options]):
+        return None
+    return "".join(sorted(letters))
+
+
+def letters_fault(options: Sequence[str], answer: str) -> str | None:
+    """Return what is wrong with the letters of stored options and their key; None when nothing is, or without options.
+
+    Stored options are "(A) …" with one space, stored keys have no separators and stand in the order of the alphabet.
+    """
+    try:
+        is_lettered = lettered(option_texts(options)) == tuple(options)
+    except LetteringError:
+        is_lettered = False
+    if not is_lettered:
+        return LETTERS_LOST
+    return UNKNOWN_LETTER if options and read_letters(answer, len(options)) != answer else None

@@ -1,0 +1,165 @@
+"""Which format a label file is of: by its suffix, and by its head where a suffix stands for several.
+
+What is of no known format is named, with what to do about it; it is never handed to a reader by guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, labelme, vector, yolo
+from rsvqa.rsvqa_builder.label_files.identity import ImageNames
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
+from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
+
+LabelFamily = Literal["vector", "dota", "yolo", "coco", "labelme", "voc", "cvat", "csv", "mask"]
+
+HINT = "name it as its scene, or give it with labels="
+
+_FAMILIES: Mapping[str, LabelFamily] = {
+    ".txt": "dota",
+    ".xml": "voc",
+    ".csv": "csv",
+    **dict.fromkeys(vector.SUFFIXES, "vector"),
+    **dict.fromkeys(sorted(RASTER_SUFFIXES), "mask"),
+}
+_CONVERTIBLE = (".gpx", ".dxf", ".topojson", ".sqlite", ".gdb")
+"""Formats of labels that GDAL's tools turn into one that is read."""
+_PACKED = (".gz", ".zip", ".bz2", ".zst")
+
+_HEAD_BYTES = 4096
+
+
+def family(path: Path) -> LabelFamily:
+    """Return the reader of a file.
+
+    Raises:
+        NotLabelsError: a JSON file of no known kind: settings and metadata lie beside scenes too.
+        LabelError: the format is not supported; the message says what to do.
+    """
+    suffix = path.suffix.casefold()
+    if suffix == ".json":
+        return _json_family(path)
+    if suffix == ".txt" and yolo.looks_like_yolo(_head(path)):
+        return "yolo"
+    if suffix == ".xml" and cvat.looks_like_cvat(_head(path)):
+        return "cvat"
+    found = _FAMILIES.get(suffix)
+    if found == "csv" and _head(path).lstrip().startswith(b"{"):
+        raise LabelError(f"it holds JSON, not a table: name it {path.stem}.geojsonl")
+    if found is None:
+        raise LabelError(unsupported(path))
+    return found
+
+
+def _json_family(path: Path) -> LabelFamily:
+    if coco.looks_like_coco(path):
+        return "coco"
+    head = _head(path)
+    if b'"Feature' in head:
+        return "vector"
+    if labelme.looks_like_labelme(head):
+        return "labelme"
+    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's")
+
+
+def is_label_suffix(path: Path) -> bool:
+    """Tell by its suffix whether a file may hold labels, in a format that is read or not; rasters are not meant."""
+    suffix = path.suffix.casefold()
+    if suffix in _PACKED:
+        return path.with_suffix("").suffix != "" and is_label_suffix(path.with_suffix(""))
+    return suffix == ".json" or suffix in _CONVERTIBLE or (suffix in _FAMILIES and suffix not in RASTER_SUFFIXES)
+
+
+def unsupported(path: Path) -> str:
+    """Return what to do about a file of a format that is not read."""
+    if path.suffix.casefold() in _CONVERTIBLE:
+        return f"the format {path.suffix} is not read: convert it, ogr2ogr -f GPKG {path.stem}.gpkg {path.name}"
+    if path.suffix.casefold() in _PACKED:
+        return f"packed files are not read: unpack {path.name}"
+    known = ", ".join(sorted({".json", *_FAMILIES} - RASTER_SUFFIXES))
+    return f"the format {path.suffix or '(no suffix)'} is not read: labels are {known}, or a raster"
+
+
+def is_raster(path: Path) -> bool:
+    """Tell by its suffix whether a file is a raster."""
+    return path.suffix.casefold() in RASTER_SUFFIXES
+
+
+def is_of_one_picture(path: Path) -> bool:
+    """Tell whether a file's format is one of labels in the pixels of one picture."""
+    suffix = path.suffix.casefold()
+    if suffix == ".xml":
+        return not cvat.looks_like_cvat(_head(path))
+    if suffix == ".json":
+        return family_or_none(path) == "labelme"
+    return suffix in RASTER_SUFFIXES or suffix == ".txt"
+
+
+def image_names(path: Path) -> ImageNames | None:
+    """Return the images that a file names, None where its format or its content names none.
+
+    Raises:
+        LabelError: the file cannot be read.
+    """
+    kind = family(path)
+    if kind == "coco":
+        return coco.image_names(path)
+    if kind == "csv":
+        return csv_boxes.image_names(path)
+    if kind == "labelme":
+        return labelme.image_names(path)
+    if kind == "cvat":
+        return cvat.image_names(path)
+    return vector.image_names(path) if kind == "vector" else None
+
+
+def companions(path: Path) -> tuple[Path, ...]:
+    """Return the files beside a label file that say what it means."""
+    if family_or_none(path) != "yolo":
+        return ()
+    names = yolo.names_file(path)
+    return () if names is None else (names,)
+
+
+def family_or_none(path: Path) -> LabelFamily | None:
+    """Return the reader of a file; None where it is of no format that is read."""
+    try:
+        return family(path)
+    except LabelError:
+        return None
+
+
+def looks_like_labels(path: Path) -> bool:
+    """Tell from the first bytes whether a file holds labels, and not notes or metadata."""
+    suffix = path.suffix.casefold()
+    if suffix == ".csv":
+        return csv_boxes.looks_like_table(path)
+    if suffix == ".txt":
+        head = _head(path)
+        return dota.looks_like_dota(head) or yolo.looks_like_yolo(head)
+    if suffix == ".xml":
+        return b"<annotation" in _head(path)
+    if suffix == ".json":
+        return family_or_none(path) is not None
+    return True
+
+
+def what_to_do(path: Path) -> str:
+    """Return how a label file without a scene gets one."""
+    return unsupported(path) if path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED) else HINT
+
+
+def stem(path: Path) -> str:
+    """Return the name without what tells the format; "place.osm.pbf" is "place"."""
+    return path.stem.removesuffix(".osm")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""

@@ -1,0 +1,429 @@
+"""Vector layers: GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML, GML, MapInfo and OSM PBF by GDAL, GeoParquet without.
+
+What surprises: GDAL takes GeoJSON without a `crs` member for EPSG:4326, but many such files hold the scene's own map
+coordinates or pixels. Coordinates that cannot be degrees are tried as those, and the report says so; coordinates that
+can be degrees are never taken for anything else. xView states boxes in pixels beside its degrees; those are read.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files import geoparquet
+from rsvqa.rsvqa_builder.label_files.columns import (
+    IMAGE_COLUMNS,
+    PICTURE_COLUMNS,
+    Columns,
+    ImageColumn,
+    as_texts,
+    attribute_texts,
+    find_column,
+    own_rows,
+    per_value,
+    picture_size,
+    scored,
+)
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
+from rsvqa.rsvqa_builder.label_files.placing import (
+    Bounds,
+    Placed,
+    bounds_of,
+    place_by_crs,
+    place_unstated,
+    scene_bounds_in,
+)
+from rsvqa.rsvqa_builder.label_files.shapes import closed_rings
+from rsvqa.rsvqa_builder.label_files.texts import decoded
+from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
+from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
+from rsvqa.rsvqa_builder.labels.raw import (
+    LabelError,
+    RawLabels,
+    joined,
+    judged_outlines,
+    object_array,
+)
+from rsvqa.rsvqa_builder.scenes.scene import Scene
+
+_GEOJSON_SUFFIXES = (".geojson", ".json", ".geojsonl", ".geojsons", ".geojsonseq", ".ndjson", ".jsonl")
+"""One object, or one per line."""
+_KML_SUFFIXES = (".kml", ".kmz")
+_PARQUET_SUFFIXES = (".parquet", ".geoparquet")
+
+SUFFIXES = (
+    *(".geojson", ".gpkg", ".shp", ".fgb", ".pbf", ".gml", ".tab", ".mif"),
+    *_GEOJSON_SUFFIXES[2:],
+    *_KML_SUFFIXES,
+    *_PARQUET_SUFFIXES,
+)
+
+_OSM_LAYERS = ("points", "lines", "multipolygons")
+_OSM_TAGS_COLUMN = "other_tags"
+_PIXEL_BOXES_COLUMN = "bounds_imcoords"
+_NO_GEOMETRY_COLUMNS = (*IMAGE_COLUMNS, *PICTURE_COLUMNS, _PIXEL_BOXES_COLUMN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """One layer as it was read: geometries in its own CRS, text columns by the file's names.
+
+    Attributes:
+        extent: of all coordinates of the layer, those that were not read too.
+    """
+
+    name: str
+    fids: NDArray[np.int64]
+    geometries: NDArray[np.object_]
+    columns: Columns
+    images: ImageColumn | None
+    crs: str | None
+    crs_is_assumed: bool
+    extent: Bounds
+    num_outside: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file as pyogrio opens it: its path, or its bytes where those are not to be touched, or not in UTF-8."""
+
+    path: Path
+    content: bytes | None = None
+    note: str = ""
+
+    @property
+    def opened(self) -> Path | bytes:
+        return self.path if self.content is None else self.content
+
+    def layer(self, name: str) -> str | int:
+        """Return what pyogrio opens a layer by: JSON in bytes has one, whose name changes with each opening."""
+        return 0 if self._is_recoded else name
+
+    @property
+    def _is_recoded(self) -> bool:
+        return self.content is not None and self.path.suffix.lower() in _GEOJSON_SUFFIXES
+
+
+def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity | None = None) -> RawLabels:
+    """Return the labels of every layer of a file, in scene pixels.
+
+    Raises:
+        NotLabelsError: all labels of a layer name other images.
+        LabelError: GDAL cannot read the file, or nothing ties its coordinates to the scene.
+    """
+    layers = _layers(path, scene, table)
+    whose = identity or Identity(scene.path)
+    return joined([_layer_labels(layer, path, scene, table, whose, is_only=len(layers) == 1) for layer in layers])
+
+
+def _layers(path: Path, scene: Scene, table: ClassTable) -> list[_Layer]:
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        return [_parquet_layer(path, scene, table)]
+    source = _source(path)
+    return [_read_layer(source, name, scene, table) for name in _layer_names(source)]
+
+
+def _parquet_layer(path: Path, scene: Scene, table: ClassTable) -> _Layer:
+    with geoparquet.opened(path) as file:
+        bounds = _search_bounds(file.crs, None, scene)
+        rows = file.read(_wanted_columns(table), None if bounds is None else Bounds(*bounds))
+    geometries = _from_wkb(rows.wkb)
+    columns = {name: as_texts(values) for name, values in rows.columns.items()}
+    return _Layer(
+        name=path.stem,
+        fids=rows.numbers,
+        geometries=geometries,
+        columns=columns,
+        images=ImageColumn.of(columns),
+        crs=file.crs,
+        crs_is_assumed=file.crs_is_assumed,
+        extent=bounds_of(geometries),
+        num_outside=file.num_rows - len(rows.numbers),
+        notes=(),
+    )
+
+
+def image_names(path: Path) -> ImageNames | None:
+    """Return the images that a file names in its layers, None where it names none.
+
+    Raises:
+        LabelError: GDAL cannot read the file.
+    """
+    if path.suffix.lower() == ".pbf":
+        return None
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        with geoparquet.opened(path) as file:
+            texts = file.read(frozenset(IMAGE_COLUMNS), None, has_geometry=False).columns
+        found = ImageColumn.of({name: as_texts(values) for name, values in texts.items()})
+        return found.names if found else None
+    source = _source(path)
+    named: list[str] = []
+    for name in _layer_names(source):
+        try:
+            fields = pyogrio.read_info(source.opened, layer=source.layer(name))["fields"]
+            wanted = [field for field in fields if field.casefold() in IMAGE_COLUMNS]
+            if not wanted:
+                continue
+            meta, _, _, found = pyogrio.raw.read(
+                source.opened, layer=source.layer(name), columns=wanted, read_geometry=False
+            )
+        except (RuntimeError, ValueError) as error:
+            raise LabelError(f"GDAL cannot read layer {name!r}: {error}") from error
+        column = ImageColumn.of({field: as_texts(values) for field, values in zip(meta["fields"], found, strict=True)})
+        named += column.values if column else ()
+    return ImageNames.of(named) if named else None
+
+
+def _source(path: Path) -> _Source:
+    """Return the file itself, its bytes where it is GML, or its text in UTF-8 where it is JSON in another encoding."""
+    if path.suffix.lower() == ".gml":
+        # GDAL writes what it learns of a GML file beside it: the user's folder is not ours
+        return _Source(path, path.read_bytes())
+    if path.suffix.lower() not in _GEOJSON_SUFFIXES:
+        return _Source(path)
+    stat = path.stat()
+    return _recoded(path, (stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=1)
+def _recoded(path: Path, version: tuple[int, int]) -> _Source:  # noqa: ARG001
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        text, note = decoded(content)
+        return _Source(path, text.encode(), note)
+    return _Source(path)
+
+
+def _layer_names(source: _Source) -> list[str]:
+    path = source.path
+    if isinstance(source.layer(""), int):
+        return [path.stem]
+    try:
+        listed = pyogrio.list_layers(source.opened)
+    except RuntimeError as error:
+        raise LabelError(f"GDAL cannot open it as vector data: {error}") from error
+    names = [str(name) for name, geometry_type in listed if geometry_type is not None]
+    if path.suffix.lower() == ".pbf":
+        return [name for name in names if name in _OSM_LAYERS]
+    if not names:
+        raise LabelError("it has no layer with geometry")
+    return names
+
+
+def _read_layer(source: _Source, name: str, scene: Scene, table: ClassTable) -> _Layer:
+    wanted = _wanted_columns(table)
+    if source.path.suffix.lower() not in _GEOJSON_SUFFIXES:
+        return _layer(source, name, wanted, scene)
+    stat = source.path.stat()
+    return _whole_layer(source.path, name, wanted, (stat.st_mtime_ns, stat.st_size))
+
+
+# Files without an index are read whole: once for all scenes that they serve. The key follows the content.
+@lru_cache(maxsize=1)
+def _whole_layer(path: Path, name: str, wanted: frozenset[str], version: tuple[int, int]) -> _Layer:  # noqa: ARG001
+    return _layer(_source(path), name, wanted, None)
+
+
+def _layer(source: _Source, name: str, wanted: frozenset[str], scene: Scene | None) -> _Layer:
+    """Return a layer, of which only what reaches the scene is read where there is one."""
+    is_osm = source.path.suffix.lower() == ".pbf"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            info = pyogrio.read_info(
+                source.opened, layer=source.layer(name), force_feature_count=not is_osm, force_total_bounds=not is_osm
+            )
+            extent = _extent(info)
+            meta, fids, wkb, fields = pyogrio.raw.read(
+                source.opened,
+                layer=source.layer(name),
+                columns=[field for field in info["fields"] if field.casefold() in wanted],
+                force_2d=True,
+                bbox=None if scene is None else _search_bounds(info["crs"], extent, scene),
+                return_fids=True,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise LabelError(f"GDAL cannot read layer {name!r}: {error}") from error
+    geometries = _from_wkb(wkb)
+    columns = {column: as_texts(values) for column, values in zip(meta["fields"], fields, strict=True)}
+    return _Layer(
+        name=name,
+        fids=fids,
+        geometries=geometries,
+        columns=columns,
+        images=ImageColumn.of(columns),
+        crs=info["crs"],
+        crs_is_assumed=source.path.suffix.lower() in _GEOJSON_SUFFIXES and info["crs"] == "EPSG:4326",
+        extent=bounds_of(geometries) if extent is None else extent,
+        num_outside=0 if is_osm else int(info["features"]) - len(fids),
+        notes=tuple(dict.fromkeys([*([source.note] if source.note else []), *(str(w.message) for w in caught)])),
+    )
+
+
+def _extent(info: Mapping[str, Any]) -> Bounds | None:
+    bounds = info["total_bounds"]
+    return None if bounds is None or not np.isfinite(bounds).all() else Bounds(*bounds)
+
+
+def _from_wkb(wkb: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return geometries, None where there is none; rings that the file leaves open are closed."""
+    with np.errstate(invalid="ignore"):
+        geometries: NDArray[np.object_] = shapely.from_wkb(wkb, on_invalid="ignore")
+    broken = np.flatnonzero(shapely.is_missing(geometries) & np.array([item is not None for item in wkb], dtype=bool))
+    for row in broken.tolist():
+        geometries[row] = closed_rings(wkb[row])
+    return geometries
+
+
+def _search_bounds(crs: str | None, extent: Bounds | None, scene: Scene) -> tuple[float, float, float, float] | None:
+    """Return the part of a layer to read, None for all of it."""
+    if crs is None or scene.crs is None or scene.transform is None:
+        return None
+    bounds = scene_bounds_in(crs, scene)
+    if bounds is None:
+        return None
+    # longitudes of the one may lie a turn from those of the other; a layer that goes beyond 180° is read whole
+    is_turned = any(area is not None and (area.east > 180 or area.west < -180) for area in (bounds, extent))
+    if is_turned and pyproj.CRS.from_user_input(crs).is_geographic:
+        return None
+    return (bounds.west, bounds.south, bounds.east, bounds.north)
+
+
+def _wanted_columns(table: ClassTable) -> frozenset[str]:
+    """Return the columns that say something of a label, lower case."""
+    groups = (
+        table.class_columns,
+        table.tag_columns,
+        (_OSM_TAGS_COLUMN,) if table.tag_columns else (),
+        table.score_columns,
+        *table.attributes.columns().values(),
+        _NO_GEOMETRY_COLUMNS,
+    )
+    return frozenset(name.casefold() for group in groups for name in group)
+
+
+def _layer_labels(
+    layer: _Layer, path: Path, scene: Scene, table: ClassTable, identity: Identity, *, is_only: bool
+) -> RawLabels:
+    rows = own_rows(layer.images, len(layer.fids), identity, path)
+    columns = {name: texts[rows.is_ours] for name, texts in layer.columns.items()}
+    geometries = layer.geometries[rows.is_ours]
+    sources = _sources(columns, len(geometries), _fallback(layer.name, path, identity.stem, table), table)
+    boxes = _pixel_boxes(columns) if rows.by_image else None
+    placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
+    parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
+    is_certain, is_predicted = scored(columns, len(geometries), table)
+    numbers = _positions(layer.fids)[rows.is_ours]
+    return RawLabels(
+        geometries=placed.geometries,
+        sources=sources,
+        positions=tuple(str(number) if is_only else f"{layer.name}:{number}" for number in numbers.tolist()),
+        outlines=judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON),
+        is_certain=is_certain,
+        attributes=parsed.attributes,
+        is_predicted=is_predicted,
+        num_outside=layer.num_outside,
+        num_other_image=rows.num_other,
+        num_of_no_image=rows.num_of_no_image,
+        dropped_attributes=parsed.dropped,
+        notes=(*layer.notes, *([placed.note] if placed.note else [])),
+        on_map=placed.on_map,
+        by_image=rows.by_image,
+        picture_size=None if placed.on_map else picture_size(columns),
+    )
+
+
+def _pixel_boxes(columns: Columns) -> NDArray[np.object_] | None:
+    """Return the boxes that xView states in pixels, "x_min,y_min,x_max,y_max"; None where a file has no such column."""
+    column = find_column(columns, [_PIXEL_BOXES_COLUMN])
+    if column is None:
+        return None
+    boxes: list[object] = []
+    for text in columns[column]:
+        try:
+            x_min, y_min, x_max, y_max = (float(number) for number in text.split(","))
+        except ValueError:
+            boxes.append(None)
+            continue
+        boxes.append(shapely.box(x_min, y_min, x_max, y_max))
+    return object_array(boxes)
+
+
+def _positions(fids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the feature ids where they are unique (they do not depend on the scene's bounds), else the row numbers."""
+    return fids if len(np.unique(fids)) == len(fids) else np.arange(len(fids))
+
+
+def _fallback(layer_name: str, path: Path, scene_stem: str, table: ClassTable) -> str:
+    """Return the class that the layer's or the file's name speaks of; the layer's name when neither is known."""
+    stem = path.name.split(".")[0]
+    bare = normalised(stem).removeprefix(normalised(scene_stem)).strip()
+    names = (layer_name, stem, bare)
+    return next((name for name in names if table.resolve(name) is not None), layer_name)
+
+
+def _sources(columns: Columns, count: int, fallback: str, table: ClassTable) -> NDArray[np.object_]:
+    """Return for each label the name to resolve: the first column whose value the table knows, else what there is."""
+    candidates = _class_texts(columns, table) + _tag_texts(columns, count, table)
+    sources = np.full(count, "", dtype=object)
+    for texts in candidates:
+        is_known = (sources == "") & per_value(texts, lambda text: table.resolve(text) is not None)
+        sources[is_known] = texts[is_known]
+    for texts in candidates:
+        is_open = sources == ""
+        sources[is_open] = texts[is_open]
+    sources[sources == ""] = fallback
+    return sources
+
+
+def _class_texts(columns: Columns, table: ClassTable) -> list[NDArray[np.object_]]:
+    found = (find_column(columns, [name]) for name in table.class_columns)
+    return [columns[name] for name in found if name is not None]
+
+
+def _tag_texts(columns: Columns, count: int, table: ClassTable) -> list[NDArray[np.object_]]:
+    """Return "tag=value" texts of every tag that the table knows, "" where the tag is missing or denied."""
+    others = find_column(columns, [_OSM_TAGS_COLUMN])
+    texts = []
+    for tag in table.tag_columns:
+        column = find_column(columns, [tag])
+        values = np.full(count, "", dtype=object) if column is None else columns[column].copy()
+        if others is not None:
+            is_open = values == ""
+            values[is_open] = _hstore_values(columns[others][is_open], tag)
+        if any(values):
+            denied = per_value(values, lambda value: value.casefold() in NEGATIVE_TAGS)
+            texts.append(
+                object_array(["" if no else f"{tag}={value}" for value, no in zip(values, denied, strict=True)])
+            )
+    return texts
+
+
+def _hstore_values(texts: NDArray[np.object_], tag: str) -> NDArray[np.object_]:
+    """Return a tag's values from GDAL's `"key"=>"value","key"=>"value"` texts, "" where it is missing."""
+    pattern = re.compile(rf'(?:^|,)"{re.escape(tag)}"=>"((?:[^"\\]|\\.)*)"')
+    matches = (pattern.search(text) for text in texts)
+    return object_array([match.group(1) if match else "" for match in matches])
+
+
+def _place(geometries: NDArray[np.object_], layer: _Layer, scene: Scene) -> Placed:
+    """Return a layer's geometries in scene pixels, with a note when its CRS was not taken at its word."""
+    if layer.crs is not None and not (layer.crs_is_assumed and not bounds_of(geometries).fit_degrees):
+        return place_by_crs(geometries, layer.crs, scene, layer.extent)
+    complaint = "the file names no CRS" + (" and they do not fit EPSG:4326" if layer.crs_is_assumed else "")
+    return place_unstated(geometries, scene, complaint)

@@ -1,0 +1,81 @@
+"""Letters of options: put on, taken off, moved, and read from other people's answers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rsvqa.annotation.lettering import (
+    LetteringError,
+    lettered,
+    moved_letters,
+    option_texts,
+    read_letters,
+    right_letters,
+    spaced,
+)
+
+
+def test_letters_stand_before_the_texts_in_their_order() -> None:
+    assert lettered(["red", "(B) blue"]) == ("(A) red", "(B) (B) blue")
+    assert option_texts(("(A) red", "(B) (B) blue")) == ("red", "(B) blue")
+    assert lettered([]) == option_texts([]) == ()
+
+
+@given(st.lists(st.text().map(str.strip), max_size=26))
+def test_texts_come_back_from_their_letters(texts: list[str]) -> None:
+    assert option_texts(lettered(texts)) == tuple(texts)
+
+
+def test_other_makers_set_no_space_behind_a_letter_or_several() -> None:
+    assert option_texts(["(A)red", "(B)  blue ", "(C)\ngreen\nfields"]) == ("red", "blue", "green\nfields")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["(A) red", "blue"], r"the option 'blue' does not begin with \(B\)"),
+        (["(B) red"], r"the option '\(B\) red' does not begin with \(A\)"),
+        (["A. red"], r"the option 'A. red' does not begin with \(A\)"),
+        (["(a) red"], r"does not begin with \(A\)"),
+        ([""], r"the option '' does not begin with \(A\)"),
+        (["x"] * 27, "27 options are more than there are letters"),
+    ],
+)
+def test_options_without_their_letters_are_refused(options: list[str], message: str) -> None:
+    with pytest.raises(LetteringError, match=message):
+        option_texts(options)
+
+
+def test_answers_name_what_is_right_and_go_with_it() -> None:
+    assert right_letters([True, False, True, True]) == "ACD"
+    assert right_letters([]) == ""
+    # the third stands first now, then the first, then the second: A is at B, C at A
+    assert moved_letters("AC", [2, 0, 1]) == "AB"
+    assert moved_letters("B", [2, 0, 1]) == "C"
+    assert spaced("ACD") == "A C D"
+    assert spaced("") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("ACD", "ACD"),
+        ("A C D", "ACD"),
+        ("D, A,C", "ACD"),
+        ("(A) (C)", "AC"),
+        ("B.", "B"),
+        ("A、C", "AC"),
+        ("", None),
+        (" , ", None),
+        ("E", None),  # of four
+        ("AA", None),
+        ("a", None),
+        ("A and C", None),
+    ],
+)
+def test_letters_of_others_are_read_or_refused(text: str, letters: str | None) -> None:
+    assert read_letters(text, 4) == letters
+    if letters:
+        assert read_letters(spaced(letters), 4) == letters
