@@ -115,8 +115,8 @@ def test_a_folder_of_nothing_is_no_data_set(farm: Path, tmp_path: Path) -> None:
     for words in (
         ("bench", "--model", "random", "--data", out, "--out", tmp_path / "run"),
         ("annotate", "--data", out, "--model", "m", "--in-place", "--base-url", "http://127.0.0.1:9/v1"),
-        ("export", out, "--format", "llava", "--out", tmp_path / "export"),
-        ("review", "serve", out),
+        ("export", "--data", out, "--format", "llava", "--out", tmp_path / "export"),
+        ("review", "serve", "--data", out),
     ):
         assert rsvqa(*words).code == 2, words
 

@@ -90,21 +90,24 @@ CASES: dict[str, tuple[Words, str]] = {
     "annotate, no question": (lambda i, out: annotate(i.silent, out), NO_QUESTION),
     "annotate, no question, translate": (lambda i, out: annotate(i.silent, out, "--steps", "translate"), NO_QUESTION),
     "annotate, no question, estimate": (lambda i, out: annotate(i.silent, out, "--dry-run"), NO_QUESTION),
-    "review serve, no folder": (lambda i, _: ("review", "serve", i.missing), NO_FOLDER),
-    "review serve, empty folder": (lambda i, _: ("review", "serve", i.empty), "no shards in"),
-    "review serve, no question": (lambda i, _: ("review", "serve", i.silent), NO_QUESTION),
+    "review serve, no folder": (lambda i, _: ("review", "serve", "--data", i.missing), NO_FOLDER),
+    "review serve, empty folder": (lambda i, _: ("review", "serve", "--data", i.empty), "no shards in"),
+    "review serve, no question": (lambda i, _: ("review", "serve", "--data", i.silent), NO_QUESTION),
     "review serve, nothing needs it": (
-        lambda i, _: ("review", "serve", i.captions, "--sample", 0),
+        lambda i, _: ("review", "serve", "--data", i.captions, "--sample", 0),
         "nothing to review",
     ),
-    "review apply, no question": (lambda i, out: ("review", "apply", i.silent, "--out", out), NO_QUESTION),
-    "review apply, no review": (lambda i, out: ("review", "apply", i.captions, "--out", out), "no review in"),
-    "review export, no question": (lambda i, out: ("review", "export", i.silent, "--out", out), NO_QUESTION),
+    "review apply, no question": (lambda i, out: ("review", "apply", "--data", i.silent, "--out", out), NO_QUESTION),
+    "review apply, no review": (lambda i, out: ("review", "apply", "--data", i.captions, "--out", out), "no review in"),
+    "review export, no question": (lambda i, out: ("review", "export", "--data", i.silent, "--out", out), NO_QUESTION),
     "review export, nothing needs it": (
-        lambda i, out: ("review", "export", i.captions, "--out", out, "--sample", 0),
+        lambda i, out: ("review", "export", "--data", i.captions, "--out", out, "--sample", 0),
         "nothing to export",
     ),
-    "review import, no task": (lambda i, _: ("review", "import", i.captions, i.files / "list.json"), "holds no task"),
+    "review import, no task": (
+        lambda i, _: ("review", "import", "--data", i.captions, "--from", i.files / "list.json"),
+        "holds no task",
+    ),
     "export, no folder": (lambda i, out: export(i.missing, out), NO_FOLDER),
     "export, empty folder": (lambda i, out: export(i.empty, out), "no shards in"),
     "export, no question": (lambda i, out: export(i.silent, out), NO_QUESTION),
@@ -121,7 +124,7 @@ CASES: dict[str, tuple[Words, str]] = {
     "bench, no question": (lambda i, out: bench(i.silent, out), NO_QUESTION),
     "bench, no such split": (lambda i, out: bench(i.captions, out, "--split", "test"), "it has train"),
     "bench, no such task": (lambda i, out: bench(i.questions, out, "--tasks", "RP"), "holds no question of RP"),
-    "bench, --limit 0": (lambda i, out: bench(i.questions, out, "--limit", 0), "limit = 0"),
+    "bench, --limit 0": (lambda i, out: bench(i.questions, out, "--limit", 0), "--limit = '0'"),
     "score, no folder": (lambda i, _: ("score", i.missing), "is not the folder of a benchmark run"),
     "score, empty folder": (lambda i, _: ("score", i.empty), "is not the folder of a benchmark run"),
     "score, nothing asked": (lambda i, _: ("score", i.idle), f"{NO_REPLY}: its samples.jsonl is empty"),
@@ -138,7 +141,7 @@ def annotate(data: Path, out: Path, *words: object) -> tuple[object, ...]:
 
 
 def export(src: Path, out: Path, name: str = "llava", *words: object) -> tuple[object, ...]:
-    return ("export", src, "--out", out, "--format", name, *words)
+    return ("export", "--data", src, "--out", out, "--format", name, *words)
 
 
 def bench(data: Path, out: Path, *words: object) -> tuple[object, ...]:
@@ -231,7 +234,7 @@ def test_a_review_in_which_nothing_was_decided_says_so_first(inputs: Inputs, tmp
     tasks = [{"data": {"question_id": "farm/0_0/DIC1"}, "annotations": []}]
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
     store = ("--store", tmp_path / "review.sqlite")
-    imported = rsvqa("review", "import", inputs.captions, tmp_path / "tasks.json", *store)
+    imported = rsvqa("review", "import", "--data", inputs.captions, "--from", tmp_path / "tasks.json", *store)
     assert (imported.code, imported.out.splitlines()[0]) == (0, "no task has an annotation")
-    applied = rsvqa("review", "apply", inputs.captions, "--out", tmp_path / "out", *store)
+    applied = rsvqa("review", "apply", "--data", inputs.captions, "--out", tmp_path / "out", *store)
     assert (applied.code, applied.out.splitlines()[0]) == (0, "nothing has been decided yet")

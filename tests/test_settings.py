@@ -48,9 +48,9 @@ WRONG: list[tuple[type[BaseModel], dict[str, Any], str]] = [
     (
         TrainingSettings,
         {"tokens_per_cell": 0},
-        "`tokens_per_cell` = 0: Input should be greater than or equal to 1 or Input should be 'all'",
+        "`tokens_per_cell` = 0: Input should be greater than 0 or Input should be 'all'",
     ),
-    (TrainingSettings, {"tiny": {"heads": 0}}, "`tiny.heads` = 0: Input should be greater than or equal to 1"),
+    (TrainingSettings, {"tiny": {"heads": 0}}, "`tiny.heads` = 0: Input should be greater than 0"),
     (
         TrainingSettings,
         {"freeze": ["tower", "head"]},
