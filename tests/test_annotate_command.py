@@ -102,7 +102,7 @@ def test_a_spent_budget_keeps_what_was_paid(data: Path, endpoint: ScriptedEndpoi
         (("--max-requests", "-1"), "--max-requests = '-1': Input should be greater"),
         (("--steps", "word,guess"), "--steps = 'guess'"),
         # gpt-4o has a price; its verifier would be asked last, when the rest is paid for
-        (("--max-cost", "5", "--verifier", "mine"), "--max-cost: no price for mine; give a table with --prices"),
+        (("--max-cost", "5", "--verifier", "mine"), "--max-cost: no price for mine; give a table as --prices"),
         (("--max-requests", "0"), "the budget of 0 requests is used up"),
         (("--max-cost", "0"), "the budget of $0 is used up"),
     ],

@@ -135,7 +135,7 @@ def test_a_broken_configuration_is_not_looked_for_on_the_hub(checkpoint: Checkpo
         ),
         (
             {"model_type": "next_year", "auto_map": {"AutoConfig": "configuration_x.XConfig"}},
-            "brings its own code; read it, then allow it with --trust-remote-code$",
+            "brings its own code; read it, then allow it with `trust_remote_code`$",
         ),
     ],
 )
