@@ -52,8 +52,8 @@ _OPENERS: dict[bytes, tuple[str, type[ImageFile.ImageFile]]] = {
     b"BM": (".bmp", BmpImagePlugin.BmpImageFile),
     b"RIFF": (".webp", WebPImagePlugin.WebPImageFile),
 }
-_STRIP_PIXELS = 1 << 22
-"""Pixels that are converted at once, so that Pillow never holds a second copy of an image."""
+_STRIP_PIXELS = 1 << 18
+"""Pixels that are converted at once, so that Pillow never holds a second copy of an image, and those fit a cache."""
 _HEADER_BYTES = 1 << 16
 
 
@@ -199,5 +199,6 @@ def _to_rgb(image: ImageFile.ImageFile, factor: int) -> Pixels:
     for top in range(0, height, rows):
         strip = image.crop((0, top * factor, image.width, min((top + rows) * factor, image.height)))
         rgb = Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8)) if has_16_bits else strip
-        pixels[top : top + rows] = np.asarray(rgb.convert("RGB").reduce(factor))
+        rgb = rgb if rgb.mode == "RGB" else rgb.convert("RGB")  # either would copy, even where there is nothing to do
+        pixels[top : top + rows] = np.asarray(rgb if factor == 1 else rgb.reduce(factor))
     return pixels

@@ -301,6 +301,37 @@ def test_another_picture_to_exclude_is_another_input(farm: Path, tmp_path: Path)
     assert "two.png is new" in run.err
 
 
+def test_pictures_that_cannot_be_compared_are_named_and_counted(farm: Path, tmp_path: Path) -> None:
+    benchmark = folder_of(tmp_path / "benchmark")
+    Image.fromarray(np.moveaxis(paint_of(TOWN), 0, 2)).save(benchmark / "good.png")
+    Image.new("RGB", (40, 40), (9, 9, 9)).save(benchmark / "night.png")
+    (benchmark / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    run = build(farm, tmp_path / "set", "--exclude", benchmark)
+    assert run.code == 0
+    assert f"left out {benchmark / 'torn.jpg'}: broken JPEG header; tiles are not compared with it" in run.err
+    report = read_report(tmp_path / "set")
+    assert [entry["path"] for entry in report["left_out"]] == [str(benchmark / "torn.jpg")]
+    assert report["notes"] == [
+        "1 of 3 images to exclude cannot be decoded; tiles are not compared with them",
+        "1 of 3 images to exclude have no contrast; tiles are not compared with them",
+    ]
+    strict = build(farm, tmp_path / "strict", "--exclude", benchmark, "--strict")
+    assert strict.code == 1
+    assert "torn.jpg: broken JPEG header" in strict.err
+
+
+def test_a_tile_that_shows_a_picture_of_sixteen_bits_is_excluded(sources: Path, tmp_path: Path) -> None:
+    benchmark = folder_of(tmp_path / "benchmark")
+    grey = np.moveaxis(paint_of(FARM), 0, 2) @ np.array([0.299, 0.587, 0.114])
+    Image.fromarray((grey * 257).astype(np.uint16)).save(benchmark / "farm.png")
+    assert build(sources, tmp_path / "set", "--tasks", "none", "--exclude", benchmark).code == 0
+    dropped = read_report(tmp_path / "set")["tiles"]["dropped"]
+    assert {tile: Path(reason.rpartition(" ")[2]).name for tile, reason in dropped.items()} == {
+        "farm_t1/0_0": "farm.png",
+        "farm_t2/0_0": "farm.png",
+    }
+
+
 def test_scenes_that_share_ground_are_reported_and_go_to_one_split(tmp_path: Path) -> None:
     # the second scene begins 64 m, which is 128 px, east of the first: they share (512 - 128) / 512 = 75 %
     east = FARM._replace(name="east", easting=FARM.easting + 64)

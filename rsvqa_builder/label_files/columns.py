@@ -102,21 +102,31 @@ class OwnRows:
     num_of_no_image: int = 0
 
 
-def own_rows(column: ImageColumn | None, count: int, identity: Identity, path: Path) -> OwnRows:
+def own_rows(
+    column: ImageColumn | None, count: int, identity: Identity, path: Path, *, on_map: bool = False
+) -> OwnRows:
     """Return which of `count` rows are of the scene: all where the file names no image.
 
     A lone number, or any lone text in a file with the scene's own stem, may be an id that means the only image.
+
+    Args:
+        column: the file's image column.
+        count: rows of the file.
+        identity: of the scene.
+        path: of the file; names start in its folder.
+        on_map: the file's coordinates tell where its labels are, so ids that name no scene may stand for anything.
 
     Raises:
         NotLabelsError: the file names other images only.
         LabelError: a name may mean several scenes.
     """
+    everything = OwnRows(is_ours=np.ones(count, dtype=bool))
     if column is None:
-        return OwnRows(is_ours=np.ones(count, dtype=bool))
+        return everything
     ours = identity.images(column.names, path.parent)
     if not ours:
-        if _may_be_id(column.values, identity, path):
-            return OwnRows(is_ours=np.ones(count, dtype=bool))
+        if not any(map(is_image_name, column.values)) and (on_map or _may_be_id(column.values, identity, path)):
+            return everything
         raise NotLabelsError(OTHER_IMAGES)
     chosen = [number for number, value in enumerate(column.values) if value in ours]
     is_ours = np.isin(column.codes, chosen)
@@ -126,7 +136,7 @@ def own_rows(column: ImageColumn | None, count: int, identity: Identity, path: P
 
 
 def _may_be_id(values: Sequence[str], identity: Identity, path: Path) -> bool:
-    if len(values) != 1 or is_image_name(values[0]):
+    if len(values) != 1:
         return False
     return values[0].isdecimal() or path.name.split(".")[0].casefold() == identity.stem.casefold()
 

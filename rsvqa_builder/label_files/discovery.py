@@ -7,6 +7,7 @@ scene is named, not passed over. Every folder is listed once, whatever the numbe
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from rsvqa.rsvqa_builder.label_files.identity import (
     Nearness,
     ScenePaths,
     either,
+    is_image_name,
     is_label_folder,
 )
 from rsvqa.rsvqa_builder.label_files.voc import counts_from_zero
@@ -103,7 +105,7 @@ def find_labels(scenes: Sequence[str], extra: Sequence[Path] = (), *, root: Path
     for place in extra:
         if place.is_dir():
             for path in _all_folders(place):
-                search.look_into(_Folder(path=path, tree=place, reach=everywhere, any_raster=True))
+                search.look_into(_Folder(path=path, tree=place, reach=everywhere, is_given=True))
         else:
             search.take(place)
     return search.found()
@@ -119,7 +121,7 @@ class _Folder:
         reach: scenes that files here may belong to.
         owner: the scene that has all files here; "" where there is none.
         by_stem: files here belong to scenes by their stem, too.
-        any_raster: rasters of any name may be masks.
+        is_given: by the user for labels: rasters of any name may be masks, arrays and spreadsheets are meant as labels.
     """
 
     path: Path
@@ -127,7 +129,7 @@ class _Folder:
     reach: frozenset[str]
     owner: str = ""
     by_stem: bool = True
-    any_raster: bool = False
+    is_given: bool = False
 
 
 class _Claim(NamedTuple):
@@ -150,12 +152,12 @@ class _Search:
         self._by_image: set[Path] = set()
         self._homeless: dict[Path, str] = {}
         self._listed: dict[tuple[Path, bool], list[Path]] = {}
-        self._is_scene = frozenset(map(Path, scenes))
+        self._is_scene = frozenset(map(os.path.abspath, scenes))
         self.folders = tuple(_folders_of(scenes, root))
 
     def look_into(self, folder: _Folder) -> None:
         """Give each file of a folder to the scenes that it belongs to."""
-        files = self._candidates(folder.path, any_raster=folder.any_raster)
+        files = self._candidates(folder.path, is_given=folder.is_given)
         owned = self._owned(files, folder) if folder.owner else frozenset()
         has_others = len(folder.reach) > bool(folder.owner)
         for path in files:
@@ -175,9 +177,12 @@ class _Search:
     def take(self, path: Path) -> None:
         """Give a file that the user names to its scenes, to all where it may be of more than one."""
         names = _image_names(path)
-        if names is not None and (named := self._named(names, path, frozenset(self._scenes))):
+        named = self._named(names, path, frozenset(self._scenes)) if names else []
+        if named or (names and any(map(is_image_name, names.all()))):
             for scene in named:
                 self._give(path, scene)
+            if not named:
+                self._homeless[path] = "it names images, and none of the scenes"
             return
         match = self._paths.find_labelled(path, _bare_stem(path))
         if len(self._scenes) > 1 and formats.is_of_one_picture(path) and not formats.is_raster(path):
@@ -277,15 +282,18 @@ class _Search:
                 f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
             )
 
-    def _candidates(self, folder: Path, *, any_raster: bool) -> list[Path]:
+    def _candidates(self, folder: Path, *, is_given: bool) -> list[Path]:
         """Return a folder's files that may hold labels, by name."""
-        key = (folder, any_raster)
+        key = (folder, is_given)
         if key not in self._listed:
             self._listed[key] = [
                 path
                 for path in _files_in(folder)
-                if path not in self._is_scene
-                and (_is_label_name(path) or (formats.is_raster(path) and (any_raster or is_label_raster(str(path)))))
+                if os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
+                and (
+                    _is_label_name(path, is_given=is_given)
+                    or (formats.is_raster(path) and (is_given or is_label_raster(str(path))))
+                )
             ]
         return self._listed[key]
 
@@ -351,11 +359,11 @@ def _files_in(folder: Path) -> list[Path]:
         return []
 
 
-def _is_label_name(path: Path) -> bool:
+def _is_label_name(path: Path, *, is_given: bool) -> bool:
     name = path.name.casefold()
     if name.endswith(_SIDECAR_ENDINGS) or _stem(path).casefold() in _PLAIN_TEXTS:
         return False
-    return formats.is_label_suffix(path)
+    return formats.is_label_suffix(path, in_folder_of_labels=is_given)
 
 
 def _stem(path: Path) -> str:

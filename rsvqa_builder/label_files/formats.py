@@ -29,6 +29,9 @@ _CONVERTIBLE = (".gpx", ".dxf", ".topojson", ".sqlite", ".gdb")
 """Formats of labels that GDAL's tools turn into one that is read."""
 _PACKED = (".gz", ".zip", ".bz2", ".zst")
 
+_OF_OTHER_TOOLS = (".npy", ".npz", ".mat", ".pkl", ".h5", ".hdf5", ".tfrecord", ".xlsx", ".xls")
+"""Formats of data that may be labels where the user says that labels are."""
+
 _HEAD_BYTES = 4096
 
 
@@ -65,11 +68,13 @@ def _json_family(path: Path) -> LabelFamily:
     raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's")
 
 
-def is_label_suffix(path: Path) -> bool:
+def is_label_suffix(path: Path, *, in_folder_of_labels: bool = False) -> bool:
     """Tell by its suffix whether a file may hold labels, in a format that is read or not; rasters are not meant."""
     suffix = path.suffix.casefold()
     if suffix in _PACKED:
         return path.with_suffix("").suffix != "" and is_label_suffix(path.with_suffix(""))
+    if in_folder_of_labels and suffix in _OF_OTHER_TOOLS:
+        return True
     return suffix == ".json" or suffix in _CONVERTIBLE or (suffix in _FAMILIES and suffix not in RASTER_SUFFIXES)
 
 
@@ -149,7 +154,7 @@ def looks_like_labels(path: Path) -> bool:
 
 def what_to_do(path: Path) -> str:
     """Return how a label file without a scene gets one."""
-    return unsupported(path) if path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED) else HINT
+    return unsupported(path) if path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS) else HINT
 
 
 def stem(path: Path) -> str:

@@ -70,6 +70,7 @@ SUFFIXES = (
     *_PARQUET_SUFFIXES,
 )
 
+_ADVICE = "; It might help"
 _OSM_LAYERS = ("points", "lines", "multipolygons")
 _OSM_TAGS_COLUMN = "other_tags"
 _PIXEL_BOXES_COLUMN = "bounds_imcoords"
@@ -216,7 +217,7 @@ def _layer_names(source: _Source) -> list[str]:
     try:
         listed = pyogrio.list_layers(source.opened)
     except RuntimeError as error:
-        raise LabelError(f"GDAL cannot open it as vector data: {error}") from error
+        raise LabelError(f"GDAL cannot open it as vector data: {str(error).split(_ADVICE)[0]}") from error
     names = [str(name) for name, geometry_type in listed if geometry_type is not None]
     if path.suffix.lower() == ".pbf":
         return [name for name in names if name in _OSM_LAYERS]
@@ -320,7 +321,8 @@ def _wanted_columns(table: ClassTable) -> frozenset[str]:
 def _layer_labels(
     layer: _Layer, path: Path, scene: Scene, table: ClassTable, identity: Identity, *, is_only: bool
 ) -> RawLabels:
-    rows = own_rows(layer.images, len(layer.fids), identity, path)
+    on_map = scene.crs is not None and _has_own_crs(layer, layer.geometries)
+    rows = own_rows(layer.images, len(layer.fids), identity, path, on_map=on_map)
     columns = {name: texts[rows.is_ours] for name, texts in layer.columns.items()}
     geometries = layer.geometries[rows.is_ours]
     sources = _sources(columns, len(geometries), _fallback(layer.name, path, identity.stem, table), table)
@@ -423,7 +425,12 @@ def _hstore_values(texts: NDArray[np.object_], tag: str) -> NDArray[np.object_]:
 
 def _place(geometries: NDArray[np.object_], layer: _Layer, scene: Scene) -> Placed:
     """Return a layer's geometries in scene pixels, with a note when its CRS was not taken at its word."""
-    if layer.crs is not None and not (layer.crs_is_assumed and not bounds_of(geometries).fit_degrees):
+    if layer.crs is not None and _has_own_crs(layer, geometries):
         return place_by_crs(geometries, layer.crs, scene, layer.extent)
     complaint = "the file names no CRS" + (" and they do not fit EPSG:4326" if layer.crs_is_assumed else "")
     return place_unstated(geometries, scene, complaint)
+
+
+def _has_own_crs(layer: _Layer, geometries: NDArray[np.object_]) -> bool:
+    """Tell whether a layer's CRS holds: it is stated, or the assumed degrees can be degrees."""
+    return layer.crs is not None and (not layer.crs_is_assumed or bounds_of(geometries).fit_degrees)

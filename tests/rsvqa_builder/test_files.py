@@ -172,11 +172,11 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(
     replace: Callable[[Path, Path], Path] = Path.replace
     monkeypatch.setattr(files, "sync", lambda path: done.append(("sync", path.name)))
 
-    def rename(source: Path, target: Path) -> Path:
+    def note_and_replace(source: Path, target: Path) -> Path:
         done.append(("rename", target.name))
         return replace(source, target)
 
-    monkeypatch.setattr(Path, "replace", rename)
+    monkeypatch.setattr(Path, "replace", note_and_replace)
     with whole_file(tmp_path / "a") as partial:
         partial.write_bytes(b"a")
     assert done == [("sync", partial.name), ("rename", "a"), ("sync", tmp_path.name)]

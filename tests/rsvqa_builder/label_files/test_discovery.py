@@ -243,6 +243,30 @@ def test_a_text_of_one_picture_is_not_given_to_all_scenes(tmp_path: Path) -> Non
     }
 
 
+def test_formats_of_other_tools_are_named_where_labels_are_given(tmp_path: Path) -> None:
+    make(tmp_path, "s/a.tif", "s/b.tif", "s/a.npy", "lab/a.npy", "lab/c.mat", "lab/notes.md")
+    scenes = (str(tmp_path / "s/a.tif"), str(tmp_path / "s/b.tif"))
+    assert found(tmp_path, (tmp_path / "lab",), scenes) == {"s/a.tif": ["lab/a.npy"], "s/b.tif": []}
+    reasons = orphans(tmp_path, "s/a.tif", "s/b.tif", extra=("lab",))
+    assert list(reasons) == ["lab/c.mat"]
+    assert reasons["lab/c.mat"].startswith("it belongs to no scene: the format .mat is not read: labels are .csv, ")
+
+
+def test_a_file_that_names_none_of_the_scenes_is_no_scenes(tmp_path: Path) -> None:
+    make(tmp_path, "a.tif", "b.tif")
+    coco(tmp_path / "e/set.json", "c.tif")
+    assert orphans(tmp_path, "a.tif", "b.tif", extra=("e/set.json",)) == {
+        "e/set.json": "it belongs to no scene: it names images, and none of the scenes"
+    }
+
+
+def test_scenes_in_a_folder_of_labels_are_no_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "s/a/1.png", "s/b/1.png", "s/a/1.txt")
+    monkeypatch.chdir(tmp_path)
+    found = find_labels(["s/a/1.png", "s/b/1.png"], [tmp_path / "s"], root=Path("s"))
+    assert [[path.name for path in files.files if path.suffix == ".png"] for files in found.of_scenes] == [[], []]
+
+
 def test_discovery_is_linear_in_scenes_and_names(tmp_path: Path) -> None:
     names = [f"{folder}/{number:04d}.png" for folder in ("a", "b") for number in range(1000)]
     make(tmp_path, *names)

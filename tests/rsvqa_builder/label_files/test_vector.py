@@ -351,6 +351,20 @@ def test_images_of_one_stem_are_told_apart_by_their_folders(tmp_path: Path) -> N
         read_vector(path, scene("/flat/place.tif"), table())
 
 
+@pytest.mark.parametrize("ids", [["AOI_1", "AOI_1"], ["AOI_1", "AOI_2"], ["3", "4"]])
+def test_ids_that_name_no_scene_do_not_matter_on_the_map(tmp_path: Path, ids: list[str]) -> None:
+    features = [(in_degrees(10 + 20 * i, 30), {"ImageId": name}) for i, name in enumerate(ids)]
+    path = geojson(tmp_path / "cars.geojson", features)
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert (len(raw), raw.by_image, raw.on_map) == (2, False, True)
+    # in pixels they do
+    pixels = [(square(100 + 20 * i, 100, 9), {"ImageId": name}) for i, name in enumerate(ids)]
+    with pytest.raises(NotLabelsError, match="names other images only"):
+        read_vector(geojson(tmp_path / "b.geojson", pixels), scene(), table())
+    with pytest.raises(NotLabelsError, match="names other images only"):
+        read_vector(tmp_path / "b.geojson", scene(transform=UTM), table())
+
+
 def test_pixel_boxes_of_xview_stand_above_its_degrees(tmp_path: Path) -> None:
     features = [
         (square(33, 0.3, 0.001), {"image_id": "place.tif", "bounds_imcoords": "10,20,30,50"}),
