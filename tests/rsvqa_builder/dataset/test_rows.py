@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -52,7 +51,7 @@ def test_a_record_comes_back_from_its_row(task: str) -> None:
 def test_a_record_of_the_small_columns_lacks_evidence_crs_and_footprint_only() -> None:
     record = make_record(TILE, "overall_counting")
     row = encode(0, TILE, record, [IMAGE])
-    small: dict[str, Any] = {name: row[name] for name in TEXT_COLUMNS}
+    small = {str(name): row[name] for name in TEXT_COLUMNS}
     assert decode_tile(small, "val") == replace(TILE, crs=None, footprint=None)
     assert decode(small, TILE) == replace(record, images=(), evidence={})
 
