@@ -164,9 +164,14 @@ def sync_tree(folder: Path) -> None:
     sync(folder)
 
 
+def is_partial(path: Path) -> bool:
+    """Return whether a path is what a process writes at this moment, or was killed while it wrote."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes have left in `folder` and below, when nobody writes there."""
-    for path in [path for path in folder.rglob(".*.partial") if _LEFTOVER.fullmatch(path.name)]:
+    for path in [path for path in folder.rglob(".*.partial") if is_partial(path)]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -184,7 +189,7 @@ def _remove_abandoned(out: Path) -> None:
     """Remove folders beside `out` whose writers are dead: their locks are gone. Those of another host are not seen."""
     begin, _, _ = _beside(out).name.rpartition(f"-{os.getpid()}-")
     for path in out.parent.iterdir():
-        if not (path.name.startswith(f"{begin}-") and _LEFTOVER.fullmatch(path.name)):
+        if not (path.name.startswith(f"{begin}-") and is_partial(path)):
             continue
         try:
             lock = lock_folder(path)

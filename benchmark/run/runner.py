@@ -34,6 +34,7 @@ from rsvqa.benchmark.run.recording import Recorder
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.dataset.output import describe_changes
+from rsvqa.rsvqa_builder.files import is_partial
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 
 MAX_WAITING_BYTES = 256_000_000
@@ -83,7 +84,8 @@ def run_benchmark(
 
 def _refuse_foreign_folder(out: Path) -> None:
     """Leave folders of other programs alone; what a run writes would lie among their files."""
-    names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    # the first process may be writing the record of this very run
+    names = {entry.name for entry in out.iterdir() if not is_partial(entry)} if out.is_dir() else set()
     if not names & {RUN_FILE, SAMPLES_FILE} and names - {RANKS_FOLDER}:
         raise RunError(f"{out} is not empty and holds no run of rsvqa bench: choose an empty or new folder for `out`")
 

@@ -21,6 +21,7 @@ from rsvqa.benchmark.run.ranks import World
 from rsvqa.benchmark.run.runner import run_benchmark
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.config import load_settings
+from rsvqa.rsvqa_builder.files import whole_file
 from rsvqa.rsvqa_builder.progress import JsonReporter
 from tests.benchmark.fake_model import ScriptedModel, say_a
 from tests.benchmark.make_xlrs import HEIGHT, WIDTH, jpeg, make_built, make_pixels, two_date_row, vqa_row, write_jsonl
@@ -277,6 +278,16 @@ def test_a_folder_of_something_else_is_left_alone(data: Path, tmp_path: Path) ->
     with pytest.raises(RunError, match="is not empty and holds no run of rsvqa bench"):
         run(data, tmp_path / "thesis", ScriptedModel())
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
+
+
+def test_a_record_that_another_process_is_writing_is_not_something_else(data: Path, tmp_path: Path) -> None:
+    # the first of several processes writes run.json while the others look into the folder
+    (tmp_path / "run").mkdir()
+    with whole_file(tmp_path / "run/run.json") as partial:
+        partial.write_text("{")
+        run(data, tmp_path / "run", ScriptedModel())
+        partial.write_bytes((tmp_path / "run/run.json").read_bytes())
+    assert read_run_record(tmp_path / "run").state == "complete"
 
 
 # --- progress ---
