@@ -30,6 +30,7 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludeError, difference_hash, read_excluded
 from tests.benchmark.make_prompts import make_sample
 from tests.odd_images import BROKEN, HEIGHT, TABLE, WIDTH, BrokenImage, OddImage, encode
+from tests.rsvqa_builder.make_records import make_record, make_tile
 
 WHOLE = Window(0, 0, WIDTH, HEIGHT)
 SHOWN_SLACK = 8
@@ -57,7 +58,7 @@ def by_train(data: bytes, folder: Path) -> Pixels | None:
     path = folder / "shard.parquet"
     with TableWriter(path, table_schema({"image": IMAGES})) as writer:
         writer.write_row_group([{"image": [EncodedImage("a", data)]}])
-    sample = data_module.TrainingSample(source="", group=RowGroup(path, 0), row=0, texts={})
+    sample = data_module.TrainingSample(source="", group=RowGroup(path, 0), row=0, record=make_record(make_tile()))
     found = data_module.ImageCache(1).images_of(sample)
     return None if found is None else found[0]
 
