@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -201,7 +202,12 @@ def test_an_endpoint_that_is_down_ends_the_job_in_one_line(data: Path, tmp_path:
     assert not (tmp_path / "out" / "build.toml").exists()
 
 
-def test_batches_give_the_same_data_set(data: Path, endpoint: ScriptedEndpoint, tmp_path: Path) -> None:
+def test_batches_give_the_same_data_set(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the endpoint is asked every half minute whether a batch has ended; this one has at once
+    sleep = time.sleep
+    monkeypatch.setattr("rsvqa.annotation.llm.batch_api.time.sleep", lambda _: sleep(0.01))
     words = ("annotate", "--data", data, "--model", "knowing", "--base-url", endpoint.base_url, "--steps", "word")
     assert rsvqa(*words, "--out", tmp_path / "one").code == 0
     done = rsvqa(*words, "--out", tmp_path / "two", "--batch-api")
