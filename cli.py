@@ -177,7 +177,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 
 @app.command()
 @_with_settings(
-    {"src": "Scenes", "labels": "Labels", "profile": "Tiles", "tasks": "Questions", "image_format": "Data set"}
+    {"src": "Scenes", "labels": "Labels", "profile": "Tiles", "split_shares": "Data set", "tasks": "Questions"}
+    | {"image_format": "Data set"}
     | {"base_url": "Questions"},
     config="Settings (TOML), such as a data set's build.toml; options override them.",
 )

@@ -104,7 +104,7 @@ class BuildSettings(StageSettings):
     `build.toml` calls it "split", as it always has: data sets that were built before are still known by it.
     """
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
-    """Names or short names, with weights: all,OCL=0.5; or none."""
+    """Names, short names or levels, with weights: all,OCL=0.5; or none."""
     per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
     """Most questions of a task per tile."""
     language: Annotated[str, FILE_ONLY] = "en"

@@ -24,7 +24,7 @@ def commands_in(text: str) -> list[list[str]]:
     """Return the words of each `rsvqa …` in a block or span of code."""
     blocks = re.findall(r"^```.*?$(.*?)^```", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`(rsvqa [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    lines = [line.removeprefix("$ ").removeprefix(".venv/bin/") for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in (*lines, *spans) if line.startswith("rsvqa ")]
 
 
