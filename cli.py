@@ -225,7 +225,11 @@ def build(
 def annotate(
     data: DataSet,
     settings: AnnotateSettings,
-    job: JobSettings,
+    job: Annotated[
+        JobSettings,
+        *("concurrency", "requests_per_minute", "tokens_per_minute", "base_url"),
+        *("max_cost", "max_requests", "prices", "batch_api", "replies"),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Replace --data, once the new data set is complete.")
