@@ -12,11 +12,11 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -31,6 +31,9 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSetting
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
+
+if TYPE_CHECKING:
+    from rsvqa.rsvqa_builder.progress import Reporter
 
 app = typer.Typer(
     name="rsvqa",
@@ -199,7 +202,6 @@ def build(
 ) -> None:
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     from rsvqa.rsvqa_builder.build import build as run_build
-    from rsvqa.rsvqa_builder.progress import open_reporter
     from rsvqa.rsvqa_builder.summary import print_summary
     from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
@@ -211,11 +213,12 @@ def build(
 
         models = open_annotator(annotator, job)
     done = None
-    with _goes_on_later(), open_reporter(as_json=log_json) as reporter:
+    with _goes_on_later(), _reporter(log_json) as reporter:
         outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
         if models is not None:
             done = models.annotate_in_place(out, reporter)
-    print_summary(outcome, out, as_json=as_json, annotation=None if done is None else done.content)
+    annotation = None if done is None else done.content
+    print_summary(outcome, out, as_json=as_json, annotation=annotation, spell=with_flags)
     if models is not None and done is not None and not as_json:
         models.print(done, out)
 
@@ -244,7 +247,6 @@ def annotate(
     """Word, draft, verify and translate questions with language models."""
     _require_extra("llm", "annotate")
     from rsvqa.rsvqa_builder.annotating import job as jobs
-    from rsvqa.rsvqa_builder.progress import open_reporter
 
     if in_place == (out is not None):
         raise typer.BadParameter("give either --out or --in-place")
@@ -254,7 +256,7 @@ def annotate(
     if dry_run:
         jobs.print_estimate(jobs.estimate_job(settings, job, data, target), as_json=as_json)
         return
-    with _goes_on_later(), open_reporter(as_json=log_json) as reporter:
+    with _goes_on_later(), _reporter(log_json) as reporter:
         done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
     jobs.print_annotated(done, target, as_json=as_json)
 
@@ -319,9 +321,8 @@ def train(
     _require_extra("model", "train")
     from rsvqa.model.training import train as run_training
     from rsvqa.model.training_report import print_outcome
-    from rsvqa.rsvqa_builder.progress import open_reporter
 
-    with open_reporter(as_json=log_json) as reporter:
+    with _reporter(log_json) as reporter:
         report = run_training(settings, out, resume=resume, reporter=reporter)
     print_outcome(report, out, as_json=as_json)
 
@@ -344,13 +345,12 @@ def bench(
     """Score a model on XLRS-Bench, or on a data set of ours."""
     from rsvqa.benchmark.bench import bench as run_bench
     from rsvqa.benchmark.reports.summary import print_results
-    from rsvqa.rsvqa_builder.progress import open_reporter
 
     if settings.is_checkpoint:
         _require_extra("model", "bench")
         import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
     out = out or settings.run_folder
-    with _goes_on_later(f"the replies so far are in {out}, "), open_reporter(as_json=log_json) as reporter:
+    with _goes_on_later(f"the replies so far are in {out}, "), _reporter(log_json) as reporter:
         results = run_bench(settings, out, reporter=reporter)
     if results is not None:
         print_results(results, out, as_json=as_json)
@@ -468,6 +468,12 @@ def _require_extra(extra: str, command: str) -> None:
     from rsvqa.annotation.extras import require_extra
 
     require_extra(extra, command)
+
+
+def _reporter(as_json: bool) -> AbstractContextManager[Reporter]:
+    from rsvqa.rsvqa_builder.progress import open_reporter
+
+    return open_reporter(as_json=as_json, spell=with_flags)
 
 
 @contextmanager

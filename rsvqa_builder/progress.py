@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -108,9 +108,27 @@ class TerminalReporter:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+class SpellingReporter:
+    """Hands on what it hears, with the text of notes spelt for those who read them."""
+
+    def __init__(self, reporter: Reporter, spell: Callable[[str], str]) -> None:
+        self.start, self.advance = reporter.start, reporter.advance
+        self._reporter = reporter
+        self._spell = spell
+
+    def note(self, kind: str, text: str, **fields: object) -> None:
+        """Hand on the line."""
+        self._reporter.note(kind, self._spell(text), **fields)
+
+
 @contextmanager
-def open_reporter(*, as_json: bool) -> Iterator[Reporter]:
-    """Yield the reporter for this stderr: JSON when asked for, a bar on a terminal, else quiet."""
+def open_reporter(*, as_json: bool, spell: Callable[[str], str] = str) -> Iterator[Reporter]:
+    """Yield the reporter for this stderr: JSON when asked for, a bar on a terminal, else quiet.
+
+    Args:
+        as_json: for machines.
+        spell: turns the text of a note into what a person reads, such as names of settings into options.
+    """
     if as_json:
         yield JsonReporter()
     elif sys.stderr.isatty():
@@ -122,6 +140,6 @@ def open_reporter(*, as_json: bool) -> Iterator[Reporter]:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield TerminalReporter(progress)
+            yield SpellingReporter(TerminalReporter(progress), spell)
     else:
-        yield QuietReporter()
+        yield SpellingReporter(QuietReporter(), spell)

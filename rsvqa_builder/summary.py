@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,22 @@ from rsvqa.rsvqa_builder.losses import loss_lines
 
 
 def print_summary(
-    outcome: BuildOutcome, out: Path, *, as_json: bool, annotation: Mapping[str, Any] | None = None
+    outcome: BuildOutcome,
+    out: Path,
+    *,
+    as_json: bool,
+    annotation: Mapping[str, Any] | None = None,
+    spell: Callable[[str], str] = str,
 ) -> None:
-    """Print what a build ended with to stdout; as JSON it is the whole report, with that of an annotation in it."""
+    """Print what a build ended with to stdout; as JSON it is the whole report, with that of an annotation in it.
+
+    Args:
+        outcome: of the build.
+        out: folder of the data set.
+        as_json: for machines.
+        annotation: report of the models that worked on it.
+        spell: turns a line into what a person reads, such as names of settings into options.
+    """
     if as_json:
         more = {} if annotation is None else {"annotation": annotation}
         print(json.dumps({"state": outcome.state.value, "out": str(out), **outcome.report, **more}, ensure_ascii=False))
@@ -29,10 +42,10 @@ def print_summary(
     console = Console(highlight=False)
     if outcome.state is OutputState.COMPLETE:
         _print_line(
-            console, f"{out} is finished already, with the same settings and inputs; overwrite it to build it anew"
+            console, spell(f"{out} is finished already, with the same settings and inputs; `overwrite` builds it anew")
         )
     for line in first_lines(outcome.report):
-        _print_line(console, line)
+        _print_line(console, spell(line))
     console.print(task_table(outcome.report))
     for line in closing_lines(outcome.report):
         _print_line(console, line)

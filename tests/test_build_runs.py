@@ -202,6 +202,17 @@ def test_a_tile_of_a_collar_without_data_is_dropped_with_its_reason_and_the_buil
     assert tiles["dropped"] == {f"collar/0_{y}": reason for y in (0, 8)}
 
 
+def test_a_label_file_of_no_scene_is_named_first_with_the_option_that_takes_it(tmp_path: Path) -> None:
+    for place in (FARM, SHORE):
+        make_scene(tmp_path / "scenes", place)
+    (tmp_path / "scenes" / "cars.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    run = build(tmp_path / "scenes", tmp_path / "set", "--tasks", "none")
+    assert run.code == 0
+    why = "it belongs to no scene: name it as its scene, or give it with --labels"
+    assert run.lines == [f"{tmp_path}/scenes/cars.geojson: {why}"]
+    assert run.out.splitlines()[:2] == ["1 label file not used", f"  1 x {why}: {tmp_path}/scenes/cars.geojson"]
+
+
 # --- tasks ---
 
 

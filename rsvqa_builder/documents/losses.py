@@ -27,6 +27,9 @@ def build_losses(report: Mapping[str, Any]) -> Iterator[Losses]:
     if left_out := report["left_out"]:
         groups = group_losses((entry["path"], entry["reason"], 1) for entry in left_out)
         yield Losses(_counted(len(left_out), "input", "left out"), tuple(groups))
+    if orphans := report.get("label_files_of_no_scene"):
+        groups = group_losses((entry["path"], entry["reason"], 1) for entry in orphans)
+        yield Losses(_counted(len(orphans), "label file", "not used"), tuple(groups))
     yield from _label_losses(report["scenes"])
     tiles = report["tiles"]
     if dropped := tiles["dropped"]:

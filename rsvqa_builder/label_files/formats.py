@@ -16,7 +16,7 @@ from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
 LabelFamily = Literal["vector", "dota", "yolo", "coco", "labelme", "voc", "cvat", "csv", "mask"]
 
-HINT = "name it as its scene, or give it with labels="
+HINT = "name it as its scene, or give it with `labels`"
 
 _FAMILIES: Mapping[str, LabelFamily] = {
     ".txt": "dota",

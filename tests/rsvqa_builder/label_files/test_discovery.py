@@ -218,8 +218,8 @@ def test_label_files_that_belong_to_no_scene_are_named(tmp_path: Path) -> None:
     make(tmp_path, "t0.tif", "t1.tif", "buildings.geojson", "notes.txt", "flights.csv", "meta.json", "t0.gpkg", "x.dxf")
     (tmp_path / "cars.csv").write_text("xmin,ymin,xmax,ymax\n0,0,1,1\n")
     assert orphans(tmp_path, "t0.tif", "t1.tif") == {
-        "buildings.geojson": "it belongs to no scene: name it as its scene, or give it with labels=",
-        "cars.csv": "it belongs to no scene: name it as its scene, or give it with labels=",
+        "buildings.geojson": "it belongs to no scene: name it as its scene, or give it with `labels`",
+        "cars.csv": "it belongs to no scene: name it as its scene, or give it with `labels`",
         "x.dxf": "it belongs to no scene: the format .dxf is not read: convert it, ogr2ogr -f GPKG x.gpkg x.dxf",
     }
 

@@ -165,7 +165,7 @@ def test_a_layer_for_many_scenes_is_named_and_read_where_it_is_given() -> None:
     sources = find("one_geojson_many_tiles")
     (orphan,) = sources.orphans
     assert Path(orphan.path).name == "buildings.geojson"
-    assert orphan.reason == "it belongs to no scene: name it as its scene, or give it with labels="
+    assert orphan.reason == "it belongs to no scene: name it as its scene, or give it with `labels`"
     given = load_settings(BuildSettings, {"src": str(Path(orphan.path).parent), "labels": (orphan.path,)})
     found = read(find_sources(given, describe_all), load_class_table("auto"))
     assert {name: shapely.bounds(labels.features.geometries).tolist() for name, labels in found.items()} == {
