@@ -41,7 +41,6 @@ def test_the_commands_and_the_snippet_run_in_their_order(tmp_path: Path) -> None
     for words in ours:
         run([str(RSVQA), *words[1:]], tmp_path)
     (snippet,) = blocks("python")
-    pytest.importorskip("datasets")
     assert run([sys.executable, "-c", snippet], tmp_path).strip()
     for name in re.findall(r"^  (\S+\.\w+)", blocks("")[1], re.MULTILINE):
         assert (tmp_path / "superrs" / name).exists(), name

@@ -226,7 +226,10 @@ def test_label_files_that_belong_to_no_scene_are_named(tmp_path: Path) -> None:
 
 def test_long_lists_of_orphans_are_one_entry(tmp_path: Path) -> None:
     make(tmp_path, "images/a.png", "images/b.png", *(f"masks/{number:02d}.png" for number in range(30)))
-    assert orphans(tmp_path, "images/a.png", "images/b.png") == {"`labels`labels="}
+    assert orphans(tmp_path, "images/a.png", "images/b.png") == {
+        "masks": "30 label files *.png belong to no scene, 00.png the first: name it as its scene, or give it with "
+        "`labels`"
+    }
 
 
 def test_a_text_of_one_picture_is_not_given_to_all_scenes(tmp_path: Path) -> None:
