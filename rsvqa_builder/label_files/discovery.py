@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from rsvqa.rsvqa_builder.label_files import formats
 from rsvqa.rsvqa_builder.label_files.identity import (
+    LAYOUT_WORDS,
     NO_MATCH,
     ImageNames,
     Match,
@@ -29,8 +30,22 @@ from rsvqa.rsvqa_builder.label_files.voc import counts_from_zero
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 
-MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_classes")
+MASK_ENDINGS = (
+    "_mask",
+    "_masks",
+    "_label",
+    "_labels",
+    "_gt",
+    "_classes",
+    "_seg",
+    "_target",
+    "_targets",
+    "_building_damage",
+)
 """Endings of a raster's stem that make it a class mask."""
+
+_MASK_STARTS = ("msk_",)
+_ELEVATION_ENDINGS = ("_dem", "_dsm", "_dtm", "_ndsm")
 
 MAX_ORPHANS_LISTED = 20
 """Label files of one folder and suffix without a scene that are listed one by one; more are one entry."""
@@ -38,7 +53,6 @@ MAX_ORPHANS_LISTED = 20
 _FOLDERS_FIRST = ("labels", "labelTxt", "masks", "masks_png", "gt")
 """Label folders in the order in which their files are read; others follow by name."""
 
-_PARTS_OF_A_SET = frozenset({"train", "val", "test", "trainval", "valid", "validation"})
 _SIDECAR_ENDINGS = (".aux.xml", ".shp.xml", ".tif.xml", ".ovr.xml")
 _PLAIN_TEXTS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
 
@@ -77,12 +91,36 @@ class FoundLabels(NamedTuple):
 
 
 def is_label_raster(path: str) -> bool:
-    """Tell by its name whether a raster is a class mask and not a scene: by its ending or its folder."""
+    """Tell by its name whether a raster is a class mask and not a scene.
+
+    It is by its ending, or where the nearest of its folders that says anything is one of labels: `Labels/Raster/x.tif`
+    is, `annotations/images/x.tif` is not.
+
+    Args:
+        path: from the source folder on; folders further up are not the data set's.
+    """
     name = PurePosixPath(path.replace("\\", "/"))
-    folder = name.parent
-    if folder.name.casefold() in _PARTS_OF_A_SET:
-        folder = folder.parent
-    return name.stem.casefold().endswith(MASK_ENDINGS) or is_label_folder(folder.name)
+    stem = name.stem.casefold()
+    if stem.endswith(MASK_ENDINGS) or stem.startswith(_MASK_STARTS):
+        return True
+    for folder in reversed(name.parts[:-1]):
+        if is_label_folder(folder):
+            return True
+        if folder.casefold() in LAYOUT_WORDS:
+            return False
+    return False
+
+
+def is_elevation_raster(path: str) -> bool:
+    """Tell by its name whether a raster holds heights: it is neither a scene nor a class mask."""
+    return PurePosixPath(path).stem.casefold().endswith(_ELEVATION_ENDINGS)
+
+
+def bare_stem(path: Path) -> str:
+    """Return a label file's stem without the ending that makes a raster a mask."""
+    stem = _stem(path)
+    ending = next((ending for ending in MASK_ENDINGS if stem.casefold().endswith(ending)), "")
+    return stem[: len(stem) - len(ending)] if formats.is_raster(path) and ending else stem
 
 
 def find_labels(scenes: Sequence[str], extra: Sequence[Path] = (), *, root: Path | None = None) -> FoundLabels:
@@ -151,13 +189,13 @@ class _Search:
         self._claims: defaultdict[tuple[str, Path, str], list[_Claim]] = defaultdict(list)
         self._by_image: set[Path] = set()
         self._homeless: dict[Path, str] = {}
-        self._listed: dict[tuple[Path, bool], list[Path]] = {}
+        self._listed: dict[tuple[Path, Path, bool], list[Path]] = {}
         self._is_scene = frozenset(map(os.path.abspath, scenes))
         self.folders = tuple(_folders_of(scenes, root))
 
     def look_into(self, folder: _Folder) -> None:
         """Give each file of a folder to the scenes that it belongs to."""
-        files = self._candidates(folder.path, is_given=folder.is_given)
+        files = self._candidates(folder)
         owned = self._owned(files, folder) if folder.owner else frozenset()
         has_others = len(folder.reach) > bool(folder.owner)
         for path in files:
@@ -184,7 +222,7 @@ class _Search:
             if not named:
                 self._homeless[path] = "it names images, and none of the scenes"
             return
-        match = self._paths.find_labelled(path, _bare_stem(path))
+        match = self._paths.find_labelled(path, bare_stem(path))
         if len(self._scenes) > 1 and formats.is_of_one_picture(path) and not formats.is_raster(path):
             for scene in match.scenes:
                 self._give(path, scene)
@@ -234,7 +272,7 @@ class _Search:
         if not folder.by_stem:
             return NO_MATCH
         match = self._paths.find_labelled(path, _stem(path), among=folder.reach)
-        return match if match.scenes else self._paths.find_labelled(path, _bare_stem(path), among=folder.reach)
+        return match if match.scenes else self._paths.find_labelled(path, bare_stem(path), among=folder.reach)
 
     def _claim(self, path: Path, match: Match, tree: Path) -> None:
         for scene in match.scenes:
@@ -265,7 +303,7 @@ class _Search:
         others = {
             path
             for path in single
-            if counts[path.suffix.casefold()] > 1 or self._paths.find_labelled(path, _bare_stem(path)).scenes
+            if counts[path.suffix.casefold()] > 1 or self._paths.find_labelled(path, bare_stem(path)).scenes
         }
         return frozenset(files) - others
 
@@ -282,18 +320,15 @@ class _Search:
                 f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
             )
 
-    def _candidates(self, folder: Path, *, is_given: bool) -> list[Path]:
+    def _candidates(self, folder: _Folder) -> list[Path]:
         """Return a folder's files that may hold labels, by name."""
-        key = (folder, is_given)
+        key = (folder.path, folder.tree, folder.is_given)
         if key not in self._listed:
             self._listed[key] = [
                 path
-                for path in _files_in(folder)
+                for path in _files_in(folder.path)
                 if os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
-                and (
-                    _is_label_name(path, is_given=is_given)
-                    or (formats.is_raster(path) and (is_given or is_label_raster(str(path))))
-                )
+                and (_is_label_name(path, is_given=folder.is_given) or _may_be_mask(path, folder))
             ]
         return self._listed[key]
 
@@ -359,6 +394,13 @@ def _files_in(folder: Path) -> list[Path]:
         return []
 
 
+def _may_be_mask(path: Path, folder: _Folder) -> bool:
+    if not formats.is_raster(path):
+        return False
+    name = path.relative_to(folder.tree.parent)
+    return folder.is_given or (is_label_raster(str(name)) and not is_elevation_raster(path.name))
+
+
 def _is_label_name(path: Path, *, is_given: bool) -> bool:
     name = path.name.casefold()
     if name.endswith(_SIDECAR_ENDINGS) or _stem(path).casefold() in _PLAIN_TEXTS:
@@ -369,13 +411,6 @@ def _is_label_name(path: Path, *, is_given: bool) -> bool:
 def _stem(path: Path) -> str:
     """Return the stem; "place.osm.pbf" is "place"."""
     return formats.stem(path)
-
-
-def _bare_stem(path: Path) -> str:
-    """Return a label file's stem without the ending that makes a raster a mask."""
-    stem = _stem(path)
-    ending = next((ending for ending in MASK_ENDINGS if stem.casefold().endswith(ending)), "")
-    return stem[: len(stem) - len(ending)] if formats.is_raster(path) and ending else stem
 
 
 def _is_of_one_unnamed_picture(path: Path) -> bool:

@@ -22,7 +22,9 @@ LAYOUT_WORDS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
 """Folders that say that images lie in them, not which place or part of a set those are of."""
 
 _LABEL_FOLDER = re.compile(
-    r"(labels?|masks?|masks_png|msk|gt|annotations?|ann_dir|object-?txt|label(txt|xml).*|geojson.*)", re.IGNORECASE
+    r"(labels?|masks?|masks_png|msk|gt|ground_?truth|targets?|annotations?|ann_dir|segmentation(class|object)|object-?txt"
+    r"|label(txt|xml).*|geojson.*)",
+    re.IGNORECASE,
 )
 
 SCENE_ENDINGS = ("_sat", "_image", "_img", "_rgb")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,20 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
                 return _regions(source, scene, table, legend)
     except (RasterioError, OSError) as error:
         raise LabelError(f"GDAL cannot read it as a mask: {error}") from error
+
+
+def knows_values(path: Path, values: Collection[int], table: ClassTable) -> bool:
+    """Tell whether a class table names the pixel values of a raster, nodata and 0 apart; colours are 0xRRGGBB."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as source:
+                codes = _legend(source, table).codes
+                unlabelled = {0, source.nodata}
+    except (LabelError, RasterioError, OSError):
+        return False
+    known = {_packed(*value) if isinstance(value, tuple) else value for value in codes}
+    return all(value in known or value in unlabelled for value in values)
 
 
 def _has_map(source: Any, scene: Scene) -> bool:  # noqa: ANN401 - rasterio has no types

@@ -201,7 +201,7 @@ def alignment(earlier: Scene, later: Scene) -> Alignment | str:
     """
     if earlier.transform is None or later.transform is None:
         return _alignment_of_pictures(earlier, later)
-    if not _same_crs(earlier.crs, later.crs):
+    if not same_crs(earlier.crs, later.crs):
         return "the two dates are not aligned: they have different coordinate reference systems"
     difference = _scale_difference(earlier.transform, later.transform)
     if difference > MAX_SCALE_DIFFERENCE:
@@ -228,7 +228,8 @@ def _alignment_of_pictures(earlier: Scene, later: Scene) -> Alignment | str:
     return Alignment(0, 0)
 
 
-def _same_crs(earlier: str | None, later: str | None) -> bool:
+def same_crs(earlier: str | None, later: str | None) -> bool:
+    """Tell whether two CRSs, given as WKT, are one; None is one of its own."""
     if earlier is None or later is None:
         return earlier == later
     return earlier == later or CRS.from_wkt(earlier).equals(CRS.from_wkt(later), ignore_axis_order=True)

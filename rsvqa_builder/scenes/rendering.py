@@ -31,6 +31,7 @@ __all__ = [
     "open_raster",
     "read_raw",
     "read_tile",
+    "sample_windows",
 ]
 
 PERCENTILES = (2.0, 98.0)
@@ -335,7 +336,7 @@ def _samples_vary(dataset: DatasetReader, scene: Scene) -> bool:
     """Return whether small samples spread over the scene show more than one value in some band."""
     first: dict[int, Any] = {}
     varies = False
-    for window in _sample_windows(scene):
+    for window in sample_windows(scene):
         pixels, valid = read_raw(dataset, scene, window)
         for index, band in enumerate(pixels):
             values = _valid_values(band, valid, scene.nodata)
@@ -347,8 +348,8 @@ def _samples_vary(dataset: DatasetReader, scene: Scene) -> bool:
     return varies
 
 
-def _sample_windows(scene: Scene) -> Iterator[Window]:
-    """Yield small windows on a grid from the first row to the last, so that a sequential file is decoded once."""
+def sample_windows(scene: Scene) -> Iterator[Window]:
+    """Yield small windows of a scene on a grid, from the first row to the last: a sequential file is decoded once."""
     width, height = min(_SAMPLE_SIDE, scene.width), min(_SAMPLE_SIDE, scene.height)
     for row in range(_SAMPLES_PER_SIDE):
         for column in range(_SAMPLES_PER_SIDE):

@@ -83,7 +83,7 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
 
     Args:
         src: folder, file, glob, text list, `/vsi…` path, or an address (`s3://`, `gs://`, `az://`, `https://`).
-        is_label: tells label rasters (class masks) from scenes, by path.
+        is_label: tells label rasters (class masks) from scenes, by path from the source folder on, its own name first.
 
     Raises:
         SourceError: nothing by that name exists, or the list or archive cannot be read.
@@ -167,7 +167,7 @@ def _from_folder(folder: Path, is_label: Callable[[str], bool]) -> FoundScenes:
         for file in files:
             path = Path(parent, file)
             name = path.relative_to(folder).as_posix()
-            if _is_raster_name(name) and not is_label(str(path)):
+            if _is_raster_name(name) and not is_label(f"{folder.name}/{name}"):
                 named.append(_Named(str(path), name))
     return _found(named, left_out, f"rasters ({_suffixes()}) in {folder.absolute()} and the folders below it")
 
@@ -177,7 +177,7 @@ def _from_glob(pattern: str, is_label: Callable[[str], bool]) -> FoundScenes:
     # pathlib's own glob wants the pattern apart from its root
     paths = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207
     named = [_Named(path, PurePosixPath(path).relative_to(root).as_posix()) for path in paths]
-    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(entry.path)]
+    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{root.name}/{entry.name}")]
     return _found(rasters, (), f"rasters ({_suffixes()}) that match {pattern}")
 
 
@@ -188,10 +188,11 @@ def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) ->
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"`src` {archive}: the archive cannot be read: {error}") from error
     folder = f"{inside.rstrip('/')}/" if inside else ""
+    own_name = PurePosixPath(folder).name
     named = [
         _Named(f"/vsizip/{archive}/{name}", name.removeprefix(folder)) for name in names if name.startswith(folder)
     ]
-    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(entry.path)]
+    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}")]
     return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'")
 
 

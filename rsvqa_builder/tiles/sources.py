@@ -1,6 +1,6 @@
 """What a build starts from: scenes with their label files, pairs of dates, and mosaics of sheets.
 
-Only names and headers are looked at here.
+Only names and headers are looked at here, and samples of rasters that may be class masks.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.class_rasters import find_class_rasters
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_elevation_raster, is_label_raster
+from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
+from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
@@ -88,18 +91,26 @@ def find_sources(
     Raises:
         SourceError, ExcludeError: something that the settings name is not there.
     """
-    found = find_scenes(settings.src, is_label=is_label_raster)
+    elevations: list[str] = []
+    found = find_scenes(settings.src, is_label=lambda name: _is_no_scene(name, elevations))
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
     described = describe_all([DescribeJob(file, settings.bands) for file in found.candidates])
+    masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
     root = Path(settings.src) if Path(settings.src).is_dir() else None
-    labels = find_labels([file.path for file in found.candidates], extra, root=root)
+    candidates = [
+        (file, scene)
+        for file, scene in zip(found.candidates, described, strict=True)
+        if isinstance(scene, Failure) or scene.path not in masks.paths
+    ]
+    labels = find_labels([file.path for file, _ in candidates], extra, root=root)
     scenes, left_out = [], list(found.left_out)
-    for file, scene, files in zip(found.candidates, described, labels.of_scenes, strict=True):
+    for (file, scene), files in zip(candidates, labels.of_scenes, strict=True):
         if isinstance(scene, Failure):
             left_out.append(LeftOut(file.path, scene.reason))
         else:
-            scenes.append(SceneSource(scene, files))
+            own = masks.of_scenes.get(scene.path, ())
+            scenes.append(SceneSource(scene, replace(files, files=tuple(dict.fromkeys((*files.files, *own))))))
     pairs = find_pairs([source.scene for source in scenes], settings.src)
     inputs = [Path(file.path) for file in found.candidates] + [
         path for source in scenes for path in source.labels.files
@@ -111,9 +122,75 @@ def find_sources(
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
-        orphans=labels.orphans,
+        orphans=(*_passed_over(elevations), *_without_scene(masks, scenes), *labels.orphans),
         inputs=_stat(inputs, Path(settings.src)),
     )
+
+
+class _PlacedMasks(NamedTuple):
+    """Class rasters that were found among the scenes.
+
+    Attributes:
+        paths: of all of them.
+        of_scenes: those that are labels of a scene, by its path.
+        unused: the others, with what to do.
+    """
+
+    paths: frozenset[str]
+    of_scenes: Mapping[str, Sequence[Path]]
+    unused: Sequence[LeftOut]
+
+
+def _place_class_rasters(scenes: Sequence[Scene], classes: str) -> _PlacedMasks:
+    """Return the class rasters among scenes; one of a single scene is its label where the class table has its values.
+
+    Args:
+        scenes: as described.
+        classes: names the class table.
+    """
+    rasters = find_class_rasters(scenes)
+    table = load_class_table(classes) if rasters else None
+    of_scenes: dict[str, list[Path]] = {}
+    unused = []
+    for raster in rasters:
+        knows = table is not None and knows_values(Path(raster.path), raster.values, table)
+        if knows and len(raster.twins) == 1:
+            of_scenes.setdefault(raster.twins[0].path, []).append(Path(raster.path))
+            continue
+        hint = (
+            "to use it, give it the stem of its scene"
+            if knows
+            else "to use it, give classes= with a table that has its values as mask_values or mask_rgb"
+        )
+        unused.append(LeftOut(raster.path, f"{raster.what_it_is}; {hint}"))
+    return _PlacedMasks(frozenset(raster.path for raster in rasters), of_scenes, unused)
+
+
+def _without_scene(masks: _PlacedMasks, scenes: Sequence[SceneSource]) -> list[LeftOut]:
+    """Return the class rasters that are no scene's label; those that the user gives as labels are not listed."""
+    used = {str(path) for source in scenes for path in source.labels.files}
+    return [left_out for left_out in masks.unused if left_out.path not in used]
+
+
+def _is_no_scene(name: str, elevations: list[str]) -> bool:
+    """Tell by its name whether a raster is no scene; those of heights are added to `elevations`."""
+    if is_label_raster(name):
+        return True
+    if is_elevation_raster(name):
+        elevations.append(name)
+        return True
+    return False
+
+
+def _passed_over(elevations: Sequence[str]) -> list[LeftOut]:
+    """Return one line per folder of rasters that are neither scenes nor labels."""
+    of_folder: dict[str, list[str]] = {}
+    for name in sorted(elevations):
+        of_folder.setdefault(str(PurePosixPath(name).parent), []).append(PurePosixPath(name).name)
+    return [
+        LeftOut(folder, f"{len(names)} rasters of heights ({names[0]} the first) are neither scenes nor labels")
+        for folder, names in of_folder.items()
+    ]
 
 
 def _named_labels(labels: Sequence[str]) -> list[Path]:

@@ -43,13 +43,23 @@ def found(root: Path, extra: tuple[Path, ...] = (), scenes: tuple[str, ...] = ()
         "Annotations/place.png",
         "ann_dir/place.png",
         "msk/place.tif",
+        "msk/MSK_000001.tif",
+        "MSK_000001.tif",
+        "aachen/1_2_seg.tif",
+        "targets/storm_0_pre_disaster_target.png",
+        "bata_0_building_damage.tif",
+        "labels/1311/Labels/Raster/10N/10N-2018_01_01.tif",
+        "train/label/train_1.png",
     ],
 )
 def test_masks_are_known_by_ending_or_folder(path: str) -> None:
     assert is_label_raster(path)
 
 
-@pytest.mark.parametrize("path", ["a/place.tif", "unmasked/place.tif", "labels.tif", "labelled/place.tif", "gtx/a.tif"])
+@pytest.mark.parametrize(
+    "path",
+    ["a/place.tif", "unmasked/place.tif", "labels.tif", "labelled/place.tif", "gtx/a.tif", "annotations/images/a.tif"],
+)
 def test_other_rasters_are_scenes(path: str) -> None:
     assert not is_label_raster(path)
 
