@@ -34,9 +34,10 @@ from .token_pruning import (
     cluster_means,
     cluster_sizes,
     cosine_pointers,
-    fill_with_zeros,
+    fill_cells,
     follow_pointers,
     join_kept,
+    keep_best,
     learned_pointers,
     random_scores,
     select_tokens,
@@ -70,9 +71,9 @@ class GeoLlavaImageFeatures(ModelOutput):
 
     Attributes:
         features: [K, D_text], after the projector, cell after cell in token order.
-        cells: [K] int64, the cell of each token, row by row through the image's grid; None with `tokens_per_cell="all"`
-            or `fill="zeros"`, where it follows from the place.
-        positions: [K] int64, index of the token in its cell; None in the same cases.
+        cells: [K] int64, the cell of each token, row by row through the image's grid; None with
+            `tokens_per_cell="all"`, where it follows from the place.
+        positions: [K] int64, index of the token in its cell; None in the same case.
     """
 
     features: tuple[Tensor, ...] | None = None
@@ -337,12 +338,8 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             kept = self._select(features, numbers[start:stop], groups[start:stop], budgets)
             parts.append(kept._replace(cells=kept.cells + start))
             start = stop
-        kept = join_kept(parts, groups, budgets)
-        image_of_token = image_of_cell[kept.cells]
-        if config.fill == "zeros":
-            filled = self.multi_modal_projector(fill_with_zeros(kept, groups, budgets))
-            return GeoLlavaImageFeatures(filled.split((budget * cells_of_image).tolist()))
-        counts = torch.bincount(image_of_token, minlength=len(cells_of_image)).tolist()
+        kept = join_kept(parts, groups, budgets, fills=config.fill == "zeros")
+        counts = torch.bincount(image_of_cell[kept.cells], minlength=len(cells_of_image)).tolist()
         return GeoLlavaImageFeatures(
             features=self.multi_modal_projector(kept.features).split(counts),
             cells=numbers[kept.cells].split(counts),
@@ -354,7 +351,15 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         tokens = features[:, 1:]
         with torch.no_grad():
             roots, scores = self._rank(features[:, 0].detach(), tokens.detach(), numbers)
-        return select_tokens(tokens, roots, scores, groups, budgets)
+            kept = self._choose(scores, groups, budgets)
+        return select_tokens(tokens, roots, scores, kept)
+
+    def _choose(self, scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+        """Return the indices of the kept tokens of a chunk in all its cells, [K]; `scores` [c, N]."""
+        fills = self.config.fill == "zeros"
+        if fills and self.config.scope == "cell":
+            return fill_cells(scores, int(self.config.tokens_per_cell))
+        return keep_best(scores.flatten(), groups.repeat_interleave(scores.shape[1]), budgets, fills=fills)
 
     def _rank(self, anchors: Tensor, tokens: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the roots of the clusters [c, N] and their scores at the roots [c, N]."""

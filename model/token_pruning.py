@@ -34,13 +34,13 @@ class KeptTokens(NamedTuple):
     """What is left of some cells: K tokens, cell after cell, in token order."""
 
     features: Tensor
-    """[K, D], the dtype of the input; means of clusters."""
+    """[K, D], the dtype of the input; means of clusters, and zeros where a budget was filled up."""
     cells: Tensor
     """[K] int64, the cell of each token, not decreasing."""
     positions: Tensor
     """[K] int64, index of the token in its cell (row by row), rising within a cell; for a cluster that of its root."""
     scores: Tensor
-    """[K] float32, what the token was ranked by."""
+    """[K] float32, what the token was ranked by; −∞ for a zero vector."""
 
 
 def learned_pointers(tokens: Tensor, depthwise: Tensor, pointwise: Tensor, bias: Tensor) -> Tensor:
@@ -139,15 +139,16 @@ def cluster_sizes(roots: Tensor) -> Tensor:
     return _sum_at_roots(torch.ones(roots.shape, device=roots.device), roots)
 
 
-def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor, *, fills: bool = False) -> Tensor:
     """Return the sorted indices of the best entries of each group, at most its budget; equals in order of index.
 
     Args:
-        scores: [M] float32; −∞ marks what must not be kept.
+        scores: [M] float32; −∞ marks what is no cluster.
         groups: [M] int64, the group of each entry.
         budgets: [G] int64, how many entries of each group are kept at most.
+        fills: whether entries of −∞ may take what is left of a budget.
     """
-    candidates = (scores > -torch.inf).nonzero()[:, 0]
+    candidates = torch.arange(len(scores), device=scores.device) if fills else (scores > -torch.inf).nonzero()[:, 0]
     candidates = candidates[scores[candidates].argsort(descending=True, stable=True)]
     candidates = candidates[groups[candidates].argsort(stable=True)]
     owners = groups[candidates]
@@ -157,53 +158,55 @@ def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
     return candidates[ranks < budgets[owners]].sort().values
 
 
-def select_tokens(tokens: Tensor, roots: Tensor, scores: Tensor, groups: Tensor, budgets: Tensor) -> KeptTokens:
-    """Return the means of the best clusters of each group of cells, in token order.
+def fill_cells(scores: Tensor, budget: int) -> Tensor:
+    """Return the sorted indices, in all cells, of `budget` tokens per cell as the released code takes them, [C · R].
+
+    The released code takes `scores.topk(budget)` and sorts by index. Where a cell has fewer clusters than the budget,
+    that takes tokens of −∞ too, which have no mean: they become zero vectors, scattered among the clusters. Which ones
+    is left to `topk`, so it is asked here as well; devices may differ in it. A cell has no more places than tokens.
+
+    Args:
+        scores: [C, N] float32 at the roots, −∞ everywhere else.
+        budget: tokens per cell.
+    """
+    num_cells, num_tokens = scores.shape
+    places = scores.topk(min(budget, num_tokens), dim=1).indices.sort(dim=1).values
+    return (places + num_tokens * torch.arange(num_cells, device=scores.device)[:, None]).flatten()
+
+
+def select_tokens(tokens: Tensor, roots: Tensor, scores: Tensor, kept: Tensor) -> KeptTokens:
+    """Return the means of the clusters whose roots are kept; where a kept token is no root, a zero vector.
 
     Args:
         tokens: [C, N, D] features.
         roots: [C, N] int64, the root of each token's cluster.
         scores: [C, N] float32 at the roots, −∞ everywhere else.
-        groups: [C] int64, the group that each cell shares a budget with, not decreasing.
-        budgets: [G] int64.
+        kept: [K] int64, sorted indices in all cells, see `keep_best` and `fill_cells`.
     """
     num_cells, num_tokens, dim = tokens.shape
-    kept = keep_best(scores.flatten(), groups.repeat_interleave(num_tokens), budgets)  # [K]
     slots = torch.full((num_cells * num_tokens,), -1, device=tokens.device)
     slots[kept] = torch.arange(len(kept), device=tokens.device)
     slot_of_token = slots[_flat(roots)]
     members = (slot_of_token >= 0).nonzero()[:, 0]
     members = members[slot_of_token[members].argsort(stable=True)]
     sizes = torch.bincount(slot_of_token[members], minlength=len(kept))
-    # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order.
+    # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order. The
+    # mean of no rows is zero.
     features = functional.embedding_bag(
         members, tokens.reshape(-1, dim), offsets=sizes.cumsum(0) - sizes, mode="mean"
     )  # [K, D]
     return KeptTokens(features, kept // num_tokens, kept % num_tokens, scores.flatten()[kept])
 
 
-def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor) -> KeptTokens:
+def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor, *, fills: bool = False) -> KeptTokens:
     """Return the best of several parts, as if they had been selected from at once.
 
     The best of a whole are among the best of its parts, so cells can be worked on a chunk at a time even when they
     share one budget. `cells` of the parts must count through all of them, in order.
     """
     joined = KeptTokens(*(torch.cat(values) for values in zip(*parts, strict=True)))
-    kept = keep_best(joined.scores, groups[joined.cells], budgets)
+    kept = keep_best(joined.scores, groups[joined.cells], budgets, fills=fills)
     return joined if len(kept) == len(joined.scores) else KeptTokens(*(values[kept] for values in joined))
-
-
-def fill_with_zeros(kept: KeptTokens, groups: Tensor, budgets: Tensor) -> Tensor:
-    """Return the features with zero vectors behind each group that did not fill its budget, [sum(budgets), D].
-
-    So the released code fills up a cell that has fewer clusters than its budget.
-    """
-    owners = groups[kept.cells]
-    counts = torch.bincount(owners, minlength=len(budgets))
-    ranks = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
-    rows = (budgets.cumsum(0) - budgets)[owners] + ranks
-    filled = kept.features.new_zeros((int(budgets.sum()), kept.features.shape[1]))
-    return filled.index_copy(0, rows, kept.features)
 
 
 def singletons(num_cells: int, num_tokens: int, device: torch.device) -> Tensor:

@@ -24,7 +24,7 @@ from rsvqa.model.token_pruning import (
     anchor_scores,
     cluster_means,
     cosine_pointers,
-    fill_with_zeros,
+    fill_cells,
     follow_pointers,
     learned_pointers,
     select_tokens,
@@ -68,9 +68,8 @@ def sparse_prune(case: Case, *, cosine: bool = False) -> Tensor:
         layer(weights.projection, weights.projection_bias),
     )
     scores = cluster_means(anchor_scores(anchors, flat, query=query, projection=projection), roots)
-    groups, budgets = torch.arange(num_cells), torch.full((num_cells,), BUDGET)
-    kept = select_tokens(flat, roots, scores, groups, budgets)
-    return fill_with_zeros(kept, groups, budgets).unflatten(0, (num_cells, BUDGET))
+    kept = select_tokens(flat, roots, scores, fill_cells(scores, BUDGET))
+    return kept.features.unflatten(0, (num_cells, BUDGET))
 
 
 METHODS: dict[str, Callable[[Case], Tensor]] = {
