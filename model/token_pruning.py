@@ -5,15 +5,16 @@ against the [CLS] token of their cell, and the best are kept in token order. Wha
 token has nine candidates, so a cell of 576 tokens costs 5,184 affinities and not 331,776; and because the score is
 linear in the token, tokens are scored first and only the clusters that stay are averaged.
 
-Decisions (pointers, scores, ranks) are taken in float32 whatever the dtype of the features, and carry no gradient; the
-gradient flows through the means of the tokens that are kept.
+No weights are read here: their owners apply them, whatever they are stored as. What the layers give is compared in
+float32 whatever its dtype, and decisions carry no gradient; the gradient flows through the means of the tokens that are
+kept.
 
 Source: GeoLLaVA-8K, arXiv 2505.21375v2, sections on background token pruning and anchored token selection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -43,32 +44,23 @@ class KeptTokens(NamedTuple):
     """[K] float32, what the token was ranked by; −∞ for a zero vector."""
 
 
-def learned_pointers(tokens: Tensor, depthwise: Tensor, pointwise: Tensor, bias: Tensor) -> Tensor:
+def learned_pointers(tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the neighbour that the released affinity head picks for each token, [C, H·W] int64.
 
-    The head is a depth-wise 3 × 3 convolution and a 1 × 1 convolution to nine outputs, then a softmax. Both are linear,
-    so they are one product of the tokens with a [D, 81] matrix and a sum of nine shifted planes: the same numbers, up
-    to rounding, without a copy of the features. At the border a candidate outside is moved onto the grid, and
-    probabilities that fall on one token add up. Ties go to the lowest token.
+    At the border a candidate outside is moved onto the grid, and probabilities that fall on one token add up. Ties go
+    to the lowest token.
 
     Args:
         tokens: [C, H, W, D] features of the cells.
-        depthwise: [D, 1, 3, 3] weight, no bias.
-        pointwise: [9, D, 1, 1] weight.
-        bias: [9] bias of the 1 × 1 convolution.
+        head: logits [c, 9, H, W] of planes [c, D, H, W], in the order of `OFFSETS`.
     """
-    num_cells, height, width, dim = tokens.shape
-    mixing = torch.einsum("dk,od->dko", depthwise.float().reshape(dim, 9), pointwise.float().reshape(9, dim))
+    num_cells, height, width, _ = tokens.shape
     clamped = _clamped_neighbours(height, width, tokens.device)  # [N, 9]
     same_token = (clamped[:, :, None] == clamped[:, None, :]).float()  # [N, 9, 9]
     pointers = []
     for part in _parts(tokens):
-        planes = part.float() @ mixing.reshape(dim, 81)  # [c, H, W, 81]
-        planes = functional.pad(planes.unflatten(-1, (9, 9)), (0, 0, 0, 0, 1, 1, 1, 1))  # [c, H + 2, W + 2, 9, 9]
-        logits = bias.float().expand(len(part), height, width, 9).clone()
-        for index, (dy, dx) in enumerate(OFFSETS):
-            logits += planes[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width, index]
-        probabilities = logits.softmax(-1).flatten(1, 2)  # [c, N, 9]
+        logits = head(part.permute(0, 3, 1, 2))  # a view: channels last, as convolutions like it
+        probabilities = logits.float().softmax(1).flatten(2).transpose(1, 2)  # [c, N, 9]
         totals = torch.einsum("cnk,nkj->cnj", probabilities, same_token)
         choice = totals.argmax(-1)  # the first of equals, and candidates stand in token order
         pointers.append(clamped.expand(len(part), -1, -1).gather(-1, choice[..., None])[..., 0])
@@ -103,28 +95,19 @@ def follow_pointers(pointers: Tensor) -> Tensor:
     return pointers
 
 
-def anchor_scores(anchors: Tensor, tokens: Tensor, *, query: torch.nn.Linear, projection: torch.nn.Linear) -> Tensor:
+def anchor_scores(queries: Tensor, keys: Tensor) -> Tensor:
     """Return how much the [CLS] token of a cell attends to each of its tokens, [C, N] float32, before the softmax.
 
-    Equation: q · (W z + b) / √d, with q the query of [CLS] and W, b of `projection`. As ((Wᵀ q) · z + q · b) / √d it
-    costs D a token instead of D². The softmax keeps the order and is left out, so scores of different cells can be
-    compared.
+    The softmax keeps the order and is left out, so scores of different cells can be compared.
 
     Args:
-        anchors: [C, D] features of [CLS].
-        tokens: [C, N, D] features of the patches.
-        query: query projection of the tower's layer.
-        projection: value projection (as released) or key projection (as in the paper's words) of that layer.
+        queries: [C, D] query projections of [CLS].
+        keys: [C, N, D] value projections (as released) or key projections (as in the paper's words) of the patches.
     """
-    queries = functional.linear(anchors.float(), query.weight.float(), _float_bias(query))  # [C, D]
-    directions = (queries @ projection.weight.float())[..., None]  # [C, D, 1]
-    scores = torch.cat(
-        [(part.float() @ direction)[..., 0] for part, direction in zip(*_parts_of(tokens, directions), strict=True)]
-    )
-    bias = _float_bias(projection)
-    if bias is not None:
-        scores = scores + (queries @ bias)[:, None]
-    return scores * float(queries.shape[-1] ** -0.5)
+    scores = [
+        (part.float() @ query.float()[..., None])[..., 0] for part, query in zip(*_parts_of(keys, queries), strict=True)
+    ]
+    return torch.cat(scores) * float(queries.shape[-1] ** -0.5)
 
 
 def cluster_means(scores: Tensor, roots: Tensor) -> Tensor:
@@ -309,10 +292,6 @@ def _flat(roots: Tensor) -> Tensor:
     """Return indices in a cell as indices in all cells, [C·N]."""
     num_cells, num_tokens = roots.shape
     return (roots + num_tokens * torch.arange(num_cells, device=roots.device)[:, None]).flatten()
-
-
-def _float_bias(layer: torch.nn.Linear) -> Tensor | None:
-    return None if layer.bias is None else layer.bias.float()
 
 
 def _shares(total: int, parts: int) -> list[int]:

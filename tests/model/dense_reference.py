@@ -6,6 +6,7 @@ Slow and plain on purpose, and independent of `model.token_pruning`: the oracle 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -36,12 +37,20 @@ def random_weights(dim: int, seed: int) -> Weights:
     )
 
 
+def affinity_head(weights: Weights) -> Callable[[Tensor], Tensor]:
+    """Return the released head: logits [C, 9, H, W] of planes [C, D, H, W], computed in float32."""
+
+    def head(planes: Tensor) -> Tensor:
+        mixed = functional.conv2d(planes.float(), weights.depthwise, padding=1, groups=planes.shape[1])
+        return functional.conv2d(mixed, weights.pointwise, weights.pointwise_bias)
+
+    return head
+
+
 def dense_affinity(tokens: Tensor, weights: Weights) -> Tensor:
     """Return [C, N, N]: the probability that a token (row) points to a token (column); `tokens` [C, H, W, D]."""
-    num_cells, height, width, dim = tokens.shape
-    planes = tokens.permute(0, 3, 1, 2).contiguous()
-    mixed = functional.conv2d(planes, weights.depthwise, padding=1, groups=dim)
-    probabilities = functional.conv2d(mixed, weights.pointwise, weights.pointwise_bias).softmax(1).flatten(2)
+    num_cells, height, width, _ = tokens.shape
+    probabilities = affinity_head(weights)(tokens.permute(0, 3, 1, 2).contiguous()).softmax(1).flatten(2)
     affinity = tokens.new_zeros((num_cells, height * width, height * width))
     rows = torch.arange(height).repeat_interleave(width)
     columns = torch.arange(width).repeat(height)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from rsvqa.model.token_pruning import (
     KeptTokens,
@@ -29,17 +30,16 @@ from rsvqa.model.token_pruning import (
     select_tokens,
     singletons,
 )
-from tests.model.dense_reference import Weights, dense_affinity, dense_prune, dense_roots, random_weights
+from tests.model.dense_reference import (
+    Weights,
+    affinity_head,
+    dense_affinity,
+    dense_prune,
+    dense_roots,
+    random_weights,
+)
 
 CPU = torch.device("cpu")
-
-
-def linear(weight: Tensor, bias: Tensor | None) -> torch.nn.Linear:
-    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    layer.weight = torch.nn.Parameter(weight)
-    if bias is not None:
-        layer.bias = torch.nn.Parameter(bias)
-    return layer
 
 
 @torch.no_grad()
@@ -47,12 +47,10 @@ def prune(tokens: Tensor, anchors: Tensor, weights: Weights, budget: int) -> Ten
     """Return [C, R, D] by the functions under test, with the released settings."""
     num_cells = len(tokens)
     flat = tokens.flatten(1, 2)
-    roots = follow_pointers(learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias))
+    roots = follow_pointers(learned_pointers(tokens, affinity_head(weights)))
     scores = anchor_scores(
-        anchors,
-        flat,
-        query=linear(weights.query, weights.query_bias),
-        projection=linear(weights.projection, weights.projection_bias),
+        functional.linear(anchors.float(), weights.query, weights.query_bias),
+        functional.linear(flat.float(), weights.projection, weights.projection_bias),
     )
     at_roots = cluster_means(scores, roots)
     return select_tokens(flat, roots, at_roots, fill_cells(at_roots, budget)).features.unflatten(0, (num_cells, -1))
@@ -104,15 +102,13 @@ def test_probabilities_outside_the_grid_add_up_on_its_border() -> None:
     expected = torch.tensor([[6, 3, 0], [3, 3, 3], [0, 3, 6]]) / 9
     torch.testing.assert_close(dense_affinity(tokens, weights)[0], expected)
     # 0 → 0; 1 ties between 0, 1 and 2, the lowest wins; 2 → 2
-    assert learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias).tolist() == [
-        [0, 0, 2]
-    ]
+    assert learned_pointers(tokens, affinity_head(weights)).tolist() == [[0, 0, 2]]
 
 
 def test_learned_pointers_follow_a_head_set_by_hand() -> None:
     # The bias alone speaks for output 1, (dy, dx) = (−1, 0): everything points one row up, and the first row to itself.
     weights = random_weights(4, 0)._replace(pointwise=torch.zeros((9, 4, 1, 1)), pointwise_bias=torch.eye(9)[1] * 5)
-    pointers = learned_pointers(torch.zeros((1, 3, 2, 4)), weights.depthwise, weights.pointwise, weights.pointwise_bias)
+    pointers = learned_pointers(torch.zeros((1, 3, 2, 4)), affinity_head(weights))
     assert pointers.tolist() == [[0, 1, 0, 1, 2, 3]]
     assert follow_pointers(pointers).tolist() == [[0, 1, 0, 1, 0, 1]]
 
@@ -178,16 +174,10 @@ def test_cosine_clusters_end_in_roots(height: int, width: int, seed: int) -> Non
 
 
 def test_anchor_scores_are_the_published_formula() -> None:
-    tokens, anchors = draw_cells(2, 3, 3, 8, 5)
-    weights = random_weights(8, 6)
-    query = linear(weights.query, weights.query_bias)
-    projection = linear(weights.projection, weights.projection_bias)
-    flat = tokens.flatten(1, 2)
-    expected = torch.einsum("cd,cnd->cn", query(anchors), projection(flat)) / 8**0.5
-    torch.testing.assert_close(anchor_scores(anchors, flat, query=query, projection=projection), expected)
-    bare = linear(weights.projection, None)
-    expected = torch.einsum("cd,cnd->cn", query(anchors), bare(flat)) / 8**0.5
-    torch.testing.assert_close(anchor_scores(anchors, flat, query=query, projection=bare), expected)
+    queries = torch.tensor([[2.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]])
+    keys = torch.arange(24.0).reshape(2, 3, 4)
+    # 2 x first + fourth of the rows 0 1 2 3, 4 5 6 7, 8 9 10 11; the second of 12 13 14 15 and so on; by the root of 4
+    assert anchor_scores(queries, keys.half()).tolist() == [[1.5, 7.5, 13.5], [6.5, 8.5, 10.5]]
 
 
 def test_scores_of_clusters_stand_at_their_roots() -> None:
