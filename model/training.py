@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from rsvqa.annotation.extras import install_command
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.checkpoints import StartingPoint, load_checkpoint, with_adapters
+from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, with_adapters
 from rsvqa.model.conversations import chat_messages, render_chat
 from rsvqa.model.data import (
     Collator,
@@ -44,7 +44,7 @@ from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint
 from rsvqa.model.reading_lessons import Lessons, teach_reading
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
-from rsvqa.model.training_report import RunFacts, make_report, write_report
+from rsvqa.model.training_report import RunFacts, inherited_lines, make_report, write_report
 from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
@@ -83,6 +83,9 @@ def train(
     _require_tasks(settings, listed)
     checkpoint = last_checkpoint(out) if resume else None
     start = _load(settings, listed, out, is_resumed=checkpoint is not None, reporter=reporter)
+    inherited = _inherited(settings, start)
+    for line in inherited_lines({name: value._asdict() for name, value in inherited.items()}):
+        reporter.note("inherited", line)
     samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
@@ -110,6 +113,7 @@ def train(
         draws=draws,
         order=order,
         unreadable=unreadable,
+        inherited=inherited,
         steps=trainer.state.global_step,
         curve=trainer.state.log_history,
         scores=evaluation.scores,
@@ -194,12 +198,25 @@ def _load(
         start = load_checkpoint(settings.init, dtype=dtype, converted=out / "converted")
     for name, value in settings.pruning_changes.items():
         setattr(start.model.config, name, value)
+    if settings.max_grid != "checkpoint":
+        if start.max_cells != settings.max_grid**2:
+            grid = f"{settings.max_grid} x {settings.max_grid}"
+            reporter.note("grid", f"images are seen at up to {grid} cells; {settings.init} had up to {start.max_cells}")
+        start.limit_grid(settings.max_grid)
     for name, parameter in start.model.named_parameters():
         if part_of(name) in settings.freeze:
             parameter.requires_grad_(requires_grad=False)
     if settings.lora_rank:
         return start._replace(model=with_adapters(start.model, rank=settings.lora_rank))
     return start
+
+
+def _inherited(settings: TrainingSettings, start: StartingPoint) -> dict[str, Inherited]:
+    """Return what the run takes from its checkpoint that differs from the recipe."""
+    if settings.init == TINY:
+        return {}  # there is no checkpoint
+    chosen = set(settings.pruning_changes)
+    return start.inherited(besides=chosen if settings.max_grid == "checkpoint" else chosen | {"max_grid", "max_cells"})
 
 
 def _teach_reading(

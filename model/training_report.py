@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from accelerate import PartialState
 
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.checkpoints import Inherited
 from rsvqa.model.data import SampleList
 from rsvqa.model.evaluation import TaskScore
 from rsvqa.model.ordering import Draw, num_draws
@@ -38,6 +39,7 @@ class RunFacts:
         draws: of the whole run.
         order: fingerprint of the draws.
         unreadable: names of the samples whose images could not be read.
+        inherited: settings that came with the checkpoint and differ from the recipe.
         steps: optimizer steps done.
         curve: the logged figures, by step.
         scores: of the last evaluation, by task.
@@ -50,6 +52,7 @@ class RunFacts:
     draws: Sequence[Draw]
     order: str
     unreadable: Sequence[str]
+    inherited: Mapping[str, Inherited]
     steps: int
     curve: Sequence[Mapping[str, float]]
     scores: Mapping[str, TaskScore]
@@ -77,6 +80,7 @@ def make_report(facts: RunFacts) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "settings": facts.settings.model_dump(mode="json"),
         "versions": {name: version(name) for name in _PACKAGES},
+        "inherited": {name: value._asdict() for name, value in facts.inherited.items()},
         "order": facts.order,
         "samples": {
             "used": len(samples),
@@ -123,12 +127,18 @@ def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> Non
     if as_json:
         print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
         return
-    for line in lost_lines(report):
+    for line in (*inherited_lines(report["inherited"]), *lost_lines(report)):
         print(line)
     if report["evaluation"]:
         print(render_scores({task: TaskScore(**entry) for task, entry in report["evaluation"].items()}))
     seconds, memory = report["timings"]["seconds"], report["timings"]["peak_memory_mib"]
     print(f"{report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {out}, report: {out / REPORT_NAME}")
+
+
+def inherited_lines(inherited: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what a run has taken from its checkpoint that differs from the recipe."""
+    for name, value in inherited.items():
+        yield f"from the checkpoint, unlike the recipe: {name} = {value['checkpoint']} (recipe: {value['recipe']})"
 
 
 def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:

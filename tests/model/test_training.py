@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from rsvqa.model.checkpoints import load_checkpoint
 from rsvqa.model.data import TrainingDataError, list_samples
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
+from rsvqa.model.training_report import print_outcome
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.model.make_dataset import make_dataset, make_settings
 
@@ -280,6 +282,55 @@ def test_a_released_checkpoint_is_converted_once(
         start = load_checkpoint(str(tmp_path), dtype=torch.float32, converted=tmp_path / "converted")
         assert start.model.config.tokens_per_cell == 4
     assert calls == [str(tmp_path)]
+
+
+def make_longva_like(undisturbed: Path, folder: Path) -> Path:
+    """Return the checkpoint with the limits that LongVA's list of grids leaves: 7 cells along a side, 49 in all."""
+    shutil.copytree(undisturbed, folder, ignore=shutil.ignore_patterns("checkpoint-*"))
+    for name, changes in {
+        "config.json": {"max_grid": 7},
+        "processor_config.json": {"image_processor": {"max_grid": 7, "max_cells": 49}},
+    }.items():
+        content = json.loads((folder / name).read_text())
+        for key, value in changes.items():
+            content[key] = content[key] | value if isinstance(value, dict) else value
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+def test_the_grid_of_the_recipe_goes_before_that_of_the_checkpoint(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    init = make_longva_like(undisturbed, tmp_path / "longva")
+    report = train(make_settings(data, init=str(init), max_steps=1), tmp_path / "run")
+    images = AutoProcessor.from_pretrained(tmp_path / "run").image_processor
+    assert (images.max_grid, images.max_cells) == (24, None)
+    assert images.place(9000, 9000)[0] == (24, 24)
+    assert AutoModelForImageTextToText.from_pretrained(tmp_path / "run").config.max_grid == 24
+    # the budget is the run's own; the tower's cells and the pruning came with the checkpoint
+    assert report["inherited"] == {
+        "cell_size": {"checkpoint": 32, "recipe": 336},
+        "affinity": {"checkpoint": "cosine", "recipe": "learned"},
+        "fill": {"checkpoint": "drop", "recipe": "zeros"},
+    }
+
+
+def test_limits_that_a_checkpoint_keeps_are_told_at_the_start_and_at_the_end(
+    data: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init = make_longva_like(undisturbed, tmp_path / "longva")
+    told = io.StringIO()
+    settings = make_settings(data, init=str(init), max_grid="checkpoint", max_steps=1)
+    report = train(settings, tmp_path / "run", reporter=QuietReporter(told))
+    line = "from the checkpoint, unlike the recipe: max_cells = 49 (recipe: 576)"
+    print_outcome(report, tmp_path / "run", as_json=False)
+    assert line in told.getvalue().splitlines()
+    assert line in capsys.readouterr().out.splitlines()
+    assert AutoProcessor.from_pretrained(tmp_path / "run").image_processor.max_cells == 49
+
+
+def test_a_model_from_scratch_inherits_nothing(undisturbed: Path) -> None:
+    assert read_report(undisturbed)["inherited"] == {}
 
 
 # peft asks transformers for a property by its old name
