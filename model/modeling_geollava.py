@@ -42,7 +42,7 @@ from .token_pruning import (
     select_tokens,
     singletons,
 )
-from .vision_tower import ProjectionName, cut_tower, run_tower
+from .vision_tower import ProjectionName, count_missing_passes, cut_tower, run_tower
 
 CACHE_NAMES = ("cache", "past_key_values")
 CACHE_NAME = next(field.name for field in fields(BaseModelOutputWithPast) if field.name in CACHE_NAMES)
@@ -314,8 +314,16 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
 
     def _tower_chunks(self, pixel_values: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield features with [CLS], [c, 1 + N, D], of a few cells at a time, and what [CLS] attends to, [c, N]."""
-        for chunk in pixel_values.split(self.config.vision_chunk):
-            yield run_tower(self.vision_tower, chunk.to(self.vision_tower.dtype), projection=self._scoring_projection())
+        tower, projection = self.vision_tower, self._scoring_projection()
+        chunks = pixel_values.to(tower.dtype).split(self.config.vision_chunk)
+        # passes for the sake of the other ranks: they add nothing, but take part in the backward pass
+        num_missing = count_missing_passes(tower, len(chunks), pixel_values.device)
+        spare = [run_tower(tower, chunks[0][:1], projection=None)[0][0, 0, 0] * 0 for _ in range(num_missing)]
+        for chunk in chunks:
+            features, attention = run_tower(tower, chunk, projection=projection)
+            while spare:
+                features = features + spare.pop()
+            yield features, attention
 
     def _scoring_projection(self) -> ProjectionName | None:
         """Return what tokens are compared by with [CLS]; None where the pruning does not ask."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from .token_pruning import anchor_scores
 
@@ -60,6 +60,27 @@ def run_tower(tower: nn.Module, cells: Tensor, *, projection: ProjectionName | N
     finally:
         hook.remove()  # not there when a checkpointed layer runs again for its gradient
     return features, scores[0]
+
+
+def count_missing_passes(tower: nn.Module, num_passes: int, device: torch.device) -> int:
+    """Return how many passes another rank makes more than this one, where a pass gathers weights from all ranks.
+
+    A rank that made fewer would leave the others waiting for its share of the weights.
+    """
+    if not distributed.is_available() or not distributed.is_initialized() or not _is_sharded(tower):
+        return 0
+    most = torch.tensor(num_passes, device=device)
+    distributed.all_reduce(most, op=distributed.ReduceOp.MAX)
+    return int(most) - num_passes
+
+
+def _is_sharded(tower: nn.Module) -> bool:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.tensor import DTensor
+
+    return any(isinstance(parameter, DTensor) for parameter in tower.parameters()) or any(
+        isinstance(module, FullyShardedDataParallel) for module in tower.modules()
+    )
 
 
 def cut_tower(tower: nn.Module, feature_layer: int) -> None:
