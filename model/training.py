@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -37,6 +37,7 @@ from rsvqa.model.data import (
     TrainingDataError,
     TrainingSample,
     list_samples,
+    refuse_unreadable,
     select_samples,
 )
 from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
@@ -92,7 +93,10 @@ def train(
     _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
     evaluation = Evaluation(settings, start, reporter)
-    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, reporter)
+    check_unreadable = partial(
+        refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
+    )
+    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, check_unreadable, reporter)
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
         reporter.note("resume", f"goes on from {checkpoint.name}")
@@ -100,7 +104,7 @@ def train(
     with _without_bars():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         unreadable = sorted(set(gather_object(trainer.unreadable)))
-        _require_lesson(samples, draws, unreadable)
+        check_unreadable(unreadable)  # of all processes
         if evaluation.questions and evaluation.step != trainer.state.global_step:
             trainer.evaluate()
         _save(trainer, start, settings, out)
@@ -113,6 +117,7 @@ def train(
         draws=draws,
         order=order,
         unreadable=unreadable,
+        unreadable_val=evaluation.num_unreadable,
         inherited=inherited,
         steps=trainer.state.global_step,
         curve=trainer.state.log_history,
@@ -121,16 +126,6 @@ def train(
         peak_memory_mib=peak_memory_mib(),
     )
     return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
-
-
-def _require_lesson(samples: SampleList, draws: Sequence[Draw], unreadable: Sequence[str]) -> None:
-    """Refuse to save a model that has learnt nothing: all losses of such a run are 0, as if it were perfect."""
-    drawn = {samples.samples[draw.sample].name for draw in draws}
-    if drawn <= set(unreadable):
-        raise TrainingDataError(
-            f"no image of the {len(drawn)} questions trained on can be read, the first is that of {unreadable[0]}: "
-            "nothing was learnt and no model is saved; build the data set again"
-        )
 
 
 def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings, out: Path) -> None:
@@ -333,12 +328,14 @@ class Evaluation:
         questions: none without a val split, or where the settings ask for none.
         scores: by task, of the last evaluation.
         step: of the last evaluation; -1 before.
+        num_unreadable: questions that were not asked, because their images cannot be read.
     """
 
     def __init__(self, settings: TrainingSettings, start: StartingPoint, reporter: Reporter) -> None:
         self.questions: list[TrainingSample] = []
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
+        self.num_unreadable = 0
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_batch_size
         if not settings.eval_questions:
@@ -364,7 +361,9 @@ class Evaluation:
             rank=state.process_index,
             num_ranks=state.num_processes,
         )
-        self.scores = score_tasks(gather_object(mine), self.questions)
+        replies: list[ChosenReply] = gather_object(mine)
+        self.num_unreadable = len(self.questions) - len(replies)
+        self.scores = score_tasks(replies, self.questions)
         self.step = step
         return flatten_scores(self.scores)
 
@@ -385,6 +384,7 @@ def _make_trainer(
     draws: Sequence[Draw],
     order: str,
     evaluation: Evaluation,
+    check_unreadable: Callable[[list[str]], None],
     reporter: Reporter,
 ) -> VqaTrainer:
     dataset = SampleDataset(
@@ -398,6 +398,7 @@ def _make_trainer(
         learning_rates=settings.learning_rates,
         fingerprint=order,
         keep=settings.keep,
+        check_unreadable=check_unreadable,
         evaluate_model=evaluation if evaluation.questions else None,
         on_progress=partial(_tell, reporter),
         model=start.model,

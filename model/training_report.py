@@ -39,6 +39,7 @@ class RunFacts:
         draws: of the whole run.
         order: fingerprint of the draws.
         unreadable: names of the samples whose images could not be read.
+        unreadable_val: questions of the evaluation that were not asked for that reason.
         inherited: settings that came with the checkpoint and differ from the recipe.
         steps: optimizer steps done.
         curve: the logged figures, by step.
@@ -52,6 +53,7 @@ class RunFacts:
     draws: Sequence[Draw]
     order: str
     unreadable: Sequence[str]
+    unreadable_val: int
     inherited: Mapping[str, Inherited]
     steps: int
     curve: Sequence[Mapping[str, float]]
@@ -90,6 +92,7 @@ def make_report(facts: RunFacts) -> dict[str, Any]:
                 for reason, names in facts.samples.left_out.items()
             },
             "unreadable": {"number": len(facts.unreadable), "first": list(facts.unreadable[:_MOST_NAMES])},
+            "unreadable_val": facts.unreadable_val,
         },
         "steps": facts.steps,
         "evaluation": {task: _score_entry(score) for task, score in facts.scores.items()},
@@ -146,6 +149,8 @@ def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:
     samples = report["samples"]
     lost = {**samples["left_out"], "image cannot be read": samples["unreadable"]}
     yield from (f"left out: {found['number']:,} x {reason}" for reason, found in lost.items() if found["number"])
+    if samples["unreadable_val"]:
+        yield f"not evaluated: {samples['unreadable_val']:,} x image cannot be read"
     if not report["evaluation"]:
         yield "not evaluated: no questions in split val, or eval_questions is 0"
 
