@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +12,7 @@ from accelerate import PartialState
 from transformers import AutoProcessor
 from transformers.configuration_utils import PreTrainedConfig
 
-from rsvqa.model.configuration_geollava import GeoLlavaConfig
+from rsvqa.model.configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from rsvqa.model.conversion import convert_checkpoint
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
 from rsvqa.model.registration import register
@@ -22,11 +24,55 @@ _LORA_TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Every linear layer of the LLM's blocks; the head and the embeddings stay."""
 
 
+RECIPE: Mapping[str, Any] = MappingProxyType(
+    {
+        "cell_size": 336,
+        "max_grid": 24,
+        "max_cells": 24 * 24,
+        "vision_feature_layer": -2,
+        "tokens_per_cell": 24,
+        **RELEASED_PRUNING,
+    }
+)
+"""What GeoLLaVA-8K was trained with, of all that a checkpoint brings along beside its weights."""
+
+
+class Inherited(NamedTuple):
+    """A setting that a run took from its checkpoint, and what the recipe says."""
+
+    checkpoint: Any
+    recipe: Any
+
+
 class StartingPoint(NamedTuple):
     """A model and the processor that it goes with."""
 
     model: Any
     processor: Any
+
+    @property
+    def max_cells(self) -> int:
+        """Most cells of an image."""
+        images = self.processor.image_processor
+        square = int(images.max_grid) ** 2
+        return square if images.max_cells is None else min(square, int(images.max_cells))
+
+    def limit_grid(self, max_grid: int) -> None:
+        """See images at up to `max_grid` cells along each side, whatever the checkpoint was trained with."""
+        self.processor.image_processor.max_grid = max_grid
+        self.processor.image_processor.max_cells = None
+        self.model.config.max_grid = max_grid
+
+    def inherited(self, *, besides: Collection[str]) -> dict[str, Inherited]:
+        """Return what differs from the recipe, without the settings `besides`, which the run has chosen itself."""
+        images, config = self.processor.image_processor, self.model.config
+        found = {name: getattr(config, name) for name in RECIPE if hasattr(config, name)}
+        found |= {"cell_size": images.cell_size, "max_grid": images.max_grid, "max_cells": self.max_cells}
+        return {
+            name: Inherited(found[name], wanted)
+            for name, wanted in RECIPE.items()
+            if found[name] != wanted and name not in besides
+        }
 
 
 def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> StartingPoint:

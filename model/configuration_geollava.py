@@ -44,7 +44,8 @@ class GeoLlavaConfig(PreTrainedConfig):
         affinity: how a token finds the neighbour that it follows: `cosine` similarity, or the released `learned` head.
         anchor_projection: what [CLS] is compared with: the `value` projection (released) or the `key` projection.
         scope: every `cell` has its own budget (released), or the cells of an `image` share one.
-        fill: where a budget is not used up: `drop` leaves nothing, `zeros` (released) puts zero vectors.
+        fill: where a budget is not used up: `drop` leaves nothing, `zeros` (released) puts zero vectors among the
+            clusters, in the places where the released code has them.
         pruning_seed: of `random`.
         max_grid: most cells along a side of an image.
         vision_chunk: cells that go through the tower at once.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ class ImageCache:
         self._max_groups = max_groups
         self._readers: dict[Path, TableReader] = {}
         self._encoded: OrderedDict[RowGroup, list[list[EncodedImage]]] = OrderedDict()
-        self._decoded: dict[RowGroup, dict[str, Pixels | None]] = {}
+        self._decoded: dict[RowGroup, dict[int, Pixels | None]] = {}
 
     def images_of(self, sample: TrainingSample) -> tuple[Pixels, ...] | None:
         """Return the images of a sample in order, or None when one cannot be read."""
@@ -192,13 +192,38 @@ class ImageCache:
             self._readers[path] = TableReader(path)
         return self._readers[path]
 
-    def _decode(self, image: EncodedImage, decoded: dict[str, Pixels | None]) -> Pixels | None:
-        if image.path not in decoded:
+    def _decode(self, image: EncodedImage, decoded: dict[int, Pixels | None]) -> Pixels | None:
+        key = id(image.data)  # rows share the bytes of an image, and images of other makers may have no names
+        if key not in decoded:
             try:
-                decoded[image.path] = decode_image(image.data)
+                decoded[key] = decode_image(image.data)
             except ImageError:
-                decoded[image.path] = None  # the caller counts and reports it
-        return decoded[image.path]
+                decoded[key] = None  # the caller counts and reports it
+        return decoded[key]
+
+
+def refuse_unreadable(names: Collection[str], *, num_questions: int, share: float) -> None:
+    """Refuse a run of which too much teaches nothing: the losses of such questions are 0, as if they were perfect.
+
+    Args:
+        names: of the questions found so far whose images cannot be read.
+        num_questions: that the run trains on.
+        share: of them that may be so.
+
+    Raises:
+        TrainingDataError: there are more, or no other question.
+    """
+    if names and len(names) >= num_questions:
+        raise TrainingDataError(
+            f"no image of the {num_questions} questions trained on can be read, the first is that of {min(names)}: "
+            "nothing was learnt and no model is saved; build the data set again"
+        )
+    if len(names) > share * num_questions:
+        raise TrainingDataError(
+            f"the images of {len(names)} of the {num_questions} questions trained on cannot be read, the first is that "
+            f"of {min(names)}; `max_unreadable` allows a share of {share:g}: build the data set again, or allow more "
+            "and go on with `resume`"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ it. No text is parsed, so this is strict: a right letter with a word more is wro
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -74,17 +75,23 @@ def score_replies(
     rank: int = 0,
     num_ranks: int = 1,
 ) -> list[ChosenReply]:
-    """Return how the model replies to the samples whose images can be read; rank r of n scores every n-th."""
-    mine = samples[rank::num_ranks]
-    dataset = SampleDataset(mine, [Draw(number, 0) for number in range(len(mine))], mixed_groups=1)
+    """Return how the model replies to the samples whose images can be read; rank r of n scores every n-th.
+
+    Every rank does the same number of passes, since weights that are spread over ranks are gathered by all of them in
+    each. A rank that has no question left goes on with the first, and what comes of it is left out.
+    """
+    places = range(rank, len(samples), num_ranks)
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (*places, 0)], mixed_groups=1)
+    num_passes = math.ceil(math.ceil(len(samples) / num_ranks) / batch_size)
     replies: list[ChosenReply] = []
     was_training = model.training
     model.eval()
     try:
-        for start in range(0, len(mine), batch_size):
-            items = [dataset[number] for number in range(start, min(start + batch_size, len(mine)))]
-            tasks = [item.record.task for item in items]
-            replies += _score_batch(model, collator(items), tasks)
+        for start in range(0, num_passes * batch_size, batch_size):
+            mine = [dataset[number] for number in range(start, min(start + batch_size, len(places)))]
+            items = mine or [dataset[len(places)]]
+            scored = _score_batch(model, collator(items), [item.record.task for item in items])
+            replies += scored if mine else []
     finally:
         model.train(was_training)
     return replies

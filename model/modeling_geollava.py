@@ -28,21 +28,21 @@ from .configuration_geollava import GeoLlavaConfig
 from .prompt_expansion import ExpandedPrompt, expand_placeholders, padding_side
 from .token_pruning import (
     KeptTokens,
-    anchor_scores,
     block_centres,
     block_roots,
     cluster_means,
     cluster_sizes,
     cosine_pointers,
-    fill_with_zeros,
+    fill_cells,
     follow_pointers,
     join_kept,
+    keep_best,
     learned_pointers,
     random_scores,
     select_tokens,
     singletons,
 )
-from .vision_tower import ProjectionName, cut_tower, last_projection
+from .vision_tower import ProjectionName, count_missing_passes, cut_tower, run_tower
 
 CACHE_NAMES = ("cache", "past_key_values")
 CACHE_NAME = next(field.name for field in fields(BaseModelOutputWithPast) if field.name in CACHE_NAMES)
@@ -70,9 +70,9 @@ class GeoLlavaImageFeatures(ModelOutput):
 
     Attributes:
         features: [K, D_text], after the projector, cell after cell in token order.
-        cells: [K] int64, the cell of each token, row by row through the image's grid; None with `tokens_per_cell="all"`
-            or `fill="zeros"`, where it follows from the place.
-        positions: [K] int64, index of the token in its cell; None in the same cases.
+        cells: [K] int64, the cell of each token, row by row through the image's grid; None with
+            `tokens_per_cell="all"`, where it follows from the place.
+        positions: [K] int64, index of the token in its cell; None in the same case.
     """
 
     features: tuple[Tensor, ...] | None = None
@@ -136,7 +136,7 @@ class GeoLlavaMultiModalProjector(nn.Module):
 
 
 class GeoLlavaAffinityHead(nn.Module):
-    """The weights of the released affinity head; `token_pruning.learned_pointers` applies them.
+    """The released affinity head: for each token, which of its nine neighbours it follows.
 
     What it gives is an index, so no gradient reaches it: it stays as it was drawn or loaded.
     """
@@ -151,8 +151,7 @@ class GeoLlavaAffinityHead(nn.Module):
     @torch.no_grad()
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the pointers [C, N] of tokens [C, H, W, D]."""
-        weights = self.depthwise.weight, self.pointwise.weight, cast(Tensor, self.pointwise.bias)
-        return learned_pointers(tokens, *weights)
+        return learned_pointers(tokens, lambda planes: self.pointwise(self.depthwise(planes)))
 
 
 class GeoLlavaPreTrainedModel(PreTrainedModel):
@@ -209,7 +208,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
                 f"{len(pixel_values)}; give both as the processor returned them"
             )
         if self.config.tokens_per_cell == "all":
-            tokens = torch.cat([features[:, 1:] for features in self._tower_chunks(pixel_values)])  # [C, N, D]
+            tokens = torch.cat([features[:, 1:] for features, _ in self._tower_chunks(pixel_values)])  # [C, N, D]
             counts = (cells_of_image * tokens.shape[1]).tolist()
             return GeoLlavaImageFeatures(self.multi_modal_projector(tokens.flatten(0, 1)).split(counts))
         return self._pruned_features(pixel_values, cells_of_image)
@@ -313,10 +312,24 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
         )
 
-    def _tower_chunks(self, pixel_values: Tensor) -> Iterator[Tensor]:
-        """Return features with [CLS], [c, 1 + N, D], of a few cells at a time."""
-        for chunk in pixel_values.split(self.config.vision_chunk):
-            yield self.vision_tower(chunk.to(self.vision_tower.dtype)).last_hidden_state
+    def _tower_chunks(self, pixel_values: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield features with [CLS], [c, 1 + N, D], of a few cells at a time, and what [CLS] attends to, [c, N]."""
+        tower, projection = self.vision_tower, self._scoring_projection()
+        chunks = pixel_values.to(tower.dtype).split(self.config.vision_chunk)
+        # passes for the sake of the other ranks: they add nothing, but take part in the backward pass
+        num_missing = count_missing_passes(tower, len(chunks), pixel_values.device)
+        spare = [run_tower(tower, chunks[0][:1], projection=None)[0][0, 0, 0] * 0 for _ in range(num_missing)]
+        for chunk in chunks:
+            features, attention = run_tower(tower, chunk, projection=projection)
+            while spare:
+                features = features + spare.pop()
+            yield features, attention
+
+    def _scoring_projection(self) -> ProjectionName | None:
+        """Return what tokens are compared by with [CLS]; None where the pruning does not ask."""
+        if self.config.tokens_per_cell == "all" or self.config.pruning not in ("anchored", "anchors_only"):
+            return None
+        return "v_proj" if self.config.anchor_projection == "value" else "k_proj"
 
     def _pruned_features(self, pixel_values: Tensor, cells_of_image: Tensor) -> GeoLlavaImageFeatures:
         """Return what is kept of each image."""
@@ -332,31 +345,44 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         numbers = torch.arange(num_cells, device=device) - first_cells[image_of_cell]  # of a cell in its image
 
         parts, start = [], 0
-        for features in self._tower_chunks(pixel_values):
+        for features, attention in self._tower_chunks(pixel_values):
             stop = start + len(features)
-            kept = self._select(features, numbers[start:stop], groups[start:stop], budgets)
+            kept = self._select(features[:, 1:], attention, numbers[start:stop], groups[start:stop], budgets)
             parts.append(kept._replace(cells=kept.cells + start))
             start = stop
-        kept = join_kept(parts, groups, budgets)
-        image_of_token = image_of_cell[kept.cells]
-        if config.fill == "zeros":
-            filled = self.multi_modal_projector(fill_with_zeros(kept, groups, budgets))
-            return GeoLlavaImageFeatures(filled.split((budget * cells_of_image).tolist()))
-        counts = torch.bincount(image_of_token, minlength=len(cells_of_image)).tolist()
+        kept = join_kept(parts, groups, budgets, fills=config.fill == "zeros")
+        counts = torch.bincount(image_of_cell[kept.cells], minlength=len(cells_of_image)).tolist()
         return GeoLlavaImageFeatures(
             features=self.multi_modal_projector(kept.features).split(counts),
             cells=numbers[kept.cells].split(counts),
             positions=kept.positions.split(counts),
         )
 
-    def _select(self, features: Tensor, numbers: Tensor, groups: Tensor, budgets: Tensor) -> KeptTokens:
-        """Return what is kept of a chunk of cells, [c, 1 + N, D]; `numbers` are those of the cells in their images."""
-        tokens = features[:, 1:]
-        with torch.no_grad():
-            roots, scores = self._rank(features[:, 0].detach(), tokens.detach(), numbers)
-        return select_tokens(tokens, roots, scores, groups, budgets)
+    def _select(
+        self, tokens: Tensor, attention: Tensor | None, numbers: Tensor, groups: Tensor, budgets: Tensor
+    ) -> KeptTokens:
+        """Return what is kept of a chunk of cells.
 
-    def _rank(self, anchors: Tensor, tokens: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        Args:
+            tokens: [c, N, D] features.
+            attention: [c, N], how much [CLS] attends to each; None where the pruning does not ask.
+            numbers: [c] int64, of the cells in their images.
+            groups: [c] int64, whose budget a cell shares.
+            budgets: of all groups.
+        """
+        with torch.no_grad():
+            roots, scores = self._rank(tokens.detach(), attention, numbers)
+            kept = self._choose(scores, groups, budgets)
+        return select_tokens(tokens, roots, scores, kept)
+
+    def _choose(self, scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+        """Return the indices of the kept tokens of a chunk in all its cells, [K]; `scores` [c, N]."""
+        fills = self.config.fill == "zeros"
+        if fills and self.config.scope == "cell":
+            return fill_cells(scores, int(self.config.tokens_per_cell))
+        return keep_best(scores.flatten(), groups.repeat_interleave(scores.shape[1]), budgets, fills=fills)
+
+    def _rank(self, tokens: Tensor, attention: Tensor | None, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Return the roots of the clusters [c, N] and their scores at the roots [c, N]."""
         config = self.config
         num_cells, num_tokens, _ = tokens.shape
@@ -371,13 +397,13 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             blocks = block_roots(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
             return blocks, torch.where(blocks == alone, 0.0, -torch.inf)
         if config.pruning == "anchors_only":
-            return alone, self._anchor_scores(anchors, tokens)
+            return alone, cast(Tensor, attention)
         pointers = self._pointers(tokens.unflatten(1, (side, side)))
         roots = follow_pointers(pointers)
         if config.pruning == "clusters_only":
             sizes = cluster_sizes(roots)
             return roots, torch.where(sizes > 0, sizes, -torch.inf)
-        return roots, cluster_means(self._anchor_scores(anchors, tokens), roots)
+        return roots, cluster_means(cast(Tensor, attention), roots)
 
     def _pointers(self, tokens: Tensor) -> Tensor:
         if self.config.affinity == "cosine":
@@ -389,11 +415,6 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             )
         pointers: Tensor = self.affinity_head(tokens)
         return pointers
-
-    def _anchor_scores(self, anchors: Tensor, tokens: Tensor) -> Tensor:
-        query = last_projection(self.vision_tower, "q_proj")
-        name: ProjectionName = "v_proj" if self.config.anchor_projection == "value" else "k_proj"
-        return anchor_scores(anchors, tokens, query=query, projection=last_projection(self.vision_tower, name))
 
     def _refuse_placeholders(self, input_ids: Tensor) -> None:
         num_placeholders = int((input_ids == self.config.image_token_id).sum())

@@ -5,15 +5,16 @@ against the [CLS] token of their cell, and the best are kept in token order. Wha
 token has nine candidates, so a cell of 576 tokens costs 5,184 affinities and not 331,776; and because the score is
 linear in the token, tokens are scored first and only the clusters that stay are averaged.
 
-Decisions (pointers, scores, ranks) are taken in float32 whatever the dtype of the features, and carry no gradient; the
-gradient flows through the means of the tokens that are kept.
+No weights are read here: their owners apply them, whatever they are stored as. What the layers give is compared in
+float32 whatever its dtype, and decisions carry no gradient; the gradient flows through the means of the tokens that are
+kept.
 
 Source: GeoLLaVA-8K, arXiv 2505.21375v2, sections on background token pruning and anchored token selection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -34,41 +35,32 @@ class KeptTokens(NamedTuple):
     """What is left of some cells: K tokens, cell after cell, in token order."""
 
     features: Tensor
-    """[K, D], the dtype of the input; means of clusters."""
+    """[K, D], the dtype of the input; means of clusters, and zeros where a budget was filled up."""
     cells: Tensor
     """[K] int64, the cell of each token, not decreasing."""
     positions: Tensor
     """[K] int64, index of the token in its cell (row by row), rising within a cell; for a cluster that of its root."""
     scores: Tensor
-    """[K] float32, what the token was ranked by."""
+    """[K] float32, what the token was ranked by; −∞ for a zero vector."""
 
 
-def learned_pointers(tokens: Tensor, depthwise: Tensor, pointwise: Tensor, bias: Tensor) -> Tensor:
+def learned_pointers(tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the neighbour that the released affinity head picks for each token, [C, H·W] int64.
 
-    The head is a depth-wise 3 × 3 convolution and a 1 × 1 convolution to nine outputs, then a softmax. Both are linear,
-    so they are one product of the tokens with a [D, 81] matrix and a sum of nine shifted planes: the same numbers, up
-    to rounding, without a copy of the features. At the border a candidate outside is moved onto the grid, and
-    probabilities that fall on one token add up. Ties go to the lowest token.
+    At the border a candidate outside is moved onto the grid, and probabilities that fall on one token add up. Ties go
+    to the lowest token.
 
     Args:
         tokens: [C, H, W, D] features of the cells.
-        depthwise: [D, 1, 3, 3] weight, no bias.
-        pointwise: [9, D, 1, 1] weight.
-        bias: [9] bias of the 1 × 1 convolution.
+        head: logits [c, 9, H, W] of planes [c, D, H, W], in the order of `OFFSETS`.
     """
-    num_cells, height, width, dim = tokens.shape
-    mixing = torch.einsum("dk,od->dko", depthwise.float().reshape(dim, 9), pointwise.float().reshape(9, dim))
+    num_cells, height, width, _ = tokens.shape
     clamped = _clamped_neighbours(height, width, tokens.device)  # [N, 9]
     same_token = (clamped[:, :, None] == clamped[:, None, :]).float()  # [N, 9, 9]
     pointers = []
     for part in _parts(tokens):
-        planes = part.float() @ mixing.reshape(dim, 81)  # [c, H, W, 81]
-        planes = functional.pad(planes.unflatten(-1, (9, 9)), (0, 0, 0, 0, 1, 1, 1, 1))  # [c, H + 2, W + 2, 9, 9]
-        logits = bias.float().expand(len(part), height, width, 9).clone()
-        for index, (dy, dx) in enumerate(OFFSETS):
-            logits += planes[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width, index]
-        probabilities = logits.softmax(-1).flatten(1, 2)  # [c, N, 9]
+        logits = head(part.permute(0, 3, 1, 2))  # a view: channels last, as convolutions like it
+        probabilities = logits.float().softmax(1).flatten(2).transpose(1, 2)  # [c, N, 9]
         totals = torch.einsum("cnk,nkj->cnj", probabilities, same_token)
         choice = totals.argmax(-1)  # the first of equals, and candidates stand in token order
         pointers.append(clamped.expand(len(part), -1, -1).gather(-1, choice[..., None])[..., 0])
@@ -103,28 +95,19 @@ def follow_pointers(pointers: Tensor) -> Tensor:
     return pointers
 
 
-def anchor_scores(anchors: Tensor, tokens: Tensor, *, query: torch.nn.Linear, projection: torch.nn.Linear) -> Tensor:
+def anchor_scores(queries: Tensor, keys: Tensor) -> Tensor:
     """Return how much the [CLS] token of a cell attends to each of its tokens, [C, N] float32, before the softmax.
 
-    Equation: q · (W z + b) / √d, with q the query of [CLS] and W, b of `projection`. As ((Wᵀ q) · z + q · b) / √d it
-    costs D a token instead of D². The softmax keeps the order and is left out, so scores of different cells can be
-    compared.
+    The softmax keeps the order and is left out, so scores of different cells can be compared.
 
     Args:
-        anchors: [C, D] features of [CLS].
-        tokens: [C, N, D] features of the patches.
-        query: query projection of the tower's layer.
-        projection: value projection (as released) or key projection (as in the paper's words) of that layer.
+        queries: [C, D] query projections of [CLS].
+        keys: [C, N, D] value projections (as released) or key projections (as in the paper's words) of the patches.
     """
-    queries = functional.linear(anchors.float(), query.weight.float(), _float_bias(query))  # [C, D]
-    directions = (queries @ projection.weight.float())[..., None]  # [C, D, 1]
-    scores = torch.cat(
-        [(part.float() @ direction)[..., 0] for part, direction in zip(*_parts_of(tokens, directions), strict=True)]
-    )
-    bias = _float_bias(projection)
-    if bias is not None:
-        scores = scores + (queries @ bias)[:, None]
-    return scores * float(queries.shape[-1] ** -0.5)
+    scores = [
+        (part.float() @ query.float()[..., None])[..., 0] for part, query in zip(*_parts_of(keys, queries), strict=True)
+    ]
+    return torch.cat(scores) * float(queries.shape[-1] ** -0.5)
 
 
 def cluster_means(scores: Tensor, roots: Tensor) -> Tensor:
@@ -139,15 +122,16 @@ def cluster_sizes(roots: Tensor) -> Tensor:
     return _sum_at_roots(torch.ones(roots.shape, device=roots.device), roots)
 
 
-def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor, *, fills: bool = False) -> Tensor:
     """Return the sorted indices of the best entries of each group, at most its budget; equals in order of index.
 
     Args:
-        scores: [M] float32; −∞ marks what must not be kept.
+        scores: [M] float32; −∞ marks what is no cluster.
         groups: [M] int64, the group of each entry.
         budgets: [G] int64, how many entries of each group are kept at most.
+        fills: whether entries of −∞ may take what is left of a budget.
     """
-    candidates = (scores > -torch.inf).nonzero()[:, 0]
+    candidates = torch.arange(len(scores), device=scores.device) if fills else (scores > -torch.inf).nonzero()[:, 0]
     candidates = candidates[scores[candidates].argsort(descending=True, stable=True)]
     candidates = candidates[groups[candidates].argsort(stable=True)]
     owners = groups[candidates]
@@ -157,53 +141,55 @@ def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
     return candidates[ranks < budgets[owners]].sort().values
 
 
-def select_tokens(tokens: Tensor, roots: Tensor, scores: Tensor, groups: Tensor, budgets: Tensor) -> KeptTokens:
-    """Return the means of the best clusters of each group of cells, in token order.
+def fill_cells(scores: Tensor, budget: int) -> Tensor:
+    """Return the sorted indices, in all cells, of `budget` tokens per cell as the released code takes them, [C · R].
+
+    The released code takes `scores.topk(budget)` and sorts by index. Where a cell has fewer clusters than the budget,
+    that takes tokens of −∞ too, which have no mean: they become zero vectors, scattered among the clusters. Which ones
+    is left to `topk`, so it is asked here as well; devices may differ in it. A cell has no more places than tokens.
+
+    Args:
+        scores: [C, N] float32 at the roots, −∞ everywhere else.
+        budget: tokens per cell.
+    """
+    num_cells, num_tokens = scores.shape
+    places = scores.topk(min(budget, num_tokens), dim=1).indices.sort(dim=1).values
+    return (places + num_tokens * torch.arange(num_cells, device=scores.device)[:, None]).flatten()
+
+
+def select_tokens(tokens: Tensor, roots: Tensor, scores: Tensor, kept: Tensor) -> KeptTokens:
+    """Return the means of the clusters whose roots are kept; where a kept token is no root, a zero vector.
 
     Args:
         tokens: [C, N, D] features.
         roots: [C, N] int64, the root of each token's cluster.
         scores: [C, N] float32 at the roots, −∞ everywhere else.
-        groups: [C] int64, the group that each cell shares a budget with, not decreasing.
-        budgets: [G] int64.
+        kept: [K] int64, sorted indices in all cells, see `keep_best` and `fill_cells`.
     """
     num_cells, num_tokens, dim = tokens.shape
-    kept = keep_best(scores.flatten(), groups.repeat_interleave(num_tokens), budgets)  # [K]
     slots = torch.full((num_cells * num_tokens,), -1, device=tokens.device)
     slots[kept] = torch.arange(len(kept), device=tokens.device)
     slot_of_token = slots[_flat(roots)]
     members = (slot_of_token >= 0).nonzero()[:, 0]
     members = members[slot_of_token[members].argsort(stable=True)]
     sizes = torch.bincount(slot_of_token[members], minlength=len(kept))
-    # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order.
+    # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order. The
+    # mean of no rows is zero.
     features = functional.embedding_bag(
         members, tokens.reshape(-1, dim), offsets=sizes.cumsum(0) - sizes, mode="mean"
     )  # [K, D]
     return KeptTokens(features, kept // num_tokens, kept % num_tokens, scores.flatten()[kept])
 
 
-def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor) -> KeptTokens:
+def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor, *, fills: bool = False) -> KeptTokens:
     """Return the best of several parts, as if they had been selected from at once.
 
     The best of a whole are among the best of its parts, so cells can be worked on a chunk at a time even when they
     share one budget. `cells` of the parts must count through all of them, in order.
     """
     joined = KeptTokens(*(torch.cat(values) for values in zip(*parts, strict=True)))
-    kept = keep_best(joined.scores, groups[joined.cells], budgets)
+    kept = keep_best(joined.scores, groups[joined.cells], budgets, fills=fills)
     return joined if len(kept) == len(joined.scores) else KeptTokens(*(values[kept] for values in joined))
-
-
-def fill_with_zeros(kept: KeptTokens, groups: Tensor, budgets: Tensor) -> Tensor:
-    """Return the features with zero vectors behind each group that did not fill its budget, [sum(budgets), D].
-
-    So the released code fills up a cell that has fewer clusters than its budget.
-    """
-    owners = groups[kept.cells]
-    counts = torch.bincount(owners, minlength=len(budgets))
-    ranks = torch.arange(len(owners), device=owners.device) - (counts.cumsum(0) - counts)[owners]
-    rows = (budgets.cumsum(0) - budgets)[owners] + ranks
-    filled = kept.features.new_zeros((int(budgets.sum()), kept.features.shape[1]))
-    return filled.index_copy(0, rows, kept.features)
 
 
 def singletons(num_cells: int, num_tokens: int, device: torch.device) -> Tensor:
@@ -306,10 +292,6 @@ def _flat(roots: Tensor) -> Tensor:
     """Return indices in a cell as indices in all cells, [C·N]."""
     num_cells, num_tokens = roots.shape
     return (roots + num_tokens * torch.arange(num_cells, device=roots.device)[:, None]).flatten()
-
-
-def _float_bias(layer: torch.nn.Linear) -> Tensor | None:
-    return None if layer.bias is None else layer.bias.float()
 
 
 def _shares(total: int, parts: int) -> list[int]:

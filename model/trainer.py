@@ -65,6 +65,7 @@ class VqaTrainer(Trainer):
         learning_rates: of each part.
         fingerprint: of the order of samples, kept in each checkpoint.
         keep: checkpoints that stay; older ones are removed once a new one is whole.
+        check_unreadable: hears of the questions whose images cannot be read whenever there are more; may raise.
         evaluate_model: returns the figures of the val split at a step; None without one.
         on_progress: hears of every logged step.
         kwargs: the Trainer's own.
@@ -76,6 +77,7 @@ class VqaTrainer(Trainer):
         learning_rates: Mapping[ModelPart, float],
         fingerprint: str,
         keep: int,
+        check_unreadable: Callable[[list[str]], None],
         evaluate_model: Callable[[nn.Module, int], dict[str, float]] | None = None,
         on_progress: Callable[[Mapping[str, float]], None] | None = None,
         **kwargs: Any,  # noqa: ANN401
@@ -85,6 +87,7 @@ class VqaTrainer(Trainer):
         self._learning_rates = learning_rates
         self._fingerprint = fingerprint
         self._keep = keep
+        self._check_unreadable = check_unreadable
         self._evaluate_model = evaluate_model
         self._on_progress = on_progress
         self._num_images = 0
@@ -132,7 +135,9 @@ class VqaTrainer(Trainer):
             TrainingError: when it is not finite, before it can reach the weights; names the batch.
         """
         names = inputs.pop("sample_names")
-        self.unreadable += [name for name in inputs.pop("unreadable") if name not in self.unreadable]
+        if fresh := [name for name in inputs.pop("unreadable") if name not in self.unreadable]:
+            self.unreadable += fresh
+            self._check_unreadable(self.unreadable)
         labels = inputs["labels"]
         outputs = model(
             **{name: value for name, value in inputs.items() if name != "labels"},

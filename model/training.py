@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from rsvqa.annotation.extras import install_command
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.checkpoints import StartingPoint, load_checkpoint, with_adapters
+from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, with_adapters
 from rsvqa.model.conversations import chat_messages, render_chat
 from rsvqa.model.data import (
     Collator,
@@ -37,6 +37,7 @@ from rsvqa.model.data import (
     TrainingDataError,
     TrainingSample,
     list_samples,
+    refuse_unreadable,
     select_samples,
 )
 from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
@@ -44,7 +45,7 @@ from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint
 from rsvqa.model.reading_lessons import Lessons, teach_reading
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
-from rsvqa.model.training_report import RunFacts, make_report, write_report
+from rsvqa.model.training_report import RunFacts, inherited_lines, make_report, write_report
 from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
@@ -83,13 +84,19 @@ def train(
     _require_tasks(settings, listed)
     checkpoint = last_checkpoint(out) if resume else None
     start = _load(settings, listed, out, is_resumed=checkpoint is not None, reporter=reporter)
+    inherited = _inherited(settings, start)
+    for line in inherited_lines({name: value._asdict() for name, value in inherited.items()}):
+        reporter.note("inherited", line)
     samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
     _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
     evaluation = Evaluation(settings, start, reporter)
-    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, reporter)
+    check_unreadable = partial(
+        refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
+    )
+    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, check_unreadable, reporter)
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
         reporter.note("resume", f"goes on from {checkpoint.name}")
@@ -97,7 +104,7 @@ def train(
     with _without_bars():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         unreadable = sorted(set(gather_object(trainer.unreadable)))
-        _require_lesson(samples, draws, unreadable)
+        check_unreadable(unreadable)  # of all processes
         if evaluation.questions and evaluation.step != trainer.state.global_step:
             trainer.evaluate()
         _save(trainer, start, settings, out)
@@ -110,6 +117,8 @@ def train(
         draws=draws,
         order=order,
         unreadable=unreadable,
+        unreadable_val=evaluation.num_unreadable,
+        inherited=inherited,
         steps=trainer.state.global_step,
         curve=trainer.state.log_history,
         scores=evaluation.scores,
@@ -117,16 +126,6 @@ def train(
         peak_memory_mib=peak_memory_mib(),
     )
     return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
-
-
-def _require_lesson(samples: SampleList, draws: Sequence[Draw], unreadable: Sequence[str]) -> None:
-    """Refuse to save a model that has learnt nothing: all losses of such a run are 0, as if it were perfect."""
-    drawn = {samples.samples[draw.sample].name for draw in draws}
-    if drawn <= set(unreadable):
-        raise TrainingDataError(
-            f"no image of the {len(drawn)} questions trained on can be read, the first is that of {unreadable[0]}: "
-            "nothing was learnt and no model is saved; build the data set again"
-        )
 
 
 def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings, out: Path) -> None:
@@ -194,12 +193,25 @@ def _load(
         start = load_checkpoint(settings.init, dtype=dtype, converted=out / "converted")
     for name, value in settings.pruning_changes.items():
         setattr(start.model.config, name, value)
+    if settings.max_grid != "checkpoint":
+        if start.max_cells != settings.max_grid**2:
+            grid = f"{settings.max_grid} x {settings.max_grid}"
+            reporter.note("grid", f"images are seen at up to {grid} cells; {settings.init} had up to {start.max_cells}")
+        start.limit_grid(settings.max_grid)
     for name, parameter in start.model.named_parameters():
         if part_of(name) in settings.freeze:
             parameter.requires_grad_(requires_grad=False)
     if settings.lora_rank:
         return start._replace(model=with_adapters(start.model, rank=settings.lora_rank))
     return start
+
+
+def _inherited(settings: TrainingSettings, start: StartingPoint) -> dict[str, Inherited]:
+    """Return what the run takes from its checkpoint that differs from the recipe."""
+    if settings.init == TINY:
+        return {}  # there is no checkpoint
+    chosen = set(settings.pruning_changes)
+    return start.inherited(besides=chosen if settings.max_grid == "checkpoint" else chosen | {"max_grid", "max_cells"})
 
 
 def _teach_reading(
@@ -316,12 +328,14 @@ class Evaluation:
         questions: none without a val split, or where the settings ask for none.
         scores: by task, of the last evaluation.
         step: of the last evaluation; -1 before.
+        num_unreadable: questions that were not asked, because their images cannot be read.
     """
 
     def __init__(self, settings: TrainingSettings, start: StartingPoint, reporter: Reporter) -> None:
         self.questions: list[TrainingSample] = []
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
+        self.num_unreadable = 0
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_batch_size
         if not settings.eval_questions:
@@ -347,7 +361,9 @@ class Evaluation:
             rank=state.process_index,
             num_ranks=state.num_processes,
         )
-        self.scores = score_tasks(gather_object(mine), self.questions)
+        replies: list[ChosenReply] = gather_object(mine)
+        self.num_unreadable = len(self.questions) - len(replies)
+        self.scores = score_tasks(replies, self.questions)
         self.step = step
         return flatten_scores(self.scores)
 
@@ -368,6 +384,7 @@ def _make_trainer(
     draws: Sequence[Draw],
     order: str,
     evaluation: Evaluation,
+    check_unreadable: Callable[[list[str]], None],
     reporter: Reporter,
 ) -> VqaTrainer:
     dataset = SampleDataset(
@@ -381,6 +398,7 @@ def _make_trainer(
         learning_rates=settings.learning_rates,
         fingerprint=order,
         keep=settings.keep,
+        check_unreadable=check_unreadable,
         evaluate_model=evaluation if evaluation.questions else None,
         on_progress=partial(_tell, reporter),
         model=start.model,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from accelerate import PartialState
 
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.model.checkpoints import Inherited
 from rsvqa.model.data import SampleList
 from rsvqa.model.evaluation import TaskScore
 from rsvqa.model.ordering import Draw, num_draws
@@ -38,6 +39,8 @@ class RunFacts:
         draws: of the whole run.
         order: fingerprint of the draws.
         unreadable: names of the samples whose images could not be read.
+        unreadable_val: questions of the evaluation that were not asked for that reason.
+        inherited: settings that came with the checkpoint and differ from the recipe.
         steps: optimizer steps done.
         curve: the logged figures, by step.
         scores: of the last evaluation, by task.
@@ -50,6 +53,8 @@ class RunFacts:
     draws: Sequence[Draw]
     order: str
     unreadable: Sequence[str]
+    unreadable_val: int
+    inherited: Mapping[str, Inherited]
     steps: int
     curve: Sequence[Mapping[str, float]]
     scores: Mapping[str, TaskScore]
@@ -77,6 +82,7 @@ def make_report(facts: RunFacts) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "settings": facts.settings.model_dump(mode="json"),
         "versions": {name: version(name) for name in _PACKAGES},
+        "inherited": {name: value._asdict() for name, value in facts.inherited.items()},
         "order": facts.order,
         "samples": {
             "used": len(samples),
@@ -86,6 +92,7 @@ def make_report(facts: RunFacts) -> dict[str, Any]:
                 for reason, names in facts.samples.left_out.items()
             },
             "unreadable": {"number": len(facts.unreadable), "first": list(facts.unreadable[:_MOST_NAMES])},
+            "unreadable_val": facts.unreadable_val,
         },
         "steps": facts.steps,
         "evaluation": {task: _score_entry(score) for task, score in facts.scores.items()},
@@ -123,7 +130,7 @@ def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> Non
     if as_json:
         print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
         return
-    for line in lost_lines(report):
+    for line in (*inherited_lines(report["inherited"]), *lost_lines(report)):
         print(line)
     if report["evaluation"]:
         print(render_scores({task: TaskScore(**entry) for task, entry in report["evaluation"].items()}))
@@ -131,11 +138,19 @@ def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> Non
     print(f"{report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {out}, report: {out / REPORT_NAME}")
 
 
+def inherited_lines(inherited: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what a run has taken from its checkpoint that differs from the recipe."""
+    for name, value in inherited.items():
+        yield f"from the checkpoint, unlike the recipe: {name} = {value['checkpoint']} (recipe: {value['recipe']})"
+
+
 def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what taught nothing, and that nothing was evaluated."""
     samples = report["samples"]
     lost = {**samples["left_out"], "image cannot be read": samples["unreadable"]}
     yield from (f"left out: {found['number']:,} x {reason}" for reason, found in lost.items() if found["number"])
+    if samples["unreadable_val"]:
+        yield f"not evaluated: {samples['unreadable_val']:,} x image cannot be read"
     if not report["evaluation"]:
         yield "not evaluated: no questions in split val, or eval_questions is 0"
 

@@ -144,6 +144,10 @@ class TrainingSettings(StageSettings):
 
     Each decodes the images that it needs itself.
     """
+    max_grid: PositiveInt | Literal["checkpoint"] = 24
+    """Most cells along a side of an image; checkpoint keeps the limits of `init`."""
+    max_unreadable: Rate = 0.01
+    """Share of the questions whose images may be unreadable; more end the run."""
     tokens_per_cell: PositiveInt | Literal["all"] | None = None
     """Visual tokens kept per cell, or all (default: the checkpoint's)."""
     pruning: Literal["anchored", "anchors_only", "clusters_only", "random", "uniform", "pool"] | None = None
@@ -244,6 +248,7 @@ TINY_RECIPE: Mapping[str, Any] = MappingProxyType(
         "deal_again": True,
         "mixed_groups": 256,
         "loader_workers": 0,
+        "max_grid": "checkpoint",  # that of `tiny`
         "tokens_per_cell": 16,
     }
 )

@@ -1,10 +1,13 @@
-"""What the model must know of a CLIP-like tower: its layers, and where it may end."""
+"""What the model must know of a CLIP-like tower: its layers, where it may end, and what its last layer attends to."""
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
+from typing import Any, Literal, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, distributed, nn
+
+from .token_pruning import anchor_scores
 
 ProjectionName = Literal["q_proj", "k_proj", "v_proj"]
 
@@ -28,9 +31,56 @@ def tower_layers(tower: nn.Module) -> nn.ModuleList:
     return layers
 
 
-def last_projection(tower: nn.Module, name: ProjectionName) -> nn.Linear:
-    """Return a projection of the attention of the tower's last layer."""
-    return cast(nn.Linear, getattr(tower_layers(tower)[-1].self_attn, name))
+def run_tower(tower: nn.Module, cells: Tensor, *, projection: ProjectionName | None) -> tuple[Tensor, Tensor | None]:
+    """Return the features with [CLS], [C, 1 + N, D], and what [CLS] attends to, [C, N] float32.
+
+    The projections of the last layer are applied to its own output, while it runs: only then are the weights at hand
+    where they are spread over devices (FSDP), and only the layers themselves know what a quantised weight means.
+
+    Args:
+        tower: cut behind the layer whose features are used.
+        cells: [C, 3, S, S] in the tower's dtype.
+        projection: what the tokens are compared by with the query of [CLS]; None leaves the scores out.
+    """
+    if projection is None:
+        return tower(cells).last_hidden_state, None
+    scores: list[Tensor] = []
+
+    def measure(layer: nn.Module, _: object, output: Any) -> None:  # noqa: ANN401  a tensor, or a tuple that has it first
+        hidden: Tensor = output if isinstance(output, Tensor) else output[0]
+        attention: Any = layer.self_attn
+        with torch.no_grad():
+            queries = attention.q_proj(hidden[:, 0].detach())
+            scores.append(anchor_scores(queries, getattr(attention, projection)(hidden[:, 1:].detach())))
+
+    # first of the hooks: one of FSDP's takes the weights away
+    hook = tower_layers(tower)[-1].register_forward_hook(measure, prepend=True)
+    try:
+        features: Tensor = tower(cells).last_hidden_state
+    finally:
+        hook.remove()  # not there when a checkpointed layer runs again for its gradient
+    return features, scores[0]
+
+
+def count_missing_passes(tower: nn.Module, num_passes: int, device: torch.device) -> int:
+    """Return how many passes another rank makes more than this one, where a pass gathers weights from all ranks.
+
+    A rank that made fewer would leave the others waiting for its share of the weights.
+    """
+    if not distributed.is_available() or not distributed.is_initialized() or not _is_sharded(tower):
+        return 0
+    most = torch.tensor(num_passes, device=device)
+    distributed.all_reduce(most, op=distributed.ReduceOp.MAX)
+    return int(most) - num_passes
+
+
+def _is_sharded(tower: nn.Module) -> bool:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.tensor import DTensor
+
+    return any(isinstance(parameter, DTensor) for parameter in tower.parameters()) or any(
+        isinstance(module, FullyShardedDataParallel) for module in tower.modules()
+    )
 
 
 def cut_tower(tower: nn.Module, feature_layer: int) -> None:

@@ -48,7 +48,7 @@ class TableError(RsvqaError):
 
 
 class EncodedImage(NamedTuple):
-    """An image file's name in the data set and its bytes, still encoded."""
+    """An image file's name in the data set and its bytes, still encoded; both are empty where a table has none."""
 
     path: str
     data: bytes
@@ -329,7 +329,10 @@ def _images(array: pa.StructArray) -> list[EncodedImage]:
         data = data.dictionary_encode()
     distinct = data.dictionary.to_pylist()
     paths = array.field("path").to_pylist()
-    return [EncodedImage(path, distinct[i]) for i, path in zip(data.indices.to_pylist(), paths, strict=True)]
+    return [
+        EncodedImage(path or "", b"" if i is None else distinct[i] or b"")
+        for i, path in zip(data.indices.to_pylist(), paths, strict=True)
+    ]
 
 
 def read_images(path: Path) -> Iterator[EncodedImage]:

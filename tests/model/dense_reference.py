@@ -6,6 +6,7 @@ Slow and plain on purpose, and independent of `model.token_pruning`: the oracle 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -36,12 +37,20 @@ def random_weights(dim: int, seed: int) -> Weights:
     )
 
 
+def affinity_head(weights: Weights) -> Callable[[Tensor], Tensor]:
+    """Return the released head: logits [C, 9, H, W] of planes [C, D, H, W], computed in float32."""
+
+    def head(planes: Tensor) -> Tensor:
+        mixed = functional.conv2d(planes.float(), weights.depthwise, padding=1, groups=planes.shape[1])
+        return functional.conv2d(mixed, weights.pointwise, weights.pointwise_bias)
+
+    return head
+
+
 def dense_affinity(tokens: Tensor, weights: Weights) -> Tensor:
     """Return [C, N, N]: the probability that a token (row) points to a token (column); `tokens` [C, H, W, D]."""
-    num_cells, height, width, dim = tokens.shape
-    planes = tokens.permute(0, 3, 1, 2).contiguous()
-    mixed = functional.conv2d(planes, weights.depthwise, padding=1, groups=dim)
-    probabilities = functional.conv2d(mixed, weights.pointwise, weights.pointwise_bias).softmax(1).flatten(2)
+    num_cells, height, width, _ = tokens.shape
+    probabilities = affinity_head(weights)(tokens.permute(0, 3, 1, 2).contiguous()).softmax(1).flatten(2)
     affinity = tokens.new_zeros((num_cells, height * width, height * width))
     rows = torch.arange(height).repeat_interleave(width)
     columns = torch.arange(width).repeat(height)
@@ -65,7 +74,10 @@ def dense_roots(affinity: Tensor) -> Tensor:
 
 
 def dense_selection(tokens: Tensor, anchors: Tensor, roots: Tensor, weights: Weights, budget: int) -> Tensor:
-    """Return [C, budget, D]: means of the clusters that [CLS] attends to most, in token order, then zeros.
+    """Return [C, R, D]: means of the clusters that [CLS] attends to most, in token order, with zeros among them.
+
+    R tokens of a cell are taken by `topk` over all of them, with −∞ for those that are no root; the mean of such a
+    token is zero. R is the budget, or the number of tokens where that is less.
 
     Args:
         tokens: [C, N, D].
@@ -74,20 +86,22 @@ def dense_selection(tokens: Tensor, anchors: Tensor, roots: Tensor, weights: Wei
         weights: of the projections.
         budget: tokens of a cell.
     """
-    num_cells, _, dim = tokens.shape
-    selected = tokens.new_zeros((num_cells, budget, dim))
-    for cell in range(num_cells):
-        _, cluster, sizes = roots[cell].unique(return_inverse=True, return_counts=True)  # clusters in order of root
-        means = tokens.new_zeros((len(sizes), dim)).index_add_(0, cluster, tokens[cell]) / sizes[:, None]
-        query = functional.linear(anchors[cell], weights.query, weights.query_bias)
+    _, num_tokens, dim = tokens.shape
+    cells = []
+    for cell_tokens, anchor, cell_roots in zip(tokens, anchors, roots, strict=True):
+        belongs = (cell_roots[None, :] == torch.arange(num_tokens)[:, None]).to(cell_tokens)  # [N roots, N tokens]
+        sizes = belongs.sum(1)
+        means = belongs @ cell_tokens / sizes.clamp(min=1)[:, None]
+        query = functional.linear(anchor, weights.query, weights.query_bias)
         keys = functional.linear(means, weights.projection, weights.projection_bias)
-        attention = (keys @ query / dim**0.5).softmax(0)
-        best = attention.topk(min(budget, len(means))).indices.sort().values
-        selected[cell, : len(best)] = means[best]
-    return selected
+        is_root = sizes > 0
+        attention = tokens.new_full((num_tokens,), -torch.inf)
+        attention[is_root] = (keys[is_root] @ query / dim**0.5).softmax(0)
+        cells.append(means[attention.topk(min(budget, num_tokens)).indices.sort().values])
+    return torch.stack(cells)
 
 
 def dense_prune(tokens: Tensor, anchors: Tensor, weights: Weights, budget: int) -> Tensor:
-    """Return [C, budget, D] for tokens [C, H, W, D] and anchors [C, D]."""
+    """Return [C, R, D] for tokens [C, H, W, D] and anchors [C, D]; R as in `dense_selection`."""
     roots = dense_roots(dense_affinity(tokens, weights))
     return dense_selection(tokens.flatten(1, 2), anchors, roots, weights, budget)

@@ -75,3 +75,11 @@ def tiny_processor(**settings: Any) -> GeoLlavaProcessor:
     """Return a processor that fits `tiny_model`; `settings` are the image processor's."""
     chosen: dict[str, Any] = {"cell_size": CELL_SIZE, "max_grid": 4} | settings
     return GeoLlavaProcessor(GeoLlavaImageProcessor(**chosen), tiny_tokenizer())
+
+
+def tiny_inputs(*, cells: tuple[int, int], seed: int = 0) -> dict[str, torch.Tensor]:
+    """Return a prompt of `tiny_model` with one image of random pixels, (rows, columns) of cells."""
+    rows, columns = cells
+    pixels = torch.randn((rows * columns, 3, CELL_SIZE, CELL_SIZE), generator=torch.Generator().manual_seed(seed))
+    prompt = torch.tensor([[10, 1, 11, 12]])
+    return {"input_ids": prompt, "pixel_values": pixels, "image_grids": torch.tensor([[rows, columns]])}

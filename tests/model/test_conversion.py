@@ -21,6 +21,7 @@ from rsvqa import cli
 from rsvqa.model.conversion import ConversionError, NoCheckpointError, convert_checkpoint
 from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
 from rsvqa.model.processing_geollava import GeoLlavaProcessor
+from rsvqa.model.vision_tower import run_tower
 from tests.model.make_models import tiny_tokenizer
 from tests.model.plain_python import run_plain
 
@@ -67,10 +68,10 @@ def test_the_released_numbers_are_met(converted: Path, expected: dict[str, Tenso
     torch.testing.assert_close(inputs["pixel_values"], expected["pixel_values"][1:], atol=1e-4, rtol=0)
 
     body = network.model
-    features = body.vision_tower(inputs["pixel_values"]).last_hidden_state
+    features, attention = run_tower(body.vision_tower, inputs["pixel_values"], projection="v_proj")
     torch.testing.assert_close(features, expected["features_cls_patch"], atol=1e-5, rtol=0)
     groups, budgets = torch.arange(12), torch.full((12,), 5)
-    kept = body._select(features, groups, groups, budgets)
+    kept = body._select(features[:, 1:], attention, groups, groups, budgets)
     torch.testing.assert_close(kept.features, expected["selected"].flatten(0, 1), atol=1e-5, rtol=0)
 
     ids = expected["input_ids"].masked_fill(expected["input_ids"] == -200, network.config.image_token_id)

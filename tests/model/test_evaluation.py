@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from rsvqa.model.ordering import Draw
 from rsvqa.model.tiny import TinyModel, make_tiny
 from rsvqa.model.training_settings import TinySettings
 from tests.model.make_dataset import TINY, make_dataset
+from tests.model.two_ranks import run_two_ranks
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,47 @@ def test_ranks_share_the_questions(samples: list[TrainingSample], tiny: TinyMode
     )
     assert [reply.task for reply in first] == [sample.task for sample in samples[:6:2]]
     assert [reply.task for reply in second] == [sample.task for sample in samples[1:6:2]]
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "batch_size", "num_ranks"), [(3, 1, 2), (5, 2, 2), (1, 1, 3), (4, 2, 2), (0, 1, 2)]
+)
+def test_every_rank_does_the_same_number_of_passes(
+    samples: list[TrainingSample], tiny: TinyModel, num_samples: int, batch_size: int, num_ranks: int
+) -> None:
+    passes: list[int] = []
+    tasks: list[str] = []
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    hook = tiny.model.register_forward_hook(counted)
+    for rank in range(num_ranks):
+        count = 0
+        replies = score_replies(
+            tiny.model,
+            samples[:num_samples],
+            Collator(tiny.processor),
+            batch_size=batch_size,
+            rank=rank,
+            num_ranks=num_ranks,
+        )
+        passes.append(count)
+        tasks += [reply.task for reply in replies]
+    hook.remove()
+    assert len(set(passes)) == 1
+    assert sorted(tasks) == sorted(sample.task for sample in samples[:num_samples])
+
+
+def test_sharded_ranks_with_unequal_questions_and_images_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=1, val_tiles=0)  # three questions
+    for line in run_two_ranks("tests.model.sharded_evaluation", data, timeout=120):
+        num_replies, difference, gradient_difference = line.split()
+        assert num_replies == "3"
+        assert float(difference) < 1e-4
+        assert float(gradient_difference) < 1e-5
 
 
 def test_the_mode_of_the_model_is_restored(samples: list[TrainingSample], tiny: TinyModel) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionModel
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
-from rsvqa.model.configuration_geollava import PRUNING_METHODS
+from rsvqa.model.configuration_geollava import PRUNING_METHODS, RELEASED_PRUNING
 from rsvqa.model.modeling_geollava import CACHE_NAME, CACHE_NAMES, GeoLlavaForConditionalGeneration
 from rsvqa.model.prompt_expansion import expand_placeholders
+from tests.model.dense_reference import Weights, dense_prune
 from tests.model.make_models import tiny_config, tiny_model, tiny_processor
 
 Inputs = dict[str, Any]
@@ -127,6 +128,39 @@ def test_zeros_fill_up_and_dropping_leaves_the_rest() -> None:
         assert torch.equal(filled.features[image][~is_empty], dropped.features[image])
 
 
+@torch.no_grad()
+def test_more_budget_than_clusters_gives_the_released_embeddings_and_logits() -> None:
+    # As the recordings of the released code do, but with most cells short of clusters: 12 places of 16 tokens.
+    network = tiny_model(**RELEASED_PRUNING, tokens_per_cell=12)
+    body = network.model
+    inputs = dict(tiny_processor()(text=PROMPTS[:1], images=make_images(((50, 90),)), return_tensors="pt"))
+    features = body.vision_tower(inputs["pixel_values"]).last_hidden_state
+    attention, head = body.vision_tower.encoder.layers[-1].self_attn, body.affinity_head
+    weights = Weights(
+        head.depthwise.weight,
+        head.pointwise.weight,
+        head.pointwise.bias,
+        attention.q_proj.weight,
+        attention.q_proj.bias,
+        attention.v_proj.weight,
+        attention.v_proj.bias,
+    )
+    selected = dense_prune(features[:, 1:].unflatten(1, (4, 4)), features[:, 0], weights, 12)
+    is_empty = (selected == 0).all(-1)
+    assert int((is_empty.sum(1) > 0).sum()) >= 6  # cells that are short of clusters
+    assert bool((is_empty[:, :-1] & ~is_empty[:, 1:]).any())  # zeros before tokens
+    visual = body.multi_modal_projector(selected.flatten(0, 1))
+    before, behind = inputs["input_ids"][0][:1], inputs["input_ids"][0][2:]
+    table = network.get_input_embeddings()
+    expected = torch.cat([table(before), visual, table(behind)])[None]
+    _, embeddings, images = body.merge_inputs(inputs["input_ids"], inputs["pixel_values"], inputs["image_grids"])
+    torch.testing.assert_close(embeddings, expected, atol=1e-5, rtol=0)
+    assert images.positions is not None
+    assert len(images.positions[0]) == 8 * 12
+    logits = network.lm_head(body.language_model(inputs_embeds=expected).last_hidden_state)
+    torch.testing.assert_close(network(**inputs).logits, logits, atol=1e-5, rtol=0)
+
+
 def test_the_affinity_head_is_needed_for_the_learned_affinity() -> None:
     network = tiny_model()
     network.config.affinity = "learned"
@@ -135,7 +169,17 @@ def test_the_affinity_head_is_needed_for_the_learned_affinity() -> None:
         network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
 
 
-@pytest.mark.parametrize("settings", [{}, {"scope": "image"}, {"pruning": "random"}, {"affinity": "learned"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"scope": "image"},
+        {"pruning": "random"},
+        {"affinity": "learned"},
+        {"fill": "zeros", "tokens_per_cell": 12},
+        {"fill": "zeros", "tokens_per_cell": 12, "scope": "image"},
+    ],
+)
 def test_the_chunk_of_the_tower_changes_nothing(settings: dict[str, Any]) -> None:
     network = tiny_model(**settings)
     inputs = make_inputs()

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from rsvqa.model.token_pruning import (
     KeptTokens,
@@ -19,7 +20,7 @@ from rsvqa.model.token_pruning import (
     cluster_means,
     cluster_sizes,
     cosine_pointers,
-    fill_with_zeros,
+    fill_cells,
     follow_pointers,
     grid_blocks,
     join_kept,
@@ -29,34 +30,35 @@ from rsvqa.model.token_pruning import (
     select_tokens,
     singletons,
 )
-from tests.model.dense_reference import Weights, dense_affinity, dense_prune, dense_roots, random_weights
+from tests.model.dense_reference import (
+    Weights,
+    affinity_head,
+    dense_affinity,
+    dense_prune,
+    dense_roots,
+    random_weights,
+)
 
 CPU = torch.device("cpu")
 
 
-def linear(weight: Tensor, bias: Tensor | None) -> torch.nn.Linear:
-    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    layer.weight = torch.nn.Parameter(weight)
-    if bias is not None:
-        layer.bias = torch.nn.Parameter(bias)
-    return layer
-
-
 @torch.no_grad()
 def prune(tokens: Tensor, anchors: Tensor, weights: Weights, budget: int) -> Tensor:
-    """Return [C, budget, D] by the functions under test, with the released settings."""
+    """Return [C, R, D] by the functions under test, with the released settings."""
     num_cells = len(tokens)
     flat = tokens.flatten(1, 2)
-    roots = follow_pointers(learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias))
+    roots = follow_pointers(learned_pointers(tokens, affinity_head(weights)))
     scores = anchor_scores(
-        anchors,
-        flat,
-        query=linear(weights.query, weights.query_bias),
-        projection=linear(weights.projection, weights.projection_bias),
+        functional.linear(anchors.float(), weights.query, weights.query_bias),
+        functional.linear(flat.float(), weights.projection, weights.projection_bias),
     )
-    groups, budgets = torch.arange(num_cells), torch.full((num_cells,), budget)
-    kept = select_tokens(flat, roots, cluster_means(scores, roots), groups, budgets)
-    return fill_with_zeros(kept, groups, budgets).unflatten(0, (num_cells, budget))
+    at_roots = cluster_means(scores, roots)
+    return select_tokens(flat, roots, at_roots, fill_cells(at_roots, budget)).features.unflatten(0, (num_cells, -1))
+
+
+def select_best(tokens: Tensor, roots: Tensor, scores: Tensor, groups: Tensor, budgets: Tensor) -> KeptTokens:
+    kept = keep_best(scores.flatten(), groups.repeat_interleave(scores.shape[1]), budgets)
+    return select_tokens(tokens, roots, scores, kept)
 
 
 def draw_cells(num_cells: int, height: int, width: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -100,15 +102,13 @@ def test_probabilities_outside_the_grid_add_up_on_its_border() -> None:
     expected = torch.tensor([[6, 3, 0], [3, 3, 3], [0, 3, 6]]) / 9
     torch.testing.assert_close(dense_affinity(tokens, weights)[0], expected)
     # 0 → 0; 1 ties between 0, 1 and 2, the lowest wins; 2 → 2
-    assert learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias).tolist() == [
-        [0, 0, 2]
-    ]
+    assert learned_pointers(tokens, affinity_head(weights)).tolist() == [[0, 0, 2]]
 
 
 def test_learned_pointers_follow_a_head_set_by_hand() -> None:
     # The bias alone speaks for output 1, (dy, dx) = (−1, 0): everything points one row up, and the first row to itself.
     weights = random_weights(4, 0)._replace(pointwise=torch.zeros((9, 4, 1, 1)), pointwise_bias=torch.eye(9)[1] * 5)
-    pointers = learned_pointers(torch.zeros((1, 3, 2, 4)), weights.depthwise, weights.pointwise, weights.pointwise_bias)
+    pointers = learned_pointers(torch.zeros((1, 3, 2, 4)), affinity_head(weights))
     assert pointers.tolist() == [[0, 1, 0, 1, 2, 3]]
     assert follow_pointers(pointers).tolist() == [[0, 1, 0, 1, 0, 1]]
 
@@ -174,16 +174,10 @@ def test_cosine_clusters_end_in_roots(height: int, width: int, seed: int) -> Non
 
 
 def test_anchor_scores_are_the_published_formula() -> None:
-    tokens, anchors = draw_cells(2, 3, 3, 8, 5)
-    weights = random_weights(8, 6)
-    query = linear(weights.query, weights.query_bias)
-    projection = linear(weights.projection, weights.projection_bias)
-    flat = tokens.flatten(1, 2)
-    expected = torch.einsum("cd,cnd->cn", query(anchors), projection(flat)) / 8**0.5
-    torch.testing.assert_close(anchor_scores(anchors, flat, query=query, projection=projection), expected)
-    bare = linear(weights.projection, None)
-    expected = torch.einsum("cd,cnd->cn", query(anchors), bare(flat)) / 8**0.5
-    torch.testing.assert_close(anchor_scores(anchors, flat, query=query, projection=bare), expected)
+    queries = torch.tensor([[2.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0]])
+    keys = torch.arange(24.0).reshape(2, 3, 4)
+    # 2 x first + fourth of the rows 0 1 2 3, 4 5 6 7, 8 9 10 11; the second of 12 13 14 15 and so on; by the root of 4
+    assert anchor_scores(queries, keys.half()).tolist() == [[1.5, 7.5, 13.5], [6.5, 8.5, 10.5]]
 
 
 def test_scores_of_clusters_stand_at_their_roots() -> None:
@@ -203,7 +197,7 @@ def test_each_group_keeps_its_best_and_the_first_of_equals() -> None:
 def test_a_shared_budget_goes_where_scores_are_high() -> None:
     tokens = torch.arange(6.0).reshape(2, 3, 1)
     scores = torch.tensor([[1.0, 2.0, 3.0], [9.0, 0.0, 8.0]])
-    kept = select_tokens(tokens, singletons(2, 3, CPU), scores, torch.tensor([0, 0]), torch.tensor([3]))
+    kept = select_best(tokens, singletons(2, 3, CPU), scores, torch.tensor([0, 0]), torch.tensor([3]))
     assert kept.features.flatten().tolist() == [2.0, 3.0, 5.0]
     assert kept.cells.tolist() == [0, 1, 1]
     assert kept.positions.tolist() == [2, 0, 2]
@@ -219,11 +213,11 @@ def test_selecting_in_parts_changes_nothing(num_cells: int, budget: int, seed: i
     scores = flat[..., 0].round(decimals=1)  # with ties
     groups = torch.zeros(num_cells, dtype=torch.int64) if shared else torch.arange(num_cells)
     budgets = torch.full((1 if shared else num_cells,), budget)
-    whole = select_tokens(flat, roots, scores, groups, budgets)
+    whole = select_best(flat, roots, scores, groups, budgets)
     parts = []
     for cell in range(num_cells):
         one = slice(cell, cell + 1)
-        part = select_tokens(flat[one], roots[one], scores[one], groups[one], budgets)
+        part = select_best(flat[one], roots[one], scores[one], groups[one], budgets)
         parts.append(part._replace(cells=part.cells + cell))
     for value, expected in zip(join_kept(parts, groups, budgets), whole, strict=True):
         assert torch.equal(value, expected)
@@ -233,19 +227,39 @@ def test_gradients_flow_through_the_means_of_what_is_kept() -> None:
     tokens = torch.tensor([[[1.0], [3.0], [7.0]]], requires_grad=True)
     roots = torch.tensor([[0, 0, 2]])
     scores = torch.tensor([[1.0, -torch.inf, 0.0]])
-    kept = select_tokens(tokens, roots, scores, torch.tensor([0]), torch.tensor([1]))
+    kept = select_best(tokens, roots, scores, torch.tensor([0]), torch.tensor([1]))
     assert kept.features.tolist() == [[2.0]]
     kept.features.sum().backward()
     assert tokens.grad is not None
     assert tokens.grad.flatten().tolist() == [0.5, 0.5, 0.0]
 
 
-def test_zeros_stand_behind_a_group_that_is_not_full() -> None:
-    kept = KeptTokens(
-        torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.zeros(3)
-    )
-    filled = fill_with_zeros(kept, torch.tensor([0, 1]), torch.tensor([2, 3]))
-    assert filled.flatten().tolist() == [1.0, 0.0, 2.0, 3.0, 0.0]
+def test_zeros_stand_where_topk_takes_tokens_that_are_no_root() -> None:
+    # Tokens 0, 1, 4 belong to 4, tokens 2 and 3 to 2. Three places: the roots 2 and 4, and one of 0, 1, 3 by topk.
+    tokens = torch.tensor([[[1.0], [3.0], [10.0], [20.0], [5.0]]])
+    roots = torch.tensor([[4, 4, 2, 2, 4]])
+    scores = cluster_means(torch.tensor([[0.0, 0.0, 1.0, 3.0, 3.0]]), roots)
+    assert scores.tolist() == [[-torch.inf, -torch.inf, 2.0, -torch.inf, 1.0]]
+    places = fill_cells(scores, 3)
+    (filling,) = set(places.tolist()) - {2, 4}
+    assert filling in scores.topk(3).indices.tolist()[0]
+    kept = select_tokens(tokens, roots, scores, places)
+    assert kept.positions.tolist() == sorted([2, 4, filling])
+    values = dict(zip(kept.positions.tolist(), kept.features.flatten().tolist(), strict=True))
+    assert values == {filling: 0.0, 2: 15.0, 4: 3.0}
+
+
+def test_a_cell_has_no_more_places_than_tokens() -> None:
+    tokens, scores = torch.ones((2, 3, 1)), torch.tensor([[0.0, -torch.inf, -torch.inf]]).expand(2, -1)
+    kept = select_tokens(tokens, torch.zeros((2, 3), dtype=torch.int64), scores, fill_cells(scores, 9))
+    assert kept.features.flatten().tolist() == [1.0, 0.0, 0.0] * 2
+
+
+def test_a_shared_budget_is_filled_from_the_first_tokens_on() -> None:
+    scores = torch.tensor([-torch.inf, 1.0, -torch.inf, 2.0])
+    groups = torch.zeros(4, dtype=torch.int64)
+    assert keep_best(scores, groups, torch.tensor([3]), fills=True).tolist() == [0, 1, 3]
+    assert keep_best(scores, groups, torch.tensor([3])).tolist() == [1, 3]
 
 
 def test_blocks_of_a_grid_set_by_hand() -> None:

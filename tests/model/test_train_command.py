@@ -94,5 +94,9 @@ def test_a_run_whose_images_cannot_be_read_saves_no_model(tmp_path: Path) -> Non
     config.write_text(tomli_w.dumps(make_settings(data).model_dump(mode="json", exclude_none=True)))
     run = rsvqa("train", "--config", config, "--out", tmp_path / "run")
     assert run.code == 2
+    assert "questions trained on cannot be read" in run.lines[-1]
+    assert "-unreadable allows a share of 0.01" in run.lines[-1]
+    run = rsvqa("train", "--config", config, "--out", tmp_path / "all", "--max-unreadable", "1")
+    assert run.code == 2
     assert "no image of the 6 questions trained on can be read" in run.lines[-1]
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "all" / "model.safetensors").exists()

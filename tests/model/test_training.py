@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -18,9 +21,11 @@ from rsvqa.model import checkpoints as checkpoints_module
 from rsvqa.model import trainer as trainer_module
 from rsvqa.model import training as training_module
 from rsvqa.model.checkpoints import load_checkpoint
-from rsvqa.model.data import TrainingDataError, list_samples
+from rsvqa.model.data import SampleDataset, TrainingDataError, list_samples
+from rsvqa.model.ordering import Draw
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
+from rsvqa.model.training_report import lost_lines, print_outcome
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.model.make_dataset import make_dataset, make_settings
 
@@ -167,7 +172,7 @@ def test_nan_stops_the_run_and_names_the_batch(data: Path, tmp_path: Path, monke
 
 def test_unreadable_images_are_counted_and_the_run_goes_on(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "set", tiles=2, broken=(1,))
-    report = train(make_settings(data, batch_size=2, device_batch_size=1), tmp_path / "run")
+    report = train(make_settings(data, batch_size=2, device_batch_size=1, max_unreadable=0.5), tmp_path / "run")
     assert report["steps"] == 3  # 6 samples, of which 3 have no label
     assert report["samples"]["unreadable"] == {
         "number": 3,
@@ -177,7 +182,7 @@ def test_unreadable_images_are_counted_and_the_run_goes_on(tmp_path: Path) -> No
 
 def test_a_step_without_any_readable_image_has_no_loss(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "set", tiles=2, broken=(0,))
-    report = train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
+    report = train(make_settings(data, batch_size=1, device_batch_size=1, max_unreadable=1), tmp_path / "run")
     steps = [entry for entry in report["curve"] if "learning_rate" in entry]
     # six questions, one a step, half of them about the tile that cannot be read
     assert sorted("loss" in entry for entry in steps) == [False, False, False, True, True, True]
@@ -187,7 +192,52 @@ def test_a_step_without_any_readable_image_has_no_loss(tmp_path: Path) -> None:
 def test_a_run_without_any_readable_image_is_no_run(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
     with pytest.raises(TrainingDataError, match="no image of the 3 questions trained on can be read"):
-        train(make_settings(data, batch_size=1, device_batch_size=1), tmp_path / "run")
+        train(make_settings(data, batch_size=1, device_batch_size=1, max_unreadable=1), tmp_path / "run")
+
+
+def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=4, broken=(1, 3))
+    settings = make_settings(data, batch_size=1, device_batch_size=1, mixed_groups=1, max_unreadable=0.4)
+    message = r"images of 5 of the 12 questions trained on cannot be read, the first is that of set/s:1/DIC1; .*0\.4"
+    with pytest.raises(TrainingDataError, match=message):  # 5 of 12 are the first above 0.4
+        train(settings, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    train(settings.model_copy(update={"max_unreadable": 0.5}), tmp_path / "allowed")  # 6 of 12
+    assert read_report(tmp_path / "allowed")["samples"]["unreadable"]["number"] == 6
+
+
+def test_unreadable_images_of_val_are_counted(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=(3,))
+    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run")
+    assert report["samples"]["unreadable_val"] == 3
+    assert "not evaluated: 3 x image cannot be read" in list(lost_lines(report))
+
+
+def strip_images(data: Path, *, names: bool) -> None:
+    """Rewrite the shards of train as other programs may: without the bytes of the second tile, and maybe all names."""
+    for path in (data / "data").glob("train-*"):
+        table = pq.read_table(path)
+        rows = table.to_pylist()
+        for row in rows:
+            for image in row["image"]:
+                image["bytes"] = None if row["image_id"] == "s:1" else image["bytes"]
+                image["path"] = image["path"] if names else None
+        footer = pq.read_metadata(path).metadata
+        schema = table.schema.with_metadata({key: footer[key] for key in footer if key != b"ARROW:schema"})
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=6)
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_images_without_bytes_or_names_are_told_apart_and_counted(tmp_path: Path, names: bool) -> None:
+    data = make_dataset(tmp_path / "set", tiles=4)
+    strip_images(data, names=names)
+    samples = list_samples([data], split="train")
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (0, 3, 6)], mixed_groups=4)
+    red, none, blue = (dataset[number] for number in range(3))
+    assert (red.is_readable, none.is_readable, blue.is_readable) == (True, False, True)
+    assert int(red.images[0][5, 5, 0]) > 200 > 60 > int(blue.images[0][5, 5, 0])
+    report = train(make_settings(data, max_unreadable=0.25), tmp_path / "run")
+    assert report["samples"]["unreadable"]["number"] == 3
 
 
 def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path) -> None:
@@ -280,6 +330,55 @@ def test_a_released_checkpoint_is_converted_once(
         start = load_checkpoint(str(tmp_path), dtype=torch.float32, converted=tmp_path / "converted")
         assert start.model.config.tokens_per_cell == 4
     assert calls == [str(tmp_path)]
+
+
+def make_longva_like(undisturbed: Path, folder: Path) -> Path:
+    """Return the checkpoint with the limits that LongVA's list of grids leaves: 7 cells along a side, 49 in all."""
+    shutil.copytree(undisturbed, folder, ignore=shutil.ignore_patterns("checkpoint-*"))
+    for name, changes in {
+        "config.json": {"max_grid": 7},
+        "processor_config.json": {"image_processor": {"max_grid": 7, "max_cells": 49}},
+    }.items():
+        content = json.loads((folder / name).read_text())
+        for key, value in changes.items():
+            content[key] = content[key] | value if isinstance(value, dict) else value
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+def test_the_grid_of_the_recipe_goes_before_that_of_the_checkpoint(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    init = make_longva_like(undisturbed, tmp_path / "longva")
+    report = train(make_settings(data, init=str(init), max_steps=1), tmp_path / "run")
+    images = AutoProcessor.from_pretrained(tmp_path / "run").image_processor
+    assert (images.max_grid, images.max_cells) == (24, None)
+    assert images.place(9000, 9000)[0] == (24, 24)
+    assert AutoModelForImageTextToText.from_pretrained(tmp_path / "run").config.max_grid == 24
+    # the budget is the run's own; the tower's cells and the pruning came with the checkpoint
+    assert report["inherited"] == {
+        "cell_size": {"checkpoint": 32, "recipe": 336},
+        "affinity": {"checkpoint": "cosine", "recipe": "learned"},
+        "fill": {"checkpoint": "drop", "recipe": "zeros"},
+    }
+
+
+def test_limits_that_a_checkpoint_keeps_are_told_at_the_start_and_at_the_end(
+    data: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init = make_longva_like(undisturbed, tmp_path / "longva")
+    told = io.StringIO()
+    settings = make_settings(data, init=str(init), max_grid="checkpoint", max_steps=1)
+    report = train(settings, tmp_path / "run", reporter=QuietReporter(told))
+    line = "from the checkpoint, unlike the recipe: max_cells = 49 (recipe: 576)"
+    print_outcome(report, tmp_path / "run", as_json=False)
+    assert line in told.getvalue().splitlines()
+    assert line in capsys.readouterr().out.splitlines()
+    assert AutoProcessor.from_pretrained(tmp_path / "run").image_processor.max_cells == 49
+
+
+def test_a_model_from_scratch_inherits_nothing(undisturbed: Path) -> None:
+    assert read_report(undisturbed)["inherited"] == {}
 
 
 # peft asks transformers for a property by its old name

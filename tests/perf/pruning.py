@@ -18,18 +18,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from rsvqa.model.token_pruning import (
     anchor_scores,
     cluster_means,
     cosine_pointers,
-    fill_with_zeros,
+    fill_cells,
     follow_pointers,
     learned_pointers,
     select_tokens,
 )
-from tests.model.dense_reference import Weights, dense_prune, random_weights
+from tests.model.dense_reference import Weights, affinity_head, dense_prune, random_weights
 
 SIDE, DIM, BUDGET = 24, 1024, 24
 REPEATS = 5
@@ -48,29 +49,16 @@ def make_case(num_cells: int) -> Case:
     return Case(tokens, torch.randn((num_cells, DIM), generator=generator), random_weights(DIM, 1))
 
 
-def layer(weight: Tensor, bias: Tensor) -> nn.Linear:
-    linear = nn.Linear(DIM, DIM)
-    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
-    return linear
-
-
 def sparse_prune(case: Case, *, cosine: bool = False) -> Tensor:
     tokens, anchors, weights = case
     num_cells, flat = len(tokens), tokens.flatten(1, 2)
-    pointers = (
-        cosine_pointers(tokens)
-        if cosine
-        else learned_pointers(tokens, weights.depthwise, weights.pointwise, weights.pointwise_bias)
-    )
+    pointers = cosine_pointers(tokens) if cosine else learned_pointers(tokens, affinity_head(weights))
     roots = follow_pointers(pointers)
-    query, projection = (
-        layer(weights.query, weights.query_bias),
-        layer(weights.projection, weights.projection_bias),
-    )
-    scores = cluster_means(anchor_scores(anchors, flat, query=query, projection=projection), roots)
-    groups, budgets = torch.arange(num_cells), torch.full((num_cells,), BUDGET)
-    kept = select_tokens(flat, roots, scores, groups, budgets)
-    return fill_with_zeros(kept, groups, budgets).unflatten(0, (num_cells, BUDGET))
+    queries = functional.linear(anchors, weights.query, weights.query_bias)
+    keys = functional.linear(flat, weights.projection, weights.projection_bias)
+    scores = cluster_means(anchor_scores(queries, keys), roots)
+    kept = select_tokens(flat, roots, scores, fill_cells(scores, BUDGET))
+    return kept.features.unflatten(0, (num_cells, BUDGET))
 
 
 METHODS: dict[str, Callable[[Case], Tensor]] = {

@@ -1,0 +1,79 @@
+"""Pruning asks the layers, not their weights: quantised and sharded ones give the tokens of what they compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+from torch import Tensor, nn
+
+from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from tests.model.make_models import tiny_inputs, tiny_model
+from tests.model.two_ranks import run_two_ranks
+
+
+class StoredElsewhere(nn.Module):
+    """A linear layer as a quantiser leaves it: `weight` holds codes, and only `forward` knows what they mean."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.codes = (layer.weight.detach() * 16).round().to(torch.int8)
+        self.weight = self.codes.flatten()[:1]
+        self.bias = layer.bias
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return nn.functional.linear(inputs, self.codes.to(inputs) / 16, self.bias)
+
+
+def replace_linears(module: nn.Module, make: Any) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear):
+            setattr(module, name, make(child))
+        else:
+            replace_linears(child, make)
+
+
+def kept_places(network: GeoLlavaForConditionalGeneration) -> list[tuple[int, int]]:
+    inputs = tiny_inputs(cells=(2, 4))
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    return list(zip(images.cells[0].tolist(), images.positions[0].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("pruning", ["anchored", "anchors_only"])
+@pytest.mark.parametrize("projection", ["value", "key"])
+@torch.no_grad()
+def test_weights_stored_elsewhere_give_the_tokens_of_what_they_mean(pruning: str, projection: str) -> None:
+    quantised, plain = (tiny_model(pruning=pruning, anchor_projection=projection) for _ in range(2))
+    replace_linears(quantised.model.vision_tower, StoredElsewhere)
+    for layer in plain.model.vision_tower.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.copy_((layer.weight * 16).round() / 16)
+    assert kept_places(quantised) == kept_places(plain)
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@torch.no_grad()
+def test_dynamic_quantisation_keeps_what_the_quantised_layers_attend_to() -> None:
+    network = tiny_model()
+    body = network.model
+    body.vision_tower = torch.ao.quantization.quantize_dynamic(body.vision_tower, {nn.Linear}, dtype=torch.qint8)
+    attention = body.vision_tower.encoder.layers[-1].self_attn
+    assert callable(attention.v_proj.weight)  # no tensor any more
+    body.config.pruning = "anchors_only"
+    features = body.vision_tower(tiny_inputs(cells=(2, 4))["pixel_values"]).last_hidden_state
+    queries, keys = attention.q_proj(features[:, 0]), attention.v_proj(features[:, 1:])
+    scores = (keys * queries[:, None]).sum(-1)
+    expected = [(cell, place) for cell in range(8) for place in sorted(scores[cell].topk(5).indices.tolist())]
+    assert kept_places(network) == expected
+
+
+def test_sharded_layers_give_the_same_logits_and_gradients() -> None:
+    for line in run_two_ranks("tests.model.sharded_pruning"):
+        logits, gradients = map(float, line.split())
+        assert logits < 1e-5
+        assert gradients < 1e-5
