@@ -241,7 +241,11 @@ def _json_row(path: Path, number: int, start: int, line: bytes) -> FileRow:
     where = f"{path.name} line {number + 1}"
     try:
         values = json.loads(line)
-    except ValueError as error:
+        if b"\\ud" in line.lower():  # perhaps half of a pair, which no file and no request can hold
+            json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return FileRow(where=where, problem="a text holds half a character (a lone surrogate)")
+    except (ValueError, RecursionError) as error:
         return FileRow(where=where, problem=f"not JSON: {error}")
     if not isinstance(values, dict):
         return FileRow(where=where, problem=f"expected a JSON object, found {type(values).__name__}")

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rsvqa.annotation.facts import Box
@@ -108,8 +109,9 @@ _TASK_OF = {_fold(info.category): info for info in TASKS.values()} | {
 
 
 def _task(values: Mapping[str, Any]) -> TaskInfo:
-    if values.get(Column.TASK) in TASKS:
-        return TASKS[values[Column.TASK]]
+    task = values.get(Column.TASK)
+    if isinstance(task, str) and task in TASKS:
+        return TASKS[task]
     category = values.get(Column.CATEGORY)
     if isinstance(category, str) and _fold(category) in _TASK_OF:
         return _TASK_OF[_fold(category)]
@@ -154,7 +156,7 @@ def _box(value: object) -> Box:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _references(value: object) -> tuple[str, ...]:
@@ -179,8 +181,15 @@ def _options(value: object) -> tuple[str, ...]:
 
 
 def _cut_options(text: str) -> list[str]:
-    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter."""
+    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter.
+
+    The published texts may begin with "The choices are listed below:". Nothing but such a line may stand before (A):
+    in "red (A) blue (B)" it is the first option's text.
+    """
     body = text.partition(_INSTRUCTION)[0].strip()
+    before, _, _ = body.partition("(A)")
+    if before.rstrip().endswith((":", "：")):
+        body = body.removeprefix(before)
     if len(lines := _LINE_OF_OPTION.split(body)) > 1:
         return [line.strip() for line in lines]
     starts: list[int] = []
@@ -188,7 +197,9 @@ def _cut_options(text: str) -> list[str]:
         # in order, so that "(C)" inside the text of (A) does not begin an option
         if match[1] == LETTERS[len(starts) : len(starts) + 1]:
             starts.append(match.start())
-    return [body[start:end].strip() for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
+    if not body.startswith("(A)"):
+        return [body]
+    return [body[start:end].strip() for start, end in pairwise([*starts, len(body)])]
 
 
 def _letters(value: object, options: Sequence[str]) -> str:

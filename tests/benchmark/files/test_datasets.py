@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -115,6 +116,12 @@ def test_images_can_be_read_in_any_order(tmp_path: Path) -> None:
         ("(A) like (B) or (C)\n(B) green\n\nSelect the best answer", ("(A) like (B) or (C)", "(B) green")),
         ("(A) like (C) (B) green", ("(A) like (C)", "(B) green")),  # one line: only the next letter begins an option
         ("\n (A) 1\n (B) 2", ("(A) 1", "(B) 2")),
+        (
+            "The choices are listed below:\n(A) red\n(B) green\nSelect the best answer for …\nThe answer is:",
+            ("(A) red", "(B) green"),
+        ),
+        ("The choices are listed below:(A) red (B) green", ("(A) red", "(B) green")),
+        ("(A) ratio: (A) to (B)\n(B) 3", ("(A) ratio: (A) to (B)", "(B) 3")),
     ],
 )
 def test_options_in_one_text_are_cut_at_their_letters(tmp_path: Path, text: str, options: tuple[str, ...]) -> None:
@@ -252,6 +259,33 @@ def test_a_broken_line_is_a_row_that_is_left_out(tmp_path: Path) -> None:
     assert open_data(path).record.left_out == {"row cannot be read": 2}
 
 
+@pytest.mark.parametrize(
+    "options",
+    ["odd", "", "red (A) green (B) blue", "red (A)\ngreen (B)", {"A": "red"}, 7, [["(A) red"], "(B) green"], "(A)"],
+)
+def test_an_odd_cell_of_options_costs_its_row_alone(tmp_path: Path, options: object) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", vqa_rows(1))
+    odd = json.loads(path.read_text(encoding="utf-8")) | {"index": 1, "multi-choice options": options}
+    path.write_text(path.read_text(encoding="utf-8") + json.dumps(odd) + "\n", encoding="utf-8")
+    data = open_data(path)
+    assert [sample.sample_id for sample in data.samples] == ["0"]
+    [row] = data.record.left_out_rows
+    assert row.where == "a.jsonl line 2"
+    assert row.reason in ("fewer than two options", "options are not lettered (A), (B), …")
+
+
+def test_other_odd_cells_cost_their_rows_alone(tmp_path: Path) -> None:
+    rows = [vqa_row(0), vqa_row(1, "Colours", task=["object_colour"]), vqa_row(2)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = lines[2].replace("Which colour", r"\ud800 Which colour")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert [(row.reason, row.detail) for row in open_data(path).record.left_out_rows] == [
+        ("unknown category", "'Colours'"),
+        ("row cannot be read", "a text holds half a character (a lone surrogate)"),
+    ]
+
+
 def test_questions_that_a_review_rejected_are_not_asked(tmp_path: Path) -> None:
     rows = [vqa_row(0), vqa_row(1, review="rejected"), vqa_row(2, review="accepted")]
     assert open_data(write_jsonl(tmp_path / "a.jsonl", rows)).record.left_out == {"review: rejected": 1}
@@ -334,6 +368,17 @@ def test_half_a_download_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     ):
         open_data(folder)
     assert open_data(first).record.num_rows == 2  # 6 rows in 3 files
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_parts_that_only_number_themselves_are_all_there_up_to_the_last(tmp_path: Path, first: int) -> None:
+    for number in range(first, first + 12):
+        write_jsonl(tmp_path / "set" / f"lite_part{number}.jsonl", [vqa_row(number)])
+    assert open_data(tmp_path / "set").record.num_samples == 12
+    (tmp_path / "set/lite_part7.jsonl").unlink()
+    with pytest.raises(BenchmarkDataError, match=r"set lacks 1 of the 12 files lite_part…, the first is number 7: fet"):
+        open_data(tmp_path / "set")
+    assert open_data(tmp_path / "set/lite_part8.jsonl").record.num_samples == 1
 
 
 def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
