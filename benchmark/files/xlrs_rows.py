@@ -10,7 +10,15 @@ from itertools import pairwise
 from typing import Any
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.lettering import LETTERS, OPTION_MARK, LetteringError, option_texts, read_letters
+from rsvqa.annotation.lettering import (
+    LETTERS,
+    OPTION_MARK,
+    LetteringError,
+    cut_options,
+    option_texts,
+    read_letters,
+    read_options,
+)
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.benchmark.files.xlrs_files import FileRow
 from rsvqa.benchmark.samples import ImageSource, Sample
@@ -168,16 +176,17 @@ def _references(value: object) -> tuple[str, ...]:
 
 def _options(value: object) -> tuple[str, ...]:
     """Return the options, each "(A) …"; a text with all of them is cut before its letters and its instruction."""
-    options = _cut_options(value) if isinstance(value, str) else value
-    if not isinstance(options, list) or len(options) < 2:
+    found = _cut_options(value) if isinstance(value, str) else value
+    if not isinstance(found, list) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
     try:
-        texts = option_texts([str(option) for option in options])
+        options = read_options([str(option) for option in found])
+        texts = option_texts(options)
     except LetteringError as error:
         raise RowError("options are not lettered (A), (B), …", str(error)) from error
     if "" in texts:
         raise RowError("options are not lettered (A), (B), …", "one has no text")
-    return tuple(options)
+    return options
 
 
 def _cut_options(text: str) -> list[str]:
@@ -187,7 +196,9 @@ def _cut_options(text: str) -> list[str]:
     in "red (A) blue (B)" it is the first option's text.
     """
     body = text.partition(_INSTRUCTION)[0].strip()
-    before, _, _ = body.partition("(A)")
+    before, mark, _ = body.partition("(A)")
+    if not mark:
+        return cut_options(body)
     if before.rstrip().endswith((":", "：")):
         body = body.removeprefix(before)
     if len(lines := _LINE_OF_OPTION.split(body)) > 1:
