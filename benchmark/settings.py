@@ -24,6 +24,10 @@ _NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", 
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
+_LATER = ("box_units",)
+"""Came when runs were stored already: at their defaults they are left out, and those runs go on."""
+
+
 class BenchSettings(StageSettings):
     """All that decides what is asked of which model, and how it is asked."""
 
@@ -56,6 +60,11 @@ class BenchSettings(StageSettings):
     """Turn boxes in questions into pixels of what the model sees.
 
     Only where its family wants that, see `families.py`.
+    """
+    box_units: Literal["pixels", "view_pixels", "0-1", "0-100", "0-1000"] | None = None
+    """Units of the boxes that the model writes.
+
+    `view_pixels` are those of the resized image that it sees (default: of its family, else 0-1).
     """
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the weights."""
@@ -95,6 +104,12 @@ class BenchSettings(StageSettings):
             raise ValueError(f"`base_url` is for models named openai:NAME, not for {self.model!r}")
         return self
 
+    @model_validator(mode="after")
+    def _endpoint_has_no_view(self) -> Self:
+        if self.box_units == "view_pixels" and not self.is_checkpoint:
+            raise ValueError("`box_units` view_pixels is for checkpoints: what an endpoint's model sees is not known")
+        return self
+
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to ask, in the order of the taxonomy."""
@@ -126,4 +141,5 @@ class BenchSettings(StageSettings):
 
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""
-        return self.model_dump(mode="json", exclude=set(_NOT_BEARING))
+        settings = self.model_dump(mode="json", exclude=set(_NOT_BEARING))
+        return {name: value for name, value in settings.items() if value or name not in _LATER}

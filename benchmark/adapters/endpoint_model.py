@@ -79,8 +79,6 @@ def open_endpoint_model(settings: BenchSettings) -> EndpointModel:
 class EndpointModel:
     """A `BenchModel` that asks through a `ChatClient`."""
 
-    box_convention: BoxConvention = "0-1"
-
     def __init__(self, client: ChatClient, settings: BenchSettings) -> None:
         self._client = client
         self._settings = settings
@@ -92,6 +90,11 @@ class EndpointModel:
         """As the endpoint calls it."""
         model = self._settings.model
         return (BLIND if model.startswith(BLIND) else "") + self._model
+
+    @property
+    def box_convention(self) -> BoxConvention:
+        """Shares of the sides, unless the settings say otherwise."""
+        return self._settings.box_units or "0-1"
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the replies follow from, as far as an endpoint lets it be known."""
@@ -115,7 +118,7 @@ class EndpointModel:
         is_there, trouble = False, ""
         try:
             for outcome in self._client.ask(self._requests(groups)):
-                yield _make_result(outcome)
+                yield self._make_result(outcome)
                 if isinstance(outcome, ChatFailure) and outcome.kind == "unreachable":
                     trouble = outcome.message
                 else:
@@ -143,6 +146,19 @@ class EndpointModel:
             pictures=pictures,
             max_tokens=prompt.max_new_tokens,
             temperature=0.0,
+        )
+
+    def _make_result(self, outcome: ChatReply | ChatFailure) -> Reply | Unanswered:
+        if isinstance(outcome, ChatFailure):
+            return Unanswered(outcome.key, f"{outcome.kind}: {outcome.message}")
+        return Reply(
+            key=outcome.key,
+            text=outcome.text,
+            ended=outcome.ended,
+            num_prompt_tokens=outcome.input_tokens,
+            num_new_tokens=outcome.output_tokens,
+            seconds=outcome.seconds,
+            box_convention=self.box_convention,
         )
 
     def _make_picture(self, image: BenchImage) -> RequestPicture:
@@ -183,17 +199,3 @@ def _encode_jpeg(picture: Any) -> bytes:  # noqa: ANN401  PIL's type
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return file.getvalue()
-
-
-def _make_result(outcome: ChatReply | ChatFailure) -> Reply | Unanswered:
-    if isinstance(outcome, ChatFailure):
-        return Unanswered(outcome.key, f"{outcome.kind}: {outcome.message}")
-    return Reply(
-        key=outcome.key,
-        text=outcome.text,
-        ended=outcome.ended,
-        num_prompt_tokens=outcome.input_tokens,
-        num_new_tokens=outcome.output_tokens,
-        seconds=outcome.seconds,
-        box_convention=EndpointModel.box_convention,
-    )

@@ -100,3 +100,10 @@ def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
 )
 def test_a_run_has_a_folder_of_its_own(model: str, data: str, folder: str) -> None:
     assert load_settings(BenchSettings, {"model": model, "data": data}).run_folder == Path(folder)
+
+
+def test_later_settings_change_what_a_run_is_known_by_only_when_they_are_set() -> None:
+    assert "box_units" not in BenchSettings(model="random").bearing_on_replies()
+    assert BenchSettings(model="openai:x", box_units="0-1000").bearing_on_replies()["box_units"] == "0-1000"
+    with pytest.raises(ValueError, match="`box_units` view_pixels is for checkpoints"):
+        BenchSettings(model="openai:x", box_units="view_pixels")
