@@ -5,11 +5,12 @@ No secret stands here: keys of endpoints come from the environment, and a URL wi
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, PositiveInt, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.task_names import parse_task_names
@@ -24,8 +25,23 @@ _NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", 
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
-_LATER = ("box_units",)
+_OUR_KEYS = ("model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "chat_template_kwargs")
+"""What the harness writes into a request itself."""
+_LATER = ("box_units", "system", "template_args", "extra_body")
 """Came when runs were stored already: at their defaults they are left out, and those runs go on."""
+
+
+def _canonical(value: object) -> object:
+    """Return a table, or JSON of one, as JSON with its keys in order."""
+    if isinstance(value, str):
+        value = json.loads(value)  # a ValueError where it is none
+    if not isinstance(value, dict):
+        raise ValueError('expected a JSON object like {"enable_thinking": false}')
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+JsonObject = Annotated[str, BeforeValidator(_canonical)]
+"""Type of a setting that is a table in TOML and JSON on the command line."""
 
 
 class BenchSettings(StageSettings):
@@ -52,6 +68,15 @@ class BenchSettings(StageSettings):
     """Requests in flight."""
     image_detail: Literal["auto", "low", "high"] = "auto"
     """Detail of images that the endpoint is asked for."""
+    extra_body: JsonObject | None = None
+    """More of each request to the endpoint, a JSON object; no secrets, it is recorded."""
+    system: str | None = None
+    """The system's turn of each prompt (default: none, as published)."""
+    template_args: JsonObject | None = None
+    """Arguments of the chat template, a JSON object.
+
+    As in '{"enable_thinking": false}'.
+    """
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint."""
     max_pixels: PositiveInt | None = None
@@ -103,6 +128,23 @@ class BenchSettings(StageSettings):
         if self.base_url is not None and not self.model.removeprefix(BLIND).startswith("openai:"):
             raise ValueError(f"`base_url` is for models named openai:NAME, not for {self.model!r}")
         return self
+
+    @model_validator(mode="after")
+    def _is_told_to_a_model(self) -> Self:
+        is_endpoint = self.model.removeprefix(BLIND).startswith("openai:")
+        if self.extra_body is not None and not is_endpoint:
+            raise ValueError(f"`extra_body` is for models named openai:NAME, not for {self.model!r}")
+        if taken := [key for key in json.loads(self.extra_body or "{}") if key in _OUR_KEYS]:
+            raise ValueError(f"`extra_body` must not hold {', '.join(taken)}: other settings decide on that")
+        for name in ("system", "template_args"):
+            if getattr(self, name) is not None and not (is_endpoint or self.is_checkpoint):
+                raise ValueError(f"`{name}` is for models that read prompts, not for {self.model!r}")
+        return self
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """Arguments of the chat template."""
+        return dict(json.loads(self.template_args or "{}"))
 
     @model_validator(mode="after")
     def _endpoint_has_no_view(self) -> Self:

@@ -125,7 +125,13 @@ class TransformersModel:
 
     def _reply_to_group(self, group: PromptGroup) -> Iterator[Reply | Unanswered]:
         start = time.perf_counter()
-        encoder = PromptEncoder(self._checkpoint.processor, self._as_pictures(group.images), self._image_token_id)
+        encoder = PromptEncoder(
+            self._checkpoint.processor,
+            self._as_pictures(group.images),
+            self._image_token_id,
+            system=self._settings.system,
+            template_arguments=self._settings.template_arguments,
+        )
         try:
             blank = encoder.encode("")  # what all questions about the images share, whichever are asked
         except _REFUSALS as error:

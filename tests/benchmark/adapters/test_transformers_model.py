@@ -276,3 +276,14 @@ def test_units_of_boxes_may_be_stated(checkpoint: CheckpointMaker) -> None:
     with pytest.raises(ModelError, match="what models of type 'llava' see of an image is not known"):
         open_tiny(checkpoint("llava"), box_units="view_pixels")
     assert open_tiny(checkpoint("qwen2_vl"), box_units="view_pixels").box_convention == "view_pixels"
+
+
+def test_a_system_turn_and_arguments_reach_the_chat_template(checkpoint: CheckpointMaker) -> None:
+    group = make_group([make_image(1)], ["Hi"])
+    plain = one_reply(open_tiny(checkpoint("llava")), group)
+    told = one_reply(open_tiny(checkpoint("llava"), system="Go"), group)
+    # "<|im_start|>" "system" "\n" "Go" "<|im_end|>" "\n": 1 + 6 + 1 + 2 + 1 + 1
+    assert (told.num_prompt_tokens or 0) - (plain.num_prompt_tokens or 0) == 12
+    silent = one_reply(open_tiny(checkpoint("llava"), template_args='{"add_generation_prompt": false}'), group)
+    # without "<|im_start|>" "assistant" "\n"
+    assert (plain.num_prompt_tokens or 0) - (silent.num_prompt_tokens or 0) == 11
