@@ -21,7 +21,10 @@ UNKNOWN_LETTER = "answer names no option"
 OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
 """What an option begins with; other makers' files may have no space behind it, or several."""
 
-_SEPARATORS = re.compile(r"[\s,;.()、，；]+")
+_OTHER_MARK = re.compile(r"\s*(?:([(（\[【])\s?([A-Z])\s?[)）\]】]|()([A-Z])[.)．）、:：])\s*")
+"""What other makers' options begin with: "A. red", "A) red", "（A）red", "[A] red"."""
+
+_SEPARATORS = re.compile(r"[\s,;.()、，；（）\[\]/|+&]+")
 
 
 class LetteringError(RsvqaError):
@@ -50,6 +53,50 @@ def option_texts(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def read_options(options: Sequence[str]) -> tuple[str, ...]:
+    """Return other makers' options as they are if they begin with (A), (B), …, else lettered so: "A. red", "（A）red".
+
+    Raises:
+        LetteringError: options that are not lettered in order, or not all in one way.
+    """
+    try:
+        option_texts(options)
+    except LetteringError:
+        texts = [_text_behind(option, letter) for option, letter in zip(options, LETTERS, strict=False)]
+        if len(texts) < len(options) or None in texts or len({_way_of(option) for option in options}) > 1:
+            raise
+        return lettered(text for text in texts if text is not None)
+    return tuple(options)
+
+
+def cut_options(text: str) -> list[str]:
+    """Return the options that a text holds, one a line, each behind its letter; a line without a letter goes on.
+
+    Lines before the first option that end in a colon announce them. With any other line there, the text is one option.
+    """
+    options: list[str] = []
+    for line in text.splitlines():
+        if _text_behind(line, LETTERS[len(options) : len(options) + 1]) is not None:
+            options.append(line.strip())
+        elif options:
+            options[-1] += f"\n{line}"
+        elif line.strip() and not line.rstrip().endswith((":", "：")):
+            return [text]
+    return options
+
+
+def _text_behind(option: str, letter: str) -> str | None:
+    """Return what follows a letter in any way of lettering; None where the option does not begin with it."""
+    mark = _OTHER_MARK.match(option)
+    return None if mark is None or (mark[2] or mark[4]) != letter else option[mark.end() :].strip()
+
+
+def _way_of(option: str) -> str:
+    """Return how an option is lettered, without its letter."""
+    mark = _OTHER_MARK.match(option)
+    return "" if mark is None else re.sub(r"[A-Z\s]", "", mark[0])
+
+
 def right_letters(are_right: Iterable[bool]) -> str:
     """Return the answer that names the options which are right."""
     return "".join(letter for letter, is_right in zip(LETTERS, are_right, strict=False) if is_right)
@@ -66,8 +113,14 @@ def spaced(answer: str) -> str:
 
 
 def read_letters(text: str, num_options: int) -> str | None:
-    """Return the letters in "A C D", "A, C" or "ACD" as an answer; None when one is of no option, or stands twice."""
-    letters = _SEPARATORS.sub("", text)
+    """Return the letters in "A C D", "A, C" or "ACD" as an answer; None when one is of no option, or stands twice.
+
+    Small letters count where they stand alone ("b", "a c"): "bad" is a word.
+    """
+    parts = [part for part in _SEPARATORS.split(text) if part]
+    letters = "".join(parts)
+    if letters.islower() and all(len(part) == 1 for part in parts):
+        letters = letters.upper()
     if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(LETTERS[:num_options]):
         return None
     return "".join(sorted(letters))

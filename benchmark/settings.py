@@ -5,11 +5,12 @@ No secret stands here: keys of endpoints come from the environment, and a URL wi
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, PositiveInt, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.task_names import parse_task_names
@@ -22,6 +23,25 @@ _WITHOUT_IMAGES = ("random", "majority")
 
 _NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "per_task", "seed")
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
+
+
+_OUR_KEYS = ("model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "chat_template_kwargs")
+"""What the harness writes into a request itself."""
+_LATER = ("box_units", "system", "template_args", "extra_body")
+"""Came when runs were stored already: at their defaults they are left out, and those runs go on."""
+
+
+def _canonical(value: object) -> object:
+    """Return a table, or JSON of one, as JSON with its keys in order."""
+    if isinstance(value, str):
+        value = json.loads(value)  # a ValueError where it is none
+    if not isinstance(value, dict):
+        raise ValueError('expected a JSON object like {"enable_thinking": false}')
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+JsonObject = Annotated[str, BeforeValidator(_canonical)]
+"""Type of a setting that is a table in TOML and JSON on the command line."""
 
 
 class BenchSettings(StageSettings):
@@ -48,6 +68,15 @@ class BenchSettings(StageSettings):
     """Requests in flight."""
     image_detail: Literal["auto", "low", "high"] = "auto"
     """Detail of images that the endpoint is asked for."""
+    extra_body: JsonObject | None = None
+    """More of each request to the endpoint, a JSON object; no secrets, it is recorded."""
+    system: str | None = None
+    """The system's turn of each prompt (default: none, as published)."""
+    template_args: JsonObject | None = None
+    """Arguments of the chat template, a JSON object.
+
+    As in '{"enable_thinking": false}'.
+    """
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint."""
     max_pixels: PositiveInt | None = None
@@ -56,6 +85,11 @@ class BenchSettings(StageSettings):
     """Turn boxes in questions into pixels of what the model sees.
 
     Only where its family wants that, see `families.py`.
+    """
+    box_units: Literal["pixels", "view_pixels", "0-1", "0-100", "0-1000"] | None = None
+    """Units of the boxes that the model writes.
+
+    `view_pixels` are those of the resized image that it sees (default: of its family, else 0-1).
     """
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the weights."""
@@ -95,6 +129,29 @@ class BenchSettings(StageSettings):
             raise ValueError(f"`base_url` is for models named openai:NAME, not for {self.model!r}")
         return self
 
+    @model_validator(mode="after")
+    def _is_told_to_a_model(self) -> Self:
+        is_endpoint = self.model.removeprefix(BLIND).startswith("openai:")
+        if self.extra_body is not None and not is_endpoint:
+            raise ValueError(f"`extra_body` is for models named openai:NAME, not for {self.model!r}")
+        if taken := [key for key in json.loads(self.extra_body or "{}") if key in _OUR_KEYS]:
+            raise ValueError(f"`extra_body` must not hold {', '.join(taken)}: other settings decide on that")
+        for name in ("system", "template_args"):
+            if getattr(self, name) is not None and not (is_endpoint or self.is_checkpoint):
+                raise ValueError(f"`{name}` is for models that read prompts, not for {self.model!r}")
+        return self
+
+    @property
+    def template_arguments(self) -> dict[str, Any]:
+        """Arguments of the chat template."""
+        return dict(json.loads(self.template_args or "{}"))
+
+    @model_validator(mode="after")
+    def _endpoint_has_no_view(self) -> Self:
+        if self.box_units == "view_pixels" and not self.is_checkpoint:
+            raise ValueError("`box_units` view_pixels is for checkpoints: what an endpoint's model sees is not known")
+        return self
+
     @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to ask, in the order of the taxonomy."""
@@ -126,4 +183,5 @@ class BenchSettings(StageSettings):
 
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""
-        return self.model_dump(mode="json", exclude=set(_NOT_BEARING))
+        settings = self.model_dump(mode="json", exclude=set(_NOT_BEARING))
+        return {name: value for name, value in settings.items() if value or name not in _LATER}

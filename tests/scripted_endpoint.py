@@ -42,6 +42,8 @@ Manner = Literal[
     "403",
     "408",
     "409",
+    "413",
+    "raw",
     "no_credit",
     "broken",
     "half_sent",
@@ -83,7 +85,7 @@ class Action:
 
     Attributes:
         manner: see `Manner`.
-        text: instead of what the endpoint's `answer` says.
+        text: instead of what the endpoint's `answer` says; with "raw" the whole body.
         retry_after_s: with 429; None sends no such header.
     """
 
@@ -392,9 +394,13 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(429, _error("Rate limit reached", "rate_limit_exceeded"), headers)
             case "no_credit":
                 return self._send(429, _error("You exceeded your quota", "insufficient_quota"))
-            case "500" | "400" | "401" | "403" | "408" | "409":
+            case "500" | "400" | "401" | "403" | "408" | "409" | "413":
                 code = int(action.manner)
                 return self._send(code, _error(action.text or f"scripted {code}", None))
+            case "raw":
+                return self._send_bytes(
+                    200, (action.text or "").encode(), {"Content-Type": "application/json"}, is_paid=True
+                )
             case "never":
                 endpoint.stopping.wait(endpoint.never_s)
                 return self._hang_up()

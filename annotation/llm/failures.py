@@ -30,6 +30,8 @@ class FailuresInARow:
         if isinstance(outcome, ChatReply):
             self._num = self._num if outcome.is_stored else 0
             return None
+        if outcome.kind == "too_large":
+            return None  # it is there, and would take a smaller picture
         self._num = self._num + 1 if outcome.kind in ("unreachable", "rejected") else 0
         if self._num < self._most:
             return None

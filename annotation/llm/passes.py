@@ -151,6 +151,7 @@ _FAILURES: Mapping[str, str] = {
     "refused": "model refused",
     "invalid": "reply not of the schema",
     "rejected": "request rejected by the endpoint",
+    "too_large": "request rejected by the endpoint",
     "unreachable": "no answer from the endpoint",
 }
 NO_REPLY = tuple(dict.fromkeys(_FAILURES.values()))

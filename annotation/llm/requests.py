@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -32,6 +33,7 @@ class ChatRequest:
         max_tokens: bound of the reply.
         temperature: 0 is greedy.
         schema: the reply must be JSON of this model; None for plain text.
+        extra_body: more of the request's JSON, as the endpoint knows it.
     """
 
     key: str
@@ -42,6 +44,7 @@ class ChatRequest:
     max_tokens: int = 1_024
     temperature: float = 0.0
     schema: type[BaseModel] | None = None
+    extra_body: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +73,9 @@ class ChatReply:
     is_stored: bool = False
 
 
-FailureKind = Literal["refused", "invalid", "rejected", "unreachable"]
-"""The model refused; its reply is not of the schema, also when asked again; the endpoint rejected the request (4xx);
-no answer after all retries."""
+FailureKind = Literal["refused", "invalid", "rejected", "too_large", "unreachable"]
+"""The model refused; its reply is not of the schema, also when asked again; the endpoint rejected the request (4xx), or
+its pictures as too large; no answer after all retries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ tenacity retries, not the openai client: a stop cannot end the client's sleep, a
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +20,20 @@ from rsvqa.annotation.llm.failures import EndpointDownError
 from rsvqa.annotation.llm.rate_limits import RateLimits
 from rsvqa.annotation.llm.requests import FailureKind
 from rsvqa.annotation.llm.turns import RawReply, Turn, one_line
-from rsvqa.annotation.llm.wire import Dialect, NotACompletionError, adapt, make_body, read_completion
+from rsvqa.annotation.llm.wire import Dialect, ErrorBodyError, NotACompletionError, adapt, make_body, read_completion
 
 if TYPE_CHECKING:
     from openai import APIStatusError
 
 LONGEST_BACKOFF_S = 60.0
+
+_CONTENT_TOO_LARGE = 413
+_TOO_LARGE = re.compile(
+    r"\b(?:image|picture|payload|entity|body)\b.{0,60}\btoo (?:large|big)\b"
+    r"|\bimages?\b.{0,80}\bexceed|\bexceed\w{0,3}\b.{0,40}\bimage",
+    re.IGNORECASE,
+)
+"""How servers say that a picture is too large for them, beside the status."""
 
 _NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
 """Errors of the HTTP library after which the endpoint has not seen the request."""
@@ -136,7 +145,7 @@ class Sender:
             tries = self._settings.retries + 1
             raise SendingFailedError("unreachable", f"no answer after {tries} tries: {error}") from None
         except _BadRequestError as error:
-            raise SendingFailedError("rejected", str(error)) from None
+            raise _rejected(turn, str(error)) from None
         return reply
 
     def _attempt(self, turn: Turn, tokens: int, stop: threading.Event) -> RawReply:
@@ -166,17 +175,22 @@ class Sender:
             # believes whatever the endpoint says
             reply = read_completion(self._client.post("/chat/completions", cast_to=object, body=body))
         except APIStatusError as error:
-            raise self._read_status(error) from None
+            raise self._read_status(error, turn) from None
         except APIConnectionError as error:
             if type(error.__cause__).__name__ not in _NOT_SENT:
                 self._note_lost(turn)
             raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
+        except ErrorBodyError as error:
+            message = self._clean(f"{self._endpoint.host}: {error}")
+            raise (
+                SendingFailedError("rejected", message) if _is_final(error.status) else _PassingError(message)
+            ) from None
         except (NotACompletionError, ValueError) as error:
             self._note_lost(turn)
             raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
         return self._endpoint.clean(reply)
 
-    def _read_status(self, error: APIStatusError) -> Exception:
+    def _read_status(self, error: APIStatusError, turn: Turn) -> Exception:
         """Return what a status other than 2xx means."""
         status = error.status_code
         message = self._clean(f"{self._endpoint.host}: {status}: {error.message}")
@@ -184,8 +198,8 @@ class Sender:
             return EndpointDownError(f"{message}; all replies so far are kept", status)
         if status in (400, 422):
             return _BadRequestError(message, error.param)
-        if status not in (408, 409, 429) and status < 500:
-            return SendingFailedError("rejected", message)
+        if _is_final(status):
+            return _rejected(turn, message, is_too_large=status == _CONTENT_TOO_LARGE)
         wait_s = retry_after_s(error.response.headers)
         if wait_s is not None and wait_s > self._settings.longest_wait_s:
             return EndpointDownError(
@@ -197,6 +211,16 @@ class Sender:
 
     def _clean(self, message: str) -> str:
         return one_line(self._endpoint.hide_key(message))
+
+
+def _rejected(turn: Turn, message: str, *, is_too_large: bool = False) -> SendingFailedError:
+    is_too_large = bool(turn.request.pictures) and (is_too_large or _TOO_LARGE.search(message) is not None)
+    return SendingFailedError("too_large" if is_too_large else "rejected", message)
+
+
+def _is_final(status: int | None) -> bool:
+    """Return whether a retry would get the same answer."""
+    return status is not None and 400 <= status < 500 and status not in (408, 409, 429)
 
 
 def _sleep(seconds: float, stop: threading.Event) -> None:

@@ -66,6 +66,8 @@ def make_turn(request: ChatRequest, *, bad_reply: str = "", complaint: str = "")
         "pictures": [[sha256(p.data).hexdigest(), p.media_type, p.detail] for p in request.pictures],
         "schema": None if request.schema is None else schema_text(request.schema),
     }
+    if request.extra_body:
+        content["extra_body"] = dict(request.extra_body)
     if complaint:
         content |= {"bad_reply": bad_reply, "complaint": complaint}
     document = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -29,6 +29,14 @@ class NotACompletionError(ValueError):
     """The endpoint answered 200 with something else than a chat completion."""
 
 
+class ErrorBodyError(NotACompletionError):
+    """The endpoint answered 200 with an error; `status` is the one that it names in the body, or None."""
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def make_body(turn: Turn, dialect: Dialect) -> dict[str, Any]:
     """Return the JSON body of a turn."""
     request = turn.request
@@ -41,7 +49,7 @@ def make_body(turn: Turn, dialect: Dialect) -> dict[str, Any]:
         body["temperature"] = request.temperature
     if request.schema is not None and dialect.has_schemas:
         body["response_format"] = response_format(request.schema)
-    return body
+    return body | dict(request.extra_body or {})
 
 
 def make_messages(turn: Turn, *, with_schema_in_words: bool) -> list[dict[str, Any]]:
@@ -72,12 +80,14 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     """Return the reply that a decoded chat completion holds.
 
     Raises:
-        NotACompletionError: it is not one.
+        ErrorBodyError: it is an error.
+        NotACompletionError: it is something else.
     """
+    _raise_error_body(completion)
     try:
         choice = completion["choices"][0]
         message = choice["message"]
-        text = message.get("content") or ""
+        text = _text_of(message.get("content") or "")
         refusal = str(message["refusal"]) if message.get("refusal") else None
         finish = choice.get("finish_reason")
         usage = completion.get("usage") or {}
@@ -89,12 +99,40 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     if finish == "content_filter":
         refusal = refusal or "the endpoint's content filter stopped it"
     return RawReply(
-        text=text,
-        refusal=refusal if refusal is None else str(refusal),
+        text=whole_characters(text),
+        refusal=refusal if refusal is None else whole_characters(refusal),
         ended=finish != "length",
         input_tokens=_count(tokens[0]),
         output_tokens=_count(tokens[1]),
     )
+
+
+def _raise_error_body(completion: Any) -> None:  # noqa: ANN401 - any JSON
+    """Raise what gateways answer with 200: `{"error": {"message": …, "code": 502}}`, or vLLM's `"object": "error"`."""
+    if not isinstance(completion, dict) or completion.get("choices"):
+        return
+    error = completion.get("error") or (completion if completion.get("object") == "error" else None)
+    if not error:
+        return
+    content = error if isinstance(error, dict) else {"message": error}
+    code = content.get("code")
+    message = whole_characters(str(content.get("message") or error))
+    raise ErrorBodyError(f"an error with status 200: {message}", code if isinstance(code, int) else None)
+
+
+def _text_of(content: object) -> object:
+    """Return the text of a message's content that is a list of parts; thoughts are left out."""
+    if not isinstance(content, list):
+        return content
+    texts = [
+        part.get("text") for part in content if isinstance(part, dict) and part.get("type") in ("text", "output_text")
+    ]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def whole_characters(text: str) -> str:
+    """Return a text without halves of characters (lone surrogates), which no file can hold: each becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _count(value: object) -> int | None:

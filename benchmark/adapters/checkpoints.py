@@ -55,11 +55,11 @@ def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bo
     require_extra("model", "bench")
     with _cache_alone_where_the_hub_is_gone(name):
         config = _load_config(name, trust_remote_code=trust_remote_code)
-        _check_class(name, config)
+        loader = _loader_of(name, config)
         with _one_line(f"the processor of {name!r} cannot be loaded"):
             processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
         _check_processor(name, processor)
-        model = _load_model(name, dtype=dtype, trust_remote_code=trust_remote_code)
+        model = _load_model(name, loader, dtype=dtype, trust_remote_code=trust_remote_code)
     with _one_line(f"the model {name!r} cannot be put on device {device!r}; `device` takes cpu, cuda, cuda:1"):
         model = model.to(_device(device)).eval()
     return LoadedCheckpoint(model, processor, config.model_type, _revision(name, config))
@@ -126,22 +126,28 @@ def _stored_model_type(name: str) -> str:
     return str(config.get("model_type", ""))
 
 
-def _check_class(name: str, config: Any) -> None:  # noqa: ANN401
-    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+def _loader_of(name: str, config: Any) -> Any:  # noqa: ANN401
+    """Return the Auto class that loads such a model: many that bring their own code name the one for texts alone."""
+    from transformers import (
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+    )
 
-    has_class = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-    if not has_class and "AutoModelForImageTextToText" not in (getattr(config, "auto_map", None) or {}):
-        raise ModelError(
-            f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads "
-            "images and writes text (AutoModelForImageTextToText); name a vision-language checkpoint"
-        )
+    own = getattr(config, "auto_map", None) or {}
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or "AutoModelForImageTextToText" in own:
+        return AutoModelForImageTextToText
+    if "AutoModelForCausalLM" in own:
+        return AutoModelForCausalLM
+    raise ModelError(
+        f"the model {name!r} is of type {config.model_type!r}, for which transformers has no class that reads "
+        "images and writes text (AutoModelForImageTextToText); name a vision-language checkpoint"
+    )
 
 
-def _load_model(name: str, *, dtype: str, trust_remote_code: bool) -> Any:  # noqa: ANN401
-    from transformers import AutoModelForImageTextToText
-
+def _load_model(name: str, loader: Any, *, dtype: str, trust_remote_code: bool) -> Any:  # noqa: ANN401
     with _one_line(f"the weights of {name!r} cannot be loaded"):
-        model, info = AutoModelForImageTextToText.from_pretrained(
+        model, info = loader.from_pretrained(
             name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
         )
     if missing := sorted(info["missing_keys"]):  # of another size they are refused above

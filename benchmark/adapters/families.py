@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +33,7 @@ class ModelFamily:
         reuses_prefix: the cache of images and of all before them may serve every question about them: tested to give
             the replies of whole prompts.
         expands_inside: the model itself puts visual tokens in place of one placeholder per image.
+        takes_arrays: its processor was tested with arrays; else it gets PIL images, which every processor takes.
         batches: several prompts at a time give the replies that each gives alone.
         set_budget: None where images are scaled down before the processor gets them.
         see: None where the model's view is not worked out.
@@ -42,6 +43,7 @@ class ModelFamily:
     box_convention: BoxConvention
     rewrites_boxes: bool = False
     reuses_prefix: bool = True
+    takes_arrays: bool = True
     batches: bool = True
     expands_inside: bool = False
     set_budget: SetBudget | None = None
@@ -110,8 +112,13 @@ def _see_cells(processor: Any, _inputs: Mapping[str, Any], _index: int, size: Im
     )
 
 
-DEFAULT = ModelFamily(name="default", box_convention="0-1", reuses_prefix=False, batches=False)
+DEFAULT = ModelFamily(name="default", box_convention="0-1", reuses_prefix=False, takes_arrays=False, batches=False)
 """For an architecture that nobody has tested: one whole prompt at a time."""
+
+_QWEN3_VL = ModelFamily(name="qwen3_vl", box_convention="0-1000", set_budget=_bound_area, see=_see_patches)
+_LIKE_QWEN3_VL = replace(_QWEN3_VL, reuses_prefix=False, batches=False)
+"""Of its processor and box units, with language models whose caches and batches are not tested."""
+_GLM4V = replace(DEFAULT, name="glm4v", box_convention="0-1000", see=_see_patches)
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {
@@ -126,7 +133,13 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
             set_budget=_bound_area,
             see=_see_patches,
         ),
-        "qwen3_vl": ModelFamily(name="qwen3_vl", box_convention="0-1000", set_budget=_bound_area, see=_see_patches),
+        "qwen3_vl": _QWEN3_VL,
+        "qwen3_vl_moe": _LIKE_QWEN3_VL,
+        "qwen3_5": _LIKE_QWEN3_VL,
+        "qwen3_5_moe": _LIKE_QWEN3_VL,
+        "glm4v": _GLM4V,
+        "glm4v_moe": _GLM4V,
+        "glm46v": _GLM4V,
         "idefics3": ModelFamily(name="idefics3", box_convention="0-1", set_budget=_bound_longest_edge),
         "smolvlm": ModelFamily(name="idefics3", box_convention="0-1", set_budget=_bound_longest_edge),
         "internvl": ModelFamily(name="internvl", box_convention="0-1000", set_budget=_bound_patches),

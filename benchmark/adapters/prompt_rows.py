@@ -46,17 +46,29 @@ def begin_alike(prompt: EncodedPrompt, other: EncodedPrompt) -> bool:
 class PromptEncoder:
     """Turns prompts about some images into token rows; see the module."""
 
-    def __init__(self, processor: Any, images: Sequence[Any], image_token_id: int | None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        processor: Any,  # noqa: ANN401
+        images: Sequence[Any],
+        image_token_id: int | None,
+        *,
+        system: str | None = None,
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         """Keep what all prompts share.
 
         Args:
             processor: of the checkpoint.
             images: PIL images or (height, width, 3) arrays, in order; empty for a blind run.
             image_token_id: of the placeholder; None where the configuration names none.
+            system: the system's turn; None for none.
+            template_arguments: of the chat template.
         """
         self._processor = processor
         self._images = list(images)
         self._image_token_id = image_token_id
+        self._system = [] if system is None else [{"role": "system", "content": [{"type": "text", "text": system}]}]
+        self._template_arguments = dict(template_arguments or {})
         self._first: tuple[EncodedPrompt, list[int]] | None = None  # and its ids without expansion
 
     def encode(self, text: str) -> EncodedPrompt:
@@ -75,8 +87,9 @@ class PromptEncoder:
 
     def _render(self, text: str) -> str:
         content = [*({"type": "image"} for _ in self._images), {"type": "text", "text": text}]
-        messages = [{"role": "user", "content": content}]
-        return str(self._processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        messages = [*self._system, {"role": "user", "content": content}]
+        arguments = {"tokenize": False, "add_generation_prompt": True, **self._template_arguments}
+        return str(self._processor.apply_chat_template(messages, **arguments))
 
     def _process(self, rendered: str) -> EncodedPrompt:
         images = {"images": self._images} if self._images else {}

@@ -71,6 +71,10 @@ class TransformersModel:
         self._settings = settings
         self._checkpoint = checkpoint
         self._family: ModelFamily = family_of(checkpoint.model_type)
+        if settings.box_units == "view_pixels" and self._family.see is None:
+            raise ModelError(
+                f"`box_units` view_pixels: what models of type {checkpoint.model_type!r} see of an image is not known"
+            )
         self._generator = Generator(checkpoint.model)
         self._batch_size = settings.batch_size if self._family.batches else 1
         self._image_token_id: int | None = getattr(checkpoint.model.config, "image_token_id", None)
@@ -85,8 +89,8 @@ class TransformersModel:
 
     @property
     def box_convention(self) -> BoxConvention:
-        """Units of the boxes that the family writes."""
-        return self._family.box_convention
+        """Units of the boxes that it writes: those of the settings, else of its family."""
+        return self._settings.box_units or self._family.box_convention
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the replies follow from."""
@@ -121,7 +125,13 @@ class TransformersModel:
 
     def _reply_to_group(self, group: PromptGroup) -> Iterator[Reply | Unanswered]:
         start = time.perf_counter()
-        encoder = PromptEncoder(self._checkpoint.processor, self._as_pictures(group.images), self._image_token_id)
+        encoder = PromptEncoder(
+            self._checkpoint.processor,
+            self._as_pictures(group.images),
+            self._image_token_id,
+            system=self._settings.system,
+            template_arguments=self._settings.template_arguments,
+        )
         try:
             blank = encoder.encode("")  # what all questions about the images share, whichever are asked
         except _REFUSALS as error:
@@ -146,14 +156,19 @@ class TransformersModel:
     def _as_pictures(self, images: Sequence[BenchImage]) -> list[Any]:
         """Return what the processor takes, scaled down to the pixel budget where it has no knob for that.
 
-        Arrays where they can be, as processors copy a PIL image once more. One of few rows would be taken for an image
-        whose channels come first.
+        Arrays where that is tested, as processors copy a PIL image once more. One of few rows would be taken for an
+        image whose channels come first.
         """
         from PIL import Image
 
-        if self._settings.max_pixels is None or self._family.set_budget is not None:
-            return [image.rgb if len(image.rgb) > _MOST_CHANNELS else Image.fromarray(image.rgb) for image in images]
-        return [_shrink(Image.fromarray(image.rgb), self._settings.max_pixels) for image in images]
+        max_pixels = None if self._family.set_budget is not None else self._settings.max_pixels
+        if max_pixels is not None:
+            return [_shrink(Image.fromarray(image.rgb), max_pixels) for image in images]
+        takes_arrays = self._family.takes_arrays
+        return [
+            image.rgb if takes_arrays and len(image.rgb) > _MOST_CHANNELS else Image.fromarray(image.rgb)
+            for image in images
+        ]
 
     def _views(self, encoded: EncodedPrompt, images: Sequence[BenchImage]) -> tuple[ModelView, ...]:
         see, processor = self._family.see, self._checkpoint.processor

@@ -50,6 +50,8 @@ _READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
 }
 _PART_OF = re.compile(r"(?P<name>.+)-(?P<number>\d+)-of-(?P<total>\d+)")
 """Names of files that were written in parts, without their ending."""
+_PART = re.compile(r"(?P<name>.*?)[-_.]?part[-_.]?(?P<number>\d+)", re.IGNORECASE)
+"""Likewise, of parts that do not say how many there are: `…_part7`, as in VLMEvalKit's copy."""
 _SPLITS = ("train", "validation", "val", "test")
 _DEFAULT_SPLIT = "test"
 
@@ -219,17 +221,21 @@ def _one_split(root: Path, paths: Sequence[Path], split: str | None) -> tuple[st
 def _check_complete(root: Path, paths: Sequence[Path]) -> None:
     """Refuse a folder in which some of the files that their names count are missing, as after half a download.
 
-    One file that is named itself is what is asked for.
+    One file that is named itself is what is asked for. Of parts that do not say how many there are, all up to the
+    highest number must be there, counted from 0 or from 1.
     """
-    numbers: dict[tuple[Path, str, int], set[int]] = {}
+    numbers: dict[tuple[Path, str, int | None], set[int]] = {}
     for path in paths:
-        if path != root and (match := _PART_OF.fullmatch(path.stem)):
-            numbers.setdefault((path.parent, match["name"], int(match["total"])), set()).add(int(match["number"]))
+        if path != root and (match := _PART_OF.fullmatch(path.stem) or _PART.fullmatch(path.stem)):
+            total = int(match["total"]) if "total" in match.re.groupindex else None
+            numbers.setdefault((path.parent, match["name"], total), set()).add(int(match["number"]))
     for (folder, name, total), found in numbers.items():
-        if missing := sorted(set(range(total)) - found):
+        expected = range(min(1, *found), max(found) + 1) if total is None else range(total)
+        if missing := sorted(set(expected) - found):
+            named = f"{name}_part…" if total is None else f"{name}-…"
             raise BenchmarkDataError(
-                f"{folder} lacks {len(missing)} of the {total} files {name}-…, the first is number {missing[0]}: fetch "
-                "them, or name one file with `data`"
+                f"{folder} lacks {len(missing)} of the {len(expected)} files {named}, the first is number {missing[0]}"
+                ": fetch them, or name one file with `data`"
             )
 
 

@@ -24,6 +24,11 @@ from rsvqa.benchmark.files.images import content_key
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
 from rsvqa.rsvqa_builder.dataset.rows import Column
 
+_IMAGE_COLUMNS = (Column.IMAGE, "image_path", Column.PATH)
+"""What holds a row's images, or their names: XLRS-Bench's column, else VLMEvalKit's, else XLRS-Bench's for names."""
+_LONGEST_NAME = 1_000
+"""Characters; a longer text that is not base64 is damaged base64."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowImage:
@@ -73,37 +78,75 @@ def _without_bytes(name: str) -> RowImage:
     return RowImage(f"missing:{name}", None, f"no bytes, only the name {name!r}" if name else "no bytes", read)
 
 
+def _named_image(file: Path, name: str) -> RowImage:
+    """Return an image that a row only names: a file below the folder of the row's own file, or below the one above.
+
+    Names that lead elsewhere are not followed: data that was fetched does not choose what else is read and sent.
+    """
+    path = Path(name)
+    if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
+        return _without_bytes(name)
+    for folder in (file.absolute().parent, file.absolute().parent.parent):
+        try:
+            encoded = (folder / path).read_bytes()
+        except OSError:
+            continue
+        return _image(encoded, (folder / path).read_bytes)
+    return _without_bytes(name)
+
+
 # --- columns of images, as arrow has them ---
 
 
-def _cells(column: pa.Array | pa.ChunkedArray, row: int) -> list[pa.StructScalar]:
-    """Return the image structs of one row; a column holds one image per row or a list of them."""
+def _cells(column: pa.Array | pa.ChunkedArray, row: int) -> list[pa.Scalar]:
+    """Return the images of one row; a column holds one image per row or a list of them."""
     scalar = column[row]
     if not scalar.is_valid:
         return []
-    return [scalar] if pa.types.is_struct(scalar.type) else [item for item in scalar.values if item.is_valid]
+    return [item for item in scalar.values if item.is_valid] if _is_list(scalar.type) else [scalar]
 
 
-def _buffer(cell: pa.StructScalar) -> memoryview | None:
-    data = cell["bytes"]
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _buffer(cell: pa.Scalar) -> memoryview | None:
+    """Return the encoded bytes of an image; None where there is only a name."""
+    if _is_text(cell.type):
+        return None
+    data = cell["bytes"] if pa.types.is_struct(cell.type) else cell
     if pa.types.is_dictionary(data.type):
         data = data.value if data.is_valid else data
     return memoryview(data.as_buffer()) if data.is_valid else None
 
 
-def _name(cell: pa.StructScalar) -> str:
-    return str(cell["path"].as_py() or "")
+def _name(cell: pa.Scalar) -> str:
+    if _is_binary(cell.type):
+        return ""
+    return str((cell["path"] if pa.types.is_struct(cell.type) else cell).as_py() or "")
 
 
-def _check_image_column(schema: pa.Schema, path: Path) -> None:
-    if Column.IMAGE not in schema.names:
+def _image_column(schema: pa.Schema, path: Path) -> str:
+    """Return the column that holds the images: structs of bytes and path, plain bytes, or names of files."""
+    name = next((name for name in _IMAGE_COLUMNS if name in schema.names), None)
+    if name is None:
         raise BenchmarkDataError(f"{path}: no column '{Column.IMAGE}'; it has {', '.join(schema.names)}")
-    kind = schema.field(Column.IMAGE).type
-    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
-    if not pa.types.is_struct(inner) or {item.name for item in inner} != {"bytes", "path"}:
+    kind = schema.field(name).type
+    inner = kind.value_type if _is_list(kind) else kind
+    is_struct = pa.types.is_struct(inner) and {item.name for item in inner} == {"bytes", "path"}
+    if not (is_struct or _is_binary(inner) or _is_text(inner)):
         raise BenchmarkDataError(
-            f"{path}: column '{Column.IMAGE}' is {kind}; expected struct<bytes, path> or a list of them"
+            f"{path}: column '{name}' is {kind}; expected struct<bytes, path>, bytes, names of files, or a list of them"
         )
+    return name
 
 
 # --- arrow, as `save_to_disk` writes it ---
@@ -116,11 +159,11 @@ def read_arrow(path: Path) -> Iterator[FileRow]:
         DataError: the file cannot be read or has no images.
     """
     table = _map_arrow(path)
-    _check_image_column(table.schema, path)
-    values = table.drop_columns([Column.IMAGE]).to_pylist()
-    column = table.column(Column.IMAGE)
+    name = _image_column(table.schema, path)
+    values = table.drop_columns([name]).to_pylist()
+    column = table.column(name)
     for number, row in enumerate(values):
-        images = tuple(_arrow_image(column, number, position) for position in range(len(_cells(column, number))))
+        images = tuple(_arrow_image(path, column, number, position) for position in range(len(_cells(column, number))))
         yield FileRow(where=f"{path.name} row {number}", values=row, images=images)
 
 
@@ -136,11 +179,11 @@ def _map_arrow(path: Path) -> pa.Table:
         raise BenchmarkDataError(f"{path}: not a readable arrow file ({error}); fetch it again") from error
 
 
-def _arrow_image(column: pa.ChunkedArray, row: int, position: int) -> RowImage:
+def _arrow_image(path: Path, column: pa.ChunkedArray, row: int, position: int) -> RowImage:
     cell = _cells(column, row)[position]
     encoded = _buffer(cell)
     if encoded is None:
-        return _without_bytes(_name(cell))
+        return _named_image(path, _name(cell))
     return _image(encoded, partial(_read_cell, column, row, position))
 
 
@@ -161,18 +204,18 @@ def read_parquet(path: Path) -> Iterator[FileRow]:
     number = 0
     for group in range(file.num_row_groups):
         for start, batch in file.batches(group):
-            column = batch.column(Column.IMAGE)
-            for i, values in enumerate(batch.drop_columns([Column.IMAGE]).to_pylist()):
+            column = batch.column(file.image_column)
+            for i, values in enumerate(batch.drop_columns([file.image_column]).to_pylist()):
                 cells = _cells(column, i)
                 images = (_parquet_image(file, group, start + i, j, cell) for j, cell in enumerate(cells))
                 yield FileRow(where=f"{path.name} row {number}", values=values, images=tuple(images))
                 number += 1
 
 
-def _parquet_image(file: _ParquetFile, group: int, row: int, position: int, cell: pa.StructScalar) -> RowImage:
+def _parquet_image(file: _ParquetFile, group: int, row: int, position: int, cell: pa.Scalar) -> RowImage:
     encoded = _buffer(cell)
     if encoded is None:
-        return _without_bytes(_name(cell))
+        return _named_image(file.path, _name(cell))
     return _image(encoded, partial(file.read_image, group, row, position))
 
 
@@ -180,12 +223,12 @@ class _ParquetFile:
     """A parquet file read a few rows at a time, forwards; a row behind the last one begins its row group anew."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         try:
             self._reader = TableReader(path)
         except TableError as error:
             raise BenchmarkDataError(f"{error}; fetch it again") from error
-        _check_image_column(self._reader.schema, path)
+        self.image_column = _image_column(self._reader.schema, path)
         self.num_row_groups = self._reader.info.num_row_groups
         self._group = -1
         self._batches: Iterator[tuple[int, pa.RecordBatch]] = iter(())
@@ -200,17 +243,17 @@ class _ParquetFile:
                 start += batch.num_rows
         except (OSError, pa.ArrowInvalid) as error:
             raise BenchmarkDataError(
-                f"{self._path}: row group {group} cannot be read ({error}); fetch it again"
+                f"{self.path}: row group {group} cannot be read ({error}); fetch it again"
             ) from error
 
     def read_image(self, group: int, row: int, position: int) -> bytes:
         """Return the encoded bytes of one image of a row."""
         start, batch = self._batch_with(group, row)
-        return bytes(_buffer(_cells(batch.column(Column.IMAGE), row - start)[position]) or b"")
+        return bytes(_buffer(_cells(batch.column(self.image_column), row - start)[position]) or b"")
 
     def _batch_with(self, group: int, row: int) -> tuple[int, pa.RecordBatch]:
         if group != self._group or self._held is None or row < self._held[0]:
-            self._group, self._batches = group, self.batches(group, [Column.IMAGE])
+            self._group, self._batches = group, self.batches(group, [self.image_column])
             self._held = next(self._batches)
         while row >= self._held[0] + self._held[1].num_rows:
             self._held = next(self._batches)
@@ -221,7 +264,10 @@ class _ParquetFile:
 
 
 def read_jsonl(path: Path) -> Iterator[FileRow]:
-    """Yield the rows of one file of JSON lines whose `image` is base64, or a list of it; a broken line is a row too.
+    """Yield the rows of one file of JSON lines; a broken line is a row too.
+
+    Their `image` is base64, or the name of a file beside it, or a list of either.
+
 
     Raises:
         DataError: the file cannot be read.
@@ -241,24 +287,41 @@ def _json_row(path: Path, number: int, start: int, line: bytes) -> FileRow:
     where = f"{path.name} line {number + 1}"
     try:
         values = json.loads(line)
-    except ValueError as error:
+        if b"\\ud" in line.lower():  # perhaps half of a pair, which no file and no request can hold
+            json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return FileRow(where=where, problem="a text holds half a character (a lone surrogate)")
+    except (ValueError, RecursionError) as error:
         return FileRow(where=where, problem=f"not JSON: {error}")
     if not isinstance(values, dict):
         return FileRow(where=where, problem=f"expected a JSON object, found {type(values).__name__}")
-    texts = _base64_texts(values.pop(Column.IMAGE, None))
+    texts = _image_texts(values)
     images = (_json_image(path, start, len(line), position, text) for position, text in enumerate(texts))
+    values.pop(Column.IMAGE, None)
     return FileRow(where=where, values=values, images=tuple(images))
 
 
-def _base64_texts(value: object) -> list[str]:
-    texts = value if isinstance(value, list) else [value]
-    return [text for text in texts if isinstance(text, str) and text]
+def _image_texts(values: Mapping[str, Any]) -> list[str]:
+    """Return the row's images, each base64 or the name of a file, from the first column that has any."""
+    for name in _IMAGE_COLUMNS:
+        value = values.get(name)
+        texts = value if isinstance(value, list) else [value]
+        if found := [text for text in texts if isinstance(text, str) and text]:
+            return found
+    return []
+
+
+def _decode_base64(text: str) -> bytes:
+    """Return what base64 holds, also behind `data:image/png;base64,`."""
+    return base64.b64decode(text.rpartition(";base64,")[2], validate=True)
 
 
 def _json_image(path: Path, start: int, length: int, position: int, text: str) -> RowImage:
     try:
-        encoded = base64.b64decode(text, validate=True)
+        encoded = _decode_base64(text)
     except (binascii.Error, ValueError):
+        if len(text) <= _LONGEST_NAME:
+            return _named_image(path, text)
         return RowImage(f"{path.name}:{start}:{position}", None, "not base64", bytes)
     return _image(encoded, partial(_read_json_image, path, start, length, position))
 
@@ -267,7 +330,7 @@ def _read_json_image(path: Path, start: int, length: int, position: int) -> byte
     with path.open("rb") as file:
         file.seek(start)
         values = json.loads(file.read(length))
-    return base64.b64decode(_base64_texts(values[Column.IMAGE])[position])
+    return _decode_base64(_image_texts(values)[position])
 
 
 # --- shards that `rsvqa build` wrote ---

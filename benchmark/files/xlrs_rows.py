@@ -6,10 +6,19 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.lettering import LETTERS, OPTION_MARK, LetteringError, option_texts, read_letters
+from rsvqa.annotation.lettering import (
+    LETTERS,
+    OPTION_MARK,
+    LetteringError,
+    cut_options,
+    option_texts,
+    read_letters,
+    read_options,
+)
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.benchmark.files.xlrs_files import FileRow
 from rsvqa.benchmark.samples import ImageSource, Sample
@@ -108,8 +117,9 @@ _TASK_OF = {_fold(info.category): info for info in TASKS.values()} | {
 
 
 def _task(values: Mapping[str, Any]) -> TaskInfo:
-    if values.get(Column.TASK) in TASKS:
-        return TASKS[values[Column.TASK]]
+    task = values.get(Column.TASK)
+    if isinstance(task, str) and task in TASKS:
+        return TASKS[task]
     category = values.get(Column.CATEGORY)
     if isinstance(category, str) and _fold(category) in _TASK_OF:
         return _TASK_OF[_fold(category)]
@@ -154,7 +164,7 @@ def _box(value: object) -> Box:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _references(value: object) -> tuple[str, ...]:
@@ -166,21 +176,31 @@ def _references(value: object) -> tuple[str, ...]:
 
 def _options(value: object) -> tuple[str, ...]:
     """Return the options, each "(A) …"; a text with all of them is cut before its letters and its instruction."""
-    options = _cut_options(value) if isinstance(value, str) else value
-    if not isinstance(options, list) or len(options) < 2:
+    found = _cut_options(value) if isinstance(value, str) else value
+    if not isinstance(found, list) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
     try:
-        texts = option_texts([str(option) for option in options])
+        options = read_options([str(option) for option in found])
+        texts = option_texts(options)
     except LetteringError as error:
         raise RowError("options are not lettered (A), (B), …", str(error)) from error
     if "" in texts:
         raise RowError("options are not lettered (A), (B), …", "one has no text")
-    return tuple(options)
+    return options
 
 
 def _cut_options(text: str) -> list[str]:
-    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter."""
+    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter.
+
+    The published texts may begin with "The choices are listed below:". Nothing but such a line may stand before (A):
+    in "red (A) blue (B)" it is the first option's text.
+    """
     body = text.partition(_INSTRUCTION)[0].strip()
+    before, mark, _ = body.partition("(A)")
+    if not mark:
+        return cut_options(body)
+    if before.rstrip().endswith((":", "：")):
+        body = body.removeprefix(before)
     if len(lines := _LINE_OF_OPTION.split(body)) > 1:
         return [line.strip() for line in lines]
     starts: list[int] = []
@@ -188,7 +208,9 @@ def _cut_options(text: str) -> list[str]:
         # in order, so that "(C)" inside the text of (A) does not begin an option
         if match[1] == LETTERS[len(starts) : len(starts) + 1]:
             starts.append(match.start())
-    return [body[start:end].strip() for start, end in zip(starts, [*starts[1:], len(body)], strict=True)]
+    if not body.startswith("(A)"):
+        return [body]
+    return [body[start:end].strip() for start, end in pairwise([*starts, len(body)])]
 
 
 def _letters(value: object, options: Sequence[str]) -> str:

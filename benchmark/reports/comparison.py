@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,9 +137,28 @@ def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparis
     runs = [score_run(folder) for folder in (first, second)]
     names = [f"{run.results.run.model_name} ({folder.name})" for run, folder in zip(runs, (first, second), strict=True)]
     found = compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
+    if note := _other_processor(runs[0].results.run.model, runs[1].results.run.model):
+        found = found.model_copy(update={"notes": (note, *found.notes)})
     if len({run.results.samples_sha256 for run in runs}) == 1:
         return found.model_copy(update={"notes": ("A and B hold the same replies, to the byte", *found.notes)})
     return found
+
+
+def _other_processor(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """Return a note when the runs read images by different code, which is no difference between the models.
+
+    Models of different types have different processors; only that one of them is Pillow's tells of the environment.
+    """
+    ours, theirs = (str(model.get("image_processor", "")) for model in (first, second))
+    is_one_model = first.get("model_type") == second.get("model_type")
+    if not (ours and theirs) or not (
+        ours.endswith("Pil") != theirs.endswith("Pil") or (is_one_model and ours != theirs)
+    ):
+        return None
+    return (
+        f"images went through {ours} in A and {theirs} in B, which resize differently: part of the difference may come "
+        "from that; transformers takes another class with and without torchvision, so run both in one environment"
+    )
 
 
 def compare(

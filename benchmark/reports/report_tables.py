@@ -89,6 +89,14 @@ def notices(results: Results) -> Iterator[str]:
         yield f"Only {results.num_images} image(s): the figures say little about others."
     if cut := sum(task.num_cut for task in results.tasks):
         yield f"{cut:,} replies were cut at the bound of new tokens."
+    if empty := sum(task.num_cut_empty for task in results.tasks):
+        yield (
+            f"{empty:,} of them are empty: reasoning took all the tokens. Raise `max_new_tokens`, or turn it off, with "
+            "`template_args` or `extra_body` as the model's card says."
+        )
+    shrunk = sum(task.num_scaled_down for task in results.tasks)
+    if shrunk and run.model.get("adapter") == "openai":
+        yield f"{shrunk:,} replies are to smaller images: the endpoint refused them in full size as too large."
     if why := why_not_comparable(results):
         yield f"This run is not compared with published averages: {why}."
 

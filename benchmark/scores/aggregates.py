@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.benchmark.scores.caption_figures import text_results
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure, no_figure, rounded
 from rsvqa.benchmark.scores.intervals import ImageSums, make_part, mean_intervals
@@ -235,10 +236,16 @@ def _task_result(info: TaskInfo, questions: Sequence[Measured], figures: Mapping
         num_questions=len(questions),
         num_not_scored=sum(not one.is_scored for one in questions),
         num_cut=sum(one.is_scored and not one.reply.ended for one in questions),
+        num_cut_empty=sum(one.is_scored and not one.reply.ended and not one.reply.reply for one in questions),
+        num_scaled_down=sum(one.is_scored and _is_scaled_down(one.reply) for one in questions),
         choice=_choice_result(info.name, choices, figures) if choices else None,
         box=_box_result(info.name, boxes, figures) if boxes else None,
         texts=text_results([one for one in questions if one.reply.form is AnswerForm.TEXT]),
     )
+
+
+def _is_scaled_down(reply: StoredReply) -> bool:
+    return any(image.scale_x is not None and image.scale_x < 1 for image in reply.images)
 
 
 def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> ChoiceResult:

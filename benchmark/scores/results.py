@@ -126,6 +126,8 @@ class TaskResult(BaseModel):
         num_questions: asked.
         num_not_scored: of these, without a reply; in no figure.
         num_cut: replies that ran into the bound of new tokens.
+        num_cut_empty: of these, without a word: reasoning that the endpoint keeps to itself took all tokens.
+        num_scaled_down: replies to images that the model is known to have seen smaller than they are.
         choice, box: None where the task has no such questions.
         texts: by language.
     """
@@ -141,6 +143,8 @@ class TaskResult(BaseModel):
     num_questions: int
     num_not_scored: int
     num_cut: int
+    num_cut_empty: int = 0
+    num_scaled_down: int = 0
     choice: ChoiceResult | None = None
     box: BoxResult | None = None
     texts: Mapping[str, TextResult] = {}

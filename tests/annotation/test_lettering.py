@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsvqa.annotation.lettering import (
+    LETTERS,
     LetteringError,
+    cut_options,
     lettered,
     moved_letters,
     option_texts,
     read_letters,
+    read_options,
     right_letters,
     spaced,
 )
@@ -48,6 +51,53 @@ def test_options_without_their_letters_are_refused(options: list[str], message: 
         option_texts(options)
 
 
+@pytest.mark.parametrize(
+    ("options", "lettered_options"),
+    [
+        (["(A)red", "(B)  blue "], ("(A)red", "(B)  blue ")),  # as they are
+        (["A. red", "B. blue"], ("(A) red", "(B) blue")),
+        (["A) red", "B) B) blue"], ("(A) red", "(B) B) blue")),
+        (["（A）red", "（B）blue"], ("(A) red", "(B) blue")),
+        (["[A] red", "[B]\nblue"], ("(A) red", "(B) blue")),
+        (["A、红", "B、蓝"], ("(A) 红", "(B) 蓝")),
+        ([], ()),
+    ],
+)
+def test_options_of_others_are_lettered_anew(options: list[str], lettered_options: tuple[str, ...]) -> None:
+    assert read_options(options) == lettered_options
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["A. red", "(B) blue"],
+        ["A. red", "C. blue"],
+        ["A red", "B blue"],
+        ["a. red", "b. blue"],
+        ["red", "blue"],
+        ["A. x"] * 27,
+        [f"{letter}. x" for letter in LETTERS] + ["A. x"],
+    ],
+)
+def test_options_of_others_that_are_not_lettered_in_one_way_are_refused(options: list[str]) -> None:
+    with pytest.raises(LetteringError):
+        read_options(options)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("A. red\nB. blue", ["A. red", "B. blue"]),
+        ("The choices:\n\n A. red\nand white\nB. blue\n", ["A. red\nand white", "B. blue"]),
+        ("A. red\nC. white\nB. blue", ["A. red\nC. white", "B. blue"]),
+        ("red\nA. blue", ["red\nA. blue"]),
+        ("", []),
+    ],
+)
+def test_a_text_of_options_is_cut_at_its_lettered_lines(text: str, options: list[str]) -> None:
+    assert cut_options(text) == options
+
+
 def test_answers_name_what_is_right_and_go_with_it() -> None:
     assert right_letters([True, False, True, True]) == "ACD"
     assert right_letters([]) == ""
@@ -71,7 +121,21 @@ def test_answers_name_what_is_right_and_go_with_it() -> None:
         (" , ", None),
         ("E", None),  # of four
         ("AA", None),
-        ("a", None),
+        ("a", "A"),
+        ("(b)", "B"),
+        ("a c", "AC"),
+        ("d, a", "AD"),
+        ("A;C", "AC"),
+        ("A；C", "AC"),
+        ("（A）", "A"),
+        ("A/C", "AC"),
+        ("[A] [C]", "AC"),
+        ("bad", None),  # a word
+        ("ac", None),
+        ("A c", None),
+        ("aa", None),
+        ("e", None),
+        ("-", None),
         ("A and C", None),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmark.make_checkpoints import MAKERS
+from tests.benchmark.make_checkpoints import MAKERS, UNLISTED
 
 CheckpointMaker = Callable[[str], Path]
 
@@ -33,7 +33,7 @@ def checkpoint(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Ch
 
     def make(kind: str) -> Path:
         if kind not in made:
-            made[kind] = MAKERS[kind](tmp_path_factory.mktemp("checkpoints") / kind)
+            made[kind] = {**MAKERS, **UNLISTED}[kind](tmp_path_factory.mktemp("checkpoints") / kind)
         return made[kind]
 
     return make

@@ -229,6 +229,55 @@ def make_idefics3(folder: Path) -> Path:
     return save(folder, config, processor)
 
 
+def make_idefics2(folder: Path) -> Path:
+    """Write a tiny Idefics2, whose processor takes no arrays."""
+    from transformers import Idefics2Config, Idefics2Processor
+    from transformers.models.idefics2.image_processing_pil_idefics2 import Idefics2ImageProcessorPil
+
+    tokenizer = make_tokenizer("<image>", "<fake_token_around_image>", "<end_of_utterance>")
+    config = Idefics2Config(
+        vision_config=clip_sizes(num_hidden_layers=2, image_size=56),
+        perceiver_config={
+            "hidden_size": WIDTH,
+            "resampler_n_latents": 4,
+            "resampler_depth": 1,
+            "resampler_n_heads": 2,
+            "resampler_head_dim": 8,
+            "num_key_value_heads": 1,
+        },
+        text_config={"model_type": "mistral", **text_sizes(len(tokenizer))},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    images = Idefics2ImageProcessorPil(size={"shortest_edge": 28, "longest_edge": 56}, do_image_splitting=False)
+    processor = Idefics2Processor(images, tokenizer, image_seq_len=4, chat_template=template("<image>"))
+    return save(folder, config, processor)
+
+
+_REMOTE_CODE = """
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+class FarConfig(LlavaConfig):
+    model_type = "far"
+
+class FarForCausalLM(LlavaForConditionalGeneration):
+    config_class = FarConfig
+"""
+
+
+def make_far(folder: Path) -> Path:
+    """Write a tiny LLaVA under a name of its own, whose code comes with it and names `AutoModelForCausalLM` alone."""
+    from safetensors.torch import save_file
+    from transformers import LlavaForConditionalGeneration
+
+    model = LlavaForConditionalGeneration.from_pretrained(make_llava(folder))
+    # under the names that its modules have: transformers renames those of its own types alone
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "modeling_far.py").write_text(_REMOTE_CODE)
+    classes = {"AutoConfig": "modeling_far.FarConfig", "AutoModelForCausalLM": "modeling_far.FarForCausalLM"}
+    set_in(folder / "config.json", model_type="far", architectures=["FarForCausalLM"], auto_map=classes)
+    return folder
+
+
 def make_smolvlm(folder: Path) -> Path:
     """Write a tiny SmolVLM: Idefics3 with its names, as its own processor needs packages for videos to be made."""
     make_idefics3(folder)
@@ -296,7 +345,9 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "internvl": make_internvl,
     "geollava": make_geollava,
 }
-"""By `model_type`."""
+"""By `model_type`, of the families that are listed."""
+UNLISTED: Mapping[str, Callable[[Path], Path]] = {"idefics2": make_idefics2, "far": make_far}
+"""Likewise, of others."""
 
 
 def set_in(file: Path, **values: Any) -> None:

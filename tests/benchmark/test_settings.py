@@ -100,3 +100,35 @@ def test_what_is_asked_and_how_fast_does_not_bear_on_a_reply() -> None:
 )
 def test_a_run_has_a_folder_of_its_own(model: str, data: str, folder: str) -> None:
     assert load_settings(BenchSettings, {"model": model, "data": data}).run_folder == Path(folder)
+
+
+def test_later_settings_change_what_a_run_is_known_by_only_when_they_are_set() -> None:
+    assert "box_units" not in BenchSettings(model="random").bearing_on_replies()
+    assert BenchSettings(model="openai:x", box_units="0-1000").bearing_on_replies()["box_units"] == "0-1000"
+    with pytest.raises(ValueError, match="`box_units` view_pixels is for checkpoints"):
+        BenchSettings(model="openai:x", box_units="view_pixels")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "random", "system": "Be brief."}, "`system` is for models that read prompts"),
+        ({"model": "some/checkpoint", "extra_body": "{}"}, "`extra_body` is for models named openai:NAME"),
+        ({"model": "openai:x", "extra_body": '{"messages": []}'}, "`extra_body` must not hold messages"),
+        ({"model": "openai:x", "extra_body": "[1]"}, "expected a JSON object like"),
+        ({"model": "openai:x", "template_args": "{"}, "template_args"),
+    ],
+)
+def test_what_is_told_to_a_model_fits_its_kind(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BenchSettings.model_validate(settings)
+
+
+def test_tables_are_recorded_in_one_form() -> None:
+    written = {'{"b": 1, "a": {}}', '{"a":{},"b":1}'}
+    found = {
+        str(BenchSettings(model="openai:x", extra_body=text).bearing_on_replies()["extra_body"]) for text in written
+    }
+    assert found == {'{"a": {}, "b": 1}'}
+    table = BenchSettings.model_validate({"model": "openai:x", "extra_body": {"b": 1, "a": {}}})
+    assert table.extra_body == '{"a": {}, "b": 1}'

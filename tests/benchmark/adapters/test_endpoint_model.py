@@ -16,7 +16,7 @@ from PIL import Image
 from rsvqa.annotation.llm.client import ChatClient, ClientSettings, Endpoint
 from rsvqa.benchmark.adapters.endpoint_model import LIMITS, EndpointModel, ImageLimits, encode_within
 from rsvqa.benchmark.errors import ModelError
-from rsvqa.benchmark.models import BenchImage, PromptGroup, Reply, Unanswered
+from rsvqa.benchmark.models import BenchImage, ModelView, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.make_prompts import make_group, make_image
 from tests.scripted_endpoint import Action, Body, Script, ScriptedEndpoint, always, text_of
@@ -208,3 +208,105 @@ def test_limits_follow_the_host() -> None:
     assert limits("http://127.0.0.1:8000/v1") == (None, 50_000_000)
     # base64 makes 4 bytes of 3: 5 MB hold 3.75
     assert LIMITS["api.anthropic.com"].max_bytes * 4 / 3 == 5_000_000
+
+
+# --- odd answers ---
+
+
+def completion(message: Body, finish: str = "stop") -> str:
+    return json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": finish}]})
+
+
+@needs_openai
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "upstream is on fire", "code": 502}},
+        {"error": "upstream is on fire"},
+        {"object": "error", "message": "upstream is on fire", "code": 400},
+        {"error": {"message": "upstream is on fire \ud800", "code": 403}, "choices": []},
+    ],
+)
+def test_an_error_with_status_200_is_told_in_its_own_words(body: Body) -> None:
+    script = {"Why?": Action("raw", json.dumps(body))}
+    with ScriptedEndpoint(lambda sent, _: script.get(text_of(sent), Action())) as server:
+        results = {one.key: one for one in connect(server).reply([make_group([], ["Why?", "Who?"])])}
+    assert isinstance(results["g-1"], Reply)
+    failed = results["g-0"]
+    assert isinstance(failed, Unanswered)
+    assert "an error with status 200: upstream is on fire" in failed.reason
+    assert failed.reason.encode()
+
+
+@needs_openai
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": [{"type": "text", "text": "The "}, {"type": "text", "text": "ship"}]}, "The ship"),
+        ({"content": [{"type": "thinking", "thinking": "B?"}, {"type": "text", "text": "A"}]}, "A"),
+        ({"content": []}, ""),
+        ({"content": "A \ud83d B"}, "A \ufffd B"),  # half of a character
+        ({"content": "A \ud83d\ude00"}, "A \U0001f600"),  # a whole one, in two halves
+    ],
+)
+def test_content_of_any_shape_becomes_text(message: Body, text: str) -> None:
+    with ScriptedEndpoint(always("raw", completion(message))) as server:
+        (reply,) = connect(server).reply([make_group([], ["Why?"])])
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.ended) == (text, True)
+
+
+@needs_openai
+def test_reasoning_that_took_all_tokens_is_an_empty_reply_that_did_not_end() -> None:
+    body = completion({"content": None, "reasoning_content": "Let me see"}, "length")
+    with ScriptedEndpoint(always("raw", body)) as server:
+        (reply,) = connect(server).reply([make_group([], ["Why?"])])
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.ended) == ("", False)
+
+
+def widest(body: Body) -> int:
+    return max(size_of(data)[0] for data in sent_images(body))
+
+
+@needs_openai
+@pytest.mark.parametrize(
+    "refusal",
+    [Action("413"), Action("400", text="The image is too large"), Action("400", text="image size exceeds 4 MP")],
+)
+def test_images_that_the_endpoint_finds_too_large_are_sent_smaller(refusal: Action) -> None:
+    # 800 px; each time 0.8 of that: 640, 512, 409
+    image = make_image(1, width=800, height=400)
+    with ScriptedEndpoint(lambda body, _: refusal if widest(body) > 500 else Action()) as server:
+        model = connect(server, stop_after=3)
+        questions = [f"Question {number}?" for number in range(6)]
+        results = list(
+            model.reply([make_group([image], questions), make_group([make_image(2)], ["Why?"], name="small")])
+        )
+    replies = {one.key: one for one in results if isinstance(one, Reply)}
+    assert len(replies) == len(results) == 7
+    assert replies["g-3"].views == (ModelView(width=409, height=204, scale_x=409 / 800, scale_y=204 / 400),)
+    assert replies["small-0"].views == ()
+    assert sorted({widest(body) for body in server.bodies}) == [90, 409, 512, 640, 800]
+
+
+@needs_openai
+def test_an_endpoint_that_takes_no_image_at_all_leaves_the_question_unanswered() -> None:
+    with ScriptedEndpoint(always("413")) as server:
+        (result,) = connect(server).reply([make_group([make_image(1, width=400, height=300)], ["Why?"])])
+    assert isinstance(result, Unanswered)
+    assert result.reason.startswith("too_large: ")
+    assert [widest(body) for body in server.bodies] == [400, 320, 256]
+
+
+@needs_openai
+def test_more_of_a_request_may_be_stated() -> None:
+    with ScriptedEndpoint() as server:
+        model = connect(
+            server, system="Be brief.", extra_body='{"top_k": 1}', template_args='{"enable_thinking": false}'
+        )
+        list(model.reply([make_group([], ["Why?"])]))
+    (body,) = server.bodies
+    assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert body["top_k"] == 1
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}

@@ -44,6 +44,15 @@ def test_an_unknown_type_takes_no_short_cut() -> None:
     assert not DEFAULT.batches
 
 
+def test_siblings_of_a_family_take_its_processors_part_and_no_short_cut() -> None:
+    for kind in ("qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "glm4v", "glm4v_moe", "glm46v"):
+        family = family_of(kind)
+        assert (family.box_convention, family.reuses_prefix, family.batches) == ("0-1000", False, False)
+    assert family_of("qwen3_5").set_budget is family_of("qwen3_vl").set_budget
+    assert not family_of("glm4v").takes_arrays
+    assert not DEFAULT.takes_arrays
+
+
 def test_who_rewrites_boxes_knows_the_view() -> None:
     assert [name for name, family in FAMILIES.items() if family.rewrites_boxes] == ["qwen2_5_vl"]
     assert all(family.see for family in FAMILIES.values() if family.rewrites_boxes)

@@ -249,3 +249,41 @@ def test_weights_are_loaded_in_the_type_asked_for(checkpoint: CheckpointMaker) -
     model = open_tiny(checkpoint("llava"), dtype="bfloat16")
     assert model.describe()["dtype"] == "bfloat16"
     assert one_reply(model, make_group([make_image(1)], ["Hi"])).num_new_tokens
+
+
+@pytest.mark.parametrize("kind", ["idefics2", "far"])
+def test_a_family_that_nobody_tested_gets_pil_images(kind: str, checkpoint: CheckpointMaker) -> None:
+    from PIL import Image
+
+    model = open_tiny(checkpoint(kind), trust_remote_code=True)
+    assert model.describe()["family"] == "default"
+    (picture,) = model._as_pictures([make_image(1)])
+    assert isinstance(picture, Image.Image)
+    assert one_reply(model, make_group([make_image(1)], ["Hi"])).num_new_tokens
+
+
+def test_code_that_names_the_class_for_texts_alone_replies_as_its_twin(checkpoint: CheckpointMaker) -> None:
+    group = make_group([make_image(1)])
+    far = replies_of(open_tiny(checkpoint("far"), trust_remote_code=True), [group])
+    near = replies_of(open_tiny(checkpoint("llava")), [group])
+    assert {key: reply.text for key, reply in far.items()} == {key: reply.text for key, reply in near.items()}
+
+
+def test_units_of_boxes_may_be_stated(checkpoint: CheckpointMaker) -> None:
+    model = open_tiny(checkpoint("llava"), box_units="0-1000")
+    assert (model.box_convention, model.describe()["box_convention"]) == ("0-1000", "0-1000")
+    assert one_reply(model, make_group([make_image(1)], ["Hi"])).box_convention == "0-1000"
+    with pytest.raises(ModelError, match="what models of type 'llava' see of an image is not known"):
+        open_tiny(checkpoint("llava"), box_units="view_pixels")
+    assert open_tiny(checkpoint("qwen2_vl"), box_units="view_pixels").box_convention == "view_pixels"
+
+
+def test_a_system_turn_and_arguments_reach_the_chat_template(checkpoint: CheckpointMaker) -> None:
+    group = make_group([make_image(1)], ["Hi"])
+    plain = one_reply(open_tiny(checkpoint("llava")), group)
+    told = one_reply(open_tiny(checkpoint("llava"), system="Go"), group)
+    # "<|im_start|>" "system" "\n" "Go" "<|im_end|>" "\n": 1 + 6 + 1 + 2 + 1 + 1
+    assert (told.num_prompt_tokens or 0) - (plain.num_prompt_tokens or 0) == 12
+    silent = one_reply(open_tiny(checkpoint("llava"), template_args='{"add_generation_prompt": false}'), group)
+    # without "<|im_start|>" "assistant" "\n"
+    assert (plain.num_prompt_tokens or 0) - (silent.num_prompt_tokens or 0) == 11

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from rsvqa.annotation.images import decode_image
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.datasets import Dataset, open_dataset
@@ -25,6 +30,7 @@ from tests.benchmark.make_xlrs import (
     grounding_row,
     jpeg,
     make_built,
+    make_pixels,
     png,
     two_date_row,
     vqa_row,
@@ -115,6 +121,12 @@ def test_images_can_be_read_in_any_order(tmp_path: Path) -> None:
         ("(A) like (B) or (C)\n(B) green\n\nSelect the best answer", ("(A) like (B) or (C)", "(B) green")),
         ("(A) like (C) (B) green", ("(A) like (C)", "(B) green")),  # one line: only the next letter begins an option
         ("\n (A) 1\n (B) 2", ("(A) 1", "(B) 2")),
+        (
+            "The choices are listed below:\n(A) red\n(B) green\nSelect the best answer for …\nThe answer is:",
+            ("(A) red", "(B) green"),
+        ),
+        ("The choices are listed below:(A) red (B) green", ("(A) red", "(B) green")),
+        ("(A) ratio: (A) to (B)\n(B) 3", ("(A) ratio: (A) to (B)", "(B) 3")),
     ],
 )
 def test_options_in_one_text_are_cut_at_their_letters(tmp_path: Path, text: str, options: tuple[str, ...]) -> None:
@@ -246,10 +258,133 @@ def test_an_image_without_bytes_is_left_out(tmp_path: Path) -> None:
     assert (left_out.reason, left_out.detail) == ("image cannot be read", "no bytes, only the name 'lost.png'")
 
 
+def as_format(kind: str, number: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(make_pixels(number)).save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "TIFF", "BMP", "PNG"])
+@pytest.mark.parametrize("layout", ["arrow", "parquet", "jsonl"])
+def test_images_of_any_format_are_decoded(tmp_path: Path, layout: str, kind: str) -> None:
+    row = vqa_row(0, image=[{"bytes": as_format(kind), "path": "0.jpg"}])
+    [sample] = open_data(LAYOUTS[layout](tmp_path, [row])).samples
+    assert (decode_image(sample.images[0].read()) == make_pixels(1)).all()
+
+
+IMAGE_CELLS: dict[str, tuple[pa.DataType, Any]] = {
+    "bytes": (pa.binary(), png(1)),
+    "a list of bytes": (pa.list_(pa.large_binary()), [png(1)]),
+    "a name": (pa.string(), "images/1.png"),
+    "a list of names": (pa.list_(pa.string()), ["images/1.png"]),
+    "a struct with a name alone": (
+        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+        {"bytes": None, "path": "images/1.png"},
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize("cell", IMAGE_CELLS)
+def test_images_may_be_plain_bytes_or_files_beside_the_data(tmp_path: Path, cell: str, suffix: str) -> None:
+    (tmp_path / "set/images").mkdir(parents=True)
+    (tmp_path / "set/images/1.png").write_bytes(png(1))
+    kind, value = IMAGE_CELLS[cell]
+    columns = {name: [part] for name, part in vqa_row(0).items() if name != "image"}
+    table = pa.table({**columns, "image": pa.array([value], kind)})
+    path = tmp_path / f"set/data.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
+    [sample] = open_data(tmp_path / "set").samples
+    assert sample.images[0].read() == png(1)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        {"image": "images/1.png"},
+        {"image_path": "images/1.png"},
+        {"path": "images/1.png"},
+        {"image": None, "path": "images/1.png"},
+        {"image": "data:image/png;base64," + base64.b64encode(png(1)).decode()},
+    ],
+    ids=str,
+)
+def test_lines_of_json_may_name_their_images(tmp_path: Path, images: Row) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/1.png").write_bytes(png(1))
+    row = {name: value for name, value in vqa_row(0).items() if name not in ("image", "path")}
+    path = tmp_path / "set" / "a.jsonl"
+    path.parent.mkdir()
+    path.write_text(json.dumps(row | images), encoding="utf-8")
+    [sample] = open_data(path).samples
+    assert sample.images[0].read() == png(1)
+
+
+@pytest.mark.parametrize("name", ["lost.png", "../secret.png", "/secret.png", "a\0b"])
+def test_a_named_image_is_looked_for_beside_the_data_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.png").write_bytes(png(1))
+    named = str(tmp_path / "secret.png") if name.startswith("/") else name
+    path = tmp_path / "a/set/a.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(json.dumps(vqa_row(i) | {"image": named}) for i in range(2)), encoding="utf-8")
+    with pytest.raises(BenchmarkDataError, match=r"none of 2 rows can be used.*no bytes, only the name"):
+        open_data(path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        ("b", ["(A) red", "(B) blue"]),
+        ("(B)", ["A. red", "B. blue"]),
+        ("B.", ["（A）red", "（B） blue"]),
+        ("[b]", ["A) red", "B) blue"]),
+        ("B", "A. red\nB. blue\nSelect the best answer for …"),
+        ("B", "Choices:\n（A）red\n（B）blue"),
+    ],
+)
+def test_other_ways_of_lettering_become_the_benchmarks(tmp_path: Path, answer: str, options: object) -> None:
+    row = json.loads(write_jsonl(tmp_path / "a.jsonl", [vqa_row(0)]).read_text(encoding="utf-8"))
+    row |= {"multi-choice options": options, "answer": answer}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    [sample] = open_data(tmp_path / "a.jsonl").samples
+    assert (sample.options, sample.answer) == (("(A) red", "(B) blue"), "B")
+
+
 def test_a_broken_line_is_a_row_that_is_left_out(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", vqa_rows(2))
     path.write_text(path.read_text() + '{"index": 2, "question": \n[]\n', encoding="utf-8")
     assert open_data(path).record.left_out == {"row cannot be read": 2}
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["odd", "", "red (A) green (B) blue", "red (A)\ngreen (B)", {"A": "red"}, 7, [["(A) red"], "(B) green"], "(A)"],
+)
+def test_an_odd_cell_of_options_costs_its_row_alone(tmp_path: Path, options: object) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", vqa_rows(1))
+    odd = json.loads(path.read_text(encoding="utf-8")) | {"index": 1, "multi-choice options": options}
+    path.write_text(path.read_text(encoding="utf-8") + json.dumps(odd) + "\n", encoding="utf-8")
+    data = open_data(path)
+    assert [sample.sample_id for sample in data.samples] == ["0"]
+    [row] = data.record.left_out_rows
+    assert row.where == "a.jsonl line 2"
+    assert row.reason in ("fewer than two options", "options are not lettered (A), (B), …")
+
+
+def test_other_odd_cells_cost_their_rows_alone(tmp_path: Path) -> None:
+    rows = [vqa_row(0), vqa_row(1, "Colours", task=["object_colour"]), vqa_row(2)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = lines[2].replace("Which colour", r"\ud800 Which colour")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    assert [(row.reason, row.detail) for row in open_data(path).record.left_out_rows] == [
+        ("unknown category", "'Colours'"),
+        ("row cannot be read", "a text holds half a character (a lone surrogate)"),
+    ]
 
 
 def test_questions_that_a_review_rejected_are_not_asked(tmp_path: Path) -> None:
@@ -336,6 +471,17 @@ def test_half_a_download_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     assert open_data(first).record.num_rows == 2  # 6 rows in 3 files
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_parts_that_only_number_themselves_are_all_there_up_to_the_last(tmp_path: Path, first: int) -> None:
+    for number in range(first, first + 12):
+        write_jsonl(tmp_path / "set" / f"lite_part{number}.jsonl", [vqa_row(number)])
+    assert open_data(tmp_path / "set").record.num_samples == 12
+    (tmp_path / "set/lite_part7.jsonl").unlink()
+    with pytest.raises(BenchmarkDataError, match=r"set lacks 1 of the 12 files lite_part…, the first is number 7: fet"):
+        open_data(tmp_path / "set")
+    assert open_data(tmp_path / "set/lite_part8.jsonl").record.num_samples == 1
+
+
 def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
@@ -375,8 +521,8 @@ def test_bad_data_is_named(tmp_path: Path, name: str, content: dict[str, bytes] 
 def test_files_without_images_are_named(tmp_path: Path) -> None:
     import datasets
 
-    datasets.Dataset.from_list([{"index": 0, "image": "a.png"}]).save_to_disk(tmp_path / "names")
-    with pytest.raises(BenchmarkDataError, match="column 'image' is string; expected struct<bytes, path> or a list"):
+    datasets.Dataset.from_list([{"index": 0, "image": 7}]).save_to_disk(tmp_path / "names")
+    with pytest.raises(BenchmarkDataError, match="column 'image' is int64; expected struct<bytes, path>, bytes, nam"):
         open_data(tmp_path / "names")
     datasets.Dataset.from_list([{"index": 0}]).save_to_disk(tmp_path / "none")
     with pytest.raises(BenchmarkDataError, match="no column 'image'; it has index"):

@@ -238,3 +238,31 @@ def test_folders_are_scored_anew(tmp_path: Path) -> None:
     found = compare_runs(first, second)
     assert (found.first, found.second) == ("model (one)", "model (two)")
     assert strict(found).difference.value == -1.0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_noted"),
+    [
+        (("llava", "CLIPImageProcessor"), ("llava", "CLIPImageProcessorPil"), True),
+        (("llava", "CLIPImageProcessor"), ("llava", "CLIPImageProcessorFast"), True),
+        (("llava", "CLIPImageProcessorPil"), ("qwen2_vl", "Qwen2VLImageProcessor"), True),
+        (("llava", "CLIPImageProcessor"), ("qwen2_vl", "Qwen2VLImageProcessor"), False),
+        (("llava", "CLIPImageProcessorPil"), ("llava", "CLIPImageProcessorPil"), False),
+        (("llava", "CLIPImageProcessor"), ("gpt", ""), False),  # an endpoint
+    ],
+)
+def test_another_image_processor_is_said(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str], is_noted: bool
+) -> None:
+    folders = [
+        write_run(
+            tmp_path / name,
+            [stored("a", "OC", letter)],
+            model={"model_type": kind} | ({"image_processor": processor} if processor else {}),
+        )
+        for name, letter, (kind, processor) in (("one", "A", first), ("two", "B", second))
+    ]
+    notes = [note for note in compare_runs(folders[0], folders[1]).notes if "images went through" in note]
+    assert len(notes) == is_noted
+    if is_noted:
+        assert notes[0].startswith(f"images went through {first[1]} in A and {second[1]} in B")
