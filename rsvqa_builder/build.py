@@ -21,6 +21,7 @@ import shapely
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
@@ -33,7 +34,7 @@ from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
-from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, read_excluded
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
@@ -131,15 +132,18 @@ class _Run:
         """Make the data set in `output.ready` and return its report."""
         holds_tiles = output.holds_tiles
         journal = Journal(output.work / "tiles")
-        with self._step("reading excluded images"):
-            excluded = self._read_excluded()
         with self._step("preparing scenes"):
             scenes = self._prepare(sources, output.work)
-            jobs = self._plan(scenes, sources.pairs, journal.folder)
+        with self._step("reading excluded images"):
+            excluded = self._read_excluded(scenes)
+            copies = {scene.scene_id: find_same_file(Path(scene.path), excluded) for scene, *_ in sources.scenes}
+        jobs = self._plan(scenes, sources.pairs, excluded, journal.folder)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
-            selection = select_tiles(jobs, journal, failed, excluded.hashes, self.settings)
+            selection = select_tiles(
+                jobs, journal, failed, excluded, {scene: name for scene, name in copies.items() if name}, self.settings
+            )
             shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
@@ -163,16 +167,17 @@ class _Run:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
 
-    def _read_excluded(self) -> ExcludedImages:
+    def _read_excluded(self, scenes: Mapping[str, PreparedScene]) -> ExcludedImages:
         """Return what tiles are compared with; images that cannot be are left out by name, and counted."""
-        excluded = read_excluded(self.settings.exclude)
+        sizes = {ImageSize(window.height, window.width) for scene in scenes.values() for window in scene.windows}
+        excluded = read_excluded(self.settings.exclude, tile_sizes=sizes)
         for name, reason in excluded.unreadable.items():
             self._leave_out(LeftOut(name, f"{reason}; tiles are not compared with it"))
         total = f"of {excluded.num_images} images to exclude"
         if excluded.unreadable:
             self._note(f"{len(excluded.unreadable)} {total} cannot be decoded; tiles are not compared with them")
-        if excluded.without_contrast:
-            self._note(f"{len(excluded.without_contrast)} {total} have no contrast; tiles are not compared with them")
+        if names := excluded.without_contrast:
+            self._note(f"{len(names)} {total} have no contrast, e.g. {names[0]}; only identical tiles are left out")
         return excluded
 
     def _end_with_nothing(
@@ -225,7 +230,11 @@ class _Run:
         return scenes
 
     def _plan(
-        self, scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair], journal: Path
+        self,
+        scenes: Mapping[str, PreparedScene],
+        pairs: Sequence[DatePair],
+        excluded: ExcludedImages,
+        journal: Path,
     ) -> tuple[TileJob, ...]:
         """Return every tile of every scene, scenes in the order of their ids."""
         settings = self.settings
@@ -246,6 +255,7 @@ class _Run:
                 min_valid=settings.min_valid,
                 image_format=settings.image_format,
                 quality=settings.quality,
+                may_be_excluded=ImageSize(window.height, window.width) in excluded.sizes,
                 journal=journal,
             )
             for position, (scene_id, window) in enumerate(windows)

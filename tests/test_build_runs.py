@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 from PIL import Image
 from rasterio.io import DatasetReader
 
@@ -27,12 +29,14 @@ from tests.make_sources import (
     TOWN,
     Place,
     make_broken_files,
+    make_pair,
     make_scene,
     make_sources,
     make_things,
     paint,
     write_scene,
 )
+from tests.rsvqa_builder.make_rasters import find_data
 from tests.run_build import build, questions_by_task, read_report, rsvqa, times_of_change, tree_digest
 
 OPTIONS = ("--complete", "yes", "--split-shares", "0.6,0.2,0.2")
@@ -243,7 +247,7 @@ def test_identical_copies_of_a_scene_are_in_the_data_set_once(farm: Path, tmp_pa
     assert build(tmp_path / "scenes", tmp_path / "set").code == 0
     report = read_report(tmp_path / "set")
     assert report["tiles"]["dropped"] == {"b/0_0": "same content as a/0_0"}
-    assert report["alike_tiles"] == [{"first": "a/0_0", "second": "b/0_0", "differing_bits": 0}]
+    assert report["alike_tiles"] == [{"first": "a/0_0", "second": "b/0_0", "correlation": 1.0}]
     assert build(tmp_path / "scenes", tmp_path / "all", "--dedup", "off").code == 0
     assert read_report(tmp_path / "all")["tiles"]["dropped"] == {}
 
@@ -272,8 +276,8 @@ def test_near_copies_are_reported_and_dropped_only_when_asked(tmp_path: Path) ->
         ("a/0_0", "b/0_0"),
         ("b/0_0", "c/0_0"),
     ]
-    # three levels brighter everywhere: no cell gets brighter than its neighbour by that
-    assert report["alike_tiles"][0]["differing_bits"] <= 2
+    # three levels brighter everywhere: no cell differs more from its neighbours by that
+    assert report["alike_tiles"][0]["correlation"] >= 0.99
     assert report["tiles"]["dropped"] == {"c/0_0": "same content as b/0_0"}
     assert len(report["splits"]["tiles"]) == 1, "near copies are of one place"
     assert build(tmp_path / "scenes", tmp_path / "near", "--dedup", "near").code == 0
@@ -298,8 +302,55 @@ def test_tiles_that_are_in_another_image_set_are_left_out(sources: Path, tmp_pat
     assert build(sources, tmp_path / "set", "--tasks", "none", "--exclude", benchmark).code == 0
     (dropped,) = read_report(tmp_path / "set")["tiles"]["dropped"].items()
     assert dropped[0] == "town/512_0"
-    assert dropped[1].startswith("looks like the excluded image ")
+    assert dropped[1].startswith("has the bytes of the excluded image ")
     assert str(benchmark) in dropped[1]
+
+
+@pytest.mark.parametrize("words", [(), ("--tile-size", 512)], ids=["whole", "cut"])
+def test_a_sea_that_is_in_another_image_set_is_left_out(tmp_path: Path, words: tuple[object, ...]) -> None:
+    case = find_data("label_cases/sea_exclude")
+    run = rsvqa("build", "--src", case / "src", "--out", tmp_path / "set", "--exclude", case / "bench", *words)
+    assert run.code == 2
+    report = json.loads((tmp_path / "set" / ".rsvqa" / "report.json").read_text("utf-8"))
+    assert report["tiles"]["kept"] == 0
+    assert {(entry["image"], entry["by"]) for entry in report["excluded_tiles"]} == {
+        (str(case / "bench" / "sea.tif"), "bytes")
+    }
+
+
+def test_of_tiles_of_noise_only_the_excluded_one_goes(tmp_path: Path) -> None:
+    # a calm sea under light that grows over the scene: by slow light alone, all 24 tiles are the same
+    place = Place("sea", 6 * 128, 4 * 128, 500_000.0, 5_400_000.0)
+    light = np.linspace(40, 120, place.width)[None, None, :]
+    noise = np.random.default_rng(0).normal(0, 5, (3, place.height, place.width))
+    pixels = (light + noise).astype(np.uint8)
+    write_scene(folder_of(tmp_path / "scenes") / "sea.tif", pixels, place)
+    benchmark = folder_of(tmp_path / "benchmark")
+    Image.fromarray(np.moveaxis(pixels[:, 128:256, 256:384], 0, 2)).save(benchmark / "picture.png")
+    words = ("--tile-size", 128, "--tasks", "none", "--dedup", "near", "--exclude", benchmark)
+    assert rsvqa("build", "--src", tmp_path / "scenes", "--out", tmp_path / "set", *words).code == 0
+    report = read_report(tmp_path / "set")
+    assert report["tiles"]["planned"] == 24
+    assert report["alike_tiles"] == []
+    picture = str(benchmark / "picture.png")
+    assert report["tiles"]["dropped"] == {"sea/256_128": f"has the pixels of the excluded image {picture}"}
+    assert report["excluded_tiles"] == [{"tile": "sea/256_128", "image": picture, "by": "pixels"}]
+
+
+def test_a_tile_whose_later_date_is_excluded_goes(tmp_path: Path) -> None:
+    make_pair(folder_of(tmp_path / "scenes"), FARM)
+    words = ("--complete", "yes", "--split-shares", "1,0,0")
+    assert build(tmp_path / "scenes", tmp_path / "all", *words).code == 0
+    with rasterio.open(tmp_path / "scenes" / "farm_t2.tif") as raster:
+        later = np.moveaxis(raster.read(), 0, 2)
+    benchmark = folder_of(tmp_path / "benchmark")
+    Image.fromarray(later).save(benchmark / "later.png")
+    assert build(tmp_path / "scenes", tmp_path / "set", "--exclude", benchmark, *words).code == 2
+    report = json.loads((tmp_path / "set" / ".rsvqa" / "report.json").read_text("utf-8"))
+    assert {entry["tile"]: entry["by"] for entry in report["excluded_tiles"]} == {
+        "farm_t1/0_0": "pixels",
+        "farm_t2/0_0": "pixels",
+    }
 
 
 def test_another_picture_to_exclude_is_another_input(farm: Path, tmp_path: Path) -> None:
@@ -324,7 +375,7 @@ def test_pictures_that_cannot_be_compared_are_named_and_counted(farm: Path, tmp_
     assert [entry["path"] for entry in report["left_out"]] == [str(benchmark / "torn.jpg")]
     assert report["notes"] == [
         "1 of 3 images to exclude cannot be decoded; tiles are not compared with them",
-        "1 of 3 images to exclude have no contrast; tiles are not compared with them",
+        f"1 of 3 images to exclude have no contrast, e.g. {benchmark / 'night.png'}; only identical tiles are left out",
     ]
     strict = build(farm, tmp_path / "strict", "--exclude", benchmark, "--strict")
     assert strict.code == 1

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from rsvqa.rsvqa_builder import build as build_module
+from rsvqa.rsvqa_builder.tiles import tile_work
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from tests.make_sources import FARM, SHORE, damage, make_scene, paint, write_scene
 from tests.run_build import Run, build, read_report, rsvqa, times_of_change, tree_digest
@@ -62,7 +63,7 @@ def test_a_build_without_a_tile_left_says_why_and_keeps_its_report(farm: Path, t
     picture = farm / "farm.tif"
     assert (run.code, run.out) == (2, "")
     assert run.lines == [
-        f"dropped 1 x looks like the excluded image {picture}: farm/0_0",
+        f"dropped 1 x is of a scene that has the bytes of the excluded image {picture}: farm/0_0",
         f"rsvqa: no tile is left of 1, for the reasons above; report: {out / REPORT}",
     ]
     report = read_kept_report(out)
@@ -70,8 +71,9 @@ def test_a_build_without_a_tile_left_says_why_and_keeps_its_report(farm: Path, t
         "planned": 1,
         "kept": 0,
         "without_questions": 0,
-        "dropped": {"farm/0_0": f"looks like the excluded image {picture}"},
+        "dropped": {"farm/0_0": f"is of a scene that has the bytes of the excluded image {picture}"},
     }
+    assert report["excluded_tiles"] == [{"tile": "farm/0_0", "image": str(picture), "by": "bytes"}]
     assert report["splits"] == {"places": 0, "tiles": {}, "questions": {}}
     assert (report["questions"], report["shards"]) == (0, [])
     assert report["scenes"]["farm"]["tiles"] == {"planned": 1, "kept": 0}
@@ -130,6 +132,17 @@ def test_the_same_command_again_says_the_same_without_doing_tiles_again(farm: Pa
     again = exclude_all(farm, tmp_path / "set")
     assert (again.code, again.lines) == (2, ["1 of 1 tiles are done already", *first.lines])
     assert times_of_change(tmp_path / "set" / ".rsvqa" / "tiles") == done
+
+
+def test_tiles_done_by_a_release_that_compared_them_otherwise_are_done_again(farm: Path, tmp_path: Path) -> None:
+    with mock.patch.object(tile_work, "LOOK_FORM", 1):
+        first = exclude_all(farm, tmp_path / "set")
+    (path,) = (tmp_path / "set" / ".rsvqa" / "tiles").glob("*.json")
+    stored = json.loads(path.read_bytes())
+    del stored["prints"]
+    path.write_text(json.dumps({**stored, "look": "ff" * 32}), encoding="utf-8")
+    assert exclude_all(farm, tmp_path / "set").lines == first.lines
+    assert json.loads(path.read_bytes())["prints"].keys() == {"tile"}
 
 
 def test_other_settings_need_no_word_and_leave_no_trace_of_it(farm: Path, finished: Path, tmp_path: Path) -> None:

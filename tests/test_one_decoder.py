@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsvqa.annotation.images import ImageError, Pixels, decode_image
+from rsvqa.annotation.images import ImageError, Pixels, decode_image, read_header
 from rsvqa.annotation.llm.crops import CropSettings, CropWindow, picture_of
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.benchmark.files.reply_store import ReplyKey
@@ -27,7 +27,7 @@ from rsvqa.rsvqa_builder.dataset.shards import RowGroup
 from rsvqa.rsvqa_builder.documents.preview_images import read_details, read_reduced
 from rsvqa.rsvqa_builder.reviewing.images import Pyramid, ShardPictures
 from rsvqa.rsvqa_builder.scenes.tiling import Window
-from rsvqa.rsvqa_builder.tiles.dedup import ExcludeError, difference_hash, read_excluded
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludeError, pixel_digest, read_excluded
 from tests.benchmark.make_prompts import make_sample
 from tests.odd_images import BROKEN, HEIGHT, TABLE, WIDTH, BrokenImage, OddImage, encode
 from tests.rsvqa_builder.make_records import make_record, make_tile
@@ -159,11 +159,11 @@ def test_what_is_shown_is_what_is_read(odd: OddImage, show: Reader, tmp_path: Pa
 
 
 @pytest.mark.parametrize("odd", TABLE, ids=lambda odd: odd.name)
-def test_an_image_to_exclude_has_the_hash_of_its_pixels(odd: OddImage, tmp_path: Path) -> None:
+def test_an_image_to_exclude_has_the_digest_of_its_pixels(odd: OddImage, tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(odd.data)  # the bytes tell, not the name
-    excluded = read_excluded([str(tmp_path)])
-    assert list(excluded.hashes) == [difference_hash(decode_image(odd.data))]
-    assert (excluded.num_images, excluded.unreadable, excluded.without_contrast) == (1, {}, ())
+    excluded = read_excluded([str(tmp_path)], tile_sizes={read_header(odd.data).size})
+    assert list(excluded.by_pixels) == [pixel_digest(decode_image(odd.data))]
+    assert (excluded.num_images, excluded.unreadable) == (1, {})
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
@@ -187,9 +187,10 @@ def test_a_broken_image_to_exclude_is_counted_and_named(broken: BrokenImage, tmp
     with pytest.raises(ExcludeError, match=rf"cannot decode .*broken\.tif: .*({broken.reason}).*nor any other"):
         read_excluded([str(tmp_path)])
     (tmp_path / "flat.png").write_bytes(encode(np.full((20, 20, 3), 90, np.uint8), "PNG"))
-    (tmp_path / "good.png").write_bytes(TABLE[0].data)
+    noise = np.random.default_rng(0).integers(0, 255, (50, 50, 3)).astype(np.uint8)
+    (tmp_path / "good.png").write_bytes(encode(noise, "PNG"))
     excluded = read_excluded([str(tmp_path)])
-    assert list(excluded.hashes.values()) == [str(tmp_path / "good.png")]
+    assert list(excluded.by_look.values()) == [str(tmp_path / "good.png")]
     assert excluded.num_images == 3
     assert list(excluded.unreadable) == [str(tmp_path / "broken.tif")]
     assert excluded.without_contrast == (str(tmp_path / "flat.png"),)

@@ -148,9 +148,17 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
         "label_files_of_no_scene": [{"path": path, "reason": reason} for path, reason in facts.orphans],
+        "excluded_tiles": [
+            {"tile": facts.jobs[position].image_id, "image": image, "by": by.value}
+            for position, (image, by) in selection.excluded.items()
+        ],
         "alike_tiles": [
-            {"first": facts.jobs[first].image_id, "second": facts.jobs[second].image_id, "differing_bits": bits}
-            for first, second, bits in selection.alike
+            {
+                "first": facts.jobs[first].image_id,
+                "second": facts.jobs[second].image_id,
+                "correlation": round(correlation, 3),
+            }
+            for first, second, correlation in selection.alike
         ],
         "overlapping_scenes": [
             {"first": first, "second": second, "shared_share": share} for first, second, share in _overlaps(facts)

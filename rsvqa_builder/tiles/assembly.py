@@ -22,10 +22,24 @@ from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.settings import BuildSettings, Dedup
-from rsvqa.rsvqa_builder.tiles.dedup import Alike, find_alike, find_excluded
+from rsvqa.rsvqa_builder.tiles.dedup import (
+    Alike,
+    Criterion,
+    ExcludedImages,
+    Exclusion,
+    ImagePrint,
+    find_alike,
+    find_excluded,
+)
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
+
+_WHY_EXCLUDED = {
+    Criterion.BYTES: "has the bytes of",
+    Criterion.PIXELS: "has the pixels of",
+    Criterion.LOOK: "looks like",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +49,14 @@ class Selection:
     Attributes:
         splits: split of each kept tile, by its position in the plan; in plan order.
         dropped: why each other tile is left out, by position.
+        excluded: which of these show an excluded image, and by what it was known again, by position.
         alike: pairs of tiles with (nearly) the same content, by position; dropped ones included.
         num_places: groups of kept tiles that share ground or look alike.
     """
 
     splits: Mapping[int, str]
     dropped: Mapping[int, str]
+    excluded: Mapping[int, Exclusion]
     alike: tuple[Alike, ...]
     num_places: int
 
@@ -58,7 +74,8 @@ def select_tiles(
     jobs: Sequence[TileJob],
     journal: Journal,
     failed_scenes: Mapping[str, str],
-    excluded: Mapping[str, str],
+    excluded: ExcludedImages,
+    excluded_scenes: Mapping[str, str],
     settings: BuildSettings,
 ) -> Selection:
     """Decide which tiles are kept and which split each goes to.
@@ -67,16 +84,26 @@ def select_tiles(
         jobs: the plan; every tile whose scene has not failed is in the journal.
         journal: of the build.
         failed_scenes: scenes of which a tile could not be read, with the reason: all their tiles are dropped.
-        excluded: difference hash → name of the images to keep out.
+        excluded: the images to keep out.
+        excluded_scenes: scenes whose file is such an image, with its name: all their tiles are dropped.
         settings: of the build.
     """
     dropped, seen = _look_through(jobs, journal, failed_scenes)
     positions = list(seen)
-    looks = [found.look for found in seen.values()]
-    contaminated = find_excluded(looks, excluded)
-    dropped.update({positions[index]: f"looks like the excluded image {name}" for index, name in contaminated.items()})
-    pairs = find_alike([found.digest for found in seen.values()], looks)
-    alike = [Alike(positions[first], positions[second], bits) for first, second, bits in pairs]
+    found = find_excluded([tile.prints.values() for tile in seen.values()], excluded)
+    contaminated = {positions[index]: exclusion for index, exclusion in found.items()}
+    dropped.update(
+        {position: f"{_WHY_EXCLUDED[by]} the excluded image {name}" for position, (name, by) in contaminated.items()}
+    )
+    for position in seen:
+        if name := next(
+            (excluded_scenes[scene] for scene in _scenes_of(jobs[position]) if scene in excluded_scenes), ""
+        ):
+            contaminated[position] = Exclusion(name, Criterion.BYTES)
+            dropped[position] = f"is of a scene that has the bytes of the excluded image {name}"
+    looks = [tile.prints["tile"].look for tile in seen.values()]
+    pairs = find_alike([tile.digest for tile in seen.values()], looks)
+    alike = [pair._replace(first=positions[pair.first], second=positions[pair.second]) for pair in pairs]
     if settings.dedup is not Dedup.OFF:
         _drop_identical(seen, dropped, jobs)
     if settings.dedup is Dedup.NEAR:
@@ -89,16 +116,23 @@ def select_tiles(
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
         dropped=dict(sorted(dropped.items())),
+        excluded=dict(sorted(contaminated.items())),
         alike=tuple(alike),
         num_places=len(places),
     )
 
 
+def _scenes_of(job: TileJob) -> Iterator[str]:
+    yield job.work.scene.scene_id
+    if job.later is not None:
+        yield job.later.work.scene.scene_id
+
+
 class _Seen(NamedTuple):
-    """What tells tiles apart: content digest, difference hash, and the number of candidates."""
+    """What tells tiles apart: content digest, what each image is known again by, and the number of candidates."""
 
     digest: str
-    look: str | None
+    prints: Mapping[str, ImagePrint]
     num_candidates: int
 
 
@@ -116,7 +150,7 @@ def _look_through(
         if result.rejection is not None:
             dropped[job.position] = result.rejection
         else:
-            seen[job.position] = _Seen(result.digest, result.look, len(result.candidates))
+            seen[job.position] = _Seen(result.digest, result.prints or {}, len(result.candidates))
     return dropped, seen
 
 

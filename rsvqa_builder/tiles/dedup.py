@@ -1,37 +1,58 @@
 """Tiles that repeat each other, and tiles that are in another image set (a benchmark).
 
-Identical content is told by the encoded bytes (the encoder is deterministic). Alike content is told by a difference
-hash of 16 × 16 cells: it survives re-encoding, resizing and small changes of contrast, not rotation or another crop.
-A tile without contrast (open water, night) has no hash and is like no other.
+Three criteria, the exact ones first. Bytes: the encoded images are the same. Pixels: the decoded ones are, whatever the
+format; both find any image again, also one without contrast. Look: the fine structure of the two correlates. That finds
+copies that were compressed, resized, brightened or cropped by a few pixels, not rotated ones or other crops.
 
-The hash is ten lines of our own: imagehash (4.3, with scipy and PyWavelets) hashes the noise of open water too, 93 bits
-apart for two such tiles, and reads every pixel, 0.6 s for 8,000 px instead of 2 ms.
+A look is a grey image of 24 × 24 cells. Each cell is compared with its neighbourhood and weighed by the contrast there,
+so that neither slow light over a scene nor one strong edge (a coast, a nodata collar) makes two images alike. Where
+most cells are like their neighbours (calm sea, night) there is no look. A difference hash of 16 × 16 cells sees the
+light first: it took every two tiles of noise under one light for the same, and missed nearly all copies of plain fields.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.images import ImageError, ImageSize, Pixels, decode_image, read_header
 
-HASH_SIDE = 16
-NEAR_BITS = 25
-"""Hashes of at most this distance are near-duplicates: a tenth of 256 bits; unrelated images differ by 128 ± 8."""
+LOOK_FORM = 2
+"""Of what is stored of a tile to compare it; a tile that was done under another one is done again."""
 
-_SAMPLES_PER_CELL = 16
+MIN_CORRELATION = 0.85
+"""Of looks that are of one image. Made-up copies (JPEG of quality 60 and better, 0.5 to 2 times the size, 4 of 512 px
+cropped) reach 0.92 wherever there is more to see than noise; towns whose street grids happen to fit each other 0.75."""
+
+_SIDE = 24
+"""Cells per side. The product of two looks is at most 24² · 127², below 2²⁴: exact in float32, so in any order."""
+_RADIUS = 2
+"""Of a cell's neighbourhood, cells."""
+_MIN_CONTRAST = 0.3
+"""Grey levels between a cell and its neighbourhood; below, rounding and compression decide."""
+_MIN_TEXTURED = 0.4
+"""Share of the cells that must have contrast. Two edges of a collar over a calm sea make 0.3, sparse fields 0.5."""
+_EVEN_OUT = 0.3
+"""Of the whole look's contrast, added to that of each neighbourhood, so that flat parts stay flat."""
+_QUANTUM = 32
+"""Of a look's standard deviation; values beyond ± 4 of them are cut off."""
+_SHRUNK_PX = 256
+"""Of the shorter side, when an image is first averaged in whole squares, which is fast."""
 _ENOUGH_PX = 2_048
-"""Of the shorter side of an image that is compared; the hash looks at 272."""
-_MIN_CONTRAST = 2.0
-"""Standard deviation of the cells' grey values under which neighbours are compared by noise alone."""
+"""Of the shorter side of a JPEG of which only the look is needed."""
+_BLOCK = 2_048
+"""Looks that are compared with as many others at once."""
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 _TABLE_SUFFIXES = {".parquet", ".arrow"}
@@ -43,29 +64,67 @@ class ExcludeError(RsvqaError):
     exit_code = 2
 
 
+class Criterion(StrEnum):
+    """By what an excluded image is known again, the surest first."""
+
+    BYTES = "bytes"
+    PIXELS = "pixels"
+    LOOK = "look"
+
+
+class Exclusion(NamedTuple):
+    """Why a tile is kept out: the name of the excluded image, and by what it was known again."""
+
+    image: str
+    criterion: Criterion
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExcludedImages:
-    """What tiles are compared with.
+class ImagePrint:
+    """What is kept of an image to know it again.
 
     Attributes:
-        hashes: difference hash → name of the image.
-        num_images: all that were found, also those without a hash.
-        unreadable: name → reason, of images that cannot be decoded, and so are not compared.
-        without_contrast: names of images that have no hash, and so are like no tile.
+        encoded: digest of the encoded bytes; empty where nothing can be equal to the image.
+        pixels: digests of the pixels: of a tile as its scene has them, and as its encoded image does.
+        look: see `look_of`; None without contrast.
     """
 
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    encoded: str = ""
+    pixels: tuple[str, ...] = ()
+    look: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExcludedImages:
+    """What tiles are compared with; names are those of the images.
+
+    Attributes:
+        by_bytes: digest of the encoded bytes → name.
+        by_pixels: digest of the pixels → name, of images of a tile's size.
+        by_look: look → name.
+        byte_counts: lengths of the encoded images.
+        sizes: of images that are as large as some tile.
+        num_images: all that were found, also those that cannot be compared.
+        unreadable: name → reason, of images that cannot be decoded: only equal bytes are found again.
+        without_contrast: names of images that have no look: only equal bytes and pixels are found again.
+    """
+
+    by_bytes: Mapping[str, str] = field(default_factory=dict)
+    by_pixels: Mapping[str, str] = field(default_factory=dict)
+    by_look: Mapping[str, str] = field(default_factory=dict)
+    byte_counts: frozenset[int] = frozenset()
+    sizes: frozenset[ImageSize] = frozenset()
     num_images: int = 0
     unreadable: Mapping[str, str] = field(default_factory=dict)
     without_contrast: Sequence[str] = ()
 
 
 class Alike(NamedTuple):
-    """Two tiles of (nearly) the same content; `bits` is the distance of their hashes: 0 need not mean identical."""
+    """Two tiles of (nearly) the same content; `correlation` is that of their looks, 1 for identical content."""
 
     first: int
     second: int
-    bits: int
+    correlation: float
 
 
 def content_digest(encoded: Sequence[bytes]) -> str:
@@ -77,63 +136,90 @@ def content_digest(encoded: Sequence[bytes]) -> str:
     return digest.hexdigest()
 
 
-def difference_hash(pixels: Pixels) -> str | None:
-    """Return the 256-bit difference hash of an (H, W, 3) image as hex, or None when it has no contrast.
+def file_digest(encoded: bytes) -> str:
+    """Return the SHA-256 of an encoded image, as hex."""
+    return hashlib.sha256(encoded).hexdigest()
 
-    Bit (r, c) says that cell (r, c + 1) is brighter than cell (r, c), on a grid of 16 rows × 17 columns. Difference
-    hash: N. Krawetz, "Kind of Like That" (2013); 16 × 16 here instead of 8 × 8, because tiles of one landscape look
-    alike.
-    """
-    rows = _sample_positions(pixels.shape[0], HASH_SIDE)
-    columns = _sample_positions(pixels.shape[1], HASH_SIDE + 1)
-    sample = pixels[rows[:, None], columns[None, :]].astype(np.float64)
-    grey = sample @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
-    cells = grey.reshape(HASH_SIDE, _SAMPLES_PER_CELL, HASH_SIDE + 1, _SAMPLES_PER_CELL).mean(axis=(1, 3))
-    if cells.std() < _MIN_CONTRAST:
+
+def pixel_digest(pixels: Pixels) -> str:
+    """Return the SHA-256 of an (H, W, 3) image's size and pixels, as hex."""
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def look_of(pixels: Pixels) -> str | None:
+    """Return the fine structure of an (H, W, 3) image as 24 × 24 signed bytes in base 64, or None without contrast."""
+    cells = _cells(pixels)
+    fine = cells - _mean_around(cells, reflect_type="odd")  # odd: a slope goes on beyond the edge
+    if np.count_nonzero(np.abs(fine) >= _MIN_CONTRAST) < _MIN_TEXTURED * fine.size:
         return None
-    return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()
+    around = np.sqrt(_mean_around(fine * fine, reflect_type="even"))
+    evened = fine / (around + _EVEN_OUT * fine.std())
+    values = np.clip(np.rint(evened / evened.std() * _QUANTUM), -127, 127).astype(np.int8)
+    return base64.b64encode(values.tobytes()).decode("ascii")
 
 
-def find_alike(digests: Sequence[str], hashes: Sequence[str | None]) -> list[Alike]:
-    """Return pairs of tiles with identical content or hashes at most `NEAR_BITS` apart, by first and second tile.
+def find_alike(digests: Sequence[str], looks: Sequence[str | None]) -> list[Alike]:
+    """Return pairs of tiles with identical content or looks that correlate, by first and second tile.
 
     Each of several identical tiles is paired with the first only.
     """
     first_of: dict[str, int] = {}
     found = [
-        Alike(first, index, 0)
+        Alike(first, index, 1.0)
         for index, key in enumerate(digests)
         if (first := first_of.setdefault(key, index)) < index
     ]
     repeated = {pair.second for pair in found}
-    hashed = [index for index, value in enumerate(hashes) if value is not None and index not in repeated]
-    bits = _as_words([hashes[index] or "" for index in hashed])
-    for position, index in enumerate(hashed):
-        distances = np.bitwise_count(bits[position + 1 :] ^ bits[position]).sum(axis=1)
-        found.extend(
-            Alike(index, hashed[position + 1 + offset], int(distances[offset]))
-            for offset in np.flatnonzero(distances <= NEAR_BITS)
-        )
+    indices = [index for index, look in enumerate(looks) if look is not None and index not in repeated]
+    values = _as_values([looks[index] or "" for index in indices])
+    found.extend(
+        Alike(indices[first], indices[second], correlation)
+        for first, second, correlation in _correlated(values, values)
+        if first < second
+    )
     return sorted(found)
 
 
-def find_excluded(hashes: Sequence[str | None], excluded: Mapping[str, str]) -> dict[int, str]:
-    """Return, by index of the tile, the name of an excluded image that it looks like.
+def find_excluded(prints: Sequence[Collection[ImagePrint]], excluded: ExcludedImages) -> dict[int, Exclusion]:
+    """Return, by index of the tile, the excluded image that one of its images is; the surest criterion counts.
 
     Args:
-        hashes: of the tiles.
-        excluded: difference hash → name of the image, see `ExcludedImages`.
+        prints: of the images of each tile.
+        excluded: what to compare with.
     """
-    names = list(excluded.values())
-    bits = _as_words(list(excluded))
-    found: dict[int, str] = {}
-    for index, value in enumerate(hashes):
-        if value is None or not names:
-            continue
-        distances = np.bitwise_count(bits ^ _as_words([value])[0]).sum(axis=1)
-        if distances.min() <= NEAR_BITS:
-            found[index] = names[int(distances.argmin())]
-    return found
+    found: dict[int, Exclusion] = {}
+    looks: list[tuple[int, str]] = []
+    for index, images in enumerate(prints):
+        for image in images:
+            if exact := _find_equal(image, excluded):
+                found[index] = min(exact, found.get(index, exact), key=lambda why: list(Criterion).index(why.criterion))
+        looks += [(index, image.look) for image in images if image.look is not None and index not in found]
+    names = list(excluded.by_look.values())
+    best: dict[int, tuple[float, str]] = {}
+    pairs = _correlated(_as_values([look for _, look in looks]), _as_values(list(excluded.by_look)))
+    for tile, image_index, correlation in pairs:
+        index = looks[tile][0]
+        if correlation > best.get(index, (0.0, ""))[0]:
+            best[index] = (correlation, names[image_index])
+    found |= {index: Exclusion(name, Criterion.LOOK) for index, (_, name) in best.items()}
+    return dict(sorted(found.items()))
+
+
+def _find_equal(image: ImagePrint, excluded: ExcludedImages) -> Exclusion | None:
+    if name := excluded.by_bytes.get(image.encoded):
+        return Exclusion(name, Criterion.BYTES)
+    names = [excluded.by_pixels[digest] for digest in image.pixels if digest in excluded.by_pixels]
+    return Exclusion(names[0], Criterion.PIXELS) if names else None
+
+
+def find_same_file(path: Path, excluded: ExcludedImages) -> str | None:
+    """Return the name of the excluded image of the same bytes as a file; read only where one has its length."""
+    if not path.is_file() or path.stat().st_size not in excluded.byte_counts:
+        return None
+    with path.open("rb") as file:
+        return excluded.by_bytes.get(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def find_excluded_files(sources: Sequence[str]) -> list[Path]:
@@ -145,41 +231,76 @@ def find_excluded_files(sources: Sequence[str]) -> list[Path]:
     return [file for source in sources for file in _files_of(Path(source))]
 
 
-def read_excluded(sources: Sequence[str]) -> ExcludedImages:
-    """Return the difference hashes of every image in folders of images, parquet shards or arrow files.
+def read_excluded(sources: Sequence[str], *, tile_sizes: Collection[ImageSize] = ()) -> ExcludedImages:
+    """Return what to know every image in folders of images, parquet shards or arrow files by.
 
-    Nothing of an image is kept but its hash.
+    Nothing of an image is kept but its digests and its look.
+
+    Args:
+        sources: folders and files.
+        tile_sizes: sizes that a tile may have; images of another size have no digest of their pixels.
 
     Raises:
         ExcludeError: when a source is not there, holds no image, or none that can be decoded.
     """
-    hashes: dict[str, str] = {}
-    unreadable: dict[str, str] = {}
-    without_contrast: list[str] = []
-    num_images = 0
+    found = _Collected()
     for source in sources:
-        num_before, num_unreadable = num_images, len(unreadable)
+        num_before, num_unreadable = found.num_images, len(found.unreadable)
         for name, encoded in _iter_images(Path(source)):
-            num_images += 1
-            try:
-                value = difference_hash(_decode(encoded))
-            except ImageError as error:
-                unreadable.setdefault(name, str(error))
-                continue
-            if value is None:
-                without_contrast.append(name)
-            else:
-                hashes.setdefault(value, name)
-        if num_images == num_before:
+            found.add(name, encoded, tile_sizes)
+        num_new = found.num_images - num_before
+        if not num_new:
             raise ExcludeError(
                 f"`exclude` {source}: no image found; expected a folder of images, or parquet or arrow files"
             )
-        if len(unreadable) - num_unreadable == num_images - num_before:
-            name = next(reversed(unreadable))
-            raise ExcludeError(f"`exclude` {source}: cannot decode {name}: {unreadable[name]}; nor any other image")
+        if len(found.unreadable) - num_unreadable == num_new:
+            name = next(reversed(found.unreadable))
+            raise ExcludeError(
+                f"`exclude` {source}: cannot decode {name}: {found.unreadable[name]}; nor any other image"
+            )
     return ExcludedImages(
-        hashes=hashes, num_images=num_images, unreadable=unreadable, without_contrast=tuple(without_contrast)
+        by_bytes=found.by_bytes,
+        by_pixels=found.by_pixels,
+        by_look=found.by_look,
+        byte_counts=frozenset(found.byte_counts),
+        sizes=frozenset(found.sizes),
+        num_images=found.num_images,
+        unreadable=found.unreadable,
+        without_contrast=tuple(found.without_contrast),
     )
+
+
+class _Collected:
+    """The excluded images so far; of equal ones the first gives the name."""
+
+    def __init__(self) -> None:
+        self.by_bytes: dict[str, str] = {}
+        self.by_pixels: dict[str, str] = {}
+        self.by_look: dict[str, str] = {}
+        self.byte_counts: set[int] = set()
+        self.sizes: set[ImageSize] = set()
+        self.num_images = 0
+        self.unreadable: dict[str, str] = {}
+        self.without_contrast: list[str] = []
+
+    def add(self, name: str, encoded: bytes, tile_sizes: Collection[ImageSize]) -> None:
+        self.num_images += 1
+        self.by_bytes.setdefault(file_digest(encoded), name)
+        self.byte_counts.add(len(encoded))
+        try:
+            size = read_header(encoded).size
+            pixels = decode_image(encoded) if size in tile_sizes else _decode(encoded)
+        except ImageError as error:
+            self.unreadable.setdefault(name, str(error))
+            return
+        if size in tile_sizes:
+            self.sizes.add(size)
+            self.by_pixels.setdefault(pixel_digest(pixels), name)
+        look = look_of(pixels)
+        if look is None:
+            self.without_contrast.append(name)
+        else:
+            self.by_look.setdefault(look, name)
 
 
 def _files_of(source: Path) -> list[Path]:
@@ -213,11 +334,41 @@ def _decode(encoded: bytes) -> Pixels:
     return decode_image(encoded, at_least=ImageSize(*(math.ceil(side / factor) for side in header.size)))
 
 
-def _sample_positions(size: int, cells: int) -> NDArray[np.intp]:
-    count = cells * _SAMPLES_PER_CELL
-    return ((np.arange(count) + 0.5) * size / count).astype(np.intp)
+def _cells(pixels: Pixels) -> NDArray[np.float64]:
+    """Return the mean grey of 24 × 24 cells."""
+    height, width = pixels.shape[:2]
+    factor = max(1, min(height, width) // _SHRUNK_PX)
+    shrunk = np.asarray(Image.fromarray(pixels).reduce(factor), dtype=np.float32)
+    grey = shrunk @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
+    cells = Image.fromarray(grey).resize(
+        (_SIDE, _SIDE), Image.Resampling.BOX, box=(0, 0, width / factor, height / factor)
+    )
+    return np.asarray(cells, dtype=np.float64)
 
 
-def _as_words(hashes: Sequence[str]) -> NDArray[np.uint64]:
-    width = HASH_SIDE * HASH_SIDE // 64
-    return np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint64).reshape(-1, width)
+def _mean_around(cells: NDArray[np.float64], *, reflect_type: Literal["even", "odd"]) -> NDArray[np.float64]:
+    """Return the mean of each cell's neighbourhood, summed in one order on every machine."""
+    padded = np.pad(cells, _RADIUS, mode="reflect", reflect_type=reflect_type)
+    steps = range(2 * _RADIUS + 1)
+    total = np.zeros_like(cells)
+    for y in steps:
+        for x in steps:
+            total += padded[y : y + _SIDE, x : x + _SIDE]
+    return total / len(steps) ** 2
+
+
+def _as_values(looks: Sequence[str]) -> NDArray[np.int8]:
+    return np.frombuffer(base64.b64decode("".join(looks)), dtype=np.int8).reshape(-1, _SIDE * _SIDE)
+
+
+def _correlated(first: NDArray[np.int8], second: NDArray[np.int8]) -> Iterator[tuple[int, int, float]]:
+    """Yield (index, index, correlation) of looks that are of one image."""
+    for top in range(0, len(first), _BLOCK):
+        rows = first[top : top + _BLOCK].astype(np.float32)
+        row_norms = np.sqrt((rows * rows).sum(axis=1, dtype=np.float64))
+        for left in range(0, len(second), _BLOCK):
+            columns = second[left : left + _BLOCK].astype(np.float32)
+            norms = row_norms[:, None] * np.sqrt((columns * columns).sum(axis=1, dtype=np.float64))
+            correlation = (rows @ columns.T) / norms
+            for row, column in zip(*np.nonzero(correlation >= MIN_CORRELATION), strict=True):
+                yield top + int(row), left + int(column), float(correlation[row, column])

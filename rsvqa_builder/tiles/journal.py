@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.tiles.dedup import ImagePrint
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class TileResult:
         valid_share: share of valid pixels.
         job: digest of the unit of work, see `TileJob.digest`.
         rejection: why there is nothing of this tile in the data set; None when there is.
-        digest, look: content digest and difference hash, see `dedup.py`.
+        digest: of the content, see `dedup.py`.
+        prints: what each date's image is known again by, by key.
         images: encoded size in bytes, by key.
         candidates: by task in the order of the taxonomy.
         not_asked: task → reason → count.
@@ -63,7 +65,7 @@ class TileResult:
     job: str = ""
     rejection: str | None = None
     digest: str = ""
-    look: str | None = None
+    prints: dict[str, ImagePrint] | None = None
     images: dict[str, int] | None = None
     candidates: tuple[Candidate, ...] = ()
     not_asked: dict[str, dict[str, int]] | None = None

@@ -25,6 +25,7 @@ from shapely import STRtree
 
 from rsvqa.annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask
 from rsvqa.annotation.facts import ClassInfo, TileFacts
+from rsvqa.annotation.images import decode_image
 from rsvqa.annotation.marks import Mark, draw_marks
 from rsvqa.annotation.questions import Question, fill_regions
 from rsvqa.annotation.stored_evidence import encode_evidence
@@ -33,7 +34,14 @@ from rsvqa.rsvqa_builder.scenes.rendering import Stretch, TilePixels, open_raste
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import ImageFormat
-from rsvqa.rsvqa_builder.tiles.dedup import content_digest, difference_hash
+from rsvqa.rsvqa_builder.tiles.dedup import (
+    LOOK_FORM,
+    ImagePrint,
+    content_digest,
+    file_digest,
+    look_of,
+    pixel_digest,
+)
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
@@ -80,6 +88,7 @@ class TileJob:
         ask: tasks, seed and language.
         min_valid: smallest share of valid pixels.
         image_format, quality: how images are encoded.
+        may_be_excluded: an excluded image has the tile's size, so digests tell whether it is the tile.
         journal: folder of the results.
     """
 
@@ -94,13 +103,15 @@ class TileJob:
     min_valid: float
     image_format: ImageFormat
     quality: int
+    may_be_excluded: bool
     journal: Path
 
     @property
     def digest(self) -> str:
         """SHA-256 of what tells this unit of work from others of builds with the same settings and inputs."""
         later = None if self.later is None else [_identity(self.later.work), self.later.dx, self.later.dy]
-        facts = [self.image_id, self.window, _identity(self.work), later, sorted(self.missing.items())]
+        stored = [LOOK_FORM, self.may_be_excluded]
+        facts = [self.image_id, self.window, _identity(self.work), later, sorted(self.missing.items()), stored]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -140,14 +151,17 @@ def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dic
         asked, failures = ask_what_works(facts, tile.rgb, job.ask)
     candidates = _candidates(asked)
     with _timed(seconds, "encode"):
-        look = difference_hash(tile.rgb)
         shown = {key for candidate in candidates for key in candidate.images} | {"tile"}
-        images = _encode_views(job, {"tile": tile, "later": later}, asked, shown)
+        dates = {"tile": tile, "later": later}
+        prints = {
+            key: _print(job, date) for key, date in dates.items() if date is not None and shown & {key, f"{key}_marked"}
+        }  # before marks are drawn
+        images = _encode_views(job, dates, asked, shown)
     return (
         TileResult(
             valid_share=valid_share,
             digest=content_digest([images[key] for key in ("tile", "later") if key in images]),
-            look=look,
+            prints=prints,
             images={key: len(encoded) for key, encoded in images.items()},
             candidates=candidates,
             not_asked={task: dict(reasons) for task, reasons in asked.not_asked.items()},
@@ -262,6 +276,16 @@ def _candidate(question: Question, number: int | None) -> Candidate:
         box=question.box,
         images=tuple(f"{key}_marked" for key in keys) if number is not None else keys,
         evidence=encode_evidence(question.evidence, mark),
+    )
+
+
+def _print(job: TileJob, tile: TilePixels) -> ImagePrint:
+    look = look_of(tile.rgb)
+    if not job.may_be_excluded:
+        return ImagePrint(look=look)
+    encoded = encode(tile.rgb, job.image_format, job.quality)
+    return ImagePrint(
+        encoded=file_digest(encoded), pixels=(pixel_digest(tile.rgb), pixel_digest(decode_image(encoded))), look=look
     )
 
 
