@@ -7,7 +7,7 @@ through untouched: they are made to be looked at. Invalid pixels become black.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
+from rsvqa.rsvqa_builder.scenes.fills import collar_values, find_collar, impossible_value
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, pixel_errors
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiff_header import read_tiff_header
@@ -32,6 +33,7 @@ __all__ = [
     "read_raw",
     "read_tile",
     "sample_windows",
+    "with_fill",
 ]
 
 PERCENTILES = (2.0, 98.0)
@@ -110,6 +112,48 @@ def _ends(values: NDArray[Any], mode: StretchMode) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
+def with_fill(scene: Scene) -> Scene:
+    """Return the scene with its undeclared fill value, when it has one, and a note of it.
+
+    A few samples settle it for nearly every scene; only when they show such a value is the whole scene looked at,
+    decimated. A scene that declares nodata is taken at its word.
+
+    Raises:
+        SceneError: the data is damaged.
+    """
+    if scene.nodata is not None or scene.is_palette:
+        return scene
+    with open_raster(scene.path) as dataset:
+        values, has_impossible = _possible_fills(dataset, scene)
+        if not values and not has_impossible:
+            return scene
+        pixels, valid = _read_decimated(dataset, scene)
+    nodata = impossible_value(pixels, valid) if has_impossible else None
+    if nodata is not None:
+        note = f"pixels of {nodata:g} in all bands taken for nodata, which is not declared (the setting nodata)"
+        return replace(scene, nodata=nodata, notes=(*scene.notes, note))
+    fill = next((found for value in values if (found := find_collar(pixels, valid, value))), None)
+    if fill is None:
+        return scene
+    note = f"a collar of {fill.value:g} in all bands taken for nodata, which is not declared (the setting nodata)"
+    return replace(scene, fill=fill, notes=(*scene.notes, note))
+
+
+def _possible_fills(dataset: DatasetReader, scene: Scene) -> tuple[list[float], bool]:
+    """Return the values that a collar may have by the scene's corners, and whether samples hold an impossible one."""
+    corners: list[Any] = []
+    has_impossible = False
+    for window in sample_windows(scene):
+        pixels, valid = read_raw(dataset, scene, window)
+        has_impossible |= impossible_value(pixels, valid) is not None
+        if window.x in (0, scene.width - window.width) and window.y in (0, scene.height - window.height):
+            row, column = (-1 if window.y else 0), (-1 if window.x else 0)
+            corners += [pixels[:, row, column]] if valid is None or valid[row, column] else []
+    if not corners:
+        return [], has_impossible
+    return collar_values(np.column_stack(corners), largest=_largest_value(scene)), has_impossible
+
+
 def count_whole_reads(scene: Scene, mode: StretchMode) -> int:
     """Return how often `choose_stretch` decodes a scene without overviews as a whole: 1, or 0 for a few samples."""
     samples_decode_all = scene.is_sequential or min(scene.block_shape) * 2 > min(scene.height, scene.width)
@@ -174,7 +218,8 @@ def read_raw(dataset: DatasetReader, scene: Scene, window: Window) -> tuple[Band
 def can_be_invalid(scene: Scene) -> bool:
     """Return whether a scene may have invalid pixels at all."""
     is_float = np.dtype(scene.dtype).kind == "f"
-    return scene.nodata is not None or scene.has_mask or scene.has_missing_blocks or is_float
+    is_masked = scene.has_mask or scene.has_missing_blocks or scene.fill is not None
+    return scene.nodata is not None or is_masked or is_float
 
 
 def _is_displayable(scene: Scene) -> bool:
@@ -222,6 +267,7 @@ def _read(
         _differs_from_nodata(pixels, scene.nodata),
         _is_number(pixels),
         _is_stored(scene, window, shape) if scene.has_missing_blocks else None,
+        _is_not_fill(pixels, scene, window) if scene.fill is not None else None,
     ]
     known = [part for part in parts if part is not None]
     return pixels, np.logical_and.reduce(known) if known else None
@@ -259,6 +305,15 @@ def _is_number(pixels: Bands) -> NDArray[np.bool_] | None:
         return None
     any_finite: NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(pixels), axis=0)
     return any_finite
+
+
+def _is_not_fill(pixels: Bands, scene: Scene, window: Window) -> NDArray[np.bool_] | None:
+    if scene.fill is None:
+        return None
+    covered = scene.fill.covers(window, (pixels.shape[1], pixels.shape[2]), (scene.height, scene.width))
+    is_fill = (pixels == pixels.dtype.type(scene.fill.value)).all(axis=0)
+    other: NDArray[np.bool_] = ~(is_fill & covered)
+    return other
 
 
 def _is_stored(scene: Scene, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_] | None:

@@ -19,9 +19,11 @@ from shapely import MultiPolygon, Polygon
 
 from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.scenes.acquisition import find_acquisition_time
+from rsvqa.rsvqa_builder.scenes.fills import Fill
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, Georeference, locate
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, read_local_tiff_header
 from rsvqa.rsvqa_builder.scenes.scene_files import FoundScenes, LeftOut, SceneFile, SourceError, find_scenes
+from rsvqa.rsvqa_builder.settings import Nodata
 
 __all__ = [
     "MIN_SIDE",
@@ -73,6 +75,7 @@ class Scene:
         is_sequential: rows can only be decoded from the top.
         has_missing_blocks: some blocks are not stored (a sparse file): their pixels are invalid.
         num_bits: significant bits of an integer value; 0 when all bits of the data type are.
+        fill: an undeclared collar; None when there is none, or nobody has looked.
         orientation: how viewers turn the picture, as EXIF numbers it; pixels are read as they are stored. 1 is upright.
     """
 
@@ -98,16 +101,20 @@ class Scene:
     is_sequential: bool = False
     has_missing_blocks: bool = False
     num_bits: int = 0
+    fill: Fill | None = None
     orientation: int = 1
 
 
-def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None) -> Scene:
+def describe_scene(
+    path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None, nodata: Nodata = "auto"
+) -> Scene:
     """Return what a raster's header says; no pixel is decoded.
 
     Args:
         path: what GDAL opens.
         scene_id: unique in the build.
         bands: 1-based indices of red, green and blue for rasters that do not say it themselves.
+        nodata: the value of pixels without data; "auto" takes the declared one, "none" none.
 
     Raises:
         SceneError: the file cannot be used; the message is the reason without the path.
@@ -126,7 +133,7 @@ def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | No
             bands=roles.bands,
             dtype=_common_dtype(dataset, roles.bands),
             is_palette=roles.is_palette,
-            nodata=_nodata(dataset, roles.bands),
+            nodata=_nodata(dataset, roles.bands, nodata),
             has_mask=_has_mask(dataset, roles.bands),
             block_shape=storage.block_shape,
             driver=dataset.driver,
@@ -197,7 +204,9 @@ def _common_dtype(dataset: DatasetReader, bands: tuple[int, ...]) -> str:
     return dtype
 
 
-def _nodata(dataset: DatasetReader, bands: tuple[int, ...]) -> float | None:
+def _nodata(dataset: DatasetReader, bands: tuple[int, ...], asked: Nodata) -> float | None:
+    if asked != "auto":
+        return None if asked == "none" else asked
     values: list[float | None] = [dataset.nodatavals[band - 1] for band in bands]
     # by text, as NaN is not equal to itself
     if len({str(value) for value in values}) > 1:
