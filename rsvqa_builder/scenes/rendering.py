@@ -26,13 +26,14 @@ from rsvqa.rsvqa_builder.settings import StretchMode
 __all__ = [
     "Stretch",
     "TilePixels",
-    "check_content",
     "choose_stretch",
     "count_whole_reads",
     "open_raster",
     "read_raw",
     "read_tile",
     "sample_windows",
+    "survey",
+    "with_alpha",
     "with_fill",
 ]
 
@@ -49,7 +50,8 @@ show."""
 _SAMPLES_PER_SIDE = 4
 _SAMPLE_SIDE = 64
 _MIN_ALPHA = 128
-"""The least alpha of a valid pixel (of 255). JPEG blurs the band's edges, so any alpha above 0 takes in a dark rim."""
+"""The least alpha of a valid pixel, where 255 is opaque. JPEG blurs the band's edges, so any alpha above 0 takes in a
+dark rim."""
 
 Bands = NDArray[Any]
 """(bands, height, width) in the scene's own data type."""
@@ -91,14 +93,37 @@ def choose_stretch(scene: Scene, mode: StretchMode) -> Stretch | None:
     Raises:
         SceneError: all pixels are nodata or of one value, or cannot be read.
     """
+    with open_raster(scene.path) as dataset:
+        return _choose_stretch(dataset, scene, mode)
+
+
+def survey(scene: Scene, mode: StretchMode, *, finds_fill: bool) -> tuple[Scene, Stretch | None]:
+    """Return the scene with what only its pixels tell, and its stretch.
+
+    Args:
+        scene: as described from its header.
+        mode: of the stretch.
+        finds_fill: undeclared fill values are looked for.
+
+    Raises:
+        SceneError: all pixels are nodata or of one value, or cannot be read.
+    """
+    # one handle, so that GDAL still has the blocks that the step before has decoded
+    with open_raster(scene.path) as dataset:
+        scene = with_alpha(dataset, scene)
+        if finds_fill:
+            scene = with_fill(dataset, scene)
+        return scene, _choose_stretch(dataset, scene, mode)
+
+
+def _choose_stretch(dataset: DatasetReader, scene: Scene, mode: StretchMode) -> Stretch | None:
     if _is_displayable(scene):
-        check_content(scene)
+        _check_content(dataset, scene)
         return None
     if mode == "none":
-        check_content(scene)
+        _check_content(dataset, scene)
         return Stretch("none", (0.0,) * len(scene.bands), (_largest_value(scene),) * len(scene.bands))
-    with open_raster(scene.path) as dataset:
-        pixels, valid = _read_decimated(dataset, scene)
+    pixels, valid = _read_decimated(dataset, scene)
     _require_content(pixels, valid, scene.nodata)
     ends = [_ends(_valid_values(band, valid, scene.nodata), mode) for band in pixels]
     return Stretch(mode, tuple(low for low, _ in ends), tuple(high for _, high in ends))
@@ -112,7 +137,30 @@ def _ends(values: NDArray[Any], mode: StretchMode) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def with_fill(scene: Scene) -> Scene:
+def with_alpha(dataset: DatasetReader, scene: Scene) -> Scene:
+    """Return the scene with what alpha its opaque pixels have: 1, 255, or the largest there is above.
+
+    Programs write an alpha of 0 to 255 into bands of 16 bits, and of 0 to 1 into bands of any type. A few samples
+    settle it where one has the type's own largest value; else the whole scene is looked at, decimated.
+
+    Raises:
+        SceneError: the data is damaged.
+    """
+    if ColorInterp.alpha not in dataset.colorinterp:
+        return scene
+    band = dataset.colorinterp.index(ColorInterp.alpha) + 1
+    dtype = np.dtype(dataset.dtypes[band - 1])
+    type_largest = float(np.iinfo(dtype).max) if dtype.kind in "ui" else np.inf
+    with pixel_errors("the alpha band"):
+        samples = (dataset.read(band, window=RasterioWindow(*window)) for window in sample_windows(scene))
+        largest = max(float(np.nan_to_num(sample).max()) for sample in samples)
+        if largest < type_largest:
+            copy = dataset.read(band, out_shape=_decimated_shape(scene), resampling=Resampling.nearest)
+            largest = max(largest, float(np.nan_to_num(copy).max()))
+    return replace(scene, largest_alpha=next((limit for limit in (1.0, 255.0) if largest <= limit), largest))
+
+
+def with_fill(dataset: DatasetReader, scene: Scene) -> Scene:
     """Return the scene with its undeclared fill value, when it has one, and a note of it.
 
     A few samples settle it for nearly every scene; only when they show such a value is the whole scene looked at,
@@ -123,11 +171,10 @@ def with_fill(scene: Scene) -> Scene:
     """
     if scene.nodata is not None or scene.is_palette:
         return scene
-    with open_raster(scene.path) as dataset:
-        values, has_impossible = _possible_fills(dataset, scene)
-        if not values and not has_impossible:
-            return scene
-        pixels, valid = _read_decimated(dataset, scene)
+    values, has_impossible = _possible_fills(dataset, scene)
+    if not values and not has_impossible:
+        return scene
+    pixels, valid = _read_decimated(dataset, scene)
     nodata = impossible_value(pixels, valid) if has_impossible else None
     if nodata is not None:
         note = f"pixels of {nodata:g} in all bands taken for nodata, which is not declared (the setting nodata)"
@@ -155,25 +202,21 @@ def _possible_fills(dataset: DatasetReader, scene: Scene) -> tuple[list[float], 
 
 
 def count_whole_reads(scene: Scene, mode: StretchMode) -> int:
-    """Return how often `choose_stretch` decodes a scene without overviews as a whole: 1, or 0 for a few samples."""
+    """Return how often `survey` decodes a scene without overviews as a whole: 1, or 0 for a few samples."""
     samples_decode_all = scene.is_sequential or min(scene.block_shape) * 2 > min(scene.height, scene.width)
     needs_statistics = not _is_displayable(scene) and mode != "none"
-    return int(needs_statistics or samples_decode_all)
+    return int(needs_statistics or samples_decode_all or scene.fill is not None)
 
 
-def check_content(scene: Scene) -> None:
+def _check_content(dataset: DatasetReader, scene: Scene) -> None:
     """Refuse a scene without content.
 
     A few samples settle it for nearly every scene; only when they show one value is the whole scene looked at,
     decimated.
-
-    Raises:
-        SceneError: all pixels are nodata or of one value, or cannot be read.
     """
-    with open_raster(scene.path) as dataset:
-        if _samples_vary(dataset, scene):
-            return
-        pixels, valid = _read_decimated(dataset, scene)
+    if _samples_vary(dataset, scene):
+        return
+    pixels, valid = _read_decimated(dataset, scene)
     _require_content(pixels, valid, scene.nodata)
 
 
@@ -246,9 +289,12 @@ def _strips(scene: Scene, window: Window) -> Iterator[Window]:
 
 
 def _read_decimated(dataset: DatasetReader, scene: Scene) -> tuple[Bands, NDArray[np.bool_] | None]:
+    return _read(dataset, scene, Window(0, 0, scene.width, scene.height), _decimated_shape(scene))
+
+
+def _decimated_shape(scene: Scene) -> tuple[int, int]:
     scale = min(1.0, MAX_DECIMATED_SIDE / max(scene.width, scene.height))
-    shape = (max(1, round(scene.height * scale)), max(1, round(scene.width * scale)))
-    return _read(dataset, scene, Window(0, 0, scene.width, scene.height), shape)
+    return max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
 
 
 def _read(
@@ -279,7 +325,7 @@ def _read_mask(
     if ColorInterp.alpha in dataset.colorinterp:
         band = dataset.colorinterp.index(ColorInterp.alpha) + 1
         alpha = dataset.read(band, window=region, out_shape=shape, resampling=Resampling.nearest)
-        largest = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 255
+        largest = scene.largest_alpha or (np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1.0)
         is_opaque: NDArray[np.bool_] = alpha >= _MIN_ALPHA / 255 * largest
         return is_opaque
     mask = dataset.read_masks(scene.bands[0], window=region, out_shape=shape, resampling=Resampling.nearest)

@@ -75,6 +75,7 @@ class Scene:
         is_sequential: rows can only be decoded from the top.
         has_missing_blocks: some blocks are not stored (a sparse file): their pixels are invalid.
         num_bits: significant bits of an integer value; 0 when all bits of the data type are.
+        largest_alpha: alpha of an opaque pixel; 0 when nobody has looked, then it is the type's largest value.
         fill: an undeclared collar; None when there is none, or nobody has looked.
         orientation: how viewers turn the picture, as EXIF numbers it; pixels are read as they are stored. 1 is upright.
     """
@@ -101,6 +102,7 @@ class Scene:
     is_sequential: bool = False
     has_missing_blocks: bool = False
     num_bits: int = 0
+    largest_alpha: float = 0
     fill: Fill | None = None
     orientation: int = 1
 
