@@ -116,7 +116,7 @@ def _kind(scene: Scene) -> Hashable | None:
             colours,
         )
     year = scene.acquired.year if scene.acquired else None
-    return (scene.crs, layout, scene.bands, scene.has_mask, scene.num_bits, year)
+    return (scene.crs, layout, scene.bands, scene.has_mask, scene.num_bits, scene.is_inverted, year)
 
 
 def _connected(scenes: Sequence[Scene]) -> list[list[Scene]]:
@@ -233,6 +233,7 @@ def _describe(sheets: Sequence[Sheet], path: Path, taken: Collection[str]) -> Sc
         is_true_colour=first.is_true_colour,
         num_bits=first.num_bits,
         nodata=first.nodata,
+        is_inverted=first.is_inverted,
         acquired=first.acquired if len(days) == 1 else None,
         notes=(*notes, *first.notes),
     )

@@ -242,6 +242,8 @@ def read_tile(dataset: DatasetReader, scene: Scene, stretch: Stretch | None, win
         pixels, strip_valid = read_raw(dataset, scene, strip)
         out = rgb[top : top + strip.height]
         paint(pixels, out)
+        if scene.is_inverted:
+            np.subtract(255, out, out=out)
         if valid is not None:
             valid[top : top + strip.height] = True if strip_valid is None else strip_valid
             if strip_valid is not None:
