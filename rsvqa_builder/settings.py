@@ -21,6 +21,10 @@ StretchMode = Literal["none", "percentile", "minmax"]
 """How a scene's values become 8 bits."""
 
 
+Nodata = float | Literal["auto", "none"]
+"""Which value pixels without data have."""
+
+
 class Profile(StrEnum):
     """Tile sizes of the two published sets: SuperRS-VQA (8K) and HighRS-VQA (2K)."""
 
@@ -72,6 +76,8 @@ class BuildSettings(StageSettings):
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = "percentile"
     """How values become 8 bits (percentile: 2 to 98)."""
+    nodata: Nodata = "auto"
+    """Value of pixels without data: a number, none, or auto (declared, else looked for)."""
     strict: bool = False
     """A scene that cannot be used ends the build."""
     mosaic: bool = False

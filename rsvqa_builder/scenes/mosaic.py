@@ -116,7 +116,7 @@ def _kind(scene: Scene) -> Hashable | None:
             colours,
         )
     year = scene.acquired.year if scene.acquired else None
-    return (scene.crs, layout, scene.bands, scene.has_mask, scene.num_bits, year)
+    return (scene.crs, layout, scene.bands, scene.has_mask, scene.num_bits, scene.is_inverted, year)
 
 
 def _connected(scenes: Sequence[Scene]) -> list[list[Scene]]:
@@ -201,7 +201,7 @@ def _join(sheets: Sequence[Sheet], folder: Path, *, taken: Collection[str]) -> M
         height=max(sheet.y + sheet.scene.height for sheet in sheets),
         transform=transform._replace(c=float(x[0]), f=float(y[0])),
         placements=tuple(PlacedRaster(sheet.scene.path, sheet.x, sheet.y) for sheet in sheets),
-        needs_cover_mask=first.scene.nodata is None and not first.scene.has_mask,
+        needs_cover_mask=not _declares_nodata(first.scene) and not first.scene.has_mask,
     )
     name = hashlib.sha256(json.dumps([plan.width, plan.height, plan.placements]).encode()).hexdigest()[:24]
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,6 +209,11 @@ def _join(sheets: Sequence[Sheet], folder: Path, *, taken: Collection[str]) -> M
     write = write_vrt_with_gdal if has_gdal_bindings() and plan.is_north_up else write_vrt
     write(plan, path)
     return Mosaic(_describe(sheets, path, taken), tuple(sheets))
+
+
+def _declares_nodata(scene: Scene) -> bool:
+    with open_raster(scene.path) as dataset:
+        return any(value is not None for value in dataset.nodatavals)
 
 
 def _describe(sheets: Sequence[Sheet], path: Path, taken: Collection[str]) -> Scene:
@@ -227,6 +232,8 @@ def _describe(sheets: Sequence[Sheet], path: Path, taken: Collection[str]) -> Sc
         bands=first.bands,
         is_true_colour=first.is_true_colour,
         num_bits=first.num_bits,
+        nodata=first.nodata,
+        is_inverted=first.is_inverted,
         acquired=first.acquired if len(days) == 1 else None,
         notes=(*notes, *first.notes),
     )

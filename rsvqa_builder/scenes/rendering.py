@@ -7,7 +7,7 @@ through untouched: they are made to be looked at. Invalid pixels become black.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
+from rsvqa.rsvqa_builder.scenes.fills import collar_values, find_collar, impossible_value
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, pixel_errors
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiff_header import read_tiff_header
@@ -25,13 +26,15 @@ from rsvqa.rsvqa_builder.settings import StretchMode
 __all__ = [
     "Stretch",
     "TilePixels",
-    "check_content",
     "choose_stretch",
     "count_whole_reads",
     "open_raster",
     "read_raw",
     "read_tile",
     "sample_windows",
+    "survey",
+    "with_alpha",
+    "with_fill",
 ]
 
 PERCENTILES = (2.0, 98.0)
@@ -47,7 +50,8 @@ show."""
 _SAMPLES_PER_SIDE = 4
 _SAMPLE_SIDE = 64
 _MIN_ALPHA = 128
-"""The least alpha of a valid pixel (of 255). JPEG blurs the band's edges, so any alpha above 0 takes in a dark rim."""
+"""The least alpha of a valid pixel, where 255 is opaque. JPEG blurs the band's edges, so any alpha above 0 takes in a
+dark rim."""
 
 Bands = NDArray[Any]
 """(bands, height, width) in the scene's own data type."""
@@ -89,14 +93,37 @@ def choose_stretch(scene: Scene, mode: StretchMode) -> Stretch | None:
     Raises:
         SceneError: all pixels are nodata or of one value, or cannot be read.
     """
+    with open_raster(scene.path) as dataset:
+        return _choose_stretch(dataset, scene, mode)
+
+
+def survey(scene: Scene, mode: StretchMode, *, finds_fill: bool) -> tuple[Scene, Stretch | None]:
+    """Return the scene with what only its pixels tell, and its stretch.
+
+    Args:
+        scene: as described from its header.
+        mode: of the stretch.
+        finds_fill: undeclared fill values are looked for.
+
+    Raises:
+        SceneError: all pixels are nodata or of one value, or cannot be read.
+    """
+    # one handle, so that GDAL still has the blocks that the step before has decoded
+    with open_raster(scene.path) as dataset:
+        scene = with_alpha(dataset, scene)
+        if finds_fill:
+            scene = with_fill(dataset, scene)
+        return scene, _choose_stretch(dataset, scene, mode)
+
+
+def _choose_stretch(dataset: DatasetReader, scene: Scene, mode: StretchMode) -> Stretch | None:
     if _is_displayable(scene):
-        check_content(scene)
+        _check_content(dataset, scene)
         return None
     if mode == "none":
-        check_content(scene)
+        _check_content(dataset, scene)
         return Stretch("none", (0.0,) * len(scene.bands), (_largest_value(scene),) * len(scene.bands))
-    with open_raster(scene.path) as dataset:
-        pixels, valid = _read_decimated(dataset, scene)
+    pixels, valid = _read_decimated(dataset, scene)
     _require_content(pixels, valid, scene.nodata)
     ends = [_ends(_valid_values(band, valid, scene.nodata), mode) for band in pixels]
     return Stretch(mode, tuple(low for low, _ in ends), tuple(high for _, high in ends))
@@ -110,26 +137,86 @@ def _ends(values: NDArray[Any], mode: StretchMode) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
+def with_alpha(dataset: DatasetReader, scene: Scene) -> Scene:
+    """Return the scene with what alpha its opaque pixels have: 1, 255, or the largest there is above.
+
+    Programs write an alpha of 0 to 255 into bands of 16 bits, and of 0 to 1 into bands of any type. A few samples
+    settle it where one has the type's own largest value; else the whole scene is looked at, decimated.
+
+    Raises:
+        SceneError: the data is damaged.
+    """
+    if ColorInterp.alpha not in dataset.colorinterp:
+        return scene
+    band = dataset.colorinterp.index(ColorInterp.alpha) + 1
+    dtype = np.dtype(dataset.dtypes[band - 1])
+    type_largest = float(np.iinfo(dtype).max) if dtype.kind in "ui" else np.inf
+    with pixel_errors("the alpha band"):
+        samples = (dataset.read(band, window=RasterioWindow(*window)) for window in sample_windows(scene))
+        largest = max(float(np.nan_to_num(sample).max()) for sample in samples)
+        if largest < type_largest:
+            copy = dataset.read(band, out_shape=_decimated_shape(scene), resampling=Resampling.nearest)
+            largest = max(largest, float(np.nan_to_num(copy).max()))
+    return replace(scene, largest_alpha=next((limit for limit in (1.0, 255.0) if largest <= limit), largest))
+
+
+def with_fill(dataset: DatasetReader, scene: Scene) -> Scene:
+    """Return the scene with its undeclared fill value, when it has one, and a note of it.
+
+    A few samples settle it for nearly every scene; only when they show such a value is the whole scene looked at,
+    decimated. A scene that declares nodata is taken at its word.
+
+    Raises:
+        SceneError: the data is damaged.
+    """
+    if scene.nodata is not None or scene.is_palette:
+        return scene
+    values, has_impossible = _possible_fills(dataset, scene)
+    if not values and not has_impossible:
+        return scene
+    pixels, valid = _read_decimated(dataset, scene)
+    nodata = impossible_value(pixels, valid) if has_impossible else None
+    if nodata is not None:
+        note = f"pixels of {nodata:g} in all bands taken for nodata, which is not declared (the setting nodata)"
+        return replace(scene, nodata=nodata, notes=(*scene.notes, note))
+    fill = next((found for value in values if (found := find_collar(pixels, valid, value))), None)
+    if fill is None:
+        return scene
+    note = f"a collar of {fill.value:g} in all bands taken for nodata, which is not declared (the setting nodata)"
+    return replace(scene, fill=fill, notes=(*scene.notes, note))
+
+
+def _possible_fills(dataset: DatasetReader, scene: Scene) -> tuple[list[float], bool]:
+    """Return the values that a collar may have by the scene's corners, and whether samples hold an impossible one."""
+    corners: list[Any] = []
+    has_impossible = False
+    for window in sample_windows(scene):
+        pixels, valid = read_raw(dataset, scene, window)
+        has_impossible |= impossible_value(pixels, valid) is not None
+        if window.x in (0, scene.width - window.width) and window.y in (0, scene.height - window.height):
+            row, column = (-1 if window.y else 0), (-1 if window.x else 0)
+            corners += [pixels[:, row, column]] if valid is None or valid[row, column] else []
+    if not corners:
+        return [], has_impossible
+    return collar_values(np.column_stack(corners), largest=_largest_value(scene)), has_impossible
+
+
 def count_whole_reads(scene: Scene, mode: StretchMode) -> int:
-    """Return how often `choose_stretch` decodes a scene without overviews as a whole: 1, or 0 for a few samples."""
+    """Return how often `survey` decodes a scene without overviews as a whole: 1, or 0 for a few samples."""
     samples_decode_all = scene.is_sequential or min(scene.block_shape) * 2 > min(scene.height, scene.width)
     needs_statistics = not _is_displayable(scene) and mode != "none"
-    return int(needs_statistics or samples_decode_all)
+    return int(needs_statistics or samples_decode_all or scene.fill is not None)
 
 
-def check_content(scene: Scene) -> None:
+def _check_content(dataset: DatasetReader, scene: Scene) -> None:
     """Refuse a scene without content.
 
     A few samples settle it for nearly every scene; only when they show one value is the whole scene looked at,
     decimated.
-
-    Raises:
-        SceneError: all pixels are nodata or of one value, or cannot be read.
     """
-    with open_raster(scene.path) as dataset:
-        if _samples_vary(dataset, scene):
-            return
-        pixels, valid = _read_decimated(dataset, scene)
+    if _samples_vary(dataset, scene):
+        return
+    pixels, valid = _read_decimated(dataset, scene)
     _require_content(pixels, valid, scene.nodata)
 
 
@@ -155,6 +242,8 @@ def read_tile(dataset: DatasetReader, scene: Scene, stretch: Stretch | None, win
         pixels, strip_valid = read_raw(dataset, scene, strip)
         out = rgb[top : top + strip.height]
         paint(pixels, out)
+        if scene.is_inverted:
+            np.subtract(255, out, out=out)
         if valid is not None:
             valid[top : top + strip.height] = True if strip_valid is None else strip_valid
             if strip_valid is not None:
@@ -174,7 +263,8 @@ def read_raw(dataset: DatasetReader, scene: Scene, window: Window) -> tuple[Band
 def can_be_invalid(scene: Scene) -> bool:
     """Return whether a scene may have invalid pixels at all."""
     is_float = np.dtype(scene.dtype).kind == "f"
-    return scene.nodata is not None or scene.has_mask or scene.has_missing_blocks or is_float
+    is_masked = scene.has_mask or scene.has_missing_blocks or scene.fill is not None
+    return scene.nodata is not None or is_masked or is_float
 
 
 def _is_displayable(scene: Scene) -> bool:
@@ -201,9 +291,12 @@ def _strips(scene: Scene, window: Window) -> Iterator[Window]:
 
 
 def _read_decimated(dataset: DatasetReader, scene: Scene) -> tuple[Bands, NDArray[np.bool_] | None]:
+    return _read(dataset, scene, Window(0, 0, scene.width, scene.height), _decimated_shape(scene))
+
+
+def _decimated_shape(scene: Scene) -> tuple[int, int]:
     scale = min(1.0, MAX_DECIMATED_SIDE / max(scene.width, scene.height))
-    shape = (max(1, round(scene.height * scale)), max(1, round(scene.width * scale)))
-    return _read(dataset, scene, Window(0, 0, scene.width, scene.height), shape)
+    return max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
 
 
 def _read(
@@ -222,6 +315,7 @@ def _read(
         _differs_from_nodata(pixels, scene.nodata),
         _is_number(pixels),
         _is_stored(scene, window, shape) if scene.has_missing_blocks else None,
+        _is_not_fill(pixels, scene, window) if scene.fill is not None else None,
     ]
     known = [part for part in parts if part is not None]
     return pixels, np.logical_and.reduce(known) if known else None
@@ -233,7 +327,7 @@ def _read_mask(
     if ColorInterp.alpha in dataset.colorinterp:
         band = dataset.colorinterp.index(ColorInterp.alpha) + 1
         alpha = dataset.read(band, window=region, out_shape=shape, resampling=Resampling.nearest)
-        largest = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 255
+        largest = scene.largest_alpha or (np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 1.0)
         is_opaque: NDArray[np.bool_] = alpha >= _MIN_ALPHA / 255 * largest
         return is_opaque
     mask = dataset.read_masks(scene.bands[0], window=region, out_shape=shape, resampling=Resampling.nearest)
@@ -259,6 +353,15 @@ def _is_number(pixels: Bands) -> NDArray[np.bool_] | None:
         return None
     any_finite: NDArray[np.bool_] = np.logical_or.reduce(np.isfinite(pixels), axis=0)
     return any_finite
+
+
+def _is_not_fill(pixels: Bands, scene: Scene, window: Window) -> NDArray[np.bool_] | None:
+    if scene.fill is None:
+        return None
+    covered = scene.fill.covers(window, (pixels.shape[1], pixels.shape[2]), (scene.height, scene.width))
+    is_fill = (pixels == pixels.dtype.type(scene.fill.value)).all(axis=0)
+    other: NDArray[np.bool_] = ~(is_fill & covered)
+    return other
 
 
 def _is_stored(scene: Scene, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_] | None:

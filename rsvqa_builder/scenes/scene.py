@@ -19,9 +19,12 @@ from shapely import MultiPolygon, Polygon
 
 from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.scenes.acquisition import find_acquisition_time
+from rsvqa.rsvqa_builder.scenes.fills import Fill
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, Georeference, locate
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, read_local_tiff_header
 from rsvqa.rsvqa_builder.scenes.scene_files import FoundScenes, LeftOut, SceneFile, SourceError, find_scenes
+from rsvqa.rsvqa_builder.scenes.tiff_header import TiffHeader
+from rsvqa.rsvqa_builder.settings import Nodata
 
 __all__ = [
     "MIN_SIDE",
@@ -38,6 +41,9 @@ __all__ = [
 
 MIN_SIDE = 32
 """Pixels; a smaller raster shows nothing to ask about (icons, thumbnails, test files)."""
+
+_NO_LIGHT = {9: "ICC Lab", 10: "ITU Lab", 32803: "of a colour filter array", 32844: "LogL", 32845: "LogLuv"}
+"""Photometric interpretations of TIFF that GDAL hands out as they are."""
 
 _SEQUENTIAL_DRIVERS = frozenset({"PNG", "JPEG", "GIF", "WEBP"})
 """Formats whose rows can only be decoded from the top."""
@@ -73,6 +79,9 @@ class Scene:
         is_sequential: rows can only be decoded from the top.
         has_missing_blocks: some blocks are not stored (a sparse file): their pixels are invalid.
         num_bits: significant bits of an integer value; 0 when all bits of the data type are.
+        is_inverted: the smallest value is white, and the largest black.
+        largest_alpha: alpha of an opaque pixel; 0 when nobody has looked, then it is the type's largest value.
+        fill: an undeclared collar; None when there is none, or nobody has looked.
         orientation: how viewers turn the picture, as EXIF numbers it; pixels are read as they are stored. 1 is upright.
     """
 
@@ -98,26 +107,36 @@ class Scene:
     is_sequential: bool = False
     has_missing_blocks: bool = False
     num_bits: int = 0
+    is_inverted: bool = False
+    largest_alpha: float = 0
+    fill: Fill | None = None
     orientation: int = 1
 
 
-def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None) -> Scene:
+def describe_scene(
+    path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None, nodata: Nodata = "auto"
+) -> Scene:
     """Return what a raster's header says; no pixel is decoded.
 
     Args:
         path: what GDAL opens.
         scene_id: unique in the build.
         bands: 1-based indices of red, green and blue for rasters that do not say it themselves.
+        nodata: the value of pixels without data; "auto" takes the declared one, "none" none.
 
     Raises:
         SceneError: the file cannot be used; the message is the reason without the path.
     """
     with open_raster(path) as dataset:
+        header = read_local_tiff_header(path) if dataset.driver == "GTiff" else None
         _check_size(dataset)
+        _check_photometric(dataset, header)
         roles = _choose_bands(dataset, bands)
         placed = _georeference(dataset)
         acquired, time_notes = find_acquisition_time(_all_tags(dataset), scene_id)
-        storage = _storage(dataset, path)
+        storage = _storage(dataset, header)
+        is_inverted = not roles.is_palette and "MINISWHITE" in dataset.tags(ns="IMAGE_STRUCTURE")
+        inverted_notes = ("its smallest value is white (MINISWHITE), and shown so",) if is_inverted else ()
         return Scene(
             scene_id=scene_id,
             path=path,
@@ -126,7 +145,7 @@ def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | No
             bands=roles.bands,
             dtype=_common_dtype(dataset, roles.bands),
             is_palette=roles.is_palette,
-            nodata=_nodata(dataset, roles.bands),
+            nodata=_nodata(dataset, roles.bands, nodata),
             has_mask=_has_mask(dataset, roles.bands),
             block_shape=storage.block_shape,
             driver=dataset.driver,
@@ -136,18 +155,32 @@ def describe_scene(path: str, scene_id: str, *, bands: tuple[int, int, int] | No
             north_deg=placed.ground.north_deg,
             footprint=placed.ground.footprint,
             acquired=acquired,
-            notes=(*roles.notes, *placed.ground.notes, *time_notes, *storage.notes),
+            notes=(*roles.notes, *inverted_notes, *placed.ground.notes, *time_notes, *storage.notes),
             is_true_colour=roles.is_true_colour,
             is_sequential=storage.is_sequential,
             has_missing_blocks=storage.has_missing_blocks,
             num_bits=_num_bits(dataset, roles.bands[0]),
-            orientation=_orientation(dataset),
+            is_inverted=is_inverted,
+            orientation=_orientation(dataset, header),
         )
 
 
 def _check_size(dataset: DatasetReader) -> None:
     if min(dataset.width, dataset.height) < MIN_SIDE:
         raise SceneError(f"too small: {dataset.width} × {dataset.height} px; at least {MIN_SIDE} px a side are needed")
+
+
+def _check_photometric(dataset: DatasetReader, header: TiffHeader | None) -> None:
+    if header is None:
+        return
+    if header.photometric in _NO_LIGHT:
+        raise SceneError(f"its values are {_NO_LIGHT[header.photometric]}, not colours; convert it to RGB")
+    tags = dataset.tags(ns="IMAGE_STRUCTURE")
+    # libtiff turns each block by itself while it converts such pixels, which no reader can undo
+    is_converted = "SOURCE_COLOR_SPACE" in tags and "JPEG" not in tags.get("COMPRESSION", "")
+    if is_converted and header.orientation != 1:
+        space = tags["SOURCE_COLOR_SPACE"]
+        raise SceneError(f"its pixels are {space} with the orientation {header.orientation}; save it upright, as RGB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +230,9 @@ def _common_dtype(dataset: DatasetReader, bands: tuple[int, ...]) -> str:
     return dtype
 
 
-def _nodata(dataset: DatasetReader, bands: tuple[int, ...]) -> float | None:
+def _nodata(dataset: DatasetReader, bands: tuple[int, ...], asked: Nodata) -> float | None:
+    if asked != "auto":
+        return None if asked == "none" else asked
     values: list[float | None] = [dataset.nodatavals[band - 1] for band in bands]
     # by text, as NaN is not equal to itself
     if len({str(value) for value in values}) > 1:
@@ -216,7 +251,9 @@ def _num_bits(dataset: DatasetReader, band: int) -> int:
     return bits if dtype.kind in "ui" and 0 < bits < 8 * dtype.itemsize else 0
 
 
-def _orientation(dataset: DatasetReader) -> int:
+def _orientation(dataset: DatasetReader, header: TiffHeader | None) -> int:
+    if header is not None and header.orientation in range(1, 9) and dataset.transform.is_identity:
+        return header.orientation  # on a map GDAL knows stored pixels only, and so do labels
     text = dataset.tags().get("EXIF_Orientation", "")
     return int(text) if text in {"1", "2", "3", "4", "5", "6", "7", "8"} else 1
 
@@ -228,10 +265,9 @@ class _Storage(NamedTuple):
     notes: tuple[str, ...]
 
 
-def _storage(dataset: DatasetReader, path: str) -> _Storage:
+def _storage(dataset: DatasetReader, header: TiffHeader | None) -> _Storage:
     """Return how pixels lie on disk, as far as it matters for reading windows."""
     block_shape = dataset.block_shapes[0]
-    header = read_local_tiff_header(path) if dataset.driver == "GTiff" else None
     if header is None:
         return _Storage(block_shape, dataset.driver in _SEQUENTIAL_DRIVERS, False, ())
     # GDAL shows a tall strip of 8-bit samples row by row, but decodes it from the top all the same

@@ -126,6 +126,7 @@ def stage_if_needed(scene: Scene, windows: Sequence[Window], folder: Path, *, nu
         driver="GTiff",
         is_sequential=False,
         has_missing_blocks=False,
+        fill=None,
     )
 
 
@@ -136,7 +137,8 @@ def _fingerprint(scene: Scene) -> str:
         if scene.driver == "VRT"
         else [scene.path]
     )
-    facts = [[scene.width, scene.height, scene.dtype, *scene.bands], [_state_of(path) for path in paths]]
+    invalid = [str(scene.nodata), "" if scene.fill is None else hashlib.sha256(scene.fill.region).hexdigest()]
+    facts = [[scene.width, scene.height, scene.dtype, *scene.bands, *invalid], [_state_of(path) for path in paths]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 

@@ -30,6 +30,7 @@ _TYPE_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIP_OFFSETS = 256, 257, 258, 259, 273
 _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR = 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES = 322, 323, 324, 325
+_PHOTOMETRIC, _ORIENTATION = 262, 274
 _NO_COMPRESSION = 1
 _SEPARATE = 2
 
@@ -56,6 +57,8 @@ class TiffHeader:
         is_compressed: false for plain samples.
         offsets, byte_counts: of every block, in the order of the file; empty when the directory does not list them.
         file_bytes: size of the file.
+        photometric: what samples mean; -1 when the file does not say it.
+        orientation: how viewers turn the picture, numbered as in EXIF; 1 is upright.
     """
 
     width: int
@@ -69,6 +72,8 @@ class TiffHeader:
     offsets: NDArray[np.uint64]
     byte_counts: NDArray[np.uint64]
     file_bytes: int
+    photometric: int
+    orientation: int
 
     @property
     def declared_bytes(self) -> int:
@@ -209,4 +214,6 @@ def _header_of(reader: _DirectoryReader) -> TiffHeader | None:
         offsets=offsets,
         byte_counts=byte_counts,
         file_bytes=reader.file_bytes,
+        photometric=reader.value(_PHOTOMETRIC, -1),
+        orientation=reader.value(_ORIENTATION, 1),
     )

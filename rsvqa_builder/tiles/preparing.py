@@ -22,7 +22,7 @@ from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import ClassCompleteness, complete_classes
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.report import LabelReport
-from rsvqa.rsvqa_builder.scenes.rendering import choose_stretch, count_whole_reads
+from rsvqa.rsvqa_builder.scenes.rendering import count_whole_reads, survey
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
@@ -84,8 +84,8 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
 
 
 def _prepare(job: PrepareJob) -> PreparedScene:
-    settings, scene = job.settings, job.scene
-    stretch = choose_stretch(scene, settings.stretch)  # looks at the content, too
+    settings = job.settings
+    scene, stretch = survey(job.scene, settings.stretch, finds_fill=settings.nodata == "auto")
     windows = plan_windows(
         scene.width,
         scene.height,

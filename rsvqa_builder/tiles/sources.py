@@ -22,7 +22,7 @@ from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
-from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.settings import BuildSettings, Nodata
 from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 
@@ -69,12 +69,13 @@ class DescribeJob(NamedTuple):
 
     file: SceneFile
     bands: tuple[int, int, int] | None
+    nodata: Nodata = "auto"
 
 
 def describe(job: DescribeJob) -> Scene | Failure:
     """Return the scene that a raster's header describes, or why it cannot be one."""
     try:
-        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands)
+        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands, nodata=job.nodata)
     except SceneError as error:
         return Failure(str(error))
 
@@ -95,7 +96,7 @@ def find_sources(
     found = find_scenes(settings.src, is_label=lambda name: _is_no_scene(name, elevations))
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
-    described = describe_all([DescribeJob(file, settings.bands) for file in found.candidates])
+    described = describe_all([DescribeJob(file, settings.bands, settings.nodata) for file in found.candidates])
     masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
     root = Path(settings.src) if Path(settings.src).is_dir() else None
     candidates = [

@@ -16,16 +16,16 @@ from rsvqa.rsvqa_builder.scenes.rendering import (
     Stretch,
     TilePixels,
     apply_stretch,
-    check_content,
     choose_stretch,
     count_whole_reads,
     open_raster,
     read_tile,
+    survey,
 )
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError, describe_scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import StretchMode
-from tests.rsvqa_builder.make_rasters import make_pixels, write_raster
+from tests.rsvqa_builder.make_rasters import find_data, make_pixels, write_raster
 
 
 def make_scene(folder: Path, pixels: NDArray[Any], **how: Any) -> Scene:
@@ -183,6 +183,48 @@ def test_nan_in_one_band_does_not_spoil_the_stretch(tmp_path: Path) -> None:
     assert np.isfinite([*stretch.low, *stretch.high]).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "opaque"),
+    [
+        ("uint8", 1),
+        ("uint8", 255),
+        ("uint16", 1),
+        ("uint16", 255),
+        ("uint16", 4095),
+        ("uint16", 65535),
+        ("int16", 255),
+        ("float32", 1),
+        ("float32", 255),
+    ],
+)
+def test_alpha_is_opaque_by_its_own_largest_value(tmp_path: Path, dtype: str, opaque: int) -> None:
+    pixels = make_pixels(4, 1000, 700, dtype=dtype)
+    is_opaque = np.zeros((1000, 700), bool)
+    # between the samples, which lie 312 px apart
+    is_opaque[100:250, 90:190] = True
+    pixels[3] = np.where(is_opaque, opaque, 0)
+    scene, _ = survey(make_scene(tmp_path, pixels, photometric="rgb", alpha="YES"), "percentile", finds_fill=False)
+    assert scene.largest_alpha == opaque
+    valid = render(scene).valid
+    assert valid is not None
+    np.testing.assert_array_equal(valid, is_opaque)
+
+
+def test_alpha_of_the_shared_case_is_opaque() -> None:
+    path = find_data("label_cases") / "e_rgba16_alpha255" / "e_rgba16_alpha255.tif"
+    scene, _ = survey(describe_scene(str(path), "a"), "percentile", finds_fill=True)
+    assert render(scene).valid is None
+
+
+def test_a_scene_without_alpha_and_one_that_is_transparent(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, make_pixels(3, 40, 40))
+    assert survey(scene, "percentile", finds_fill=True) == (scene, None)
+    pixels = make_pixels(4, 40, 40)
+    pixels[3] = 0
+    with pytest.raises(SceneError, match=r"^empty: all its pixels are nodata or masked$"):
+        survey(make_scene(tmp_path, pixels, alpha="YES"), "percentile", finds_fill=True)
+
+
 def test_internal_masks_and_alpha_tell_the_valid_pixels(tmp_path: Path) -> None:
     mask = np.ones((40, 40), bool)
     mask[:10] = False
@@ -233,7 +275,7 @@ def test_scenes_without_content_are_refused(tmp_path: Path, mode: StretchMode, d
 def test_content_between_the_samples_is_found(tmp_path: Path) -> None:
     pixels = np.full((1, 600, 600), 7, np.uint8)
     pixels[0, 300, 300] = 8  # samples lie at 0–63, 178–241, 357–420 and 536–599
-    check_content(make_scene(tmp_path, pixels))
+    assert choose_stretch(make_scene(tmp_path, pixels), "percentile") is None
 
 
 def test_damage_becomes_an_error_with_its_place(tmp_path: Path) -> None:
