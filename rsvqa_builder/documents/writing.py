@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -212,10 +212,9 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
 
 def _completeness(scenes: Mapping[str, PreparedScene]) -> dict[str, Completeness]:
     """Return in how many scenes each class is complete, of those that have it."""
-    complete: Counter[str] = Counter()
-    present: Counter[str] = Counter()
+    judged: defaultdict[str, list[tuple[bool, str]]] = defaultdict(list)
     for prepared in scenes.values():
         for name in prepared.class_counts:
-            present[name] += 1
-            complete[name] += prepared.completeness[name].is_complete
-    return {name: Completeness(complete[name], present[name]) for name in sorted(present)}
+            found = prepared.completeness[name]
+            judged[name].append((found.is_complete, found.why))
+    return {name: Completeness.of_scenes(judged[name]) for name in sorted(judged)}

@@ -177,6 +177,12 @@ class ClassTable(BaseModel):
             return None
         return next((name for name in names if shape is None or shape in self.shapes(name)), names[0])
 
+    def are_related(self, first: str, second: str) -> bool:
+        """Tell whether a list of one class may hold the other: they are the same, of one kind, or one is broader."""
+        one, other = self.classes[first], self.classes[second]
+        of_one_kind = one.kind == other.kind != "other"
+        return first == second or of_one_kind or first in other.broader or second in one.broader
+
     def infos(self) -> dict[str, ClassInfo]:
         """Return what tasks know of the classes, without the ignored ones."""
         return {

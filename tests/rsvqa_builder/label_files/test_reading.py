@@ -74,8 +74,32 @@ def test_files_that_are_no_labels_or_broken_are_one_line_each(tmp_path: Path) ->
     assert labels.doubts == {}
     broken = read_labels(scene(), [*files, write(tmp_path, "roads.geojson", "{")], table())
     assert broken.report.files[-1].error.startswith("GDAL cannot open it as vector data")
-    assert broken.doubts["tree"] == "roads.geojson could not be read"
+    assert broken.doubts == {"road": "roads.geojson could not be read"}
     assert broken.report.has_labels
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "doubtful"),
+    [
+        ("roads.geojson", "{", {"road"}),
+        ("place_cars.geojson", "{", {"car"}),  # the scene is place.tif
+        ("roads.gpkg", "{", {"car", "forest", "road", "scar", "tree", "water"}),  # may hold other layers
+        ("place.geojson", "{", {"car", "forest", "road", "scar", "tree", "water"}),
+        ("place.xml", "<annotation>", {"car", "forest", "scar", "tree", "water"}),  # boxes are no lines
+        ("roads_mask.tif", "II", {"car", "forest", "scar", "tree", "water"}),
+    ],
+)
+def test_a_file_that_cannot_be_read_taints_the_classes_it_could_hold(
+    tmp_path: Path, name: str, content: str, doubtful: set[str]
+) -> None:
+    labels = read_labels(scene(), [write(tmp_path, name, content)], table())
+    assert labels.report.files[0].error
+    assert labels.doubts == dict.fromkeys(doubtful, f"{name} could not be read")
+
+
+def test_a_broken_list_of_houses_may_hold_other_buildings(tmp_path: Path) -> None:
+    labels = read_labels(scene(), [write(tmp_path, "houses.geojson", "{")], load_class_table("demo"))
+    assert labels.doubts.keys() == {"house", "warehouse", "office_building"}
 
 
 def test_formats_that_are_not_read_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -288,7 +312,9 @@ def test_finer_outlines_of_atlanta_stay_and_the_header_tells_the_gsd() -> None:
     labels = read_real("spacenet_atlanta_buildings", "scene_pan_uint16.tif", load_class_table("auto"))
     assert set(labels.features.outlines) == {Outline.POLYGON}
     assert labels.report.gsd_m == 0.5
-    assert complete_classes(labels.features, (900, 900), load_class_table("auto"))["building"].is_complete
+    building = complete_classes(labels.features, (900, 900), load_class_table("auto"))["building"]
+    assert building.why == "43 labels cover 4.2% of the scene, in 16 of its 16 parts"
+    assert not building.is_complete
 
 
 def test_fields_without_a_crs_lie_in_the_scene_and_their_class_is_reported() -> None:
