@@ -170,9 +170,14 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
 
 
 def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
-    prepared = facts.scenes[scene_id]
-    scene, stretch = prepared.work.scene, prepared.work.stretch
     kept = [job for job in facts.jobs if job.work.scene.scene_id == scene_id and job.position in facts.selection.splits]
+    report = scene_facts(facts.scenes[scene_id])
+    return report | {"tiles": report["tiles"] | {"kept": len(kept)}}
+
+
+def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
+    """Return what a report says of a scene before its tiles are made, in JSON types."""
+    scene, stretch = prepared.work.scene, prepared.work.stretch
     return {
         "width": scene.width,
         "height": scene.height,
@@ -183,7 +188,7 @@ def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
         "bands": list(scene.bands),
         "stretch": None if stretch is None else asdict(stretch),
         "notes": list(scene.notes),
-        "tiles": {"planned": len(prepared.windows), "kept": len(kept)},
+        "tiles": {"planned": len(prepared.windows)},
         "labels": {"by_class": dict(prepared.class_counts), **prepared.labels.to_json()},
         "complete_classes": {name: asdict(prepared.completeness[name]) for name in prepared.class_counts},
     }
