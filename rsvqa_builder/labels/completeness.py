@@ -26,7 +26,7 @@ MIN_OBJECTS = 30
 MIN_OBJECT_SHARE = 0.1
 """Share of the scene that they must cover: a gazetteer, or the landmarks of a town, lie far apart."""
 CELLS_PER_SIDE = 4
-"""Each cell of a grid over the scene must hold part of one: nobody stopped half way."""
+"""Each cell of a grid over the scene must hold the middle of one, and none may be larger than a cell."""
 MIN_AREA_SHARE = 0.99
 """Share of the scene that the areas of all classes together must cover: what is not named is then not there."""
 
@@ -123,6 +123,9 @@ class _Judge:
         if len(rows) < MIN_OBJECTS:
             return ClassCompleteness(False, f"fewer than {MIN_OBJECTS} labels")
         geometries = self._features.geometries[rows]
+        largest = float(shapely.area(geometries).max()) / (self._height * self._width)
+        if largest > 1 / CELLS_PER_SIDE**2:
+            return ClassCompleteness(False, f"one label is as large as {largest:.0%} of the scene: regions, not things")
         share, num_cells = self._share(geometries), self._num_cells(geometries)
         is_complete = share >= MIN_OBJECT_SHARE and num_cells == CELLS_PER_SIDE**2
         where = f"{num_cells} of its {CELLS_PER_SIDE**2} parts"
@@ -133,9 +136,9 @@ class _Judge:
         return float(covered_cells(geometries.tolist(), (self._height, self._width)).mean())
 
     def _num_cells(self, geometries: NDArray[np.object_]) -> int:
-        """Return how many cells of the grid over the scene hold part of a geometry."""
-        rows, columns = np.divmod(np.arange(CELLS_PER_SIDE**2), CELLS_PER_SIDE)
-        width, height = self._width / CELLS_PER_SIDE, self._height / CELLS_PER_SIDE
-        cells = shapely.box(columns * width, rows * height, (columns + 1) * width, (rows + 1) * height)
-        reached, _ = shapely.STRtree(geometries).query(cells, predicate="intersects")
-        return len(np.unique(reached))
+        """Return how many cells of the grid over the scene hold the middle of a geometry."""
+        bounds = shapely.bounds(geometries)
+        middles = (bounds[:, :2] + bounds[:, 2:]) / 2
+        scene = [(0, self._width), (0, self._height)]
+        counts, _ = np.histogramdd(middles, bins=(CELLS_PER_SIDE, CELLS_PER_SIDE), range=scene)
+        return int(np.count_nonzero(counts))

@@ -76,6 +76,18 @@ def test_a_few_large_outlines_do_not_make_a_class_complete() -> None:
     assert judged(grid(width=20, skip=3)) == (False, "fewer than 30 labels")
 
 
+def test_regions_that_cover_the_scene_are_not_things_to_count() -> None:
+    # A country of 200 × 10 px is a tenth of the scene, more than one of its 16 parts.
+    countries = [*grid(), box(0, 20, 200, 30)]
+    assert judged(countries) == (False, "one label is as large as 10% of the scene: regions, not things")
+
+
+def test_an_outline_counts_in_the_part_that_holds_its_middle() -> None:
+    # The cars of the last part are gone; one from the part before reaches into it.
+    cars_but_two = grid(width=18, skip=2)
+    assert judged([*cars_but_two, box(140, 90, 155, 99)])[1].endswith("in 15 of its 16 parts")
+
+
 def test_a_gazetteer_is_never_complete() -> None:
     cities = [Point(x + 0.5, y + 0.5) for y in range(0, 100, 5) for x in range(0, 200, 5)]
     expected = (False, "points do not tell whether any were left out")
