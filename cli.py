@@ -173,6 +173,7 @@ def _flag(name: str) -> str:
 DataSet = Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Processes; 0 works in this one. (default: the processors)")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in --out.")]
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -193,9 +194,7 @@ def build(
         str,
         typer.Option(rich_help_panel="Questions", help="rules, or openai:MODEL, which words, drafts and verifies."),
     ] = "rules",
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; 0 works in this one. (default: the processors)")
-    ] = None,
+    workers: Workers = None,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -221,6 +220,30 @@ def build(
     print_summary(outcome, out, as_json=as_json, annotation=annotation, spell=with_flags)
     if models is not None and done is not None and not as_json:
         models.print(done, out)
+
+
+@app.command()
+@_with_settings(
+    {"src": "Scenes", "labels": "Labels"},
+    config="Settings (TOML), such as a data set's build.toml; options override them.",
+)
+def labels(
+    settings: Annotated[BuildSettings, "src", "bands", "stretch", "nodata", "mosaic", "labels", "classes", "complete"],
+    out: Annotated[Path | None, typer.Option(help="Folder for labels.html: each scene with its labels drawn.")] = None,
+    workers: Workers = None,
+    log_json: LogJson = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a build would make of scenes and their labels; builds nothing."""
+    from rsvqa.rsvqa_builder.label_check import check_labels
+    from rsvqa.rsvqa_builder.label_summary import print_labels
+    from rsvqa.rsvqa_builder.progress import open_reporter
+    from rsvqa.rsvqa_builder.tiles.executors import count_processors
+
+    num_workers = count_processors() if workers is None else workers
+    with open_reporter(as_json=log_json) as reporter:
+        report = check_labels(settings, num_workers=num_workers, reporter=reporter, out=out)
+    print_labels(report, as_json=as_json)
 
 
 @app.command()

@@ -24,5 +24,10 @@ class NothingUsableError(RsvqaError):
 
 def nearest(word: str, known: Collection[str], *, listed: Sequence[str] | None = None) -> str:
     """Return the end of a message about an unknown word: the known one most like it, or all of them as in `listed`."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(listed or known)}"
+    match = nearest_word(word, known)
+    return f"; did you mean {match!r}?" if match else f"; known: {', '.join(listed or known)}"
+
+
+def nearest_word(word: str, known: Collection[str], *, likeness: float = 0.5) -> str | None:
+    """Return the known word most like this one, None when none is, on difflib's scale of 0 to 1."""
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=likeness)), None)

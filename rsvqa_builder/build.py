@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyproj
 import rasterio
@@ -35,14 +35,11 @@ from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
 from rsvqa.rsvqa_builder.tiles.journal import Journal
-from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
-from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources, join_sheets
+from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, plan_preparing, prepare_scene
+from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _BYTE_MAKERS = (
     "rsvqa",
@@ -118,7 +115,7 @@ class _Run:
     def find_sources(self) -> Sources:
         """Return the scenes with their labels; what cannot be a scene is left out."""
         with self._step("finding scenes"):
-            sources = find_sources(self.settings, lambda jobs: self._map(describe, jobs))
+            sources = find_sources(self.settings, lambda jobs: run_all(self.executor, describe, jobs, self.reporter))
             for left_out in sources.left_out:
                 self._leave_out(left_out)
         return sources
@@ -197,29 +194,12 @@ class _Run:
 
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
-        found = sources.scenes
-        remarks = list(sources.broken_pairs)
-        if self.settings.mosaic:
-            found, left_alone = join_sheets(sources, work / "mosaics")
-            remarks += left_alone
+        jobs, remarks = plan_preparing(sources, self.table, self.settings, work)
         for path, reason in (*remarks, *sources.orphans):
             self._note(f"{path}: {reason}")
-        later = {pair.later.scene_id for pair in sources.pairs}
-        jobs = [
-            PrepareJob(
-                number=number,
-                scene=source.scene,
-                label_files=source.labels,
-                frames=source.frames,
-                is_later=source.scene.scene_id in later,
-                table=self.table,
-                settings=self.settings,
-                work=work,
-            )
-            for number, source in enumerate(found)
-        ]
+        results = run_all(self.executor, prepare_scene, jobs, self.reporter)
         scenes: dict[str, PreparedScene] = {}
-        for job, result in zip(jobs, self._map(prepare_scene, jobs), strict=True):
+        for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Failure):
                 self._leave_out(LeftOut(job.scene.path, result.reason))
                 continue
@@ -279,15 +259,6 @@ class _Run:
                 reasons[scene.scene_id] = failed[position]
                 self._leave_out(LeftOut(scene.path, failed[position]))
         return reasons
-
-    def _map(self, function: Callable[[Item], Result | Failure], items: Sequence[Item]) -> list[Result | Failure]:
-        """Return the results in the order of the items."""
-        self.reporter.start("scenes", len(items))
-        results: dict[int, Result | Failure] = {}
-        for index, result in self.executor.run(function, items):
-            results[index] = result
-            self.reporter.advance()
-        return [results[index] for index in range(len(items))]
 
     def _leave_out(self, left_out: LeftOut) -> None:
         """Note what is left out, or end a strict build; a label file of several scenes is noted once a reason."""

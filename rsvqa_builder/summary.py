@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.build import BuildOutcome
 from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
-from rsvqa.rsvqa_builder.documents.losses import build_losses
+from rsvqa.rsvqa_builder.documents.losses import Losses, build_losses, input_losses
 from rsvqa.rsvqa_builder.losses import loss_lines
 
 
@@ -59,7 +59,16 @@ def _print_line(console: Console, line: str) -> None:
 
 def first_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what went wrong, by reason and with an example each; nothing when all went well."""
-    for losses in build_losses(report):
+    return _loss_lines(build_losses(report))
+
+
+def input_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what went wrong with scenes and labels, before any tile was made."""
+    return _loss_lines(input_losses(report))
+
+
+def _loss_lines(found: Iterable[Losses]) -> Iterator[str]:
+    for losses in found:
         yield losses.title
         yield from (f"  {line}" for line in loss_lines(losses.groups))
 

@@ -214,7 +214,7 @@ def test_a_label_file_of_no_scene_is_named_first_with_the_option_that_takes_it(t
     assert run.code == 0
     why = "it belongs to no scene: name it as its scene, or give it with --labels"
     assert run.lines == [f"{tmp_path}/scenes/cars.geojson: {why}"]
-    assert run.out.splitlines()[:2] == ["1 label file not used", f"  1 x {why}: {tmp_path}/scenes/cars.geojson"]
+    assert run.out.splitlines()[:2] == ["1 label file of no scene", f"  1 x {why}: {tmp_path}/scenes/cars.geojson"]
 
 
 # --- tasks ---

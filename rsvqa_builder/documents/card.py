@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
@@ -20,7 +20,7 @@ from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card_metadata import front_matter, splits_of, to_yaml
 from rsvqa.rsvqa_builder.documents.losses import Losses
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
-from rsvqa.rsvqa_builder.losses import without_paths
+from rsvqa.rsvqa_builder.losses import group_losses, without_paths
 
 MAX_LISTED_SCENES = 200
 """Scenes in the card's table; `report.json` lists all."""
@@ -46,10 +46,18 @@ class ListedScene(Protocol):
 
 
 class Completeness(NamedTuple):
-    """In how many of the scenes that have a class every instance of it is labelled."""
+    """In how many of the scenes that have a class every instance of it is labelled, and why it is thought so or not."""
 
     num_complete: int
     num_scenes: int
+    why: tuple[str, ...] = ()
+
+    @classmethod
+    def of_scenes(cls, judged: Sequence[tuple[bool, str]]) -> Self:
+        """Return what the judgements of the scenes, (is complete, why), say together."""
+        reasons = group_losses(("", f"{'yes' if is_complete else 'no'}: {why}", 1) for is_complete, why in judged)
+        why = tuple(f"{loss.count:,} x {loss.reason}" if loss.count < len(judged) else loss.reason for loss in reasons)
+        return cls(sum(is_complete for is_complete, _ in judged), len(judged), why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,12 +281,13 @@ def _completeness_section(completeness: Mapping[str, Completeness]) -> str:
     if not completeness:
         return ""
     rows = [
-        (_text(name), f"{found.num_complete:,} of {found.num_scenes:,}") for name, found in sorted(completeness.items())
+        (_text(name), f"{found.num_complete:,} of {found.num_scenes:,}", _text("; ".join(found.why)))
+        for name, found in sorted(completeness.items())
     ]
     return (
         "## Completeness of the labels\n\nA class is counted, called absent, or relied on to make a description unique "
         "only in scenes where every instance of it is labelled.\n\n"
-        + _table(("class", "complete in scenes"), rows, right=1)
+        + _table(("class", "complete in scenes", "why"), rows, right=1)
     )
 
 

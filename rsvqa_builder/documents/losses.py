@@ -12,6 +12,10 @@ _MOST_CLASSES = 8
 """Unknown classes that are named."""
 
 
+_LISTS = (("left_out", "input", "left out"), ("label_files_of_no_scene", "label file", "of no scene"))
+"""Lists of a report of what is not used, with the words for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Losses:
     """Things of one kind that were lost; `title` says of what and how many, `groups` why."""
@@ -24,13 +28,7 @@ def build_losses(report: Mapping[str, Any]) -> Iterator[Losses]:
     """Yield what a build lost, inputs first; nothing of a report that is not there."""
     if not report:
         return
-    if left_out := report["left_out"]:
-        groups = group_losses((entry["path"], entry["reason"], 1) for entry in left_out)
-        yield Losses(_counted(len(left_out), "input", "left out"), tuple(groups))
-    if orphans := report.get("label_files_of_no_scene"):
-        groups = group_losses((entry["path"], entry["reason"], 1) for entry in orphans)
-        yield Losses(_counted(len(orphans), "label file", "not used"), tuple(groups))
-    yield from _label_losses(report["scenes"])
+    yield from input_losses(report)
     tiles = report["tiles"]
     if dropped := tiles["dropped"]:
         title = f"{len(dropped):,} of {_counted(tiles['planned'], 'tile', 'dropped')}"
@@ -38,6 +36,15 @@ def build_losses(report: Mapping[str, Any]) -> Iterator[Losses]:
     if failures := report["failed_tasks"]:
         groups = group_losses(("", message, 1) for message in failures)
         yield Losses(f"{_counted(len(failures), 'time', 'a task failed')}, a mistake in the program", tuple(groups))
+
+
+def input_losses(report: Mapping[str, Any]) -> Iterator[Losses]:
+    """Yield what was lost of scenes and labels, before any tile was made."""
+    for key, noun, what in _LISTS:
+        if entries := report.get(key, []):  # reports of older releases do not have both
+            groups = group_losses((entry["path"], entry["reason"], 1) for entry in entries)
+            yield Losses(_counted(len(entries), noun, what), tuple(groups))
+    yield from _label_losses(report["scenes"])
 
 
 def dropped_tiles(dropped: Mapping[str, str]) -> list[Loss]:

@@ -19,7 +19,6 @@ from itertools import groupby
 from string import Template
 from typing import Any
 
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Box, Circle
@@ -27,11 +26,10 @@ from rsvqa.annotation.lettering import LETTERS
 from rsvqa.annotation.questions import Option, marked_options
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
 from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.documents.drawing import number, path_data, rectangle
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
-MAX_DRAWN_POINTS = 2_000
-"""Evidence with more vertices than this is outlined by its bounds: thousands of roofs would hide the picture."""
 MAX_EVIDENCE_CHARACTERS = 3_000
 """Evidence shown of one example; the shards hold all of it."""
 
@@ -102,18 +100,23 @@ class Example:
 
 def render_page(summary: PreviewSummary, examples: Sequence[Example], pictures: Sequence[EmbeddedPicture]) -> str:
     """Return the whole page."""
-    template = Template(
-        resources.files("rsvqa.rsvqa_builder.documents").joinpath("preview_page.html").read_text("utf-8")
-    )
-    return template.substitute(
+    return fill_page(
+        "preview_page.html",
         title=escape(summary.name),
         figures=_figures(summary.statistics),
         splits=_splits(summary.statistics),
         tasks=_task_table(summary.statistics),
         sections="".join(_sections(summary.statistics, examples)),
         not_asked=_not_asked(summary),
-        pictures="".join(_symbol(picture) for picture in pictures),
+        pictures="".join(picture_symbol(picture) for picture in pictures),
     )
+
+
+def fill_page(template: str, **parts: str) -> str:
+    """Return a page of this room with its style sheet and its parts in their places."""
+    room = resources.files("rsvqa.rsvqa_builder.documents")
+    style = room.joinpath("page.css").read_text("utf-8")
+    return Template(room.joinpath(template).read_text("utf-8")).substitute(style=style, **parts)
 
 
 # --- the summary ------------------------------------------------------------------------------------------------------
@@ -319,7 +322,8 @@ def _place(record: Record) -> str:
 # --- pictures and drawings --------------------------------------------------------------------------------------------
 
 
-def _symbol(picture: EmbeddedPicture) -> str:
+def picture_symbol(picture: EmbeddedPicture) -> str:
+    """Return the element that pictures on the page refer to."""
     x, y, width, height = picture.window
     return (
         f'<image id="{picture.picture_id}" x="{x}" y="{y}" width="{width}" height="{height}" '
@@ -330,7 +334,7 @@ def _symbol(picture: EmbeddedPicture) -> str:
 def _figure(view: PictureView, example: Example) -> str:
     window = view.picture.window
     caption = _caption(view, example.record)
-    frame = _rectangle(view.frame, "frame") if view.frame is not None else ""
+    frame = rectangle(view.frame, "frame") if view.frame is not None else ""
     max_width = MAX_FIGURE_HEIGHT * window.width / window.height
     return (
         f'<figure><svg viewBox="{window.x} {window.y} {window.width} {window.height}" '
@@ -360,53 +364,20 @@ def _drawing(focus: Focus) -> str:
     """Return the geometry of the evidence, the circle and the box, each with a dark halo that shows on any ground."""
     shapes = []
     if focus.geometry is not None:
-        shapes.append(f'<path class="halo" d="{(d := _path_data(focus.geometry))}"/><path class="trace" d="{d}"/>')
+        shapes.append(f'<path class="halo" d="{(d := path_data(focus.geometry))}"/><path class="trace" d="{d}"/>')
     if focus.region is not None:
-        x, y, radius = (_number(value) for value in focus.region)
+        x, y, radius = (number(value) for value in focus.region)
         circle = f'cx="{x}" cy="{y}" r="{radius}"'
         shapes.append(f'<circle class="halo" {circle}/><circle class="region" {circle}/>')
     if focus.box is not None:
         box = focus.box
         window = (box.x_min, box.y_min, box.x_max - box.x_min, box.y_max - box.y_min)
-        shapes.append(_rectangle(window, "halo") + _rectangle(window, "box"))
+        shapes.append(rectangle(window, "halo") + rectangle(window, "box"))
     return "".join(shapes)
 
 
-def _rectangle(window: tuple[float, float, float, float], css_class: str) -> str:
-    x, y, width, height = (_number(value) for value in window)
-    return f'<rect class="{css_class}" x="{x}" y="{y}" width="{width}" height="{height}"/>'
-
-
-def _path_data(geometry: BaseGeometry) -> str:
-    """Return the lines of any geometry as SVG path data; points become short strokes with round ends."""
-    if shapely.get_num_coordinates(geometry) > MAX_DRAWN_POINTS:
-        geometry = shapely.box(*geometry.bounds)
-    return "".join(_subpath(points) for points in _lines(geometry))
-
-
-def _lines(geometry: BaseGeometry) -> Iterator[list[tuple[float, float]]]:
-    """Yield the coordinates of each line, ring and point of a geometry."""
-    for part in shapely.get_parts(geometry):
-        if part.geom_type.startswith("Multi") or part.geom_type == "GeometryCollection":
-            yield from _lines(part)
-        elif part.geom_type == "Polygon":
-            yield from (list(ring.coords) for ring in (part.exterior, *part.interiors))
-        elif not part.is_empty:
-            yield list(part.coords)
-
-
-def _subpath(points: Sequence[tuple[float, ...]]) -> str:
-    pairs = [f"{_number(point[0])} {_number(point[1])}" for point in points]
-    return "M" + "L".join(pairs if len(pairs) > 1 else pairs * 2)
-
-
-def _number(value: float) -> str:
-    """Return a coordinate to a tenth of a pixel, without a trailing ".0"."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _percent(share: float | None) -> str:

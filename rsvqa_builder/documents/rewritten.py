@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,8 +92,8 @@ def _build_report(data: Path) -> dict[str, Any]:
 
 def _completeness(built: Mapping[str, Any]) -> dict[str, Completeness]:
     """Return in how many scenes each class is complete, as the build's report tells it."""
-    found: dict[str, list[bool]] = {}
+    judged: defaultdict[str, list[tuple[bool, str]]] = defaultdict(list)
     for scene in built.get("scenes", {}).values():
         for name, entry in scene["complete_classes"].items():
-            found.setdefault(name, []).append(bool(entry["is_complete"]))
-    return {name: Completeness(sum(flags), len(flags)) for name, flags in sorted(found.items())}
+            judged[name].append((entry["is_complete"], entry["why"]))
+    return {name: Completeness.of_scenes(judged[name]) for name in sorted(judged)}

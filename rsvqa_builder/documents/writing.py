@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -178,9 +178,14 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
 
 
 def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
-    prepared = facts.scenes[scene_id]
-    scene, stretch = prepared.work.scene, prepared.work.stretch
     kept = [job for job in facts.jobs if job.work.scene.scene_id == scene_id and job.position in facts.selection.splits]
+    report = scene_facts(facts.scenes[scene_id])
+    return report | {"tiles": report["tiles"] | {"kept": len(kept)}}
+
+
+def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
+    """Return what a report says of a scene before its tiles are made, in JSON types."""
+    scene, stretch = prepared.work.scene, prepared.work.stretch
     return {
         "width": scene.width,
         "height": scene.height,
@@ -191,7 +196,7 @@ def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
         "bands": list(scene.bands),
         "stretch": None if stretch is None else asdict(stretch),
         "notes": list(scene.notes),
-        "tiles": {"planned": len(prepared.windows), "kept": len(kept)},
+        "tiles": {"planned": len(prepared.windows)},
         "labels": {"by_class": dict(prepared.class_counts), **prepared.labels.to_json()},
         "complete_classes": {name: asdict(prepared.completeness[name]) for name in prepared.class_counts},
     }
@@ -220,10 +225,9 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
 
 def _completeness(scenes: Mapping[str, PreparedScene]) -> dict[str, Completeness]:
     """Return in how many scenes each class is complete, of those that have it."""
-    complete: Counter[str] = Counter()
-    present: Counter[str] = Counter()
+    judged: defaultdict[str, list[tuple[bool, str]]] = defaultdict(list)
     for prepared in scenes.values():
         for name in prepared.class_counts:
-            present[name] += 1
-            complete[name] += prepared.completeness[name].is_complete
-    return {name: Completeness(complete[name], present[name]) for name in sorted(present)}
+            found = prepared.completeness[name]
+            judged[name].append((found.is_complete, found.why))
+    return {name: Completeness.of_scenes(judged[name]) for name in sorted(judged)}

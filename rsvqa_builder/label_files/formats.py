@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, labelme, vector, yolo
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
+from rsvqa.rsvqa_builder.labels.classes import Shape
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
@@ -31,6 +32,11 @@ _PACKED = (".gz", ".zip", ".bz2", ".zst")
 
 _OF_OTHER_TOOLS = (".npy", ".npz", ".mat", ".pkl", ".h5", ".hdf5", ".tfrecord", ".xlsx", ".xls")
 """Formats of data that may be labels where the user says that labels are."""
+
+_OF_ONE_LAYER = (".geojson", ".geojsonl", ".geojsons", ".ndjson", ".shp", ".fgb", ".parquet", ".geoparquet", ".csv")
+"""Formats of one list of labels, which a file's name may be the class of."""
+
+_WITHOUT_LINES = frozenset({"coco", "dota", "mask", "voc", "yolo"})
 
 _HEAD_BYTES = 4096
 
@@ -101,6 +107,17 @@ def is_of_one_picture(path: Path) -> bool:
     if suffix == ".json":
         return family_or_none(path) == "labelme"
     return suffix in RASTER_SUFFIXES or suffix == ".txt"
+
+
+def is_of_one_layer(path: Path) -> bool:
+    """Tell by its suffix whether a file holds one list of labels; a GeoPackage or an archive may hold several."""
+    return path.suffix.casefold() in _OF_ONE_LAYER
+
+
+def shapes(path: Path) -> frozenset[Shape]:
+    """Return the shapes of labels that a file of its format may hold; all where the format is not known."""
+    drawn: frozenset[Shape] = frozenset(get_args(Shape))
+    return drawn - {"line"} if family_or_none(path) in _WITHOUT_LINES else drawn
 
 
 def image_names(path: Path) -> ImageNames | None:

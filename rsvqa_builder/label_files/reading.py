@@ -50,7 +50,7 @@ class LabelSet:
         features: in scene pixels, in file order, masks last.
         report: what became of every label of every file.
         doubts: why not every instance of a class may be labelled, by class: a label was rejected that may show in the
-            scene, a file could not be read, an unknown class may be one of it, or labels come from a model.
+            scene, a file that may hold it could not be read, an unknown class may be one of it, or a model made them.
     """
 
     features: Features
@@ -107,7 +107,7 @@ def read_labels(
     reports = [_file_report(file, i, labelled, judgement) for i, file in enumerate(read)]
     by_path = {report.path: report for report in (*reports, *failed)}
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
-    doubts |= _unread_doubts(failed, table) | _unknown_doubts(read, table)
+    doubts |= _unread_doubts(failed, scene, table) | _unknown_doubts(read, table)
     report = LabelReport(tuple(by_path[str(path)] for path in ordered), gsd_m)
     return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
 
@@ -260,10 +260,25 @@ def _file_report(file: _FileLabels, number: int, labelled: Labelled, judgement: 
     )
 
 
-def _unread_doubts(failed: Sequence[FileReport], table: ClassTable) -> dict[str, str]:
-    """Return a doubt about every class when a label file could not be read: nobody knows what it holds."""
-    broken = next((report for report in failed if report.error), None)
-    return {} if broken is None else dict.fromkeys(table.infos(), f"{Path(broken.path).name} could not be read")
+def _unread_doubts(failed: Sequence[FileReport], scene: Scene, table: ClassTable) -> dict[str, str]:
+    """Return a doubt about each class that a label file which could not be read may hold."""
+    doubts: dict[str, str] = {}
+    for path in [Path(report.path) for report in failed if report.error]:
+        for name in _possible_classes(path, scene, table):
+            doubts.setdefault(name, f"{path.name} could not be read")
+    return doubts
+
+
+def _possible_classes(path: Path, scene: Scene, table: ClassTable) -> list[str]:
+    """Return the classes that a file may hold: those that its name speaks of, else those that its format can draw."""
+    used = table.infos()
+    if formats.is_of_one_layer(path):
+        scene_name, name = (normalised(other.name.split(".")[0]) for other in (Path(scene.path), path))
+        named = table.resolve(name.removeprefix(scene_name).strip())  # what a file says beyond the name of its scene
+        if named in used:
+            return [name for name in used if table.are_related(name, named)]
+    shapes = formats.shapes(path)
+    return [name for name in used if shapes & set(table.shapes(name))]
 
 
 def _unknown_doubts(read: Sequence[_FileLabels], table: ClassTable) -> dict[str, str]:

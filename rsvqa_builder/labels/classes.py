@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.errors import RsvqaError, nearest
+from rsvqa.annotation.errors import RsvqaError, nearest, nearest_word
 from rsvqa.annotation.facts import ClassInfo, ClassKind, Role
 
 Shape = Literal["point", "line", "polygon"]
@@ -36,6 +36,9 @@ DEFAULT_CLASS_COLUMNS = ("class", "class_name", "classname", "label", "category"
 DEFAULT_SCORE_COLUMNS = ("score", "scores", "confidence")
 NEGATIVE_TAGS = frozenset({"", "no", "none", "false", "0"})
 """Values that "tag=*" does not match: the tag says that the thing is not there."""
+
+MIN_LIKENESS = 0.75
+"""Of an unknown class and a known source name, on difflib's scale: "lory" is like "lorry", "countries" like nothing."""
 
 _PRESET_PACKAGE = "rsvqa.rsvqa_builder.labels.presets"
 _Channel = Annotated[int, Field(ge=0, le=255)]
@@ -176,6 +179,17 @@ class ClassTable(BaseModel):
         if not names:
             return None
         return next((name for name in names if shape is None or shape in self.shapes(name)), names[0])
+
+    def nearest(self, source_name: str) -> str | None:
+        """Return the class with the source name most like an unknown one, None when none is like it."""
+        word = nearest_word(normalised(source_name), list(self._index), likeness=MIN_LIKENESS)
+        return None if word is None else self._index[word][0]
+
+    def are_related(self, first: str, second: str) -> bool:
+        """Tell whether a list of one class may hold the other: they are the same, of one kind, or one is broader."""
+        one, other = self.classes[first], self.classes[second]
+        of_one_kind = one.kind == other.kind != "other"
+        return first == second or of_one_kind or first in other.broader or second in one.broader
 
     def infos(self) -> dict[str, ClassInfo]:
         """Return what tasks know of the classes, without the ignored ones."""

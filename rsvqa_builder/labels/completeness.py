@@ -1,8 +1,9 @@
 """Whether the labels of a scene name every instance of a class.
 
 Only a complete class may be counted, called absent, or relied on to make a description unique, so a doubt means "no".
-The class table may say it; "auto" looks at the scene: labels spread over most of it were drawn to be complete, a few
-in a corner were not.
+The class table may say it, or the user. "auto" looks at the scene and believes two things only: outlines of objects
+that fill all parts of it, and areas that divide all of it. Lists of points and networks of lines look the same whether
+the small ones were left out or not, so they are never complete by themselves.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from rsvqa.annotation.facts import Role
+from rsvqa.annotation.facts import Outline, Role
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.coverage import coverage
+from rsvqa.rsvqa_builder.labels.coverage import MAX_OVERLAP_SHARE, coverage, covered_cells
 from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.labels.raw import object_array
 
-MIN_OBJECTS = 5
-MIN_HULL_SHARE = 0.5
-"""Share of the scene that the convex hull of a class's objects or roads must cover."""
+MIN_OBJECTS = 30
+"""Outlines of a class that a scene must have."""
+MIN_OBJECT_SHARE = 0.1
+"""Share of the scene that they must cover: a gazetteer, or the landmarks of a town, lie far apart."""
+CELLS_PER_SIDE = 4
+"""Each cell of a grid over the scene must hold the middle of one, and none may be larger than a cell."""
 MIN_AREA_SHARE = 0.99
 """Share of the scene that the areas of all classes together must cover: what is not named is then not there."""
 
@@ -84,27 +89,56 @@ class _Judge:
         self.table = table
         self._features = features
         self._height, self._width = scene_size
-        self._names = np.array(features.class_names, dtype=object)
-        self._area_share = coverage(features, scene_size, table).labelled
+        self._names = object_array(features.class_names)
+        self._coverage = coverage(features, scene_size, table)
 
     def by_rule(self, name: str) -> ClassCompleteness:
-        """Return whether the labels of a class look complete."""
+        """Return whether the labels of a class prove that no instance was left out."""
         role = self.table.classes[name].role
+        rows = np.flatnonzero(self._names == name)
         if role is Role.ANOMALY:
             return ClassCompleteness(False, "nothing says that the scene was searched for anomalies")
-        if role is Role.AREA:
-            return ClassCompleteness(
-                self._area_share >= MIN_AREA_SHARE, f"labelled areas cover {self._area_share:.1%} of the scene"
-            )
-        rows = self._names == name
-        count = int(rows.sum())
-        if count < MIN_OBJECTS:
-            return ClassCompleteness(False, f"fewer than {MIN_OBJECTS} labels")
-        share = self._hull_share(self._features.geometries[rows])
-        return ClassCompleteness(share >= MIN_HULL_SHARE, f"{count} labels spread over {share:.0%} of the scene")
+        if not len(rows):
+            return ClassCompleteness(False, "no labels of it, and nothing says that it was looked for")
+        if role is Role.ROAD:
+            return ClassCompleteness(False, "lines do not tell whether small roads were left out")
+        return self._by_areas() if role is Role.AREA else self._by_outlines(rows)
 
-    def _hull_share(self, geometries: NDArray[np.object_]) -> float:
-        """Return the share of the scene inside the convex hull of the geometries."""
-        hull = shapely.MultiPoint(shapely.get_coordinates(geometries)).convex_hull
-        frame = shapely.box(0, 0, self._width, self._height)
-        return float(hull.intersection(frame).area / frame.area)
+    def _by_areas(self) -> ClassCompleteness:
+        found = self._coverage
+        if found.labelled < MIN_AREA_SHARE:
+            return ClassCompleteness(False, f"labelled areas cover {found.labelled:.1%} of the scene, not all of it")
+        if found.stacked > MAX_OVERLAP_SHARE:
+            return ClassCompleteness(False, f"labelled areas lie on each other ({found.stacked:.0%} of the scene)")
+        names = {name for name in self._names if self.table.classes[name].role is Role.AREA}
+        if len(names) == 1 and found.labelled == found.areas:
+            return ClassCompleteness(
+                False, "areas of one class cover the scene: nothing says that others were looked for"
+            )
+        return ClassCompleteness(True, f"labelled areas divide {found.labelled:.1%} of the scene")
+
+    def _by_outlines(self, rows: NDArray[np.intp]) -> ClassCompleteness:
+        if any(self._features.outlines[row] is Outline.POINT for row in rows.tolist()):
+            return ClassCompleteness(False, "points do not tell whether any were left out")
+        if len(rows) < MIN_OBJECTS:
+            return ClassCompleteness(False, f"fewer than {MIN_OBJECTS} labels")
+        geometries = self._features.geometries[rows]
+        largest = float(shapely.area(geometries).max()) / (self._height * self._width)
+        if largest > 1 / CELLS_PER_SIDE**2:
+            return ClassCompleteness(False, f"one label is as large as {largest:.0%} of the scene: regions, not things")
+        share, num_cells = self._share(geometries), self._num_cells(geometries)
+        is_complete = share >= MIN_OBJECT_SHARE and num_cells == CELLS_PER_SIDE**2
+        where = f"{num_cells} of its {CELLS_PER_SIDE**2} parts"
+        return ClassCompleteness(is_complete, f"{len(rows)} labels cover {share:.1%} of the scene, in {where}")
+
+    def _share(self, geometries: NDArray[np.object_]) -> float:
+        """Return the share of the scene under the geometries, overlaps counted once."""
+        return float(covered_cells(geometries.tolist(), (self._height, self._width)).mean())
+
+    def _num_cells(self, geometries: NDArray[np.object_]) -> int:
+        """Return how many cells of the grid over the scene hold the middle of a geometry."""
+        bounds = shapely.bounds(geometries)
+        middles = (bounds[:, :2] + bounds[:, 2:]) / 2
+        scene = [(0, self._width), (0, self._height)]
+        counts, _ = np.histogramdd(middles, bins=(CELLS_PER_SIDE, CELLS_PER_SIDE), range=scene)
+        return int(np.count_nonzero(counts))

@@ -29,7 +29,7 @@ _ALL = 0.999
 _MAX_CELLS = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Shares of a scene, in [0, 1].
 
@@ -38,11 +38,13 @@ class Coverage:
             reach `MIN_LAND_COVER_SHARE`, or areas alone cover all, objects are not looked at.
         areas: under areas.
         overlap: the share of the outlined objects that lie on areas; 0 without objects.
+        stacked: the area of all areas beyond what they cover together: that of a park on a residential area.
     """
 
     labelled: float = 0.0
     areas: float = 0.0
     overlap: float = 0.0
+    stacked: float = 0.0
 
     @property
     def is_land_cover_map(self) -> bool:
@@ -63,16 +65,24 @@ def coverage(features: Features, scene_size: tuple[int, int], table: ClassTable)
             objects.append(geometry)
     if not areas:
         return Coverage()
-    under_areas = _cells(areas, scene_size)
+    under_areas = covered_cells(areas, scene_size)
     area_share = float(under_areas.mean())
+    stacked = max(0.0, _share_of_each(areas, scene_size) - area_share)
     if not objects:
-        return Coverage(area_share, area_share)
+        return Coverage(labelled=area_share, areas=area_share, stacked=stacked)
     overlap = float(_are_inside(under_areas, object_array(objects), scene_size).mean())
     most = area_share + float(shapely.area(objects).sum()) / (scene_size[0] * scene_size[1])
     labelled = area_share
     if area_share < _ALL and most >= MIN_LAND_COVER_SHARE:
-        labelled = float((under_areas | _cells(objects, scene_size)).mean())
-    return Coverage(labelled, area_share, overlap)
+        labelled = float((under_areas | covered_cells(objects, scene_size)).mean())
+    return Coverage(labelled=labelled, areas=area_share, overlap=overlap, stacked=stacked)
+
+
+def _share_of_each(areas: Sequence[BaseGeometry], scene_size: tuple[int, int]) -> float:
+    """Return the shares of the scene under each of the areas together, overlaps counted as often as they are."""
+    height, width = scene_size
+    inside = shapely.clip_by_rect(object_array(areas), 0, 0, width, height)
+    return float(shapely.area(inside).sum()) / (width * height)
 
 
 def _are_inside(
@@ -87,7 +97,7 @@ def _are_inside(
     return inside
 
 
-def _cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int]) -> NDArray[np.bool_]:
+def covered_cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the cells of a grid over the scene whose centre is in one of the polygons."""
     height, width = scene_size
     cell = max(1.0, max(height, width) / _MAX_CELLS)

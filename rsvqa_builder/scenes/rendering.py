@@ -29,6 +29,7 @@ __all__ = [
     "choose_stretch",
     "count_whole_reads",
     "open_raster",
+    "read_overview",
     "read_raw",
     "read_tile",
     "sample_windows",
@@ -251,6 +252,16 @@ def read_tile(dataset: DatasetReader, scene: Scene, stretch: Stretch | None, win
     return TilePixels(rgb, None if valid is None or valid.all() else valid)
 
 
+def read_overview(dataset: DatasetReader, scene: Scene, stretch: Stretch | None, max_side: int) -> NDArray[np.uint8]:
+    """Return the whole scene as it is shown, its long side at most `max_side` pixels; fields as in `read_tile`."""
+    pixels, valid = _read_decimated(dataset, scene, max_side)
+    rgb = np.empty((*pixels.shape[1:], 3), np.uint8)
+    _painter(dataset, scene, stretch)(pixels, rgb)
+    if valid is not None:
+        rgb[~valid] = 0
+    return rgb
+
+
 def read_raw(dataset: DatasetReader, scene: Scene, window: Window) -> tuple[Bands, NDArray[np.bool_] | None]:
     """Return a window's values as stored, and which pixels are valid (None: all are).
 
@@ -290,12 +301,14 @@ def _strips(scene: Scene, window: Window) -> Iterator[Window]:
         y = end
 
 
-def _read_decimated(dataset: DatasetReader, scene: Scene) -> tuple[Bands, NDArray[np.bool_] | None]:
-    return _read(dataset, scene, Window(0, 0, scene.width, scene.height), _decimated_shape(scene))
+def _read_decimated(
+    dataset: DatasetReader, scene: Scene, max_side: int = MAX_DECIMATED_SIDE
+) -> tuple[Bands, NDArray[np.bool_] | None]:
+    return _read(dataset, scene, Window(0, 0, scene.width, scene.height), _decimated_shape(scene, max_side))
 
 
-def _decimated_shape(scene: Scene) -> tuple[int, int]:
-    scale = min(1.0, MAX_DECIMATED_SIDE / max(scene.width, scene.height))
+def _decimated_shape(scene: Scene, max_side: int = MAX_DECIMATED_SIDE) -> tuple[int, int]:
+    scale = min(1.0, max_side / max(scene.width, scene.height))
     return max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
 
 

@@ -4,10 +4,11 @@ Three criteria, the exact ones first. Bytes: the encoded images are the same. Pi
 format; both find any image again, also one without contrast. Look: the fine structure of the two correlates. That finds
 copies that were compressed, resized, brightened or cropped by a few pixels, not rotated ones or other crops.
 
-A look is a grey image of 24 × 24 cells. Each cell is compared with its neighbourhood and weighed by the contrast there,
-so that neither slow light over a scene nor one strong edge (a coast, a nodata collar) makes two images alike. Where
-most cells are like their neighbours (calm sea, night) there is no look. A difference hash of 16 × 16 cells sees the
-light first: it took every two tiles of noise under one light for the same, and missed nearly all copies of plain fields.
+A look is a grey image of 24 × 24 cells. Each cell is compared with its neighbourhood and weighed by the contrast
+there, so that neither slow light over a scene nor one strong edge (a coast, a nodata collar) makes two images alike.
+Where most cells are like their neighbours (calm sea, night) there is no look. A difference hash of 16 × 16 cells sees
+the light first: it took every two tiles of noise under one light for the same, and missed nearly all copies of plain
+fields.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
+from rsvqa.rsvqa_builder.progress import Reporter
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -132,6 +134,18 @@ def _make_pool(num_workers: int) -> ProcessPoolExecutor:
 def make_executor(num_workers: int) -> Executor:
     """Return the executor for `num_workers` processes on this machine; 0 works in this process."""
     return ProcessPool(num_workers) if num_workers else InProcessExecutor()
+
+
+def run_all(
+    executor: Executor, function: Callable[[Item], Result | Failure], items: Sequence[Item], reporter: Reporter
+) -> list[Result | Failure]:
+    """Return the results in the order of the items; the reporter hears of a step over scenes."""
+    reporter.start("scenes", len(items))
+    results: dict[int, Result | Failure] = {}
+    for index, result in executor.run(function, items):
+        results[index] = result
+        reporter.advance()
+    return [results[index] for index in range(len(items))]
 
 
 def count_processors() -> int:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -24,14 +25,16 @@ from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import count_whole_reads, survey
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
+from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.sources import SceneSource, Sources, join_sheets
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareJob:
     """One scene to prepare.
 
@@ -44,6 +47,7 @@ class PrepareJob:
         table: class table.
         settings: of the build.
         work: the build's own folder.
+        is_dry: no tile will be read, so nothing is staged.
     """
 
     number: int
@@ -54,6 +58,40 @@ class PrepareJob:
     table: ClassTable
     settings: BuildSettings
     work: Path
+    is_dry: bool = False
+
+
+class PreparePlan(NamedTuple):
+    """The scenes to prepare, mosaics in the place of their sheets, and what a person should know of the sources."""
+
+    jobs: tuple[PrepareJob, ...]
+    remarks: tuple[LeftOut, ...]
+
+
+def plan_preparing(
+    sources: Sources, table: ClassTable, settings: BuildSettings, work: Path, *, is_dry: bool = False
+) -> PreparePlan:
+    """Return what there is to prepare of a build's sources; fields as in `PrepareJob`."""
+    found: tuple[SceneSource, ...] = sources.scenes
+    left_alone: tuple[LeftOut, ...] = ()
+    if settings.mosaic:
+        found, left_alone = join_sheets(sources, work / "mosaics")
+    later = {pair.later.scene_id for pair in sources.pairs}
+    jobs = tuple(
+        PrepareJob(
+            number=number,
+            scene=source.scene,
+            label_files=source.labels,
+            frames=source.frames,
+            is_later=source.scene.scene_id in later,
+            table=table,
+            settings=settings,
+            work=work,
+            is_dry=is_dry,
+        )
+        for number, source in enumerate(found)
+    )
+    return PreparePlan(jobs, (*sources.broken_pairs, *left_alone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +142,10 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     )
     if scene.gsd_m is None and labels.report.gsd_m is not None:
         scene = replace(scene, gsd_m=Gsd(labels.report.gsd_m, labels.report.gsd_m))
-    reads = windows * 2 if job.is_later else windows
-    num_whole_reads = count_whole_reads(scene, settings.stretch)
-    scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
+    if not job.is_dry:
+        reads = windows * 2 if job.is_later else windows
+        num_whole_reads = count_whole_reads(scene, settings.stretch)
+        scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
     work = SceneWork(
         scene=scene,
         stretch=stretch,

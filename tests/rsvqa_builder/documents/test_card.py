@@ -207,6 +207,14 @@ def test_texts_from_outside_stay_texts() -> None:
     assert metadata_of(card)["pretty_name"] == 'x: "y" # <z>'
 
 
+def test_the_card_says_why_a_class_is_complete_or_not() -> None:
+    judged = [(True, "the class table says so")] * 2 + [(False, "12 labels cover 3.0% of the scene")]
+    card = render_card(make_facts(completeness={"car": Completeness.of_scenes(judged)}))
+    why = "2 x yes: the class table says so; 1 x no: 12 labels cover 3.0% of the scene"
+    assert f"| car | 2 of 3 | {why} |" in card
+    assert Completeness.of_scenes(judged[:2]) == Completeness(2, 2, ("yes: the class table says so",))
+
+
 def test_the_same_facts_give_the_same_card() -> None:
     assert render_card(make_facts()) == render_card(make_facts())
 

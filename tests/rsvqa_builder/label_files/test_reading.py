@@ -74,8 +74,32 @@ def test_files_that_are_no_labels_or_broken_are_one_line_each(tmp_path: Path) ->
     assert labels.doubts == {}
     broken = read_labels(scene(), [*files, write(tmp_path, "roads.geojson", "{")], table())
     assert broken.report.files[-1].error.startswith("GDAL cannot open it as vector data")
-    assert broken.doubts["tree"] == "roads.geojson could not be read"
+    assert broken.doubts == {"road": "roads.geojson could not be read"}
     assert broken.report.has_labels
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "doubtful"),
+    [
+        ("roads.geojson", "{", {"road"}),
+        ("place_cars.geojson", "{", {"car"}),  # the scene is place.tif
+        ("roads.gpkg", "{", {"car", "forest", "road", "scar", "tree", "water"}),  # may hold other layers
+        ("place.geojson", "{", {"car", "forest", "road", "scar", "tree", "water"}),
+        ("place.xml", "<annotation>", {"car", "forest", "scar", "tree", "water"}),  # boxes are no lines
+        ("roads_mask.tif", "II", {"car", "forest", "scar", "tree", "water"}),
+    ],
+)
+def test_a_file_that_cannot_be_read_taints_the_classes_it_could_hold(
+    tmp_path: Path, name: str, content: str, doubtful: set[str]
+) -> None:
+    labels = read_labels(scene(), [write(tmp_path, name, content)], table())
+    assert labels.report.files[0].error
+    assert labels.doubts == dict.fromkeys(doubtful, f"{name} could not be read")
+
+
+def test_a_broken_list_of_houses_may_hold_other_buildings(tmp_path: Path) -> None:
+    labels = read_labels(scene(), [write(tmp_path, "houses.geojson", "{")], load_class_table("demo"))
+    assert labels.doubts.keys() == {"house", "warehouse", "office_building"}
 
 
 def test_formats_that_are_not_read_are_named_with_what_to_do(tmp_path: Path) -> None:
@@ -288,7 +312,41 @@ def test_finer_outlines_of_atlanta_stay_and_the_header_tells_the_gsd() -> None:
     labels = read_real("spacenet_atlanta_buildings", "scene_pan_uint16.tif", load_class_table("auto"))
     assert set(labels.features.outlines) == {Outline.POLYGON}
     assert labels.report.gsd_m == 0.5
-    assert complete_classes(labels.features, (900, 900), load_class_table("auto"))["building"].is_complete
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "class_name", "expected", "why"),
+    [
+        # Looked at: trees and roofs are labelled all over these two.
+        ("neon_osbs_trees", "OSBS_029.tif", "tree", True, "61 labels cover 53.8% of the scene, in 16 of its 16 parts"),
+        ("oam_buildings", "scene.tif", "building", True, "108 labels cover 24.2% of the scene, in 16 of its 16 parts"),
+        # Few and far between: nothing in the labels tells whether a building or a street was left out.
+        (
+            *("spacenet_atlanta_buildings", "scene_pan_uint16.tif", "building", False),
+            "43 labels cover 4.2% of the scene, in 15 of its 16 parts",
+        ),
+        (
+            *("spacenet_vegas_roads_pan", "scene_pan_uint16.tif", "road", False),
+            "lines do not tell whether small roads were left out",
+        ),
+        ("black_marble_europe", "scene.tif", "world_cities", False, "points do not tell whether any were left out"),
+        (
+            *("black_marble_europe", "scene.tif", "countries", False),
+            "one label is as large as 83% of the scene: regions, not things",
+        ),
+    ],
+)
+def test_real_labels_are_complete_only_where_they_fill_the_scene(
+    folder: str, name: str, class_name: str, expected: bool, why: str
+) -> None:
+    table = load_class_table("auto")
+    if class_name not in table.classes:
+        entry = {"singular": class_name, "plural": class_name, "role": "object"}
+        table = ClassTable.model_validate({"classes": {class_name: entry}})
+    labels = read_real(folder, name, table)
+    place = describe_scene(str(real_scene(folder) / name), folder)
+    found = complete_classes(labels.features, (place.height, place.width), table, doubts=labels.doubts)[class_name]
+    assert (found.is_complete, found.why) == (expected, why)
 
 
 def test_fields_without_a_crs_lie_in_the_scene_and_their_class_is_reported() -> None:

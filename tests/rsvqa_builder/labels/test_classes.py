@@ -131,3 +131,8 @@ def test_one_mask_value_cannot_mean_two_classes(tmp_path: Path) -> None:
 def test_an_unknown_table_names_the_presets() -> None:
     with pytest.raises(ClassTableError, match="'dota3': no such preset or file; presets are auto, coco"):
         load_class_table("dota3")
+
+
+@pytest.mark.parametrize(("unknown", "expected"), [("Bulding", "building"), ("lorrys", "truck"), ("countries", None)])
+def test_the_nearest_class_is_named_only_where_the_words_are_alike(unknown: str, expected: str | None) -> None:
+    assert load_class_table("auto").nearest(unknown) == expected

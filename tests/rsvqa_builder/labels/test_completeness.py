@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import shapely
-from shapely import LineString, box
+from shapely import LineString, Point, box
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline
@@ -49,40 +49,99 @@ def is_complete(labels: Features, name: str, **more: object) -> bool:
     return complete_classes(labels, SIZE, table(), **more)[name].is_complete  # type: ignore[arg-type]
 
 
-# The hull of cars at (0, 0), (198, 0), (0, y), (198, y), each 2 px, is 200 × (y + 2): half the scene at y = 48.
-@pytest.mark.parametrize(("y", "share", "expected"), [(48, "50%", True), (46, "48%", False)])
-def test_objects_must_spread_over_half_of_the_scene(y: float, share: str, expected: bool) -> None:
-    labels = features(*cars((0, 0), (198, 0), (0, y), (198, y), (50, 10)))
-    found = complete_classes(labels, SIZE, table())
-    assert found["car"].is_complete is expected
-    assert found["car"].why == f"5 labels spread over {share} of the scene"
-    assert not found["tree"].is_complete
+def grid(*, columns: int = 8, rows: int = 4, width: float = 8, height: float = 8, skip: int = 0) -> list[BaseGeometry]:
+    """Boxes at the upper left of equal fields of the scene, the last `skip` of them left out."""
+    places = [(x * 200 / columns, y * 100 / rows) for y in range(rows) for x in range(columns)]
+    return [box(x, y, x + width, y + height) for x, y in places[: len(places) - skip]]
 
 
-def test_objects_must_be_five() -> None:
-    assert not is_complete(features(*cars((0, 0), (198, 0), (0, 98), (198, 98))), "car")
+def judged(shapes: Sequence[BaseGeometry], name: str = "car", outline: Outline = Outline.BOX) -> tuple[bool, str]:
+    labels = features(*((name, shape) for shape in shapes), outline=outline)
+    found = complete_classes(labels, SIZE, table())[name]
+    return found.is_complete, found.why
+
+
+# 32 cars of 8 × 8 px cover 2,048 of 20,000 px; of 7 × 8 px, 1,792.
+@pytest.mark.parametrize(("width", "share", "expected"), [(8, "10.2%", True), (7, "9.0%", False)])
+def test_outlines_must_cover_a_tenth_of_the_scene(width: float, share: str, expected: bool) -> None:
+    assert judged(grid(width=width)) == (expected, f"32 labels cover {share} of the scene, in 16 of its 16 parts")
+
+
+def test_outlines_must_lie_in_all_parts_of_the_scene() -> None:
+    # The last two of 32 fields are those of the last of 16 parts.
+    assert judged(grid(width=20, skip=2)) == (False, "30 labels cover 24.0% of the scene, in 15 of its 16 parts")
+
+
+def test_a_few_large_outlines_do_not_make_a_class_complete() -> None:
+    assert judged(grid(width=20, skip=3)) == (False, "fewer than 30 labels")
+
+
+def test_regions_that_cover_the_scene_are_not_things_to_count() -> None:
+    # A country of 200 × 10 px is a tenth of the scene, more than one of its 16 parts.
+    countries = [*grid(), box(0, 20, 200, 30)]
+    assert judged(countries) == (False, "one label is as large as 10% of the scene: regions, not things")
+
+
+def test_an_outline_counts_in_the_part_that_holds_its_middle() -> None:
+    # The cars of the last part are gone; one from the part before reaches into it.
+    cars_but_two = grid(width=18, skip=2)
+    assert judged([*cars_but_two, box(140, 90, 155, 99)])[1].endswith("in 15 of its 16 parts")
+
+
+def test_a_gazetteer_is_never_complete() -> None:
+    cities = [Point(x + 0.5, y + 0.5) for y in range(0, 100, 5) for x in range(0, 200, 5)]
+    expected = (False, "points do not tell whether any were left out")
+    assert judged(cities, outline=Outline.POINT) == expected
+
+
+def test_objects_that_lie_far_apart_are_not_complete_however_many() -> None:
+    assert judged(grid(columns=20, rows=10, width=3, height=3))[0] is False  # 200 cars, 9 % of the scene
 
 
 def test_what_lies_outside_the_scene_does_not_count() -> None:
-    # All but the first are to the right of the scene.
-    assert not is_complete(features(*cars((0, 0), (900, 0), (900, 98), (300, 0), (400, 98))), "car")
+    assert judged([box(x, y, x + 20, y + 20) for x in range(200, 800, 20) for y in (0, 80)])[0] is False
 
 
-def test_roads_are_judged_by_the_rule_of_objects() -> None:
-    lines = [("road", LineString([(0, 20 * i), (200, 20 * i)])) for i in range(6)]
-    assert is_complete(features(*lines), "road")
-    assert not is_complete(features(*lines[:4]), "road")
+def test_roads_are_never_complete_by_their_looks() -> None:
+    lines = [LineString([(0, 2 * i), (200, 2 * i)]) for i in range(50)]
+    assert judged(lines, "road") == (False, "lines do not tell whether small roads were left out")
 
 
-@pytest.mark.parametrize(("width", "expected"), [(100, True), (97, False)])
-def test_areas_are_complete_when_together_they_cover_the_scene(width: float, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("width", "expected", "why"),
+    [
+        (100, True, "labelled areas divide 100.0% of the scene"),
+        (97, False, "labelled areas cover 98.5% of the scene, not all of it"),
+    ],
+)
+def test_areas_are_complete_when_together_they_divide_the_scene(width: float, expected: bool, why: str) -> None:
     labels = features(("water", box(0, 0, 100, 100)), ("forest", box(100, 0, 100 + width, 100)))
-    assert is_complete(labels, "water") is expected
-    assert is_complete(labels, "forest") is expected
+    found = complete_classes(labels, SIZE, table())
+    assert (found["water"].is_complete, found["water"].why) == (expected, why)
+    assert found["forest"] == found["water"]
+
+
+def test_areas_on_each_other_are_no_map() -> None:
+    # A lake of a tenth of the scene in a forest that is all of it: others may be missing, like the lake was.
+    labels = features(("forest", box(0, 0, 200, 100)), ("water", box(0, 0, 20, 100)))
+    why = "labelled areas lie on each other (10% of the scene)"
+    assert complete_classes(labels, SIZE, table())["forest"].why == why
 
 
 def test_overlapping_areas_do_not_add_up() -> None:
     assert not is_complete(features(("water", box(0, 0, 100, 100)), ("forest", box(0, 0, 100, 100))), "water")
+
+
+def test_one_class_over_the_whole_scene_says_nothing_of_others() -> None:
+    found = complete_classes(features(("forest", box(0, 0, 200, 100))), SIZE, table())
+    assert not found["forest"].is_complete
+    assert found["water"].why == "no labels of it, and nothing says that it was looked for"
+
+
+def test_a_map_does_not_say_that_a_class_outside_its_legend_is_absent() -> None:
+    labels = features(("water", box(0, 0, 100, 100)), ("water", box(100, 0, 150, 100)), ("car", box(150, 0, 200, 100)))
+    assert is_complete(labels, "water")
+    assert not is_complete(labels, "forest")
 
 
 def test_anomalies_are_complete_only_when_the_table_says_so() -> None:
