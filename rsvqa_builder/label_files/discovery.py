@@ -11,7 +11,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from rsvqa.rsvqa_builder.label_files import formats
@@ -23,14 +23,18 @@ from rsvqa.rsvqa_builder.label_files.identity import (
     ScenePaths,
     either,
     is_image_name,
+)
+from rsvqa.rsvqa_builder.label_files.layouts import (
+    are_two_dates,
+    bare_stem,
+    is_bounding_copy,
     is_label_folder,
+    is_label_raster,
+    is_picture_of_labels,
 )
 from rsvqa.rsvqa_builder.label_files.voc import counts_from_zero
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
-
-MASK_ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_classes")
-"""Endings of a raster's stem that make it a class mask."""
 
 MAX_ORPHANS_LISTED = 20
 """Label files of one folder and suffix without a scene that are listed one by one; more are one entry."""
@@ -38,7 +42,6 @@ MAX_ORPHANS_LISTED = 20
 _FOLDERS_FIRST = ("labels", "labelTxt", "masks", "masks_png", "gt")
 """Label folders in the order in which their files are read; others follow by name."""
 
-_PARTS_OF_A_SET = frozenset({"train", "val", "test", "trainval", "valid", "validation"})
 _SIDECAR_ENDINGS = (".aux.xml", ".shp.xml", ".tif.xml", ".ovr.xml")
 _PLAIN_TEXTS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
 
@@ -74,15 +77,6 @@ class FoundLabels(NamedTuple):
 
     of_scenes: tuple[LabelFiles, ...]
     orphans: tuple[LeftOut, ...]
-
-
-def is_label_raster(path: str) -> bool:
-    """Tell by its name whether a raster is a class mask and not a scene: by its ending or its folder."""
-    name = PurePosixPath(path.replace("\\", "/"))
-    folder = name.parent
-    if folder.name.casefold() in _PARTS_OF_A_SET:
-        folder = folder.parent
-    return name.stem.casefold().endswith(MASK_ENDINGS) or is_label_folder(folder.name)
 
 
 def find_labels(scenes: Sequence[str], extra: Sequence[Path] = (), *, root: Path | None = None) -> FoundLabels:
@@ -188,7 +182,7 @@ class _Search:
         if len(self._scenes) > 1 and formats.is_of_one_picture(path) and not formats.is_raster(path):
             for scene in match.scenes:
                 self._give(path, scene)
-            if len(match.scenes) > 1:
+            if len(match.scenes) > 1 and not match.is_of_all:
                 self._refuse(path, match.scenes)
             if not match.scenes:
                 self._homeless[path] = "it is of one picture, and nothing says which: name it as its scene"
@@ -203,8 +197,9 @@ class _Search:
         for (scene, *_), claims in self._claims.items():
             best = max(claim.nearness for claim in claims)
             nearest = [claim.path for claim in claims if claim.nearness == best]
+            nearest = [path for path in nearest if not is_bounding_copy(path)] or nearest
             for claim in claims:
-                if claim.nearness != best:
+                if claim.path not in nearest:
                     self._drop(claim.path, scene)
             if len(nearest) > 1 and any(map(_is_of_one_unnamed_picture, nearest)):
                 for path in nearest:
@@ -240,7 +235,7 @@ class _Search:
         for scene in match.scenes:
             self._give(path, scene)
             self._claims[scene, tree, path.name].append(_Claim(path, match.nearness))
-        if len(match.scenes) > 1:
+        if len(match.scenes) > 1 and not match.is_of_all:
             self._refuse(path, match.scenes)
 
     def _named(self, names: ImageNames, path: Path, reach: frozenset[str]) -> list[str]:
@@ -274,13 +269,14 @@ class _Search:
 
     def _drop(self, path: Path, scene: str) -> None:
         self._files[scene].pop(path, None)
-        self._homeless.setdefault(path, f"other files are nearer to {scene}")
+        self._homeless.setdefault(path, f"other files are nearer to {scene}, or say more")
 
     def _refuse(self, path: Path, scenes: Sequence[str]) -> None:
+        why = f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
+        if are_two_dates(scenes):
+            why = f"it is one file for two dates, {either(scenes)}: labels of a change are not read"
         for scene in scenes:
-            self._refused[scene][path] = (
-                f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
-            )
+            self._refused[scene][path] = why
 
     def _candidates(self, folder: Path, *, is_given: bool) -> list[Path]:
         """Return a folder's files that may hold labels, by name."""
@@ -289,7 +285,8 @@ class _Search:
             self._listed[key] = [
                 path
                 for path in _files_in(folder)
-                if os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
+                if not (formats.is_raster(path) and is_picture_of_labels(path.stem))
+                and os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
                 and (
                     _is_label_name(path, is_given=is_given)
                     or (formats.is_raster(path) and (is_given or is_label_raster(str(path))))
@@ -372,10 +369,8 @@ def _stem(path: Path) -> str:
 
 
 def _bare_stem(path: Path) -> str:
-    """Return a label file's stem without the ending that makes a raster a mask."""
-    stem = _stem(path)
-    ending = next((ending for ending in MASK_ENDINGS if stem.casefold().endswith(ending)), "")
-    return stem[: len(stem) - len(ending)] if formats.is_raster(path) and ending else stem
+    """Return a label file's stem without the ending that makes it one."""
+    return bare_stem(_stem(path), is_raster=formats.is_raster(path))
 
 
 def _is_of_one_unnamed_picture(path: Path) -> bool:

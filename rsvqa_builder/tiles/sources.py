@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
+from rsvqa.rsvqa_builder.label_files.layouts import is_label_raster
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
