@@ -39,6 +39,8 @@ STRIP_PX = 2**25
 
 _Pixel = int | tuple[int, int, int]
 
+_NO_INDEX = 2**16
+"""Stands for values that can be no class number: negative, fractional, not finite."""
 _UNUSED = 0
 _IGNORED = 1
 _FIRST_CLASS = 2
@@ -102,6 +104,8 @@ def _legend(source: Any, table: ClassTable) -> _Legend:  # noqa: ANN401
         wanted = "mask_rgb" if source.count >= 3 else "mask_values"
         raise LabelError(f"class table {table.name!r} says nothing of its values: give classes {wanted}")
     codes = {value: _IGNORED if is_ignored[i] else i + _FIRST_CLASS for value, i in found.items()}
+    if source.nodata == 0:
+        codes.pop(0, None)
     return _Legend(codes, names, source.count >= 3)
 
 
@@ -159,8 +163,8 @@ def _strips(width: int, height: int) -> Iterator[RasterWindow]:
 
 
 def _lookup(legend: _Legend) -> NDArray[np.int16]:
-    """Return legend numbers by pixel value; colours are packed into 24 bits."""
-    lookup = np.full(2**24 if legend.is_rgb else 2**16, _UNUSED, dtype=np.int16)
+    """Return legend numbers by pixel value; colours are packed into 24 bits, what is no class number comes last."""
+    lookup = np.full(2**24 if legend.is_rgb else _NO_INDEX + 1, _UNUSED, dtype=np.int16)
     for value, code in legend.codes.items():
         packed = _packed(*value) if isinstance(value, tuple) else value
         if 0 <= packed < len(lookup):
@@ -186,11 +190,13 @@ def _codes(
     else:
         values = source.read(1, window=window)
         if values.dtype != np.uint8:
-            is_index = (values >= 0) & (values < len(lookup)) & (values == np.floor(values))
+            is_index = (values >= 0) & (values < _NO_INDEX) & (values == np.floor(values))
             values = np.where(is_index, values, 0).astype(np.int32)
+            values[~is_index] = _NO_INDEX
     codes: NDArray[np.int16] = lookup[values]
     # Unlabelled pixels are zero or nodata by convention; any other value is worth a word.
-    strange, counts = np.unique(values[(codes == _UNUSED) & (values != 0)], return_counts=True)
+    is_strange = (codes == _UNUSED) & (values != 0) & ((values != _NO_INDEX) | legend.is_rgb)
+    strange, counts = np.unique(values[is_strange], return_counts=True)
     for value, count in zip(strange.tolist(), counts.tolist(), strict=True):
         if value != source.nodata:
             name = f"{value >> 16}, {value >> 8 & 255}, {value & 255}" if legend.is_rgb else str(value)
