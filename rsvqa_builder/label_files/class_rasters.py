@@ -1,6 +1,6 @@
 """Class rasters among the scenes, known by their pixels: few different values on the grid of another picture.
 
-Names tell most of them (`discovery.is_label_raster`); this finds those whose names say nothing. Only a raster that has
+Names tell most of them (`layouts.is_label_raster`); this finds those whose names say nothing. Only a raster that has
 a twin is looked at, by small samples. A grey raster alone stays a scene, and so does one of many values.
 """
 
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rsvqa.rsvqa_builder.label_files.discovery import bare_stem
+from rsvqa.rsvqa_builder.label_files import formats
 from rsvqa.rsvqa_builder.label_files.identity import ScenePaths, either
+from rsvqa.rsvqa_builder.label_files.layouts import bare_stem
 from rsvqa.rsvqa_builder.scenes.pairs import same_crs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster
 from rsvqa.rsvqa_builder.scenes.rendering import read_raw, sample_windows
@@ -81,7 +82,7 @@ def find_class_rasters(scenes: Sequence[Scene]) -> tuple[ClassRaster, ...]:
             continue
         twins = list(islice((other for other in related.to(scene) if other.path not in few), _MAX_TWINS))
         among = frozenset(other.path for other in twins)
-        named = paths.find_labelled(Path(scene.path), bare_stem(Path(scene.path)), among=among).scenes
+        named = paths.find_labelled(Path(scene.path), _bare_stem(Path(scene.path)), among=among).scenes
         if twins:
             likeliest = tuple(other for other in twins if not named or other.path in named)
             found.append(ClassRaster(scene.path, few[scene.path], likeliest))
@@ -113,6 +114,10 @@ def _packed(pixels: NDArray[Any]) -> NDArray[np.int64]:
     for band in pixels[1:]:
         packed = packed << 8 | band
     return packed
+
+
+def _bare_stem(path: Path) -> str:
+    return bare_stem(formats.stem(path), is_raster=True)
 
 
 def _is_grey(scene: Scene) -> bool:
@@ -149,7 +154,7 @@ class _Related:
         path = Path(scene.path)
         if grid := self._grids[scene.path]:
             yield ("map", size, *grid)
-        yield ("name", size, bare_stem(path).casefold())
+        yield ("name", size, _bare_stem(path).casefold())
         yield ("folder", size, str(path.parent))
 
     def _may_be_one_grid(self, one: Scene, other: Scene) -> bool:

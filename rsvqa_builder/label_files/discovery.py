@@ -11,12 +11,11 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from rsvqa.rsvqa_builder.label_files import formats
 from rsvqa.rsvqa_builder.label_files.identity import (
-    LAYOUT_WORDS,
     NO_MATCH,
     ImageNames,
     Match,
@@ -24,28 +23,19 @@ from rsvqa.rsvqa_builder.label_files.identity import (
     ScenePaths,
     either,
     is_image_name,
+)
+from rsvqa.rsvqa_builder.label_files.layouts import (
+    are_two_dates,
+    bare_stem,
+    is_bounding_copy,
+    is_elevation_raster,
     is_label_folder,
+    is_label_raster,
+    is_picture_of_labels,
 )
 from rsvqa.rsvqa_builder.label_files.voc import counts_from_zero
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
-
-MASK_ENDINGS = (
-    "_mask",
-    "_masks",
-    "_label",
-    "_labels",
-    "_gt",
-    "_classes",
-    "_seg",
-    "_target",
-    "_targets",
-    "_building_damage",
-)
-"""Endings of a raster's stem that make it a class mask."""
-
-_MASK_STARTS = ("msk_",)
-_ELEVATION_ENDINGS = ("_dem", "_dsm", "_dtm", "_ndsm")
 
 MAX_ORPHANS_LISTED = 20
 """Label files of one folder and suffix without a scene that are listed one by one; more are one entry."""
@@ -88,39 +78,6 @@ class FoundLabels(NamedTuple):
 
     of_scenes: tuple[LabelFiles, ...]
     orphans: tuple[LeftOut, ...]
-
-
-def is_label_raster(path: str) -> bool:
-    """Tell by its name whether a raster is a class mask and not a scene.
-
-    It is by its ending, or where the nearest of its folders that says anything is one of labels: `Labels/Raster/x.tif`
-    is, `annotations/images/x.tif` is not.
-
-    Args:
-        path: from the source folder on; folders further up are not the data set's.
-    """
-    name = PurePosixPath(path.replace("\\", "/"))
-    stem = name.stem.casefold()
-    if stem.endswith(MASK_ENDINGS) or stem.startswith(_MASK_STARTS):
-        return True
-    for folder in reversed(name.parts[:-1]):
-        if is_label_folder(folder):
-            return True
-        if folder.casefold() in LAYOUT_WORDS:
-            return False
-    return False
-
-
-def is_elevation_raster(path: str) -> bool:
-    """Tell by its name whether a raster holds heights: it is neither a scene nor a class mask."""
-    return PurePosixPath(path).stem.casefold().endswith(_ELEVATION_ENDINGS)
-
-
-def bare_stem(path: Path) -> str:
-    """Return a label file's stem without the ending that makes a raster a mask."""
-    stem = _stem(path)
-    ending = next((ending for ending in MASK_ENDINGS if stem.casefold().endswith(ending)), "")
-    return stem[: len(stem) - len(ending)] if formats.is_raster(path) and ending else stem
 
 
 def find_labels(scenes: Sequence[str], extra: Sequence[Path] = (), *, root: Path | None = None) -> FoundLabels:
@@ -222,11 +179,11 @@ class _Search:
             if not named:
                 self._homeless[path] = "it names images, and none of the scenes"
             return
-        match = self._paths.find_labelled(path, bare_stem(path))
+        match = self._paths.find_labelled(path, _bare_stem(path))
         if len(self._scenes) > 1 and formats.is_of_one_picture(path) and not formats.is_raster(path):
             for scene in match.scenes:
                 self._give(path, scene)
-            if len(match.scenes) > 1:
+            if len(match.scenes) > 1 and not match.is_of_all:
                 self._refuse(path, match.scenes)
             if not match.scenes:
                 self._homeless[path] = "it is of one picture, and nothing says which: name it as its scene"
@@ -241,8 +198,9 @@ class _Search:
         for (scene, *_), claims in self._claims.items():
             best = max(claim.nearness for claim in claims)
             nearest = [claim.path for claim in claims if claim.nearness == best]
+            nearest = [path for path in nearest if not is_bounding_copy(path)] or nearest
             for claim in claims:
-                if claim.nearness != best:
+                if claim.path not in nearest:
                     self._drop(claim.path, scene)
             if len(nearest) > 1 and any(map(_is_of_one_unnamed_picture, nearest)):
                 for path in nearest:
@@ -272,13 +230,13 @@ class _Search:
         if not folder.by_stem:
             return NO_MATCH
         match = self._paths.find_labelled(path, _stem(path), among=folder.reach)
-        return match if match.scenes else self._paths.find_labelled(path, bare_stem(path), among=folder.reach)
+        return match if match.scenes else self._paths.find_labelled(path, _bare_stem(path), among=folder.reach)
 
     def _claim(self, path: Path, match: Match, tree: Path) -> None:
         for scene in match.scenes:
             self._give(path, scene)
             self._claims[scene, tree, path.name].append(_Claim(path, match.nearness))
-        if len(match.scenes) > 1:
+        if len(match.scenes) > 1 and not match.is_of_all:
             self._refuse(path, match.scenes)
 
     def _named(self, names: ImageNames, path: Path, reach: frozenset[str]) -> list[str]:
@@ -303,7 +261,7 @@ class _Search:
         others = {
             path
             for path in single
-            if counts[path.suffix.casefold()] > 1 or self._paths.find_labelled(path, bare_stem(path)).scenes
+            if counts[path.suffix.casefold()] > 1 or self._paths.find_labelled(path, _bare_stem(path)).scenes
         }
         return frozenset(files) - others
 
@@ -312,13 +270,14 @@ class _Search:
 
     def _drop(self, path: Path, scene: str) -> None:
         self._files[scene].pop(path, None)
-        self._homeless.setdefault(path, f"other files are nearer to {scene}")
+        self._homeless.setdefault(path, f"other files are nearer to {scene}, or say more")
 
     def _refuse(self, path: Path, scenes: Sequence[str]) -> None:
+        why = f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
+        if are_two_dates(scenes):
+            why = f"it is one file for two dates, {either(scenes)}: labels of a change are not read"
         for scene in scenes:
-            self._refused[scene][path] = (
-                f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
-            )
+            self._refused[scene][path] = why
 
     def _candidates(self, folder: _Folder) -> list[Path]:
         """Return a folder's files that may hold labels, by name."""
@@ -327,7 +286,8 @@ class _Search:
             self._listed[key] = [
                 path
                 for path in _files_in(folder.path)
-                if os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
+                if not (formats.is_raster(path) and is_picture_of_labels(path.stem))
+                and os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
                 and (_is_label_name(path, is_given=folder.is_given) or _may_be_mask(path, folder))
             ]
         return self._listed[key]
@@ -411,6 +371,11 @@ def _is_label_name(path: Path, *, is_given: bool) -> bool:
 def _stem(path: Path) -> str:
     """Return the stem; "place.osm.pbf" is "place"."""
     return formats.stem(path)
+
+
+def _bare_stem(path: Path) -> str:
+    """Return a label file's stem without the ending that makes it one."""
+    return bare_stem(_stem(path), is_raster=formats.is_raster(path))
 
 
 def _is_of_one_unnamed_picture(path: Path) -> bool:

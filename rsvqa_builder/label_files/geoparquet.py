@@ -58,9 +58,7 @@ class GeoFile:
     def read(self, wanted: frozenset[str], bounds: Bounds | None, *, has_geometry: bool = True) -> GeoRows:
         """Return the rows that may meet `bounds`, all where there are none, with the wanted columns (lower case)."""
         schema = self.file.schema_arrow
-        names = [
-            field.name for field in schema if field.name.casefold() in wanted and not pa.types.is_nested(field.type)
-        ]
+        names = [field.name for field in schema if field.name.casefold() in wanted]
         is_cut = bounds is not None and bool(self.covering)
         columns = [*names, *([self.geometry] if has_geometry else []), *(self.covering if is_cut else ())]
         parts: list[tuple[NDArray[np.int64], pa.Table]] = []
@@ -139,7 +137,10 @@ def _values(parts: Sequence[tuple[NDArray[np.int64], pa.Table]], name: str) -> N
 
 def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
     array = np.empty(len(column), dtype=object)
-    array[:] = column.to_pylist()
+    values = column.to_pylist()
+    # nested values as the JSON text that GDAL gives for them
+    is_nested = pa.types.is_nested(column.type)
+    array[:] = [None if value is None else json.dumps(value, default=str) for value in values] if is_nested else values
     return array
 
 

@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
+from rsvqa.rsvqa_builder.label_files.layouts import LAYOUT_WORDS, is_label_folder, places_of_labels, places_of_scene
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
-
-LAYOUT_WORDS = frozenset({"images", "image", "imgs", "img", "jpegimages"})
-"""Folders that say that images lie in them, not which place or part of a set those are of."""
-
-_LABEL_FOLDER = re.compile(
-    r"(labels?|masks?|masks_png|msk|gt|ground_?truth|targets?|annotations?|ann_dir|segmentation(class|object)|object-?txt"
-    r"|label(txt|xml).*|geojson.*)",
-    re.IGNORECASE,
-)
-
-SCENE_ENDINGS = ("_sat", "_image", "_img", "_rgb")
-"""Endings of a scene's stem that its labels do not share ("119_sat.jpg", "119_mask.png")."""
 
 _IMAGE_SUFFIXES = RASTER_SUFFIXES | {".webp", ".gif"}
 _SHOWN = 4
@@ -43,10 +31,17 @@ class Nearness(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The scenes that a name fits best, several when it does not tell them apart, and how well it does."""
+    """The scenes that a name fits best.
+
+    Attributes:
+        scenes: several when the name does not tell them apart, or is of one place that they all show.
+        nearness: how well it fits them.
+        is_of_all: the scenes are renditions of one place.
+    """
 
     scenes: tuple[str, ...]
     nearness: Nearness
+    is_of_all: bool = False
 
 
 NO_MATCH = Match((), Nearness(0, 0, 0))
@@ -59,12 +54,13 @@ class ScenePaths:
         self._parts = {path: _parts(path) for path in paths}
         self._exact: defaultdict[str, list[str]] = defaultdict(list)
         self._caseless: defaultdict[str, list[str]] = defaultdict(list)
-        self._bare: defaultdict[str, list[str]] = defaultdict(list)
+        self._of_place: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
         for path, parts in self._parts.items():
             stem = PurePosixPath(parts[-1]).stem
             self._exact[stem].append(path)
             self._caseless[stem.casefold()].append(path)
-            self._bare[_without_ending(stem.casefold())].append(path)
+            for place in places_of_scene(parts):
+                self._of_place[place].append(path)
 
     def rivals(self, path: str) -> tuple[str, ...]:
         """Return the other scenes whose stem is the same, case ignored."""
@@ -84,8 +80,17 @@ class ScenePaths:
             stem: of its name, without what makes it a label ("_mask").
             among: the scenes that have the file in reach; all by default.
         """
-        found = self._with_stem(stem) or self._bare.get(stem.casefold(), ())
-        return self._best([scene for scene in found if among is None or scene in among], _parts(str(path)))
+        parts = _parts(str(path))
+        same = self._best([scene for scene in self._with_stem(stem) if among is None or scene in among], parts)
+        if same.scenes:
+            return same
+        for place in places_of_labels(parts, stem):
+            found = [scene for scene in self._of_place.get(place, ()) if among is None or scene in among]
+            if found:
+                best = self._best(found, parts)
+                stems = {PurePosixPath(self._parts[scene][-1]).stem.casefold() for scene in best.scenes}
+                return best._replace(is_of_all=len(stems) == len(best.scenes))
+        return NO_MATCH
 
     def _with_stem(self, stem: str) -> Sequence[str]:
         return self._exact.get(stem) or self._caseless.get(stem.casefold()) or ()
@@ -165,19 +170,9 @@ def either(paths: Iterable[str | Path]) -> str:
     return " or ".join([*texts[:_SHOWN], *more])
 
 
-def is_label_folder(name: str) -> bool:
-    """Tell by its name whether a folder holds labels, as published sets call it ("labelTxt-v2.0", "Annotations")."""
-    return _LABEL_FOLDER.fullmatch(name) is not None
-
-
 def is_image_name(text: str) -> bool:
     """Tell whether a text looks like the file name of an image."""
     return PurePosixPath(text.replace("\\", "/")).suffix.casefold() in _IMAGE_SUFFIXES
-
-
-def _without_ending(stem: str) -> str:
-    ending = next((ending for ending in SCENE_ENDINGS if stem.endswith(ending)), "")
-    return stem.removesuffix(ending)
 
 
 def _parts(name: str, folder: Path | None = None) -> tuple[str, ...]:

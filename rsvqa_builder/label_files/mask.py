@@ -1,12 +1,14 @@
 """Class masks: rasters whose pixel values are classes, turned into polygons strip by strip.
 
-Memory is bounded by a strip and the polygons, not by the mask. Regions are 4-connected. What surprises: touching
-objects are one region, so regions of an object class are uncertain, never counted or asked about as single things.
+A raster on the map is read around the scene only; memory is bounded by a strip and the polygons. Regions are
+4-connected. What surprises: touching objects are one region, so regions of an object class are uncertain, never counted
+or asked about as single things.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import rasterio
 import rasterio.features
 import shapely
@@ -25,24 +28,34 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
-from rsvqa.rsvqa_builder.label_files.placing import map_to_pixels, pixels_to_map, reproject_to_scene
+from rsvqa.rsvqa_builder.label_files.placing import (
+    map_to_pixels,
+    pixels_to_map,
+    reproject_to_scene,
+)
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.raw import LabelError, RawLabels, object_array
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
 MIN_REGION_PX = 64
-"""Smaller regions, in mask pixels, are specks: they are dropped and counted."""
+"""Smaller regions, in scene pixels, are specks: they are dropped and counted."""
+
+COARSE_PIXELS = 5
+"""A mask whose pixels are wider than so many of the scene's tells what is where, but no outlines."""
 
 STRIP_PX = 2**25
 """Pixels read at once, in whole rows; fewer seams than square blocks, and joining regions at seams is what costs."""
 
 _Pixel = int | tuple[int, int, int]
 
+_NO_INDEX = 2**16
+"""Stands for values that can be no class number: negative, fractional, not finite."""
 _UNUSED = 0
 _IGNORED = 1
 _FIRST_CLASS = 2
 _SAME_GRID_PX = 1e-3
+_TURN_DEG = 360.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
 
     Raises:
         LabelError: the raster cannot be read, its values are not in the class table, or it does not fit the scene.
+        NotLabelsError: it does not reach the scene.
     """
     try:
         with warnings.catch_warnings():
@@ -116,6 +130,8 @@ def _legend(source: Any, table: ClassTable) -> _Legend:  # noqa: ANN401
         wanted = "mask_rgb" if source.count >= 3 else "mask_values"
         raise LabelError(f"class table {table.name!r} says nothing of its values: give classes {wanted}")
     codes = {value: _IGNORED if is_ignored[i] else i + _FIRST_CLASS for value, i in found.items()}
+    if source.nodata == 0:
+        codes.pop(0, None)
     return _Legend(codes, names, source.count >= 3)
 
 
@@ -132,49 +148,127 @@ def _palette_values(
 
 def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> RawLabels:  # noqa: ANN401
     unknown: Counter[str] = Counter()
-    polygons: defaultdict[int, list[NDArray[np.object_]]] = defaultdict(list)
-    seams = []
     lookup = _lookup(legend)
-    for window in _strips(source.width, source.height):
-        codes = _codes(source, window, legend, lookup, unknown)
-        seams.append(window.row_off)
-        for code, found in _polygonized(codes, window.row_off).items():
-            polygons[code].append(found)
-    num_specks = 0
     kept: list[BaseGeometry] = []
     sources: list[str] = []
-    for code in sorted(polygons):
-        merged = _merged_at_seams(np.concatenate(polygons[code]), seams[1:])
-        is_speck = shapely.area(merged) < MIN_REGION_PX
-        num_specks += int(is_speck.sum())
-        kept.extend(merged[~is_speck])
-        sources.extend([legend.names[code - _FIRST_CLASS]] * int((~is_speck).sum()))
+    width_px = _pixel_width(source, scene) if _has_map(source, scene) else 1.0
+    windows, is_covered = _windows(source, scene, width_px)
+    for window in windows:
+        polygons: defaultdict[int, list[NDArray[np.object_]]] = defaultdict(list)
+        seams = []
+        for strip in _strips(window):
+            codes = _codes(source, strip, legend, lookup, unknown)
+            seams.append(strip.row_off)
+            for code, found in _polygonized(codes, strip).items():
+                polygons[code].append(found)
+        for code in sorted(polygons):
+            merged = _merged_at_seams(np.concatenate(polygons[code]), seams[1:])
+            kept.extend(merged)
+            sources.extend([legend.names[code - _FIRST_CLASS]] * len(merged))
+    placed = _in_scene(object_array(kept), source, scene)
+    is_speck = shapely.area(placed) < MIN_REGION_PX
+    names = object_array(sources)[~is_speck]
     is_object = {name for name in legend.names if table.classes[name].role is Role.OBJECT}
-    has_objects = bool(is_object & set(sources))
+    notes = [
+        "regions of object classes may hold several objects: not counted" if is_object & set(names) else "",
+        "" if is_covered else "it covers a part of the scene only",
+        _coarseness(width_px),
+    ]
+    num_specks = int(is_speck.sum())
     return RawLabels(
-        geometries=_in_scene(object_array(kept), source, scene),
-        sources=object_array(sources),
-        positions=tuple(str(number) for number in range(len(kept))),
-        outlines=object_array([Outline.POLYGON] * len(kept)),
-        is_certain=np.array([name not in is_object for name in sources], dtype=bool),
-        attributes=parse_attributes({}, len(kept)).attributes,
+        geometries=placed[~is_speck],
+        sources=names,
+        positions=tuple(str(number) for number in range(len(names))),
+        outlines=object_array([Outline.POLYGON] * len(names)),
+        is_certain=np.array([name not in is_object for name in names], dtype=bool),
+        attributes=parse_attributes({}, len(names)).attributes,
         is_mask=True,
         on_map=_has_map(source, scene),
         num_invalid={f"region smaller than {MIN_REGION_PX} px": num_specks} if num_specks else {},
+        lost_sources=frozenset() if is_covered else frozenset(legend.names),
         unknown={f"mask value {value} (pixels)": count for value, count in sorted(unknown.items())},
-        notes=("regions of object classes may hold several objects: not counted",) if has_objects else (),
+        notes=tuple(note for note in notes if note),
     )
 
 
-def _strips(width: int, height: int) -> Iterator[RasterWindow]:
-    rows = max(1, STRIP_PX // width)
-    for y in range(0, height, rows):
-        yield RasterWindow(0, y, width, min(rows, height - y))
+def _windows(source: Any, scene: Scene, width_px: float) -> tuple[list[RasterWindow], bool]:  # noqa: ANN401
+    """Return the parts of a raster that hold the scene, and whether they hold all of it.
+
+    They are two where a raster of the whole Earth ends in the scene. Their margin is so wide that a region which
+    reaches from the scene to the end of it is no speck.
+
+    Raises:
+        NotLabelsError: the raster does not reach the scene.
+    """
+    whole = RasterWindow(0, 0, source.width, source.height)
+    points = _scene_points(source, scene) if _has_map(source, scene) else None
+    if points is None:
+        return [whole], True
+    margin = 2 + math.ceil(MIN_REGION_PX / width_px**2)
+    turns = (-_TURN_DEG, 0.0, _TURN_DEG) if source.crs.is_geographic else (0.0,)
+    windows = []
+    is_covered = False
+    for turn in turns:
+        turned = np.asarray(shapely.points(points + np.array([turn, 0.0])), dtype=object)
+        there = map_to_pixels(turned, AffineCoefficients(*source.transform[:6]))
+        left, top, right, bottom = shapely.total_bounds(there).tolist()
+        if right <= 0 or bottom <= 0 or left >= source.width or top >= source.height:
+            continue
+        is_covered |= left >= -1 and top >= -1 and right <= source.width + 1 and bottom <= source.height + 1
+        x, y = (max(0, math.floor(side) - margin) for side in (left, top))
+        width = min(source.width, math.ceil(right) + margin) - x
+        windows.append(RasterWindow(x, y, width, min(source.height, math.ceil(bottom) + margin) - y))
+    if not windows:
+        raise NotLabelsError("the raster does not reach the scene")
+    return windows, is_covered or len(windows) > 1
+
+
+def _scene_points(source: Any, scene: Scene) -> NDArray[np.float64] | None:  # noqa: ANN401
+    """Return a grid of points over the scene in a raster's CRS, (n, 2); longitudes run on beyond the antimeridian.
+
+    None where the scene cannot be projected.
+    """
+    if scene.transform is None:
+        return None
+    x, y = (side.ravel() for side in np.meshgrid(*(np.linspace(0, size, 21) for size in (scene.width, scene.height))))
+    on_map = pixels_to_map(np.asarray(shapely.points(np.column_stack((x, y))), dtype=object), scene.transform)
+    transformer = pyproj.Transformer.from_crs(scene.crs, source.crs.to_wkt(), always_xy=True)
+    points = np.column_stack(transformer.transform(*shapely.get_coordinates(on_map).T))
+    if not np.isfinite(points).all():
+        return None
+    if source.crs.is_geographic:
+        from_first = points[:, 0] - points[0, 0]
+        points[:, 0] = points[0, 0] + (from_first + _TURN_DEG / 2) % _TURN_DEG - _TURN_DEG / 2
+    return points
+
+
+def _pixel_width(source: Any, scene: Scene) -> float:  # noqa: ANN401
+    """Return how wide a raster's pixel in the middle of the scene is, in scene pixels."""
+    if (points := _scene_points(source, scene)) is None:
+        return 1.0
+    middle = object_array([shapely.Point(points[len(points) // 2])])
+    x, y = shapely.get_coordinates(map_to_pixels(middle, AffineCoefficients(*source.transform[:6])))[0]
+    area = _in_scene(object_array([shapely.box(x, y, x + 1, y + 1)]), source, scene)[0].area
+    return math.sqrt(area) if math.isfinite(area) and area > 0 else 1.0
+
+
+def _coarseness(width_px: float) -> str:
+    """Return a note where the pixels of a raster are much wider than the scene's, "" else."""
+    if width_px <= COARSE_PIXELS:
+        return ""
+    return f"its pixels are {width_px:.0f} px of the scene wide: it tells what is where, but no outlines"
+
+
+def _strips(window: RasterWindow) -> Iterator[RasterWindow]:
+    rows = max(1, STRIP_PX // window.width)
+    end = window.row_off + window.height
+    for y in range(window.row_off, end, rows):
+        yield RasterWindow(window.col_off, y, window.width, min(rows, end - y))
 
 
 def _lookup(legend: _Legend) -> NDArray[np.int16]:
-    """Return legend numbers by pixel value; colours are packed into 24 bits."""
-    lookup = np.full(2**24 if legend.is_rgb else 2**16, _UNUSED, dtype=np.int16)
+    """Return legend numbers by pixel value; colours are packed into 24 bits, what is no class number comes last."""
+    lookup = np.full(2**24 if legend.is_rgb else _NO_INDEX + 1, _UNUSED, dtype=np.int16)
     for value, code in legend.codes.items():
         packed = _packed(*value) if isinstance(value, tuple) else value
         if 0 <= packed < len(lookup):
@@ -200,11 +294,13 @@ def _codes(
     else:
         values = source.read(1, window=window)
         if values.dtype != np.uint8:
-            is_index = (values >= 0) & (values < len(lookup)) & (values == np.floor(values))
+            is_index = (values >= 0) & (values < _NO_INDEX) & (values == np.floor(values))
             values = np.where(is_index, values, 0).astype(np.int32)
+            values[~is_index] = _NO_INDEX
     codes: NDArray[np.int16] = lookup[values]
     # Unlabelled pixels are zero or nodata by convention; any other value is worth a word.
-    strange, counts = np.unique(values[(codes == _UNUSED) & (values != 0)], return_counts=True)
+    is_strange = (codes == _UNUSED) & (values != 0) & ((values != _NO_INDEX) | legend.is_rgb)
+    strange, counts = np.unique(values[is_strange], return_counts=True)
     for value, count in zip(strange.tolist(), counts.tolist(), strict=True):
         if value != source.nodata:
             name = f"{value >> 16}, {value >> 8 & 255}, {value & 255}" if legend.is_rgb else str(value)
@@ -212,9 +308,9 @@ def _codes(
     return codes
 
 
-def _polygonized(codes: NDArray[np.int16], row_offset: int) -> dict[int, NDArray[np.object_]]:
+def _polygonized(codes: NDArray[np.int16], strip: RasterWindow) -> dict[int, NDArray[np.object_]]:
     """Return a strip's regions in pixels of the mask, by legend number."""
-    shift = Affine.translation(0, row_offset)
+    shift = Affine.translation(strip.col_off, strip.row_off)
     found: defaultdict[int, list[list[list[tuple[float, float]]]]] = defaultdict(list)
     for shape, code in rasterio.features.shapes(codes, mask=codes >= _FIRST_CLASS, transform=shift):
         found[int(code)].append(shape["coordinates"])

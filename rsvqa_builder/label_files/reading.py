@@ -109,7 +109,7 @@ def read_labels(
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
     doubts |= _unread_doubts(failed, scene, table) | _unknown_doubts(read, table)
     report = LabelReport(tuple(by_path[str(path)] for path in ordered), gsd_m)
-    return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement) | doubts).items())))
+    return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement, table) | doubts).items())))
 
 
 def _read_file(
@@ -293,13 +293,17 @@ def _unknown_doubts(read: Sequence[_FileLabels], table: ClassTable) -> dict[str,
     return doubts
 
 
-def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement) -> dict[str, str]:
+def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement, table: ClassTable) -> dict[str, str]:
     """Return for each class with a doubt about its completeness the first one."""
     doubts: dict[str, str] = {}
     is_predicted = labelled.is_predicted & (judgement.reasons == "")
     for name in dict.fromkeys(labelled.class_names[is_predicted].tolist()):
         doubts[name] = "labels come from a model"
     for file in read:
+        for name in file.labels.ignored:
+            if name in table.classes and table.classes[name].complete is False:
+                why = f"regions of {name!r} may hold some"
+                doubts = {**dict.fromkeys(table.infos(), why), **doubts}
         for name in sorted(file.labels.lost_classes):
             doubts.setdefault(name, f"labels of {file.path.name} were rejected")
     return doubts

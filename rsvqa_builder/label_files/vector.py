@@ -7,8 +7,10 @@ can be degrees are never taken for anything else. xView states boxes in pixels b
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,6 +75,7 @@ SUFFIXES = (
 _ADVICE = "; It might help"
 _OSM_LAYERS = ("points", "lines", "multipolygons")
 _OSM_TAGS_COLUMN = "other_tags"
+_MAX_ZOOM = re.compile(r"max_zoom\D+(\d+)")
 _PIXEL_BOXES_COLUMN = "bounds_imcoords"
 _NO_GEOMETRY_COLUMNS = (*IMAGE_COLUMNS, *PICTURE_COLUMNS, _PIXEL_BOXES_COLUMN)
 
@@ -314,6 +317,9 @@ def _wanted_columns(table: ClassTable) -> frozenset[str]:
         table.score_columns,
         *table.attributes.columns().values(),
         _NO_GEOMETRY_COLUMNS,
+        table.left_out,
+        (table.finest,),
+        itertools.chain.from_iterable(table.layers.values()),
     )
     return frozenset(name.casefold() for group in groups for name in group)
 
@@ -323,14 +329,18 @@ def _layer_labels(
 ) -> RawLabels:
     on_map = scene.crs is not None and _has_own_crs(layer, layer.geometries)
     rows = own_rows(layer.images, len(layer.fids), identity, path, on_map=on_map)
-    columns = {name: texts[rows.is_ours] for name, texts in layer.columns.items()}
-    geometries = layer.geometries[rows.is_ours]
-    sources = _sources(columns, len(geometries), _fallback(layer.name, path, identity.stem, table), table)
+    left_out = _left_out(layer.columns, len(layer.fids), table)
+    is_read = rows.is_ours & (left_out == "")
+    columns = {name: texts[is_read] for name, texts in layer.columns.items()}
+    geometries = layer.geometries[is_read]
+    kind = table.layer_of((path.stem, layer.name, path.parent.name), layer.columns)
+    fallback = kind if table.resolve(kind) else _fallback(layer.name, path, identity.stem, table)
+    sources = _sources(columns, len(geometries), fallback, table, kind)
     boxes = _pixel_boxes(columns) if rows.by_image else None
     placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
     parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
     is_certain, is_predicted = scored(columns, len(geometries), table)
-    numbers = _positions(layer.fids)[rows.is_ours]
+    numbers = _positions(layer.fids)[is_read]
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
@@ -342,12 +352,29 @@ def _layer_labels(
         num_outside=layer.num_outside,
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,
+        ignored=dict(Counter(left_out[rows.is_ours & (left_out != "")].tolist())),
         dropped_attributes=parsed.dropped,
         notes=(*layer.notes, *([placed.note] if placed.note else [])),
         on_map=placed.on_map,
         by_image=rows.by_image,
         picture_size=None if placed.on_map else picture_size(columns),
     )
+
+
+def _left_out(columns: Columns, count: int, table: ClassTable) -> NDArray[np.object_]:
+    """Return for each label the word of the class table for which it is left out, "" for the others."""
+    reasons = np.full(count, "", dtype=object)
+    for name, words in table.left_out.items():
+        column = find_column(columns, [name])
+        for word in words if column is not None else ():
+            has_word = per_value(columns[column or ""], lambda text, word=word: word in text.casefold())  # type: ignore[misc]
+            reasons[has_word & (reasons == "")] = f"{name} {word}"
+    column = find_column(columns, [table.finest])
+    if column is not None and count:
+        found = [_MAX_ZOOM.search(text) for text in columns[column]]
+        zooms = np.array([int(match.group(1)) if match else -1 for match in found])
+        reasons[(zooms < zooms.max()) & (reasons == "")] = f"{column}: coarser than {zooms.max()}"
+    return reasons
 
 
 def _pixel_boxes(columns: Columns) -> NDArray[np.object_] | None:
@@ -372,16 +399,18 @@ def _positions(fids: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _fallback(layer_name: str, path: Path, scene_stem: str, table: ClassTable) -> str:
-    """Return the class that the layer's or the file's name speaks of; the layer's name when neither is known."""
+    """Return the class that the name of the layer, file or folder of layers speaks of, else the layer's name."""
     stem = path.name.split(".")[0]
     bare = normalised(stem).removeprefix(normalised(scene_stem)).strip()
-    names = (layer_name, stem, bare)
+    # SpaceNet: `geojson_buildings/`, or `geojson/buildings/`
+    folders = normalised("_".join(path.parent.parts[-2:]))
+    names = (layer_name, stem, bare, *([folders.rpartition("geojson ")[2]] if "geojson " in folders else []))
     return next((name for name in names if table.resolve(name) is not None), layer_name)
 
 
-def _sources(columns: Columns, count: int, fallback: str, table: ClassTable) -> NDArray[np.object_]:
+def _sources(columns: Columns, count: int, fallback: str, table: ClassTable, kind: str) -> NDArray[np.object_]:
     """Return for each label the name to resolve: the first column whose value the table knows, else what there is."""
-    candidates = _class_texts(columns, table) + _tag_texts(columns, count, table)
+    candidates = _class_texts(columns, table, kind) + _tag_texts(columns, count, table)
     sources = np.full(count, "", dtype=object)
     for texts in candidates:
         is_known = (sources == "") & per_value(texts, lambda text: table.resolve(text) is not None)
@@ -393,9 +422,10 @@ def _sources(columns: Columns, count: int, fallback: str, table: ClassTable) -> 
     return sources
 
 
-def _class_texts(columns: Columns, table: ClassTable) -> list[NDArray[np.object_]]:
-    found = (find_column(columns, [name]) for name in table.class_columns)
-    return [columns[name] for name in found if name is not None]
+def _class_texts(columns: Columns, table: ClassTable, kind: str) -> list[NDArray[np.object_]]:
+    """Return the class columns, in a layer of a kind as "kind=class"."""
+    found = [columns[name] for name in (find_column(columns, [column]) for column in table.class_columns) if name]
+    return [object_array([text and f"{kind}={text}" for text in texts]) for texts in found] if kind else found
 
 
 def _tag_texts(columns: Columns, count: int, table: ClassTable) -> list[NDArray[np.object_]]:

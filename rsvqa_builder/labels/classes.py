@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -72,7 +72,8 @@ class ClassEntry(BaseModel):
 
     `match` lists source names or ids beside the key, the singular and the plural; "tag=value" and "tag=*" name the
     value of a column, as in OpenStreetMap. `complete` says whether a scene's labels name every instance; "auto" leaves
-    it to the rule of `labels/completeness.py`. `mask_values` and `mask_rgb` are the pixel values of a class mask.
+    it to the rule of `labels/completeness.py`; false of an ignored class says that things in its regions are not
+    labelled. `mask_values` and `mask_rgb` are the pixel values of a class mask.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -108,6 +109,10 @@ class ClassTable(BaseModel):
         attributes: source columns of what tasks know beside the class.
         score_columns: columns with the confidence of predicted labels.
         min_score: predicted labels below it are kept as uncertain.
+        layers: sets of several layers whose class names mean different things: words in the name of a file, layer or
+            folder, or names of columns, by layer; its classes are matched as "layer=class".
+        left_out: labels to leave out, by column: those whose value holds one of the words.
+        finest: column of levels of detail ("max_zoom"); of several levels in a layer, the finest counts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -117,6 +122,9 @@ class ClassTable(BaseModel):
     attributes: AttributeColumns = AttributeColumns()
     score_columns: tuple[str, ...] = DEFAULT_SCORE_COLUMNS
     min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    layers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    finest: str = ""
     classes: dict[str, ClassEntry]
 
     @model_validator(mode="after")
@@ -159,9 +167,20 @@ class ClassTable(BaseModel):
 
     @cached_property
     def tag_columns(self) -> tuple[str, ...]:
-        """Columns that "tag=value" matches speak of, in table order."""
+        """Columns that "tag=value" matches speak of, in table order, lower case."""
         tags = (text.split("=")[0] for entry in self.classes.values() for text in entry.match if "=" in text)
-        return tuple(dict.fromkeys(normalised(tag) for tag in tags))
+        return tuple(dict.fromkeys(tag.strip().casefold() for tag in tags if tag not in self.layers))
+
+    def layer_of(self, names: Iterable[str], columns: Iterable[str]) -> str:
+        """Return the layer that names or else columns tell, "" when they tell none; longer words tell more."""
+        there = {column.casefold() for column in columns}
+        words = [(normalised(word), layer) for layer, marks in self.layers.items() for word in marks]
+        for name in names:
+            spoken = normalised(re.sub(r"[^0-9A-Za-z]+", " ", name))
+            named = [(len(word), layer) for word, layer in words if f" {word} " in f" {spoken} "]
+            if named:
+                return max(named)[1]
+        return next((layer for layer, marks in self.layers.items() if there.intersection(marks)), "")
 
     def shapes(self, name: str) -> tuple[Shape, ...]:
         """Return the shapes of geometry that labels of the class may have."""

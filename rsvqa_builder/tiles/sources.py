@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.rsvqa_builder.label_files.class_rasters import find_class_rasters
-from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_elevation_raster, is_label_raster
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
+from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
 from rsvqa.rsvqa_builder.labels.classes import load_class_table

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.rsvqa_builder.label_files.discovery import FoundLabels, find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.discovery import FoundLabels, find_labels
+from rsvqa.rsvqa_builder.label_files.layouts import is_label_raster
 
 
 def make(folder: Path, *names: str) -> None:

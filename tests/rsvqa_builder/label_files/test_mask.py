@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.windows import Window
 
 from rsvqa.rsvqa_builder.label_files import mask
 from rsvqa.rsvqa_builder.label_files.mask import read_mask
-from rsvqa.rsvqa_builder.labels.raw import LabelError
+from rsvqa.rsvqa_builder.label_files.reading import LabelSet, read_labels
+from rsvqa.rsvqa_builder.labels.completeness import complete_classes
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
+from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients
 from tests.rsvqa_builder.labels.make_labels import UTM, scene, table
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{NotGeoreferencedWarning.__module__}.NotGeoreferencedWarning")
@@ -110,3 +117,127 @@ def test_a_raster_that_cannot_be_read_is_a_label_error(tmp_path: Path) -> None:
     path.write_bytes(b"no picture")
     with pytest.raises(LabelError, match="GDAL cannot read it as a mask"):
         read_mask(path, scene(), table())
+
+
+@pytest.fixture
+def read_windows(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int, int]]:
+    """Windows (column, row, width, height) of masks in the order in which they are read."""
+    read: list[tuple[int, int, int, int]] = []
+    original = mask._codes
+
+    def recorded(source: Any, window: Any, *rest: Any) -> Any:
+        read.append((window.col_off, window.row_off, window.width, window.height))
+        return original(source, window, *rest)
+
+    monkeypatch.setattr(mask, "_codes", recorded)
+    return read
+
+
+def around(folder: Path) -> Path:
+    """A mask of 1,000 × 1,000 px of the scene's grid, in which the scene begins at (300, 400): forest around a lake."""
+    grid = np.full((1000, 1000), 2, dtype=np.uint8)
+    grid[350:650, 350:450] = 1
+    # in scene pixels (190, 190) to (210, 210): a quarter of it shows; and a speck that the scene's corner cuts
+    grid[590:610, 490:510] = 4
+    grid[398:403, 298:303] = 4
+    transform = Affine(0.5, 0, UTM.c - 150, 0, -0.5, UTM.f + 200)
+    return write(folder, grid, crs="EPSG:32618", transform=transform)
+
+
+def test_only_the_window_of_the_scene_is_read(
+    tmp_path: Path, read_windows: list[tuple[int, int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = around(tmp_path)
+    here = scene(transform=UTM)
+    found = read_labels(here, [path], table())
+    # 64 px and two more on each side
+    assert read_windows == [(234, 334, 332, 332)]
+    monkeypatch.setattr(mask, "_windows", lambda *_: ([Window(0, 0, 1000, 1000)], True))
+    whole = read_labels(here, [path], table())
+    assert read_windows[1:] == [(0, 0, 1000, 1000)]
+    assert inside(found) == inside(whole)
+    assert shapely.bounds(inside(found)["car"]).tolist() == [190, 190, 200, 200]
+
+
+def inside(labels: LabelSet) -> dict[str, shapely.Geometry]:
+    """What is labelled of each class in the scene."""
+    names = np.array(labels.features.class_names)
+    frame = shapely.box(0, 0, 200, 200)
+    return {
+        str(name): shapely.normalize(
+            shapely.intersection(shapely.union_all(labels.features.geometries[names == name]), frame)
+        )
+        for name in sorted(set(names))
+    }
+
+
+def test_the_window_of_a_scene_in_a_raster_of_the_earth(
+    tmp_path: Path, read_windows: list[tuple[int, int, int, int]]
+) -> None:
+    # a tenth of a degree per pixel; the scene lies at 75.0° W, 36.14° N, in the pixel (1050, 538)
+    grid = np.full((1800, 3600), 2, dtype=np.uint8)
+    path = write(tmp_path, grid, crs="EPSG:4326", transform=Affine(0.1, 0, -180.05, 0, -0.1, 90))
+    raw = read_mask(path, scene(transform=UTM), table())
+    (window,) = read_windows
+    # with three more on each side
+    assert window == (1047, 535, 7, 7)
+    assert list(raw.sources) == ["forest"]
+    assert raw.notes[0].endswith("px of the scene wide: it tells what is where, but no outlines")
+
+
+def test_a_scene_across_the_antimeridian_has_two_windows(
+    tmp_path: Path, read_windows: list[tuple[int, int, int, int]]
+) -> None:
+    # UTM zone 60 ends at 180° E: on the equator 834 km east of its western edge
+    place = dataclasses.replace(
+        scene(transform=AffineCoefficients(100, 0, 824_000, 0, -100, 10_000)),
+        crs=pyproj.CRS.from_epsg(32660).to_wkt(),
+    )
+    grid = np.full((1800, 3600), 2, dtype=np.uint8)
+    path = write(tmp_path, grid, crs="EPSG:4326", transform=Affine(0.1, 0, -180, 0, -0.1, 90))
+    raw = read_mask(path, place, table())
+    assert [(column, width) for column, _, width, _ in read_windows] == [(0, 4), (3596, 4)]
+    assert raw.lost_sources == frozenset()
+    covered = shapely.intersection(shapely.union_all(raw.geometries), shapely.box(0, 0, 200, 200))
+    assert covered.area == pytest.approx(200 * 200, rel=1e-3)
+
+
+def test_small_regions_are_measured_in_pixels_of_the_scene(tmp_path: Path) -> None:
+    # 7 × 7 px of 1 m are 14 × 14 of half a metre; 15 × 15 px of 0.1 m are 3 × 3
+    grid = np.zeros((100, 100), dtype=np.uint8)
+    grid[:7, :7] = 1
+    path = write(tmp_path, grid, crs="EPSG:32618", transform=Affine(1, 0, UTM.c, 0, -1, UTM.f))
+    assert [one.area for one in read_mask(path, scene(transform=UTM), table()).geometries] == [196]
+    fine = np.zeros((1000, 1000), dtype=np.uint8)
+    fine[:15, :15] = 1
+    path = write(tmp_path, fine, crs="EPSG:32618", transform=Affine(0.1, 0, UTM.c, 0, -0.1, UTM.f))
+    raw = read_mask(path, scene(transform=UTM), table())
+    assert (len(raw), raw.num_invalid) == (0, {"region smaller than 64 px": 1})
+
+
+def test_a_mask_of_a_part_of_the_scene_makes_no_class_complete(tmp_path: Path) -> None:
+    entries = {name: entry.model_copy(update={"complete": True}) for name, entry in table().classes.items()}
+    complete = table().model_copy(update={"classes": entries})
+    here = scene(transform=UTM)
+    half = np.full((200, 100), 2, dtype=np.uint8)
+    path = write(tmp_path, half, crs="EPSG:32618", transform=Affine(0.5, 0, UTM.c, 0, -0.5, UTM.f))
+    labels = read_labels(here, [path], complete)
+    judged = complete_classes(labels.features, (200, 200), complete, doubts=labels.doubts)
+    assert {one.is_complete for one in judged.values()} == {False}
+    assert labels.report.files[0].notes == ("it covers a part of the scene only",)
+    path = write(tmp_path, np.full((200, 200), 2, dtype=np.uint8), crs="EPSG:32618", transform=Affine(*UTM))
+    labels = read_labels(here, [path], complete)
+    judged = complete_classes(labels.features, (200, 200), complete, doubts=labels.doubts)
+    assert {one.is_complete for one in judged.values()} == {True}
+
+
+def test_a_mask_of_another_place_is_no_label_of_the_scene(tmp_path: Path) -> None:
+    grid = np.full((200, 200), 2, dtype=np.uint8)
+    path = write(tmp_path, grid, crs="EPSG:32618", transform=Affine(0.5, 0, UTM.c + 100, 0, -0.5, UTM.f))
+    with pytest.raises(NotLabelsError, match="the raster does not reach the scene"):
+        read_mask(path, scene(transform=UTM), table())
+
+
+def test_a_mask_without_a_class_is_read(tmp_path: Path) -> None:
+    raw = read_mask(write(tmp_path, np.zeros((200, 200), dtype=np.uint8)), scene(), table())
+    assert (len(raw), raw.unknown, raw.notes) == (0, {}, ())

@@ -14,7 +14,8 @@ from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 from rsvqa.annotation.facts import Outline
-from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels, is_label_raster
+from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
+from rsvqa.rsvqa_builder.label_files.layouts import is_label_raster
 from rsvqa.rsvqa_builder.label_files.reading import LAND_COVER, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.labels.completeness import complete_classes

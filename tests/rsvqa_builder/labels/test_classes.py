@@ -48,6 +48,13 @@ def test_presets_load_and_survive_their_own_toml(name: str) -> None:
         ("inria", 1),
         ("minifrance", 14),
         ("hrscd", 5),
+        ("flair", 17),
+        ("openearthmap", 8),
+        ("geonrw", 10),
+        ("landcoverai", 4),
+        ("star", 48),
+        ("sodaa", 9),
+        ("spacenet", 4),
     ],
 )
 def test_presets_of_benchmarks_have_all_their_classes_and_are_complete(name: str, count: int) -> None:
@@ -56,8 +63,11 @@ def test_presets_of_benchmarks_have_all_their_classes_and_are_complete(name: str
     assert {table.classes[name].complete for name in table.infos()} == {True}
 
 
-def test_openstreetmap_is_never_complete() -> None:
-    table = load_class_table("openstreetmap")
+@pytest.mark.parametrize(
+    "name", ["openstreetmap", "overture", "worldcover", "esri_lulc", "dynamic_world", "nlcd", "corine"]
+)
+def test_volunteers_and_global_products_are_never_complete(name: str) -> None:
+    table = load_class_table(name)
     assert {entry.complete for entry in table.classes.values() if entry.role is not Role.IGNORED} == {False}
 
 
