@@ -11,6 +11,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers import PrinterCallback, Trainer
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model.conversations import IGNORED_LABEL
 from rsvqa.model.reply_loss import num_last_positions, reply_loss
+from rsvqa.model.stopping import StopCallback, StopRequests, begin_worker
 from rsvqa.model.training_settings import ModelPart
 from rsvqa.rsvqa_builder.files import put_in_place, sync_tree
 
@@ -32,6 +34,14 @@ _PART_NAMES = (("vision_tower.", ModelPart.TOWER), ("multi_modal_projector.", Mo
 
 class TrainingError(RsvqaError):
     """A run cannot begin, go on or end; the message says what to do."""
+
+
+class TrainingStoppedError(TrainingError):
+    """A run was asked to stop by a signal, and can go on."""
+
+    def __init__(self, message: str, *, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number  # as shells have it
 
 
 def part_of(parameter: str) -> ModelPart:
@@ -65,6 +75,7 @@ class VqaTrainer(Trainer):
         learning_rates: of each part.
         fingerprint: of the order of samples, kept in each checkpoint.
         keep: checkpoints that stay; older ones are removed once a new one is whole.
+        stops: the signals that end the run early.
         check_unreadable: hears of the questions whose images cannot be read whenever there are more; may raise.
         evaluate_model: returns the figures of the val split at a step; None without one.
         on_progress: hears of every logged step.
@@ -77,6 +88,7 @@ class VqaTrainer(Trainer):
         learning_rates: Mapping[ModelPart, float],
         fingerprint: str,
         keep: int,
+        stops: StopRequests,
         check_unreadable: Callable[[list[str]], None],
         evaluate_model: Callable[[nn.Module, int], dict[str, float]] | None = None,
         on_progress: Callable[[Mapping[str, float]], None] | None = None,
@@ -95,7 +107,27 @@ class VqaTrainer(Trainer):
         self._num_visual_tokens = 0
         self._since = time.monotonic()
         self._is_saving_partial = False
+        self._stops = stops
+        self.add_callback(StopCallback(stops))
         self.remove_callback(PrinterCallback)
+
+    def refuse_stopped(self) -> None:
+        """Raise `TrainingStoppedError` when a signal has ended the run before its last step."""
+        step, steps = self.state.global_step, self.state.max_steps
+        if self._stops.asked is not None and step < steps:
+            out = Path(self.args.output_dir)
+            raise TrainingStoppedError(
+                f"stopped by {self._stops.asked.name} at step {step} of {steps}; {out / _PREFIX}{step} is whole: "
+                "go on with `resume`",
+                number=self._stops.asked,
+            )
+
+    def get_train_dataloader(self) -> Any:  # noqa: ANN401  accelerate's own
+        """Return the batches; the processes that read ahead leave signals to this one."""
+        loader = super().get_train_dataloader()
+        own = getattr(loader, "base_dataloader", loader)  # accelerate wraps it
+        own.worker_init_fn = partial(begin_worker, own.worker_init_fn)
+        return loader
 
     # --- the step ---
 

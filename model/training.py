@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -43,10 +44,12 @@ from rsvqa.model.data import (
 from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
 from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
 from rsvqa.model.reading_lessons import Lessons, teach_reading
+from rsvqa.model.stopping import StopRequests
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
 from rsvqa.model.training_report import RunFacts, inherited_lines, make_report, write_report
-from rsvqa.model.training_settings import TINY, Precision, TrainingSettings
+from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT, TINY, Precision, TrainingSettings
+from rsvqa.rsvqa_builder.config import read_config
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
 from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
@@ -73,6 +76,7 @@ def train(
     Raises:
         TrainingError: when `out` holds another run, the checkpoint is not a GeoLLaVA, a loss is not finite, or a
             checkpoint cannot be written.
+        TrainingStoppedError: when SIGTERM or SIGINT has ended the run; the last step is in a checkpoint.
         TrainingDataError: when a data set cannot be trained on, or has no question or no readable image for this run.
     """
     reporter = reporter or QuietReporter()
@@ -96,13 +100,16 @@ def train(
     check_unreadable = partial(
         refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
     )
-    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, check_unreadable, reporter)
+    stops = StopRequests()
+    trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, stops, check_unreadable, reporter)
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
         reporter.note("resume", f"goes on from {checkpoint.name}")
     began = time.monotonic()
     with _without_bars():
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with stops:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        trainer.refuse_stopped()
         unreadable = sorted(set(gather_object(trainer.unreadable)))
         check_unreadable(unreadable)  # of all processes
         if evaluation.questions and evaluation.step != trainer.state.global_step:
@@ -149,15 +156,17 @@ def _settings_text(settings: TrainingSettings) -> str:
 
 def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) -> None:
     """See that the run's folder is new or holds the same run."""
-    path, text = out / SETTINGS_NAME, _settings_text(settings)
+    path = out / SETTINGS_NAME
     if not resume and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out} is not empty; give `resume` to go on with the run in it, or another `out`")
-    if resume and path.exists() and path.read_text("utf-8") != text:
-        old, new = path.read_text("utf-8").splitlines(), text.splitlines()
-        changed = ", ".join(sorted(set(old) ^ set(new))[:4])
-        raise TrainingError(
-            f"{path} is of a run with other settings ({changed}); resume with those, or use another `out`"
-        )
+    if resume and path.exists():
+        old, new = read_config(path), tomllib.loads(_settings_text(settings))
+        differ = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        if changed := [f"{name} = {old.get(name)!r}" for name in differ if name not in CHANGES_NOTHING_LEARNT]:
+            raise TrainingError(
+                f"{path} is of a run with other settings ({', '.join(changed[:4])}); resume with those, or use "
+                "another `out`"
+            )
     PartialState().wait_for_everyone()  # no process may find what another one has just written
 
 
@@ -384,6 +393,7 @@ def _make_trainer(
     draws: Sequence[Draw],
     order: str,
     evaluation: Evaluation,
+    stops: StopRequests,
     check_unreadable: Callable[[list[str]], None],
     reporter: Reporter,
 ) -> VqaTrainer:
@@ -398,6 +408,7 @@ def _make_trainer(
         learning_rates=settings.learning_rates,
         fingerprint=order,
         keep=settings.keep,
+        stops=stops,
         check_unreadable=check_unreadable,
         evaluate_model=evaluation if evaluation.questions else None,
         on_progress=partial(_tell, reporter),

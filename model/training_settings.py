@@ -50,6 +50,20 @@ class Precision(StrEnum):
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 
+CHANGES_NOTHING_LEARNT = frozenset(
+    {
+        "loader_workers",
+        "max_unreadable",
+        "log_every",
+        "save_every",
+        "keep",
+        "eval_every",
+        "eval_questions",
+        "tensorboard",
+    }
+)
+"""Settings that a run may go on with others of: the weights become the same."""
+
 
 class TinySettings(StageSettings):
     """Sizes of the model that `init` = tiny makes; its tower sees cells of `cell_size` pixels."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +104,23 @@ def test_a_run_whose_images_cannot_be_read_saves_no_model(tmp_path: Path) -> Non
     assert run.code == 2
     assert "no image of the 6 questions trained on can be read" in run.lines[-1]
     assert not (tmp_path / "all" / "model.safetensors").exists()
+
+
+def test_a_signal_to_the_whole_job_ends_it_with_a_checkpoint_and_one_line(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "set", tiles=8, val_tiles=0)
+    config = tmp_path / "train.toml"
+    settings = make_settings(data, epochs=50, save_every=1000, loader_workers=2)
+    config.write_text(tomli_w.dumps(settings.model_dump(mode="json", exclude_none=True)))
+    command = [sys.executable, "-m", "rsvqa", "train", "--config", str(config), "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step 3/300"):
+                break
+        os.killpg(process.pid, signal.SIGTERM)  # as SLURM does: the processes that read ahead get it too
+        last = process.stderr.read().splitlines()[-1]
+    assert process.returncode == 143
+    assert "stopped by SIGTERM at step" in last
+    assert last.endswith("go on with --resume")
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint-*")
+    assert checkpoint.name in last

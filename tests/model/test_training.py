@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,10 @@ from rsvqa.model import training as training_module
 from rsvqa.model.checkpoints import load_checkpoint
 from rsvqa.model.data import SampleDataset, TrainingDataError, list_samples
 from rsvqa.model.ordering import Draw
-from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, list_checkpoints
+from rsvqa.model.trainer import TrainingError, TrainingStoppedError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
 from rsvqa.model.training_report import lost_lines, print_outcome
+from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.model.make_dataset import make_dataset, make_settings
 
@@ -46,6 +49,18 @@ class StoppingReporter(QuietReporter):
     def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002
         if kind == "step" and fields["step"] == self.step:
             raise KilledError
+
+
+class SignallingReporter(QuietReporter):
+    """Sends a signal to its own process when a step is told of."""
+
+    def __init__(self, step: int, number: signal.Signals) -> None:
+        super().__init__(io.StringIO())
+        self.step, self.number = step, number
+
+    def note(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002
+        if kind == "step" and fields["step"] == self.step:
+            os.kill(os.getpid(), self.number)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +101,51 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(data: Path, undisturbed: Path, 
     assert [number for number, _ in losses(out)] == [1, 2, 3, 4, 5, 6]  # 24 samples in batches of 4
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (out, undisturbed))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_step_and_the_run_goes_on_as_if_undisturbed(
+    data: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    settings = make_settings(data, eval_questions=4, eval_every=3)
+    before = signal.getsignal(number)
+    # told of while step 2 is logged: step 3, which would not be saved, is the next to end
+    message = rf"stopped by {number.name} at step 3 of 6; .*checkpoint-3 is whole: go on with `resume`"
+    with pytest.raises(TrainingStoppedError, match=message) as caught:
+        train(settings, tmp_path / "run", reporter=SignallingReporter(2, number))
+    assert caught.value.exit_code == 128 + number
+    assert signal.getsignal(number) == before
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    train(settings, tmp_path / "run", resume=True)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_signal_in_the_last_step_lets_the_run_end(data: Path, tmp_path: Path) -> None:
+    report = train(make_settings(data, max_steps=2), tmp_path / "run", reporter=SignallingReporter(2, signal.SIGTERM))
+    assert report["steps"] == 2
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_settings_that_change_nothing_learnt_may_be_others_when_a_run_goes_on(
+    data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KilledError):
+        train(make_settings(data), tmp_path / "run", reporter=StoppingReporter(3))
+    changes: dict[str, Any] = {
+        "loader_workers": 1,
+        "max_unreadable": 0.5,
+        "log_every": 2,
+        "save_every": 3,
+        "keep": 1,
+        "eval_every": 2,
+        "eval_questions": 2,
+    }
+    assert changes.keys() | {"tensorboard"} == CHANGES_NOTHING_LEARNT
+    train(make_settings(data, **changes), tmp_path / "run", resume=True)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert "loader_workers = 1" in (tmp_path / "run" / "train.toml").read_text()
 
 
 def test_resuming_a_finished_run_changes_nothing(data: Path, tmp_path: Path) -> None:
@@ -246,7 +306,7 @@ def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path
 
 
 def test_other_settings_cannot_resume_a_run(data: Path, undisturbed: Path) -> None:
-    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings.*seed = 7"):
+    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings.*seed = 0"):
         train(make_settings(data, eval_questions=4, eval_every=3, seed=7), undisturbed, resume=True)
 
 
