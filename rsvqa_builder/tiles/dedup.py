@@ -7,7 +7,7 @@ copies that were compressed, resized, brightened or cropped by a few pixels, not
 A look is a grey image of 24 × 24 cells. Each cell is compared with its neighbourhood and weighed by the contrast there,
 so that neither slow light over a scene nor one strong edge (a coast, a nodata collar) makes two images alike. Where
 most cells are like their neighbours (calm sea, night) there is no look. A difference hash of 16 × 16 cells sees the
-light first: it took every two tiles of noise under one light for the same, and missed nearly all copies of plain fields.
+light first: it took every two tiles of noise under one light for the same, and missed most copies of plain fields.
 """
 
 from __future__ import annotations
