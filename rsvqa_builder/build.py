@@ -33,6 +33,7 @@ from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
@@ -134,7 +135,8 @@ class _Run:
         with self._step("reading excluded images"):
             excluded = self._read_excluded(scenes)
             copies = {scene.scene_id: find_same_file(Path(scene.path), excluded) for scene, *_ in sources.scenes}
-        jobs = self._plan(scenes, sources.pairs, excluded, journal.folder)
+            anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
+        jobs = self._plan(scenes, sources.pairs, excluded.sizes, anchors, journal.folder)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
@@ -213,7 +215,8 @@ class _Run:
         self,
         scenes: Mapping[str, PreparedScene],
         pairs: Sequence[DatePair],
-        excluded: ExcludedImages,
+        excluded_sizes: Collection[ImageSize],
+        excluded: Path | None,
         journal: Path,
     ) -> tuple[TileJob, ...]:
         """Return every tile of every scene, scenes in the order of their ids."""
@@ -235,7 +238,8 @@ class _Run:
                 min_valid=settings.min_valid,
                 image_format=settings.image_format,
                 quality=settings.quality,
-                may_be_excluded=ImageSize(window.height, window.width) in excluded.sizes,
+                may_be_excluded=ImageSize(window.height, window.width) in excluded_sizes,
+                excluded=excluded,
                 journal=journal,
             )
             for position, (scene_id, window) in enumerate(windows)

@@ -337,6 +337,23 @@ def test_of_tiles_of_noise_only_the_excluded_one_goes(tmp_path: Path) -> None:
     assert report["excluded_tiles"] == [{"tile": "sea/256_128", "image": picture, "by": "pixels"}]
 
 
+def test_tiles_that_a_picture_was_cut_from_are_left_out(tmp_path: Path) -> None:
+    # 200 x 200 px across the border of two tiles, from a sea of noise
+    place = Place("sea", 3 * 256, 256, 500_000.0, 5_400_000.0)
+    pixels = np.random.default_rng(0).integers(50, 60, (3, place.height, place.width)).astype(np.uint8)
+    write_scene(folder_of(tmp_path / "scenes") / "sea.tif", pixels, place)
+    picture = folder_of(tmp_path / "benchmark") / "picture.png"
+    Image.fromarray(np.moveaxis(pixels[:, 20:220, 156:356], 0, 2)).save(picture)
+    words = ("--tile-size", 256, "--tasks", "none", "--exclude", picture.parent)
+    assert rsvqa("build", "--src", tmp_path / "scenes", "--out", tmp_path / "set", *words).code == 0
+    report = read_report(tmp_path / "set")
+    assert report["tiles"]["dropped"] == {
+        "sea/0_0": f"shares pixels with the excluded image {picture}",
+        "sea/256_0": f"shares pixels with the excluded image {picture}",
+    }
+    assert [entry["by"] for entry in report["excluded_tiles"]] == ["part", "part"]
+
+
 def test_a_tile_whose_later_date_is_excluded_goes(tmp_path: Path) -> None:
     make_pair(folder_of(tmp_path / "scenes"), FARM)
     words = ("--complete", "yes", "--split-shares", "1,0,0")

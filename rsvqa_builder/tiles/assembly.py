@@ -38,6 +38,7 @@ from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 _WHY_EXCLUDED = {
     Criterion.BYTES: "has the bytes of",
     Criterion.PIXELS: "has the pixels of",
+    Criterion.PART: "shares pixels with",
     Criterion.LOOK: "looks like",
 }
 

@@ -1,14 +1,14 @@
 """Tiles that repeat each other, and tiles that are in another image set (a benchmark).
 
-Three criteria, the exact ones first. Bytes: the encoded images are the same. Pixels: the decoded ones are, whatever the
-format; both find any image again, also one without contrast. Look: the fine structure of the two correlates. That finds
+Four criteria, the exact ones first. Bytes: the encoded images are the same. Pixels: the decoded ones are, whatever the
+format; both find any image again, also one without contrast. Part: one is a crop of the other, or they overlap, pixel
+for pixel (see `anchors.py`). Look: the fine structure of the two correlates. That finds
 copies that were compressed, resized, brightened or cropped by a few pixels, not rotated ones or other crops.
 
-A look is a grey image of 24 × 24 cells. Each cell is compared with its neighbourhood and weighed by the contrast
-there, so that neither slow light over a scene nor one strong edge (a coast, a nodata collar) makes two images alike.
-Where most cells are like their neighbours (calm sea, night) there is no look. A difference hash of 16 × 16 cells sees
-the light first: it took every two tiles of noise under one light for the same, and missed nearly all copies of plain
-fields.
+A look is a grey image of 24 × 24 cells. Each cell is compared with its neighbourhood and weighed by the contrast there,
+so that neither slow light over a scene nor one strong edge (a coast, a nodata collar) makes two images alike. Where
+most cells are like their neighbours (calm sea, night) there is no look. A difference hash of 16 × 16 cells sees the
+light first: it took every two tiles of noise under one light for the same, and missed most copies of plain fields.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from PIL import Image
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.images import ImageError, ImageSize, Pixels, decode_image, read_header
+from rsvqa.rsvqa_builder.tiles.anchors import Anchors, find_anchors
 
 LOOK_FORM = 2
 """Of what is stored of a tile to compare it; a tile that was done under another one is done again."""
@@ -70,6 +71,7 @@ class Criterion(StrEnum):
 
     BYTES = "bytes"
     PIXELS = "pixels"
+    PART = "part"
     LOOK = "look"
 
 
@@ -87,11 +89,13 @@ class ImagePrint:
     Attributes:
         encoded: digest of the encoded bytes; empty where nothing can be equal to the image.
         pixels: digests of the pixels: of a tile as its scene has them, and as its encoded image does.
+        part_of: name of an excluded image that it shares pixels with.
         look: see `look_of`; None without contrast.
     """
 
     encoded: str = ""
     pixels: tuple[str, ...] = ()
+    part_of: str | None = None
     look: str | None = None
 
 
@@ -102,6 +106,7 @@ class ExcludedImages:
     Attributes:
         by_bytes: digest of the encoded bytes → name.
         by_pixels: digest of the pixels → name, of images of a tile's size.
+        anchors: names with the anchors of what is not compressed as JPEG.
         by_look: look → name.
         byte_counts: lengths of the encoded images.
         sizes: of images that are as large as some tile.
@@ -112,6 +117,7 @@ class ExcludedImages:
 
     by_bytes: Mapping[str, str] = field(default_factory=dict)
     by_pixels: Mapping[str, str] = field(default_factory=dict)
+    anchors: Sequence[tuple[str, Anchors]] = ()
     by_look: Mapping[str, str] = field(default_factory=dict)
     byte_counts: frozenset[int] = frozenset()
     sizes: frozenset[ImageSize] = frozenset()
@@ -212,7 +218,9 @@ def _find_equal(image: ImagePrint, excluded: ExcludedImages) -> Exclusion | None
     if name := excluded.by_bytes.get(image.encoded):
         return Exclusion(name, Criterion.BYTES)
     names = [excluded.by_pixels[digest] for digest in image.pixels if digest in excluded.by_pixels]
-    return Exclusion(names[0], Criterion.PIXELS) if names else None
+    if names:
+        return Exclusion(names[0], Criterion.PIXELS)
+    return Exclusion(image.part_of, Criterion.PART) if image.part_of else None
 
 
 def find_same_file(path: Path, excluded: ExcludedImages) -> str | None:
@@ -235,7 +243,7 @@ def find_excluded_files(sources: Sequence[str]) -> list[Path]:
 def read_excluded(sources: Sequence[str], *, tile_sizes: Collection[ImageSize] = ()) -> ExcludedImages:
     """Return what to know every image in folders of images, parquet shards or arrow files by.
 
-    Nothing of an image is kept but its digests and its look.
+    Nothing of an image is kept but its digests, its anchors and its look.
 
     Args:
         sources: folders and files.
@@ -262,6 +270,7 @@ def read_excluded(sources: Sequence[str], *, tile_sizes: Collection[ImageSize] =
     return ExcludedImages(
         by_bytes=found.by_bytes,
         by_pixels=found.by_pixels,
+        anchors=tuple(found.anchors),
         by_look=found.by_look,
         byte_counts=frozenset(found.byte_counts),
         sizes=frozenset(found.sizes),
@@ -277,6 +286,7 @@ class _Collected:
     def __init__(self) -> None:
         self.by_bytes: dict[str, str] = {}
         self.by_pixels: dict[str, str] = {}
+        self.anchors: list[tuple[str, Anchors]] = []
         self.by_look: dict[str, str] = {}
         self.byte_counts: set[int] = set()
         self.sizes: set[ImageSize] = set()
@@ -289,14 +299,16 @@ class _Collected:
         self.by_bytes.setdefault(file_digest(encoded), name)
         self.byte_counts.add(len(encoded))
         try:
-            size = read_header(encoded).size
-            pixels = decode_image(encoded) if size in tile_sizes else _decode(encoded)
+            header = read_header(encoded)
+            pixels = decode_image(encoded) if header.size in tile_sizes else _decode(encoded)
         except ImageError as error:
             self.unreadable.setdefault(name, str(error))
             return
-        if size in tile_sizes:
-            self.sizes.add(size)
+        if header.size in tile_sizes:
+            self.sizes.add(header.size)
             self.by_pixels.setdefault(pixel_digest(pixels), name)
+        if header.suffix != ".jpg":  # a crop that was compressed shares no pixel
+            self.anchors.append((name, find_anchors(pixels)))
         look = look_of(pixels)
         if look is None:
             self.without_contrast.append(name)

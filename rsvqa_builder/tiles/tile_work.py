@@ -34,6 +34,7 @@ from rsvqa.rsvqa_builder.scenes.rendering import Stretch, TilePixels, open_raste
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import ImageFormat
+from rsvqa.rsvqa_builder.tiles.anchors import find_anchors, load_anchors
 from rsvqa.rsvqa_builder.tiles.dedup import (
     LOOK_FORM,
     ImagePrint,
@@ -89,6 +90,7 @@ class TileJob:
         min_valid: smallest share of valid pixels.
         image_format, quality: how images are encoded.
         may_be_excluded: an excluded image has the tile's size, so digests tell whether it is the tile.
+        excluded: file of the anchors of excluded images, named by its content; None when there are none.
         journal: folder of the results.
     """
 
@@ -104,13 +106,14 @@ class TileJob:
     image_format: ImageFormat
     quality: int
     may_be_excluded: bool
+    excluded: Path | None
     journal: Path
 
     @property
     def digest(self) -> str:
         """SHA-256 of what tells this unit of work from others of builds with the same settings and inputs."""
         later = None if self.later is None else [_identity(self.later.work), self.later.dx, self.later.dy]
-        stored = [LOOK_FORM, self.may_be_excluded]
+        stored = [LOOK_FORM, self.may_be_excluded, self.excluded and self.excluded.name]
         facts = [self.image_id, self.window, _identity(self.work), later, sorted(self.missing.items()), stored]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -281,11 +284,15 @@ def _candidate(question: Question, number: int | None) -> Candidate:
 
 def _print(job: TileJob, tile: TilePixels) -> ImagePrint:
     look = look_of(tile.rgb)
+    part_of = None if job.excluded is None else load_anchors(job.excluded).find(find_anchors(tile.rgb))
     if not job.may_be_excluded:
-        return ImagePrint(look=look)
+        return ImagePrint(part_of=part_of, look=look)
     encoded = encode(tile.rgb, job.image_format, job.quality)
     return ImagePrint(
-        encoded=file_digest(encoded), pixels=(pixel_digest(tile.rgb), pixel_digest(decode_image(encoded))), look=look
+        encoded=file_digest(encoded),
+        pixels=(pixel_digest(tile.rgb), pixel_digest(decode_image(encoded))),
+        part_of=part_of,
+        look=look,
     )
 
 
