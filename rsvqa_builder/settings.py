@@ -78,6 +78,8 @@ class BuildSettings(StageSettings):
     """How values become 8 bits (percentile: 2 to 98)."""
     nodata: Nodata = "auto"
     """Value of pixels without data: a number, none, or auto (declared, else looked for)."""
+    crs: str | None = None
+    """CRS of scenes that have a transform and state none, such as EPSG:32636."""
     strict: bool = False
     """A scene that cannot be used ends the build."""
     mosaic: bool = False
@@ -131,6 +133,19 @@ class BuildSettings(StageSettings):
         if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
             raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
         return shares
+
+    @field_validator("crs")
+    @classmethod
+    def _crs_is_known(cls, crs: str | None) -> str | None:
+        from pyproj import CRS  # heavy, and needed for this alone
+        from pyproj.exceptions import CRSError
+
+        if crs is not None:
+            try:
+                CRS.from_user_input(crs)
+            except CRSError as error:
+                raise ValueError("expected a coordinate reference system such as EPSG:32636") from error
+        return crs
 
     @field_validator("language")
     @classmethod

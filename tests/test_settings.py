@@ -39,6 +39,17 @@ WRONG: list[tuple[type[BaseModel], dict[str, Any], str]] = [
     (ServerSettings, {"prt": 1}, "unknown setting 'prt'; did you mean 'port'?"),
     (BuildSettings, {"min_valid": 2}, f"`min_valid` = 2: {SHARE}"),
     (BuildSettings, {"min_valid": "2"}, f"`min_valid` = '2': {SHARE}"),
+    (
+        BuildSettings,
+        {"crs": "EPSG:1"},
+        "`crs` = 'EPSG:1': expected a coordinate reference system such as EPSG:32636",
+    ),
+    (
+        BuildSettings,
+        {"nodata": "black"},
+        "`nodata` = 'black': Input should be a valid number, unable to parse string as a number or Input should be "
+        "'auto' or 'none'",
+    ),
     (BuildSettings, {"bands": "3;2;1"}, "`bands` = '3;2;1': expected 3 numbers separated by commas"),
     (BuildSettings, {"bands": [3, 2]}, "`bands` = [3, 2]: expected 3 numbers separated by commas"),
     (BuildSettings, {"bands": [3, 2, 1, 4]}, "`bands` = [3, 2, 1, 4]: expected 3 numbers separated by commas"),

@@ -225,7 +225,7 @@ def _describe(sheets: Sequence[Sheet], path: Path, taken: Collection[str]) -> Sc
     notes = [f"made of {len(sheets)} sheets"]
     if len(days) > 1:
         notes.append(f"its sheets were taken from {days[0]} to {days[-1]}")
-    described = describe_scene(str(path), scene_id)
+    described = describe_scene(str(path), scene_id, crs=first.crs)
     return replace(
         described,
         # what the sheets are known to be; their mosaic's header knows less

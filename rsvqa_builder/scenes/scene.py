@@ -7,7 +7,7 @@ wrong with the file, so that a build can leave the scene out and go on.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +114,12 @@ class Scene:
 
 
 def describe_scene(
-    path: str, scene_id: str, *, bands: tuple[int, int, int] | None = None, nodata: Nodata = "auto"
+    path: str,
+    scene_id: str,
+    *,
+    bands: tuple[int, int, int] | None = None,
+    nodata: Nodata = "auto",
+    crs: str | None = None,
 ) -> Scene:
     """Return what a raster's header says; no pixel is decoded.
 
@@ -123,6 +128,7 @@ def describe_scene(
         scene_id: unique in the build.
         bands: 1-based indices of red, green and blue for rasters that do not say it themselves.
         nodata: the value of pixels without data; "auto" takes the declared one, "none" none.
+        crs: for rasters with a transform that state none, or none that can be understood.
 
     Raises:
         SceneError: the file cannot be used; the message is the reason without the path.
@@ -132,7 +138,7 @@ def describe_scene(
         _check_size(dataset)
         _check_photometric(dataset, header)
         roles = _choose_bands(dataset, bands)
-        placed = _georeference(dataset)
+        placed = _georeference(dataset, crs)
         acquired, time_notes = find_acquisition_time(_all_tags(dataset), scene_id)
         storage = _storage(dataset, header)
         is_inverted = not roles.is_palette and "MINISWHITE" in dataset.tags(ns="IMAGE_STRUCTURE")
@@ -285,7 +291,7 @@ class _Placed(NamedTuple):
     ground: Georeference
 
 
-def _georeference(dataset: DatasetReader) -> _Placed:
+def _georeference(dataset: DatasetReader, given: str | None) -> _Placed:
     transform = None if dataset.transform.is_identity else AffineCoefficients(*dataset.transform[:6])
     crs, reason = _read_crs(dataset)
     if transform is None:
@@ -296,10 +302,15 @@ def _georeference(dataset: DatasetReader) -> _Placed:
         return _Placed(None, None, Georeference(notes=(reason,) if reason else ()))
     if transform.is_singular:
         return _Placed(None, None, Georeference(notes=("its transform has no extent: no georeference",)))
+    notes: tuple[str, ...] = ()
+    if crs is None and given is not None:
+        crs = CRS.from_user_input(given)
+        notes = (f"{reason or 'it states no CRS'}; the setting crs gives it {crs.name}",)
     if crs is None:
-        reason = reason or "it has a transform but no CRS: no ground distances"
+        reason = reason or "it has a transform but no CRS: no ground distances (the setting crs gives one)"
         return _Placed(None, transform, Georeference(notes=(reason,)))
     ground = locate(crs, transform, width=dataset.width, height=dataset.height)
+    ground = replace(ground, notes=(*notes, *ground.notes))
     return _Placed(crs.to_wkt("WKT2_2019"), transform, ground)
 
 

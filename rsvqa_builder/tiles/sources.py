@@ -71,12 +71,13 @@ class DescribeJob(NamedTuple):
     file: SceneFile
     bands: tuple[int, int, int] | None
     nodata: Nodata = "auto"
+    crs: str | None = None
 
 
 def describe(job: DescribeJob) -> Scene | Failure:
     """Return the scene that a raster's header describes, or why it cannot be one."""
     try:
-        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands, nodata=job.nodata)
+        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands, nodata=job.nodata, crs=job.crs)
     except SceneError as error:
         return Failure(str(error))
 
@@ -97,7 +98,9 @@ def find_sources(
     found = find_scenes(settings.src, is_label=lambda name: _is_no_scene(name, elevations))
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
-    described = describe_all([DescribeJob(file, settings.bands, settings.nodata) for file in found.candidates])
+    described = describe_all(
+        [DescribeJob(file, settings.bands, settings.nodata, settings.crs) for file in found.candidates]
+    )
     masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
     root = Path(settings.src) if Path(settings.src).is_dir() else None
     candidates = [

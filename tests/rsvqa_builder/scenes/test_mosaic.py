@@ -255,3 +255,18 @@ def test_a_mosaic_of_striped_sheets_is_staged_like_them(tmp_path: Path) -> None:
     tiled = [cut(tmp_path / "tiled", name, ground, window, **how) for name, window in QUARTERS.items()]
     (scene,) = build_mosaics(tiled, tmp_path / "vrt").scenes
     assert not needs_staging(scene, windows, num_stretch_reads=0)
+
+
+def test_a_mosaic_keeps_the_nodata_and_crs_that_are_given_for_its_sheets(tmp_path: Path, writer: str) -> None:
+    ground = make_pixels(3, 90, 100)
+    ground[:, 10:20, 10:20] = 7
+    windows = {"a": Window(0, 0, 60, 50), "b": Window(60, 0, 40, 90)}
+    paths = [cut(tmp_path, name, ground, window, crs=None).path for name, window in windows.items()]
+    sheets = [describe_scene(path, path[-5], nodata=7.0, crs="EPSG:32618") for path in paths]
+    (scene,) = build_mosaics(sheets, tmp_path / "vrt").scenes
+    assert (scene.nodata, scene.crs, scene.gsd_m) == (7, sheets[0].crs, (1, 1))
+    expected = (ground != 7).any(axis=0)
+    expected[50:, :60] = False  # below the first sheet there is none
+    valid = render(scene).valid
+    assert valid is not None
+    np.testing.assert_array_equal(valid, expected)

@@ -108,7 +108,7 @@ def test_nan_is_a_nodata_value(tmp_path: Path) -> None:
     [
         (None, None, None),
         (UTM18, None, "it has a CRS but no transform: no georeference"),
-        (None, NORTH_UP_1M, "it has a transform but no CRS: no ground distances"),
+        (None, NORTH_UP_1M, "it has a transform but no CRS: no ground distances (the setting crs gives one)"),
     ],
 )
 def test_half_a_georeference_is_none(tmp_path: Path, crs: str | None, transform: Any, note: str | None) -> None:
@@ -217,3 +217,22 @@ def test_a_scene_in_an_archive_is_described(tmp_path: Path) -> None:
         archive.write(path, "in/a.tif")
     scene = describe_scene(f"/vsizip/{tmp_path}/a.zip/in/a.tif", "in/a")
     assert (scene.width, scene.height, scene.gsd_m) == (64, 64, (1, 1))
+
+
+def test_a_given_crs_is_that_of_scenes_that_state_none(tmp_path: Path) -> None:
+    bare = write_raster(tmp_path / "bare.tif", make_pixels(1, 64, 64), crs=None)
+    scene = describe_scene(str(bare), "bare", crs="EPSG:32636")
+    assert scene.notes == ("it states no CRS; the setting crs gives it WGS 84 / UTM zone 36N",)
+    # pixels of 1 m about the central meridian of zone 36, at 36.1° north
+    assert scene.gsd_m == (1, 1)
+    assert scene.footprint is not None
+    assert scene.footprint.centroid.x == pytest.approx(33, abs=1e-3)
+    stated = write_raster(tmp_path / "stated.tif", make_pixels(1, 64, 64))
+    assert describe_scene(str(stated), "a", crs="EPSG:32636") == describe_scene(str(stated), "a")
+    picture = write_raster(tmp_path / "picture.tif", make_pixels(1, 64, 64), crs=None, transform=None)
+    assert describe_scene(str(picture), "a", crs="EPSG:32636").crs is None
+
+
+def test_a_given_nodata_comes_before_the_declared_one(tmp_path: Path) -> None:
+    path = str(write_raster(tmp_path / "a.tif", make_pixels(1, 64, 64), nodata=7))
+    assert [describe_scene(path, "a", nodata=asked).nodata for asked in ("auto", "none", 9.0)] == [7, None, 9]
