@@ -96,7 +96,7 @@ def choose_stretch(scene: Scene, mode: StretchMode) -> Stretch | None:
         check_content(scene)
         return Stretch("none", (0.0,) * len(scene.bands), (_largest_value(scene),) * len(scene.bands))
     with open_raster(scene.path) as dataset:
-        pixels, valid = _read_decimated(dataset, scene)
+        pixels, valid = _read_decimated(dataset, scene, MAX_DECIMATED_SIDE)
     _require_content(pixels, valid, scene.nodata)
     ends = [_ends(_valid_values(band, valid, scene.nodata), mode) for band in pixels]
     return Stretch(mode, tuple(low for low, _ in ends), tuple(high for _, high in ends))
@@ -129,7 +129,7 @@ def check_content(scene: Scene) -> None:
     with open_raster(scene.path) as dataset:
         if _samples_vary(dataset, scene):
             return
-        pixels, valid = _read_decimated(dataset, scene)
+        pixels, valid = _read_decimated(dataset, scene, MAX_DECIMATED_SIDE)
     _require_content(pixels, valid, scene.nodata)
 
 
@@ -210,9 +210,7 @@ def _strips(scene: Scene, window: Window) -> Iterator[Window]:
         y = end
 
 
-def _read_decimated(
-    dataset: DatasetReader, scene: Scene, max_side: int = MAX_DECIMATED_SIDE
-) -> tuple[Bands, NDArray[np.bool_] | None]:
+def _read_decimated(dataset: DatasetReader, scene: Scene, max_side: int) -> tuple[Bands, NDArray[np.bool_] | None]:
     scale = min(1.0, max_side / max(scene.width, scene.height))
     shape = (max(1, round(scene.height * scale)), max(1, round(scene.width * scale)))
     return _read(dataset, scene, Window(0, 0, scene.width, scene.height), shape)
