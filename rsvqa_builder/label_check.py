@@ -29,15 +29,19 @@ from rsvqa.rsvqa_builder.tiles.tile_work import load_labels
 
 PAGE = "labels.html"
 MAX_DRAWN_SCENES = 200
-"""Scenes on the page; with two pictures each it stays below 30 MB."""
+"""Scenes on the page."""
+MAX_PICTURE_BYTES = 100_000
+"""JPEG bytes of one picture."""
+MAX_PAGE_BYTES = 12_000_000
+"""JPEG bytes of all pictures of a page: two per scene."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneCheckJob:
-    """One scene to look at, and whether its labels are drawn."""
+    """One scene to look at, and how large each picture of it may be, bytes; 0 for no picture."""
 
     preparing: PrepareJob
-    is_drawn: bool
+    picture_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,9 @@ def check_labels(
         if not (sources.scenes or sources.left_out):
             raise NothingUsableError(f"no scene: looked for {sources.searched}")
         plan = plan_preparing(sources, table, settings, Path(work), is_dry=True)
-        jobs = [
-            SceneCheckJob(job, is_drawn=out is not None and number < MAX_DRAWN_SCENES)
-            for number, job in enumerate(plan.jobs)
-        ]
+        num_drawn = 0 if out is None else min(len(plan.jobs), MAX_DRAWN_SCENES)
+        picture_bytes = min(MAX_PICTURE_BYTES, MAX_PAGE_BYTES // max(1, 2 * num_drawn))
+        jobs = [SceneCheckJob(job, picture_bytes if number < num_drawn else 0) for number, job in enumerate(plan.jobs)]
         checks, unusable = _sorted_out(jobs, run_all(executor, check_scene, jobs, reporter))
     left_out = (*sources.left_out, *unusable)
     report = {
@@ -97,10 +100,10 @@ def check_scene(job: SceneCheckJob) -> SceneCheck | Failure:
     if isinstance(prepared, Failure):
         return prepared
     views: tuple[LabelView, ...] = ()
-    if job.is_drawn:
+    if job.picture_bytes:
         labels = load_labels(prepared.work, job.preparing.table.infos())
         try:
-            views = draw_labels(prepared.work.scene, prepared.work.stretch, labels.features)
+            views = draw_labels(prepared.work.scene, prepared.work.stretch, labels.features, job.picture_bytes)
         except SceneError as error:
             return Failure(str(error))
     return SceneCheck(_facts(prepared, job.preparing.table), views)

@@ -27,7 +27,6 @@ OVERVIEW_SIDE = 900
 """Longest side of the picture of a whole scene, pixels."""
 DETAIL_SIDE = 600
 """Side of the detail, scene pixels."""
-MAX_PICTURE_BYTES = 100_000
 MAX_DRAWN = 400
 """Labels drawn on one picture."""
 
@@ -52,8 +51,14 @@ class LabelView:
     num_labels: int
 
 
-def draw_labels(scene: Scene, stretch: Stretch | None, features: Features) -> tuple[LabelView, ...]:
+def draw_labels(scene: Scene, stretch: Stretch | None, features: Features, picture_bytes: int) -> tuple[LabelView, ...]:
     """Return the picture of the whole scene, and a detail where the whole is much larger and has labels.
+
+    Args:
+        scene: the scene.
+        stretch: from `choose_stretch`.
+        features: its labels.
+        picture_bytes: of each picture at most, as JPEG.
 
     Raises:
         SceneError: the scene's data is damaged.
@@ -61,9 +66,9 @@ def draw_labels(scene: Scene, stretch: Stretch | None, features: Features) -> tu
     whole = Window(0, 0, scene.width, scene.height)
     detail = _busiest_window(scene, features)
     with open_raster(scene.path) as dataset:
-        views = [_view(whole, read_overview(dataset, scene, stretch, OVERVIEW_SIDE), features)]
+        views = [_view(whole, read_overview(dataset, scene, stretch, OVERVIEW_SIDE), features, picture_bytes)]
         if detail is not None:
-            views.append(_view(detail, read_tile(dataset, scene, stretch, detail).rgb, features))
+            views.append(_view(detail, read_tile(dataset, scene, stretch, detail).rgb, features, picture_bytes))
     return tuple(views)
 
 
@@ -84,7 +89,7 @@ def _busiest_window(scene: Scene, features: Features) -> Window | None:
     return Window(left, top, width, height)
 
 
-def _view(window: Window, pixels: Pixels, features: Features) -> LabelView:
+def _view(window: Window, pixels: Pixels, features: Features, picture_bytes: int) -> LabelView:
     x, y, width, height = window
     frame = shapely.box(x, y, x + width, y + height)
     inside = np.flatnonzero(shapely.intersects(features.geometries, frame))
@@ -100,7 +105,7 @@ def _view(window: Window, pixels: Pixels, features: Features) -> LabelView:
         target[name] = target.get(name, "") + path_data(shape)
     return LabelView(
         window=window,
-        uri=data_uri(jpeg_within(pixels, MAX_PICTURE_BYTES)),
+        uri=data_uri(jpeg_within(pixels, picture_bytes)),
         paths=paths,
         points=points,
         num_drawn=len(drawn),

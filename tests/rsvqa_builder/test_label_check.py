@@ -190,7 +190,7 @@ def features(*labels: tuple[str, BaseGeometry]) -> Features:
 
 def views(tmp_path: Path, labels: Features, **size: int) -> tuple[LabelView, ...]:
     path = picture(tmp_path / "scene.tif", **size)
-    return draw_labels(describe_scene(str(path), "scene"), None, labels)
+    return draw_labels(describe_scene(str(path), "scene"), None, labels, 50_000)
 
 
 def test_a_large_scene_has_a_detail_where_most_labels_are(tmp_path: Path) -> None:
