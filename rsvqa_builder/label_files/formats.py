@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, labelme, vector, yolo
+from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, dota_results, labelme, vector, xbd, yolo
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
-LabelFamily = Literal["vector", "dota", "yolo", "coco", "labelme", "voc", "cvat", "csv", "mask"]
+LabelFamily = Literal["vector", "dota", "dota_results", "yolo", "coco", "labelme", "xbd", "voc", "cvat", "csv", "mask"]
 
 HINT = "name it as its scene, or give it with labels="
 
@@ -45,6 +45,8 @@ def family(path: Path) -> LabelFamily:
     suffix = path.suffix.casefold()
     if suffix == ".json":
         return _json_family(path)
+    if dota_results.looks_like_results(path):
+        return "dota_results"
     if suffix == ".txt" and yolo.looks_like_yolo(_head(path)):
         return "yolo"
     if suffix == ".xml" and cvat.looks_like_cvat(_head(path)):
@@ -65,7 +67,9 @@ def _json_family(path: Path) -> LabelFamily:
         return "vector"
     if labelme.looks_like_labelme(head):
         return "labelme"
-    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's")
+    if xbd.looks_like_xbd(head):
+        return "xbd"
+    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's nor xBD's")
 
 
 def is_label_suffix(path: Path, *, in_folder_of_labels: bool = False) -> bool:
@@ -99,8 +103,8 @@ def is_of_one_picture(path: Path) -> bool:
     if suffix == ".xml":
         return not cvat.looks_like_cvat(_head(path))
     if suffix == ".json":
-        return family_or_none(path) == "labelme"
-    return suffix in RASTER_SUFFIXES or suffix == ".txt"
+        return family_or_none(path) in ("labelme", "xbd")
+    return suffix in RASTER_SUFFIXES or (suffix == ".txt" and not dota_results.looks_like_results(path))
 
 
 def image_names(path: Path) -> ImageNames | None:
@@ -118,6 +122,8 @@ def image_names(path: Path) -> ImageNames | None:
         return labelme.image_names(path)
     if kind == "cvat":
         return cvat.image_names(path)
+    if kind == "dota_results":
+        return dota_results.image_names(path)
     return vector.image_names(path) if kind == "vector" else None
 
 
@@ -144,7 +150,7 @@ def looks_like_labels(path: Path) -> bool:
         return csv_boxes.looks_like_table(path)
     if suffix == ".txt":
         head = _head(path)
-        return dota.looks_like_dota(head) or yolo.looks_like_yolo(head)
+        return dota_results.looks_like_results(path) or dota.looks_like_dota(head) or yolo.looks_like_yolo(head)
     if suffix == ".xml":
         return b"<annotation" in _head(path)
     if suffix == ".json":
