@@ -11,8 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import shapely
-from shapely import Polygon
+from shapely import MultiPoint, Polygon
 
 from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
@@ -100,7 +99,7 @@ def _item(row: _Row, source: str) -> LabelItem:
     is_box = len(row.numbers) == 4
     pairs = list(zip(row.numbers[::2], row.numbers[1::2], strict=True))
     return LabelItem(
-        geometry=shapely.box(*row.numbers) if is_box else Polygon(pairs),
+        geometry=MultiPoint(pairs).envelope if is_box else Polygon(pairs),
         outline=Outline.BOX if is_box else Outline.ORIENTED_BOX,
         source=source,
         position=str(row.line),

@@ -5,12 +5,14 @@ What is of no known format is named, with what to do about it; it is never hande
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, dota_results, labelme, vector, xbd, yolo
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
+from rsvqa.rsvqa_builder.label_files.texts import opened
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
@@ -52,11 +54,17 @@ def family(path: Path) -> LabelFamily:
     if suffix == ".xml" and cvat.looks_like_cvat(_head(path)):
         return "cvat"
     found = _FAMILIES.get(suffix)
-    if found == "csv" and _head(path).lstrip().startswith(b"{"):
-        raise LabelError(f"it holds JSON, not a table: name it {path.stem}.geojsonl")
+    if _is_table(path):
+        # Microsoft publishes footprints as lines of GeoJSON in files *.csv.gz
+        return "vector" if _head(path).lstrip().startswith(b"{") else "csv"
     if found is None:
         raise LabelError(unsupported(path))
     return found
+
+
+def _is_table(path: Path) -> bool:
+    """Tell by its name whether a file is a CSV table, packed or not."""
+    return path.name.casefold().endswith((".csv", ".csv.gz"))
 
 
 def _json_family(path: Path) -> LabelFamily:
@@ -146,7 +154,7 @@ def family_or_none(path: Path) -> LabelFamily | None:
 def looks_like_labels(path: Path) -> bool:
     """Tell from the first bytes whether a file holds labels, and not notes or metadata."""
     suffix = path.suffix.casefold()
-    if suffix == ".csv":
+    if _is_table(path) and not _head(path).lstrip().startswith(b"{"):
         return csv_boxes.looks_like_table(path)
     if suffix == ".txt":
         head = _head(path)
@@ -160,17 +168,21 @@ def looks_like_labels(path: Path) -> bool:
 
 def what_to_do(path: Path) -> str:
     """Return how a label file without a scene gets one."""
-    return unsupported(path) if path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS) else HINT
+    return (
+        unsupported(path)
+        if not _is_table(path) and path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS)
+        else HINT
+    )
 
 
 def stem(path: Path) -> str:
     """Return the name without what tells the format; "place.osm.pbf" is "place"."""
-    return path.stem.removesuffix(".osm")
+    return path.stem.removesuffix(".osm").removesuffix(".csv")
 
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(_HEAD_BYTES)
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return b""
