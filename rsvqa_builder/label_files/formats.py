@@ -168,11 +168,8 @@ def looks_like_labels(path: Path) -> bool:
 
 def what_to_do(path: Path) -> str:
     """Return how a label file without a scene gets one."""
-    return (
-        unsupported(path)
-        if not _is_table(path) and path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS)
-        else HINT
-    )
+    is_unread = path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS) and not _is_table(path)
+    return unsupported(path) if is_unread else HINT
 
 
 def stem(path: Path) -> str:
