@@ -33,6 +33,8 @@ _PICTURE_SIZE = (("image_width", "img_width", "imagewidth"), ("image_height", "i
 PICTURE_COLUMNS = tuple(name for names in _PICTURE_SIZE for name in names)
 _PLAIN_SIZE = (("width",), ("height",))
 
+_NO_SCORE = -1.0
+
 Columns = Mapping[str, NDArray[np.object_]]
 """Texts by column name as the file spells it, "" for missing values."""
 
@@ -187,12 +189,13 @@ def attribute_texts(columns: Columns, table: ClassTable) -> dict[str, Sequence[s
 def scored(columns: Columns, count: int, table: ClassTable) -> tuple[NDArray[np.bool_], bool]:
     """Return which labels are certain by their scores, and whether there are scores at all.
 
-    A label without a number for its score, among others that have one, is not certain.
+    A label without a number for its score, among others that have one, is not certain. -1 stands for a prediction of
+    which the score is not known.
     """
     column = find_column(columns, table.score_columns)
     if column is None or not any(columns[column]):
         return np.ones(count, dtype=bool), False
-    return per_value(columns[column], lambda text: _number(text) >= table.min_score), True
+    return per_value(columns[column], lambda text: _number(text) == _NO_SCORE or _number(text) >= table.min_score), True
 
 
 def _number(text: str) -> float:

@@ -31,7 +31,7 @@ from rsvqa.rsvqa_builder.label_files.columns import (
 )
 from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
 from rsvqa.rsvqa_builder.label_files.placing import DEGREES, bounds_of, place_by_crs, place_unstated
-from rsvqa.rsvqa_builder.label_files.texts import decoded, read_text
+from rsvqa.rsvqa_builder.label_files.texts import decoded, opened, read_text
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, judged_outlines
@@ -144,7 +144,7 @@ def image_names(path: Path) -> ImageNames | None:
 
 def looks_like_table(path: Path) -> bool:
     """Tell by the header whether a CSV file holds coordinates."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         header = file.readline(_HEAD_BYTES)
     try:
         line = decoded(header).text.strip()
@@ -264,4 +264,6 @@ def _sources(columns: Columns, count: int, table: ClassTable) -> NDArray[np.obje
     for name in found:
         if all(table.resolve(text) is not None for text in dict.fromkeys(columns[name].tolist())):
             return columns[name]
-    return columns[found[0]] if found else np.full(count, "", dtype=object)
+    # Google's Open Buildings
+    fallback = "building" if find_column(columns, ["full_plus_code"]) else ""
+    return columns[found[0]] if found else np.full(count, fallback, dtype=object)

@@ -5,17 +5,19 @@ What is of no known format is named, with what to do about it; it is never hande
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, labelme, vector, yolo
+from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, dota_results, labelme, vector, xbd, yolo
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
+from rsvqa.rsvqa_builder.label_files.texts import opened
 from rsvqa.rsvqa_builder.labels.classes import Shape
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
-LabelFamily = Literal["vector", "dota", "yolo", "coco", "labelme", "voc", "cvat", "csv", "mask"]
+LabelFamily = Literal["vector", "dota", "dota_results", "yolo", "coco", "labelme", "xbd", "voc", "cvat", "csv", "mask"]
 
 HINT = "name it as its scene, or give it with `labels`"
 
@@ -51,16 +53,24 @@ def family(path: Path) -> LabelFamily:
     suffix = path.suffix.casefold()
     if suffix == ".json":
         return _json_family(path)
+    if dota_results.looks_like_results(path):
+        return "dota_results"
     if suffix == ".txt" and yolo.looks_like_yolo(_head(path)):
         return "yolo"
     if suffix == ".xml" and cvat.looks_like_cvat(_head(path)):
         return "cvat"
     found = _FAMILIES.get(suffix)
-    if found == "csv" and _head(path).lstrip().startswith(b"{"):
-        raise LabelError(f"it holds JSON, not a table: name it {path.stem}.geojsonl")
+    if _is_table(path):
+        # Microsoft publishes footprints as lines of GeoJSON in files *.csv.gz
+        return "vector" if _head(path).lstrip().startswith(b"{") else "csv"
     if found is None:
         raise LabelError(unsupported(path))
     return found
+
+
+def _is_table(path: Path) -> bool:
+    """Tell by its name whether a file is a CSV table, packed or not."""
+    return path.name.casefold().endswith((".csv", ".csv.gz"))
 
 
 def _json_family(path: Path) -> LabelFamily:
@@ -71,7 +81,9 @@ def _json_family(path: Path) -> LabelFamily:
         return "vector"
     if labelme.looks_like_labelme(head):
         return "labelme"
-    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's")
+    if xbd.looks_like_xbd(head):
+        return "xbd"
+    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's nor xBD's")
 
 
 def is_label_suffix(path: Path, *, in_folder_of_labels: bool = False) -> bool:
@@ -105,8 +117,8 @@ def is_of_one_picture(path: Path) -> bool:
     if suffix == ".xml":
         return not cvat.looks_like_cvat(_head(path))
     if suffix == ".json":
-        return family_or_none(path) == "labelme"
-    return suffix in RASTER_SUFFIXES or suffix == ".txt"
+        return family_or_none(path) in ("labelme", "xbd")
+    return suffix in RASTER_SUFFIXES or (suffix == ".txt" and not dota_results.looks_like_results(path))
 
 
 def is_of_one_layer(path: Path) -> bool:
@@ -135,6 +147,8 @@ def image_names(path: Path) -> ImageNames | None:
         return labelme.image_names(path)
     if kind == "cvat":
         return cvat.image_names(path)
+    if kind == "dota_results":
+        return dota_results.image_names(path)
     return vector.image_names(path) if kind == "vector" else None
 
 
@@ -157,11 +171,11 @@ def family_or_none(path: Path) -> LabelFamily | None:
 def looks_like_labels(path: Path) -> bool:
     """Tell from the first bytes whether a file holds labels, and not notes or metadata."""
     suffix = path.suffix.casefold()
-    if suffix == ".csv":
+    if _is_table(path) and not _head(path).lstrip().startswith(b"{"):
         return csv_boxes.looks_like_table(path)
     if suffix == ".txt":
         head = _head(path)
-        return dota.looks_like_dota(head) or yolo.looks_like_yolo(head)
+        return dota_results.looks_like_results(path) or dota.looks_like_dota(head) or yolo.looks_like_yolo(head)
     if suffix == ".xml":
         return b"<annotation" in _head(path)
     if suffix == ".json":
@@ -171,17 +185,18 @@ def looks_like_labels(path: Path) -> bool:
 
 def what_to_do(path: Path) -> str:
     """Return how a label file without a scene gets one."""
-    return unsupported(path) if path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS) else HINT
+    is_unread = path.suffix.casefold() in (*_CONVERTIBLE, *_PACKED, *_OF_OTHER_TOOLS) and not _is_table(path)
+    return unsupported(path) if is_unread else HINT
 
 
 def stem(path: Path) -> str:
     """Return the name without what tells the format; "place.osm.pbf" is "place"."""
-    return path.stem.removesuffix(".osm")
+    return path.stem.removesuffix(".osm").removesuffix(".csv")
 
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(_HEAD_BYTES)
-    except OSError:
+    except (OSError, EOFError, zlib.error):
         return b""

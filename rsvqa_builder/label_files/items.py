@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,7 +41,7 @@ def gathered(
     items: Sequence[LabelItem],
     table: ClassTable,
     *,
-    problems: Counter[str] | None = None,
+    problems: Mapping[str, int] | None = None,
     lost: Iterable[str] = (),
     notes: Sequence[str] = (),
     picture_size: tuple[float, float] | None = None,

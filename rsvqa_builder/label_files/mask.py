@@ -28,13 +28,14 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
+from rsvqa.rsvqa_builder.label_files.layouts import bare_stem
 from rsvqa.rsvqa_builder.label_files.placing import (
     map_to_pixels,
     pixels_to_map,
     reproject_to_scene,
 )
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
-from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
@@ -56,6 +57,7 @@ _IGNORED = 1
 _FIRST_CLASS = 2
 _SAME_GRID_PX = 1e-3
 _TURN_DEG = 360.0
+_MAX_INSTANCE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as source:
                 _check_grid(source, scene)
+                if table.mask == "instances":
+                    return _instances(source, scene, _class_of_name(path, scene, table))
                 legend = _legend(source, table)
                 return _regions(source, scene, table, legend)
     except (RasterioError, OSError) as error:
@@ -159,7 +163,7 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         for strip in _strips(window):
             codes = _codes(source, strip, legend, lookup, unknown)
             seams.append(strip.row_off)
-            for code, found in _polygonized(codes, strip).items():
+            for code, found in _polygonized(codes, strip, codes >= _FIRST_CLASS).items():
                 polygons[code].append(found)
         for code in sorted(polygons):
             merged = _merged_at_seams(np.concatenate(polygons[code]), seams[1:])
@@ -189,6 +193,49 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         unknown={f"mask value {value} (pixels)": count for value, count in sorted(unknown.items())},
         notes=tuple(note for note in notes if note),
     )
+
+
+def _instances(source: Any, scene: Scene, name: str) -> RawLabels:  # noqa: ANN401
+    """Return one object per number; all of the raster is read, because a part says nothing of the size of the whole."""
+    parts: defaultdict[int, list[BaseGeometry]] = defaultdict(list)
+    for strip in _strips(RasterWindow(0, 0, source.width, source.height)):
+        values = source.read(1, window=strip)
+        is_there = np.isfinite(values) & (values != 0)
+        if source.nodata is not None:
+            is_there &= values != source.nodata
+        numbers = np.where(is_there, values, 0)
+        if (numbers != np.floor(numbers)).any() or numbers.min() < 0 or numbers.max() > _MAX_INSTANCE:
+            raise LabelError(f"its values are not numbers of objects, whole ones from 1 to {_MAX_INSTANCE}")
+        for code, polygons in _polygonized(numbers.astype(np.int32), strip, is_there).items():
+            parts[code].extend(polygons)
+    found = sorted(parts)
+    geometries = object_array([shapely.union_all(parts[number]) for number in found])
+    return RawLabels(
+        geometries=_in_scene(geometries, source, scene),
+        sources=object_array([name] * len(found)),
+        positions=tuple(map(str, found)),
+        outlines=object_array([Outline.POLYGON] * len(found)),
+        is_certain=np.ones(len(found), dtype=bool),
+        attributes=parse_attributes({}, len(found)).attributes,
+        on_map=_has_map(source, scene),
+    )
+
+
+def _class_of_name(path: Path, scene: Scene, table: ClassTable) -> str:
+    """Return the class that the name of a raster of instances speaks of, else the only one of the table.
+
+    Raises:
+        LabelError: it is open which class the instances are of.
+    """
+    known = list(table.infos())
+    stem = bare_stem(path.stem, is_raster=True)
+    own = normalised(stem).removeprefix(normalised(Path(scene.path).stem)).strip()
+    spoken = [name for text in (stem, own) if (name := table.resolve(text, "polygon")) in known and name]
+    if not spoken and len(known) != 1:
+        raise LabelError(
+            f"nothing says of which class its instances are: name it {Path(scene.path).stem}_<class>_mask.tif"
+        )
+    return spoken[0] if spoken else known[0]
 
 
 def _windows(source: Any, scene: Scene, width_px: float) -> tuple[list[RasterWindow], bool]:  # noqa: ANN401
@@ -308,11 +355,13 @@ def _codes(
     return codes
 
 
-def _polygonized(codes: NDArray[np.int16], strip: RasterWindow) -> dict[int, NDArray[np.object_]]:
-    """Return a strip's regions in pixels of the mask, by legend number."""
+def _polygonized(
+    codes: NDArray[np.int16] | NDArray[np.int32], strip: RasterWindow, is_there: NDArray[np.bool_]
+) -> dict[int, NDArray[np.object_]]:
+    """Return a strip's regions in pixels of the mask, by their number."""
     shift = Affine.translation(strip.col_off, strip.row_off)
     found: defaultdict[int, list[list[list[tuple[float, float]]]]] = defaultdict(list)
-    for shape, code in rasterio.features.shapes(codes, mask=codes >= _FIRST_CLASS, transform=shift):
+    for shape, code in rasterio.features.shapes(codes, mask=is_there, transform=shift):
         found[int(code)].append(shape["coordinates"])
     return {code: _polygons(rings) for code, rings in found.items()}
 

@@ -19,12 +19,14 @@ from rsvqa.rsvqa_builder.label_files.csv_boxes import read_csv_boxes
 from rsvqa.rsvqa_builder.label_files.cvat import read_cvat
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
 from rsvqa.rsvqa_builder.label_files.dota import read_dota
+from rsvqa.rsvqa_builder.label_files.dota_results import read_dota_results
 from rsvqa.rsvqa_builder.label_files.identity import Identity
 from rsvqa.rsvqa_builder.label_files.labelme import read_labelme
 from rsvqa.rsvqa_builder.label_files.mask import read_mask
 from rsvqa.rsvqa_builder.label_files.picture import fit_to_scene
 from rsvqa.rsvqa_builder.label_files.vector import read_vector
 from rsvqa.rsvqa_builder.label_files.voc import read_voc
+from rsvqa.rsvqa_builder.label_files.xbd import read_xbd
 from rsvqa.rsvqa_builder.label_files.yolo import read_yolo
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.cleaning import CleanLabels, clean
@@ -159,6 +161,10 @@ def _read_raw(path: Path, family: formats.LabelFamily, scene: Scene, table: Clas
         return read_vector(path, scene, table, identity)
     if family == "dota":
         return read_dota(path)
+    if family == "dota_results":
+        return read_dota_results(path, scene, table, identity)
+    if family == "xbd":
+        return read_xbd(path, table)
     if family == "yolo":
         return read_yolo(path, scene, table)
     if family == "labelme":

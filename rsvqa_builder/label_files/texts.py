@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import re
+import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from xml.etree import ElementTree
 
 from rsvqa.rsvqa_builder.labels.raw import LabelError
@@ -31,11 +33,25 @@ def read_text(path: Path) -> LabelText:
     Raises:
         LabelError: the file cannot be read, or is not text in the encoding that it declares.
     """
+    return decoded(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file's content, unpacked where its name ends with ".gz".
+
+    Raises:
+        LabelError: the file cannot be read.
+    """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LabelError(f"cannot be read: {error.strerror or error}") from error
-    return decoded(content)
+        with opened(path) as file:
+            return file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise LabelError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def opened(path: Path) -> BinaryIO | gzip.GzipFile:
+    """Open a file's content, unpacked where its name ends with ".gz"."""
+    return gzip.open(path, "rb") if path.suffix.casefold() == ".gz" else path.open("rb")
 
 
 def read_xml(path: Path) -> tuple[ElementTree.Element, str]:

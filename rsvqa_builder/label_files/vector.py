@@ -48,7 +48,7 @@ from rsvqa.rsvqa_builder.label_files.placing import (
     scene_bounds_in,
 )
 from rsvqa.rsvqa_builder.label_files.shapes import closed_rings
-from rsvqa.rsvqa_builder.label_files.texts import decoded
+from rsvqa.rsvqa_builder.label_files.texts import decoded, read_bytes
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.raw import (
@@ -118,7 +118,7 @@ class _Source:
 
     @property
     def _is_recoded(self) -> bool:
-        return self.content is not None and self.path.suffix.lower() in _GEOJSON_SUFFIXES
+        return self.content is not None and _is_geojson(self.path)
 
 
 def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity | None = None) -> RawLabels:
@@ -196,15 +196,27 @@ def _source(path: Path) -> _Source:
     if path.suffix.lower() == ".gml":
         # GDAL writes what it learns of a GML file beside it: the user's folder is not ours
         return _Source(path, path.read_bytes())
-    if path.suffix.lower() not in _GEOJSON_SUFFIXES:
+    if not _is_geojson(path):
         return _Source(path)
     stat = path.stat()
     return _recoded(path, (stat.st_mtime_ns, stat.st_size))
 
 
+def _is_geojson(path: Path) -> bool:
+    return path.suffix.lower() in _GEOJSON_SUFFIXES or _is_footprints(path)
+
+
+def _is_footprints(path: Path) -> bool:
+    """Tell whether a file is Microsoft's: lines of GeoJSON that are called a table, with buildings of no class."""
+    return path.name.casefold().endswith((".csv", ".csv.gz"))
+
+
 @lru_cache(maxsize=1)
 def _recoded(path: Path, version: tuple[int, int]) -> _Source:  # noqa: ARG001
-    content = path.read_bytes()
+    content = read_bytes(path)
+    if _is_footprints(path):
+        features = b",".join(line for line in content.splitlines() if line.strip())
+        return _Source(path, b'{"type": "FeatureCollection", "features": [' + features + b"]}")
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
@@ -231,7 +243,7 @@ def _layer_names(source: _Source) -> list[str]:
 
 def _read_layer(source: _Source, name: str, scene: Scene, table: ClassTable) -> _Layer:
     wanted = _wanted_columns(table)
-    if source.path.suffix.lower() not in _GEOJSON_SUFFIXES:
+    if not _is_geojson(source.path):
         return _layer(source, name, wanted, scene)
     stat = source.path.stat()
     return _whole_layer(source.path, name, wanted, (stat.st_mtime_ns, stat.st_size))
@@ -272,7 +284,7 @@ def _layer(source: _Source, name: str, wanted: frozenset[str], scene: Scene | No
         columns=columns,
         images=ImageColumn.of(columns),
         crs=info["crs"],
-        crs_is_assumed=source.path.suffix.lower() in _GEOJSON_SUFFIXES and info["crs"] == "EPSG:4326",
+        crs_is_assumed=_is_geojson(source.path) and info["crs"] == "EPSG:4326",
         extent=bounds_of(geometries) if extent is None else extent,
         num_outside=0 if is_osm else int(info["features"]) - len(fids),
         notes=tuple(dict.fromkeys([*([source.note] if source.note else []), *(str(w.message) for w in caught)])),
@@ -405,7 +417,8 @@ def _fallback(layer_name: str, path: Path, scene_stem: str, table: ClassTable) -
     # SpaceNet: `geojson_buildings/`, or `geojson/buildings/`
     folders = normalised("_".join(path.parent.parts[-2:]))
     names = (layer_name, stem, bare, *([folders.rpartition("geojson ")[2]] if "geojson " in folders else []))
-    return next((name for name in names if table.resolve(name) is not None), layer_name)
+    known = next((name for name in names if table.resolve(name) is not None), layer_name)
+    return "building" if known == layer_name and _is_footprints(path) else known
 
 
 def _sources(columns: Columns, count: int, fallback: str, table: ClassTable, kind: str) -> NDArray[np.object_]:

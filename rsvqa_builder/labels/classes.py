@@ -109,6 +109,7 @@ class ClassTable(BaseModel):
         attributes: source columns of what tasks know beside the class.
         score_columns: columns with the confidence of predicted labels.
         min_score: predicted labels below it are kept as uncertain.
+        mask: what the values of rasters are: classes, or numbers of single objects.
         layers: sets of several layers whose class names mean different things: words in the name of a file, layer or
             folder, or names of columns, by layer; its classes are matched as "layer=class".
         left_out: labels to leave out, by column: those whose value holds one of the words.
@@ -122,6 +123,7 @@ class ClassTable(BaseModel):
     attributes: AttributeColumns = AttributeColumns()
     score_columns: tuple[str, ...] = DEFAULT_SCORE_COLUMNS
     min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    mask: Literal["classes", "instances"] = "classes"
     layers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     left_out: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     finest: str = ""

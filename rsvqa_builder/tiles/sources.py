@@ -65,7 +65,8 @@ class Sources:
     inputs: Mapping[str, list[int]]
 
 
-class DescribeJob(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeJob:
     """One raster to describe."""
 
     file: SceneFile
@@ -99,7 +100,10 @@ def find_sources(
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
     described = describe_all(
-        [DescribeJob(file, settings.bands, settings.nodata, settings.crs) for file in found.candidates]
+        [
+            DescribeJob(file=file, bands=settings.bands, nodata=settings.nodata, crs=settings.crs)
+            for file in found.candidates
+        ]
     )
     masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
     root = Path(settings.src) if Path(settings.src).is_dir() else None

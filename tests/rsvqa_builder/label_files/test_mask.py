@@ -241,3 +241,48 @@ def test_a_mask_of_another_place_is_no_label_of_the_scene(tmp_path: Path) -> Non
 def test_a_mask_without_a_class_is_read(tmp_path: Path) -> None:
     raw = read_mask(write(tmp_path, np.zeros((200, 200), dtype=np.uint8)), scene(), table())
     assert (len(raw), raw.unknown, raw.notes) == (0, {}, ())
+
+
+def instances() -> NDArray[np.uint16]:
+    """Two objects that touch, 10 × 10 each; one of two parts, 4 × 4 and 4 × 5."""
+    grid = np.zeros((200, 200), dtype=np.uint16)
+    grid[10:20, 10:20] = 1
+    grid[10:20, 20:30] = 700
+    grid[50:54, 50:54] = 3
+    grid[60:64, 50:55] = 3
+    return grid
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "float32"])
+def test_each_number_of_a_raster_of_instances_is_an_object(
+    tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mask, "STRIP_PX", 200 * 7)  # strips of 7 rows cut every object
+    path = write(tmp_path, instances().astype(dtype)).rename(tmp_path / "place_car_mask.tif")
+    labels = read_labels(scene(), [path], table(mask="instances"))
+    assert labels.features.class_names == ("car",) * 3
+    assert [(one.area, one.bounds) for one in labels.features.geometries] == [
+        (100, (10, 10, 20, 20)),
+        (36, (50, 50, 55, 64)),
+        (100, (20, 10, 30, 20)),
+    ]
+    assert labels.features.is_certain.all()
+    assert labels.features.ids == ("place_car_mask:1", "place_car_mask:3", "place_car_mask:700")
+
+
+def test_the_class_of_instances_must_be_told(tmp_path: Path) -> None:
+    path = write(tmp_path, instances())
+    with pytest.raises(
+        LabelError, match=r"nothing says of which class its instances are: name it place_<class>_mask\.tif"
+    ):
+        read_mask(path, scene(), table(mask="instances"))
+    only = table(mask="instances").model_copy(update={"classes": {"car": table().classes["car"]}})
+    assert set(read_mask(path, scene(), only).sources) == {"car"}
+
+
+def test_values_that_are_no_numbers_of_instances_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, np.full((200, 200), 0.5, dtype=np.float32)).rename(tmp_path / "car.tif")
+    with pytest.raises(LabelError, match="its values are not numbers of objects"):
+        read_mask(path, scene(), table(mask="instances"))
+    path = write(tmp_path, np.zeros((200, 200), dtype=np.uint8)).rename(tmp_path / "car.tif")
+    assert len(read_mask(path, scene(), table(mask="instances"))) == 0

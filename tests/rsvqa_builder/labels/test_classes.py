@@ -55,6 +55,7 @@ def test_presets_load_and_survive_their_own_toml(name: str) -> None:
         ("star", 48),
         ("sodaa", 9),
         ("spacenet", 4),
+        ("xbd", 1),
     ],
 )
 def test_presets_of_benchmarks_have_all_their_classes_and_are_complete(name: str, count: int) -> None:
