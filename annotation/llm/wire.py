@@ -122,11 +122,9 @@ def _raise_error_body(completion: Any) -> None:  # noqa: ANN401 - any JSON
 
 def _text_of(content: object) -> object:
     """Return the text of a message's content that is a list of parts; thoughts are left out."""
-    if not isinstance(content, list):
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         return content
-    texts = [
-        part.get("text") for part in content if isinstance(part, dict) and part.get("type") in ("text", "output_text")
-    ]
+    texts = [part.get("text") for part in content if part.get("type") in ("text", "output_text")]
     return "".join(text for text in texts if isinstance(text, str))
 
 

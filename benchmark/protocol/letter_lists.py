@@ -15,8 +15,8 @@ Reading = frozenset[str]
 _OPEN, _CLOSE = r"[(\[{<\"']{0,2}", r"[)\]}>\"']{0,2}"
 _NO_WORD_BEFORE = r"(?<![A-Za-z0-9_À-ɏ'])"
 _NO_WORD_AFTER = r"(?![A-Za-z0-9_À-ɏ]|'[A-Za-z])"
-_AND = r"(?:\s{0,3}(?:[,;、&+]\s{0,3}(?:and\s{1,3}|&\s{0,3})?|\band\b|和|与|及)\s{0,3}|\s{1,3})"
-_OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\bor\b|/|或者?|还是)\s{0,3})"
+_AND = r"(?:\s{0,3}(?:[,;、&+]\s{0,3}(?:and\s{1,3}|&\s{0,3})?|\band\b|\bund\b|\bet\b|和|与|及|と|와|과)\s{0,3}|\s{1,3})"
+_OR = r"(?:\s{0,3}(?:[,;]\s{0,3})?(?:\bor\b|/|\boder\b|\bou\b|或者?|还是|か|또는)\s{0,3})"
 _RUN = r"(?=[A-H]{2})A?B?C?D?E?F?G?H?"  # "ACD", in the order of the alphabet: "BAD" is a word
 _ITEM = rf"{_OPEN}(?:{_RUN}|[A-HJ-Z]){_CLOSE}{_NO_WORD_AFTER}"
 _LIST = rf"{_NO_WORD_BEFORE}{_ITEM}(?:(?:{_OR}|{_AND}){_ITEM}){{0,11}}+"
@@ -62,15 +62,27 @@ _CHOOSING = r"\b(?:choose|select|pick|go with|opt for|go for|I(?:'d|'ll| would| 
 _CHINESE = (
     r"(?:答案|正确选项)\s?(?:应该|应当|应)?\s?(?:是|为|选择?|:|=)\s?:?|(?<![不没非])(?:选择?)(?!项)\s?(?:是|为)?\s?:?"
 )
-_ANNOUNCEMENT = re.compile(
-    rf"(?:{_NOUN}{_OF_WHAT}{_COPULA}{_SURELY}|{_CHOOSING}|{_CHINESE})[\s(]{{0,3}}", re.IGNORECASE
+_OTHER_LANGUAGES = (
+    r"\b(?:Antwort(?:en)?|Lösung)\s{0,3}(?::|(?:ist|sind|lautet|lauten)\b)"
+    r"|\bRichtig (?:ist|sind)\b"
+    r"|\b(?:respuestas?|resposta|respostas|risposta|risposte|réponses?)(?:\s(?:corr\w{1,8}|final\w{0,2}))?\s{0,3}"
+    r"(?::|(?:es|son|é|são|è|sono|est|sont)(?!\w))(?:\s(?:las?|les?|a|as)(?=\s))?(?:\s(?:opci[oó]n|opção|opzione|option)(?:es)?\b)?"
+    r"|(?:答え|正解|解答)\s?(?:は|:)|(?:정답|답)\s?(?:은|:)"
 )
+_ANNOUNCEMENT = re.compile(
+    rf"(?:{_NOUN}{_OF_WHAT}{_COPULA}{_SURELY}|{_CHOOSING}|{_CHINESE}|{_OTHER_LANGUAGES})[\s(]{{0,3}}", re.IGNORECASE
+)
+DENIED_AFTER = re.compile(
+    r"\s?(?:では|じゃ)\s?(?:ありません|な[いく])|\s?以外|\s?か(?:どうか|わか|分か)|\s?(?:가|이)?\s?아(?:닙|니|닌)|\s?(?:인지|외)"
+    r"|\s(?:nicht|no|pas|não|non)\b"
+)
+"""How languages deny or doubt what they have just said."""
 _CONFIRMED = re.compile(
     rf"({_LIST})(?:\s{{1,3}}(?:is|are)\s(?:the\s)?(?:most\s\w{{1,20}}\s)?"
     r"(?:correct|right|best|answers?|true|appropriate|suitable)\b|\s?(?:选?项)?是?(?:正确|对的))"
 )
 _DENIAL = re.compile(
-    r"\b(?:not|neither|nor|none|whether|if|cannot|never|wrong|incorrect|which|unless|could|might)\b|n't\b|不|没|错",
+    r"\b(?:not|neither|nor|none|whether|if|ob|wenn|si|cannot|never|wrong|incorrect|which|unless|could|might)\b|n't\b|不|没|错",
     re.IGNORECASE,
 )
 _WINDOW = 80  # characters before an announcement in which a denial is looked for
@@ -80,13 +92,16 @@ _CLAUSE_END = re.compile(r"[.,;:!?\n。]")
 _DENIED = re.compile(
     r"(?:\b(?i:not|neither|nor|rather than|instead of|except|excluding|over|cannot be|(?:isn|aren|can)'t(?: be)?)\b"
     rf"|不是|并非|不选)\s{{0,3}}(?:(?:the\s)?(?:options?|choices?|letters?|answers?)\s{{1,3}}|选项)?{_LIST}"
+    r"(?:\s{0,3},?\s{0,3}\bbut\b(?!\s(?:also|not|I)\b))?"  # "not A but B" says B
+    r"|\bnothing but\b"
     r"|\bN/A\b"
 )
 _DENIES = re.compile(
     r"\b(?:not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}|rule[sd]? out"
-    r"|unclear|unsure|either)\b|n't\b|不|没|错|非",
+    r"|unclear|unsure|either|unlikely|less likely|least likely)\b|n't\b|不|没|错|非",
     re.IGNORECASE,
 )
+_SPACES = re.compile(r" {2,}")
 _MENTION = re.compile(
     r"[(\[]([A-HJ-Z])[)\]]"
     r"|(?:\b[Oo]ption|\b[Cc]hoice|\b[Ll]etter|\b[Aa]nswer|选项)\s{0,3}[\"']?([A-HJ-Z])\b(?!'[a-z])"
@@ -149,7 +164,7 @@ def _is_denied(text: str, start: int) -> bool:
 
 def without_denied(text: str) -> str:
     """Return a text without the letters that it rejects: "not A", "neither A nor C", "rather than B"."""
-    return _DENIED.sub(" ", text)
+    return _SPACES.sub(" ", _DENIED.sub(" ", text))
 
 
 def mentioned(text: str) -> set[Reading]:

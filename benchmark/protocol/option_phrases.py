@@ -15,6 +15,7 @@ _WORD = re.compile(
     r"(?:[^\W\d_\u3400-\u9fff]+|\^|(?<!\w)\.)?\d+(?:[.,]\d+)*"
     r"|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)*"
 )
+_WHOLE_NUMBER = re.compile(r"\d{1,9}(?:\s[^\W\d_]+)*\.?")
 _ARTICLES = frozenset({"a", "an", "the"})
 _OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
 """Words with which a reply may begin without naming an option."""
@@ -46,6 +47,7 @@ class OptionPhrases:
     text.
 
     Attributes:
+        are_whole_numbers: whether each option is one, perhaps with its unit, so that sums and "14.0" may name it.
         reach: characters beyond which a text is longer than any option, with generous punctuation.
     """
 
@@ -54,6 +56,7 @@ class OptionPhrases:
         self._all = {letter: phrase_of(text) for letter, text in zip(letters, texts, strict=True)}
         uses = Counter(self._all.values())
         self._phrases = {letter: own for letter, own in self._all.items() if own.strip() and uses[own] == 1}
+        self.are_whole_numbers = all(_WHOLE_NUMBER.fullmatch(text) for text in texts)
         self.reach = 2 * max(map(len, texts), default=0) + 20
 
     def equal_to(self, text: str) -> str | None:

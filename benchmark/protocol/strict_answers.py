@@ -13,7 +13,11 @@ last correction on ("A … no, B").
 
 from __future__ import annotations
 
+import ast
+import json
+import math
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +25,7 @@ from typing import NamedTuple
 
 from rsvqa.annotation.lettering import LETTERS
 from rsvqa.benchmark.protocol.letter_lists import (
+    DENIED_AFTER,
     HEAD,
     LABEL,
     Reading,
@@ -80,17 +85,64 @@ def read_answer(reply: str, options: Sequence[str], *, several: bool) -> StrictA
     text = final_text(reply)
     if text is None:
         return StrictAnswer("", Refusal.UNFINISHED_THINKING)
-    text = _plain(_ends_of(text))
+    text = _plain(_without_json(_ends_of(text)))
     if not _WORD_CHARACTER.search(text):
         return StrictAnswer("", Refusal.EMPTY)
     letters = LETTERS[: len(options)]
     return _Reader(letters, OptionPhrases(letters, options), several).read(text)
 
 
+# --- answers in JSON ---
+
+_JSON_OBJECT = re.compile(r"\{[^{}]{1,4000}\}")
+_JSON_LIST = re.compile(r"\[[^\[\]]*\]")
+_ANSWER_KEY = re.compile(
+    r"(?:final|correct|best|selected|chosen|my)?[ _-]?(?:answers?|choices?|options?|letters?|selection|selected)"
+    r"[ _-]?\d{0,2}",
+    re.IGNORECASE,
+)
+
+
+def _without_json(text: str) -> str:
+    """Return a text in which each JSON object with an answer has become a line "Answer: …", the rest of it left out."""
+    return _JSON_OBJECT.sub(lambda match: _json_line(match[0]), text)
+
+
+def _json_line(written: str) -> str:
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of backslashes
+                found = ast.literal_eval(written)  # quotes as Python has them
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return written
+    if not isinstance(found, dict):
+        return written
+    answers = [value for key, value in found.items() if isinstance(key, str) and _ANSWER_KEY.fullmatch(key)]
+    if answers:
+        return "".join(f"\nAnswer: {_said(value)}\n" for value in answers)
+    return _JSON_LIST.sub("", written)  # of something else, be it wrong answers
+
+
+def _said(value: object) -> str:
+    """Return a value as a reply says it; a list as one in which each part counts."""
+    if isinstance(value, list):
+        parts = [str(part).strip() for part in value]
+        letters = [part.strip("()[]. ") for part in parts]
+        return ", ".join(letters if all(len(letter) == 1 for letter in letters) else parts)
+    return "" if value is None else str(value)
+
+
 # --- a reply as plain text ---
 
 _MARKUP = re.compile(r"[*`#~$]|__|</?(?:b|strong|em|i|p|s)>|<\|[^|<>\n]{1,40}\|>|\\[()\[\]]")
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\s?\{([^{}\\]{0,200})\}")
+_OPTION_TAG = re.compile(r"</?(?:option|choice)>", re.IGNORECASE)
+_CHINESE_HEADING = re.compile(r"【\s?(?:正确)?答案\s?】\s?:?")
+_WORD_OF_ONE_LETTER = re.compile(r"(?<![A-Za-z])([A-H])\s([yeo])\s(?=[A-H](?![A-Za-z]))")
+_IN_ENGLISH = {"y": " and ", "e": " and ", "o": " or "}
+_BRACKETS = str.maketrans("【】", "()")
 _WORD_CHARACTER = re.compile(r"[^\W_]")
 
 
@@ -100,7 +152,9 @@ def _ends_of(text: str) -> str:
 
 def _plain(text: str) -> str:
     r"""Return a text without markup: full-width letters made plain, "**B**" and "\\text{B}" freed."""
-    return _MARKUP.sub("", _TEXT_COMMAND.sub(r"\1", normalised(text))).strip()
+    text = _OPTION_TAG.sub(" ", _TEXT_COMMAND.sub(r"\1", normalised(text)))
+    text = _WORD_OF_ONE_LETTER.sub(lambda match: f"{match[1]}{_IN_ENGLISH[match[2]]}", text)
+    return _MARKUP.sub("", _CHINESE_HEADING.sub("\n答案: ", text).translate(_BRACKETS)).strip()
 
 
 # --- reading ---
@@ -119,6 +173,41 @@ _AND_AT_END = re.compile(r"\s(?:and|&)\s*$")
 _SEPARATOR = re.compile(r"[,;、\n]|\band\b|&|和", re.IGNORECASE)
 
 
+_CONCLUSION = re.compile(
+    r"(?:^|[.!?;,。\n]\s{0,3})(?:and\s)?(?:so|therefore|thus|hence|consequently|in conclusion)\b[,:]?\s{1,3}"
+    r"((?:option\s|choice\s)?[^.!?;\n。]{1,60})(?=[.!。]\s|[.!。]?\s*$|[.!。]?\n)",
+    re.IGNORECASE,
+)
+_SETTLED = re.compile(
+    r"(?:(?:it is|it's|it could be|could be)\s)?(?:either\s)?\(?([A-H])\)? or \(?([A-H])\)?[,;.]?\s(?:but\s)?"
+    r"(?:most likely|more likely|likely|probably|(?:but\s)?I would say|I(?:'d| would)? go with)\s\(?([A-H])\)?[.!]?",
+    re.IGNORECASE,
+)
+"""Two options, and which of them: nothing else may stand in the reply."""
+_BARS = re.compile(r"(?<![A-Za-z/|])[A-H](?:\s?[/|]\s?[A-H])+(?![A-Za-z/|])")
+_WHOLE_NUMBER = re.compile(r"(?<![\d.,])(\d{1,9})\.0+(?![\d.,]*\d)")
+_EXPRESSION = r"\d{1,6}(?:\s?[+×x*-]\s?\d{1,6}){1,30}"
+_SUM = re.compile(
+    rf"(?<![\d.,=+×*-])(?<![=+×*-]\s)(?:({_EXPRESSION})\s?=\s?(\d{{1,9}})|(\d{{1,9}})\s?=\s?({_EXPRESSION}))"
+    r"(?!\d|[.,]\d|\s?[=+×x*/-]\s?\d|\s?\?)"
+)
+_OPEN_SUM = re.compile(r"\d{1,9}\s?[+×*=]\s?\d|\d\s?=\s?\?")
+"""A sum that is not worked out, or not rightly."""
+
+
+def _worked_out(match: re.Match[str]) -> str:
+    """Return the result of a sum that is right, and a sum that is wrong as it stands."""
+    written, result = (match[1], match[2]) if match[1] else (match[4], match[3])
+    numbers, signs = re.findall(r"\d+", written), re.findall(r"[+×x*-]", written)
+    if set(signs) <= {"+", "-"}:
+        value = int(numbers[0]) + sum(int(sign + number) for sign, number in zip(signs, numbers[1:], strict=True))
+    elif set(signs) <= {"×", "x", "*"}:
+        value = math.prod(map(int, numbers))
+    else:
+        return match[0]
+    return result if value == int(result) else match[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads plain text against the options of one question."""
@@ -128,6 +217,14 @@ class _Reader:
     several: bool
 
     def read(self, text: str) -> StrictAnswer:
+        text = self._as_options_count(text)
+        if self.phrases.are_whole_numbers and _OPEN_SUM.search(text):
+            return StrictAnswer("", Refusal.AMBIGUOUS)
+        if self.several:
+            text = _BARS.sub(lambda match: re.sub(r"\s?[/|]\s?", ", ", match[0]), text)
+        if settled := _SETTLED.fullmatch(text):
+            first, second, last = settled.groups()
+            return self._judge({frozenset(last)} if last in (first, second) else {frozenset(first), frozenset(second)})
         if readings := self._labelled_options(text) or self._whole_option(text):
             return self._judge(readings)  # before words such as "no" in an option are taken for more than that
         text = without_denied(text)
@@ -139,6 +236,12 @@ class _Reader:
             return answer
         answer = self._judge(self._readings(text))
         return StrictAnswer("", Refusal.AMBIGUOUS) if answer.letters and denies(corrected) else answer
+
+    def _as_options_count(self, text: str) -> str:
+        """Return a text with its sums worked out and 14.0 as 14, where the options are whole numbers."""
+        if not self.phrases.are_whole_numbers:
+            return text
+        return _SUM.sub(_worked_out, _WHOLE_NUMBER.sub(r"\1", text))
 
     def _judge(self, readings: set[Reading]) -> StrictAnswer:
         if not readings:
@@ -153,7 +256,7 @@ class _Reader:
         return StrictAnswer("".join(sorted(reading)))
 
     def _readings(self, text: str) -> set[Reading]:
-        announced = self._boxed(text) | self._announced(text) | confirmed(text)
+        announced = self._boxed(text) | self._announced(text) | confirmed(text) | self._concluded(text)
         alone = self._lines_alone(text)
         if announced:
             alone -= {frozenset(self.letters)}  # the options, written down again before the answer
@@ -164,13 +267,37 @@ class _Reader:
     def _boxed(self, text: str) -> set[Reading]:
         return _union(self._answer_alone(content) for content in _BOXED.findall(text))
 
+    def _concluded(self, text: str) -> set[Reading]:
+        """Return what sentences give that are nothing but a conclusion, as "So B." is.
+
+        A conclusion in words must name the only option that is named ("5 rows of 3, so 15" does not). In a long reply
+        no other letter may stand alone: it may speak of a building B.
+        """
+        found = [self._concluded_alone(match[1], text) for match in _CONCLUSION.finditer(text)]
+        readings = _merged([one for one in found if one]) if self.several else _union(found)
+        is_long = len(words_of(text)) > MAX_SENTENCE_WORDS
+        others = loose_letters(text) & set(self.letters) if is_long else frozenset()
+        if others - frozenset().union(*readings):
+            return set()
+        return readings | self._doubt(readings, text) if readings else set()
+
+    def _concluded_alone(self, conclusion: str, text: str) -> set[Reading]:
+        if letters := whole_list(conclusion) or self._labelled_options(conclusion):
+            return letters
+        named = self._whole_option(conclusion)
+        return set() if self.phrases.within(text) - frozenset().union(*named) else named
+
     def _announced(self, text: str) -> set[Reading]:
         return _union(self._announced_at(text, start) for start in announcements(text))
 
     def _announced_at(self, text: str, start: int) -> set[Reading]:
         readings, end = list_at(text, start)
         if readings:
-            contradiction = self._contradiction(readings, text[end : _sentence_end(text, end)])
+            rest = text[end : _sentence_end(text, end)]
+            others = loose_letters(rest) & set(self.letters) if self.several else frozenset()
+            if DENIED_AFTER.match(text, end) or others - frozenset().union(*readings):
+                return readings | {_DOUBT}
+            contradiction = self._contradiction(readings, rest)
             line = text[start : start + len(self.letters) * self.phrases.reach].split("\n", 1)[0]
             return self._labelled_options(line) or readings | contradiction | self._doubt(readings, line)
         return self._option_first(text[start : _sentence_end(text, start)])
@@ -273,6 +400,8 @@ class _Reader:
         text = _LEADING_NO.sub("", text, count=1)  # answers the question, and denies no option
         named = self.phrases.within(text)
         found = mentioned(text) | ({named} if named else set())
+        if found:
+            found |= self._doubt(found, text)
         return found | {_DOUBT} if found and denies(self.phrases.without_denied(text)) else found
 
 

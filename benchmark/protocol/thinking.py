@@ -7,14 +7,14 @@ import re
 _REASONING = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection)"
 _OPENING = re.compile(rf"<{_REASONING}>|◁think▷", re.IGNORECASE)
 _CLOSING = re.compile(rf"</{_REASONING}>|◁/think▷", re.IGNORECASE)
-_ANSWER = re.compile(r"<(/?)answer>|<\|(begin|end)_of_box\|>", re.IGNORECASE)
+_ANSWER = re.compile(r"<(/?)(?:answer|final_answer|final|conclusion)>|<\|(begin|end)_of_box\|>", re.IGNORECASE)
 
 
 def final_text(reply: str) -> str | None:
     """Return what follows the last closed block of reasoning; None when the reasoning is not finished.
 
     Many chat templates open the block in the prompt, so a closing tag alone is enough. Where answer tags stand in the
-    rest ("<answer>…</answer>", or GLM's box tokens), only what they enclose is returned.
+    rest ("<answer>…</answer>", "<CONCLUSION>", or GLM's box tokens), only what they enclose is returned.
     """
     start = 0
     for closing in _CLOSING.finditer(reply):

@@ -42,6 +42,62 @@ def test_the_table_is_as_long_as_it_should_be() -> None:
     assert len(golden_rows()) >= 150
 
 
+# --- replies that were judged before the parser saw them ---
+
+JUDGED = Path(__file__).parents[1] / "data" / "strict_replies.toml"
+NOT_READ = {
+    "Between A and B, B is more likely.",
+    "So B is not right, so C.",
+    "12 in the north and 2 in the south, 12 + 2 = 14",
+    "Las respuestas son A y D.",
+    "No wake is seen",
+}
+"""Readable, but not read: to refuse them costs a point, to read them wrongly would make one."""
+
+READ_ALL_THE_SAME = {
+    "<option>A</option> is wrong, so B": "B",
+    "The car is not blue, so A.": "A",
+    "It is blue. So not blue.": "A",
+    "Is it A? So B?": "B",
+    "The right part shows site A, so the left is B.": "B",
+    "12 * 1": "A",
+    '{"answers": ["A", ["B"]]}': "AB",
+    '{"answers": ["A", "not B"]}': "A",
+    "Water, so C; perhaps a road.": "C",
+    "It is not A but B, and D.": "BD",
+}
+"""Traps that the judge would have refused, and that are read: with a doubt that only the picture or the words' sense
+gives, or by a second look rightly. None of them is among the first 242."""
+
+
+def judged_rows() -> list[Any]:
+    groups = tomllib.loads(JUDGED.read_text(encoding="utf-8"))
+    return [
+        pytest.param(reply, letters, group, id=f"{name}: {reply[:40]!r}")
+        for name, group in groups.items()
+        for reply, letters in group["replies"]
+    ]
+
+
+@pytest.mark.parametrize(("reply", "letters", "group"), judged_rows())
+def test_replies_are_read_as_they_were_judged_or_not_at_all(reply: str, letters: str, group: dict[str, Any]) -> None:
+    found = read_answer(reply, group["options"], several=group.get("several", False))
+    assert found.letters == READ_ALL_THE_SAME.get(reply, "" if reply in NOT_READ else letters)
+    assert (found.refusal is None) == bool(found.letters)
+
+
+def test_odd_json_is_no_error() -> None:
+    for reply in (
+        "{" * 5000,
+        '{"answer": ' * 900,
+        "{'answer': '\\d'}",
+        '{"answer": ' + "[" * 3000 + "}",
+        "{((((}",
+        "{1: 2}",
+    ):
+        assert read_answer(reply, COLOURS, several=False).letters == ""
+
+
 # --- what is rendered is read back ---
 
 ONE_LETTER = ["{L}", "({L})", "{L}.", "{l}", "Answer: {L}", "The answer is ({L}).", "\\boxed{{{L}}}", "**{L}**"]
