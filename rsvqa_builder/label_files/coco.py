@@ -27,6 +27,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.flags import is_set
 from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
+from rsvqa.rsvqa_builder.label_files.layouts import is_label_folder
 from rsvqa.rsvqa_builder.label_files.shapes import turned_box
 from rsvqa.rsvqa_builder.label_files.texts import read_text
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
@@ -98,6 +99,8 @@ def looks_like_coco(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
+    if head.lstrip().startswith(b"["):
+        return b'"image_id"' in head and b'"category_id"' in head
     return b'"FeatureCollection"' not in head and any(
         key in head for key in (b'"images"', b'"annotations"', b'"categories"', b'"info"', b'"licenses"')
     )
@@ -155,6 +158,8 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
         content = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise LabelError(f"not a JSON file: {error}") from error
+    if isinstance(content, list) and any(isinstance(record, dict) and "image_id" in record for record in content):
+        content = _with_images(path, content)
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
         raise NotLabelsError('JSON without "images" and "annotations"')
     images = _records(content["images"], "images")
@@ -184,6 +189,43 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
         num_annotations=num_annotations,
         note=note,
     )
+
+
+def _with_images(path: Path, results: list[Any]) -> dict[str, Any]:
+    """Return a list of results as a COCO file, with the images and categories of the one that it is about.
+
+    Raises:
+        LabelError: there is no such file beside the list, in the folder above or in the folders of labels there, or
+            there are several.
+    """
+    wanted = {_key(record.get("image_id")) for record in results if isinstance(record, dict)}
+    above = [path.parent, path.parent.parent]
+    folders = above + [folder for one in above for folder in sorted(one.glob("*")) if is_label_folder(folder.name)]
+    files = dict.fromkeys(file for folder in folders for file in sorted(folder.glob("*.json")) if file != path)
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for file in files:
+        content = _images_and_categories(file)
+        if content and wanted <= {_key(image.get("id")) for image in content["images"]}:
+            found.setdefault(json.dumps(content, sort_keys=True), (file, content))
+    if len(found) != 1:
+        names = " and ".join(sorted(file.name for file, _ in found.values()))
+        why = (
+            f"it may be about the images of {names}: keep one of them" if names else "no COCO file beside it lists them"
+        )
+        raise LabelError(f"a list of COCO results names images by number, and {why}")
+    ((_, content),) = found.values()
+    return {**content, "annotations": results}
+
+
+def _images_and_categories(path: Path) -> dict[str, Any] | None:
+    """Return what a COCO file says of images and categories, None where it is no such file."""
+    if not looks_like_coco(path):
+        return None
+    try:
+        content = json.loads(read_text(path).text.removeprefix("\ufeff"))
+        return {key: _records(content[key], key) for key in ("images", "categories")}
+    except (LabelError, ValueError, RecursionError, KeyError, TypeError):
+        return None
 
 
 def _records(value: object, name: str) -> list[Mapping[str, Any]]:

@@ -272,9 +272,7 @@ def test_each_number_of_a_raster_of_instances_is_an_object(
 
 def test_the_class_of_instances_must_be_told(tmp_path: Path) -> None:
     path = write(tmp_path, instances())
-    with pytest.raises(
-        LabelError, match=r"nothing says of which class its instances are: name it place_<class>_mask\.tif"
-    ):
+    with pytest.raises(LabelError, match=r"of which class its instances are: name it place_<class>_mask\.tif"):
         read_mask(path, scene(), table(mask="instances"))
     only = table(mask="instances").model_copy(update={"classes": {"car": table().classes["car"]}})
     assert set(read_mask(path, scene(), only).sources) == {"car"}

@@ -112,3 +112,52 @@ def test_results_without_a_line(tmp_path: Path, text: str, skipped: str) -> None
     labels = read_labels(scene("P0001.png"), [path], load_class_table("dota"))
     assert len(labels.features) == 0
     assert skipped in labels.report.files[0].skipped
+
+
+def coco_results(folder: Path, *, image_id: int = 1) -> Path:
+    path = folder / "results.json"
+    path.write_text(
+        json.dumps(
+            [
+                {"image_id": image_id, "category_id": 3, "bbox": [10, 20, 30, 10], "score": 0.9},
+                {"image_id": image_id, "category_id": 3, "bbox": [60, 20, 30, 10], "score": 0.1},
+                {"image_id": 2, "category_id": 3, "bbox": [90, 20, 30, 10], "score": 0.9},
+            ]
+        )
+    )
+    return path
+
+
+def coco_images(path: Path, *names: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names, start=1)]
+    categories = [{"id": 3, "name": "ship"}]
+    path.write_text(json.dumps({"images": images, "categories": categories, "annotations": []}))
+    return path
+
+
+@pytest.mark.parametrize("name", ["instances.json", "annotations/instances.json"])
+def test_coco_results_are_of_the_images_of_the_file_beside_them(tmp_path: Path, name: str) -> None:
+    path = coco_results(tmp_path)
+    coco_images(tmp_path / name, "a.png", "b.png")
+    labels = read_labels(scene("a.png"), [path], load_class_table("dota"))
+    assert labels.features.class_names == ("ship", "ship")
+    assert [one.bounds for one in labels.features.geometries] == [(10, 20, 40, 30), (60, 20, 90, 30)]
+    assert labels.features.is_certain.tolist() == [True, False]
+    assert labels.report.files[0].num_other_image == 1
+    assert labels.doubts["ship"] == "labels come from a model"
+    found = find_labels([str(tmp_path / "a.png"), str(tmp_path / "c.png")], [path])
+    assert [path in files.files for files in found.of_scenes] == [True, False]
+
+
+def test_coco_results_without_their_images_or_with_two_files_of_them_are_refused(tmp_path: Path) -> None:
+    path = coco_results(tmp_path)
+    table = load_class_table("dota")
+    coco_images(tmp_path / "other.json", "a.png")  # has no image 2
+    (report,) = read_labels(scene("a.png"), [path], table).report.files
+    assert report.error == "a list of COCO results names images by number, and no COCO file beside it lists them"
+    coco_images(tmp_path / "train.json", "a.png", "b.png")
+    coco_images(tmp_path / "val.json", "c.png", "d.png")
+    path.touch()
+    (report,) = read_labels(scene("a.png"), [path], table).report.files
+    assert report.error.endswith("it may be about the images of train.json and val.json: keep one of them")
