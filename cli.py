@@ -228,7 +228,9 @@ def build(
     config="Settings (TOML), such as a data set's build.toml; options override them.",
 )
 def labels(
-    settings: Annotated[BuildSettings, "src", "bands", "stretch", "nodata", "mosaic", "labels", "classes", "complete"],
+    settings: Annotated[
+        BuildSettings, "src", "bands", "stretch", "nodata", "crs", "mosaic", "labels", "classes", "complete"
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for labels.html: each scene with its labels drawn.")] = None,
     workers: Workers = None,
     log_json: LogJson = False,

@@ -124,7 +124,7 @@ def _choose_stretch(dataset: DatasetReader, scene: Scene, mode: StretchMode) -> 
     if mode == "none":
         _check_content(dataset, scene)
         return Stretch("none", (0.0,) * len(scene.bands), (_largest_value(scene),) * len(scene.bands))
-    pixels, valid = _read_decimated(dataset, scene)
+    pixels, valid = _read_decimated(dataset, scene, MAX_DECIMATED_SIDE)
     _require_content(pixels, valid, scene.nodata)
     ends = [_ends(_valid_values(band, valid, scene.nodata), mode) for band in pixels]
     return Stretch(mode, tuple(low for low, _ in ends), tuple(high for _, high in ends))
@@ -156,7 +156,9 @@ def with_alpha(dataset: DatasetReader, scene: Scene) -> Scene:
         samples = (dataset.read(band, window=RasterioWindow(*window)) for window in sample_windows(scene))
         largest = max(float(np.nan_to_num(sample).max()) for sample in samples)
         if largest < type_largest:
-            copy = dataset.read(band, out_shape=_decimated_shape(scene), resampling=Resampling.nearest)
+            copy = dataset.read(
+                band, out_shape=_decimated_shape(scene, MAX_DECIMATED_SIDE), resampling=Resampling.nearest
+            )
             largest = max(largest, float(np.nan_to_num(copy).max()))
     return replace(scene, largest_alpha=next((limit for limit in (1.0, 255.0) if largest <= limit), largest))
 
@@ -175,7 +177,7 @@ def with_fill(dataset: DatasetReader, scene: Scene) -> Scene:
     values, has_impossible = _possible_fills(dataset, scene)
     if not values and not has_impossible:
         return scene
-    pixels, valid = _read_decimated(dataset, scene)
+    pixels, valid = _read_decimated(dataset, scene, MAX_DECIMATED_SIDE)
     nodata = impossible_value(pixels, valid) if has_impossible else None
     if nodata is not None:
         note = f"pixels of {nodata:g} in all bands taken for nodata, which is not declared (the setting nodata)"
@@ -217,7 +219,7 @@ def _check_content(dataset: DatasetReader, scene: Scene) -> None:
     """
     if _samples_vary(dataset, scene):
         return
-    pixels, valid = _read_decimated(dataset, scene)
+    pixels, valid = _read_decimated(dataset, scene, MAX_DECIMATED_SIDE)
     _require_content(pixels, valid, scene.nodata)
 
 
@@ -301,13 +303,11 @@ def _strips(scene: Scene, window: Window) -> Iterator[Window]:
         y = end
 
 
-def _read_decimated(
-    dataset: DatasetReader, scene: Scene, max_side: int = MAX_DECIMATED_SIDE
-) -> tuple[Bands, NDArray[np.bool_] | None]:
+def _read_decimated(dataset: DatasetReader, scene: Scene, max_side: int) -> tuple[Bands, NDArray[np.bool_] | None]:
     return _read(dataset, scene, Window(0, 0, scene.width, scene.height), _decimated_shape(scene, max_side))
 
 
-def _decimated_shape(scene: Scene, max_side: int = MAX_DECIMATED_SIDE) -> tuple[int, int]:
+def _decimated_shape(scene: Scene, max_side: int) -> tuple[int, int]:
     scale = min(1.0, max_side / max(scene.width, scene.height))
     return max(1, round(scene.height * scale)), max(1, round(scene.width * scale))
 
