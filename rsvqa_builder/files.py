@@ -7,7 +7,7 @@ file. An exception removes it; what was there before is then untouched.
 What is written is brought to the disk before it gets its name, and its name before the call returns, so that a power
 cut leaves the old or the new one, never a name over missing bytes, and nothing that was reported as written is lost. On
 a virtual SSD that takes about 5 ms for the file and 5 ms for the folder, where a rename alone takes 0.1 ms. One rule
-for all of them is worth that: even a build of small tiles, which writes two files a tile, spends 20 ms on it of more
+for all of them is worth that: even a build of small tiles, which writes two files per tile, spends 20 ms on it of more
 than 200 ms a tile, and several workers wait at the same time.
 
 A killed process leaves its hidden files. Who owns a folder, and knows that nobody else writes there, calls

@@ -130,7 +130,7 @@ class RunRecord(BaseModel):
 
     @property
     def images_per_second(self) -> float | None:
-        """Images whose questions were asked, a second of asking, over all sessions and processes; None before any."""
+        """Images whose questions were asked, per second of asking, over all sessions and processes; None before any."""
         busiest: dict[int, float] = {}
         for session in self.sessions:
             busiest[session.rank] = busiest.get(session.rank, 0.0) + session.seconds
