@@ -65,6 +65,7 @@ class _Index:
         sizes: (width, height) that the file states of each image, where it does.
         num_of_no_image: annotations whose image the file does not list, and images without a name.
         num_annotations: all of the file.
+        is_predicted: some have scores.
         note: on the file's encoding.
     """
 
@@ -74,6 +75,7 @@ class _Index:
     sizes: Mapping[str, tuple[float, float] | None]
     num_of_no_image: int
     num_annotations: int
+    is_predicted: bool
     note: str
 
 
@@ -129,6 +131,8 @@ def read_coco(path: Path, scene: Scene, table: ClassTable, identity: Identity | 
             collected.problems[str(error)] += 1
             collected.lost.add(_class_name(annotation.record, index))
             continue
+        if _key(annotation.record.get("category_id")) not in index.categories:
+            collected.lost.add("")  # it may be of any class
         collected.geometries.append(geometry)
         collected.outlines.append(outline)
         collected.kept.append(annotation)
@@ -187,6 +191,7 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
         sizes={str(image["file_name"]): _size(image) for image in images if image.get("file_name")},
         num_of_no_image=num_of_no_image,
         num_annotations=num_annotations,
+        is_predicted=any(annotation.get("score") is not None for annotation in annotations),
         note=note,
     )
 
@@ -258,7 +263,6 @@ def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: Clas
     judged = judged_outlines(geometries, sources, Outline.POLYGON)
     outlines = [Outline.BOX if one is Outline.BOX else own for own, one in zip(collected.outlines, judged, strict=True)]
     parsed = parse_attributes(_attribute_texts(records, table), count)
-    scores = [record.get("score") for record in records]
     return RawLabels(
         geometries=geometries,
         sources=sources,
@@ -266,7 +270,7 @@ def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: Clas
         outlines=object_array(outlines),
         is_certain=np.array([_is_certain(record, table) for record in records], dtype=bool),
         attributes=parsed.attributes,
-        is_predicted=any(score is not None for score in scores),
+        is_predicted=index.is_predicted,
         num_other_image=index.num_annotations - num_ours - index.num_of_no_image,
         num_of_no_image=index.num_of_no_image,
         num_invalid=dict(collected.problems),

@@ -186,16 +186,22 @@ def attribute_texts(columns: Columns, table: ClassTable) -> dict[str, Sequence[s
     return {name: columns[column].tolist() for name, column in found.items() if column is not None}
 
 
-def scored(columns: Columns, count: int, table: ClassTable) -> tuple[NDArray[np.bool_], bool]:
-    """Return which labels are certain by their scores, and whether there are scores at all.
+def are_predicted(columns: Columns, table: ClassTable) -> bool:
+    """Tell whether a file's labels have scores, or would have them if there were any."""
+    column = find_column(columns, table.score_columns)
+    return column is not None and (not len(columns[column]) or any(columns[column]))
+
+
+def scored(columns: Columns, count: int, table: ClassTable) -> NDArray[np.bool_]:
+    """Return which labels are certain by their scores.
 
     A label without a number for its score, among others that have one, is not certain. -1 stands for a prediction of
     which the score is not known.
     """
     column = find_column(columns, table.score_columns)
     if column is None or not any(columns[column]):
-        return np.ones(count, dtype=bool), False
-    return per_value(columns[column], lambda text: _number(text) == _NO_SCORE or _number(text) >= table.min_score), True
+        return np.ones(count, dtype=bool)
+    return per_value(columns[column], lambda text: _number(text) == _NO_SCORE or _number(text) >= table.min_score)
 
 
 def _number(text: str) -> float:

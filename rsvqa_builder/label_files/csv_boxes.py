@@ -22,6 +22,7 @@ from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.columns import (
     Columns,
     ImageColumn,
+    are_predicted,
     as_texts,
     attribute_texts,
     find_column,
@@ -106,15 +107,14 @@ def read_csv_boxes(path: Path, scene: Scene, table: ClassTable, identity: Identi
         placed = place_unstated(geometries, scene, _NO_CRS, are_pixels_by_format=True)
     sources = _sources(ours, len(geometries), table)
     parsed = parse_attributes(attribute_texts(ours, table), len(geometries))
-    is_certain, is_predicted = scored(ours, len(geometries), table)
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
         positions=tuple(str(row) for row in np.flatnonzero(rows.is_ours)[is_usable]),
         outlines=judged_outlines(geometries, sources, shapes.outline),
-        is_certain=is_certain,
+        is_certain=scored(ours, len(geometries), table),
         attributes=parsed.attributes,
-        is_predicted=is_predicted,
+        is_predicted=are_predicted(columns, table),
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,
         num_invalid=dict(zip(reasons.tolist(), counts.tolist(), strict=True)),

@@ -33,6 +33,7 @@ from rsvqa.rsvqa_builder.label_files.layouts import (
     is_label_raster,
     is_picture_of_labels,
 )
+from rsvqa.rsvqa_builder.label_files.texts import PLAIN_STEMS
 from rsvqa.rsvqa_builder.label_files.voc import counts_from_zero
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
@@ -44,7 +45,6 @@ _FOLDERS_FIRST = ("labels", "labelTxt", "masks", "masks_png", "gt")
 """Label folders in the order in which their files are read; others follow by name."""
 
 _SIDECAR_ENDINGS = (".aux.xml", ".shp.xml", ".tif.xml", ".ovr.xml")
-_PLAIN_TEXTS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +363,7 @@ def _may_be_mask(path: Path, folder: _Folder) -> bool:
 
 def _is_label_name(path: Path, *, is_given: bool) -> bool:
     name = path.name.casefold()
-    if name.endswith(_SIDECAR_ENDINGS) or _stem(path).casefold() in _PLAIN_TEXTS:
+    if name.endswith(_SIDECAR_ENDINGS) or _stem(path).casefold() in PLAIN_STEMS:
         return False
     return formats.is_label_suffix(path, in_folder_of_labels=is_given)
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, dota_results, labelme, vector, xbd, yolo
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
-from rsvqa.rsvqa_builder.label_files.texts import opened
+from rsvqa.rsvqa_builder.label_files.texts import first_beside, is_blank, opened
 from rsvqa.rsvqa_builder.labels.classes import Shape
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
@@ -22,7 +22,7 @@ LabelFamily = Literal["vector", "dota", "dota_results", "yolo", "coco", "labelme
 HINT = "name it as its scene, or give it with `labels`"
 
 _FAMILIES: Mapping[str, LabelFamily] = {
-    ".txt": "dota",
+    ".txt": "dota",  # or another one, by the content
     ".xml": "voc",
     ".csv": "csv",
     **dict.fromkeys(vector.SUFFIXES, "vector"),
@@ -55,8 +55,8 @@ def family(path: Path) -> LabelFamily:
         return _json_family(path)
     if dota_results.looks_like_results(path):
         return "dota_results"
-    if suffix == ".txt" and yolo.looks_like_yolo(_head(path)):
-        return "yolo"
+    if suffix == ".txt":
+        return _text_family(path)
     if suffix == ".xml" and cvat.looks_like_cvat(_head(path)):
         return "cvat"
     found = _FAMILIES.get(suffix)
@@ -66,6 +66,12 @@ def family(path: Path) -> LabelFamily:
     if found is None:
         raise LabelError(unsupported(path))
     return found
+
+
+def _text_family(path: Path) -> LabelFamily:
+    """Return the reader of a text; an empty one is of the family of the others in its folder."""
+    speaking = first_beside(path) if is_blank(path) else path
+    return "yolo" if speaking and yolo.looks_like_yolo(_head(speaking)) else "dota"
 
 
 def _is_table(path: Path) -> bool:

@@ -36,6 +36,7 @@ from rsvqa.rsvqa_builder.label_files.placing import (
 )
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
+from rsvqa.rsvqa_builder.labels.cleaning import reaches_scene
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
@@ -179,6 +180,8 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         _coarseness(width_px),
     ]
     num_specks = int(is_speck.sum())
+    is_seen = is_speck & reaches_scene(placed, scene.width, scene.height)
+    only_specks = set(object_array(sources)[is_seen]) - set(names)
     return RawLabels(
         geometries=placed[~is_speck],
         sources=names,
@@ -187,9 +190,10 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         is_certain=np.array([name not in is_object for name in names], dtype=bool),
         attributes=parse_attributes({}, len(names)).attributes,
         is_mask=True,
+        is_coarse=width_px > COARSE_PIXELS,
         on_map=_has_map(source, scene),
         num_invalid={f"region smaller than {MIN_REGION_PX} px": num_specks} if num_specks else {},
-        lost_sources=frozenset() if is_covered else frozenset(legend.names),
+        lost_sources=frozenset(only_specks if is_covered else legend.names),
         unknown={f"mask value {value} (pixels)": count for value, count in sorted(unknown.items())},
         notes=tuple(note for note in notes if note),
     )

@@ -30,6 +30,7 @@ from rsvqa.rsvqa_builder.label_files.columns import (
     PICTURE_COLUMNS,
     Columns,
     ImageColumn,
+    are_predicted,
     as_texts,
     attribute_texts,
     find_column,
@@ -351,16 +352,15 @@ def _layer_labels(
     boxes = _pixel_boxes(columns) if rows.by_image else None
     placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
     parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
-    is_certain, is_predicted = scored(columns, len(geometries), table)
     numbers = _positions(layer.fids)[is_read]
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
         positions=tuple(str(number) if is_only else f"{layer.name}:{number}" for number in numbers.tolist()),
         outlines=judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON),
-        is_certain=is_certain,
+        is_certain=scored(columns, len(geometries), table),
         attributes=parsed.attributes,
-        is_predicted=is_predicted,
+        is_predicted=are_predicted(layer.columns, table),
         num_outside=layer.num_outside,
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,

@@ -116,11 +116,13 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
     cleaner = _Cleaner(raw)
     used = table.infos()
     cleaner.lost |= {name for source in raw.lost_sources if (name := table.resolve(source)) in used}
+    if "" in raw.lost_sources:
+        cleaner.lost |= used.keys()
     cleaner.reject(np.asarray(shapely.is_missing(raw.geometries) | shapely.is_empty(raw.geometries)), NO_GEOMETRY)
     unknown, ignored = _resolve_classes(cleaner, table)
     _reject_wrong_shapes(cleaner, table)
     cleaner.reject(~_is_finite(cleaner.raw.geometries), NOT_FINITE)
-    cleaner.reject(~_reaches_scene_bounds(cleaner.raw.geometries, width, height), OUTSIDE)
+    cleaner.reject(~reaches_scene(cleaner.raw.geometries, width, height), OUTSIDE)
     _repair(cleaner)
     is_line = _dimensions(cleaner) == 1
     cleaner.reject(is_line & (shapely.length(cleaner.raw.geometries) == 0), ZERO_LENGTH)
@@ -235,7 +237,8 @@ def _is_finite(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
     return is_finite
 
 
-def _reaches_scene_bounds(geometries: NDArray[np.object_], width: int, height: int) -> NDArray[np.bool_]:
+def reaches_scene(geometries: NDArray[np.object_], width: int, height: int) -> NDArray[np.bool_]:
+    """Tell which geometries have bounds that meet those of a scene of `width` × `height` pixels."""
     x_min, y_min, x_max, y_max = shapely.bounds(geometries).T
     return np.asarray((x_max >= 0) & (y_max >= 0) & (x_min <= width) & (y_min <= height))
 
