@@ -46,7 +46,7 @@ _ODD_CONTENT = (ArithmeticError, AttributeError, LookupError, RuntimeError, Type
 """A file may hold anything, and what no reader has thought of costs the file, not the run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSet:
     """The labels of one scene.
 
