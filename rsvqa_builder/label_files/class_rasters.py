@@ -6,6 +6,7 @@ a twin is looked at, by small samples. A grey raster alone stays a scene, and so
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import islice
@@ -37,6 +38,11 @@ _SIGNIFICANT = 9
 
 
 _MAX_TWINS = 8
+
+_MAYBE_LABELS = re.compile(
+    r"[_-](colou?r(ed|map)?|vis|viz|lbl|seg(mentation)?|annotations?|ground_?truth)$", re.IGNORECASE
+)
+"""Endings of names that scenes have, too; what the raster is, its pixels say."""
 
 
 class ClassRaster(NamedTuple):
@@ -117,7 +123,7 @@ def _packed(pixels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _bare_stem(path: Path) -> str:
-    return bare_stem(formats.stem(path), is_raster=True)
+    return _MAYBE_LABELS.sub("", bare_stem(formats.stem(path), is_raster=True))
 
 
 def _is_grey(scene: Scene) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames, is_image_name
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames, is_image_name, spelt_alike
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, object_array
 
@@ -41,7 +41,9 @@ Columns = Mapping[str, NDArray[np.object_]]
 
 def as_texts(column: NDArray[np.generic] | Sequence[object]) -> NDArray[np.object_]:
     """Return a column as stripped text: "" for missing values, "73" for 73.0."""
-    codes, values = pd.factorize(np.asarray(column, dtype=object))
+    # lists cannot be told apart by their hashes
+    items = [", ".join(map(_as_text, one)) if isinstance(one, np.ndarray | list) else one for one in column]
+    codes, values = pd.factorize(object_array(items))
     words = object_array([_as_text(value) for value in values] + [""])
     texts: NDArray[np.object_] = words[codes]
     return texts
@@ -140,7 +142,7 @@ def own_rows(
 def _may_be_id(values: Sequence[str], identity: Identity, path: Path) -> bool:
     if len(values) != 1:
         return False
-    return values[0].isdecimal() or path.name.split(".")[0].casefold() == identity.stem.casefold()
+    return values[0].isdecimal() or spelt_alike(path.name).split(".")[0].casefold() == identity.stem.casefold()
 
 
 def picture_size(columns: Columns, *, extent: tuple[float, float] | None = None) -> tuple[float, float] | None:

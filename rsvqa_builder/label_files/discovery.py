@@ -349,7 +349,12 @@ def _all_folders(root: Path) -> Iterator[Path]:
 
 def _files_in(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        # a database of ArcGIS is a folder
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if not path.name.startswith(".") and (path.is_file() or path.suffix.casefold() == ".gdb")
+        )
     except OSError:
         return []
 

@@ -20,6 +20,7 @@ from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.raw import NotLabelsError, RawLabels, judged_outlines, object_array
 
 _NUM_CORNER_NUMBERS = 8
+_FRACTION = re.compile(r"-?\d*\.\d+")
 
 EMPTY = "empty among the label texts of its folder: the picture was looked at, and nothing was found"
 
@@ -98,6 +99,8 @@ def _parsed_row(number: int, text: str) -> _Row | None:
     if not all(math.isfinite(number) for number in corners):
         return None
     name_words = words[_NUM_CORNER_NUMBERS:]
+    if len(name_words) == 1 and _FRACTION.fullmatch(name_words[0]):
+        return None  # nine numbers are an outline of YOLO's that leaves its picture
     has_flag = len(name_words) > 1 and name_words[-1].isdecimal()
     name = " ".join(name_words[:-1] if has_flag else name_words)
     return _Row(number, corners, name, has_flag and int(name_words[-1]) != 0)

@@ -19,7 +19,7 @@ SCENE_ENDINGS = ("_sat", "_image", "_img", "_rgb", "_irrg", "_rgbir")
 """Endings of a scene's stem that its labels do not share ("119_sat.jpg", "119_mask.png")."""
 
 MASK_ENDINGS = (
-    *("_mask", "_masks", "_label", "_labels", "_gt", "_classes", "_seg", "_target", "_targets"),
+    *("_mask", "_masks", "_label", "_labels", "_gt", "_classes", "_seg", "_target", "_targets", "_instances"),
     "_label_noboundary",  # Potsdam
     "_building_damage",  # BRIGHT
     "_ua2012",  # MiniFrance
@@ -27,6 +27,8 @@ MASK_ENDINGS = (
 """Endings of a raster's stem that make it a class mask."""
 
 _MASK_STARTS = ("msk_",)
+_INSTANCES = re.compile(r"(.*[_-])?inst(ance)?s?([_-](masks?|ids?|labels?))?")
+_ELEVATION_FOLDER = re.compile(r"(\d+_)?n?d[est]m(_.*)?")
 _ELEVATION_ENDINGS = ("_dem", "_dsm", "_dtm", "_ndsm")
 
 LAYER_ENDINGS = ("_buildings", "_roads")
@@ -141,8 +143,19 @@ def is_label_raster(path: str) -> bool:
 
 
 def is_elevation_raster(path: str) -> bool:
-    """Tell by its name whether a raster holds heights: it is neither a scene nor a class mask."""
-    return PurePosixPath(path).stem.casefold().endswith(_ELEVATION_ENDINGS)
+    """Tell by its name whether a raster holds heights: it is neither a scene nor a class mask.
+
+    Args:
+        path: from the source folder on, whose own name says nothing.
+    """
+    name = PurePosixPath(path.replace("\\", "/"))
+    in_folder = any(_ELEVATION_FOLDER.fullmatch(part.casefold()) for part in name.parts[1:-1])
+    return in_folder or name.stem.casefold().endswith(_ELEVATION_ENDINGS)
+
+
+def is_instance_raster(path: PurePath) -> bool:
+    """Tell by its name, or its folder's, whether the values of a label raster are numbers of single objects."""
+    return any(_INSTANCES.fullmatch(name.casefold()) for name in (path.stem, path.parent.name))
 
 
 def is_picture_of_labels(stem: str) -> bool:

@@ -28,7 +28,7 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
-from rsvqa.rsvqa_builder.label_files.layouts import bare_stem
+from rsvqa.rsvqa_builder.label_files.layouts import bare_stem, is_instance_raster
 from rsvqa.rsvqa_builder.label_files.placing import (
     map_to_pixels,
     pixels_to_map,
@@ -84,6 +84,11 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
                 _check_grid(source, scene)
                 if table.mask == "instances":
                     return _instances(source, scene, _class_of_name(path, scene, table))
+                if is_instance_raster(path):
+                    raise LabelError(
+                        'its name says that its values are numbers of objects, not classes: give mask = "instances" in '
+                        "the class table"
+                    )
                 legend = _legend(source, table)
                 return _regions(source, scene, table, legend)
     except (RasterioError, OSError) as error:

@@ -34,12 +34,15 @@ NAMES_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.name
 _LEVELS = 3
 """Folders from that of the labels on: the `data.yaml` of `set/labels/train/a.txt` lies in `set/`."""
 _MAX_SHARE = 1.0001
+_NUM_TRACKED = 7
+"""Words of a line with a box, its confidence and the number of its track."""
 _RIGHT_ANGLE = 0.02
 """Cosine up to which two sides of a box with four corners count as square to each other."""
 _BAD_LINE = "line is not a class number and shares of the picture"
 
-_BLOCK_ITEM = re.compile(r"^\s*(?:-|(?P<key>\d+)\s*:)\s*(?P<name>.+?)\s*$")
-_INLINE_ITEM = re.compile(r"\s*(?:(?P<key>\d+)\s*:\s*)?(?P<name>\"[^\"]*\"|'[^']*'|[^,\[\]{}]+)")
+_CLASS = re.compile(r"\d+(?:\.0*)?")
+_BLOCK_ITEM = re.compile(r"^\s*(?:-|[\"']?(?P<key>\d+)[\"']?\s*:)\s*(?P<name>.+?)\s*$")
+_INLINE_ITEM = re.compile(r"\s*(?:[\"']?(?P<key>\d+)[\"']?\s*:\s*)?(?P<name>\"[^\"]*\"|'[^']*'|[^,\[\]{}]+)")
 
 
 def looks_like_yolo(head: bytes) -> bool:
@@ -62,9 +65,14 @@ def read_yolo(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
     problems: Counter[str] = Counter()
     lost: list[str] = []
     items: list[LabelItem] = []
+    # a last column of whole numbers is that of tracks; alone, 0 or 1 may be the end of a triangle
+    columns = [line.split() for _, line in lines]
+    is_tracked = all(len(words) == _NUM_TRACKED and words[-1].isdecimal() for words in columns) and any(
+        int(words[-1]) > 1 for words in columns
+    )
     has_keypoints = names_path is not None and "kpt_shape" in _text(names_path)
     for number, line in lines:
-        values = _numbers(line)
+        values = _numbers(line.rpartition(" ")[0] if is_tracked else line)
         if values is None:
             problems[_BAD_LINE] += 1
             lost.append(_source(line.split()[0], names) if names else "")
@@ -83,7 +91,8 @@ def read_yolo(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
 
 def _source(word: str, names: dict[int, str]) -> str:
     """Return the class of a line by its first word; "" where that is no number that has a name."""
-    return names.get(int(word), word) if word.isdecimal() else ""
+    number = word.partition(".")[0]
+    return names.get(int(number), number) if _CLASS.fullmatch(word) else ""
 
 
 def _has_scores_beside(path: Path) -> bool:
@@ -105,8 +114,10 @@ def names_file(path: Path) -> Path | None:
 def _numbers(line: str) -> list[float] | None:
     """Return a class number and the shares of a line; None where it holds anything else."""
     words = line.split()
-    if not words or not words[0].isdecimal():
+    if not words or not _CLASS.fullmatch(words[0]):
         return None
+    if len(words) == _NUM_TRACKED and words[-1].isdecimal() and int(words[-1]) > 1:
+        words.pop()  # the number of a track
     try:
         values = [float(word) for word in words]
     except ValueError:

@@ -34,6 +34,8 @@ MIXED = "geometry collection"
 REPEATED = "repeated in the same file"
 REPAIRED_IN_PARTS = "falls apart when repaired: uncertain"
 
+SCATTERED = "labels of objects have polygons far apart, which may be several objects: uncertain"
+
 HARMLESS = frozenset({OUTSIDE, REPEATED, TOO_SMALL, NO_GEOMETRY, ZERO_LENGTH})
 """Reasons after which every visible instance of the class may still be labelled."""
 
@@ -130,6 +132,8 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
     cleaner.reject(is_polygon & (shapely.area(cleaner.raw.geometries) < MIN_AREA_PX), TOO_SMALL)
     cleaner.reject(~_is_in_scene(cleaner.raw.geometries, width, height), OUTSIDE)
     cleaner.reject(_is_repeated(cleaner), REPEATED)
+    is_scattered = _is_scattered(cleaner, table)
+    cleaner.raw = replace(cleaner.raw, is_certain=cleaner.raw.is_certain & ~is_scattered)
     num_in_parts = int((shapely.get_num_geometries(cleaner.raw.geometries) > 1).sum())
     return CleanLabels(
         raw=cleaner.raw,
@@ -140,7 +144,10 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
         unknown={**unknown, **raw.unknown},
         ignored={**ignored, **raw.ignored},
         lost_classes=frozenset(cleaner.lost),
-        notes=(f"{num_in_parts} labels have several polygons and stay one label each",) if num_in_parts else (),
+        notes=(
+            *((f"{num_in_parts} labels have several polygons and stay one label each",) if num_in_parts else ()),
+            *((f"{int(is_scattered.sum())} {SCATTERED}",) if is_scattered.any() else ()),
+        ),
     )
 
 
@@ -302,6 +309,20 @@ def _flat_parts(geometry: BaseGeometry) -> list[BaseGeometry]:
 def _dimensions(cleaner: _Cleaner) -> NDArray[np.integer]:
     dimensions: NDArray[np.integer] = shapely.get_dimensions(cleaner.raw.geometries)
     return dimensions
+
+
+def _is_scattered(cleaner: _Cleaner, table: ClassTable) -> NDArray[np.bool_]:
+    """Tell which objects have a part that is further from the others than the largest part is long."""
+    geometries = cleaner.raw.geometries
+    is_scattered = np.zeros(len(geometries), dtype=bool)
+    for row in np.flatnonzero((shapely.get_num_geometries(geometries) > 1) & (_dimensions(cleaner) == 2)).tolist():
+        if table.classes[cleaner.class_names[row]].role is Role.OBJECT:
+            boxes = shapely.bounds(shapely.get_parts(geometries[row]))
+            longest = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).max()
+            # grown by half the length, the parts of one object meet
+            grown = shapely.box(*(boxes + np.array([-1, -1, 1, 1]) * longest / 2).T)
+            is_scattered[row] = shapely.get_num_geometries(shapely.union_all(grown)) > 1
+    return is_scattered
 
 
 def _is_repeated(cleaner: _Cleaner) -> NDArray[np.bool_]:
