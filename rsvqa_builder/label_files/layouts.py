@@ -28,7 +28,7 @@ MASK_ENDINGS = (
 
 _MASK_STARTS = ("msk_",)
 _INSTANCES = re.compile(r"(.*[_-])?inst(ance)?s?([_-](masks?|ids?|labels?))?")
-_ELEVATION_FOLDER = re.compile(r"(\d+_)?n?d[est]m(_.*)?")
+_ELEVATION_FOLDER = re.compile(r"(\d+_)?n?d[est]m(_.*)?|.*_dem_elev")
 _ELEVATION_ENDINGS = ("_dem", "_dsm", "_dtm", "_ndsm")
 
 LAYER_ENDINGS = ("_buildings", "_roads")
@@ -45,6 +45,7 @@ _LABEL_FOLDERS = (
     "flair.*_labels.*",
     r"\d+_labels.*",  # Potsdam
     "urbanatlas",  # MiniFrance
+    ".*_label-(cosia|lpis)",  # FLAIR-HUB
 )
 _LABEL_FOLDER = re.compile("|".join(_LABEL_FOLDERS))
 
@@ -76,6 +77,13 @@ _RULES = (
     _rule(
         f"(?:(?:rgb-pansharpen|mul-pansharpen|pan|mul|3band|8band)_)?{_SPACENET}",
         f"(?:(?:buildings|roads|spacenetroads)_)?{_SPACENET}",
+    ),
+    # SpaceNet 8: outlines are drawn on the earlier date; the later ones lean another way
+    _rule(r"([^/]+)/pre-event/[0-9a-f]+_(\d+_\d+_\d+)", r"([^/]+)/annotations/(\d+_\d+_\d+)"),
+    # FLAIR-HUB
+    _rule(
+        r"([^/]+)_aerial_rgbi/([^/]+)/aerial_rgbi_([^/]+)",
+        r"([^/]+)_aerial_label-cosia/([^/]+)/aerial_label-cosia_([^/]+)",
     ),
     # BRIGHT: the damage is that of the later date
     _rule(r"([^/]+)_post_disaster", r"([^/]+)_building_damage"),
@@ -140,6 +148,11 @@ def is_label_raster(path: str) -> bool:
         if folder.casefold() in LAYOUT_WORDS:
             return False
     return False
+
+
+def preset_of(path: PurePath) -> str:
+    """Return the preset that the name of a label raster speaks of; "" where it speaks of none."""
+    return "flair_hub" if path.name.casefold().startswith("aerial_label-cosia") else ""
 
 
 def is_elevation_raster(path: str) -> bool:

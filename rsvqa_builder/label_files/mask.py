@@ -28,7 +28,7 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
-from rsvqa.rsvqa_builder.label_files.layouts import bare_stem, is_instance_raster
+from rsvqa.rsvqa_builder.label_files.layouts import bare_stem, is_instance_raster, preset_of
 from rsvqa.rsvqa_builder.label_files.placing import (
     map_to_pixels,
     pixels_to_map,
@@ -89,6 +89,10 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
                     raise LabelError(
                         'its name says that its values are numbers of objects, not classes: give mask = "instances" in '
                         "the class table"
+                    )
+                if table.name == "flair" and (named := preset_of(path)):
+                    raise LabelError(
+                        f"its numbers are not those of the preset {table.name!r}: give classes = {named!r}"
                     )
                 legend = _legend(source, table)
                 return _regions(source, scene, table, legend)

@@ -72,6 +72,32 @@ LAYOUTS = (
         others=(f"train/{L15}/labels/global_monthly_2018_01_mosaic_{L15}_UDM.geojson",),
     ),
     Layout(
+        name="SpaceNet 8",
+        labels={
+            f"{place}/{name}": labels
+            for place in ("Germany_Training_Public", "Louisiana-East_Training_Public")
+            for name, labels in (
+                ("PRE-event/10500500C4DD7000_0_15_63.tif", (f"{place}/annotations/0_15_63.geojson",)),
+                ("PRE-event/10500500C4DD7000_0_15_64.tif", (f"{place}/annotations/0_15_64.geojson",)),
+                ("POST-event/10500500E6DD3C00_0_15_63.tif", ()),
+            )
+        },
+    ),
+    Layout(
+        name="FLAIR-HUB",
+        labels={
+            f"{place}_AERIAL_RGBI/{zone}/AERIAL_RGBI_{place}_{zone}_{patch}.tif": (
+                f"{place}_AERIAL_LABEL-COSIA/{zone}/AERIAL_LABEL-COSIA_{place}_{zone}_{patch}.tif",
+            )
+            for place, zone, patch in (
+                ("D004-2021", "AA-S1-32", "1-1"),
+                ("D004-2021", "AA-S1-32", "1-2"),
+                ("D005-2018", "AA-S1-32", "1-1"),
+            )
+        },
+        others=("D004-2021_ALL_LABEL-LPIS/AA-S1-32/ALL_LABEL-LPIS_D004-2021_AA-S1-32_1-1.tif",),
+    ),
+    Layout(
         name="FLAIR",
         labels={
             f"flair_aerial_train/{place}/img/IMG_{number}.tif": (f"flair_labels_train/{place}/msk/MSK_{number}.tif",)
