@@ -38,7 +38,7 @@ _PICTURES_OF_LABELS = ("_instance_id_rgb", "_instance_color_rgb")
 """Endings of rasters that show what another file of the set says (iSAID's COCO file): neither scenes nor labels."""
 
 _LABEL_FOLDERS = (
-    *("labels?", "masks?", "masks_png", "msk", "annotations?", "ann_dir", "targets?"),
+    *("labels?", "label[12]", "masks?", "masks_png", "msk", "annotations?", "ann_dir", "targets?"),
     *("label(txt|xml).*", "object-?txt", "geojson.*", "ground_?truth", "segmentation(class|object)"),
     "gt|gts_for_participants",
     r"labels_(match|land_cover.*)",  # SpaceNet 7, HRSCD
@@ -52,8 +52,11 @@ _LABEL_FOLDER = re.compile("|".join(_LABEL_FOLDERS))
 _BOUNDING_COPY = re.compile(r".*_hbb|.*reclabeltxt.*|horizontal bounding boxes")
 """Folders with the upright boxes around the oriented boxes of a folder beside it: DOTA 1.0, 1.5 and 2.0, DIOR-R."""
 
-_DATE_FOLDERS = (frozenset({"A", "B"}), frozenset({"im1", "im2"}), frozenset({"Image1", "Image2"}))
-"""Folders of the two dates of a set of changes: LEVIR-CD, SECOND, S2Looking."""
+_DATE_FOLDERS = (
+    *(frozenset({"A", "B"}), frozenset({"im1", "im2"}), frozenset({"Image1", "Image2"})),
+    *(frozenset({"time1", "time2"}), frozenset({"t1", "t2"})),
+)
+"""Folders of the two dates of a set of changes: LEVIR-CD and WHU-CD, SECOND, S2Looking, SYSU-CD and CLCD, DSIFN."""
 
 
 class _Rule(NamedTuple):

@@ -304,9 +304,20 @@ def test_rasters_of_labels_are_known_by_their_names(layout: Layout) -> None:
     assert not any(map(is_label_raster, layout.labels))
 
 
-def test_one_mask_of_two_dates_is_refused(tmp_path: Path) -> None:
-    layout = Layout(name="LEVIR-CD", labels={f"train/{date}/train_1.png": () for date in "AB"})
-    mask = tmp_path / "train/label/train_1.png"
+@pytest.mark.parametrize(
+    ("name", "dates", "folder"),
+    [
+        ("LEVIR-CD and WHU-CD", ("A", "B"), "label"),
+        ("SECOND", ("im1", "im2"), "label1"),
+        ("S2Looking", ("Image1", "Image2"), "label2"),
+        ("SYSU-CD and CLCD", ("time1", "time2"), "label"),
+        ("DSIFN", ("t1", "t2"), "mask"),
+    ],
+)
+def test_one_mask_of_two_dates_is_refused(tmp_path: Path, name: str, dates: tuple[str, str], folder: str) -> None:
+    layout = Layout(name=name, labels={f"train/{date}/train_1.png": () for date in dates})
+    mask = tmp_path / f"train/{folder}/train_1.png"
+    assert is_label_raster(f"set/train/{folder}/train_1.png")
     mask.parent.mkdir(parents=True)
     mask.touch()
     paths = [tmp_path / name for name in layout.labels]
