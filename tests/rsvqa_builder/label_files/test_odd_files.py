@@ -334,3 +334,16 @@ def test_what_names_say_of_rasters() -> None:
     assert is_elevation_raster("set/1_DSM_normalisation/place.jpg")
     assert not is_elevation_raster("dsm/place.tif")  # the folder that the user names
     assert not is_elevation_raster("set/demo/place.tif")
+
+
+def test_arrays_in_a_folder_of_labels_are_named(tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"images/{name}.tif") for name in ("place", "other")]
+    (tmp_path / "images").mkdir()
+    put(tmp_path, "labels/place.mat", "x")
+    put(tmp_path, "labels/all.npy", "x")
+    put(tmp_path, "images/statistics.npy", "x")
+    found = find_labels(paths, root=tmp_path)
+    assert [[path.name for path in files.files] for files in found.of_scenes] == [["place.mat"], []]
+    (orphan,) = found.orphans
+    assert orphan.path.endswith("all.npy")
+    assert orphan.reason.startswith("it belongs to no scene: the format .npy is not read: labels are ")
