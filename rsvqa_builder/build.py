@@ -27,6 +27,7 @@ from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
+from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -116,7 +117,11 @@ class _Run:
     def find_sources(self) -> Sources:
         """Return the scenes with their labels; what cannot be a scene is left out."""
         with self._step("finding scenes"):
-            sources = find_sources(self.settings, lambda jobs: run_all(self.executor, describe, jobs, self.reporter))
+            sources = find_sources(
+                self.settings,
+                lambda jobs: run_all(self.executor, describe, jobs, self.reporter),
+                lambda scenes: run_all(self.executor, few_values, scenes, self.reporter),
+            )
             for left_out in sources.left_out:
                 self._leave_out(left_out)
         return sources

@@ -16,6 +16,7 @@ from rsvqa.annotation.errors import NothingUsableError
 from rsvqa.rsvqa_builder.documents.label_page import write_label_page
 from rsvqa.rsvqa_builder.documents.label_views import LabelView, draw_labels
 from rsvqa.rsvqa_builder.documents.writing import scene_facts
+from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
@@ -68,7 +69,11 @@ def check_labels(
     """
     table = load_class_table(settings.classes)
     with tempfile.TemporaryDirectory(prefix="rsvqa-") as work, make_executor(num_workers) as executor:
-        sources = find_sources(settings, lambda jobs: run_all(executor, describe, jobs, reporter))
+        sources = find_sources(
+            settings,
+            lambda jobs: run_all(executor, describe, jobs, reporter),
+            lambda scenes: run_all(executor, few_values, scenes, reporter),
+        )
         if not (sources.scenes or sources.left_out):
             raise NothingUsableError(f"no scene: looked for {sources.searched}")
         plan = plan_preparing(sources, table, settings, Path(work), is_dry=True)

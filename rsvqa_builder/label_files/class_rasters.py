@@ -6,8 +6,9 @@ a twin is looked at, by small samples. A grey raster alone stays a scene, and so
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,11 @@ _SIGNIFICANT = 9
 
 _MAX_TWINS = 8
 
+_MAYBE_LABELS = re.compile(
+    r"[_-](colou?r(ed|map)?|vis|viz|lbl|seg(mentation)?|annotations?|ground_?truth)$", re.IGNORECASE
+)
+"""Endings of names that scenes have, too; what the raster is, its pixels say."""
+
 
 class ClassRaster(NamedTuple):
     """A raster that is no scene.
@@ -59,20 +65,27 @@ class ClassRaster(NamedTuple):
         return f"not a scene but a class raster: {len(self.values)} different values, on the grid of {grid}"
 
 
-def find_class_rasters(scenes: Sequence[Scene]) -> tuple[ClassRaster, ...]:
+SampleAll = Callable[[Sequence[Scene]], Sequence[object]]
+"""Runs `few_values` over scenes, wherever the work is done."""
+
+
+def find_class_rasters(scenes: Sequence[Scene], sample_all: SampleAll | None = None) -> tuple[ClassRaster, ...]:
     """Return the scenes that are class rasters of others, in their order.
 
     Looked at are rasters of one band of integers and of three bands of 8 bits that lie on the grid of another raster:
     of one size and one georeference, or, where one of the two has none, of one stem. A raster of one band without such
     a twin is compared with those of its size in its folder. When all of them have few values, they are scenes.
+
+    Args:
+        scenes: as described.
+        sample_all: reads the samples; this process does by default.
     """
     related = _Related(scenes)
-    few: dict[str, tuple[int, ...]] = {}
-    for scene in scenes:
-        if (_is_grey(scene) or _is_8_bit_rgb(scene)) and any(True for _ in related.to(scene)):
-            values = few_values(scene)
-            if values is not None:
-                few[scene.path] = values
+    doubtful = [
+        scene for scene in scenes if (_is_grey(scene) or _is_8_bit_rgb(scene)) and any(True for _ in related.to(scene))
+    ]
+    sampled = sample_all(doubtful) if sample_all and doubtful else map(few_values, doubtful)
+    few = {scene.path: values for scene, values in zip(doubtful, sampled, strict=True) if isinstance(values, tuple)}
     if not few:
         return ()
     paths = ScenePaths(scene.path for scene in scenes if scene.path not in few)
@@ -117,7 +130,7 @@ def _packed(pixels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _bare_stem(path: Path) -> str:
-    return bare_stem(formats.stem(path), is_raster=True)
+    return _MAYBE_LABELS.sub("", bare_stem(formats.stem(path), is_raster=True))
 
 
 def _is_grey(scene: Scene) -> bool:

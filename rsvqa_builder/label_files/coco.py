@@ -1,15 +1,15 @@
 """COCO JSON: polygons, run-length masks (plain and compressed) and boxes, matched to the scene by `file_name`.
 
-`iscrowd` marks a group without single outlines: such labels are uncertain. A segmentation of several polygons is one
-object in several parts; one that is empty or holds no polygon gives way to the box. CVAT writes the turn of a box as
-its attribute `rotation`.
+`iscrowd` marks a group without single outlines: such labels are uncertain, like those to be ignored. A segmentation of
+several polygons is one object in several parts; one that is empty or holds no polygon gives way to the box. CVAT writes
+the turn of a box as its attribute `rotation`.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -46,7 +46,13 @@ MAX_MASK_PIXELS = 2**30
 """A run-length mask that claims more pixels is not decoded."""
 
 _HEAD_BYTES = 4096
+_SHOWN = 3
+_SLACK = 0.02
+"""Share of a side by which boxes may leave their picture."""
 _NO_SHAPE = "no usable segmentation or bbox"
+
+
+_UNCERTAIN_FLAGS = ("iscrowd", "ignore", "difficult", "truncated", "occluded")
 
 
 class _Annotation(NamedTuple):
@@ -65,6 +71,8 @@ class _Index:
         sizes: (width, height) that the file states of each image, where it does.
         num_of_no_image: annotations whose image the file does not list, and images without a name.
         num_annotations: all of the file.
+        is_predicted: some have scores.
+        unclear: names of images of which another one has the id, with the reason.
         note: on the file's encoding.
     """
 
@@ -74,6 +82,8 @@ class _Index:
     sizes: Mapping[str, tuple[float, float] | None]
     num_of_no_image: int
     num_annotations: int
+    is_predicted: bool
+    unclear: Mapping[str, str]
     note: str
 
 
@@ -120,20 +130,62 @@ def read_coco(path: Path, scene: Scene, table: ClassTable, identity: Identity | 
     sizes = {size for name in names if (size := index.sizes[name]) is not None}
     if len(sizes) > 1:
         raise LabelError(f"it states different sizes of the image {min(names)!r}")
+    if unclear := next((index.unclear[name] for name in sorted(names) if name in index.unclear), ""):
+        raise LabelError(unclear)
     annotations = sorted(annotation for name in names for annotation in index.by_image[name])
+    records = [annotation.record for annotation in annotations]
+    size = next(iter(sizes), None) or _run_length_size(records)
+    _check_boxes(records, size or (scene.width, scene.height))
     collected = _Collected()
     for annotation in annotations:
         try:
-            geometry, outline = _shape(annotation.record)
+            geometry, outline = _shape(annotation.record, size)
         except _BadShapeError as error:
             collected.problems[str(error)] += 1
             collected.lost.add(_class_name(annotation.record, index))
             continue
+        if _key(annotation.record.get("category_id")) not in index.categories:
+            collected.lost.add("")  # it may be of any class
         collected.geometries.append(geometry)
         collected.outlines.append(outline)
         collected.kept.append(annotation)
     raw = _raw_labels(collected, index, len(annotations), table)
-    return replace(raw, by_image=True, picture_size=next(iter(sizes), None))
+    return replace(raw, by_image=True, picture_size=size)
+
+
+def _run_length_size(records: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """Return the (width, height) of the first run-length mask: that of the picture, where the file states no other."""
+    for record in records:
+        segmentation = record.get("segmentation")
+        if isinstance(segmentation, dict):
+            try:
+                height, width = segmentation["size"]
+                return float(width), float(height)
+            except (KeyError, TypeError, ValueError):
+                continue
+    return None
+
+
+def _check_boxes(records: Sequence[Mapping[str, Any]], size: tuple[float, float]) -> None:
+    """Raise `LabelError` where boxes x, y, width, height leave the picture, and would all fit it as two corners."""
+    boxes = [box for record in records if len(box := _box_numbers(record)) == 4]
+    if not boxes:
+        return
+    left, top, third, fourth = np.array(boxes).T
+    leaves = (left + third > size[0] * (1 + _SLACK)) | (top + fourth > size[1] * (1 + _SLACK))
+    are_corners = (third > left) & (fourth > top) & (third <= size[0] + 1) & (fourth <= size[1] + 1)
+    if leaves.any() and are_corners.all():
+        raise LabelError(
+            "its boxes leave the picture as COCO's x, y, width, height, and would fit as x_min, y_min, x_max, y_max: "
+            "write widths and heights"
+        )
+
+
+def _box_numbers(record: Mapping[str, Any]) -> list[float]:
+    try:
+        return [float(number) for number in _as_numbers(record.get("bbox"))]
+    except _BadShapeError:
+        return []
 
 
 def image_names(path: Path) -> ImageNames:
@@ -170,8 +222,12 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
     named = {_key(image.get("id")): str(image["file_name"]) for image in images if image.get("file_name")}
     if images and not named:
         raise LabelError("not COCO: its images have no file_name")
+    ids: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for image in images:
+        if image.get("file_name"):
+            ids[_key(image.get("id"))][str(image["file_name"])] = None
     only = next(iter(named.values()), None) if isinstance(content["images"], dict) else None
-    grouped: dict[str, list[_Annotation]] = {name: [] for name in named.values()}
+    grouped: dict[str, list[_Annotation]] = {name: [] for names in ids.values() for name in names}
     num_annotations = len(content["annotations"])
     num_of_no_image = num_annotations - len(annotations)
     for position, annotation in enumerate(annotations):
@@ -180,6 +236,12 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
             num_of_no_image += 1
         else:
             grouped[name].append(_Annotation(position, annotation))
+    unclear = {
+        name: f"it gives the id {key} to the images {' and '.join(list(names)[:_SHOWN])}: number them apart"
+        for key, names in ids.items()
+        if len(names) > 1
+        for name in names
+    }
     return _Index(
         categories={_key(category.get("id")): str(category.get("name")) for category in categories},
         images=ImageNames.of(grouped),
@@ -187,6 +249,8 @@ def _parsed(path: Path, version: tuple[int, int]) -> _Index:  # noqa: ARG001
         sizes={str(image["file_name"]): _size(image) for image in images if image.get("file_name")},
         num_of_no_image=num_of_no_image,
         num_annotations=num_annotations,
+        is_predicted=any(annotation.get("score") is not None for annotation in annotations),
+        unclear=unclear,
         note=note,
     )
 
@@ -258,7 +322,6 @@ def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: Clas
     judged = judged_outlines(geometries, sources, Outline.POLYGON)
     outlines = [Outline.BOX if one is Outline.BOX else own for own, one in zip(collected.outlines, judged, strict=True)]
     parsed = parse_attributes(_attribute_texts(records, table), count)
-    scores = [record.get("score") for record in records]
     return RawLabels(
         geometries=geometries,
         sources=sources,
@@ -266,7 +329,7 @@ def _raw_labels(collected: _Collected, index: _Index, num_ours: int, table: Clas
         outlines=object_array(outlines),
         is_certain=np.array([_is_certain(record, table) for record in records], dtype=bool),
         attributes=parsed.attributes,
-        is_predicted=any(score is not None for score in scores),
+        is_predicted=index.is_predicted,
         num_other_image=index.num_annotations - num_ours - index.num_of_no_image,
         num_of_no_image=index.num_of_no_image,
         num_invalid=dict(collected.problems),
@@ -282,7 +345,9 @@ def _class_name(annotation: Mapping[str, Any], index: _Index) -> str:
 
 
 def _is_certain(annotation: Mapping[str, Any], table: ClassTable) -> bool:
-    if is_set(annotation.get("iscrowd")):
+    nested = annotation.get("attributes")
+    flags = {**(nested if isinstance(nested, dict) else {}), **annotation}
+    if any(is_set(flags.get(flag)) for flag in _UNCERTAIN_FLAGS):
         return False
     score = annotation.get("score")
     return score is None or (isinstance(score, int | float) and score >= table.min_score)
@@ -304,23 +369,23 @@ def _attribute_text(annotation: Mapping[str, Any], names: Sequence[str]) -> str:
     return str(found).strip()
 
 
-def _shape(annotation: Mapping[str, Any]) -> tuple[BaseGeometry, Outline]:
-    """Return the annotation's geometry, in pixels, from its segmentation, else from its box."""
+def _shape(annotation: Mapping[str, Any], size: tuple[float, float] | None) -> tuple[BaseGeometry, Outline]:
+    """Return the annotation's geometry, in pixels of a picture of `size`, from its segmentation, else from its box."""
     segmentation = annotation.get("segmentation") or annotation.get("poly")
     box = annotation.get("bbox")
     has_box = isinstance(box, list) and len(box) == 4
     if segmentation:
         try:
-            return _segmented(segmentation), Outline.POLYGON
+            return _segmented(segmentation, size), Outline.POLYGON
         except _BadShapeError:
             if not has_box:
                 raise
     return _boxed(annotation)
 
 
-def _segmented(segmentation: object) -> BaseGeometry:
+def _segmented(segmentation: object, size: tuple[float, float] | None) -> BaseGeometry:
     if isinstance(segmentation, dict):
-        return _run_length_polygon(segmentation)
+        return _run_length_polygon(segmentation, size)
     if not isinstance(segmentation, list):
         raise _BadShapeError(_NO_SHAPE)
     return _polygons(segmentation if isinstance(segmentation[0], list) else [segmentation])
@@ -345,6 +410,8 @@ def _boxed(annotation: Mapping[str, Any]) -> tuple[BaseGeometry, Outline]:
 def _polygons(rings: Sequence[object]) -> Polygon | MultiPolygon:
     polygons = []
     for ring in rings:
+        if isinstance(ring, list) and all(isinstance(point, list) and len(point) == 2 for point in ring):
+            ring = [value for point in ring for value in point]
         numbers = _as_numbers(ring)
         if len(numbers) < 6 or len(numbers) % 2:
             raise _BadShapeError("polygon without three points")
@@ -362,7 +429,7 @@ def _as_numbers(value: object) -> NDArray[np.float64]:
     return numbers
 
 
-def _run_length_polygon(segmentation: Mapping[str, Any]) -> Polygon | MultiPolygon:
+def _run_length_polygon(segmentation: Mapping[str, Any], picture: tuple[float, float] | None) -> Polygon | MultiPolygon:
     """Return the outline of a run-length mask: runs of 0 and 1 in turn, down the columns, left to right."""
     try:
         height, width = (int(side) for side in segmentation["size"])
@@ -372,6 +439,8 @@ def _run_length_polygon(segmentation: Mapping[str, Any]) -> Polygon | MultiPolyg
         raise _BadShapeError("run-length mask without size and counts") from None
     if not 0 < height * width <= MAX_MASK_PIXELS or (runs < 0).any() or runs.sum() != height * width:
         raise _BadShapeError("run-length counts do not add up to the mask's size")
+    if picture is not None and (width, height) != picture:
+        raise _BadShapeError("run-length mask of another size than its image")
     ends = np.cumsum(runs)
     if len(runs) < 2 or not runs[1::2].any():
         raise _BadShapeError("run-length mask is empty")

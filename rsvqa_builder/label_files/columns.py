@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames, is_image_name
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames, is_image_name, spelt_alike
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, object_array
 
@@ -41,7 +41,9 @@ Columns = Mapping[str, NDArray[np.object_]]
 
 def as_texts(column: NDArray[np.generic] | Sequence[object]) -> NDArray[np.object_]:
     """Return a column as stripped text: "" for missing values, "73" for 73.0."""
-    codes, values = pd.factorize(np.asarray(column, dtype=object))
+    # lists cannot be told apart by their hashes
+    items = [", ".join(map(_as_text, one)) if isinstance(one, np.ndarray | list) else one for one in column]
+    codes, values = pd.factorize(object_array(items))
     words = object_array([_as_text(value) for value in values] + [""])
     texts: NDArray[np.object_] = words[codes]
     return texts
@@ -140,7 +142,7 @@ def own_rows(
 def _may_be_id(values: Sequence[str], identity: Identity, path: Path) -> bool:
     if len(values) != 1:
         return False
-    return values[0].isdecimal() or path.name.split(".")[0].casefold() == identity.stem.casefold()
+    return values[0].isdecimal() or spelt_alike(path.name).split(".")[0].casefold() == identity.stem.casefold()
 
 
 def picture_size(columns: Columns, *, extent: tuple[float, float] | None = None) -> tuple[float, float] | None:
@@ -186,16 +188,22 @@ def attribute_texts(columns: Columns, table: ClassTable) -> dict[str, Sequence[s
     return {name: columns[column].tolist() for name, column in found.items() if column is not None}
 
 
-def scored(columns: Columns, count: int, table: ClassTable) -> tuple[NDArray[np.bool_], bool]:
-    """Return which labels are certain by their scores, and whether there are scores at all.
+def are_predicted(columns: Columns, table: ClassTable) -> bool:
+    """Tell whether a file's labels have scores, or would have them if there were any."""
+    column = find_column(columns, table.score_columns)
+    return column is not None and (not len(columns[column]) or any(columns[column]))
+
+
+def scored(columns: Columns, count: int, table: ClassTable) -> NDArray[np.bool_]:
+    """Return which labels are certain by their scores.
 
     A label without a number for its score, among others that have one, is not certain. -1 stands for a prediction of
     which the score is not known.
     """
     column = find_column(columns, table.score_columns)
     if column is None or not any(columns[column]):
-        return np.ones(count, dtype=bool), False
-    return per_value(columns[column], lambda text: _number(text) == _NO_SCORE or _number(text) >= table.min_score), True
+        return np.ones(count, dtype=bool)
+    return per_value(columns[column], lambda text: _number(text) == _NO_SCORE or _number(text) >= table.min_score)
 
 
 def _number(text: str) -> float:

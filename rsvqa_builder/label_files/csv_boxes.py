@@ -22,6 +22,7 @@ from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.columns import (
     Columns,
     ImageColumn,
+    are_predicted,
     as_texts,
     attribute_texts,
     find_column,
@@ -58,6 +59,7 @@ _NEGATIVE_SIZE = "box with negative width or height"
 _BAD_WKT = "geometry is not WKT"
 _NO_CRS = "the table names no CRS"
 _HEAD_BYTES = 4096
+_DECIMAL_COMMA, _THOUSANDS = r"-?\d+,\d+", r"-?\d{1,3},\d{3}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,14 @@ def read_csv_boxes(path: Path, scene: Scene, table: ClassTable, identity: Identi
         placed = place_unstated(geometries, scene, _NO_CRS, are_pixels_by_format=True)
     sources = _sources(ours, len(geometries), table)
     parsed = parse_attributes(attribute_texts(ours, table), len(geometries))
-    is_certain, is_predicted = scored(ours, len(geometries), table)
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
         positions=tuple(str(row) for row in np.flatnonzero(rows.is_ours)[is_usable]),
         outlines=judged_outlines(geometries, sources, shapes.outline),
-        is_certain=is_certain,
+        is_certain=scored(ours, len(geometries), table),
         attributes=parsed.attributes,
-        is_predicted=is_predicted,
+        is_predicted=are_predicted(columns, table),
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,
         num_invalid=dict(zip(reasons.tolist(), counts.tolist(), strict=True)),
@@ -252,10 +253,20 @@ def _from_wkt(texts: NDArray[np.object_]) -> _Shapes:
 
 def _numbers(columns: Columns, names: list[str]) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     """Return the columns as numbers, one row a label (0 where there is none), and which rows are not all numbers."""
-    parsed = np.column_stack([pd.to_numeric(pd.Series(columns[name]), errors="coerce").to_numpy() for name in names])
+    parsed = np.column_stack([_parsed_numbers(columns[name]) for name in names])
     numbers = parsed.astype(np.float64)
     is_bad = ~np.isfinite(numbers).all(axis=1)
     return np.where(np.isfinite(numbers), numbers, 0.0), np.where(is_bad, _UNREADABLE, "").astype(object)
+
+
+def _parsed_numbers(texts: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Return texts as numbers, NaN where they are none; decimal commas are read where they cannot part thousands."""
+    series = pd.Series(texts, dtype=object)
+    with_comma = series[series.str.contains(",", regex=False, na=False)]
+    may_part_thousands = with_comma.str.fullmatch(_THOUSANDS).all()
+    if len(with_comma) and with_comma.str.fullmatch(_DECIMAL_COMMA).all() and not may_part_thousands:
+        series = series.str.replace(",", ".", regex=False)
+    return np.asarray(pd.to_numeric(series, errors="coerce").to_numpy(), dtype=np.float64)
 
 
 def _sources(columns: Columns, count: int, table: ClassTable) -> NDArray[np.object_]:

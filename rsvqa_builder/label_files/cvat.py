@@ -1,6 +1,6 @@
-"""CVAT's XML for images: boxes, polygons, lines and points of many images, in their pixels.
+"""CVAT's XML for images: boxes, ellipses, masks, polygons, lines and points of many images, in their pixels.
 
-A box may have a `rotation`, degrees clockwise about its centre.
+A box or an ellipse may have a `rotation`, degrees clockwise about its centre.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import rasterio.features
 import shapely
-from shapely import LineString, Point, Polygon
+from affine import Affine
+from shapely import LineString, MultiPolygon, Point, Polygon, affinity
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.coco import MAX_MASK_PIXELS
 from rsvqa.rsvqa_builder.label_files.flags import is_set
 from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
 from rsvqa.rsvqa_builder.label_files.items import LabelItem, gathered
@@ -147,6 +151,12 @@ def _geometry(element: ElementTree.Element) -> tuple[BaseGeometry, Outline]:
             return shapely.box(x_min, y_min, x_max, y_max), Outline.BOX
         centre = (x_min + x_max) / 2, (y_min + y_max) / 2
         return turned_box(centre, (x_max - x_min, y_max - y_min), math.radians(degrees)), Outline.ORIENTED_BOX
+    if element.tag == "ellipse":
+        x, y, x_radius, y_radius = (_number(element.attrib[key]) for key in ("cx", "cy", "rx", "ry"))
+        circle = shapely.transform(Point(0, 0).buffer(1), lambda xy: xy * (x_radius, y_radius) + (x, y))
+        return affinity.rotate(circle, _number(element.get("rotation") or "0"), origin=(x, y)), Outline.POLYGON
+    if element.tag == "mask":
+        return _mask(element), Outline.POLYGON
     if element.tag not in _SHAPES:
         raise ValueError(f"<{element.tag}> is not read")
     points = [tuple(map(_number, pair.split(","))) for pair in element.attrib["points"].split(";")]
@@ -157,6 +167,20 @@ def _geometry(element: ElementTree.Element) -> tuple[BaseGeometry, Outline]:
     if element.tag == "polygon" and len(points) >= 3:
         return Polygon(points), Outline.POLYGON
     raise ValueError(f"<{element.tag}> of {len(points)} points")
+
+
+def _mask(element: ElementTree.Element) -> Polygon | MultiPolygon:
+    """Return the outline of a mask: runs of 0 and 1 in turn along the rows of a box."""
+    left, top, width, height = (int(_number(element.attrib[key])) for key in ("left", "top", "width", "height"))
+    runs = [int(text) for text in element.attrib["rle"].split(",")]
+    if min(runs) < 0 or sum(runs) != width * height or width * height > MAX_MASK_PIXELS:
+        raise ValueError("runs do not fill the box")
+    mask = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8).reshape(height, width)
+    shapes = rasterio.features.shapes(mask, mask=mask.astype(bool), transform=Affine.translation(left, top))
+    parts = [Polygon(shape["coordinates"][0], shape["coordinates"][1:]) for shape, _ in shapes]
+    if not parts:
+        raise ValueError("the mask is empty")
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
 
 
 def _number(text: str) -> float:

@@ -33,6 +33,7 @@ from rsvqa.rsvqa_builder.label_files.layouts import (
     is_label_raster,
     is_picture_of_labels,
 )
+from rsvqa.rsvqa_builder.label_files.texts import PLAIN_STEMS
 from rsvqa.rsvqa_builder.label_files.voc import counts_from_zero
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
@@ -44,7 +45,6 @@ _FOLDERS_FIRST = ("labels", "labelTxt", "masks", "masks_png", "gt")
 """Label folders in the order in which their files are read; others follow by name."""
 
 _SIDECAR_ENDINGS = (".aux.xml", ".shp.xml", ".tif.xml", ".ovr.xml")
-_PLAIN_TEXTS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,13 +282,14 @@ class _Search:
     def _candidates(self, folder: _Folder) -> list[Path]:
         """Return a folder's files that may hold labels, by name."""
         key = (folder.path, folder.tree, folder.is_given)
+        is_for_labels = folder.is_given or is_label_folder(folder.tree.name)
         if key not in self._listed:
             self._listed[key] = [
                 path
                 for path in _files_in(folder.path)
                 if not (formats.is_raster(path) and is_picture_of_labels(path.stem))
                 and os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
-                and (_is_label_name(path, is_given=folder.is_given) or _may_be_mask(path, folder))
+                and (_is_label_name(path, is_for_labels=is_for_labels) or _may_be_mask(path, folder))
             ]
         return self._listed[key]
 
@@ -349,7 +350,12 @@ def _all_folders(root: Path) -> Iterator[Path]:
 
 def _files_in(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        # a database of ArcGIS is a folder
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if not path.name.startswith(".") and (path.is_file() or path.suffix.casefold() == ".gdb")
+        )
     except OSError:
         return []
 
@@ -361,11 +367,11 @@ def _may_be_mask(path: Path, folder: _Folder) -> bool:
     return folder.is_given or (is_label_raster(str(name)) and not is_elevation_raster(path.name))
 
 
-def _is_label_name(path: Path, *, is_given: bool) -> bool:
+def _is_label_name(path: Path, *, is_for_labels: bool) -> bool:
     name = path.name.casefold()
-    if name.endswith(_SIDECAR_ENDINGS) or _stem(path).casefold() in _PLAIN_TEXTS:
+    if name.endswith(_SIDECAR_ENDINGS) or _stem(path).casefold() in PLAIN_STEMS:
         return False
-    return formats.is_label_suffix(path, in_folder_of_labels=is_given)
+    return formats.is_label_suffix(path, in_folder_of_labels=is_for_labels)
 
 
 def _stem(path: Path) -> str:

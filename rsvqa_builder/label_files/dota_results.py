@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,7 @@ def read_dota_results(path: Path, scene: Scene, table: ClassTable, identity: Ide
     source = name.group(1) if name else path.stem
     items = [_item(row, source) for row in rows if row.image in ours]
     problems = {"line is not image, score, four or eight numbers": num_bad} if num_bad else {}
-    return gathered(
+    raw = gathered(
         items,
         table,
         problems=problems,
@@ -72,6 +73,7 @@ def read_dota_results(path: Path, scene: Scene, table: ClassTable, identity: Ide
         by_image=True,
         num_other_image=len(rows) - len(items),
     )
+    return replace(raw, is_predicted=True)
 
 
 def _rows(path: Path) -> tuple[list[_Row], int, str]:

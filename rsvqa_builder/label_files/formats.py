@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, dota_results, labelme, vector, xbd, yolo
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
-from rsvqa.rsvqa_builder.label_files.texts import opened
+from rsvqa.rsvqa_builder.label_files.texts import first_beside, is_blank, opened
 from rsvqa.rsvqa_builder.labels.classes import Shape
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
@@ -22,20 +22,32 @@ LabelFamily = Literal["vector", "dota", "dota_results", "yolo", "coco", "labelme
 HINT = "name it as its scene, or give it with `labels`"
 
 _FAMILIES: Mapping[str, LabelFamily] = {
-    ".txt": "dota",
+    ".txt": "dota",  # or another one, by the content
     ".xml": "voc",
     ".csv": "csv",
     **dict.fromkeys(vector.SUFFIXES, "vector"),
     **dict.fromkeys(sorted(RASTER_SUFFIXES), "mask"),
 }
-_CONVERTIBLE = (".gpx", ".dxf", ".topojson", ".sqlite", ".gdb")
+_CONVERTIBLE = (".gpx", ".dxf", ".dgn", ".dwg", ".topojson", ".sqlite", ".gdb", ".osm", ".e00")
 """Formats of labels that GDAL's tools turn into one that is read."""
 _PACKED = (".gz", ".zip", ".bz2", ".zst")
 
 _OF_OTHER_TOOLS = (".npy", ".npz", ".mat", ".pkl", ".h5", ".hdf5", ".tfrecord", ".xlsx", ".xls")
 """Formats of data that may be labels where the user says that labels are."""
 
-_OF_ONE_LAYER = (".geojson", ".geojsonl", ".geojsons", ".ndjson", ".shp", ".fgb", ".parquet", ".geoparquet", ".csv")
+_OF_ONE_LAYER = (
+    ".geojson",
+    ".geojsonl",
+    ".geojsons",
+    ".geojsonseq",
+    ".ndjson",
+    ".jsonl",
+    ".shp",
+    ".fgb",
+    ".parquet",
+    ".geoparquet",
+    ".csv",
+)
 """Formats of one list of labels, which a file's name may be the class of."""
 
 _WITHOUT_LINES = frozenset({"coco", "dota", "mask", "voc", "yolo"})
@@ -55,17 +67,24 @@ def family(path: Path) -> LabelFamily:
         return _json_family(path)
     if dota_results.looks_like_results(path):
         return "dota_results"
-    if suffix == ".txt" and yolo.looks_like_yolo(_head(path)):
-        return "yolo"
+    if suffix == ".txt":
+        return _text_family(path)
     if suffix == ".xml" and cvat.looks_like_cvat(_head(path)):
         return "cvat"
     found = _FAMILIES.get(suffix)
     if _is_table(path):
         # Microsoft publishes footprints as lines of GeoJSON in files *.csv.gz
         return "vector" if _head(path).lstrip().startswith(b"{") else "csv"
-    if found is None:
+    is_unread = suffix in vector.ARCHIVE_SUFFIXES and not vector.holds_shapefile(path)
+    if found is None or is_unread:
         raise LabelError(unsupported(path))
     return found
+
+
+def _text_family(path: Path) -> LabelFamily:
+    """Return the reader of a text; an empty one is of the family of the others in its folder."""
+    speaking = first_beside(path) if is_blank(path) else path
+    return "yolo" if speaking and yolo.looks_like_yolo(_head(speaking)) else "dota"
 
 
 def _is_table(path: Path) -> bool:
@@ -77,7 +96,7 @@ def _json_family(path: Path) -> LabelFamily:
     if coco.looks_like_coco(path):
         return "coco"
     head = _head(path)
-    if b'"Feature' in head:
+    if b'"Feature' in head or b'"esriGeometry' in head:
         return "vector"
     if labelme.looks_like_labelme(head):
         return "labelme"
@@ -89,6 +108,8 @@ def _json_family(path: Path) -> LabelFamily:
 def is_label_suffix(path: Path, *, in_folder_of_labels: bool = False) -> bool:
     """Tell by its suffix whether a file may hold labels, in a format that is read or not; rasters are not meant."""
     suffix = path.suffix.casefold()
+    if suffix in vector.ARCHIVE_SUFFIXES and vector.holds_shapefile(path):
+        return True
     if suffix in _PACKED:
         return path.with_suffix("").suffix != "" and is_label_suffix(path.with_suffix(""))
     if in_folder_of_labels and suffix in _OF_OTHER_TOOLS:
@@ -100,7 +121,7 @@ def unsupported(path: Path) -> str:
     """Return what to do about a file of a format that is not read."""
     if path.suffix.casefold() in _CONVERTIBLE:
         return f"the format {path.suffix} is not read: convert it, ogr2ogr -f GPKG {path.stem}.gpkg {path.name}"
-    if path.suffix.casefold() in _PACKED:
+    if path.suffix.casefold() in (*_PACKED, *vector.ARCHIVE_SUFFIXES):
         return f"packed files are not read: unpack {path.name}"
     known = ", ".join(sorted({".json", *_FAMILIES} - RASTER_SUFFIXES))
     return f"the format {path.suffix or '(no suffix)'} is not read: labels are {known}, or a raster"

@@ -51,6 +51,16 @@ class GeoFile:
     covering: tuple[str, ...]
 
     @property
+    def extent(self) -> Bounds | None:
+        """Bounds of all rows by the statistics of their columns; None where there are none."""
+        sides = [self._statistics(group) for group in range(self.file.num_row_groups)]
+        if not sides or any(len(four) < len(_SIDES) for four in sides):
+            return None
+        west, south = (min(four[number].min for four in sides) for number in (0, 1))
+        east, north = (max(four[number].max for four in sides) for number in (2, 3))
+        return Bounds(west, south, east, north)
+
+    @property
     def num_rows(self) -> int:
         """Rows of the file."""
         return int(self.file.metadata.num_rows)
@@ -78,14 +88,18 @@ class GeoFile:
 
     def _may_meet(self, group: int, bounds: Bounds) -> bool:
         """Tell by its statistics whether a row group may have a row within the bounds; those without any may."""
-        meta = self.file.metadata.row_group(group)
-        found = {meta.column(i).path_in_schema: meta.column(i).statistics for i in range(meta.num_columns)}
-        sides = [side for path in self.covering if (side := found.get(path)) is not None and side.has_min_max]
+        sides = self._statistics(group)
         if len(sides) < len(_SIDES):
             return True
         west, south, east, north = sides
         is_beside = west.min > bounds.east or east.max < bounds.west
         return not (is_beside or south.min > bounds.north or north.max < bounds.south)
+
+    def _statistics(self, group: int) -> list[Any]:
+        """Return the statistics of the columns of bounds in a row group, fewer than four where some have none."""
+        meta = self.file.metadata.row_group(group)
+        found = {meta.column(i).path_in_schema: meta.column(i).statistics for i in range(meta.num_columns)}
+        return [side for path in self.covering if (side := found.get(path)) is not None and side.has_min_max]
 
     def _meets(self, part: pa.Table, bounds: Bounds) -> NDArray[np.bool_]:
         west, south, east, north = (_nested(part, path) for path in self.covering)
@@ -126,8 +140,8 @@ def _described(file: pq.ParquetFile) -> GeoFile:
     return GeoFile(file=file, geometry=name, crs=crs, crs_is_assumed="crs" not in column, covering=paths)
 
 
-def _crs(stated: Mapping[str, Any] | None) -> str | None:
-    return None if stated is None else str(pyproj.CRS.from_json_dict(dict(stated)).to_wkt())
+def _crs(stated: Mapping[str, Any] | str | None) -> str | None:
+    return None if stated is None else str(pyproj.CRS.from_user_input(stated).to_wkt())
 
 
 def _values(parts: Sequence[tuple[NDArray[np.int64], pa.Table]], name: str) -> NDArray[np.object_]:

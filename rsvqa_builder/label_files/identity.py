@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ class ScenePaths:
         return NO_MATCH
 
     def _with_stem(self, stem: str) -> Sequence[str]:
+        stem = spelt_alike(stem)
         return self._exact.get(stem) or self._caseless.get(stem.casefold()) or ()
 
     def _best(self, scenes: Sequence[str], parts: tuple[str, ...]) -> Match:
@@ -134,7 +136,7 @@ class Identity:
     @property
     def stem(self) -> str:
         """The scene's file name without its suffix."""
-        return PurePosixPath(self.path).stem
+        return spelt_alike(PurePosixPath(self.path).stem)
 
     def images(self, names: ImageNames, folder: Path) -> frozenset[str]:
         """Return the names that mean this scene, empty when none does.
@@ -170,6 +172,11 @@ def either(paths: Iterable[str | Path]) -> str:
     return " or ".join([*texts[:_SHOWN], *more])
 
 
+def spelt_alike(text: str) -> str:
+    """Return a name in the one Unicode form that names are compared in: macOS takes letters and accents apart."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def is_image_name(text: str) -> bool:
     """Tell whether a text looks like the file name of an image."""
     return PurePosixPath(text.replace("\\", "/")).suffix.casefold() in _IMAGE_SUFFIXES
@@ -177,9 +184,9 @@ def is_image_name(text: str) -> bool:
 
 def _parts(name: str, folder: Path | None = None) -> tuple[str, ...]:
     """Return the parts of a path, the last one with its suffix; a name is taken to start in `folder`."""
-    text = name.replace("\\", "/")
+    text = spelt_alike(name.replace("\\", "/"))
     if folder is not None:
-        text = f"{folder}/{text}"
+        text = f"{spelt_alike(str(folder))}/{text}"
     if not text.startswith("/vsi") and "://" not in text:
         text = os.path.abspath(text)  # noqa: PTH100 - links stay: names and scenes agree as they are spelt
     parts = tuple(part for part in posixpath.normpath(text.replace("\\", "/")).split("/") if part)

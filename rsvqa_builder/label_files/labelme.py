@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import LineString, Point, Polygon
+from shapely import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.flags import is_set
-from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
+from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames, spelt_alike
 from rsvqa.rsvqa_builder.label_files.items import LabelItem, gathered
 from rsvqa.rsvqa_builder.label_files.texts import read_text
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
@@ -42,7 +43,7 @@ def read_labelme(path: Path, scene: Scene, table: ClassTable, identity: Identity
     whose = identity or Identity(scene.path)
     names = _names(content)
     is_named = names is not None and bool(whose.images(names, path.parent))
-    if names is not None and not is_named and path.stem.casefold() != whose.stem.casefold():
+    if names is not None and not is_named and spelt_alike(path.stem).casefold() != whose.stem.casefold():
         raise NotLabelsError(OTHER_IMAGES)
     problems: Counter[str] = Counter()
     lost: list[str] = []
@@ -53,6 +54,7 @@ def read_labelme(path: Path, scene: Scene, table: ClassTable, identity: Identity
         except (KeyError, TypeError, ValueError, AttributeError):
             problems["shape without a label and usable points"] += 1
             lost.append(str(shape.get("label")) if isinstance(shape, dict) else "")
+    items = _grouped(items, content["shapes"])
     size = _size(content)
     return gathered(items, table, problems=problems, lost=lost, notes=(note,), picture_size=size, by_image=is_named)
 
@@ -88,6 +90,26 @@ def _size(content: Mapping[str, Any]) -> tuple[float, float] | None:
     except (KeyError, TypeError, ValueError):
         return None
     return (width, height) if width > 0 and height > 0 else None
+
+
+def _grouped(items: Sequence[LabelItem], shapes: Sequence[Any]) -> list[LabelItem]:
+    """Return the labels with the polygons of one label and `group_id` as one: they are parts of one object."""
+    groups: dict[tuple[str, str], list[LabelItem]] = {}
+    for item in items:
+        group = shapes[int(item.position)].get("group_id")
+        is_part = group is not None and item.geometry.geom_type == "Polygon"
+        groups.setdefault((item.source, f"group {group}") if is_part else (item.source, item.position), []).append(item)
+    return [
+        parts[0]
+        if len(parts) == 1
+        else replace(
+            parts[0],
+            geometry=MultiPolygon([part.geometry for part in parts if isinstance(part.geometry, Polygon)]),
+            outline=Outline.POLYGON,
+            is_certain=all(part.is_certain for part in parts),
+        )
+        for parts in groups.values()
+    ]
 
 
 def _item(shape: Mapping[str, Any], number: int) -> LabelItem:

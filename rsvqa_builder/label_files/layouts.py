@@ -19,7 +19,7 @@ SCENE_ENDINGS = ("_sat", "_image", "_img", "_rgb", "_irrg", "_rgbir")
 """Endings of a scene's stem that its labels do not share ("119_sat.jpg", "119_mask.png")."""
 
 MASK_ENDINGS = (
-    *("_mask", "_masks", "_label", "_labels", "_gt", "_classes", "_seg", "_target", "_targets"),
+    *("_mask", "_masks", "_label", "_labels", "_gt", "_classes", "_seg", "_target", "_targets", "_instances"),
     "_label_noboundary",  # Potsdam
     "_building_damage",  # BRIGHT
     "_ua2012",  # MiniFrance
@@ -27,6 +27,8 @@ MASK_ENDINGS = (
 """Endings of a raster's stem that make it a class mask."""
 
 _MASK_STARTS = ("msk_",)
+_INSTANCES = re.compile(r"(.*[_-])?inst(ance)?s?([_-](masks?|ids?|labels?))?")
+_ELEVATION_FOLDER = re.compile(r"(\d+_)?n?d[est]m(_.*)?|.*_dem_elev")
 _ELEVATION_ENDINGS = ("_dem", "_dsm", "_dtm", "_ndsm")
 
 LAYER_ENDINGS = ("_buildings", "_roads")
@@ -36,21 +38,25 @@ _PICTURES_OF_LABELS = ("_instance_id_rgb", "_instance_color_rgb")
 """Endings of rasters that show what another file of the set says (iSAID's COCO file): neither scenes nor labels."""
 
 _LABEL_FOLDERS = (
-    *("labels?", "masks?", "masks_png", "msk", "annotations?", "ann_dir", "targets?"),
+    *("labels?", "label[12]", "masks?", "masks_png", "msk", "annotations?", "ann_dir", "targets?"),
     *("label(txt|xml).*", "object-?txt", "geojson.*", "ground_?truth", "segmentation(class|object)"),
     "gt|gts_for_participants",
     r"labels_(match|land_cover.*)",  # SpaceNet 7, HRSCD
     "flair.*_labels.*",
     r"\d+_labels.*",  # Potsdam
     "urbanatlas",  # MiniFrance
+    ".*_label-(cosia|lpis)",  # FLAIR-HUB
 )
 _LABEL_FOLDER = re.compile("|".join(_LABEL_FOLDERS))
 
 _BOUNDING_COPY = re.compile(r".*_hbb|.*reclabeltxt.*|horizontal bounding boxes")
 """Folders with the upright boxes around the oriented boxes of a folder beside it: DOTA 1.0, 1.5 and 2.0, DIOR-R."""
 
-_DATE_FOLDERS = (frozenset({"A", "B"}), frozenset({"im1", "im2"}), frozenset({"Image1", "Image2"}))
-"""Folders of the two dates of a set of changes: LEVIR-CD, SECOND, S2Looking."""
+_DATE_FOLDERS = (
+    *(frozenset({"A", "B"}), frozenset({"im1", "im2"}), frozenset({"Image1", "Image2"})),
+    *(frozenset({"time1", "time2"}), frozenset({"t1", "t2"})),
+)
+"""Folders of the two dates of a set of changes: LEVIR-CD and WHU-CD, SECOND, S2Looking, SYSU-CD and CLCD, DSIFN."""
 
 
 class _Rule(NamedTuple):
@@ -74,6 +80,13 @@ _RULES = (
     _rule(
         f"(?:(?:rgb-pansharpen|mul-pansharpen|pan|mul|3band|8band)_)?{_SPACENET}",
         f"(?:(?:buildings|roads|spacenetroads)_)?{_SPACENET}",
+    ),
+    # SpaceNet 8: outlines are drawn on the earlier date; the later ones lean another way
+    _rule(r"([^/]+)/pre-event/[0-9a-f]+_(\d+_\d+_\d+)", r"([^/]+)/annotations/(\d+_\d+_\d+)"),
+    # FLAIR-HUB
+    _rule(
+        r"([^/]+)_aerial_rgbi/([^/]+)/aerial_rgbi_([^/]+)",
+        r"([^/]+)_aerial_label-cosia/([^/]+)/aerial_label-cosia_([^/]+)",
     ),
     # BRIGHT: the damage is that of the later date
     _rule(r"([^/]+)_post_disaster", r"([^/]+)_building_damage"),
@@ -140,9 +153,25 @@ def is_label_raster(path: str) -> bool:
     return False
 
 
+def preset_of(path: PurePath) -> str:
+    """Return the preset that the name of a label raster speaks of; "" where it speaks of none."""
+    return "flair_hub" if path.name.casefold().startswith("aerial_label-cosia") else ""
+
+
 def is_elevation_raster(path: str) -> bool:
-    """Tell by its name whether a raster holds heights: it is neither a scene nor a class mask."""
-    return PurePosixPath(path).stem.casefold().endswith(_ELEVATION_ENDINGS)
+    """Tell by its name whether a raster holds heights: it is neither a scene nor a class mask.
+
+    Args:
+        path: from the source folder on, whose own name says nothing.
+    """
+    name = PurePosixPath(path.replace("\\", "/"))
+    in_folder = any(_ELEVATION_FOLDER.fullmatch(part.casefold()) for part in name.parts[1:-1])
+    return in_folder or name.stem.casefold().endswith(_ELEVATION_ENDINGS)
+
+
+def is_instance_raster(path: PurePath) -> bool:
+    """Tell by its name, or its folder's, whether the values of a label raster are numbers of single objects."""
+    return any(_INSTANCES.fullmatch(name.casefold()) for name in (path.stem, path.parent.name))
 
 
 def is_picture_of_labels(stem: str) -> bool:

@@ -28,7 +28,7 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, Role
-from rsvqa.rsvqa_builder.label_files.layouts import bare_stem
+from rsvqa.rsvqa_builder.label_files.layouts import bare_stem, is_instance_raster, preset_of
 from rsvqa.rsvqa_builder.label_files.placing import (
     map_to_pixels,
     pixels_to_map,
@@ -36,6 +36,7 @@ from rsvqa.rsvqa_builder.label_files.placing import (
 )
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, normalised
+from rsvqa.rsvqa_builder.labels.cleaning import reaches_scene
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels, object_array
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
@@ -58,6 +59,7 @@ _FIRST_CLASS = 2
 _SAME_GRID_PX = 1e-3
 _TURN_DEG = 360.0
 _MAX_INSTANCE = 2**31 - 1
+_PARTLY = "it covers a part of the scene only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ def read_mask(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
                 _check_grid(source, scene)
                 if table.mask == "instances":
                     return _instances(source, scene, _class_of_name(path, scene, table))
+                if is_instance_raster(path):
+                    raise LabelError(
+                        'its name says that its values are numbers of objects, not classes: give mask = "instances" in '
+                        "the class table"
+                    )
+                if table.name == "flair" and (named := preset_of(path)):
+                    raise LabelError(
+                        f"its numbers are not those of the preset {table.name!r}: give classes = {named!r}"
+                    )
                 legend = _legend(source, table)
                 return _regions(source, scene, table, legend)
     except (RasterioError, OSError) as error:
@@ -175,10 +186,12 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
     is_object = {name for name in legend.names if table.classes[name].role is Role.OBJECT}
     notes = [
         "regions of object classes may hold several objects: not counted" if is_object & set(names) else "",
-        "" if is_covered else "it covers a part of the scene only",
+        "" if is_covered else _PARTLY,
         _coarseness(width_px),
     ]
     num_specks = int(is_speck.sum())
+    is_seen = is_speck & reaches_scene(placed, scene.width, scene.height)
+    only_specks = set(object_array(sources)[is_seen]) - set(names)
     return RawLabels(
         geometries=placed[~is_speck],
         sources=names,
@@ -187,28 +200,29 @@ def _regions(source: Any, scene: Scene, table: ClassTable, legend: _Legend) -> R
         is_certain=np.array([name not in is_object for name in names], dtype=bool),
         attributes=parse_attributes({}, len(names)).attributes,
         is_mask=True,
+        is_coarse=width_px > COARSE_PIXELS,
         on_map=_has_map(source, scene),
         num_invalid={f"region smaller than {MIN_REGION_PX} px": num_specks} if num_specks else {},
-        lost_sources=frozenset() if is_covered else frozenset(legend.names),
+        lost_sources=frozenset(only_specks if is_covered else legend.names),
         unknown={f"mask value {value} (pixels)": count for value, count in sorted(unknown.items())},
         notes=tuple(note for note in notes if note),
     )
 
 
 def _instances(source: Any, scene: Scene, name: str) -> RawLabels:  # noqa: ANN401
-    """Return one object per number; all of the raster is read, because a part says nothing of the size of the whole."""
-    parts: defaultdict[int, list[BaseGeometry]] = defaultdict(list)
-    for strip in _strips(RasterWindow(0, 0, source.width, source.height)):
-        values = source.read(1, window=strip)
-        is_there = np.isfinite(values) & (values != 0)
-        if source.nodata is not None:
-            is_there &= values != source.nodata
-        numbers = np.where(is_there, values, 0)
-        if (numbers != np.floor(numbers)).any() or numbers.min() < 0 or numbers.max() > _MAX_INSTANCE:
-            raise LabelError(f"its values are not numbers of objects, whole ones from 1 to {_MAX_INSTANCE}")
-        for code, polygons in _polygonized(numbers.astype(np.int32), strip, is_there).items():
-            parts[code].extend(polygons)
-    found = sorted(parts)
+    """Return one object per number around the scene.
+
+    The window grows until no object of the scene reaches beyond it, because a part says nothing of the whole.
+    """
+    width_px = _pixel_width(source, scene) if _has_map(source, scene) else 1.0
+    windows, is_covered = _windows(source, scene, width_px)
+    whole = RasterWindow(0, 0, source.width, source.height)
+    window = inner = windows[0] if len(windows) == 1 else whole
+    parts = _numbered(source, window)
+    while window != whole and any(_is_cut(found, window, whole) for found in parts.values() if _reaches(found, inner)):
+        window = _grown(window, whole)
+        parts = _numbered(source, window)
+    found = [number for number in sorted(parts) if _reaches(parts[number], inner)]
     geometries = object_array([shapely.union_all(parts[number]) for number in found])
     return RawLabels(
         geometries=_in_scene(geometries, source, scene),
@@ -218,7 +232,51 @@ def _instances(source: Any, scene: Scene, name: str) -> RawLabels:  # noqa: ANN4
         is_certain=np.ones(len(found), dtype=bool),
         attributes=parse_attributes({}, len(found)).attributes,
         on_map=_has_map(source, scene),
+        lost_sources=frozenset() if is_covered else frozenset([name]),
+        notes=() if is_covered else (_PARTLY,),
     )
+
+
+def _reaches(parts: Sequence[BaseGeometry], window: RasterWindow) -> bool:
+    """Tell whether an object has a part in a window."""
+    x_min, y_min, x_max, y_max = shapely.total_bounds(object_array(parts)).tolist()
+    left, top, right, bottom = _sides(window)
+    return bool(x_max > left and y_max > top and x_min < right and y_min < bottom)
+
+
+def _is_cut(parts: Sequence[BaseGeometry], window: RasterWindow, whole: RasterWindow) -> bool:
+    """Tell whether an object ends at a side of `window` that is no side of `whole`."""
+    bounds = shapely.total_bounds(object_array(parts)).tolist()
+    return any(bound == side != end for bound, side, end in zip(bounds, _sides(window), _sides(whole), strict=True))
+
+
+def _sides(window: RasterWindow) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a window."""
+    x, y = window.col_off, window.row_off
+    return x, y, x + window.width, y + window.height
+
+
+def _grown(window: RasterWindow, whole: RasterWindow) -> RasterWindow:
+    """Return a window of three times the sides, within the whole."""
+    x, y = max(0, window.col_off - window.width), max(0, window.row_off - window.height)
+    right, bottom = window.col_off + 2 * window.width, window.row_off + 2 * window.height
+    return RasterWindow(x, y, min(whole.width, right) - x, min(whole.height, bottom) - y)
+
+
+def _numbered(source: Any, window: RasterWindow) -> dict[int, list[BaseGeometry]]:  # noqa: ANN401
+    """Return the regions of a window by their number."""
+    parts: defaultdict[int, list[BaseGeometry]] = defaultdict(list)
+    for strip in _strips(window):
+        values = source.read(1, window=strip)
+        is_there = np.isfinite(values) & (values != 0)
+        if source.nodata is not None:
+            is_there &= values != source.nodata
+        numbers = np.where(is_there, values, 0)
+        if (numbers != np.floor(numbers)).any() or numbers.min() < 0 or numbers.max() > _MAX_INSTANCE:
+            raise LabelError(f"its values are not numbers of objects, whole ones from 1 to {_MAX_INSTANCE}")
+        for code, polygons in _polygonized(numbers.astype(np.int32), strip, is_there).items():
+            parts[code].extend(polygons)
+    return dict(parts)
 
 
 def _class_of_name(path: Path, scene: Scene, table: ClassTable) -> str:

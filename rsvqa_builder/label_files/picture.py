@@ -16,6 +16,7 @@ from rsvqa.rsvqa_builder.labels.raw import LabelError, RawLabels
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 _QUARTER_TURNS = (5, 6, 7, 8)
+_FEW_PX, _MAX_SHARE = 8, 1.0001
 _MAX_STRETCH = 0.02
 """Of two sides, what rounding to whole pixels costs a thumbnail of 50 px."""
 
@@ -30,6 +31,7 @@ def fit_to_scene(raw: RawLabels, scene: Scene) -> RawLabels:
         return raw
     size = (scene.width, scene.height)
     stated = raw.picture_size
+    _check_no_shares(raw, size)
     if scene.orientation != 1 and _is_turned(scene, stated):
         size = size[::-1]
     geometries, notes = raw.geometries, raw.notes
@@ -45,6 +47,13 @@ def fit_to_scene(raw: RawLabels, scene: Scene) -> RawLabels:
         geometries = shapely.transform(geometries, lambda xy: _turned_back(xy, scene))
         notes += (f"labels are of the picture turned by its EXIF orientation {scene.orientation}, and turned back",)
     return replace(raw, geometries=geometries, notes=notes)
+
+
+def _check_no_shares(raw: RawLabels, size: tuple[int, int]) -> None:
+    """Raise `LabelError` where all labels lie within the first pixel of a picture of (width, height) pixels."""
+    x_min, y_min, x_max, y_max = shapely.total_bounds(raw.geometries).tolist()
+    if min(size) > _FEW_PX and min(x_min, y_min) >= 0 and max(x_max, y_max) <= _MAX_SHARE and x_max > 0 and y_max > 0:
+        raise LabelError("its coordinates lie between 0 and 1: shares of the picture's sides, where pixels are meant")
 
 
 def _is_turned(scene: Scene, stated: tuple[float, float] | None) -> bool:

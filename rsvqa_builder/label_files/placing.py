@@ -76,6 +76,7 @@ class Bounds(NamedTuple):
 
 
 _WHOLE_EARTH = Bounds(-180, -90, 180, 90)
+_ONE_PIXEL = Bounds(0, 0, 1, 1)
 _TWO_TURNS = Bounds(-360, -90, 360, 90)
 
 
@@ -155,6 +156,10 @@ def place_unstated(
         assert scene.transform is not None  # _is_on_scene_map asks for it
         moved = map_to_pixels(geometries, scene.transform)
         return Placed(moved, on_map=True, note=f"coordinates read in the scene's CRS: {complaint}")
+    if are_pixels_by_format and bounds.within(_ONE_PIXEL, _SLACK_DEG):
+        raise LabelError(
+            f"coordinates {bounds} lie between 0 and 1: shares of the picture's sides, where pixels are meant"
+        )
     if bounds.fit_degrees and (not are_pixels_by_format or _look_like_degrees(geometries)):
         raise LabelError(f"coordinates {bounds} may be degrees, but not of this scene, and {complaint}: add the CRS")
     if are_pixels_by_format:

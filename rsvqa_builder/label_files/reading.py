@@ -38,13 +38,15 @@ from rsvqa.rsvqa_builder.labels.report import FileReport, LabelReport, shortened
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 
 LAND_COVER = "outlines are part of a land cover map, where touching objects are one: uncertain"
+MODEL = "labels come from a model"
+COARSE = "labels come from a raster of coarse pixels, in which small things do not show"
 
 
 _ODD_CONTENT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ShapelyError)
 """A file may hold anything, and what no reader has thought of costs the file, not the run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSet:
     """The labels of one scene.
 
@@ -53,11 +55,14 @@ class LabelSet:
         report: what became of every label of every file.
         doubts: why not every instance of a class may be labelled, by class: a label was rejected that may show in the
             scene, a file that may hold it could not be read, an unknown class may be one of it, or a model made them.
+        by_models: the classes whose doubt is that only a model, or a raster of coarse pixels, says where they are: the
+            user may know better.
     """
 
     features: Features
     report: LabelReport
     doubts: Mapping[str, str] = field(default_factory=dict)
+    by_models: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,15 @@ def read_labels(
     reports = [_file_report(file, i, labelled, judgement) for i, file in enumerate(read)]
     by_path = {report.path: report for report in (*reports, *failed)}
     gsd_m = next((file.labels.raw.gsd_m for file in read if file.labels.raw.gsd_m is not None), None)
-    doubts |= _unread_doubts(failed, scene, table) | _unknown_doubts(read, table)
+    doubts = _doubts(read, table) | doubts | _unread_doubts(failed, scene, table) | _unknown_doubts(read, table)
+    by_models = _model_doubts(read, labelled, judgement, scene, table)
     report = LabelReport(tuple(by_path[str(path)] for path in ordered), gsd_m)
-    return LabelSet(features, report, dict(sorted((_doubts(read, labelled, judgement, table) | doubts).items())))
+    return LabelSet(
+        features=features,
+        report=report,
+        doubts=dict(sorted((by_models | doubts).items())),
+        by_models=frozenset(by_models.keys() - doubts.keys()),
+    )
 
 
 def _read_file(
@@ -278,6 +289,8 @@ def _unread_doubts(failed: Sequence[FileReport], scene: Scene, table: ClassTable
 def _possible_classes(path: Path, scene: Scene, table: ClassTable) -> list[str]:
     """Return the classes that a file may hold: those that its name speaks of, else those that its format can draw."""
     used = table.infos()
+    if formats.is_raster(path) and table.mask == "classes":
+        return [name for name in used if table.classes[name].mask_values or table.classes[name].mask_rgb]
     if formats.is_of_one_layer(path):
         scene_name, name = (normalised(other.name.split(".")[0]) for other in (Path(scene.path), path))
         named = table.resolve(name.removeprefix(scene_name).strip())  # what a file says beyond the name of its scene
@@ -288,9 +301,14 @@ def _possible_classes(path: Path, scene: Scene, table: ClassTable) -> list[str]:
 
 
 def _unknown_doubts(read: Sequence[_FileLabels], table: ClassTable) -> dict[str, str]:
-    """Return a doubt about each class that a word of an unknown name speaks of: an "office building" is a building."""
+    """Return a doubt about each class that a word of an unknown name speaks of: an "office building" is a building.
+
+    Labels without any name may be of all classes.
+    """
     doubts: dict[str, str] = {}
     for name in dict.fromkeys(name for file in read for name in file.labels.unknown):
+        if not name:
+            doubts |= dict.fromkeys(table.infos(), "labels without a class may belong to it")
         for word in normalised(name).split():
             known = table.resolve(word)
             if known is not None and known in table.infos():
@@ -299,12 +317,9 @@ def _unknown_doubts(read: Sequence[_FileLabels], table: ClassTable) -> dict[str,
     return doubts
 
 
-def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement, table: ClassTable) -> dict[str, str]:
-    """Return for each class with a doubt about its completeness the first one."""
+def _doubts(read: Sequence[_FileLabels], table: ClassTable) -> dict[str, str]:
+    """Return for each class that lost labels, or may lie in what was left out, the first reason."""
     doubts: dict[str, str] = {}
-    is_predicted = labelled.is_predicted & (judgement.reasons == "")
-    for name in dict.fromkeys(labelled.class_names[is_predicted].tolist()):
-        doubts[name] = "labels come from a model"
     for file in read:
         for name in file.labels.ignored:
             if name in table.classes and table.classes[name].complete is False:
@@ -313,3 +328,32 @@ def _doubts(read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgemen
         for name in sorted(file.labels.lost_classes):
             doubts.setdefault(name, f"labels of {file.path.name} were rejected")
     return doubts
+
+
+def _model_doubts(
+    read: Sequence[_FileLabels], labelled: Labelled, judgement: Judgement, scene: Scene, table: ClassTable
+) -> dict[str, str]:
+    """Return a doubt about each class that no file tells of but those of models, or of coarse pixels.
+
+    A model that found nothing of a class does not say that nothing is there.
+    """
+    sources = {file.path: why for file in read if (why := _why_no_truth(file))}
+    if not sources:
+        return {}
+    told: set[str] = set()
+    for file in read:
+        if file.path not in sources:
+            told.update(_possible_classes(file.path, scene, table), file.labels.class_names.tolist())
+    why_by_file = np.array([sources.get(file.path, "") for file in read], dtype=object)
+    whys = why_by_file[labelled.files]
+    is_doubtful = (whys != "") & (judgement.reasons == "")
+    used = dict(zip(labelled.class_names[is_doubtful].tolist(), whys[is_doubtful].tolist(), strict=True))
+    first = next(iter(sources.values()))
+    return {**{name: first for name in table.infos() if name not in told}, **used}
+
+
+def _why_no_truth(file: _FileLabels) -> str:
+    """Return why what is not in a file may be in the scene all the same; "" where it is the work of people."""
+    if file.labels.raw.is_predicted:
+        return MODEL
+    return COARSE if file.labels.raw.is_coarse else ""

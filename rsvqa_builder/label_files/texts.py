@@ -6,6 +6,7 @@ import codecs
 import gzip
 import re
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from xml.etree import ElementTree
@@ -17,6 +18,11 @@ _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _FOREIGN = re.compile(rb"[\x80-\xff]+")
 _TWO_BYTES = re.compile(rb"(?:[\xa1-\xf7][\xa1-\xfe])+")
+_MAX_BLANK_BYTES = 64
+
+PLAIN_STEMS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
+"""Stems of texts in folders of labels that hold none."""
+
 _CHINESE, _WESTERN = "gb18030", "cp1252"
 
 
@@ -69,6 +75,26 @@ def read_xml(path: Path) -> tuple[ElementTree.Element, str]:
         return ElementTree.fromstring(_DECLARATION.sub("", text.removeprefix("\ufeff"))), note  # noqa: S314
     except (ElementTree.ParseError, ValueError) as error:
         raise LabelError(f"not well-formed XML: {error}") from error
+
+
+def first_beside(path: Path) -> Path | None:
+    """Return the first file of the folder with a file's suffix that is not blank; None when all are."""
+    return _first_filled(path.parent, path.suffix.casefold(), path.parent.stat().st_mtime_ns)
+
+
+# Empty files are many where pictures hold nothing. The key follows what is in the folder.
+@lru_cache(maxsize=64)
+def _first_filled(folder: Path, suffix: str, version: int) -> Path | None:  # noqa: ARG001
+    names = sorted(path for path in folder.iterdir() if path.suffix.casefold() == suffix and path.is_file())
+    return next((path for path in names if path.stem.casefold() not in PLAIN_STEMS and not is_blank(path)), None)
+
+
+def is_blank(path: Path) -> bool:
+    """Tell whether a file is empty, or holds nothing but white space; one that cannot be read is not."""
+    try:
+        return path.stat().st_size <= _MAX_BLANK_BYTES and not path.read_bytes().strip()
+    except OSError:
+        return False
 
 
 def decoded(content: bytes) -> LabelText:

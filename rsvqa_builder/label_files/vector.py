@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from rsvqa.rsvqa_builder.label_files.columns import (
     PICTURE_COLUMNS,
     Columns,
     ImageColumn,
+    are_predicted,
     as_texts,
     attribute_texts,
     find_column,
@@ -64,12 +66,15 @@ _GEOJSON_SUFFIXES = (".geojson", ".json", ".geojsonl", ".geojsons", ".geojsonseq
 """One object, or one per line."""
 _KML_SUFFIXES = (".kml", ".kmz")
 _PARQUET_SUFFIXES = (".parquet", ".geoparquet")
+ARCHIVE_SUFFIXES = (".zip", ".shz")
+"""Archives, which GDAL reads where they hold a Shapefile."""
 
 SUFFIXES = (
     *(".geojson", ".gpkg", ".shp", ".fgb", ".pbf", ".gml", ".tab", ".mif"),
     *_GEOJSON_SUFFIXES[2:],
     *_KML_SUFFIXES,
     *_PARQUET_SUFFIXES,
+    *ARCHIVE_SUFFIXES,
 )
 
 _ADVICE = "; It might help"
@@ -109,7 +114,9 @@ class _Source:
     note: str = ""
 
     @property
-    def opened(self) -> Path | bytes:
+    def opened(self) -> Path | str | bytes:
+        if self.path.suffix.casefold() in ARCHIVE_SUFFIXES:
+            return f"/vsizip/{{{self.path}}}"  # braces, for a suffix that is not .zip
         return self.path if self.content is None else self.content
 
     def layer(self, name: str) -> str | int:
@@ -119,6 +126,15 @@ class _Source:
     @property
     def _is_recoded(self) -> bool:
         return self.content is not None and _is_geojson(self.path)
+
+
+def holds_shapefile(path: Path) -> bool:
+    """Tell whether an archive holds a Shapefile."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.casefold().endswith(".shp") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity | None = None) -> RawLabels:
@@ -142,7 +158,8 @@ def _layers(path: Path, scene: Scene, table: ClassTable) -> list[_Layer]:
 
 def _parquet_layer(path: Path, scene: Scene, table: ClassTable) -> _Layer:
     with geoparquet.opened(path) as file:
-        bounds = _search_bounds(file.crs, None, scene)
+        is_believed = not file.crs_is_assumed or file.extent is None or file.extent.fit_turned_degrees
+        bounds = _search_bounds(file.crs, None, scene) if is_believed else None
         rows = file.read(_wanted_columns(table), None if bounds is None else Bounds(*bounds))
     geometries = _from_wkb(rows.wkb)
     columns = {name: as_texts(values) for name, values in rows.columns.items()}
@@ -351,16 +368,15 @@ def _layer_labels(
     boxes = _pixel_boxes(columns) if rows.by_image else None
     placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
     parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
-    is_certain, is_predicted = scored(columns, len(geometries), table)
     numbers = _positions(layer.fids)[is_read]
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
         positions=tuple(str(number) if is_only else f"{layer.name}:{number}" for number in numbers.tolist()),
         outlines=judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON),
-        is_certain=is_certain,
+        is_certain=scored(columns, len(geometries), table),
         attributes=parsed.attributes,
-        is_predicted=is_predicted,
+        is_predicted=are_predicted(layer.columns, table),
         num_outside=layer.num_outside,
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,

@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files.dota import EMPTY
 from rsvqa.rsvqa_builder.label_files.items import LabelItem, gathered
-from rsvqa.rsvqa_builder.label_files.texts import read_text
+from rsvqa.rsvqa_builder.label_files.texts import first_beside, read_text
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels
 from rsvqa.rsvqa_builder.scenes.scene import Scene
@@ -32,18 +34,21 @@ NAMES_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.name
 _LEVELS = 3
 """Folders from that of the labels on: the `data.yaml` of `set/labels/train/a.txt` lies in `set/`."""
 _MAX_SHARE = 1.0001
+_NUM_TRACKED = 7
+"""Words of a line with a box, its confidence and the number of its track."""
 _RIGHT_ANGLE = 0.02
 """Cosine up to which two sides of a box with four corners count as square to each other."""
 _BAD_LINE = "line is not a class number and shares of the picture"
 
-_BLOCK_ITEM = re.compile(r"^\s*(?:-|(?P<key>\d+)\s*:)\s*(?P<name>.+?)\s*$")
-_INLINE_ITEM = re.compile(r"\s*(?:(?P<key>\d+)\s*:\s*)?(?P<name>\"[^\"]*\"|'[^']*'|[^,\[\]{}]+)")
+_CLASS = re.compile(r"\d+(?:\.0*)?")
+_BLOCK_ITEM = re.compile(r"^\s*(?:-|[\"']?(?P<key>\d+)[\"']?\s*:)\s*(?P<name>.+?)\s*$")
+_INLINE_ITEM = re.compile(r"\s*(?:[\"']?(?P<key>\d+)[\"']?\s*:\s*)?(?P<name>\"[^\"]*\"|'[^']*'|[^,\[\]{}]+)")
 
 
 def looks_like_yolo(head: bytes) -> bool:
     """Tell from its first bytes whether a text holds YOLO lines; the last line may be cut."""
-    lines = [line for line in head.decode("utf-8", errors="replace").splitlines() if line.strip()]
-    return bool(lines) and _numbers(lines[0]) is not None
+    lines = head.decode("utf-8-sig", errors="replace").splitlines()
+    return any(_numbers(line) is not None for line in lines)
 
 
 def read_yolo(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
@@ -58,18 +63,43 @@ def read_yolo(path: Path, scene: Scene, table: ClassTable) -> RawLabels:
     names = _class_names(names_path) if names_path else {}
     lines = [(number, line) for number, line in enumerate(text.removeprefix("\ufeff").splitlines()) if line.strip()]
     problems: Counter[str] = Counter()
+    lost: list[str] = []
     items: list[LabelItem] = []
+    # a last column of whole numbers is that of tracks; alone, 0 or 1 may be the end of a triangle
+    columns = [line.split() for _, line in lines]
+    is_tracked = all(len(words) == _NUM_TRACKED and words[-1].isdecimal() for words in columns) and any(
+        int(words[-1]) > 1 for words in columns
+    )
     has_keypoints = names_path is not None and "kpt_shape" in _text(names_path)
     for number, line in lines:
-        values = _numbers(line)
+        values = _numbers(line.rpartition(" ")[0] if is_tracked else line)
         if values is None:
             problems[_BAD_LINE] += 1
+            lost.append(_source(line.split()[0], names) if names else "")
             continue
         items.append(_item(values, names, number, scene, has_keypoints=has_keypoints))
     if lines and not items:
         raise NotLabelsError("no YOLO lines (class number, shares of the picture's sides)")
     nameless = "" if names or not items else "no data.yaml or classes.txt names the classes: they are numbers"
-    return gathered(items, table, problems=problems, notes=(note, nameless))
+    known = [table.resolve(item.source) is not None for item in items]
+    has_strange = any(item.source.isdecimal() and not is_known for item, is_known in zip(items, known, strict=True))
+    if has_strange and (names or not any(known)):
+        lost.append("")  # a number that nobody has named may stand for any class
+    raw = gathered(items, table, problems=problems, lost=lost, notes=(note, nameless, "" if lines else EMPTY))
+    return raw if lines else replace(raw, is_predicted=_has_scores_beside(path))
+
+
+def _source(word: str, names: dict[int, str]) -> str:
+    """Return the class of a line by its first word; "" where that is no number that has a name."""
+    number = word.partition(".")[0]
+    return names.get(int(number), number) if _CLASS.fullmatch(word) else ""
+
+
+def _has_scores_beside(path: Path) -> bool:
+    """Tell whether the label texts beside an empty one are predictions."""
+    beside = first_beside(path)
+    lines = [] if beside is None else read_text(beside).text.splitlines()
+    return any(values is not None and len(values) % 2 == 0 for values in map(_numbers, lines))
 
 
 def names_file(path: Path) -> Path | None:
@@ -84,8 +114,10 @@ def names_file(path: Path) -> Path | None:
 def _numbers(line: str) -> list[float] | None:
     """Return a class number and the shares of a line; None where it holds anything else."""
     words = line.split()
-    if not words or not words[0].isdecimal():
+    if not words or not _CLASS.fullmatch(words[0]):
         return None
+    if len(words) == _NUM_TRACKED and words[-1].isdecimal() and int(words[-1]) > 1:
+        words.pop()  # the number of a track
     try:
         values = [float(word) for word in words]
     except ValueError:
@@ -107,7 +139,7 @@ def _item(values: list[float], names: dict[int, str], number: int, scene: Scene,
     else:
         geometry = Polygon(pixels)
         outline = Outline.ORIENTED_BOX if _is_box(pixels) else Outline.POLYGON
-    source = names.get(int(values[0]), str(int(values[0])))
+    source = _source(str(int(values[0])), names)
     return LabelItem(geometry=geometry, outline=outline, source=source, position=str(number), score=score)
 
 

@@ -34,6 +34,8 @@ MIXED = "geometry collection"
 REPEATED = "repeated in the same file"
 REPAIRED_IN_PARTS = "falls apart when repaired: uncertain"
 
+SCATTERED = "labels of objects have polygons far apart, which may be several objects: uncertain"
+
 HARMLESS = frozenset({OUTSIDE, REPEATED, TOO_SMALL, NO_GEOMETRY, ZERO_LENGTH})
 """Reasons after which every visible instance of the class may still be labelled."""
 
@@ -116,11 +118,13 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
     cleaner = _Cleaner(raw)
     used = table.infos()
     cleaner.lost |= {name for source in raw.lost_sources if (name := table.resolve(source)) in used}
+    if "" in raw.lost_sources:
+        cleaner.lost |= used.keys()
     cleaner.reject(np.asarray(shapely.is_missing(raw.geometries) | shapely.is_empty(raw.geometries)), NO_GEOMETRY)
     unknown, ignored = _resolve_classes(cleaner, table)
     _reject_wrong_shapes(cleaner, table)
     cleaner.reject(~_is_finite(cleaner.raw.geometries), NOT_FINITE)
-    cleaner.reject(~_reaches_scene_bounds(cleaner.raw.geometries, width, height), OUTSIDE)
+    cleaner.reject(~reaches_scene(cleaner.raw.geometries, width, height), OUTSIDE)
     _repair(cleaner)
     is_line = _dimensions(cleaner) == 1
     cleaner.reject(is_line & (shapely.length(cleaner.raw.geometries) == 0), ZERO_LENGTH)
@@ -128,6 +132,8 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
     cleaner.reject(is_polygon & (shapely.area(cleaner.raw.geometries) < MIN_AREA_PX), TOO_SMALL)
     cleaner.reject(~_is_in_scene(cleaner.raw.geometries, width, height), OUTSIDE)
     cleaner.reject(_is_repeated(cleaner), REPEATED)
+    is_scattered = _is_scattered(cleaner, table)
+    cleaner.raw = replace(cleaner.raw, is_certain=cleaner.raw.is_certain & ~is_scattered)
     num_in_parts = int((shapely.get_num_geometries(cleaner.raw.geometries) > 1).sum())
     return CleanLabels(
         raw=cleaner.raw,
@@ -138,7 +144,10 @@ def clean(raw: RawLabels, table: ClassTable, *, width: int, height: int) -> Clea
         unknown={**unknown, **raw.unknown},
         ignored={**ignored, **raw.ignored},
         lost_classes=frozenset(cleaner.lost),
-        notes=(f"{num_in_parts} labels have several polygons and stay one label each",) if num_in_parts else (),
+        notes=(
+            *((f"{num_in_parts} labels have several polygons and stay one label each",) if num_in_parts else ()),
+            *((f"{int(is_scattered.sum())} {SCATTERED}",) if is_scattered.any() else ()),
+        ),
     )
 
 
@@ -235,7 +244,8 @@ def _is_finite(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
     return is_finite
 
 
-def _reaches_scene_bounds(geometries: NDArray[np.object_], width: int, height: int) -> NDArray[np.bool_]:
+def reaches_scene(geometries: NDArray[np.object_], width: int, height: int) -> NDArray[np.bool_]:
+    """Tell which geometries have bounds that meet those of a scene of `width` × `height` pixels."""
     x_min, y_min, x_max, y_max = shapely.bounds(geometries).T
     return np.asarray((x_max >= 0) & (y_max >= 0) & (x_min <= width) & (y_min <= height))
 
@@ -299,6 +309,20 @@ def _flat_parts(geometry: BaseGeometry) -> list[BaseGeometry]:
 def _dimensions(cleaner: _Cleaner) -> NDArray[np.integer]:
     dimensions: NDArray[np.integer] = shapely.get_dimensions(cleaner.raw.geometries)
     return dimensions
+
+
+def _is_scattered(cleaner: _Cleaner, table: ClassTable) -> NDArray[np.bool_]:
+    """Tell which objects have a part that is further from the others than the largest part is long."""
+    geometries = cleaner.raw.geometries
+    is_scattered = np.zeros(len(geometries), dtype=bool)
+    for row in np.flatnonzero((shapely.get_num_geometries(geometries) > 1) & (_dimensions(cleaner) == 2)).tolist():
+        if table.classes[cleaner.class_names[row]].role is Role.OBJECT:
+            boxes = shapely.bounds(shapely.get_parts(geometries[row]))
+            longest = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).max()
+            # grown by half the length, the parts of one object meet
+            grown = shapely.box(*(boxes + np.array([-1, -1, 1, 1]) * longest / 2).T)
+            is_scattered[row] = shapely.get_num_geometries(shapely.union_all(grown)) > 1
+    return is_scattered
 
 
 def _is_repeated(cleaner: _Cleaner) -> NDArray[np.bool_]:

@@ -46,6 +46,7 @@ def complete_classes(
     *,
     override: bool | None = None,
     doubts: Mapping[str, str] | None = None,
+    by_models: frozenset[str] = frozenset(),
     is_labelled: bool | None = None,
 ) -> dict[str, ClassCompleteness]:
     """Return for each class of the table, ignored ones left out, whether a scene's labels are complete.
@@ -56,12 +57,15 @@ def complete_classes(
         table: its `complete` entries decide unless they are "auto".
         override: the user's word for all classes; stands above the table, not above `doubts`.
         doubts: why a class cannot be complete, by class, from `LabelSet.doubts`.
+        by_models: the classes whose doubt is that a model labelled them, above which the user's word stands.
         is_labelled: a label file was read, even an empty one (`LabelReport.has_labels`); by default, there are labels.
     """
     judge = _Judge(features, scene_size, table)
     labelled = len(features) > 0 if is_labelled is None else is_labelled
     return {
-        name: _judged(judge, name, override, (doubts or {}).get(name)) if labelled else _NO_LABELS
+        name: _judged(judge, name, override, None if override and name in by_models else (doubts or {}).get(name))
+        if labelled
+        else _NO_LABELS
         for name in table.infos()
     }
 

@@ -43,12 +43,13 @@ class RawLabels:
         outlines: how closely each geometry follows its object.
         is_certain: false for difficult, crowd, truncated or low-score labels.
         attributes: in the words that tasks know.
-        is_predicted: the labels carry scores: a model made them.
+        is_predicted: the labels carry scores: a model made them. True of such a file without a label of the scene, too.
+        is_coarse: the labels are of a raster whose pixels are much wider than the scene's.
         is_mask: the labels are regions of a class mask, in which touching objects are one.
         num_outside: labels that the reader left out because they lie outside the scene.
         num_other_image: labels that name another image.
         num_invalid: labels that could not be understood, by reason.
-        lost_sources: what the file calls the classes of those labels, where it says so.
+        lost_sources: what the file calls the classes of those labels; "" stands for any class.
         unknown: class names without a geometry of their own (values of a mask), with counts.
         ignored: regions or labels left out on the class table's word, by class.
         dropped_attributes: attribute values that no task knows, with counts.
@@ -67,6 +68,7 @@ class RawLabels:
     is_certain: NDArray[np.bool_]
     attributes: tuple[Mapping[str, str | bool | float], ...]
     is_predicted: bool = False
+    is_coarse: bool = False
     is_mask: bool = False
     num_outside: int = 0
     num_other_image: int = 0
@@ -107,6 +109,7 @@ def joined(parts: Sequence[RawLabels]) -> RawLabels:
         is_certain=np.concatenate([np.empty(0, dtype=bool), *(part.is_certain for part in parts)]),
         attributes=tuple(itertools.chain.from_iterable(part.attributes for part in parts)),
         is_predicted=any(part.is_predicted for part in parts),
+        is_coarse=any(part.is_coarse for part in parts),
         is_mask=any(part.is_mask for part in parts),
         num_outside=sum(part.num_outside for part in parts),
         num_other_image=sum(part.num_other_image for part in parts),

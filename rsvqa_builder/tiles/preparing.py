@@ -138,6 +138,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         job.table,
         override=settings.complete.as_override,
         doubts=labels.doubts,
+        by_models=labels.by_models,
         is_labelled=labels.report.has_labels,
     )
     if scene.gsd_m is None and labels.report.gsd_m is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rsvqa.rsvqa_builder.label_files.class_rasters import find_class_rasters
+from rsvqa.rsvqa_builder.label_files.class_rasters import ClassRaster, SampleAll, find_class_rasters
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
@@ -84,13 +84,16 @@ def describe(job: DescribeJob) -> Scene | Failure:
 
 
 def find_sources(
-    settings: BuildSettings, describe_all: Callable[[Sequence[DescribeJob]], Sequence[Scene | Failure]]
+    settings: BuildSettings,
+    describe_all: Callable[[Sequence[DescribeJob]], Sequence[Scene | Failure]],
+    sample_all: SampleAll | None = None,
 ) -> Sources:
     """Return the scenes that `settings.src` names, with their label files.
 
     Args:
         settings: of the build.
         describe_all: runs `describe` over the rasters, wherever the build's work runs.
+        sample_all: runs `few_values` over those that may be class masks; this process does by default.
 
     Raises:
         SourceError, ExcludeError: something that the settings name is not there.
@@ -105,7 +108,8 @@ def find_sources(
             for file in found.candidates
         ]
     )
-    masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
+    usable = [scene for scene in described if isinstance(scene, Scene)]
+    masks = _place_class_rasters(find_class_rasters(usable, sample_all), settings.classes)
     root = Path(settings.src) if Path(settings.src).is_dir() else None
     candidates = [
         (file, scene)
@@ -150,14 +154,13 @@ class _PlacedMasks(NamedTuple):
     unused: Sequence[LeftOut]
 
 
-def _place_class_rasters(scenes: Sequence[Scene], classes: str) -> _PlacedMasks:
-    """Return the class rasters among scenes; one of a single scene is its label where the class table has its values.
+def _place_class_rasters(rasters: Sequence[ClassRaster], classes: str) -> _PlacedMasks:
+    """Return whose labels class rasters are; one of a single scene is its label where the class table has its values.
 
     Args:
-        scenes: as described.
+        rasters: that were found among the scenes.
         classes: names the class table.
     """
-    rasters = find_class_rasters(scenes)
     table = load_class_table(classes) if rasters else None
     of_scenes: dict[str, list[Path]] = {}
     unused = []

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rsvqa.rsvqa_builder.config import load_settings
-from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
+from rsvqa.rsvqa_builder.label_files.class_rasters import few_values, find_class_rasters
 from rsvqa.rsvqa_builder.label_files.reading import read_labels
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
@@ -201,3 +201,32 @@ def test_vector_labels_beside_a_class_raster_are_the_pictures(tmp_path: Path) ->
     (tmp_path / "cars.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
     # of one scene in a folder all label files there are
     assert labels_of(find(tmp_path)) == {"a": ["cars.geojson"]}
+
+
+def test_samples_are_read_where_the_caller_says(tmp_path: Path) -> None:
+    put(tmp_path / "place.tif", PICTURE)
+    put(tmp_path / "far.tif", PICTURE, transform=AffineCoefficients(1.0, 0.0, 700_000.0, 0.0, -1.0, 4_000_000.0))
+    put(tmp_path / "place_classes.tif", make_classes())
+    scenes = [describe_scene(str(path), path.stem) for path in sorted(tmp_path.iterdir())]
+    asked: list[list[str]] = []
+
+    def sample_all(those: Sequence[Scene]) -> list[object]:
+        asked.append([scene.scene_id for scene in those])
+        return [few_values(scene) for scene in those]
+
+    found = find_class_rasters(scenes, sample_all)
+    assert [(raster.values, [twin.scene_id for twin in raster.twins]) for raster in found] == [
+        ((0, 1, 2, 3), ["place"])
+    ]
+    assert asked == [["place", "place_classes"]]  # the far one has no twin
+    assert find_class_rasters(scenes) == found
+    assert find_class_rasters(scenes[:1], sample_all) == ()
+    assert len(asked) == 1
+
+
+def test_a_picture_of_classes_is_known_by_its_stem_without_a_georeference(tmp_path: Path) -> None:
+    put(tmp_path / "place.tif", PICTURE)
+    put(tmp_path / "place_color.png", make_classes(bands=3) * 80)
+    assert ids(find(tmp_path)) == ["place"]
+    put(tmp_path / "place_color.png", rgb(seed=1))
+    assert ids(find(tmp_path)) == ["place", "place_color"]

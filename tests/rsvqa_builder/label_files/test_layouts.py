@@ -72,6 +72,32 @@ LAYOUTS = (
         others=(f"train/{L15}/labels/global_monthly_2018_01_mosaic_{L15}_UDM.geojson",),
     ),
     Layout(
+        name="SpaceNet 8",
+        labels={
+            f"{place}/{name}": labels
+            for place in ("Germany_Training_Public", "Louisiana-East_Training_Public")
+            for name, labels in (
+                ("PRE-event/10500500C4DD7000_0_15_63.tif", (f"{place}/annotations/0_15_63.geojson",)),
+                ("PRE-event/10500500C4DD7000_0_15_64.tif", (f"{place}/annotations/0_15_64.geojson",)),
+                ("POST-event/10500500E6DD3C00_0_15_63.tif", ()),
+            )
+        },
+    ),
+    Layout(
+        name="FLAIR-HUB",
+        labels={
+            f"{place}_AERIAL_RGBI/{zone}/AERIAL_RGBI_{place}_{zone}_{patch}.tif": (
+                f"{place}_AERIAL_LABEL-COSIA/{zone}/AERIAL_LABEL-COSIA_{place}_{zone}_{patch}.tif",
+            )
+            for place, zone, patch in (
+                ("D004-2021", "AA-S1-32", "1-1"),
+                ("D004-2021", "AA-S1-32", "1-2"),
+                ("D005-2018", "AA-S1-32", "1-1"),
+            )
+        },
+        others=("D004-2021_ALL_LABEL-LPIS/AA-S1-32/ALL_LABEL-LPIS_D004-2021_AA-S1-32_1-1.tif",),
+    ),
+    Layout(
         name="FLAIR",
         labels={
             f"flair_aerial_train/{place}/img/IMG_{number}.tif": (f"flair_labels_train/{place}/msk/MSK_{number}.tif",)
@@ -278,9 +304,20 @@ def test_rasters_of_labels_are_known_by_their_names(layout: Layout) -> None:
     assert not any(map(is_label_raster, layout.labels))
 
 
-def test_one_mask_of_two_dates_is_refused(tmp_path: Path) -> None:
-    layout = Layout(name="LEVIR-CD", labels={f"train/{date}/train_1.png": () for date in "AB"})
-    mask = tmp_path / "train/label/train_1.png"
+@pytest.mark.parametrize(
+    ("name", "dates", "folder"),
+    [
+        ("LEVIR-CD and WHU-CD", ("A", "B"), "label"),
+        ("SECOND", ("im1", "im2"), "label1"),
+        ("S2Looking", ("Image1", "Image2"), "label2"),
+        ("SYSU-CD and CLCD", ("time1", "time2"), "label"),
+        ("DSIFN", ("t1", "t2"), "mask"),
+    ],
+)
+def test_one_mask_of_two_dates_is_refused(tmp_path: Path, name: str, dates: tuple[str, str], folder: str) -> None:
+    layout = Layout(name=name, labels={f"train/{date}/train_1.png": () for date in dates})
+    mask = tmp_path / f"train/{folder}/train_1.png"
+    assert is_label_raster(f"set/train/{folder}/train_1.png")
     mask.parent.mkdir(parents=True)
     mask.touch()
     paths = [tmp_path / name for name in layout.labels]

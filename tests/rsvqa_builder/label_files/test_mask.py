@@ -284,3 +284,39 @@ def test_values_that_are_no_numbers_of_instances_are_refused(tmp_path: Path) -> 
         read_mask(path, scene(), table(mask="instances"))
     path = write(tmp_path, np.zeros((200, 200), dtype=np.uint8)).rename(tmp_path / "car.tif")
     assert len(read_mask(path, scene(), table(mask="instances"))) == 0
+
+
+def test_instances_of_a_large_raster_are_read_around_the_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 3,000 × 3,000 px on the grid of the scene, which is at (1000, 1000); object 2 reaches far out of it
+    grid = np.zeros((3000, 3000), dtype=np.uint16)
+    grid[1010:1020, 1030:1040] = 1
+    grid[1100:1110, 1190:1700] = 2
+    grid[2500:2600, 2500:2600] = 3
+    transform = Affine(0.5, 0, UTM.c - 500, 0, -0.5, UTM.f + 500)
+    path = write(tmp_path, grid, crs="EPSG:32618", transform=transform).rename(tmp_path / "car.tif")
+    read_px: list[int] = []
+    numbered = mask._numbered
+
+    def counted(source: Any, window: Any) -> Any:
+        read_px.append(window.width * window.height)
+        return numbered(source, window)
+
+    monkeypatch.setattr(mask, "_numbered", counted)
+    raw = read_mask(path, scene(transform=UTM), table(mask="instances"))
+    assert [one.bounds for one in raw.geometries] == [(30, 10, 40, 20), (190, 100, 700, 110)]
+    # 2 + 64 px around 200; three times the sides; then from 0 to 602 + 2 × 996
+    assert read_px == [332**2, 996**2, 2594**2]
+    grid[1100:1110, 1190:1700] = 0
+    path = write(tmp_path, grid, crs="EPSG:32618", transform=transform).rename(tmp_path / "car.tif")
+    read_px.clear()
+    assert len(read_mask(path, scene(transform=UTM), table(mask="instances"))) == 1
+    assert read_px == [332**2]
+
+
+def test_instances_of_a_part_of_the_scene_are_not_all(tmp_path: Path) -> None:
+    half = np.ones((200, 100), dtype=np.uint16)
+    path = write(tmp_path, half, crs="EPSG:32618", transform=Affine(0.5, 0, UTM.c, 0, -0.5, UTM.f))
+    path = path.rename(tmp_path / "car.tif")
+    labels = read_labels(scene(transform=UTM), [path], table(mask="instances"))
+    assert labels.doubts == {"car": "labels of car.tif were rejected"}
+    assert labels.report.files[0].notes == ("it covers a part of the scene only",)

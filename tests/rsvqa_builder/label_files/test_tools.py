@@ -179,7 +179,7 @@ def test_cvat_shapes(tmp_path: Path) -> None:
         '<polyline label="road" points="0,0;3,4"/>',
         '<points label="tree" points="7,8"/>',
         '<points label="tree" points="7,8;9,9"/>',
-        '<ellipse label="tree" cx="1" cy="1" rx="1" ry="1"/>',
+        '<cuboid label="tree" xtl1="1"/>',
         '<box label="car" xtl="9" ytl="50" xbr="7" ybr="70"/>',
         '<tag label="sunny"/>',
     )
@@ -198,7 +198,7 @@ def test_cvat_shapes(tmp_path: Path) -> None:
     assert raw.positions == ("0:0", "0:1", "0:2", "0:3", "0:4")
     assert raw.num_invalid == {
         "<points> without usable coordinates": 1,
-        "<ellipse> without usable coordinates": 1,
+        "<cuboid> without usable coordinates": 1,
         "<box> without usable coordinates": 1,
     }
     assert (raw.picture_size, raw.by_image, raw.num_other_image) == ((400, 200), True, 1)

@@ -57,6 +57,11 @@ FLAIR = {
     **{7: "deciduous", 8: "brushwood", 9: "vineyard", 10: "herbaceous_vegetation", 11: "agricultural_land"},
     **{12: "plowed_land", 13: "swimming_pool", 14: "snow", 15: "clear_cut", 17: "ligneous", 18: "greenhouse"},
 }
+FLAIR_HUB = {
+    **{0: "building", 1: "greenhouse", 2: "swimming_pool", 3: "impervious_surface", 4: "pervious_surface"},
+    **{5: "bare_soil", 6: "water", 7: "snow", 8: "herbaceous_vegetation", 9: "agricultural_land", 10: "plowed_land"},
+    **{11: "vineyard", 12: "deciduous", 13: "coniferous", 14: "brushwood", 15: "clear_cut", 16: "ligneous"},
+}
 OPENEARTHMAP = {
     **{1: "bareland", 2: "rangeland", 3: "developed_space", 4: "road", 5: "tree", 6: "water", 7: "agriculture"},
     8: "building",
@@ -80,12 +85,13 @@ MASKS: dict[str, Mapping[int, str]] = {
     "nlcd": NLCD,
     "corine": CORINE,
     "flair": FLAIR,
+    "flair_hub": FLAIR_HUB,
     "openearthmap": OPENEARTHMAP,
     "geonrw": GEONRW,
     "landcoverai": LANDCOVERAI,
 }
 IGNORED = {
-    **{"esri_lulc": {0, 10}, "nlcd": {250}, "corine": {48}, "flair": {16, 19}},
+    **{"esri_lulc": {0, 10}, "nlcd": {250}, "corine": {48}, "flair": {16, 19}, "flair_hub": {17, 18}},
     **{"openearthmap": {0}, "geonrw": {0}, "landcoverai": {0}},
 }
 
@@ -316,3 +322,22 @@ def test_tags_with_an_underscore_are_columns(tmp_path: Path) -> None:
 def test_a_layer_without_a_label_is_read(tmp_path: Path) -> None:
     labels = read(layer(tmp_path / "land_cover.geojson"), "overture", on_map=True)
     assert (labels.features.class_names, [report.error for report in labels.report.files]) == ((), [""])
+
+
+def test_masks_of_flair_hub_are_not_read_by_the_numbers_of_flair(tmp_path: Path) -> None:
+    path = tmp_path / "AERIAL_LABEL-COSIA_D004-2021_AA_1-1.tif"
+    write_raster(path, np.full((1, 200, 200), 6, np.uint8), crs=None, transform=None)
+    assert "give classes = 'flair_hub'" in read(path, "flair").report.files[0].error
+    assert read(path, "flair_hub").features.class_names == ("water",)
+
+
+def test_spacenet_8_has_its_classes_in_tags(tmp_path: Path) -> None:
+    line = {"type": "LineString", "coordinates": [[300, 300], [390, 390]]}
+    features = [
+        (square(300, 300, 9), {"building": "yes", "highway": None, "flooded": "yes"}),
+        (line, {"building": None, "highway": "primary", "flooded": None}),
+        ({**line, "coordinates": [[300, 310], [390, 350]]}, {"building": None, "highway": "residential"}),
+    ]
+    path = geojson(tmp_path / "0_15_63.geojson", features)
+    labels = read_labels(scene(width=400, height=400), [path], load_class_table("spacenet"))
+    assert labels.features.class_names == ("building", "main_road", "road")
