@@ -138,7 +138,10 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
     model.load_state_dict(state, strict=True, assign=True)
     model.generation_config = _generation_config(folder, tokenizer)
     image_processor = GeoLlavaImageProcessor(
-        cell_size=config.vision_config.image_size, max_grid=config.max_grid, max_cells=_max_cells(released, config)
+        cell_size=config.vision_config.image_size,
+        max_grid=config.max_grid,
+        max_cells=_max_cells(released, config),
+        min_cells=_min_cells(released, config),
     )
     processor = image_processor if tokenizer is None else GeoLlavaProcessor(image_processor, tokenizer)
     with whole_folder(out) as working:
@@ -317,6 +320,11 @@ def _max_cells(released: Mapping[str, Any], config: GeoLlavaConfig) -> int | Non
     """Return the most cells of an image, or None where every grid up to `max_grid` squared is allowed."""
     most = max((columns * rows for columns, rows in _grids(released, config.vision_config.image_size)), default=0)
     return most if 0 < most < config.max_grid**2 else None
+
+
+def _min_cells(released: Mapping[str, Any], config: GeoLlavaConfig) -> int:
+    """Return the fewest cells of an image: the released lists leave out 1 x 1, so a small image lies on two cells."""
+    return min((columns * rows for columns, rows in _grids(released, config.vision_config.image_size)), default=1)
 
 
 def _read_tokenizer(folder: Path, config: GeoLlavaConfig, notes: list[str]) -> Any:  # noqa: ANN401  transformers' own

@@ -23,6 +23,7 @@ from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
 from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
 from .prompt_expansion import ExpandedPrompt, expand_placeholders, padding_side
@@ -240,6 +241,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         embeddings = embeddings.masked_scatter(is_visual[..., None], torch.cat(features).to(embeddings))
         return prompt, embeddings, images
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -267,14 +269,13 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             labels: [B, L] int64, returned expanded.
             use_cache: return a cache.
             cache: a cache to go on from.
-            kwargs: passed to the language model.
+            kwargs: passed to the language model; with `return_dict=False` the fields come as a tuple.
 
         Raises:
             ValueError: inputs that contradict each other.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("expected either input_ids or inputs_embeds; the other is None")
-        kwargs.pop("return_dict", None)
         filled = cache_argument(cache, past_key_values)
         images = GeoLlavaImageFeatures()
         if pixel_values is not None:
@@ -452,6 +453,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         """Return the visual tokens of each image; see `GeoLlavaModel.get_image_features`."""
         return self.model.get_image_features(pixel_values, image_grids)
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -495,6 +497,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             labels=labels,
             use_cache=use_cache,
             cache=cache,
+            return_dict=True,
             **{name: value for name, value in kwargs.items() if name != "num_items_in_batch"},
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep

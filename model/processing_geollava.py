@@ -35,7 +35,7 @@ CHAT_TEMPLATE = (
     "{%- else -%}"
     "{%- if message['content'] is string -%}{{- message['content'] -}}"
     "{%- else -%}{%- for part in message['content'] -%}"
-    "{%- if part['type'] == 'image' -%}{{- '<image>\n' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}"
+    "{%- if part['type'] in ('image', 'image_url') -%}{{- '<image>\n' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}"
     "{%- endfor -%}{%- endif -%}"
     "{{- '<|im_end|>\n' -}}"
     "{%- endif -%}"
@@ -111,8 +111,8 @@ class GeoLlavaProcessor(ProcessorMixin):
         """Return `input_ids` and `attention_mask`, and with images `pixel_values` and `image_grids`.
 
         Args:
-            images: PIL images, uint8 arrays, encoded bytes or paths; a list, flat or nested a prompt, in the order of
-                their placeholders.
+            images: PIL images, uint8 arrays or tensors, encoded bytes, paths or data URLs; a list, flat or nested per
+                prompt, in the order of their placeholders.
             text: prompts with one `<image>` per image.
             rescale_boxes: rewrite pixel boxes in each prompt to the canvas of its first image.
             return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
@@ -154,7 +154,7 @@ class GeoLlavaProcessor(ProcessorMixin):
         if sum(counts) != num_images:
             raise ValueError(
                 f"the prompts hold {counts} {self.image_token} placeholders, {sum(counts)} together, and {num_images} "
-                "images were given; expected one placeholder per image"
+                f"images were given; expected one placeholder per image, and no {self.image_token} in what is asked"
             )
 
     def _check_tokens(self, input_ids: Any, num_images: int) -> None:  # noqa: ANN401  lists or tensors

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
@@ -85,6 +86,14 @@ def test_the_released_settings_are_taken_over(converted: Path) -> None:
     settings = ("tokens_per_cell", "affinity", "fill", "scope", "anchor_projection", "max_grid", "vision_feature_layer")
     assert [config[name] for name in settings] == [5, "learned", "zeros", "cell", "value", 6, -2]
     assert json.loads((converted / "preprocessor_config.json").read_text())["cell_size"] == 84
+
+
+def test_a_released_list_without_one_cell_shows_small_images_on_two(recording: Path, tmp_path: Path) -> None:
+    pairs = [[84 * columns, 84 * rows] for columns in range(1, 8) for rows in range(1, 8)]
+    folder = copy_recording(recording, tmp_path / "in", image_grid_pinpoints=pairs[1:])
+    convert_checkpoint(str(folder), tmp_path / "out")
+    small = AutoImageProcessor.from_pretrained(tmp_path / "out")(np.zeros((84, 84, 3), np.uint8))
+    assert small["image_grids"].tolist() == [[2, 1]]
 
 
 def test_every_key_is_accounted_for(recording: Path, tmp_path: Path) -> None:

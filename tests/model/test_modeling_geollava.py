@@ -333,6 +333,20 @@ def test_only_the_asked_logits_are_computed() -> None:
     torch.testing.assert_close(network(**inputs, logits_to_keep=1).logits, network(**inputs).logits[:, -1:])
 
 
+@torch.no_grad()
+def test_outputs_come_as_a_tuple_when_asked_for() -> None:
+    network, inputs = tiny_model(), make_inputs()
+    named = network(**inputs)
+    loose = network(**inputs, return_dict=False)
+    assert isinstance(loose, tuple)
+    assert torch.equal(loose[0], named.logits)
+    body = network.model(**inputs, return_dict=False)
+    assert isinstance(body, tuple)
+    assert torch.equal(body[0], network.model(**inputs).last_hidden_state)
+    network.config.return_dict = network.model.config.return_dict = False
+    assert torch.equal(network(**inputs)[0], named.logits)
+
+
 def test_wrong_inputs_are_named() -> None:
     network = tiny_model()
     inputs = alone(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor, place
-from rsvqa.model.processing_geollava import GeoLlavaProcessor, rescale_boxes
+from rsvqa.model.processing_geollava import CHAT_TEMPLATE, GeoLlavaProcessor, rescale_boxes
 from tests.model.make_models import tiny_processor, tiny_tokenizer
 
 # 100 × 60 pixels on a canvas of 84 × 56: y · 0.84 + 0, x · 0.85 + 2; see test_image_processing_geollava.
@@ -122,6 +124,29 @@ def test_the_chat_form_is_that_of_qwen() -> None:
     assert prompt == system + user + "<|im_start|>assistant\n"
     plain = [{"role": "system", "content": "w3"}, {"role": "user", "content": "w1"}]
     assert processor.apply_chat_template(plain) == "<|im_start|>system\nw3<|im_end|>\n<|im_start|>user\nw1<|im_end|>\n"
+
+
+def test_an_image_may_come_as_openai_has_it() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(IMAGE).save(buffer, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    part = {"type": "image_url", "image_url": {"url": url}}
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": "w1"}]}]
+    processor = tiny_processor()
+    assert "user\n<image>\nw1<|im_end|>" in processor.apply_chat_template(messages)
+    # a tokenizer alone sees the parts as they are
+    assert "user\n<image>\nw1<|im_end|>" in processor.tokenizer.apply_chat_template(
+        messages, chat_template=CHAT_TEMPLATE, tokenize=False
+    )
+    outputs = processor.apply_chat_template(messages, tokenize=True, return_dict=True, return_tensors="pt")
+    assert torch.equal(outputs["pixel_values"], processor(images=IMAGE)["pixel_values"])
+
+
+def test_a_question_that_speaks_of_the_placeholder_is_named() -> None:
+    question = {"type": "text", "text": "What is <image>?"}
+    prompt = tiny_processor().apply_chat_template([{"role": "user", "content": [{"type": "image"}, question]}])
+    with pytest.raises(ValueError, match="no <image> in what is asked"):
+        tiny_processor()(text=prompt, images=IMAGE)
 
 
 def test_the_chat_template_can_be_tokenised_with_its_images_and_marks_the_reply() -> None:
