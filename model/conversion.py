@@ -143,7 +143,11 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
         max_cells=_max_cells(released, config),
         min_cells=_min_cells(released, config),
     )
-    processor = image_processor if tokenizer is None else GeoLlavaProcessor(image_processor, tokenizer)
+    processor = (
+        image_processor
+        if tokenizer is None
+        else GeoLlavaProcessor(image_processor, tokenizer, num_cell_tokens=config.num_cell_tokens)
+    )
     with whole_folder(out) as working:
         model.save_pretrained(working)
         processor.save_pretrained(working)
@@ -213,7 +217,7 @@ def convert_config(released: Mapping[str, Any], folder: Path, *, has_head: bool)
     if budget:
         settings["tokens_per_cell"] = int(budget[1])
     if not has_head:
-        notes.append("no affinity head: cosine affinity, and empty places are dropped")
+        notes.append("no affinity head: cosine affinity, and the next-best tokens in empty places")
     grids = _grids(released, int(vision["image_size"]))
     if grids:
         settings["max_grid"] = max(max(grid) for grid in grids)

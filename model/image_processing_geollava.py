@@ -231,7 +231,7 @@ def _pillow_may_begin_with_columns() -> bool:
 
 
 class GeoLlavaImageProcessor(BaseImageProcessor):
-    """Images → `pixel_values` [C, 3, S, S] float32 and `image_grids` [I, 2] int64.
+    """Images → `pixel_values` [C, 3, S, S] float32 and `image_grid_thw` [I, 3] int64: 1, rows, columns of cells.
 
     Attributes:
         cell_size: S, side of a cell, pixels; the tower's image size.
@@ -242,7 +242,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         image_std: of the same.
     """
 
-    model_input_names = ("pixel_values", "image_grids")
+    model_input_names = ("pixel_values", "image_grid_thw")
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         return_placements: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> BatchFeature:
-        """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grids` [I, 2].
+        """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grid_thw` [I, 3].
 
         Args:
             images: an image, or a list, which may be nested; see `read_pixels`.
@@ -303,7 +303,10 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
             raise ValueError("expected at least one image")
         cells, grids, placements = zip(*(self._cut(image, **settings) for image in flat), strict=True)
         pixel_values = cells[0] if len(cells) == 1 else torch.cat(cells)  # a large image is not copied once more
-        data: dict[str, Any] = {"pixel_values": pixel_values, "image_grids": torch.tensor(grids)}
+        data: dict[str, Any] = {
+            "pixel_values": pixel_values,
+            "image_grid_thw": torch.tensor([(1, *grid) for grid in grids]),
+        }
         if return_placements:
             data["image_placements"] = list(placements)
         return BatchFeature(data)

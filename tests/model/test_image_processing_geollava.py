@@ -69,8 +69,8 @@ def test_the_released_lists_begin_with_two_cells() -> None:
     assert best_grid(336, 336, cell_size=336, max_grid=24, min_cells=2) == (2, 1)
     assert best_grid(200, 600, cell_size=336, max_grid=24, min_cells=2) == (1, 2)
     assert best_grid(2000, 4000, cell_size=336, max_grid=24, min_cells=2) == (6, 12)
-    grids = GeoLlavaImageProcessor(cell_size=28, min_cells=2)(make_pixels(28, 28))["image_grids"]
-    assert grids.tolist() == [[2, 1]]
+    grids = GeoLlavaImageProcessor(cell_size=28, min_cells=2)(make_pixels(28, 28))["image_grid_thw"]
+    assert grids.tolist() == [[1, 2, 1]]
     with pytest.raises(ValueError, match="no grid of at most 1 cells a side has 2 to 1 cells"):
         best_grid(28, 28, cell_size=28, max_grid=1, min_cells=2)
 
@@ -145,7 +145,7 @@ def test_cells_are_those_of_pillow(size: tuple[int, int]) -> None:
     processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
     pixels = make_pixels(*size)
     outputs = processor(pixels)
-    grid = tuple(outputs["image_grids"][0].tolist())
+    grid = tuple(outputs["image_grid_thw"][0].tolist())[1:]
     expected = cells_by_pillow(pixels, grid, 28)
     np.testing.assert_allclose(outputs["pixel_values"].numpy(), expected, atol=1e-5)
     assert outputs["pixel_values"].dtype == torch.float32
@@ -158,7 +158,7 @@ def test_every_kind_of_source_gives_the_same_cells(tmp_path: Path) -> None:
     path.write_bytes(encode(pixels, "PNG"))
     sources = [pixels, Image.fromarray(pixels), encode(pixels, "PNG"), str(path), path]
     outputs = processor([sources[:2], sources[2:]])  # nested, as prompts with several images are
-    assert outputs["image_grids"].tolist() == [[2, 4]] * 5
+    assert outputs["image_grid_thw"].tolist() == [[1, 2, 4]] * 5
     for cells in outputs["pixel_values"].split(8)[1:]:
         assert torch.equal(cells, outputs["pixel_values"][:8])
 
@@ -205,8 +205,8 @@ def test_what_is_no_image_is_named(image: Any, message: str) -> None:
 
 def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:
     processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
-    assert processor(make_pixels(100, 100), max_cells=4)["image_grids"].tolist() == [[2, 2]]
-    assert processor(make_pixels(100, 100))["image_grids"].tolist() == [[4, 4]]
+    assert processor(make_pixels(100, 100), max_cells=4)["image_grid_thw"].tolist() == [[1, 2, 2]]
+    assert processor(make_pixels(100, 100))["image_grid_thw"].tolist() == [[1, 4, 4]]
     with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]; known are"):
         processor(make_pixels(4, 4), max_cell=4)
     with pytest.raises(ValueError, match="expected at least one image"):

@@ -39,7 +39,7 @@ def replace_linears(module: nn.Module, make: Any) -> None:
 
 def kept_places(network: GeoLlavaForConditionalGeneration) -> list[tuple[int, int]]:
     inputs = tiny_inputs(cells=(2, 4))
-    images = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     return list(zip(images.cells[0].tolist(), images.positions[0].tolist(), strict=True))
 
 
