@@ -79,6 +79,8 @@ def place_tokens(
             labels=labels,
             padding_side=padding_side,
         )
+    if labels is not None:
+        labels = labels.masked_fill(is_placeholder, IGNORED_LABEL)
     if position_ids is None and attention_mask is not None:
         position_ids = ((attention_mask != 0).cumsum(1) - 1).clamp(min=0)
     return ExpandedPrompt(input_ids, attention_mask, position_ids, labels)

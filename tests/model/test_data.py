@@ -155,7 +155,7 @@ def test_loss_is_on_the_reply_token_by_token(folder: Path, tiny: TinyModel, task
     assert bool(is_padding[:num_padding].all())  # on the left
     # the first label stands behind the prompt, of which one token gives way to those of its image
     is_label = [label != IGNORED_LABEL for label in labels]
-    num_visual = tiny.model.config.num_cell_tokens
+    num_visual = tiny.model.config.num_cell_tokens or 0
     assert ids.count(tiny.processor.image_token_id) == num_visual
     assert is_label.index(True) == num_padding + len(tokenizer(prompt)["input_ids"]) + num_visual - 1
 

@@ -74,11 +74,12 @@ def test_a_placeholder_without_image_is_named() -> None:
 
 
 def test_a_prompt_with_every_placeholder_stays_as_it_is() -> None:
-    ids, labels = torch.tensor([[0, 5, 9, 9, 6]]), torch.tensor([[-100, -100, -100, -100, 6]])
+    ids, labels = torch.tensor([[0, 5, 9, 9, 6]]), torch.tensor([[-100, 5, 9, 9, 6]])
     mask = torch.tensor([[0, 1, 1, 1, 1]])
     prompt = place_tokens(ids, torch.tensor([2]), image_token_id=9, attention_mask=mask, labels=labels)
     assert prompt.input_ids is ids
-    assert prompt.labels is labels
+    assert prompt.labels is not None
+    assert prompt.labels.tolist() == [[-100, 5, -100, -100, 6]]  # visual tokens carry no loss
     assert prompt.attention_mask.tolist() == mask.tolist()
     assert prompt.position_ids.tolist() == [[0, 0, 1, 2, 3]]
     packed = torch.tensor([[0, 0, 1, 0, 1]])
