@@ -54,6 +54,13 @@ The outputs inherit the field, so that it has this name; arguments are taken und
 """
 
 
+_AUTO_MAP = {
+    "AutoModel": "modeling_geollava.GeoLlavaModel",
+    "AutoModelForImageTextToText": "modeling_geollava.GeoLlavaForConditionalGeneration",
+    "AutoModelForMultimodalLM": "modeling_geollava.GeoLlavaForConditionalGeneration",
+}
+
+
 def cache_argument(cache: Cache | None, past_key_values: Cache | None) -> dict[str, Cache]:
     """Return the cache that was given, if any, under the name that the installed transformers takes it by.
 
@@ -170,6 +177,11 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Save the model with its code, to be found by every Auto class that programs ask for models by."""
+        self.config.auto_map = {**(getattr(self.config, "auto_map", None) or {}), **_AUTO_MAP}
+        super().save_pretrained(save_directory, *args, **kwargs)
 
 
 class GeoLlavaModel(GeoLlavaPreTrainedModel):
