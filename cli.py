@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from rsvqa import __version__
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.queue import QueueSettings
-from rsvqa.benchmark.settings import AskSettings, BenchSettings
+from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
@@ -384,7 +384,7 @@ def bench(
 @app.command()
 @_with_settings({"model": "Model", "base_url": "Endpoint", "trust_remote_code": "Model", "bands": "Image"})
 def ask(
-    settings: AskSettings,
+    settings: AskModelSettings,
     image: Annotated[Path, typer.Argument(help="A GeoTIFF or a picture.")],
     questions: Annotated[list[str], typer.Argument(help="Each put to the model by itself.")],
     as_json: Json = False,

@@ -11,7 +11,7 @@ from rsvqa.benchmark.adapters.open_model import open_model
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.models import BenchImage, Prompt, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import AskSettings, BenchSettings, ModelSettings
+from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ModelSettings
 from rsvqa.rsvqa_builder.scenes.rendering import open_raster, read_tile, survey
 from rsvqa.rsvqa_builder.scenes.scene import SceneError, describe_scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -22,7 +22,7 @@ MAX_PIXELS = 20_000**2
 """An image of more pixels takes over a gigabyte, and no model has seen one: a part of it is asked about."""
 
 
-def ask(settings: AskSettings, image: Path, questions: Sequence[str]) -> Iterator[Reply | Unanswered]:
+def ask(settings: AskModelSettings, image: Path, questions: Sequence[str]) -> Iterator[Reply | Unanswered]:
     """Yield the replies in the order of the questions; a reply's key is its question's place, from 0.
 
     Args:
@@ -44,7 +44,7 @@ def ask(settings: AskSettings, image: Path, questions: Sequence[str]) -> Iterato
     yield from (replies[prompt.key] for prompt in prompts)
 
 
-def read_image(path: Path, settings: AskSettings) -> BenchImage:
+def read_image(path: Path, settings: AskModelSettings) -> BenchImage:
     """Return an image as a build would show it: its bands chosen, stretched to 8 bits, invalid pixels black.
 
     Raises:
@@ -70,7 +70,7 @@ def read_image(path: Path, settings: AskSettings) -> BenchImage:
     return BenchImage(rgb, encoded, hashlib.sha256(encoded).hexdigest())
 
 
-def _prompt(place: int, text: str, settings: AskSettings) -> Prompt:
+def _prompt(place: int, text: str, settings: AskModelSettings) -> Prompt:
     sample = Sample(
         sample_id=str(place),
         task="",

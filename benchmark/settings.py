@@ -201,7 +201,7 @@ class BenchSettings(ModelSettings):
         return {name: value for name, value in settings.items() if value or name not in _LATER}
 
 
-class AskSettings(ModelSettings):
+class AskModelSettings(ModelSettings):
     """Which model is asked about an image, and how the image is shown to it."""
 
     bands: Annotated[tuple[int, int, int], COMMAS] | None = None

@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from rsvqa.annotation.images import decode_image
 from rsvqa.benchmark.ask import read_image
 from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.settings import AskSettings
+from rsvqa.benchmark.settings import AskModelSettings
 from tests.run_build import rsvqa
 from tests.scripted_endpoint import Body, ScriptedEndpoint, always, text_of
 
@@ -37,8 +37,8 @@ def scene(tmp_path: Path) -> Path:
     return path
 
 
-def settings(**changes: Any) -> AskSettings:
-    return AskSettings(**{"model": "openai:x", **changes})
+def settings(**changes: Any) -> AskModelSettings:
+    return AskModelSettings(**{"model": "openai:x", **changes})
 
 
 def test_an_image_is_stretched_as_a_build_does_and_cut_to_its_window(scene: Path) -> None:
@@ -54,7 +54,7 @@ def test_an_image_is_stretched_as_a_build_does_and_cut_to_its_window(scene: Path
 
 
 def test_what_cannot_be_shown_is_named(scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BenchmarkDataError, match="scene.tif: it has 90 × 70 px; the window 80,0,11,5 reaches beyond"):
+    with pytest.raises(BenchmarkDataError, match=r"scene\.tif: it has 90 × 70 px; the window 80,0,11,5 reaches beyond"):
         read_image(scene, settings(window=(80, 0, 11, 5)))
     monkeypatch.setattr("rsvqa.benchmark.ask.MAX_PIXELS", 90 * 70 - 1)
     with pytest.raises(BenchmarkDataError, match="90 × 70 px are more than a model is shown; give a part of it by"):
