@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from rsvqa import __version__
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.queue import QueueSettings
-from rsvqa.benchmark.settings import BenchSettings
+from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
@@ -354,7 +354,7 @@ def train(
 
 @app.command()
 @_with_settings(
-    {"model": "Model", "data": "What is asked", "base_url": "Endpoint", "trust_remote_code": "Model"}
+    {"model": "Model", "base_url": "Endpoint", "trust_remote_code": "Model", "data": "What is asked"}
     | {"max_new_tokens": "Protocol"},
     config="Settings (TOML); options override them.",
 )
@@ -379,6 +379,25 @@ def bench(
         results = run_bench(settings, out, reporter=reporter)
     if results is not None:
         print_results(results, out, as_json=as_json)
+
+
+@app.command()
+@_with_settings({"model": "Model", "base_url": "Endpoint", "trust_remote_code": "Model", "bands": "Image"})
+def ask(
+    settings: AskModelSettings,
+    image: Annotated[Path, typer.Argument(help="A GeoTIFF or a picture.")],
+    questions: Annotated[list[str], typer.Argument(help="Each put to the model by itself.")],
+    as_json: Json = False,
+) -> None:
+    """Ask a model questions of your own about an image."""
+    from rsvqa.benchmark.ask import ask as ask_model
+    from rsvqa.benchmark.reports.printing import print_replies
+
+    if settings.is_checkpoint:
+        _require_extra("model", "ask")
+        import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
+    if not print_replies(questions, ask_model(settings, image, questions), as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

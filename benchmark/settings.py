@@ -1,4 +1,4 @@
-"""The settings of a benchmark run: one model for the command line, settings files and the copy in `run.json`.
+"""The settings of a benchmark run, and of `ask`: for the command line, settings files and the copy in `run.json`.
 
 No secret stands here: keys of endpoints come from the environment, and a URL with a password in it is refused.
 """
@@ -10,12 +10,21 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.config import COMMAS, StageSettings
+from rsvqa.rsvqa_builder.settings import StretchMode
 
 BLIND = "blind:"
 """Prefix of a model that is asked without images."""
@@ -44,23 +53,11 @@ JsonObject = Annotated[str, BeforeValidator(_canonical)]
 """Type of a setting that is a table in TOML and JSON on the command line."""
 
 
-class BenchSettings(StageSettings):
-    """All that decides what is asked of which model, and how it is asked."""
+class ModelSettings(StageSettings):
+    """Which model is asked, where it runs, and what it sees."""
 
     model: Annotated[str, Field(min_length=1)]
     """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."""
-    data: str = "xlrs-lite"
-    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, or a built data set."""
-    split: str | None = None
-    """Split of the data (default: test, or the only one)."""
-    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
-    """Names, short names or levels: OCL,Counting,Reasoning."""
-    limit: PositiveInt | None = None
-    """Number of questions: the first ones only, after `per_task`."""
-    per_task: Annotated[PositiveInt | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
-    """Most questions per task, drawn by the seed."""
-    seed: int = 0
-    """Seed of everything random."""
 
     base_url: BaseUrl | None = Field(default=None, repr=False)
     """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
@@ -103,26 +100,6 @@ class BenchSettings(StageSettings):
     So is the beginning that its prompts share.
     """
 
-    max_new_tokens: PositiveInt = 64
-    """Most tokens of a reply with options."""
-    max_new_tokens_box: PositiveInt = 128
-    """Most tokens of a reply with a box."""
-    max_new_tokens_caption: PositiveInt = 1024
-    """Most tokens of a caption."""
-    circular: bool = False
-    """Ask with the options in every rotation.
-
-    Right only when right in all.
-    """
-    caption_prompt: str | None = None
-    """File with the text that asks for a caption (default: our own)."""
-
-    @field_validator("tasks")
-    @classmethod
-    def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_task_names(tasks)
-        return tasks
-
     @model_validator(mode="after")
     def _url_has_an_endpoint(self) -> Self:
         if self.base_url is not None and not self.model.removeprefix(BLIND).startswith("openai:"):
@@ -153,6 +130,54 @@ class BenchSettings(StageSettings):
         return self
 
     @property
+    def shows_images(self) -> bool:
+        """Whether the model gets images at all."""
+        return not self.model.startswith(BLIND) and self.model not in _WITHOUT_IMAGES
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the model is one that transformers loads."""
+        name = self.model.removeprefix(BLIND)
+        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:"))
+
+
+class BenchSettings(ModelSettings):
+    """All that decides what is asked of which model, and how it is asked."""
+
+    data: str = "xlrs-lite"
+    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, or a built data set."""
+    split: str | None = None
+    """Split of the data (default: test, or the only one)."""
+    tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
+    """Names, short names or levels: OCL,Counting,Reasoning."""
+    limit: PositiveInt | None = None
+    """Number of questions: the first ones only, after `per_task`."""
+    per_task: Annotated[PositiveInt | None, Field(validation_alias=AliasChoices("per_task", "sample"))] = None
+    """Most questions per task, drawn by the seed."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    max_new_tokens: PositiveInt = 64
+    """Most tokens of a reply with options."""
+    max_new_tokens_box: PositiveInt = 128
+    """Most tokens of a reply with a box."""
+    max_new_tokens_caption: PositiveInt = 1024
+    """Most tokens of a caption."""
+    circular: bool = False
+    """Ask with the options in every rotation.
+
+    Right only when right in all.
+    """
+    caption_prompt: str | None = None
+    """File with the text that asks for a caption (default: our own)."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        parse_task_names(tasks)
+        return tasks
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """Names of the tasks to ask, in the order of the taxonomy."""
         return parse_task_names(self.tasks)
@@ -164,17 +189,6 @@ class BenchSettings(StageSettings):
         names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, self.data)))
         return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", name).strip("-.") or "here" for name in names)
 
-    @property
-    def shows_images(self) -> bool:
-        """Whether the model gets images at all."""
-        return not self.model.startswith(BLIND) and self.model not in _WITHOUT_IMAGES
-
-    @property
-    def is_checkpoint(self) -> bool:
-        """Whether the model is one that transformers loads."""
-        name = self.model.removeprefix(BLIND)
-        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:"))
-
     def max_new_tokens_of(self, form: AnswerForm) -> int:
         """Return the bound of a reply of this form."""
         return {AnswerForm.TEXT: self.max_new_tokens_caption, AnswerForm.BOX: self.max_new_tokens_box}.get(
@@ -185,3 +199,22 @@ class BenchSettings(StageSettings):
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""
         settings = self.model_dump(mode="json", exclude=set(_NOT_BEARING))
         return {name: value for name, value in settings.items() if value or name not in _LATER}
+
+
+class AskModelSettings(ModelSettings):
+    """Which model is asked about an image, and how the image is shown to it."""
+
+    bands: Annotated[tuple[int, int, int], COMMAS] | None = None
+    """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
+    stretch: StretchMode = "percentile"
+    """How values become 8 bits (percentile: 2 to 98)."""
+    window: Annotated[tuple[NonNegativeInt, NonNegativeInt, PositiveInt, PositiveInt], COMMAS] | None = None
+    """Part of the image: x,y,width,height in pixels (default: all of it)."""
+    max_new_tokens: PositiveInt = 512
+    """Most tokens of a reply."""
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if not self.is_checkpoint and not self.model.removeprefix(BLIND).startswith("openai:"):
+            raise ValueError(f"{self.model!r} cannot be asked freely; expected a checkpoint or openai:NAME")
+        return self

@@ -57,6 +57,10 @@ class StartingPoint(NamedTuple):
         square = int(images.max_grid) ** 2
         return square if images.max_cells is None else min(square, int(images.max_cells))
 
+    def agree(self) -> None:
+        """Let the processor write as many placeholders as the model, as it is set now, has visual tokens."""
+        self.processor.num_cell_tokens = self.model.config.num_cell_tokens
+
     def limit_grid(self, max_grid: int) -> None:
         """See images at up to `max_grid` cells along each side, whatever the checkpoint was trained with."""
         self.processor.image_processor.max_grid = max_grid

@@ -44,8 +44,10 @@ class GeoLlavaConfig(PreTrainedConfig):
         affinity: how a token finds the neighbour that it follows: `cosine` similarity, or the released `learned` head.
         anchor_projection: what [CLS] is compared with: the `value` projection (released) or the `key` projection.
         scope: every `cell` has its own budget (released), or the cells of an `image` share one.
-        fill: where a budget is not used up: `drop` leaves nothing, `zeros` (released) puts zero vectors among the
-            clusters, in the places where the released code has them.
+        fill: where a cell has fewer clusters than its budget: `next` takes its next-best tokens, each by itself, so
+            that the number of visual tokens follows from the image's size alone; `drop` leaves the rest of the budget
+            unused; `zeros` (released) puts zero vectors among the clusters, in the places where the released code has
+            them.
         pruning_seed: of `random`.
         max_grid: most cells along a side of an image.
         vision_chunk: cells that go through the tower at once.
@@ -98,7 +100,7 @@ class GeoLlavaConfig(PreTrainedConfig):
     affinity: Literal["cosine", "learned"] = "cosine"
     anchor_projection: Literal["value", "key"] = "value"
     scope: Literal["cell", "image"] = "cell"
-    fill: Literal["drop", "zeros"] = "drop"
+    fill: Literal["next", "drop", "zeros"] = "next"
     pruning_seed: int = 0
     max_grid: int = 24
     vision_chunk: int = 64
@@ -114,6 +116,16 @@ class GeoLlavaConfig(PreTrainedConfig):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
                 raise ValueError(f"{name} is {value}; expected 1 or more")
+
+    @property
+    def num_cell_tokens(self) -> int | None:
+        """Visual tokens of a cell (with scope `image` on the mean); None where that depends on what an image shows."""
+        num_patches = int(self.vision_config.image_size // self.vision_config.patch_size) ** 2
+        if self.tokens_per_cell == "all":
+            return num_patches
+        if self.fill == "drop" and self.pruning in ("anchored", "clusters_only"):
+            return None
+        return min(int(self.tokens_per_cell), num_patches)
 
 
 GeoLlavaConfig.register_for_auto_class()

@@ -138,9 +138,16 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
     model.load_state_dict(state, strict=True, assign=True)
     model.generation_config = _generation_config(folder, tokenizer)
     image_processor = GeoLlavaImageProcessor(
-        cell_size=config.vision_config.image_size, max_grid=config.max_grid, max_cells=_max_cells(released, config)
+        cell_size=config.vision_config.image_size,
+        max_grid=config.max_grid,
+        max_cells=_max_cells(released, config),
+        min_cells=_min_cells(released, config),
     )
-    processor = image_processor if tokenizer is None else GeoLlavaProcessor(image_processor, tokenizer)
+    processor = (
+        image_processor
+        if tokenizer is None
+        else GeoLlavaProcessor(image_processor, tokenizer, num_cell_tokens=config.num_cell_tokens)
+    )
     with whole_folder(out) as working:
         model.save_pretrained(working)
         processor.save_pretrained(working)
@@ -210,7 +217,7 @@ def convert_config(released: Mapping[str, Any], folder: Path, *, has_head: bool)
     if budget:
         settings["tokens_per_cell"] = int(budget[1])
     if not has_head:
-        notes.append("no affinity head: cosine affinity, and empty places are dropped")
+        notes.append("no affinity head: cosine affinity, and the next-best tokens in empty places")
     grids = _grids(released, int(vision["image_size"]))
     if grids:
         settings["max_grid"] = max(max(grid) for grid in grids)
@@ -317,6 +324,11 @@ def _max_cells(released: Mapping[str, Any], config: GeoLlavaConfig) -> int | Non
     """Return the most cells of an image, or None where every grid up to `max_grid` squared is allowed."""
     most = max((columns * rows for columns, rows in _grids(released, config.vision_config.image_size)), default=0)
     return most if 0 < most < config.max_grid**2 else None
+
+
+def _min_cells(released: Mapping[str, Any], config: GeoLlavaConfig) -> int:
+    """Return the fewest cells of an image: the released lists leave out 1 x 1, so a small image lies on two cells."""
+    return min((columns * rows for columns, rows in _grids(released, config.vision_config.image_size)), default=1)
 
 
 def _read_tokenizer(folder: Path, config: GeoLlavaConfig, notes: list[str]) -> Any:  # noqa: ANN401  transformers' own

@@ -1,7 +1,7 @@
 """An image of any size → cells of one size, and where its pixels went.
 
 The image is resized (aspect kept, bicubic), centred on black on the best grid of cells, and cut row by row. Images may
-be PIL images, (height, width, 3) uint8 arrays, encoded bytes, or paths.
+be PIL images, uint8 arrays or tensors (height, width, 3) or (3, height, width), encoded bytes, or paths.
 
 What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
 of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. JPEG is
@@ -11,12 +11,14 @@ import the decoder of rsvqa; a test holds that both give the same pixels.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +43,7 @@ STRIP_PIXELS = 2**22
 """Pixels that are handed to Pillow at once."""
 JPEG_START = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+_GRID_SETTINGS = ("max_grid", "max_cells", "min_cells")
 
 _PILLOW_LIMIT = threading.Lock()
 
@@ -79,8 +82,9 @@ class Placement(NamedTuple):
         )
 
 
+@lru_cache(maxsize=4096)
 def best_grid(
-    height: int, width: int, *, cell_size: int, max_grid: int, max_cells: int | None = None
+    height: int, width: int, *, cell_size: int, max_grid: int, max_cells: int | None = None, min_cells: int = 1
 ) -> tuple[int, int]:
     """Return the grid (rows, columns) that shows most of the image with the least empty area.
 
@@ -93,18 +97,27 @@ def best_grid(
         cell_size: side of a cell, pixels.
         max_grid: most cells along a side.
         max_cells: most cells in all; None sets no limit.
+        min_cells: fewest cells in all; the released lists begin with two, so their smallest image has two cells.
+
+    Raises:
+        ValueError: no grid has so few and so many cells.
     """
-    best, best_effective, least_wasted = (1, 1), -1, 0
+    best, best_effective, least_wasted = (0, 0), -1, 0
     for columns in range(1, max_grid + 1):
         for rows in range(1, max_grid + 1):
             if max_cells is not None and rows * columns > max_cells:
                 break
+            if rows * columns < min_cells:
+                continue
             canvas_height, canvas_width = rows * cell_size, columns * cell_size
             scale = min(canvas_width / width, canvas_height / height)
             effective = min(int(width * scale) * int(height * scale), width * height)
             wasted = canvas_width * canvas_height - effective
             if effective > best_effective or (effective == best_effective and wasted < least_wasted):
                 best, best_effective, least_wasted = (rows, columns), effective, wasted
+    if best == (0, 0):
+        most = max_grid**2 if max_cells is None else max_cells
+        raise ValueError(f"no grid of at most {max_grid} cells a side has {min_cells} to {most} cells")
     return best
 
 
@@ -130,11 +143,18 @@ def place(height: int, width: int, grid: tuple[int, int], cell_size: int) -> tup
 
 
 def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
-    """Return the pixels (height, width, 3) of a PIL image, an array, encoded bytes or a path.
+    """Return the pixels (height, width, 3) of a PIL image, an array, a tensor, encoded bytes, a path or a data URL.
+
+    An array (3, height, width), as torchvision has it, is told by its first side; one that is 3 pixels wide as well
+    is taken as (height, width, 3).
 
     Raises:
-        ValueError: no image, or an array of another shape or type.
+        ValueError: no image, an array of another shape or type, or an address on the net, which is not fetched.
     """
+    if isinstance(image, str) and image.startswith("data:"):
+        return _decode(_bytes_of(image), "the data URL given")
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        raise ValueError(f"{image} is not fetched; expected a path, encoded bytes, a data URL, a PIL image or an array")
     if isinstance(image, str | Path):
         return _decode(Path(image).read_bytes(), str(image))
     if isinstance(image, bytes):
@@ -142,10 +162,12 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
     if isinstance(image, Image.Image):
         return _to_rgb(image)
     pixels = np.asarray(image)
+    if pixels.ndim == 3 and pixels.shape[0] == 3 != pixels.shape[2]:
+        pixels = pixels.transpose(1, 2, 0)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
-            f"an image is {pixels.dtype} of shape {pixels.shape}; expected uint8 (height, width, 3), a PIL image, "
-            "encoded bytes or a path"
+            f"an image is {pixels.dtype} of shape {pixels.shape}; expected uint8 (height, width, 3) or "
+            "(3, height, width), a PIL image, encoded bytes or a path"
         )
     return pixels
 
@@ -209,17 +231,18 @@ def _pillow_may_begin_with_columns() -> bool:
 
 
 class GeoLlavaImageProcessor(BaseImageProcessor):
-    """Images → `pixel_values` [C, 3, S, S] float32 and `image_grids` [I, 2] int64.
+    """Images → `pixel_values` [C, 3, S, S] float32 and `image_grid_thw` [I, 3] int64: 1, rows, columns of cells.
 
     Attributes:
         cell_size: S, side of a cell, pixels; the tower's image size.
         max_grid: most cells along a side of an image.
         max_cells: most cells of an image, or None; a larger image is scaled down.
+        min_cells: fewest cells of an image; 2 as released, where a small image is seen on two cells.
         image_mean: of red, green, blue, of values from 0 to 1.
         image_std: of the same.
     """
 
-    model_input_names = ("pixel_values", "image_grids")
+    model_input_names = ("pixel_values", "image_grid_thw")
 
     def __init__(
         self,
@@ -228,21 +251,25 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         max_cells: int | None = None,
         image_mean: Sequence[float] = OPENAI_CLIP_MEAN,
         image_std: Sequence[float] = OPENAI_CLIP_STD,
+        min_cells: int = 1,
         **kwargs: Any,  # noqa: ANN401  what transformers stores beside them
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("cell_size", cell_size), ("max_grid", max_grid), ("max_cells", max_cells)):
+        sizes = {"cell_size": cell_size, "max_grid": max_grid, "max_cells": max_cells, "min_cells": min_cells}
+        for name, value in sizes.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; expected 1 or more")
         self.cell_size = cell_size
         self.max_grid = max_grid
         self.max_cells = max_cells
+        self.min_cells = min_cells
         self.image_mean = list(image_mean)
         self.image_std = list(image_std)
 
     def place(self, height: int, width: int) -> tuple[tuple[int, int], Placement]:
         """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it."""
-        grid = best_grid(height, width, cell_size=self.cell_size, max_grid=self.max_grid, max_cells=self.max_cells)
+        settings = {name: getattr(self, name) for name in _GRID_SETTINGS}
+        grid = best_grid(height, width, cell_size=self.cell_size, **settings)
         return grid, place(height, width, grid, self.cell_size)[0]
 
     def preprocess(
@@ -253,7 +280,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         return_placements: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> BatchFeature:
-        """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grids` [I, 2].
+        """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grid_thw` [I, 3].
 
         Args:
             images: an image, or a list, which may be nested; see `read_pixels`.
@@ -264,7 +291,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         Raises:
             ValueError: an unknown setting, no image, or another kind of tensor.
         """
-        settings = {name: getattr(self, name) for name in ("cell_size", "max_grid", "max_cells")}
+        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS)}
         unknown = kwargs.keys() - settings.keys()
         if unknown:
             raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
@@ -276,7 +303,10 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
             raise ValueError("expected at least one image")
         cells, grids, placements = zip(*(self._cut(image, **settings) for image in flat), strict=True)
         pixel_values = cells[0] if len(cells) == 1 else torch.cat(cells)  # a large image is not copied once more
-        data: dict[str, Any] = {"pixel_values": pixel_values, "image_grids": torch.tensor(grids)}
+        data: dict[str, Any] = {
+            "pixel_values": pixel_values,
+            "image_grid_thw": torch.tensor([(1, *grid) for grid in grids]),
+        }
         if return_placements:
             data["image_placements"] = list(placements)
         return BatchFeature(data)
@@ -288,14 +318,14 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         cell_size: int,
         max_grid: int,
         max_cells: int | None,
+        min_cells: int,
     ) -> tuple[torch.Tensor, tuple[int, int], Placement]:
         """Return the cells [c, 3, S, S], the grid and the placement of an image."""
         pixels = read_pixels(image)
         height, width = pixels.shape[:2]
-        rows, columns = best_grid(height, width, cell_size=cell_size, max_grid=max_grid, max_cells=max_cells)
-        if max_cells is not None and (rows, columns) != best_grid(
-            height, width, cell_size=cell_size, max_grid=max_grid
-        ):
+        limits = {"cell_size": cell_size, "max_grid": max_grid, "min_cells": min_cells}
+        rows, columns = best_grid(height, width, max_cells=max_cells, **limits)
+        if max_cells is not None and (rows, columns) != best_grid(height, width, **limits):
             logger.warning_once(f"images of more than {max_cells} cells (max_cells) are scaled down")
         placement, (new_height, new_width) = place(height, width, (rows, columns), cell_size)
         canvas = np.zeros((rows * cell_size, columns * cell_size, 3), np.uint8)
@@ -317,6 +347,15 @@ def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested)
     if not isinstance(images, list | tuple):
         return [images]
     return [image for part in images for image in flatten_images(part)]
+
+
+def _bytes_of(url: str) -> bytes:
+    """Return the bytes that a data URL holds ("data:image/png;base64,…", as OpenAI's messages have them)."""
+    head, separator, text = url.partition(";base64,")
+    try:
+        return base64.b64decode(text if separator else "", validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the data URL given ({head[:40]}…) is not base64: {error}") from error
 
 
 def _decode(data: bytes, name: str) -> Pixels:

@@ -1,9 +1,10 @@
 """GeoLLaVA: a tower that sees an image cell by cell, pruning of its tokens, a projector and a language model.
 
-The prompt holds ONE placeholder token per image. How many visual tokens an image gets depends on what is on it, so the
-model itself puts them in the placeholder's place and rebuilds mask, positions and labels (`expand_placeholders`).
-`forward` therefore returns logits of the expanded length, with the expanded labels beside them; `generate` expands
-once, runs on the expanded prompt and gives back the caller's own prompt followed by the new tokens.
+A prompt holds a placeholder token per visual token, as the processor writes it, and the model is like any other. Where
+the number depends on what an image shows (`fill = "drop"`), ONE placeholder stands for an image, and the model itself
+puts the visual tokens in its place and rebuilds mask, positions and labels (`prompt_expansion`). `forward` then returns
+logits of the expanded length, with the expanded labels beside them; `generate` expands once, runs on the expanded
+prompt and gives back the caller's own prompt followed by the new tokens.
 
 What surprises: the tower ends at the layer whose features are used. The layers behind it would cost memory and time and
 never get a gradient.
@@ -23,9 +24,10 @@ from transformers.cache_utils import Cache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
 from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
-from .prompt_expansion import ExpandedPrompt, expand_placeholders, padding_side
+from .prompt_expansion import ExpandedPrompt, padding_side, place_tokens
 from .token_pruning import (
     KeptTokens,
     block_centres,
@@ -52,6 +54,13 @@ The outputs inherit the field, so that it has this name; arguments are taken und
 """
 
 
+_AUTO_MAP = {
+    "AutoModel": "modeling_geollava.GeoLlavaModel",
+    "AutoModelForImageTextToText": "modeling_geollava.GeoLlavaForConditionalGeneration",
+    "AutoModelForMultimodalLM": "modeling_geollava.GeoLlavaForConditionalGeneration",
+}
+
+
 def cache_argument(cache: Cache | None, past_key_values: Cache | None) -> dict[str, Cache]:
     """Return the cache that was given, if any, under the name that the installed transformers takes it by.
 
@@ -69,13 +78,14 @@ class GeoLlavaImageFeatures(ModelOutput):
     """Visual tokens of some images; each field has one entry per image.
 
     Attributes:
-        features: [K, D_text], after the projector, cell after cell in token order.
+        pooler_output: [K, D_text], after the projector, cell after cell in token order; the name that transformers and
+            servers look for.
         cells: [K] int64, the cell of each token, row by row through the image's grid; None with
             `tokens_per_cell="all"`, where it follows from the place.
         positions: [K] int64, index of the token in its cell; None in the same case.
     """
 
-    features: tuple[Tensor, ...] | None = None
+    pooler_output: tuple[Tensor, ...] | None = None
     cells: tuple[Tensor, ...] | None = None
     positions: tuple[Tensor, ...] | None = None
 
@@ -168,6 +178,11 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
 
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Save the model with its code, to be found by every Auto class that programs ask for models by."""
+        self.config.auto_map = {**(getattr(self.config, "auto_map", None) or {}), **_AUTO_MAP}
+        super().save_pretrained(save_directory, *args, **kwargs)
+
 
 class GeoLlavaModel(GeoLlavaPreTrainedModel):
     """Tower, pruning, projector and language model, without a head."""
@@ -191,21 +206,28 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         """Replace the table of token embeddings."""
         self.language_model.set_input_embeddings(value)
 
-    def get_image_features(self, pixel_values: Tensor, image_grids: Tensor) -> GeoLlavaImageFeatures:
+    @can_return_tuple
+    def get_image_features(
+        self,
+        pixel_values: Tensor,
+        image_grid_thw: Tensor,
+        **kwargs: Any,  # noqa: ANN401, ARG002
+    ) -> GeoLlavaImageFeatures:
         """Return the visual tokens of each image.
 
         Args:
             pixel_values: [C, 3, S, S] normalised cells of all images, image after image, each row by row.
-            image_grids: [I, 2] int64, cells of each image as (rows, columns).
+            image_grid_thw: [I, 3] int64, cells of each image as (1, rows, columns).
+            kwargs: not used; servers pass what they pass to every model.
 
         Raises:
             ValueError: the grids ask for another number of cells than there are.
         """
-        cells_of_image = image_grids.to(pixel_values.device).prod(1)  # [I]
+        cells_of_image = image_grid_thw.to(pixel_values.device).prod(1)  # [I]
         if int(cells_of_image.sum()) != len(pixel_values):
             raise ValueError(
-                f"image_grids {image_grids.tolist()} ask for {int(cells_of_image.sum())} cells, pixel_values hold "
-                f"{len(pixel_values)}; give both as the processor returned them"
+                f"image_grid_thw {image_grid_thw.tolist()} ask for {int(cells_of_image.sum())} cells, pixel_values "
+                f"hold {len(pixel_values)}; give both as the processor returned them"
             )
         if self.config.tokens_per_cell == "all":
             tokens = torch.cat([features[:, 1:] for features, _ in self._tower_chunks(pixel_values)])  # [C, N, D]
@@ -217,34 +239,39 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         self,
         input_ids: Tensor,
         pixel_values: Tensor,
-        image_grids: Tensor,
+        image_grid_thw: Tensor,
         *,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         labels: Tensor | None = None,
         padding_side: str = "right",
     ) -> tuple[ExpandedPrompt, Tensor, GeoLlavaImageFeatures]:
         """Return the expanded prompt, its embeddings [B, L', D_text] and the visual tokens that stand in them."""
-        images = self.get_image_features(pixel_values, image_grids)
-        features = cast(tuple[Tensor, ...], images.features)
-        prompt = expand_placeholders(
+        images = self.get_image_features(pixel_values, image_grid_thw, return_dict=True)
+        features = cast(tuple[Tensor, ...], images.pooler_output)
+        prompt = place_tokens(
             input_ids,
             torch.tensor([len(tokens) for tokens in features], device=input_ids.device),
             image_token_id=self.config.image_token_id,
             attention_mask=attention_mask,
+            position_ids=position_ids,
             labels=labels,
             padding_side=padding_side,
         )
-        is_visual = (prompt.input_ids == self.config.image_token_id) & (prompt.attention_mask > 0)
+        is_visual = prompt.input_ids == self.config.image_token_id
+        if prompt.attention_mask is not None:
+            is_visual = is_visual & (prompt.attention_mask > 0)
         # The placeholder's id may lie outside the table, so it is never looked up.
         embeddings = self.get_input_embeddings()(prompt.input_ids.masked_fill(is_visual, 0))
         embeddings = embeddings.masked_scatter(is_visual[..., None], torch.cat(features).to(embeddings))
         return prompt, embeddings, images
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
-        image_grids: Tensor | None = None,
+        image_grid_thw: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
@@ -257,34 +284,34 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         """Return hidden states of the prompt, expanded when there are images.
 
         Args:
-            input_ids: [B, L] int64 with one placeholder per image.
+            input_ids: [B, L] int64 with a placeholder per visual token, or one per image.
             pixel_values: [C, 3, S, S]; see `get_image_features`.
-            image_grids: [I, 2] int64.
+            image_grid_thw: [I, 3] int64.
             attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens.
-            position_ids: [B, L]; only without images, whose positions follow from the expanded prompt.
+            position_ids: [B, L]; not where one placeholder stands for an image, whose positions follow from it.
             past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: [B, L, D_text] instead of `input_ids`.
             labels: [B, L] int64, returned expanded.
             use_cache: return a cache.
             cache: a cache to go on from.
-            kwargs: passed to the language model.
+            kwargs: passed to the language model; with `return_dict=False` the fields come as a tuple.
 
         Raises:
             ValueError: inputs that contradict each other.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("expected either input_ids or inputs_embeds; the other is None")
-        kwargs.pop("return_dict", None)
         filled = cache_argument(cache, past_key_values)
         images = GeoLlavaImageFeatures()
         if pixel_values is not None:
-            if input_ids is None or image_grids is None or position_ids is not None:
-                raise ValueError("pixel_values need input_ids and image_grids, and no position_ids")
+            if input_ids is None or image_grid_thw is None:
+                raise ValueError("pixel_values need input_ids and image_grid_thw")
             prompt, inputs_embeds, images = self.merge_inputs(
                 input_ids,
                 pixel_values,
-                image_grids,
+                image_grid_thw,
                 attention_mask=attention_mask,
+                position_ids=position_ids,
                 labels=labels,
                 padding_side=padding_side(attention_mask),
             )
@@ -306,7 +333,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             last_hidden_state=outputs.last_hidden_state,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
-            image_hidden_states=images.features,
+            image_hidden_states=images.pooler_output,
             attention_mask=attention_mask,
             labels=labels,
             **{CACHE_NAME: getattr(outputs, CACHE_NAME)},
@@ -350,10 +377,10 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             kept = self._select(features[:, 1:], attention, numbers[start:stop], groups[start:stop], budgets)
             parts.append(kept._replace(cells=kept.cells + start))
             start = stop
-        kept = join_kept(parts, groups, budgets, fills=config.fill == "zeros")
+        kept = join_kept(parts, groups, budgets, fills=config.fill != "drop")
         counts = torch.bincount(image_of_cell[kept.cells], minlength=len(cells_of_image)).tolist()
         return GeoLlavaImageFeatures(
-            features=self.multi_modal_projector(kept.features).split(counts),
+            pooler_output=self.multi_modal_projector(kept.features).split(counts),
             cells=numbers[kept.cells].split(counts),
             positions=kept.positions.split(counts),
         )
@@ -371,39 +398,43 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             budgets: of all groups.
         """
         with torch.no_grad():
-            roots, scores = self._rank(tokens.detach(), attention, numbers)
-            kept = self._choose(scores, groups, budgets)
-        return select_tokens(tokens, roots, scores, kept)
+            roots, scores, spare = self._rank(tokens.detach(), attention, numbers)
+            kept = self._choose(scores, spare, groups, budgets)
+        return select_tokens(tokens, roots, scores, kept, spare=spare if self.config.fill == "next" else None)
 
-    def _choose(self, scores: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
-        """Return the indices of the kept tokens of a chunk in all its cells, [K]; `scores` [c, N]."""
-        fills = self.config.fill == "zeros"
-        if fills and self.config.scope == "cell":
+    def _choose(self, scores: Tensor, spare: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+        """Return the indices of the kept tokens of a chunk in all its cells, [K]; `scores` and `spare` [c, N]."""
+        if self.config.fill == "zeros" and self.config.scope == "cell":
             return fill_cells(scores, int(self.config.tokens_per_cell))
-        return keep_best(scores.flatten(), groups.repeat_interleave(scores.shape[1]), budgets, fills=fills)
+        spares = {"next": spare.flatten(), "zeros": torch.zeros_like(scores).flatten(), "drop": None}
+        groups = groups.repeat_interleave(scores.shape[1])
+        return keep_best(scores.flatten(), groups, budgets, spare=spares[self.config.fill])
 
-    def _rank(self, tokens: Tensor, attention: Tensor | None, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the roots of the clusters [c, N] and their scores at the roots [c, N]."""
+    def _rank(self, tokens: Tensor, attention: Tensor | None, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the roots of the clusters, their scores at the roots, and the scores of single tokens; all [c, N]."""
         config = self.config
         num_cells, num_tokens, _ = tokens.shape
         side = config.vision_config.image_size // config.vision_config.patch_size
         alone = singletons(num_cells, num_tokens, tokens.device)
         if config.pruning == "random":
             cell_numbers = numbers.tolist()
-            return alone, random_scores(cell_numbers, num_tokens, seed=config.pruning_seed, device=tokens.device)
+            scores = random_scores(cell_numbers, num_tokens, seed=config.pruning_seed, device=tokens.device)
+            return alone, scores, scores
         if config.pruning == "uniform":
-            return alone, block_centres(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
+            centres = block_centres(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
+            return alone, centres, torch.zeros_like(centres)
         if config.pruning == "pool":
             blocks = block_roots(side, side, int(config.tokens_per_cell), tokens.device).expand(num_cells, -1)
-            return blocks, torch.where(blocks == alone, 0.0, -torch.inf)
+            scores = torch.where(blocks == alone, 0.0, -torch.inf)
+            return blocks, scores, torch.zeros_like(scores)
         if config.pruning == "anchors_only":
-            return alone, cast(Tensor, attention)
+            return alone, cast(Tensor, attention), cast(Tensor, attention)
         pointers = self._pointers(tokens.unflatten(1, (side, side)))
         roots = follow_pointers(pointers)
         if config.pruning == "clusters_only":
             sizes = cluster_sizes(roots)
-            return roots, torch.where(sizes > 0, sizes, -torch.inf)
-        return roots, cluster_means(cast(Tensor, attention), roots)
+            return roots, torch.where(sizes > 0, sizes, -torch.inf), sizes.gather(1, roots)
+        return roots, cluster_means(cast(Tensor, attention), roots), cast(Tensor, attention)
 
     def _pointers(self, tokens: Tensor) -> Tensor:
         if self.config.affinity == "cosine":
@@ -421,7 +452,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         if num_placeholders:
             raise ValueError(
                 f"the prompts hold {num_placeholders} placeholder tokens and there are 0 images; "
-                "give pixel_values and image_grids"
+                "give pixel_values and image_grid_thw"
             )
 
 
@@ -448,15 +479,22 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         """Return the head."""
         return self.lm_head
 
-    def get_image_features(self, pixel_values: Tensor, image_grids: Tensor) -> GeoLlavaImageFeatures:
+    def get_image_features(
+        self,
+        pixel_values: Tensor,
+        image_grid_thw: Tensor,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> GeoLlavaImageFeatures:
         """Return the visual tokens of each image; see `GeoLlavaModel.get_image_features`."""
-        return self.model.get_image_features(pixel_values, image_grids)
+        images: GeoLlavaImageFeatures = self.model.get_image_features(pixel_values, image_grid_thw, **kwargs)
+        return images
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
-        image_grids: Tensor | None = None,
+        image_grid_thw: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
@@ -472,9 +510,9 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         Args:
             input_ids: see `GeoLlavaModel.forward`, also for the others.
             pixel_values: the cells.
-            image_grids: the grids.
+            image_grid_thw: the grids.
             attention_mask: 1 for tokens.
-            position_ids: only without images.
+            position_ids: see there.
             past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: instead of `input_ids`.
             labels: [B, L] int64, as long as `input_ids`; −100 carries no loss.
@@ -487,7 +525,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
-            image_grids=image_grids,
+            image_grid_thw=image_grid_thw,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
@@ -495,6 +533,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             labels=labels,
             use_cache=use_cache,
             cache=cache,
+            return_dict=True,
             **{name: value for name, value in kwargs.items() if name != "num_items_in_batch"},
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -524,7 +563,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         inputs: Tensor | None = None,
         *args: Any,  # noqa: ANN401
         pixel_values: Tensor | None = None,
-        image_grids: Tensor | None = None,
+        image_grid_thw: Tensor | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401  transformers' own type
         """Return the given prompts followed by new tokens; see `GenerationMixin.generate` for all else.
@@ -536,10 +575,14 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         if pixel_values is None:
             return super().generate(inputs, *args, **kwargs)
         input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
-        if input_ids is None or image_grids is None:
-            raise ValueError("pixel_values need input_ids and image_grids")
+        if input_ids is None or image_grid_thw is None:
+            raise ValueError("pixel_values need input_ids and image_grid_thw")
         prompt, embeddings, _ = self.model.merge_inputs(
-            input_ids, pixel_values, image_grids, attention_mask=kwargs.pop("attention_mask", None), padding_side="left"
+            input_ids,
+            pixel_values,
+            image_grid_thw,
+            attention_mask=kwargs.pop("attention_mask", None),
+            padding_side="left",
         )
         generated = super().generate(
             prompt.input_ids, *args, inputs_embeds=embeddings, attention_mask=prompt.attention_mask, **kwargs

@@ -1,6 +1,7 @@
 """Prompts and images → the inputs of the model.
 
-One placeholder in the text stands for one whole image: the model puts as many visual tokens there as the image needs.
+One placeholder in the text stands for one whole image. Where the number of its visual tokens follows from its size, the
+processor writes as many placeholders, as other processors do; else the model puts them there.
 What surprises: boxes in a prompt are pixels of the original image, which the model never sees. `rescale_boxes=True`
 rewrites them, and the stated image size, to the canvas that the image is put on.
 """
@@ -11,9 +12,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from transformers import AutoProcessor
 from transformers.image_processing_utils import BatchFeature
-from transformers.processing_utils import ProcessorMixin
+from transformers.processing_utils import MultiModalData, ProcessorMixin
 
 from .image_processing_geollava import Placement, flatten_images
 
@@ -35,7 +37,7 @@ CHAT_TEMPLATE = (
     "{%- else -%}"
     "{%- if message['content'] is string -%}{{- message['content'] -}}"
     "{%- else -%}{%- for part in message['content'] -%}"
-    "{%- if part['type'] == 'image' -%}{{- '<image>\n' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}"
+    "{%- if part['type'] in ('image', 'image_url') -%}{{- '<image>\n' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}"
     "{%- endfor -%}{%- endif -%}"
     "{{- '<|im_end|>\n' -}}"
     "{%- endif -%}"
@@ -76,6 +78,8 @@ class GeoLlavaProcessor(ProcessorMixin):
     """An image processor and a tokenizer behind one call.
 
     Attributes:
+        num_cell_tokens: visual tokens of a cell, `GeoLlavaConfig.num_cell_tokens`, as many as placeholders are written
+            for; None writes one per image, and the model does the rest.
         image_token: the placeholder's text; the tokenizer must know it as one token.
         image_token_id: its id; `GeoLlavaConfig.image_token_id` must be the same.
     """
@@ -85,8 +89,10 @@ class GeoLlavaProcessor(ProcessorMixin):
         image_processor: Any = None,  # noqa: ANN401  transformers' own types
         tokenizer: Any = None,  # noqa: ANN401
         chat_template: str | None = None,
+        num_cell_tokens: int | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
+        self.num_cell_tokens = num_cell_tokens
         self.image_token = IMAGE_TOKEN
         ids = tokenizer.encode(IMAGE_TOKEN, add_special_tokens=False) if tokenizer is not None else []
         if len(ids) != 1:
@@ -104,18 +110,22 @@ class GeoLlavaProcessor(ProcessorMixin):
         *,
         rescale_boxes: bool = False,
         return_placements: bool = False,
+        return_mm_token_type_ids: bool = False,
+        return_text_replacement_offsets: bool = False,
         return_tensors: str | None = None,
         images_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,  # noqa: ANN401  the tokenizer's
     ) -> BatchFeature:
-        """Return `input_ids` and `attention_mask`, and with images `pixel_values` and `image_grids`.
+        """Return `input_ids` and `attention_mask`, and with images `pixel_values` and `image_grid_thw`.
 
         Args:
-            images: PIL images, uint8 arrays, encoded bytes or paths; a list, flat or nested a prompt, in the order of
-                their placeholders.
+            images: PIL images, uint8 arrays or tensors, encoded bytes, paths or data URLs; a list, flat or nested per
+                prompt, in the order of their placeholders.
             text: prompts with one `<image>` per image.
             rescale_boxes: rewrite pixel boxes in each prompt to the canvas of its first image.
             return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
+            return_mm_token_type_ids: add `mm_token_type_ids`, 1 for visual tokens and 0 for others.
+            return_text_replacement_offsets: add `text_replacement_offsets`, where placeholders stood and stand now.
             return_tensors: "pt", or None for lists of token ids.
             images_kwargs: settings of the image processor for this call.
             kwargs: passed to the tokenizer, such as `padding` and `padding_side`.
@@ -138,8 +148,15 @@ class GeoLlavaProcessor(ProcessorMixin):
             self._check_counts(prompts, len(flat))
             if rescale_boxes:
                 prompts = self._with_rescaled_boxes(prompts, placements)
+            written = [self.replace_image_token(vision, index) for index in range(len(flat))]
+            prompts, offsets = self.get_text_with_replacements(prompts, images_replacements=written)
             tokens = dict(self.tokenizer(prompts, return_tensors=return_tensors, **kwargs))
-            self._check_tokens(tokens["input_ids"], len(flat))
+            self._check_tokens(tokens["input_ids"], sum(len(text) for text in written) // len(self.image_token))
+            if return_mm_token_type_ids:
+                types = self.create_mm_token_type_ids(tokens["input_ids"])
+                tokens["mm_token_type_ids"] = types if return_tensors is None else torch.tensor(types)
+            if return_text_replacement_offsets:
+                tokens["text_replacement_offsets"] = offsets
         if return_placements:
             vision["image_placements"] = placements
         return BatchFeature({**tokens, **vision})
@@ -149,20 +166,44 @@ class GeoLlavaProcessor(ProcessorMixin):
         """Return what a call gives and the model takes."""
         return [*self.tokenizer.model_input_names, *self.image_processor.model_input_names]
 
+    def replace_image_token(self, image_inputs: Any, image_idx: int, **kwargs: Any) -> str:  # noqa: ANN401, ARG002
+        """Return the placeholders of one image: one per visual token, or one where their number is not known."""
+        num_cells = int(image_inputs["image_grid_thw"][image_idx].prod())
+        return str(self.image_token * (1 if self.num_cell_tokens is None else num_cells * self.num_cell_tokens))
+
+    def _get_num_multimodal_tokens(
+        self,
+        image_sizes: Sequence[Sequence[int]] | None = None,
+        **kwargs: Any,  # noqa: ANN401, ARG002  settings of other processors
+    ) -> MultiModalData:
+        """Return the visual tokens and the cells of images of these sizes (height, width), as servers ask for them."""
+        if image_sizes is None:
+            return MultiModalData()
+        if self.num_cell_tokens is None:
+            raise ValueError(
+                "the number of visual tokens depends on what an image shows (fill = 'drop'), and a server must know it "
+                "before; load the model with fill = 'next' and give its config.num_cell_tokens to the processor"
+            )
+        grids = [self.image_processor.place(height, width)[0] for height, width in image_sizes]
+        num_cells = [rows * columns for rows, columns in grids]
+        return MultiModalData(
+            num_image_tokens=[number * self.num_cell_tokens for number in num_cells], num_image_patches=num_cells
+        )
+
     def _check_counts(self, prompts: list[str], num_images: int) -> None:
         counts = [prompt.count(self.image_token) for prompt in prompts]
         if sum(counts) != num_images:
             raise ValueError(
                 f"the prompts hold {counts} {self.image_token} placeholders, {sum(counts)} together, and {num_images} "
-                "images were given; expected one placeholder per image"
+                f"images were given; expected one placeholder per image, and no {self.image_token} in what is asked"
             )
 
-    def _check_tokens(self, input_ids: Any, num_images: int) -> None:  # noqa: ANN401  lists or tensors
+    def _check_tokens(self, input_ids: Any, num_written: int) -> None:  # noqa: ANN401  lists or tensors
         rows = input_ids.tolist() if hasattr(input_ids, "tolist") else input_ids
         count = sum(list(row).count(self.image_token_id) for row in rows)
-        if count != num_images:
+        if count != num_written:
             raise ValueError(
-                f"{count} placeholder tokens are left of {num_images} after tokenising; truncation cut images off"
+                f"{count} placeholder tokens are left of {num_written} after tokenising; truncation cut images off"
             )
 
     def _with_rescaled_boxes(self, prompts: list[str], placements: list[Placement]) -> list[str]:
@@ -175,9 +216,7 @@ class GeoLlavaProcessor(ProcessorMixin):
 
 
 _rescale_boxes = rescale_boxes  # the name of the argument hides the function
-_OF_OTHER_PROCESSORS = frozenset(
-    {"videos", "audio", "return_mm_token_type_ids", "return_text_replacement_offsets", "do_sample_frames"}
-)
+_OF_OTHER_PROCESSORS = frozenset({"videos", "audio", "do_sample_frames"})
 """Arguments that transformers' chat template code passes to every processor."""
 
 GeoLlavaProcessor.register_for_auto_class(AutoProcessor)

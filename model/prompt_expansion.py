@@ -1,4 +1,8 @@
-"""One placeholder per image → as many as the image has visual tokens, with mask, positions and labels to match."""
+"""Prompts with as many placeholders as their images have visual tokens, and mask, positions and labels to match.
+
+A processor that knows the number from an image's size writes them all; else one stands for an image, and the prompt
+grows here.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,74 @@ IGNORED_LABEL = -100
 
 
 class ExpandedPrompt(NamedTuple):
-    """A batch in which each placeholder has become as many as its image has visual tokens."""
+    """A batch with as many placeholders as its images have visual tokens."""
 
     input_ids: Tensor
     """[B, L'] int64; padding is 0."""
-    attention_mask: Tensor
-    """[B, L'] int64."""
-    position_ids: Tensor
-    """[B, L'] int64, counted from each row's first token; padding is 0."""
+    attention_mask: Tensor | None
+    """[B, L'] int64; None where none was given and the batch did not grow, so that packed chats can be told apart."""
+    position_ids: Tensor | None
+    """[B, L'] int64, counted from each row's first token, padding is 0, or as given; None without a mask."""
     labels: Tensor | None
     """[B, L'] int64; visual tokens and padding carry no loss."""
+
+
+def place_tokens(
+    input_ids: Tensor,
+    num_visual_tokens: Tensor,
+    *,
+    image_token_id: int,
+    attention_mask: Tensor | None = None,
+    position_ids: Tensor | None = None,
+    labels: Tensor | None = None,
+    padding_side: str = "right",
+) -> ExpandedPrompt:
+    """Return the batch as it is where it holds a placeholder per visual token, else `expand_placeholders` of it.
+
+    Args:
+        input_ids: [B, L] int64.
+        num_visual_tokens: [I] int64, of the images in the order of their placeholders, row after row.
+        image_token_id: the placeholder.
+        attention_mask: [B, L], 1 for tokens; None means all.
+        position_ids: [B, L], of a batch that holds every placeholder; None counts from each row's first token. Where
+            they begin anew within a row, and there is no mask, the chats in a row do not see each other.
+        labels: [B, L] int64.
+        padding_side: "left" or "right", of a batch that grows.
+
+    Raises:
+        ValueError: there are as many placeholders neither as images nor as visual tokens, or positions of a batch that
+            would grow.
+    """
+    is_placeholder = input_ids == image_token_id
+    if attention_mask is not None:
+        is_placeholder = is_placeholder & (attention_mask != 0)
+    num_placeholders, num_images, total = (
+        int(is_placeholder.sum()),
+        len(num_visual_tokens),
+        int(num_visual_tokens.sum()),
+    )
+    if num_placeholders not in (num_images, total):
+        raise ValueError(
+            f"the prompts hold {num_placeholders} placeholder tokens (id {image_token_id}) for {num_images} images of "
+            f"{total} visual tokens; expected one per image, or one per visual token. Was a prompt cut short, or does "
+            "the processor's num_cell_tokens differ from the configuration's?"
+        )
+    if num_placeholders != total:
+        if position_ids is not None:
+            raise ValueError("position_ids need prompts with a placeholder per visual token: this batch has to grow")
+        return expand_placeholders(
+            input_ids,
+            num_visual_tokens,
+            image_token_id=image_token_id,
+            attention_mask=attention_mask,
+            labels=labels,
+            padding_side=padding_side,
+        )
+    if labels is not None:
+        labels = labels.masked_fill(is_placeholder, IGNORED_LABEL)
+    if position_ids is None and attention_mask is not None:
+        position_ids = ((attention_mask != 0).cumsum(1) - 1).clamp(min=0)
+    return ExpandedPrompt(input_ids, attention_mask, position_ids, labels)
 
 
 def expand_placeholders(
@@ -39,24 +101,15 @@ def expand_placeholders(
 
     Args:
         input_ids: [B, L] int64.
-        num_visual_tokens: [I] int64, of the images in the order of their placeholders, row after row.
+        num_visual_tokens: [I] int64, of the images in the order of their placeholders, row after row; one each.
         image_token_id: the placeholder.
         attention_mask: [B, L], 1 for tokens; None means all.
         labels: [B, L] int64.
         padding_side: "left" or "right".
-
-    Raises:
-        ValueError: the numbers of placeholders and images differ.
     """
     batch, length = input_ids.shape
     repeats = torch.ones_like(input_ids) if attention_mask is None else (attention_mask != 0).to(input_ids.dtype)
     is_placeholder = (input_ids == image_token_id) & (repeats > 0)
-    num_placeholders = int(is_placeholder.sum())
-    if num_placeholders != len(num_visual_tokens):
-        raise ValueError(
-            f"the prompts hold {num_placeholders} placeholder tokens (id {image_token_id}) and there are "
-            f"{len(num_visual_tokens)} images; expected one placeholder per image. Was a prompt cut short?"
-        )
     repeats[is_placeholder] = num_visual_tokens.to(repeats)
     totals = repeats.sum(1)  # [B]
     longest = int(totals.max())

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+)
 
 from .configuration_geollava import GeoLlavaConfig
 from .image_processing_geollava import GeoLlavaImageProcessor
@@ -16,7 +23,8 @@ def register() -> None:
     AutoImageProcessor.register(GeoLlavaConfig, slow_image_processor_class=GeoLlavaImageProcessor, exist_ok=True)
     AutoProcessor.register(GeoLlavaConfig, GeoLlavaProcessor, exist_ok=True)
     AutoModel.register(GeoLlavaConfig, GeoLlavaModel, exist_ok=True)
-    AutoModelForImageTextToText.register(GeoLlavaConfig, GeoLlavaForConditionalGeneration, exist_ok=True)
+    for for_generation in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        for_generation.register(GeoLlavaConfig, GeoLlavaForConditionalGeneration, exist_ok=True)
 
 
 register()

@@ -100,6 +100,7 @@ def make_tiny(texts: Iterable[str], settings: TinySettings, *, seed: int) -> Tin
         max_grid=settings.max_grid,
         tie_word_embeddings=True,
     )
+    processor.num_cell_tokens = config.num_cell_tokens
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GeoLlavaForConditionalGeneration(config)

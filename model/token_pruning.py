@@ -35,13 +35,15 @@ class KeptTokens(NamedTuple):
     """What is left of some cells: K tokens, cell after cell, in token order."""
 
     features: Tensor
-    """[K, D], the dtype of the input; means of clusters, and zeros where a budget was filled up."""
+    """[K, D], the dtype of the input; means of clusters, and tokens or zeros where a budget was filled up."""
     cells: Tensor
     """[K] int64, the cell of each token, not decreasing."""
     positions: Tensor
     """[K] int64, index of the token in its cell (row by row), rising within a cell; for a cluster that of its root."""
     scores: Tensor
-    """[K] float32, what the token was ranked by; −∞ for a zero vector."""
+    """[K] float32, what the cluster was ranked by; −∞ for what is no cluster."""
+    spare: Tensor
+    """[K] float32, what a token that is no cluster was ranked by; 0 where a budget is not filled with such tokens."""
 
 
 def learned_pointers(tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
@@ -122,16 +124,19 @@ def cluster_sizes(roots: Tensor) -> Tensor:
     return _sum_at_roots(torch.ones(roots.shape, device=roots.device), roots)
 
 
-def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor, *, fills: bool = False) -> Tensor:
+def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor, *, spare: Tensor | None = None) -> Tensor:
     """Return the sorted indices of the best entries of each group, at most its budget; equals in order of index.
 
     Args:
         scores: [M] float32; −∞ marks what is no cluster.
         groups: [M] int64, the group of each entry.
         budgets: [G] int64, how many entries of each group are kept at most.
-        fills: whether entries of −∞ may take what is left of a budget.
+        spare: [M] float32, what entries of −∞ are ranked by, which then take what is left of a budget; None leaves it.
     """
-    candidates = torch.arange(len(scores), device=scores.device) if fills else (scores > -torch.inf).nonzero()[:, 0]
+    if spare is None:
+        candidates = (scores > -torch.inf).nonzero()[:, 0]
+    else:
+        candidates = spare.where(scores == -torch.inf, torch.inf).argsort(descending=True, stable=True)
     candidates = candidates[scores[candidates].argsort(descending=True, stable=True)]
     candidates = candidates[groups[candidates].argsort(stable=True)]
     owners = groups[candidates]
@@ -157,38 +162,48 @@ def fill_cells(scores: Tensor, budget: int) -> Tensor:
     return (places + num_tokens * torch.arange(num_cells, device=scores.device)[:, None]).flatten()
 
 
-def select_tokens(tokens: Tensor, roots: Tensor, scores: Tensor, kept: Tensor) -> KeptTokens:
-    """Return the means of the clusters whose roots are kept; where a kept token is no root, a zero vector.
+def select_tokens(
+    tokens: Tensor, roots: Tensor, scores: Tensor, kept: Tensor, *, spare: Tensor | None = None
+) -> KeptTokens:
+    """Return the means of the clusters whose roots are kept; where a kept token is no root, itself or a zero vector.
 
     Args:
         tokens: [C, N, D] features.
         roots: [C, N] int64, the root of each token's cluster.
         scores: [C, N] float32 at the roots, −∞ everywhere else.
         kept: [K] int64, sorted indices in all cells, see `keep_best` and `fill_cells`.
+        spare: [C, N] float32, what tokens that are no root were ranked by; None makes them zero vectors.
     """
     num_cells, num_tokens, dim = tokens.shape
     slots = torch.full((num_cells * num_tokens,), -1, device=tokens.device)
     slots[kept] = torch.arange(len(kept), device=tokens.device)
     slot_of_token = slots[_flat(roots)]
     members = (slot_of_token >= 0).nonzero()[:, 0]
-    members = members[slot_of_token[members].argsort(stable=True)]
-    sizes = torch.bincount(slot_of_token[members], minlength=len(kept))
+    places = slot_of_token[members]
+    kept_scores = scores.flatten()[kept]
+    if spare is not None:  # a token that is no root has a slot of its own, and no other member
+        lone = (kept_scores == -torch.inf).nonzero()[:, 0]
+        members, places = torch.cat([members, kept[lone]]), torch.cat([places, lone])
+    members = members[places.argsort(stable=True)]
+    sizes = torch.bincount(places, minlength=len(kept))
     # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order. The
     # mean of no rows is zero.
     features = functional.embedding_bag(
         members, tokens.reshape(-1, dim), offsets=sizes.cumsum(0) - sizes, mode="mean"
     )  # [K, D]
-    return KeptTokens(features, kept // num_tokens, kept % num_tokens, scores.flatten()[kept])
+    kept_spare = torch.zeros_like(kept_scores) if spare is None else spare.flatten()[kept]
+    return KeptTokens(features, kept // num_tokens, kept % num_tokens, kept_scores, kept_spare)
 
 
-def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor, *, fills: bool = False) -> KeptTokens:
+def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor, *, fills: bool) -> KeptTokens:
     """Return the best of several parts, as if they had been selected from at once.
 
     The best of a whole are among the best of its parts, so cells can be worked on a chunk at a time even when they
-    share one budget. `cells` of the parts must count through all of them, in order.
+    share one budget. `cells` of the parts must count through all of them, in order. `fills` says whether what is no
+    cluster may take what is left of a budget.
     """
     joined = KeptTokens(*(torch.cat(values) for values in zip(*parts, strict=True)))
-    kept = keep_best(joined.scores, groups[joined.cells], budgets, fills=fills)
+    kept = keep_best(joined.scores, groups[joined.cells], budgets, spare=joined.spare if fills else None)
     return joined if len(kept) == len(joined.scores) else KeptTokens(*(values[kept] for values in joined))
 
 

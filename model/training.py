@@ -202,6 +202,7 @@ def _load(
         start = load_checkpoint(settings.init, dtype=dtype, converted=out / "converted")
     for name, value in settings.pruning_changes.items():
         setattr(start.model.config, name, value)
+    start.agree()
     if settings.max_grid != "checkpoint":
         if start.max_cells != settings.max_grid**2:
             grid = f"{settings.max_grid} x {settings.max_grid}"

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from rsvqa.annotation.review.queue import QueueSettings
-from rsvqa.benchmark.settings import BenchSettings
+from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
 from rsvqa.cli import OLD_SPELLINGS, app, in_new_words, with_serve
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
@@ -25,6 +25,7 @@ SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
     "annotate": (AnnotateSettings, JobSettings),
     "train": (TrainingSettings,),
     "bench": (BenchSettings,),
+    "ask": (AskModelSettings,),
     "review serve": (QueueSettings, ServerSettings),
     "review export": (QueueSettings,),
 }
@@ -68,7 +69,7 @@ OF_SETTINGS = [
 
 def needed(model: type[BaseModel]) -> dict[str, Any]:
     values = {name: NEEDED[name] for name, field in model.model_fields.items() if field.is_required()}
-    return values | ({"model": "openai:x"} if model is BenchSettings else {})
+    return values | ({"model": "openai:x"} if model in (BenchSettings, AskModelSettings) else {})
 
 
 def default_in_help(option: Any) -> str | None:
@@ -125,6 +126,7 @@ def test_a_help_is_one_sentence_that_begins_with_its_subject() -> None:
         ("annotate", {"Models", "Endpoint", "Cost"}),
         ("train", {"Data", "Recipe", "Run"}),
         ("bench", {"Model", "What is asked", "Endpoint", "Protocol"}),
+        ("ask", {"Model", "Endpoint", "Image"}),
     ],
 )
 def test_settings_stand_under_headings(command: str, headings: set[str]) -> None:

@@ -32,7 +32,6 @@ class ModelFamily:
         rewrites_boxes: boxes in a question are put into pixels of the view; needs `see`.
         reuses_prefix: the cache of images and of all before them may serve every question about them: tested to give
             the replies of whole prompts.
-        expands_inside: the model itself puts visual tokens in place of one placeholder per image.
         takes_arrays: its processor was tested with arrays; else it gets PIL images, which every processor takes.
         batches: several prompts at a time give the replies that each gives alone.
         set_budget: None where images are scaled down before the processor gets them.
@@ -45,7 +44,6 @@ class ModelFamily:
     reuses_prefix: bool = True
     takes_arrays: bool = True
     batches: bool = True
-    expands_inside: bool = False
     set_budget: SetBudget | None = None
     see: SeeImage | None = None
 
@@ -144,9 +142,7 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
         "smolvlm": ModelFamily(name="idefics3", box_convention="0-1", set_budget=_bound_longest_edge),
         "internvl": ModelFamily(name="internvl", box_convention="0-1000", set_budget=_bound_patches),
         # `rsvqa train` shows boxes in questions as the data set has them, and teaches boxes as shares of the sides
-        "geollava": ModelFamily(
-            name="geollava", box_convention="0-1", expands_inside=True, set_budget=_bound_cells, see=_see_cells
-        ),
+        "geollava": ModelFamily(name="geollava", box_convention="0-1", set_budget=_bound_cells, see=_see_cells),
     }
 )
 """By `model_type`. Units of boxes are those that the models' own documentation or training data use."""

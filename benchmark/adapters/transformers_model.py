@@ -232,7 +232,8 @@ class TransformersModel:
         if prefix is not None:
             num_visual = int((prefix.ids == self._image_token_id).sum())
             return prefix.num_tokens + encoded.num_tokens - encoded.prefix_length, num_visual
-        if self._family.expands_inside and encoded.prefix_length:
+        expands_inside = getattr(self._checkpoint.processor, "num_cell_tokens", 0) is None  # of GeoLLaVA
+        if expands_inside and encoded.prefix_length:
             return None, None
         return encoded.num_tokens, int((encoded.row["input_ids"] == self._image_token_id).sum())
 

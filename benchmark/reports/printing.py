@@ -1,11 +1,15 @@
-"""What `rsvqa compare` and `rsvqa leaderboard` print; a run's own figures are printed by `summary.py`."""
+"""What `rsvqa compare`, `leaderboard` and `ask` print; a run's own figures are printed by `summary.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.benchmark.models import Reply, Unanswered
 from rsvqa.benchmark.reports.comparison import Comparison, Difference
 from rsvqa.benchmark.reports.leaderboard import Leaderboard, Standing
 from rsvqa.benchmark.reports.report_tables import percent
@@ -83,3 +87,31 @@ def _standing_row(standing: Standing) -> Sequence[str]:
     strict, micro = ("" if share is None else percent(share) for share in (standing.strict, standing.micro))
     mark = "→ " if standing.kind == "run" else ""
     return (f"{mark}{standing.model}", macro, interval, strict, micro, "")
+
+
+def print_replies(questions: Sequence[str], replies: Iterable[Reply | Unanswered], *, as_json: bool) -> bool:
+    """Print each question's reply on stdout; return whether all were answered. What was not is told on stderr."""
+    found: list[dict[str, Any]] = []
+    for question, reply in zip(questions, replies, strict=True):
+        if isinstance(reply, Unanswered):
+            print(f"{question}: {reply.reason}", file=sys.stderr)
+            found.append({"question": question, "reply": None, "reason": reply.reason})
+            continue
+        found.append(
+            {
+                "question": question,
+                "reply": reply.text,
+                "ended": reply.ended,
+                "num_prompt_tokens": reply.num_prompt_tokens,
+                "num_visual_tokens": reply.num_visual_tokens,
+                "num_new_tokens": reply.num_new_tokens,
+                "seconds": round(reply.seconds, 3),
+            }
+        )
+        if not as_json:
+            print(f"{question}\n{reply.text}\n" if len(questions) > 1 else reply.text)
+        if not reply.ended:
+            print(f"{question}: the reply was cut at {reply.num_new_tokens} tokens", file=sys.stderr)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    return all(entry["reply"] is not None for entry in found)

@@ -17,6 +17,10 @@ from rsvqa.rsvqa_builder.dataset.records import Record
 _BOX_ANSWER = "Answer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
 
 
+_IMAGE_PLACEHOLDER = "<image>"
+"""What trainers of LLaVA's kind put an image in place of, wherever it stands."""
+
+
 class Exchange(NamedTuple):
     """What is asked and what is replied; images stand before the prompt."""
 
@@ -39,7 +43,9 @@ def exchange_of(record: Record) -> Exchange:
 
 
 def exchange_fault(record: Record) -> str | None:
-    """Return why prompt and reply of a record would contradict each other; None when they do not."""
+    """Return why a record cannot be prompt and reply, as when they would contradict each other; None when it can."""
+    if any(_IMAGE_PLACEHOLDER in text for text in (record.question, record.answer, *record.options)):
+        return f"text holds {_IMAGE_PLACEHOLDER}, which stands for an image"
     if fault := letters_fault(record.options, record.answer):
         return fault
     if record.form is AnswerForm.BOX and stated_units(record.question) not in (None, "0-1"):

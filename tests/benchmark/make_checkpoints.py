@@ -329,7 +329,9 @@ def make_geollava(folder: Path) -> Path:
     config = tiny_config(image_token_id=tokenizer.convert_tokens_to_ids("<image>"))
     config.text_config.vocab_size = len(tokenizer)
     config.text_config.max_position_embeddings = 4096
-    processor = GeoLlavaProcessor(GeoLlavaImageProcessor(cell_size=IMAGE_SIDE, max_grid=4), tokenizer)
+    processor = GeoLlavaProcessor(
+        GeoLlavaImageProcessor(cell_size=IMAGE_SIDE, max_grid=4), tokenizer, num_cell_tokens=config.num_cell_tokens
+    )
     return save(folder, config, processor)
 
 

@@ -23,7 +23,7 @@ def make_checkpoint(folder: Path) -> None:
     Its tensors are `image` [H, W, 3] uint8; `logits` [1, L', V] of the prompt; `loss` [1], the prompt being its own
     labels; `new` [6] int64, the tokens that greedy decoding adds.
     """
-    network, processor = tiny_model(), tiny_processor()
+    network, processor = tiny_model(), tiny_processor(num_cell_tokens=5)
     network.save_pretrained(folder)
     processor.save_pretrained(folder)
     image = torch.randint(0, 256, (50, 90, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -71,10 +71,10 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_processor(**settings: Any) -> GeoLlavaProcessor:
+def tiny_processor(*, num_cell_tokens: int | None = None, **settings: Any) -> GeoLlavaProcessor:
     """Return a processor that fits `tiny_model`; `settings` are the image processor's."""
     chosen: dict[str, Any] = {"cell_size": CELL_SIZE, "max_grid": 4} | settings
-    return GeoLlavaProcessor(GeoLlavaImageProcessor(**chosen), tiny_tokenizer())
+    return GeoLlavaProcessor(GeoLlavaImageProcessor(**chosen), tiny_tokenizer(), num_cell_tokens=num_cell_tokens)
 
 
 def tiny_inputs(*, cells: tuple[int, int], seed: int = 0) -> dict[str, torch.Tensor]:
@@ -82,4 +82,4 @@ def tiny_inputs(*, cells: tuple[int, int], seed: int = 0) -> dict[str, torch.Ten
     rows, columns = cells
     pixels = torch.randn((rows * columns, 3, CELL_SIZE, CELL_SIZE), generator=torch.Generator().manual_seed(seed))
     prompt = torch.tensor([[10, 1, 11, 12]])
-    return {"input_ids": prompt, "pixel_values": pixels, "image_grids": torch.tensor([[rows, columns]])}
+    return {"input_ids": prompt, "pixel_values": pixels, "image_grid_thw": torch.tensor([[1, rows, columns]])}

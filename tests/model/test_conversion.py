@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
@@ -87,6 +88,14 @@ def test_the_released_settings_are_taken_over(converted: Path) -> None:
     assert json.loads((converted / "preprocessor_config.json").read_text())["cell_size"] == 84
 
 
+def test_a_released_list_without_one_cell_shows_small_images_on_two(recording: Path, tmp_path: Path) -> None:
+    pairs = [[84 * columns, 84 * rows] for columns in range(1, 8) for rows in range(1, 8)]
+    folder = copy_recording(recording, tmp_path / "in", image_grid_pinpoints=pairs[1:])
+    convert_checkpoint(str(folder), tmp_path / "out")
+    small = AutoImageProcessor.from_pretrained(tmp_path / "out")(np.zeros((84, 84, 3), np.uint8))
+    assert small["image_grid_thw"].tolist() == [[1, 2, 1]]
+
+
 def test_every_key_is_accounted_for(recording: Path, tmp_path: Path) -> None:
     folder = copy_recording(recording, tmp_path / "in")
     tensors = load_file(folder / "model.safetensors")
@@ -133,8 +142,8 @@ def test_without_the_head_the_affinity_is_cosine(recording: Path, tmp_path: Path
     folder = copy_recording(recording, tmp_path / "in", drop="reghead", mm_patch_merge_type="unires")
     report = convert_checkpoint(str(folder), tmp_path / "out")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert (config["affinity"], config["fill"], config["tokens_per_cell"]) == ("cosine", "drop", 24)
-    assert report.notes[0] == "no affinity head: cosine affinity, and empty places are dropped"
+    assert (config["affinity"], config["fill"], config["tokens_per_cell"]) == ("cosine", "next", 24)
+    assert report.notes[0] == "no affinity head: cosine affinity, and the next-best tokens in empty places"
 
 
 def test_a_tokenizer_gets_the_placeholder(recording: Path, tmp_path: Path) -> None:

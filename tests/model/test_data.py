@@ -153,9 +153,11 @@ def test_loss_is_on_the_reply_token_by_token(folder: Path, tiny: TinyModel, task
     prompt = render_chat(chat_messages(samples[task].record), tiny.processor).prompt
     num_padding = int(is_padding.sum())
     assert bool(is_padding[:num_padding].all())  # on the left
-    # the first label stands behind the prompt
+    # the first label stands behind the prompt, of which one token gives way to those of its image
     is_label = [label != IGNORED_LABEL for label in labels]
-    assert is_label.index(True) == num_padding + len(tokenizer(prompt)["input_ids"])
+    num_visual = tiny.model.config.num_cell_tokens or 0
+    assert ids.count(tiny.processor.image_token_id) == num_visual
+    assert is_label.index(True) == num_padding + len(tokenizer(prompt)["input_ids"]) + num_visual - 1
 
 
 def test_an_unreadable_image_teaches_nothing_and_is_named(folder: Path, tiny: TinyModel) -> None:

@@ -34,7 +34,7 @@ def tiny(samples: list[TrainingSample]) -> TinyModel:
         if "text" in part
     ]
     made = make_tiny(texts, TinySettings(**TINY), seed=3)
-    made.model.config.tokens_per_cell = 4
+    made.model.config.tokens_per_cell = made.processor.num_cell_tokens = 4
     known = [Draw(number, 0) for number, sample in enumerate(samples[:6]) if sample.task == "detailed_captioning"]
     dataset = SampleDataset(samples, known, mixed_groups=8)
     batch = Collator(made.processor)([dataset[number] for number in range(len(known))])

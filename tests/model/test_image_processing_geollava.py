@@ -64,6 +64,28 @@ def test_a_limit_of_cells_is_kept_and_ties_go_as_the_released_list_does() -> Non
     assert best_grid(700, 701, cell_size=336, max_grid=24, max_cells=4) == (2, 2)
 
 
+def test_the_released_lists_begin_with_two_cells() -> None:
+    # LongVA's and GeoLLaVA-8K's lists leave out 1 x 1. Of the grids of two cells, one column stands first.
+    assert best_grid(336, 336, cell_size=336, max_grid=24, min_cells=2) == (2, 1)
+    assert best_grid(200, 600, cell_size=336, max_grid=24, min_cells=2) == (1, 2)
+    assert best_grid(2000, 4000, cell_size=336, max_grid=24, min_cells=2) == (6, 12)
+    grids = GeoLlavaImageProcessor(cell_size=28, min_cells=2)(make_pixels(28, 28))["image_grid_thw"]
+    assert grids.tolist() == [[1, 2, 1]]
+    with pytest.raises(ValueError, match="no grid of at most 1 cells a side has 2 to 1 cells"):
+        best_grid(28, 28, cell_size=28, max_grid=1, min_cells=2)
+
+
+def test_colours_may_stand_before_the_rows() -> None:
+    pixels = make_pixels(5, 7)
+    planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    assert np.array_equal(read_pixels(planes), pixels)
+    assert np.array_equal(read_pixels(planes.numpy()), pixels)
+    narrow = make_pixels(3, 3)  # both could be meant: rows first, as everywhere else
+    assert np.array_equal(read_pixels(narrow), narrow)
+    three_rows = make_pixels(3, 9)
+    assert np.array_equal(read_pixels(three_rows), three_rows)
+
+
 def test_an_image_lies_in_the_middle_of_its_canvas() -> None:
     # 100 × 60 on 3 × 2 cells of 28: the canvas is 84 × 56, the scale min(84 / 100, 56 / 60) = 0.84 along the height;
     # the width becomes ⌈60 · 0.84⌉ = ⌈50.4⌉ = 51, with (56 − 51) // 2 = 2 black columns on the left.
@@ -123,7 +145,7 @@ def test_cells_are_those_of_pillow(size: tuple[int, int]) -> None:
     processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
     pixels = make_pixels(*size)
     outputs = processor(pixels)
-    grid = tuple(outputs["image_grids"][0].tolist())
+    grid = tuple(outputs["image_grid_thw"][0].tolist())[1:]
     expected = cells_by_pillow(pixels, grid, 28)
     np.testing.assert_allclose(outputs["pixel_values"].numpy(), expected, atol=1e-5)
     assert outputs["pixel_values"].dtype == torch.float32
@@ -136,7 +158,7 @@ def test_every_kind_of_source_gives_the_same_cells(tmp_path: Path) -> None:
     path.write_bytes(encode(pixels, "PNG"))
     sources = [pixels, Image.fromarray(pixels), encode(pixels, "PNG"), str(path), path]
     outputs = processor([sources[:2], sources[2:]])  # nested, as prompts with several images are
-    assert outputs["image_grids"].tolist() == [[2, 4]] * 5
+    assert outputs["image_grid_thw"].tolist() == [[1, 2, 4]] * 5
     for cells in outputs["pixel_values"].split(8)[1:]:
         assert torch.equal(cells, outputs["pixel_values"][:8])
 
@@ -169,6 +191,9 @@ def test_images_beyond_the_guard_of_pillow_are_read(monkeypatch: pytest.MonkeyPa
         (np.zeros((4, 4), np.uint8), r"uint8 of shape \(4, 4\); expected uint8 \(height, width, 3\)"),
         (np.zeros((4, 4, 3), np.float32), "is float32 of shape"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+        ("https://example.org/a.png", "https://example.org/a.png is not fetched; expected a path"),
+        ("data:image/png;base64,%%", r"the data URL given \(data:image/png…\) is not base64"),
+        ("data:image/png,abc", "the data URL given cannot be read as an image"),
         (b"no image", "the bytes given cannot be read as an image"),
         (encode(make_pixels(64, 64), "JPEG")[:900], "cannot be read as an image"),
     ],
@@ -180,8 +205,8 @@ def test_what_is_no_image_is_named(image: Any, message: str) -> None:
 
 def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:
     processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
-    assert processor(make_pixels(100, 100), max_cells=4)["image_grids"].tolist() == [[2, 2]]
-    assert processor(make_pixels(100, 100))["image_grids"].tolist() == [[4, 4]]
+    assert processor(make_pixels(100, 100), max_cells=4)["image_grid_thw"].tolist() == [[1, 2, 2]]
+    assert processor(make_pixels(100, 100))["image_grid_thw"].tolist() == [[1, 4, 4]]
     with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]; known are"):
         processor(make_pixels(4, 4), max_cell=4)
     with pytest.raises(ValueError, match="expected at least one image"):

@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionM
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa.model.configuration_geollava import PRUNING_METHODS, RELEASED_PRUNING
 from rsvqa.model.modeling_geollava import CACHE_NAME, CACHE_NAMES, GeoLlavaForConditionalGeneration
-from rsvqa.model.prompt_expansion import expand_placeholders
+from rsvqa.model.prompt_expansion import expand_placeholders, place_tokens
 from tests.model.dense_reference import Weights, dense_prune
 from tests.model.make_models import tiny_config, tiny_model, tiny_processor
 
@@ -69,8 +69,23 @@ def test_padding_may_stand_on_the_left() -> None:
 
 
 def test_a_placeholder_without_image_is_named() -> None:
-    with pytest.raises(ValueError, match=r"hold 2 placeholder tokens \(id 9\) and there are 1 images"):
-        expand_placeholders(torch.tensor([[9, 9]]), torch.tensor([3]), image_token_id=9)
+    with pytest.raises(ValueError, match=r"hold 2 placeholder tokens \(id 9\) for 1 images of 3 visual tokens"):
+        place_tokens(torch.tensor([[9, 9]]), torch.tensor([3]), image_token_id=9)
+
+
+def test_a_prompt_with_every_placeholder_stays_as_it_is() -> None:
+    ids, labels = torch.tensor([[0, 5, 9, 9, 6]]), torch.tensor([[-100, 5, 9, 9, 6]])
+    mask = torch.tensor([[0, 1, 1, 1, 1]])
+    prompt = place_tokens(ids, torch.tensor([2]), image_token_id=9, attention_mask=mask, labels=labels)
+    assert prompt.input_ids is ids
+    assert prompt.labels is not None
+    assert prompt.labels.tolist() == [[-100, 5, -100, -100, 6]]  # visual tokens carry no loss
+    assert prompt.attention_mask.tolist() == mask.tolist()
+    assert prompt.position_ids.tolist() == [[0, 0, 1, 2, 3]]
+    packed = torch.tensor([[0, 0, 1, 0, 1]])
+    prompt = place_tokens(ids, torch.tensor([2]), image_token_id=9, position_ids=packed)
+    assert prompt.position_ids is packed
+    assert prompt.attention_mask is None
 
 
 def test_all_tokens_are_kept_bit_for_bit() -> None:
@@ -78,7 +93,7 @@ def test_all_tokens_are_kept_bit_for_bit() -> None:
     inputs = make_inputs()
     features = network.model.vision_tower(inputs["pixel_values"]).last_hidden_state[:, 1:]
     expected = network.model.multi_modal_projector(features.flatten(0, 1))
-    got = network.get_image_features(inputs["pixel_values"], inputs["image_grids"]).features
+    got = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"]).pooler_output
     assert [len(tokens) for tokens in got] == [16, 8 * 16, 12 * 16]
     assert torch.equal(torch.cat(got), expected)
 
@@ -99,9 +114,9 @@ def test_the_tower_ends_at_the_layer_whose_features_are_used() -> None:
 def test_every_method_keeps_to_its_budget_in_order(pruning: str, scope: str) -> None:
     network = tiny_model(pruning=pruning, scope=scope)
     inputs = make_inputs()
-    images = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     for features, cells, positions, grid in zip(
-        images.features, images.cells, images.positions, inputs["image_grids"], strict=True
+        images.pooler_output, images.cells, images.positions, inputs["image_grid_thw"], strict=True
     ):
         num_cells = int(grid.prod())
         assert 0 < len(features) <= 5 * num_cells
@@ -117,15 +132,103 @@ def test_every_method_keeps_to_its_budget_in_order(pruning: str, scope: str) -> 
 def test_zeros_fill_up_and_dropping_leaves_the_rest() -> None:
     inputs = make_inputs()
     dropped, filled = (
-        tiny_model(fill=fill, tokens_per_cell=12).get_image_features(inputs["pixel_values"], inputs["image_grids"])
+        tiny_model(fill=fill, tokens_per_cell=12).get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
         for fill in ("drop", "zeros")
     )
     empty = tiny_model(tokens_per_cell=12).model.multi_modal_projector(torch.zeros(32))
-    assert [len(tokens) for tokens in filled.features] == [12, 96, 144]
+    assert [len(tokens) for tokens in filled.pooler_output] == [12, 96, 144]
     for image in range(3):
-        is_empty = torch.isclose(filled.features[image], empty, atol=1e-6).all(-1)
+        is_empty = torch.isclose(filled.pooler_output[image], empty, atol=1e-6).all(-1)
         assert bool(is_empty.any())
-        assert torch.equal(filled.features[image][~is_empty], dropped.features[image])
+        assert torch.equal(filled.pooler_output[image][~is_empty], dropped.pooler_output[image])
+
+
+def known_inputs(text: str | list[str] = PROMPTS, **kwargs: Any) -> Inputs:
+    """Return the inputs of `make_inputs` with a placeholder per visual token of a model with 12 tokens per cell."""
+    processor = tiny_processor(num_cell_tokens=tiny_config(tokens_per_cell=12).num_cell_tokens)
+    return dict(processor(text=text, images=make_images(), return_tensors="pt", padding=True, **kwargs))
+
+
+@pytest.mark.parametrize("scope", ["cell", "image"])
+@pytest.mark.parametrize("pruning", PRUNING_METHODS)
+def test_the_number_of_tokens_follows_from_the_size_when_the_next_best_fill_up(pruning: str, scope: str) -> None:
+    network = tiny_model(pruning=pruning, scope=scope, tokens_per_cell=12)
+    inputs = make_inputs()
+    assert network.config.num_cell_tokens == 12
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
+    assert [len(tokens) for tokens in images.pooler_output] == [12, 96, 144]
+    network.config.fill = "drop"
+    assert network.config.num_cell_tokens == (None if pruning in ("anchored", "clusters_only") else 12)
+    network.config.tokens_per_cell = 99
+    assert network.config.num_cell_tokens in (None, 16)
+    network.config.tokens_per_cell = "all"
+    assert network.config.num_cell_tokens == 16
+
+
+@torch.no_grad()
+def test_the_next_best_tokens_are_those_that_cls_attends_to_most() -> None:
+    network = tiny_model(tokens_per_cell=12)
+    inputs = make_inputs()
+    clusters = tiny_model(tokens_per_cell=12, fill="drop").get_image_features(
+        inputs["pixel_values"], inputs["image_grid_thw"]
+    )
+    filled = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
+    tower, cell = network.model.vision_tower, 0
+    attention = tower.encoder.layers[-1].self_attn
+    for image, grid in enumerate(inputs["image_grid_thw"]):
+        for number in range(int(grid.prod())):
+            features = tower(inputs["pixel_values"][cell : cell + 1]).last_hidden_state[0]
+            scores = attention.v_proj(features[1:]) @ attention.q_proj(features[0])
+            roots = clusters.positions[image][clusters.cells[image] == number].tolist()
+            rest = [token for token in scores.argsort(descending=True).tolist() if token not in roots]
+            is_here = filled.cells[image] == number
+            assert filled.positions[image][is_here].tolist() == sorted(roots + rest[: 12 - len(roots)])
+            found = zip(filled.positions[image][is_here].tolist(), filled.pooler_output[image][is_here], strict=True)
+            for token, got in found:
+                if token not in roots:
+                    wanted = network.model.multi_modal_projector(features[1 + token])
+                    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+            cell += 1
+
+
+@pytest.mark.parametrize("padding_side", ["left", "right"])
+@torch.no_grad()
+def test_a_placeholder_per_token_and_one_per_image_are_the_same(padding_side: str) -> None:
+    network = tiny_model(tokens_per_cell=12)
+    one, all_of_them = make_inputs(padding_side=padding_side), known_inputs(padding_side=padding_side)
+    assert all_of_them["input_ids"].shape[1] == 4 + 96 + 144
+    labels = all_of_them["input_ids"].where(all_of_them["input_ids"] == 16, -100)  # w7
+    grown, known = network(**one), network(**all_of_them, labels=labels)
+    assert torch.equal(known.attention_mask, all_of_them["attention_mask"])
+    assert known.logits.shape[1] == labels.shape[1]
+    is_real = known.attention_mask > 0
+    torch.testing.assert_close(known.logits[is_real], grown.logits[grown.attention_mask > 0], atol=1e-5, rtol=0)
+    assert known.loss.isfinite()
+    if padding_side == "left":
+        new = network.generate(**all_of_them, max_new_tokens=4)[:, all_of_them["input_ids"].shape[1] :]
+        assert torch.equal(new, network.generate(**one, max_new_tokens=4)[:, one["input_ids"].shape[1] :])
+
+
+@torch.no_grad()
+def test_packed_prompts_are_what_they_are_alone() -> None:
+    # Two chats in one row: positions begin anew, and so does attention, as trainers pack.
+    network = tiny_model(tokens_per_cell=12)
+    processor = tiny_processor(num_cell_tokens=12)
+    first, second = (
+        dict(processor(text=text, images=make_images(((28, 28),)), return_tensors="pt"))
+        for text in ("w1 <image> w2 w3", "<image> w4")
+    )
+    row = torch.cat([first["input_ids"], second["input_ids"]], dim=1)
+    positions = torch.cat([torch.arange(inputs["input_ids"].shape[1]) for inputs in (first, second)])[None]
+    packed = network(
+        row,
+        pixel_values=torch.cat([first["pixel_values"], second["pixel_values"]]),
+        image_grid_thw=torch.cat([first["image_grid_thw"], second["image_grid_thw"]]),
+        position_ids=positions,
+        use_cache=False,  # with a cache transformers does not look for packed chats
+    )
+    alone = torch.cat([network(**first).logits, network(**second).logits], dim=1)
+    torch.testing.assert_close(packed.logits, alone, atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -153,7 +256,7 @@ def test_more_budget_than_clusters_gives_the_released_embeddings_and_logits() ->
     before, behind = inputs["input_ids"][0][:1], inputs["input_ids"][0][2:]
     table = network.get_input_embeddings()
     expected = torch.cat([table(before), visual, table(behind)])[None]
-    _, embeddings, images = body.merge_inputs(inputs["input_ids"], inputs["pixel_values"], inputs["image_grids"])
+    _, embeddings, images = body.merge_inputs(inputs["input_ids"], inputs["pixel_values"], inputs["image_grid_thw"])
     torch.testing.assert_close(embeddings, expected, atol=1e-5, rtol=0)
     assert images.positions is not None
     assert len(images.positions[0]) == 8 * 12
@@ -166,7 +269,7 @@ def test_the_affinity_head_is_needed_for_the_learned_affinity() -> None:
     network.config.affinity = "learned"
     inputs = make_inputs()
     with pytest.raises(ValueError, match="built without the head"):
-        network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+        network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
 
 
 @pytest.mark.parametrize(
@@ -176,6 +279,9 @@ def test_the_affinity_head_is_needed_for_the_learned_affinity() -> None:
         {"scope": "image"},
         {"pruning": "random"},
         {"affinity": "learned"},
+        {"tokens_per_cell": 12},
+        {"tokens_per_cell": 12, "scope": "image"},
+        {"tokens_per_cell": 12, "pruning": "clusters_only", "scope": "image"},
         {"fill": "zeros", "tokens_per_cell": 12},
         {"fill": "zeros", "tokens_per_cell": 12, "scope": "image"},
     ],
@@ -184,18 +290,18 @@ def test_the_chunk_of_the_tower_changes_nothing(settings: dict[str, Any]) -> Non
     network = tiny_model(**settings)
     inputs = make_inputs()
     network.config.vision_chunk = 64
-    whole = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    whole = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     for chunk in (1, 4, 20):
         network.config.vision_chunk = chunk
-        got = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+        got = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
         for image in range(3):
             assert torch.equal(got.cells[image], whole.cells[image])
             assert torch.equal(got.positions[image], whole.positions[image])
-            torch.testing.assert_close(got.features[image], whole.features[image], atol=1e-5, rtol=0)
+            torch.testing.assert_close(got.pooler_output[image], whole.pooler_output[image], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("padding_side", ["left", "right"])
-@pytest.mark.parametrize("fill", ["drop", "zeros"])
+@pytest.mark.parametrize("fill", ["next", "drop", "zeros"])
 def test_a_row_of_a_batch_is_what_it_is_alone(padding_side: str, fill: str) -> None:
     network = tiny_model(fill=fill)
     inputs = make_inputs(padding_side=padding_side)
@@ -263,7 +369,7 @@ def test_generation_follows_the_logits_of_forward() -> None:
     inputs = alone(1)
     new = generate(network, inputs)
     ids = torch.cat([inputs["input_ids"], new], dim=1)
-    logits = network(ids, pixel_values=inputs["pixel_values"], image_grids=inputs["image_grids"]).logits
+    logits = network(ids, pixel_values=inputs["pixel_values"], image_grid_thw=inputs["image_grid_thw"]).logits
     assert torch.equal(logits[:, -7:-1].argmax(-1), new)
 
 
@@ -333,6 +439,20 @@ def test_only_the_asked_logits_are_computed() -> None:
     torch.testing.assert_close(network(**inputs, logits_to_keep=1).logits, network(**inputs).logits[:, -1:])
 
 
+@torch.no_grad()
+def test_outputs_come_as_a_tuple_when_asked_for() -> None:
+    network, inputs = tiny_model(), make_inputs()
+    named = network(**inputs)
+    loose = network(**inputs, return_dict=False)
+    assert isinstance(loose, tuple)
+    assert torch.equal(loose[0], named.logits)
+    body = network.model(**inputs, return_dict=False)
+    assert isinstance(body, tuple)
+    assert torch.equal(body[0], network.model(**inputs).last_hidden_state)
+    network.config.return_dict = network.model.config.return_dict = False
+    assert torch.equal(network(**inputs)[0], named.logits)
+
+
 def test_wrong_inputs_are_named() -> None:
     network = tiny_model()
     inputs = alone(1)
@@ -342,7 +462,7 @@ def test_wrong_inputs_are_named() -> None:
         network(**{**inputs, "pixel_values": inputs["pixel_values"][1:]})
     with pytest.raises(ValueError, match="either input_ids or inputs_embeds"):
         network()
-    with pytest.raises(ValueError, match="no position_ids"):
+    with pytest.raises(ValueError, match="position_ids need prompts with a placeholder per visual token"):
         network(**inputs, position_ids=torch.arange(3)[None])
 
 

@@ -14,8 +14,11 @@ from tests.model.plain_python import run_plain
 
 LOAD_AND_RUN = """
 import sys, warnings, torch
+from PIL.Image import fromarray as to_pil_image
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor, pipeline
+)
 
 folder, expected, prompt, out = sys.argv[1:]
 expected = load_file(expected)
@@ -35,6 +38,16 @@ for use_cache in (True, False):
         **inputs, max_new_tokens=6, do_sample=False, eos_token_id=None, pad_token_id=0, use_cache=use_cache
     )
     torch.testing.assert_close(new[0, inputs["input_ids"].shape[1]:], expected["new"])
+
+body = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
+assert type(body).__name__ == "GeoLlavaModel"
+with torch.no_grad():
+    hidden = body(**inputs).last_hidden_state
+    torch.testing.assert_close(network.lm_head(hidden), expected["logits"], atol=1e-5, rtol=0)
+assert type(AutoModelForMultimodalLM.from_pretrained(folder, trust_remote_code=True)).__name__ == type(network).__name__
+pipe = pipeline("image-text-to-text", model=folder, trust_remote_code=True)
+(reply,) = pipe(text=prompt, images=to_pil_image(expected["image"].numpy()), max_new_tokens=6, return_full_text=False)
+assert reply["generated_text"], reply
 
 name = "cache" if "cache" in outputs else "past_key_values"
 token = outputs.logits[:, -1:].argmax(-1)

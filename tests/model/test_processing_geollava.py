@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +15,11 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoProcessor, PreTrainedTokenizerFast
 
+import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor, place
-from rsvqa.model.processing_geollava import GeoLlavaProcessor, rescale_boxes
+from rsvqa.model.processing_geollava import CHAT_TEMPLATE, GeoLlavaProcessor, rescale_boxes
 from tests.model.make_models import tiny_processor, tiny_tokenizer
 
 # 100 × 60 pixels on a canvas of 84 × 56: y · 0.84 + 0, x · 0.85 + 2; see test_image_processing_geollava.
@@ -71,7 +75,7 @@ def test_text_alone_and_images_alone_are_processed() -> None:
     assert set(processor(text="w1 w2")) == {"input_ids", "attention_mask"} | (
         {"token_type_ids"} & set(processor(text="w1 w2"))
     )
-    assert set(processor(images=IMAGE)) == {"pixel_values", "image_grids"}
+    assert set(processor(images=IMAGE)) == {"pixel_values", "image_grid_thw"}
     assert processor(text="w1 w2", return_tensors="pt")["input_ids"].tolist() == [[10, 11]]
 
 
@@ -124,6 +128,29 @@ def test_the_chat_form_is_that_of_qwen() -> None:
     assert processor.apply_chat_template(plain) == "<|im_start|>system\nw3<|im_end|>\n<|im_start|>user\nw1<|im_end|>\n"
 
 
+def test_an_image_may_come_as_openai_has_it() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(IMAGE).save(buffer, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    part = {"type": "image_url", "image_url": {"url": url}}
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": "w1"}]}]
+    processor = tiny_processor()
+    assert "user\n<image>\nw1<|im_end|>" in processor.apply_chat_template(messages)
+    # a tokenizer alone sees the parts as they are
+    assert "user\n<image>\nw1<|im_end|>" in processor.tokenizer.apply_chat_template(
+        messages, chat_template=CHAT_TEMPLATE, tokenize=False
+    )
+    outputs = processor.apply_chat_template(messages, tokenize=True, return_dict=True, return_tensors="pt")
+    assert torch.equal(outputs["pixel_values"], processor(images=IMAGE)["pixel_values"])
+
+
+def test_a_question_that_speaks_of_the_placeholder_is_named() -> None:
+    question = {"type": "text", "text": "What is <image>?"}
+    prompt = tiny_processor().apply_chat_template([{"role": "user", "content": [{"type": "image"}, question]}])
+    with pytest.raises(ValueError, match="no <image> in what is asked"):
+        tiny_processor()(text=prompt, images=IMAGE)
+
+
 def test_the_chat_template_can_be_tokenised_with_its_images_and_marks_the_reply() -> None:
     question = [{"type": "image", "image": Image.fromarray(IMAGE)}, {"type": "text", "text": "w1"}]
     messages = [
@@ -134,5 +161,34 @@ def test_the_chat_template_can_be_tokenised_with_its_images_and_marks_the_reply(
         messages, tokenize=True, return_dict=True, return_tensors="pt", return_assistant_tokens_mask=True
     )
     ids = outputs["input_ids"][0]
-    assert torch.equal(outputs["image_grids"], torch.tensor([[1, 1]]))
+    assert torch.equal(outputs["image_grid_thw"], torch.tensor([[1, 1, 1]]))
     assert ids[outputs["assistant_masks"][0] == 1].tolist() == [5, 3]  # A and the end of the turn
+
+
+def test_as_many_placeholders_are_written_as_there_will_be_tokens(tmp_path: Path) -> None:
+    processor = tiny_processor(num_cell_tokens=3)
+    images = [np.zeros((28, 28, 3), np.uint8), np.zeros((28, 56, 3), np.uint8)]
+    text = ["w1 <image> w2", "<image> w3"]
+    outputs = processor(
+        text=text,
+        images=images,
+        padding=True,
+        return_tensors="pt",
+        return_mm_token_type_ids=True,
+        return_text_replacement_offsets=True,
+    )
+    assert outputs["input_ids"].tolist() == [[10, 1, 1, 1, 11, 0, 0], [1, 1, 1, 1, 1, 1, 12]]
+    assert outputs["mm_token_type_ids"].tolist() == [[0, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0]]
+    (first,), (second,) = outputs["text_replacement_offsets"]
+    assert (first["span"], first["new_span"], first["type"]) == ((3, 10), (3, 24), "image")
+    assert second["replacement"] == "<image>" * 6
+    assert text == ["w1 <image> w2", "<image> w3"]  # the caller's own
+    known = processor._get_num_multimodal_tokens(image_sizes=[(28, 28), (28, 56)])
+    assert (known["num_image_tokens"], known["num_image_patches"]) == ([3, 6], [1, 2])
+    processor.save_pretrained(tmp_path)
+    assert AutoProcessor.from_pretrained(tmp_path).num_cell_tokens == 3
+
+
+def test_a_server_cannot_know_the_number_of_tokens_when_places_are_dropped() -> None:
+    with pytest.raises(ValueError, match="load the model with fill = 'next'"):
+        tiny_processor()._get_num_multimodal_tokens(image_sizes=[(28, 28)])

@@ -219,7 +219,7 @@ def test_selecting_in_parts_changes_nothing(num_cells: int, budget: int, seed: i
         one = slice(cell, cell + 1)
         part = select_best(flat[one], roots[one], scores[one], groups[one], budgets)
         parts.append(part._replace(cells=part.cells + cell))
-    for value, expected in zip(join_kept(parts, groups, budgets), whole, strict=True):
+    for value, expected in zip(join_kept(parts, groups, budgets, fills=False), whole, strict=True):
         assert torch.equal(value, expected)
 
 
@@ -255,11 +255,32 @@ def test_a_cell_has_no_more_places_than_tokens() -> None:
     assert kept.features.flatten().tolist() == [1.0, 0.0, 0.0] * 2
 
 
-def test_a_shared_budget_is_filled_from_the_first_tokens_on() -> None:
-    scores = torch.tensor([-torch.inf, 1.0, -torch.inf, 2.0])
-    groups = torch.zeros(4, dtype=torch.int64)
-    assert keep_best(scores, groups, torch.tensor([3]), fills=True).tolist() == [0, 1, 3]
+def test_what_is_no_cluster_comes_after_the_clusters_in_its_own_order() -> None:
+    scores = torch.tensor([-torch.inf, 1.0, -torch.inf, 2.0, -torch.inf])
+    spare = torch.tensor([5.0, -9.0, 7.0, -9.0, 5.0])  # of clusters it does not count
+    groups = torch.zeros(5, dtype=torch.int64)
+    kept = [keep_best(scores, groups, torch.tensor([number]), spare=spare).tolist() for number in range(1, 7)]
+    assert kept == [[3], [1, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
     assert keep_best(scores, groups, torch.tensor([3])).tolist() == [1, 3]
+    # equals: the first tokens
+    assert keep_best(scores, groups, torch.tensor([3]), spare=torch.zeros(5)).tolist() == [0, 1, 3]
+
+
+def test_a_token_that_fills_up_is_itself_and_its_cluster_keeps_its_mean() -> None:
+    # Tokens 0, 1, 4 belong to 4, tokens 2 and 3 to 2. Three places: the roots 2 and 4, and the best single one, 3.
+    tokens = torch.tensor([[[1.0], [3.0], [10.0], [20.0], [5.0]]], requires_grad=True)
+    roots = torch.tensor([[4, 4, 2, 2, 4]])
+    attention = torch.tensor([[0.0, 0.0, 1.0, 3.0, 3.0]])
+    scores = cluster_means(attention, roots)
+    places = keep_best(scores.flatten(), torch.zeros(5, dtype=torch.int64), torch.tensor([3]), spare=attention[0])
+    kept = select_tokens(tokens, roots, scores, places, spare=attention)
+    assert kept.positions.tolist() == [2, 3, 4]
+    assert kept.features.flatten().tolist() == [15.0, 20.0, 3.0]
+    assert kept.scores.tolist() == [2.0, -torch.inf, 1.0]
+    assert kept.spare.tolist() == [1.0, 3.0, 3.0]
+    kept.features.sum().backward()
+    assert tokens.grad is not None
+    torch.testing.assert_close(tokens.grad.flatten(), torch.tensor([1 / 3, 1 / 3, 1 / 2, 3 / 2, 1 / 3]))
 
 
 def test_blocks_of_a_grid_set_by_hand() -> None:

@@ -419,7 +419,7 @@ def test_the_grid_of_the_recipe_goes_before_that_of_the_checkpoint(
     assert report["inherited"] == {
         "cell_size": {"checkpoint": 32, "recipe": 336},
         "affinity": {"checkpoint": "cosine", "recipe": "learned"},
-        "fill": {"checkpoint": "drop", "recipe": "zeros"},
+        "fill": {"checkpoint": "next", "recipe": "zeros"},
     }
 
 

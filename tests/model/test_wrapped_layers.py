@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
 from torch import Tensor, nn
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
+import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
-from tests.model.make_models import tiny_inputs, tiny_model
+from tests.model.make_models import tiny_config, tiny_inputs, tiny_model
 from tests.model.two_ranks import run_two_ranks
 
 
@@ -39,7 +42,7 @@ def replace_linears(module: nn.Module, make: Any) -> None:
 
 def kept_places(network: GeoLlavaForConditionalGeneration) -> list[tuple[int, int]]:
     inputs = tiny_inputs(cells=(2, 4))
-    images = network.get_image_features(inputs["pixel_values"], inputs["image_grids"])
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     return list(zip(images.cells[0].tolist(), images.positions[0].tolist(), strict=True))
 
 
@@ -70,6 +73,31 @@ def test_dynamic_quantisation_keeps_what_the_quantised_layers_attend_to() -> Non
     scores = (keys * queries[:, None]).sum(-1)
     expected = [(cell, place) for cell in range(8) for place in sorted(scores[cell].topk(5).indices.tolist())]
     assert kept_places(network) == expected
+
+
+@pytest.mark.filterwarnings("ignore:MatMul8bitLt:UserWarning")
+@pytest.mark.parametrize(
+    "bits", [{"load_in_8bit": True}, {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.float32}], ids=["8", "4"]
+)
+@torch.no_grad()
+def test_bitsandbytes_keeps_what_its_layers_attend_to(bits: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    config = tiny_config(pruning="anchors_only")
+    for part in (config.vision_config, config.text_config):
+        part.hidden_size = part.intermediate_size = 128  # in blocks of 64, as it packs them
+    torch.manual_seed(0)
+    GeoLlavaForConditionalGeneration(config).save_pretrained(tmp_path)
+    network = AutoModelForImageTextToText.from_pretrained(
+        tmp_path, quantization_config=BitsAndBytesConfig(**bits), device_map="auto"
+    ).eval()
+    attention = network.model.vision_tower.encoder.layers[-1].self_attn
+    assert type(attention.v_proj) is not nn.Linear
+    inputs = tiny_inputs(cells=(2, 4))
+    features = network.model.vision_tower(inputs["pixel_values"]).last_hidden_state
+    scores = (attention.v_proj(features[:, 1:]) * attention.q_proj(features[:, 0])[:, None]).sum(-1)
+    expected = [(cell, place) for cell in range(8) for place in sorted(scores[cell].topk(5).indices.tolist())]
+    assert kept_places(network) == expected
+    assert bool(network(**inputs).logits.isfinite().all())
 
 
 def test_sharded_layers_give_the_same_logits_and_gradients() -> None:

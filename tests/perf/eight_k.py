@@ -43,7 +43,7 @@ def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) 
     with torch.device(device):
         network = GeoLlavaForConditionalGeneration._from_config(config, dtype=dtype).eval()
     network.to(device)
-    cells, grids = inputs["pixel_values"].to(device, dtype), inputs["image_grids"].to(device)
+    cells, grids = inputs["pixel_values"].to(device, dtype), inputs["image_grid_thw"].to(device)
     ids = torch.tensor([[5, config.image_token_id, 6, 7]], device=device)
     chunk = cells[: config.vision_chunk]
     tower = network.model.vision_tower
@@ -58,10 +58,10 @@ def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) 
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     seconds["forward"] = seconds_of(
-        lambda: network(ids, pixel_values=cells, image_grids=grids, logits_to_keep=1, use_cache=True), device
+        lambda: network(ids, pixel_values=cells, image_grid_thw=grids, logits_to_keep=1, use_cache=True), device
     )
     found = {name: round(value, 4) for name, value in seconds.items()}
-    found["visual_tokens"] = sum(len(kept) for kept in network.get_image_features(cells, grids).features)
+    found["visual_tokens"] = sum(len(kept) for kept in network.get_image_features(cells, grids).pooler_output)
     if device == "cuda":
         found["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
     return found

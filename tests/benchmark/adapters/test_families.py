@@ -109,4 +109,4 @@ def test_cells_are_bounded(checkpoint: CheckpointMaker) -> None:
     # four cells of 28 px; 2 × 2 shows most: 56 × 37.3 → 38 rows of 56, 9 above
     seen = Seen(checkpoint("geollava"), 28 * 28 * 4)
     assert seen.view == ModelView(width=56, height=56, scale_x=56 / WIDTH, scale_y=38 / HEIGHT, offset_x=0, offset_y=9)
-    assert seen.encoded.vision["image_grids"].tolist() == [[2, 2]]
+    assert seen.encoded.vision["image_grid_thw"].tolist() == [[1, 2, 2]]
