@@ -104,10 +104,9 @@ def _rule_for(facts: TileFacts, members: Sequence[TileObject]) -> CountRule | No
 
 def _reaches_edge(facts: TileFacts, members: Sequence[TileObject]) -> list[bool]:
     """Return which of the objects end at the tile's edge."""
-    bounds = bounds_of(members)
-    first, last = bounds[:, :2] <= EDGE_PX, bounds[:, 2:] >= np.array([facts.width, facts.height]) - EDGE_PX
-    ends: list[bool] = (first | last).any(axis=1).tolist()
-    return ends
+    boxes = [member.box for member in members]
+    right, bottom = facts.width - EDGE_PX, facts.height - EDGE_PX
+    return [min(x0, y0) <= EDGE_PX or x1 >= right or y1 >= bottom for x0, y0, x1, y1 in boxes]
 
 
 def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> tuple[TileObject, ...] | NotAsked:
