@@ -1,7 +1,7 @@
 """Which objects of a class can be counted, by which rule; a doubtful count is refused, never rounded.
 
 What surprises: one cut object changes the rule for its whole class. Then those of which at least half is visible are
-counted, the question must say so, and an object near that half makes the class uncountable on this tile.
+counted, and the question must say so. Where one is about half visible, only those count that the edge does not cut.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from rsvqa.annotation.tasks.geometry import bounds_of
 DOUBTFUL_VISIBLE_SHARES = (0.4, 0.6)
 """Between these a person cannot tell on which side of one half the visible share lies."""
 
+CLEARLY_CUT_SHARE = 0.9
+"""An object of which more is visible may seem whole."""
+
+EDGE_PX = 1.0
+"""An outline that ends so near to the tile's edge may be that of a whole object, or of one that was cut before."""
+
 CROSSING_SHARES = (0.05, 0.95)
 """An object with a share between these inside a region is neither inside nor outside to a person's eye."""
 
@@ -40,6 +46,7 @@ class CountRule(StrEnum):
 
     WHOLE = "whole"
     AT_LEAST_HALF = "at_least_half"
+    WHOLLY_INSIDE = "wholly_inside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +60,10 @@ class Countable:
 def countable_objects(facts: TileFacts, class_name: str) -> Countable | NotAsked:
     """Return the objects of a class that a count of the whole tile includes (none: an empty tuple).
 
-    Refused when a person could arrive at another number: the class is not fully labelled, a member is uncertain, too
-    small to be seen or about half visible, or members of a narrower class are here as well. A point label says nothing
-    of the object's extent, so a class with points is counted by `AT_LEAST_HALF`.
+    Refused when a person could arrive at another number: the class is not fully labelled, a member is uncertain or too
+    small to be seen, or members of a narrower class are here as well. Where a member is about half visible, those that
+    lie `WHOLLY_INSIDE` are counted, and refused when one hardly is. A point label says nothing of the object's extent,
+    so a class with points is counted by `AT_LEAST_HALF`.
     """
     doubt = _class_doubt(facts, class_name)
     if doubt is not None:
@@ -66,14 +74,39 @@ def countable_objects(facts: TileFacts, class_name: str) -> Countable | NotAsked
         return NotAsked("members of a narrower class are on the tile")
     if not all(member.is_certain for member in members):
         return NotAsked("an uncertain member of the class is on the tile")
-    low, high = DOUBTFUL_VISIBLE_SHARES
-    if any(low <= member.visible_share <= high for member in members):
-        return NotAsked("an object is about half visible")
-    counted = tuple(member for member in members if member.visible_share > MIN_VISIBLE_SHARE)
+    rule = _rule_for(facts, members)
+    if isinstance(rule, NotAsked):
+        return rule
+    least = 1.0 if rule is CountRule.WHOLLY_INSIDE else MIN_VISIBLE_SHARE
+    counted = tuple(member for member in members if member.is_whole or member.visible_share > least)
     if _any_too_small(counted):
         return NotAsked("objects too small to be counted")
-    is_whole = all(member.is_whole and member.outline is not Outline.POINT for member in members)
-    return Countable(counted, CountRule.WHOLE if is_whole else CountRule.AT_LEAST_HALF)
+    return Countable(counted, rule)
+
+
+def _rule_for(facts: TileFacts, members: Sequence[TileObject]) -> CountRule | NotAsked:
+    """Return by which rule nobody doubts which of the members count."""
+    has_points = any(member.outline is Outline.POINT for member in members)
+    low, high = DOUBTFUL_VISIBLE_SHARES
+    if not any(low <= member.visible_share <= high for member in members):
+        is_whole = not has_points and all(member.is_whole for member in members)
+        return CountRule.WHOLE if is_whole else CountRule.AT_LEAST_HALF
+    if has_points:
+        return NotAsked("an object is about half visible")
+    is_at_edge = _reaches_edge(facts, members)
+    for member, reaches_edge in zip(members, is_at_edge, strict=True):
+        if not member.is_whole and not reaches_edge:
+            return NotAsked("an object is hidden, but not by the image's edge")
+        if member.is_whole == reaches_edge or (not member.is_whole and member.visible_share > CLEARLY_CUT_SHARE):
+            return NotAsked("an object is about half visible, and another hardly cut")
+    return CountRule.WHOLLY_INSIDE
+
+
+def _reaches_edge(facts: TileFacts, members: Sequence[TileObject]) -> list[bool]:
+    """Return which of the objects end at the tile's edge."""
+    boxes = [member.box for member in members]
+    right, bottom = facts.width - EDGE_PX, facts.height - EDGE_PX
+    return [min(x0, y0) <= EDGE_PX or x1 >= right or y1 >= bottom for x0, y0, x1, y1 in boxes]
 
 
 def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -> tuple[TileObject, ...] | NotAsked:

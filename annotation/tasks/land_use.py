@@ -1,7 +1,7 @@
 """Which land-use classes cover the tile, and which one covers a numbered circle.
 
 Shares are of the whole tile, or of the circle, and come from the union of a class's areas. A class near the threshold
-is neither a right option nor a wrong one: it is left out.
+is neither a right option nor a wrong one: it is left out. One well below it is as wrong as one that is not there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Area, Circle, ClassInfo, Role, TileFacts
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
-from rsvqa.annotation.tasks.distractors import absent_classes, class_distractors, may_mean_the_same
+from rsvqa.annotation.tasks.distractors import absent_classes, class_distractors, classes_on_tile, may_mean_the_same
 from rsvqa.annotation.tasks.geometry import circle_polygon
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.regions import circle_near, keeps_clear, radius_limits, spot_in
@@ -32,7 +32,10 @@ LISTED_SHARE_PERCENT = 2
 """A class is right when it covers at least this; the question says so."""
 
 SURE_SHARE = 0.03
-"""Share from which nobody doubts that the threshold is reached; classes between nothing and this are left out."""
+"""Share from which nobody doubts that the threshold is reached."""
+
+SURELY_BELOW_SHARE = 0.01
+"""Share up to which nobody thinks so; classes between this and `SURE_SHARE` are left out."""
 
 MAIN_SHARE = 0.8
 SECOND_SHARE = 0.15
@@ -63,16 +66,18 @@ def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
     if not right:
         yield NotAsked("no class is certainly above the threshold")
         return
-    wrong = shuffled(absent_classes(context.facts, ROLES), context.rng)
+    below = _classes_below(context, shares)
+    wrong = shuffled([*absent_classes(context.facts, ROLES), *below], context.rng)
     for _ in range(context.limit):
         if not right:
             return
-        num_right = context.rng.randint(1, min(MAX_RIGHT, len(right)))
-        distractors = _different(wrong, NUM_OPTIONS - num_right)
-        if len(distractors) < NUM_OPTIONS - num_right:
-            yield NotAsked("too few classes are known to be absent")
+        distractors = _different(wrong, NUM_OPTIONS - 1)
+        least, most = max(1, NUM_OPTIONS - len(distractors)), min(MAX_RIGHT, len(right))
+        if least > most:
+            yield NotAsked("too few classes are known to be absent, or to cover less")
             return
-        yield _overall_question(context, right[:num_right], distractors, shares)
+        num_right = context.rng.randint(least, most)
+        yield _overall_question(context, right[:num_right], distractors[: NUM_OPTIONS - num_right], shares)
         right, wrong = right[num_right:], shuffled(wrong, context.rng)
 
 
@@ -120,6 +125,21 @@ def _sure_classes(context: TaskContext, shares: dict[str, float]) -> list[ClassI
     return _different(shuffled(sure, context.rng), len(sure))
 
 
+def _classes_below(context: TaskContext, shares: dict[str, float]) -> list[ClassInfo]:
+    """Return the classes that are here but surely not listed: fully labelled, and of no class that is here as well."""
+    facts = context.facts
+    doubtful = {area.class_name for area in facts.areas if not area.is_certain}
+    present = [facts.classes[name] for name in classes_on_tile(facts)]
+    return [
+        facts.classes[name]
+        for name in sorted(shares)
+        if shares[name] <= SURELY_BELOW_SHARE
+        and facts.classes[name].role in ROLES
+        and name in facts.complete_classes - doubtful
+        and not any(other.name != name and may_mean_the_same(facts.classes[name], other) for other in present)
+    ]
+
+
 def _different(classes: list[ClassInfo], count: int) -> list[ClassInfo]:
     """Return the first `count` classes of which no two may mean the same; fewer when there are fewer."""
     chosen: list[ClassInfo] = []
@@ -146,7 +166,8 @@ def _overall_question(
             ),
             values={
                 "shares": {info.name: round(shares[info.name], 4) for info in right},
-                "absent": [info.name for info in wrong],
+                "absent": [info.name for info in wrong if info.name not in shares],
+                "below": {info.name: round(shares[info.name], 4) for info in wrong if info.name in shares},
             },
         ),
     )

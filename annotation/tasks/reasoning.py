@@ -160,8 +160,8 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
     text = context.phrases.pick(
         context.rng, f"conditional_counting.{selected.rule}", plural=info.plural, **selected.words
     )
-    if counted.rule is CountRule.AT_LEAST_HALF:
-        text = context.phrases.text("conditional_counting.at_least_half", question=text)
+    if counted.rule is not CountRule.WHOLE:
+        text = context.phrases.text(f"conditional_counting.{counted.rule}", question=text)
     options = [Option(str(count), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
     return Question(

@@ -198,7 +198,11 @@ def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
         "notes": list(scene.notes),
         "tiles": {"planned": len(prepared.windows)},
         "labels": {"by_class": dict(prepared.class_counts), **prepared.labels.to_json()},
-        "complete_classes": {name: asdict(prepared.completeness[name]) for name in prepared.class_counts},
+        "complete_classes": {
+            name: {"is_complete": found.is_complete, "why": found.why}
+            for name, found in prepared.completeness.items()
+            if name in prepared.class_counts
+        },
     }
 
 

@@ -12,6 +12,8 @@ from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, normalised
 COLOURS: Mapping[str, str] = {name: name for name in COLOUR_NAMES} | {
     "gray": "grey",
     "silver": "grey",
+    "cream": "beige",
+    "tan": "beige",
     "violet": "purple",
     "turquoise": "cyan",
     "teal": "cyan",

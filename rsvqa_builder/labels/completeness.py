@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Outline, Role
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.coverage import MAX_OVERLAP_SHARE, coverage, covered_cells
+from rsvqa.rsvqa_builder.labels.coverage import MAX_OVERLAP_SHARE, MIN_LAND_COVER_SHARE, coverage, covered_cells
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.raw import object_array
 
@@ -28,15 +28,23 @@ MIN_OBJECT_SHARE = 0.1
 CELLS_PER_SIDE = 4
 """Each cell of a grid over the scene must hold the middle of one, and none may be larger than a cell."""
 MIN_AREA_SHARE = 0.99
-"""Share of the scene that the areas of all classes together must cover: what is not named is then not there."""
+"""Share of the scene, or of a tile, that the areas of all classes together must cover: what is not named is then not
+there."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassCompleteness:
-    """Whether every instance of a class is labelled, and why we think so."""
+    """Whether every instance of a class is labelled, and why we think so.
+
+    Attributes:
+        is_complete: in all of the scene.
+        why: what that rests on.
+        where_covered: on the tiles that the labels divide among the classes, though not on all of the scene.
+    """
 
     is_complete: bool
     why: str
+    where_covered: bool = False
 
 
 def complete_classes(
@@ -110,7 +118,7 @@ class _Judge:
 
     def _by_areas(self) -> ClassCompleteness:
         found = self._coverage
-        if found.labelled < MIN_AREA_SHARE:
+        if found.labelled < MIN_LAND_COVER_SHARE:
             return ClassCompleteness(False, f"labelled areas cover {found.labelled:.1%} of the scene, not all of it")
         if found.stacked > MAX_OVERLAP_SHARE:
             return ClassCompleteness(False, f"labelled areas lie on each other ({found.stacked:.0%} of the scene)")
@@ -119,6 +127,9 @@ class _Judge:
             return ClassCompleteness(
                 False, "areas of one class cover the scene: nothing says that others were looked for"
             )
+        if found.labelled < MIN_AREA_SHARE:
+            why = f"labelled areas divide {found.labelled:.1%} of the scene: complete on the tiles that they cover"
+            return ClassCompleteness(False, why, where_covered=True)
         return ClassCompleteness(True, f"labelled areas divide {found.labelled:.1%} of the scene")
 
     def _by_outlines(self, rows: NDArray[np.intp]) -> ClassCompleteness:

@@ -152,6 +152,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         stretch=stretch,
         labels=_store_features(labels.features, job.work / "labels", job.number) if len(labels.features) else None,
         complete_classes=frozenset(name for name, found in completeness.items() if found.is_complete),
+        mapped_classes=frozenset(name for name, found in completeness.items() if found.where_covered),
     )
     counts = Counter(labels.features.class_names)
     class_counts = {name: counts[name] for name in job.table.classes if name in counts}

@@ -7,7 +7,7 @@ hidden: it counts against an object's visible share, and areas are cut to the va
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,9 @@ from rasterio import features as raster_features
 from shapely import LineString, MultiPolygon, Point, Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Area, ClassInfo, Gsd, Road, Role, TileFacts, TileObject
+from rsvqa.annotation.facts import Area, ClassInfo, Gsd, Outline, Road, Role, TileFacts, TileObject
+from rsvqa.rsvqa_builder.labels.completeness import MIN_AREA_SHARE
+from rsvqa.rsvqa_builder.labels.coverage import covered_cells
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
@@ -26,7 +28,7 @@ MAX_VALID_CELLS = 512
 """Validity is looked at in at most this many cells along a side: single dark pixels that equal nodata hide nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SceneLabels:
     """The labels of one scene, ready to be cut into tiles.
 
@@ -35,12 +37,14 @@ class SceneLabels:
         tree: index over the features' bounds, in feature order.
         classes: the class table, by name.
         complete_classes: classes of which every instance in the scene is labelled.
+        mapped_classes: classes of a land cover map with gaps: complete on the tiles without one.
     """
 
     features: Features
     tree: STRtree
     classes: Mapping[str, ClassInfo]
     complete_classes: frozenset[str]
+    mapped_classes: frozenset[str] = frozenset()
 
     @property
     def has_anomaly_layer(self) -> bool:
@@ -105,7 +109,7 @@ def cut_facts(
         areas=tuple(areas),
         roads=tuple(roads),
         anomalies=tuple(anomalies),
-        complete_classes=labels.complete_classes,
+        complete_classes=_complete_on_tile(labels, window, objects, areas),
         has_anomaly_layer=labels.has_anomaly_layer,
         gsd_m=setting.gsd_m,
         has_true_colours=setting.has_true_colours,
@@ -114,6 +118,18 @@ def cut_facts(
         later=later,
         missing=dict(missing or {}),
     )
+
+
+def _complete_on_tile(
+    labels: SceneLabels, window: Window, objects: Sequence[TileObject], areas: Sequence[Area]
+) -> frozenset[str]:
+    """Return the complete classes, those of a land cover map among them where it has no gap on the tile."""
+    if not labels.mapped_classes or not areas:
+        return labels.complete_classes
+    outlines = [item.geometry for item in objects if item.outline is Outline.POLYGON]
+    shapes = [*(area.geometry for area in areas), *outlines]
+    is_covered = covered_cells(shapes, (window.height, window.width)).mean() >= MIN_AREA_SHARE
+    return labels.complete_classes | labels.mapped_classes if is_covered else labels.complete_classes
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SceneWork:
     """What every tile of a scene needs.
 
@@ -57,12 +57,14 @@ class SceneWork:
         stretch: of the whole scene; None when its pixels are 8-bit RGB already.
         labels: arrow file of the scene's features; None when there are none.
         complete_classes: classes of which every instance in the scene is labelled.
+        mapped_classes: see `SceneLabels`.
     """
 
     scene: Scene
     stretch: Stretch | None
     labels: Path | None
     complete_classes: frozenset[str]
+    mapped_classes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class TileJob:
 def _identity(work: SceneWork) -> list[object]:
     """Return what a scene's tiles depend on; the labels' file is named by its content."""
     labels = None if work.labels is None else work.labels.name
-    return [work.scene.scene_id, repr(work.stretch), labels, sorted(work.complete_classes)]
+    return [work.scene.scene_id, repr(work.stretch), labels, sorted(work.complete_classes), sorted(work.mapped_classes)]
 
 
 def do_tile(job: TileJob) -> int | Failure:
@@ -235,9 +237,16 @@ def _setting(job: TileJob, scene: Scene) -> TileSetting:
 def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:
     """Return the labels of a scene, by position in its arrow file."""
     if work.labels is None:
-        return SceneLabels(Features.empty(), STRtree([]), classes, work.complete_classes)
-    features, tree = _load_features(work.labels)
-    return SceneLabels(features, tree, classes, work.complete_classes)
+        features, tree = Features.empty(), STRtree([])
+    else:
+        features, tree = _load_features(work.labels)
+    return SceneLabels(
+        features=features,
+        tree=tree,
+        classes=classes,
+        complete_classes=work.complete_classes,
+        mapped_classes=work.mapped_classes,
+    )
 
 
 @lru_cache(maxsize=4)

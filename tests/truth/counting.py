@@ -19,6 +19,12 @@ _HALF = (
     r"Those cut by the edge count when at least half is visible\.",
     r"Objects cut by the edge of the image count when at least half of them is visible\.",
 )
+_UNCUT = (
+    r"Leave out any that are cut by its edge\.",
+    r"Those cut by the edge do not count\.",
+    r"Do not count any that the edge cuts off\.",
+    r"Objects that are cut by the edge of the image do not count\.",
+)
 WHOLE_IMAGE = (
     r"How many (?P<things>.+) are there in the image\?",
     r"How many (?P<things>.+) can be seen in the whole image\?",
@@ -33,22 +39,33 @@ WHOLE_IMAGE_CUT = (
     r" How many are there\?",
     r"Taking only (?P<things>.+) that are at least half visible, how many does the image contain\?",
 )
+WHOLE_IMAGE_UNCUT = (
+    r"How many (?P<things>.+) can be seen in the image, counting only those that lie wholly inside it\?",
+    r"Count the (?P<things>.+) in the image, leaving out those that its edge cuts\. How many are there\?",
+    r"Taking only (?P<things>.+) that are wholly inside it, how many does the image contain\?",
+)
 
 
-def _counted(text: str, patterns: Sequence[str], cut: Sequence[str] = ()) -> tuple[re.Match[str], bool]:
-    """Return the match, and whether the question says that objects cut by the edge count by half."""
-    for pattern in cut:
-        if hit := re.fullmatch(pattern, text):
-            return hit, True
-    for rule in _HALF:
-        if hit := re.fullmatch(rf"(?P<first>.+) {rule}", text):
-            return match(patterns, hit["first"]), True
-    return match(patterns, text), False
+def _counted(
+    text: str, patterns: Sequence[str], cut: Sequence[str] = (), uncut: Sequence[str] = ()
+) -> tuple[re.Match[str], float | None]:
+    """Return the match, and the visible share from which the question says that objects cut by the edge count."""
+    for least, whole_texts, rules in ((0.5, cut, _HALF), (1.0, uncut, _UNCUT)):
+        for pattern in whole_texts:
+            if hit := re.fullmatch(pattern, text):
+                return hit, least
+        for rule in rules:
+            if hit := re.fullmatch(rf"(?P<first>.+) {rule}", text):
+                return match(patterns, hit["first"]), least
+    return match(patterns, text), None
 
 
-def countable(things: Sequence[Thing], *, by_half: bool) -> list[Thing]:
+def countable(things: Sequence[Thing], *, least: float | None) -> list[Thing]:
     """Return those that count; a question that states no rule must leave no doubt."""
-    if not by_half:
+    if least == 1.0:
+        expect(not any(0.91 < thing.visible < 1 for thing in things), "an object is hardly cut")
+        return [thing for thing in things if thing.is_whole]
+    if least is None:
         expect(
             all(thing.is_whole for thing in things), "an object is cut, and the question does not say whether it counts"
         )
@@ -63,8 +80,8 @@ def _is(count: int) -> IsRight:
 
 
 def overall_counting(row: Row, truth: Truth) -> IsRight:
-    hit, by_half = _counted(row.question, WHOLE_IMAGE, WHOLE_IMAGE_CUT)
-    return _is(len(countable(members(truth.tile(row), hit["things"], plural=True), by_half=by_half)))
+    hit, least = _counted(row.question, WHOLE_IMAGE, WHOLE_IMAGE_CUT, WHOLE_IMAGE_UNCUT)
+    return _is(len(countable(members(truth.tile(row), hit["things"], plural=True), least=least)))
 
 
 def inside_circle(tile: Tile, class_name: str, circle: Circle) -> list[Thing]:
@@ -133,16 +150,18 @@ def conditional_counting(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
     readings = []
     for kind, patterns in _CONDITIONS.items():
-        text, by_half = row.question, False
-        for rule in _HALF:
-            if cut := re.fullmatch(rf"(?P<first>.+) {rule}", text):
-                text, by_half = cut["first"], True
+        text: str = row.question
+        least: float | None = None
+        for share, rules in ((0.5, _HALF), (1.0, _UNCUT)):
+            for rule in rules:
+                if cut := re.fullmatch(rf"(?P<first>.+) {rule}", text):
+                    text, least = cut["first"], share
         hits = [hit for pattern in patterns if (hit := re.fullmatch(pattern, text))]
-        readings += [(kind, hit, by_half) for hit in hits if _makes_sense(tile, kind, hit)]
+        readings += [(kind, hit, least) for hit in hits if _makes_sense(tile, kind, hit)]
     expect(len(readings) == 1, f"{len(readings)} readings of the question")
-    kind, hit, by_half = readings[0]
+    kind, hit, least = readings[0]
     info = class_of(tile, hit["things"], "object", plural=True)
-    things = countable(things_of(tile, info.name), by_half=by_half)
+    things = countable(things_of(tile, info.name), least=least)
     return _is(sum(_MEETS[kind](tile, things, hit)))
 
 

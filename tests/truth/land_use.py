@@ -53,7 +53,7 @@ def overall_land_use(row: Row, truth: Truth) -> IsRight:
 
     def is_right(option: str) -> bool:
         share = found[class_of(tile, option, "area").name]
-        expect(share == 0 or share > 1.3 * limit, f"{option} covers {share:.2%}, near the limit")
+        expect(share < 0.6 * limit or share > 1.3 * limit, f"{option} covers {share:.2%}, near the limit")
         return share >= limit
 
     return is_right

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import Point, box
 
-from rsvqa.annotation.facts import ClassInfo, Role, TileFacts
+from rsvqa.annotation.facts import ClassInfo, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import NotAsked
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects, objects_in_region
 from tests.annotation.make_facts import classes_with, make_class, make_facts, make_object, rectangle, square
@@ -44,10 +44,35 @@ def test_points_have_no_extent_so_at_least_half_is_the_rule() -> None:
     assert countable_objects(make_facts(objects=[point]), "ship") == Countable((point,), CountRule.AT_LEAST_HALF)
 
 
+def at_edge(visible: float, y: float = 300) -> TileObject:
+    """Return a ship that the left edge of the tile cuts."""
+    return make_object(f"e{y}", "ship", box(0, y - 10, 20 * visible, y + 10), visible=visible)
+
+
 @pytest.mark.parametrize("visible", [0.4, 0.5, 0.6])
-def test_about_half_visible_is_doubtful(visible: float) -> None:
-    facts = make_facts(objects=[make_object("h", "ship", square(100, 100), visible=visible)])
-    assert countable_objects(facts, "ship") == NotAsked("an object is about half visible")
+def test_where_one_is_about_half_visible_only_whole_ones_count(visible: float) -> None:
+    whole = [make_object(f"w{x}", "ship", square(x, 100)) for x in (100, 200)]
+    facts = make_facts(objects=[*whole, at_edge(visible), at_edge(0.9, 400), at_edge(0.1, 500)])
+    assert countable_objects(facts, "ship") == Countable(tuple(whole), CountRule.WHOLLY_INSIDE)
+
+
+def test_the_only_one_is_about_half_visible() -> None:
+    assert countable_objects(make_facts(objects=[at_edge(0.5)]), "ship") == Countable((), CountRule.WHOLLY_INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (at_edge(0.91, 500), "an object is about half visible, and another hardly cut"),
+        # whole by its label, but its outline ends where the tile does
+        (make_object("t", "ship", box(980, 490, 1000, 510)), "an object is about half visible, and another hardly cut"),
+        # half of it lies on pixels without data
+        (make_object("n", "ship", square(500, 500), visible=0.5), "an object is hidden, but not by the image's edge"),
+        (make_object("p", "ship", Point(500, 500)), "an object is about half visible"),
+    ],
+)
+def test_doubt_about_what_the_edge_cuts_is_doubt_about_the_count(other: TileObject, reason: str) -> None:
+    assert countable_objects(make_facts(objects=[at_edge(0.5), other]), "ship") == NotAsked(reason)
 
 
 def test_an_incomplete_class_is_not_counted() -> None:

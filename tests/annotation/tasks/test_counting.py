@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from shapely import Point
+from shapely import Point, box
 
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import TileObject
@@ -43,6 +43,15 @@ def test_cut_objects_make_the_question_state_the_rule(seed: int) -> None:
     assert right_texts(question) == ["3"]
     assert "half" in question.text
     assert question.evidence.rule == "count_at_least_half"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_beside_a_half_visible_one_the_question_is_about_whole_ones(seed: int) -> None:
+    half = make_object("half", "ship", box(0, 290, 10, 310), visible=0.5)
+    ((question,), _) = ask("overall_counting", make_facts(objects=[*row("ship", 2, 100), half]), seed=seed)
+    assert right_texts(question) == ["2"]
+    assert "edge" in question.text or "wholly inside" in question.text
+    assert question.evidence.rule == "count_wholly_inside"
 
 
 @pytest.mark.parametrize(
@@ -145,13 +154,22 @@ def test_answers_of_regional_counting_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["overall_counting.whole", "overall_counting.at_least_half", "regional_counting.question"]
+    "key",
+    [
+        "overall_counting.whole",
+        "overall_counting.at_least_half",
+        "overall_counting.wholly_inside",
+        "regional_counting.question",
+    ],
 )
 def test_there_are_five_wordings_and_every_one_passes_the_checks(key: str) -> None:
     wordings = load_phrases().alternatives(key)
     assert len(set(wordings)) >= 5
     visible = 0.8 if key.endswith("half") else 1.0
-    facts = make_facts(objects=[make_object("s", "ship", square(500, 500), visible=visible)])
+    objects = [make_object("s", "ship", square(500, 500), visible=visible)]
+    if key.endswith("inside"):
+        objects.append(make_object("half", "ship", box(0, 290, 10, 310), visible=0.5))
+    facts = make_facts(objects=objects)
     seen = set()
     for seed in range(60):
         questions, _ = ask(key.split(".")[0], facts, seed=seed, limit=1)

@@ -54,6 +54,51 @@ def test_right_options_cover_the_tile_and_wrong_ones_are_not_on_it(seed: int) ->
         assert set(question.evidence.feature_ids) == {name[0] for name in right}
 
 
+def small_and_large(*, marsh: float = 10, certain: bool = True) -> list[Area]:
+    """Return areas of three classes of a land cover map of four: all are on the tile, one of them hardly."""
+    areas = [strip("f", "forest", 0, 500), strip("w", "water", 500, 800), strip("d", "desert", 800, 900)]
+    return [*areas, strip("m", "marsh", 900, 900 + marsh, certain=certain)]
+
+
+FOUR = ["forest", "water", "desert", "marsh"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_class_well_below_the_threshold_is_a_wrong_option(seed: int) -> None:
+    # nothing is absent: the marsh covers 1 % of the tile, and the question asks for 2 %
+    # one wrong option is all there is, so three must be right, whatever the seed
+    facts = make_facts(areas=small_and_large(), complete=FOUR)
+    ((question,), _) = ask("overall_land_use", facts, limit=1, seed=seed)
+    assert set(right_texts(question)) == {"forest", "water", "desert"}
+    assert wrong_texts(question) == ["marsh"]
+    assert question.evidence.values["absent"] == []
+    assert question.evidence.values["below"] == {"marsh": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("areas", "complete"),
+    [
+        (small_and_large(marsh=11), FOUR),  # 1.1 %: near the threshold
+        (small_and_large(), FOUR[:3]),  # there may be more of it
+        ([*small_and_large(), strip("u", "marsh", 950, 990, certain=False)], FOUR),
+    ],
+)
+def test_a_class_that_may_reach_the_threshold_is_none(areas: list[Area], complete: list[str]) -> None:
+    for seed in range(12):
+        questions, reasons = ask("overall_land_use", make_facts(areas=areas, complete=complete), limit=1, seed=seed)
+        assert questions == []
+        assert set(reasons) == {"too few classes are known to be absent, or to cover less"}
+
+
+def test_a_small_class_that_means_the_same_as_a_large_one_is_none() -> None:
+    classes = classes_with(make_class("swamp", role=Role.AREA, broader=("forest",)))
+    areas = [*small_and_large()[:3], strip("s", "swamp", 900, 910)]
+    facts = make_facts(areas=areas, complete=[*FOUR, "swamp"], classes=classes)
+    for seed in range(12):
+        for question in ask("overall_land_use", facts, seed=seed)[0]:
+            assert "swamp" not in wrong_texts(question)
+
+
 def test_one_to_three_of_four_are_right_about_evenly() -> None:
     names = ["forest", "farmland", "water", "car_park"]
     areas = [strip(name, name, 200 * i, 200 * i + 200) for i, name in enumerate(names)]
@@ -70,7 +115,7 @@ def test_one_to_three_of_four_are_right_about_evenly() -> None:
     [
         ([], None, "no land-use areas"),
         ([strip("f", "forest", 0, 29)], None, "no class is certainly above the threshold"),
-        ([strip("f", "forest", 0, 500)], ["forest"], "too few classes are known to be absent"),
+        ([strip("f", "forest", 0, 500)], ["forest"], "too few classes are known to be absent, or to cover less"),
     ],
 )
 def test_a_tile_that_cannot_be_asked_about_says_why(areas: list[Area], complete: list[str] | None, reason: str) -> None:

@@ -115,11 +115,11 @@ def test_the_colour_is_that_of_the_pixels() -> None:
 
 @pytest.mark.parametrize("seed", range(15))
 def test_a_colour_that_part_of_the_object_has_is_no_wrong_option(seed: int) -> None:
-    # 15 of 20 columns are red, 5 white
-    pixels = painted(1000, ((90, 90, 105, 110), RED), ((105, 90, 110, 110), WHITE))
+    # 18 of 20 columns are red, 2 white
+    pixels = painted(1000, ((90, 90, 108, 110), RED), ((108, 90, 110, 110), WHITE))
     question = only("object_colour", make_facts(objects=[car()]), pixels=pixels, seed=seed)
     assert right_texts(question) == ["red"]
-    assert question.evidence.values["share"] == 0.75
+    assert question.evidence.values["share"] == 0.9
     assert "white" not in wrong_texts(question)
 
 

@@ -105,6 +105,13 @@ def test_cut_objects_make_the_question_say_what_counts() -> None:
     assert "at least half" in question.text
 
 
+def test_beside_a_half_visible_object_those_at_the_edge_do_not_count() -> None:
+    half = make_object("half", "car", box(990, 490, 1000, 510), visible=0.5)
+    (question, *_), _ = ask("conditional_counting", make_facts(objects=[*cars((100, 100), (900, 100)), half]))
+    assert question.text.endswith("Objects that are cut by the edge of the image do not count.")
+    assert question.evidence.values["of"] == 2
+
+
 def test_nothing_is_counted_that_is_not_fully_labelled() -> None:
     questions, reasons = ask("conditional_counting", make_facts(objects=cars((1e2, 1e2), (9e2, 9e2)), complete=[]))
     assert questions == []

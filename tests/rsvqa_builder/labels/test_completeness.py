@@ -111,13 +111,15 @@ def test_roads_are_never_complete_by_their_looks() -> None:
     ("width", "expected", "why"),
     [
         (100, True, "labelled areas divide 100.0% of the scene"),
-        (97, False, "labelled areas cover 98.5% of the scene, not all of it"),
+        (97, False, "labelled areas divide 98.5% of the scene: complete on the tiles that they cover"),
+        (79, False, "labelled areas cover 89.5% of the scene, not all of it"),
     ],
 )
 def test_areas_are_complete_when_together_they_divide_the_scene(width: float, expected: bool, why: str) -> None:
     labels = features(("water", box(0, 0, 100, 100)), ("forest", box(100, 0, 100 + width, 100)))
     found = complete_classes(labels, SIZE, table())
     assert (found["water"].is_complete, found["water"].why) == (expected, why)
+    assert found["water"].where_covered is (width == 97)
     assert found["forest"] == found["water"]
 
 

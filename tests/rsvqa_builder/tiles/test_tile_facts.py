@@ -23,7 +23,7 @@ CLASSES = {
 WINDOW = Window(100, 200, 50, 40)  # x 100–150, y 200–240
 
 
-def labels(*rows: tuple[str, BaseGeometry], complete: Sequence[str] = ()) -> SceneLabels:
+def labels(*rows: tuple[str, BaseGeometry], complete: Sequence[str] = (), mapped: Sequence[str] = ()) -> SceneLabels:
     geometries = np.empty(len(rows), object)
     geometries[:] = [geometry for _, geometry in rows]
     features = Features(
@@ -34,7 +34,13 @@ def labels(*rows: tuple[str, BaseGeometry], complete: Sequence[str] = ()) -> Sce
         is_certain=np.ones(len(rows), bool),
         attributes=tuple({} for _ in rows),
     )
-    return SceneLabels(features, STRtree(geometries), CLASSES, frozenset(complete))
+    return SceneLabels(
+        features=features,
+        tree=STRtree(geometries),
+        classes=CLASSES,
+        complete_classes=frozenset(complete),
+        mapped_classes=frozenset(mapped),
+    )
 
 
 def cut(scene: SceneLabels, valid: np.ndarray | None = None) -> TileFacts:
@@ -97,3 +103,14 @@ def test_absence_of_anomalies_is_a_fact_only_with_a_complete_layer() -> None:
     facts = cut(labels(("fire", box(110, 210, 120, 215)), complete=["fire"]))
     assert facts.has_anomaly_layer
     assert facts.anomalies == (Area(area_id="f:0", class_name="fire", geometry=box(10, 10, 20, 15)),)
+
+
+def test_a_map_with_gaps_is_complete_on_the_tiles_without_one() -> None:
+    # the tile is x 100-150: a gap that holds no centre of a pixel is none, one of two pixels is 4 %
+    for left, expected in ((125.4, {"forest"}), (127, set())):
+        gap = labels(("forest", box(0, 0, 125, 400)), ("forest", box(left, 0, 400, 400)), mapped=["forest"])
+        assert cut(gap).complete_classes == expected
+    beside = labels(("forest", box(0, 0, 125, 400)), ("car", box(125, 0, 400, 400)), mapped=["forest"])
+    assert cut(beside).complete_classes == {"forest"}
+    assert cut(labels(("car", box(0, 0, 400, 400)), mapped=["forest"])).complete_classes == set()
+    assert cut(labels(mapped=["forest"])).complete_classes == set()
