@@ -14,9 +14,9 @@ from shapely import LineString
 
 from rsvqa.annotation.facts import Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
-from rsvqa.annotation.tasks.directions import SECTORS, TilePoint, frame_of, sector_of, sectors_apart
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, round_measure, value_distractors
+from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
+from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
+from rsvqa.annotation.tasks.distractors import round_measure, value_distractors
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -26,9 +26,6 @@ MAX_REFERENCES = 40
 
 MIN_SPACING = 1.5
 """Two centres are so many times the longest box side apart, or more: nearer, an extended object has no direction."""
-
-MIN_SECTORS_APART = 2
-"""Wrong directions are at least 90° from the right one."""
 
 MIN_DISTANCE_PX = 20.0
 """Shorter distances are lost in where exactly the centres are."""
@@ -57,7 +54,12 @@ def ask_object_spatial_relationship(context: TaskContext) -> Iterator[Question |
     pairs = [(start, end) for start, end in pairs if start.target.object_id != end.target.object_id]
     if not pairs:
         yield NotAsked("no two objects that can be described uniquely")
-    yield from ask_each(context, pairs, lambda pair: _ask_direction(context, *pair))
+    yield from ask_in_turns(
+        context,
+        pairs,
+        lambda pair: _ask_direction(context, *pair),
+        lambda question: next(option.text for option in question.options if option.is_right),
+    )
 
 
 @task("object_distance")
@@ -134,15 +136,14 @@ def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question
     right = sector_of(bearing)
     if right is None:
         return NotAsked("direction near the border of two sectors")
-    wrong = [sector for sector in SECTORS if sectors_apart(sector, right) >= MIN_SECTORS_APART]
-    chosen = [right, *context.rng.sample(wrong, NUM_DISTRACTORS)]
     kind = "compass" if frame.is_compass else "image"
     return Question(
         task="object_spatial_relationship",
         form=AnswerForm.ONE_OF,
         text=context.phrases.pick(context.rng, f"object_spatial_relationship.{kind}", start=start.text, end=end.text),
         options=tuple(
-            Option(context.phrases.text(f"{frame.words}.{sector}"), is_right=sector == right) for sector in chosen
+            Option(context.phrases.text(f"{frame.words}.{sector}"), is_right=sector == right)
+            for sector in sectors_like(right)
         ),
         evidence=Evidence(
             rule="bearing_between_centres",

@@ -7,7 +7,7 @@ import pytest
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, Outline, TileObject
 from rsvqa.annotation.wording.phrases import load_phrases
-from tests.annotation.make_facts import ask, make_facts, make_object, right_texts, square, wrong_texts
+from tests.annotation.make_facts import ask, make_facts, make_object, right_texts, square
 
 
 def pair(x: float, y: float) -> list[TileObject]:
@@ -26,14 +26,35 @@ def test_direction_is_of_the_one_as_seen_from_the_other(x: float, y: float, of_p
     assert answers == {("ship", "plane"): [of_plane], ("plane", "ship"): [of_ship]}
 
 
-def test_wrong_directions_are_at_least_a_right_angle_away() -> None:
-    for seed in range(6):
-        (question, *_), _ = ask(
-            "object_spatial_relationship", make_facts(objects=pair(500, 200), north_deg=0.0), seed=seed
+@pytest.mark.parametrize(
+    ("x", "y", "offered"),
+    [
+        (500, 200, {"north", "east", "south", "west"}),
+        (200, 520, {"north", "east", "south", "west"}),
+        (800, 200, {"northeast", "southeast", "southwest", "northwest"}),
+    ],
+)
+def test_directions_are_offered_that_lie_at_right_angles(x: float, y: float, offered: set[str]) -> None:
+    # Only the right one of them is told by nothing else: each is 90° from its neighbours.
+    questions, _ = ask("object_spatial_relationship", make_facts(objects=pair(x, y), north_deg=0.0))
+    assert [{option.text for option in question.options} for question in questions] == [offered, offered]
+
+
+def test_without_north_the_offered_directions_are_those_of_the_image() -> None:
+    (question, *_), _ = ask("object_spatial_relationship", make_facts(objects=pair(500, 200)))
+    assert {option.text for option in question.options} == {"above", "to the right", "below", "to the left"}
+
+
+def test_directions_take_turns() -> None:
+    # House and silo are north of the ship, the plane is west of it: no answer comes twice before each has come once.
+    north = [make_object(name, name, square(500 + 5 * k, 100 + 2 * k)) for k, name in enumerate(("house", "silo"))]
+    objects = [*north, make_object("ship", "ship", square(500, 900)), make_object("plane", "plane", square(150, 900))]
+    for seed in range(5):
+        questions, _ = ask(
+            "object_spatial_relationship", make_facts(objects=objects, north_deg=0.0), seed=seed, limit=4
         )
-        if right_texts(question) == ["north"]:
-            assert set(wrong_texts(question)) <= {"east", "southeast", "south", "southwest", "west"}
-        assert len({*wrong_texts(question)}) == 3
+        answers = [text for question in questions for text in right_texts(question)]
+        assert sorted(answers) == ["east", "north", "south", "west"]
 
 
 def test_without_north_directions_are_of_the_image() -> None:
