@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Box, Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Question
 from rsvqa.annotation.tasks.candidates import MIN_BOX_SIDE_PX, ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.landmarks import Landmark, landmarks
 from rsvqa.annotation.tasks.referring import (
     OUTLINES_THAT_FIT,
@@ -125,12 +126,13 @@ def _question(
     if target.outline is Outline.POINT:
         return NotAsked("object labelled by a point only")
     box = _box_inside(context, target)
+    asked = context.phrases.pick(context.rng, f"{task_name}.question", description=text)
     if min(box.x_max - box.x_min, box.y_max - box.y_min) < MIN_BOX_SIDE_PX:
         return NotAsked("the object is too small")
     return Question(
         task=task_name,
         form=AnswerForm.BOX,
-        text=context.phrases.pick(context.rng, f"{task_name}.question", description=text),
+        text=with_scale(context, asked) if "metres" in evidence.values else asked,
         evidence=evidence,
         box=box,
     )

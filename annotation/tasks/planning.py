@@ -20,6 +20,7 @@ from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled
 from rsvqa.annotation.tasks.directions import frame_of
 from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS
+from rsvqa.annotation.tasks.image_scale import with_size
 from rsvqa.annotation.tasks.referring import references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, build_road_graph
@@ -151,29 +152,23 @@ def _question(
     start, goal = ends
     next_length = road_map.next_length(start.place, goal.place, found)
     is_shortest = next_length >= SHORTEST_MARGIN * found.length
-    has_point = not (start.object_id and goal.object_id)
-    key = ("shortest" if is_shortest else "any") + ("_points" if has_point else "")
-    facts = context.facts
+    key = "route_planning.shortest" if is_shortest else "route_planning.any"
+    text = context.phrases.pick(context.rng, key, start=start.text, goal=goal.text)
+    if not (start.object_id and goal.object_id):
+        text = with_size(context, text)
     name = road_map.graph.stretches[start.place.stretch].name
     options = [Option(_told(context, found.route, name), is_right=True)]
     options += [Option(_told(context, route, name), is_right=False) for route in wrong]
     return Question(
         task="route_planning",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(
-            context.rng,
-            f"route_planning.{key}",
-            start=start.text,
-            goal=goal.text,
-            width=facts.width,
-            height=facts.height,
-        ),
+        text=text,
         options=tuple(options),
         evidence=Evidence(
             rule="shortest_path_on_roads",
             feature_ids=_feature_ids(road_map, found, ends),
             geometry=_path(road_map, start.place, goal.place, found),
-            values=_values(facts, found, next_length),
+            values=_values(context.facts, found, next_length),
         ),
     )
 

@@ -22,6 +22,7 @@ from rsvqa.annotation.tasks.counting import MAX_COUNT
 from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
 from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import shown
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
 from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
@@ -66,7 +67,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
     return Question(
         task="environmental_reasoning",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "environmental_reasoning.question"),
+        text=with_scale(context, context.phrases.pick(context.rng, "environmental_reasoning.question")),
         options=(
             Option(_conclusion(context, right), is_right=True),
             *(Option(_conclusion(context, rule), is_right=False) for rule in wrong),
@@ -162,6 +163,8 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
     )
     if counted.rule is CountRule.AT_LEAST_HALF:
         text = context.phrases.text("conditional_counting.at_least_half", question=text)
+    if "metres" in selected.words:
+        text = with_scale(context, text)
     options = [Option(str(count), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
     return Question(

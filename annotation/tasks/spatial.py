@@ -1,6 +1,7 @@
 """In which direction one object lies from another, and how many metres apart two objects are.
 
-Both objects are named by descriptions that are true of them alone, or for distances by boxes.
+Both objects are named by descriptions that are true of them alone; for distances one of the two may be the object at a
+point. With two points the distance could be computed without the image.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
 from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
 from rsvqa.annotation.tasks.distractors import round_measure, value_distractors
+from rsvqa.annotation.tasks.image_scale import with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -30,8 +32,8 @@ MIN_SPACING = 1.5
 MIN_DISTANCE_PX = 20.0
 """Shorter distances are lost in where exactly the centres are."""
 
-MAX_BOXED = 40
-"""Objects with boxes that are paired for distances on one tile."""
+MAX_POINTED = 40
+"""Objects at points that are paired with described ones on one tile."""
 
 
 class _Named(NamedTuple):
@@ -68,11 +70,10 @@ def ask_object_distance(context: TaskContext) -> Iterator[Question | NotAsked]:
     if context.facts.gsd_m is None:
         yield NotAsked("no GSD")
         return
-    plain, by_position = _described(context)
-    pairs = shuffled(list(itertools.combinations(plain + by_position, 2)), context.rng)
+    described = [named for group in _described(context) for named in group]
+    pairs = shuffled(list(itertools.combinations(described, 2)), context.rng)
+    pairs += shuffled(list(itertools.product(described, _pointed(context))), context.rng) if described else []
     pairs = [(start, end) for start, end in pairs if start.target.object_id != end.target.object_id]
-    boxed = _boxed(context)
-    pairs += list(zip(boxed[::2], boxed[1::2], strict=False))
     if not pairs:
         yield NotAsked("no two objects that can be described uniquely")
     yield from ask_each(context, pairs, lambda pair: _ask_distance(context, *pair))
@@ -94,19 +95,19 @@ def _with_extent(found: Iterable[Reference]) -> Iterator[Reference]:
     return (reference for reference in found if reference.target.outline is not Outline.POINT)
 
 
-def _boxed(context: TaskContext) -> list[_Named]:
-    """Return whole objects named by class and box, in random order."""
+def _pointed(context: TaskContext) -> list[_Named]:
+    """Return whole objects named by class and a point on them, in random order."""
     facts = context.facts
     finder = ObjectFinder(facts)
     named = []
-    for item in itertools.islice(spread(facts, facts.objects, context.rng), 2 * MAX_BOXED):
-        boxed = finder.boxed(item, outlines=CLOSE_OUTLINES | {Outline.BOX})
-        if isinstance(boxed, NotAsked) or not item.is_whole:
+    for item in itertools.islice(spread(facts, facts.objects, context.rng), 2 * MAX_POINTED):
+        pointed = finder.pointed(item, outlines=CLOSE_OUTLINES | {Outline.BOX})
+        if isinstance(pointed, NotAsked) or not item.is_whole:
             continue
         noun = facts.classes[item.class_name].singular
-        box = [int(side) for side in boxed.box]
-        named.append(_Named(item, context.phrases.text("object_distance.boxed", noun=noun, box=box), "box"))
-        if len(named) == MAX_BOXED:
+        text = context.phrases.text("object_distance.pointed", noun=noun, x=pointed.x, y=pointed.y)
+        named.append(_Named(item, text, "point"))
+        if len(named) == MAX_POINTED:
             break
     return named
 
@@ -165,18 +166,13 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
         return NotAsked("objects too close together for a distance")
     distance_m = _metres_between(context, _centre(start.target), _centre(end.target))
     right = round_measure(distance_m)
-    key = "question_boxes" if "box" in (start.rule, end.rule) else "question"
+    text = context.phrases.pick(context.rng, "object_distance.question", start=start.text, end=end.text)
+    if "point" in (start.rule, end.rule):
+        text = with_size(context, text)
     return Question(
         task="object_distance",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(
-            context.rng,
-            f"object_distance.{key}",
-            start=start.text,
-            end=end.text,
-            width=context.facts.width,
-            height=context.facts.height,
-        ),
+        text=with_scale(context, text),
         options=_metre_options(context, right, value_distractors(distance_m, context.rng)),
         evidence=Evidence(
             rule="distance_between_centres",

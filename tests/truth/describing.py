@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.truth.measuring import Points, along, at, clipped_lines, edge_of, gap, ring_area
-from tests.truth.reading import ClassWords, Thing, Tile, WrongError, expect
+from tests.truth.reading import ClassWords, Row, Thing, Tile, WrongError, expect
 
 COLOURS = ["black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink"]
 CALLED_EITHER = (
@@ -43,6 +44,31 @@ def match(patterns: Sequence[str], text: str) -> re.Match[str]:
     found = [hit for pattern in patterns if (hit := re.fullmatch(pattern, text))]
     expect(found, "a wording that the audit cannot read")
     return found[0]
+
+
+_SIZE = r" (?:Image resolution|Image size): (?P<size>\d+ x \d+)\.| The image is (?P<pixels>\d+ x \d+) pixels\."
+_SCALE = (
+    r" (?:One pixel is|Ground sampling distance:|The image has a scale of|Each pixel covers) (?P<metres>[\d.]+) m"
+    r"(?: on the ground| per pixel| of the ground along each side)\."
+)
+
+
+def without_scale(row: Row, tile: Tile) -> Row:
+    """Return a question without what is said after it of the image's size and scale, which must be true.
+
+    Coordinates need the size, and whatever is about metres needs the scale.
+    """
+    text, size, metres = row.question, None, None
+    while hit := re.fullmatch(rf"(?P<text>.+?)(?:{_SIZE}|{_SCALE})", text):
+        text, size, metres = hit["text"], hit["size"] or hit["pixels"] or size, hit["metres"] or metres
+    true_size = f"{row.size[0]} x {row.size[1]}"
+    expect(size in (None, true_size), f"the image is not {size}")
+    has_coordinates = re.search(r"\[\d", text)
+    expect(size or not has_coordinates or true_size in text, "coordinates without the size of the image")
+    expect(metres is None or abs(float(metres) / tile.metres - 1) < 0.005, f"a pixel is not {metres} m")
+    about_metres = any(re.search(r"\d k?m(?:²|\b)", told) for told in (text, *row.options.values(), row.answer))
+    expect(metres or not about_metres, "it is about metres, but how many a pixel has is not said")
+    return replace(row, question=text)
 
 
 def class_of(tile: Tile, word: str, *roles: str, plural: bool = False) -> ClassWords:
