@@ -208,3 +208,39 @@ def only(things: Iterable[Thing], text: str) -> list[Thing]:
     if len(found) != 1:
         raise WrongError(f"{text!r} is true of {len(found)} objects")
     return found
+
+
+CONDITIONS = (
+    r"the (?P<noun>[^,]+) (?P<nearest>nearest) to (?P<landmark>.+)",
+    r"the only (?P<noun>.+) within (?P<within>\d+) m of (?P<landmark>.+)",
+    r"the only (?P<noun>.+) more than (?P<beyond>\d+) m from (?P<landmark>.+)",
+    r"the only (?P<noun>.+) (?P<outside>not inside) (?P<landmark>.+)",
+    r"the only (?P<noun>.+) (?P<inside>inside) (?P<landmark>.+)",
+    r"the largest (?P<noun>.+) (?P<largest>inside) (?P<landmark>.+)",
+)
+
+
+def conditioned(tile: Tile, text: str) -> Thing:
+    """Return the only object that a condition is clearly true of."""
+    hit = match(CONDITIONS, text)
+    things = things_of(tile, class_of(tile, hit["noun"], "object").name)
+    thing = landmark(tile, hit["landmark"])
+    said = hit.groupdict()
+    if said.get("inside") or said.get("outside") or said.get("largest"):
+        shares = [thing.share_inside(tile, other) for other in things]
+        expect(not any(0.08 < share < 0.92 for share in shares), "an object is partly inside")
+        fitting = [
+            other for other, share in zip(things, shares, strict=True) if (share > 0.5) is not bool(said.get("outside"))
+        ]
+        return largest(fitting) if said.get("largest") else only(fitting, text)[0]
+    metres = np.array([thing.distance(tile, other) * tile.metres for other in things])
+    if said.get("nearest"):
+        first, second = np.sort(metres)[:2]
+        expect(
+            second > 1.2 * first and second - first > 0.015 * tile.width * tile.metres, "hardly nearer than the next"
+        )
+        return things[int(np.argmin(metres))]
+    limit = int(said.get("within") or said.get("beyond") or 0)
+    expect(not (np.abs(metres - limit) < 0.1 * limit).any(), "an object lies at about the limit")
+    is_chosen = metres < limit if said.get("within") else metres > limit
+    return only((other for other, chosen in zip(things, is_chosen, strict=True) if chosen), text)[0]

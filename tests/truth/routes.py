@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tests.truth.describing import described, match
+from tests.truth.describing import CONDITIONS, conditioned, described, match
 from tests.truth.measuring import Points, sector
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect
 
@@ -236,8 +236,12 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
     asks_shortest = any(re.fullmatch(pattern, text) for pattern in shortest)
     tile = truth.tile(row)
     roads = roads_of(tile)
+    expect("[" not in hit["start"] or "[" not in hit["goal"], "two points tell the way without the image")
     begin, end = (roads.place(_point(tile, hit[name])) for name in ("start", "goal"))
     least = roads.shortest(begin, end)
+
+    shapes = {_shape(option) for option in row.options.values()}
+    expect(len(shapes) == 1, f"routes of different length or number of turns: {shapes}")
 
     def is_right(option: str) -> bool:
         try:
@@ -253,8 +257,17 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
     return is_right
 
 
+def _shape(told: str) -> tuple[int, ...]:
+    """Return what of a route a reader could compare without the roads: turns, junctions and words at the end."""
+    way_there, _, arrival = told.removesuffix(".").partition(", and ")
+    actions = [*_actions(way_there.split(", ")[1:]), *_passing(arrival)]
+    return len(actions), actions.count("straight"), len(actions) - actions.count("straight"), len(arrival)
+
+
 def _point(tile: Tile, text: str) -> Points:
     point = re.fullmatch(r"the point \[(?P<x>\d+), (?P<y>\d+)\]", text)
-    if not point:
-        return described(tile, text).centre
-    return np.array([float(point["x"]), float(point["y"])])
+    if point:
+        return np.array([float(point["x"]), float(point["y"])])
+    if any(re.fullmatch(pattern, text) for pattern in CONDITIONS):
+        return conditioned(tile, text).centre
+    return described(tile, text).centre

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.truth.describing import class_of, described, landmark, largest, match, only, things_of
+from tests.truth.describing import class_of, conditioned, described, match
 from tests.truth.measuring import sector
 from tests.truth.properties import close_to, thing_at
 from tests.truth.reading import Row, Thing, Tile, Truth, expect
@@ -96,42 +96,7 @@ def fine_grained_grounding(row: Row, truth: Truth) -> None:
 
 def condition_based_grounding(row: Row, truth: Truth) -> None:
     tile = truth.tile(row)
-    hit = match(
-        (
-            r"the (?P<noun>[^,]+) (?P<nearest>nearest) to (?P<landmark>.+)",
-            r"the only (?P<noun>.+) within (?P<within>\d+) m of (?P<landmark>.+)",
-            r"the only (?P<noun>.+) more than (?P<beyond>\d+) m from (?P<landmark>.+)",
-            r"the only (?P<noun>.+) (?P<outside>not inside) (?P<landmark>.+)",
-            r"the only (?P<noun>.+) (?P<inside>inside) (?P<landmark>.+)",
-            r"the largest (?P<noun>.+) (?P<largest>inside) (?P<landmark>.+)",
-        ),
-        match(_GROUNDING, row.question)["text"],
-    )
-    things = things_of(tile, class_of(tile, hit["noun"], "object").name)
-    thing = landmark(tile, hit["landmark"])
-    said = hit.groupdict()
-    if said.get("inside") or said.get("outside") or said.get("largest"):
-        shares = [thing.share_inside(tile, other) for other in things]
-        expect(not any(0.08 < share < 0.92 for share in shares), "an object is partly inside")
-        fitting = [
-            other for other, share in zip(things, shares, strict=True) if (share > 0.5) is not bool(said.get("outside"))
-        ]
-        _is_boxed(row, tile, largest(fitting) if said.get("largest") else only(fitting, row.question)[0])
-        return
-    metres = np.array([thing.distance(tile, other) * tile.metres for other in things])
-    if said.get("nearest"):
-        first, second = np.sort(metres)[:2]
-        expect(
-            second > 1.2 * first and second - first > 0.015 * tile.width * tile.metres, "hardly nearer than the next"
-        )
-        _is_boxed(row, tile, things[int(np.argmin(metres))])
-        return
-    limit = int(said.get("within") or said.get("beyond") or 0)
-    expect(not (np.abs(metres - limit) < 0.1 * limit).any(), "an object lies at about the limit")
-    is_chosen = metres < limit if said.get("within") else metres > limit
-    _is_boxed(
-        row, tile, only((other for other, chosen in zip(things, is_chosen, strict=True) if chosen), row.question)[0]
-    )
+    _is_boxed(row, tile, conditioned(tile, match(_GROUNDING, row.question)["text"]))
 
 
 def _is_boxed(row: Row, tile: Tile, thing: Thing) -> None:
