@@ -112,7 +112,7 @@ class BestGuess:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ChosenQuestions:
     """What was decided of each candidate, by the order in which they were added.
 
     Attributes:
@@ -184,7 +184,7 @@ class Chooser:
         self._num_added = 0
 
     def add(self, candidate: Choosable, *, split: str, tile: int) -> int:
-        """Take a candidate in and return its index for `Choices.options_of`."""
+        """Take a candidate in and return its index for `ChosenQuestions.options_of`."""
         task, form = candidate.task, candidate.form
         here = (split, task, form.value)
         strata = candidate.strata
@@ -204,7 +204,7 @@ class Chooser:
         self._num_added += 1
         return self._num_added - 1
 
-    def choose(self) -> Choices:
+    def choose(self) -> ChosenQuestions:
         """Return what is asked; the same candidates in the same order give the same choices."""
         shown: list[tuple[int, ...] | None] = [None] * self._num_added
         num_right = array("b", bytes(self._num_added))
@@ -233,7 +233,7 @@ class Chooser:
                 else:
                     reasons[NO_OPTIONS] += 1
         names = list(self._names)
-        return Choices(
+        return ChosenQuestions(
             {task: {why: count for why, count in counts.items() if count} for task, counts in not_chosen.items()},
             dict(never_right),
             {task: guess for task, items in asked.items() if (guess := _best_guess(items, names)) is not None},

@@ -15,7 +15,7 @@ from typing import Any
 
 import tomli_w
 
-from rsvqa.annotation.choosing import Choices
+from rsvqa.annotation.choosing import ChosenQuestions
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
@@ -67,7 +67,7 @@ class BuildFacts:
     jobs: Sequence[TileJob]
     selection: Selection
     reasons: TaskCounts
-    choices: Choices
+    choices: ChosenQuestions
     rows: Sequence[TileRows]
     shards: Sequence[ShardInfo]
     seconds: Mapping[str, float]
@@ -181,7 +181,7 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
     }
 
 
-def _choice_report(name: str, choices: Choices) -> dict[str, Any]:
+def _choice_report(name: str, choices: ChosenQuestions) -> dict[str, Any]:
     """Return what was not chosen of a task's candidates, and what text alone still tells of those that were."""
     guess = choices.best_guesses.get(name)
     return {

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import shapely
 from shapely import MultiPolygon, Polygon
 
-from rsvqa.annotation.choosing import Choices, Chooser
+from rsvqa.annotation.choosing import Chooser, ChosenQuestions
 from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
 from rsvqa.annotation.questions import Option
@@ -194,7 +194,7 @@ def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
     return window_footprint(scene.crs, scene.transform, job.window)
 
 
-def choose_questions(journal: Journal, selection: Selection, settings: BuildSettings) -> Choices:
+def choose_questions(journal: Journal, selection: Selection, settings: BuildSettings) -> ChosenQuestions:
     """Choose which candidates of the kept tiles are asked, and with which options."""
     chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
     for position, split in selection.splits.items():
@@ -204,7 +204,7 @@ def choose_questions(journal: Journal, selection: Selection, settings: BuildSett
 
 
 def make_rows(
-    jobs: Sequence[TileJob], journal: Journal, selection: Selection, choices: Choices, settings: BuildSettings
+    jobs: Sequence[TileJob], journal: Journal, selection: Selection, choices: ChosenQuestions, settings: BuildSettings
 ) -> Iterator[TileRows]:
     """Yield each kept tile with its records, in plan order; letters are dealt on the way.
 

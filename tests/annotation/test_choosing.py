@@ -15,8 +15,8 @@ from rsvqa.annotation.choosing import (
     NO_OPTIONS,
     TOO_FREQUENT,
     Balance,
-    Choices,
     Chooser,
+    ChosenQuestions,
     largest_cap,
 )
 from rsvqa.annotation.questions import Evidence, Option, Question
@@ -71,7 +71,7 @@ def choose(
     per_tile: int = 1,
     splits: Sequence[str] = ("train",),
     seed: int = 0,
-) -> tuple[Choices, list[Asked]]:
+) -> tuple[ChosenQuestions, list[Asked]]:
     """Return the choices, and the options of each question in turn; `per_tile` of them are on one tile."""
     tasks = ("overall_counting", "environmental_reasoning", "object_presence", "overall_land_use")
     chooser = Chooser(limits=dict.fromkeys(tasks, limit), balance=balance, seed=seed)
