@@ -29,7 +29,7 @@ DUPLICATE = "asked twice"
 _SPARE = 2
 """A task may yield this many times the candidates wanted of it, so that rejected ones can be made up for."""
 
-_CANDIDATES = 2.0
+_CANDIDATES = 3.0
 _REGIONAL_CANDIDATES = 1.25
 """So many times its bound, candidates are wanted of a task, for the whole data set to choose from. Circles of those
 that are not chosen stay drawn, so there are few."""

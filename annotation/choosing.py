@@ -139,13 +139,18 @@ class ChosenQuestions:
 
 @dataclass(slots=True, kw_only=True)
 class _Item:
-    """A candidate in numbers: `right` and `wrong` are indices of texts, `levels` of strata, coarse to fine."""
+    """A candidate in numbers: `right` and `wrong` are indices of texts, `levels` of strata, coarse to fine.
+
+    `kind` is what is to be even: the answer itself, but one for all numbers of a pool that are too near to each other
+    to be offered together. Where most cars are about 4.5 m long, no single length is frequent, and yet all are known.
+    """
 
     index: int
     tile: int
     form: AnswerForm
     right: tuple[int, ...]
     wrong: tuple[int, ...]
+    kind: int
     levels: tuple[int, ...]
     pool: int
     value: float
@@ -179,6 +184,7 @@ class Chooser:
         self._balance = balance
         self._seed = seed
         self._texts: dict[str, int] = {}
+        self._kinds: dict[tuple[int, int], int] = {}
         self._names: dict[tuple[str, ...], int] = {}
         self._groups: dict[tuple[str, str], list[_Item]] = {}
         self._num_added = 0
@@ -188,15 +194,18 @@ class Chooser:
         task, form = candidate.task, candidate.form
         here = (split, task, form.value)
         strata = candidate.strata
+        right = tuple(self._text(option.text) for option in candidate.options if option.is_right)
+        pool = -1 if candidate.pool is None else self._name((task, candidate.pool))
         self._groups.setdefault((split, task), []).append(
             _Item(
                 index=self._num_added,
                 tile=tile,
                 form=form,
-                right=tuple(self._text(option.text) for option in candidate.options if option.is_right),
+                right=right,
                 wrong=tuple(self._text(option.text) for option in candidate.options if not option.is_right),
                 levels=tuple(self._name((*here, *strata[: depth + 1])) for depth in range(len(strata))),
-                pool=-1 if candidate.pool is None else self._name((task, candidate.pool)),
+                pool=pool,
+                kind=self._kind(candidate, right, pool),
                 value=math.nan if candidate.value is None else candidate.value,
                 min_ratio=candidate.min_ratio,
             )
@@ -236,11 +245,22 @@ class Chooser:
         return ChosenQuestions(
             {task: {why: count for why, count in counts.items() if count} for task, counts in not_chosen.items()},
             dict(never_right),
-            {task: guess for task, items in asked.items() if (guess := _best_guess(items, names)) is not None},
+            {
+                task: guess
+                for task, items in asked.items()
+                if (guess := _best_guess(items, names, self._kinds)) is not None
+            },
             list(self._texts),
             shown,
             num_right,
         )
+
+    def _kind(self, candidate: Choosable, right: Sequence[int], pool: int) -> int:
+        """Return what is to be even of a candidate: its answer, or the bin of its number."""
+        if candidate.value is None or candidate.min_ratio <= 1:
+            return right[0] if right else -1
+        number = round(math.log(candidate.value) / math.log(candidate.min_ratio))
+        return self._kinds.setdefault((pool, right[0]), self._text(f"\n{number}"))
 
     def _text(self, text: str) -> int:
         return self._texts.setdefault(text, len(self._texts))
@@ -269,7 +289,7 @@ def _within_limit(items: Sequence[_Item], limit: int, rng: random.Random) -> lis
             kept.append(best)
             if best.has_quota:
                 for level in best.levels:
-                    taken[level, best.answer] += 1
+                    taken[level, best.kind] += 1
                     totals[level] += 1
     return kept
 
@@ -289,7 +309,7 @@ def _share_so_far(item: _Item, taken: Mapping[tuple[int, int], int], totals: Map
     """Return how frequent an answer has become, summed over its strata; 0 for what has no quota."""
     if not item.has_quota:
         return 0.0
-    return sum(taken[level, item.answer] / (1 + totals[level]) for level in item.levels)
+    return sum(taken[level, item.kind] / (1 + totals[level]) for level in item.levels)
 
 
 def _within_quotas(items: Sequence[_Item], rng: random.Random, *, is_strict: bool) -> list[_Item]:
@@ -311,7 +331,7 @@ def _even_at(items: Sequence[_Item], depth: int, rng: random.Random, *, is_stric
     by_stratum: dict[int, dict[int, list[_Item]]] = {}
     for item in items:
         if item.has_quota and len(item.levels) > depth:
-            by_stratum.setdefault(item.levels[depth], {}).setdefault(item.answer, []).append(item)
+            by_stratum.setdefault(item.levels[depth], {}).setdefault(item.kind, []).append(item)
     surplus: set[int] = set()
     for answers in by_stratum.values():
         num_shown = next(iter(answers.values()))[0].num_shown
@@ -571,7 +591,9 @@ class _Accept:
 # --- what is left -----------------------------------------------------------------------------------------------------
 
 
-def _best_guess(items: Sequence[_Item], names: Sequence[tuple[str, ...]]) -> BestGuess | None:
+def _best_guess(
+    items: Sequence[_Item], names: Sequence[tuple[str, ...]], kinds: Mapping[tuple[int, int], int]
+) -> BestGuess | None:
     """Return what always choosing the most promising text gains; None without questions of one right option."""
     judged = [item for item in items if item.num_right == 1 and item.form in (AnswerForm.ONE_OF, AnswerForm.YES_NO)]
     if not judged:
@@ -587,8 +609,10 @@ def _best_guess(items: Sequence[_Item], names: Sequence[tuple[str, ...]]) -> Bes
                 templates.setdefault(name, []).append(item)
         if not item.levels:
             templates.setdefault((), []).append(item)
-    share = sum(_num_guessed(group) for group in templates.values()) / len(judged)
-    gains = {name: _num_guessed(group) / len(group) for name, group in strata.items() if len(group) >= MIN_JUDGED}
+    share = sum(_num_guessed(group, kinds) for group in templates.values()) / len(judged)
+    gains = {
+        name: _num_guessed(group, kinds) / len(group) for name, group in strata.items() if len(group) >= MIN_JUDGED
+    }
     worst = max(gains, key=lambda name: (gains[name], name), default=())
     return BestGuess(
         chance=sum(1 / len(item.shown) for item in judged) / len(judged),
@@ -598,16 +622,17 @@ def _best_guess(items: Sequence[_Item], names: Sequence[tuple[str, ...]]) -> Bes
     )
 
 
-def _num_guessed(items: Sequence[_Item]) -> float:
-    """Return how many questions the best guess by the options' texts gets right; ties count by their share."""
+def _num_guessed(items: Sequence[_Item], kinds: Mapping[tuple[int, int], int]) -> float:
+    """Return how many questions the best guess by the options' kinds gets right; ties count by their share."""
     offered: Counter[int] = Counter()
     right: Counter[int] = Counter()
-    for item in items:
-        offered.update(item.shown)
-        right[item.answer] += 1
+    shown = [[kinds.get((item.pool, text), text) for text in item.shown] for item in items]
+    for options in shown:
+        offered.update(options)
+        right[options[0]] += 1
     num = 0.0
-    for item in items:
-        shares = [right[text] / offered[text] for text in item.shown]
+    for options in shown:
+        shares = [right[kind] / offered[kind] for kind in options]
         best = max(shares)
         num += (shares[0] == best) / shares.count(best)
     return num

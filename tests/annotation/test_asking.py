@@ -83,7 +83,7 @@ def test_task_stops_at_its_bound_and_is_given_room_for_rejections(run: Callable[
     made: list[int] = []
 
     def endless(context: TaskContext) -> Iterator[Question]:
-        assert context.limit == 12
+        assert context.limit == 18
         for index in range(100):
             made.append(index)
             yield count(f"Number {chr(65 + index)}?")
@@ -99,13 +99,13 @@ def test_spare_candidates_are_made_where_questions_have_strata(run: Callable[...
         )
 
     tasks = {
-        "overall_counting": yields(*(strata(count(f"Number {letter}?")) for letter in "ABCDEFGHI")),
+        "overall_counting": yields(*(strata(count(f"Number {letter}?")) for letter in "ABCDEFGHIJKLMN")),
         "regional_counting": yields(*(strata(regional("regional_counting", 80 + 100 * n)) for n in range(6))),
         "detailed_captioning": yields(),
     }
     result = run(tasks, dict.fromkeys(tasks, 4))
-    # twice the four questions; of circles, which stay drawn, one more
-    assert [question.task for question in result.questions] == ["overall_counting"] * 8 + ["regional_counting"] * 5
+    # three times the four questions; of circles, which stay drawn, one more
+    assert [question.task for question in result.questions] == ["overall_counting"] * 12 + ["regional_counting"] * 5
 
 
 def test_the_same_evidence_is_asked_for_once_by_a_template(run: Callable[..., TileQuestions]) -> None:
