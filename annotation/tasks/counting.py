@@ -14,7 +14,7 @@ from rsvqa.annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObjec
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
 from rsvqa.annotation.tasks.countable import countable_objects, objects_in_region
-from rsvqa.annotation.tasks.distractors import number_distractors
+from rsvqa.annotation.tasks.distractors import COUNT_RATIO, number_distractors
 from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
 from rsvqa.annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
 from rsvqa.annotation.tasks.registry import TaskContext, task
@@ -105,6 +105,10 @@ def _ask_overall(context: TaskContext, info: ClassInfo) -> Question | NotAsked:
         text=context.phrases.pick(context.rng, f"overall_counting.{counted.rule}", plural=info.plural),
         options=_options(context, len(counted.objects)),
         evidence=_evidence(f"count_{counted.rule}", counted.objects, info),
+        strata=(counted.rule.value, info.name),
+        pool=counted.rule.value,
+        value=len(counted.objects),
+        min_ratio=COUNT_RATIO,
     )
 
 
@@ -122,6 +126,10 @@ def _ask_in_region(context: TaskContext, info: ClassInfo, circle: Circle) -> Que
         options=_options(context, len(counted)),
         evidence=_evidence("count_inside_circle", counted, info),
         region=circle,
+        strata=("region", info.name),
+        pool="region",
+        value=len(counted),
+        min_ratio=COUNT_RATIO,
     )
 
 

@@ -7,12 +7,14 @@ so pixels that are not square are scaled first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import shapely
 
-from rsvqa.annotation.facts import Gsd, Outline, Role, TileFacts, TileObject
+from rsvqa.annotation.facts import Box, Gsd, Outline, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import (
     CLOSE_OUTLINES,
@@ -28,16 +30,19 @@ from rsvqa.annotation.tasks.candidates import (
 )
 from rsvqa.annotation.tasks.colours import COLOURS, measure_colour
 from rsvqa.annotation.tasks.directions import SECTORS, sector_of
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, class_distractors, round_measure, value_distractors
+from rsvqa.annotation.tasks.distractors import (
+    MEASURE_RATIO,
+    NUM_DISTRACTORS,
+    class_distractors,
+    round_measure,
+    value_distractors,
+)
 from rsvqa.annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
 from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 
 BOXABLE = frozenset({Outline.POLYGON, Outline.ORIENTED_BOX, Outline.BOX})
-
-FREQUENT_COLOURS = frozenset({"black", "grey", "white", "red", "brown", "green", "blue"})
-"""Colours that are common from above; as wrong options they are more plausible than pink."""
 
 AXES = ("n_s", "ne_sw", "e_w", "nw_se")
 """The four directions of a long axis, clockwise; keys of the wording tables `object_orientation.axis_*`."""
@@ -190,10 +195,10 @@ def _one_of(right: str, wrong: Iterable[str]) -> tuple[Option, ...]:
 
 def _ask_class(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
     right = context.facts.classes[boxed.found.class_name]
-    wrong = class_distractors(context.facts, right, context.rng, roles={Role.OBJECT})
+    wrong = class_distractors(context.facts, right, context.rng, roles={Role.OBJECT}, count=len(context.facts.classes))
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few classes for wrong options")
-    return _question(
+    question = _question(
         "object_classification",
         AnswerForm.ONE_OF,
         box_question(context, "object_classification.question", boxed),
@@ -202,6 +207,7 @@ def _ask_class(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
         "labelled_class",
         **{"class": right.name},
     )
+    return replace(question, strata=("class", *told_by_box(boxed.box)))
 
 
 # --- colour ---------------------------------------------------------------------------------------------------------
@@ -219,18 +225,29 @@ def _ask_colour(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked
     allowed = [name for name in COLOURS if name not in measured.possible]
     if len(allowed) < NUM_DISTRACTORS:
         return NotAsked("too few colours that the object surely has not")
-    wrong = sorted(allowed, key=lambda name: context.rng.random() - (name in FREQUENT_COLOURS) / 2)[:NUM_DISTRACTORS]
-    return _question(
+    question = _question(
         "object_colour",
         AnswerForm.ONE_OF,
         box_question(context, "object_colour.question", boxed),
         boxed,
-        _one_of(_colour_word(context, measured.name), (_colour_word(context, name) for name in wrong)),
+        _one_of(_colour_word(context, measured.name), (_colour_word(context, name) for name in allowed)),
         "dominant_lab_colour" if labelled is None else "labelled_colour_seen",
         colour=measured.name,
         share=round(measured.share, 3),
         pixels=measured.num_pixels,
     )
+    return replace(question, strata=("colour", boxed.found.class_name, *told_by_box(boxed.box)))
+
+
+def told_by_box(box: Box) -> tuple[str, str]:
+    """Return what the size and the shape of a box tell of the object in it, as strata, the coarser first.
+
+    Both are in steps of the square root of 2: of the geometric mean of the sides, and of the longer over the shorter.
+    """
+    width, height = box.x_max - box.x_min, box.y_max - box.y_min
+    size = round(math.log2(width * height))
+    shape = round(2 * abs(math.log2(width / height)))
+    return f"size {size // 2}", f"size {size}, shape {shape}"
 
 
 def colour_key(label: str) -> str:
@@ -282,16 +299,18 @@ def _ask_motion(context: TaskContext, boxed: BoxedObject, state: MotionState) ->
     asks_moving = context.rng.random() < 0.5
     is_yes = asks_moving == state.is_moving
     phrases = context.phrases
-    return _question(
+    template = "moving" if asks_moving else "still"
+    question = _question(
         "object_motion_state",
         AnswerForm.YES_NO,
-        box_question(context, f"object_motion_state.{'moving' if asks_moving else 'still'}", boxed),
+        box_question(context, f"object_motion_state.{template}", boxed),
         boxed,
         (Option(phrases.text("answer.yes"), is_yes), Option(phrases.text("answer.no"), not is_yes)),
         "labelled_motion" if state.parking_id is None else "inside_parking_area",
         moving=state.is_moving,
         parking_area=state.parking_id,
     )
+    return replace(question, strata=(template, boxed.found.class_name))
 
 
 # --- direction ------------------------------------------------------------------------------------------------------
@@ -314,7 +333,7 @@ def _ask_axis(context: TaskContext, pointed: PointedObject) -> Question | NotAsk
     if axis != axis_of(seen, facts.north_deg or 0.0):
         return NotAsked("the direction looks different on the ground")
     words = "object_orientation.axis_" + ("image" if facts.north_deg is None else "compass")
-    return _question(
+    question = _question(
         "object_orientation",
         AnswerForm.ONE_OF,
         point_question(context, "object_orientation.question", pointed, north=_north_text(context)),
@@ -329,6 +348,7 @@ def _ask_axis(context: TaskContext, pointed: PointedObject) -> Question | NotAsk
         north_deg=facts.north_deg,
         ratio=round(ground.ratio, 2),
     )
+    return replace(question, strata=(words, pointed.found.class_name))
 
 
 def axis_of(long: LongAxis, north_deg: float) -> str | None:
@@ -376,7 +396,7 @@ def _ask_size(context: TaskContext, pointed: PointedObject, gsd_m: Gsd) -> Quest
         context.phrases.text(f"object_size.{unit}", value=measure_text(value))
         for value in (round_measure(size), *value_distractors(size, context.rng))
     ]
-    return _question(
+    question = _question(
         "object_size",
         AnswerForm.ONE_OF,
         with_scale(context, point_question(context, f"object_size.{'area' if asks_area else 'length'}", pointed)),
@@ -385,6 +405,13 @@ def _ask_size(context: TaskContext, pointed: PointedObject, gsd_m: Gsd) -> Quest
         "area_of_outline" if asks_area else "longer_side_of_smallest_rectangle",
         gsd_m=list(gsd_m),
         **{"area_m2" if asks_area else "length_m": round(size, 2)},
+    )
+    return replace(
+        question,
+        strata=(unit, pointed.found.class_name),
+        pool=unit,
+        value=round_measure(size),
+        min_ratio=MEASURE_RATIO,
     )
 
 

@@ -22,9 +22,9 @@ from rsvqa.annotation.facts import TileFacts
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled
 from rsvqa.annotation.tasks.directions import frame_of
-from rsvqa.annotation.tasks.grounding import conditions
+from rsvqa.annotation.tasks.grounding import ConditionReference, conditions
 from rsvqa.annotation.tasks.image_scale import with_scale, with_size
-from rsvqa.annotation.tasks.referring import may_be_target, references
+from rsvqa.annotation.tasks.referring import Reference, may_be_target, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, RoadSection, build_road_graph
 from rsvqa.annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
@@ -97,10 +97,12 @@ def _places_beside_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]
     facts = context.facts
     tree = STRtree([stretch.geometry for stretch in graph.stretches])
     reach = MAX_BESIDE_PX if facts.gsd_m is None else MAX_BESIDE_M / max(facts.gsd_m)
-    plain = [reference for reference in references(context) if reference.rule != "extreme_position"]
-    by_condition = islice(conditions(context), CONDITIONS_A_QUESTION * context.limit)
+    described: list[Reference | ConditionReference] = [
+        reference for reference in references(context) if reference.rule != "extreme_position"
+    ]
+    described += islice(conditions(context), CONDITIONS_A_QUESTION * context.limit)
     named: dict[str, _Named] = {}
-    for reference in (*plain, *by_condition):
+    for reference in described:
         place = _place_beside(graph, tree, reference.target.geometry, reach)
         if place is not None and may_be_target(reference.target):
             has_metres = "metres" in reference.values

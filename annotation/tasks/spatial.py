@@ -17,7 +17,7 @@ from rsvqa.annotation.facts import Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
 from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
-from rsvqa.annotation.tasks.distractors import round_measure, value_distractors
+from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, round_measure, value_distractors
 from rsvqa.annotation.tasks.image_scale import with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
@@ -37,11 +37,12 @@ MAX_POINTED = 40
 
 
 class _Named(NamedTuple):
-    """An object and how a question calls it."""
+    """An object and how a question calls it; `side` is where the words say that it lies, "" where they do not."""
 
     target: TileObject
     text: str
     rule: str
+    side: str = ""
 
 
 @task("object_spatial_relationship")
@@ -84,7 +85,7 @@ def _described(context: TaskContext) -> tuple[list[_Named], list[_Named]]:
     plain: dict[str, _Named] = {}
     by_position: dict[str, _Named] = {}
     for found in itertools.islice(_with_extent(references(context)), MAX_REFERENCES):
-        named = _Named(found.target, found.text, found.rule)
+        named = _Named(found.target, found.text, found.rule, str(found.values.get("side", "")))
         group = by_position if found.rule == "extreme_position" else plain
         group.setdefault(found.target.object_id, named)
     return list(plain.values()), [named for key, named in by_position.items() if key not in plain]
@@ -157,7 +158,14 @@ def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question
                 "end": {"text": end.text, "rule": end.rule},
             },
         ),
+        # the offered directions are read in the options; where the northernmost house lies, in the words
+        strata=(f"{kind} {'/'.join(sectors_like(right))}", *_told_of_both(start, end)),
     )
+
+
+def _told_of_both(start: _Named, end: _Named) -> tuple[str, str]:
+    """Return what the words tell of two objects: the sides that they lie on, and their classes."""
+    return f"{start.side} to {end.side}", f"{start.target.class_name} to {end.target.class_name}"
 
 
 def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question | NotAsked:
@@ -169,6 +177,8 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
     text = context.phrases.pick(context.rng, "object_distance.question", start=start.text, end=end.text)
     if "point" in (start.rule, end.rule):
         text = with_size(context, text)
+    # Who reads the scale knows how far apart two things of a tile can be.
+    template = f"tile of 2^{round(math.log2(_extent_m(context)))} m"
     return Question(
         task="object_distance",
         form=AnswerForm.ONE_OF,
@@ -180,7 +190,19 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
             geometry=_line(start.target, end.target),
             values={"distance_m": round(distance_m, 2), "start": start.text, "end": end.text},
         ),
+        strata=(
+            template,
+            *_told_of_both(*sorted((start, end), key=lambda named: (named.side, named.target.class_name))),
+        ),
+        pool=template,
+        value=right,
+        min_ratio=MEASURE_RATIO,
     )
+
+
+def _in_either_order(named: _Named) -> tuple[str, str]:
+    """Return what to sort two objects by of which neither is the first."""
+    return named.side, named.target.class_name
 
 
 def _line(start: TileObject, end: TileObject) -> LineString:
@@ -191,6 +213,12 @@ def _metres_between(context: TaskContext, start: TilePoint, end: TilePoint) -> f
     gsd_m = context.facts.gsd_m
     assert gsd_m is not None
     return math.hypot((end.x - start.x) * gsd_m.x_m, (end.y - start.y) * gsd_m.y_m)
+
+
+def _extent_m(context: TaskContext) -> float:
+    """Return the diagonal of the tile in metres."""
+    facts = context.facts
+    return _metres_between(context, TilePoint(0, 0), TilePoint(facts.width, facts.height))
 
 
 def _metre_options(context: TaskContext, right: float, wrong: Sequence[float]) -> tuple[Option, ...]:
