@@ -129,14 +129,24 @@ def ask_land_use_change(context: TaskContext) -> Iterator[Question | NotAsked]:
         return
     covers = _Cover(facts), _Cover(later)
     taken: list[Circle] = []
+    num_changed = num_kept = 0
 
     def ask(spot: Spot) -> Question | NotAsked:
+        nonlocal num_changed, num_kept
         circle = circle_near(facts, spot, context.rng.randint(*limits))
         if not keeps_clear(facts, circle, taken):
             return NotAsked("too near to another region")
         result = _ask_land_use(context, covers, circle)
-        if isinstance(result, Question):
-            taken.append(circle)
+        if isinstance(result, NotAsked):
+            return result
+        if _is_kept(result):
+            # most land stays what it is: "no change" would be right of most circles
+            if num_kept >= num_changed:
+                return NotAsked("no change of land use to set against")
+            num_kept += 1
+        else:
+            num_changed += 1
+        taken.append(circle)
         return result
 
     yield from ask_each(context, _spots_of_change(context, facts, later), ask)
@@ -296,7 +306,14 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
         ),
         region=circle,
         num_dates=2,
+        strata=("change", " and ".join(sorted((first.name, other.name)))),
     )
+
+
+def _is_kept(question: Question) -> bool:
+    """Return whether a question about land use is about land that has not changed."""
+    values = question.evidence.values
+    return bool(values["before"]["class"] == values["after"]["class"])
 
 
 def _other_class(context: TaskContext, info: ClassInfo) -> ClassInfo | None:

@@ -6,7 +6,7 @@ second counts the objects of a class by colour, by half of the image, by distanc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, NUM_DISTRACTORS, number_distractors
@@ -81,23 +81,20 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
                 for rule in (right, *wrong)
             },
         ),
+        strata=("conclusion",),
     )
 
 
-def _wrong_conclusions(topic: str, failing: Sequence[EnvironmentalRule]) -> list[EnvironmentalRule]:
-    """Return the failing rules to offer beside the one that holds: all of its topic, or as many topics as can be.
+def _wrong_conclusions(topic: str, failing: Iterable[EnvironmentalRule]) -> list[EnvironmentalRule]:
+    """Return the first failing rule of each other topic: all that may be offered beside the one that holds.
 
-    One of two conclusions that contradict each other is likely to be right: with only the right one's opposite among
-    the options, a reader would guess between those two.
+    Two conclusions of one topic mostly contradict each other, so one of the two would be likely to be right.
     """
-    beside = [rule for rule in failing if rule.topic == topic]
-    if len(beside) >= NUM_DISTRACTORS:
-        return beside[:NUM_DISTRACTORS]
-    by_topic: dict[str, list[EnvironmentalRule]] = {}
+    by_topic: dict[str, EnvironmentalRule] = {}
     for rule in failing:
-        by_topic.setdefault(rule.topic, []).append(rule)
+        by_topic.setdefault(rule.topic, rule)
     by_topic.pop(topic, None)
-    return [*take_turns(list(by_topic.values())), *beside][:NUM_DISTRACTORS]
+    return list(by_topic.values())
 
 
 def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
