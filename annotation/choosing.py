@@ -27,12 +27,12 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, AnswerForm
 
@@ -45,14 +45,6 @@ MIN_JUDGED = 30
 
 _CERTAIN = 1e9
 """Weight of an option that must be taken now: there are no more questions left than it needs."""
-
-
-class Balance(StrEnum):
-    """How even the answers of a data set must be."""
-
-    STRICT = "strict"
-    SOFT = "soft"
-    OFF = "off"
 
 
 class Choosable(Protocol):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from rsvqa.annotation.choosing import Balance
+from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
 from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
+from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.choosing import (
     BEYOND_LIMIT,
     NO_OPTIONS,
     TOO_FREQUENT,
-    Balance,
     Chooser,
     ChosenQuestions,
     largest_cap,

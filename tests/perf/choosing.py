@@ -15,7 +15,8 @@ import resource
 import time
 from collections.abc import Iterator
 
-from rsvqa.annotation.choosing import Balance, Chooser
+from rsvqa.annotation.balance import Balance
+from rsvqa.annotation.choosing import Chooser
 from rsvqa.annotation.questions import Evidence, Option, Question
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, MEASURE_RATIO, round_measure
 from rsvqa.annotation.taxonomy import AnswerForm
