@@ -219,7 +219,9 @@ class Chooser:
             kept = _within_limit(items, self._limits.get(task, 0), rng)
             reasons[BEYOND_LIMIT] += len(items) - len(kept)
             if self._balance is not Balance.OFF:
-                even = _within_quotas(kept, rng, is_strict=self._balance is Balance.STRICT)
+                is_strict = self._balance is Balance.STRICT
+                even = _within_quotas(kept, rng, is_strict=is_strict)
+                even = _within_chances(even, rng, is_strict=is_strict)
                 reasons[TOO_FREQUENT] += len(kept) - len(even)
                 kept = even
             drawer = _Drawer(kept, elsewhere, rng, has_fallback=self._balance is not Balance.STRICT)
@@ -332,6 +334,31 @@ def _even_at(items: Sequence[_Item], depth: int, rng: random.Random, *, is_stric
             if len(group) > cap:
                 surplus.update(item.index for item in rng.sample(group, len(group) - cap))
     return [item for item in items if item.index not in surplus]
+
+
+def _within_chances(items: Sequence[_Item], rng: random.Random, *, is_strict: bool) -> list[_Item]:
+    """Return the candidates without those whose answer cannot be a wrong option often enough.
+
+    A text that is right must be wrong k - 1 times elsewhere, and where it may be so is given by the tiles: a conclusion
+    that is silent wherever it does not hold would be right whenever it is shown.
+    """
+    kept = list(items)
+    while True:
+        right: dict[int, list[_Item]] = {}
+        chances: Counter[int] = Counter()
+        for item in kept:
+            if item.has_quota and item.pool < 0 and len(item.wrong) >= item.num_shown:
+                right.setdefault(item.answer, []).append(item)
+                chances.update(item.wrong)
+        surplus: set[int] = set()
+        for answer, group in right.items():
+            cap = chances[answer] // (group[0].num_shown - 1)
+            cap = cap if is_strict else max(1, cap)
+            if len(group) > cap:
+                surplus.update(item.index for item in rng.sample(group, len(group) - cap))
+        if not surplus:
+            return kept
+        kept = [item for item in kept if item.index not in surplus]
 
 
 def largest_cap(counts: Iterable[int], num_options: int, *, is_strict: bool) -> int:

@@ -43,7 +43,7 @@ SAME_FROM_IOU = 0.5
 """A thing that overlaps none of the other date by more than the first is new or gone; by the second it is the same."""
 
 SEEDS_A_CHANGE = 3
-"""How often a circle is looked for at each thing that has changed."""
+"""How often a circle is looked for at each thing, or in each area, that has changed."""
 
 Change = Literal["added", "removed", "more", "fewer"]
 
@@ -133,7 +133,9 @@ def ask_land_use_change(context: TaskContext) -> Iterator[Question | NotAsked]:
 
     def ask(spot: Spot) -> Question | NotAsked:
         nonlocal num_changed, num_kept
-        circle = circle_near(facts, spot, context.rng.randint(*limits))
+        # the smaller of two draws: a large circle is seldom of one class on both dates
+        radius = min(context.rng.randint(*limits), context.rng.randint(*limits))
+        circle = circle_near(facts, spot, radius)
         if not keeps_clear(facts, circle, taken):
             return NotAsked("too near to another region")
         result = _ask_land_use(context, covers, circle)
@@ -265,7 +267,7 @@ def _spots_of_change(context: TaskContext, facts: TileFacts, later: TileFacts) -
     tree = STRtree([area.geometry for area in facts.areas])
     changed: list[Spot] = []
     kept: list[Spot] = []
-    for area in shuffled(later.areas, context.rng):
+    for area in shuffled(later.areas, context.rng) * SEEDS_A_CHANGE:
         spot = spot_in(area.geometry, context.rng)
         before = tree.query(shapely.Point(spot), predicate="intersects")
         is_kept = any(facts.areas[index].class_name == area.class_name for index in before)

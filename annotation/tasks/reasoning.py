@@ -88,7 +88,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
 def _wrong_conclusions(topic: str, failing: Iterable[EnvironmentalRule]) -> list[EnvironmentalRule]:
     """Return the first failing rule of each other topic: all that may be offered beside the one that holds.
 
-    Two conclusions of one topic mostly contradict each other, so one of the two would be likely to be right.
+    Conclusions of one topic contradict each other, so two of them tell of one another whether they are right.
     """
     by_topic: dict[str, EnvironmentalRule] = {}
     for rule in failing:

@@ -133,10 +133,9 @@ def test_the_opposite_of_the_right_conclusion_does_not_give_it_away() -> None:
         for question in ask("environmental_reasoning", facts, limit=9, seed=seed)[0]
     }
     assert all("rain" not in text for text in wrong_texts(by_rule["rain_soaks_in"]))
-    # nor two of one topic, of which one would be likely to be right: three fail of land use
-    assert all("Most of the land" not in text for text in wrong_texts(by_rule["mostly_farmed"]))
-    of_land_use = [text for text in wrong_texts(by_rule["rain_soaks_in"]) if "this landscape" in text]
-    assert len(of_land_use) == 1
+    # nor two of one topic, of which one tells of the other: of three uses of the land that fail one is offered
+    for question in by_rule.values():
+        assert sum("this landscape" in option.text for option in question.options) == 1
 
 
 def test_no_conclusion_near_a_threshold() -> None:
