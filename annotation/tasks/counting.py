@@ -40,7 +40,7 @@ def ask_overall_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
 def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the number of objects of a class inside a circle whose edge passes between them.
 
-    Questions of one answer take turns with those of another: most circles hold a single object.
+    Questions of one answer take turns with those of another, the greatest first: most circles hold a single object.
     """
     facts = context.facts
     if not facts.objects:
@@ -60,7 +60,7 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
             yield result
         else:
             by_answer.setdefault(len(result.evidence.feature_ids), []).append(result)
-    yield from _apart(context, take_turns(shuffled(list(by_answer.values()), context.rng)))
+    yield from _apart(context, take_turns([by_answer[count] for count in sorted(by_answer, reverse=True)]))
 
 
 def _ask_near(context: TaskContext, found: TileObject, bounds: NDArray[np.float64]) -> Question | NotAsked:
