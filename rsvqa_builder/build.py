@@ -35,7 +35,7 @@ from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
-from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
 from rsvqa.rsvqa_builder.tiles.journal import Journal
@@ -148,7 +148,9 @@ class _Run:
             selection = select_tiles(
                 jobs, journal, failed, excluded, {scene: name for scene, name in copies.items() if name}, self.settings
             )
-            shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
+            choices = choose_questions(journal, selection, self.settings)
+            rows = make_rows(jobs, journal, selection, choices, self.settings)
+            shards = plan_shards(rows, shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
@@ -163,6 +165,7 @@ class _Run:
             jobs=jobs,
             selection=selection,
             reasons=count_reasons(journal, selection),
+            choices=choices,
             rows=tuple(rows for shard in shards for rows in shard.tiles),
             shards=infos,
             seconds=self.seconds,

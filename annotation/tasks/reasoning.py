@@ -6,7 +6,7 @@ second counts the objects of a class by colour, by half of the image, by distanc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
+from rsvqa.annotation.tasks.distractors import COUNT_RATIO, NUM_DISTRACTORS, number_distractors
 from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import shown
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
 from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
@@ -66,7 +67,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
     return Question(
         task="environmental_reasoning",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "environmental_reasoning.question"),
+        text=with_scale(context, context.phrases.pick(context.rng, "environmental_reasoning.question")),
         options=(
             Option(_conclusion(context, right), is_right=True),
             *(Option(_conclusion(context, rule), is_right=False) for rule in wrong),
@@ -80,23 +81,20 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
                 for rule in (right, *wrong)
             },
         ),
+        strata=("conclusion",),
     )
 
 
-def _wrong_conclusions(topic: str, failing: Sequence[EnvironmentalRule]) -> list[EnvironmentalRule]:
-    """Return the failing rules to offer beside the one that holds: all of its topic, or as many topics as can be.
+def _wrong_conclusions(topic: str, failing: Iterable[EnvironmentalRule]) -> list[EnvironmentalRule]:
+    """Return the first failing rule of each other topic: all that may be offered beside the one that holds.
 
-    One of two conclusions that contradict each other is likely to be right: with only the right one's opposite among
-    the options, a reader would guess between those two.
+    Conclusions of one topic contradict each other, so two of them tell of one another whether they are right.
     """
-    beside = [rule for rule in failing if rule.topic == topic]
-    if len(beside) >= NUM_DISTRACTORS:
-        return beside[:NUM_DISTRACTORS]
-    by_topic: dict[str, list[EnvironmentalRule]] = {}
+    by_topic: dict[str, EnvironmentalRule] = {}
     for rule in failing:
-        by_topic.setdefault(rule.topic, []).append(rule)
+        by_topic.setdefault(rule.topic, rule)
     by_topic.pop(topic, None)
-    return [*take_turns(list(by_topic.values())), *beside][:NUM_DISTRACTORS]
+    return list(by_topic.values())
 
 
 def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
@@ -105,9 +103,10 @@ def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Selected:
-    """The objects that fulfil a condition, and how it is said."""
+    """The objects that fulfil a condition, and how it is said; `telling` words let a reader expect a number."""
 
     rule: str
+    telling: tuple[str, ...] = ()
     chosen: tuple[TileObject, ...]
     words: Mapping[str, object]
     values: Mapping[str, Any]
@@ -157,11 +156,13 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
         return NotAsked("condition holds for none or for all")
     if count > MAX_COUNT:
         return NotAsked("too many objects to be counted by eye")
-    text = context.phrases.pick(
-        context.rng, f"conditional_counting.{selected.rule}", plural=info.plural, **selected.words
-    )
+    template = selected.rule
+    text = context.phrases.pick(context.rng, f"conditional_counting.{template}", plural=info.plural, **selected.words)
     if counted.rule is not CountRule.WHOLE:
+        template += f"_{counted.rule}"
         text = context.phrases.text(f"conditional_counting.{counted.rule}", question=text)
+    if "metres" in selected.words:
+        text = with_scale(context, text)
     options = [Option(str(count), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
     return Question(
@@ -175,6 +176,10 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
             geometry=shown([item.geometry for item in selected.chosen]),
             values={"class": info.name, "count": count, "of": len(counted.objects), **selected.values},
         ),
+        strata=(template, info.name, *selected.telling),
+        pool=template,
+        value=count,
+        min_ratio=COUNT_RATIO,
     )
 
 
@@ -192,7 +197,7 @@ def _by_colour(context: TaskContext, info: ClassInfo, counted: Countable) -> _Se
     colour = context.rng.choice(fitting)
     chosen = tuple(counted.objects[index] for index in groups[colour])
     word = context.phrases.text(f"colour.{colour}")
-    return _Selected(rule="colour", chosen=chosen, words={"colour": word}, values={"colour": colour})
+    return _Selected(rule="colour", telling=(colour,), chosen=chosen, words={"colour": word}, values={"colour": colour})
 
 
 def _by_half(half: str, context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
@@ -221,6 +226,7 @@ def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Co
     words = {"metres": metres, "landmark": thing.text}
     return _Selected(
         rule="within",
+        telling=(str(metres),),
         chosen=_chosen(counted, distances <= metres),
         words=words,
         values=words,

@@ -15,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from rsvqa.annotation.choosing import ChosenQuestions
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
@@ -50,6 +51,7 @@ class BuildFacts:
         jobs: the plan.
         selection: which tiles were kept.
         reasons: why tasks did not ask.
+        choices: what was chosen of what they asked.
         rows: the kept tiles with their records.
         shards: as written.
         seconds: time spent by step; goes into the report's timings only.
@@ -65,6 +67,7 @@ class BuildFacts:
     jobs: Sequence[TileJob]
     selection: Selection
     reasons: TaskCounts
+    choices: ChosenQuestions
     rows: Sequence[TileRows]
     shards: Sequence[ShardInfo]
     seconds: Mapping[str, float]
@@ -174,6 +177,24 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
         "most_per_tile": facts.settings.task_limits.get(name, 0),
         "not_asked": dict(facts.reasons.not_asked.get(name, {})),
         "rejected": dict(facts.reasons.rejected.get(name, {})),
+        **_choice_report(name, facts.choices),
+    }
+
+
+def _choice_report(name: str, choices: ChosenQuestions) -> dict[str, Any]:
+    """Return what was not chosen of a task's candidates, and what text alone still tells of those that were."""
+    guess = choices.best_guesses.get(name)
+    return {
+        "not_chosen": dict(choices.not_chosen.get(name, {})),
+        "options_never_right": choices.never_right.get(name, 0),
+        "best_guess": None
+        if guess is None
+        else {
+            "chance": round(guess.chance, 4),
+            "share": round(guess.share, 4),
+            "worst_stratum": list(guess.worst),
+            "worst_share": None if guess.worst_share is None else round(guess.worst_share, 4),
+        },
     }
 
 

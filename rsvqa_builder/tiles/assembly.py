@@ -1,4 +1,4 @@
-"""From finished tiles to records: what is dropped, which split, which letter.
+"""From finished tiles to records: what is dropped, which split, which candidates and options, which letter.
 
 The first step that knows the whole data set. It runs over the journal in plan order, so the order in which workers
 finished leaves no trace.
@@ -7,15 +7,17 @@ finished leaves no trace.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from rsvqa.annotation.choosing import Chooser, ChosenQuestions
 from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
+from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
@@ -192,15 +194,40 @@ def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
     return window_footprint(scene.crs, scene.transform, job.window)
 
 
+def choose_questions(journal: Journal, selection: Selection, settings: BuildSettings) -> ChosenQuestions:
+    """Choose which candidates of the kept tiles are asked, and with which options."""
+    chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
+    for position, split in selection.splits.items():
+        for candidate in journal.read(position).candidates:
+            chooser.add(candidate, split=split, tile=position)
+    return chooser.choose()
+
+
 def make_rows(
-    jobs: Sequence[TileJob], journal: Journal, selection: Selection, settings: BuildSettings
+    jobs: Sequence[TileJob], journal: Journal, selection: Selection, choices: ChosenQuestions, settings: BuildSettings
 ) -> Iterator[TileRows]:
-    """Yield each kept tile with its records, in plan order; letters are dealt on the way."""
+    """Yield each kept tile with its records, in plan order; letters are dealt on the way.
+
+    Args:
+        jobs: the plan.
+        journal: of the build.
+        selection: the kept tiles.
+        choices: as `choose_questions` returns them for these.
+        settings: of the build.
+    """
     dealer = LetterDealer(settings.seed)
+    index = 0
     for position, split in selection.splits.items():
         result = journal.read(position)
-        tile = _tile_record(jobs[position], result, split)
-        yield TileRows(tile, tuple(_records(tile, result, dealer, settings.language)))
+        offers = [choices.options_of(index + place) for place in range(len(result.candidates))]
+        index += len(offers)
+        asked = [
+            (candidate, options)
+            for candidate, options in zip(result.candidates, offers, strict=True)
+            if options is not None
+        ]
+        tile = _tile_record(jobs[position], result, split, {key for candidate, _ in asked for key in candidate.images})
+        yield TileRows(tile, tuple(_records(tile, asked, dealer, settings.language)))
 
 
 def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
@@ -226,9 +253,11 @@ def _sorted(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     }
 
 
-def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
+def _tile_record(job: TileJob, result: TileResult, split: str, shown: Set[str]) -> TileRecord:
+    """Return a tile with those of its images that questions show, and without its marks."""
     scene, footprint = job.work.scene, footprint_of(job)
-    has_later = "later" in (result.images or {}) or "later_marked" in (result.images or {})
+    images = {key: size for key, size in (result.images or {}).items() if key in shown or key == "tile"}
+    has_later = not images.keys().isdisjoint(("later", "later_marked"))
     return TileRecord(
         image_id=job.image_id,
         split=split,
@@ -239,7 +268,7 @@ def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
         footprint=None if footprint is None else shapely.to_wkb(footprint, byte_order=1),
         date=_day(scene),
         later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
-        images=result.images or {},
+        images=images,
     )
 
 
@@ -247,31 +276,27 @@ def _day(scene: Scene) -> str | None:
     return None if scene.acquired is None else scene.acquired.date().isoformat()
 
 
-def _records(tile: TileRecord, result: TileResult, dealer: LetterDealer, language: str) -> Iterator[Record]:
+def _records(
+    tile: TileRecord, asked: Sequence[tuple[Candidate, tuple[Option, ...]]], dealer: LetterDealer, language: str
+) -> Iterator[Record]:
     numbers: Counter[str] = Counter()
-    for candidate in result.candidates:
+    for candidate, options in asked:
         numbers[candidate.task] += 1
         question_id = f"{tile.image_id}/{TASKS[candidate.task].short}{numbers[candidate.task]}"
-        yield _record(tile, candidate, question_id, dealer, language)
-
-
-def _record(tile: TileRecord, candidate: Candidate, question_id: str, dealer: LetterDealer, language: str) -> Record:
-    bbox = _normalised(candidate, tile)
-    options, answer = dealer.deal(candidate.task, question_id, candidate.options)
-    if not options:
-        answer = candidate.answer or str(list(bbox or ()))
-    return Record(
-        question_id=question_id,
-        tile=tile,
-        task=candidate.task,
-        language=language,
-        question=candidate.text,
-        images=candidate.images,
-        options=options,
-        answer=answer,
-        bbox=bbox,
-        evidence=candidate.evidence,
-    )
+        bbox = _normalised(candidate, tile)
+        dealt = dealer.deal(candidate.task, question_id, options)
+        yield Record(
+            question_id=question_id,
+            tile=tile,
+            task=candidate.task,
+            language=language,
+            question=candidate.text,
+            images=candidate.images,
+            options=dealt.options,
+            answer=dealt.answer if options else candidate.answer or str(list(bbox or ())),
+            bbox=bbox,
+            evidence=candidate.evidence,
+        )
 
 
 def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:

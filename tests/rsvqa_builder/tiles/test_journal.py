@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 
 CANDIDATE = Candidate(
@@ -16,6 +17,11 @@ CANDIDATE = Candidate(
     box=Box(1.0, 2.0, 3.5, 4.0),
     images=("tile",),
     evidence={"rule": "count", "values": {"count": 3}},
+    form=AnswerForm.ONE_OF,
+    strata=("whole", "car"),
+    pool="whole",
+    value=3.0,
+    min_ratio=1.1,
 )
 RESULT = TileResult(
     valid_share=1.0, job="j", digest="ab", images={"tile": 5}, candidates=(CANDIDATE,), not_asked={"x": {"no roads": 2}}
