@@ -11,7 +11,7 @@ from shapely import box
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, TileFacts
 from rsvqa.annotation.questions import REGION_SLOT, Question
-from rsvqa.annotation.tasks.captioning import ContentFinder
+from rsvqa.annotation.tasks.caption_content import ContentFinder
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import ask, make_area, make_context, make_facts, make_object, make_road, square
 
