@@ -25,6 +25,7 @@ from pyproj import CRS
 
 from rsvqa.annotation.errors import RsvqaError, nearest
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
+from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene
 
 PAIRS_FILE = "scenes.toml"
@@ -203,6 +204,8 @@ def alignment(earlier: Scene, later: Scene) -> Alignment | str:
         return _alignment_of_pictures(earlier, later)
     if not same_crs(earlier.crs, later.crs):
         return "the two dates are not aligned: they have different coordinate reference systems"
+    if isinstance(earlier.transform, GroundControl) or isinstance(later.transform, GroundControl):
+        return "the two dates are not aligned: control points or RPCs place one of them (gdalwarp gives it a grid)"
     difference = _scale_difference(earlier.transform, later.transform)
     if difference > MAX_SCALE_DIFFERENCE:
         return f"the two dates are not aligned: their pixels differ by {difference:.2%} in size or direction"
