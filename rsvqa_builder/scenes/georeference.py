@@ -70,7 +70,7 @@ class AffineCoefficients(NamedTuple):
         return self.a * self.e - self.b * self.d > 0
 
 
-class Place(Protocol):
+class MapPlacement(Protocol):
     """Where pixels lie on a map: an affine transform, or something that bends (`ground_control.py`)."""
 
     def to_map(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -108,7 +108,7 @@ class Georeference:
     notes: tuple[str, ...] = ()
 
 
-def locate(crs: CRS, transform: Place, *, width: int, height: int) -> Georeference:
+def locate(crs: CRS, transform: MapPlacement, *, width: int, height: int) -> Georeference:
     """Return where a raster of `width` × `height` pixels lies.
 
     For geographic CRSs the ground sampling distance is geodesic. For projected ones it is the pixel size times the
@@ -152,7 +152,7 @@ def _horizontal(crs: CRS) -> CRS | None:
     return crs if (crs.is_geographic or crs.is_projected) and crs.geodetic_crs is not None else None
 
 
-def _nominal_gsd(crs: CRS, transform: Place) -> Gsd | None:
+def _nominal_gsd(crs: CRS, transform: MapPlacement) -> Gsd | None:
     if not crs.is_projected or not isinstance(transform, AffineCoefficients):
         return None
     metres = crs.axis_info[0].unit_conversion_factor
@@ -163,7 +163,7 @@ def _differs(nominal: Gsd, ground: Gsd) -> bool:
     return any(abs(n - g) > MAX_DISTORTION * g for n, g in zip(nominal, ground, strict=True))
 
 
-def _measure_centre(crs: CRS, transform: Place, *, width: int, height: int) -> tuple[Gsd, float] | None:
+def _measure_centre(crs: CRS, transform: MapPlacement, *, width: int, height: int) -> tuple[Gsd, float] | None:
     """Return the geodesic pixel size and the direction of north at the centre; None out of the CRS's reach."""
     geodetic, ellipsoid = crs.geodetic_crs, crs.get_geod()
     if geodetic is None or ellipsoid is None:
@@ -191,7 +191,7 @@ def _measure_centre(crs: CRS, transform: Place, *, width: int, height: int) -> t
     return gsd, round(math.degrees(math.atan2(column - x, y - row)), 6) % 360
 
 
-def window_footprint(crs: str, transform: Place, window: Window) -> Polygon | MultiPolygon | None:
+def window_footprint(crs: str, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
     """Return the outline of a window of a scene in EPSG:4326, as `Georeference.footprint` is that of the scene.
 
     Args:
@@ -222,7 +222,7 @@ def _distance(ellipsoid: Geod, lon: NDArray[np.float64], lat: NDArray[np.float64
     return float(ellipsoid.inv(lon[0], lat[0], lon[1], lat[1])[2])
 
 
-def _footprint(crs: CRS, transform: Place, window: Window) -> Polygon | MultiPolygon | None:
+def _footprint(crs: CRS, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
     columns, rows = _outline(window.width, window.height)
     if isinstance(transform, AffineCoefficients):
         x, y = transform.to_map(np.array(float(window.x)), np.array(float(window.y)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from rasterio.io import DatasetReader
 from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, GDALTransformerBase, RPCTransformer
 
-from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, Place
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, MapPlacement
 
 MAX_GRID_ERROR = 0.05
 """Pixels by which control points may miss an affine transform that stands for them."""
@@ -51,7 +51,7 @@ class ControlPoint(NamedTuple):
     y: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroundControl:
     """Pixel to map by a polynomial through control points, or by RPCs at one height; hashable, and can be pickled.
 
@@ -64,7 +64,7 @@ class GroundControl:
 
     width: int
     height: int
-    points: tuple[ControlPoint, ...]
+    points: tuple[ControlPoint, ...] = ()
     rpc: tuple[tuple[str, str], ...] = ()
     height_m: float = 0.0
 
@@ -161,7 +161,7 @@ def _by_points(points: tuple[ControlPoint, ...], width: int, height: int) -> Con
     if error <= MAX_GRID_ERROR:
         checked = f"agree to {error:.2g} px" if len(points) > MIN_POINTS else "are too few to be checked"
         return Controlled(affine, None, f"placed by {total}, which {checked}")
-    control = GroundControl(width, height, points)
+    control = GroundControl(width=width, height=height, points=points)
     try:
         error = _largest_error(control, points)
     except RasterioError as problem:
@@ -175,7 +175,7 @@ def _by_points(points: tuple[ControlPoint, ...], width: int, height: int) -> Con
 
 def _by_rpc(rpc: RPC, width: int, height: int) -> Controlled:
     level = float(rpc.height_off)
-    control = GroundControl(width, height, (), tuple(sorted(rpc.to_gdal().items())), level)
+    control = GroundControl(width=width, height=height, rpc=tuple(sorted(rpc.to_gdal().items())), height_m=level)
     try:
         is_usable = _leads_back(control) and not control.linear.is_singular
         shift = _shift_with_height(control) if is_usable else math.nan
@@ -192,7 +192,7 @@ def _by_rpc(rpc: RPC, width: int, height: int) -> Controlled:
 
 def _shift_with_height(control: GroundControl) -> float:
     """Return how far the place at the scene's centre moves in the picture when the ground rises by a step, pixels."""
-    raised = GroundControl(control.width, control.height, (), control.rpc, control.height_m + _HEIGHT_STEP_M)
+    raised = replace(control, height_m=control.height_m + _HEIGHT_STEP_M)
     centre = np.array([control.width / 2]), np.array([control.height / 2])
     x, y = raised.to_pixels(*control.to_map(*centre))
     return float(np.hypot(x - centre[0], y - centre[1])[0])
@@ -232,7 +232,7 @@ def _fit_affine(points: Sequence[ControlPoint]) -> AffineCoefficients:
     return AffineCoefficients(a, b, c + float(centre[0]), d, e, f + float(centre[1]))
 
 
-def _largest_error(place: Place, points: Sequence[ControlPoint]) -> float:
+def _largest_error(place: MapPlacement, points: Sequence[ControlPoint]) -> float:
     """Return how far the points lie from where the map puts them, pixels."""
     table = np.array(points, np.float64)
     x, y = place.to_pixels(table[:, 2], table[:, 3])

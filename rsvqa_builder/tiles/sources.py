@@ -17,6 +17,7 @@ from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
+from rsvqa.rsvqa_builder.label_files.xbd import capture_time
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
@@ -51,7 +52,7 @@ class Sources:
         left_out: what was found but cannot be a scene.
         searched: what was looked for and where, for a message when there is nothing.
         pairs: two dates of one ground.
-        broken_pairs: pairs that were named but cannot be made; their scenes are used by themselves.
+        broken_pairs: what could be a pair and is none, with the reason; the scenes are used by themselves.
         orphans: label files that belong to no scene, with what to do.
         inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
     """
@@ -120,7 +121,9 @@ def find_sources(
         else:
             own = masks.of_scenes.get(scene.path, ())
             scenes.append(SceneSource(scene, replace(files, files=tuple(dict.fromkeys((*files.files, *own))))))
-    pairs = find_pairs([source.scene for source in scenes], settings.src)
+    scenes = [_dated_by_labels(source) for source in scenes]
+    # sheets of one year are to be joined, not each laid on that of another year
+    pairs = find_pairs([source.scene for source in scenes], settings.src, by_dates=not settings.mosaic)
     inputs = [Path(file.path) for file in found.candidates] + [
         path for source in scenes for path in source.labels.files
     ]
@@ -258,6 +261,15 @@ def _with_dates(scenes: Sequence[SceneSource], pairs: Sequence[DatePair]) -> tup
         source._replace(scene=_dated(source.scene, date)) if (date := dates.get(source.scene.scene_id)) else source
         for source in scenes
     )
+
+
+def _dated_by_labels(source: SceneSource) -> SceneSource:
+    """Return a scene that says no date with the one that its xBD label file says."""
+    own = [path for path in source.labels.files if path.suffix.lower() == ".json" and path not in source.labels.shared]
+    if source.scene.acquired is not None or len(own) != 1 or (day := capture_time(own[0])) is None:
+        return source
+    note = f"the date {day.date()} is that of {own[0].name}"
+    return source._replace(scene=replace(source.scene, acquired=day, notes=(*source.scene.notes, note)))
 
 
 def _dated(scene: Scene, date: dt.date) -> Scene:
