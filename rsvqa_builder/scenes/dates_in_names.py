@@ -38,7 +38,7 @@ _DATES = re.compile(
 _GAP = "\0"
 
 
-class Precision(IntEnum):
+class DatePrecision(IntEnum):
     """How much of a date a name says."""
 
     YEAR = 1
@@ -61,7 +61,7 @@ class NamedDate(NamedTuple):
     rank: int
     date: tuple[int, ...]
     is_told_by_folder: bool
-    contradicts: bool = False
+    contradicts: bool
 
 
 def named_date(scene_id: str) -> NamedDate | None:
@@ -136,7 +136,7 @@ def _dates_of(part: str) -> Iterator[_Found]:
     for match in _DATES.finditer(part):
         year, month, day = match["year"], match["month"] or match["only_month"], match["day"]
         values = tuple(int(value) for value in (year, month, day) if value)
-        if len(values) < Precision.DAY or _exists(*values):
+        if len(values) < DatePrecision.DAY or _exists(*values):
             yield _Found(match.start(), match.end(), values)
 
 

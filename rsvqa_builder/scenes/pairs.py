@@ -30,7 +30,7 @@ from pyproj import CRS
 from shapely import STRtree
 
 from rsvqa.annotation.errors import RsvqaError, nearest
-from rsvqa.rsvqa_builder.scenes.dates_in_names import NamedDate, Precision, named_date, two_date_folders
+from rsvqa.rsvqa_builder.scenes.dates_in_names import DatePrecision, NamedDate, named_date, two_date_folders
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene
@@ -275,7 +275,7 @@ def _two_date_folders(scenes: Sequence[Scene]) -> dict[str, NamedDate]:
             thirds[place] = third
     taken = {third for third in set(thirds.values()) if any(name.startswith(third) for name in ids)}
     return {
-        scene.scene_id: NamedDate(place, rank, (), is_told_by_folder=True)
+        scene.scene_id: NamedDate(place, rank, (), is_told_by_folder=True, contradicts=False)
         for place, ranks in found.items()
         if len(ranks) == 2 and thirds[place] not in taken
         for rank, members in ranks.items()
@@ -327,7 +327,7 @@ def _doubt(group: Sequence[_Dated]) -> str:
     is_placed = group[0].scene.footprint is not None
     if is_placed:
         return ""
-    if len(dates[0]) == Precision.YEAR and not all(name.is_told_by_folder for name in named):
+    if len(dates[0]) == DatePrecision.YEAR and not all(name.is_told_by_folder for name in named):
         return "the numbers in their names may be no years"
     if not _LETTER.search(PurePosixPath(named[0].place).name):
         return "they have no georeference, and their names without the date are mere numbers, which may be of any place"
