@@ -126,7 +126,7 @@ def _is_grey(scene: Scene) -> bool:
 
 
 def _is_8_bit_rgb(scene: Scene) -> bool:
-    return len(scene.bands) == 3 and scene.dtype == "uint8"
+    return len(scene.bands) == 3 and scene.dtype == "uint8" and not scene.stack
 
 
 class _Related:

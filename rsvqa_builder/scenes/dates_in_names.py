@@ -25,7 +25,7 @@ TWO_DATES = (("A", "B"), ("im1", "im2"), ("Image1", "Image2"), ("img1", "img2"))
 
 _WORD_ENDINGS = (
     re.compile(r"_(?:(?P<one>pre|before)|(?P<two>post|after))(?:_(?:disaster|event))?$", re.IGNORECASE),
-    re.compile(r"_t(?P<number>[1-9])$", re.IGNORECASE),
+    re.compile(r"(?<!_\d{8}_0[12])_t(?P<number>[1-9])$", re.IGNORECASE),  # Landsat's tiers are no dates
 )
 """Endings of a scene's name."""
 

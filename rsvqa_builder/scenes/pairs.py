@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -25,17 +24,21 @@ import networkx as nx
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 from pyproj import CRS
 from shapely import STRtree
 
-from rsvqa.annotation.errors import RsvqaError, nearest
 from rsvqa.rsvqa_builder.scenes.dates_in_names import DatePrecision, NamedDate, named_date, two_date_folders
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl
 from rsvqa.rsvqa_builder.scenes.scene import LeftOut, Scene
-
-PAIRS_FILE = "scenes.toml"
+from rsvqa.rsvqa_builder.scenes.scenes_file import (
+    SCENES_FILE,
+    PairEntry,
+    ScenesFileError,
+    find_scenes_files,
+    named_path,
+    read_scenes_file,
+)
 
 MAX_SCALE_DIFFERENCE = 0.001
 """Relative difference of the pixel sizes of two dates on one grid."""
@@ -50,10 +53,6 @@ MIN_SHARED = 0.5
 _LETTER = re.compile(r"[^\W\d_]")
 _MAX_NAMED = 4
 """Scenes of a place that a message names."""
-
-
-class PairsError(RsvqaError):
-    """A `scenes.toml` is wrong; the message names the file and the entry."""
 
 
 class DatePair(NamedTuple):
@@ -79,23 +78,6 @@ class Alignment(NamedTuple):
     dy: int
 
 
-class _PairEntry(BaseModel):
-    """One `[[pair]]` of a `scenes.toml`; paths are relative to the file."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    earlier: str
-    later: str
-    earlier_date: dt.date | None = None
-    later_date: dt.date | None = None
-
-
-class _PairsFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    pair: list[_PairEntry] = []
-
-
 def find_pairs(scenes: Sequence[Scene], src: str, *, by_dates: bool = True) -> FoundPairs:
     """Return the pairs among scenes: those of every `scenes.toml`, then those of the names.
 
@@ -108,14 +90,14 @@ def find_pairs(scenes: Sequence[Scene], src: str, *, by_dates: bool = True) -> F
         by_dates: dates in names make pairs as well, and scenes of one ground and two dates are told.
 
     Raises:
-        PairsError: a `scenes.toml` cannot be read, names a file that does not exist, or names a scene twice.
+        ScenesFileError: a `scenes.toml` cannot be read, names a file that does not exist, or names a scene twice.
     """
     by_path = {_resolved(scene.path): scene for scene in scenes if not scene.path.startswith("/vsi")}
     pairs: dict[str, DatePair] = {}
     left_out: list[LeftOut] = []
-    for file in _pairs_files(by_path, src):
-        for entry in _read_entries(file):
-            earlier_path, later_path = (_named_path(file, name) for name in (entry.earlier, entry.later))
+    for file in find_scenes_files(by_path, src):
+        for entry in read_scenes_file(file).pairs:
+            earlier_path, later_path = (named_path(file, name) for name in (entry.earlier, entry.later))
             missing = [path for path in (earlier_path, later_path) if path not in by_path]
             if missing:
                 reason = f"its pair in {file} needs {', '.join(missing)}, which is not among the usable scenes"
@@ -160,7 +142,7 @@ class _Doubts:
         first = ", ".join(scene.scene_id for scene in places[0][:_MAX_NAMED])
         more = f" and {len(places[0]) - _MAX_NAMED} more" if len(places[0]) > _MAX_NAMED else ""
         others = f" (and so at {len(places) - 1:,} more places)" if len(places) > 1 else ""
-        advice = f"name the two in {PAIRS_FILE} to ask about change"
+        advice = f"name the two in {SCENES_FILE} to ask about change"
         return f"not made a pair of dates: {first}{more}{others}: {reason}; {advice}"
 
 
@@ -168,40 +150,7 @@ def _resolved(path: str | Path) -> str:
     return str(Path(path).resolve())
 
 
-def _pairs_files(paths: Iterable[str], src: str) -> list[Path]:
-    source = Path(src)
-    folders = {Path(path).parent for path in paths}
-    if not src.startswith("/vsi"):
-        folders.add((source if source.is_dir() else source.parent).resolve())
-    return [folder / PAIRS_FILE for folder in sorted(folders) if (folder / PAIRS_FILE).is_file()]
-
-
-def _read_entries(file: Path) -> list[_PairEntry]:
-    try:
-        return _PairsFile.model_validate(tomllib.loads(file.read_text(encoding="utf-8"))).pair
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PairsError(f"{file}: not a readable TOML file: {error}") from error
-    except ValidationError as error:
-        raise PairsError(f"{file}: {_first_problem(error)}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"])
-    if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg'].lower()}"
-    known = [*_PairEntry.model_fields] if len(problem["loc"]) > 1 else [*_PairsFile.model_fields]
-    return f"unknown key {where}{nearest(str(problem['loc'][-1]), known)}"
-
-
-def _named_path(file: Path, name: str) -> str:
-    path = file.parent / name
-    if not path.is_file():
-        raise PairsError(f"{file}: '{name}' does not exist; paths are relative to this file")
-    return _resolved(path)
-
-
-def _make_pair(earlier: Scene, later: Scene, entry: _PairEntry | None = None) -> DatePair:
+def _make_pair(earlier: Scene, later: Scene, entry: PairEntry | None = None) -> DatePair:
     return DatePair(
         earlier,
         later,
@@ -216,7 +165,7 @@ def _day_of(scene: Scene) -> dt.date | None:
 
 def _check_order(pair: DatePair, where: str) -> None:
     if problem := _order_problem(pair):
-        raise PairsError(f"{where}: {problem}; swap them, or give earlier_date and later_date in {PAIRS_FILE}")
+        raise ScenesFileError(f"{where}: {problem}; swap them, or give earlier_date and later_date in {SCENES_FILE}")
 
 
 def _order_problem(pair: DatePair) -> str:
@@ -231,13 +180,13 @@ def _order_problem(pair: DatePair) -> str:
 def _check_unpaired(pair: DatePair, others: Iterable[DatePair], file: Path) -> None:
     earlier, later = (scene.scene_id for scene in pair[:2])
     if earlier == later:
-        raise PairsError(f"{file}: '{earlier}' is paired with itself")
+        raise ScenesFileError(f"{file}: '{earlier}' is paired with itself")
     for other in others:
         if other.earlier.scene_id == earlier or other.later.scene_id == later:
             role, scene = ("earlier", earlier) if other.earlier.scene_id == earlier else ("later", later)
-            raise PairsError(f"{file}: '{scene}' is the {role} one of two pairs; it can be that of one")
+            raise ScenesFileError(f"{file}: '{scene}' is the {role} one of two pairs; it can be that of one")
         if (other.later.scene_id, other.earlier.scene_id) == (earlier, later):
-            raise PairsError(f"{file}: '{earlier}' and '{later}' are paired twice, in both orders")
+            raise ScenesFileError(f"{file}: '{earlier}' and '{later}' are paired twice, in both orders")
 
 
 class _Dated(NamedTuple):

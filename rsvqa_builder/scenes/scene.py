@@ -84,6 +84,8 @@ class Scene:
         is_inverted: the smallest value is white, and the largest black.
         largest_alpha: alpha of an opaque pixel; 0 when nobody has looked, then it is the type's largest value.
         fill: an undeclared collar; None when there is none, or nobody has looked.
+        stack: the files of red, green and blue where each has one band; `path` is then that of red, and nothing can be
+            read before `stacks.open_stack`.
         orientation: how viewers turn the picture, as EXIF numbers it; pixels are read as they are stored. 1 is upright.
     """
 
@@ -113,6 +115,7 @@ class Scene:
     largest_alpha: float = 0
     fill: Fill | None = None
     orientation: int = 1
+    stack: tuple[str, ...] = ()
 
 
 def describe_scene(

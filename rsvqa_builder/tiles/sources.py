@@ -20,10 +20,12 @@ from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
 from rsvqa.rsvqa_builder.label_files.xbd import capture_time
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
-from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
+from rsvqa.rsvqa_builder.scenes.pairs import DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
+from rsvqa.rsvqa_builder.scenes.scenes_file import SCENES_FILE
+from rsvqa.rsvqa_builder.scenes.stacks import BandStack, describe_stack, stack_bands
 from rsvqa.rsvqa_builder.settings import BuildSettings, Nodata
 from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
 from rsvqa.rsvqa_builder.tiles.executors import Failure
@@ -68,10 +70,11 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeJob:
-    """One raster to describe."""
+    """One raster to describe, or three of one band each."""
 
     file: SceneFile
     bands: tuple[int, int, int] | None
+    stack: BandStack | None = None
     nodata: Nodata = "auto"
     crs: str | None = None
 
@@ -79,6 +82,8 @@ class DescribeJob:
 def describe(job: DescribeJob) -> Scene | Failure:
     """Return the scene that a raster's header describes, or why it cannot be one."""
     try:
+        if job.stack is not None:
+            return describe_stack(job.stack, job.file.scene_id, nodata=job.nodata, crs=job.crs)
         return describe_scene(job.file.path, job.file.scene_id, bands=job.bands, nodata=job.nodata, crs=job.crs)
     except SceneError as error:
         return Failure(str(error))
@@ -100,17 +105,18 @@ def find_sources(
     found = find_scenes(settings.src, is_label=lambda name: _is_no_scene(name, elevations))
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
+    rasters = stack_bands(found.candidates, settings.src)
     described = describe_all(
         [
-            DescribeJob(file=file, bands=settings.bands, nodata=settings.nodata, crs=settings.crs)
-            for file in found.candidates
+            DescribeJob(file=file, stack=stack, bands=settings.bands, nodata=settings.nodata, crs=settings.crs)
+            for file, stack in rasters
         ]
     )
     masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
     root = Path(settings.src) if Path(settings.src).is_dir() else None
     candidates = [
         (file, scene)
-        for file, scene in zip(found.candidates, described, strict=True)
+        for (file, _), scene in zip(rasters, described, strict=True)
         if isinstance(scene, Failure) or scene.path not in masks.paths
     ]
     labels = find_labels([file.path for file, _ in candidates], extra, root=root)
@@ -127,7 +133,7 @@ def find_sources(
     inputs = [Path(file.path) for file in found.candidates] + [
         path for source in scenes for path in source.labels.files
     ]
-    inputs += [*sorted({path.parent / PAIRS_FILE for path in inputs}), *excluded]
+    inputs += [*sorted({path.parent / SCENES_FILE for path in inputs}), *excluded]
     return Sources(
         scenes=_with_dates(scenes, pairs.pairs),
         left_out=tuple(left_out),

@@ -13,8 +13,9 @@ import pytest
 from shapely import box
 
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
-from rsvqa.rsvqa_builder.scenes.pairs import Alignment, FoundPairs, PairsError, alignment, find_pairs
+from rsvqa.rsvqa_builder.scenes.pairs import Alignment, FoundPairs, alignment, find_pairs
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
+from rsvqa.rsvqa_builder.scenes.scenes_file import ScenesFileError
 from tests.rsvqa_builder.make_rasters import find_data
 
 CRS = 'LOCAL_CS["site",UNIT["metre",1]]'
@@ -93,7 +94,7 @@ def test_a_pair_that_lost_a_scene_is_left_out_with_the_reason(tmp_path: Path) ->
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
     scenes = [make_scene(tmp_path / name) for name in ("a.tif", "b.tif")]
     (tmp_path / "scenes.toml").write_text(text)
-    with pytest.raises(PairsError, match=r"scenes\.toml: ") as raised:
+    with pytest.raises(ScenesFileError, match=r"scenes\.toml: ") as raised:
         find_pairs(scenes, str(tmp_path))
     assert message in str(raised.value)
 
@@ -195,6 +196,7 @@ def test_doubtful_names_are_told_and_make_no_pair(names: list[str], reason: str)
         ["town_2014-07", "village_2020-07"],
         ["x_1024", "x_2048", "x_9999"],
         ["x_20201399", "x_20201301"],
+        ["LC08_L1TP_006066_20180101_20200831_02_T1", "LC08_L1TP_006066_20180101_20200831_02_T2"],
     ],
 )
 def test_other_names_are_no_dates(names: list[str]) -> None:
