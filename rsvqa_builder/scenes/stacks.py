@@ -24,7 +24,7 @@ from rsvqa.rsvqa_builder.settings import Nodata
 class BandStack(NamedTuple):
     """The files of red, green and blue, and a note on how they were found."""
 
-    paths: tuple[str, str, str]
+    paths: tuple[str, ...]
     note: str
 
 
@@ -88,6 +88,11 @@ def stack_bands(files: Sequence[SceneFile], src: str) -> list[SceneCandidate]:
         ScenesFileError: a `scenes.toml` names a file that is not there, or one file twice.
     """
     stacks, used = _named_stacks(files, src)
+    for file in files:
+        if file.stated is not None and file.stated.stack:
+            note = "red, green and blue are rasters of their own, as its STAC item says"
+            stacks.append(SceneCandidate(file, BandStack(file.stated.stack, note)))
+            used.add(file.path)
     ids = {file.scene_id for file in files}
     left = [file for file in files if file.path not in used]
     for (_, acquisition), bands in _acquisitions(left).items():
@@ -100,7 +105,7 @@ def stack_bands(files: Sequence[SceneFile], src: str) -> list[SceneCandidate]:
         if own_id in ids:  # somebody has made a picture of it
             continue
         others = len(bands.files) - len(product.rgb)
-        more = f"; {others} other bands of it are no scenes of their own" if others else ""
+        more = f"; its other bands ({others}) are no scenes of their own" if others else ""
         note = (
             f"red, green and blue are {', '.join(product.rgb)} of {acquisition} ({product.sensor}, by its name){more}"
         )

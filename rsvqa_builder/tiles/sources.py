@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.label_files.class_rasters import find_class_rasters
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
@@ -25,10 +26,14 @@ from rsvqa.rsvqa_builder.scenes.rasters import SceneError
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
 from rsvqa.rsvqa_builder.scenes.scenes_file import SCENES_FILE
+from rsvqa.rsvqa_builder.scenes.stac import StacScene
 from rsvqa.rsvqa_builder.scenes.stacks import BandStack, describe_stack, stack_bands
 from rsvqa.rsvqa_builder.settings import BuildSettings, Nodata
 from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
 from rsvqa.rsvqa_builder.tiles.executors import Failure
+
+MAX_GSD_DIFFERENCE = 0.2
+"""Share by which a catalogue's nominal pixel size may be off that of the raster before a note says so."""
 
 
 class SceneSource(NamedTuple):
@@ -82,11 +87,32 @@ class DescribeJob:
 def describe(job: DescribeJob) -> Scene | Failure:
     """Return the scene that a raster's header describes, or why it cannot be one."""
     try:
-        if job.stack is not None:
-            return describe_stack(job.stack, job.file.scene_id, nodata=job.nodata, crs=job.crs)
-        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands, nodata=job.nodata, crs=job.crs)
+        return _as_stated(_described(job), job.file.stated)
     except SceneError as error:
         return Failure(str(error))
+
+
+def _described(job: DescribeJob) -> Scene:
+    if job.stack is not None:
+        return describe_stack(job.stack, job.file.scene_id, nodata=job.nodata, crs=job.crs)
+    stated = None if job.file.stated is None else job.file.stated.bands
+    bands = job.bands or stated
+    return describe_scene(job.file.path, job.file.scene_id, bands=bands, nodata=job.nodata, crs=job.crs)
+
+
+def _as_stated(scene: Scene, stated: StacScene | None) -> Scene:
+    """Return a scene with the time that its STAC item states, and its pixel size where the raster has none."""
+    if stated is None:
+        return scene
+    notes = [note for note in scene.notes if stated.acquired is None or not note.startswith("the date ")]
+    gsd_m = scene.gsd_m
+    if stated.gsd_m is not None:
+        if gsd_m is None:
+            gsd_m = Gsd(stated.gsd_m, stated.gsd_m)
+            notes.append(f"its pixels are {stated.gsd_m:g} m, as its STAC item says")
+        elif abs(gsd_m.x_m - stated.gsd_m) > MAX_GSD_DIFFERENCE * gsd_m.x_m:
+            notes.append(f"its STAC item says {stated.gsd_m:g} m per pixel, but its georeference {gsd_m.x_m:.3g} m")
+    return replace(scene, acquired=stated.acquired or scene.acquired, gsd_m=gsd_m, notes=tuple(notes))
 
 
 def find_sources(
@@ -126,13 +152,18 @@ def find_sources(
             left_out.append(LeftOut(file.path, scene.reason))
         else:
             own = masks.of_scenes.get(scene.path, ())
+            if file.stated is not None:
+                own = (*own, *map(Path, file.stated.labels))
             scenes.append(SceneSource(scene, replace(files, files=tuple(dict.fromkeys((*files.files, *own))))))
     scenes = [_dated_by_labels(source) for source in scenes]
     # sheets of one year are to be joined, not each laid on that of another year
     pairs = find_pairs([source.scene for source in scenes], settings.src, by_dates=not settings.mosaic)
+    used = {Path(path) for source in scenes for path in source.labels.files}
+    orphans = [orphan for orphan in labels.orphans if Path(orphan.path) not in used]
     inputs = [Path(file.path) for file in found.candidates] + [
         path for source in scenes for path in source.labels.files
     ]
+    inputs += [Path(path) for path in found.catalogues]
     inputs += [*sorted({path.parent / SCENES_FILE for path in inputs}), *excluded]
     return Sources(
         scenes=_with_dates(scenes, pairs.pairs),
@@ -140,7 +171,11 @@ def find_sources(
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
-        orphans=(*_passed_over(elevations), *_without_scene(masks, scenes), *labels.orphans),
+        orphans=(
+            *_passed_over(elevations),
+            *_without_scene(masks, scenes),
+            *orphans,
+        ),
         inputs=_stat(inputs, Path(settings.src)),
     )
 
