@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.scenes.remote_folders import ListingError, list_s3
 from rsvqa.rsvqa_builder.scenes.stac import StacScene, is_stac, read_stac
 
 RASTER_SUFFIXES = frozenset(
@@ -31,6 +32,8 @@ _SCHEMES = {
     "https://": "/vsicurl/https://",
 }
 _ARCHIVE = re.compile(r"^/vsizip/(?P<archive>.+?\.zip)(?:/(?P<inside>.*))?$", re.IGNORECASE)
+_REMOTE_FOLDER = re.compile(r"/vsi(s3|gs|az)/|/vsicurl/.*/$")
+"""Where a path without a raster's suffix is a folder; an address of the web may be a raster by any name."""
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 
 
@@ -96,6 +99,8 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
     archive = _ARCHIVE.match(path)
     if archive and PurePosixPath(path).suffix.lower() not in RASTER_SUFFIXES and Path(archive["archive"]).is_file():
         return _from_archive(archive["archive"], archive["inside"] or "", is_label)
+    if _REMOTE_FOLDER.match(path) and not _is_raster_name(PurePosixPath(path).name):
+        return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
         return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}", ())
     local = Path(path)
@@ -200,6 +205,27 @@ def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) ->
     ]
     rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}")]
     return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'")
+
+
+def _from_store(src: str, path: str, is_label: Callable[[str], bool]) -> FoundScenes:
+    """Return the rasters below a prefix of a bucket; folders of other stores cannot be listed."""
+    kind, _, place = path.removeprefix("/vsi").partition("/")
+    bucket, _, prefix = place.partition("/")
+    if kind != "s3" or not bucket:
+        raise SourceError(
+            f"`src` {src}: it names no raster ({_suffixes()}), and folders are listed on s3:// only; give a text list "
+            "of addresses"
+        )
+    if "?" in prefix or "*" in prefix:
+        raise SourceError(f"`src` {src}: patterns are not looked for on s3://; give the folder, or a text list")
+    try:
+        names = list_s3(bucket, prefix)
+    except ListingError as error:
+        raise SourceError(f"`src` {src}: the folder cannot be listed: {error}") from error
+    root = f"/vsis3/{place}".rstrip("/")
+    rasters = [name for name in names if _is_raster_name(name) and not is_label(f"{PurePosixPath(root).name}/{name}")]
+    searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
+    return _found([_Named(f"{root}/{name}", name) for name in rasters], (), searched)
 
 
 def _from_list(file: Path) -> FoundScenes:
