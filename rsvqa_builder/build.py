@@ -230,6 +230,7 @@ class _Run:
         classes = self.table.infos()
         windows = [(scene_id, window) for scene_id, scene in scenes.items() for window in scene.windows]
         partners = _find_partners(scenes, pairs)
+        other_date = {pair.earlier.scene_id: pair.later.scene_id for pair in pairs}
         return tuple(
             TileJob(
                 position=position,
@@ -237,6 +238,7 @@ class _Run:
                 work=scenes[scene_id].work,
                 window=window,
                 later=partner if isinstance((partner := partners.get(scene_id)), LaterWork) else None,
+                other_date=other_date.get(scene_id, ""),
                 missing={"later": partner} if isinstance(partner, str) else {},
                 classes=classes,
                 ask=ask,

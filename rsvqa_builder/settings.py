@@ -71,7 +71,7 @@ class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
     src: str
-    """Folder and all below it, file, glob, text list or GDAL /vsi… path."""
+    """Folder and all below it, file, glob, text list, STAC, s3:// folder or GDAL /vsi… path."""
     bands: Annotated[tuple[int, int, int], COMMAS] | None = None
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = "percentile"

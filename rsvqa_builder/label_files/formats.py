@@ -96,6 +96,8 @@ def _json_family(path: Path) -> LabelFamily:
     if coco.looks_like_coco(path):
         return "coco"
     head = _head(path)
+    if b'"stac_version"' in head:
+        raise NotLabelsError("a STAC document, whose outline is that of a scene")
     if b'"Feature' in head or b'"esriGeometry' in head:
         return "vector"
     if labelme.looks_like_labelme(head):

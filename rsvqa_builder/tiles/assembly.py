@@ -110,9 +110,8 @@ def select_tiles(
     if settings.dedup is Dedup.NEAR:
         _drop_near(alike, dropped, jobs)
     kept = [job for job in jobs if job.position not in dropped]
-    places = group_places(
-        [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
-    )
+    same_place = (*_between(kept, alike), *_between_dates(kept))
+    places = group_places([job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], same_place)
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
@@ -182,6 +181,14 @@ def _between(kept: Sequence[TileJob], alike: Sequence[Alike]) -> Iterator[tuple[
     for pair in alike:
         if pair.first in index_of and pair.second in index_of:
             yield index_of[pair.first], index_of[pair.second]
+
+
+def _between_dates(kept: Sequence[TileJob]) -> Iterator[tuple[int, int]]:
+    """Yield tiles of one scene and of its other date, which pictures without a footprint do not tell."""
+    first_of = {job.work.scene.scene_id: index for index, job in reversed(list(enumerate(kept)))}
+    for index, job in enumerate(kept):
+        if job.other_date in first_of:
+            yield index, first_of[job.other_date]
 
 
 def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:

@@ -26,6 +26,7 @@ from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import count_whole_reads, survey
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
+from rsvqa.rsvqa_builder.scenes.stacks import open_stack
 from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
 from rsvqa.rsvqa_builder.settings import BuildSettings
@@ -123,7 +124,9 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
 
 def _prepare(job: PrepareJob) -> PreparedScene:
     settings = job.settings
-    scene, stretch = survey(job.scene, settings.stretch, finds_fill=settings.nodata == "auto")
+    scene, stretch = survey(
+        open_stack(job.scene, job.work / "stacks"), settings.stretch, finds_fill=settings.nodata == "auto"
+    )
     windows = plan_windows(
         scene.width,
         scene.height,
@@ -131,7 +134,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         overlap=settings.overlap,
         whole_up_to=settings.whole_up_to,
     )
-    labels = read_labels(scene, job.label_files, job.table, frames=job.frames)
+    labels = read_labels(replace(scene, path=job.scene.path), job.label_files, job.table, frames=job.frames)
     completeness = complete_classes(
         labels.features,
         (scene.height, scene.width),

@@ -12,20 +12,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.label_files.class_rasters import ClassRaster, SampleAll, find_class_rasters
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
+from rsvqa.rsvqa_builder.label_files.xbd import capture_time
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
-from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
+from rsvqa.rsvqa_builder.scenes.pairs import DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
+from rsvqa.rsvqa_builder.scenes.scenes_file import SCENES_FILE
+from rsvqa.rsvqa_builder.scenes.stac import StacScene
+from rsvqa.rsvqa_builder.scenes.stacks import BandStack, describe_stack, stack_bands
 from rsvqa.rsvqa_builder.settings import BuildSettings, Nodata
 from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
 from rsvqa.rsvqa_builder.tiles.executors import Failure
+
+MAX_GSD_DIFFERENCE = 0.2
+"""Share by which a catalogue's nominal pixel size may be off that of the raster before a note says so."""
 
 
 class SceneSource(NamedTuple):
@@ -51,7 +59,7 @@ class Sources:
         left_out: what was found but cannot be a scene.
         searched: what was looked for and where, for a message when there is nothing.
         pairs: two dates of one ground.
-        broken_pairs: pairs that were named but cannot be made; their scenes are used by themselves.
+        broken_pairs: what could be a pair and is none, with the reason; the scenes are used by themselves.
         orphans: label files that belong to no scene, with what to do.
         inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
     """
@@ -67,10 +75,11 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeJob:
-    """One raster to describe."""
+    """One raster to describe, or three of one band each."""
 
     file: SceneFile
     bands: tuple[int, int, int] | None
+    stack: BandStack | None = None
     nodata: Nodata = "auto"
     crs: str | None = None
 
@@ -78,9 +87,32 @@ class DescribeJob:
 def describe(job: DescribeJob) -> Scene | Failure:
     """Return the scene that a raster's header describes, or why it cannot be one."""
     try:
-        return describe_scene(job.file.path, job.file.scene_id, bands=job.bands, nodata=job.nodata, crs=job.crs)
+        return _as_stated(_described(job), job.file.stated)
     except SceneError as error:
         return Failure(str(error))
+
+
+def _described(job: DescribeJob) -> Scene:
+    if job.stack is not None:
+        return describe_stack(job.stack, job.file.scene_id, nodata=job.nodata, crs=job.crs)
+    stated = None if job.file.stated is None else job.file.stated.bands
+    bands = job.bands or stated
+    return describe_scene(job.file.path, job.file.scene_id, bands=bands, nodata=job.nodata, crs=job.crs)
+
+
+def _as_stated(scene: Scene, stated: StacScene | None) -> Scene:
+    """Return a scene with the time that its STAC item states, and its pixel size where the raster has none."""
+    if stated is None:
+        return scene
+    notes = [note for note in scene.notes if stated.acquired is None or not note.startswith("the date ")]
+    gsd_m = scene.gsd_m
+    if stated.gsd_m is not None:
+        if gsd_m is None:
+            gsd_m = Gsd(stated.gsd_m, stated.gsd_m)
+            notes.append(f"its pixels are {stated.gsd_m:g} m, as its STAC item says")
+        elif abs(gsd_m.x_m - stated.gsd_m) > MAX_GSD_DIFFERENCE * gsd_m.x_m:
+            notes.append(f"its STAC item says {stated.gsd_m:g} m per pixel, but its georeference {gsd_m.x_m:.3g} m")
+    return replace(scene, acquired=stated.acquired or scene.acquired, gsd_m=gsd_m, notes=tuple(notes))
 
 
 def find_sources(
@@ -102,10 +134,11 @@ def find_sources(
     found = find_scenes(settings.src, is_label=lambda name: _is_no_scene(name, elevations))
     extra = _named_labels(settings.labels)
     excluded = find_excluded_files(settings.exclude)
+    rasters = stack_bands(found.candidates, settings.src)
     described = describe_all(
         [
-            DescribeJob(file=file, bands=settings.bands, nodata=settings.nodata, crs=settings.crs)
-            for file in found.candidates
+            DescribeJob(file=file, stack=stack, bands=settings.bands, nodata=settings.nodata, crs=settings.crs)
+            for file, stack in rasters
         ]
     )
     usable = [scene for scene in described if isinstance(scene, Scene)]
@@ -113,7 +146,7 @@ def find_sources(
     root = Path(settings.src) if Path(settings.src).is_dir() else None
     candidates = [
         (file, scene)
-        for file, scene in zip(found.candidates, described, strict=True)
+        for (file, _), scene in zip(rasters, described, strict=True)
         if isinstance(scene, Failure) or scene.path not in masks.paths
     ]
     labels = find_labels([file.path for file, _ in candidates], extra, root=root)
@@ -123,19 +156,30 @@ def find_sources(
             left_out.append(LeftOut(file.path, scene.reason))
         else:
             own = masks.of_scenes.get(scene.path, ())
+            if file.stated is not None:
+                own = (*own, *map(Path, file.stated.labels))
             scenes.append(SceneSource(scene, replace(files, files=tuple(dict.fromkeys((*files.files, *own))))))
-    pairs = find_pairs([source.scene for source in scenes], settings.src)
+    scenes = [_dated_by_labels(source) for source in scenes]
+    # sheets of one year are to be joined, not each laid on that of another year
+    pairs = find_pairs([source.scene for source in scenes], settings.src, by_dates=not settings.mosaic)
+    used = {Path(path) for source in scenes for path in source.labels.files}
+    orphans = [orphan for orphan in labels.orphans if Path(orphan.path) not in used]
     inputs = [Path(file.path) for file in found.candidates] + [
         path for source in scenes for path in source.labels.files
     ]
-    inputs += [*sorted({path.parent / PAIRS_FILE for path in inputs}), *excluded]
+    inputs += [Path(path) for path in found.catalogues]
+    inputs += [*sorted({path.parent / SCENES_FILE for path in inputs}), *excluded]
     return Sources(
         scenes=_with_dates(scenes, pairs.pairs),
         left_out=tuple(left_out),
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
-        orphans=(*_passed_over(elevations), *_without_scene(masks, scenes), *labels.orphans),
+        orphans=(
+            *_passed_over(elevations),
+            *_without_scene(masks, scenes),
+            *orphans,
+        ),
         inputs=_stat(inputs, Path(settings.src)),
     )
 
@@ -261,6 +305,15 @@ def _with_dates(scenes: Sequence[SceneSource], pairs: Sequence[DatePair]) -> tup
         source._replace(scene=_dated(source.scene, date)) if (date := dates.get(source.scene.scene_id)) else source
         for source in scenes
     )
+
+
+def _dated_by_labels(source: SceneSource) -> SceneSource:
+    """Return a scene that says no date with the one that its xBD label file says."""
+    own = [path for path in source.labels.files if path.suffix.lower() == ".json" and path not in source.labels.shared]
+    if source.scene.acquired is not None or len(own) != 1 or (day := capture_time(own[0])) is None:
+        return source
+    note = f"the date {day.date()} is that of {own[0].name}"
+    return source._replace(scene=replace(source.scene, acquired=day, notes=(*source.scene.notes, note)))
 
 
 def _dated(scene: Scene, date: dt.date) -> Scene:

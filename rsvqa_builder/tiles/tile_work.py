@@ -86,6 +86,7 @@ class TileJob:
         work: the tile's scene.
         window: scene pixels.
         later: the later date, when there is an aligned one.
+        other_date: id of the scene of the later date, aligned or not; "" when there is none.
         missing: why something that tasks may need is not there (see `TileFacts.missing`).
         classes: the class table.
         ask: tasks, seed and language.
@@ -101,6 +102,7 @@ class TileJob:
     work: SceneWork
     window: Window
     later: LaterWork | None
+    other_date: str
     missing: Mapping[str, str]
     classes: Mapping[str, ClassInfo]
     ask: AskSettings
