@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -17,29 +18,33 @@ from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
-from rsvqa.rsvqa_builder.labels.classes import load_class_table
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut, SceneFile, SourceError, find_scenes
 from rsvqa.rsvqa_builder.settings import BuildSettings, Nodata
+from rsvqa.rsvqa_builder.source_settings import Source, load_sources
 from rsvqa.rsvqa_builder.tiles.dedup import find_excluded_files
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 
 
-class SceneSource(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSource:
     """One scene and its label files; nothing of either has been read but the header.
 
     Attributes:
         scene: a raster, or a mosaic.
+        source: that it comes from.
         labels: the label files of the scene, or of all sheets of the mosaic.
         frames: of the label files that belong to sheets of a mosaic.
     """
 
     scene: Scene
+    source: Source
     labels: LabelFiles
-    frames: Mapping[Path, tuple[SheetFrame, ...]] = {}
+    frames: Mapping[Path, tuple[SheetFrame, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,20 @@ class Sources:
     """Everything that a build reads.
 
     Attributes:
+        members: the sources, in the order of their scenes.
+        tables: their class tables, by name.
         scenes: in the order of their ids.
         left_out: what was found but cannot be a scene.
         searched: what was looked for and where, for a message when there is nothing.
         pairs: two dates of one ground.
         broken_pairs: pairs that were named but cannot be made; their scenes are used by themselves.
         orphans: label files that belong to no scene, with what to do.
-        inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder.
+        inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder, after
+            the name of the source where there are several.
     """
 
+    members: tuple[Source, ...]
+    tables: Mapping[str, ClassTable]
     scenes: tuple[SceneSource, ...]
     left_out: tuple[LeftOut, ...]
     searched: str
@@ -88,51 +98,84 @@ def find_sources(
 ) -> Sources:
     """Return the scenes that `settings.src` names, with their label files.
 
+    Scenes, labels and pairs are looked for in one source at a time: nothing of one belongs to another.
+
     Args:
         settings: of the build.
         describe_all: runs `describe` over the rasters, wherever the build's work runs.
 
     Raises:
-        SourceError, ExcludeError: something that the settings name is not there.
+        SettingsError, ClassTableError, SourceError, ExcludeError: something that the settings name is wrong or not
+            there.
     """
-    elevations: list[str] = []
-    found = find_scenes(settings.src, is_label=lambda name: _is_no_scene(name, elevations))
-    extra = _named_labels(settings.labels)
+    members = load_sources(settings)
+    tables = {member.name: load_class_table(member.settings.classes) for member in members}
     excluded = find_excluded_files(settings.exclude)
-    described = describe_all(
-        [
-            DescribeJob(file=file, bands=settings.bands, nodata=settings.nodata, crs=settings.crs)
-            for file in found.candidates
-        ]
+    found = [_find_in(member, tables[member.name], describe_all) for member in members]
+    inputs = {
+        f"{member.prefix}{name}": stat
+        for member, one in zip(members, found, strict=True)
+        for name, stat in one.inputs.items()
+    }
+    inputs |= _stat(excluded, Path(members[0].root))
+    return Sources(
+        members=members,
+        tables=tables,
+        scenes=tuple(chain.from_iterable(one.scenes for one in found)),
+        left_out=tuple(chain.from_iterable(one.left_out for one in found)),
+        searched="; ".join(one.searched for one in found),
+        pairs=tuple(chain.from_iterable(one.pairs for one in found)),
+        broken_pairs=tuple(chain.from_iterable(one.broken_pairs for one in found)),
+        orphans=tuple(chain.from_iterable(one.orphans for one in found)),
+        inputs=dict(sorted(inputs.items())),
     )
-    masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], settings.classes)
-    root = Path(settings.src) if Path(settings.src).is_dir() else None
+
+
+def _find_in(
+    source: Source,
+    table: ClassTable,
+    describe_all: Callable[[Sequence[DescribeJob]], Sequence[Scene | Failure]],
+) -> Sources:
+    """Return what a build reads of one source; ids of scenes begin with the source's prefix."""
+    settings = source.settings
+    elevations: list[str] = []
+    found = find_scenes(source.root, is_label=lambda name: _is_no_scene(name, elevations))
+    files = [SceneFile(path, f"{source.prefix}{scene_id}") for path, scene_id in found.candidates]
+    extra = _named_labels(settings.labels)
+    described = describe_all(
+        [DescribeJob(file=file, bands=settings.bands, nodata=settings.nodata, crs=settings.crs) for file in files]
+    )
+    masks = _place_class_rasters([scene for scene in described if isinstance(scene, Scene)], table)
+    root = Path(source.root) if Path(source.root).is_dir() else None
     candidates = [
         (file, scene)
-        for file, scene in zip(found.candidates, described, strict=True)
+        for file, scene in zip(files, described, strict=True)
         if isinstance(scene, Failure) or scene.path not in masks.paths
     ]
     labels = find_labels([file.path for file, _ in candidates], extra, root=root)
     scenes, left_out = [], list(found.left_out)
-    for (file, scene), files in zip(candidates, labels.of_scenes, strict=True):
+    if source.prefix and not files:
+        left_out.append(LeftOut(source.root, f"the source {source.name!r} has no scene: looked for {found.searched}"))
+    for (file, scene), label_files in zip(candidates, labels.of_scenes, strict=True):
         if isinstance(scene, Failure):
             left_out.append(LeftOut(file.path, scene.reason))
         else:
             own = masks.of_scenes.get(scene.path, ())
-            scenes.append(SceneSource(scene, replace(files, files=tuple(dict.fromkeys((*files.files, *own))))))
-    pairs = find_pairs([source.scene for source in scenes], settings.src)
-    inputs = [Path(file.path) for file in found.candidates] + [
-        path for source in scenes for path in source.labels.files
-    ]
-    inputs += [*sorted({path.parent / PAIRS_FILE for path in inputs}), *excluded]
+            all_files = tuple(dict.fromkeys((*label_files.files, *own)))
+            scenes.append(SceneSource(scene=scene, source=source, labels=replace(label_files, files=all_files)))
+    pairs = find_pairs([found_scene.scene for found_scene in scenes], source.root)
+    inputs = [Path(file.path) for file in files] + [path for scene in scenes for path in scene.labels.files]
+    inputs += sorted({path.parent / PAIRS_FILE for path in inputs})
     return Sources(
+        members=(source,),
+        tables={source.name: table},
         scenes=_with_dates(scenes, pairs.pairs),
         left_out=tuple(left_out),
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
         orphans=(*_passed_over(elevations), *_without_scene(masks, scenes), *labels.orphans),
-        inputs=_stat(inputs, Path(settings.src)),
+        inputs=_stat(inputs, Path(source.root)),
     )
 
 
@@ -150,19 +193,13 @@ class _PlacedMasks(NamedTuple):
     unused: Sequence[LeftOut]
 
 
-def _place_class_rasters(scenes: Sequence[Scene], classes: str) -> _PlacedMasks:
-    """Return the class rasters among scenes; one of a single scene is its label where the class table has its values.
-
-    Args:
-        scenes: as described.
-        classes: names the class table.
-    """
+def _place_class_rasters(scenes: Sequence[Scene], table: ClassTable) -> _PlacedMasks:
+    """Return the class rasters among scenes; one of a single scene is its label where the table has its values."""
     rasters = find_class_rasters(scenes)
-    table = load_class_table(classes) if rasters else None
     of_scenes: dict[str, list[Path]] = {}
     unused = []
     for raster in rasters:
-        knows = table is not None and knows_values(Path(raster.path), raster.values, table)
+        knows = knows_values(Path(raster.path), raster.values, table)
         if knows and len(raster.twins) == 1:
             of_scenes.setdefault(raster.twins[0].path, []).append(Path(raster.path))
             continue
@@ -212,24 +249,35 @@ def _named_labels(labels: Sequence[str]) -> list[Path]:
 def join_sheets(sources: Sources, folder: Path) -> tuple[tuple[SceneSource, ...], tuple[LeftOut, ...]]:
     """Return the scenes with neighbouring sheets joined into mosaics, and the sheets that could not be, with reasons.
 
-    A mosaic has the labels of all its sheets; scenes of a pair of dates are left alone.
+    A mosaic has the labels of all its sheets; scenes of a pair of dates are left alone, and so are sources that do not
+    ask for mosaics.
 
     Args:
         sources: of the build.
         folder: where the mosaics' VRT files go.
     """
     paired = {scene.scene_id for pair in sources.pairs for scene in (pair.earlier, pair.later)}
-    joined = build_mosaics([source.scene for source in sources.scenes], folder, apart=paired)
-    source_of = {source.scene.scene_id: source for source in sources.scenes}
-    for mosaic in joined.mosaics:
-        source_of[mosaic.scene.scene_id] = _mosaic_source(mosaic, source_of)
-    return tuple(source_of[scene.scene_id] for scene in joined.scenes), joined.left_alone
+    scenes: list[SceneSource] = []
+    left_alone: list[LeftOut] = []
+    for member in sources.members:
+        own = [source for source in sources.scenes if source.source is member]
+        if not member.settings.mosaic:
+            scenes += own
+            continue
+        joined = build_mosaics([source.scene for source in own], folder / member.prefix, apart=paired)
+        source_of = {source.scene.scene_id: source for source in own}
+        for mosaic in joined.mosaics:
+            source_of[mosaic.scene.scene_id] = _mosaic_source(mosaic, source_of)
+        scenes += [source_of[scene.scene_id] for scene in joined.scenes]
+        left_alone += joined.left_alone
+    return tuple(scenes), tuple(left_alone)
 
 
 def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, SceneSource]) -> SceneSource:
     """Return a mosaic with the labels of its sheets; those of one sheet, or of named ones, count in their pixels."""
     owners: dict[Path, list[Sheet]] = {}
     parts = [source_of[sheet.scene.scene_id].labels for sheet in mosaic.sheets]
+    source = source_of[mosaic.sheets[0].scene.scene_id].source
     for sheet, labels in zip(mosaic.sheets, parts, strict=True):
         for file in labels.files:
             owners.setdefault(file, []).append(sheet)
@@ -247,7 +295,7 @@ def _mosaic_source(mosaic: Mosaic, source_of: Mapping[str, SceneSource]) -> Scen
         rivals=tuple(dict.fromkeys(path for labels in parts for path in labels.rivals)),
         voc_from_zero=parts[0].voc_from_zero,
     )
-    return SceneSource(mosaic.scene, joined, frames)
+    return SceneSource(scene=mosaic.scene, source=source, labels=joined, frames=frames)
 
 
 def _with_dates(scenes: Sequence[SceneSource], pairs: Sequence[DatePair]) -> tuple[SceneSource, ...]:
@@ -255,7 +303,7 @@ def _with_dates(scenes: Sequence[SceneSource], pairs: Sequence[DatePair]) -> tup
     dates = {pair.earlier.scene_id: pair.earlier_date for pair in pairs}
     dates |= {pair.later.scene_id: pair.later_date for pair in pairs}
     return tuple(
-        source._replace(scene=_dated(source.scene, date)) if (date := dates.get(source.scene.scene_id)) else source
+        replace(source, scene=_dated(source.scene, date)) if (date := dates.get(source.scene.scene_id)) else source
         for source in scenes
     )
 
