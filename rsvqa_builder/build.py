@@ -333,5 +333,5 @@ def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[st
         "settings": settings.model_dump(mode="json", by_alias=True),
         "versions": versions | libraries,
         "inputs": dict(sources.inputs),
-        "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.is_named},
+        "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
     }

@@ -90,7 +90,7 @@ class Source:
         gsd_m: metres per pixel of scenes whose files and labels state none.
         share: the most that it may have of all questions.
         stated: what the sources file says of it, or only its root.
-        is_named: it comes from a sources file.
+        file: the sources file that it stands in; "" where there is none.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Source:
     gsd_m: float | None = None
     share: float | None = None
     stated: Mapping[str, Any]
-    is_named: bool = False
+    file: str = ""
 
     @property
     def root(self) -> str:
@@ -221,5 +221,5 @@ def _source(found: _Found, settings: BuildSettings, *, is_alone: bool) -> Source
         gsd_m=entry.gsd_m,
         share=entry.share,
         stated=entry.model_dump(mode="json", exclude_none=True, exclude={"name"}),
-        is_named=bool(found.file),
+        file=found.file,
     )

@@ -6,16 +6,15 @@ random over all its tiles, tasks and splits; no other source loses any for it.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-_ROUNDING = 1e-9
-"""0.1 × 30 is a little more than 3; it is no reason for a fourth question."""
+_EPSILON = 1e-6
+"""Of a question: 0.1 × 30 is a little more than 3."""
 
 
 def allowed_questions(made: Mapping[str, int], shares: Mapping[str, float | None]) -> dict[str, int]:
-    """Return how many questions each source may have, so that none has more than its share of what stays, rounded up.
+    """Return how many questions each source may have, so that none has more than its share of what stays, rounded.
 
     Shares of sources without a question go to the others: where all that are left have shares that sum to less than 1,
     these are scaled up to 1.
@@ -26,15 +25,17 @@ def allowed_questions(made: Mapping[str, int], shares: Mapping[str, float | None
     """
     bounds = {name: shares.get(name) or 1.0 for name, count in made.items() if count}
     scale = max(1.0, 1 / sum(bounds.values())) if bounds else 1.0
-    total = sum(made.values())
+    bounds = {name: bound * scale for name, bound in bounds.items()}
+    total = float(sum(made.values()))
     while True:
-        # from above, this comes to the largest total that the shares of itself add up to
-        allowed = {
-            name: min(count, math.ceil(bounds.get(name, 0) * scale * total - _ROUNDING)) for name, count in made.items()
-        }
-        if sum(allowed.values()) >= total:
-            return allowed
-        total = sum(allowed.values())
+        # from above, this comes to the largest total to which what the sources may have of it adds up
+        too_many = {name for name, bound in bounds.items() if made[name] > bound * total + _EPSILON}
+        rest = sum(made[name] for name in bounds.keys() - too_many)
+        taken = sum(bounds[name] for name in too_many)
+        if rest + taken * total >= total - _EPSILON:
+            break
+        total = rest / (1 - taken)
+    return {name: int(bounds[name] * total + 0.5) if name in too_many else count for name, count in made.items()}
 
 
 def choose_questions(

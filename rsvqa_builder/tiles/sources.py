@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles, find_labels
 from rsvqa.rsvqa_builder.label_files.layouts import is_elevation_raster, is_label_raster
 from rsvqa.rsvqa_builder.label_files.mask import knows_values
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame
-from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, ClassTableError, load_class_table
 from rsvqa.rsvqa_builder.scenes.mosaic import Mosaic, Sheet, build_mosaics
 from rsvqa.rsvqa_builder.scenes.pairs import PAIRS_FILE, DatePair, find_pairs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError
@@ -109,7 +109,7 @@ def find_sources(
             there.
     """
     members = load_sources(settings)
-    tables = {member.name: load_class_table(member.settings.classes) for member in members}
+    tables = {member.name: _load_table(member) for member in members}
     excluded = find_excluded_files(settings.exclude)
     found = [_find_in(member, tables[member.name], describe_all) for member in members]
     inputs = {
@@ -129,6 +129,15 @@ def find_sources(
         orphans=tuple(chain.from_iterable(one.orphans for one in found)),
         inputs=dict(sorted(inputs.items())),
     )
+
+
+def _load_table(source: Source) -> ClassTable:
+    try:
+        return load_class_table(source.settings.classes)
+    except ClassTableError as error:
+        if not source.file:
+            raise
+        raise ClassTableError(f"{source.file}: source {source.name!r}: {error}") from error
 
 
 def _find_in(
