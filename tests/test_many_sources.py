@@ -255,8 +255,10 @@ def test_mosaics_and_bands_are_of_the_source_that_asks(tmp_path: Path) -> None:
     west, east = FARM, FARM._replace(name="east", easting=FARM.easting + FARM.width * 0.5)
     for name in ("joined", "apart"):
         for place in (west, east):
-            shift = 0 if name == "joined" else 50_000
-            make_scene(tmp_path / name, place._replace(northing=place.northing + shift), labelled=False)
+            # bands that do not say their colours, far from the others
+            unlike = {"northing": place.northing + 50_000} if name == "apart" else {}
+            look = {"photometric": "minisblack"} if name == "apart" else {}
+            make_scene(tmp_path / name, place._replace(**unlike), labelled=False, **look)
     src = write_sources(
         tmp_path, 'name = "joined"\nroot = "joined"\nmosaic = true', 'name = "apart"\nroot = "apart"\nbands = "3,2,1"'
     )
