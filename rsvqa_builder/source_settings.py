@@ -24,6 +24,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ from rsvqa.rsvqa_builder.config import SettingsError, StageSettings, load_table,
 from rsvqa.rsvqa_builder.settings import Bands, BuildSettings, CompleteLabels, Crs, Nodata, StretchMode
 
 SOURCES_SUFFIX = ".toml"
+_RECIPES = "rsvqa.rsvqa_builder.recipes"
 
 _REMOTE = re.compile(r"/vsi|[a-z0-9]+://", re.IGNORECASE)
 _GLOB_SIGNS = re.compile(r"[*?\[]")
@@ -118,6 +120,24 @@ class _Found:
     classes: str | None
     labels: tuple[str, ...] | None
     file: str
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the sources files that come with rsvqa, sorted."""
+    files = resources.files(_RECIPES).iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def read_recipe(name: str) -> str:
+    """Return a sources file that comes with rsvqa: the public sets that a published data set was made of.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    names = recipe_names()
+    if name not in names:
+        raise SettingsError(f"no recipe is called {name!r}: there are {', '.join(names)}")
+    return resources.files(_RECIPES).joinpath(f"{name}.toml").read_text("utf-8")
 
 
 def load_sources(settings: BuildSettings) -> tuple[Source, ...]:
