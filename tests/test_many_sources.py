@@ -11,11 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
+from rsvqa.rsvqa_builder import build as build_module
+from rsvqa.rsvqa_builder.dataset.image_tables import TableReader, TableWriter, table_schema
+from rsvqa.rsvqa_builder.dataset.rows import COLUMNS
+from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
 from tests.make_sources import FARM, SHORE, TOWN, Place, make_labels, make_scene, make_things, paint, write_scene
-from tests.run_build import build, read_report, rsvqa, tree_digest
+from tests.run_build import build, read_report, rsvqa, times_of_change, tree_digest
 
 OPTIONS = ("--complete", "yes", "--split-shares", "0.6,0.2,0.2")
 
@@ -159,6 +163,32 @@ def test_the_number_of_workers_changes_no_byte(folder: Path, finished: Path, tmp
     assert tree_digest(tmp_path / "set") == tree_digest(finished)
 
 
+def test_an_interrupted_build_goes_on(
+    folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src, out = folder / "sources.toml", tmp_path / "set"
+    with monkeypatch.context() as patched:
+        patched.setattr(build_module, "write_shards", interrupt)
+        assert build(src, out, *OPTIONS).code == 130
+    done = times_of_change(out / ".rsvqa" / "tiles")
+    assert len(list((out / ".rsvqa" / "tiles").glob("*.json"))) == 2
+    changed = folder / "changed.toml"
+    changed.write_text(SOURCES.replace("CC-BY-4.0", "CC0-1.0"))
+    refused = build(changed, out, *OPTIONS).err
+    assert "holds an unfinished build made otherwise" in refused
+    assert "source houses was" in refused
+    with monkeypatch.context() as patched:
+        patched.setattr(build_module, "write_shards", interrupt)
+        assert build(src, out, *OPTIONS).code == 130
+    assert times_of_change(out / ".rsvqa" / "tiles") == done
+    assert build(src, out, *OPTIONS).code == 0
+    assert tree_digest(out) == tree_digest(finished)
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_the_order_in_the_file_changes_only_the_file(folder: Path, finished: Path, tmp_path: Path) -> None:
     first, second = SOURCES.strip().split("\n\n")
     turned = folder / "turned.toml"
@@ -175,9 +205,23 @@ def test_a_rewritten_data_set_keeps_sources(finished: Path, tmp_path: Path) -> N
     assert "| `sheds` | ODbL-1.0 |" in (tmp_path / "README.md").read_text()
 
 
-def _images(data: Path, tile: Any, key: str) -> list[bytes]:
-    from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader
+def test_shards_from_before_there_were_sources_are_read(finished: Path, tmp_path: Path) -> None:
+    older = {name: kind for name, kind in COLUMNS.items() if name not in ("scene_source", "licence")}
+    (tmp_path / "data").mkdir()
+    for shard in (finished / "data").iterdir():
+        with (
+            TableReader(shard) as reader,
+            TableWriter(tmp_path / "data" / shard.name, table_schema(older), metadata=reader.metadata) as writer,
+        ):
+            for number in range(reader.info.num_row_groups):
+                rows = reader.read_row_group(number)
+                writer.write_row_group([{name: row[name] for name in older} for row in rows])
+    new, old = ([tile.rows for tile in read_tiles(folder)] for folder in (finished, tmp_path))
+    assert {tile.tile.scene_source for tile in old} == {None}
+    assert [[r.question for r in tile.records] for tile in old] == [[r.question for r in tile.records] for tile in new]
 
+
+def _images(data: Path, tile: Any, key: str) -> list[bytes]:
     return [ImageLoader(list(read_tiles(data))).one(tile, key)]
 
 
@@ -253,12 +297,11 @@ def write_scene_only(path: Path, place: Place) -> None:
 
 def test_mosaics_and_bands_are_of_the_source_that_asks(tmp_path: Path) -> None:
     west, east = FARM, FARM._replace(name="east", easting=FARM.easting + FARM.width * 0.5)
-    for name in ("joined", "apart"):
-        for place in (west, east):
-            # bands that do not say their colours, far from the others
-            unlike = {"northing": place.northing + 50_000} if name == "apart" else {}
-            look = {"photometric": "minisblack"} if name == "apart" else {}
-            make_scene(tmp_path / name, place._replace(**unlike), labelled=False, **look)
+    for place in (west, east):
+        make_scene(tmp_path / "joined", place, labelled=False)
+        # bands that do not say their colours, far from the others
+        apart = place._replace(northing=place.northing + 50_000)
+        make_scene(tmp_path / "apart", apart, labelled=False, photometric="minisblack")
     src = write_sources(
         tmp_path, 'name = "joined"\nroot = "joined"\nmosaic = true', 'name = "apart"\nroot = "apart"\nbands = "3,2,1"'
     )
@@ -282,8 +325,6 @@ def test_the_gsd_of_a_source_is_for_files_without_one(tmp_path: Path) -> None:
 
 
 def write_picture(path: Path) -> None:
-    from PIL import Image
-
     Image.fromarray(paint(SHORE, make_things(SHORE)).transpose(1, 2, 0)).save(path)
 
 

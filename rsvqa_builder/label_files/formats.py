@@ -29,7 +29,7 @@ from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
 LabelFamily = Literal[
-    *("vector", "dota", "dota_results", "yolo", "coco", "labelme", "opensatmap", "xbd", "voc", "cvat", "csv", "mask")
+    "vector", "dota", "dota_results", "yolo", "coco", "labelme", "opensatmap", "xbd", "voc", "cvat", "csv", "mask"
 ]
 
 HINT = "name it as its scene, or give it with `labels`"
