@@ -249,6 +249,14 @@ def labels(
 
 
 @app.command()
+def recipe(name: Annotated[str, typer.Argument(help="Name of the recipe: superrs or highrs.")]) -> None:
+    """Print the sources file of a published data set; `--src` takes it once the sets lie beside it."""
+    from rsvqa.rsvqa_builder.source_settings import read_recipe
+
+    print(read_recipe(name), end="")
+
+
+@app.command()
 @_with_settings({"model": "Models", "concurrency": "Endpoint", "max_cost": "Cost"})
 def annotate(
     data: DataSet,

@@ -89,12 +89,20 @@ def task_table(report: Mapping[str, Any]) -> Table:
 def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is worth knowing beside the table, a line each."""
     tiles, splits = report["tiles"], report["splits"]
+    if len(sources := report.get("sources", {})) > 1:
+        yield from (f"source {name}: {_source_line(source)}" for name, source in sources.items())
     split_text = ", ".join(f"{name} {count:,}" for name, count in splits["tiles"].items())
     yield f"{splits['places']:,} place(s); tiles by split: {split_text or 'none'}"
     if missing := [name for name in SPLITS if name not in splits["tiles"]]:
         yield f"nothing in {' and '.join(missing)}: places stay whole, and there are too few for every split"
     if tiles["without_questions"]:
         yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
+
+
+def _source_line(source: Mapping[str, Any]) -> str:
+    line = f"{source['questions']:,} questions, {source['tiles']['kept']:,} tile(s) of {source['scenes']:,} scene(s)"
+    beyond = source["beyond_its_share"]
+    return f"{line}; {beyond:,} questions more are beyond its share of {source['share']:g}" if beyond else line
 
 
 def _main_reason(task: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_sha
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
 from rsvqa.rsvqa_builder.files import lock_folder
-from rsvqa.rsvqa_builder.labels.classes import load_class_table
+from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 
@@ -236,10 +236,11 @@ def _rejected(items: Iterable[QuestionItem]) -> Iterator[tuple[str, str, int]]:
 
 def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
     """Return every record with its item, in the order of the tiles."""
-    classes = load_class_table(data / "classes.toml").infos() if (data / "classes.toml").exists() else {}
+    table_of = load_stored_tables(data / "classes.toml") if (data / "classes.toml").exists() else None
     images = TileImages()
     works: list[_Work] = []
     for tile in tiles:
+        classes = {} if table_of is None else table_of(tile.rows.tile.scene_source).infos()
         knowledge = knowledge_of(tile.rows.records, classes)
         works += [
             _Work(record, item_of(record, tile, images, knowledge) if is_open(record) else None)

@@ -19,7 +19,7 @@ from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card_metadata import front_matter, splits_of, to_yaml
 from rsvqa.rsvqa_builder.documents.losses import Losses
-from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, TaskStatistics
 from rsvqa.rsvqa_builder.losses import group_losses, without_paths
 
 MAX_LISTED_SCENES = 200
@@ -74,6 +74,7 @@ class CardFacts:
         fingerprint: of settings and inputs.
         not_asked: by task, why it did not ask and how often.
         completeness: by class.
+        sources: what the build's report says of each source, by name; empty for data sets from before there was one.
         losses: what went wrong, as the build's report tells it.
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
@@ -89,6 +90,7 @@ class CardFacts:
     fingerprint: str
     not_asked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     losses: Sequence[Losses] = ()
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
@@ -104,13 +106,14 @@ def render_card(facts: CardFacts) -> str:
         _task_section(facts.statistics),
         _not_asked_section(facts),
         _loading_section(facts),
+        _source_section(facts),
         _scene_section(facts),
         _completeness_section(facts.completeness),
         _build_section(facts),
         _annotation_section(facts.annotation),
         _review_section(facts.review),
         _limits_section(facts),
-        _licence_section(facts.licence),
+        _licence_section(facts.licence, has_sources=_tells_of_sources(facts)),
     )
     metadata = front_matter(facts.statistics, facts.shards, name=facts.name, licence=facts.licence)
     body = "\n\n".join(section for section in sections if section)
@@ -245,6 +248,39 @@ def _largest_tile(statistics: DatasetStatistics) -> int:
     return max((int(width) * int(height) for width, height in sizes), default=0)
 
 
+def _tells_of_sources(facts: CardFacts) -> bool:
+    """Tell whether there is more to say of the sources than that there is one."""
+    return len(facts.sources) > 1 or any(source["licence"] or source["link"] for source in facts.sources.values())
+
+
+def _source_section(facts: CardFacts) -> str:
+    if not _tells_of_sources(facts):
+        return ""
+    rows = [
+        (_code(name), _text(source["licence"] or "not stated"), _link(source["link"]), *_source_cells(name, facts))
+        for name, source in facts.sources.items()
+    ]
+    header = ("source", "licence", "described at", "scenes", "tiles", "questions", "share")
+    return (
+        "## Sources\n\nThe columns `scene_source` and `licence` say of every row which source its images and labels "
+        f"come from, and on what terms.\n\n{_table(header, rows, right=4)}"
+    )
+
+
+def _source_cells(name: str, facts: CardFacts) -> tuple[str, ...]:
+    found = facts.statistics.scene_sources.get(name, SourceStatistics())
+    total = facts.statistics.num_questions
+    counts = (found.num_scenes, found.num_tiles, found.num_questions)
+    return (*(f"{count:,}" for count in counts), _percent(found.num_questions / total if total else None))
+
+
+def _link(link: str | None) -> str:
+    return "–" if link is None else f"<{html.escape(link)}>" if _ADDRESS.fullmatch(link) else _text(link)
+
+
+_ADDRESS = re.compile(r"https?://[^\s<>|`]+")
+
+
 def _scene_section(facts: CardFacts) -> str:
     scenes = [scene for scene in facts.scenes if scene.scene_id in facts.statistics.scenes]
     rows = [_scene_cells(scene, facts.statistics) for scene in sorted(scenes, key=lambda scene: scene.scene_id)]
@@ -369,7 +405,12 @@ def _has_questions(statistics: DatasetStatistics, split: str) -> bool:
     return split in statistics.splits and statistics.splits[split].num_questions > 0
 
 
-def _licence_section(licence: str) -> str:
+def _licence_section(licence: str, *, has_sources: bool) -> str:
+    if has_sources and licence == "other":
+        return (
+            "## Licence\n\nSet by the publisher. The images and labels keep the terms of their sources, see *Sources*: "
+            "replace `license` in the front matter by one that all of them allow before the data set is shared."
+        )
     if licence != "other":
         return f"## Licence\n\n{_text(licence)}"
     return (

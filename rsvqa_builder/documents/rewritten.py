@@ -72,6 +72,7 @@ def write_annotated_documents(
         fingerprint=dataset.marker.get("digest", ""),
         not_asked=not_asked,
         completeness=_completeness(built),
+        sources=built.get("sources", {}),
         losses=tuple(build_losses(built)),
         annotation=dataset.report,
         review=dataset.review,

@@ -22,11 +22,12 @@ from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
-from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, dataset_statistics
-from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.source_settings import Source
 from rsvqa.rsvqa_builder.tiles.assembly import Selection, TaskCounts
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
 from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
@@ -41,7 +42,8 @@ class BuildFacts:
 
     Attributes:
         settings: of the build.
-        table: the class table used.
+        sources: that the scenes come from.
+        tables: their class tables, by name.
         fingerprint: see `output.portable`.
         scenes: every prepared scene, by id.
         left_out: inputs that gave no tile, with reasons.
@@ -56,7 +58,8 @@ class BuildFacts:
     """
 
     settings: BuildSettings
-    table: ClassTable
+    sources: Sequence[Source]
+    tables: Mapping[str, ClassTable]
     fingerprint: Mapping[str, Mapping[str, Any]]
     scenes: Mapping[str, PreparedScene]
     left_out: Sequence[LeftOut]
@@ -100,7 +103,7 @@ def write_documents(
         "README.md": render_card(_card_facts(facts, statistics, report)),
         "stats.json": statistics.to_json(),
         REPORT: _json_text(report),
-        "classes.toml": facts.table.to_toml(),
+        "classes.toml": tables_to_toml(facts.tables),
         MARKER: tomli_w.dumps({"digest": facts.digest, **facts.fingerprint}),
     }
     for name, text in texts.items():
@@ -142,6 +145,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
             "tiles": dict(Counter(selection.splits.values())),
             "questions": {name: split.num_questions for name, split in statistics.splits.items()},
         },
+        "sources": {source.name: _source_report(source, facts, statistics) for source in facts.sources},
         "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
         "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
         "notes": list(facts.notes),
@@ -174,6 +178,22 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
         "most_per_tile": facts.settings.task_limits.get(name, 0),
         "not_asked": dict(facts.reasons.not_asked.get(name, {})),
         "rejected": dict(facts.reasons.rejected.get(name, {})),
+    }
+
+
+def _source_report(source: Source, facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+    """Return what a source gave; of questions also what its share left no room for."""
+    found = statistics.scene_sources.get(source.name, SourceStatistics())
+    own = [job.position for job in facts.jobs if job.source == source.name]
+    return {
+        "licence": source.licence,
+        "link": source.link,
+        "class_table": facts.tables[source.name].name,
+        "share": source.share,
+        "scenes": found.num_scenes,
+        "tiles": {"planned": len(own), "kept": found.num_tiles},
+        "questions": found.num_questions,
+        "beyond_its_share": sum(facts.selection.num_beyond_share.get(position, 0) for position in own),
     }
 
 
@@ -223,6 +243,7 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
         fingerprint=facts.digest,
         not_asked=facts.reasons.not_asked,
         completeness=_completeness(facts.scenes),
+        sources=report["sources"],
         losses=tuple(build_losses(report)),
     )
 

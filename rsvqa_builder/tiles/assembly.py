@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import shapely
@@ -32,6 +32,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
     find_excluded,
 )
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.shares import choose_questions
 from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
@@ -53,6 +54,8 @@ class Selection:
         excluded: which of these show an excluded image, and by what it was known again, by position.
         alike: pairs of tiles with (nearly) the same content, by position; dropped ones included.
         num_places: groups of kept tiles that share ground or look alike.
+        within_shares: of tiles whose source has too many questions, the numbers of those that stay, by position.
+        num_beyond_share: questions of these tiles that do not stay, by position.
     """
 
     splits: Mapping[int, str]
@@ -60,6 +63,8 @@ class Selection:
     excluded: Mapping[int, Exclusion]
     alike: tuple[Alike, ...]
     num_places: int
+    within_shares: Mapping[int, frozenset[int]]
+    num_beyond_share: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,9 @@ def select_tiles(
     excluded: ExcludedImages,
     excluded_scenes: Mapping[str, str],
     settings: BuildSettings,
+    shares: Mapping[str, float | None],
 ) -> Selection:
-    """Decide which tiles are kept and which split each goes to.
+    """Decide which tiles are kept, which split each goes to, and which questions of sources with too many stay.
 
     Args:
         jobs: the plan; every tile whose scene has not failed is in the journal.
@@ -88,6 +94,7 @@ def select_tiles(
         excluded: the images to keep out.
         excluded_scenes: scenes whose file is such an image, with its name: all their tiles are dropped.
         settings: of the build.
+        shares: the most that a source may have of all questions, by its name; None for no bound.
     """
     dropped, seen = _look_through(jobs, journal, failed_scenes)
     positions = list(seen)
@@ -113,12 +120,18 @@ def select_tiles(
     same_place = (*_between(kept, alike), *_between_dates(kept))
     places = group_places([job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], same_place)
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
+    counts = ((job.source, job.position, seen[job.position].num_candidates) for job in kept)
+    within_shares = choose_questions(counts, shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
         dropped=dict(sorted(dropped.items())),
         excluded=dict(sorted(contaminated.items())),
         alike=tuple(alike),
         num_places=len(places),
+        within_shares=within_shares,
+        num_beyond_share={
+            position: seen[position].num_candidates - len(numbers) for position, numbers in within_shares.items()
+        },
     )
 
 
@@ -205,9 +218,19 @@ def make_rows(
     """Yield each kept tile with its records, in plan order; letters are dealt on the way."""
     dealer = LetterDealer(settings.seed)
     for position, split in selection.splits.items():
-        result = journal.read(position)
+        result = _within_share(journal.read(position), selection.within_shares.get(position))
         tile = _tile_record(jobs[position], result, split)
         yield TileRows(tile, tuple(_records(tile, result, dealer, settings.language)))
+
+
+def _within_share(result: TileResult, kept: frozenset[int] | None) -> TileResult:
+    """Return a tile with the questions that its source may have, and the images that these show."""
+    if kept is None:
+        return result
+    candidates = tuple(candidate for number, candidate in enumerate(result.candidates) if number in kept)
+    shown = {key for candidate in candidates for key in candidate.images} | {"tile"}
+    images = {key: size for key, size in (result.images or {}).items() if key in shown}
+    return replace(result, candidates=candidates, images=images)
 
 
 def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
@@ -246,6 +269,8 @@ def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
         footprint=None if footprint is None else shapely.to_wkb(footprint, byte_order=1),
         date=_day(scene),
         later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
+        scene_source=job.source,
+        licence=job.licence,
         images=result.images or {},
     )
 

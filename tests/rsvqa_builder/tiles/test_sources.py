@@ -42,7 +42,7 @@ def describe_all(jobs: Sequence[DescribeJob]) -> list[Scene | Failure]:
 
 
 def find(folder: Path) -> Sources:
-    return find_sources(load_settings(BuildSettings, {"src": str(folder)}), describe_all)
+    return find_sources(load_settings(BuildSettings, {"src": str(folder), "mosaic": True}), describe_all)
 
 
 def test_every_scene_comes_with_its_labels_and_every_file_is_an_input(tmp_path: Path) -> None:
