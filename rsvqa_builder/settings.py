@@ -108,7 +108,7 @@ class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
     src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone)]
-    """Folder and all below it, file, glob, list, STAC, s3:// folder or sources file (TOML)."""
+    """Folder and all below, file, glob, list, STAC, s3:// folder, sources file (TOML)."""
     bands: Bands | None = None
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = "percentile"

@@ -114,8 +114,6 @@ def test_a_prompt_is_asked_in_the_form_of_its_answer() -> None:
         (make_record(TILE, answer="E"), "answer names no option"),
         (make_record(TILE, answer=""), "answer names no option"),
         (make_record(TILE, "overall_land_use", answer="CA"), "answer names no option"),
-        (make_record(TILE, question="What does <image> show?"), "text holds <image>, which stands for an image"),
-        (make_record(TILE, options=("(A) <image>", "(B) 2")), "text holds <image>, which stands for an image"),
         (
             make_record(TILE, "fine_grained_grounding", question="Where is it, in pixels?"),
             "question wants its box in other units than its answer's",

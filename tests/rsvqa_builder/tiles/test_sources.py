@@ -41,8 +41,8 @@ def describe_all(jobs: Sequence[DescribeJob]) -> list[Scene | Failure]:
     return [describe(job) for job in jobs]
 
 
-def find(folder: Path) -> Sources:
-    return find_sources(load_settings(BuildSettings, {"src": str(folder), "mosaic": True}), describe_all)
+def find(folder: Path, *, mosaic: bool = True) -> Sources:
+    return find_sources(load_settings(BuildSettings, {"src": str(folder), "mosaic": mosaic}), describe_all)
 
 
 def test_every_scene_comes_with_its_labels_and_every_file_is_an_input(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_with_mosaics_dates_in_names_make_no_pairs(tmp_path: Path) -> None:
         write_sheet(tmp_path / name, west=400_000)
     settings = load_settings(BuildSettings, {"src": str(tmp_path), "mosaic": True})
     assert find_sources(settings, describe_all).pairs == ()
-    assert len(find(tmp_path).pairs) == 1
+    assert len(find(tmp_path, mosaic=False).pairs) == 1
 
 
 def test_many_chips_with_one_file_of_labels(tmp_path: Path) -> None:
