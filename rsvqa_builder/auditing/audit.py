@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from rsvqa.annotation.errors import NothingUsableError
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.auditing.classifiers import has_classifiers
 from rsvqa.rsvqa_builder.auditing.defects import Defects, QuestionChecks
+from rsvqa.rsvqa_builder.auditing.images import ImageChecks
 from rsvqa.rsvqa_builder.auditing.items import AuditItem
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.auditing.shortcuts import Sample, Shortcut, find_shortcuts
@@ -27,11 +28,12 @@ _TASK_ORDER = {name: number for number, name in enumerate(TASKS)}
 
 @dataclass(frozen=True, slots=True)
 class AuditSource:
-    """Data to audit: its name, the layout of its files, and its questions in order."""
+    """Data to audit: its name, the layout of its files, its questions in order, and afterwards files without any."""
 
     name: str
     layout: str
     items: Iterable[AuditItem]
+    left_out: Callable[[], Mapping[str, int]] = dict
 
 
 def run_audit(
@@ -48,16 +50,27 @@ def run_audit(
         settings: of the audit.
         with_classifiers: whether scikit-learn guesses too (default: where it is installed).
         reporter: hears of progress.
+
+    Raises:
+        NothingUsableError: there is no question.
     """
     if with_classifiers is None:
         with_classifiers = has_classifiers()
     defects, splits = Defects(), Counter[str]()
     checks, sample = QuestionChecks(defects), Sample(settings.questions_per_task, seed=settings.seed)
+    images = ImageChecks(defects, settings.against)
     for item in source.items:
         splits[item.split] += 1
         checks.look(item)
+        for image in item.images:
+            images.look(image, item.split)
         if not item.problem:
-            sample.add(item)
+            sample.add(replace(item, images=()))
+    images.finish()
+    for example, count in source.left_out().items():
+        defects.add("not read", example, of="files", count=count)
+    if not splits:
+        raise NothingUsableError(f"{source.name} holds no question")
     advance = _progress(reporter, len(sample.counts))
     shortcuts = find_shortcuts(
         sample, seed=settings.seed, with_classifiers=with_classifiers, order=_order_of_task, advance=advance
@@ -68,6 +81,7 @@ def run_audit(
             "name": source.name,
             "layout": source.layout,
             "questions": splits.total(),
+            "images": images.num_images,
             "splits": dict(sorted(splits.items())),
         },
         "method": {
@@ -136,7 +150,7 @@ def audit_text(report: Mapping[str, Any]) -> str:
 
 
 def reasons_to_fail(report: Mapping[str, Any], fail_over: float) -> Iterator[str]:
-    """Yield why an audit fails: defects that are wrong data, and tasks of which even the interval's lower end lies over.
+    """Yield why an audit fails: wrong data, and tasks whose interval lies over what is allowed, lower end included.
 
     Args:
         report: what `run_audit` returned.
@@ -148,11 +162,3 @@ def reasons_to_fail(report: Mapping[str, Any], fail_over: float) -> Iterator[str
     for found in report["shortcuts"]:
         if found["sure_points"] is not None and found["sure_points"] > fail_over:
             yield f"{found['task']}: {found['sure_points']:.1f} points above chance are sure, {fail_over:g} are allowed"
-
-
-def save_audit(report: Mapping[str, Any], out: Path) -> None:
-    """Write `audit.json` into a folder."""
-    from rsvqa.rsvqa_builder.files import write_atomically
-
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "audit.json", audit_text(report).encode())

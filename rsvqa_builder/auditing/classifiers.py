@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class WordClassifier:
 
     table: OptionTable
     seed: int
-    name: str = "all words (logistic regression)"
+    name: str = "all words"
 
     @cached_property
     def features(self) -> Any:  # noqa: ANN401  a matrix of scipy, which has no types
@@ -64,7 +65,7 @@ class MeasureClassifier:
 
     table: OptionTable
     seed: int
-    name: str = "all numbers (trees)"
+    name: str = "all numbers"
 
     @cached_property
     def features(self) -> Floats:
@@ -78,7 +79,8 @@ class MeasureClassifier:
         for content in sorted(ranked, key=lambda content: (-ranked[content], content))[:_MOST_CONTENTS]:
             columns.append(np.array([one == content for one in table.contents], dtype=np.float64))
         columns += list(_gaps(table).T)
-        return np.nan_to_num(np.column_stack(columns), nan=-99.0, posinf=99.0, neginf=-99.0)
+        known: Floats = np.nan_to_num(np.column_stack(columns), nan=-99.0, posinf=99.0, neginf=-99.0)
+        return known
 
     def probabilities(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Floats:
         """See `Guesser`."""
@@ -124,7 +126,7 @@ def _words(table: OptionTable) -> Iterator[list[str]]:
     ranks = [guesser for guesser in rule_guessers(table) if isinstance(guesser, TableGuesser)]
     keys = [guesser.keys for guesser in ranks if not guesser.name.startswith("option")]
     boxes = [guesser.keys for guesser in ranks if "box" in guesser.name]
-    for number, (item, span) in enumerate(zip(table.items, table.spans(), strict=True)):
+    for number, span in enumerate(table.spans()):
         asked = sorted(set(words_of(table.wordings[number])))
         contents = table.contents[span]
         for place, content in enumerate(contents, start=span.start):
@@ -132,7 +134,7 @@ def _words(table: OptionTable) -> Iterator[list[str]]:
             yield [
                 f"o:{content}",
                 *(f"w:{word}" for word in words),
-                *(f"b:{one} {two}" for one, two in zip(words, words[1:], strict=False)),
+                *(f"b:{one} {two}" for one, two in pairwise(words)),
                 *(f"q:{word}>{content}" for word in asked),
                 f"t:{table.wordings[number]}>{content}",
                 *(f"v:{other}>{content}" for other in contents if other != content),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.auditing.items import AuditItem, folded
 
@@ -15,6 +16,8 @@ SHOWN_PX = 1_024
 """Longer side of an image as most models see it."""
 VANISHING_PX = (8, 3, 1)
 """Sides of an object, when the image is shown at `SHOWN_PX`, below which it is hard to tell, hard to see, and gone."""
+PER_MILLE = 1_000
+"""What some models call the far edge of an image."""
 _SCALES = (10, 100, 1_000)
 """Factors by which coordinates of other makers were found to be too large."""
 
@@ -46,10 +49,10 @@ class Defects:
     def __init__(self) -> None:
         self._found: dict[str, Defect] = {}
 
-    def add(self, kind: str, example: str, *, of: str = "questions", is_wrong: bool = True) -> None:
-        """Count one."""
+    def add(self, kind: str, example: str, *, of: str = "questions", is_wrong: bool = True, count: int = 1) -> None:
+        """Count one, or more of one example."""
         defect = self._found.setdefault(kind, Defect(kind, of, is_wrong))
-        defect.count += 1
+        defect.count += count
         if len(defect.examples) < NUM_EXAMPLES:
             defect.examples.append(example)
 
@@ -80,7 +83,11 @@ class QuestionChecks:
             return
         options = sorted(map(folded, item.options))
         asked = _digest(item.image, item.question, *options)
-        answer = _digest(item.reference, *sorted(folded(item.options[place]) for place in item.right))
+        answer = _digest(
+            item.reference,
+            str(item.box if item.form is AnswerForm.BOX else None),
+            *sorted(folded(item.options[place]) for place in item.right),
+        )
         if asked not in self._answers:
             self._answers[asked], self._splits[asked] = answer, item.split
             return
@@ -132,10 +139,18 @@ def box_defects(item: AuditItem) -> Iterator[str]:
         yield "box of which x_max < x_min or y_max < y_min"
     elif x_max == x_min or y_max == y_min:
         yield "box without area"
-    most = max(item.box)
-    if min(item.box) < 0 or most > 1:
-        scale = next((scale for scale in _SCALES if most > 1 and most <= scale and min(item.box) >= 0), None)
-        yield f"box outside the image, inside when divided by {scale:,}" if scale else "box outside the image"
+    if min(item.box) < 0 or max(item.box) > 1:
+        scale = _other_scale(item.box, item.size)
+        yield f"box outside the image, inside {scale}" if scale else "box outside the image"
+
+
+def _other_scale(box: Box, size: tuple[int, int] | None) -> str | None:
+    """Return in which way the coordinates of a box that lies outside would lie inside; None in no usual way."""
+    if min(box) < 0:
+        return None
+    if size is not None and max(box[0] * size[0], box[2] * size[0], box[1] * size[1], box[3] * size[1]) <= PER_MILLE:
+        return "if they are 0 to 1,000"
+    return next((f"when divided by {scale:,}" for scale in _SCALES if max(box) <= scale), None)
 
 
 def shown_side(item: AuditItem) -> float | None:

@@ -37,7 +37,7 @@ class Guesser(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TableGuesser:
-    """Learns how often each key was right when it was offered; keys that are new have the share of `backoff`, or of all.
+    """Learns how often each key was right when it was offered; new keys have the share of `backoff`, or of all.
 
     Attributes:
         name: see `Guesser`.

@@ -49,14 +49,14 @@ class Guessed:
         share: on held-out groups.
         chosen: how many folds each guesser was chosen for, by name.
         shares: what each guesser alone reaches on held-out groups, by name.
-        credits: of each question: 1 when guessed right, a part of 1 among equals.
+        credit: of each question: 1 when guessed right, a part of 1 among equals.
         confidences: of each question: how likely the guesser thought its guess.
     """
 
     share: Share
     chosen: Mapping[str, int]
     shares: Mapping[str, float]
-    credits: Floats
+    credit: Floats
     confidences: Floats
 
 
@@ -86,37 +86,37 @@ def guess(table: OptionTable, guessers: Sequence[Guesser], groups: Sequence[str]
     if num_folds < 2:
         return None
     scored = [_held_out(guesser, table, folds, num_folds) for guesser in guessers]
-    credits, confidences = np.zeros(len(folds)), np.zeros(len(folds))
+    credit, confidences = np.zeros(len(folds)), np.zeros(len(folds))
     chosen: Counter[str] = Counter()
     for fold in range(num_folds):
         is_test = folds == fold
         best = max(range(len(guessers)), key=lambda number: (round(scored[number].inner[fold], 9), -number))
         chosen[guessers[best].name] += 1
-        credits[is_test] = scored[best].credits[is_test]
+        credit[is_test] = scored[best].credit[is_test]
         confidences[is_test] = scored[best].confidences[is_test]
     return Guessed(
-        share=clustered_share(credits, groups),
+        share=clustered_share(credit, groups),
         chosen=dict(sorted(chosen.items(), key=lambda entry: (-entry[1], entry[0]))),
-        shares={guesser.name: float(one.credits.mean()) for guesser, one in zip(guessers, scored, strict=True)},
-        credits=credits,
+        shares={guesser.name: float(one.credit.mean()) for guesser, one in zip(guessers, scored, strict=True)},
+        credit=credit,
         confidences=confidences,
     )
 
 
 class _HeldOut(NamedTuple):
-    credits: Floats
+    credit: Floats
     confidences: Floats
     inner: Floats
     """Share right of each fold's training folds, when each is held out in turn."""
 
 
 def _held_out(guesser: Guesser, table: OptionTable, folds: Ints, num_folds: int) -> _HeldOut:
-    credits, confidences = np.zeros(len(folds)), np.zeros(len(folds))
+    credit, confidences = np.zeros(len(folds)), np.zeros(len(folds))
     sums = np.zeros((num_folds, 2))
     for fold in range(num_folds):
         test = folds == fold
         likely = guesser.probabilities(~test, test)
-        credits[test], confidences[test] = _credits(table, likely, ~test, test)
+        credit[test], confidences[test] = _credits(table, likely, ~test, test)
     if num_folds == 2:  # nothing is left to learn from without both, so guessers are chosen by what they learnt itself
         pairs: list[tuple[int, int]] = []
         for fold in range(2):
@@ -132,7 +132,7 @@ def _held_out(guesser: Guesser, table: OptionTable, folds: Ints, num_folds: int)
             is_inner = folds == inner
             found, _ = _credits(table, likely, ~test, is_inner)
             sums[outer] += found.sum(), len(found)
-    return _HeldOut(credits, confidences, sums[:, 0] / np.maximum(1, sums[:, 1]))
+    return _HeldOut(credit, confidences, sums[:, 0] / np.maximum(1, sums[:, 1]))
 
 
 def _credits(
@@ -151,22 +151,28 @@ def _credits(
 
 
 def _set_credits(table: OptionTable, likely: Floats, train: NDArray[np.bool_], numbers: Ints) -> tuple[Floats, Floats]:
-    """Return the same for answers of several options: as many of the likeliest as are most often right."""
+    """Return the same for answers of several options: the likeliest set.
+
+    A set of k options is as likely as the share of answers with k options says, times its odds among all sets of k.
+    """
     sizes = np.add.reduceat(table.is_right.astype(np.int64), table.starts)
-    usual = Counter(sizes[train].tolist()).most_common() or [(1, 1)]
-    usual_size = min(size for size, count in usual if count == usual[0][1])
-    credits, confidences = np.zeros(len(numbers)), np.zeros(len(numbers))
+    num_options = int(table.counts.max())
+    share_of_size = (np.bincount(sizes[train], minlength=num_options + 1) + 0.1)[: num_options + 1]
+    share_of_size = share_of_size / share_of_size.sum()
+    credit, confidences = np.zeros(len(numbers)), np.zeros(len(numbers))
     for place, number in enumerate(numbers):
         span = slice(table.starts[number], table.starts[number] + table.counts[number])
-        own, right = np.round(likely[span], 9), table.is_right[span]
-        size = int((own > 0.5).sum()) or min(usual_size, len(own))
+        own, right = np.round(np.clip(likely[span], 1e-6, 1 - 1e-6), 9), table.is_right[span]
+        odds = np.sort(own / (1 - own))[::-1]
+        all_sets = np.poly(-odds)  # the sums of products of 1, 2, … odds: elementary symmetric polynomials
+        chances = [share_of_size[k] * odds[:k].prod() / all_sets[k] for k in range(1, len(own) + 1)]
+        size = int(np.argmax(np.round(chances, 9))) + 1
         edge = np.sort(own)[::-1][size - 1]
         above, equal = own > edge, own == edge
-        left = size - int(above.sum())
         if right.sum() == size and np.all(right[above]) and np.all((above | equal)[right]):
-            credits[place] = 1 / math.comb(int(equal.sum()), left)
-        confidences[place] = float(np.where(own >= edge, own, 1 - own).prod())
-    return credits, confidences
+            credit[place] = 1 / math.comb(int(equal.sum()), size - int(above.sum()))
+        confidences[place] = chances[size - 1]
+    return credit, confidences
 
 
 def chance_of(table: OptionTable) -> float:

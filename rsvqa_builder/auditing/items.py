@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rsvqa.annotation.facts import Box
@@ -11,6 +12,21 @@ from rsvqa.annotation.taxonomy import AnswerForm
 _BOX_SENTENCE = re.compile(r"\[\s*-?\d[^\]]*\]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditImage:
+    """An image of a question, not read yet.
+
+    Attributes:
+        name: the same for the same image of the data.
+        read: returns the encoded bytes; raises `ImageError` or `OSError` where it is missing.
+        stated: width and height that the data state, pixels.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+    stated: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +47,7 @@ class AuditItem:
         place: of ground that no other place shares; empty when unknown.
         image: the same for questions about the same image.
         language: of the question; empty when unknown.
+        images: that it shows; empty when they are not looked at.
         problem: why the row is no question; empty when it is one. Such a row is counted and not guessed.
     """
 
@@ -47,6 +64,7 @@ class AuditItem:
     place: str = ""
     image: str = ""
     language: str = ""
+    images: tuple[AuditImage, ...] = ()
     problem: str = ""
 
 

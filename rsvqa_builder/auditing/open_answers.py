@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsvqa.annotation.facts import Box
 from rsvqa.rsvqa_builder.auditing.holdout import clustered_share, deal_folds
 from rsvqa.rsvqa_builder.auditing.items import AuditItem, wording_of
 from rsvqa.rsvqa_builder.auditing.option_tables import words_of
@@ -20,7 +19,7 @@ _MOST_TEXTS = 200
 
 
 def guess_box(items: Sequence[AuditItem], groups: Sequence[str], *, seed: int) -> dict[str, Any]:
-    """Return what constant boxes reach on held-out groups: the median of all boxes, of the same wording, or a typical one."""
+    """Return what constant boxes reach on held-out groups: the median of all, that of the wording, or a typical one."""
     boxes = np.array([item.box or (0, 0, 0, 0) for item in items], dtype=np.float64)
     wordings = [wording_of(item.question) for item in items]
     folds = deal_folds(groups, seed=seed)
@@ -75,12 +74,8 @@ def _ious(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
     shared = np.prod(np.maximum(sides, 0), axis=1)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(others[:, 2:] - others[:, :2], axis=1)
     union = areas - shared
-    return np.divide(shared, union, out=np.zeros(len(boxes)), where=union > 0)
-
-
-def iou(one: Box, other: Box) -> float:
-    """Return the overlap over the union of two boxes."""
-    return float(_ious(np.array([one]), np.array([other]))[0])
+    overlaps: NDArray[np.float64] = shared / np.where(union > 0, union, np.inf)
+    return overlaps
 
 
 def guess_text(items: Sequence[AuditItem], groups: Sequence[str], *, seed: int) -> dict[str, Any]:

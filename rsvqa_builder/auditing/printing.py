@@ -96,7 +96,7 @@ def closing_lines(report: Mapping[str, Any], fail_over: float | None) -> Iterato
     if held_out:
         yield f"guessed with whole {' or '.join(f'{what}s' for what in held_out)} held out; points are above chance"
     for task, counts in report["resolution"].items():
-        if counts["under_8_px"]:
+        if counts["under_8_px"] >= counts["boxes"] / 100:
             name = TASKS[task].short if task in TASKS else task
             shares = ", ".join(
                 f"{counts[key] / counts['boxes']:.0%} under {key.split('_')[1]} px" for key in counts if key != "boxes"

@@ -30,7 +30,10 @@ _MIN_OFFERED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveAway:
-    """An option that is right much more, or less, often than others: `right` of `offered` times; chance says `expected`."""
+    """An option that is right much more, or less, often than others.
+
+    `right` of `offered` times; chance says `expected`.
+    """
 
     says: str
     offered: int
@@ -207,5 +210,5 @@ def _give_aways(table: OptionTable) -> Iterable[GiveAway]:
 
 
 def _worst(items: Sequence[AuditItem], outcome: Guessed) -> Iterable[AuditItem]:
-    order = np.lexsort((np.arange(len(items)), -np.round(outcome.confidences, 9), -outcome.credits))
-    return [items[number] for number in order[:NUM_EXAMPLES] if outcome.credits[number] == 1]
+    order = np.lexsort((np.arange(len(items)), -np.round(outcome.confidences, 9), -outcome.credit))
+    return [items[number] for number in order[:NUM_EXAMPLES] if outcome.credit[number] == 1]
