@@ -25,6 +25,7 @@ from rsvqa.rsvqa_builder.auditing.audit import AuditSource, run_audit
 from rsvqa.rsvqa_builder.auditing.items import AuditImage, AuditItem
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.auditing.shard_items import read_shard_items
+from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.progress import Reporter
 
 _SUFFIXES = (".arrow", ".parquet", ".jsonl", ".json", ".tsv", ".csv")
@@ -76,7 +77,7 @@ def find_files(data: Path) -> list[Path]:
 def _items(data: Path, paths: list[Path], left_out: Counter[str], *, look: bool) -> Iterator[AuditItem]:
     root = data if data.is_dir() else data.parent
     for path in paths:
-        split = stated_split(data, path) or ""
+        split = stated_split(data, path) or (path.stem if path.stem in SPLITS else "")
         try:
             yield from _file_items(path, root, split, look=look)
         except BenchmarkDataError as error:

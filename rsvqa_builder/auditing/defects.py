@@ -16,9 +16,11 @@ SHOWN_PX = 1_024
 """Longer side of an image as most models see it."""
 VANISHING_PX = (8, 3, 1)
 """Sides of an object, when the image is shown at `SHOWN_PX`, below which it is hard to tell, hard to see, and gone."""
+_FAR_OUTSIDE = 1.25
+"""Below, an object at the edge was not cut; no other scale explains it better."""
 PER_MILLE = 1_000
 """What some models call the far edge of an image."""
-_SCALES = (10, 100, 1_000)
+_SCALES = (10, 100)
 """Factors by which coordinates of other makers were found to be too large."""
 
 
@@ -146,7 +148,7 @@ def box_defects(item: AuditItem) -> Iterator[str]:
 
 def _other_scale(box: Box, size: tuple[int, int] | None) -> str | None:
     """Return in which way the coordinates of a box that lies outside would lie inside; None in no usual way."""
-    if min(box) < 0:
+    if min(box) < 0 or max(box) < _FAR_OUTSIDE:
         return None
     if size is not None and max(box[0] * size[0], box[2] * size[0], box[1] * size[1], box[3] * size[1]) <= PER_MILLE:
         return "if they are 0 to 1,000"

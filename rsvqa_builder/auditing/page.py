@@ -63,7 +63,8 @@ def _losses(report: Mapping[str, Any]) -> str:
         f" <span>e.g. {escape('; '.join(defect['examples']))}</span></li>"
         for defect in report["defects"]
     )
-    return f'<div class="losses"><h2>Defects</h2><ul>{items}</ul></div>' if items else ""
+    title = "Defects" if any(defect["is_wrong"] for defect in report["defects"]) else "Remarks"
+    return f'<div class="losses"><h2>{title}</h2><ul>{items}</ul></div>' if items else ""
 
 
 def _table(shortcuts: list[Mapping[str, Any]]) -> str:
