@@ -299,8 +299,8 @@ def audit(
     """Tell what is wrong with a data set: answers that can be guessed without the image, and defects."""
     from rsvqa.benchmark.auditing.auditing import audit_data
     from rsvqa.rsvqa_builder.auditing.audit import reasons_to_fail
-    from rsvqa.rsvqa_builder.auditing.page import save_audit
     from rsvqa.rsvqa_builder.auditing.printing import print_audit
+    from rsvqa.rsvqa_builder.documents.audit_page import save_audit
 
     with _reporter(log_json) as reporter:
         report = audit_data(data, settings, reporter=reporter)

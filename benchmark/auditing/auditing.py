@@ -48,7 +48,7 @@ def audit_data(data: Path, settings: AuditSettings, *, reporter: Reporter | None
     name = data.resolve().name
     if is_built(data):
         return run_audit(
-            AuditSource(name, "rsvqa build", read_shard_items(data, images=settings.images)),
+            AuditSource(name=name, layout="rsvqa build", items=read_shard_items(data, images=settings.images)),
             settings,
             reporter=reporter,
         )
@@ -56,7 +56,8 @@ def audit_data(data: Path, settings: AuditSettings, *, reporter: Reporter | None
     left_out: Counter[str] = Counter()
     suffixes = sorted({path.suffix.removeprefix(".") for path in paths})
     items = _items(data, paths, left_out, look=settings.images)
-    return run_audit(AuditSource(name, ", ".join(suffixes), items, lambda: left_out), settings, reporter=reporter)
+    source = AuditSource(name=name, layout=", ".join(suffixes), items=items, left_out=lambda: left_out)
+    return run_audit(source, settings, reporter=reporter)
 
 
 def find_files(data: Path) -> list[Path]:

@@ -19,14 +19,14 @@ from rsvqa.rsvqa_builder.auditing.defects import Defects, QuestionChecks
 from rsvqa.rsvqa_builder.auditing.images import ImageChecks
 from rsvqa.rsvqa_builder.auditing.items import AuditItem
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
-from rsvqa.rsvqa_builder.auditing.shortcuts import Sample, Shortcut, find_shortcuts
+from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, Shortcut, find_shortcuts
 from rsvqa.rsvqa_builder.progress import Reporter
 
 AUDIT_VERSION = 1
 _TASK_ORDER = {name: number for number, name in enumerate(TASKS)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSource:
     """Data to audit: its name, the layout of its files, its questions in order, and afterwards files without any."""
 
@@ -57,7 +57,7 @@ def run_audit(
     if with_classifiers is None:
         with_classifiers = has_classifiers()
     defects, splits = Defects(), Counter[str]()
-    checks, sample = QuestionChecks(defects), Sample(settings.questions_per_task, seed=settings.seed)
+    checks, sample = QuestionChecks(defects), DrawnQuestions(settings.questions_per_task, seed=settings.seed)
     images = ImageChecks(defects, settings.against)
     for item in source.items:
         splits[item.split] += 1

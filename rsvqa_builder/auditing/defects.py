@@ -24,7 +24,7 @@ _SCALES = (10, 100)
 """Factors by which coordinates of other makers were found to be too large."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Defect:
     """One kind of defect: how many of what, with examples; `is_wrong` makes it a reason to fail."""
 
@@ -53,7 +53,7 @@ class Defects:
 
     def add(self, kind: str, example: str, *, of: str = "questions", is_wrong: bool = True, count: int = 1) -> None:
         """Count one, or more of one example."""
-        defect = self._found.setdefault(kind, Defect(kind, of, is_wrong))
+        defect = self._found.setdefault(kind, Defect(kind=kind, of=of, is_wrong=is_wrong))
         defect.count += count
         if len(defect.examples) < NUM_EXAMPLES:
             defect.examples.append(example)

@@ -35,7 +35,7 @@ class Guesser(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TableGuesser:
     """Learns how often each key was right when it was offered; new keys have the share of `backoff`, or of all.
 
@@ -72,28 +72,32 @@ class TableGuesser:
         return np.where(has_key, shares, prior)
 
 
+def _by_keys(name: str, table: OptionTable, keys: Ints, backoff: Ints | None = None) -> TableGuesser:
+    return TableGuesser(name=name, table=table, keys=keys, backoff=backoff)
+
+
 def rule_guessers(table: OptionTable) -> list[Guesser]:
     """Return all guessers that need numpy alone, the simplest first."""
     contents = numbered(table.contents)
-    found: list[Guesser] = [TableGuesser("the option alone", table, contents)]
+    found: list[Guesser] = [_by_keys("the option alone", table, contents)]
     for name, values in table.measures.items():
-        found.append(TableGuesser(f"rank by {name}", table, _ranks(table, values)))
+        found.append(_by_keys(f"rank by {name}", table, _ranks(table, values)))
     wordings = [table.wordings[number] for number in table.question_of]
     by_wording = _joined(wordings, contents)
-    found.append(TableGuesser("option and wording", table, by_wording, contents))
+    found.append(_by_keys("option and wording", table, by_wording, contents))
     offered = [frozenset(item.options) for item in table.items]
     sets = _joined([offered[number] for number in table.question_of], contents)
-    found.append(TableGuesser("option and what else is offered", table, sets, contents))
+    found.append(_by_keys("option and what else is offered", table, sets, contents))
     return [*found, *_number_guessers(table, wordings), *_box_guessers(table, contents)]
 
 
 def _number_guessers(table: OptionTable, wordings: Sequence[str]) -> Iterable[Guesser]:
     bins = _bins(table.log_numbers, _NUMBER_BIN)
     if np.any(bins >= 0):
-        yield TableGuesser("size of the number", table, bins)
-        yield TableGuesser("size of the number and wording", table, _joined(wordings, bins), bins)
+        yield _by_keys("size of the number", table, bins)
+        yield _by_keys("size of the number and wording", table, _joined(wordings, bins), bins)
         ranks = _ranks(table, table.numbers)
-        yield TableGuesser("size of the number and its rank", table, _joined(ranks.tolist(), bins), bins)
+        yield _by_keys("size of the number and its rank", table, _joined(ranks.tolist(), bins), bins)
 
 
 def _box_guessers(table: OptionTable, contents: Ints) -> Iterable[Guesser]:
@@ -101,15 +105,15 @@ def _box_guessers(table: OptionTable, contents: Ints) -> Iterable[Guesser]:
     if not np.any(np.isfinite(areas)):
         return
     area_bins, aspect_bins = _bins(areas, _AREA_BIN), _bins(aspects, _ASPECT_BIN)
-    yield TableGuesser("option and shape of the box", table, _joined(aspect_bins.tolist(), contents), contents)
+    yield _by_keys("option and shape of the box", table, _joined(aspect_bins.tolist(), contents), contents)
     by_area = _joined(area_bins.tolist(), contents)
-    yield TableGuesser("option and size of the box", table, by_area, contents)
+    yield _by_keys("option and size of the box", table, by_area, contents)
     both = _joined(list(zip(area_bins.tolist(), aspect_bins.tolist(), strict=True)), contents)
-    yield TableGuesser("option, size and shape of the box", table, both, by_area)
+    yield _by_keys("option, size and shape of the box", table, both, by_area)
     if np.any(np.isfinite(table.log_numbers)):
         for what, power in (("side", 0.5), ("area", 1.0)):
             bins = _bins(table.log_numbers - power * areas, _NUMBER_BIN)
-            yield TableGuesser(f"number per {what} of the box", table, bins)
+            yield _by_keys(f"number per {what} of the box", table, bins)
 
 
 def _bins(values: Floats, width: float) -> Ints:

@@ -14,6 +14,7 @@ from rsvqa.rsvqa_builder.auditing.items import AuditItem, wording_of
 from rsvqa.rsvqa_builder.auditing.option_tables import words_of
 
 HIT_IOU = 0.5
+_MOST_WORDS = 2_000
 _MOST_TEXTS = 200
 """Texts among which the typical one is looked for."""
 
@@ -80,21 +81,34 @@ def _ious(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
 
 def guess_text(items: Sequence[AuditItem], groups: Sequence[str], *, seed: int) -> dict[str, Any]:
     """Return how many words the most typical text of other groups shares with each text: F1 of words, mean."""
-    bags = [Counter(words_of(item.reference)) for item in items]
+    bags = _bags([words_of(item.reference) for item in items])
     folds = deal_folds(groups, seed=seed)
     best = np.zeros(len(items))
     for fold in range(int(folds.max()) + 1):
         test = folds == fold
         known = np.flatnonzero(~test)
         some = known[:: max(1, len(known) // _MOST_TEXTS)]
-        means = [float(np.mean([shared_words(bags[one], bags[other]) for other in some])) for one in some]
+        means = [float(shared_words(bags[one], bags[some]).mean()) for one in some]
         typical = bags[some[int(np.argmax(np.round(means, 9)))]]
-        best[test] = [shared_words(typical, bags[number]) for number in np.flatnonzero(test)]
+        best[test] = shared_words(typical, bags[test])
     return {"measure": "words shared (F1)", "best": clustered_share(best, groups), "by": "the most typical text"}
 
 
-def shared_words(one: Counter[str], other: Counter[str]) -> float:
-    """Return the F1 of two bags of words; 0 without a word."""
-    shared = sum((one & other).values())
-    total = one.total() + other.total()
-    return 2 * shared / total if total else 0.0
+def _bags(texts: Sequence[Sequence[str]]) -> NDArray[np.int32]:
+    """Return how often each text has each word, (text, word); a last column counts words that few texts have."""
+    common = Counter(word for text in texts for word in set(text))
+    ranked = sorted(common, key=lambda word: (-common[word], word))[:_MOST_WORDS]
+    number_of = {word: number for number, word in enumerate(ranked)}
+    bags = np.zeros((len(texts), len(ranked) + 1), np.int32)
+    for row, text in zip(bags, texts, strict=True):
+        for word in text:
+            row[number_of.get(word, -1)] += 1
+    return bags
+
+
+def shared_words(bag: NDArray[np.int32], bags: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the F1 of one bag of words with each of several; 0 without a word. Rare words are never shared."""
+    shared = np.minimum(bag[:-1], bags[:, :-1]).sum(axis=1)
+    total = bag.sum() + bags.sum(axis=1)
+    found: NDArray[np.float64] = 2 * shared / np.maximum(1, total)
+    return found

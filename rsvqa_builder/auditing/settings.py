@@ -18,7 +18,7 @@ class AuditSettings(StageSettings):
     """Read every image: missing, unreadable, of another size, in two splits."""
     questions_per_task: Annotated[int, Field(ge=100)] = 5_000
     """Most questions per task that are guessed; drawn by the seed where there are more."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of what is drawn and held out."""
     fail_over: Annotated[float, Field(ge=0)] | None = None
-    """Points above chance that no task may surely have; else, or with a defect, the exit code is 3."""
+    """Points above chance that no task may surely have; exit code 3 else, or with a defect."""

@@ -93,7 +93,7 @@ class Shortcut:
 Key = tuple[str, str, str]
 
 
-class Sample:
+class DrawnQuestions:
     """Draws at most so many questions of each task, form and language, whatever the order in which they come.
 
     Those with the smallest hash of seed and question stay, so that equal data gives an equal sample in bounded memory.
@@ -125,7 +125,7 @@ class Sample:
 
 
 def find_shortcuts(
-    sample: Sample,
+    sample: DrawnQuestions,
     *,
     seed: int,
     with_classifiers: bool,

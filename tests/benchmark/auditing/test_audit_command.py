@@ -138,7 +138,7 @@ def test_swift_lines_have_boxes_beside_the_text(folder: Path) -> None:
 
     path = folder / "train.jsonl"
     path.write_text(
-        "\n".join([line([10, 10, 20, 20]), line([10, 10, 70, 20]), line([0.1, 0.1, 0.2, 1.2], "norm1"), "{"])
+        "\n".join([line([10, 10, 20, 20]), line([10, 10, 99, 20]), line([0.1, 0.1, 0.2, 1.2], "norm1"), "{"])
     )
     report = audit(path)
     assert report["data"]["questions"] == 4

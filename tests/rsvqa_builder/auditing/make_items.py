@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.auditing.items import AuditItem
-from rsvqa.rsvqa_builder.auditing.shortcuts import Sample, Shortcut, find_shortcuts
+from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, Shortcut, find_shortcuts
 
 WORDS = ("oak", "elm", "ash", "fir", "yew", "may", "box", "bay")
 SIZE = (1_000, 1_000)
@@ -19,9 +19,14 @@ class Asked(NamedTuple):
     """What a maker of questions returns; `options[right]` is right."""
 
     options: tuple[str, ...]
-    right: int = 0
-    question: str = "Which?"
-    box: Box | None = None
+    right: int
+    question: str
+    box: Box | None
+
+
+def ask(options: tuple[str, ...], right: int = 0, question: str = "Which?", box: Box | None = None) -> Asked:
+    """Return a question."""
+    return Asked(options, right, question, box)
 
 
 Maker = Callable[[random.Random, int], Asked]
@@ -57,7 +62,7 @@ def make_items(
 
 def audited(items: list[AuditItem], *, with_classifiers: bool = False, seed: int = 0) -> Shortcut:
     """Return what guessing reaches in questions of one task and form."""
-    sample = Sample(5_000, seed=seed)
+    sample = DrawnQuestions(5_000, seed=seed)
     for item in items:
         sample.add(item)
     (found,) = find_shortcuts(sample, seed=seed, with_classifiers=with_classifiers)
@@ -67,9 +72,9 @@ def audited(items: list[AuditItem], *, with_classifiers: bool = False, seed: int
 def fair(rng: random.Random, _: int) -> Asked:
     """A question of which nothing but the image tells the answer."""
     options = tuple(rng.sample(WORDS, 4))
-    return Asked(options, rng.randrange(4), f"Which of {rng.choice(WORDS)} and {rng.choice(WORDS)}?")
+    return ask(options, rng.randrange(4), f"Which of {rng.choice(WORDS)} and {rng.choice(WORDS)}?")
 
 
 def fair_numbers(rng: random.Random, _: int) -> Asked:
     """Likewise with counts."""
-    return Asked(tuple(map(str, rng.sample(range(1, 40), 4))), rng.randrange(4), f"How many {rng.choice(WORDS)}s?")
+    return ask(tuple(map(str, rng.sample(range(1, 40), 4))), rng.randrange(4), f"How many {rng.choice(WORDS)}s?")

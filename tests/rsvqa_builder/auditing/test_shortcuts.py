@@ -21,57 +21,57 @@ from rsvqa.rsvqa_builder.auditing.option_tables import (
     number_of,
     words_of,
 )
-from rsvqa.rsvqa_builder.auditing.shortcuts import Sample, find_shortcuts
-from tests.rsvqa_builder.auditing.make_items import WORDS, Asked, Maker, audited, fair, fair_numbers, make_items
+from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, find_shortcuts
+from tests.rsvqa_builder.auditing.make_items import WORDS, Asked, Maker, ask, audited, fair, fair_numbers, make_items
 
 needs_sklearn = pytest.mark.skipif(not has_classifiers(), reason="needs scikit-learn, the extra audit")
 
 
 def usual(rng: random.Random, _: int) -> Asked:
     """`oak` is right in seven cases of ten, all four in the rest."""
-    return Asked(WORDS[:4], 0 if rng.random() < 0.6 else rng.randrange(4))
+    return ask(WORDS[:4], 0 if rng.random() < 0.6 else rng.randrange(4))
 
 
 def second_number(rng: random.Random, _: int) -> Asked:
     numbers = sorted(rng.sample(range(1, 500), 4))
-    return Asked(tuple(map(str, numbers)), 1)
+    return ask(tuple(map(str, numbers)), 1)
 
 
 def nearest_the_middle(rng: random.Random, _: int) -> Asked:
     """The right value stands amid wrong ones of half and double its size, some shuffled rank."""
     right = rng.uniform(10, 1_000)
     values = (right, right * 0.4, right * 0.45, right * 4)
-    return Asked(tuple(f"{value:.1f} m" for value in values), 0)
+    return ask(tuple(f"{value:.1f} m" for value in values), 0)
 
 
 def longest(rng: random.Random, _: int) -> Asked:
     texts = [" ".join(rng.choice(WORDS) for _ in range(3)) for _ in range(4)]
-    return Asked((texts[0] + " and more", *texts[1:]), 0)
+    return ask((texts[0] + " and more", *texts[1:]), 0)
 
 
 def alone_in_its_half(rng: random.Random, _: int) -> Asked:
     names = ("north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest")
     start = rng.randrange(8)
-    return Asked(tuple(names[(start + turn) % 8] for turn in (0, 3, 4, 5)), 0)
+    return ask(tuple(names[(start + turn) % 8] for turn in (0, 3, 4, 5)), 0)
 
 
 def by_class(rng: random.Random, _: int) -> Asked:
     number = rng.randrange(8)
     wrong = rng.sample([word for word in WORDS if word != WORDS[number]], 3)
-    return Asked((WORDS[number], *wrong), 0, f"What is thing {'abcdefgh'[number]}{'abcdefgh'[number]} like?")
+    return ask((WORDS[number], *wrong), 0, f"What is thing {'abcdefgh'[number]}{'abcdefgh'[number]} like?")
 
 
 def by_other_options(rng: random.Random, _: int) -> Asked:
     """Each word is right beside the one that follows it and wrong beside others."""
     start = rng.randrange(8)
-    return Asked(tuple(WORDS[(start + step) % 8] for step in (0, 1, 2, 3)), 0)
+    return ask(tuple(WORDS[(start + step) % 8] for step in (0, 1, 2, 3)), 0)
 
 
 def by_box_shape(rng: random.Random, _: int) -> Asked:
     is_wide = rng.random() < 0.5
     width, height = (0.3, 0.1) if is_wide else (0.1, 0.3)
     left, top = rng.uniform(0, 0.6), rng.uniform(0, 0.6)
-    return Asked(("east-west", "north-south"), 0 if is_wide else 1, box=Box(left, top, left + width, top + height))
+    return ask(("east-west", "north-south"), 0 if is_wide else 1, box=Box(left, top, left + width, top + height))
 
 
 def by_box_area(rng: random.Random, _: int) -> Asked:
@@ -79,24 +79,24 @@ def by_box_area(rng: random.Random, _: int) -> Asked:
     side = rng.uniform(0.02, 0.3)
     area = side * side * 1e6
     factors = (1, 0.4, 2.5, 6) if rng.random() < 0.5 else (1, 2.5, 0.4, 0.15)
-    return Asked(tuple(f"{area * factor:.0f} m²" for factor in factors), 0, box=Box(0.1, 0.1, 0.1 + side, 0.1 + side))
+    return ask(tuple(f"{area * factor:.0f} m²" for factor in factors), 0, box=Box(0.1, 0.1, 0.1 + side, 0.1 + side))
 
 
 def in_steps(rng: random.Random, _: int) -> Asked:
     """Wrong counts lie whole steps of 15 % away from the right one, at any rank."""
     right = rng.randrange(20, 2_000)
     step = round(right * 0.15)
-    return Asked(tuple(str(right + step * k) for k in (0, *rng.sample([-4, -3, -2, -1, 1, 2, 3, 4], 3))), 0)
+    return ask(tuple(str(right + step * k) for k in (0, *rng.sample([-4, -3, -2, -1, 1, 2, 3, 4], 3))), 0)
 
 
 def odd_one_out(rng: random.Random, _: int) -> Asked:
     base = " ".join(rng.sample(WORDS, 5))
-    return Asked((" ".join(rng.sample(WORDS, 2)) + " x y z", *(f"{base} {word}" for word in rng.sample("abc", 3))), 0)
+    return ask((" ".join(rng.sample(WORDS, 2)) + " x y z", *(f"{base} {word}" for word in rng.sample("abc", 3))), 0)
 
 
 def echo(rng: random.Random, _: int) -> Asked:
     options = tuple(rng.sample(WORDS, 4))
-    return Asked(options, 0, f"Where does the {options[0]} stand?")
+    return ask(options, 0, f"Where does the {options[0]} stand?")
 
 
 PLANTED: list[tuple[Maker, float, Sequence[str]]] = [
@@ -131,7 +131,7 @@ def test_a_classifier_joins_what_no_rule_joins() -> None:
         """A word amid of ever other words tells the answer."""
         number = rng.randrange(4)
         noise = " ".join(rng.sample("abcdefghijklmnopqrstuvwxyz", 6))
-        return Asked(WORDS[:4], number, f"{noise} {('river', 'quay', 'dune', 'peak')[number]} {noise}?")
+        return ask(WORDS[:4], number, f"{noise} {('river', 'quay', 'dune', 'peak')[number]} {noise}?")
 
     items = make_items(two_words)
     with_rules, with_words = audited(items).best, audited(items, with_classifiers=True)
@@ -149,7 +149,7 @@ def test_trees_join_numbers() -> None:
         is_wide, is_large = rng.random() < 0.5, rng.random() < 0.5
         side = rng.uniform(0.4, 0.5) if is_large else rng.uniform(0.04, 0.05)
         width, height = (side, side / 3) if is_wide else (side / 3, side)
-        return Asked(("yes", "no"), int(is_wide == is_large), box=Box(0.1, 0.1, 0.1 + width, 0.1 + height))
+        return ask(("yes", "no"), int(is_wide == is_large), box=Box(0.1, 0.1, 0.1 + width, 0.1 + height))
 
     table = OptionTable(make_items(product))
     trees = classifier_guessers(table, seed=0)[1]
@@ -201,7 +201,7 @@ def test_choosing_a_guesser_sees_no_question_that_is_scored() -> None:
 
 def of_its_place(_: random.Random, place: int) -> Asked:
     """The street tells the answer, and each place has streets of its own."""
-    return Asked(WORDS[:4], place % 4, f"What stands in street {'abcdefghij'[place] * 3}?")
+    return ask(WORDS[:4], place % 4, f"What stands in street {'abcdefghij'[place] * 3}?")
 
 
 def test_places_are_held_out_whole() -> None:
@@ -258,7 +258,7 @@ def test_sets_are_guessed_as_sets() -> None:
 
 def test_yes_and_no_count_by_what_they_say() -> None:
     def mostly_no(rng: random.Random, _: int) -> Asked:
-        return Asked(("No", "Yes"), int(rng.random() < 0.2))
+        return ask(("No", "Yes"), int(rng.random() < 0.2))
 
     found = audited(make_items(mostly_no, form="yes_no"))
     assert found.best is not None
@@ -368,7 +368,7 @@ def test_chinese_is_read_by_the_character() -> None:
 def test_equal_scores_share_the_credit() -> None:
     # nothing tells four words apart that are each right as often: a quarter each
     table = OptionTable(make_items(fair, places=5, per_place=4))
-    blind = TableGuesser("blind", table, np.zeros(len(table.contents), dtype=np.int64))
+    blind = TableGuesser(name="blind", table=table, keys=np.zeros(len(table.contents), dtype=np.int64))
     likely = blind.probabilities(np.ones(20, dtype=np.bool_), np.ones(20, dtype=np.bool_))
     assert np.ptp(likely) == 0
 
@@ -378,7 +378,7 @@ def test_equal_scores_share_the_credit() -> None:
 
 def test_the_sample_is_bounded_and_does_not_depend_on_the_order() -> None:
     items = make_items(fair)
-    one, other = Sample(50, seed=0), Sample(50, seed=0)
+    one, other = DrawnQuestions(50, seed=0), DrawnQuestions(50, seed=0)
     for item in items:
         one.add(item)
     for item in reversed(items):
@@ -391,7 +391,7 @@ def test_the_sample_is_bounded_and_does_not_depend_on_the_order() -> None:
 
 
 def test_nothing_is_guessed_of_nothing() -> None:
-    assert find_shortcuts(Sample(100, seed=0), seed=0, with_classifiers=False) == []
+    assert find_shortcuts(DrawnQuestions(100, seed=0), seed=0, with_classifiers=False) == []
 
 
 def test_few_questions_and_one_image_are_not_guessed() -> None:
