@@ -124,7 +124,13 @@ def _shortcut_json(found: Shortcut) -> dict[str, Any]:
         "by": found.by,
         "guessers": {name: _rounded(share) for name, share in found.guessers.items()},
         "give_aways": [
-            {"option": one.says, "offered": one.offered, "right": one.right, "expected": _rounded(one.expected, 1)}
+            {
+                "wording": one.wording,
+                "option": one.says,
+                "offered": one.offered,
+                "right": one.right,
+                "expected": _rounded(one.expected, 1),
+            }
             for one in found.give_aways
         ],
         "worst": [

@@ -24,7 +24,7 @@ def guess_box(items: Sequence[AuditItem], groups: Sequence[str], *, seed: int) -
     boxes = np.array([item.box or (0, 0, 0, 0) for item in items], dtype=np.float64)
     wordings = [wording_of(item.question) for item in items]
     folds = deal_folds(groups, seed=seed)
-    names = ("the median box", "the median box of the wording and class", "the box that fits most")
+    names = ("the median box", "the median box of the wording", "the box that fits most")
     overlaps = np.zeros((len(names), len(items)))
     best = np.zeros(len(items))
     chosen: Counter[str] = Counter()

@@ -71,7 +71,7 @@ def cells(found: Mapping[str, Any]) -> tuple[str, ...]:
         percent(found["chance"]),
         "" if best is None else percent(best["value"]),
         "" if best is None else f"{100 * best['low']:.0f}–{100 * best['high']:.0f}",
-        "" if found["points"] is None else f"{found['points']:+.0f}",
+        "" if found["points"] is None else f"{found['points']:+.0f}".replace("-", "−"),
         found["by"] or found["why_not"],
     )
 

@@ -13,7 +13,7 @@ class AuditSettings(StageSettings):
     """What an audit looks for; a result depends on the data and these alone."""
 
     against: tuple[str, ...] = ()
-    """Folder of images, shards or arrow files that the images must not repeat, such as a benchmark."""
+    """Images of a benchmark, not to be repeated: a folder, a parquet or an arrow file."""
     images: bool = True
     """Read every image: missing, unreadable, of another size, in two splits."""
     questions_per_task: Annotated[int, Field(ge=100)] = 5_000

@@ -24,6 +24,8 @@ MIN_QUESTIONS = 10
 """Of a task below which nothing is guessed: chance alone would decide."""
 NUM_EXAMPLES = 3
 """Worst questions and words that are listed per task."""
+_MIN_SURPRISE = 3.0
+"""Standard errors from chance."""
 _MIN_OFFERED = 5
 """Times that something must be offered to be called a give-away."""
 
@@ -32,9 +34,10 @@ _MIN_OFFERED = 5
 class GiveAway:
     """An option that is right much more, or less, often than others.
 
-    `right` of `offered` times; chance says `expected`.
+    `right` of `offered` times; chance says `expected`. `wording` is the question that it goes with, empty for any.
     """
 
+    wording: str
     says: str
     offered: int
     right: int
@@ -187,26 +190,33 @@ def _groups(items: Sequence[AuditItem]) -> tuple[str, list[str]]:
     return "image", [item.image or item.where for item in items]
 
 
-def _give_aways(table: OptionTable) -> Iterable[GiveAway]:
-    """Return the options whose share of being right is farthest from chance, in standard errors."""
+def _give_aways(table: OptionTable) -> Iterator[GiveAway]:
+    """Yield the options that are right most surprisingly often or rarely: alone, then by wording."""
+    yield from _surprises(table, [("", content) for content in table.contents])
+    wordings = [table.wordings[number] for number in table.question_of]
+    if len(set(wordings)) > 1:
+        yield from _surprises(table, list(zip(wordings, table.contents, strict=True)))
+
+
+def _surprises(table: OptionTable, keys: Sequence[tuple[str, str]]) -> Iterator[GiveAway]:
     expected_of = np.add.reduceat(table.is_right.astype(np.float64), table.starts) / table.counts
-    found: dict[str, list[float]] = {}
-    for place, content in enumerate(table.contents):
-        entry = found.setdefault(content, [0, 0, 0.0, 0.0])
+    found: dict[tuple[str, str], list[float]] = {}
+    for place, key in enumerate(keys):
+        entry = found.setdefault(key, [0, 0, 0.0, 0.0])
         expected = expected_of[table.question_of[place]]
         entry[0] += 1
         entry[1] += float(table.is_right[place])
         entry[2] += expected
         entry[3] += expected * (1 - expected)
 
-    def surprise(content: str) -> float:
-        _, right, expected, variance = found[content]
+    def surprise(key: tuple[str, str]) -> float:
+        _, right, expected, variance = found[key]
         return abs(right - expected) / math.sqrt(variance + 1e-9)
 
-    listed = [content for content in found if found[content][0] >= _MIN_OFFERED and surprise(content) > 3]
-    for content in sorted(listed, key=lambda content: (-surprise(content), content))[:NUM_EXAMPLES]:
-        offered, right, expected, _ = found[content]
-        yield GiveAway(says=content, offered=int(offered), right=int(right), expected=expected)
+    listed = [key for key in found if found[key][0] >= _MIN_OFFERED and surprise(key) > _MIN_SURPRISE]
+    for key in sorted(listed, key=lambda key: (-round(surprise(key), 9), key))[:NUM_EXAMPLES]:
+        offered, right, expected, _ = found[key]
+        yield GiveAway(wording=key[0], says=key[1], offered=int(offered), right=int(right), expected=expected)
 
 
 def _worst(items: Sequence[AuditItem], outcome: Guessed) -> Iterable[AuditItem]:

@@ -147,7 +147,7 @@ def _guessers(found: Mapping[str, Any]) -> str:
 def _parts(found: Mapping[str, Any]) -> Iterator[str]:
     if found["give_aways"]:
         items = "".join(
-            f"<li>“{escape(one['option'])}”: right {one['right']:,} of {one['offered']:,} times, "
+            f"<li>{_asked(one)}“{escape(one['option'])}”: right {one['right']:,} of {one['offered']:,} times, "
             f"{one['expected']:.0f} would be even</li>"
             for one in found["give_aways"]
         )
@@ -160,3 +160,8 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
             for option in one["options"]
         )
         yield f'<p class="question">{escape(one["text"])}</p><ul class="options">{options}</ul>'
+
+
+def _asked(give_away: Mapping[str, Any]) -> str:
+    """Return the wording that a give-away goes with."""
+    return f"<i>{escape(give_away['wording'])}</i> " if give_away["wording"] else ""

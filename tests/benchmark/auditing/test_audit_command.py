@@ -302,7 +302,7 @@ def test_a_built_set_is_audited_by_place(tmp_path: Path) -> None:
     assert report["data"]["layout"] == "rsvqa build"
     assert (found["held_out"], found["groups"], found["questions"]) == ("place", 12, 36)
     assert (found["best"]["value"], found["chance"], found["majority"]) == (1.0, 0.25, 1.0)
-    assert found["give_aways"][0] == {"option": "3", "offered": 36, "right": 36, "expected": 9.0}
+    assert found["give_aways"][0] == {"wording": "", "option": "3", "offered": 36, "right": 36, "expected": 9.0}
 
 
 def failing(tmp_path: Path, *words: object) -> Run:

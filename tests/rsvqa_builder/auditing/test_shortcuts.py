@@ -160,6 +160,15 @@ def test_trees_join_numbers() -> None:
     assert (right == best)[~train].mean() > 0.95
 
 
+def test_the_wording_that_gives_an_option_away_is_named() -> None:
+    found = audited(make_items(by_class))
+    named = [one for one in found.give_aways if one.wording]
+    assert len(named) == 3
+    # eight things, each asked about 300 / 8 times; its word is offered and right each time
+    assert all(one.right == one.offered and 20 < one.offered < 60 for one in named)
+    assert all(one.says == WORDS["abcdefgh".index(one.wording.split()[3][0])] for one in named)
+
+
 # --- no shortcut, no alarm ---
 
 
