@@ -22,6 +22,7 @@ import shapely
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
+from rsvqa.rsvqa_builder.auditing.short import short_audit
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
@@ -151,6 +152,12 @@ class _Run:
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
+        rows = tuple(rows for shard in shards for rows in shard.tiles)
+        audit = {}
+        if self.settings.audit:
+            with self._step("auditing"):
+                records = (record for tile in rows for record in tile.records)
+                audit = short_audit(records, (tile.tile for tile in rows), seed=self.settings.seed)
         facts = BuildFacts(
             settings=self.settings,
             sources=sources.members,
@@ -163,8 +170,9 @@ class _Run:
             jobs=jobs,
             selection=selection,
             reasons=count_reasons(journal, selection),
-            rows=tuple(rows for shard in shards for rows in shard.tiles),
+            rows=rows,
             shards=infos,
+            audit=audit,
             seconds=self.seconds,
         )
         if not shards:

@@ -162,6 +162,8 @@ class BuildSettings(StageSettings):
     """Size of a shard, 10⁶ bytes."""
     seed: int = 0
     """Seed of everything random."""
+    audit: bool = True
+    """End with how well each task is guessed without its images."""
 
     @field_validator("split_shares")
     @classmethod

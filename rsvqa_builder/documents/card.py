@@ -15,6 +15,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple, Protocol, Self
 
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.auditing.short import guess_text
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card_metadata import front_matter, splits_of, to_yaml
@@ -76,6 +77,7 @@ class CardFacts:
         completeness: by class.
         sources: what the build's report says of each source, by name; empty for data sets from before there was one.
         losses: what went wrong, as the build's report tells it.
+        audit: what rules guess without images, see `short_audit`; empty when nothing was guessed.
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
@@ -92,6 +94,7 @@ class CardFacts:
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     losses: Sequence[Losses] = ()
+    audit: Mapping[str, Any] = field(default_factory=dict)
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
@@ -103,7 +106,7 @@ def render_card(facts: CardFacts) -> str:
         _introduction(facts),
         _loss_section(facts.losses),
         _split_section(facts.statistics),
-        _task_section(facts.statistics),
+        _task_section(facts.statistics, facts.audit),
         _not_asked_section(facts),
         _loading_section(facts),
         _source_section(facts),
@@ -164,11 +167,28 @@ def _split_section(statistics: DatasetStatistics) -> str:
     )
 
 
-def _task_section(statistics: DatasetStatistics) -> str:
+def _task_section(statistics: DatasetStatistics, audit: Mapping[str, Any]) -> str:
     splits = [name for name in SPLITS if name in statistics.splits]
-    header = ("level 1", "level 2", "task", "short", "answer", *splits, "chance", "most common answer")
+    header = (
+        "level 1",
+        "level 2",
+        "task",
+        "short",
+        "answer",
+        *splits,
+        "chance",
+        "most common answer",
+        *(("without image (chance)",) if audit else ()),
+    )
     rows = [
-        (info.level_1, info.level_2, info.level_3, info.short, *_task_cells(statistics.tasks[name], splits))
+        (
+            info.level_1,
+            info.level_2,
+            info.level_3,
+            info.short,
+            *_task_cells(statistics.tasks[name], splits),
+            *_guess(name, audit),
+        )
         for name, info in TASKS.items()
         if statistics.tasks[name].num_questions
     ]
@@ -177,9 +197,22 @@ def _task_section(statistics: DatasetStatistics) -> str:
     return (
         "## Tasks\n\nThe first 16 tasks of the taxonomy are those of XLRS-Bench; the columns `category` and "
         "`l2-category` hold its strings. The other tasks are rsvqa's own. *Chance* is the score of guessing. *Most "
-        "common answer* is the score of always giving the most frequent answer.\n\n"
-        + _table(header, rows, right=len(splits) + 2)
+        "common answer* is the score of always giving the most frequent answer."
+        + (_AUDITED if audit else "")
+        + "\n\n"
+        + _table(header, rows, right=len(splits) + (3 if audit else 2))
     )
+
+
+_AUDITED = (
+    " *Without image* is the score of the best rule that knows the texts of other places alone, in per cent. "
+    "`rsvqa audit` says which rule."
+)
+
+
+def _guess(name: str, audit: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cell of the guess without images, if the table has one."""
+    return (guess_text(audit.get(name, ())) or "–",) if audit else ()
 
 
 def _task_cells(task: TaskStatistics, splits: Sequence[str]) -> tuple[str, ...]:

@@ -128,9 +128,15 @@ class DatasetStatistics:
         """Tasks with at least one question."""
         return sum(task.num_questions > 0 for task in self.tasks.values())
 
-    def to_json(self) -> str:
-        """Return the text of `stats.json`: keys sorted, shares to six decimals; equal data gives equal bytes."""
+    def to_json(self, audit: Mapping[str, object] | None = None) -> str:
+        """Return the text of `stats.json`: keys sorted, shares to six decimals; equal data gives equal bytes.
+
+        Args:
+            audit: what `short_audit` returned, for the key `without_image`; without it there is no such key.
+        """
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if audit:
+            content["without_image"] = audit
         return json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -54,6 +54,7 @@ class BuildFacts:
         reasons: why tasks did not ask.
         rows: the kept tiles with their records.
         shards: as written.
+        audit: what `short_audit` returned; empty when there was none.
         seconds: time spent by step; goes into the report's timings only.
     """
 
@@ -70,6 +71,7 @@ class BuildFacts:
     reasons: TaskCounts
     rows: Sequence[TileRows]
     shards: Sequence[ShardInfo]
+    audit: Mapping[str, Any]
     seconds: Mapping[str, float]
 
     @property
@@ -101,7 +103,7 @@ def write_documents(
     summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
     texts = {
         "README.md": render_card(_card_facts(facts, statistics, report)),
-        "stats.json": statistics.to_json(),
+        "stats.json": statistics.to_json(facts.audit),
         REPORT: _json_text(report),
         "classes.toml": tables_to_toml(facts.tables),
         MARKER: tomli_w.dumps({"digest": facts.digest, **facts.fingerprint}),
@@ -148,6 +150,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "sources": {source.name: _source_report(source, facts, statistics) for source in facts.sources},
         "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
         "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
+        "without_image": dict(facts.audit),
         "notes": list(facts.notes),
         "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
@@ -245,6 +248,7 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
         completeness=_completeness(facts.scenes),
         sources=report["sources"],
         losses=tuple(build_losses(report)),
+        audit=facts.audit,
     )
 
 
