@@ -6,8 +6,9 @@ is made, so nothing is computed to be thrown away.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +21,18 @@ from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.marks import MarkPlacer, MarkPlan, place_marks
 from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks.registry import TaskContext, get_task, seeded_rng
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS
 from rsvqa.annotation.wording.phrases import load_phrases
 
 DUPLICATE = "asked twice"
 
 _SPARE = 2
-"""A task may yield this many times its bound, so that rejected candidates can be made up for."""
+"""A task may yield this many times the candidates wanted of it, so that rejected ones can be made up for."""
+
+_CANDIDATES = 3.0
+_REGIONAL_CANDIDATES = 1.25
+"""So many times its bound, candidates are wanted of a task, for the whole data set to choose from. Circles of those
+that are not chosen stay drawn, so there are few."""
 
 
 class TaskFailedError(RuntimeError):
@@ -42,7 +48,8 @@ class AskSettings:
     """What is asked about each tile.
 
     Attributes:
-        tasks: the most questions per tile, by task name; a task that is not named, or has 0, is not run.
+        tasks: the most questions per tile, by task name; a task that is not named, or has 0, is not run. There are
+            more candidates than that where questions have strata, for `choosing` to choose from.
         seed: of the data set.
         language: of the wording, one of `phrases.LANGUAGES`.
     """
@@ -64,7 +71,7 @@ class TileQuestions:
     """What was asked about one tile, and what was not.
 
     Attributes:
-        questions: accepted ones, by task in the order of the taxonomy and within a task as the task yielded them;
+        questions: accepted candidates, by task in the order of the taxonomy and within a task as the task yielded them;
             their texts still hold `REGION_SLOT` (see `fill_regions`).
         marks: the circles of `questions`; none of these questions is rejected.
         not_asked: by task, how often it gave each reason for not asking, until it had asked enough.
@@ -101,14 +108,17 @@ def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> T
     for name in TASKS:
         if bound := settings.tasks.get(name, 0):
             rng = seeded_rng(settings.seed, facts.tile_id, name)
+            wanted = _num_candidates(name, bound)
             context = TaskContext(
-                facts=facts, pixels=pixels, rng=rng, phrases=phrases, limit=_SPARE * bound, shared=shared
+                facts=facts, pixels=pixels, rng=rng, phrases=phrases, limit=_SPARE * wanted, shared=shared
             )
-            runs.append(_TaskRun(name=name, bound=bound, results=_run_task(name, context)))
+            runs.append(_TaskRun(name=name, bound=bound, wanted=wanted, results=_run_task(name, context)))
     gate = _Gate(width=facts.width, height=facts.height)
-    _take_turns([run for run in runs if TASKS[run.name].is_regional], gate)
+    regional = [run for run in runs if TASKS[run.name].is_regional]
+    _take_turns(regional, gate, lambda run: run.bound)  # no spare circle takes the room of one that is asked about
+    _take_turns(regional, gate, _most)
     for run in runs:
-        _take_turns([run], gate)
+        _take_turns([run], gate, _most)
     questions = tuple(question for run in runs for question in run.accepted)
     return TileQuestions(
         questions=questions,
@@ -120,10 +130,11 @@ def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> T
 
 @dataclass(slots=True, kw_only=True)
 class _TaskRun:
-    """One task at work on one tile."""
+    """One task at work on one tile: `bound` is for its questions, `wanted` for candidates with strata."""
 
     name: str
     bound: int
+    wanted: int
     results: Iterator[Question | NotAsked]
     accepted: list[Question] = field(default_factory=list)
     not_asked: Counter[str] = field(default_factory=Counter)
@@ -138,19 +149,23 @@ class _Gate:
         self._height = height
         self._placer = MarkPlacer(width=width, height=height)
         self._seen: set[tuple[str, Circle | None, frozenset[str]]] = set()
+        self._evidence: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
 
     def reasons_against(self, question: Question) -> tuple[str, ...]:
         """Return why `question` is rejected; when nothing is against it, it counts as asked and has its circle."""
-        reasons = check_question(question, width=self._width, height=self._height)
+        reasons = check_question(question, width=self._width, height=self._height, is_chosen=False)
         if reasons:
             return reasons
         # A circle is named by a slot only, so it belongs to the identity; so do options, for "Which of these …?".
         identity = (question.text, question.region, frozenset(option.text for option in question.options))
-        if identity in self._seen:
+        evidence = (question.task, question.strata[:1], question.evidence.feature_ids)
+        is_repeated = bool(question.strata and question.evidence.feature_ids) and evidence in self._evidence
+        if identity in self._seen or is_repeated:
             return (DUPLICATE,)
         if question.region is not None and isinstance(placed := self._placer.place(question.region), str):
             return (placed,)
         self._seen.add(identity)
+        self._evidence.add(evidence)
         return ()
 
 
@@ -165,10 +180,23 @@ def _run_task(name: str, context: TaskContext) -> Iterator[Question | NotAsked]:
         ) from error
 
 
-def _take_turns(runs: list[_TaskRun], gate: _Gate) -> None:
-    """Accept one question of each run in turn until all have reached their bounds or have no more candidates."""
+def _num_candidates(task: str, bound: int) -> int:
+    """Return how many candidates of a task are wanted on a tile; no more than its bound where there is no choice."""
+    info = TASKS[task]
+    if not any(NUM_OPTIONS[form] for form in info.forms):
+        return bound
+    return math.ceil(bound * (_REGIONAL_CANDIDATES if info.is_regional else _CANDIDATES))
+
+
+def _most(run: _TaskRun) -> int:
+    """Return how many candidates a task may have: spare ones are worth making where there is something to choose by."""
+    return run.wanted if any(question.strata for question in run.accepted) else run.bound
+
+
+def _take_turns(runs: list[_TaskRun], gate: _Gate, most: Callable[[_TaskRun], int]) -> None:
+    """Accept one question of each run in turn until all have the most that they may, or no more candidates."""
     while runs:
-        runs = [run for run in runs if len(run.accepted) < run.bound and _accept_one(run, gate)]
+        runs = [run for run in runs if len(run.accepted) < most(run) and _accept_one(run, gate)]
 
 
 def _accept_one(run: _TaskRun, gate: _Gate) -> bool:

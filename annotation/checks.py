@@ -16,7 +16,7 @@ from decimal import Decimal
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import REGION_SLOT, Option, Question
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm, TaskInfo
 
 MAX_QUESTION_CHARS = 2_000
 MAX_OPTION_CHARS = 1_000
@@ -26,13 +26,6 @@ MAX_ANSWER_CHARS = 8_000
 MIN_SIDE_PX = 1.0
 """Boxes must be at least this wide and high, and circles have at least this radius."""
 
-_NUM_OPTIONS = {
-    AnswerForm.ONE_OF: 4,
-    AnswerForm.SEVERAL_OF: 4,
-    AnswerForm.YES_NO: 2,
-    AnswerForm.TEXT: 0,
-    AnswerForm.BOX: 0,
-}
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
 _COORDINATES = re.compile(r"\[\s*(-?\d[\d.]*(?:\s*,\s*-?\d[\d.]*)+)\s*\]")
 _SIZE = re.compile(r"\d+\s*[x×]\s*\d+")
@@ -52,22 +45,24 @@ class _Candidate:
     info: TaskInfo
     width: int
     height: int
+    is_chosen: bool
 
 
 _Check = Callable[[_Candidate], bool]
 
 
-def check_question(question: Question, *, width: int, height: int) -> tuple[str, ...]:
+def check_question(question: Question, *, width: int, height: int, is_chosen: bool = True) -> tuple[str, ...]:
     """Return the reasons, from `REASONS`, why `question` may not be written; empty when it may.
 
     Args:
         question: a candidate; its text may still hold `REGION_SLOT`.
         width: of the tile, pixels.
         height: of the tile, pixels.
+        is_chosen: the options are those that are shown; else there may be more of them, or a pool that fills them up.
     """
     if question.task not in TASKS:
         return (UNKNOWN_TASK,)
-    candidate = _Candidate(question, TASKS[question.task], width, height)
+    candidate = _Candidate(question, TASKS[question.task], width, height, is_chosen)
     return tuple(reason for reason, passes in _CHECKS if not passes(candidate))
 
 
@@ -182,7 +177,20 @@ def _size_is_stated(candidate: _Candidate) -> bool:
 
 
 def _num_options_fits(candidate: _Candidate) -> bool:
-    return len(candidate.question.options) == _NUM_OPTIONS[candidate.question.form]
+    question = candidate.question
+    wanted, num = NUM_OPTIONS[question.form], len(question.options)
+    if candidate.is_chosen or question.form not in (AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF):
+        return num == wanted
+    return num >= wanted or question.pool is not None
+
+
+def _number_fits_pool(candidate: _Candidate) -> bool:
+    """Return whether a question has a positive number exactly when it has a pool, and one right option then."""
+    question = candidate.question
+    if question.pool is None:
+        return question.value is None
+    is_number = question.value is not None and 0 < question.value < math.inf and question.min_ratio >= 1
+    return is_number and question.form is AnswerForm.ONE_OF
 
 
 def _num_right_fits(candidate: _Candidate) -> bool:
@@ -190,7 +198,7 @@ def _num_right_fits(candidate: _Candidate) -> bool:
     num_right = sum(option.is_right for option in question.options)
     if question.form is AnswerForm.SEVERAL_OF:
         return 1 <= num_right < len(question.options)
-    return num_right == (1 if _NUM_OPTIONS[question.form] else 0)
+    return num_right == (1 if NUM_OPTIONS[question.form] else 0)
 
 
 def _options_are_filled(candidate: _Candidate) -> bool:
@@ -237,7 +245,8 @@ def _answer_is_not_told(candidate: _Candidate) -> bool:
         return True
     asked = _SIZE.sub(" ", _COORDINATES.sub(" ", question.text))
     told = [_is_told(option, asked) for option in question.options]
-    return all(told) or not any(
+    is_whole = question.pool is None  # else the other options are not here
+    return (is_whole and all(told)) or not any(
         is_told and option.is_right for is_told, option in zip(told, question.options, strict=True)
     )
 
@@ -336,6 +345,7 @@ _CHECKS: tuple[tuple[str, _Check], ...] = (
     ("image size not stated beside coordinates", _size_is_stated),
     ("wrong number of options", _num_options_fits),
     ("wrong number of right options", _num_right_fits),
+    ("number missing, not positive or without a pool", _number_fits_pool),
     ("empty option", _options_are_filled),
     ("options not distinct", _options_are_distinct),
     ("answer missing or in the wrong field", _answer_fits_form),

@@ -66,12 +66,19 @@ class Question:
         form: one of the task's forms.
         text: the question; holds `REGION_SLOT` when `region` is given, and boxes as absolute pixels with the image's
             size.
-        options: for ONE_OF four (exactly one right), for SEVERAL_OF four (one or more right), for YES_NO two; else
-            empty.
+        options: all that may be offered, each certainly right or certainly wrong on this tile; `choosing` draws the
+            four that are shown. For ONE_OF exactly one right and three wrong ones or more, for SEVERAL_OF at least
+            one of either, for YES_NO the two; else empty.
         answer: for TEXT the answer itself, else empty (options or box hold it).
         box: for BOX the answer, in tile pixels; else the box named in the text, if any.
         region: the circle that the question is about; drawn and numbered on the marked copy of the tile.
         num_dates: 2 when the question shows the earlier and the later tile.
+        strata: what the text tells a reader who does not see the image, from coarse to fine: the template, then such
+            things as the class. Answers are balanced in each stratum; without any they are not.
+        pool: for a number, the name of what it is taken from (template and unit): right answers of other questions of
+            the pool are its wrong options. Wrong ones in `options`, none or three, are for a pool that is too small.
+        value: the number of the right option; positive.
+        min_ratio: the larger of two numbers offered together is at least so many times the smaller.
     """
 
     task: str
@@ -83,6 +90,10 @@ class Question:
     box: Box | None = None
     region: Circle | None = None
     num_dates: int = 1
+    strata: tuple[str, ...] = ()
+    pool: str | None = None
+    value: float | None = None
+    min_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,18 @@ class AnswerForm(StrEnum):
     BOX = "box"
 
 
+NUM_OPTIONS: Mapping[AnswerForm, int] = MappingProxyType(
+    {
+        AnswerForm.ONE_OF: 4,
+        AnswerForm.SEVERAL_OF: 4,
+        AnswerForm.YES_NO: 2,
+        AnswerForm.TEXT: 0,
+        AnswerForm.BOX: 0,
+    }
+)
+"""Options that a question shows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """One task of the taxonomy.

@@ -35,7 +35,7 @@ from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
-from rsvqa.rsvqa_builder.tiles.assembly import count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
 from rsvqa.rsvqa_builder.tiles.journal import Journal
@@ -146,9 +146,11 @@ class _Run:
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
             excluded_scenes = {scene: name for scene, name in copies.items() if name}
+            selection = select_tiles(jobs, journal, failed, excluded, excluded_scenes, self.settings)
             shares = {member.name: member.share for member in sources.members}
-            selection = select_tiles(jobs, journal, failed, excluded, excluded_scenes, self.settings, shares)
-            shards = plan_shards(make_rows(jobs, journal, selection, self.settings), shard_mb=self.settings.shard_mb)
+            asked = choose_questions(jobs, journal, selection, self.settings, shares)
+            made = make_rows(jobs, journal, selection, asked.choices, self.settings)
+            shards = plan_shards(made, shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
@@ -170,6 +172,7 @@ class _Run:
             jobs=jobs,
             selection=selection,
             reasons=count_reasons(journal, selection),
+            asked=asked,
             rows=rows,
             shards=infos,
             audit=audit,

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
 from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings
@@ -152,6 +153,8 @@ class BuildSettings(StageSettings):
     """Names, short names or levels, with weights: all,OCL=0.5; or none."""
     per_task: Annotated[int, Field(ge=1, le=100)] = DEFAULT_PER_TASK
     """Most questions of a task per tile."""
+    balance: Balance = Balance.SOFT
+    """How even answers are made: soft (but for chance), strict (fewer questions), or off."""
     language: Annotated[str, FILE_ONLY] = "en"
     """Language of the questions."""
     image_format: ImageFormat = ImageFormat.JPEG

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import take_turns
+from rsvqa.annotation.tasks.candidates import shuffled, take_turns
 from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, absent_classes, class_distractors
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.parts import PARTS, shares_by_part
@@ -71,10 +71,8 @@ def _share(areas: list[Area], facts: TileFacts) -> float:
 
 def _questions_to_try(context: TaskContext, present: list[ClassInfo], areas: dict[str, list[Area]]) -> list[_Ask]:
     """Return the questions about this tile: kinds, places and causes in turns, then presence and absence."""
-    absent = absent_classes(context.facts, {Role.ANOMALY})
-    # As many kinds that are there as kinds that are not, so that neither "yes" nor "no" is the better guess.
-    asked_absent = context.rng.sample(absent, min(len(absent), max(1, len(present))))
-    presence = take_turns([present, asked_absent])
+    absent = shuffled(absent_classes(context.facts, {Role.ANOMALY}), context.rng)
+    presence = take_turns([present, absent])
     groups = ((_ask_kind, present), (_ask_presence, presence), (_ask_place, present), (_ask_cause, present))
     return take_turns([[partial(ask, context, info, areas) for info in infos] for ask, infos in groups])
 
@@ -97,6 +95,7 @@ def _ask_presence(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
             geometry=_shown(found) if found else None,
             values={"class": info.name, "areas": len(found)},
         ),
+        strata=("presence", info.name),
     )
 
 

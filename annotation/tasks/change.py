@@ -20,7 +20,7 @@ from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_t
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import objects_in_region
 from rsvqa.annotation.tasks.counting import MAX_COUNT
-from rsvqa.annotation.tasks.distractors import number_distractors
+from rsvqa.annotation.tasks.distractors import COUNT_RATIO, number_distractors
 from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
 from rsvqa.annotation.tasks.land_use import is_of_one_class, shares_of_disc
 from rsvqa.annotation.tasks.regions import (
@@ -187,6 +187,10 @@ def _ask_count(context: TaskContext, later: TileFacts, info: ClassInfo, circle: 
         ),
         region=circle,
         num_dates=2,
+        strata=(change, info.name),
+        pool=change,
+        value=count,
+        min_ratio=COUNT_RATIO,
     )
 
 

@@ -14,7 +14,7 @@ from rsvqa.annotation.facts import Circle, ClassInfo, Role, TileFacts, TileObjec
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
 from rsvqa.annotation.tasks.countable import countable_objects, objects_in_region
-from rsvqa.annotation.tasks.distractors import number_distractors
+from rsvqa.annotation.tasks.distractors import COUNT_RATIO, number_distractors
 from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
 from rsvqa.annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
 from rsvqa.annotation.tasks.registry import TaskContext, task
@@ -40,7 +40,7 @@ def ask_overall_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
 def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the number of objects of a class inside a circle whose edge passes between them.
 
-    Questions of one answer take turns with those of another: most circles hold a single object.
+    Questions of one answer take turns with those of another, the greatest first: most circles hold a single object.
     """
     facts = context.facts
     if not facts.objects:
@@ -60,7 +60,7 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
             yield result
         else:
             by_answer.setdefault(len(result.evidence.feature_ids), []).append(result)
-    yield from _apart(context, take_turns(shuffled(list(by_answer.values()), context.rng)))
+    yield from _apart(context, take_turns([by_answer[count] for count in sorted(by_answer, reverse=True)]))
 
 
 def _ask_near(context: TaskContext, found: TileObject, bounds: NDArray[np.float64]) -> Question | NotAsked:
@@ -105,6 +105,10 @@ def _ask_overall(context: TaskContext, info: ClassInfo) -> Question | NotAsked:
         text=context.phrases.pick(context.rng, f"overall_counting.{counted.rule}", plural=info.plural),
         options=_options(context, len(counted.objects)),
         evidence=_evidence(f"count_{counted.rule}", counted.objects, info),
+        strata=(counted.rule.value, info.name),
+        pool=counted.rule.value,
+        value=len(counted.objects),
+        min_ratio=COUNT_RATIO,
     )
 
 
@@ -122,6 +126,10 @@ def _ask_in_region(context: TaskContext, info: ClassInfo, circle: Circle) -> Que
         options=_options(context, len(counted)),
         evidence=_evidence("count_inside_circle", counted, info),
         region=circle,
+        strata=("region", info.name),
+        pool="region",
+        value=len(counted),
+        min_ratio=COUNT_RATIO,
     )
 
 

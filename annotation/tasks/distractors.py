@@ -1,6 +1,8 @@
 """Wrong options that look right: numbers, classes and measures near the right one, and never right themselves.
 
-The right value's rank among the four is drawn first, so "the middle one" and "the largest" are no clue.
+Numbers and measures have pools: what is offered beside the right one is right elsewhere in the data set (`choosing`).
+Those made here are for data sets too small for that. The right value's rank among the four is drawn first, so "the
+middle one" and "the largest" are no clue.
 """
 
 from __future__ import annotations
@@ -16,6 +18,12 @@ NUM_DISTRACTORS = 3
 
 NUMBER_STEP_SHARE = 0.15
 """Wrong counts lie one to four such shares of the right one away: near enough to need counting, not a guess."""
+
+COUNT_RATIO = 1.1
+"""Of two counts offered together the larger is at least a tenth more: an oversight does not change the answer."""
+
+MEASURE_RATIO = 1.32
+"""Of two measures offered together. Rounding moves the right one by 5 % at most: a wrong one is 25 % off."""
 
 VALUE_RATIOS = (1.5, 1.9)
 """Ratio of neighbouring measures. After rounding to two digits (5 % at most) they stay a third apart."""

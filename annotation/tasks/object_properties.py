@@ -7,6 +7,7 @@ those on the ground, so pixels that are not square are scaled first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import shapely
@@ -25,7 +26,13 @@ from rsvqa.annotation.tasks.candidates import (
 )
 from rsvqa.annotation.tasks.colours import COLOURS, measure_colour
 from rsvqa.annotation.tasks.directions import SECTORS, sector_of
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, class_distractors, round_measure, value_distractors
+from rsvqa.annotation.tasks.distractors import (
+    MEASURE_RATIO,
+    NUM_DISTRACTORS,
+    class_distractors,
+    round_measure,
+    value_distractors,
+)
 from rsvqa.annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -250,16 +257,18 @@ def _ask_motion(context: TaskContext, boxed: BoxedObject, state: MotionState) ->
     asks_moving = context.rng.random() < 0.5
     is_yes = asks_moving == state.is_moving
     phrases = context.phrases
-    return _question(
+    template = "moving" if asks_moving else "still"
+    question = _question(
         "object_motion_state",
         AnswerForm.YES_NO,
-        box_question(context, f"object_motion_state.{'moving' if asks_moving else 'still'}", boxed),
+        box_question(context, f"object_motion_state.{template}", boxed),
         boxed,
         (Option(phrases.text("answer.yes"), is_yes), Option(phrases.text("answer.no"), not is_yes)),
         "labelled_motion" if state.parking_id is None else "inside_parking_area",
         moving=state.is_moving,
         parking_area=state.parking_id,
     )
+    return replace(question, strata=(template, boxed.found.class_name))
 
 
 # --- direction ------------------------------------------------------------------------------------------------------
@@ -344,7 +353,7 @@ def _ask_size(context: TaskContext, boxed: BoxedObject, gsd_m: Gsd) -> Question 
         context.phrases.text(f"object_size.{unit}", value=measure_text(value))
         for value in (round_measure(size), *value_distractors(size, context.rng))
     ]
-    return _question(
+    question = _question(
         "object_size",
         AnswerForm.ONE_OF,
         box_question(context, f"object_size.{'area' if asks_area else 'length'}", boxed),
@@ -353,6 +362,13 @@ def _ask_size(context: TaskContext, boxed: BoxedObject, gsd_m: Gsd) -> Question 
         "area_of_outline" if asks_area else "longer_side_of_smallest_rectangle",
         gsd_m=list(gsd_m),
         **{"area_m2" if asks_area else "length_m": round(size, 2)},
+    )
+    return replace(
+        question,
+        strata=(unit, boxed.found.class_name),
+        pool=unit,
+        value=round_measure(size),
+        min_ratio=MEASURE_RATIO,
     )
 
 

@@ -1,4 +1,4 @@
-"""Is anything of a class on the tile: yes and no in pairs, so that neither answer is the better guess.
+"""Is anything of a class on the tile: yes and no by turns, so that each class has both to choose from.
 
 "No" is asked only about classes that are fully labelled, and rather about those that the tile makes plausible.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from rsvqa.annotation.facts import ClassInfo, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import MIN_BOX_SIDE_PX, shuffled
+from rsvqa.annotation.tasks.candidates import MIN_BOX_SIDE_PX, shuffled, take_turns
 from rsvqa.annotation.tasks.distractors import absent_classes, class_distractors
 from rsvqa.annotation.tasks.geometry import bounds_of
 from rsvqa.annotation.tasks.registry import TaskContext, task
@@ -22,7 +22,7 @@ ROLES = frozenset({Role.OBJECT})
 
 @task("object_presence")
 def ask_object_presence(context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Ask about as many absent classes as present ones, in turns; nothing when there are none of either."""
+    """Ask about present classes and absent ones, in turns; nothing when there are none of either."""
     present = shuffled(_visible_objects(context.facts), context.rng)
     absent = absent_classes(context.facts, ROLES)
     if not present:
@@ -31,12 +31,11 @@ def ask_object_presence(context: TaskContext) -> Iterator[Question | NotAsked]:
     if not absent:
         yield NotAsked("no class is known to be absent")
         return
+    plausible = _plausible_absent(context, [info for info, _ in present])
+    others = [info for info in shuffled(absent, context.rng) if info not in plausible]
     yes = [_question(context, info, shown) for info, shown in present]
-    no = [_question(context, info, None) for info in _plausible_absent(context, [info for info, _ in present])]
-    pairs = list(zip(yes, no, strict=False))
-    if context.rng.random() < 0.5:
-        pairs = [(second, first) for first, second in pairs]
-    yield from [question for pair in pairs for question in pair][: context.limit]
+    no = [_question(context, info, None) for info in (*plausible, *others)]
+    yield from take_turns(shuffled([yes, no], context.rng))[: context.limit]
 
 
 def _visible_objects(facts: TileFacts) -> list[tuple[ClassInfo, TileObject]]:
@@ -75,4 +74,5 @@ def _question(context: TaskContext, info: ClassInfo, shown: TileObject | None) -
             feature_ids=(shown.object_id,) if shown is not None else (),
             values={"class": info.name},
         ),
+        strata=("presence", info.name),
     )

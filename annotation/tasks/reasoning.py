@@ -19,7 +19,7 @@ from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, number_distractors
+from rsvqa.annotation.tasks.distractors import COUNT_RATIO, NUM_DISTRACTORS, number_distractors
 from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
@@ -105,9 +105,10 @@ def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Selected:
-    """The objects that fulfil a condition, and how it is said."""
+    """The objects that fulfil a condition, and how it is said; `telling` words let a reader expect a number."""
 
     rule: str
+    telling: tuple[str, ...] = ()
     chosen: tuple[TileObject, ...]
     words: Mapping[str, object]
     values: Mapping[str, Any]
@@ -157,10 +158,10 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
         return NotAsked("condition holds for none or for all")
     if count > MAX_COUNT:
         return NotAsked("too many objects to be counted by eye")
-    text = context.phrases.pick(
-        context.rng, f"conditional_counting.{selected.rule}", plural=info.plural, **selected.words
-    )
+    template = selected.rule
+    text = context.phrases.pick(context.rng, f"conditional_counting.{template}", plural=info.plural, **selected.words)
     if counted.rule is not CountRule.WHOLE:
+        template += f"_{counted.rule}"
         text = context.phrases.text(f"conditional_counting.{counted.rule}", question=text)
     options = [Option(str(count), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
@@ -175,6 +176,10 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
             geometry=shown([item.geometry for item in selected.chosen]),
             values={"class": info.name, "count": count, "of": len(counted.objects), **selected.values},
         ),
+        strata=(template, info.name, *selected.telling),
+        pool=template,
+        value=count,
+        min_ratio=COUNT_RATIO,
     )
 
 
@@ -192,7 +197,7 @@ def _by_colour(context: TaskContext, info: ClassInfo, counted: Countable) -> _Se
     colour = context.rng.choice(fitting)
     chosen = tuple(counted.objects[index] for index in groups[colour])
     word = context.phrases.text(f"colour.{colour}")
-    return _Selected(rule="colour", chosen=chosen, words={"colour": word}, values={"colour": colour})
+    return _Selected(rule="colour", telling=(colour,), chosen=chosen, words={"colour": word}, values={"colour": colour})
 
 
 def _by_half(half: str, context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
@@ -221,6 +226,7 @@ def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Co
     words = {"metres": metres, "landmark": thing.text}
     return _Selected(
         rule="within",
+        telling=(str(metres),),
         chosen=_chosen(counted, distances <= metres),
         words=words,
         values=words,

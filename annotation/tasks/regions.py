@@ -68,9 +68,9 @@ def keeps_clear(facts: TileFacts, circle: Circle, others: Iterable[Circle]) -> b
 def circle_beside(facts: TileFacts, bounds: NDArray[np.float64], spot: Spot, rng: random.Random) -> Circle | None:
     """Return a circle near `spot` that holds some objects and cuts none; None when none is found.
 
-    Most circles between the objects hold a single one, and the number in them could be guessed: so each number
-    that a circle tried here holds is as likely as any other. Upright boxes stand for the objects, which errs on the
-    side of keeping clear.
+    Most circles between the objects hold a single one, and questions of so frequent an answer are not asked in the end:
+    so a number that a circle tried here holds is the likelier the greater it is. Upright boxes stand for the objects,
+    which errs on the side of keeping clear.
 
     Args:
         facts: limit the radius.
@@ -89,7 +89,10 @@ def circle_beside(facts: TileFacts, bounds: NDArray[np.float64], spot: Spot, rng
         for number, radii in radii_between(facts, bounds, widest).items():
             found.setdefault(number, []).append(widest._replace(radius=rng.choice(radii)))
     found.pop(0, None)
-    return rng.choice(found[rng.choice(sorted(found))]) if found else None
+    if not found:
+        return None
+    (number,) = rng.choices(sorted(found), sorted(found))
+    return rng.choice(found[number])
 
 
 def radii_between(facts: TileFacts, bounds: NDArray[np.float64], widest: Circle) -> dict[int, list[int]]:

@@ -16,7 +16,7 @@ from rsvqa.annotation.facts import Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
 from rsvqa.annotation.tasks.directions import SECTORS, TilePoint, frame_of, sector_of, sectors_apart
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, round_measure, value_distractors
+from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, NUM_DISTRACTORS, round_measure, value_distractors
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -183,6 +183,10 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
             geometry=_line(start.target, end.target),
             values={"distance_m": round(distance_m, 2), "start": start.text, "end": end.text},
         ),
+        strata=(key, "-".join(sorted((start.target.class_name, end.target.class_name)))),
+        pool="metres",
+        value=right,
+        min_ratio=MEASURE_RATIO,
     )
 
 

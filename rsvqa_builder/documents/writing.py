@@ -15,6 +15,7 @@ from typing import Any
 
 import tomli_w
 
+from rsvqa.annotation.choosing import ChosenQuestions
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
@@ -28,7 +29,7 @@ from rsvqa.rsvqa_builder.scenes.georeference import crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.source_settings import Source
-from rsvqa.rsvqa_builder.tiles.assembly import Selection, TaskCounts
+from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, TaskCounts
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
 from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
@@ -52,6 +53,7 @@ class BuildFacts:
         jobs: the plan.
         selection: which tiles were kept.
         reasons: why tasks did not ask.
+        asked: what was chosen of what they asked.
         rows: the kept tiles with their records.
         shards: as written.
         audit: what `short_audit` returned; empty when there was none.
@@ -69,6 +71,7 @@ class BuildFacts:
     jobs: Sequence[TileJob]
     selection: Selection
     reasons: TaskCounts
+    asked: AskedQuestions
     rows: Sequence[TileRows]
     shards: Sequence[ShardInfo]
     audit: Mapping[str, Any]
@@ -181,6 +184,24 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
         "most_per_tile": facts.settings.task_limits.get(name, 0),
         "not_asked": dict(facts.reasons.not_asked.get(name, {})),
         "rejected": dict(facts.reasons.rejected.get(name, {})),
+        **_choice_report(name, facts.asked.choices),
+    }
+
+
+def _choice_report(name: str, choices: ChosenQuestions) -> dict[str, Any]:
+    """Return what was not chosen of a task's candidates, and what text alone still tells of those that were."""
+    guess = choices.best_guesses.get(name)
+    return {
+        "not_chosen": dict(choices.not_chosen.get(name, {})),
+        "options_never_right": choices.never_right.get(name, 0),
+        "best_guess": None
+        if guess is None
+        else {
+            "chance": round(guess.chance, 4),
+            "share": round(guess.share, 4),
+            "worst_stratum": list(guess.worst),
+            "worst_share": None if guess.worst_share is None else round(guess.worst_share, 4),
+        },
     }
 
 
@@ -196,7 +217,7 @@ def _source_report(source: Source, facts: BuildFacts, statistics: DatasetStatist
         "scenes": found.num_scenes,
         "tiles": {"planned": len(own), "kept": found.num_tiles},
         "questions": found.num_questions,
-        "beyond_its_share": sum(facts.selection.num_beyond_share.get(position, 0) for position in own),
+        "beyond_its_share": facts.asked.num_beyond_share.get(source.name, 0),
     }
 
 

@@ -1,4 +1,4 @@
-"""From finished tiles to records: what is dropped, which split, which letter.
+"""From finished tiles to records: what is dropped, which split, which candidates and options, which letter.
 
 The first step that knows the whole data set. It runs over the journal in plan order, so the order in which workers
 finished leaves no trace.
@@ -7,15 +7,17 @@ finished leaves no trace.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import shapely
 from shapely import MultiPolygon, Polygon
 
+from rsvqa.annotation.choosing import Chooser, ChosenQuestions
 from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
+from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
@@ -32,7 +34,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
     find_excluded,
 )
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
-from rsvqa.rsvqa_builder.tiles.shares import choose_questions
+from rsvqa.rsvqa_builder.tiles.shares import beyond_shares
 from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
@@ -54,8 +56,6 @@ class Selection:
         excluded: which of these show an excluded image, and by what it was known again, by position.
         alike: pairs of tiles with (nearly) the same content, by position; dropped ones included.
         num_places: groups of kept tiles that share ground or look alike.
-        within_shares: of tiles whose source has too many questions, the numbers of those that stay, by position.
-        num_beyond_share: questions of these tiles that do not stay, by position.
     """
 
     splits: Mapping[int, str]
@@ -63,8 +63,6 @@ class Selection:
     excluded: Mapping[int, Exclusion]
     alike: tuple[Alike, ...]
     num_places: int
-    within_shares: Mapping[int, frozenset[int]]
-    num_beyond_share: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +81,8 @@ def select_tiles(
     excluded: ExcludedImages,
     excluded_scenes: Mapping[str, str],
     settings: BuildSettings,
-    shares: Mapping[str, float | None],
 ) -> Selection:
-    """Decide which tiles are kept, which split each goes to, and which questions of sources with too many stay.
+    """Decide which tiles are kept and which split each goes to.
 
     Args:
         jobs: the plan; every tile whose scene has not failed is in the journal.
@@ -94,7 +91,6 @@ def select_tiles(
         excluded: the images to keep out.
         excluded_scenes: scenes whose file is such an image, with its name: all their tiles are dropped.
         settings: of the build.
-        shares: the most that a source may have of all questions, by its name; None for no bound.
     """
     dropped, seen = _look_through(jobs, journal, failed_scenes)
     positions = list(seen)
@@ -120,18 +116,12 @@ def select_tiles(
     same_place = (*_between(kept, alike), *_between_dates(kept))
     places = group_places([job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], same_place)
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
-    counts = ((job.source, job.position, seen[job.position].num_candidates) for job in kept)
-    within_shares = choose_questions(counts, shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
         dropped=dict(sorted(dropped.items())),
         excluded=dict(sorted(contaminated.items())),
         alike=tuple(alike),
         num_places=len(places),
-        within_shares=within_shares,
-        num_beyond_share={
-            position: seen[position].num_candidates - len(numbers) for position, numbers in within_shares.items()
-        },
     )
 
 
@@ -212,25 +202,87 @@ def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
     return window_footprint(scene.crs, scene.transform, job.window)
 
 
+@dataclass(frozen=True, slots=True)
+class AskedQuestions:
+    """What is asked of what the tiles offer.
+
+    Attributes:
+        choices: by the order of the candidates of all kept tiles.
+        num_beyond_share: by source, questions that were chosen and are more than its share.
+    """
+
+    choices: ChosenQuestions
+    num_beyond_share: Mapping[str, int]
+
+
+def choose_questions(
+    jobs: Sequence[TileJob],
+    journal: Journal,
+    selection: Selection,
+    settings: BuildSettings,
+    shares: Mapping[str, float | None],
+) -> AskedQuestions:
+    """Choose which candidates of the kept tiles are asked, and with which options.
+
+    Where a source has more than its share, it is chosen again without what it has to give away. Fewer questions are
+    then even in fewer ways, so a choice may leave a source above its share once more; each time it has fewer.
+
+    Args:
+        jobs: the plan.
+        journal: of the build.
+        selection: the kept tiles.
+        settings: of the build.
+        shares: the most that a source may have of all questions, by its name; None for no bound.
+    """
+    left_out: set[int] = set()
+    num_beyond_share: Counter[str] = Counter()
+    while True:
+        chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
+        of_source: dict[str, list[int]] = {}
+        index = 0
+        for position, split in selection.splits.items():
+            for candidate in journal.read(position).candidates:
+                if index in left_out:
+                    chooser.skip()
+                else:
+                    chooser.add(candidate, split=split, tile=position)
+                of_source.setdefault(jobs[position].source, []).append(index)
+                index += 1
+        choices = chooser.choose()
+        asked = {name: [one for one in own if choices.is_asked(one)] for name, own in of_source.items()}
+        surplus = beyond_shares(asked, shares, seed=settings.seed)
+        if not surplus:
+            return AskedQuestions(choices, dict(num_beyond_share))
+        for name, given_away in surplus.items():
+            num_beyond_share[name] += len(given_away)
+            left_out |= set(of_source[name]) - (set(asked[name]) - given_away)
+
+
 def make_rows(
-    jobs: Sequence[TileJob], journal: Journal, selection: Selection, settings: BuildSettings
+    jobs: Sequence[TileJob], journal: Journal, selection: Selection, choices: ChosenQuestions, settings: BuildSettings
 ) -> Iterator[TileRows]:
-    """Yield each kept tile with its records, in plan order; letters are dealt on the way."""
+    """Yield each kept tile with its records, in plan order; letters are dealt on the way.
+
+    Args:
+        jobs: the plan.
+        journal: of the build.
+        selection: the kept tiles.
+        choices: as `choose_questions` returns them for these.
+        settings: of the build.
+    """
     dealer = LetterDealer(settings.seed)
+    index = 0
     for position, split in selection.splits.items():
-        result = _within_share(journal.read(position), selection.within_shares.get(position))
-        tile = _tile_record(jobs[position], result, split)
-        yield TileRows(tile, tuple(_records(tile, result, dealer, settings.language)))
-
-
-def _within_share(result: TileResult, kept: frozenset[int] | None) -> TileResult:
-    """Return a tile with the questions that its source may have, and the images that these show."""
-    if kept is None:
-        return result
-    candidates = tuple(candidate for number, candidate in enumerate(result.candidates) if number in kept)
-    shown = {key for candidate in candidates for key in candidate.images} | {"tile"}
-    images = {key: size for key, size in (result.images or {}).items() if key in shown}
-    return replace(result, candidates=candidates, images=images)
+        result = journal.read(position)
+        offers = [choices.options_of(index + place) for place in range(len(result.candidates))]
+        index += len(offers)
+        asked = [
+            (candidate, options)
+            for candidate, options in zip(result.candidates, offers, strict=True)
+            if options is not None
+        ]
+        tile = _tile_record(jobs[position], result, split, {key for candidate, _ in asked for key in candidate.images})
+        yield TileRows(tile, tuple(_records(tile, asked, dealer, settings.language)))
 
 
 def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
@@ -256,9 +308,11 @@ def _sorted(counts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     }
 
 
-def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
+def _tile_record(job: TileJob, result: TileResult, split: str, shown: Set[str]) -> TileRecord:
+    """Return a tile with those of its images that questions show, and without its marks."""
     scene, footprint = job.work.scene, footprint_of(job)
-    has_later = "later" in (result.images or {}) or "later_marked" in (result.images or {})
+    images = {key: size for key, size in (result.images or {}).items() if key in shown or key == "tile"}
+    has_later = not images.keys().isdisjoint(("later", "later_marked"))
     return TileRecord(
         image_id=job.image_id,
         split=split,
@@ -271,7 +325,7 @@ def _tile_record(job: TileJob, result: TileResult, split: str) -> TileRecord:
         later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
         scene_source=job.source,
         licence=job.licence,
-        images=result.images or {},
+        images=images,
     )
 
 
@@ -279,31 +333,27 @@ def _day(scene: Scene) -> str | None:
     return None if scene.acquired is None else scene.acquired.date().isoformat()
 
 
-def _records(tile: TileRecord, result: TileResult, dealer: LetterDealer, language: str) -> Iterator[Record]:
+def _records(
+    tile: TileRecord, asked: Sequence[tuple[Candidate, tuple[Option, ...]]], dealer: LetterDealer, language: str
+) -> Iterator[Record]:
     numbers: Counter[str] = Counter()
-    for candidate in result.candidates:
+    for candidate, options in asked:
         numbers[candidate.task] += 1
         question_id = f"{tile.image_id}/{TASKS[candidate.task].short}{numbers[candidate.task]}"
-        yield _record(tile, candidate, question_id, dealer, language)
-
-
-def _record(tile: TileRecord, candidate: Candidate, question_id: str, dealer: LetterDealer, language: str) -> Record:
-    bbox = _normalised(candidate, tile)
-    options, answer = dealer.deal(candidate.task, question_id, candidate.options)
-    if not options:
-        answer = candidate.answer or str(list(bbox or ()))
-    return Record(
-        question_id=question_id,
-        tile=tile,
-        task=candidate.task,
-        language=language,
-        question=candidate.text,
-        images=candidate.images,
-        options=options,
-        answer=answer,
-        bbox=bbox,
-        evidence=candidate.evidence,
-    )
+        bbox = _normalised(candidate, tile)
+        dealt = dealer.deal(candidate.task, question_id, options)
+        yield Record(
+            question_id=question_id,
+            tile=tile,
+            task=candidate.task,
+            language=language,
+            question=candidate.text,
+            images=candidate.images,
+            options=dealt.options,
+            answer=dealt.answer if options else candidate.answer or str(list(bbox or ())),
+            bbox=bbox,
+            evidence=candidate.evidence,
+        )
 
 
 def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:

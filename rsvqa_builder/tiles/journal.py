@@ -16,11 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.tiles.dedup import ImagePrint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A checked question of a finished tile.
 
@@ -28,10 +29,12 @@ class Candidate:
         task: name in the taxonomy.
         text: complete, with the number of its region.
         answer: for free text; else empty.
-        options: in the order of the task, not yet lettered.
+        options: all that may be offered, in the order of the task, not yet lettered.
         box: in tile pixels.
         images: keys of the images that it shows.
         evidence: JSON object.
+        form: of the answer.
+        strata, pool, value, min_ratio: what the choosing goes by, see `questions.Question`.
     """
 
     task: str
@@ -41,6 +44,11 @@ class Candidate:
     box: Box | None
     images: tuple[str, ...]
     evidence: dict[str, Any]
+    form: AnswerForm
+    strata: tuple[str, ...]
+    pool: str | None
+    value: float | None
+    min_ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

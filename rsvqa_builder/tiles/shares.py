@@ -7,7 +7,7 @@ random over all its tiles, tasks and splits; no other source loses any for it.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 _EPSILON = 1e-6
 """Of a question: 0.1 × 30 is a little more than 3."""
@@ -38,30 +38,19 @@ def allowed_questions(made: Mapping[str, int], shares: Mapping[str, float | None
     return {name: int(bounds[name] * total + 0.5) if name in too_many else count for name, count in made.items()}
 
 
-def choose_questions(
-    counts: Iterable[tuple[str, int, int]], shares: Mapping[str, float | None], *, seed: int
-) -> dict[int, frozenset[int]]:
-    """Return the numbers of the questions that stay of each tile; tiles of sources that keep all are not here.
+def beyond_shares(
+    asked: Mapping[str, Sequence[int]], shares: Mapping[str, float | None], *, seed: int
+) -> dict[str, set[int]]:
+    """Return what each source with more than its share has to give away; the others are not here.
 
     Args:
-        counts: source, position in the plan, and number of questions of each tile, in plan order.
+        asked: the questions of each source, by their numbers in the plan.
         shares: as in `allowed_questions`.
         seed: of the build.
     """
-    of_source: dict[str, list[tuple[int, int]]] = {}
-    for source, position, number in counts:
-        of_source.setdefault(source, []).extend((position, index) for index in range(number))
-    allowed = allowed_questions({name: len(questions) for name, questions in of_source.items()}, shares)
-    kept: dict[int, frozenset[int]] = {}
-    for name, questions in of_source.items():
-        if allowed[name] < len(questions):
-            kept |= _some(questions, allowed[name], random.Random(f"{seed}/shares/{name}"))
-    return kept
-
-
-def _some(questions: Sequence[tuple[int, int]], number: int, rng: random.Random) -> dict[int, frozenset[int]]:
-    """Return `number` of the questions, by tile; tiles that lose all their questions are here too."""
-    of_tile: dict[int, set[int]] = {position: set() for position, _ in questions}
-    for position, index in rng.sample(questions, number):
-        of_tile[position].add(index)
-    return {position: frozenset(indices) for position, indices in of_tile.items()}
+    allowed = allowed_questions({name: len(questions) for name, questions in asked.items()}, shares)
+    return {
+        name: set(random.Random(f"{seed}/shares/{name}").sample(questions, len(questions) - allowed[name]))
+        for name, questions in asked.items()
+        if allowed[name] < len(questions)
+    }

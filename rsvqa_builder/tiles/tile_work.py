@@ -294,6 +294,11 @@ def _candidate(question: Question, number: int | None) -> Candidate:
         box=question.box,
         images=tuple(f"{key}_marked" for key in keys) if number is not None else keys,
         evidence=encode_evidence(question.evidence, mark),
+        form=question.form,
+        strata=question.strata,
+        pool=question.pool,
+        value=question.value,
+        min_ratio=question.min_ratio,
     )
 
 

@@ -88,6 +88,7 @@ TOLD = "answer told in the question"
 SPACES = "spaces doubled or at an end"
 SLOT = "unfilled slot"
 MARKDOWN = "markdown in the text"
+NUMBER = "number missing, not positive or without a pool"
 NUM_RIGHT = "wrong number of right options"
 ANSWER = "answer missing or in the wrong field"
 
@@ -138,6 +139,10 @@ SPOILT: list[tuple[str, Question]] = [
     (NUM_RIGHT, replace(REGIONAL, options=(Option("4", True), *REGIONAL.options[:3]))),
     (NUM_RIGHT, replace(LAND_USE, options=tuple(replace(option, is_right=True) for option in LAND_USE.options))),
     (NUM_RIGHT, replace(LAND_USE, options=tuple(replace(option, is_right=False) for option in LAND_USE.options))),
+    (NUMBER, replace(REGIONAL, pool="counts")),
+    (NUMBER, replace(REGIONAL, pool="counts", value=0.0)),
+    (NUMBER, replace(REGIONAL, value=3.0)),
+    (NUMBER, replace(PRESENCE, pool="counts", value=3.0)),
     ("empty option", replace(REGIONAL, options=options("2", "3", "4", "", right="3"))),
     ("empty option", replace(REGIONAL, options=options("2", "3", "4", ".", right="3"))),
     ("options not distinct", replace(REGIONAL, options=options("2", "3", "3.0", "7", right="3"))),
@@ -195,6 +200,19 @@ SPOILT: list[tuple[str, Question]] = [
 @pytest.mark.parametrize(("reason", "question"), SPOILT, ids=[f"{i}-{reason}" for i, (reason, _) in enumerate(SPOILT)])
 def test_spoilt_question_is_rejected_with_its_reason(reason: str, question: Question) -> None:
     assert reason in check(question)
+
+
+def test_a_candidate_may_have_more_options_than_are_shown_or_a_pool_for_them() -> None:
+    def check_candidate(question: Question) -> tuple[str, ...]:
+        return check_question(question, width=WIDTH, height=HEIGHT, is_chosen=False)
+
+    many = replace(REGIONAL, options=options("2", "3", "4", "7", "8", "9", right="3"))
+    pooled = replace(REGIONAL, options=options("3", right="3"), pool="counts", value=3.0)
+    assert (check(many), check(pooled)) == (("wrong number of options",),) * 2
+    assert (check_candidate(many), check_candidate(pooled)) == ((), ())
+    assert check_candidate(replace(many, options=many.options[:3])) == ("wrong number of options",)
+    told = with_text(pooled, "How many of the 3 ships are in the red circle numbered {region}?")
+    assert check_candidate(told) == (TOLD,)
 
 
 def test_every_reason_is_documented_and_shown_by_an_example() -> None:

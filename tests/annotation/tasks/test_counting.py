@@ -98,12 +98,12 @@ def test_a_circle_holds_the_number_of_centres_within_it(seed: int) -> None:
 
 def test_other_classes_inside_the_circle_do_not_count() -> None:
     ships = [make_object(f"ship{i}", "ship", square(500 + 6 * i, 497, side=5)) for i in range(3)]
-    cars = [make_object(f"car{i}", "car", square(500 + 6 * i, 503, side=5)) for i in range(4)]
+    cars = [make_object(f"car{i}", "car", square(500 + 6 * i, 503, side=5)) for i in range(3)]
     # all lie within 10 px of (509, 500); any circle near one of them, of 60 px at least, holds all
     facts = make_facts(objects=[*ships, *cars])
     questions = [question for seed in range(6) for question in ask("regional_counting", facts, seed=seed)[0]]
     counts = {(question.evidence.values["class"], *right_texts(question)) for question in questions}
-    assert counts == {("ship", "3"), ("car", "4")}
+    assert counts == {("ship", "3"), ("car", "3")}
 
 
 def test_regions_of_one_tile_keep_apart() -> None:
@@ -149,8 +149,8 @@ def test_answers_of_regional_counting_take_turns() -> None:
         right_texts(ask("regional_counting", make_facts(objects=objects), seed=seed, limit=2)[0][0])
         for seed in range(40)
     ]
-    # a coin decides which number comes first: 20 expected, standard deviation 3.2
-    assert 8 < answers.count(["2"]) < 32
+    # the rarer one comes first, where a circle beside the pair was found
+    assert answers.count(["2"]) > 30
 
 
 @pytest.mark.parametrize(

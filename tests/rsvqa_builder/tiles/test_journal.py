@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 
 CANDIDATE = Candidate(
@@ -16,6 +18,11 @@ CANDIDATE = Candidate(
     box=Box(1.0, 2.0, 3.5, 4.0),
     images=("tile",),
     evidence={"rule": "count", "values": {"count": 3}},
+    form=AnswerForm.ONE_OF,
+    strata=("whole", "car"),
+    pool="whole",
+    value=3.0,
+    min_ratio=1.1,
 )
 RESULT = TileResult(
     valid_share=1.0, job="j", digest="ab", images={"tile": 5}, candidates=(CANDIDATE,), not_asked={"x": {"no roads": 2}}
@@ -42,6 +49,17 @@ def test_a_damaged_result_is_not_done(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(3, RESULT, {"tile": b"12345"})
     (tmp_path / "0000003.json").write_bytes(b'{"valid_share": 1')
+    assert not journal.is_done(3, "j")
+
+
+def test_a_result_from_before_candidates_had_strata_is_done_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write(3, RESULT, {"tile": b"12345"})
+    stored = tmp_path / "0000003.json"
+    content = json.loads(stored.read_bytes())
+    for name in ("form", "strata", "pool", "value", "min_ratio"):
+        del content["candidates"][0][name]
+    stored.write_text(json.dumps(content))
     assert not journal.is_done(3, "j")
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsvqa.rsvqa_builder.tiles.shares import allowed_questions, choose_questions
+from rsvqa.rsvqa_builder.tiles.shares import allowed_questions, beyond_shares
 
 
 @pytest.mark.parametrize(
@@ -52,18 +50,13 @@ def test_no_source_has_more_than_its_share(made: dict[str, int], shares: dict[st
         assert allowed[name] <= min(made[name], bound * scale * (total + len(bounds) / 2) + 0.5 + 1e-6)
 
 
-def test_what_stays_is_from_all_tiles() -> None:
-    counts = [("a", 0, 50), ("a", 1, 50), ("b", 2, 20), ("a", 3, 0)]
-    kept = choose_questions(counts, {"a": 0.5, "b": None}, seed=0)
-    assert set(kept) == {0, 1}
-    assert sum(len(numbers) for numbers in kept.values()) == 20
-    assert min(len(numbers) for numbers in kept.values()) >= 5
-    assert all(max(numbers) < 50 for numbers in kept.values())
-    assert kept == choose_questions(counts, {"a": 0.5, "b": None}, seed=0)
-    assert kept != choose_questions(counts, {"a": 0.5, "b": None}, seed=1)
-
-
-def test_a_tile_that_loses_all_its_questions_is_there() -> None:
-    counts = [*(("a", position, 1) for position in range(10)), ("b", 10, 1)]
-    kept = choose_questions(counts, {"a": 0.5, "b": 0.5}, seed=0)
-    assert Counter(len(numbers) for numbers in kept.values()) == {0: 9, 1: 1}
+def test_what_is_given_away_is_drawn_from_all_of_a_source() -> None:
+    asked = {"a": list(range(100)), "b": list(range(100, 120))}
+    surplus = beyond_shares(asked, {"a": 0.5, "b": None}, seed=0)
+    assert set(surplus) == {"a"}
+    assert len(surplus["a"]) == 80
+    assert surplus["a"] < set(asked["a"])
+    assert all(len(surplus["a"] & set(range(start, start + 50))) < 50 for start in (0, 50))
+    assert surplus == beyond_shares(asked, {"a": 0.5, "b": None}, seed=0)
+    assert surplus != beyond_shares(asked, {"a": 0.5, "b": None}, seed=1)
+    assert beyond_shares(asked, {"a": None, "b": None}, seed=0) == {}

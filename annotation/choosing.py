@@ -1,0 +1,384 @@
+"""Choose over a whole data set which candidates are asked, with which options, so that text alone tells nothing.
+
+Tasks make more candidates than are wanted, each with every option that is certainly right or certainly wrong on its
+tile, or with a number whose wrong options are right answers of other questions. Three things are decided here, for each
+split by itself and in the order of the plan:
+
+1. *Which candidates.* A tile has a limit per task; rare answers go first. Then no answer may be right more often than
+   1/k of the questions of its stratum (k options are shown), within a tolerance; the surplus goes.
+2. *Which options.* Each text should be wrong k - 1 times for each time that it is right, in the finest stratum in which
+   that can be. What a text still lacks, divided by the questions left that could show it, is the chance with which it
+   is drawn. Since the chance of a text follows from how often it is right, either of two texts of a pair is the right
+   one equally often.
+3. *How many are right*, where several can be: a set is drawn from all that can be an answer, and a text is shown as
+   often right as wrong.
+
+What surprises: a number does not know its wrong options. They are drawn from its pool and accepted by a test of any two
+options, the right one or not.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import random
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rsvqa.annotation.balance import Balance
+from rsvqa.annotation.option_drawing import Offer, OptionDrawer
+from rsvqa.annotation.questions import Option
+from rsvqa.annotation.taxonomy import AnswerForm
+
+TOO_FREQUENT = "answer would be too frequent"
+BEYOND_LIMIT = "beyond the limit per tile"
+NO_OPTIONS = "too few wrong options that are right elsewhere"
+
+MIN_JUDGED = 30
+"""Questions that a stratum must have for its best guess to be told: of fewer, chance makes one answer the best."""
+
+
+class Choosable(Protocol):
+    """What is looked at of a candidate."""
+
+    @property
+    def task(self) -> str:
+        """Name in the taxonomy."""
+        ...
+
+    @property
+    def form(self) -> AnswerForm:
+        """One of the task's."""
+        ...
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All that may be offered."""
+        ...
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """See `questions.Question`, as for all below."""
+        ...
+
+    @property
+    def pool(self) -> str | None:
+        """Name of the pool of its number."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """Its number."""
+        ...
+
+    @property
+    def min_ratio(self) -> float:
+        """Of two options."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestGuess:
+    """What is gained by always choosing the offered text that is right most often for the share that it is offered.
+
+    Attributes:
+        chance: share right of a blind choice.
+        share: share right of that guess, the strata of templates told apart.
+        worst: the stratum in which it gains most, of those with `MIN_JUDGED` questions or more; empty without strata.
+        worst_share: share right there.
+    """
+
+    chance: float
+    share: float
+    worst: tuple[str, ...] = ()
+    worst_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenQuestions:
+    """What was decided of each candidate, by the order in which they were added.
+
+    Attributes:
+        not_chosen: by task, how many candidates are not asked, by reason.
+        never_right: by task, how many options are offered though they are never right in their stratum.
+        best_guesses: by task with choices, over all splits.
+    """
+
+    not_chosen: Mapping[str, Mapping[str, int]]
+    never_right: Mapping[str, int]
+    best_guesses: Mapping[str, BestGuess]
+    _texts: Sequence[str]
+    _shown: Sequence[tuple[int, ...] | None]
+    _num_right: Sequence[int]
+
+    def is_asked(self, index: int) -> bool:
+        """Return whether a candidate is asked."""
+        return self._shown[index] is not None
+
+    def options_of(self, index: int) -> tuple[Option, ...] | None:
+        """Return the options of a candidate, right ones first and without letters; None when it is not asked."""
+        shown = self._shown[index]
+        if shown is None:
+            return None
+        num_right = self._num_right[index]
+        return tuple(Option(self._texts[text], place < num_right) for place, text in enumerate(shown))
+
+
+class Chooser:
+    """Collects the candidates of a data set, in the order of its plan, and then chooses among them.
+
+    Holds numbers for each candidate and each text once, so that a million candidates need about a GB.
+    """
+
+    def __init__(self, *, limits: Mapping[str, int], balance: Balance, seed: int) -> None:
+        """`limits`: the most questions per tile by task."""
+        self._limits = limits
+        self._balance = balance
+        self._seed = seed
+        self._texts: dict[str, int] = {}
+        self._kinds: dict[tuple[int, int], int] = {}
+        self._names: dict[tuple[str, ...], int] = {}
+        self._groups: dict[tuple[str, str], list[Offer]] = {}
+        self._num_added = 0
+
+    def add(self, candidate: Choosable, *, split: str, tile: int) -> int:
+        """Take a candidate in and return its index for `ChosenQuestions.options_of`."""
+        task, form = candidate.task, candidate.form
+        here = (split, task, form.value)
+        strata = candidate.strata
+        right = tuple(self._text(option.text) for option in candidate.options if option.is_right)
+        pool = -1 if candidate.pool is None else self._name((task, candidate.pool))
+        self._groups.setdefault((split, task), []).append(
+            Offer(
+                index=self._num_added,
+                tile=tile,
+                form=form,
+                right=right,
+                wrong=tuple(self._text(option.text) for option in candidate.options if not option.is_right),
+                # the whole task, too: one answer may be the most frequent of every template
+                levels=tuple(self._name((*here, *strata[:depth])) for depth in range(len(strata) + 1 if strata else 0)),
+                pool=pool,
+                kind=self._kind(candidate, right, pool),
+                value=math.nan if candidate.value is None else candidate.value,
+                min_ratio=candidate.min_ratio,
+            )
+        )
+        self._num_added += 1
+        return self._num_added - 1
+
+    def skip(self) -> None:
+        """Count a candidate that is not asked, whatever is chosen."""
+        self._num_added += 1
+
+    def choose(self) -> ChosenQuestions:
+        """Return what is asked; the same candidates in the same order give the same choices."""
+        not_chosen: dict[str, Counter[str]] = {}
+        never_right: Counter[str] = Counter()
+        asked: dict[str, list[Offer]] = {}
+        elsewhere = _right_values(self._groups.values())
+        for (split, task), offers in self._groups.items():
+            rng = random.Random(f"{self._seed}/{split}/{task}/choice")
+            kept = self._kept(task, offers, rng, not_chosen.setdefault(task, Counter()))
+            drawer = OptionDrawer(kept, elsewhere, rng, has_fallback=self._balance is not Balance.STRICT)
+            for offer in rng.sample(kept, len(kept)):
+                drawer.draw(offer)
+            never_right[task] += drawer.num_never_right
+            asked.setdefault(task, []).extend(offer for offer in kept if offer.shown or not offer.num_shown)
+            not_chosen[task][NO_OPTIONS] += sum(bool(offer.num_shown and not offer.shown) for offer in kept)
+        shown: list[tuple[int, ...] | None] = [None] * self._num_added
+        num_right = array("b", bytes(self._num_added))
+        for offer in itertools.chain.from_iterable(asked.values()):
+            shown[offer.index] = offer.shown
+            num_right[offer.index] = offer.num_right
+        names = list(self._names)
+        guesses = {task: _best_guess(offers, names, self._kinds) for task, offers in asked.items()}
+        return ChosenQuestions(
+            not_chosen={task: dict(+counts) for task, counts in not_chosen.items()},
+            never_right=dict(never_right),
+            best_guesses={task: guess for task, guess in guesses.items() if guess is not None},
+            _texts=list(self._texts),
+            _shown=shown,
+            _num_right=num_right,
+        )
+
+    def _kept(self, task: str, offers: Sequence[Offer], rng: random.Random, reasons: Counter[str]) -> list[Offer]:
+        """Return the candidates of a task and split that limit and quotas leave, and count the others."""
+        kept = _within_limit(offers, self._limits.get(task, 0), rng)
+        reasons[BEYOND_LIMIT] += len(offers) - len(kept)
+        if self._balance is Balance.OFF:
+            return kept
+        even = _within_quotas(kept, rng, is_strict=self._balance is Balance.STRICT)
+        reasons[TOO_FREQUENT] += len(kept) - len(even)
+        return even
+
+    def _kind(self, candidate: Choosable, right: Sequence[int], pool: int) -> int:
+        """Return what is to be even of a candidate: its answer, or the bin of its number."""
+        if candidate.value is None or candidate.min_ratio <= 1:
+            return right[0] if right else -1
+        number = round(math.log(candidate.value) / math.log(candidate.min_ratio))
+        return self._kinds.setdefault((pool, right[0]), self._text(f"\n{number}"))
+
+    def _text(self, text: str) -> int:
+        return self._texts.setdefault(text, len(self._texts))
+
+    def _name(self, name: tuple[str, ...]) -> int:
+        return self._names.setdefault(name, len(self._names))
+
+
+# --- which candidates -------------------------------------------------------------------------------------------------
+
+
+def _within_limit(offers: Sequence[Offer], limit: int, rng: random.Random) -> list[Offer]:
+    """Return at most `limit` candidates per tile: first those whose answers have the smallest share in their strata.
+
+    Candidates without strata are taken in their order, the best first.
+    """
+    kept: list[Offer] = []
+    taken: Counter[tuple[int, int]] = Counter()
+    totals: Counter[int] = Counter()
+    for group in _by_tile(offers):
+        left = list(group)
+        order = {offer.index: rng.random() if offer.has_quota else place for place, offer in enumerate(left)}
+        for _ in range(min(limit, len(left))):
+            best = min(left, key=lambda offer: (_share_so_far(offer, taken, totals), order[offer.index]))
+            left.remove(best)
+            kept.append(best)
+            if best.has_quota:
+                for level in best.levels:
+                    taken[level, best.kind] += 1
+                    totals[level] += 1
+    return kept
+
+
+def _by_tile(offers: Sequence[Offer]) -> Iterator[list[Offer]]:
+    group: list[Offer] = []
+    for offer in offers:
+        if group and offer.tile != group[0].tile:
+            yield group
+            group = []
+        group.append(offer)
+    if group:
+        yield group
+
+
+def _share_so_far(offer: Offer, taken: Mapping[tuple[int, int], int], totals: Mapping[int, int]) -> float:
+    """Return how frequent an answer has become, summed over its strata; 0 for what has no quota."""
+    if not offer.has_quota:
+        return 0.0
+    return sum(taken[level, offer.kind] / (1 + totals[level]) for level in offer.levels)
+
+
+def _within_quotas(offers: Sequence[Offer], rng: random.Random, *, is_strict: bool) -> list[Offer]:
+    """Return the candidates without those whose answer would be too frequent, in their order.
+
+    Fine strata come first: what is even there is nearly even in the coarse ones. Dropping in a coarse one can make a
+    fine one uneven again, which a strict balance does not accept.
+    """
+    kept = list(offers)
+    while True:
+        before = len(kept)
+        for depth in range(max((len(offer.levels) for offer in kept), default=0), 0, -1):
+            kept = _even_at(kept, depth - 1, rng, is_strict=is_strict)
+        if not is_strict or len(kept) == before:
+            return kept
+
+
+def _even_at(offers: Sequence[Offer], depth: int, rng: random.Random, *, is_strict: bool) -> list[Offer]:
+    by_stratum: dict[int, dict[int, list[Offer]]] = {}
+    for offer in offers:
+        if offer.has_quota and len(offer.levels) > depth:
+            by_stratum.setdefault(offer.levels[depth], {}).setdefault(offer.kind, []).append(offer)
+    surplus: set[int] = set()
+    for answers in by_stratum.values():
+        num_shown = next(iter(answers.values()))[0].num_shown
+        cap = largest_cap([len(group) for group in answers.values()], num_shown, is_strict=is_strict)
+        for group in answers.values():
+            if len(group) > cap:
+                surplus.update(offer.index for offer in rng.sample(group, len(group) - cap))
+    return [offer for offer in offers if offer.index not in surplus]
+
+
+def largest_cap(counts: Iterable[int], num_options: int, *, is_strict: bool) -> int:
+    """Return how often an answer may be right, at most: 1/k of what is then left of all, and in a soft balance more.
+
+    More is what chance alone would give one of k even answers, one standard deviation and at least one question, so a
+    small data set is not emptied.
+
+    Args:
+        counts: how often each answer is right.
+        num_options: k.
+        is_strict: nothing more.
+    """
+    counts = list(counts)
+    share = 1 / num_options
+
+    def is_too_much(cap: int) -> bool:
+        num = sum(min(count, cap) for count in counts)
+        tolerance = 0.0 if is_strict else max(1.0, math.sqrt(num * share * (1 - share)))
+        return cap > num * share + tolerance
+
+    # N(c) / k falls behind c for good once it does: each step adds an answer less, or as many
+    return bisect.bisect_left(range(1, max(counts, default=0) + 1), True, key=is_too_much)
+
+
+def _right_values(groups: Iterable[Sequence[Offer]]) -> dict[int, dict[int, float]]:
+    """Return by pool the right answers of all splits, text → value."""
+    pools: dict[int, dict[int, float]] = {}
+    for offers in groups:
+        for offer in offers:
+            if offer.pool >= 0:
+                pools.setdefault(offer.pool, {})[offer.answer] = offer.value
+    return pools
+
+
+# --- what is left -----------------------------------------------------------------------------------------------------
+
+
+def _best_guess(
+    offers: Sequence[Offer], names: Sequence[tuple[str, ...]], kinds: Mapping[tuple[int, int], int]
+) -> BestGuess | None:
+    """Return what always choosing the most promising text gains; None without questions of one right option."""
+    judged = [
+        offer for offer in offers if offer.num_right == 1 and offer.form in (AnswerForm.ONE_OF, AnswerForm.YES_NO)
+    ]
+    if not judged:
+        return None
+    strata: dict[tuple[str, ...], list[Offer]] = {}
+    for offer in judged:
+        # the name of a level begins with the split, which a guesser does not care about
+        for level in offer.levels[1:]:
+            strata.setdefault(names[level][3:], []).append(offer)
+        if not offer.levels:
+            strata.setdefault((), []).append(offer)
+    templates = {name: group for name, group in strata.items() if len(name) <= 1}
+    share = sum(_num_guessed(group, kinds) for group in templates.values()) / len(judged)
+    gains = {
+        name: _num_guessed(group, kinds) / len(group) for name, group in strata.items() if len(group) >= MIN_JUDGED
+    }
+    worst = max(gains, key=lambda name: (gains[name], name), default=())
+    return BestGuess(
+        chance=sum(1 / len(offer.shown) for offer in judged) / len(judged),
+        share=share,
+        worst=worst,
+        worst_share=gains.get(worst),
+    )
+
+
+def _num_guessed(offers: Sequence[Offer], kinds: Mapping[tuple[int, int], int]) -> float:
+    """Return how many questions the best guess by the options' kinds gets right; ties count by their share."""
+    offered: Counter[int] = Counter()
+    right: Counter[int] = Counter()
+    shown = [[kinds.get((offer.pool, text), text) for text in offer.shown] for offer in offers]
+    for options in shown:
+        offered.update(options)
+        right[options[0]] += 1
+    num = 0.0
+    for options in shown:
+        shares = [right[kind] / offered[kind] for kind in options]
+        best = max(shares)
+        num += (shares[0] == best) / shares.count(best)
+    return num
