@@ -15,12 +15,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rsvqa.annotation.llm.claims import ClaimScope, caption_claims, check_claims, find_mentions
+from rsvqa.annotation.llm.claims import MIN_KEPT, caption_claims, check_claims, find_mentions, kept_share
 from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings, CropWindow, Shown, show, show_part
 from rsvqa.annotation.llm.items import QuestionItem, bounds_of
 from rsvqa.annotation.llm.outcomes import ACCEPTED
 from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.support import ClaimScope
 from rsvqa.annotation.llm.survival import (
     brackets_in,
     contains_phrase,
@@ -30,10 +31,11 @@ from rsvqa.annotation.llm.survival import (
     named_things,
     numbers_in,
 )
-from rsvqa.annotation.llm.verifying_step import DRAFTED
+from rsvqa.annotation.llm.verifying_step import DRAFTED, UNSUPPORTED
 from rsvqa.annotation.llm.wording_step import fault_of
 
 CONTRADICTS = "claims contradict the facts"
+LOSES_FACTS = "tells too few of the facts"
 
 MAX_LENGTH_RATIO = 1.6
 """The right choice may be this much longer than the longest wrong one; longer ones are known to be right unseen."""
@@ -193,8 +195,14 @@ def _take_region(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     return _unless_contradicted(item.worded(answer=text))
 
 
-def _unless_contradicted(item: QuestionItem) -> QuestionItem | str:
-    return CONTRADICTS if caption_claims(item).contradicted else item
+def _unless_contradicted(drafted: QuestionItem) -> QuestionItem | str:
+    """Return a drafted caption, or why it is not taken; what it says beyond the facts is for a person to judge."""
+    claims = caption_claims(drafted)
+    if claims.contradicted:
+        return CONTRADICTS
+    if kept_share(drafted) < MIN_KEPT:
+        return LOSES_FACTS
+    return drafted.for_review(UNSUPPORTED) if claims.unsupported else drafted
 
 
 def _take_choices(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:

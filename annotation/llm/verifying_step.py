@@ -218,7 +218,7 @@ class AnswerPass:
         if reason:
             return (agreed.for_review(reason),)
         return (
-            agreed.settled(DRAFTED, UNSUPPORTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(
+            agreed.settled(DRAFTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(
                 "blind answer is the key"
             ),
         )
@@ -252,7 +252,7 @@ DRAFTED = "written by a model"
 """Why a drafted question is to be reviewed until it is verified."""
 
 UNSUPPORTED = "claims that the facts do not support"
-"""Likewise for a caption that says more than is known."""
+"""Why a text that says more than is known is to be reviewed: a verifier that objects to nothing has not borne it out."""
 
 _ASKED: dict[AnswerForm, tuple[str, type[BaseModel]]] = {
     AnswerForm.BOX: ("answer_box", FoundBox),

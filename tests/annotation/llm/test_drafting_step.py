@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings
 from rsvqa.annotation.llm.drafting_step import (
     CONTRADICTS,
+    LOSES_FACTS,
     DraftedCaption,
     DraftedChoices,
     DraftedQuestion,
@@ -38,19 +39,22 @@ def result(item: QuestionItem, parsed: BaseModel) -> str:
 
 # --- captions ---
 
+OVERALL = "There are 3 cars and 1 ship."
+
 
 def caption(**fields: Any) -> DraftedCaption:
-    parts = [f"The {name} part is seen." for name in PART_NAMES]
-    parts[0] = "The top left part holds 2 cars and much forest (about 90 %)."
-    return DraftedCaption(**{"overall": "There are 3 cars.", "parts": parts, "inference": "Traffic is low.", **fields})
+    parts = [f"The {name} part is in the image." for name in PART_NAMES]
+    parts[0] = "The top left part holds 2 cars and forest (about 90 %)."
+    parts[8] = "The bottom right part shows water (about 70 %) and 1 ship."
+    return DraftedCaption(**{"overall": OVERALL, "parts": parts, "inference": "People use it.", **fields})
 
 
 def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> None:
     item = draft(caption_item(RULE), caption())
     overall, parts, inference = item.answer.split("\n")
-    assert (overall, inference) == ("There are 3 cars.", "Traffic is low.")
+    assert (overall, inference) == (OVERALL, "People use it.")
     assert parts.startswith("The top left part holds 2 cars")
-    assert parts.endswith("The bottom right part is seen.")
+    assert parts.endswith("The bottom right part shows water (about 70 %) and 1 ship.")
     assert (item.source, item.outcome.state, item.outcome.reasons) == ("llm", QuestionState.REVIEW, (DRAFTED,))
     assert item.former == {"answer": RULE}
 
@@ -61,8 +65,9 @@ def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> No
         ({"overall": "There are 4 cars."}, CONTRADICTS),
         ({"overall": "Cars stand in the bottom left part."}, CONTRADICTS),
         ({"inference": "About 1,200 people live here."}, CONTRADICTS),
+        ({"overall": "From above.", "parts": [f"The {name} part shows ground." for name in PART_NAMES]}, LOSES_FACTS),
         ({"parts": ["A part."] * 9}, "a part is not named"),
-        ({"inference": "**Traffic** is low."}, "markdown in the text"),
+        ({"inference": "**People** use it."}, "markdown in the text"),
     ],
 )
 def test_a_caption_that_contradicts_leaves_the_rule_s(wrong: dict[str, Any], reason: str) -> None:
