@@ -116,7 +116,9 @@ _PART = (
     r"(?: (?:part|section|portion|area|region))?"
 )
 _CENTRE = rf"{_TO}{_DET}(?:centre|center|central) (?:part|section|portion)"
-_CIRCLE = rf"{_TO}(?:{_DET}?(?:area|region|part) (?:inside|within|in|of|marked by) )?{_DET}?(?:red )?circle (?P<circle>\d+)"
+_CIRCLE = (
+    rf"{_TO}(?:{_DET}?(?:area|region|part) (?:inside|within|in|of|marked by) )?{_DET}?(?:red )?circle (?P<circle>\d+)"
+)
 _VIEW = r"(?:image|scene|tile|view|picture)"
 _GENERIC = (
     rf"{_TO}(?:(?:(?:the|this|an?|one) )?(?:(?:whole|entire|overall|same|aerial|overhead|remote sensing|satellite) )?"
@@ -165,25 +167,43 @@ _BE = r"(?:is|are)"
 _LEXICON: tuple[tuple[str, str], ...] = (
     # tag, pattern; the first that fits wins, so longer phrases come first
     ("M", rf"(?P<measure>{_NUMBER}) ?(?P<length>km|kilomet(?:re|er)s?|met(?:re|er)s?|m|miles?|feet|ft)(?!\w)"),
-    ("%", rf"(?P<percent>\d+(?:\.\d+)?) ?(?:%|per ?cent(?!\w))"),
+    ("%", r"(?P<percent>\d+(?:\.\d+)?) ?(?:%|per ?cent(?!\w))"),
     ("p", _PART),
     ("p", _CENTRE),
     ("p", _CIRCLE),
-    ("E", rf"there {_BE}|(?:we|one) (?:can )?(?:sees?|finds?|spots?)|(?:land uses?|objects):|(?:visible|seen) (?:{_BE}|there:|here:)"),
+    (
+        "E",
+        rf"there {_BE}|(?:we|one) (?:can )?(?:sees?|finds?|spots?)|(?:land uses?|objects):"
+        rf"|(?:visible|seen) (?:{_BE}|there:|here:)",
+    ),
     ("F", "|".join(_FRACTIONS)),
     ("Q", "|".join(_VAGUE)),
     ("L", rf"the (?:largest|main|most prominent|dominant) land (?:uses?|covers?|use types) {_BE}"),
     ("L", r"by area,? the (?:largest|main) land uses? (?:is|are)"),
-    ("h", rf"(?:seen|viewed|looking) from above|from above|among the land (?:uses|covers)|land use|by area"),
-    ("Z", rf"{_BE} (?:absent|missing|not (?:visible|present|seen|found)|nowhere to be (?:seen|found))|cannot be seen(?: anywhere)?|do(?:es)? not occur"),
-    ("B", rf"(?:{_BE} )?(?:all )?(?:also )?(?:{_SEEN})|can (?:also )?be (?:{_SEEN})|{_BE} there|appears?|stands?|occurs?"),
+    ("h", r"(?:seen|viewed|looking) from above|from above|among the land (?:uses|covers)|land use|by area"),
+    (
+        "Z",
+        rf"{_BE} (?:absent|missing|not (?:visible|present|seen|found)|nowhere to be (?:seen|found))"
+        r"|cannot be seen(?: anywhere)?|do(?:es)? not occur",
+    ),
+    (
+        "B",
+        rf"(?:{_BE} )?(?:all )?(?:also )?(?:{_SEEN})|can (?:also )?be (?:{_SEEN})|{_BE} there|appears?|stands?|occurs?",
+    ),
     ("J", rf"{_BE} (?:covered|occupied|taken up|taken|made up|filled) (?:by|with|of)|consists? of"),
     ("X", rf"(?:{_BE} )?(?:crossed|served|traversed|cut) by"),
-    ("D", rf"{_BE} (?:mostly|mainly|largely|predominantly|chiefly|dominated by|mainly covered by)|mostly|predominantly"),
+    (
+        "D",
+        rf"{_BE} (?:mostly|mainly|largely|predominantly|chiefly|dominated by|mainly covered by)|mostly|predominantly",
+    ),
     ("d", r"prevails?(?: in)?|dominates?"),
     ("U", r"(?:runs?|pass(?:es)?|leads?|cross(?:es)?|goes|go) ?(?:through|across)?"),
     ("K", r"covers?|occup(?:y|ies)|takes? up|makes? up|accounts? for"),
-    ("V", r"contains?|shows?|includes?|holds?|features?|displays?|depicts?|represents?|provides|comprises a mix of|(?:has|have|is|shows) a mix of|has|have"),
+    (
+        "V",
+        r"contains?|shows?|includes?|holds?|features?|displays?|depicts?|represents?|provides"
+        r"|comprises a mix of|(?:has|have|is|shows) a mix of|has|have",
+    ),
     ("m", r"spans?|measures?|measuring|stretches"),
     ("w", r"wide|high|across|in size|long|tall"),
     ("b", r"by|x|×"),
@@ -278,7 +298,9 @@ def _token(tag: str, found: re.Match[str]) -> _Token:
     if tag == "p":
         return _Token(tag, _place_of(groups))
     if tag == "%":
-        return _Token(tag, Amount(float(groups["percent"]) - SHARE_TOLERANCE, float(groups["percent"]) + SHARE_TOLERANCE))
+        return _Token(
+            tag, Amount(float(groups["percent"]) - SHARE_TOLERANCE, float(groups["percent"]) + SHARE_TOLERANCE)
+        )
     if tag == "F":
         return _Token("%", _FRACTIONS[word])
     if tag == "Q":
@@ -324,7 +346,7 @@ _AMOUNTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("share", rf"{_ABOUT}%t?p?(?:I|J|IJ)?t?N"),
         ("share", rf"t?N(?:c){_ABOUT}%(?=p)"),
         ("none", r"G#?N"),
-        ("number", rf"[~>]?#C?N"),
+        ("number", r"[~>]?#C?N"),
         ("number", r"oNI[~]?#"),
         ("number", r"t?N=[~]?#"),
         ("number", r"t?NB#"),
@@ -383,7 +405,7 @@ def _numbered(token: _Token, noun: _Token, part: list[_Token]) -> _Token:
     amount = Amount(number, number)
     if ">" in marks:
         amount = Amount(number + (marks[">"] != "at least"), inf)
-    elif "~" in marks and number >= 10:  # noqa: PLR2004  below, "about" rounds nothing
+    elif "~" in marks and number >= 10:
         amount = Amount(number * 0.95, number * 1.05)
     tag = "z" if number == 0 else "n"
     return replace(token, tag=tag, value=(noun.value, amount), unit="count")

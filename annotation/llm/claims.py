@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 from rsvqa.annotation.llm.claim_reader import HERE, SHARE_TOLERANCE, Reading, read_sentence, sentences_in
 from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
 from rsvqa.annotation.llm.number_words import NUMBER_WORD, value_of
+from rsvqa.annotation.llm.same_words import difference
 from rsvqa.annotation.llm.support import ClaimScope, Verdict, facts_of, judge, place_of, told_by
+from rsvqa.annotation.llm.survival import has_same_sense
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -277,11 +279,11 @@ class _Judged(NamedTuple):
 
 def _judged(item: QuestionItem) -> Iterator[_Judged]:
     """Yield each sentence of a caption; one with claims about several places comes once per place."""
-    by_rule = frozenset(sentences_in(str(item.former.get("answer", item.answer)).rpartition("\n")[2]))
+    by_rule = tuple(sentences_in(str(item.former.get("answer", item.answer)).rpartition("\n")[2]))
     for index, (paragraph, scope) in enumerate(zip(_paragraphs(item), _all_scopes(item), strict=True)):
         last = scope if not scope.is_by_part else None
         for sentence in sentences_in(paragraph):
-            if index > 1 and sentence in by_rule:
+            if index > 1 and any(_says_the_same(conclusion, sentence) for conclusion in by_rule):
                 continue  # a conclusion of the rules
             reading = read_sentence(sentence, scope.nouns)
             if reading is None:
@@ -292,9 +294,11 @@ def _judged(item: QuestionItem) -> Iterator[_Judged]:
                 last = _last_place(sentence, reading, scope, last)
 
 
-def _judge_reading(
-    sentence: str, reading: Reading, scope: ClaimScope, last: ClaimScope | None
-) -> Iterator[_Judged]:
+def _says_the_same(old: str, new: str) -> bool:
+    return old == new or (has_same_sense(old, new) and difference(old, new).reason is None)
+
+
+def _judge_reading(sentence: str, reading: Reading, scope: ClaimScope, last: ClaimScope | None) -> Iterator[_Judged]:
     keys = {id(place): key for key, place in scope.parts.items()}
     for said in reading.said:
         place = place_of(said, scope, last)

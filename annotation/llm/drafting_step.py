@@ -21,6 +21,7 @@ from rsvqa.annotation.llm.items import QuestionItem, bounds_of
 from rsvqa.annotation.llm.outcomes import ACCEPTED
 from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.same_words import difference
 from rsvqa.annotation.llm.support import ClaimScope
 from rsvqa.annotation.llm.survival import (
     brackets_in,
@@ -135,7 +136,7 @@ class DraftPass:
         kind = _KINDS[item.task]
         draft = parsed_as(reply, kind.schema)
         drafted = draft if isinstance(draft, str) else kind.apply(item, draft)
-        reason = drafted if isinstance(drafted, str) else fault_of(drafted)
+        reason = drafted if isinstance(drafted, str) else _UNCHANGED if _is_as_before(drafted) else fault_of(drafted)
         note = self._asker(kind).note(reply, reason or ACCEPTED)
         if reason is not None or isinstance(drafted, str):
             return (item.noted(note),)
@@ -150,6 +151,13 @@ class DraftPass:
             max_tokens=kind.max_tokens,
             temperature=self.temperature,
         )
+
+
+_UNCHANGED = "unchanged"
+
+
+def _is_as_before(drafted: QuestionItem) -> bool:
+    return all(getattr(drafted, name) == text for name, text in drafted.former.items())
 
 
 _NOTHING_SHOWN = Shown((), (), CropWindow(0, 0, 0, 0))
@@ -202,7 +210,16 @@ def _unless_contradicted(drafted: QuestionItem) -> QuestionItem | str:
         return CONTRADICTS
     if kept_share(drafted) < MIN_KEPT:
         return LOSES_FACTS
-    return drafted.for_review(UNSUPPORTED) if claims.unsupported else drafted
+    doubts = tuple(claim.words for claim in claims.unsupported)
+    return drafted.for_review(UNSUPPORTED).with_doubts(*doubts) if doubts else drafted
+
+
+def _for_review_if_changed(drafted: QuestionItem) -> QuestionItem:
+    """Return a drafted question, to be reviewed where a text says more or less than the rule's."""
+    rule = drafted.as_written_by_rule()
+    pairs = zip((rule.text, *rule.options), (drafted.text, *drafted.options), strict=True)
+    changed = tuple(new for old, new in pairs if difference(old, new).reason)
+    return drafted.for_review(UNSUPPORTED).with_doubts(*changed) if changed else drafted
 
 
 def _take_choices(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
@@ -215,7 +232,7 @@ def _take_choices(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     if not all(has_same_sense(before, after) for before, after in zip(old, new, strict=True)):
         return "sense changed"
     drafted = item.worded(text=draft.question, options=tuple(draft.options))
-    return "the right choice stands out by its length" if _stands_out(drafted) else drafted
+    return "the right choice stands out by its length" if _stands_out(drafted) else _for_review_if_changed(drafted)
 
 
 def _stands_out(item: QuestionItem) -> bool:
@@ -229,7 +246,7 @@ def _take_route(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
         return "wrong number of choices"
     if any(turns_in(old) != turns_in(new) for old, new in zip(item.options, draft.options, strict=True)):
         return "turns changed"
-    return item.worded(options=tuple(draft.options))
+    return _for_review_if_changed(item.worded(options=tuple(draft.options)))
 
 
 def turns_in(route: str) -> list[str]:
@@ -249,7 +266,9 @@ def _take_reference(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     if _first_named(item, item.text) != _first_named(item, draft.question):
         return "another object is named first"
     scope = _target_scope(item, numbers=frozenset(float(number) for number in numbers_in(item.text)))
-    return CONTRADICTS if check_claims(draft.question, scope).contradicted else item.worded(text=draft.question)
+    if check_claims(draft.question, scope).contradicted:
+        return CONTRADICTS
+    return _for_review_if_changed(item.worded(text=draft.question))
 
 
 def _first_named(item: QuestionItem, text: str) -> str | None:
@@ -273,7 +292,7 @@ def _target_scope(item: QuestionItem, *, numbers: frozenset[float]) -> ClaimScop
 def _take_anomaly(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedQuestion)
     reason = lost(item.text, draft.question, named_things(item.text, item.task) or ())
-    return reason or item.worded(text=draft.question)
+    return reason or _for_review_if_changed(item.worded(text=draft.question))
 
 
 _KINDS: Mapping[str, _Kind] = {

@@ -125,6 +125,11 @@ class QuestionItem:
         reasons = (*self.outcome.reasons, reason)
         return replace(self, outcome=replace(self.outcome, state=QuestionState.REVIEW, reasons=reasons))
 
+    def with_doubts(self, *statements: str) -> QuestionItem:
+        """Return the item with statements marked that no fact bears out."""
+        doubts = tuple(dict.fromkeys((*self.outcome.doubts, *statements)))
+        return replace(self, outcome=replace(self.outcome, doubts=doubts))
+
     def settled(self, *reasons: str) -> QuestionItem:
         """Return the item without these reasons for a review, and accepted when none is left."""
         if self.outcome.state is not QuestionState.REVIEW:
@@ -140,7 +145,9 @@ class QuestionItem:
 
     def as_written_by_rule(self) -> QuestionItem:
         """Return the item with every text that a rule had written put back."""
-        return replace(self, **self.former, former={}, source="rule") if self.former else self
+        if not self.former:
+            return self
+        return replace(self, **self.former, former={}, source="rule", outcome=replace(self.outcome, doubts=()))
 
     def as_question(self) -> Question:
         """Return the item as the candidate that `checks.check_question` knows.

@@ -217,11 +217,7 @@ class AnswerPass:
         agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
         if reason:
             return (agreed.for_review(reason),)
-        return (
-            agreed.settled(DRAFTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(
-                "blind answer is the key"
-            ),
-        )
+        return (agreed.settled(DRAFTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked("blind answer is the key"),)
 
     def _reason_against(self, item: QuestionItem, reply: ChatResult) -> str | None:
         if item.form is AnswerForm.BOX:
@@ -248,11 +244,22 @@ class AnswerPass:
         return None if item.box is not None and iou(box, item.box) >= MIN_IOU else DISAGREES
 
 
+SAME_MODEL = "blind answer is the key, by the model that wrote the text"
+
+
+def _writers(item: QuestionItem) -> frozenset[str]:
+    """Return the models whose texts the item has."""
+    if item.source != "llm":
+        return frozenset()
+    steps = ("word", "draft", "translate")
+    return frozenset(note.model for note in item.outcome.notes if note.step in steps and note.result == ACCEPTED)
+
+
 DRAFTED = "written by a model"
 """Why a drafted question is to be reviewed until it is verified."""
 
 UNSUPPORTED = "claims that the facts do not support"
-"""Why a text that says more than is known is to be reviewed: a verifier that objects to nothing has not borne it out."""
+"""Why a text that says more than is known is to be reviewed; that a verifier objects to nothing does not settle it."""
 
 _ASKED: dict[AnswerForm, tuple[str, type[BaseModel]]] = {
     AnswerForm.BOX: ("answer_box", FoundBox),

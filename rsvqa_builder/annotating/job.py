@@ -72,7 +72,7 @@ def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatCli
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """What follows a build whose annotator is openai:MODEL: one restartable job together."""
+    """What follows a build whose annotator is openai:MODEL,VERIFIER: one restartable job together."""
 
     settings: AnnotateSettings
     job: JobSettings
@@ -91,20 +91,25 @@ class Annotator:
 
 
 def open_annotator(name: str, job: JobSettings) -> Annotator:
-    """Return the annotator of that name, as `rsvqa build` takes it.
+    """Return the annotator of that name, as `rsvqa build` takes it: "openai:MODEL,VERIFIER".
+
+    Who wants one model for both says its name twice.
 
     Refuses before anything is built what could not be done afterwards.
 
     Raises:
-        SettingsError: for another name than "openai:MODEL".
+        SettingsError: for another name.
         EndpointError: no key where one is needed.
         PricesError: the cost is bounded, and the model has no price.
     """
-    provider, _, model = name.partition(":")
-    if provider != "openai" or not model:
-        raise SettingsError(f"`annotator` = {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
+    provider, _, models = name.partition(":")
+    model, _, verifier = models.partition(",")
+    if provider != "openai" or not model or not verifier:
+        raise SettingsError(
+            f"`annotator` = {name!r}: expected rules, or openai:MODEL,VERIFIER as in openai:gpt-4o,gpt-4.1"
+        )
     job.endpoint.connect(job.timeout_s).close()
-    settings = load_settings(AnnotateSettings, {"model": model})
+    settings = load_settings(AnnotateSettings, {"model": model, "verifier": verifier, "same_model": verifier == model})
     _require_prices(settings, job)
     return Annotator(settings, job)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import OPENAI_URL, BaseUrl, Endpoint
 from rsvqa.annotation.llm.sender import ClientSettings
@@ -24,7 +24,9 @@ class AnnotateSettings(StageSettings):
     model: Annotated[str, Field(min_length=1)]
     """Model that words, drafts and translates, as the endpoint calls it."""
     verifier: str | None = None
-    """Model that answers blind to the key (default: the same)."""
+    """Model that answers blind to the key: another one than writes, better of another family."""
+    same_model: bool = False
+    """Let the model that writes verify too; the provenance of each question says so."""
     steps: Annotated[tuple[Annotated[AnnotateStep, STRIPPED], ...], COMMAS] = ("word", "draft", "verify")
     """Work to do."""
     overview_px: _Pixels = 1_024
@@ -40,6 +42,15 @@ class AnnotateSettings(StageSettings):
         if not steps:
             raise ValueError(f"expected at least one of {', '.join(STEPS)}")
         return tuple(step for step in STEPS if step in steps)
+
+    @model_validator(mode="after")
+    def _two_models(self) -> Self:
+        is_both = "verify" in self.steps and len(self.steps) > 1
+        if is_both and not self.same_model and self.verifier in (None, self.model):
+            raise ValueError(
+                "a model that verifies its own texts finds few of its errors: give another `verifier`, or `same_model`"
+            )
+        return self
 
     @property
     def models(self) -> frozenset[str]:

@@ -88,7 +88,11 @@ def _says(name: str, *sentences: str) -> None:
 
 @_kind("another number in the text")
 def _other_number(planted: Planted, rng: random.Random) -> str | None:
-    found = [m for m in re.finditer(r"(?<![\w.])(\d+) (?!%|m |m\b|by|×)[a-z]", planted.text) if "circle " not in planted.text[max(0, m.start() - 7) : m.start()]]
+    found = [
+        m
+        for m in re.finditer(r"(?<![\w.])(\d+) (?!%|m |m\b|by|×)[a-z]", planted.text)
+        if "circle " not in planted.text[max(0, m.start() - 7) : m.start()]
+    ]
     if not found:
         return None
     m = rng.choice(found)
@@ -106,15 +110,30 @@ def _other_percent(planted: Planted, rng: random.Random) -> str | None:
 
 
 _says("number in words", "There are {X} {many}.", "{X} {many} are visible.")
-_says("number after its noun", "The {many} number {X}.", "The number of {many} is {x}.", "{Many}: {x}.", "{Many} can be counted to {X}.")
+_says(
+    "number after its noun",
+    "The {many} number {X}.",
+    "The number of {many} is {x}.",
+    "{Many}: {x}.",
+    "{Many} can be counted to {X}.",
+)
 _says("percentage before its noun", "About {wrong} % is {area}.", "Roughly {wrong} % of {place} is taken by {area}.")
 _says("number of properties", "{X} small, newly built {many} are there.", "{X} brightly painted {many} can be seen.")
 _says("extent", "It measures about 900 m by 900 m.", "{Place} is about 1,250 m across.")
-_says("sum of all objects", "In total, 40 objects are visible.", "All in all there are some fifty things to be counted.")
+_says(
+    "sum of all objects", "In total, 40 objects are visible.", "All in all there are some fifty things to be counted."
+)
 _says("number of roads", "Four roads cross here.", "Two roads meet in {place}.")
 _says("zero", "Zero {many} are visible.", "There are 0 {many}.")
-_says("vague number", "Dozens of {many} are visible.", "Hundreds of {many} fill {place}.", "Countless {many} are there.")
-_says("share in words", "More than nine tenths of {place} is {gone}.", "Half of {place} is {gone}.", "A third of the ground is {gone}.")
+_says(
+    "vague number", "Dozens of {many} are visible.", "Hundreds of {many} fill {place}.", "Countless {many} are there."
+)
+_says(
+    "share in words",
+    "More than nine tenths of {place} is {gone}.",
+    "Half of {place} is {gone}.",
+    "A third of the ground is {gone}.",
+)
 _says("extent of another unit", "It is about 310 km wide.", "It spans roughly 310 miles.")
 _says("all but some", "All but two of the {many} are visible.", "Every one of the {x} {many} is visible.")
 
@@ -122,26 +141,63 @@ _says("all but some", "All but two of the {many} are visible.", "Every one of th
 
 _says("no roads", "No roads run through the area.", "There are no roads in {place}.", "{Place} has no road at all.")
 _says("devoid", "{Place} is devoid of {many}.", "{Place} is free of {many}.", "{Place} is entirely without {many}.")
-_says("lacks", "{Place} lacks any {many}.", "There is not a single {one}.", "{Many} are absent.", "{Many} cannot be seen anywhere.")
+_says(
+    "lacks",
+    "{Place} lacks any {many}.",
+    "There is not a single {one}.",
+    "{Many} are absent.",
+    "{Many} cannot be seen anywhere.",
+)
 _says("fails to show", "{Place} fails to show any {many}.", "{Many} are nowhere to be found.", "{Many} are missing.")
 _says("no land use", "There is no {area}.", "{Area} is not present.", "{Area} does not occur.")
 _says("neither nor", "Neither {many} nor roads are visible.", "Nor is there any {area}.")
-_says("apart from", "Apart from the {area}, {place} is empty.", "Besides {area} nothing is there.", "{Place} is bare except for {area}.")
+_says(
+    "apart from",
+    "Apart from the {area}, {place} is empty.",
+    "Besides {area} nothing is there.",
+    "{Place} is bare except for {area}.",
+)
 _says("only", "Only {many} are to be seen.", "{Place} contains nothing but {area}.", "The only objects are {many}.")
 
 # --- what is there ---
 
 _says("absent class", "A {gone} is visible.", "There are {gones} in {place}.", "{Gones} can be seen.")
-_says("class of no table", "A church stands in the middle.", "There is a lighthouse.", "A playground is visible.", "Power lines are present.")
-_says("relation", "The {many} are parked beside the {area}.", "The {many} stand next to each other.", "{Many} line the road.")
-_says("direction", "The {many} lie to the north of the {area}.", "The {area} is on the left.", "{Area} surrounds the {many}.")
+_says(
+    "class of no table",
+    "A church stands in the middle.",
+    "There is a lighthouse.",
+    "A playground is visible.",
+    "Power lines are present.",
+)
+_says(
+    "relation",
+    "The {many} are parked beside the {area}.",
+    "The {many} stand next to each other.",
+    "{Many} line the road.",
+)
+_says(
+    "direction",
+    "The {many} lie to the north of the {area}.",
+    "The {area} is on the left.",
+    "{Area} surrounds the {many}.",
+)
 _says("size", "The {many} are large.", "There are {n} large {many}.", "{N} tiny {many} are visible.")
 _says("colour", "There are {n} red {many}.", "The {many} are bright pink.", "{N} purple {many} are visible.")
 _says("condition", "The {many} are damaged.", "The {area} is dry.", "{N} abandoned {many} are visible.")
 _says("motion", "The {many} are moving.", "{N} parked {many} are visible.", "{Many} drive along the road.")
-_says("road surface", "Unpaved roads run through the area.", "A wide motorway crosses {place}.", "A dead-end road is visible.")
+_says(
+    "road surface",
+    "Unpaved roads run through the area.",
+    "A wide motorway crosses {place}.",
+    "A dead-end road is visible.",
+)
 _says("whole to a part", "The top right corner contains {n} {many}.", "{N} {many} are visible along the northern edge.")
-_says("comparison of numbers", "There are more swimming pools than {many}.", "Fewer {many} than churches are visible.", "{Many} are outnumbered by boats.")
+_says(
+    "comparison of numbers",
+    "There are more swimming pools than {many}.",
+    "Fewer {many} than churches are visible.",
+    "{Many} are outnumbered by boats.",
+)
 _says("as many as", "There are as many {many} as ships.", "There are twice as many {gones} as {many}.")
 
 
@@ -150,7 +206,15 @@ def _compared(planted: Planted, rng: random.Random) -> str | None:
     if len(planted.place.shares) < 2 or planted.place.shares[0][1] - planted.place.shares[-1][1] < 4:
         return None
     (most, _), (least, _) = planted.place.shares[0], planted.place.shares[-1]
-    return planted.plus(rng.choice((f"There is more {least} than {most}.", f"{upper(least)} covers more than {most}.", f"{upper(most)} is less common than {least}.")))
+    return planted.plus(
+        rng.choice(
+            (
+                f"There is more {least} than {most}.",
+                f"{upper(least)} covers more than {most}.",
+                f"{upper(most)} is less common than {least}.",
+            )
+        )
+    )
 
 
 @_kind("another land use as the largest")
@@ -159,7 +223,17 @@ def _largest(planted: Planted, rng: random.Random) -> str | None:
     if len(shares) < 2 or shares[0][1] - shares[-1][1] < 4 or shares[-1][1] > 45:
         return None
     least = shares[-1][0]
-    return planted.plus(rng.choice((f"{upper(planted.name)} is mostly {least}.", f"{upper(planted.name)} is dominated by {least}.", f"The largest land use is {least}.", f"{upper(least)} prevails.", f"{upper(least)} covers most of {planted.name}.")))
+    return planted.plus(
+        rng.choice(
+            (
+                f"{upper(planted.name)} is mostly {least}.",
+                f"{upper(planted.name)} is dominated by {least}.",
+                f"The largest land use is {least}.",
+                f"{upper(least)} prevails.",
+                f"{upper(least)} covers most of {planted.name}.",
+            )
+        )
+    )
 
 
 @_kind("two land uses change places")
@@ -185,7 +259,11 @@ def _borrowed(planted: Planted, rng: random.Random) -> str | None:
     if not fitting:
         return None
     one, many = rng.choice(fitting)
-    return planted.plus(rng.choice((f"It also contains {rng.randint(2, 5)} {many}.", f"Seen there: {many}.", f"A {one} is found here as well.")))
+    return planted.plus(
+        rng.choice(
+            (f"It also contains {rng.randint(2, 5)} {many}.", f"Seen there: {many}.", f"A {one} is found here as well.")
+        )
+    )
 
 
 # --- what is made up ---
@@ -193,12 +271,22 @@ def _borrowed(planted: Planted, rng: random.Random) -> str | None:
 _says("season", "The image was taken in winter.", "It is a sunny morning.", "Shadows show that it is evening.")
 _says("event", "After the earthquake, {many} remain.", "The place has been hit by a storm.")
 _says("name of a place", "This is a suburb of Paris.", "The image shows Lagos.", "It lies on the Amazon.")
-_says("purpose", "The {many} suggest that the place serves as a military base.", "The {area} is used for festivals.", "People come here to vote.")
+_says(
+    "purpose",
+    "The {many} suggest that the place serves as a military base.",
+    "The {area} is used for festivals.",
+    "People come here to vote.",
+)
 _says("change", "{N} {many} have been added since.", "The {area} has grown.", "The {many} are new.")
 _says("people", "Many people are walking about.", "About 1,200 people live here.", "A crowd is gathered in {place}.")
 _says("height", "The {many} are tall.", "The ground rises towards the edge.", "{N} multi-storey {many} are visible.")
 _says("other language", "这里没有道路。", "Il n'y a pas de routes ici.", "Hier gibt es keine {many}.")
-_says("only one with", "{Place} is the only one with {many}.", "No other part has {area}.", "{Place} has the most {many} of all parts.")
+_says(
+    "only one with",
+    "{Place} is the only one with {many}.",
+    "No other part has {area}.",
+    "{Place} has the most {many} of all parts.",
+)
 
 
 @_kind("letters that look alike")
@@ -206,7 +294,9 @@ def _lookalike(planted: Planted, rng: random.Random) -> str | None:
     if not planted.sure:
         return None
     n, _, many = rng.choice(planted.sure)
-    return planted.plus(f"There are {n + 2} {many.replace('a', chr(0x430)).replace('o', chr(0x43E)).replace('e', chr(0x435))}.")
+    return planted.plus(
+        f"There are {n + 2} {many.replace('a', chr(0x430)).replace('o', chr(0x43E)).replace('e', chr(0x435))}."
+    )
 
 
 @_kind("half of the objects")
@@ -214,7 +304,16 @@ def _half(planted: Planted, rng: random.Random) -> str | None:
     if not planted.sure:
         return None
     n, _, many = rng.choice(planted.sure)
-    return planted.plus(rng.choice((f"Half of the {many} are red.", f"Most of the {many} are new.", f"At least {n + 1} {many} are visible.", f"More than {n} {many} are visible.")))
+    return planted.plus(
+        rng.choice(
+            (
+                f"Half of the {many} are red.",
+                f"Most of the {many} are new.",
+                f"At least {n + 1} {many} are visible.",
+                f"More than {n} {many} are visible.",
+            )
+        )
+    )
 
 
 @_kind("list with one thing too many")
@@ -227,7 +326,14 @@ def _list(planted: Planted, rng: random.Random) -> str | None:
 
 HELD_OUT_KINDS = frozenset(
     {
-        *("text of another place", "direction", "vague number", "condition", "extent of another unit", "share in words"),
+        *(
+            "text of another place",
+            "direction",
+            "vague number",
+            "condition",
+            "extent of another unit",
+            "share in words",
+        ),
         *("road surface", "comparison of shares", "as many as", "apart from", "neither nor", "all but some"),
         *("two land uses change places", "letters that look alike", "only one with", "other language", "height"),
         "fails to show",

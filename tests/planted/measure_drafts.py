@@ -95,7 +95,7 @@ def _damaged(item: QuestionItem, draft: BaseModel, kind: str, rng: random.Random
     number = rng.choice((-1, *range(9)))
     if number == -1:
         place = values["overall"]
-        others = ()
+        others: tuple[str, ...] = ()
         text = damage(Planted(draft.overall, Place(place, nouns), "the area", _absent(item, place), others), rng)
         return None if text is None else draft.model_copy(update={"overall": text})
     name = PART_NAMES[number]

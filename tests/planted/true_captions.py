@@ -46,7 +46,9 @@ class Place:
 
     def digits(self, some: str = "several", *, road: bool = True) -> list[str]:
         """Return "3 cars", "several ships", "a road"."""
-        said = [f"{some} {plural}" if n is None else f"{n} {one if n == 1 else plural}" for n, one, plural in self.counts]
+        said = [
+            f"{some} {plural}" if n is None else f"{n} {one if n == 1 else plural}" for n, one, plural in self.counts
+        ]
         return said + (["a road"] if road and self.has_road else [])
 
     def words(self, some: str = "some", *, road: bool = True) -> list[str]:
@@ -150,7 +152,11 @@ class Inventory(Style):
     def part(self, name: str, place: Place, rng: random.Random) -> str:
         said = []
         if items := place.digits("a number of"):
-            said.append(f"In {name} there are {listed(items, ', and ')}." if len(items) > 1 else f"In {name} one sees {items[0]}.")
+            said.append(
+                f"In {name} there are {listed(items, ', and ')}."
+                if len(items) > 1
+                else f"In {name} one sees {items[0]}."
+            )
         if place.shares:
             covered = listed([f"{n} covers {p} %" for n, p in place.shares])
             said.append(f"{upper(covered)} of {name}.")
@@ -164,11 +170,17 @@ class Mostly(Style):
     """Says what a place mostly is."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"Overall, the image depicts an area about {extent[0]} m wide and {extent[1]} m high." if extent else "An overhead image."]
+        said = [
+            f"Overall, the image depicts an area about {extent[0]} m wide and {extent[1]} m high."
+            if extent
+            else "An overhead image."
+        ]
         if place.shares:
             said.append(f"It features {listed([f'{n} ({p}%)' for n, p in place.shares])}.")
         if place.counts:
-            said.append(f"A total of {listed(place.digits(road=False))} {'are' if len(place.counts) > 1 or place.counts[0][0] != 1 else 'is'} present.")
+            said.append(
+                f"A total of {listed(place.digits(road=False))} {'are' if len(place.counts) > 1 or place.counts[0][0] != 1 else 'is'} present."
+            )
         if place.has_road:
             said.append("Roads cross the area.")
         return " ".join(said)
@@ -178,11 +190,18 @@ class Mostly(Style):
         if place.shares:
             first, *rest = place.shares
             if first[1] >= 60:
-                said.append(f"{upper(name)} is dominated by {first[0]}" + (f", alongside {listed([n for n, _ in rest])}." if rest else "."))
+                said.append(
+                    f"{upper(name)} is dominated by {first[0]}"
+                    + (f", alongside {listed([n for n, _ in rest])}." if rest else ".")
+                )
             else:
                 said.append(f"{upper(name)} has a mix of {listed([n for n, _ in place.shares])}.")
         if items := place.words("multiple"):
-            said.append(f"{upper(listed(items))} {'are' if len(items) > 1 else 'is'} found here." if said else f"{upper(name)} features {listed(items)}.")
+            said.append(
+                f"{upper(listed(items))} {'are' if len(items) > 1 else 'is'} found here."
+                if said
+                else f"{upper(name)} features {listed(items)}."
+            )
         return " ".join(said)
 
 
@@ -208,9 +227,17 @@ class Guide(Style):
     """As one who leads the reader's eye."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"This overhead image shows an area measuring approximately {extent[0]} by {extent[1]} metres." if extent else "This is an overhead image."]
+        said = [
+            f"This overhead image shows an area measuring approximately {extent[0]} by {extent[1]} metres."
+            if extent
+            else "This is an overhead image."
+        ]
         if place.shares:
-            said.append(f"Among the land covers, {listed([n for n, _ in place.shares])} take up {listed([f'{p} %' for _, p in place.shares])} respectively." if len(place.shares) > 1 else f"{upper(place.shares[0][0])} takes up {place.shares[0][1]} %.")
+            said.append(
+                f"Among the land covers, {listed([n for n, _ in place.shares])} take up {listed([f'{p} %' for _, p in place.shares])} respectively."
+                if len(place.shares) > 1
+                else f"{upper(place.shares[0][0])} takes up {place.shares[0][1]} %."
+            )
         if place.counts:
             said.append(f"Altogether, {listed(place.words(road=False))} can be counted.")
         if place.has_road:
@@ -222,7 +249,11 @@ class Guide(Style):
         if place.shares:
             said.append(f"Looking at {name}, we find {listed([f'{n} at {p} %' for n, p in place.shares])}.")
         if items := place.words():
-            said.append(f"There {'are' if len(items) > 1 else 'is'} also {listed(items)}." if said else f"Looking at {name}, we find {listed(items)}.")
+            said.append(
+                f"There {'are' if len(items) > 1 else 'is'} also {listed(items)}."
+                if said
+                else f"Looking at {name}, we find {listed(items)}."
+            )
         return " ".join(said)
 
 
@@ -230,11 +261,15 @@ class Split(Style):
     """A clause for land use and one for objects, in one sentence."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"The image covers an area of about {extent[0]} m by {extent[1]} m." if extent else "A view from above."]
+        said = [
+            f"The image covers an area of about {extent[0]} m by {extent[1]} m." if extent else "A view from above."
+        ]
         if place.shares:
             said.append(f"{upper(listed([f'{n} covers about {p} %' for n, p in place.shares]))} of the area.")
         if place.counts:
-            said.append(f"The scene contains {listed(place.words(road=False))}{', and roads run through it' if place.has_road else ''}.")
+            said.append(
+                f"The scene contains {listed(place.words(road=False))}{', and roads run through it' if place.has_road else ''}."
+            )
         return " ".join(said)
 
     def part(self, name: str, place: Place, rng: random.Random) -> str:
@@ -250,11 +285,15 @@ class Percent(Style):
     """Percentages first."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"The image depicts a place of about {extent[0]} m by {extent[1]} m." if extent else "A place from above."]
+        said = [
+            f"The image depicts a place of about {extent[0]} m by {extent[1]} m." if extent else "A place from above."
+        ]
         for noun, percent in place.shares:
             said.append(f"Around {percent} % of the area is {noun}.")
         for count, one, plural in place.counts:
-            said.append(f"There {'is' if count == 1 else 'are'} {count if count else 'several'} {one if count == 1 else plural}.")
+            said.append(
+                f"There {'is' if count == 1 else 'are'} {count if count else 'several'} {one if count == 1 else plural}."
+            )
         if place.has_road:
             said.append("The area also has roads.")
         return " ".join(said)
@@ -270,7 +309,11 @@ class Report(Style):
     """As a survey's report has it. Held out."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"The tile represents about {extent[0]} m by {extent[1]} m on the ground." if extent else "The tile is a view of the ground."]
+        said = [
+            f"The tile represents about {extent[0]} m by {extent[1]} m on the ground."
+            if extent
+            else "The tile is a view of the ground."
+        ]
         if place.shares:
             said.append(f"Land use consists mainly of {listed([f'{n} ({p} %)' for n, p in place.shares])}.")
         if place.counts:
@@ -282,9 +325,16 @@ class Report(Style):
     def part(self, name: str, place: Place, rng: random.Random) -> str:
         said = []
         if place.shares:
-            said.append(f"Within {name}, {place.shares[0][0]} occupies about {place.shares[0][1]} %" + (f" and {listed([f'{n} about {p} %' for n, p in place.shares[1:]])}." if place.shares[1:] else "."))
+            said.append(
+                f"Within {name}, {place.shares[0][0]} occupies about {place.shares[0][1]} %"
+                + (f" and {listed([f'{n} about {p} %' for n, p in place.shares[1:]])}." if place.shares[1:] else ".")
+            )
         if items := place.digits():
-            said.append(f"{upper(listed(items))} {'are' if len(items) > 1 else 'is'} also present." if said else f"Within {name}, {listed(items)} {'are' if len(items) > 1 else 'is'} present.")
+            said.append(
+                f"{upper(listed(items))} {'are' if len(items) > 1 else 'is'} also present."
+                if said
+                else f"Within {name}, {listed(items)} {'are' if len(items) > 1 else 'is'} present."
+            )
         return " ".join(said)
 
 
@@ -292,9 +342,21 @@ class Narrative(Style):
     """In full sentences with changing verbs. Held out."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"Viewed from above, this area stretches about {extent[0]} m by {extent[1]} m." if extent else "Viewed from above, this is one area."]
+        said = [
+            f"Viewed from above, this area stretches about {extent[0]} m by {extent[1]} m."
+            if extent
+            else "Viewed from above, this is one area."
+        ]
         for noun, percent in place.shares:
-            said.append(rng.choice((f"{upper(noun)} makes up about {percent} % of the land.", f"About {percent} % is occupied by {noun}.", f"Roughly {percent} % of it consists of {noun}.")))
+            said.append(
+                rng.choice(
+                    (
+                        f"{upper(noun)} makes up about {percent} % of the land.",
+                        f"About {percent} % is occupied by {noun}.",
+                        f"Roughly {percent} % of it consists of {noun}.",
+                    )
+                )
+            )
         if place.counts:
             said.append(f"One can spot {listed(place.words(road=False))}.")
         if place.has_road:
@@ -306,7 +368,9 @@ class Narrative(Style):
         for index, (noun, percent) in enumerate(place.shares):
             said.append(f"{upper(noun)} takes up about {percent} % of {name if not index else 'this part'}.")
         if items := place.words("a few" if rng.random() < 0.2 else "several"):
-            said.append(f"{upper(listed(items))} appear{'' if len(items) > 1 else 's'} {'here' if said else f'in {name}'}.")
+            said.append(
+                f"{upper(listed(items))} appear{'' if len(items) > 1 else 's'} {'here' if said else f'in {name}'}."
+            )
         return " ".join(said)
 
 
@@ -314,7 +378,11 @@ class Compact(Style):
     """Everything of a place in one list. Held out."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        items = [f"{n} (about {p} %)" for n, p in place.shares] + place.digits(road=False) + (["roads"] if place.has_road else [])
+        items = (
+            [f"{n} (about {p} %)" for n, p in place.shares]
+            + place.digits(road=False)
+            + (["roads"] if place.has_road else [])
+        )
         size = f", about {extent[0]} m by {extent[1]} m in size," if extent else ""
         return f"The scene{size} includes {listed(items)}."
 
@@ -327,11 +395,17 @@ class Formal(Style):
     """With many hedges. Held out."""
 
     def whole(self, place: Place, extent: tuple[str, str] | None, rng: random.Random) -> str:
-        said = [f"The image provides an overhead view of an area of approximately {extent[0]} m by {extent[1]} m." if extent else "The image provides an overhead view."]
+        said = [
+            f"The image provides an overhead view of an area of approximately {extent[0]} m by {extent[1]} m."
+            if extent
+            else "The image provides an overhead view."
+        ]
         if place.shares:
             said.append(f"Approximately {listed([f'{p} % of the surface is {n}' for n, p in place.shares])}.")
         if place.counts:
-            said.append(f"{upper(listed(place.digits(road=False)))} {'are' if len(place.counts) > 1 or place.counts[0][0] != 1 else 'is'} located within the area.")
+            said.append(
+                f"{upper(listed(place.digits(road=False)))} {'are' if len(place.counts) > 1 or place.counts[0][0] != 1 else 'is'} located within the area."
+            )
         if place.has_road:
             said.append("Roads can also be observed.")
         return " ".join(said)
@@ -339,17 +413,37 @@ class Formal(Style):
     def part(self, name: str, place: Place, rng: random.Random) -> str:
         said = []
         if place.shares:
-            said.append(f"In {name}, the land is covered by {listed([f'{n} (approximately {p} %)' for n, p in place.shares])}.")
+            said.append(
+                f"In {name}, the land is covered by {listed([f'{n} (approximately {p} %)' for n, p in place.shares])}."
+            )
         if items := place.digits():
-            said.append(f"Additionally, {listed(items)} can be observed." if said else f"In {name}, {listed(items)} can be observed.")
+            said.append(
+                f"Additionally, {listed(items)} can be observed."
+                if said
+                else f"In {name}, {listed(items)} can be observed."
+            )
         return " ".join(said)
 
 
 STYLES: Mapping[str, Style] = {
     style.__class__.__name__.lower(): style
-    for style in (Style(), Flowing(), Inventory(), Mostly(), Terse(), Guide(), Split(), Percent(), Report(), Narrative(), Compact(), Formal())
+    for style in (
+        Style(),
+        Flowing(),
+        Inventory(),
+        Mostly(),
+        Terse(),
+        Guide(),
+        Split(),
+        Percent(),
+        Report(),
+        Narrative(),
+        Compact(),
+        Formal(),
+    )
 }
 HELD_OUT_STYLES = frozenset({"report", "narrative", "compact", "formal"})
+
 
 def region_draft(item: QuestionItem, style: Style, rng: random.Random) -> str:
     """Return a true caption of a circle."""
@@ -365,7 +459,11 @@ def caption_draft(item: QuestionItem, style: Style, rng: random.Random) -> dict[
         place, called = Place(values["parts"][name.replace(" ", "_")], nouns), f"the {name} part"
         parts.append(style.empty(called) if place.is_empty else style.part(called, place, rng))
     overall, _, inference = item.answer.split("\n")
-    return {"overall": style.whole(Place(values["overall"], nouns), _extent(overall), rng), "parts": parts, "inference": inference}
+    return {
+        "overall": style.whole(Place(values["overall"], nouns), _extent(overall), rng),
+        "parts": parts,
+        "inference": inference,
+    }
 
 
 def _extent(overall: str) -> tuple[str, str] | None:
