@@ -192,7 +192,9 @@ def build(
     job: Annotated[JobSettings, "base_url", "max_cost"],
     annotator: Annotated[
         str,
-        typer.Option(rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."),
+        typer.Option(
+            rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."
+        ),
     ] = "rules",
     workers: Workers = None,
     overwrite: Overwrite = False,

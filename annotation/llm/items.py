@@ -66,6 +66,7 @@ class QuestionItem:
         knowledge: of the tile.
         source: "rule" until a model has written a part of it.
         translation_of: id of the question that this is a version of in another language; empty for an original.
+        original: that question, where it is at hand.
         former: texts that a model has replaced, by what they were, so that they can be put back.
         outcome: what the steps have found out.
     """
@@ -87,6 +88,7 @@ class QuestionItem:
     knowledge: TileKnowledge = field(default_factory=TileKnowledge)
     source: str = "rule"
     translation_of: str = ""
+    original: QuestionItem | None = None
     former: Mapping[str, Any] = field(default_factory=dict)
     outcome: QuestionOutcome = field(default_factory=QuestionOutcome)
 

@@ -76,8 +76,21 @@ def difference(old: str, new: str, also: Iterable[str] = ()) -> Difference:
     """Return which content words come and go from `old` to `new`; those of `also` may come."""
     before, after = content_words(old), content_words(new)
     known = before.keys() | {word for text in also for word in content_words(text)}
-    repeated = frozenset(word for word in after.keys() & before.keys() if after[word] > before[word])
+    often_before, often_after = _by_group(before), _by_group(after)
+    repeated = frozenset(word for word in after.keys() & before.keys() if _rises(word, often_before, often_after))
     return Difference(_not_in(after.keys(), known) | repeated, _not_in(before.keys() - _MAY_GO, after.keys()))
+
+
+def _by_group(words: Counter[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        counts[min(_groups().get(word, {word}))] += count
+    return counts
+
+
+def _rises(word: str, before: Counter[str], after: Counter[str]) -> bool:
+    name = min(_groups().get(word, {word}))
+    return after[name] > before[name]
 
 
 def _not_in(words: Set[str], others: Set[str]) -> frozenset[str]:

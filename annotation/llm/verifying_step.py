@@ -165,14 +165,18 @@ class AnswerPass:
         model: to ask.
         crops: what it is shown.
         name: of the pass.
+        language: of the questions that it is asked: versions are made late, of what has been verified.
     """
 
     model: str
     crops: CropSettings
     name: str = "answer"
+    language: str = "en"
 
     def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request that fits the form of the answer."""
+        if item.language != self.language:
+            return ()
         if item.form is AnswerForm.BOX:
             return (self._box_request(item),)
         if item.form is AnswerForm.TEXT:
@@ -209,6 +213,8 @@ class AnswerPass:
 
     def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item with the agreement; it goes to a person unless the blind answer is the key."""
+        if not replies:
+            return (item,)
         (reply,) = replies
         reason = self._reason_against(item, reply)
         noted = item.noted(self._asker(item).note(reply, reason or ACCEPTED))

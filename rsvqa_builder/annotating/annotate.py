@@ -24,7 +24,7 @@ from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Ask, ChatResult, run_pass
 from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.items import TileImages, is_open, item_of, knowledge_of, record_of
+from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, TileImages, is_open, item_of, knowledge_of, record_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels
 from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
@@ -241,11 +241,18 @@ def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
     works: list[_Work] = []
     for tile in tiles:
         knowledge = knowledge_of(tile.rows.records, classes)
+        items = {record.question_id: item_of(record, tile, images, knowledge) for record in tile.rows.records}
         works += [
-            _Work(record, item_of(record, tile, images, knowledge) if is_open(record) else None)
+            _Work(record, _with_original(items[record.question_id], record, items) if is_open(record) else None)
             for record in tile.rows.records
         ]
     return works
+
+
+def _with_original(item: QuestionItem, record: Record, items: Mapping[str, QuestionItem]) -> QuestionItem:
+    """Return a version of an earlier run with the question that it was made of; any other item as it is."""
+    original = items.get(record.evidence.get(EVIDENCE_KEY, {}).get("translation_of", ""))
+    return item if original is None else replace(item, original=original)
 
 
 def _run_passes(

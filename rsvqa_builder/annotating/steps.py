@@ -9,7 +9,7 @@ from rsvqa.annotation.llm.drafting_step import TASKS_WITH_DRAFTED_QUESTION, Draf
 from rsvqa.annotation.llm.passes import Pass
 from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
 from rsvqa.annotation.llm.rule_check import RuleCheckPass
-from rsvqa.annotation.llm.translating_step import TranslatePass
+from rsvqa.annotation.llm.translating_step import LANGUAGE, BackTranslatePass, TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
 from rsvqa.annotation.llm.wording_step import WordingPass
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, AnnotateStep
@@ -40,4 +40,9 @@ def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -
         ),
         "translate": (TranslatePass(settings.model, frozenset(translated)),),
     }
-    return [work for step in settings.steps for work in passes[step]]
+    last = (
+        BackTranslatePass(verifier),
+        AnswerPass(verifier, crops, name="answer_version", language=LANGUAGE),
+    )
+    steps = [work for step in settings.steps for work in passes[step]]
+    return [*steps, *last] if "verify" in settings.steps else steps

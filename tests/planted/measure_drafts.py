@@ -41,17 +41,18 @@ class Tally:
         return total[fate] / total.total() if total else float("nan")
 
 
-def _reply(parsed: BaseModel) -> ChatReply:
+def reply_of(parsed: BaseModel) -> ChatReply:
+    """Return a good reply."""
     return ChatReply(key="k", text=parsed.model_dump_json(), parsed=parsed, reply_hash="feed")
 
 
 def fate_of(item: QuestionItem, draft: BaseModel) -> Fate:
     """Return what becomes of a draft: the verifier looks and objects to nothing."""
-    (drafted,) = DraftPass(model="writer", crops=CropSettings()).settle(item, [_reply(draft)])
+    (drafted,) = DraftPass(model="writer", crops=CropSettings()).settle(item, [reply_of(draft)])
     if drafted.source == "rule":
         return "rule's text"
     (drafted,) = RuleCheckPass().settle(drafted, [])
-    (settled,) = AnswerPass("verifier", CropSettings()).settle(drafted, [_reply(Objections(contradicted=[]))])
+    (settled,) = AnswerPass("verifier", CropSettings()).settle(drafted, [reply_of(Objections(contradicted=[]))])
     return "accepted" if settled.outcome.state is QuestionState.ACCEPTED else "to people"
 
 
