@@ -75,6 +75,12 @@ class JobSettings(ClientSettings):
     replies: Path | None = None
     """File that keeps the replies (default: beside the new data set)."""
 
+    @model_validator(mode="after")
+    def _no_retries_in_batches(self) -> Self:
+        if self.batch_api and self.retry_failed:
+            raise ValueError("`retry_failed` asks the direct way: leave out `batch_api`")
+        return self
+
     @property
     def endpoint(self) -> Endpoint:
         """Where requests go."""
