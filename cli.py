@@ -258,7 +258,7 @@ def annotate(
     job: Annotated[
         JobSettings,
         *("concurrency", "requests_per_minute", "tokens_per_minute", "base_url"),
-        *("max_cost", "max_requests", "prices", "batch_api", "replies"),
+        *("max_cost", "max_requests", "prices", "batch_api", "replies", "retry_failed"),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
     in_place: Annotated[
@@ -286,6 +286,8 @@ def annotate(
     with _goes_on_later(), _reporter(log_json) as reporter:
         done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
     jobs.print_annotated(done, target, as_json=as_json)
+    if jobs.has_done_nothing(done):
+        raise typer.Exit(2)
 
 
 @app.command("demo-scenes")

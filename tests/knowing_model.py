@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from rsvqa.annotation.llm.chinese import denies
 from rsvqa.annotation.llm.crops import PART_NAMES
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa.annotation.llm.translating_step import glossary
+from rsvqa.annotation.reading.chinese import denies
 
 _TAGGED = {
     name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL)

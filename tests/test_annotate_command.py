@@ -15,7 +15,16 @@ from rsvqa.rsvqa_builder.dataset.shards import read_records
 from rsvqa.rsvqa_builder.files import OutputError
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import rsvqa, tree_digest
-from tests.scripted_endpoint import Body, Manner, ScriptedEndpoint, always, seeded_faults
+from tests.scripted_endpoint import (
+    Action,
+    Body,
+    Manner,
+    Script,
+    ScriptedEndpoint,
+    always,
+    seeded_faults,
+    text_of,
+)
 
 KEY = "sk-sentinel-0815"
 FEW = ("--tasks", "OC,OCL,FVG,RIC", "--per-task", 2)
@@ -93,6 +102,36 @@ def test_a_dry_run_sends_and_writes_nothing(data: Path, endpoint: ScriptedEndpoi
     assert done.code == 0, done.err
     # drafts need no wording before, and nothing gave itself away: exactly what was planned
     assert endpoint.paid.total() == found["requests"]
+
+
+def test_a_pilot_asks_about_few_questions_of_the_tasks_named(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path
+) -> None:
+    words = ("--model", "knowing", "--steps", "verify", "--base-url", endpoint.base_url, "--json")
+    done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words, "--tasks", "OCL", "--limit", 2)
+    assert done.code == 0, done.err
+    counts = json.loads(done.out)["questions"]
+    assert counts["before"] - counts["not_open_to_models"] == 2
+    unknown = rsvqa("annotate", "--data", data, "--out", tmp_path / "two", *words, "--tasks", "XYZ")
+    assert unknown.code != 0
+    assert "--tasks" in unknown.err
+
+
+def test_what_failed_for_nothing_is_asked_again_by_the_same_command(data: Path, tmp_path: Path) -> None:
+    model = endpoint_answer(knowing_model(data))
+    failing: Script = lambda body, _: Action("400" if "colour" in text_of(body) else "well")  # noqa: E731
+    words = ("annotate", "--data", data, "--out", tmp_path / "out", "--model", "knowing", "--steps", "verify", "--json")
+    with ScriptedEndpoint(failing, model) as server:
+        first = json.loads(rsvqa(*words, "--base-url", server.base_url).out)
+        assert first["failed_requests"].keys() == {"rejected"}
+        server.script = always("well")
+        again = rsvqa(*words, "--base-url", server.base_url)
+        assert again.code == 0, again.err
+        second = json.loads(again.out)
+        assert not second["was_complete"]
+        assert "failed_requests" not in second
+        assert json.loads(rsvqa(*words, "--base-url", server.base_url).out)["was_complete"]
+    assert max(server.paid.values()) == 1
 
 
 def test_a_spent_budget_keeps_what_was_paid(data: Path, endpoint: ScriptedEndpoint, tmp_path: Path) -> None:

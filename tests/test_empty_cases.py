@@ -219,16 +219,23 @@ def test_a_request_budget_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_refused_replies_are_said_before_the_table(tmp_path: Path) -> None:
+def test_a_job_of_refusals_alone_writes_nothing_and_is_no_success(tmp_path: Path) -> None:
     data = build_demo(tmp_path, words=("--tasks", "OC", "--per-task", 1))
+    words = ("annotate", "--data", data, "--out", tmp_path / "out", "--model", "m", "--same-model")
     with ScriptedEndpoint(script=always("refusal")) as server:
-        words = ("--model", "m", "--same-model", "--base-url", server.base_url)
+        run = rsvqa(*words, "--base-url", server.base_url)
+    assert (run.code, run.out) == (1, "")
+    assert "no request got a usable reply, the last failed with: the model refused" in run.err
+    assert not (tmp_path / "out" / "build.toml").exists()
+
+
+def test_a_job_that_asks_nothing_is_no_success(tmp_path: Path) -> None:
+    data = build_demo(tmp_path, words=("--tasks", "OC", "--per-task", 1))
+    with ScriptedEndpoint() as server:
+        words = ("--model", "m", "--steps", "draft", "--base-url", server.base_url)
         run = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
-    assert run.code == 0
-    lines = run.out.splitlines()
-    assert lines[0] == "no question was accepted"
-    assert lines[1].endswith(" to be reviewed")
-    assert lines[2].endswith(" x model refused")
+    assert run.code == 2
+    assert run.out.startswith("nothing to do: no model was asked")
 
 
 def test_a_build_without_questions_is_not_annotated_and_ends_well(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from rsvqa.annotation.llm.claim_reader import HERE, SHARE_TOLERANCE, Reading, read_sentence, sentences_in
 from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
-from rsvqa.annotation.llm.number_words import NUMBER_WORD, value_of
-from rsvqa.annotation.llm.same_words import difference
-from rsvqa.annotation.llm.support import ClaimScope, Verdict, facts_of, judge, place_of, told_by
-from rsvqa.annotation.llm.survival import has_same_sense
+from rsvqa.annotation.reading.claim_reader import HERE, SHARE_TOLERANCE, Reading, read_sentence, sentences_in
+from rsvqa.annotation.reading.number_words import NUMBER_WORD, value_of
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.support import ClaimScope, Verdict, facts_of, judge, place_of, told_by
+from rsvqa.annotation.reading.survival import has_same_sense
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.taxonomy import AnswerForm
 

@@ -19,11 +19,13 @@ from rsvqa.annotation.llm.claims import MIN_KEPT, caption_claims, check_claims, 
 from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings, CropWindow, Shown, show, show_part
 from rsvqa.annotation.llm.items import QuestionItem, bounds_of
 from rsvqa.annotation.llm.outcomes import ACCEPTED
-from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
+from rsvqa.annotation.llm.passes import NO_REPLY, Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
-from rsvqa.annotation.llm.same_words import difference
-from rsvqa.annotation.llm.support import ClaimScope
-from rsvqa.annotation.llm.survival import (
+from rsvqa.annotation.llm.verifying_step import DRAFTED, UNSUPPORTED
+from rsvqa.annotation.llm.wording_step import fault_of
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.support import ClaimScope
+from rsvqa.annotation.reading.survival import (
     brackets_in,
     contains_phrase,
     has_same_sense,
@@ -32,8 +34,6 @@ from rsvqa.annotation.llm.survival import (
     named_things,
     numbers_in,
 )
-from rsvqa.annotation.llm.verifying_step import DRAFTED, UNSUPPORTED
-from rsvqa.annotation.llm.wording_step import fault_of
 
 CONTRADICTS = "claims contradict the facts"
 LOSES_FACTS = "tells too few of the facts"
@@ -118,7 +118,7 @@ class DraftPass:
     def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request of a question that is drafted."""
         kind = _KINDS.get(item.task)
-        if kind is None or item.language != "en" or self.name in {note.step for note in item.outcome.notes}:
+        if kind is None or item.language != "en" or _is_drafted(item, self.name):
             return ()
         shown = self._shown(item) if kind.has_pictures else _NOTHING_SHOWN
         return (self._asker(kind).request(item, _values(item, shown), pictures=shown.pictures),)
@@ -154,6 +154,11 @@ class DraftPass:
 
 
 _UNCHANGED = "unchanged"
+
+
+def _is_drafted(item: QuestionItem, step: str) -> bool:
+    """Return whether a model's draft has been judged before; one that never arrived has not."""
+    return any(note.step == step and note.result not in NO_REPLY for note in item.outcome.notes)
 
 
 def _is_as_before(drafted: QuestionItem) -> bool:

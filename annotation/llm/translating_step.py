@@ -17,15 +17,15 @@ from importlib import resources
 from pydantic import BaseModel, ConfigDict
 
 from rsvqa.annotation.checks import normalise
-from rsvqa.annotation.llm.chinese import denies, script_fault
 from rsvqa.annotation.llm.claims import MIN_KEPT, caption_claims, kept_share
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED, QuestionOutcome
 from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
-from rsvqa.annotation.llm.same_words import difference
-from rsvqa.annotation.llm.survival import brackets_in, contains_phrase, has_same_sense, numbers_in, senses_in
 from rsvqa.annotation.llm.wording_step import fault_of, why_not_reworded
+from rsvqa.annotation.reading.chinese import denies, script_fault
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.survival import brackets_in, contains_phrase, has_same_sense, numbers_in, senses_in
 from rsvqa.annotation.taxonomy import AnswerForm
 
 LANGUAGE = "zh"
@@ -76,6 +76,11 @@ class TranslatePass:
             return ()
         answer = item.answer if item.form is AnswerForm.TEXT else ""
         return (self._asker.request(item, {"question": item.text, "options": item.lettered, "answer": answer}),)
+
+    def stand_in(self, item: QuestionItem) -> QuestionItem:
+        """Return a version as long as its original, for an estimate of what comes after."""
+        named = replace(item, question_id=version_id(item), translation_of=item.question_id, original=item)
+        return replace(named, language=LANGUAGE).for_review(TRANSLATED)
 
     def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item and its version, or the item alone with the reason why there is no version."""

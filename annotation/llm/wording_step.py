@@ -13,8 +13,8 @@ from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED
 from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
-from rsvqa.annotation.llm.same_words import difference
-from rsvqa.annotation.llm.survival import has_same_dates, has_same_origin, lost, named_things
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.survival import has_same_dates, has_same_origin, lost, named_things
 from rsvqa.annotation.taxonomy import TASKS
 
 MAX_GROWTH = 2.5

@@ -40,9 +40,12 @@ def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -
         ),
         "translate": (TranslatePass(settings.model, frozenset(translated)),),
     }
-    last = (
-        BackTranslatePass(verifier),
-        AnswerPass(verifier, crops, name="answer_version", language=LANGUAGE),
-    )
     steps = [work for step in settings.steps for work in passes[step]]
-    return [*steps, *last] if "verify" in settings.steps else steps
+    return [*steps, *version_passes(settings)] if "verify" in settings.steps else steps
+
+
+def version_passes(settings: AnnotateSettings) -> tuple[Pass, ...]:
+    """Return the passes that verify versions in another language; they come last."""
+    verifier = settings.verifier or settings.model
+    crops = CropSettings(overview_px=settings.overview_px, part_px=settings.part_px, crop_px=settings.crop_px)
+    return BackTranslatePass(verifier), AnswerPass(verifier, crops, name="answer_version", language=LANGUAGE)

@@ -240,7 +240,7 @@ def _largest(planted: Planted, rng: random.Random) -> str | None:
 def _swapped(planted: Planted, rng: random.Random) -> str | None:
     del rng
     shares = planted.place.shares
-    if len(shares) < 2 or abs(shares[0][1] - shares[1][1]) < 4:
+    if len(shares) < 2 or abs(shares[0][1] - shares[1][1]) < 4 or "%" not in planted.text:
         return None
     (one, _), (two, _) = shares[:2]
     slot = planted.text.replace(upper(one), "\0").replace(one, "\1").replace(upper(two), upper(one)).replace(two, one)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from rsvqa.annotation.llm.crops import CropSettings
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import QuestionState
-from rsvqa.annotation.llm.survival import named_things
 from rsvqa.annotation.llm.translating_step import BackTranslatePass, TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, Choice
 from rsvqa.annotation.llm.wording_step import Reworded, WordingPass
+from rsvqa.annotation.reading.survival import named_things
 from tests.planted.measure_drafts import MOST_PER_KIND, Fate, Tally, reply_of
 from tests.planted.rewordings import FALSE_REWORDINGS, TRUE_REWORDINGS, Rewording
 from tests.planted.translations import FALSE_VERSIONS, Version, true_version

@@ -105,6 +105,7 @@ def _first_option(text: str, says: str) -> Kind:
     return kind
 
 
+# that something is in the image, or in the box whose numbers follow, may be left out
 FALSE_VERSIONS: Mapping[str, Kind] = {
     "nonsense": _question(lambda zh: re.sub(r"词[\u4e00-\u9fff]+", "猫狗", zh), lambda _: "Cat dog cat dog?"),
     "denied question": _question(lambda zh: f"不{zh}", lambda en: f"Not: {en}"),
@@ -117,7 +118,7 @@ FALSE_VERSIONS: Mapping[str, Kind] = {
     "a choice means something else": _first_option("教堂", "church"),
     "English stays": _question(lambda zh: f"{zh} Look at the picture", lambda en: f"{en} Look at it after the flood."),
     "another question": _meant(r"How many|What|Which|Where", "Why"),
-    "condition lost": _meant(r" (?:inside|within|in) (?:the |red )?[^?.]+(?=[?.])", ""),
+    "condition lost": _meant(r" (?:inside|within|in) (?!this|the (?:whole |entire )?image|(?:the )?(?:given )?bounding|it)[^?.]+(?=[?.])", ""),
     "another relation": _meant(r"within|inside|nearest|largest|above|lower|upper|left", "around"),
     "two choices are one": _first_option("词", "one and the same"),
     "half of it Traditional": _question(lambda zh: zh + "（見圖）", lambda en: f"{en} (see the map)"),

@@ -6,7 +6,7 @@ import pytest
 
 from rsvqa.annotation.llm.claims import Claim, caption_claims, check_claims
 from rsvqa.annotation.llm.items import TileKnowledge
-from rsvqa.annotation.llm.support import ClaimScope
+from rsvqa.annotation.reading.support import ClaimScope
 from tests.annotation.llm.make_items import NOUNS, caption_item, region_item
 
 SCOPE = ClaimScope(

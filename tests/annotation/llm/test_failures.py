@@ -10,7 +10,13 @@ from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, FailureKind, S
 
 def judge_all(letters: str) -> str:
     """Return what is said of u(nreachable), x (rejected), r(efused), a(nswered) and s(tored): "!" is the end."""
-    kinds: dict[str, FailureKind] = {"u": "unreachable", "x": "rejected", "r": "refused", "i": "invalid", "t": "too_large"}
+    kinds: dict[str, FailureKind] = {
+        "u": "unreachable",
+        "x": "rejected",
+        "r": "refused",
+        "i": "invalid",
+        "t": "too_large",
+    }
     failures = FailuresInARow(3, "host")
     said = ""
     for letter in letters:

@@ -2,7 +2,7 @@
 
 A white list again: a word of the new text that is in neither the old one, nor a paraphrase of a word of it, nor
 harmless by class (articles, auxiliaries, "please", "in the image") is an addition, whatever it means. English only. The
-tables are in `prompts/glossary/en.toml`.
+tables are in `paraphrases.toml`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
 
 
-class Difference(NamedTuple):
+class WordDifference(NamedTuple):
     """Content words that only one of two texts has, as they are compared."""
 
     added: frozenset[str]
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 @cache
 def _table() -> Mapping[str, list[str]]:
-    text = resources.files("rsvqa.annotation.llm").joinpath("prompts", "glossary", "en.toml").read_text("utf-8")
+    text = resources.files("rsvqa.annotation.reading").joinpath("paraphrases.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 
@@ -72,13 +72,13 @@ def content_words(text: str) -> Counter[str]:
     return Counter(word for word in words if word not in _harmless())
 
 
-def difference(old: str, new: str, also: Iterable[str] = ()) -> Difference:
+def difference(old: str, new: str, also: Iterable[str] = ()) -> WordDifference:
     """Return which content words come and go from `old` to `new`; those of `also` may come."""
     before, after = content_words(old), content_words(new)
     known = before.keys() | {word for text in also for word in content_words(text)}
     often_before, often_after = _by_group(before), _by_group(after)
     repeated = frozenset(word for word in after.keys() & before.keys() if _rises(word, often_before, often_after))
-    return Difference(_not_in(after.keys(), known) | repeated, _not_in(before.keys() - _MAY_GO, after.keys()))
+    return WordDifference(_not_in(after.keys(), known) | repeated, _not_in(before.keys() - _MAY_GO, after.keys()))
 
 
 def _by_group(words: Counter[str]) -> Counter[str]:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from rsvqa.annotation.checks import normalise
-from rsvqa.annotation.llm.number_words import number_words_in
+from rsvqa.annotation.reading.number_words import number_words_in
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.wording.phrases import load_phrases
 

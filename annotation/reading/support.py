@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf, isclose
 
-from rsvqa.annotation.llm.claim_reader import (
+from rsvqa.annotation.reading.claim_reader import (
     HERE,
     ROAD,
     WHOLE,
     Amount,
     Compared,
     Largest,
-    Measures,
+    Lengths,
     Said,
     Statement,
 )
@@ -83,7 +83,7 @@ def judge(said: Said, place: ClaimScope | None, scope: ClaimScope) -> Verdict:
     """Return what the facts of `place`, a part of `scope` or itself, say of one thing said."""
     if place is None:
         return Verdict.NOT_KNOWN
-    if isinstance(said, Measures):
+    if isinstance(said, Lengths):
         return _judge_measures(said, place)
     if isinstance(said, Largest):
         return _judge_largest(said, place)
@@ -143,7 +143,7 @@ def _judge_colour(said: Statement, scope: ClaimScope) -> Verdict:
     return Verdict.SUPPORTED if known == {said.colour} else Verdict.CONTRADICTED
 
 
-def _judge_measures(said: Measures, place: ClaimScope) -> Verdict:
+def _judge_measures(said: Lengths, place: ClaimScope) -> Verdict:
     is_same = len(said.metres) == len(place.metres) and all(
         isclose(one, other, rel_tol=0.01) for one, other in zip(said.metres, place.metres, strict=True)
     )

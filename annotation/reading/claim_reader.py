@@ -16,7 +16,7 @@ from functools import lru_cache
 from math import inf
 from typing import Literal, NamedTuple
 
-from rsvqa.annotation.llm.number_words import NUMBER_WORD, value_of
+from rsvqa.annotation.reading.number_words import NUMBER_WORD, value_of
 from rsvqa.annotation.tasks.colours import COLOURS
 
 ROAD = "\0road"
@@ -70,7 +70,7 @@ class Largest:
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class Lengths:
     """Lengths of a place in metres, in the order in which they are said."""
 
     metres: tuple[float, ...]
@@ -88,11 +88,10 @@ class Compared:
     words: str
 
 
-Said = Statement | Largest | Measures | Compared
+Said = Statement | Largest | Lengths | Compared
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     tag: str
     value: object = None
     is_plural: bool = False
@@ -383,20 +382,20 @@ def _amount_token(name: str, part: list[_Token]) -> _Token:
     colour = str(by_tag["C"].value) if "C" in by_tag else ""
     token = _Token("n", (noun.value, Amount(1, 1)), noun.is_plural, colour)
     if name == "share":
-        return replace(token, value=(noun.value, by_tag["%"].value), unit="share")
+        return token._replace(value=(noun.value, by_tag["%"].value), unit="share")
     if name == "none":
-        return replace(token, tag="z", value=(noun.value, Amount(0, 0)))
+        return token._replace(tag="z", value=(noun.value, Amount(0, 0)))
     if name == "number":
         return _numbered(token, noun, part)
     if name == "vague":
-        return replace(token, value=(noun.value, by_tag["Q"].value), unit="count")
+        return token._replace(value=(noun.value, by_tag["Q"].value), unit="count")
     if name == "one":
-        return replace(token, value=(noun.value, Amount(1, inf) if noun.value == ROAD else Amount(1, 1)), unit="count")
+        return token._replace(value=(noun.value, Amount(1, inf) if noun.value == ROAD else Amount(1, 1)), unit="count")
     if noun.value == ROAD:
-        return replace(token, value=(noun.value, Amount(1, inf)), unit="count")
+        return token._replace(value=(noun.value, Amount(1, inf)), unit="count")
     if noun.is_plural:
-        return replace(token, value=(noun.value, Amount(2, inf)))
-    return replace(token, value=(noun.value, Amount(1, 1)))
+        return token._replace(value=(noun.value, Amount(2, inf)))
+    return token._replace(value=(noun.value, Amount(1, 1)))
 
 
 def _numbered(token: _Token, noun: _Token, part: list[_Token]) -> _Token:
@@ -408,7 +407,7 @@ def _numbered(token: _Token, noun: _Token, part: list[_Token]) -> _Token:
     elif "~" in marks and number >= 10:
         amount = Amount(number * 0.95, number * 1.05)
     tag = "z" if number == 0 else "n"
-    return replace(token, tag=tag, value=(noun.value, amount), unit="count")
+    return token._replace(tag=tag, value=(noun.value, amount), unit="count")
 
 
 # --- clauses ----------------------------------------------------------------------------------------------------------
@@ -518,7 +517,7 @@ def _said(name: str, tokens: list[_Token], place: str, words: str) -> tuple[Said
     if name == "measures":
         lengths = [token.value for token in tokens if token.tag in "M#"]
         metres = tuple(float(str(value)) for value in lengths if value is not None)
-        return (Measures(metres, place, words),) if len(metres) == len(lengths) else None
+        return (Lengths(metres, place, words),) if len(metres) == len(lengths) else None
     if name == "largest":
         return (*statements, Largest(tuple(one.name for one in statements), place, words))
     if name == "shares":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.llm.same_words import ADDED, MISSING, difference
+from rsvqa.annotation.reading.same_words import ADDED, MISSING, difference
 
 OLD = "How many cars inside red circle 2 lie within 20 m of the forest?"
 
