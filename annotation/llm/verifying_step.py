@@ -157,7 +157,7 @@ def _reversed(item: QuestionItem) -> QuestionItem:
 # --- with the image ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPass:
     """Has a model answer each question blind to the key.
 

@@ -93,10 +93,14 @@ Said = Statement | Largest | Lengths | Compared
 
 class _Token(NamedTuple):
     tag: str
-    value: object = None
-    is_plural: bool = False
-    colour: str = ""
-    unit: Unit = "any"
+    value: object
+    is_plural: bool
+    colour: str
+    unit: Unit
+
+
+def _token_of(tag: str, value: object = None, *, is_plural: bool = False, colour: str = "") -> _Token:
+    return _Token(tag, value, is_plural, colour, "any")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -273,7 +277,7 @@ def _tokens(sentence: str, nouns: tuple[tuple[str, str, str], ...]) -> list[_Tok
             continue
         if found := classes.match(text, position):
             name, is_plural = meanings[found["noun"]]
-            tokens.append(_Token("N", name, is_plural))
+            tokens.append(_token_of("N", name, is_plural=is_plural))
         else:
             token_and_match = _form_at(text, position)
             if token_and_match is None:
@@ -295,24 +299,24 @@ def _token(tag: str, found: re.Match[str]) -> _Token:
     groups = found.groupdict()
     word = found[0]
     if tag == "p":
-        return _Token(tag, _place_of(groups))
+        return _token_of(tag, _place_of(groups))
     if tag == "%":
-        return _Token(
+        return _token_of(
             tag, Amount(float(groups["percent"]) - SHARE_TOLERANCE, float(groups["percent"]) + SHARE_TOLERANCE)
         )
     if tag == "F":
-        return _Token("%", _FRACTIONS[word])
+        return _token_of("%", _FRACTIONS[word])
     if tag == "Q":
-        return _Token(tag, _VAGUE[word])
+        return _token_of(tag, _VAGUE[word])
     if tag == "#":
-        return _Token(tag, _number(groups["number"]))
+        return _token_of(tag, _number(groups["number"]))
     if tag == "M":
-        return _Token(tag, _number(groups["measure"]) if groups["length"] in _METRES else None)
+        return _token_of(tag, _number(groups["measure"]) if groups["length"] in _METRES else None)
     if tag == "C":
-        return _Token(tag, "grey" if groups["colour"] == "gray" else groups["colour"])
+        return _token_of(tag, "grey" if groups["colour"] == "gray" else groups["colour"])
     if tag == "+":
-        return _Token(tag, groups["more"])
-    return _Token(tag, word)
+        return _token_of(tag, groups["more"])
+    return _token_of(tag, word)
 
 
 _METRES = frozenset({"m", "metre", "metres", "meter", "meters"})
@@ -380,7 +384,7 @@ def _amount_token(name: str, part: list[_Token]) -> _Token:
     by_tag = {token.tag: token for token in part}
     noun = by_tag["N"]
     colour = str(by_tag["C"].value) if "C" in by_tag else ""
-    token = _Token("n", (noun.value, Amount(1, 1)), noun.is_plural, colour)
+    token = _token_of("n", (noun.value, Amount(1, 1)), is_plural=noun.is_plural, colour=colour)
     if name == "share":
         return token._replace(value=(noun.value, by_tag["%"].value), unit="share")
     if name == "none":

@@ -36,7 +36,7 @@ def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -
             RuleCheckPass(),
             GuessPass(verifier),
             GuessPass(verifier, is_second=True),
-            AnswerPass(verifier, crops),
+            AnswerPass(model=verifier, crops=crops),
         ),
         "translate": (TranslatePass(settings.model, frozenset(translated)),),
     }
@@ -48,4 +48,6 @@ def version_passes(settings: AnnotateSettings) -> tuple[Pass, ...]:
     """Return the passes that verify versions in another language; they come last."""
     verifier = settings.verifier or settings.model
     crops = CropSettings(overview_px=settings.overview_px, part_px=settings.part_px, crop_px=settings.crop_px)
-    return BackTranslatePass(verifier), AnswerPass(verifier, crops, name="answer_version", language=LANGUAGE)
+    return BackTranslatePass(verifier), AnswerPass(
+        model=verifier, crops=crops, name="answer_version", language=LANGUAGE
+    )

@@ -52,7 +52,9 @@ def fate_of(item: QuestionItem, draft: BaseModel) -> Fate:
     if drafted.source == "rule":
         return "rule's text"
     (drafted,) = RuleCheckPass().settle(drafted, [])
-    (settled,) = AnswerPass("verifier", CropSettings()).settle(drafted, [reply_of(Objections(contradicted=[]))])
+    (settled,) = AnswerPass(model="verifier", crops=CropSettings()).settle(
+        drafted, [reply_of(Objections(contradicted=[]))]
+    )
     return "accepted" if settled.outcome.state is QuestionState.ACCEPTED else "to people"
 
 

@@ -70,5 +70,5 @@ def _fate(item: QuestionItem, version: Version) -> Fate:
         return "rule's text"
     (read,) = BackTranslatePass("verifier").settle(made[0], [reply_of(version.english)])
     right = reply_of(Choice(letters=item.answer))
-    (answered,) = AnswerPass("verifier", CropSettings(), language="zh").settle(read, [right])
+    (answered,) = AnswerPass(model="verifier", crops=CropSettings(), language="zh").settle(read, [right])
     return "accepted" if answered.outcome.state is QuestionState.ACCEPTED else "to people"

@@ -52,9 +52,9 @@ ROUTE = make_item(
 CASES: Mapping[str, tuple[Pass, QuestionItem]] = {
     "word": (WordingPass(model="m"), colour_item()),
     "guess": (GuessPass("m"), colour_item()),
-    "answer_choice": (AnswerPass("m", CROPS), colour_item()),
-    "answer_box": (AnswerPass("m", CROPS), grounding_item(question_id="g1")),
-    "judge_text": (AnswerPass("m", CROPS), region_item()),
+    "answer_choice": (AnswerPass(model="m", crops=CROPS), colour_item()),
+    "answer_box": (AnswerPass(model="m", crops=CROPS), grounding_item(question_id="g1")),
+    "judge_text": (AnswerPass(model="m", crops=CROPS), region_item()),
     "draft_caption": (DraftPass(model="m", crops=CROPS), caption_item("Seen from above, 3 cars.")),
     "draft_region": (DraftPass(model="m", crops=CROPS), region_item()),
     "draft_choices": (DraftPass(model="m", crops=CROPS), CONDITION),
