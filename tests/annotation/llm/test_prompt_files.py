@@ -18,7 +18,7 @@ from rsvqa.annotation.llm.drafting_step import DraftPass
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Pass
 from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
-from rsvqa.annotation.llm.translating_step import TranslatePass
+from rsvqa.annotation.llm.translating_step import BackTranslatePass, TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
 from rsvqa.annotation.llm.wording_step import WordingPass
 from rsvqa.annotation.questions import Evidence
@@ -62,6 +62,7 @@ CASES: Mapping[str, tuple[Pass, QuestionItem]] = {
     "draft_route": (DraftPass(model="m", crops=CROPS), ROUTE),
     "draft_reference": (DraftPass(model="m", crops=CROPS), grounding_item(question_id="g1")),
     "translate_zh": (TranslatePass("m"), region_item()),
+    "back_translate": (BackTranslatePass("m"), TranslatePass("m").stand_in(region_item())),
 }
 
 
