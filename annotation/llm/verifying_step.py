@@ -223,7 +223,8 @@ class AnswerPass:
         agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
         if reason:
             return (agreed.for_review(reason),)
-        return (agreed.settled(DRAFTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked("blind answer is the key"),)
+        check = SAME_MODEL if self.model in _writers(item) else "blind answer is the key"
+        return (agreed.settled(DRAFTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(check),)
 
     def _reason_against(self, item: QuestionItem, reply: ChatResult) -> str | None:
         if item.form is AnswerForm.BOX:

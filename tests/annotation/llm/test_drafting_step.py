@@ -20,7 +20,7 @@ from rsvqa.annotation.llm.drafting_step import (
 )
 from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionState
-from rsvqa.annotation.llm.verifying_step import DRAFTED
+from rsvqa.annotation.llm.verifying_step import DRAFTED, SAME_MODEL, UNSUPPORTED, AnswerPass, Objections
 from rsvqa.annotation.questions import Evidence
 from tests.annotation.llm.make_items import NOUNS, caption_item, grounding_item, make_item, region_item, reply
 
@@ -74,6 +74,29 @@ def test_a_caption_that_contradicts_leaves_the_rule_s(wrong: dict[str, Any], rea
     item = draft(caption_item(RULE), caption(**wrong))
     assert (item.answer, item.source, item.outcome.notes[-1].result) == (RULE, "rule", reason)
     assert item.outcome.state is QuestionState.ACCEPTED
+
+
+def test_what_no_fact_bears_out_is_marked_and_no_verifier_settles_it() -> None:
+    overall = f"{OVERALL} The cars are parked beside the ship."
+    item = draft(caption_item(RULE), caption(overall=overall))
+    assert item.outcome.reasons == (UNSUPPORTED, DRAFTED)
+    assert item.outcome.doubts == ("The cars are parked beside the ship.",)
+    verifier = AnswerPass(model="v", crops=CropSettings())
+    (verified,) = verifier.settle(item, [reply(Objections(contradicted=[]))])
+    assert (verified.outcome.state, verified.outcome.reasons) == (QuestionState.REVIEW, (UNSUPPORTED,))
+
+
+def test_a_draft_that_changes_nothing_stays_the_rule_s() -> None:
+    rule = region_item()
+    item = draft(rule, DraftedText(text=rule.answer))
+    assert (item.source, item.former, item.outcome.notes[-1].result) == ("rule", {}, "unchanged")
+
+
+def test_one_model_for_both_is_said_in_the_provenance() -> None:
+    item = draft(caption_item(RULE), caption())
+    (verified,) = AnswerPass(model="m", crops=CropSettings()).settle(item, [reply(Objections(contradicted=[]))])
+    assert verified.outcome.state is QuestionState.ACCEPTED
+    assert SAME_MODEL in verified.outcome.checks
 
 
 def test_a_region_is_named_by_its_circle() -> None:
