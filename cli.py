@@ -193,7 +193,9 @@ def build(
     job: Annotated[JobSettings, "base_url", "max_cost"],
     annotator: Annotated[
         str,
-        typer.Option(rich_help_panel="Questions", help="rules, or openai:MODEL, which words, drafts and verifies."),
+        typer.Option(
+            rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."
+        ),
     ] = "rules",
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -265,7 +267,7 @@ def annotate(
     job: Annotated[
         JobSettings,
         *("concurrency", "requests_per_minute", "tokens_per_minute", "base_url"),
-        *("max_cost", "max_requests", "prices", "batch_api", "replies"),
+        *("max_cost", "max_requests", "prices", "batch_api", "replies", "retry_failed"),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
     in_place: Annotated[
@@ -293,6 +295,8 @@ def annotate(
     with _goes_on_later(), _reporter(log_json) as reporter:
         done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
     jobs.print_annotated(done, target, as_json=as_json)
+    if jobs.has_done_nothing(done):
+        raise typer.Exit(2)
 
 
 @app.command()

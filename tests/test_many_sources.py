@@ -343,7 +343,7 @@ def test_shares_bound_a_source(tmp_path: Path) -> None:
     assert asked["large"] < made["large"]["questions"]
     assert asked["small"] > 0.8 * made["small"]["questions"]
     beyond = read_report(tmp_path / "set")["sources"]["large"]["beyond_its_share"]
-    assert beyond >= made["large"]["questions"] - asked["large"] > 0
+    assert beyond > 0.9 * (made["large"]["questions"] - asked["large"])  # the rest goes when it is chosen again
     assert f"{beyond} questions more are beyond its share of 0.25" in run.out
     assert build(src, tmp_path / "again", *OPTIONS, workers=2).code == 0
     assert tree_digest(tmp_path / "again") == tree_digest(tmp_path / "set")
