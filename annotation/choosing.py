@@ -211,7 +211,8 @@ class Chooser:
         reasons[BEYOND_LIMIT] += len(offers) - len(kept)
         if self._balance is Balance.OFF:
             return kept
-        even = _within_quotas(kept, rng, is_strict=self._balance is Balance.STRICT)
+        is_strict = self._balance is Balance.STRICT
+        even = _within_chances(_within_quotas(kept, rng, is_strict=is_strict), rng, is_strict=is_strict)
         reasons[TOO_FREQUENT] += len(kept) - len(even)
         return even
 
@@ -300,6 +301,31 @@ def _even_at(offers: Sequence[Offer], depth: int, rng: random.Random, *, is_stri
             if len(group) > cap:
                 surplus.update(offer.index for offer in rng.sample(group, len(group) - cap))
     return [offer for offer in offers if offer.index not in surplus]
+
+
+def _within_chances(offers: Sequence[Offer], rng: random.Random, *, is_strict: bool) -> list[Offer]:
+    """Return the candidates without those whose answer cannot be a wrong option often enough.
+
+    A text that is right must be wrong k - 1 times elsewhere, and where it may be so is given by the tiles: a conclusion
+    that is silent wherever it does not hold would be right whenever it is shown.
+    """
+    kept = list(offers)
+    while True:
+        right: dict[int, list[Offer]] = {}
+        chances: Counter[int] = Counter()
+        for offer in kept:
+            if offer.has_quota and offer.pool < 0 and len(offer.wrong) >= offer.num_shown:
+                right.setdefault(offer.answer, []).append(offer)
+                chances.update(offer.wrong)
+        surplus: set[int] = set()
+        for answer, group in right.items():
+            cap = chances[answer] // (group[0].num_shown - 1)
+            cap = cap if is_strict else max(1, cap)
+            if len(group) > cap:
+                surplus.update(offer.index for offer in rng.sample(group, len(group) - cap))
+        if not surplus:
+            return kept
+        kept = [offer for offer in kept if offer.index not in surplus]
 
 
 def largest_cap(counts: Iterable[int], num_options: int, *, is_strict: bool) -> int:

@@ -100,8 +100,9 @@ def _ask_presence(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
 
 
 def _ask_kind(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
-    """Ask of which of four kinds the anomaly on the tile is; kinds that are there too are never wrong options."""
-    wrong = class_distractors(context.facts, info, context.rng, roles={Role.ANOMALY}, absent=True)
+    """Ask of which kind the anomaly on the tile is; kinds that are there too are never wrong options."""
+    num = len(context.facts.classes)
+    wrong = class_distractors(context.facts, info, context.rng, roles={Role.ANOMALY}, count=num, absent=True)
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few kinds of anomalies that are known to be absent")
     return Question(
@@ -115,6 +116,7 @@ def _ask_kind(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
             geometry=_shown(areas[info.name]),
             values={"class": info.name, "absent": [other.name for other in wrong]},
         ),
+        strata=("kind",),
     )
 
 
@@ -130,13 +132,12 @@ def _ask_place(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
     empty = [index for index, share in enumerate(shares) if share == 0.0]
     if len(empty) < NUM_DISTRACTORS:
         return NotAsked("anomaly not in one part of the tile")
-    chosen = [right, *context.rng.sample(empty, NUM_DISTRACTORS)]
     return Question(
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
         text=context.phrases.pick(context.rng, "anomaly_detection.place", noun=info.singular),
         options=tuple(
-            Option(context.phrases.text(f"part.{PARTS[index]}"), is_right=index == right) for index in chosen
+            Option(context.phrases.text(f"part.{PARTS[index]}"), is_right=index == right) for index in (right, *empty)
         ),
         evidence=Evidence(
             rule="part_of_anomaly",
@@ -144,12 +145,20 @@ def _ask_place(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
             geometry=_shown(areas[info.name]),
             values={"class": info.name, "part": PARTS[right], "share": round(shares[right], 4)},
         ),
+        strata=("place", info.name),
     )
 
 
 def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
-    """Ask what a kind of anomaly comes from, where its labels agree; wrong causes are those of other labels."""
-    causes = {str(area.attributes.get(CAUSE) or "") for area in areas[info.name]}
+    """Ask what the anomaly on the tile comes from, whatever it is; wrong causes are those of other labels.
+
+    The question does not say of which kind the anomaly is: what a burnt area comes from needs no image. So all
+    anomalies of the tile must have one cause, and it is asked for once.
+    """
+    if info.name != min(areas):
+        return NotAsked("one cause for all anomalies of the tile")
+    found = [area for name in sorted(areas) for area in areas[name]]
+    causes = {str(area.attributes.get(CAUSE) or "") for area in found}
     if causes == {""}:
         return NotAsked("no cause labelled")
     if len(causes) > 1:
@@ -159,19 +168,18 @@ def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
     wrong = [cause for cause in known if cause.casefold() != right.casefold()]
     if len(wrong) == len(known):
         return NotAsked("a cause that has no known alternatives")
-    options = [Option(right, is_right=True)]
-    options += [Option(cause, is_right=False) for cause in context.rng.sample(wrong, NUM_DISTRACTORS)]
     return Question(
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "anomaly_detection.cause", noun=info.singular),
-        options=tuple(options),
+        text=context.phrases.pick(context.rng, "anomaly_detection.cause"),
+        options=(Option(right, is_right=True), *(Option(cause, is_right=False) for cause in wrong)),
         evidence=Evidence(
             rule="cause_of_anomaly",
-            feature_ids=tuple(area.area_id for area in areas[info.name]),
-            geometry=_shown(areas[info.name]),
-            values={"class": info.name, "cause": right},
+            feature_ids=tuple(area.area_id for area in found),
+            geometry=_shown(found),
+            values={"classes": sorted(areas), "cause": right},
         ),
+        strata=("cause",),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which objects a question may point at by a box, in which order they are tried, and how the box is written.
+"""Which objects a question may point at by a box or a point, in which order they are tried, and how it is written.
 
 Objects are tried class by class and part by part of the tile, not largest first, so that rare classes and quiet corners
 are asked about too.
@@ -12,6 +12,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import shapely
+from shapely import Point
+from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Box, Outline, TileFacts, TileObject
 from rsvqa.annotation.questions import NotAsked, Question
@@ -25,6 +27,9 @@ MIN_BOX_SIDE_PX = 8.0
 
 MAX_SHARED_SHARE = 0.1
 """A box is of one object when no other shares more than this of the box or of itself with it."""
+
+POINT_CLEARANCE_PX = 4.0
+"""A point on an object keeps so far from every other one: half of the smallest side that can be recognised."""
 
 TRIES_A_QUESTION = 8
 """Candidates tried for each question wanted; bounds the time on tiles where nearly every one is doubtful."""
@@ -40,8 +45,19 @@ class BoxedObject(NamedTuple):
     box: Box
 
 
+class PointedObject(NamedTuple):
+    """An object and a point on it in whole pixels, its centre where that is on it, that a question names it by.
+
+    Unlike a box, a point says nothing of the object's size and direction.
+    """
+
+    found: TileObject
+    x: int
+    y: int
+
+
 class ObjectFinder:
-    """Tells which objects of one tile have a box to themselves."""
+    """Tells which objects of one tile have a box, or a point, to themselves."""
 
     def __init__(self, facts: TileFacts) -> None:
         self._facts = facts
@@ -55,20 +71,37 @@ class ObjectFinder:
             found: an object of the tile.
             outlines: the outlines that the question can do with.
         """
-        if not found.is_askable:
-            return NotAsked("the object is uncertain or mostly hidden")
-        if found.outline not in outlines:
-            return NotAsked("the label does not follow the object closely enough")
+        doubt = _doubt(found, outlines)
+        if doubt is not None:
+            return doubt
         box = Box(*box_text(found.box, width=self._facts.width, height=self._facts.height))
-        if min(found.box.x_max - found.box.x_min, found.box.y_max - found.box.y_min) < MIN_BOX_SIDE_PX:
-            return NotAsked("the object is too small")
-        if not self._is_alone(found, box):
+        if not self._is_alone(found, shapely.box(*box)):
             return NotAsked("another object is in the box")
         return BoxedObject(found, box)
 
-    def _is_alone(self, found: TileObject, box: Box) -> bool:
-        """Return whether no other object shares more of the box, or of itself, than a corner."""
-        outline = shapely.box(*box)
+    def pointed(self, found: TileObject, *, outlines: Collection[Outline]) -> PointedObject | NotAsked:
+        """Return the object with a point on it, or why no question may name it by one.
+
+        Args:
+            found: an object of the tile.
+            outlines: the outlines that the question can do with.
+        """
+        doubt = _doubt(found, outlines)
+        if doubt is not None:
+            return doubt
+        places = (found.geometry.centroid, found.geometry.representative_point())
+        points = [Point(round(place.x), round(place.y)) for place in places]
+        point = next((point for point in points if found.geometry.contains(point)), None)
+        if point is None:
+            return NotAsked("no point is clearly on the object")
+        if not self._is_alone(found, found.geometry):
+            return NotAsked("another object is in the same place")
+        if len(self._tree.query(point, predicate="dwithin", distance=POINT_CLEARANCE_PX)) > 1:
+            return NotAsked("another object is near the point")
+        return PointedObject(found, int(point.x), int(point.y))
+
+    def _is_alone(self, found: TileObject, outline: BaseGeometry) -> bool:
+        """Return whether no other object shares more of an outline, or of itself, than a corner."""
         for index in sorted(self._tree.query(outline, predicate="intersects")):
             other = self._facts.objects[index]
             if other.object_id == found.object_id:
@@ -79,6 +112,17 @@ class ObjectFinder:
             if shared > MAX_SHARED_SHARE * min(outline.area, other.geometry.area):
                 return False
         return True
+
+
+def _doubt(found: TileObject, outlines: Collection[Outline]) -> NotAsked | None:
+    """Return why no question may be about an object, however it is named."""
+    if not found.is_askable:
+        return NotAsked("the object is uncertain or mostly hidden")
+    if found.outline not in outlines:
+        return NotAsked("the label does not follow the object closely enough")
+    if min(found.box.x_max - found.box.x_min, found.box.y_max - found.box.y_min) < MIN_BOX_SIDE_PX:
+        return NotAsked("the object is too small")
+    return None
 
 
 def spread(facts: TileFacts, objects: Sequence[TileObject], rng: random.Random) -> list[TileObject]:
@@ -152,4 +196,13 @@ def box_question(context: TaskContext, key: str, boxed: BoxedObject, **values: o
         box=[int(side) for side in boxed.box],
     )
     name = context.facts.classes[boxed.found.class_name].singular
+    return context.phrases.pick(context.rng, key, where=where, name=name, **values)
+
+
+def point_question(context: TaskContext, key: str, pointed: PointedObject, **values: object) -> str:
+    """Return a wording of `key` that names an object by a point on it, with the image's size stated."""
+    where = context.phrases.text(
+        "object_point.where", width=context.facts.width, height=context.facts.height, x=pointed.x, y=pointed.y
+    )
+    name = context.facts.classes[pointed.found.class_name].singular
     return context.phrases.pick(context.rng, key, where=where, name=name, **values)

@@ -21,6 +21,7 @@ from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import MIN_COUNTED_SIDE_PX
 from rsvqa.annotation.tasks.environmental_rules import RULES, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import circle_polygon
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.parts import PARTS, part_polygons
 from rsvqa.annotation.tasks.regions import Spot, circle_near, keeps_clear, radius_limits, spot_in
@@ -207,7 +208,7 @@ def ask_detailed_captioning(context: TaskContext) -> Iterator[Question | NotAske
     yield Question(
         task="detailed_captioning",
         form=AnswerForm.TEXT,
-        text=phrases.pick(context.rng, "detailed_captioning.question"),
+        text=with_scale(context, phrases.pick(context.rng, "detailed_captioning.question")),
         answer="\n".join((_overall(context, whole), " ".join(sentences), " ".join(inferences.values()))),
         evidence=Evidence(
             rule="caption_from_labels",
@@ -265,7 +266,7 @@ def _regional_question(context: TaskContext, circle: Circle, content: RegionCont
     return Question(
         task="regional_captioning",
         form=AnswerForm.TEXT,
-        text=phrases.pick(context.rng, "regional_captioning.question", region=REGION_SLOT),
+        text=with_scale(context, phrases.pick(context.rng, "regional_captioning.question", region=REGION_SLOT)),
         answer=answer,
         evidence=Evidence(rule="caption_from_labels", feature_ids=content.feature_ids, values=_values(content)),
         region=circle,

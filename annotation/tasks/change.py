@@ -43,7 +43,7 @@ SAME_FROM_IOU = 0.5
 """A thing that overlaps none of the other date by more than the first is new or gone; by the second it is the same."""
 
 SEEDS_A_CHANGE = 3
-"""How often a circle is looked for at each thing that has changed."""
+"""How often a circle is looked for at each thing, or in each area, that has changed."""
 
 Change = Literal["added", "removed", "more", "fewer"]
 
@@ -129,14 +129,26 @@ def ask_land_use_change(context: TaskContext) -> Iterator[Question | NotAsked]:
         return
     covers = _Cover(facts), _Cover(later)
     taken: list[Circle] = []
+    num_changed = num_kept = 0
 
     def ask(spot: Spot) -> Question | NotAsked:
-        circle = circle_near(facts, spot, context.rng.randint(*limits))
+        nonlocal num_changed, num_kept
+        # the smaller of two draws: a large circle is seldom of one class on both dates
+        radius = min(context.rng.randint(*limits), context.rng.randint(*limits))
+        circle = circle_near(facts, spot, radius)
         if not keeps_clear(facts, circle, taken):
             return NotAsked("too near to another region")
         result = _ask_land_use(context, covers, circle)
-        if isinstance(result, Question):
-            taken.append(circle)
+        if isinstance(result, NotAsked):
+            return result
+        if _is_kept(result):
+            # most land stays what it is: "no change" would be right of most circles
+            if num_kept >= num_changed:
+                return NotAsked("no change of land use to set against")
+            num_kept += 1
+        else:
+            num_changed += 1
+        taken.append(circle)
         return result
 
     yield from ask_each(context, _spots_of_change(context, facts, later), ask)
@@ -257,7 +269,7 @@ def _spots_of_change(context: TaskContext, facts: TileFacts, later: TileFacts) -
     tree = STRtree([area.geometry for area in facts.areas])
     changed: list[Spot] = []
     kept: list[Spot] = []
-    for area in shuffled(later.areas, context.rng):
+    for area in shuffled(later.areas, context.rng) * SEEDS_A_CHANGE:
         spot = spot_in(area.geometry, context.rng)
         before = tree.query(shapely.Point(spot), predicate="intersects")
         is_kept = any(facts.areas[index].class_name == area.class_name for index in before)
@@ -298,7 +310,14 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
         ),
         region=circle,
         num_dates=2,
+        strata=("change", " and ".join(sorted((first.name, other.name)))),
     )
+
+
+def _is_kept(question: Question) -> bool:
+    """Return whether a question about land use is about land that has not changed."""
+    values = question.evidence.values
+    return bool(values["before"]["class"] == values["after"]["class"])
 
 
 def _other_class(context: TaskContext, info: ClassInfo) -> ClassInfo | None:

@@ -97,7 +97,10 @@ def sector_of(bearing_deg: float, *, border_deg: float = BORDER_DEG) -> Sector |
     return SECTORS[nearest % len(SECTORS)]
 
 
-def sectors_apart(first: Sector, second: Sector) -> int:
-    """Return how many sectors lie between two directions: 0 for the same, 1 for neighbours, 4 for opposites."""
-    steps = abs(SECTORS.index(first) - SECTORS.index(second))
-    return min(steps, len(SECTORS) - steps)
+def sectors_like(sector: Sector) -> tuple[Sector, ...]:
+    """Return the four directions at right angles of which `sector` is one: of these each may as well be right.
+
+    They are north, east, south and west, or the four between them. Among four of all eight, the right one would be the
+    only one that is clearly away from the others.
+    """
+    return SECTORS[SECTORS.index(sector) % 2 :: 2]

@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Box, Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Question
 from rsvqa.annotation.tasks.candidates import MIN_BOX_SIDE_PX, ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.landmarks import Landmark, landmarks
 from rsvqa.annotation.tasks.referring import (
     OUTLINES_THAT_FIT,
@@ -45,8 +46,8 @@ MAX_MEMBERS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class _Condition:
-    """A condition that is true of exactly one object."""
+class ConditionReference:
+    """A condition that is true of exactly one object; its text has an article, "the car nearest to the river"."""
 
     target: TileObject
     text: str
@@ -91,10 +92,10 @@ def ask_fine_grained_grounding(context: TaskContext) -> Iterator[Question | NotA
 @task("condition_based_grounding")
 def ask_condition_based_grounding(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the box of the only object that is nearest to, within some metres of, or inside something else."""
-    found = list(itertools.islice(_conditions(context), CONDITIONS_A_QUESTION * context.limit))
+    found = list(itertools.islice(conditions(context), CONDITIONS_A_QUESTION * context.limit))
     if not found:
         yield NotAsked("no condition that is true of one object alone")
-    by_rule: dict[str, list[_Condition]] = {}
+    by_rule: dict[str, list[ConditionReference]] = {}
     for condition in shuffled(found, context.rng):
         by_rule.setdefault(condition.rule, []).append(condition)
     yield from ask_each(
@@ -125,12 +126,13 @@ def _question(
     if target.outline is Outline.POINT:
         return NotAsked("object labelled by a point only")
     box = _box_inside(context, target)
+    asked = context.phrases.pick(context.rng, f"{task_name}.question", description=text)
     if min(box.x_max - box.x_min, box.y_max - box.y_min) < MIN_BOX_SIDE_PX:
         return NotAsked("the object is too small")
     return Question(
         task=task_name,
         form=AnswerForm.BOX,
-        text=context.phrases.pick(context.rng, f"{task_name}.question", description=text),
+        text=with_scale(context, asked) if "metres" in evidence.values else asked,
         evidence=evidence,
         box=box,
     )
@@ -142,7 +144,7 @@ def _box_inside(context: TaskContext, target: TileObject) -> Box:
     return Box(max(box.x_min, 0.0), max(box.y_min, 0.0), min(box.x_max, facts.width), min(box.y_max, facts.height))
 
 
-def _conditions(context: TaskContext) -> Iterator[_Condition]:
+def conditions(context: TaskContext) -> Iterator[ConditionReference]:
     """Yield the conditions that one member of a class fulfils, and clearly no other, in random order of the pairs."""
     classes = [members for members in describable_classes(context) if 1 < len(members) <= MAX_MEMBERS]
     pairs = [(members, thing) for members in classes for thing in landmarks(context) if members.info.name != thing.name]
@@ -152,7 +154,7 @@ def _conditions(context: TaskContext) -> Iterator[_Condition]:
             yield from _by_side(context, members, thing)
 
 
-def _by_distance(context: TaskContext, members: Members, thing: Landmark) -> Iterator[_Condition]:
+def _by_distance(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
     """Yield what the distances from a landmark single out: the nearest, the only near one, the only far one."""
     facts = context.facts
     distances = thing.distances(members.objects)
@@ -181,7 +183,7 @@ def _singled_out(distances: NDArray[np.float64], edge_m: float) -> Iterator[tupl
                 break
 
 
-def _by_side(context: TaskContext, members: Members, thing: Landmark) -> Iterator[_Condition]:
+def _by_side(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
     """Yield the only object inside an area, the only one outside, and the largest inside."""
     sides = thing.sides(members.objects)
     if not sides.all():
@@ -195,7 +197,7 @@ def _by_side(context: TaskContext, members: Members, thing: Landmark) -> Iterato
         yield from _largest_inside(context, members.subset(inside), thing)
 
 
-def _largest_inside(context: TaskContext, inside: Members, thing: Landmark) -> Iterator[_Condition]:
+def _largest_inside(context: TaskContext, inside: Members, thing: Landmark) -> Iterator[ConditionReference]:
     if any(item.outline not in OUTLINES_THAT_FIT for item in inside.objects):
         return
     areas = np.array([item.geometry.area / item.visible_share for item in inside.objects])
@@ -207,7 +209,7 @@ def _largest_inside(context: TaskContext, inside: Members, thing: Landmark) -> I
 
 def _condition(
     context: TaskContext, members: Members, thing: Landmark, index: int, rule: str, values: Mapping[str, Any]
-) -> Iterable[_Condition]:
+) -> Iterable[ConditionReference]:
     target = members.objects[index]
     if not may_be_target(target):
         return ()
@@ -217,4 +219,4 @@ def _condition(
         landmark=thing.text,
         metres=values.get("metres", ""),
     )
-    return (_Condition(target, text, rule, thing.shown, thing.feature_ids, {"landmark": thing.text, **values}),)
+    return (ConditionReference(target, text, rule, thing.shown, thing.feature_ids, {"landmark": thing.text, **values}),)

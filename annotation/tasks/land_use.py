@@ -57,7 +57,7 @@ _LOOK_Y = np.append(0.0, _LOOK_RADII * np.sin(_LOOK_TURNS))
 
 @task("overall_land_use")
 def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Ask which of four classes cover the tile; with a second question only when other right classes are left."""
+    """Ask which classes cover the tile; with a second question only when other right classes are left."""
     shares = class_shares(context)
     if not shares:
         yield NotAsked("no land-use areas")
@@ -67,18 +67,14 @@ def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
         yield NotAsked("no class is certainly above the threshold")
         return
     below = _classes_below(context, shares)
-    wrong = shuffled([*absent_classes(context.facts, ROLES), *below], context.rng)
-    for _ in range(context.limit):
-        if not right:
-            return
-        distractors = _different(wrong, NUM_OPTIONS - 1)
-        least, most = max(1, NUM_OPTIONS - len(distractors)), min(MAX_RIGHT, len(right))
-        if least > most:
+    possible = shuffled([*absent_classes(context.facts, ROLES), *below], context.rng)
+    wrong = _different(possible, len(possible))
+    for first in range(0, min(len(right), MAX_RIGHT * context.limit), MAX_RIGHT):
+        chosen = right[first : first + MAX_RIGHT]
+        if len(wrong) < NUM_OPTIONS - len(chosen):
             yield NotAsked("too few classes are known to be absent, or to cover less")
             return
-        num_right = context.rng.randint(least, most)
-        yield _overall_question(context, right[:num_right], distractors[: NUM_OPTIONS - num_right], shares)
-        right, wrong = right[num_right:], shuffled(wrong, context.rng)
+        yield _overall_question(context, chosen, wrong, shares)
 
 
 @task("regional_land_use")
@@ -170,6 +166,7 @@ def _overall_question(
                 "below": {info.name: round(shares[info.name], 4) for info in wrong if info.name in shares},
             },
         ),
+        strata=("tile",),
     )
 
 
@@ -194,7 +191,7 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
     if main is None or not is_of_one_class(facts, shares, main):
         return NotAsked("the region is not of one class")
     right = facts.classes[main]
-    wrong = class_distractors(facts, right, context.rng, roles=ROLES, exclude=tuple(shares))
+    wrong = class_distractors(facts, right, context.rng, roles=ROLES, count=len(facts.classes), exclude=tuple(shares))
     if len(wrong) < NUM_OPTIONS - 1:
         return NotAsked("too few classes for wrong options")
     options = (Option(right.singular, is_right=True), *(Option(info.singular, is_right=False) for info in wrong))
@@ -209,6 +206,7 @@ def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) 
             values={"shares": {name: round(share, 4) for name, share in shares.items()}},
         ),
         region=circle,
+        strata=("region",),
     )
 
 

@@ -1,26 +1,30 @@
-"""Class, colour, motion, direction and size of one object that the question names by its box.
+"""Class, colour, motion, direction and size of one object that the question names by its box or by a point on it.
 
-Each rests on a label or on a measurement that is refused when it is not clear. What surprises: directions and sizes are
-those on the ground, so pixels that are not square are scaled first.
+Each rests on a label or on a measurement that is refused when it is not clear. What surprises: a box would tell the
+direction and the size of what is in it, so these are asked of the object at a point; and both are those on the ground,
+so pixels that are not square are scaled first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import shapely
 
-from rsvqa.annotation.facts import Gsd, Outline, Role, TileFacts, TileObject
+from rsvqa.annotation.facts import Box, Gsd, Outline, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import (
     CLOSE_OUTLINES,
     BoxedObject,
     ObjectFinder,
+    PointedObject,
     ask_each,
     ask_in_turns,
     box_question,
+    point_question,
     spread,
     take_turns,
 )
@@ -34,13 +38,11 @@ from rsvqa.annotation.tasks.distractors import (
     value_distractors,
 )
 from rsvqa.annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 
 BOXABLE = frozenset({Outline.POLYGON, Outline.ORIENTED_BOX, Outline.BOX})
-
-FREQUENT_COLOURS = frozenset({"black", "grey", "white", "red", "brown", "green", "blue"})
-"""Colours that are common from above; as wrong options they are more plausible than pink."""
 
 AXES = ("n_s", "ne_sw", "e_w", "nw_se")
 """The four directions of a long axis, clockwise; keys of the wording tables `object_orientation.axis_*`."""
@@ -53,6 +55,9 @@ MIN_FILL = 0.5
 
 UP_DEG = 5.0
 """North so near to "up" is called up: the error stays below the margin that `sector_of` keeps."""
+
+
+Named = TypeVar("Named", BoxedObject, PointedObject)
 
 
 @task("object_classification")
@@ -92,9 +97,7 @@ def ask_object_motion_state(context: TaskContext) -> Iterator[Question | NotAske
 @task("object_orientation")
 def ask_object_orientation(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask along which of four axes an object's longer side runs."""
-    yield from _ask_boxed(
-        context, context.facts.objects, CLOSE_OUTLINES, lambda boxed: _ask_axis(context, boxed), answer="axis"
-    )
+    yield from _ask_pointed(context, lambda pointed: _ask_axis(context, pointed), answer="axis")
 
 
 @task("object_size")
@@ -104,9 +107,7 @@ def ask_object_size(context: TaskContext) -> Iterator[Question | NotAsked]:
     if gsd_m is None:
         yield NotAsked("no GSD")
         return
-    yield from _ask_boxed(
-        context, context.facts.objects, CLOSE_OUTLINES, lambda boxed: _ask_size(context, boxed, gsd_m)
-    )
+    yield from _ask_pointed(context, lambda pointed: _ask_size(context, pointed, gsd_m))
 
 
 def _ask_boxed(
@@ -118,7 +119,35 @@ def _ask_boxed(
     in_order: bool = False,
     answer: str | None = None,
 ) -> Iterator[Question | NotAsked]:
-    """Yield the questions about objects that a box can name.
+    """Yield the questions about objects that a box can name; see `_ask_named`."""
+
+    def find(finder: ObjectFinder, found: TileObject) -> BoxedObject | NotAsked:
+        return finder.boxed(found, outlines=outlines)
+
+    yield from _ask_named(context, objects, find, ask, in_order=in_order, answer=answer)
+
+
+def _ask_pointed(
+    context: TaskContext, ask: Callable[[PointedObject], Question | NotAsked], *, answer: str | None = None
+) -> Iterator[Question | NotAsked]:
+    """Yield the questions about objects that a point can name; see `_ask_named`."""
+
+    def find(finder: ObjectFinder, found: TileObject) -> PointedObject | NotAsked:
+        return finder.pointed(found, outlines=CLOSE_OUTLINES)
+
+    yield from _ask_named(context, context.facts.objects, find, ask, in_order=False, answer=answer)
+
+
+def _ask_named(
+    context: TaskContext,
+    objects: Sequence[TileObject],
+    find: Callable[[ObjectFinder, TileObject], Named | NotAsked],
+    ask: Callable[[Named], Question | NotAsked],
+    *,
+    in_order: bool,
+    answer: str | None,
+) -> Iterator[Question | NotAsked]:
+    """Yield the questions about objects that `find` has a name for.
 
     They are spread over the tile unless the objects are `in_order`. Where `answer` names a value of the evidence, the
     different ones take turns.
@@ -128,32 +157,33 @@ def _ask_boxed(
         return
     finder = ObjectFinder(context.facts)
 
-    def ask_when_boxed(found: TileObject) -> Question | NotAsked:
-        boxed = finder.boxed(found, outlines=outlines)
-        return boxed if isinstance(boxed, NotAsked) else ask(boxed)
+    def ask_when_named(found: TileObject) -> Question | NotAsked:
+        named = find(finder, found)
+        return named if isinstance(named, NotAsked) else ask(named)
 
     ordered = objects if in_order else spread(context.facts, objects, context.rng)
     if answer is None:
-        yield from ask_each(context, ordered, ask_when_boxed)
+        yield from ask_each(context, ordered, ask_when_named)
     else:
-        yield from ask_in_turns(context, ordered, ask_when_boxed, lambda question: question.evidence.values[answer])
+        yield from ask_in_turns(context, ordered, ask_when_named, lambda question: question.evidence.values[answer])
 
 
 def _question(
     task_name: str,
     form: AnswerForm,
     text: str,
-    boxed: BoxedObject,
+    named: BoxedObject | PointedObject,
     options: tuple[Option, ...],
     rule: str,
     **values: object,
 ) -> Question:
     """Return a question about one object; `values` are the evidence beside its outline."""
-    found = boxed.found
+    found = named.found
     evidence = Evidence(
         rule=rule, feature_ids=(found.object_id,), geometry=found.geometry, values={"class": found.class_name, **values}
     )
-    return Question(task=task_name, form=form, text=text, evidence=evidence, options=options, box=boxed.box)
+    box = named.box if isinstance(named, BoxedObject) else None
+    return Question(task=task_name, form=form, text=text, evidence=evidence, options=options, box=box)
 
 
 def _one_of(right: str, wrong: Iterable[str]) -> tuple[Option, ...]:
@@ -165,10 +195,10 @@ def _one_of(right: str, wrong: Iterable[str]) -> tuple[Option, ...]:
 
 def _ask_class(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
     right = context.facts.classes[boxed.found.class_name]
-    wrong = class_distractors(context.facts, right, context.rng, roles={Role.OBJECT})
+    wrong = class_distractors(context.facts, right, context.rng, roles={Role.OBJECT}, count=len(context.facts.classes))
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few classes for wrong options")
-    return _question(
+    question = _question(
         "object_classification",
         AnswerForm.ONE_OF,
         box_question(context, "object_classification.question", boxed),
@@ -177,6 +207,7 @@ def _ask_class(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
         "labelled_class",
         **{"class": right.name},
     )
+    return replace(question, strata=("class", *told_by_box(boxed.box)))
 
 
 # --- colour ---------------------------------------------------------------------------------------------------------
@@ -194,18 +225,29 @@ def _ask_colour(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked
     allowed = [name for name in COLOURS if name not in measured.possible]
     if len(allowed) < NUM_DISTRACTORS:
         return NotAsked("too few colours that the object surely has not")
-    wrong = sorted(allowed, key=lambda name: context.rng.random() - (name in FREQUENT_COLOURS) / 2)[:NUM_DISTRACTORS]
-    return _question(
+    question = _question(
         "object_colour",
         AnswerForm.ONE_OF,
         box_question(context, "object_colour.question", boxed),
         boxed,
-        _one_of(_colour_word(context, measured.name), (_colour_word(context, name) for name in wrong)),
+        _one_of(_colour_word(context, measured.name), (_colour_word(context, name) for name in allowed)),
         "dominant_lab_colour" if labelled is None else "labelled_colour_seen",
         colour=measured.name,
         share=round(measured.share, 3),
         pixels=measured.num_pixels,
     )
+    return replace(question, strata=("colour", boxed.found.class_name, *told_by_box(boxed.box)))
+
+
+def told_by_box(box: Box) -> tuple[str, str]:
+    """Return what the size and the shape of a box tell of the object in it, as strata, the coarser first.
+
+    Both are in steps of the square root of 2: of the geometric mean of the sides, and of the longer over the shorter.
+    """
+    width, height = box.x_max - box.x_min, box.y_max - box.y_min
+    size = round(math.log2(width * height))
+    shape = round(2 * abs(math.log2(width / height)))
+    return f"size {size // 2}", f"size {size}, shape {shape}"
 
 
 def colour_key(label: str) -> str:
@@ -274,11 +316,11 @@ def _ask_motion(context: TaskContext, boxed: BoxedObject, state: MotionState) ->
 # --- direction ------------------------------------------------------------------------------------------------------
 
 
-def _ask_axis(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
+def _ask_axis(context: TaskContext, pointed: PointedObject) -> Question | NotAsked:
     facts = context.facts
-    if not boxed.found.is_whole:
+    if not pointed.found.is_whole:
         return NotAsked("the object is cut")
-    outline = boxed.found.geometry
+    outline = pointed.found.geometry
     ground = long_axis(outline, facts.gsd_m)
     seen = long_axis(outline)
     if min(ground.ratio, seen.ratio) < MIN_RATIO:
@@ -291,11 +333,11 @@ def _ask_axis(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
     if axis != axis_of(seen, facts.north_deg or 0.0):
         return NotAsked("the direction looks different on the ground")
     words = "object_orientation.axis_" + ("image" if facts.north_deg is None else "compass")
-    return _question(
+    question = _question(
         "object_orientation",
         AnswerForm.ONE_OF,
-        box_question(context, "object_orientation.question", boxed, north=_north_text(context)),
-        boxed,
+        point_question(context, "object_orientation.question", pointed, north=_north_text(context)),
+        pointed,
         _one_of(
             context.phrases.text(f"{words}.{axis}"),
             (context.phrases.text(f"{words}.{other}") for other in AXES if other != axis),
@@ -306,6 +348,7 @@ def _ask_axis(context: TaskContext, boxed: BoxedObject) -> Question | NotAsked:
         north_deg=facts.north_deg,
         ratio=round(ground.ratio, 2),
     )
+    return replace(question, strata=(words, pointed.found.class_name))
 
 
 def axis_of(long: LongAxis, north_deg: float) -> str | None:
@@ -338,14 +381,14 @@ def _north_text(context: TaskContext) -> str:
 # --- size -----------------------------------------------------------------------------------------------------------
 
 
-def _ask_size(context: TaskContext, boxed: BoxedObject, gsd_m: Gsd) -> Question | NotAsked:
-    if not boxed.found.is_whole:
+def _ask_size(context: TaskContext, pointed: PointedObject, gsd_m: Gsd) -> Question | NotAsked:
+    if not pointed.found.is_whole:
         return NotAsked("the object is cut")
-    asks_area = boxed.found.outline is Outline.POLYGON and context.rng.random() < 0.5
+    asks_area = pointed.found.outline is Outline.POLYGON and context.rng.random() < 0.5
     if asks_area:
-        size = boxed.found.geometry.area * gsd_m.x_m * gsd_m.y_m
+        size = pointed.found.geometry.area * gsd_m.x_m * gsd_m.y_m
     else:
-        size = long_axis(boxed.found.geometry, gsd_m).length
+        size = long_axis(pointed.found.geometry, gsd_m).length
     if size <= 0:
         return NotAsked("the outline has no size")
     unit = "square_metres" if asks_area else "metres"
@@ -356,8 +399,8 @@ def _ask_size(context: TaskContext, boxed: BoxedObject, gsd_m: Gsd) -> Question 
     question = _question(
         "object_size",
         AnswerForm.ONE_OF,
-        box_question(context, f"object_size.{'area' if asks_area else 'length'}", boxed),
-        boxed,
+        with_scale(context, point_question(context, f"object_size.{'area' if asks_area else 'length'}", pointed)),
+        pointed,
         _one_of(texts[0], texts[1:]),
         "area_of_outline" if asks_area else "longer_side_of_smallest_rectangle",
         gsd_m=list(gsd_m),
@@ -365,7 +408,7 @@ def _ask_size(context: TaskContext, boxed: BoxedObject, gsd_m: Gsd) -> Question 
     )
     return replace(
         question,
-        strata=(unit, boxed.found.class_name),
+        strata=(unit, pointed.found.class_name),
         pool=unit,
         value=round_measure(size),
         min_ratio=MEASURE_RATIO,

@@ -1,12 +1,15 @@
 """Which of four routes, told turn by turn, leads from one place to another along the roads.
 
-Places are uniquely described objects beside a road, or points on a road. Routes rest on junctions being counted, so
-every class of roads on the tile must be fully labelled.
+Places are uniquely described objects beside a road, and one of the two may be a point on a road. Routes rest on
+junctions being counted, so every class of roads on the tile must be fully labelled. What surprises: nothing in the text
+may tell where the places lie, since a route that sets off towards its goal is likely to be right. So two points are not
+asked about, a point is in the middle of the tile, and no place is described by its position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +22,11 @@ from rsvqa.annotation.facts import TileFacts
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled
 from rsvqa.annotation.tasks.directions import frame_of
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS
-from rsvqa.annotation.tasks.referring import references
+from rsvqa.annotation.tasks.grounding import ConditionReference, conditions
+from rsvqa.annotation.tasks.image_scale import with_scale, with_size
+from rsvqa.annotation.tasks.referring import Reference, may_be_target, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
-from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, build_road_graph
+from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, RoadSection, build_road_graph
 from rsvqa.annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -41,17 +45,27 @@ MIN_PLACE_STRETCH_PX = 3 * MIN_STRETCH_PX
 SHORTEST_MARGIN = 1.1
 """The second shortest way is so many times the length of the shortest, at least, where "shortest" is said."""
 
+MIDDLE_SHARE = 0.5
+"""Points lie in this share of the tile's width and height around its centre; from an edge most roads lead inwards."""
+
+CONDITIONS_A_QUESTION = 4
+"""Objects that only a condition singles out, looked for on one tile for each question; bounds the time."""
+
 MAX_OBJECT_PLACES = 16
 MAX_POINT_PLACES = 24
 STARTS_A_QUESTION = 3
 
 
 class _Named(NamedTuple):
-    """A place on a road and how a question calls it; `object_id` is empty for a point."""
+    """A place on a road and how a question calls it; `object_id` is empty for a point.
+
+    `has_metres`: the words tell a distance.
+    """
 
     place: Place
     text: str
     object_id: str
+    has_metres: bool
 
 
 @task("route_planning")
@@ -74,7 +88,9 @@ def ask_route_planning(context: TaskContext) -> Iterator[Question | NotAsked]:
     for start in starts[: context.limit * STARTS_A_QUESTION]:
         if num_asked >= context.limit:
             return
-        result = _ask_from(context, road_map, start, shuffled(beside, context.rng) + on_road)
+        result = _ask_from(
+            context, road_map, start, shuffled(beside, context.rng) + (on_road if start.object_id else [])
+        )
         num_asked += isinstance(result, Question)
         yield result
 
@@ -84,12 +100,17 @@ def _places_beside_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]
     facts = context.facts
     tree = STRtree([stretch.geometry for stretch in graph.stretches])
     reach = MAX_BESIDE_PX if facts.gsd_m is None else MAX_BESIDE_M / max(facts.gsd_m)
+    described: list[Reference | ConditionReference] = [
+        reference for reference in references(context) if reference.rule != "extreme_position"
+    ]
+    described += islice(conditions(context), CONDITIONS_A_QUESTION * context.limit)
     named: dict[str, _Named] = {}
-    for reference in references(context):
+    for reference in described:
         place = _place_beside(graph, tree, reference.target.geometry, reach)
-        if place is not None:
+        if place is not None and may_be_target(reference.target):
+            has_metres = "metres" in reference.values
             item = reference.target
-            named.setdefault(item.object_id, _Named(place, reference.text, item.object_id))
+            named.setdefault(item.object_id, _Named(place, reference.text, item.object_id, has_metres=has_metres))
     return list(named.values())[:MAX_OBJECT_PLACES]
 
 
@@ -114,20 +135,31 @@ def _place_beside(graph: RoadGraph, tree: STRtree, geometry: BaseGeometry, reach
 
 
 def _places_on_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]:
-    """Return the middles of random stretches, named by their pixel."""
+    """Return the middles of random stretches in the middle of the tile, named by their pixel."""
     named = []
     fitting = [
         index
         for index, stretch in enumerate(graph.stretches)
-        if stretch.start != stretch.end and stretch.geometry.length >= MIN_PLACE_STRETCH_PX
+        if stretch.start != stretch.end
+        and stretch.geometry.length >= MIN_PLACE_STRETCH_PX
+        and _is_in_the_middle(context.facts, _middle(stretch))
     ]
     for index in shuffled(fitting, context.rng)[:MAX_POINT_PLACES]:
-        line = graph.stretches[index].geometry
-        middle = line.interpolate(0.5, normalized=True)
+        line, middle = graph.stretches[index].geometry, _middle(graph.stretches[index])
         x, y = round(middle.x), round(middle.y)
         text = context.phrases.text("route_planning.point", x=x, y=y)
-        named.append(_Named(Place(index, line.length / 2), text, ""))
+        named.append(_Named(Place(index, line.length / 2), text, "", has_metres=False))
     return named
+
+
+def _middle(stretch: RoadSection) -> shapely.Point:
+    """Return the place half-way along a stretch, tile pixels."""
+    return stretch.geometry.interpolate(0.5, normalized=True)
+
+
+def _is_in_the_middle(facts: TileFacts, point: shapely.Point) -> bool:
+    reach = MIDDLE_SHARE / 2
+    return abs(point.x / facts.width - 0.5) <= reach and abs(point.y / facts.height - 0.5) <= reach
 
 
 def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Sequence[_Named]) -> Question | NotAsked:
@@ -138,10 +170,10 @@ def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Seq
         if isinstance(found, NotAsked):
             refused = found
             continue
-        wrong = wrong_routes(road_map, start.place, place, found.route, context.rng, count=NUM_DISTRACTORS)
-        if len(wrong) == NUM_DISTRACTORS:
+        wrong = wrong_routes(road_map, start.place, place, found.route, context.rng)
+        if wrong:
             return _question(context, road_map, (start, by_place[place]), found, wrong)
-        refused = NotAsked("too few wrong routes that can be followed")
+        refused = NotAsked("no three wrong routes like the right one")
     return refused
 
 
@@ -151,29 +183,25 @@ def _question(
     start, goal = ends
     next_length = road_map.next_length(start.place, goal.place, found)
     is_shortest = next_length >= SHORTEST_MARGIN * found.length
-    has_point = not (start.object_id and goal.object_id)
-    key = ("shortest" if is_shortest else "any") + ("_points" if has_point else "")
-    facts = context.facts
+    key = "route_planning.shortest" if is_shortest else "route_planning.any"
+    text = context.phrases.pick(context.rng, key, start=start.text, goal=goal.text)
+    if not (start.object_id and goal.object_id):
+        text = with_size(context, text)
+    if start.has_metres or goal.has_metres:
+        text = with_scale(context, text)
     name = road_map.graph.stretches[start.place.stretch].name
     options = [Option(_told(context, found.route, name), is_right=True)]
     options += [Option(_told(context, route, name), is_right=False) for route in wrong]
     return Question(
         task="route_planning",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(
-            context.rng,
-            f"route_planning.{key}",
-            start=start.text,
-            goal=goal.text,
-            width=facts.width,
-            height=facts.height,
-        ),
+        text=text,
         options=tuple(options),
         evidence=Evidence(
             rule="shortest_path_on_roads",
             feature_ids=_feature_ids(road_map, found, ends),
             geometry=_path(road_map, start.place, goal.place, found),
-            values=_values(facts, found, next_length),
+            values=_values(context.facts, found, next_length),
         ),
     )
 

@@ -6,7 +6,7 @@ second counts the objects of a class by colour, by half of the image, by distanc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, NUM_DISTRACTORS, number_distractors
 from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import shown
+from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
 from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
@@ -66,7 +67,7 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
     return Question(
         task="environmental_reasoning",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "environmental_reasoning.question"),
+        text=with_scale(context, context.phrases.pick(context.rng, "environmental_reasoning.question")),
         options=(
             Option(_conclusion(context, right), is_right=True),
             *(Option(_conclusion(context, rule), is_right=False) for rule in wrong),
@@ -80,23 +81,20 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
                 for rule in (right, *wrong)
             },
         ),
+        strata=("conclusion",),
     )
 
 
-def _wrong_conclusions(topic: str, failing: Sequence[EnvironmentalRule]) -> list[EnvironmentalRule]:
-    """Return the failing rules to offer beside the one that holds: all of its topic, or as many topics as can be.
+def _wrong_conclusions(topic: str, failing: Iterable[EnvironmentalRule]) -> list[EnvironmentalRule]:
+    """Return the first failing rule of each other topic: all that may be offered beside the one that holds.
 
-    One of two conclusions that contradict each other is likely to be right: with only the right one's opposite among
-    the options, a reader would guess between those two.
+    Conclusions of one topic contradict each other, so two of them tell of one another whether they are right.
     """
-    beside = [rule for rule in failing if rule.topic == topic]
-    if len(beside) >= NUM_DISTRACTORS:
-        return beside[:NUM_DISTRACTORS]
-    by_topic: dict[str, list[EnvironmentalRule]] = {}
+    by_topic: dict[str, EnvironmentalRule] = {}
     for rule in failing:
-        by_topic.setdefault(rule.topic, []).append(rule)
+        by_topic.setdefault(rule.topic, rule)
     by_topic.pop(topic, None)
-    return [*take_turns(list(by_topic.values())), *beside][:NUM_DISTRACTORS]
+    return list(by_topic.values())
 
 
 def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
@@ -163,6 +161,8 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
     if counted.rule is not CountRule.WHOLE:
         template += f"_{counted.rule}"
         text = context.phrases.text(f"conditional_counting.{counted.rule}", question=text)
+    if "metres" in selected.words:
+        text = with_scale(context, text)
     options = [Option(str(count), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
     return Question(

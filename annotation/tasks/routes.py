@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, Literal, NamedTuple, cast
 
 import networkx as nx
@@ -37,9 +37,6 @@ MAX_DETOUR = 2.0
 MAX_TURNS = 4
 MAX_ORDINAL = 6
 """More turns, or more junctions to be counted, make a route tedious to check by eye."""
-
-MAX_WRONG_ORDINAL = 8
-"""Wrong routes may count on a little; the wording has a word for each number up to this."""
 
 
 class Place(NamedTuple):
@@ -168,6 +165,34 @@ class RoadMap:
             seen.add(step)
             trail.append((self._begin(step), self._end(step)))
         return tuple(trail)
+
+    def follow_to_no_exit(self, start: Place, route: Route) -> Trail:
+        """Return what a reader of `route` walks to a plain junction where no way leads as told; empty without one."""
+        step = self.headings(start).get(route.heading)
+        if step is None:
+            return ()
+        trail = [(start, self._end(step))]
+        for action in _actions(route):
+            if self._has_no_exit(step, action):
+                return tuple(trail)
+            step = self._onward(step, action)
+            if step is None:
+                return ()
+            trail.append((self._begin(step), self._end(step)))
+        return ()
+
+    def _has_no_exit(self, step: GraphStep, turn: TurnDirection | None) -> bool:
+        """Return whether a step leads to a plain junction without a way out as told."""
+        node = self.graph.target(step)
+        if not self.graph.is_junction(node) or node in self.graph.doubtful:
+            return False
+        angles = self._exits(step).values()
+        if not all(map(_has_word, angles)):
+            return False
+        if turn is None:
+            return all(abs(angle) >= STRAIGHT_DEG for angle in angles)
+        sign = 1 if turn == "right" else -1
+        return all(sign * angle < TURN_DEG[0] for angle in angles)
 
     def _reach(self, start: Place, *, hidden: frozenset[int], farthest: float | None = None) -> _Reached:
         """Return distances and paths to every node, up to a distance, from either end of the stretch at `start`."""
@@ -302,50 +327,49 @@ def arrives(trail: Trail, goal: Place) -> bool:
     return bool(trail) and _passes(trail[-1:], goal) and not _passes(trail[:-1], goal)
 
 
-def wrong_routes(
-    road_map: RoadMap, start: Place, goal: Place, right: Route, rng: random.Random, *, count: int
-) -> list[Route]:
-    """Return `count` routes that can be followed but lead elsewhere, in random order; fewer when there are fewer.
+def wrong_routes(road_map: RoadMap, start: Place, goal: Place, right: Route, rng: random.Random) -> tuple[Route, ...]:
+    """Return three routes that lead elsewhere; none where there are no such three.
 
-    None of them passes the goal, not even when a reader goes straight on at its end. Were all of them variations of the
-    right one, it would be the one most like the others; so they vary a route that is drawn among it and wrong ones.
+    None of them passes the goal, not even when a reader goes straight on at its end; a route may also ask for a turn
+    where there is plainly none. Two things are changed, one in the
+    first, the other in the second, both in the third. So with the right one they are a square: each is as like the
+    others as any, has as many clauses, and passes as many junctions, and nothing but the roads tells which one leads to
+    the goal. For the same reason a thing is changed as a whole: of "left, then left" and "left, then right" the latter
+    is more often the shortest way.
     """
-    near = _astray(road_map, start, goal, right, right)
-    hub = rng.choice([right, *near])
-    if hub != right:
-        beside = [route for route in _astray(road_map, start, goal, hub, right) if route != hub]
-        chosen = [hub, *rng.sample(beside, min(len(beside), count - 1))]
-        if len(chosen) == count:
-            rng.shuffle(chosen)
-            return chosen
-    return rng.sample(near, min(len(near), count))
+    changes = (_set_off_the_other_way(road_map, start), _in_a_mirror, _counted_backwards)
+    for first, second in rng.sample(pairs := list(combinations(changes, 2)), len(pairs)):
+        wrong = (first(right), second(right), second(first(right)))
+        if len({right, *wrong}) > len(wrong) and all(_leads_astray(road_map, start, goal, route) for route in wrong):
+            return wrong
+    return ()
 
 
-def _astray(road_map: RoadMap, start: Place, goal: Place, route: Route, right: Route) -> list[Route]:
-    """Return the variations of a route that can be followed and do not pass the goal."""
-    wrong = []
-    for varied in _variations(route, tuple(road_map.headings(start))):
-        trail = road_map.follow_beyond(start, varied)
-        if trail and varied != right and not _passes(trail, goal):
-            wrong.append(varied)
-    return wrong
+def _leads_astray(road_map: RoadMap, start: Place, goal: Place, route: Route) -> bool:
+    """Return whether a route certainly does not lead to the goal."""
+    trail = road_map.follow_beyond(start, route) or road_map.follow_to_no_exit(start, route)
+    return bool(trail) and not _passes(trail, goal)
 
 
-def _variations(route: Route, headings: Sequence[Sector]) -> list[Route]:
-    """Return routes that differ from one in one thing, or in one thing and the number of junctions passed."""
-    changed: list[Route] = []
-    for index, leg in enumerate(route.legs):
-        others = [Leg(leg.ordinal, "left" if leg.turn == "right" else "right")]
-        farthest = min(leg.ordinal + 2, MAX_WRONG_ORDINAL)
-        others += [Leg(ordinal, leg.turn) for ordinal in range(max(1, leg.ordinal - 2), farthest + 1)]
-        for other in others:
-            changed.append(replace(route, legs=(*route.legs[:index], other, *route.legs[index + 1 :])))
-    changed += [replace(route, heading=heading) for heading in headings]
-    if len(route.legs) > 1:
-        changed.append(replace(route, legs=route.legs[:-1]))
-        changed.append(replace(route, legs=route.legs[::-1]))
-    variations = [replace(other, passed=passed) for other in changed for passed in (route.passed, 0, 1)]
-    return [other for other in dict.fromkeys(variations) if (other.legs, other.heading) != (route.legs, route.heading)]
+def _set_off_the_other_way(road_map: RoadMap, start: Place) -> Callable[[Route], Route]:
+    def changed(route: Route) -> Route:
+        (other,) = (heading for heading in road_map.headings(start) if heading != route.heading)
+        return replace(route, heading=other)
+
+    return changed
+
+
+def _in_a_mirror(route: Route) -> Route:
+    """Return a route with left for right and right for left."""
+    return replace(
+        route, legs=tuple(Leg(leg.ordinal, "left" if leg.turn == "right" else "right") for leg in route.legs)
+    )
+
+
+def _counted_backwards(route: Route) -> Route:
+    """Return a route with the numbers of its junctions in the opposite order."""
+    ordinals = [leg.ordinal for leg in reversed(route.legs)]
+    return replace(route, legs=tuple(Leg(ordinal, leg.turn) for ordinal, leg in zip(ordinals, route.legs, strict=True)))
 
 
 def _actions(route: Route) -> list[TurnDirection | None]:

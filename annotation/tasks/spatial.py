@@ -1,6 +1,7 @@
 """In which direction one object lies from another, and how many metres apart two objects are.
 
-Both objects are named by descriptions that are true of them alone, or for distances by boxes.
+Both objects are named by descriptions that are true of them alone; for distances one of the two may be the object at a
+point. With two points the distance could be computed without the image.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from shapely import LineString
 
 from rsvqa.annotation.facts import Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, shuffled, spread
-from rsvqa.annotation.tasks.directions import SECTORS, TilePoint, frame_of, sector_of, sectors_apart
-from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, NUM_DISTRACTORS, round_measure, value_distractors
+from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
+from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
+from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, round_measure, value_distractors
+from rsvqa.annotation.tasks.image_scale import with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -27,22 +29,20 @@ MAX_REFERENCES = 40
 MIN_SPACING = 1.5
 """Two centres are so many times the longest box side apart, or more: nearer, an extended object has no direction."""
 
-MIN_SECTORS_APART = 2
-"""Wrong directions are at least 90° from the right one."""
-
 MIN_DISTANCE_PX = 20.0
 """Shorter distances are lost in where exactly the centres are."""
 
-MAX_BOXED = 40
-"""Objects with boxes that are paired for distances on one tile."""
+MAX_POINTED = 40
+"""Objects at points that are paired with described ones on one tile."""
 
 
 class _Named(NamedTuple):
-    """An object and how a question calls it."""
+    """An object and how a question calls it; `side` is where the words say that it lies, "" where they do not."""
 
     target: TileObject
     text: str
     rule: str
+    side: str
 
 
 @task("object_spatial_relationship")
@@ -57,7 +57,12 @@ def ask_object_spatial_relationship(context: TaskContext) -> Iterator[Question |
     pairs = [(start, end) for start, end in pairs if start.target.object_id != end.target.object_id]
     if not pairs:
         yield NotAsked("no two objects that can be described uniquely")
-    yield from ask_each(context, pairs, lambda pair: _ask_direction(context, *pair))
+    yield from ask_in_turns(
+        context,
+        pairs,
+        lambda pair: _ask_direction(context, *pair),
+        lambda question: next(option.text for option in question.options if option.is_right),
+    )
 
 
 @task("object_distance")
@@ -66,11 +71,10 @@ def ask_object_distance(context: TaskContext) -> Iterator[Question | NotAsked]:
     if context.facts.gsd_m is None:
         yield NotAsked("no GSD")
         return
-    plain, by_position = _described(context)
-    pairs = shuffled(list(itertools.combinations(plain + by_position, 2)), context.rng)
+    described = [named for group in _described(context) for named in group]
+    pairs = shuffled(list(itertools.combinations(described, 2)), context.rng)
+    pairs += shuffled(list(itertools.product(described, _pointed(context))), context.rng) if described else []
     pairs = [(start, end) for start, end in pairs if start.target.object_id != end.target.object_id]
-    boxed = _boxed(context)
-    pairs += list(zip(boxed[::2], boxed[1::2], strict=False))
     if not pairs:
         yield NotAsked("no two objects that can be described uniquely")
     yield from ask_each(context, pairs, lambda pair: _ask_distance(context, *pair))
@@ -81,7 +85,7 @@ def _described(context: TaskContext) -> tuple[list[_Named], list[_Named]]:
     plain: dict[str, _Named] = {}
     by_position: dict[str, _Named] = {}
     for found in itertools.islice(_with_extent(references(context)), MAX_REFERENCES):
-        named = _Named(found.target, found.text, found.rule)
+        named = _Named(found.target, found.text, found.rule, str(found.values.get("side", "")))
         group = by_position if found.rule == "extreme_position" else plain
         group.setdefault(found.target.object_id, named)
     return list(plain.values()), [named for key, named in by_position.items() if key not in plain]
@@ -92,19 +96,19 @@ def _with_extent(found: Iterable[Reference]) -> Iterator[Reference]:
     return (reference for reference in found if reference.target.outline is not Outline.POINT)
 
 
-def _boxed(context: TaskContext) -> list[_Named]:
-    """Return whole objects named by class and box, in random order."""
+def _pointed(context: TaskContext) -> list[_Named]:
+    """Return whole objects named by class and a point on them, in random order."""
     facts = context.facts
     finder = ObjectFinder(facts)
     named = []
-    for item in itertools.islice(spread(facts, facts.objects, context.rng), 2 * MAX_BOXED):
-        boxed = finder.boxed(item, outlines=CLOSE_OUTLINES | {Outline.BOX})
-        if isinstance(boxed, NotAsked) or not item.is_whole:
+    for item in itertools.islice(spread(facts, facts.objects, context.rng), 2 * MAX_POINTED):
+        pointed = finder.pointed(item, outlines=CLOSE_OUTLINES | {Outline.BOX})
+        if isinstance(pointed, NotAsked) or not item.is_whole:
             continue
         noun = facts.classes[item.class_name].singular
-        box = [int(side) for side in boxed.box]
-        named.append(_Named(item, context.phrases.text("object_distance.boxed", noun=noun, box=box), "box"))
-        if len(named) == MAX_BOXED:
+        text = context.phrases.text("object_distance.pointed", noun=noun, x=pointed.x, y=pointed.y)
+        named.append(_Named(item, text, "point", ""))
+        if len(named) == MAX_POINTED:
             break
     return named
 
@@ -134,15 +138,14 @@ def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question
     right = sector_of(bearing)
     if right is None:
         return NotAsked("direction near the border of two sectors")
-    wrong = [sector for sector in SECTORS if sectors_apart(sector, right) >= MIN_SECTORS_APART]
-    chosen = [right, *context.rng.sample(wrong, NUM_DISTRACTORS)]
     kind = "compass" if frame.is_compass else "image"
     return Question(
         task="object_spatial_relationship",
         form=AnswerForm.ONE_OF,
         text=context.phrases.pick(context.rng, f"object_spatial_relationship.{kind}", start=start.text, end=end.text),
         options=tuple(
-            Option(context.phrases.text(f"{frame.words}.{sector}"), is_right=sector == right) for sector in chosen
+            Option(context.phrases.text(f"{frame.words}.{sector}"), is_right=sector == right)
+            for sector in sectors_like(right)
         ),
         evidence=Evidence(
             rule="bearing_between_centres",
@@ -155,7 +158,14 @@ def _ask_direction(context: TaskContext, start: _Named, end: _Named) -> Question
                 "end": {"text": end.text, "rule": end.rule},
             },
         ),
+        # the offered directions are read in the options; where the northernmost house lies, in the words
+        strata=(f"{kind} {'/'.join(sectors_like(right))}", *_told_of_both(start, end)),
     )
+
+
+def _told_of_both(start: _Named, end: _Named) -> tuple[str, str]:
+    """Return what the words tell of two objects: the sides that they lie on, and their classes."""
+    return f"{start.side} to {end.side}", f"{start.target.class_name} to {end.target.class_name}"
 
 
 def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question | NotAsked:
@@ -164,18 +174,15 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
         return NotAsked("objects too close together for a distance")
     distance_m = _metres_between(context, _centre(start.target), _centre(end.target))
     right = round_measure(distance_m)
-    key = "question_boxes" if "box" in (start.rule, end.rule) else "question"
+    text = context.phrases.pick(context.rng, "object_distance.question", start=start.text, end=end.text)
+    if "point" in (start.rule, end.rule):
+        text = with_size(context, text)
+    # Who reads the scale knows how far apart two things of a tile can be.
+    template = f"tile of 2^{round(math.log2(_extent_m(context)))} m"
     return Question(
         task="object_distance",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(
-            context.rng,
-            f"object_distance.{key}",
-            start=start.text,
-            end=end.text,
-            width=context.facts.width,
-            height=context.facts.height,
-        ),
+        text=with_scale(context, text),
         options=_metre_options(context, right, value_distractors(distance_m, context.rng)),
         evidence=Evidence(
             rule="distance_between_centres",
@@ -183,11 +190,19 @@ def _ask_distance(context: TaskContext, start: _Named, end: _Named) -> Question 
             geometry=_line(start.target, end.target),
             values={"distance_m": round(distance_m, 2), "start": start.text, "end": end.text},
         ),
-        strata=(key, "-".join(sorted((start.target.class_name, end.target.class_name)))),
-        pool="metres",
+        strata=(
+            template,
+            *_told_of_both(*sorted((start, end), key=lambda named: (named.side, named.target.class_name))),
+        ),
+        pool=template,
         value=right,
         min_ratio=MEASURE_RATIO,
     )
+
+
+def _in_either_order(named: _Named) -> tuple[str, str]:
+    """Return what to sort two objects by of which neither is the first."""
+    return named.side, named.target.class_name
 
 
 def _line(start: TileObject, end: TileObject) -> LineString:
@@ -198,6 +213,12 @@ def _metres_between(context: TaskContext, start: TilePoint, end: TilePoint) -> f
     gsd_m = context.facts.gsd_m
     assert gsd_m is not None
     return math.hypot((end.x - start.x) * gsd_m.x_m, (end.y - start.y) * gsd_m.y_m)
+
+
+def _extent_m(context: TaskContext) -> float:
+    """Return the diagonal of the tile in metres."""
+    facts = context.facts
+    return _metres_between(context, TilePoint(0, 0), TilePoint(facts.width, facts.height))
 
 
 def _metre_options(context: TaskContext, right: float, wrong: Sequence[float]) -> tuple[Option, ...]:

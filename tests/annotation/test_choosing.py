@@ -230,6 +230,17 @@ def test_options_that_are_never_right_are_the_last_to_be_offered() -> None:
     assert choices.never_right == {"environmental_reasoning": 0}
 
 
+def test_what_can_seldom_be_wrong_is_seldom_asked_about() -> None:
+    # "a" to "d" are right 12 times each, and "a" is wrong of six questions alone: it can be right of two.
+    questions = [one_of(right, wrong) for right, wrong in (("a", "bcde"),) * 12]
+    questions += [one_of("b", "acde") for _ in range(6)] + [one_of("b", "cdef") for _ in range(6)]
+    questions += [one_of(right, f"be{other}f") for right, other in ("cd", "dc") for _ in range(12)]
+    chosen, asked = choose(questions)
+    assert 1 <= right_texts(asked)["a"] <= 2
+    assert offered_texts(asked)["a"] <= 8
+    assert chosen.not_chosen["environmental_reasoning"][TOO_FREQUENT] >= 10
+
+
 def test_options_are_wrong_three_times_as_often_as_right() -> None:
     rng = random.Random(5)
     questions = []

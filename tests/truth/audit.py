@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.truth import captions, counting, environment, land_use, marks, properties, routes, space
+from tests.truth.describing import without_scale
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect, read_rows
 
 JUDGES: dict[str, Callable[[Row, Truth], Callable[[str], bool]]] = {
@@ -72,6 +73,7 @@ def audit(scenes: Path, dataset: Path) -> Report:
 
 def judged(row: Row, truth: Truth) -> None:
     """Raise `WrongError` unless the answer, and no other option, is right."""
+    row = without_scale(row, truth.tile(row))
     if row.region is not None:
         circle = marks.Circle(row.region["x"], row.region["y"], row.region["radius"])
         marks.expect_unpainted(row, truth.tile(row), circle)

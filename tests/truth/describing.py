@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.truth.measuring import Points, along, at, clipped_lines, edge_of, gap, ring_area
-from tests.truth.reading import ClassWords, Thing, Tile, WrongError, expect
+from tests.truth.reading import ClassWords, Row, Thing, Tile, WrongError, expect
 
 COLOURS = ["black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink"]
 CALLED_EITHER = (
@@ -43,6 +44,31 @@ def match(patterns: Sequence[str], text: str) -> re.Match[str]:
     found = [hit for pattern in patterns if (hit := re.fullmatch(pattern, text))]
     expect(found, "a wording that the audit cannot read")
     return found[0]
+
+
+_SIZE = r" (?:Image resolution|Image size): (?P<size>\d+ x \d+)\.| The image is (?P<pixels>\d+ x \d+) pixels\."
+_SCALE = (
+    r" (?:One pixel is|Ground sampling distance:|The image has a scale of|Each pixel covers) (?P<metres>[\d.]+) m"
+    r"(?: on the ground| per pixel| of the ground along each side)\."
+)
+
+
+def without_scale(row: Row, tile: Tile) -> Row:
+    """Return a question without what is said after it of the image's size and scale, which must be true.
+
+    Coordinates need the size, and whatever is about metres needs the scale.
+    """
+    text, size, metres = row.question, None, None
+    while hit := re.fullmatch(rf"(?P<text>.+?)(?:{_SIZE}|{_SCALE})", text):
+        text, size, metres = hit["text"], hit["size"] or hit["pixels"] or size, hit["metres"] or metres
+    true_size = f"{row.size[0]} x {row.size[1]}"
+    expect(size in (None, true_size), f"the image is not {size}")
+    has_coordinates = re.search(r"\[\d", text)
+    expect(size or not has_coordinates or true_size in text, "coordinates without the size of the image")
+    expect(metres is None or abs(float(metres) / tile.metres - 1) < 0.005, f"a pixel is not {metres} m")
+    about_metres = any(re.search(r"\d k?m(?:²|\b)", told) for told in (text, *row.options.values(), row.answer))
+    expect(metres or not about_metres, "it is about metres, but how many a pixel has is not said")
+    return replace(row, question=text)
 
 
 def class_of(tile: Tile, word: str, *roles: str, plural: bool = False) -> ClassWords:
@@ -182,3 +208,39 @@ def only(things: Iterable[Thing], text: str) -> list[Thing]:
     if len(found) != 1:
         raise WrongError(f"{text!r} is true of {len(found)} objects")
     return found
+
+
+CONDITIONS = (
+    r"the (?P<noun>[^,]+) (?P<nearest>nearest) to (?P<landmark>.+)",
+    r"the only (?P<noun>.+) within (?P<within>\d+) m of (?P<landmark>.+)",
+    r"the only (?P<noun>.+) more than (?P<beyond>\d+) m from (?P<landmark>.+)",
+    r"the only (?P<noun>.+) (?P<outside>not inside) (?P<landmark>.+)",
+    r"the only (?P<noun>.+) (?P<inside>inside) (?P<landmark>.+)",
+    r"the largest (?P<noun>.+) (?P<largest>inside) (?P<landmark>.+)",
+)
+
+
+def conditioned(tile: Tile, text: str) -> Thing:
+    """Return the only object that a condition is clearly true of."""
+    hit = match(CONDITIONS, text)
+    things = things_of(tile, class_of(tile, hit["noun"], "object").name)
+    thing = landmark(tile, hit["landmark"])
+    said = hit.groupdict()
+    if said.get("inside") or said.get("outside") or said.get("largest"):
+        shares = [thing.share_inside(tile, other) for other in things]
+        expect(not any(0.08 < share < 0.92 for share in shares), "an object is partly inside")
+        fitting = [
+            other for other, share in zip(things, shares, strict=True) if (share > 0.5) is not bool(said.get("outside"))
+        ]
+        return largest(fitting) if said.get("largest") else only(fitting, text)[0]
+    metres = np.array([thing.distance(tile, other) * tile.metres for other in things])
+    if said.get("nearest"):
+        first, second = np.sort(metres)[:2]
+        expect(
+            second > 1.2 * first and second - first > 0.015 * tile.width * tile.metres, "hardly nearer than the next"
+        )
+        return things[int(np.argmin(metres))]
+    limit = int(said.get("within") or said.get("beyond") or 0)
+    expect(not (np.abs(metres - limit) < 0.1 * limit).any(), "an object lies at about the limit")
+    is_chosen = metres < limit if said.get("within") else metres > limit
+    return only((other for other, chosen in zip(things, is_chosen, strict=True) if chosen), text)[0]

@@ -45,6 +45,14 @@ def overall_land_use(row: Row, truth: Truth) -> IsRight:
             r" its area or more\?",
             r"How is the land in the image used or covered\? Select all types with a share of at least"
             r" (?P<percent>\d+) %\.",
+            r"Which of these land-use or land-cover types take up (?P<percent>\d+) % of the image or more\? "
+            r"Select all of them\.",
+            r"Name all types of land use or land cover among these with a share of (?P<percent>\d+) % of the "
+            r"image or more\.",
+            r"Considering the image as a whole, which types of land use or land cover cover no less than "
+            r"(?P<percent>\d+) % of it\? Choose all that apply\.",
+            r"Several of these types of land use or land cover may be present\. Select each that covers "
+            r"(?P<percent>\d+) % of the image or more\.",
         ),
         row.question,
     )
@@ -70,6 +78,10 @@ def regional_land_use(row: Row, truth: Truth) -> IsRight:
             r"Looking only at the area inside red circle (?P<number>\d), which type of land use or land cover"
             r" prevails\?",
             r"To which type of land use or land cover does the region in red circle (?P<number>\d) mainly belong\?",
+            r"What covers most of the ground inside red circle (?P<number>\d)\?",
+            r"Which of these types of land use or land cover dominates red circle (?P<number>\d)\?",
+            r"Red circle (?P<number>\d) marks a piece of ground\. How is most of it used or covered\?",
+            r"Name the main land use or land cover within the red circle numbered (?P<number>\d)\.",
         ),
         row.question,
     )
@@ -94,6 +106,11 @@ def land_use_change(row: Row, truth: Truth) -> IsRight:
             r" image\?",
             r"What is the change of land use within circle (?P<number>\d) from the earlier to the later date\?",
             r"Looking at circle (?P<number>\d) in both images, how did the land use develop\?",
+            r"What has become of the land inside circle (?P<number>\d) between the two dates\?",
+            r"Which of these describes circle (?P<number>\d) on the earlier and on the later date\?",
+            r"Between the two images, has the land use in circle (?P<number>\d) changed, and if so how\?",
+            r"How was the land in circle (?P<number>\d) used first, and how later\?",
+            r"Which statement about the land use within circle (?P<number>\d) is true of both images\?",
         ),
         row.question,
     )
@@ -123,7 +140,12 @@ _PRESENCE = (
     r"Does the image show any (?P<noun>.+)\?",
     r"Can any (?P<noun>.+) be seen in the image\?",
     r"Looking for anomalies: is any (?P<noun>.+) visible here\?",
-    r"Does any part of this scene show (?P<noun>.+)\?",
+    r"Is any (?P<noun>.+) to be seen in some part of this scene\?",
+    r"Does this scene contain any (?P<noun>.+)\?",
+    r"Search the whole image\. Is any (?P<noun>.+) in it\?",
+    r"Has any (?P<noun>.+) been captured in this image\?",
+    r"Would an inspector of this image report any (?P<noun>.+)\?",
+    r"Is any (?P<noun>.+) present in the area shown\?",
 )
 _KIND = (
     r"Which anomaly can be seen in this image\?",
@@ -131,6 +153,11 @@ _KIND = (
     r"What kind of anomaly does the image show\?",
     r"Which of these unusual conditions is present in the image\?",
     r"One part of the scene differs from its normal state\. Which anomaly is it\?",
+    r"Which of the options names the anomaly in this scene\?",
+    r"An inspector marks one thing in this image as abnormal\. What is it\?",
+    r"Of which kind is the anomaly that this image contains\?",
+    r"What has gone wrong in one part of this scene\?",
+    r"Which of these anomalies is there in the area shown\?",
 )
 _PLACE = (
     r"In which part of the image is the (?P<noun>.+)\?",
@@ -138,19 +165,33 @@ _PLACE = (
     r"Where in the image does the (?P<noun>.+) lie\?",
     r"Which part of the image is affected by the (?P<noun>.+)\?",
     r"Locate the (?P<noun>.+): in which of the nine parts of the image is it\?",
+    r"Cut the image into three rows and three columns\. In which part do you find the (?P<noun>.+)\?",
+    r"Which of these parts of the image shows the (?P<noun>.+)\?",
+    r"Somewhere in the image is the (?P<noun>.+)\. In which part\?",
+    r"To which part of the image should one look to see the (?P<noun>.+)\?",
+    r"Which ninth of the image contains most of the (?P<noun>.+)\?",
 )
 _CAUSE = (
-    r"What has most likely caused the (?P<noun>.+)\?",
-    r"Which cause explains the (?P<noun>.+) in this image\?",
-    r"What does the (?P<noun>.+) come from\?",
-    r"How did the (?P<noun>.+) seen here come about\?",
-    r"Which event is behind the (?P<noun>.+)\?",
+    r"What has most likely caused the anomaly in this image\?",
+    r"Which cause explains what is abnormal in this image\?",
+    r"One part of the scene is damaged or out of its normal state\. What does that come from\?",
+    r"How did the anomaly seen here come about\?",
+    r"Which event is behind the unusual condition in this scene\?",
+    r"What is the most likely origin of the anomaly in the area shown\?",
+    r"Find what is out of the ordinary in the image\. What has brought it about\?",
+    r"Which of these has left its mark on this scene\?",
+    r"Judging by the whole scene, what is the anomaly in it due to\?",
+    r"An inspector asks what has happened here\. Which answer fits the image\?",
 )
 
 
 def anomaly_detection(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
     hit = match((*_PRESENCE, *_KIND, *_PLACE, *_CAUSE), row.question)
+    if any(re.fullmatch(pattern, row.question) for pattern in _CAUSE):
+        causes = {tile.causes[name] for name in tile.anomalies}
+        expect(len(causes) == 1, f"the anomalies come from {causes}")
+        return lambda option: option in causes
     if not hit.groupdict():
         return lambda option: class_of(tile, option, "anomaly").name in tile.anomalies
     name = class_of(tile, hit["noun"], "anomaly").name
@@ -160,8 +201,6 @@ def anomaly_detection(row: Row, truth: Truth) -> IsRight:
         return lambda option: (option == "Yes") is (mask is not None)
     expect(mask is not None, f"there is no {hit['noun']}")
     assert mask is not None
-    if any(re.fullmatch(pattern, row.question) for pattern in _CAUSE):
-        return lambda option: option == tile.causes[name]
     rows, columns = np.nonzero(mask)
     part = 3 * (3 * rows // tile.height) + 3 * columns // tile.width
     found = np.bincount(part, minlength=9) / len(part)

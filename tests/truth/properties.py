@@ -1,4 +1,4 @@
-"""What a box in the text holds: class, colour, motion, direction and size of one object."""
+"""What a box in the text holds, or a point lies on: class, colour, motion, direction and size of one object."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import shapely
 
 from tests.truth.describing import class_of, could_be_called, match, only
 from tests.truth.measuring import SECTORS, ring_area, sector, smallest_rectangle
@@ -36,6 +37,26 @@ def boxed(row: Row, tile: Tile) -> tuple[str, Thing]:
     return hit["asked"], thing
 
 
+_POINT = r"Image resolution: (?P<width>\d+) x (?P<height>\d+)\. Point: \[(?P<x>\d+), (?P<y>\d+)\]\."
+
+
+def pointed(row: Row, tile: Tile) -> tuple[str, Thing]:
+    """Return the question without its point, and the only object that the point lies on."""
+    hit = match((rf"(?P<asked>.+) {_POINT}",), row.question)
+    expect((int(hit["width"]), int(hit["height"])) == row.size, "the stated size is not the image's")
+    expect(row.bbox is None, "a box beside a question that a box would answer")
+    return hit["asked"], thing_at(tile, int(hit["x"]), int(hit["y"]))
+
+
+def thing_at(tile: Tile, x: int, y: int) -> Thing:
+    """Return the only object within 3 px of a point, which must lie on it."""
+    place = shapely.Point(x, y)
+    near = [thing for thing in tile.things if shapely.Polygon(thing.outline).distance(place) < 3]
+    (thing,) = only(near, f"point [{x}, {y}]")
+    expect(shapely.Polygon(thing.outline).contains(place), f"[{x}, {y}] is beside {thing.thing_id}")
+    return thing
+
+
 def whole_pixels(tile: Tile, thing: Thing) -> list[int]:
     """Return the box of what is visible, rounded outwards to whole pixels."""
     x_min, y_min, x_max, y_max = tile.bounds(thing)
@@ -43,7 +64,7 @@ def whole_pixels(tile: Tile, thing: Thing) -> list[int]:
 
 
 def _named(tile: Tile, thing: Thing, noun: str) -> None:
-    expect(class_of(tile, noun, "object").name == thing.class_name, f"the box holds no {noun}")
+    expect(class_of(tile, noun, "object").name == thing.class_name, f"there is no {noun}")
 
 
 def object_classification(row: Row, truth: Truth) -> IsRight:
@@ -57,6 +78,10 @@ def object_classification(row: Row, truth: Truth) -> IsRight:
             r"What does the bounding box contain\?",
             r"Identify the object that the bounding box encloses\.",
             r"Which of the options names the object in the bounding box\?",
+            r"What can be seen inside the given bounding box\?",
+            r"What kind of thing does the bounding box mark\?",
+            r"Which of these is the object in the bounding box\?",
+            r"Name the object that lies in the given bounding box\.",
         ),
         asked,
     )
@@ -74,6 +99,10 @@ def object_colour(row: Row, truth: Truth) -> IsRight:
             r"Seen from above, what colour does the (?P<noun>.+) that the bounding box encloses have\?",
             r"Which of these colours is that of the (?P<noun>.+) in the bounding box\?",
             r"Name the main colour of the (?P<noun>.+) inside the bounding box\.",
+            r"In which colour does the (?P<noun>.+) inside the bounding box appear from above\?",
+            r"Most of the (?P<noun>.+) in the given bounding box is of one colour\. Which is it\?",
+            r"Which of the options gives the colour of the (?P<noun>.+) in the bounding box\?",
+            r"What is the main colour of the (?P<noun>.+) that lies in the bounding box\?",
         ),
         asked,
     )
@@ -120,16 +149,22 @@ _AXES = {"north–south": (0, 4), "northeast–southwest": (1, 5), "east–west"
 
 def object_orientation(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
-    asked, thing = boxed(row, tile)
+    asked, thing = pointed(row, tile)
     hit = match(
         tuple(
             rf"{first} North is at the top of the image\."
             for first in (
-                r"In which direction does the longer side of the (?P<noun>.+) inside the bounding box run\?",
-                r"Along which axis does the (?P<noun>.+) in the bounding box lie\?",
-                r"How is the (?P<noun>.+) in the given bounding box oriented, going by its long axis\?",
-                r"Which direction does the long axis of the (?P<noun>.+) in the bounding box follow\?",
-                r"Along which line does the (?P<noun>.+) that the bounding box encloses stretch\?",
+                r"In which direction does the longer side of the (?P<noun>.+) at the given point run\?",
+                r"Along which axis does the (?P<noun>.+) at the point lie\?",
+                r"How is the (?P<noun>.+) at the given point oriented, going by its long axis\?",
+                r"Which direction does the long axis of the (?P<noun>.+) at the point follow\?",
+                r"Along which line does the (?P<noun>.+) that the point lies on stretch\?",
+                r"Which of these axes is the (?P<noun>.+) at the given point aligned with, judging by its longer"
+                r" side\?",
+                r"Take the (?P<noun>.+) at the point: which way does its long axis run\?",
+                r"Which of the options gives the direction of the long axis of the (?P<noun>.+) at the given point\?",
+                r"Lengthwise, along which of these axes does the (?P<noun>.+) at the point extend\?",
+                r"Seen from above, in which direction is the (?P<noun>.+) that the given point lies on longest\?",
             )
         ),
         asked,
@@ -162,24 +197,34 @@ def _main_axis_deg(thing: Thing) -> float:
 
 
 _LENGTH = (
-    r"About how long is the (?P<noun>.+) inside the bounding box, along its longer axis\?",
-    r"What is the approximate length of the (?P<noun>.+) in the bounding box\?",
-    r"How many metres does the (?P<noun>.+) in the given bounding box measure in its longer direction\?",
-    r"Which of these comes nearest to the length of the (?P<noun>.+) in the bounding box\?",
-    r"Estimate the length of the (?P<noun>.+) that the bounding box encloses\.",
+    r"About how long is the (?P<noun>.+) at the given point, along its longer axis\?",
+    r"What is the approximate length of the (?P<noun>.+) at the point\?",
+    r"How many metres does the (?P<noun>.+) at the given point measure in its longer direction\?",
+    r"Which of these comes nearest to the length of the (?P<noun>.+) at the point\?",
+    r"Estimate the length of the (?P<noun>.+) that the point lies on\.",
+    r"Measured along its longer side, how long is the (?P<noun>.+) at the given point\?",
+    r"What does the longer side of the (?P<noun>.+) at the point measure on the ground\?",
+    r"From end to end, about how many metres long is the (?P<noun>.+) at the given point\?",
+    r"How great is the longer dimension of the (?P<noun>.+) that the given point lies on\?",
+    r"Which of the options gives the length of the (?P<noun>.+) at the point best\?",
 )
 _AREA = (
-    r"About how large is the area that the (?P<noun>.+) inside the bounding box covers\?",
-    r"What is the approximate area of the outline of the (?P<noun>.+) in the bounding box, seen from above\?",
-    r"How many square metres does the (?P<noun>.+) in the given bounding box cover\?",
-    r"Which of these comes nearest to the area covered by the (?P<noun>.+) in the bounding box\?",
-    r"Estimate the area that the (?P<noun>.+) enclosed by the bounding box takes up\.",
+    r"About how large is the area that the (?P<noun>.+) at the given point covers\?",
+    r"What is the approximate area of the outline of the (?P<noun>.+) at the point, seen from above\?",
+    r"How many square metres does the (?P<noun>.+) at the given point cover\?",
+    r"Which of these comes nearest to the area covered by the (?P<noun>.+) at the point\?",
+    r"Estimate the area that the (?P<noun>.+) that the point lies on takes up\.",
+    r"Seen from above, how large is the (?P<noun>.+) at the given point\?",
+    r"How much ground does the (?P<noun>.+) at the point take up\?",
+    r"About how many square metres lie within the outline of the (?P<noun>.+) at the given point\?",
+    r"What area does the (?P<noun>.+) that the given point lies on occupy\?",
+    r"Which of the options gives the ground area of the (?P<noun>.+) at the point best\?",
 )
 
 
 def object_size(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
-    asked, thing = boxed(row, tile)
+    asked, thing = pointed(row, tile)
     hit = match((*_LENGTH, *_AREA), asked)
     _named(tile, thing, hit["noun"])
     expect(thing.is_whole, "the object is cut")

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tests.truth.describing import described, match
+from tests.truth.describing import CONDITIONS, conditioned, described, match
 from tests.truth.measuring import Points, sector
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect
 
@@ -206,32 +206,43 @@ def _passing(arrival: str) -> list[str]:
 
 
 def route_planning(row: Row, truth: Truth) -> IsRight:
-    start, goal = r"(?P<start>the .+)", r"(?P<goal>the .+?)"
+    # of all "to the" only that of "nearest to the" is inside a description
+    start, goal = r"(?P<start>the (?:(?:(?! to the )|(?<=nearest)).)+)", r"(?P<goal>the .+?)"
     shortest = (
         rf"Which route is the shortest way by road from {start} to {goal}\?",
         rf"Following the roads, which instructions lead the shortest way from {start} to {goal}\?",
-        rf"You set off on the road (beside|at) {start}\. Which route is the shortest one to {goal}\?",
+        rf"You set off on the road at {start}\. Which route is the shortest one to {goal}\?",
         rf"Which of these routes takes you from {start} to {goal} over the shortest distance by road\?",
         rf"What is the shortest route along the roads from {start} to {goal}\?",
-        rf"In this image of \d+ x \d+ pixels, which of these routes takes you from {start} to {goal} over the shortest"
-        r" distance by road\?",
+        rf"A driver wants to get from {start} to {goal} by the shortest way\. Which instructions should be followed\?",
+        rf"By road, what is the shortest way to get from {start} to {goal}\?",
+        rf"Which directions describe the shortest drive from {start} to {goal}\?",
+        rf"You are on the road at {start} and want the shortest way to {goal}\. Which route do you take\?",
+        rf"Out of these routes, find the shortest one along the roads from {start} to {goal}\.",
     )
     others = (
         rf"Which route leads by road from {start} to {goal}\?",
         rf"Following the roads, which instructions take you from {start} to {goal}\?",
-        rf"You set off on the road (beside|at) {start}\. Which route brings you to {goal}\?",
+        rf"You set off on the road at {start}\. Which route brings you to {goal}\?",
         rf"Only one of these routes leads from {start} to {goal}\. Which one is it\?",
         rf"How do you get from {start} to {goal} along the roads\?",
-        rf"In this image of \d+ x \d+ pixels, only one of these routes leads from {start} to {goal}\."
-        r" Which one is it\?",
+        rf"A driver starts on the road at {start}\. Which instructions end at {goal}\?",
+        rf"Which directions take a car from {start} to {goal}\?",
+        rf"You are on the road at {start} and want to reach {goal}\. Which route do you take\?",
+        rf"By road, which of these ways goes from {start} to {goal}\?",
+        rf"Out of these routes, find the one along the roads from {start} to {goal}\.",
     )
-    text = re.sub(r"^(Image resolution: \d+ x \d+|The image is \d+ x \d+ pixels)\. ", "", row.question)
+    text = row.question
     hit = match((*shortest, *others), text)
     asks_shortest = any(re.fullmatch(pattern, text) for pattern in shortest)
     tile = truth.tile(row)
     roads = roads_of(tile)
-    begin, end = (roads.place(_point(row, tile, hit[name])) for name in ("start", "goal"))
+    expect("[" not in hit["start"] or "[" not in hit["goal"], "two points tell the way without the image")
+    begin, end = (roads.place(_point(tile, hit[name])) for name in ("start", "goal"))
     least = roads.shortest(begin, end)
+
+    shapes = {_shape(option) for option in row.options.values()}
+    expect(len(shapes) == 1, f"routes of different length or number of turns: {shapes}")
 
     def is_right(option: str) -> bool:
         try:
@@ -247,9 +258,17 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
     return is_right
 
 
-def _point(row: Row, tile: Tile, text: str) -> Points:
+def _shape(told: str) -> tuple[int, ...]:
+    """Return what of a route a reader could compare without the roads: turns, junctions and words at the end."""
+    way_there, _, arrival = told.removesuffix(".").partition(", and ")
+    actions = [*_actions(way_there.split(", ")[1:]), *_passing(arrival)]
+    return len(actions), actions.count("straight"), len(actions) - actions.count("straight"), len(arrival)
+
+
+def _point(tile: Tile, text: str) -> Points:
     point = re.fullmatch(r"the point \[(?P<x>\d+), (?P<y>\d+)\]", text)
-    if not point:
-        return described(tile, text).centre
-    expect(f"{row.size[0]} x {row.size[1]}" in row.question, "a point, but not the image's size")
-    return np.array([float(point["x"]), float(point["y"])])
+    if point:
+        return np.array([float(point["x"]), float(point["y"])])
+    if any(re.fullmatch(pattern, text) for pattern in CONDITIONS):
+        return conditioned(tile, text).centre
+    return described(tile, text).centre

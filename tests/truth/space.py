@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.truth.describing import class_of, described, landmark, largest, match, only, things_of
+from tests.truth.describing import class_of, conditioned, described, match
 from tests.truth.measuring import sector
-from tests.truth.properties import close_to, whole_pixels
+from tests.truth.properties import close_to, thing_at
 from tests.truth.reading import Row, Thing, Tile, Truth, expect
 
 IsRight = Callable[[str], bool]
@@ -24,6 +24,10 @@ def object_spatial_relationship(row: Row, truth: Truth) -> IsRight:
             r"Starting at (?P<start>.+), which compass direction leads straight to (?P<end>.+)\?",
             r"What is the compass direction of (?P<end>.+) relative to (?P<start>.+)\?",
             r"Where is (?P<end>.+) located with respect to (?P<start>.+)\?",
+            r"Draw a straight line from (?P<start>.+) to (?P<end>.+): in which direction does it point\?",
+            r"Which compass direction would you fly from (?P<start>.+) to reach (?P<end>.+)\?",
+            r"Relative to (?P<start>.+), on which side does (?P<end>.+) lie\?",
+            r"Going straight from (?P<start>.+) to (?P<end>.+), in which compass direction are you heading\?",
         ),
         row.question,
     )
@@ -35,35 +39,37 @@ def object_spatial_relationship(row: Row, truth: Truth) -> IsRight:
     return lambda option: option == word
 
 
-_SIZE = r"(Image resolution: \d+ x \d+\. |The image is \d+ x \d+ pixels\. )?"
 _DISTANCE = (
-    rf"{_SIZE}How far apart are (?P<start>.+) and (?P<end>.+), measured between their centres\?",
-    rf"{_SIZE}What is the straight-line distance on the ground between the centres of (?P<start>.+) and (?P<end>.+)\?",
-    rf"{_SIZE}About how many metres lie between the centres of (?P<start>.+) and (?P<end>.+)\?",
-    rf"{_SIZE}Which distance, from centre to centre, separates (?P<start>.+) from (?P<end>.+)\?",
+    r"How far apart are (?P<start>.+) and (?P<end>.+), measured between their centres\?",
+    r"What is the straight-line distance on the ground between the centres of (?P<start>.+) and (?P<end>.+)\?",
+    r"About how many metres lie between the centres of (?P<start>.+) and (?P<end>.+)\?",
     r"Measured in a straight line from centre to centre, how far is (?P<end>.+) from (?P<start>.+)\?",
-    r"In this image of \d+ x \d+ pixels, how far is (?P<end>.+) from (?P<start>.+), in a straight line from centre to"
-    r" centre\?",
+    r"Which distance, from centre to centre, separates (?P<start>.+) from (?P<end>.+)\?",
+    r"From the centre of (?P<start>.+) to that of (?P<end>.+), how far is it on the ground\?",
+    r"How long is a straight line from the centre of (?P<start>.+) to the centre of (?P<end>.+)\?",
+    r"Estimate the distance between the centres of (?P<start>.+) and (?P<end>.+)\.",
+    r"Which of these comes nearest to the distance between the centres of (?P<start>.+) and (?P<end>.+)\?",
+    r"How many metres away from the centre of (?P<start>.+) is the centre of (?P<end>.+), as the crow flies\?",
 )
 
 
 def object_distance(row: Row, truth: Truth) -> IsRight:
     hit = match(_DISTANCE, row.question)
     tile = truth.tile(row)
-    things = [_named(row, tile, hit[name]) for name in ("start", "end")]
+    expect("[" not in hit["start"] or "[" not in hit["end"], "two points tell the distance without the image")
+    things = [_named(tile, hit[name]) for name in ("start", "end")]
     metres = tile.distance_m(things[0].centre, things[1].centre)
     return close_to(metres, r"about (?P<value>[\d.]+) m")
 
 
-def _named(row: Row, tile: Tile, text: str) -> Thing:
-    """Return the object that a description, or a class and a box, names."""
-    boxed = re.fullmatch(r"the (?P<noun>.+) at \[(?P<box>[\d, ]+)\]", text)
-    if not boxed:
+def _named(tile: Tile, text: str) -> Thing:
+    """Return the object that a description, or a class and a point, names."""
+    point = re.fullmatch(r"the (?P<noun>.+) at the point \[(?P<x>\d+), (?P<y>\d+)\]", text)
+    if not point:
         return described(tile, text)
-    expect(f"{row.size[0]} x {row.size[1]}" in row.question, "a box, but not the image's size")
-    box = [int(side) for side in boxed["box"].split(", ")]
-    info = class_of(tile, boxed["noun"], "object")
-    return only((thing for thing in things_of(tile, info.name) if whole_pixels(tile, thing) == box), text)[0]
+    thing = thing_at(tile, int(point["x"]), int(point["y"]))
+    expect(class_of(tile, point["noun"], "object").name == thing.class_name, f"there is no {point['noun']}")
+    return thing
 
 
 _GROUNDING = (
@@ -76,6 +82,14 @@ _GROUNDING = (
     r"Draw a box around (?P<text>.+): give \[x1, y1, x2, y2\] in normalised coordinates from 0 to 1\.",
     r"What is the bounding box of (?P<text>.+)\? Use normalised coordinates \(0–1\) in the form \[x1, y1, x2, y2\]\.",
     r"Point out (?P<text>.+) with a bounding box \[x1, y1, x2, y2\] whose values are normalised to 0–1\.",
+    r"Give the bounding box of (?P<text>.+) as \[x1, y1, x2, y2\], normalised to values from 0 to 1\.",
+    r"In this image, where exactly is (?P<text>.+)\? Answer with a box \[x1, y1, x2, y2\] in normalised "
+    r"coordinates \(0–1\)\.",
+    r"Mark (?P<text>.+) by a box \[x1, y1, x2, y2\] with coordinates normalised to 0–1\.",
+    r"Look for (?P<text>.+) and give its box \[x1, y1, x2, y2\] in normalised coordinates from 0 to 1\.",
+    r"Only one object in this image is (?P<text>.+)\. Answer with its box \[x1, y1, x2, y2\] in normalised "
+    r"coordinates \(0–1\)\.",
+    r"Determine which object is (?P<text>.+)\. Return its box as \[x1, y1, x2, y2\], normalised to 0–1\.",
     r"Which object meets this condition: (?P<text>.+)\? Give its bounding box as normalised \[x1, y1, x2, y2\] with"
     r" values from 0 to 1\.",
     r"Work out which object is (?P<text>.+), and answer with its box \[x1, y1, x2, y2\] in normalised coordinates from"
@@ -90,42 +104,7 @@ def fine_grained_grounding(row: Row, truth: Truth) -> None:
 
 def condition_based_grounding(row: Row, truth: Truth) -> None:
     tile = truth.tile(row)
-    hit = match(
-        (
-            r"the (?P<noun>[^,]+) (?P<nearest>nearest) to (?P<landmark>.+)",
-            r"the only (?P<noun>.+) within (?P<within>\d+) m of (?P<landmark>.+)",
-            r"the only (?P<noun>.+) more than (?P<beyond>\d+) m from (?P<landmark>.+)",
-            r"the only (?P<noun>.+) (?P<outside>not inside) (?P<landmark>.+)",
-            r"the only (?P<noun>.+) (?P<inside>inside) (?P<landmark>.+)",
-            r"the largest (?P<noun>.+) (?P<largest>inside) (?P<landmark>.+)",
-        ),
-        match(_GROUNDING, row.question)["text"],
-    )
-    things = things_of(tile, class_of(tile, hit["noun"], "object").name)
-    thing = landmark(tile, hit["landmark"])
-    said = hit.groupdict()
-    if said.get("inside") or said.get("outside") or said.get("largest"):
-        shares = [thing.share_inside(tile, other) for other in things]
-        expect(not any(0.08 < share < 0.92 for share in shares), "an object is partly inside")
-        fitting = [
-            other for other, share in zip(things, shares, strict=True) if (share > 0.5) is not bool(said.get("outside"))
-        ]
-        _is_boxed(row, tile, largest(fitting) if said.get("largest") else only(fitting, row.question)[0])
-        return
-    metres = np.array([thing.distance(tile, other) * tile.metres for other in things])
-    if said.get("nearest"):
-        first, second = np.sort(metres)[:2]
-        expect(
-            second > 1.2 * first and second - first > 0.015 * tile.width * tile.metres, "hardly nearer than the next"
-        )
-        _is_boxed(row, tile, things[int(np.argmin(metres))])
-        return
-    limit = int(said.get("within") or said.get("beyond") or 0)
-    expect(not (np.abs(metres - limit) < 0.1 * limit).any(), "an object lies at about the limit")
-    is_chosen = metres < limit if said.get("within") else metres > limit
-    _is_boxed(
-        row, tile, only((other for other, chosen in zip(things, is_chosen, strict=True) if chosen), row.question)[0]
-    )
+    _is_boxed(row, tile, conditioned(tile, match(_GROUNDING, row.question)["text"]))
 
 
 def _is_boxed(row: Row, tile: Tile, thing: Thing) -> None:

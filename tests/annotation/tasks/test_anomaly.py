@@ -36,7 +36,7 @@ def by_rule(facts: TileFacts) -> dict[str, list[Question]]:
     questions, _ = ask("anomaly_detection", facts, limit=20)
     found: dict[str, list[Question]] = {}
     for question in questions:
-        assert check_question(question, width=1000, height=1000) == ()
+        assert check_question(question, width=1000, height=1000, is_chosen=False) == ()
         found.setdefault(question.evidence.rule, []).append(question)
     return found
 
@@ -60,14 +60,18 @@ def test_presence_kind_and_place() -> None:
     assert right_texts(present) == ["Yes"]
     (kind,) = found["kind_of_anomaly"]
     assert right_texts(kind) == ["burnt ground"]
-    assert set(wrong_texts(kind)) < {"flooded land", "oil slick", "sinkhole", "landslide"}
+    assert set(wrong_texts(kind)) == {"flooded land", "oil slick", "sinkhole", "landslide"}
     (place,) = found["part_of_anomaly"]
     assert right_texts(place) == ["top left"]
-    assert len(wrong_texts(place)) == 3
+    assert set(wrong_texts(place)) == {
+        "top right",
+        *("middle left", "centre", "middle right"),
+        *("bottom left", "bottom centre", "bottom right"),
+    }
 
 
 def test_a_part_that_holds_the_rest_is_no_wrong_place() -> None:
-    # Seven parts are empty; the one with the rest must not be among three drawn in any of many tries.
+    # Seven parts are empty; the one with the rest is none of them.
     facts = facts_with(make_anomaly(box(90, 100, 390, 300)))
     for seed in range(25):
         questions, _ = ask("anomaly_detection", facts, limit=20, seed=seed)
@@ -107,6 +111,26 @@ def test_causes_come_from_labels_alone() -> None:
     assert "cause_of_anomaly" not in by_rule(facts_with(*two))
 
 
+def test_a_question_for_the_cause_does_not_name_what_it_is_the_cause_of() -> None:
+    facts = facts_with(make_anomaly(box(0, 0, 300, 300), cause="wildfire"))
+    for seed in range(20):
+        questions, _ = ask("anomaly_detection", facts, limit=20, seed=seed)
+        (cause,) = (question for question in questions if question.evidence.rule == "cause_of_anomaly")
+        assert "burnt" not in cause.text
+        assert set(wrong_texts(cause)) == set(load_phrases().alternatives("anomaly_detection.causes")) - {"wildfire"}
+
+
+def test_the_cause_is_asked_for_where_all_anomalies_have_one() -> None:
+    burnt = make_anomaly(box(0, 0, 200, 200), cause="storm")
+    place = box(700, 0, 900, 200)
+    flooded = {cause: make_anomaly(place, name="flooded_land", cause=cause) for cause in ("storm", "flood", "")}
+    (question,) = by_rule(facts_with(burnt, flooded["storm"]))["cause_of_anomaly"]
+    assert right_texts(question) == ["storm"]
+    assert question.evidence.feature_ids == ("burnt_ground@0", "flooded_land@700")
+    for cause in ("flood", ""):
+        assert "cause_of_anomaly" not in by_rule(facts_with(burnt, flooded[cause]))
+
+
 @pytest.mark.parametrize("kind", ["presence", "kind", "place", "cause"])
-def test_there_are_five_wordings(kind: str) -> None:
-    assert len(set(load_phrases().alternatives(f"anomaly_detection.{kind}"))) >= 5
+def test_there_are_ten_wordings(kind: str) -> None:
+    assert len(set(load_phrases().alternatives(f"anomaly_detection.{kind}"))) >= 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from shapely import Point
+from shapely import Point, Polygon, box
 
 from rsvqa.annotation.facts import Box, Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Question
@@ -13,6 +13,7 @@ from rsvqa.annotation.tasks.candidates import (
     CLOSE_OUTLINES,
     BoxedObject,
     ObjectFinder,
+    PointedObject,
     ask_each,
     ask_in_turns,
     box_question,
@@ -72,6 +73,37 @@ def test_the_box_counts_not_the_outline_when_looking_for_others() -> None:
     # a diagonal bar leaves the corners of its box to others
     bar = make_object("a", "car", rectangle(100, 100, 10, 100, clockwise_deg=45))
     assert boxed(bar, make_object("b", "car", square(75, 75))) == NotAsked("another object is in the box")
+
+
+def pointed(*objects: TileObject) -> PointedObject | NotAsked:
+    """Return the point that the finder gives the first of the objects."""
+    return ObjectFinder(make_facts(objects=objects)).pointed(objects[0], outlines=ANY)
+
+
+def test_a_point_is_the_centre_in_whole_pixels() -> None:
+    bar = make_object("a", "car", rectangle(100.4, 60.6, 10, 100, clockwise_deg=45))
+    # in a corner of the bar's box, away from the bar: a box could not name it
+    assert pointed(bar, make_object("b", "car", square(75, 35))) == PointedObject(bar, 100, 61)
+
+
+def test_an_object_bent_around_its_centre_gets_another_point_on_it() -> None:
+    bent = make_object("a", "car", box(0, 0, 10, 80).union(box(10, 0, 80, 10)))  # type: ignore[arg-type]
+    found = pointed(bent)
+    assert isinstance(found, PointedObject)
+    assert bent.geometry.contains(Point(found.x, found.y))
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (square(100, 100, side=60), "another object is in the same place"),
+        (rectangle(108, 100, 8, 30), "another object is near the point"),  # its side is 4 px from (100, 100)
+        (Point(102, 108), "another object is in the same place"),
+    ],
+)
+def test_a_point_of_two_objects_names_neither(other: Polygon | Point, reason: str) -> None:
+    bar = make_object("a", "car", rectangle(100, 100, 8, 120))
+    assert pointed(bar, make_object("b", "ship", other)) == NotAsked(reason)
 
 
 def test_classes_take_turns_and_then_the_parts_of_the_tile() -> None:

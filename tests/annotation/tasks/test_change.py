@@ -118,6 +118,21 @@ def test_land_use_of_both_dates_is_told() -> None:
             }
 
 
+def test_no_change_is_asked_as_often_as_change_at_most() -> None:
+    # Four of five strips stay what they are.
+    names = ["farmland", "forest", "water", "marsh", "quarry"]
+    facts = make_facts(areas=areas_of(*names), later=make_facts(areas=areas_of("desert", *names[1:])))
+    for seed in range(6):
+        questions, _ = ask("land_use_change", facts, limit=12, seed=seed)
+        kept = [question for question in questions if right_texts(question)[0].startswith("no change")]
+        assert 2 * len(kept) <= len(questions)
+    # where nothing has changed there is nothing to tell apart
+    still = make_facts(areas=areas_of(*names), later=make_facts(areas=areas_of(*names)))
+    questions, reasons = ask("land_use_change", still)
+    assert questions == []
+    assert "no change of land use to set against" in reasons
+
+
 def test_options_do_not_tell_which_of_them_is_right() -> None:
     # Each of the two classes is named first twice and second twice, whether the land changes or not.
     facts = make_facts(areas=areas_of("forest", "farmland"), later=make_facts(areas=areas_of("desert", "farmland")))

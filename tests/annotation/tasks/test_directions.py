@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Gsd
-from rsvqa.annotation.tasks.directions import SECTORS, BearingFrame, TilePoint, frame_of, sector_of, sectors_apart
+from rsvqa.annotation.tasks.directions import (
+    SECTORS,
+    BearingFrame,
+    Sector,
+    TilePoint,
+    frame_of,
+    sector_of,
+    sectors_like,
+)
 from tests.annotation.make_facts import make_facts
 
 SQUARE = Gsd(1.0, 1.0)
@@ -59,11 +67,11 @@ def test_sector_is_refused_near_a_border(bearing: float, sector: str | None) -> 
     assert sector_of(bearing) == sector
 
 
-def test_sectors_apart_goes_the_short_way_round() -> None:
-    assert sectors_apart("n", "nw") == 1
-    assert sectors_apart("ne", "sw") == 4
-    assert sectors_apart("w", "ne") == 3
-    assert sectors_apart("e", "e") == 0
+@pytest.mark.parametrize("sector", SECTORS)
+def test_like_directions_are_the_four_at_right_angles(sector: Sector) -> None:
+    alike = sectors_like(sector)
+    assert sector in alike
+    assert set(alike) == ({"n", "e", "s", "w"} if len(sector) == 1 else {"ne", "se", "sw", "nw"})
 
 
 def test_east_and_north_follow_the_turned_frame() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,10 +13,17 @@ from numpy.typing import NDArray
 from shapely import box
 
 from rsvqa.annotation.checks import check_question
-from rsvqa.annotation.facts import Gsd, Outline, TileFacts, TileObject
+from rsvqa.annotation.facts import Box, Gsd, Outline, TileFacts, TileObject
 from rsvqa.annotation.questions import Question
 from rsvqa.annotation.tasks.geometry import LongAxis
-from rsvqa.annotation.tasks.object_properties import MotionState, axis_of, colour_key, measure_text, motion_states
+from rsvqa.annotation.tasks.object_properties import (
+    MotionState,
+    axis_of,
+    colour_key,
+    measure_text,
+    motion_states,
+    told_by_box,
+)
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     CLASSES,
@@ -69,12 +77,26 @@ def test_a_tile_without_objects_says_so(task: str) -> None:
     assert reasons_of(task, facts) == ["no object of known motion" if task == "object_motion_state" else "no objects"]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["object_classification", "object_colour", "object_motion_state"])
 def test_the_box_stands_in_the_text_and_in_the_question(task: str) -> None:
     found = make_object("c", "car", rectangle(100, 100, 10, 30), moving=True)
     question = only(task, make_facts(objects=[found], gsd_m=Gsd(1, 1)))
     assert question.box == (95, 85, 105, 115)
     assert "Image resolution: 1000 x 1000. Bounding box: [95, 85, 105, 115]." in question.text
+    assert question.evidence.feature_ids == ("c",)
+    assert question.evidence.geometry is found.geometry
+    assert check_question(question, width=1000, height=1000, is_chosen=False) == ()
+
+
+@pytest.mark.parametrize("task", ["object_orientation", "object_size"])
+def test_direction_and_size_are_asked_of_a_point_since_a_box_would_tell_them(task: str) -> None:
+    found = make_object("c", "car", rectangle(100, 100, 10, 30))
+    # another bar right beside it, whose box holds the first one: a point tells them apart
+    other = make_object("o", "ship", rectangle(108, 100, 4, 30))
+    question = only(task, make_facts(objects=[found, other], gsd_m=Gsd(0.5, 0.5)))
+    assert question.box is None
+    assert "Image resolution: 1000 x 1000. Point: [100, 100]." in question.text
+    assert "bounding box" not in question.text
     assert question.evidence.feature_ids == ("c",)
     assert question.evidence.geometry is found.geometry
     assert check_question(question, width=1000, height=1000) == ()
@@ -86,7 +108,8 @@ def test_the_box_stands_in_the_text_and_in_the_question(task: str) -> None:
 def test_the_class_is_the_label_and_the_others_are_other_object_classes() -> None:
     question = only("object_classification", make_facts(objects=[car()]))
     assert right_texts(question) == ["car"]
-    assert set(wrong_texts(question)) <= {"bicycle", "ship", "plane", "house", "silo"}
+    # all that it is not: which of them are shown is chosen over the whole data set
+    assert set(wrong_texts(question)) == {"bicycle", "ship", "plane", "house", "silo"}
     assert "car" not in question.text
 
 
@@ -111,6 +134,19 @@ def test_the_colour_is_that_of_the_pixels() -> None:
     assert right_texts(question) == ["red"]
     assert question.evidence.rule == "dominant_lab_colour"
     assert question.evidence.values == {"class": "car", "colour": "red", "share": 1.0, "pixels": 400}
+    assert len(wrong_texts(question)) >= 9  # of twelve; a colour that red might be called is none of them
+
+
+def test_strata_tell_what_a_reader_of_the_box_knows() -> None:
+    # log2 of the box's area in pixels, in halves and in whole steps, and twice log2 of its sides' ratio:
+    # 32 x 32 is 2^10, 16 x 64 has the same area and a ratio of 4, upright or lying
+    assert told_by_box(Box(0, 0, 32, 32)) == ("size 5", "size 10, shape 0")
+    assert told_by_box(Box(0, 0, 16, 64)) == ("size 5", "size 10, shape 4")
+    assert told_by_box(Box(9, 9, 73, 25)) == ("size 5", "size 10, shape 4")
+    found = make_object("c", "car", square(100, 100, side=32))
+    facts = make_facts(objects=[found])
+    assert only("object_classification", facts).strata == ("class", "size 5", "size 10, shape 0")
+    assert only("object_colour", facts).strata == ("colour", "car", "size 5", "size 10, shape 0")
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -316,6 +352,17 @@ def test_polygons_are_also_asked_for_their_area() -> None:
     assert rights == {"270 m²", "18 m"}
 
 
+@pytest.mark.parametrize(
+    ("gsd", "said"),
+    [(Gsd(0.3, 0.3), {"0.3 m"}), (Gsd(0.2984, 0.298), {"0.298 m"}), (Gsd(0.3, 0.6), {"0.3 m", "0.6 m"})],
+)
+def test_a_question_about_metres_says_what_a_pixel_measures(gsd: Gsd, said: set[str]) -> None:
+    facts = make_facts(objects=[car()], gsd_m=gsd)
+    for seed in range(8):
+        told = only("object_size", facts, seed=seed).text.split(" Point: ")[1]
+        assert set(re.findall(r"[\d.]+ m\b", told)) == said
+
+
 def test_sizes_need_metres_and_whole_objects() -> None:
     assert reasons_of("object_size", make_facts(objects=[car()])) == ["no GSD"]
     cut = make_facts(objects=[car(visible=0.9)], gsd_m=Gsd(1, 1))
@@ -346,7 +393,7 @@ def test_questions_pass_the_checks_and_depend_on_the_seed_alone(task: str, seed:
     facts = make_facts(objects=objects, gsd_m=Gsd(0.5, 0.5), north_deg=77.0)
     first, second = (ask(task, facts, seed=seed, limit=3) for _ in range(2))
     assert first == second
-    assert all(check_question(question, width=1000, height=1000) == () for question in first[0])
+    assert all(check_question(question, width=1000, height=1000, is_chosen=False) == () for question in first[0])
     assert len(first[0]) <= 3
 
 
@@ -367,7 +414,9 @@ def test_there_are_five_wordings_and_every_one_is_used(key: str) -> None:
     assert len(set(wordings)) >= 5
     found = make_object("c", "car", rectangle(100, 100, 10, 30), moving=True)
     facts = make_facts(objects=[found], gsd_m=Gsd(1, 1), size=400)
-    texts = {only(key.split(".")[0], facts, seed=seed).text for seed in range(120)}
-    where = "Image resolution: 400 x 400. Bounding box: [95, 85, 105, 115]."
+    asked = [only(key.split(".")[0], facts, seed=seed) for seed in range(250)]
+    box, point = "Bounding box: [95, 85, 105, 115].", "Point: [100, 100]."
+    where = f"Image resolution: 400 x 400. {box if asked[0].box else point}"
     north = "Directions are those of the image."
-    assert {wording.format(name="car", where=where, north=north) for wording in wordings} <= texts
+    expected = {wording.format(name="car", where=where, north=north) for wording in wordings}
+    assert all(any(question.text.startswith(text) for question in asked) for text in expected)

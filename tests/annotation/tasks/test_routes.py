@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from operator import eq
 
 import networkx as nx
 import pytest
@@ -170,17 +171,62 @@ def test_shortest_and_second_shortest_agree_with_networkx(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_wrong_routes_never_touch_the_goal(seed: int) -> None:
     road_map = make_map(grid(5, 5))
-    start, goal = place(road_map, "h01"), place(road_map, "v32")
+    start, goal = place(road_map, "h22"), place(road_map, "v30")
     found = found_route(road_map, start, goal)
-    wrong = wrong_routes(road_map, start, goal, found.route, random.Random(seed), count=3)
+    wrong = wrong_routes(road_map, start, goal, found.route, random.Random(seed))
     assert len(set(wrong)) == 3
     line = road_map.graph.stretches[goal.stretch].geometry
     spot = line.interpolate(goal.along)
     for route in wrong:
         trail = road_map.follow(start, route)
-        assert trail
         for begin, end in trail:
             walked = road_map.graph.stretches[begin.stretch].geometry
             low, high = sorted((begin.along, end.along))
             # By geometry, not by the code under test: the goal is not on what is walked.
             assert walked.distance(spot) > 1 or not low <= walked.project(spot) <= high
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_route_is_as_like_the_others_as_any(seed: int) -> None:
+    road_map = make_map(grid(7, 7))
+    start, goal = place(road_map, "h33"), place(road_map, "v52")
+    right = found_route(road_map, start, goal).route
+    options = (right, *wrong_routes(road_map, start, goal, right, random.Random(seed)))
+    assert len(options) == 4
+
+    def traits(route: Route) -> tuple[object, ...]:
+        return route.heading, tuple(leg.turn for leg in route.legs), tuple(leg.ordinal for leg in route.legs)
+
+    def num_shared(route: Route) -> list[int]:
+        others = [other for other in options if other != route]
+        return sorted(sum(map(eq, traits(route), traits(other))) for other in others)
+
+    # of heading, turns and numbers two share all but one with it, and the third all but two
+    assert [num_shared(route) for route in options] == [[1, 2, 2]] * 4
+    assert {(len(route.legs), sum(leg.ordinal for leg in route.legs), route.passed) for route in options} == {
+        (len(right.legs), sum(leg.ordinal for leg in right.legs), right.passed)
+    }
+
+
+def test_no_wrong_route_where_the_roads_cannot_be_told_by_symmetry() -> None:
+    # One road with a branch: who sets off the other way leaves the town before any junction, and might come back.
+    road_map = make_map([make_road("a", (0, 0), (200, 0)), make_road("b", (200, 0), (400, 0)), BRANCH])
+    start, goal = place(road_map, "a"), place(road_map, "branch")
+    right = found_route(road_map, start, goal).route
+    assert wrong_routes(road_map, start, goal, right, random.Random(0)) == ()
+
+
+def test_a_turn_that_a_plain_junction_has_not_leads_nowhere() -> None:
+    # At (200, 0) a branch leads down, to the right of who comes from the left; there is no way to the left.
+    road_map = make_map([make_road("a", (0, 0), (200, 0)), make_road("b", (200, 0), (400, 0)), BRANCH])
+    start = place(road_map, "a")
+    assert road_map.follow(start, Route("e", (Leg(1, "left"),), 0)) == ()
+    trail = road_map.follow_to_no_exit(start, Route("e", (Leg(1, "left"),), 0))
+    assert [(begin.along, end.along) for begin, end in trail] == [(100.0, 200.0)]
+    # what can be followed, or leaves the roads, ends at no such junction
+    assert road_map.follow_to_no_exit(start, Route("e", (Leg(1, "right"),), 0)) == ()
+    assert road_map.follow_to_no_exit(start, Route("w", (Leg(1, "left"),), 0)) == ()
+    assert road_map.follow_to_no_exit(start, Route("n", (Leg(1, "left"),), 0)) == ()
+
+
+BRANCH = make_road("branch", (200, 0), (200, 200))
