@@ -28,6 +28,7 @@ from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
+from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
@@ -192,7 +193,9 @@ def build(
     job: Annotated[JobSettings, "base_url", "max_cost"],
     annotator: Annotated[
         str,
-        typer.Option(rich_help_panel="Questions", help="rules, or openai:MODEL, which words, drafts and verifies."),
+        typer.Option(
+            rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."
+        ),
     ] = "rules",
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -249,6 +252,14 @@ def labels(
 
 
 @app.command()
+def recipe(name: Annotated[str, typer.Argument(help="Name of the recipe: superrs or highrs.")]) -> None:
+    """Print the sources file of a published data set; `--src` takes it once the sets lie beside it."""
+    from rsvqa.rsvqa_builder.source_settings import read_recipe
+
+    print(read_recipe(name), end="")
+
+
+@app.command()
 @_with_settings({"model": "Models", "concurrency": "Endpoint", "max_cost": "Cost"})
 def annotate(
     data: DataSet,
@@ -256,7 +267,7 @@ def annotate(
     job: Annotated[
         JobSettings,
         *("concurrency", "requests_per_minute", "tokens_per_minute", "base_url"),
-        *("max_cost", "max_requests", "prices", "batch_api", "replies"),
+        *("max_cost", "max_requests", "prices", "batch_api", "replies", "retry_failed"),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
     in_place: Annotated[
@@ -284,6 +295,32 @@ def annotate(
     with _goes_on_later(), _reporter(log_json) as reporter:
         done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
     jobs.print_annotated(done, target, as_json=as_json)
+    if jobs.has_done_nothing(done):
+        raise typer.Exit(2)
+
+
+@app.command()
+@_with_settings({})
+def audit(
+    data: Annotated[Path, typer.Argument(help="A data set: its folder or one file.")],
+    settings: AuditSettings,
+    out: Annotated[Path | None, typer.Option(help="Folder for audit.html and audit.json.")] = None,
+    log_json: LogJson = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what is wrong with a data set: answers that can be guessed without the image, and defects."""
+    from rsvqa.benchmark.auditing.auditing import audit_data
+    from rsvqa.rsvqa_builder.auditing.audit import reasons_to_fail
+    from rsvqa.rsvqa_builder.auditing.printing import print_audit
+    from rsvqa.rsvqa_builder.documents.audit_page import save_audit
+
+    with _reporter(log_json) as reporter:
+        report = audit_data(data, settings, reporter=reporter)
+    if out is not None:
+        save_audit(report, out)
+    print_audit(report, as_json=as_json, fail_over=settings.fail_over, out=out)
+    if settings.fail_over is not None and any(reasons_to_fail(report, settings.fail_over)):
+        raise typer.Exit(3)
 
 
 @app.command("demo-scenes")

@@ -115,6 +115,10 @@ class ChosenQuestions:
     _shown: Sequence[tuple[int, ...] | None]
     _num_right: Sequence[int]
 
+    def is_asked(self, index: int) -> bool:
+        """Return whether a candidate is asked."""
+        return self._shown[index] is not None
+
     def options_of(self, index: int) -> tuple[Option, ...] | None:
         """Return the options of a candidate, right ones first and without letters; None when it is not asked."""
         shown = self._shown[index]
@@ -165,6 +169,10 @@ class Chooser:
         )
         self._num_added += 1
         return self._num_added - 1
+
+    def skip(self) -> None:
+        """Count a candidate that is not asked, whatever is chosen."""
+        self._num_added += 1
 
     def choose(self) -> ChosenQuestions:
         """Return what is asked; the same candidates in the same order give the same choices."""

@@ -24,7 +24,7 @@ from rsvqa.model.conversations import IGNORED_LABEL, Chat, chat_messages, deal_l
 from rsvqa.model.ordering import Draw
 from rsvqa.model.training_settings import source_names
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
-from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault, placeholder_fault
 from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
 from rsvqa.rsvqa_builder.dataset.rows import TEXT_COLUMNS, Column, decode, decode_tile
 from rsvqa.rsvqa_builder.dataset.shards import FORMAT_VERSION, RowGroup, list_shards
@@ -154,7 +154,8 @@ def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Rec
 def _why_unfit(sample: TrainingSample, wanted: set[str]) -> str | None:
     if sample.task not in wanted:
         return "of other tasks"
-    return HELD_BACK.get(sample.record.review) or exchange_fault(sample.record)
+    record = sample.record
+    return HELD_BACK.get(record.review) or exchange_fault(record) or placeholder_fault(record)
 
 
 # --- images ---

@@ -22,13 +22,13 @@ import shapely
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
+from rsvqa.rsvqa_builder.auditing.short import short_audit
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
-from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
@@ -87,13 +87,12 @@ def build(
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
-    table = load_class_table(settings.classes)
     with OutputFolder(out) as output, make_executor(num_workers) as executor:
-        run = _Run(settings, table, executor, reporter)
+        run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
             raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
-        fingerprint = _fingerprint(settings, run.table, sources)
+        fingerprint = _fingerprint(settings, sources)
         state = output.begin(fingerprint, overwrite=overwrite)
         if state is OutputState.COMPLETE:
             return BuildOutcome(state, read_report(out))
@@ -105,9 +104,8 @@ def build(
 class _Run:
     """The steps of one build, and what they leave out on the way."""
 
-    def __init__(self, settings: BuildSettings, table: ClassTable, executor: Executor, reporter: Reporter) -> None:
+    def __init__(self, settings: BuildSettings, executor: Executor, reporter: Reporter) -> None:
         self.settings = settings
-        self.table = table
         self.executor = executor
         self.reporter = reporter
         self.left_out: list[LeftOut] = []
@@ -139,24 +137,33 @@ class _Run:
             scenes = self._prepare(sources, output.work)
         with self._step("reading excluded images"):
             excluded = self._read_excluded(scenes)
-            copies = {scene.scene_id: find_same_file(Path(scene.path), excluded) for scene, *_ in sources.scenes}
+            copies = {
+                found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes
+            }
             anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
-        jobs = self._plan(scenes, sources.pairs, excluded.sizes, anchors, journal.folder)
+        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.folder)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
-            selection = select_tiles(
-                jobs, journal, failed, excluded, {scene: name for scene, name in copies.items() if name}, self.settings
-            )
-            choices = choose_questions(journal, selection, self.settings)
-            rows = make_rows(jobs, journal, selection, choices, self.settings)
-            shards = plan_shards(rows, shard_mb=self.settings.shard_mb)
+            excluded_scenes = {scene: name for scene, name in copies.items() if name}
+            selection = select_tiles(jobs, journal, failed, excluded, excluded_scenes, self.settings)
+            shares = {member.name: member.share for member in sources.members}
+            asked = choose_questions(jobs, journal, selection, self.settings, shares)
+            made = make_rows(jobs, journal, selection, asked.choices, self.settings)
+            shards = plan_shards(made, shard_mb=self.settings.shard_mb)
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
+        rows = tuple(rows for shard in shards for rows in shard.tiles)
+        audit = {}
+        if self.settings.audit:
+            with self._step("auditing"):
+                records = (record for tile in rows for record in tile.records)
+                audit = short_audit(records, (tile.tile for tile in rows), seed=self.settings.seed)
         facts = BuildFacts(
             settings=self.settings,
-            table=self.table,
+            sources=sources.members,
+            tables=sources.tables,
             fingerprint=portable(fingerprint),
             scenes=scenes,
             left_out=self.left_out,
@@ -165,9 +172,10 @@ class _Run:
             jobs=jobs,
             selection=selection,
             reasons=count_reasons(journal, selection),
-            choices=choices,
-            rows=tuple(rows for shard in shards for rows in shard.tiles),
+            asked=asked,
+            rows=rows,
             shards=infos,
+            audit=audit,
             seconds=self.seconds,
         )
         if not shards:
@@ -204,7 +212,7 @@ class _Run:
 
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
-        jobs, remarks = plan_preparing(sources, self.table, self.settings, work)
+        jobs, remarks = plan_preparing(sources, work)
         for path, reason in (*remarks, *sources.orphans):
             self._note(f"{path}: {reason}")
         results = run_all(self.executor, prepare_scene, jobs, self.reporter)
@@ -222,7 +230,7 @@ class _Run:
     def _plan(
         self,
         scenes: Mapping[str, PreparedScene],
-        pairs: Sequence[DatePair],
+        sources: Sources,
         excluded_sizes: Collection[ImageSize],
         excluded: Path | None,
         journal: Path,
@@ -230,18 +238,23 @@ class _Run:
         """Return every tile of every scene, scenes in the order of their ids."""
         settings = self.settings
         ask = AskSettings(settings.task_limits, settings.seed, settings.language)
-        classes = self.table.infos()
+        classes = {name: table.infos() for name, table in sources.tables.items()}
+        licences = {member.name: member.licence for member in sources.members}
         windows = [(scene_id, window) for scene_id, scene in scenes.items() for window in scene.windows]
-        partners = _find_partners(scenes, pairs)
+        partners = _find_partners(scenes, sources.pairs)
+        other_date = {pair.earlier.scene_id: pair.later.scene_id for pair in sources.pairs}
         return tuple(
             TileJob(
                 position=position,
                 image_id=f"{scene_id}/{window.x}_{window.y}",
                 work=scenes[scene_id].work,
+                source=scenes[scene_id].source,
+                licence=licences[scenes[scene_id].source],
                 window=window,
                 later=partner if isinstance((partner := partners.get(scene_id)), LaterWork) else None,
+                other_date=other_date.get(scene_id, ""),
                 missing={"later": partner} if isinstance(partner, str) else {},
-                classes=classes,
+                classes=classes[scenes[scene_id].source],
                 ask=ask,
                 min_valid=settings.min_valid,
                 image_format=settings.image_format,
@@ -322,10 +335,13 @@ def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair
     return partners
 
 
-def _fingerprint(settings: BuildSettings, table: ClassTable, sources: Sources) -> dict[str, dict[str, Any]]:
+def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[str, Any]]:
     """Return what decides the result; see `output.Fingerprint`."""
     versions = {name: metadata.version(name) for name in _BYTE_MAKERS}
-    versions["class_table"] = hashlib.sha256(table.to_toml().encode()).hexdigest()[:16]
+    for member in sources.members:
+        table = sources.tables[member.name].to_toml()
+        of_which = f" of {member.name}" if member.prefix else ""
+        versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
     libraries = {
         "gdal": rasterio.__gdal_version__,
         "geos": ".".join(str(part) for part in shapely.geos_version),
@@ -335,4 +351,5 @@ def _fingerprint(settings: BuildSettings, table: ClassTable, sources: Sources) -
         "settings": settings.model_dump(mode="json", by_alias=True),
         "versions": versions | libraries,
         "inputs": dict(sources.inputs),
+        "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
     }

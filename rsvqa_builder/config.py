@@ -57,12 +57,24 @@ def load_settings(model: type[Settings], given: Mapping[str, Any], *, config: Pa
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+        problems, first = _problems(error)
         key = first["loc"][0] if first["loc"] else None
         is_in_file = config is not None and key in values and key not in given
         message = _describe(first, problems, values, model, "" if is_in_file else "`")
         raise SettingsError(f"{config}: {message}" if is_in_file else message) from error
+
+
+def load_table(model: type[Settings], values: Mapping[str, Any], *, where: str) -> Settings:
+    """Return what a table of a settings file says; `where` names the file and the table in messages.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems, first = _problems(error)
+        raise SettingsError(f"{where}: {_describe(first, problems, values, model, '')}") from error
 
 
 def read_config(config: Path) -> dict[str, Any]:
@@ -105,6 +117,12 @@ def plain_types(annotation: Any) -> list[Any]:  # noqa: ANN401  any type there i
 def _by_new_names(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     renamed = {old: name for name, field in model.model_fields.items() for old in old_names(field)}
     return {renamed.get(key, key): value for key, value in values.items()}
+
+
+def _problems(error: ValidationError) -> tuple[list[ErrorDetails], ErrorDetails]:
+    """Return what is wrong, and what of it is said: an unknown setting before a wrong value."""
+    problems = error.errors(include_url=False)
+    return problems, next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
 
 
 def _describe(

@@ -17,7 +17,7 @@ from rsvqa.rsvqa_builder.documents.label_page import write_label_page
 from rsvqa.rsvqa_builder.documents.label_views import LabelView, draw_labels
 from rsvqa.rsvqa_builder.documents.writing import scene_facts
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
-from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table
+from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene import SceneError
@@ -67,7 +67,6 @@ def check_labels(
     Raises:
         NothingUsableError: when there is not even a file to look at.
     """
-    table = load_class_table(settings.classes)
     with tempfile.TemporaryDirectory(prefix="rsvqa-") as work, make_executor(num_workers) as executor:
         sources = find_sources(
             settings,
@@ -76,14 +75,14 @@ def check_labels(
         )
         if not (sources.scenes or sources.left_out):
             raise NothingUsableError(f"no scene: looked for {sources.searched}")
-        plan = plan_preparing(sources, table, settings, Path(work), is_dry=True)
+        plan = plan_preparing(sources, Path(work), is_dry=True)
         num_drawn = 0 if out is None else min(len(plan.jobs), MAX_DRAWN_SCENES)
         picture_bytes = min(MAX_PICTURE_BYTES, MAX_PAGE_BYTES // max(1, 2 * num_drawn))
         jobs = [SceneCheckJob(job, picture_bytes if number < num_drawn else 0) for number, job in enumerate(plan.jobs)]
         checks, unusable = _sorted_out(jobs, run_all(executor, check_scene, jobs, reporter))
     left_out = (*sources.left_out, *unusable)
     report = {
-        "classes": table.name,
+        "classes": ", ".join(dict.fromkeys(table.name for table in sources.tables.values())),
         "scenes": {
             scene_id: {**check.facts, **_partner(scene_id, sources.pairs)} for scene_id, check in checks.items()
         },
@@ -95,7 +94,9 @@ def check_labels(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         views = {scene_id: check.views for scene_id, check in checks.items() if check.views}
-        write_label_page(out / PAGE, report, views, table, title=Path(settings.src).name)
+        classes = dict.fromkeys(name for table in sources.tables.values() for name in table.classes)
+        title = ", ".join(Path(member.root).name for member in sources.members)
+        write_label_page(out / PAGE, report, views, tuple(classes), title=title)
     return report
 
 

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.task_names import parse_task_weights
@@ -24,6 +33,25 @@ StretchMode = Literal["none", "percentile", "minmax"]
 
 Nodata = float | Literal["auto", "none"]
 """Which value pixels without data have."""
+
+
+Bands = Annotated[tuple[int, int, int], COMMAS]
+"""Red, green and blue, numbered from 1."""
+
+
+def _known_crs(crs: str) -> str:
+    from pyproj import CRS  # heavy, and needed for this alone
+    from pyproj.exceptions import CRSError
+
+    try:
+        CRS.from_user_input(crs)
+    except CRSError as error:
+        raise ValueError("expected a coordinate reference system such as EPSG:32636") from error
+    return crs
+
+
+Crs = Annotated[str, AfterValidator(_known_crs)]
+"""A coordinate reference system that PROJ knows."""
 
 
 class Profile(StrEnum):
@@ -68,18 +96,27 @@ WHOLE_UP_TO = 10_000
 DEFAULT_PER_TASK = 4
 
 
+def _alone(src: object) -> object:
+    """Return the only one of a list as it is: settings with one source say so in one text."""
+    if isinstance(src, list | tuple) and len(src) < 2:
+        if not src:
+            raise ValueError("expected at least one source")
+        return src[0]
+    return src
+
+
 class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
-    src: str
-    """Folder and all below it, file, glob, text list or GDAL /vsi… path."""
-    bands: Annotated[tuple[int, int, int], COMMAS] | None = None
+    src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone)]
+    """Folder and all below, file, glob, list, STAC, s3:// folder, sources file (TOML)."""
+    bands: Bands | None = None
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = "percentile"
     """How values become 8 bits (percentile: 2 to 98)."""
     nodata: Nodata = "auto"
     """Value of pixels without data: a number, none, or auto (declared, else looked for)."""
-    crs: str | None = None
+    crs: Crs | None = None
     """CRS of scenes that have a transform and state none, such as EPSG:32636."""
     strict: bool = False
     """A scene that cannot be used ends the build."""
@@ -128,6 +165,8 @@ class BuildSettings(StageSettings):
     """Size of a shard, 10⁶ bytes."""
     seed: int = 0
     """Seed of everything random."""
+    audit: bool = True
+    """End with how well each task is guessed without its images."""
 
     @field_validator("split_shares")
     @classmethod
@@ -136,19 +175,6 @@ class BuildSettings(StageSettings):
         if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):
             raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
         return shares
-
-    @field_validator("crs")
-    @classmethod
-    def _crs_is_known(cls, crs: str | None) -> str | None:
-        from pyproj import CRS  # heavy, and needed for this alone
-        from pyproj.exceptions import CRSError
-
-        if crs is not None:
-            try:
-                CRS.from_user_input(crs)
-            except CRSError as error:
-                raise ValueError("expected a coordinate reference system such as EPSG:32636") from error
-        return crs
 
     @field_validator("language")
     @classmethod

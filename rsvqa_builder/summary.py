@@ -12,6 +12,7 @@ from rich.table import Table
 
 from rsvqa.annotation.choosing import MIN_JUDGED, TOO_FREQUENT
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.auditing.short import guess_text, guessed_tasks
 from rsvqa.rsvqa_builder.build import BuildOutcome
 from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
@@ -80,19 +81,28 @@ def _loss_lines(found: Iterable[Losses]) -> Iterator[str]:
 def task_table(report: Mapping[str, Any]) -> Table:
     """Return the questions of each task; a task without any says why."""
     table = Table(title=f"{report['questions']:,} questions; {report['tiles']['kept']:,} tile(s)")
-    table.add_column("task")
+    table.add_column("task", no_wrap=True)
     table.add_column("short")
     table.add_column("questions", justify="right")
+    if audit := report.get("without_image"):
+        table.add_column("guess (chance)", justify="right")
     table.add_column("not asked, mostly because", overflow="fold")
     for name, info in TASKS.items():
         task = report["tasks"][name]
-        table.add_row(name, info.short, f"{task['questions']:,}", _main_reason(task))
+        guess = (guess_text(audit.get(name, ())),) if audit else ()
+        table.add_row(name, info.short, f"{task['questions']:,}", *guess, _main_reason(task))
     return table
 
 
 def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is worth knowing beside the table, a line each."""
     tiles, splits = report["tiles"], report["splits"]
+    if audit := report.get("without_image"):
+        names = guessed_tasks(audit)
+        few = f"{len(names)} of {len(audit)} tasks can be guessed without the image: {', '.join(names)}"
+        yield f"{few if names else 'no task can surely be guessed without the image'}; `rsvqa audit` says by what"
+    if len(sources := report.get("sources", {})) > 1:
+        yield from (f"source {name}: {_source_line(source)}" for name, source in sources.items())
     split_text = ", ".join(f"{name} {count:,}" for name, count in splits["tiles"].items())
     yield f"{splits['places']:,} place(s); tiles by split: {split_text or 'none'}"
     if missing := [name for name in SPLITS if name not in splits["tiles"]]:
@@ -103,6 +113,12 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"a guess without the image, by the options' texts, gets more than chance: {', '.join(uneven)}"
     if tiles["without_questions"]:
         yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
+
+
+def _source_line(source: Mapping[str, Any]) -> str:
+    line = f"{source['questions']:,} questions, {source['tiles']['kept']:,} tile(s) of {source['scenes']:,} scene(s)"
+    beyond = source["beyond_its_share"]
+    return f"{line}; {beyond:,} questions more are beyond its share of {source['share']:g}" if beyond else line
 
 
 def _uneven(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from rsvqa.annotation.llm.crops import PART_NAMES
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa.annotation.llm.translating_step import glossary
+from rsvqa.annotation.reading.chinese import denies
 
 _TAGGED = {
     name: re.compile(rf"<{name}>\n?(.*?)\n?</{name}>", re.DOTALL)
@@ -39,17 +40,41 @@ def _as_rule(text: str) -> str:
     return f"Head {plain[3:]}" if plain.startswith("Go ") else plain
 
 
-def _chinese(text: str) -> str:
-    """Return a text with made-up Chinese for every word outside brackets, and the glossary's terms where it has any."""
+_DENYING = frozenset({"not", "no", "none", "never", "without", "cannot", "except", "neither", "nor"})
+_NUM_CHARACTERS = 3_000
+"""Of GB2312's first level, in its order of sound."""
+
+
+def in_chinese(text: str, meanings: dict[str, str]) -> str:
+    """Return a text with made-up Chinese for every word outside brackets, and the glossary's terms where it has any.
+
+    What each made-up word means is kept in `meanings`.
+    """
+
+    def word(found: re.Match[str]) -> str:
+        made = _chinese_word(found[0])
+        meanings[made] = found[0]
+        return made
+
     parts = re.split(r"(\[[^\]]*\])", text)
-    return "".join(
-        part if part.startswith("[") else re.sub(r"[A-Za-z][A-Za-z'-]*", _chinese_word, part) for part in parts
-    )
+    return "".join(part if part.startswith("[") else re.sub(r"[A-Za-z][A-Za-z'-]*", word, part) for part in parts)
 
 
-def _chinese_word(word: re.Match[str]) -> str:
-    terms = glossary().get(word[0].lower(), ("",))
-    return f"词{terms[0]}{chr(0x4E00 + zlib.crc32(word[0].encode()) % 20_000)}"
+def in_english(text: str, meanings: Mapping[str, str]) -> str:
+    """Return made-up Chinese in English again."""
+    return re.sub(r"词[\u4e00-\u9fff]+", lambda found: meanings.get(found[0], "nonsense"), text)
+
+
+def _chinese_word(word: str) -> str:
+    terms = glossary().get(word.lower(), ("",))
+    codes = (_characters(zlib.crc32(f"{word}{salt}".encode())) for salt in range(100))
+    denial = "不" if word.lower() in _DENYING and not denies(terms[0]) else ""
+    return f"词{denial}{terms[0]}{next(code for code in codes if not denies(code))}"
+
+
+def _characters(number: int) -> str:
+    numbers = (number % _NUM_CHARACTERS, number // _NUM_CHARACTERS % _NUM_CHARACTERS)
+    return "".join(bytes([0xB0 + one // 94, 0xA1 + one % 94]).decode("gb2312") for one in numbers)
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,7 @@ class KnowingModel:
         error_rate: share of blind answers that are wrong.
         seed: of the errors.
         gives_away: tells of a question's text whether it needs no image.
+        meanings: of the Chinese words that it has made up.
     """
 
     truths: Truths
@@ -80,6 +106,7 @@ class KnowingModel:
     error_rate: float = 0.0
     seed: int = 0
     gives_away: Callable[[str], bool] = lambda _: False
+    meanings: dict[str, str] = field(default_factory=dict)
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply | ChatFailure]:
         """Yield a reply to each request, like `ChatClient.ask`."""
@@ -98,8 +125,12 @@ class KnowingModel:
     def reply(self, text: str) -> str:
         """Return the JSON that is written for a user's turn."""
         question = tagged(text, "question")
+        if "Simplified Chinese" not in text and "into English" not in text:
+            text, question = in_english(text, self.meanings), in_english(question, self.meanings)
         if "Reword the question" in text:
             return json.dumps({"question": f"{OPENING}{question}"})
+        if "into English" in text:
+            return self._back(text, question)
         if "Simplified Chinese" in text:
             return self._translation(text, question)
         if "<facts>" in text or "<routes>" in text:
@@ -127,9 +158,14 @@ class KnowingModel:
         return json.dumps({"question": f"{OPENING}{question}"})
 
     def _translation(self, text: str, question: str) -> str:
-        options = [_chinese(line[4:]) for line in tagged(text, "choices").splitlines()]
-        answer = tagged(text, "answer")
-        return json.dumps({"question": _chinese(question), "options": options, "answer": _chinese(answer)})
+        options = [in_chinese(line[4:], self.meanings) for line in tagged(text, "choices").splitlines()]
+        answer = in_chinese(tagged(text, "answer"), self.meanings)
+        return json.dumps({"question": in_chinese(question, self.meanings), "options": options, "answer": answer})
+
+    def _back(self, text: str, question: str) -> str:
+        options = [in_english(line[4:], self.meanings) for line in tagged(text, "choices").splitlines()]
+        answer = in_english(tagged(text, "answer"), self.meanings)
+        return json.dumps({"question": in_english(question, self.meanings), "options": options, "answer": answer})
 
     def _errs(self, text: str) -> bool:
         return random.Random(f"{self.seed}/{text}").random() < self.error_rate

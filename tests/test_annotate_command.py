@@ -15,7 +15,16 @@ from rsvqa.rsvqa_builder.dataset.shards import read_records
 from rsvqa.rsvqa_builder.files import OutputError
 from tests.annotate_data import build_demo, data_digest, endpoint_answer, knowing_model
 from tests.run_build import rsvqa, tree_digest
-from tests.scripted_endpoint import Body, Manner, ScriptedEndpoint, always, seeded_faults
+from tests.scripted_endpoint import (
+    Action,
+    Body,
+    Manner,
+    Script,
+    ScriptedEndpoint,
+    always,
+    seeded_faults,
+    text_of,
+)
 
 KEY = "sk-sentinel-0815"
 FEW = ("--tasks", "OC,OCL,FVG,RIC", "--per-task", 2)
@@ -37,7 +46,18 @@ def test_a_job_prints_outcomes_and_the_bill_and_is_not_paid_twice(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     out = tmp_path / "out"
-    words = ("annotate", "--data", data, "--out", out, "--model", "knowing", "--base-url", endpoint.base_url)
+    words = (
+        "annotate",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--model",
+        "knowing",
+        "--same-model",
+        "--base-url",
+        endpoint.base_url,
+    )
     done = rsvqa(*words)
     assert done.code == 0, done.err
     assert "object_colour" in done.out
@@ -68,6 +88,7 @@ def test_a_dry_run_sends_and_writes_nothing(data: Path, endpoint: ScriptedEndpoi
         tmp_path / "out",
         "--model",
         "gpt-4o",
+        "--same-model",
         "--base-url",
         endpoint.base_url,
     )
@@ -83,9 +104,50 @@ def test_a_dry_run_sends_and_writes_nothing(data: Path, endpoint: ScriptedEndpoi
     assert endpoint.paid.total() == found["requests"]
 
 
+def test_a_pilot_asks_about_few_questions_of_the_tasks_named(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path
+) -> None:
+    words = ("--model", "knowing", "--steps", "verify", "--base-url", endpoint.base_url, "--json")
+    done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words, "--tasks", "OCL", "--limit", 2)
+    assert done.code == 0, done.err
+    counts = json.loads(done.out)["questions"]
+    assert counts["before"] - counts["not_open_to_models"] == 2
+    unknown = rsvqa("annotate", "--data", data, "--out", tmp_path / "two", *words, "--tasks", "XYZ")
+    assert unknown.code != 0
+    assert "--tasks" in unknown.err
+
+
+def test_what_failed_for_nothing_is_asked_again_by_the_same_command(data: Path, tmp_path: Path) -> None:
+    model = endpoint_answer(knowing_model(data))
+    failing: Script = lambda body, _: Action("400" if "colour" in text_of(body) else "well")  # noqa: E731
+    words = ("annotate", "--data", data, "--out", tmp_path / "out", "--model", "knowing", "--steps", "verify", "--json")
+    with ScriptedEndpoint(failing, model) as server:
+        first = json.loads(rsvqa(*words, "--base-url", server.base_url).out)
+        assert first["failed_requests"].keys() == {"rejected"}
+        server.script = always("well")
+        again = rsvqa(*words, "--base-url", server.base_url)
+        assert again.code == 0, again.err
+        second = json.loads(again.out)
+        assert not second["was_complete"]
+        assert "failed_requests" not in second
+        assert json.loads(rsvqa(*words, "--base-url", server.base_url).out)["was_complete"]
+    assert max(server.paid.values()) == 1
+
+
 def test_a_spent_budget_keeps_what_was_paid(data: Path, endpoint: ScriptedEndpoint, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ("annotate", "--data", data, "--out", out, "--model", "knowing", "--base-url", endpoint.base_url)
+    words = (
+        "annotate",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--model",
+        "knowing",
+        "--same-model",
+        "--base-url",
+        endpoint.base_url,
+    )
     stopped = rsvqa(*words, "--max-requests", 5)
     assert stopped.code == 1
     assert "the budget of 5 requests is used up" in stopped.lines[-1]
@@ -112,7 +174,19 @@ def test_what_cannot_be_done_costs_nothing(
     data: Path, endpoint: ScriptedEndpoint, tmp_path: Path, words: tuple[str, str], message: str
 ) -> None:
     out = tmp_path / "out"
-    done = rsvqa("annotate", "--data", data, "--out", out, "--model", "gpt-4o", "--base-url", endpoint.base_url, *words)
+    done = rsvqa(
+        "annotate",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--model",
+        "gpt-4o",
+        "--same-model",
+        "--base-url",
+        endpoint.base_url,
+        *words,
+    )
     assert done.code != 0
     assert message in done.lines[-1]
     assert endpoint.sent.total() == 0
@@ -131,7 +205,17 @@ def test_a_bounded_cost_does_without_the_prices_of_models_that_are_not_asked(
 @pytest.mark.parametrize("where", ["--in-place", "--out=new"])
 def test_no_data_set_leaves_nothing_behind(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = rsvqa("annotate", "--data", tmp_path / "typo", "--model", "m", "--base-url", "http://127.0.0.1:1/v1", where)
+    done = rsvqa(
+        "annotate",
+        "--data",
+        tmp_path / "typo",
+        "--model",
+        "m",
+        "--same-model",
+        "--base-url",
+        "http://127.0.0.1:1/v1",
+        where,
+    )
     assert done.code == 2
     assert "holds no finished data set" in done.lines[-1]
     assert not any(tmp_path.iterdir())
@@ -140,7 +224,7 @@ def test_no_data_set_leaves_nothing_behind(tmp_path: Path, where: str, monkeypat
 def test_a_data_set_is_not_replaced_while_another_job_reads_it(
     data: Path, endpoint: ScriptedEndpoint, tmp_path: Path
 ) -> None:
-    words = ("--model", "m", "--base-url", endpoint.base_url)
+    words = ("--model", "m", "--same-model", "--base-url", endpoint.base_url)
     with OutputFolder(data):
         done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
     assert done.code == 1
@@ -158,7 +242,7 @@ def test_a_data_set_is_not_replaced_while_another_job_reads_it(
         return str(model(body))
 
     with ScriptedEndpoint(answer=answer) as server:
-        words = ("--model", "m", "--base-url", server.base_url)
+        words = ("--model", "m", "--same-model", "--base-url", server.base_url)
         done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words, "--steps", "word")
     assert done.code == 0, done.err
     assert "another build is writing into" in tries[0]
@@ -167,7 +251,7 @@ def test_a_data_set_is_not_replaced_while_another_job_reads_it(
 def test_orders_in_a_reply_reach_no_question(data: Path, tmp_path: Path) -> None:
     steps = ("--steps", "word,draft,translate")
     with ScriptedEndpoint(always("injected"), endpoint_answer(knowing_model(data))) as server:
-        words = ("--model", "m", "--base-url", server.base_url, *steps)
+        words = ("--model", "m", "--same-model", "--base-url", server.base_url, *steps)
         done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
     assert done.code == 0, done.err
     assert len(server.sent) > 10
@@ -183,7 +267,7 @@ def test_orders_in_a_reply_reach_no_question(data: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("manner", ["no_option", "wrong_box"])
 def test_a_verifier_that_talks_nonsense_accepts_nothing(data: Path, tmp_path: Path, manner: Manner) -> None:
     with ScriptedEndpoint(always(manner), endpoint_answer(knowing_model(data))) as server:
-        words = ("--model", "m", "--base-url", server.base_url, "--steps", "verify", "--json")
+        words = ("--model", "m", "--same-model", "--base-url", server.base_url, "--steps", "verify", "--json")
         done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
     assert done.code == 0, done.err
     reason = {"no_option": "blind answer is not an option", "wrong_box": "blind answer is no box in the picture"}[
@@ -194,7 +278,7 @@ def test_a_verifier_that_talks_nonsense_accepts_nothing(data: Path, tmp_path: Pa
 
 def test_an_endpoint_that_is_down_ends_the_job_in_one_line(data: Path, tmp_path: Path) -> None:
     with ScriptedEndpoint(always("400", text="no such model")) as server:
-        words = ("--model", "m", "--base-url", server.base_url)
+        words = ("--model", "m", "--same-model", "--base-url", server.base_url)
         done = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
     assert done.code == 1
     assert "every request of 'word' failed, the last with: " in done.lines[-1]
@@ -217,10 +301,10 @@ def test_batches_give_the_same_data_set(
 
 def test_where_to_write_must_be_said_once(data: Path, tmp_path: Path) -> None:
     for words in ((), ("--out", tmp_path / "out", "--in-place")):
-        done = rsvqa("annotate", "--data", data, "--model", "m", *words)
+        done = rsvqa("annotate", "--data", data, "--model", "m", "--same-model", *words)
         assert done.code == 2
         assert "give either --out or --in-place" in done.err
-    done = rsvqa("annotate", "--data", data, "--model", "m", "--out", data)
+    done = rsvqa("annotate", "--data", data, "--model", "m", "--same-model", "--out", data)
     assert done.code == 2
     assert "to replace it say --in-place" in " ".join(done.err.split())
 
@@ -230,7 +314,7 @@ def test_openai_without_a_key_is_refused_before_anything_is_built(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     src = data.parent / "scenes"
-    done = rsvqa("build", "--src", src, "--out", tmp_path / "out", "--annotator", "openai:gpt-4o")
+    done = rsvqa("build", "--src", src, "--out", tmp_path / "out", "--annotator", "openai:gpt-4o,gpt-4.1")
     assert done.code == 1
     assert "set the environment variable OPENAI_API_KEY" in done.lines[-1]
     assert not (tmp_path / "out").exists()
@@ -239,7 +323,7 @@ def test_openai_without_a_key_is_refused_before_anything_is_built(
 def test_another_annotator_is_named(data: Path, tmp_path: Path) -> None:
     done = rsvqa("build", "--src", data.parent / "scenes", "--out", tmp_path / "out", "--annotator", "gpt-4o")
     assert done.code == 2
-    assert "--annotator = 'gpt-4o': expected rules, or openai:MODEL" in done.lines[-1]
+    assert "--annotator = 'gpt-4o': expected rules, or openai:MODEL,VERIFIER" in done.lines[-1]
 
 
 def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:
@@ -247,7 +331,7 @@ def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:
     words = ("build", "--src", src, "--classes", "demo", "--out", out, "--workers", 0, *FEW)
     model = endpoint_answer(knowing_model(data))
     with ScriptedEndpoint(always("400"), model) as down:
-        annotator = ("--annotator", "openai:knowing", "--base-url", down.base_url)
+        annotator = ("--annotator", "openai:knowing,knowing", "--base-url", down.base_url)
         refused = rsvqa(*words, *annotator, "--max-cost", 5)
         assert "--max-cost: no price for knowing" in refused.lines[-1]
         assert not out.exists()
@@ -255,7 +339,7 @@ def test_build_and_annotate_are_one_job(data: Path, tmp_path: Path) -> None:
     assert stopped.code == 1
     assert {row["source"] for row in read_records(out, columns=["source"])} == {"rule"}
     with ScriptedEndpoint(seeded_faults(1, share=0.2), model, late_s=0.02) as server:
-        annotator = ("--annotator", "openai:knowing", "--base-url", server.base_url)
+        annotator = ("--annotator", "openai:knowing,knowing", "--base-url", server.base_url)
         done = rsvqa(*words, *annotator)
         assert done.code == 0, done.err
         paid = server.paid.total()

@@ -19,7 +19,19 @@ CONCURRENCY = 8
 
 
 def start(data: Path, out: Path, server: ScriptedEndpoint) -> subprocess.Popen[bytes]:
-    command = [RSVQA, "annotate", "--data", data, "--out", out, "--model", "knowing", "--base-url", server.base_url]
+    command = [
+        RSVQA,
+        "annotate",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--model",
+        "knowing",
+        "--same-model",
+        "--base-url",
+        server.base_url,
+    ]
     command += ["--steps", "word,draft,verify,translate", "--concurrency", str(CONCURRENCY)]
     return subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
 

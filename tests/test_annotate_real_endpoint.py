@@ -23,7 +23,17 @@ def test_what_a_random_model_writes_changes_nothing(
 ) -> None:
     data = build_demo(tmp_path, words=("--tasks", "OC,OCL,FVG", "--per-task", 1))
     out = tmp_path / "out"
-    words = ("--model", checkpoint("llava"), "--base-url", base_url, "--steps", "word,verify", "--concurrency", 2)
+    words = (
+        "--model",
+        checkpoint("llava"),
+        "--base-url",
+        base_url,
+        "--same-model",
+        "--steps",
+        "word,verify",
+        "--concurrency",
+        2,
+    )
     done = rsvqa("annotate", "--data", data, "--out", out, *words, "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)

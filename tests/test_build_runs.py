@@ -355,6 +355,19 @@ def test_tiles_that_a_picture_was_cut_from_are_left_out(tmp_path: Path) -> None:
     assert [entry["by"] for entry in report["excluded_tiles"]] == ["part", "part"]
 
 
+def test_two_dates_without_a_georeference_are_one_place(tmp_path: Path) -> None:
+    for number in range(6):
+        for date in "AB":
+            folder = folder_of(tmp_path / "scenes" / date)
+            noise = np.random.default_rng(2 * number + ord(date)).integers(1, 255, (64, 64, 3), np.uint8)
+            Image.fromarray(noise).resize((512, 512)).save(folder / f"{number}.png")
+            (folder / f"{number}.txt").write_text("100 100 200 100 200 200 100 200 plane 0\n")
+    words = ("--classes", "dota", "--split-shares", "0.5,0,0.5")
+    assert build(tmp_path / "scenes", tmp_path / "set", *words).code == 0
+    report = read_report(tmp_path / "set")
+    assert (report["splits"]["places"], report["splits"]["tiles"]) == (6, {"train": 6, "test": 6})
+
+
 def test_a_tile_whose_later_date_is_excluded_goes(tmp_path: Path) -> None:
     make_pair(folder_of(tmp_path / "scenes"), FARM)
     words = ("--complete", "yes", "--split-shares", "1,0,0")

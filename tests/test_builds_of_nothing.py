@@ -116,7 +116,17 @@ def test_a_folder_of_nothing_is_no_data_set(farm: Path, tmp_path: Path) -> None:
     assert [entry.name for entry in out.iterdir()] == [".rsvqa"]
     for words in (
         ("bench", "--model", "random", "--data", out, "--out", tmp_path / "run"),
-        ("annotate", "--data", out, "--model", "m", "--in-place", "--base-url", "http://127.0.0.1:9/v1"),
+        (
+            "annotate",
+            "--data",
+            out,
+            "--model",
+            "m",
+            "--same-model",
+            "--in-place",
+            "--base-url",
+            "http://127.0.0.1:9/v1",
+        ),
         ("export", "--data", out, "--format", "llava", "--out", tmp_path / "export"),
         ("review", "serve", "--data", out),
     ):

@@ -137,7 +137,19 @@ CASES: dict[str, tuple[Words, str]] = {
 
 
 def annotate(data: Path, out: Path, *words: object) -> tuple[object, ...]:
-    return ("annotate", "--data", data, "--out", out, "--model", "m", "--base-url", "http://127.0.0.1:9/v1", *words)
+    return (
+        "annotate",
+        "--data",
+        data,
+        "--out",
+        out,
+        "--model",
+        "m",
+        "--same-model",
+        "--base-url",
+        "http://127.0.0.1:9/v1",
+        *words,
+    )
 
 
 def export(src: Path, out: Path, name: str = "llava", *words: object) -> tuple[object, ...]:
@@ -200,29 +212,36 @@ def test_a_run_compared_with_itself_says_so_first(inputs: Inputs) -> None:
 def test_a_request_budget_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
     data = build_demo(tmp_path, words=("--tasks", "OC", "--per-task", 1))
     with ScriptedEndpoint() as server:
-        words = ("--model", "m", "--base-url", server.base_url, "--max-requests", 0)
+        words = ("--model", "m", "--same-model", "--base-url", server.base_url, "--max-requests", 0)
         run = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
     assert (run.code, len(run.lines)) == (1, 1)
     assert "the budget of 0 requests is used up" in run.err
     assert not (tmp_path / "out").exists()
 
 
-def test_refused_replies_are_said_before_the_table(tmp_path: Path) -> None:
+def test_a_job_of_refusals_alone_writes_nothing_and_is_no_success(tmp_path: Path) -> None:
     data = build_demo(tmp_path, words=("--tasks", "OC", "--per-task", 1))
+    words = ("annotate", "--data", data, "--out", tmp_path / "out", "--model", "m", "--same-model")
     with ScriptedEndpoint(script=always("refusal")) as server:
-        words = ("--model", "m", "--base-url", server.base_url)
+        run = rsvqa(*words, "--base-url", server.base_url)
+    assert (run.code, run.out) == (1, "")
+    assert "no request got a usable reply, the last failed with: the model refused" in run.err
+    assert not (tmp_path / "out" / "build.toml").exists()
+
+
+def test_a_job_that_asks_nothing_is_no_success(tmp_path: Path) -> None:
+    data = build_demo(tmp_path, words=("--tasks", "OC", "--per-task", 1))
+    with ScriptedEndpoint() as server:
+        words = ("--model", "m", "--steps", "draft", "--base-url", server.base_url)
         run = rsvqa("annotate", "--data", data, "--out", tmp_path / "out", *words)
-    assert run.code == 0
-    lines = run.out.splitlines()
-    assert lines[0] == "no question was accepted"
-    assert lines[1].endswith(" to be reviewed")
-    assert lines[2].endswith(" x model refused")
+    assert run.code == 2
+    assert run.out.startswith("nothing to do: no model was asked")
 
 
 def test_a_build_without_questions_is_not_annotated_and_ends_well(tmp_path: Path) -> None:
     make_scene(tmp_path / "farm", FARM)
     with ScriptedEndpoint() as server:
-        models = ("--annotator", "openai:m", "--base-url", server.base_url)
+        models = ("--annotator", "openai:m,v", "--base-url", server.base_url)
         run = build(tmp_path / "farm", tmp_path / "set", "--tasks", "none", *models)
         assert not server.paid
     assert run.code == 0

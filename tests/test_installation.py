@@ -73,6 +73,7 @@ def test_a_wheel_holds_one_name_and_nothing_of_tests(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"rsvqa", f"rsvqa-{rsvqa.__version__}.dist-info"}
     assert [name for name in names if "test" in name or "constraints" in name or "docs" in name] == []
     assert {"rsvqa/py.typed", "rsvqa/cli.py", "rsvqa/__main__.py"} <= set(names)
+    assert {f"rsvqa/rsvqa_builder/recipes/{name}.toml" for name in ("superrs", "highrs")} <= set(names)
 
 
 def test_commands_do_not_meet_modules_of_the_working_directory(hostile: Path, site: Path) -> None:

@@ -15,6 +15,7 @@ from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
 from rsvqa.cli import OLD_SPELLINGS, app, in_new_words, with_serve
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
+from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
@@ -23,6 +24,7 @@ from tests.run_build import rsvqa
 SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
     "build": (BuildSettings, JobSettings),
     "annotate": (AnnotateSettings, JobSettings),
+    "audit": (AuditSettings,),
     "train": (TrainingSettings,),
     "bench": (BenchSettings,),
     "ask": (AskModelSettings,),

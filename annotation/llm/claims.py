@@ -1,24 +1,25 @@
-"""Claims of a text about counts, classes, directions and colours, held against what is known of the place.
+"""Claims of a text, held against what is known of the place: supported, contradicted by the facts, or not known.
 
-A claim is contradicted when the facts say otherwise, unsupported when they say nothing; the first ends a draft, the
-second is for the verifier. English only. What is read is what stands close together ("three white cars", "houses in the
-top left"): a claim that is put in a roundabout way is not seen, so silence here is no proof.
+Two looks. `check_claims` finds what stands close together and is wrong ("three white cars", "houses in the top left"),
+in any sentence. `caption_claims` adds the sentences of which not every word is of the grammar of `claim_reader`, or not
+every claim follows from the facts: those are not known, whatever they say. English only.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
-from rsvqa.annotation.llm.number_words import NUMBER_WORD, value_of
+from rsvqa.annotation.reading.claim_reader import HERE, SHARE_TOLERANCE, Reading, read_sentence, sentences_in
+from rsvqa.annotation.reading.number_words import NUMBER_WORD, value_of
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.support import ClaimScope, Verdict, facts_of, judge, place_of, told_by
+from rsvqa.annotation.reading.survival import has_same_sense
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.taxonomy import AnswerForm
-
-SHARE_TOLERANCE = 1.5
-"""Percentage points by which a share may be rounded."""
 
 _COUNTED = re.compile(
     rf"(?<![\w.%])(?<!circle )(?P<number>\d+(?:,\d{{3}})*|{NUMBER_WORD})\s+(?P<between>(?:(?!of\b)[a-z-]+\s+){{0,2}})$",
@@ -29,6 +30,7 @@ _LEAST_OF = {"dozen": 12, "hundred": 100, "thousand": 1_000}
 _COLOUR = re.compile(rf"(?<!\w)(?P<colour>{'|'.join((*COLOURS, 'gray'))})\s+(?:[a-z-]+\s+)?$", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?")
 _SHARE = re.compile(r"\s*\(?(?:(?:about|around|roughly|some) )?(?P<percent>\d+(?:\.\d+)?)\s?%", re.IGNORECASE)
+_METRES = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?) m(?!\w)")
 _SENTENCE = re.compile(r"[^.;!?]+(?:\.(?=\d)[^.;!?]*)*")
 
 _ROWS = {"top": 0, "upper": 0, "middle": 1, "central": 1, "bottom": 2, "lower": 2}
@@ -58,31 +60,6 @@ class Claims:
 
     contradicted: tuple[Claim, ...] = ()
     unsupported: tuple[Claim, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimScope:
-    """What is known of the place that a text is about.
-
-    Attributes:
-        counts: objects by class; None where there are some, but nobody knows how many.
-        shares: of the area, 0 to 1, by class.
-        absent: classes that are certainly not there.
-        colours: of a class, where all of its objects are known to be of these.
-        parts: what is known of the nine parts; empty when the place has no parts.
-        is_by_part: the text goes from part to part, so a sentence is about the part named last.
-        numbers: other numbers that may be said, e.g. a width in metres.
-        nouns: singular and plural of each class.
-    """
-
-    counts: Mapping[str, int | None] = field(default_factory=dict)
-    shares: Mapping[str, float] = field(default_factory=dict)
-    absent: frozenset[str] = frozenset()
-    colours: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    parts: Mapping[str, ClaimScope] = field(default_factory=dict)
-    is_by_part: bool = False
-    numbers: frozenset[float] = frozenset()
-    nouns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 _NOTHING_KNOWN = ClaimScope()
@@ -220,12 +197,14 @@ def scopes_of(item: QuestionItem) -> tuple[ClaimScope, ...]:
     A detailed caption has three: the whole, the parts one after the other, and what follows. A regional one has one.
     """
     values = item.evidence.values
-    numbers = _numbers_of(item.former.get("answer", item.answer))
+    by_rule = item.former.get("answer", item.answer)
+    numbers, metres = _numbers_of(by_rule), _metres_of(by_rule)
     if item.task != "detailed_captioning":
-        return (replace(_scope(values, item.knowledge), numbers=numbers),)
+        scope = _scope(values, item.knowledge)
+        return (replace(scope, numbers=numbers, metres=metres[:1], circle=item.region_number),)
     parts = {key: _scope(part, item.knowledge) for key, part in values["parts"].items()}
     # the overall facts list the largest land uses only; what the parts have is there too
-    whole = replace(_scope(values["overall"], item.knowledge), parts=parts, numbers=numbers)
+    whole = replace(_scope(values["overall"], item.knowledge), parts=parts, numbers=numbers, metres=metres[:2])
     return whole, replace(whole, is_by_part=True), whole
 
 
@@ -235,8 +214,14 @@ def _scope(values: Mapping[str, Any], knowledge: TileKnowledge) -> ClaimScope:
     colours = {
         name: found for name, found in knowledge.colours.items() if name in counts and _is_single(name, knowledge)
     }
-    absent = knowledge.absent - counts.keys() - shares.keys()
-    return ClaimScope(counts=counts, shares=shares, absent=absent, colours=colours, nouns=knowledge.nouns)
+    return ClaimScope(
+        counts=counts,
+        shares=shares,
+        has_road=bool(values.get("has_road")),
+        absent=knowledge.absent - counts.keys() - shares.keys(),
+        colours=colours,
+        nouns=knowledge.nouns,
+    )
 
 
 def _is_single(name: str, knowledge: TileKnowledge) -> bool:
@@ -247,6 +232,10 @@ def _numbers_of(text: str) -> frozenset[float]:
     return frozenset(float(number.replace(",", "")) for number in _DIGITS.findall(text))
 
 
+def _metres_of(text: str) -> tuple[float, ...]:
+    return tuple(float(number.replace(",", "")) for number in _METRES.findall(text))
+
+
 def caption_claims(item: QuestionItem) -> Claims:
     """Return the claims of a caption that the item's facts do not bear out; nothing for other questions.
 
@@ -254,13 +243,78 @@ def caption_claims(item: QuestionItem) -> Claims:
     """
     if item.form is not AnswerForm.TEXT or item.language != "en":
         return Claims()
-    found = [
-        check_claims(paragraph, scope) for paragraph, scope in zip(_paragraphs(item), _all_scopes(item), strict=True)
-    ]
-    return Claims(
-        tuple(claim for claims in found for claim in claims.contradicted),
-        tuple(claim for claims in found for claim in claims.unsupported),
-    )
+    contradicted: list[Claim] = []
+    unsupported: list[Claim] = []
+    for paragraph, scope in zip(_paragraphs(item), _all_scopes(item), strict=True):
+        contradicted += check_claims(paragraph, scope).contradicted
+    for judged in _judged(item):
+        if judged.verdict is Verdict.CONTRADICTED:
+            contradicted.append(Claim("statement", judged.sentence))
+        elif judged.verdict is Verdict.NOT_KNOWN:
+            unsupported.append(Claim("not known", judged.sentence))
+    return Claims(tuple(dict.fromkeys(contradicted)), tuple(dict.fromkeys(unsupported)))
+
+
+MIN_KEPT = 0.5
+"""Share of the facts, by weight, that a draft must tell; a draft that tells less leaves the rule's text."""
+
+
+def kept_share(item: QuestionItem) -> float:
+    """Return the share of a caption's facts, by weight, that its text tells: classes, numbers, areas and roads."""
+    whole = scopes_of(item)[0]
+    places = {"": whole, **whole.parts}
+    worth = {(key, *fact[:2]): fact[2] for key, place in places.items() for fact in facts_of(place)}
+    told = {(judged.place, *fact) for judged in _judged(item) for fact in judged.told}
+    return sum(worth[fact] for fact in told & worth.keys()) / sum(worth.values()) if worth else 1.0
+
+
+class _Judged(NamedTuple):
+    """A sentence, what the facts say of it, and which of them it tells."""
+
+    sentence: str
+    verdict: Verdict
+    place: str
+    told: frozenset[tuple[str, str]]
+
+
+def _judged(item: QuestionItem) -> Iterator[_Judged]:
+    """Yield each sentence of a caption; one with claims about several places comes once per place."""
+    by_rule = tuple(sentences_in(str(item.former.get("answer", item.answer)).rpartition("\n")[2]))
+    for index, (paragraph, scope) in enumerate(zip(_paragraphs(item), _all_scopes(item), strict=True)):
+        last = scope if not scope.is_by_part else None
+        for sentence in sentences_in(paragraph):
+            if index > 1 and any(_says_the_same(conclusion, sentence) for conclusion in by_rule):
+                continue  # a conclusion of the rules
+            reading = read_sentence(sentence, scope.nouns)
+            if reading is None:
+                yield _Judged(sentence, Verdict.NOT_KNOWN, "", frozenset())
+            else:
+                yield from _judge_reading(sentence, reading, scope, last)
+            if scope.is_by_part:
+                last = _last_place(sentence, reading, scope, last)
+
+
+def _says_the_same(old: str, new: str) -> bool:
+    return old == new or (has_same_sense(old, new) and difference(old, new).reason is None)
+
+
+def _judge_reading(sentence: str, reading: Reading, scope: ClaimScope, last: ClaimScope | None) -> Iterator[_Judged]:
+    keys = {id(place): key for key, place in scope.parts.items()}
+    for said in reading.said:
+        place = place_of(said, scope, last)
+        verdict = judge(said, place, scope)
+        told = frozenset(told_by(said)) if verdict is Verdict.SUPPORTED else frozenset()
+        yield _Judged(sentence, verdict, keys.get(id(place), ""), told)
+
+
+def _last_place(
+    sentence: str, reading: Reading | None, scope: ClaimScope, last: ClaimScope | None
+) -> ClaimScope | None:
+    """Return the part that "it" is after a sentence; None when that is not certain."""
+    if reading is not None:
+        return scope.parts.get(reading.place, last if reading.place == HERE else None)
+    named = {part_key(part) for part in _PART.finditer(sentence)}
+    return scope.parts.get(named.pop()) if len(named) == 1 else None
 
 
 def _paragraphs(item: QuestionItem) -> Sequence[str]:

@@ -18,9 +18,9 @@ from rsvqa.annotation.llm.budget import Budget
 from rsvqa.annotation.llm.endpoint import Endpoint, EndpointError
 from rsvqa.annotation.llm.failures import EndpointDownError, FailuresInARow
 from rsvqa.annotation.llm.reply_store import ReplyStore, TurnClaim
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, StoredFailure
 from rsvqa.annotation.llm.sender import ClientSettings, Sender, SendingFailedError, StoppedError
-from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line
+from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn, one_line, second_turn
 from rsvqa.annotation.llm.wire import Dialect
 
 __all__ = ["ChatClient", "ClientSettings", "Endpoint", "EndpointDownError", "EndpointError"]
@@ -59,6 +59,7 @@ class ChatClient:
         self._endpoint = endpoint
         self._owns_store = store is None
         self._store = ReplyStore() if store is None else store
+        self._retried: set[str] = set()
         self._sender = Sender(endpoint, self.settings, note_lost=lambda turn: self._store.note_lost(turn.fingerprint))
 
     def __enter__(self) -> ChatClient:
@@ -132,6 +133,10 @@ class ChatClient:
         started: float | None = None
         while True:
             step = advance(first, self._find)
+            if isinstance(step, ChatFailure) and started is None and self._is_to_be_retried(first):
+                started = time.monotonic()
+                self._forget(first, step)
+                continue
             if not isinstance(step, Turn):
                 return _timed(step, started)
             claim = self._store.claim(step.fingerprint)
@@ -146,6 +151,20 @@ class ChatClient:
                 )
             elif claim is TurnClaim.TAKEN and stop.wait(_CLAIM_POLL_S):
                 raise StoppedError
+
+    def _is_to_be_retried(self, first: Turn) -> bool:
+        """Return whether what failed in an earlier run is asked again; once per run."""
+        is_first_time = first.fingerprint not in self._retried
+        self._retried.add(first.fingerprint)
+        return self.settings.retry_failed and is_first_time
+
+    def _forget(self, first: Turn, failure: ChatFailure) -> None:
+        """Make a request that came to nothing in an earlier run one that was never sent, both its turns."""
+        reply = self._store.find(first.fingerprint)
+        second = None if reply is None else second_turn(first, reply)
+        for turn in (first, second):
+            if turn is not None:
+                self._store.forget(turn, failure)
 
     def _find(self, turn: Turn) -> RawReply | None:
         reply = self._store.find(turn.fingerprint)
@@ -186,7 +205,10 @@ def _set_at_end(event: threading.Event) -> Iterator[None]:
 
 def _timed(outcome: ChatReply | ChatFailure, started: float | None) -> ChatReply | ChatFailure:
     """Return an outcome read from the store as what it is: asked for now, if a sending has `started`."""
-    if started is None or isinstance(outcome, ChatFailure):
+    if isinstance(outcome, ChatFailure):
+        is_new = started is not None
+        return outcome if is_new else StoredFailure(outcome.key, outcome.kind, outcome.message)
+    if started is None:
         return outcome
     return replace(outcome, is_stored=False, seconds=time.monotonic() - started)
 

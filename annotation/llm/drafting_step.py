@@ -15,13 +15,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rsvqa.annotation.llm.claims import ClaimScope, caption_claims, check_claims, find_mentions
+from rsvqa.annotation.llm.claims import MIN_KEPT, caption_claims, check_claims, find_mentions, kept_share
 from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings, CropWindow, Shown, show, show_part
 from rsvqa.annotation.llm.items import QuestionItem, bounds_of
 from rsvqa.annotation.llm.outcomes import ACCEPTED
-from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
+from rsvqa.annotation.llm.passes import NO_REPLY, Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
-from rsvqa.annotation.llm.survival import (
+from rsvqa.annotation.llm.verifying_step import DRAFTED, UNSUPPORTED
+from rsvqa.annotation.llm.wording_step import fault_of
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.support import ClaimScope
+from rsvqa.annotation.reading.survival import (
     brackets_in,
     contains_phrase,
     has_same_sense,
@@ -30,10 +34,9 @@ from rsvqa.annotation.llm.survival import (
     named_things,
     numbers_in,
 )
-from rsvqa.annotation.llm.verifying_step import DRAFTED
-from rsvqa.annotation.llm.wording_step import fault_of
 
 CONTRADICTS = "claims contradict the facts"
+LOSES_FACTS = "tells too few of the facts"
 
 MAX_LENGTH_RATIO = 1.6
 """The right choice may be this much longer than the longest wrong one; longer ones are known to be right unseen."""
@@ -115,7 +118,7 @@ class DraftPass:
     def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request of a question that is drafted."""
         kind = _KINDS.get(item.task)
-        if kind is None or item.language != "en" or self.name in {note.step for note in item.outcome.notes}:
+        if kind is None or item.language != "en" or _is_drafted(item, self.name):
             return ()
         shown = self._shown(item) if kind.has_pictures else _NOTHING_SHOWN
         return (self._asker(kind).request(item, _values(item, shown), pictures=shown.pictures),)
@@ -133,7 +136,7 @@ class DraftPass:
         kind = _KINDS[item.task]
         draft = parsed_as(reply, kind.schema)
         drafted = draft if isinstance(draft, str) else kind.apply(item, draft)
-        reason = drafted if isinstance(drafted, str) else fault_of(drafted)
+        reason = drafted if isinstance(drafted, str) else _UNCHANGED if _is_as_before(drafted) else fault_of(drafted)
         note = self._asker(kind).note(reply, reason or ACCEPTED)
         if reason is not None or isinstance(drafted, str):
             return (item.noted(note),)
@@ -148,6 +151,18 @@ class DraftPass:
             max_tokens=kind.max_tokens,
             temperature=self.temperature,
         )
+
+
+_UNCHANGED = "unchanged"
+
+
+def _is_drafted(item: QuestionItem, step: str) -> bool:
+    """Return whether a model's draft has been judged before; one that never arrived has not."""
+    return any(note.step == step and note.result not in NO_REPLY for note in item.outcome.notes)
+
+
+def _is_as_before(drafted: QuestionItem) -> bool:
+    return all(getattr(drafted, name) == text for name, text in drafted.former.items())
 
 
 _NOTHING_SHOWN = Shown((), (), CropWindow(0, 0, 0, 0))
@@ -193,8 +208,23 @@ def _take_region(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     return _unless_contradicted(item.worded(answer=text))
 
 
-def _unless_contradicted(item: QuestionItem) -> QuestionItem | str:
-    return CONTRADICTS if caption_claims(item).contradicted else item
+def _unless_contradicted(drafted: QuestionItem) -> QuestionItem | str:
+    """Return a drafted caption, or why it is not taken; what it says beyond the facts is for a person to judge."""
+    claims = caption_claims(drafted)
+    if claims.contradicted:
+        return CONTRADICTS
+    if kept_share(drafted) < MIN_KEPT:
+        return LOSES_FACTS
+    doubts = tuple(claim.words for claim in claims.unsupported)
+    return drafted.for_review(UNSUPPORTED).with_doubts(*doubts) if doubts else drafted
+
+
+def _for_review_if_changed(drafted: QuestionItem) -> QuestionItem:
+    """Return a drafted question, to be reviewed where a text says more or less than the rule's."""
+    rule = drafted.as_written_by_rule()
+    pairs = zip((rule.text, *rule.options), (drafted.text, *drafted.options), strict=True)
+    changed = tuple(new for old, new in pairs if difference(old, new).reason)
+    return drafted.for_review(UNSUPPORTED).with_doubts(*changed) if changed else drafted
 
 
 def _take_choices(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
@@ -207,7 +237,7 @@ def _take_choices(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     if not all(has_same_sense(before, after) for before, after in zip(old, new, strict=True)):
         return "sense changed"
     drafted = item.worded(text=draft.question, options=tuple(draft.options))
-    return "the right choice stands out by its length" if _stands_out(drafted) else drafted
+    return "the right choice stands out by its length" if _stands_out(drafted) else _for_review_if_changed(drafted)
 
 
 def _stands_out(item: QuestionItem) -> bool:
@@ -221,7 +251,7 @@ def _take_route(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
         return "wrong number of choices"
     if any(turns_in(old) != turns_in(new) for old, new in zip(item.options, draft.options, strict=True)):
         return "turns changed"
-    return item.worded(options=tuple(draft.options))
+    return _for_review_if_changed(item.worded(options=tuple(draft.options)))
 
 
 def turns_in(route: str) -> list[str]:
@@ -241,7 +271,9 @@ def _take_reference(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     if _first_named(item, item.text) != _first_named(item, draft.question):
         return "another object is named first"
     scope = _target_scope(item, numbers=frozenset(float(number) for number in numbers_in(item.text)))
-    return CONTRADICTS if check_claims(draft.question, scope).contradicted else item.worded(text=draft.question)
+    if check_claims(draft.question, scope).contradicted:
+        return CONTRADICTS
+    return _for_review_if_changed(item.worded(text=draft.question))
 
 
 def _first_named(item: QuestionItem, text: str) -> str | None:
@@ -265,7 +297,7 @@ def _target_scope(item: QuestionItem, *, numbers: frozenset[float]) -> ClaimScop
 def _take_anomaly(item: QuestionItem, draft: BaseModel) -> QuestionItem | str:
     assert isinstance(draft, DraftedQuestion)
     reason = lost(item.text, draft.question, named_things(item.text, item.task) or ())
-    return reason or item.worded(text=draft.question)
+    return reason or _for_review_if_changed(item.worded(text=draft.question))
 
 
 _KINDS: Mapping[str, _Kind] = {

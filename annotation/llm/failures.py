@@ -1,9 +1,9 @@
-"""When an endpoint counts as down."""
+"""When a run ends because nothing comes of its requests."""
 
 from __future__ import annotations
 
 from rsvqa.annotation.errors import RsvqaError
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, StoredFailure
 
 
 class EndpointDownError(RsvqaError):
@@ -18,7 +18,7 @@ class EndpointDownError(RsvqaError):
 
 
 class FailuresInARow:
-    """Tells when an endpoint counts as down."""
+    """Tells when a run should end: after so many failures in a row, of whatever kind."""
 
     def __init__(self, most: int, host: str) -> None:
         self._most = most
@@ -27,12 +27,14 @@ class FailuresInARow:
 
     def judge(self, outcome: ChatReply | ChatFailure) -> EndpointDownError | None:
         """Count one outcome; what came from the store says nothing of the endpoint."""
+        if isinstance(outcome, StoredFailure):
+            return None
         if isinstance(outcome, ChatReply):
             self._num = self._num if outcome.is_stored else 0
             return None
         if outcome.kind == "too_large":
             return None  # it is there, and would take a smaller picture
-        self._num = self._num + 1 if outcome.kind in ("unreachable", "rejected") else 0
+        self._num += 1  # refusals and unusable replies are paid for: a model that gives nothing else is no use
         if self._num < self._most:
             return None
         return EndpointDownError(

@@ -66,6 +66,7 @@ class QuestionItem:
         knowledge: of the tile.
         source: "rule" until a model has written a part of it.
         translation_of: id of the question that this is a version of in another language; empty for an original.
+        original: that question, where it is at hand.
         former: texts that a model has replaced, by what they were, so that they can be put back.
         outcome: what the steps have found out.
     """
@@ -87,6 +88,7 @@ class QuestionItem:
     knowledge: TileKnowledge = field(default_factory=TileKnowledge)
     source: str = "rule"
     translation_of: str = ""
+    original: QuestionItem | None = None
     former: Mapping[str, Any] = field(default_factory=dict)
     outcome: QuestionOutcome = field(default_factory=QuestionOutcome)
 
@@ -125,6 +127,11 @@ class QuestionItem:
         reasons = (*self.outcome.reasons, reason)
         return replace(self, outcome=replace(self.outcome, state=QuestionState.REVIEW, reasons=reasons))
 
+    def with_doubts(self, *statements: str) -> QuestionItem:
+        """Return the item with statements marked that no fact bears out."""
+        doubts = tuple(dict.fromkeys((*self.outcome.doubts, *statements)))
+        return replace(self, outcome=replace(self.outcome, doubts=doubts))
+
     def settled(self, *reasons: str) -> QuestionItem:
         """Return the item without these reasons for a review, and accepted when none is left."""
         if self.outcome.state is not QuestionState.REVIEW:
@@ -140,7 +147,9 @@ class QuestionItem:
 
     def as_written_by_rule(self) -> QuestionItem:
         """Return the item with every text that a rule had written put back."""
-        return replace(self, **self.former, former={}, source="rule") if self.former else self
+        if not self.former:
+            return self
+        return replace(self, **self.former, former={}, source="rule", outcome=replace(self.outcome, doubts=()))
 
     def as_question(self) -> Question:
         """Return the item as the candidate that `checks.check_question` knows.

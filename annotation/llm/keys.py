@@ -12,7 +12,7 @@ from typing import Any
 from rsvqa.annotation.checks import normalise
 from rsvqa.annotation.facts import iou
 from rsvqa.annotation.llm.items import QuestionItem, bounds_of
-from rsvqa.annotation.llm.survival import senses_in
+from rsvqa.annotation.reading.survival import senses_in
 from rsvqa.annotation.tasks.directions import sector_of
 from rsvqa.annotation.wording.phrases import Phrases, load_phrases
 

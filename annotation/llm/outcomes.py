@@ -52,6 +52,7 @@ class QuestionOutcome:
         notes: what was done, in order.
         checks: mechanical checks passed, by name.
         agreement: share of the blind answers that were the key; None when nobody was asked.
+        doubts: statements of the text that no fact bears out, for the one who reviews it.
     """
 
     state: QuestionState = QuestionState.ACCEPTED
@@ -59,6 +60,7 @@ class QuestionOutcome:
     notes: tuple[Note, ...] = ()
     checks: tuple[str, ...] = ()
     agreement: float | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def is_rejected(self) -> bool:
@@ -74,6 +76,7 @@ class QuestionOutcome:
             notes=tuple(Note(**note) for note in content["notes"]),
             checks=tuple(content["checks"]),
             agreement=content["agreement"],
+            doubts=tuple(content.get("doubts", ())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -84,4 +87,5 @@ class QuestionOutcome:
             "notes": [note.to_json() for note in self.notes],
             "checks": list(self.checks),
             "agreement": self.agreement,
+            **({"doubts": list(self.doubts)} if self.doubts else {}),
         }

@@ -147,6 +147,13 @@ class ReplyStore:
         """Return the sendings that may have been paid for though no reply arrived, with why; oldest first."""
         return self._rows("SELECT fingerprint, reason FROM lost ORDER BY rowid")
 
+    def forget(self, turn: Turn, failure: ChatFailure) -> None:
+        """Take a reply that was of no use out of the way, so that its turn is asked again; the failure stays."""
+        with self._writing() as connection:
+            row = (turn.fingerprint, turn.request.model, failure.kind, failure.message)
+            connection.execute("INSERT INTO failures VALUES (?, ?, ?, ?)", row)
+            connection.execute("DELETE FROM replies WHERE fingerprint = ?", (turn.fingerprint,))
+
     def failures(self) -> list[tuple[str, FailureKind, str]]:
         """Return the fingerprint, kind and message of all failures, oldest first."""
         return self._rows("SELECT fingerprint, kind, message FROM failures ORDER BY rowid")

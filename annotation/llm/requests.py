@@ -85,3 +85,8 @@ class ChatFailure:
     key: str
     kind: FailureKind
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFailure(ChatFailure):
+    """A failure that follows from replies of an earlier run: it says nothing of the endpoint as it is now."""

@@ -34,6 +34,7 @@ class RuleCheckPass:
             reasons.append(CONTRADICTS)
         if claims.unsupported:
             reasons.append(UNSUPPORTED)
+            item = item.with_doubts(*(claim.words for claim in claims.unsupported))
         for reason in reasons:
             item = item.for_review(reason)
         noted = item.noted(Note(step=self.name, result=reasons[0] if reasons else ACCEPTED))

@@ -65,7 +65,9 @@ class ClientSettings(BaseModel):
     One that asks for more counts as down.
     """
     stop_after: int = Field(default=20, ge=1)
-    """Failures in a row after which the endpoint counts as down."""
+    """Failures in a row, of whatever kind, after which the run ends."""
+    retry_failed: bool = False
+    """Ask refused requests and unusable replies of earlier runs again; they are paid for again."""
 
 
 class SendingFailedError(Exception):
@@ -157,7 +159,12 @@ class Sender:
             try:
                 reply = self._post(turn, dialect)
             except _BadRequestError as error:
-                other = adapt(dialect, turn, str(error), error.parameter, is_proven=key in self._dialects)
+                # another thread may have found meanwhile what the endpoint takes: only the refused dialect counts
+                proven = self._dialects.get(key)
+                if proven is not None and proven != dialect:
+                    dialect = proven
+                    continue
+                other = adapt(dialect, turn, str(error), error.parameter, is_proven=proven == dialect)
                 if other is None:
                     raise
                 dialect = other

@@ -82,10 +82,9 @@ def advance(first: Turn, find: Callable[[Turn], RawReply | None]) -> ChatReply |
     reply = find(first)
     if reply is None:
         return first
-    try:
+    second = second_turn(first, reply)
+    if second is None:
         return read_outcome(first, reply)
-    except UnreadableReplyError as error:
-        second = make_turn(first.request, bad_reply=reply.text, complaint=str(error))
     better = find(second)
     if better is None:
         return second
@@ -94,6 +93,15 @@ def advance(first: Turn, find: Callable[[Turn], RawReply | None]) -> ChatReply |
     except UnreadableReplyError as error:
         message = one_line(f"not of the schema, also when asked again: {error}")
         return ChatFailure(first.request.key, "invalid", message)
+
+
+def second_turn(first: Turn, reply: RawReply) -> Turn | None:
+    """Return what follows the first reply when it is not of the schema; None when it is, or is a refusal."""
+    try:
+        read_outcome(first, reply)
+    except UnreadableReplyError as error:
+        return make_turn(first.request, bad_reply=reply.text, complaint=str(error))
+    return None
 
 
 def read_outcome(turn: Turn, reply: RawReply, earlier: RawReply | None = None) -> ChatReply | ChatFailure:

@@ -157,7 +157,7 @@ def _reversed(item: QuestionItem) -> QuestionItem:
 # --- with the image ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPass:
     """Has a model answer each question blind to the key.
 
@@ -165,14 +165,18 @@ class AnswerPass:
         model: to ask.
         crops: what it is shown.
         name: of the pass.
+        language: of the questions that it is asked: versions are made late, of what has been verified.
     """
 
     model: str
     crops: CropSettings
     name: str = "answer"
+    language: str = "en"
 
     def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
         """Return the one request that fits the form of the answer."""
+        if item.language != self.language:
+            return ()
         if item.form is AnswerForm.BOX:
             return (self._box_request(item),)
         if item.form is AnswerForm.TEXT:
@@ -209,6 +213,8 @@ class AnswerPass:
 
     def settle(self, item: QuestionItem, replies: Sequence[ChatResult]) -> Sequence[QuestionItem]:
         """Return the item with the agreement; it goes to a person unless the blind answer is the key."""
+        if not replies:
+            return (item,)
         (reply,) = replies
         reason = self._reason_against(item, reply)
         noted = item.noted(self._asker(item).note(reply, reason or ACCEPTED))
@@ -217,11 +223,8 @@ class AnswerPass:
         agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
         if reason:
             return (agreed.for_review(reason),)
-        return (
-            agreed.settled(DRAFTED, UNSUPPORTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(
-                "blind answer is the key"
-            ),
-        )
+        check = SAME_MODEL if self.model in _writers(item) else "blind answer is the key"
+        return (agreed.settled(DRAFTED, NOT_AN_OPTION, WRONG_BOX, *NO_REPLY).checked(check),)
 
     def _reason_against(self, item: QuestionItem, reply: ChatResult) -> str | None:
         if item.form is AnswerForm.BOX:
@@ -248,11 +251,22 @@ class AnswerPass:
         return None if item.box is not None and iou(box, item.box) >= MIN_IOU else DISAGREES
 
 
+SAME_MODEL = "blind answer is the key, by the model that wrote the text"
+
+
+def _writers(item: QuestionItem) -> frozenset[str]:
+    """Return the models whose texts the item has."""
+    if item.source != "llm":
+        return frozenset()
+    steps = ("word", "draft", "translate")
+    return frozenset(note.model for note in item.outcome.notes if note.step in steps and note.result == ACCEPTED)
+
+
 DRAFTED = "written by a model"
 """Why a drafted question is to be reviewed until it is verified."""
 
 UNSUPPORTED = "claims that the facts do not support"
-"""Likewise for a caption that says more than is known."""
+"""Why a text that says more than is known is to be reviewed; that a verifier objects to nothing does not settle it."""
 
 _ASKED: dict[AnswerForm, tuple[str, type[BaseModel]]] = {
     AnswerForm.BOX: ("answer_box", FoundBox),

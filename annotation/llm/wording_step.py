@@ -13,7 +13,8 @@ from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED
 from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
-from rsvqa.annotation.llm.survival import has_same_dates, has_same_origin, lost, named_things
+from rsvqa.annotation.reading.same_words import difference
+from rsvqa.annotation.reading.survival import has_same_dates, has_same_origin, lost, named_things
 from rsvqa.annotation.taxonomy import TASKS
 
 MAX_GROWTH = 2.5
@@ -103,7 +104,7 @@ def why_not_reworded(item: QuestionItem, text: str) -> str | None:
         return "from where to where changed"
     if TASKS[item.task].num_dates > 1 and not has_same_dates(item.text, text):
         return "dates changed"
-    return fault_of(item.worded(text=text))
+    return fault_of(item.worded(text=text)) or difference(item.text, text).reason
 
 
 def fault_of(item: QuestionItem) -> str | None:

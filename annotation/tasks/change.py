@@ -217,6 +217,8 @@ def _changed_in(facts: TileFacts, later: TileFacts, info: ClassInfo, circle: Cir
         return after
     if any(item.outline is Outline.POINT for item in (*before, *after)):
         return NotAsked("points do not tell whether a thing is the same")
+    if any(item.attributes.get("damage") == "destroyed" for item in (*before, *after)):
+        return NotAsked("a destroyed thing is labelled as if it stood")  # xBD copies the outlines of the earlier date
     overlaps = (_best_ious(list(after), list(before)), _best_ious(list(before), list(after)))
     if any(NEW_BELOW_IOU < iou < SAME_FROM_IOU for ious in overlaps for iou in ious):
         return NotAsked("doubtful whether a thing is the same on both dates")

@@ -66,8 +66,9 @@ def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
     if not right:
         yield NotAsked("no class is certainly above the threshold")
         return
-    absent = [*absent_classes(context.facts, ROLES), *_classes_below(context, shares)]
-    wrong = _different(shuffled(absent, context.rng), len(absent))
+    below = _classes_below(context, shares)
+    possible = shuffled([*absent_classes(context.facts, ROLES), *below], context.rng)
+    wrong = _different(possible, len(possible))
     for first in range(0, min(len(right), MAX_RIGHT * context.limit), MAX_RIGHT):
         chosen = right[first : first + MAX_RIGHT]
         if len(wrong) < NUM_OPTIONS - len(chosen):

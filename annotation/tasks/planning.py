@@ -57,12 +57,15 @@ STARTS_A_QUESTION = 3
 
 
 class _Named(NamedTuple):
-    """A place on a road and how a question calls it; `object_id` is empty for a point."""
+    """A place on a road and how a question calls it; `object_id` is empty for a point.
+
+    `has_metres`: the words tell a distance.
+    """
 
     place: Place
     text: str
     object_id: str
-    has_metres: bool = False
+    has_metres: bool
 
 
 @task("route_planning")
@@ -107,7 +110,7 @@ def _places_beside_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]
         if place is not None and may_be_target(reference.target):
             has_metres = "metres" in reference.values
             item = reference.target
-            named.setdefault(item.object_id, _Named(place, reference.text, item.object_id, has_metres))
+            named.setdefault(item.object_id, _Named(place, reference.text, item.object_id, has_metres=has_metres))
     return list(named.values())[:MAX_OBJECT_PLACES]
 
 
@@ -145,7 +148,7 @@ def _places_on_roads(context: TaskContext, graph: RoadGraph) -> list[_Named]:
         line, middle = graph.stretches[index].geometry, _middle(graph.stretches[index])
         x, y = round(middle.x), round(middle.y)
         text = context.phrases.text("route_planning.point", x=x, y=y)
-        named.append(_Named(Place(index, line.length / 2), text, ""))
+        named.append(_Named(Place(index, line.length / 2), text, "", has_metres=False))
     return named
 
 

@@ -42,7 +42,7 @@ class _Named(NamedTuple):
     target: TileObject
     text: str
     rule: str
-    side: str = ""
+    side: str
 
 
 @task("object_spatial_relationship")
@@ -107,7 +107,7 @@ def _pointed(context: TaskContext) -> list[_Named]:
             continue
         noun = facts.classes[item.class_name].singular
         text = context.phrases.text("object_distance.pointed", noun=noun, x=pointed.x, y=pointed.y)
-        named.append(_Named(item, text, "point"))
+        named.append(_Named(item, text, "point", ""))
         if len(named) == MAX_POINTED:
             break
     return named

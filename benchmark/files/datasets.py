@@ -164,10 +164,10 @@ def _cause(error: BaseException) -> str:
 
 
 def _local_files(path: Path, split: str | None) -> _Files:
-    if _is_built(path):
+    if is_built(path):
         return _built_files(path, split)
     for suffix, read in _READERS.items():
-        found = [path] if path.suffix == suffix else sorted(filter(_is_data, path.rglob(f"*{suffix}")))
+        found = [path] if path.suffix == suffix else sorted(filter(is_data, path.rglob(f"*{suffix}")))
         if found:
             chosen, paths = _one_split(path, found, split)
             return _Files(suffix.removeprefix("."), chosen, paths, read)
@@ -176,12 +176,12 @@ def _local_files(path: Path, split: str | None) -> _Files:
     )
 
 
-def _is_data(path: Path) -> bool:
+def is_data(path: Path) -> bool:
     """Tell data from what `datasets` keeps of its own computations in the same folder."""
     return not path.name.startswith("cache-")
 
 
-def _is_built(path: Path) -> bool:
+def is_built(path: Path) -> bool:
     """Tell whether a folder, or one file, was written by `rsvqa build` and by no other program since."""
     has_questions = any((path / "data").glob("*.parquet")) or path.is_file()
     try:
@@ -208,7 +208,7 @@ def _one_split(root: Path, paths: Sequence[Path], split: str | None) -> tuple[st
     """Return the files of one split, and its name; None when neither folders nor file names state any."""
     by_split: dict[str | None, list[Path]] = {}
     for path in paths:
-        by_split.setdefault(_stated_split(root, path), []).append(path)
+        by_split.setdefault(stated_split(root, path), []).append(path)
     if split is None:
         split = None if set(by_split) == {None} else _default_split(root, sorted(filter(None, by_split)))
     if split not in by_split:
@@ -239,7 +239,8 @@ def _check_complete(root: Path, paths: Sequence[Path]) -> None:
             )
 
 
-def _stated_split(root: Path, path: Path) -> str | None:
+def stated_split(root: Path, path: Path) -> str | None:
+    """Return the split that a folder or the file's name states."""
     folders = path.relative_to(root).parts[:-1] if path != root else ()
     stated = [name for name in (*folders, path.name.split("-")[0]) if name in _SPLITS]
     return stated[0] if stated else None

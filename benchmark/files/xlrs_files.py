@@ -311,14 +311,14 @@ def _image_texts(values: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _decode_base64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """Return what base64 holds, also behind `data:image/png;base64,`."""
     return base64.b64decode(text.rpartition(";base64,")[2], validate=True)
 
 
 def _json_image(path: Path, start: int, length: int, position: int, text: str) -> RowImage:
     try:
-        encoded = _decode_base64(text)
+        encoded = decode_base64(text)
     except (binascii.Error, ValueError):
         if len(text) <= _LONGEST_NAME:
             return _named_image(path, text)
@@ -330,7 +330,7 @@ def _read_json_image(path: Path, start: int, length: int, position: int) -> byte
     with path.open("rb") as file:
         file.seek(start)
         values = json.loads(file.read(length))
-    return _decode_base64(_image_texts(values)[position])
+    return decode_base64(_image_texts(values)[position])
 
 
 # --- shards that `rsvqa build` wrote ---

@@ -21,19 +21,21 @@ import tomli_w
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.llm.items import QuestionItem
-from rsvqa.annotation.llm.passes import Ask, ChatResult, run_pass
-from rsvqa.annotation.llm.requests import ChatFailure, ChatRequest
+from rsvqa.annotation.llm.passes import Ask, ChatResult, Pass, run_pass
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.translating_step import TranslatePass
+from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.items import TileImages, is_open, item_of, knowledge_of, record_of
+from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, TileImages, is_open, item_of, knowledge_of, record_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
-from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels
+from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels, version_passes
 from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_shards, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
 from rsvqa.rsvqa_builder.files import lock_folder
-from rsvqa.rsvqa_builder.labels.classes import load_class_table
+from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 
@@ -85,6 +87,7 @@ def annotate(
     ask: Ask,
     bill: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     overwrite: bool = False,
+    retry_failed: bool = False,
     reporter: Reporter,
 ) -> Annotated:
     """Annotate the data set in `data` into `out`, which may be `data` itself.
@@ -99,6 +102,7 @@ def annotate(
         ask: of the client.
         bill: what the job has cost, for the report.
         overwrite: replace another data set in `out`.
+        retry_failed: a job with refusals or unusable replies is not finished.
         reporter: hears of progress.
 
     Raises:
@@ -113,16 +117,17 @@ def annotate(
         output.finish_interrupted_move()
         marker = _read_marker(data)
         identity = _identity(settings, marker)
-        if done := _finished_report(out, identity):
-            return Annotated(done, was_complete=True)
-        if (out / MARKER).exists() and not (is_in_place or overwrite):
+        before = _report_before(out, identity)
+        if before is not None and not _is_left_to_ask(before, retry_failed=retry_failed):
+            return Annotated(before, was_complete=True)
+        if (out / MARKER).exists() and not (is_in_place or overwrite or before is not None):
             raise AnnotateError(f"{out} holds another data set: choose another `out`, or `overwrite` to replace it")
         if output.holds_tiles:
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
         _require_questions(data)
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
-            overwrite=overwrite or is_in_place,
+            overwrite=overwrite or is_in_place or before is not None,
         )
         report = _make(settings, data, output, ask, bill, {**marker, "annotation": identity}, reporter)
         output.commit()
@@ -190,7 +195,18 @@ def _digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def _finished_report(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+_FREE_FAILURES = frozenset({"unreachable", "rejected", "too_large"})
+"""Kinds of failures that cost nothing: the next run asks again."""
+
+
+def _is_left_to_ask(report: Mapping[str, Any], *, retry_failed: bool) -> bool:
+    """Return whether a job that was written has requests that the next run asks again."""
+    failed = report.get("failed_requests", {})
+    return bool(failed) if retry_failed else any(kind in _FREE_FAILURES for kind in failed)
+
+
+def _report_before(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the report of the same job in `out`; None when it has not been written."""
     if not (out / MARKER).exists():
         return None
     before = _read_marker(out).get("annotation", {})
@@ -212,8 +228,8 @@ def _make(
     reporter: Reporter,
 ) -> dict[str, Any]:
     tiles = read_tiles(data)
-    works = _works(data, tiles)
-    items, notes = _run_passes(settings, works, ask, reporter)
+    works = _works(settings, data, tiles)
+    items, notes, failed = _run_passes(settings, works, ask, reporter)
     rows = _rows(tiles, works, items)
     if not rows:
         reasons = "; ".join(loss_lines(group_losses(_rejected(items))))
@@ -222,7 +238,7 @@ def _make(
     output.drop_unplanned({shard.name for shard in shards})
     loader = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=loader.all)
-    report = make_report(settings, [work.record for work in works], items, notes, bill())
+    report = make_report(settings, [work.record for work in works], items, notes, bill(), failed)
     dataset = AnnotatedDataset(data=data, marker=marker, rows=tuple(rows), shards=infos, report=report)
     write_annotated_documents(output.ready, dataset, load_image=loader.one)
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -234,56 +250,92 @@ def _rejected(items: Iterable[QuestionItem]) -> Iterator[tuple[str, str, int]]:
     return ((item.question_id, item.outcome.reasons[0], 1) for item in items if item.outcome.is_rejected)
 
 
-def _works(data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
+def _works(settings: AnnotateSettings, data: Path, tiles: Sequence[StoredTile]) -> list[_Work]:
     """Return every record with its item, in the order of the tiles."""
-    classes = load_class_table(data / "classes.toml").infos() if (data / "classes.toml").exists() else {}
+    table_of = load_stored_tables(data / "classes.toml") if (data / "classes.toml").exists() else None
     images = TileImages()
+    chosen = _chosen(settings, (record for tile in tiles for record in tile.rows.records))
     works: list[_Work] = []
     for tile in tiles:
+        classes = {} if table_of is None else table_of(tile.rows.tile.scene_source).infos()
         knowledge = knowledge_of(tile.rows.records, classes)
+        items = {record.question_id: item_of(record, tile, images, knowledge) for record in tile.rows.records}
         works += [
-            _Work(record, item_of(record, tile, images, knowledge) if is_open(record) else None)
+            _Work(
+                record,
+                _with_original(items[record.question_id], record, items) if record.question_id in chosen else None,
+            )
             for record in tile.rows.records
         ]
     return works
 
 
+def _chosen(settings: AnnotateSettings, records: Iterable[Record]) -> frozenset[str]:
+    """Return the ids of the questions that models work on; a limit takes those whose hashes come first."""
+    tasks = TASKS.keys() if settings.tasks is None else parse_task_names(settings.tasks)
+    names = [
+        record.question_id
+        for record in records
+        if is_open(record) and record.task in tasks and (settings.only is None or record.review == settings.only)
+    ]
+    names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+    return frozenset(names[: settings.limit])
+
+
+def _with_original(item: QuestionItem, record: Record, items: Mapping[str, QuestionItem]) -> QuestionItem:
+    """Return a version of an earlier run with the question that it was made of; any other item as it is."""
+    original = items.get(record.evidence.get(EVIDENCE_KEY, {}).get("translation_of", ""))
+    return item if original is None else replace(item, original=original)
+
+
 def _run_passes(
     settings: AnnotateSettings, works: Sequence[_Work], ask: Ask, reporter: Reporter
-) -> tuple[list[QuestionItem], dict[str, Counter[str]]]:
-    """Return what the items became, and for each pass how often it came to what."""
+) -> tuple[list[QuestionItem], dict[str, Counter[str]], Counter[str]]:
+    """Return what the items became, for each pass how often it came to what, and the failed requests by kind."""
     items = [work.item for work in works if work.item is not None]
     results: dict[str, Counter[str]] = {}
+    failed: Counter[str] = Counter()
+    num_replies, last_failure = 0, ""
     for work in passes_of(settings, translated={work.record.question_id for work in works}):
         reporter.start(work.name, len(items))
         before = {item.question_id: len(item.outcome.notes) for item in items}
         heard = _Heard(ask)
         items = run_pass(work, items, heard.ask, advance=reporter.advance)
         heard.require_any_reply(work.name)
+        failed.update(heard.failed)
+        num_replies, last_failure = num_replies + heard.num_replies, heard.last_failure or last_failure
         results[work.name] = Counter(
             note.result for item in items for note in item.outcome.notes[before.get(item.question_id, 0) :]
         )
-    return items, results
+    if failed and not num_replies:
+        raise AnnotateError(
+            f"no request got a usable reply, the last failed with: {last_failure}; "
+            "nothing is written: mend it and start again"
+        )
+    return items, results, failed
 
 
 class _Heard:
-    """Listens to what becomes of one pass's requests.
+    """Listens to what becomes of one pass's requests; `failed` counts those that failed, by kind.
 
     A model that does not exist fails every request. Small data sets would otherwise be "annotated" by failures alone.
     """
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._has_reply = False
-        self._last_failure = ""
+        self._is_reached = False
+        self.last_failure = ""
+        self.num_replies = 0
+        self.failed: Counter[str] = Counter()
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatResult]:
         """Yield what becomes of the requests."""
         for outcome in self._ask(requests):
-            if isinstance(outcome, ChatFailure) and outcome.kind in ("rejected", "unreachable"):
-                self._last_failure = outcome.message
-            else:
-                self._has_reply = True
+            if isinstance(outcome, ChatFailure):
+                self.failed[outcome.kind] += 1
+                self.last_failure = outcome.message
+            self.num_replies += isinstance(outcome, ChatReply)
+            self._is_reached |= isinstance(outcome, ChatReply) or outcome.kind not in ("rejected", "unreachable")
             yield outcome
 
     def require_any_reply(self, step: str) -> None:
@@ -292,9 +344,9 @@ class _Heard:
         Raises:
             AnnotateError: with the last failure's message.
         """
-        if self._last_failure and not self._has_reply:
+        if self.last_failure and not self._is_reached:
             raise AnnotateError(
-                f"every request of {step!r} failed, the last with: {self._last_failure}; "
+                f"every request of {step!r} failed, the last with: {self.last_failure}; "
                 "nothing is written: mend it and start again"
             )
 
@@ -327,11 +379,20 @@ def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatReq
     _read_marker(data)
     _require_questions(data)
     tiles = read_tiles(data)
-    works = _works(data, tiles)
+    works = _works(settings, data, tiles)
     for work in passes_of(settings, translated={entry.record.question_id for entry in works}):
         for entry in works:
             if entry.item is not None:
                 yield from work.requests(entry.item)
+                yield from _requests_of_version(settings, work, entry.item)
+
+
+def _requests_of_version(settings: AnnotateSettings, work: Pass, item: QuestionItem) -> Iterator[ChatRequest]:
+    """Yield what a version that `work` makes will cost to verify, as if it were as long as its original."""
+    if isinstance(work, TranslatePass) and "verify" in settings.steps and work.requests(item):
+        version = work.stand_in(item)
+        for last in version_passes(settings):
+            yield from last.requests(version)
 
 
 # --- report -----------------------------------------------------------------------------------------------------------
@@ -343,6 +404,7 @@ def make_report(
     items: Sequence[QuestionItem],
     passes: Mapping[str, Counter[str]],
     bill: Sequence[Mapping[str, Any]],
+    failed: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return `annotate_report.json`: where each question ended, why, and what it cost."""
     return {
@@ -362,6 +424,7 @@ def make_report(
             for item in items
             if item.outcome.is_rejected
         ],
+        **({"failed_requests": dict(sorted(failed.items()))} if failed else {}),
         "bill": [dict(line) for line in bill],
     }
 

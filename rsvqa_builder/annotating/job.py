@@ -23,7 +23,7 @@ from rsvqa.rsvqa_builder.annotating.annotate import (
     planned_requests,
     require_dataset,
 )
-from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
+from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings, require_two_models
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
 
@@ -35,7 +35,9 @@ def run_job(
 
     Raises:
         PricesError: the cost is bounded, and a model that will be asked has no price.
+        SettingsError: one model writes and verifies.
     """
+    require_two_models(settings)
     require_dataset(data)
     _require_prices(settings, job)
     budget = Budget(
@@ -51,6 +53,7 @@ def run_job(
             ask=client.ask,
             bill=lambda: [asdict(line) for line in budget.bill()],
             overwrite=overwrite,
+            retry_failed=job.retry_failed,
             reporter=reporter,
         )
         return replace(done, lost=len(store.lost()))
@@ -72,7 +75,7 @@ def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatCli
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """What follows a build whose annotator is openai:MODEL: one restartable job together."""
+    """What follows a build whose annotator is openai:MODEL,VERIFIER: one restartable job together."""
 
     settings: AnnotateSettings
     job: JobSettings
@@ -91,26 +94,32 @@ class Annotator:
 
 
 def open_annotator(name: str, job: JobSettings) -> Annotator:
-    """Return the annotator of that name, as `rsvqa build` takes it.
+    """Return the annotator of that name, as `rsvqa build` takes it: "openai:MODEL,VERIFIER".
+
+    Who wants one model for both says its name twice.
 
     Refuses before anything is built what could not be done afterwards.
 
     Raises:
-        SettingsError: for another name than "openai:MODEL".
+        SettingsError: for another name.
         EndpointError: no key where one is needed.
         PricesError: the cost is bounded, and the model has no price.
     """
-    provider, _, model = name.partition(":")
-    if provider != "openai" or not model:
-        raise SettingsError(f"`annotator` = {name!r}: expected rules, or openai:MODEL as in openai:gpt-4o")
+    provider, _, models = name.partition(":")
+    model, _, verifier = models.partition(",")
+    if provider != "openai" or not model or not verifier:
+        raise SettingsError(
+            f"`annotator` = {name!r}: expected rules, or openai:MODEL,VERIFIER as in openai:gpt-4o,gpt-4.1"
+        )
     job.endpoint.connect(job.timeout_s).close()
-    settings = load_settings(AnnotateSettings, {"model": model})
+    settings = load_settings(AnnotateSettings, {"model": model, "verifier": verifier, "same_model": verifier == model})
     _require_prices(settings, job)
     return Annotator(settings, job)
 
 
 def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: Path) -> Estimate:
     """Return what a job will ask and cost at most; nothing is sent, nothing written."""
+    require_two_models(settings)
     path = job.replies_beside(out)
     with ReplyStore(path if path.exists() else None) as store:
         return estimate(
@@ -152,6 +161,11 @@ def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
         console.print(bill_line(line), markup=False, soft_wrap=True)
 
 
+def has_done_nothing(done: Annotated) -> bool:
+    """Return whether no model was asked, in a job that had not been finished before."""
+    return not done.was_complete and not any(line["paid"] or line["stored"] for line in done.report["bill"])
+
+
 def first_lines(done: Annotated) -> Iterator[str]:
     """Yield what went wrong: what was rejected or is to be reviewed, by reason, and what was paid for in vain."""
     report, counts = done.report, done.report["questions"]
@@ -163,6 +177,9 @@ def first_lines(done: Annotated) -> Iterator[str]:
         if counts[state]:
             yield f"{counts[state]:,} {what}"
         yield from (f"  {count:,} x {reason}" for reason, count in report[f"{state}_reasons"].items())
+    if failed := report.get("failed_requests"):
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in failed.items())
+        yield f"requests that came to nothing: {kinds}; the same command asks again, refusals with `retry_failed`"
     if done.lost:
         yield f"{done.lost:,} sendings brought no reply and may be on the endpoint's bill"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rsvqa.annotation.llm.endpoint import OPENAI_URL, BaseUrl, Endpoint
 from rsvqa.annotation.llm.sender import ClientSettings
-from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, StageSettings
+from rsvqa.annotation.task_names import parse_task_names
+from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, SettingsError, StageSettings
 
 AnnotateStep = Literal["word", "draft", "verify", "translate"]
 STEPS: tuple[AnnotateStep, ...] = ("word", "draft", "verify", "translate")
@@ -24,15 +25,29 @@ class AnnotateSettings(StageSettings):
     model: Annotated[str, Field(min_length=1)]
     """Model that words, drafts and translates, as the endpoint calls it."""
     verifier: str | None = None
-    """Model that answers blind to the key (default: the same)."""
+    """Model that answers blind to the key: another one than writes, better of another family."""
+    same_model: bool = False
+    """Let the model that writes verify too; the provenance of each question says so."""
     steps: Annotated[tuple[Annotated[AnnotateStep, STRIPPED], ...], COMMAS] = ("word", "draft", "verify")
     """Work to do."""
+    tasks: Annotated[tuple[str, ...], COMMAS] | None = None
+    """Tasks whose questions are worked on (default: all)."""
+    only: Literal["needed"] | None = None
+    """`needed`: questions that wait for a review (default: all that no person has decided on)."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Most questions that are worked on, drawn by chance: a pilot before the bill."""
     overview_px: _Pixels = 1_024
     """Longer side of the reduced tile, pixels."""
     part_px: _Pixels = 768
     """Longer side of each of its nine parts, pixels."""
     crop_px: _Pixels = 1_024
     """Longer side of the part in question, pixels."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_exist(cls, tasks: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        parse_task_names(tasks or ())
+        return tasks
 
     @field_validator("steps")
     @classmethod
@@ -46,6 +61,19 @@ class AnnotateSettings(StageSettings):
         """The models that the steps ask."""
         writers = {self.model} if set(self.steps) - {"verify"} else set()
         return frozenset(writers | ({self.verifier or self.model} if "verify" in self.steps else set()))
+
+
+def require_two_models(settings: AnnotateSettings) -> None:
+    """Refuse that one model writes and verifies, unless `same_model` says so.
+
+    Raises:
+        SettingsError: it does.
+    """
+    is_both = "verify" in settings.steps and len(settings.steps) > 1
+    if is_both and not settings.same_model and settings.verifier in (None, settings.model):
+        raise SettingsError(
+            "a model that verifies its own texts finds few of its errors: give another `verifier`, or `same_model`"
+        )
 
 
 class JobSettings(ClientSettings):
@@ -63,6 +91,12 @@ class JobSettings(ClientSettings):
     """Send through OpenAI's batch files: half the price, a day at most."""
     replies: Path | None = None
     """File that keeps the replies (default: beside the new data set)."""
+
+    @model_validator(mode="after")
+    def _no_retries_in_batches(self) -> Self:
+        if self.batch_api and self.retry_failed:
+            raise ValueError("`retry_failed` asks the direct way: leave out `batch_api`")
+        return self
 
     @property
     def endpoint(self) -> Endpoint:

@@ -9,7 +9,7 @@ from rsvqa.annotation.llm.drafting_step import TASKS_WITH_DRAFTED_QUESTION, Draf
 from rsvqa.annotation.llm.passes import Pass
 from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
 from rsvqa.annotation.llm.rule_check import RuleCheckPass
-from rsvqa.annotation.llm.translating_step import TranslatePass
+from rsvqa.annotation.llm.translating_step import LANGUAGE, BackTranslatePass, TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
 from rsvqa.annotation.llm.wording_step import WordingPass
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, AnnotateStep
@@ -36,8 +36,18 @@ def passes_of(settings: AnnotateSettings, *, translated: Collection[str] = ()) -
             RuleCheckPass(),
             GuessPass(verifier),
             GuessPass(verifier, is_second=True),
-            AnswerPass(verifier, crops),
+            AnswerPass(model=verifier, crops=crops),
         ),
         "translate": (TranslatePass(settings.model, frozenset(translated)),),
     }
-    return [work for step in settings.steps for work in passes[step]]
+    steps = [work for step in settings.steps for work in passes[step]]
+    return [*steps, *version_passes(settings)] if "verify" in settings.steps else steps
+
+
+def version_passes(settings: AnnotateSettings) -> tuple[Pass, ...]:
+    """Return the passes that verify versions in another language; they come last."""
+    verifier = settings.verifier or settings.model
+    crops = CropSettings(overview_px=settings.overview_px, part_px=settings.part_px, crop_px=settings.crop_px)
+    return BackTranslatePass(verifier), AnswerPass(
+        model=verifier, crops=crops, name="answer_version", language=LANGUAGE
+    )

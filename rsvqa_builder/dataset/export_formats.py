@@ -17,7 +17,7 @@ import pyarrow as pa
 from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, EncodedImage, TableWriter, table_schema
-from rsvqa.rsvqa_builder.dataset.prompts import exchange_of
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_of, placeholder_fault
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.rows import CAPTION_ID, COLUMNS, Column, Row, StoredQuestion, encode
 from rsvqa.rsvqa_builder.dataset.shards import split_of
@@ -90,8 +90,7 @@ class LlavaExporter:
 
     def unfit(self, question: StoredQuestion) -> str | None:
         """Refuse texts that would be taken for one more image."""
-        texts = question.record.question + question.record.answer
-        return "text holds <image>" if "<image>" in texts else None
+        return placeholder_fault(question.record)
 
     def write(self, questions: Sequence[StoredQuestion]) -> None:
         """Add conversations, and the images that are new."""

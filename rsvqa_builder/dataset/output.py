@@ -37,10 +37,14 @@ REPORT = "report.json"
 MARKER = "build.toml"
 
 Fingerprint = Mapping[str, Mapping[str, Any]]
-"""What decides the result: "settings", "versions" and "inputs", each name → value, JSON types only."""
+"""What decides the result: "settings", "versions", "inputs" and "sources", each name → value, JSON types only.
+
+Sources are there where the build has several, or a sources file: name → what is said of each.
+"""
 
 _COMMITTING = "committing.json"
 _FINGERPRINT = "fingerprint.json"
+_PARTS = ("settings", "versions", "inputs", "sources")
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
@@ -210,7 +214,7 @@ class OutputFolder:
             return None
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot read {self.path / MARKER}: {error}; `overwrite` builds anew") from error
-        return {part: content.get(part, {}) for part in ("settings", "versions", "inputs")}
+        return _with_sources({part: content.get(part, {}) for part in _PARTS})
 
     def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
         changes = "; ".join(describe_changes(old, new))
@@ -243,17 +247,24 @@ def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:
 
     Copies of the same inputs then give the same bytes; while a build is unfinished, a touched input is refused.
     """
-    return {
+    kept = {
         "settings": {key: value for key, value in fingerprint["settings"].items() if value is not None},
         "versions": dict(fingerprint["versions"]),
         "inputs": {name: size for name, (size, _) in fingerprint["inputs"].items()},
+        "sources": dict(fingerprint.get("sources", {})),
     }
+    return _with_sources(kept)
+
+
+def _with_sources(fingerprint: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return a fingerprint without the sources where there are none: a build of one folder says nothing of them."""
+    return {part: values for part, values in fingerprint.items() if values or part != "sources"}
 
 
 def describe_changes(old: Fingerprint, new: Fingerprint, *, most: int = 6) -> list[str]:
     """Return what differs between two fingerprints, a short text each, at most `most` and a count of the rest."""
     changes = []
-    for part in ("settings", "versions", "inputs"):
+    for part in _PARTS:
         before, after = old.get(part, {}), new.get(part, {})
         for key in sorted({*before, *after}):
             if before.get(key) == after.get(key):
@@ -262,6 +273,7 @@ def describe_changes(old: Fingerprint, new: Fingerprint, *, most: int = 6) -> li
                 verb = "is new" if key not in before else "is gone" if key not in after else "has changed"
                 changes.append(f"input {key} {verb}")
             else:
-                changes.append(f"{key} was {before.get(key)}, is {after.get(key)}")
+                what = f"source {key}" if part == "sources" else key
+                changes.append(f"{what} was {before.get(key)}, is {after.get(key)}")
     rest = len(changes) - most
     return changes if rest <= 0 else [*changes[:most], f"and {rest} more"]

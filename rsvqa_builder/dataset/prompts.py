@@ -43,11 +43,15 @@ def exchange_of(record: Record) -> Exchange:
 
 
 def exchange_fault(record: Record) -> str | None:
-    """Return why a record cannot be prompt and reply, as when they would contradict each other; None when it can."""
-    if any(_IMAGE_PLACEHOLDER in text for text in (record.question, record.answer, *record.options)):
-        return f"text holds {_IMAGE_PLACEHOLDER}, which stands for an image"
+    """Return why prompt and reply of a record would contradict each other; None when they do not."""
     if fault := letters_fault(record.options, record.answer):
         return fault
     if record.form is AnswerForm.BOX and stated_units(record.question) not in (None, "0-1"):
         return "question wants its box in other units than its answer's"
     return None
+
+
+def placeholder_fault(record: Record) -> str | None:
+    """Return why trainers of LLaVA's kind would take a record's text for one more image; None when they would not."""
+    texts = (record.question, record.answer, *record.options)
+    return f"text holds {_IMAGE_PLACEHOLDER}" if any(_IMAGE_PLACEHOLDER in text for text in texts) else None

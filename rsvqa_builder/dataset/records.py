@@ -34,6 +34,9 @@ class TileRecord:
         gsd: metres per pixel, the mean of both axes; None without a georeference.
         footprint: WKB of the tile's outline in EPSG:4326; None without a georeference.
         date, later_date: ISO days of acquisition; None when unknown.
+        scene_source: name of the source that the scene comes from; None in data sets that were built before there was
+            one.
+        licence: terms of the source's images and labels; None when unknown.
         images: encoded size in bytes of each of the tile's images, by key: "tile", "tile_marked", and for a pair
             "later", "later_marked". Every tile has "tile".
     """
@@ -47,6 +50,8 @@ class TileRecord:
     footprint: bytes | None = None
     date: str | None = None
     later_date: str | None = None
+    scene_source: str | None = None
+    licence: str | None = None
     images: Mapping[str, int] = field(default_factory=dict)
 
 

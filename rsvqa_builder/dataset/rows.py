@@ -47,6 +47,8 @@ class Column(StrEnum):
     FOOTPRINT = "footprint"
     DATE = "date"
     LATER_DATE = "later_date"
+    SCENE_SOURCE = "scene_source"
+    LICENCE = "licence"
     BBOX = "bbox"
     IMAGE_WIDTH = "image_width"
     IMAGE_HEIGHT = "image_height"
@@ -89,7 +91,10 @@ TEXT_COLUMNS = (
     Column.SOURCE,
     Column.REVIEW,
 )
-"""The small ones of which a record is made; one read from these has no evidence, and its tile no CRS and footprint."""
+"""The small ones of which a record is made; one read from these has no evidence, its tile no CRS, footprint and source.
+
+All stand in every shard there is, the oldest included.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +142,8 @@ def encode_tile(tile: TileRecord) -> dict[str, Any]:
         Column.FOOTPRINT: tile.footprint,
         Column.DATE: tile.date,
         Column.LATER_DATE: tile.later_date,
+        Column.SCENE_SOURCE: tile.scene_source,
+        Column.LICENCE: tile.licence,
         Column.IMAGE_WIDTH: tile.window.width,
         Column.IMAGE_HEIGHT: tile.window.height,
     }
@@ -176,6 +183,8 @@ def decode_tile(row: Row, split: str) -> TileRecord:
         footprint=row.get(Column.FOOTPRINT),
         date=row[Column.DATE],
         later_date=row[Column.LATER_DATE],
+        scene_source=row.get(Column.SCENE_SOURCE),
+        licence=row.get(Column.LICENCE),
     )
 
 

@@ -10,21 +10,19 @@ from shapely import LineString, Point, Polygon
 
 from rsvqa.rsvqa_builder.demo.ground import Development, TurnedRectangle
 from rsvqa.rsvqa_builder.demo.layout import DEVELOPED
-from rsvqa.rsvqa_builder.demo.objects import Look, Site, Weighted, beside, point_along
+from rsvqa.rsvqa_builder.demo.objects import PAINTS, Look, Site, Weighted, beside, point_along
 from rsvqa.rsvqa_builder.demo.roads import RoadPiece, RoadPoint
 
-ROOFS: dict[str, Weighted] = {
-    "house": (("red", 30), ("brown", 22), ("grey", 20), ("black", 8), ("orange", 14), ("blue", 4), ("green", 2)),
-    "office_building": (("grey", 45), ("white", 35), ("brown", 12), ("blue", 8)),
-    "warehouse": (("white", 40), ("grey", 28), ("blue", 18), ("green", 8), ("red", 6)),
-}
-TANK_PAINTS: Weighted = (("white", 75), ("grey", 25))
-COURT_PAINTS: Weighted = (("green", 40), ("blue", 40), ("orange", 20))
+POOL_PAINTS: Weighted = (("cyan", 3), ("blue", 3), ("green", 2), ("grey", 2), ("white", 2))
+"""Clean, deep, neglected, covered and empty ones."""
 
 SHARE_CHANGED = 0.04
 """Share of the buildings along the roads that are new or gone at the later date."""
 
-SHARE_OF_GROUP = 0.85
+SHARE_TURNED = 0.7
+"""Share of the sides of roads along which the buildings stand at an angle of their own to the road."""
+
+SHARE_OF_GROUP = 0.95
 """Share of the places in a development that are taken."""
 
 SHARE_DAMAGED = 0.03
@@ -45,9 +43,9 @@ class BuildingPlan(NamedTuple):
 
 
 BUILDINGS = {
-    "residential": BuildingPlan("house", (32, 46), (25, 33), (14, 24), (18, 34), 9, 9),
-    "commercial": BuildingPlan("office_building", (90, 150), (44, 60), (20, 34), (34, 70), 22, 30),
-    "industrial": BuildingPlan("warehouse", (120, 210), (75, 125), (26, 44), (40, 100), 22, 16),
+    "residential": BuildingPlan("house", (28, 54), (22, 34), (14, 24), (18, 34), 9, 9),
+    "commercial": BuildingPlan("office_building", (56, 150), (32, 60), (20, 34), (34, 70), 22, 30),
+    "industrial": BuildingPlan("warehouse", (64, 200), (40, 110), (26, 44), (40, 100), 22, 16),
 }
 
 
@@ -91,13 +89,13 @@ def _add_to_group(site: Site, group: Development, place: RoadPoint) -> None:
     angle = group.middle.angle + site.between((-0.03, 0.03))
     if group.class_name == "storage_tank":
         frame = TurnedRectangle(*place, 50.0, 50.0, 0.0)
-        outline, look = _circle(frame, 48), Look(colour=site.one_of(TANK_PAINTS), height=14)
+        outline, look = _circle(frame, 48), Look(colour=site.one_of(PAINTS), height=14)
     else:
         plan = next(plan for plan in BUILDINGS.values() if plan.class_name == group.class_name)
         frame = TurnedRectangle(*place, site.between(plan.length), site.between(plan.width), angle)
         frame = frame._replace(length=min(frame.length, GROUP_CELLS[group.class_name][0] - 20))
         outline = _outline(site, plan.class_name, frame)
-        look = Look(colour=site.one_of(ROOFS[plan.class_name]), damage="none", height=plan.height)
+        look = Look(colour=site.one_of(PAINTS), damage="none", height=plan.height)
     if site.is_in(DEVELOPED[group.class_name], outline, 6.0, group.dates):
         site.add(group.class_name, outline, frame, look, gap=8, dates=group.dates)
 
@@ -107,12 +105,16 @@ def add_buildings(site: Site, dates: tuple[bool, bool]) -> None:
     for road in site.layout.roads:
         for side in (-1, 1):
             along = 20.0
+            turn = math.pi / 4 * int(site.rng.integers(4)) if site.rng.random() < SHARE_TURNED else 0.0
             while along < road.line.length - 20:
-                along += _build(site, road, along, side, dates)
+                along += _build(site, road, along, side, turn, dates)
 
 
-def _build(site: Site, road: RoadPiece, along: float, side: int, wanted: tuple[bool, bool]) -> float:
-    """Put one building at `along` on one side of the road where it fits; return the way to the next place."""
+def _build(site: Site, road: RoadPiece, along: float, side: int, turn: float, wanted: tuple[bool, bool]) -> float:
+    """Put one building at `along` on one side of the road where it fits; return the way to the next place.
+
+    Its longer side is turned out of the road's direction by `turn`.
+    """
     probe = beside(*point_along(road.line, along), side * (road.width / 2 + 30))
     plan = BUILDINGS.get(site.use_at(probe, 0) or "")
     if plan is None or any(group.ground.contains(Point(probe)) for group in site.layout.developments):
@@ -120,21 +122,25 @@ def _build(site: Site, road: RoadPiece, along: float, side: int, wanted: tuple[b
     length, width = site.between(plan.length), site.between(plan.width)
     x, y, heading = point_along(road.line, along + length / 2)
     setback = site.between(plan.setback)
-    centre = beside(x, y, heading, side * (road.width / 2 + setback + width / 2))
-    frame = TurnedRectangle(*centre, length, width, heading + site.between((-0.03, 0.03)))
+    reach = (length * abs(math.sin(turn)) + width * abs(math.cos(turn))) / 2
+    centre = beside(x, y, heading, side * (road.width / 2 + setback + reach))
+    frame = TurnedRectangle(*centre, length, width, heading + turn + site.between((-0.03, 0.03)))
     polygon = _outline(site, plan.class_name, frame)
     if not site.is_in(site.use_at(probe, 0) or "", polygon, 6.0):
         return 24.0
     dates = wanted
     if all(wanted) and site.rng.random() < SHARE_CHANGED:
         dates = (True, False) if site.rng.random() < 0.4 else (False, True)
-    colour = site.one_of(ROOFS[plan.class_name])
+    colour = site.one_of(PAINTS)
     damage = "damaged roof" if site.rng.random() < SHARE_DAMAGED else "none"
     look = Look(colour=colour, damage=damage, height=plan.height)
     if not site.add(plan.class_name, polygon, frame, look, gap=12, dates=dates):
         return 24.0
-    _add_yard(site, plan, frame, setback, side, dates)
-    return length + site.between(plan.spacing)
+    if turn == 0.0:
+        _add_yard(site, plan, frame, setback, side, dates)
+    if plan.class_name == "house":
+        _add_pool(site, frame, side, dates)
+    return length * abs(math.cos(turn)) + width * abs(math.sin(turn)) + site.between(plan.spacing)
 
 
 def _outline(site: Site, class_name: str, frame: TurnedRectangle) -> Polygon:
@@ -151,7 +157,7 @@ def _outline(site: Site, class_name: str, frame: TurnedRectangle) -> Polygon:
 def _add_yard(
     site: Site, plan: BuildingPlan, frame: TurnedRectangle, setback: float, side: int, dates: tuple[bool, bool]
 ) -> None:
-    """Add what comes with a building: a drive to the road, a fence, sometimes a pool."""
+    """Add what comes with a building that faces the road: a drive, and for houses a fence."""
     front = -side  # the road lies on this side across the frame
     u = (frame.length / 2 - 7) * (1 if site.rng.random() < 0.5 else -1)
     ends = [frame.to_scene(u, front * (frame.width / 2 + reach)) for reach in (0.0, setback)]
@@ -160,11 +166,15 @@ def _add_yard(
         return
     edge = frame.length / 2 + 12
     site.mark("fence", LineString([frame.to_scene(edge, front * 40), frame.to_scene(edge, -front * 75)]), 2.0, dates)
+
+
+def _add_pool(site: Site, frame: TurnedRectangle, side: int, dates: tuple[bool, bool]) -> None:
+    """Put a pool behind some of the houses."""
     if site.layout.character.allows("swimming_pool") and site.rng.random() < SHARE_WITH_POOL:
-        centre = frame.to_scene(site.between((-6, 6)), -front * (frame.width / 2 + 26))
-        pool = TurnedRectangle(*centre, site.between((22, 34)), site.between((12, 17)), frame.angle)
+        centre = frame.to_scene(site.between((-6, 6)), side * (frame.width / 2 + 26))
+        pool = TurnedRectangle(*centre, site.between((18, 40)), site.between((11, 20)), frame.angle)
         if site.is_in("residential", pool.polygon(), 3.0):
-            site.add("swimming_pool", pool.polygon(), pool, Look(colour="cyan"), gap=8, dates=dates)
+            site.add("swimming_pool", pool.polygon(), pool, Look(colour=site.one_of(POOL_PAINTS)), gap=8, dates=dates)
 
 
 def add_tanks(site: Site) -> None:
@@ -172,7 +182,7 @@ def add_tanks(site: Site) -> None:
     areas = site.areas_of("industrial") if site.layout.character.allows("storage_tank") else []
     for area in areas[: 1 + len(areas) // 3]:
         x, y = shapely.maximum_inscribed_circle(area, tolerance=4.0).coords[0]
-        radius = site.between((20, 34))
+        radius = site.between((14, 36))
         grid = TurnedRectangle(x, y, 0.0, 0.0, site.between((0, math.pi)))
         places = [(column, row) for row in range(-2, 3) for column in range(-3, 4)]
         for column, row in places:
@@ -180,7 +190,7 @@ def add_tanks(site: Site) -> None:
             tank = TurnedRectangle(*place, 2 * radius, 2 * radius, 0.0)
             outline = _circle(tank, 48)
             if site.rng.random() < 0.75 and site.is_in("industrial", outline, 10.0):
-                site.add("storage_tank", outline, tank, Look(colour=site.one_of(TANK_PAINTS), height=14), gap=12)
+                site.add("storage_tank", outline, tank, Look(colour=site.one_of(PAINTS), height=14), gap=12)
 
 
 def add_courts(site: Site) -> None:
@@ -192,7 +202,7 @@ def add_courts(site: Site) -> None:
             continue
         x, y = circle.coords[0]
         grid = TurnedRectangle(x, y, 0.0, 0.0, site.between((0, math.pi)))
-        colour = site.one_of(COURT_PAINTS)
+        colour = site.one_of(PAINTS)
         for k in range(int(site.rng.integers(1, 4))):
             place = grid.to_scene(0, (k - 1) * COURT_SPACING)
             court = TurnedRectangle(*place, COURT_LENGTH, COURT_WIDTH, grid.angle)

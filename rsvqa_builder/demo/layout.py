@@ -242,7 +242,8 @@ class _Planner:
         length, width = min(330.0, 1.5 * radius), min(210.0, 1.0 * radius)
         if width < 80:
             return []
-        frame = TurnedRectangle(centre.x, centre.y, length, width, block.angle)
+        # it lies within the circle at any angle, and what is parked on it does so in any direction
+        frame = TurnedRectangle(centre.x, centre.y, length, width, self.rng.uniform(0, math.pi))
         style = self._style("car_park", frame.angle)
         block.insets.append(_Inset(frame.polygon(), (style, style)))
         return [frame]

@@ -28,6 +28,12 @@ Weighted = Sequence[tuple[str, int]]
 """Names with how often each is wanted."""
 
 
+PAINTS: Weighted = tuple(
+    (name, 1) for name in ("white", "grey", "black", "red", "blue", "green", "yellow", "brown", "orange")
+)
+"""Of what is built or made, whatever it is: a class must not tell its colour."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What can be seen of an object apart from its outline.

@@ -16,7 +16,7 @@ import shapely
 from shapely import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.rsvqa_builder.demo.character import SPECIAL_ZONES, Character
+from rsvqa.rsvqa_builder.demo.character import BUILT_ZONES, SPECIAL_ZONES, Character
 
 GRID = 1 / 16
 """Vertices of roads and areas are multiples of this many pixels, so that shared borders stay shared."""
@@ -32,7 +32,13 @@ KERB_RADIUS = 10.0
 
 CELLS_A_TOWN = 36
 MIN_LANE_SPACING = 500.0
-"""Residential blocks of fewer pixels have no street through their middle."""
+"""Blocks of fewer pixels have no street through their middle."""
+
+SHARE_WITH_LANE = 0.5
+"""Share of the commercial and industrial blocks with a street through them."""
+
+SHARE_DIAGONAL = 0.6
+"""Share of those streets that run across a corner of the block: roads follow all directions."""
 
 _RURAL = ("farmland", *SPECIAL_ZONES, "forest")
 """Zones outside the town, in the order in which they follow each other across the place."""
@@ -206,19 +212,25 @@ class Network:
         return [key for key in keys if graph.has_edge(*ends[key])]
 
     def _lanes(self, keys: set[EdgeKey]) -> tuple[list[list[RoadPoint]], set[EdgeKey]]:
-        """Return streets through the middle of residential blocks and the edges that they meet half-way."""
+        """Return streets through the middle of blocks, or across a corner, and the edges that they meet half-way.
+
+        Every residential block has one, and some of the other built-up ones. A street across a corner is a diagonal.
+        """
         lanes: list[list[RoadPoint]] = []
         split: set[EdgeKey] = set()
         for (i, j), zone in sorted(self.zones.items()):
             lane = i if self.river_axis == "x" else j
-            if zone != "residential" or lane == self.river_lane or self.spacing < MIN_LANE_SPACING:
+            is_wanted = zone == "residential" or (zone in BUILT_ZONES and self.rng.random() < SHARE_WITH_LANE)
+            if not is_wanted or lane == self.river_lane or self.spacing < MIN_LANE_SPACING:
                 continue
-            axis = "x" if self.rng.random() < 0.5 else "y"
-            sides: list[EdgeKey] = [("x", i, j), ("x", i + 1, j)] if axis == "x" else [("y", j, i), ("y", j + 1, i)]
+            around: list[EdgeKey] = [("x", i, j), ("y", j, i), ("x", i + 1, j), ("y", j + 1, i)]
+            first = int(self.rng.integers(4))
+            is_diagonal = self.rng.random() < SHARE_DIAGONAL
+            sides = [around[first], around[(first + (1 if is_diagonal else 2)) % 4]]
             ends = [self._half_way(key) for key in sides]
             bend = self.rng.uniform(-0.05, 0.05) * self.spacing
             x, y = (ends[0][0] + ends[1][0]) / 2, (ends[0][1] + ends[1][1]) / 2
-            middle = (x, y + bend) if axis == "x" else (x + bend, y)
+            middle = (x, y + bend) if sides[0][0] == "x" else (x + bend, y)
             lanes.append([ends[0], (_snap(middle[0]), _snap(middle[1])), ends[1]])
             split.update(key for key in sides if key in keys)
         return lanes, split

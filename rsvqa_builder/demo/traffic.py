@@ -9,7 +9,7 @@ from itertools import pairwise
 from shapely import LineString, Polygon
 
 from rsvqa.rsvqa_builder.demo.ground import TurnedRectangle
-from rsvqa.rsvqa_builder.demo.objects import Look, Site, Weighted, beside, point_along
+from rsvqa.rsvqa_builder.demo.objects import PAINTS, Look, Site, beside, point_along
 from rsvqa.rsvqa_builder.demo.roads import RoadPoint
 
 LANE_OFFSETS = {"main_road": 9.0, "street": 6.5}  # pixels from the centre line, right-hand traffic
@@ -17,15 +17,12 @@ ROAD_TRAFFIC = {"main_road": 1 / 300, "street": 1 / 620}  # vehicles per pixel o
 BAY_WIDTH, BAY_LENGTH, AISLE = 9.0, 18.0, 20.0
 LARGE_BAY_WIDTH, LARGE_BAY_LENGTH, LARGE_AISLE = 14.0, 46.0, 34.0
 
-PAINTS: dict[str, Weighted] = {
-    "car": (("white", 28), ("grey", 24), ("black", 20), ("red", 12), ("blue", 12), ("yellow", 4)),
-    "truck": (("white", 50), ("blue", 18), ("red", 16), ("green", 8), ("orange", 8)),
-    "bus": (("red", 40), ("white", 30), ("yellow", 20), ("blue", 10)),
-    "ship": (("red", 25), ("blue", 25), ("white", 25), ("green", 10), ("black", 15)),
+VEHICLE_SIZES = {
+    "car": ((13.0, 18.0), (6.2, 7.2)),
+    "truck": ((20.0, 40.0), (7.6, 9.2)),
+    "bus": ((22.0, 42.0), (7.8, 9.2)),
 }
-
-
-VEHICLE_SIZES = {"car": (15.0, 6.6), "truck": (32.0, 8.6), "bus": (40.0, 8.6)}  # pixels along and across
+"""Pixels along and across, (least, most); short trucks and buses are alike, and not far from long cars."""
 
 
 def add_parked(site: Site, date: int, traffic: float) -> None:
@@ -55,11 +52,11 @@ def add_moving(site: Site, date: int, traffic: float) -> None:
 def _add_vehicle(site: Site, kind: str, place: RoadPoint, heading: float, *, moving: bool, date: int) -> None:
     if not site.layout.character.allows(kind):
         return
-    length, width = VEHICLE_SIZES[kind]
-    frame = TurnedRectangle(*place, length * site.between((0.94, 1.06)), width, heading)
+    length, width = (site.between(limits) for limits in VEHICLE_SIZES[kind])
+    frame = TurnedRectangle(*place, length, width, heading)
     polygon = _vehicle_outline(frame)
     if not moving or site.layout.carriageway.contains(polygon):
-        colour, dates = site.one_of(PAINTS[kind]), (date == 0, date == 1)
+        colour, dates = site.one_of(PAINTS), (date == 0, date == 1)
         site.add(kind, polygon, frame, Look(colour=colour, moving=moving, height=3), gap=2.0, dates=dates)
 
 
@@ -80,7 +77,7 @@ def add_ships(site: Site, date: int) -> None:
         frame = TurnedRectangle(*place, length, length * site.between((0.2, 0.26)), heading)
         polygon = _ship_outline(frame)
         if site.class_at(polygon, date, 8.0) == "water":
-            colour, dates = site.one_of(PAINTS["ship"]), (date == 0, date == 1)
+            colour, dates = site.one_of(PAINTS), (date == 0, date == 1)
             site.add("ship", polygon, frame, Look(colour=colour, moving=is_moving), gap=14, dates=dates)
 
 

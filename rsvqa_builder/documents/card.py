@@ -15,11 +15,12 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple, Protocol, Self
 
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.auditing.short import guess_text
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card_metadata import front_matter, splits_of, to_yaml
 from rsvqa.rsvqa_builder.documents.losses import Losses
-from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, TaskStatistics
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, TaskStatistics
 from rsvqa.rsvqa_builder.losses import group_losses, without_paths
 
 MAX_LISTED_SCENES = 200
@@ -74,7 +75,9 @@ class CardFacts:
         fingerprint: of settings and inputs.
         not_asked: by task, why it did not ask and how often.
         completeness: by class.
+        sources: what the build's report says of each source, by name; empty for data sets from before there was one.
         losses: what went wrong, as the build's report tells it.
+        audit: what rules guess without images, see `short_audit`; empty when nothing was guessed.
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
@@ -89,7 +92,9 @@ class CardFacts:
     fingerprint: str
     not_asked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     completeness: Mapping[str, Completeness] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     losses: Sequence[Losses] = ()
+    audit: Mapping[str, Any] = field(default_factory=dict)
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
@@ -101,16 +106,17 @@ def render_card(facts: CardFacts) -> str:
         _introduction(facts),
         _loss_section(facts.losses),
         _split_section(facts.statistics),
-        _task_section(facts.statistics),
+        _task_section(facts.statistics, facts.audit),
         _not_asked_section(facts),
         _loading_section(facts),
+        _source_section(facts),
         _scene_section(facts),
         _completeness_section(facts.completeness),
         _build_section(facts),
         _annotation_section(facts.annotation),
         _review_section(facts.review),
         _limits_section(facts),
-        _licence_section(facts.licence),
+        _licence_section(facts.licence, has_sources=_tells_of_sources(facts)),
     )
     metadata = front_matter(facts.statistics, facts.shards, name=facts.name, licence=facts.licence)
     body = "\n\n".join(section for section in sections if section)
@@ -161,11 +167,28 @@ def _split_section(statistics: DatasetStatistics) -> str:
     )
 
 
-def _task_section(statistics: DatasetStatistics) -> str:
+def _task_section(statistics: DatasetStatistics, audit: Mapping[str, Any]) -> str:
     splits = [name for name in SPLITS if name in statistics.splits]
-    header = ("level 1", "level 2", "task", "short", "answer", *splits, "chance", "most common answer")
+    header = (
+        "level 1",
+        "level 2",
+        "task",
+        "short",
+        "answer",
+        *splits,
+        "chance",
+        "most common answer",
+        *(("without image (chance)",) if audit else ()),
+    )
     rows = [
-        (info.level_1, info.level_2, info.level_3, info.short, *_task_cells(statistics.tasks[name], splits))
+        (
+            info.level_1,
+            info.level_2,
+            info.level_3,
+            info.short,
+            *_task_cells(statistics.tasks[name], splits),
+            *_guess(name, audit),
+        )
         for name, info in TASKS.items()
         if statistics.tasks[name].num_questions
     ]
@@ -174,9 +197,22 @@ def _task_section(statistics: DatasetStatistics) -> str:
     return (
         "## Tasks\n\nThe first 16 tasks of the taxonomy are those of XLRS-Bench; the columns `category` and "
         "`l2-category` hold its strings. The other tasks are rsvqa's own. *Chance* is the score of guessing. *Most "
-        "common answer* is the score of always giving the most frequent answer.\n\n"
-        + _table(header, rows, right=len(splits) + 2)
+        "common answer* is the score of always giving the most frequent answer."
+        + (_AUDITED if audit else "")
+        + "\n\n"
+        + _table(header, rows, right=len(splits) + (3 if audit else 2))
     )
+
+
+_AUDITED = (
+    " *Without image* is the score of the best rule that knows the texts of other places alone, in per cent. "
+    "`rsvqa audit` says which rule."
+)
+
+
+def _guess(name: str, audit: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cell of the guess without images, if the table has one."""
+    return (guess_text(audit.get(name, ())) or "–",) if audit else ()
 
 
 def _task_cells(task: TaskStatistics, splits: Sequence[str]) -> tuple[str, ...]:
@@ -243,6 +279,39 @@ def _largest_tile(statistics: DatasetStatistics) -> int:
     """Return the pixels of the largest tile."""
     sizes = (size.split(" x ") for size in statistics.tile_sizes)
     return max((int(width) * int(height) for width, height in sizes), default=0)
+
+
+def _tells_of_sources(facts: CardFacts) -> bool:
+    """Tell whether there is more to say of the sources than that there is one."""
+    return len(facts.sources) > 1 or any(source["licence"] or source["link"] for source in facts.sources.values())
+
+
+def _source_section(facts: CardFacts) -> str:
+    if not _tells_of_sources(facts):
+        return ""
+    rows = [
+        (_code(name), _text(source["licence"] or "not stated"), _link(source["link"]), *_source_cells(name, facts))
+        for name, source in facts.sources.items()
+    ]
+    header = ("source", "licence", "described at", "scenes", "tiles", "questions", "share")
+    return (
+        "## Sources\n\nThe columns `scene_source` and `licence` say of every row which source its images and labels "
+        f"come from, and on what terms.\n\n{_table(header, rows, right=4)}"
+    )
+
+
+def _source_cells(name: str, facts: CardFacts) -> tuple[str, ...]:
+    found = facts.statistics.scene_sources.get(name, SourceStatistics())
+    total = facts.statistics.num_questions
+    counts = (found.num_scenes, found.num_tiles, found.num_questions)
+    return (*(f"{count:,}" for count in counts), _percent(found.num_questions / total if total else None))
+
+
+def _link(link: str | None) -> str:
+    return "–" if link is None else f"<{html.escape(link)}>" if _ADDRESS.fullmatch(link) else _text(link)
+
+
+_ADDRESS = re.compile(r"https?://[^\s<>|`]+")
 
 
 def _scene_section(facts: CardFacts) -> str:
@@ -369,7 +438,12 @@ def _has_questions(statistics: DatasetStatistics, split: str) -> bool:
     return split in statistics.splits and statistics.splits[split].num_questions > 0
 
 
-def _licence_section(licence: str) -> str:
+def _licence_section(licence: str, *, has_sources: bool) -> str:
+    if has_sources and licence == "other":
+        return (
+            "## Licence\n\nSet by the publisher. The images and labels keep the terms of their sources, see *Sources*: "
+            "replace `license` in the front matter by one that all of them allow before the data set is shared."
+        )
     if licence != "other":
         return f"## Licence\n\n{_text(licence)}"
     return (

@@ -15,7 +15,6 @@ from rsvqa.rsvqa_builder.documents.label_views import LabelView
 from rsvqa.rsvqa_builder.documents.losses import input_losses
 from rsvqa.rsvqa_builder.documents.preview_page import MAX_FIGURE_HEIGHT, fill_page
 from rsvqa.rsvqa_builder.files import write_atomically
-from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
@@ -69,7 +68,7 @@ def write_label_page(
     path: Path,
     report: Mapping[str, Any],
     views: Mapping[str, Sequence[LabelView]],
-    table: ClassTable,
+    classes: Sequence[str],
     *,
     title: str,
 ) -> None:
@@ -79,12 +78,12 @@ def write_label_page(
         path: the file to write; replaced when it is there.
         report: what `check_labels` found.
         views: pictures of scenes, by scene; the page shows these scenes.
-        table: gives the order of the colours.
+        classes: in the order of the colours.
         title: of the page.
     """
     scenes = report["scenes"]
     used = {name for facts in scenes.values() for name in facts["labels"]["by_class"]}
-    number_of = {name: number % (2 * len(COLOURS)) for number, name in enumerate(n for n in table.classes if n in used)}
+    number_of = {name: number % (2 * len(COLOURS)) for number, name in enumerate(n for n in classes if n in used)}
     sections = [_section(scene_id, scenes[scene_id], pictures, number_of) for scene_id, pictures in views.items()]
     more = len(scenes) - len(views)
     page = fill_page(

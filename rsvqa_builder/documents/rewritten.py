@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rsvqa.rsvqa_builder.auditing.short import short_audit
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
@@ -59,6 +60,10 @@ def write_annotated_documents(
     built = _build_report(dataset.data)
     records = dataset.records
     statistics = dataset_statistics(records, (rows.tile for rows in dataset.rows))
+    audit: dict[str, Any] = {}
+    if built.get("without_image"):  # else the build was told to leave it
+        seed = dataset.marker.get("settings", {}).get("seed", 0)
+        audit = short_audit(records, (rows.tile for rows in dataset.rows), seed=seed)
     settings = dataset.marker.get("settings", {})
     name = settings.get("profile", dataset.data.name)
     not_asked = {task: found["not_asked"] for task, found in built.get("tasks", {}).items()}
@@ -72,12 +77,14 @@ def write_annotated_documents(
         fingerprint=dataset.marker.get("digest", ""),
         not_asked=not_asked,
         completeness=_completeness(built),
+        sources=built.get("sources", {}),
         losses=tuple(build_losses(built)),
+        audit=audit,
         annotation=dataset.report,
         review=dataset.review,
     )
     (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
-    (folder / "stats.json").write_text(statistics.to_json(), encoding="utf-8", newline="\n")
+    (folder / "stats.json").write_text(statistics.to_json(audit), encoding="utf-8", newline="\n")
     for document in ("report.json", "classes.toml"):
         if (dataset.data / document).exists():
             shutil.copyfile(dataset.data / document, folder / document)

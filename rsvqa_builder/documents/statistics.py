@@ -49,6 +49,16 @@ class SceneStatistics:
     later_date: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatistics:
+    """What one source of scenes gave."""
+
+    num_scenes: int = 0
+    num_tiles: int = 0
+    num_questions: int = 0
+    licence: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TaskStatistics:
     """The questions of one task.
@@ -91,6 +101,7 @@ class DatasetStatistics:
         tile_sizes: numbers of tiles by "width x height" in pixels.
         splits: by split, in the order train, val, test.
         scenes: by scene, sorted.
+        scene_sources: by the source that scenes come from, sorted; tiles without one are not here.
         tasks: all tasks of the taxonomy, in its order, those without questions included.
     """
 
@@ -109,6 +120,7 @@ class DatasetStatistics:
     reviews: Mapping[str, int]
     splits: Mapping[str, SplitStatistics]
     scenes: Mapping[str, SceneStatistics]
+    scene_sources: Mapping[str, SourceStatistics]
     tasks: Mapping[str, TaskStatistics]
 
     @property
@@ -116,9 +128,15 @@ class DatasetStatistics:
         """Tasks with at least one question."""
         return sum(task.num_questions > 0 for task in self.tasks.values())
 
-    def to_json(self) -> str:
-        """Return the text of `stats.json`: keys sorted, shares to six decimals; equal data gives equal bytes."""
+    def to_json(self, audit: Mapping[str, object] | None = None) -> str:
+        """Return the text of `stats.json`: keys sorted, shares to six decimals; equal data gives equal bytes.
+
+        Args:
+            audit: what `short_audit` returned, for the key `without_image`; without it there is no such key.
+        """
         content = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if audit:
+            content["without_image"] = audit
         return json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -151,6 +169,7 @@ def dataset_statistics(records: Iterable[Record], tiles: Iterable[TileRecord]) -
         reviews=_by_key(counts.reviews),
         splits={name: ground.splits[name] for name in sorted(ground.splits, key=_split_order)},
         scenes={name: ground.scenes[name] for name in sorted(ground.scenes)},
+        scene_sources={name: ground.scene_sources[name] for name in sorted(ground.scene_sources)},
         tasks={name: counts.tasks.get(name, _TaskCounts()).finish() for name in TASKS},
     )
 
@@ -224,6 +243,7 @@ class _GroundCounts:
 
     splits: dict[str, SplitStatistics] = field(default_factory=dict)
     scenes: dict[str, SceneStatistics] = field(default_factory=dict)
+    scene_sources: dict[str, SourceStatistics] = field(default_factory=dict)
     tile_sizes: Counter[str] = field(default_factory=Counter)
     gsds: set[float] = field(default_factory=set)
     num_pixels: int = 0
@@ -243,6 +263,7 @@ class _GroundCounts:
             self.num_georeferenced += 1
             self.area_km2 += _area_km2(tile.footprint)
         self._add_to_split(tile, num_questions)
+        self._add_to_source(tile, num_questions)
         self._add_to_scene(tile, num_questions)
 
     def _add_to_split(self, tile: TileRecord, num_questions: int) -> None:
@@ -252,6 +273,17 @@ class _GroundCounts:
             num_tiles=before.num_tiles + 1,
             num_images=before.num_images + len(tile.images),
             image_bytes=before.image_bytes + sum(tile.images.values()),
+        )
+
+    def _add_to_source(self, tile: TileRecord, num_questions: int) -> None:
+        if tile.scene_source is None:
+            return
+        before = self.scene_sources.get(tile.scene_source, SourceStatistics(licence=tile.licence))
+        self.scene_sources[tile.scene_source] = SourceStatistics(
+            num_scenes=before.num_scenes + (tile.scene not in self.scenes),
+            num_tiles=before.num_tiles + 1,
+            num_questions=before.num_questions + num_questions,
+            licence=before.licence,
         )
 
     def _add_to_scene(self, tile: TileRecord, num_questions: int) -> None:

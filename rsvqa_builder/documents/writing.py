@@ -23,12 +23,13 @@ from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
-from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, dataset_statistics
-from rsvqa.rsvqa_builder.labels.classes import ClassTable
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
-from rsvqa.rsvqa_builder.tiles.assembly import Selection, TaskCounts
+from rsvqa.rsvqa_builder.source_settings import Source
+from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, TaskCounts
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
 from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
@@ -42,7 +43,8 @@ class BuildFacts:
 
     Attributes:
         settings: of the build.
-        table: the class table used.
+        sources: that the scenes come from.
+        tables: their class tables, by name.
         fingerprint: see `output.portable`.
         scenes: every prepared scene, by id.
         left_out: inputs that gave no tile, with reasons.
@@ -51,14 +53,16 @@ class BuildFacts:
         jobs: the plan.
         selection: which tiles were kept.
         reasons: why tasks did not ask.
-        choices: what was chosen of what they asked.
+        asked: what was chosen of what they asked.
         rows: the kept tiles with their records.
         shards: as written.
+        audit: what `short_audit` returned; empty when there was none.
         seconds: time spent by step; goes into the report's timings only.
     """
 
     settings: BuildSettings
-    table: ClassTable
+    sources: Sequence[Source]
+    tables: Mapping[str, ClassTable]
     fingerprint: Mapping[str, Mapping[str, Any]]
     scenes: Mapping[str, PreparedScene]
     left_out: Sequence[LeftOut]
@@ -67,9 +71,10 @@ class BuildFacts:
     jobs: Sequence[TileJob]
     selection: Selection
     reasons: TaskCounts
-    choices: ChosenQuestions
+    asked: AskedQuestions
     rows: Sequence[TileRows]
     shards: Sequence[ShardInfo]
+    audit: Mapping[str, Any]
     seconds: Mapping[str, float]
 
     @property
@@ -101,9 +106,9 @@ def write_documents(
     summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
     texts = {
         "README.md": render_card(_card_facts(facts, statistics, report)),
-        "stats.json": statistics.to_json(),
+        "stats.json": statistics.to_json(facts.audit),
         REPORT: _json_text(report),
-        "classes.toml": facts.table.to_toml(),
+        "classes.toml": tables_to_toml(facts.tables),
         MARKER: tomli_w.dumps({"digest": facts.digest, **facts.fingerprint}),
     }
     for name, text in texts.items():
@@ -145,8 +150,10 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
             "tiles": dict(Counter(selection.splits.values())),
             "questions": {name: split.num_questions for name, split in statistics.splits.items()},
         },
+        "sources": {source.name: _source_report(source, facts, statistics) for source in facts.sources},
         "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
         "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
+        "without_image": dict(facts.audit),
         "notes": list(facts.notes),
         "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
@@ -177,7 +184,7 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
         "most_per_tile": facts.settings.task_limits.get(name, 0),
         "not_asked": dict(facts.reasons.not_asked.get(name, {})),
         "rejected": dict(facts.reasons.rejected.get(name, {})),
-        **_choice_report(name, facts.choices),
+        **_choice_report(name, facts.asked.choices),
     }
 
 
@@ -195,6 +202,22 @@ def _choice_report(name: str, choices: ChosenQuestions) -> dict[str, Any]:
             "worst_stratum": list(guess.worst),
             "worst_share": None if guess.worst_share is None else round(guess.worst_share, 4),
         },
+    }
+
+
+def _source_report(source: Source, facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+    """Return what a source gave; of questions also what its share left no room for."""
+    found = statistics.scene_sources.get(source.name, SourceStatistics())
+    own = [job.position for job in facts.jobs if job.source == source.name]
+    return {
+        "licence": source.licence,
+        "link": source.link,
+        "class_table": facts.tables[source.name].name,
+        "share": source.share,
+        "scenes": found.num_scenes,
+        "tiles": {"planned": len(own), "kept": found.num_tiles},
+        "questions": found.num_questions,
+        "beyond_its_share": facts.asked.num_beyond_share.get(source.name, 0),
     }
 
 
@@ -244,7 +267,9 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
         fingerprint=facts.digest,
         not_asked=facts.reasons.not_asked,
         completeness=_completeness(facts.scenes),
+        sources=report["sources"],
         losses=tuple(build_losses(report)),
+        audit=facts.audit,
     )
 
 

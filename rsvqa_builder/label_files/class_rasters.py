@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rsvqa.rsvqa_builder.label_files import formats
 from rsvqa.rsvqa_builder.label_files.identity import ScenePaths, either
 from rsvqa.rsvqa_builder.label_files.layouts import bare_stem
+from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl
 from rsvqa.rsvqa_builder.scenes.pairs import same_crs
 from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster
 from rsvqa.rsvqa_builder.scenes.rendering import read_raw, sample_windows
@@ -138,7 +139,7 @@ def _is_grey(scene: Scene) -> bool:
 
 
 def _is_8_bit_rgb(scene: Scene) -> bool:
-    return len(scene.bands) == 3 and scene.dtype == "uint8"
+    return len(scene.bands) == 3 and scene.dtype == "uint8" and not scene.stack
 
 
 class _Related:
@@ -180,4 +181,6 @@ def _grid(scene: Scene) -> tuple[str, ...]:
     """Return the numbers of a transform as far as they tell grids apart; () without a georeference."""
     if scene.transform is None or scene.crs is None:
         return ()
+    if isinstance(scene.transform, GroundControl):
+        return (repr(scene.transform),)
     return tuple(f"{value:.{_SIGNIFICANT}g}" for value in scene.transform)

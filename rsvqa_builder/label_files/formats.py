@@ -10,14 +10,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from rsvqa.rsvqa_builder.label_files import coco, csv_boxes, cvat, dota, dota_results, labelme, vector, xbd, yolo
+from rsvqa.rsvqa_builder.label_files import (
+    coco,
+    csv_boxes,
+    cvat,
+    dota,
+    dota_results,
+    labelme,
+    opensatmap,
+    vector,
+    xbd,
+    yolo,
+)
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
 from rsvqa.rsvqa_builder.label_files.texts import first_beside, is_blank, opened
 from rsvqa.rsvqa_builder.labels.classes import Shape
 from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
-LabelFamily = Literal["vector", "dota", "dota_results", "yolo", "coco", "labelme", "xbd", "voc", "cvat", "csv", "mask"]
+LabelFamily = Literal[
+    "vector", "dota", "dota_results", "yolo", "coco", "labelme", "opensatmap", "xbd", "voc", "cvat", "csv", "mask"
+]
 
 HINT = "name it as its scene, or give it with `labels`"
 
@@ -96,13 +109,17 @@ def _json_family(path: Path) -> LabelFamily:
     if coco.looks_like_coco(path):
         return "coco"
     head = _head(path)
+    if b'"stac_version"' in head:
+        raise NotLabelsError("a STAC document, whose outline is that of a scene")
     if b'"Feature' in head or b'"esriGeometry' in head:
         return "vector"
     if labelme.looks_like_labelme(head):
         return "labelme"
     if xbd.looks_like_xbd(head):
         return "xbd"
-    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's nor xBD's")
+    if opensatmap.looks_like_opensatmap(head):
+        return "opensatmap"
+    raise NotLabelsError("JSON that is neither COCO nor GeoJSON nor labelme's nor xBD's nor OpenSatMap's")
 
 
 def is_label_suffix(path: Path, *, in_folder_of_labels: bool = False) -> bool:
@@ -168,6 +185,8 @@ def image_names(path: Path) -> ImageNames | None:
         return labelme.image_names(path)
     if kind == "cvat":
         return cvat.image_names(path)
+    if kind == "opensatmap":
+        return opensatmap.image_names(path)
     if kind == "dota_results":
         return dota_results.image_names(path)
     return vector.image_names(path) if kind == "vector" else None

@@ -47,6 +47,9 @@ _LABEL_FOLDERS = (
     "urbanatlas",  # MiniFrance
     ".*_label-(cosia|lpis)",  # FLAIR-HUB
 )
+_FOLDERS_OF_CHANGE = frozenset({"labels_change"})
+"""Folders of rasters that say what has changed between two dates (HRSCD): neither scenes, nor labels of one of them."""
+
 _LABEL_FOLDER = re.compile("|".join(_LABEL_FOLDERS))
 
 _BOUNDING_COPY = re.compile(r".*_hbb|.*reclabeltxt.*|horizontal bounding boxes")
@@ -146,7 +149,7 @@ def is_label_raster(path: str) -> bool:
     if stem.endswith(MASK_ENDINGS) or stem.startswith(_MASK_STARTS) or is_picture_of_labels(stem):
         return True
     for folder in reversed(name.parts[:-1]):
-        if is_label_folder(folder):
+        if is_label_folder(folder) or folder.casefold() in _FOLDERS_OF_CHANGE:
             return True
         if folder.casefold() in LAYOUT_WORDS:
             return False

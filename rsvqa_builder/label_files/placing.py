@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from rsvqa.rsvqa_builder.labels.raw import LabelError
+from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl
 from rsvqa.rsvqa_builder.scenes.scene import AffineCoefficients, Scene
 
 DEGREES = "EPSG:4326"
@@ -32,6 +33,8 @@ _PIXEL_SLACK = 0.1
 _PIXEL_DECIMALS = 4
 """Nobody marks a point more finely on a picture; a degree needs five decimals to tell metres."""
 _TURN_DEG = 360.0
+_REACH = 1 / 3
+"""Share of a scene's sides by which ground control is believed beyond it."""
 
 
 class Bounds(NamedTuple):
@@ -221,8 +224,12 @@ def bounds_of(geometries: NDArray[np.object_]) -> Bounds:
     return Bounds(*shapely.total_bounds(geometries).tolist())
 
 
-def map_to_pixels(geometries: NDArray[np.object_], transform: AffineCoefficients) -> NDArray[np.object_]:
+def map_to_pixels(
+    geometries: NDArray[np.object_], transform: AffineCoefficients | GroundControl
+) -> NDArray[np.object_]:
     """Return geometries moved from map coordinates to pixels (x right, y down)."""
+    if isinstance(transform, GroundControl):
+        return _bent_to_pixels(geometries, transform)
     a, b, c, d, e, f = transform
     scale = 1 / (a * e - b * d)
 
@@ -235,24 +242,59 @@ def map_to_pixels(geometries: NDArray[np.object_], transform: AffineCoefficients
     return moved
 
 
-def pixels_to_map(geometries: NDArray[np.object_], transform: AffineCoefficients) -> NDArray[np.object_]:
+def _bent_to_pixels(geometries: NDArray[np.object_], control: GroundControl) -> NDArray[np.object_]:
+    """Return geometries placed by control points or RPCs, which mean nothing far from the scene.
+
+    What reaches far beyond the scene is cut there, and what does not come near is placed roughly, outside it.
+    """
+    near = _reach_of(control)
+    moved = geometries.copy()
+    is_near = shapely.intersects(geometries, near)
+    moved[~is_near] = map_to_pixels(geometries[~is_near], control.linear)
+    edge = max(near.bounds[2] - near.bounds[0], near.bounds[3] - near.bounds[1]) / _EDGES_PER_SCENE
+    for row in np.flatnonzero(is_near).tolist():
+        cut = geometries[row]
+        if not shapely.covers(near, cut):
+            cut = shapely.intersection(shapely.make_valid(cut), near)
+            if shapely.get_dimensions(cut) != shapely.get_dimensions(geometries[row]):  # it touches the rim only
+                moved[row] = map_to_pixels(geometries[row : row + 1], control.linear)[0]
+                continue
+        pieces = shapely.segmentize(cut, edge)
+        moved[row] = shapely.transform(pieces, lambda xy: np.column_stack(control.to_pixels(xy[:, 0], xy[:, 1])))
+    return moved
+
+
+def _reach_of(control: GroundControl) -> shapely.Polygon:
+    """Return the map around a scene on which its control points mean something: a third of its sides beyond it."""
+    west, south, east, north = _bounds_on_map(control, control.width, control.height)
+    x_margin, y_margin = (east - west) * _REACH, (north - south) * _REACH
+    return shapely.box(west - x_margin, south - y_margin, east + x_margin, north + y_margin)
+
+
+def pixels_to_map(
+    geometries: NDArray[np.object_], transform: AffineCoefficients | GroundControl
+) -> NDArray[np.object_]:
     """Return geometries moved from pixels to map coordinates."""
-    a, b, c, d, e, f = transform
 
     def apply(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = xy[:, 0], xy[:, 1]
-        return np.column_stack((a * x + b * y + c, d * x + e * y + f))
+        return np.column_stack(transform.to_map(xy[:, 0], xy[:, 1]))
 
     moved: NDArray[np.object_] = shapely.transform(geometries, apply)
     return moved
+
+
+def _bounds_on_map(transform: AffineCoefficients | GroundControl, width: int, height: int) -> Bounds:
+    frame = np.array([shapely.box(0, 0, width, height)])
+    if isinstance(transform, GroundControl):
+        frame = shapely.segmentize(frame, max(width, height) / _EDGES_PER_SCENE)  # its edges bend on the map
+    return bounds_of(pixels_to_map(frame, transform))
 
 
 def scene_bounds(scene: Scene) -> Bounds:
     """Return the scene's bounds in its own CRS; the scene must have a transform."""
     if scene.transform is None:
         raise ValueError(f"scene {scene.scene_id} has no transform: it has no bounds on the map")
-    frame = np.array([shapely.box(0, 0, scene.width, scene.height)])
-    return bounds_of(pixels_to_map(frame, scene.transform))
+    return _bounds_on_map(scene.transform, scene.width, scene.height)
 
 
 def scene_bounds_in(crs: str, scene: Scene) -> Bounds | None:

@@ -23,6 +23,7 @@ from rsvqa.rsvqa_builder.label_files.dota_results import read_dota_results
 from rsvqa.rsvqa_builder.label_files.identity import Identity
 from rsvqa.rsvqa_builder.label_files.labelme import read_labelme
 from rsvqa.rsvqa_builder.label_files.mask import read_mask
+from rsvqa.rsvqa_builder.label_files.opensatmap import read_opensatmap
 from rsvqa.rsvqa_builder.label_files.picture import fit_to_scene
 from rsvqa.rsvqa_builder.label_files.vector import read_vector
 from rsvqa.rsvqa_builder.label_files.voc import read_voc
@@ -180,6 +181,8 @@ def _read_raw(path: Path, family: formats.LabelFamily, scene: Scene, table: Clas
         return read_yolo(path, scene, table)
     if family == "labelme":
         return read_labelme(path, scene, table, identity)
+    if family == "opensatmap":
+        return read_opensatmap(path, scene, table, identity)
     if family == "cvat":
         return read_cvat(path, scene, table, identity)
     if family == "coco":

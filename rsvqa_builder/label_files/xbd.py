@@ -5,7 +5,9 @@ The outlines in degrees that the file holds as well are not used: they are those
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +22,10 @@ from rsvqa.rsvqa_builder.label_files.items import LabelItem, gathered
 from rsvqa.rsvqa_builder.label_files.texts import read_text
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import LabelError, RawLabels
+from rsvqa.rsvqa_builder.scenes.acquisition import parse_time
 
+_HEAD_BYTES = 4096
+_CAPTURE_DATE = re.compile(rb'"capture_date"\s*:\s*"([^"]*)"')
 _UNKNOWN_DAMAGE = "un-classified"
 
 
@@ -61,6 +66,16 @@ def read_xbd(path: Path, table: ClassTable) -> RawLabels:
         picture_size=None if None in size else size,  # type: ignore[arg-type]
     )
     return replace(raw, gsd_m=_number(metadata, "gsd"))
+
+
+def capture_time(path: Path) -> dt.datetime | None:
+    """Return when the picture of a file was taken; None for any other JSON, and where the file does not say it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    found = _CAPTURE_DATE.search(content) if looks_like_xbd(content[:_HEAD_BYTES]) else None
+    return parse_time(found[1].decode("ascii", "replace")) if found else None
 
 
 def _item(feature: Mapping[str, Any], number: int) -> LabelItem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -232,6 +232,34 @@ class ClassTable(BaseModel):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_defaults=True))
 
 
+def tables_to_toml(tables: Mapping[str, ClassTable]) -> str:
+    """Return the class tables of sources as one file: the table itself where there is one, else a part per source."""
+    if len(tables) == 1:
+        return next(iter(tables.values())).to_toml()
+    parts = {name: table.model_dump(mode="json", exclude_defaults=True) for name, table in tables.items()}
+    return tomli_w.dumps({"sources": parts})
+
+
+def load_stored_tables(path: Path) -> Callable[[str | None], ClassTable]:
+    """Return what gives the class table of a source in a file of `tables_to_toml`.
+
+    Raises:
+        ClassTableError: the file is not there or not valid, or lacks the source that is asked for.
+    """
+    parts = _read_toml(path).get("sources")
+    if parts is None:
+        table = load_class_table(path)
+        return lambda _: table
+    tables = {name: _validated(part, f"{path}: source {name}", default_name=name) for name, part in parts.items()}
+
+    def of_source(name: str | None) -> ClassTable:
+        if name not in tables:
+            raise ClassTableError(f"class table {path}: has no part for the source {name!r}")
+        return tables[name]
+
+    return of_source
+
+
 def normalised(text: str) -> str:
     """Return a source name as it is compared: lower case, words separated by one space."""
     return re.sub(r"[\s_\-]+", " ", text.casefold()).strip()
@@ -260,25 +288,26 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     source = str(name_or_path)
     if source in preset_names():
         text = resources.files(_PRESET_PACKAGE).joinpath(f"{source}.toml").read_text("utf-8")
-        return _parsed(text, source, default_name=source)
+        return _validated(tomllib.loads(text), source, default_name=source)
     path = Path(source)
     if not path.is_file():
         presets = ", ".join(preset_names())
         raise ClassTableError(f"class table {source!r}: no such preset or file; presets are {presets}")
+    return _validated(_read_toml(path), source, default_name=path.stem)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8")
+        return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ClassTableError(f"class table {source}: cannot be read as UTF-8 text: {error}") from error
-    return _parsed(text, source, default_name=path.stem)
-
-
-def _parsed(text: str, source: str, *, default_name: str) -> ClassTable:
-    try:
-        content = tomllib.loads(text)
+        raise ClassTableError(f"class table {path}: cannot be read as UTF-8 text: {error}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ClassTableError(f"class table {source}: not valid TOML: {error}") from error
+        raise ClassTableError(f"class table {path}: not valid TOML: {error}") from error
+
+
+def _validated(content: Mapping[str, Any], source: str, *, default_name: str) -> ClassTable:
     try:
-        return ClassTable.model_validate({"name": default_name} | content)
+        return ClassTable.model_validate({"name": default_name, **content})
     except ValidationError as error:
         problems = "; ".join(_problem(detail) for detail in error.errors())
         raise ClassTableError(f"class table {source}: {problems}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import shapely
@@ -70,6 +70,25 @@ class AffineCoefficients(NamedTuple):
         return self.a * self.e - self.b * self.d > 0
 
 
+class MapPlacement(Protocol):
+    """Where pixels lie on a map: an affine transform, or something that bends (`ground_control.py`)."""
+
+    def to_map(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return map coordinates of pixel coordinates."""
+        ...
+
+    def to_pixels(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return pixel coordinates of map coordinates."""
+        ...
+
+    @property
+    def is_mirrored(self) -> bool:
+        """True when no rotation brings the picture onto the map."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Georeference:
     """What a CRS and a transform say about the ground.
@@ -89,7 +108,7 @@ class Georeference:
     notes: tuple[str, ...] = ()
 
 
-def locate(crs: CRS, transform: AffineCoefficients, *, width: int, height: int) -> Georeference:
+def locate(crs: CRS, transform: MapPlacement, *, width: int, height: int) -> Georeference:
     """Return where a raster of `width` × `height` pixels lies.
 
     For geographic CRSs the ground sampling distance is geodesic. For projected ones it is the pixel size times the
@@ -118,7 +137,7 @@ def locate(crs: CRS, transform: AffineCoefficients, *, width: int, height: int) 
                 )
             else:
                 gsd_m = nominal
-    footprint = _footprint(horizontal, transform, width=width, height=height)
+    footprint = _footprint(horizontal, transform, Window(0, 0, width, height))
     if footprint is None:
         notes.append(f"the CRS '{crs.name}' does not reach EPSG:4326 here: no footprint")
     return Georeference(gsd_m=gsd_m, north_deg=north_deg, footprint=footprint, notes=tuple(notes))
@@ -133,8 +152,8 @@ def _horizontal(crs: CRS) -> CRS | None:
     return crs if (crs.is_geographic or crs.is_projected) and crs.geodetic_crs is not None else None
 
 
-def _nominal_gsd(crs: CRS, transform: AffineCoefficients) -> Gsd | None:
-    if not crs.is_projected:
+def _nominal_gsd(crs: CRS, transform: MapPlacement) -> Gsd | None:
+    if not crs.is_projected or not isinstance(transform, AffineCoefficients):
         return None
     metres = crs.axis_info[0].unit_conversion_factor
     return Gsd(metres * math.hypot(transform.a, transform.d), metres * math.hypot(transform.b, transform.e))
@@ -144,7 +163,7 @@ def _differs(nominal: Gsd, ground: Gsd) -> bool:
     return any(abs(n - g) > MAX_DISTORTION * g for n, g in zip(nominal, ground, strict=True))
 
 
-def _measure_centre(crs: CRS, transform: AffineCoefficients, *, width: int, height: int) -> tuple[Gsd, float] | None:
+def _measure_centre(crs: CRS, transform: MapPlacement, *, width: int, height: int) -> tuple[Gsd, float] | None:
     """Return the geodesic pixel size and the direction of north at the centre; None out of the CRS's reach."""
     geodetic, ellipsoid = crs.geodetic_crs, crs.get_geod()
     if geodetic is None or ellipsoid is None:
@@ -172,7 +191,7 @@ def _measure_centre(crs: CRS, transform: AffineCoefficients, *, width: int, heig
     return gsd, round(math.degrees(math.atan2(column - x, y - row)), 6) % 360
 
 
-def window_footprint(crs: str, transform: AffineCoefficients, window: Window) -> Polygon | MultiPolygon | None:
+def window_footprint(crs: str, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
     """Return the outline of a window of a scene in EPSG:4326, as `Georeference.footprint` is that of the scene.
 
     Args:
@@ -183,9 +202,7 @@ def window_footprint(crs: str, transform: AffineCoefficients, window: Window) ->
     horizontal = _horizontal(_parse(crs))
     if horizontal is None:
         return None
-    x, y = transform.to_map(np.array(float(window.x)), np.array(float(window.y)))
-    moved = transform._replace(c=float(x), f=float(y))
-    return _footprint(horizontal, moved, width=window.width, height=window.height)
+    return _footprint(horizontal, transform, window)
 
 
 def crs_name(crs: str | None) -> str | None:
@@ -205,8 +222,13 @@ def _distance(ellipsoid: Geod, lon: NDArray[np.float64], lat: NDArray[np.float64
     return float(ellipsoid.inv(lon[0], lat[0], lon[1], lat[1])[2])
 
 
-def _footprint(crs: CRS, transform: AffineCoefficients, *, width: int, height: int) -> Polygon | MultiPolygon | None:
-    columns, rows = _outline(width, height)
+def _footprint(crs: CRS, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
+    columns, rows = _outline(window.width, window.height)
+    if isinstance(transform, AffineCoefficients):
+        x, y = transform.to_map(np.array(float(window.x)), np.array(float(window.y)))
+        transform = transform._replace(c=float(x), f=float(y))
+    else:
+        columns, rows = columns + window.x, rows + window.y
     try:
         to_wgs84 = Transformer.from_crs(crs, _WGS84, always_xy=True)
         lon, lat = to_wgs84.transform(*transform.to_map(columns, rows))

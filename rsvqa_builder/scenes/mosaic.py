@@ -105,7 +105,9 @@ def _touching_groups(scenes: Sequence[Scene]) -> Iterator[list[Scene]]:
 
 def _kind(scene: Scene) -> Hashable | None:
     """Return what sheets of one mosaic have in common; None for a scene that cannot be part of any."""
-    if scene.crs is None or scene.transform is None or scene.has_missing_blocks:
+    if scene.crs is None or scene.has_missing_blocks or scene.stack:
+        return None
+    if not isinstance(scene.transform, AffineCoefficients):
         return None
     with open_raster(scene.path) as dataset:
         colours = json.dumps(dataset.colormap(scene.bands[0])) if scene.is_palette else ""
@@ -134,7 +136,7 @@ def _connected(scenes: Sequence[Scene]) -> list[list[Scene]]:
 
 
 def _transform(scene: Scene) -> AffineCoefficients:
-    assert scene.transform is not None  # scenes without one are no sheets
+    assert isinstance(scene.transform, AffineCoefficients)  # scenes without one are no sheets
     return scene.transform
 
 

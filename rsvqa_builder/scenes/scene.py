@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ from rsvqa.annotation.facts import Gsd
 from rsvqa.rsvqa_builder.scenes.acquisition import find_acquisition_time
 from rsvqa.rsvqa_builder.scenes.fills import Fill
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, Georeference, locate
-from rsvqa.rsvqa_builder.scenes.rasters import SceneError, open_raster, read_local_tiff_header
+from rsvqa.rsvqa_builder.scenes.ground_control import GroundControl, read_ground_control
+from rsvqa.rsvqa_builder.scenes.rasters import SceneError, is_local_file, open_raster, read_local_tiff_header
 from rsvqa.rsvqa_builder.scenes.scene_files import FoundScenes, LeftOut, SceneFile, SourceError, find_scenes
 from rsvqa.rsvqa_builder.scenes.tiff_header import TiffHeader
 from rsvqa.rsvqa_builder.settings import Nodata
@@ -66,7 +68,7 @@ class Scene:
         driver: GDAL's short name of the format.
         crs: WKT2 of the coordinate reference system; None without one.
         transform: pixel to map; None without a georeference. There may be one without `crs` (a world file): then the
-            map is known, but not where it lies.
+            map is known, but not where it lies. Control points that bend, and RPCs, are no pixel grid.
         gsd_m: metres per pixel along both pixel axes; None without a georeference.
         north_deg: true north at the scene's centre as seen in the picture, degrees clockwise from "up"; None without a
             georeference, and in mirrored pictures.
@@ -82,6 +84,8 @@ class Scene:
         is_inverted: the smallest value is white, and the largest black.
         largest_alpha: alpha of an opaque pixel; 0 when nobody has looked, then it is the type's largest value.
         fill: an undeclared collar; None when there is none, or nobody has looked.
+        stack: the files of red, green and blue where each has one band; `path` is then that of red, and nothing can be
+            read before `stacks.open_stack`.
         orientation: how viewers turn the picture, as EXIF numbers it; pixels are read as they are stored. 1 is upright.
     """
 
@@ -97,7 +101,7 @@ class Scene:
     block_shape: tuple[int, int] = (0, 0)
     driver: str = "GTiff"
     crs: str | None = None
-    transform: AffineCoefficients | None = None
+    transform: AffineCoefficients | GroundControl | None = None
     gsd_m: Gsd | None = None
     north_deg: float | None = None
     footprint: Polygon | MultiPolygon | None = None
@@ -111,6 +115,7 @@ class Scene:
     largest_alpha: float = 0
     fill: Fill | None = None
     orientation: int = 1
+    stack: tuple[str, ...] = ()
 
 
 def describe_scene(
@@ -138,7 +143,7 @@ def describe_scene(
         _check_size(dataset)
         _check_photometric(dataset, header)
         roles = _choose_bands(dataset, bands)
-        placed = _georeference(dataset, crs)
+        placed = _georeference(dataset, path, crs)
         acquired, time_notes = find_acquisition_time(_all_tags(dataset), scene_id)
         storage = _storage(dataset, header)
         is_inverted = not roles.is_palette and "MINISWHITE" in dataset.tags(ns="IMAGE_STRUCTURE")
@@ -287,31 +292,50 @@ def _storage(dataset: DatasetReader, header: TiffHeader | None) -> _Storage:
 
 class _Placed(NamedTuple):
     crs: str | None
-    transform: AffineCoefficients | None
+    transform: AffineCoefficients | GroundControl | None
     ground: Georeference
 
 
-def _georeference(dataset: DatasetReader, given: str | None) -> _Placed:
+def _georeference(dataset: DatasetReader, path: str, given: str | None) -> _Placed:
+    transform: AffineCoefficients | GroundControl | None
     transform = None if dataset.transform.is_identity else AffineCoefficients(*dataset.transform[:6])
     crs, reason = _read_crs(dataset)
-    if transform is None:
-        if dataset.gcps[0]:
-            reason = "it has ground control points instead of a transform (gdalwarp makes one): no georeference"
-        elif crs is not None:
-            reason = "it has a CRS but no transform: no georeference"
-        return _Placed(None, None, Georeference(notes=(reason,) if reason else ()))
-    if transform.is_singular:
-        return _Placed(None, None, Georeference(notes=("its transform has no extent: no georeference",)))
+    wanted = None if given is None else CRS.from_user_input(given)
     notes: tuple[str, ...] = ()
-    if crs is None and given is not None:
-        crs = CRS.from_user_input(given)
+    if transform is None:
+        control = read_ground_control(dataset, wanted)
+        if control is None or control.place is None:
+            reason = control.note if control else "it has a CRS but no transform: no georeference" if crs else reason
+            return _Placed(None, None, Georeference(notes=(reason,) if reason else ()))
+        transform, crs, notes = control.place, control.crs, (control.note,)
+    if isinstance(transform, AffineCoefficients) and transform.is_singular:
+        return _Placed(None, None, Georeference(notes=("its transform has no extent: no georeference",)))
+    if crs is None and wanted is not None:
+        crs = wanted
         notes = (f"{reason or 'it states no CRS'}; the setting crs gives it {crs.name}",)
     if crs is None:
+        crs, notes = _crs_beside(path)
+    if crs is None:
         reason = reason or "it has a transform but no CRS: no ground distances (the setting crs gives one)"
-        return _Placed(None, transform, Georeference(notes=(reason,)))
+        return _Placed(None, transform, Georeference(notes=(*notes, reason)))
     ground = locate(crs, transform, width=dataset.width, height=dataset.height)
     ground = replace(ground, notes=(*notes, *ground.notes))
     return _Placed(crs.to_wkt("WKT2_2019"), transform, ground)
+
+
+def _crs_beside(path: str) -> tuple[CRS | None, tuple[str, ...]]:
+    """Return the CRS of the .prj file beside a local raster, which GDAL does not read, and a note on it.
+
+    That of a shapefile of labels with the raster's name says nothing of the raster.
+    """
+    file = Path(path).with_suffix(".prj")
+    if not is_local_file(path) or not file.is_file() or file.with_suffix(".shp").is_file():
+        return None, ()
+    try:
+        crs = CRS.from_user_input(file.read_text(encoding="utf-8-sig").strip())
+    except (OSError, UnicodeDecodeError, CRSError):
+        return None, (f"the CRS in {file.name} cannot be understood",)
+    return crs, (f"its CRS is that of {file.name}: {crs.name}",)
 
 
 def _read_crs(dataset: DatasetReader) -> tuple[CRS | None, str]:

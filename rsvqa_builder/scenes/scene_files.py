@@ -1,4 +1,4 @@
-"""Find the rasters that a source names: a folder, a file, a glob, a text list, or one of GDAL's virtual paths.
+"""Find the rasters that a source names: a folder, a file, a glob, a text list, STAC, or one of GDAL's virtual paths.
 
 Only names are looked at; whether a file is a usable scene is found out when it is described.
 """
@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.rsvqa_builder.scenes.remote_folders import ListingError, list_s3
+from rsvqa.rsvqa_builder.scenes.stac import StacScene, is_stac, read_stac
 
 RASTER_SUFFIXES = frozenset(
     {".tif", ".tiff", ".gtiff", ".vrt", ".jp2", ".j2k", ".jpg", ".jpeg", ".png", ".img", ".bmp", ".ntf", ".nitf"}
@@ -30,6 +32,8 @@ _SCHEMES = {
     "https://": "/vsicurl/https://",
 }
 _ARCHIVE = re.compile(r"^/vsizip/(?P<archive>.+?\.zip)(?:/(?P<inside>.*))?$", re.IGNORECASE)
+_REMOTE_FOLDER = re.compile(r"/vsi(s3|gs|az)/|/vsicurl/.*/$")
+"""Where a path without a raster's suffix is a folder; an address of the web may be a raster by any name."""
 _GLOB_SIGNS = re.compile(r"[*?\[]")
 
 
@@ -40,10 +44,11 @@ class SourceError(RsvqaError):
 
 
 class SceneFile(NamedTuple):
-    """A raster that may be a scene."""
+    """A raster that may be a scene, and what a catalogue says of it."""
 
     path: str
     scene_id: str
+    stated: StacScene | None = None
 
 
 class LeftOut(NamedTuple):
@@ -60,11 +65,13 @@ class FoundScenes(NamedTuple):
         candidates: rasters in the order of their ids.
         left_out: entries of a list that do not exist, and folders that cannot be read.
         searched: what was looked for and where, for a message when there is nothing.
+        catalogues: the files that say where the rasters are.
     """
 
     candidates: tuple[SceneFile, ...]
     left_out: tuple[LeftOut, ...]
     searched: str
+    catalogues: tuple[str, ...]
 
 
 class _Named(NamedTuple):
@@ -82,7 +89,7 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
     lines that start with "#" are comments. What a file or list names is taken as it is.
 
     Args:
-        src: folder, file, glob, text list, `/vsi…` path, or an address (`s3://`, `gs://`, `az://`, `https://`).
+        src: folder, file, glob, text list, STAC document, `/vsi…` path, or an address (`s3://`, `gs://`, `az://`, `https://`).
         is_label: tells label rasters (class masks) from scenes, by path from the source folder on, its own name first.
 
     Raises:
@@ -92,15 +99,19 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
     archive = _ARCHIVE.match(path)
     if archive and PurePosixPath(path).suffix.lower() not in RASTER_SUFFIXES and Path(archive["archive"]).is_file():
         return _from_archive(archive["archive"], archive["inside"] or "", is_label)
+    if _REMOTE_FOLDER.match(path) and not _is_raster_name(PurePosixPath(path).name):
+        return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
-        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}")
+        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}", ())
     local = Path(path)
     if local.is_dir():
         return _from_folder(local, is_label)
     if local.is_file():
         if local.suffix.lower() in _LIST_SUFFIXES:
             return _from_list(local)
-        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}")
+        if is_stac(local):
+            return _from_stac(local)
+        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", ())
     if _GLOB_SIGNS.search(path):
         return _from_glob(path, is_label)
     raise SourceError(f"`src` {src}: no such file or folder (looked in {local.absolute().parent})")
@@ -135,7 +146,7 @@ def _found(named: Iterable[_Named], left_out: Iterable[LeftOut], searched: str) 
     ordered = sorted(dict.fromkeys(named), key=lambda entry: (entry.name, entry.path))
     ids = scene_ids([entry.name for entry in ordered])
     candidates = (SceneFile(entry.path, scene_id) for entry, scene_id in zip(ordered, ids, strict=True))
-    return FoundScenes(tuple(sorted(candidates, key=lambda file: file.scene_id)), tuple(left_out), searched)
+    return FoundScenes(tuple(sorted(candidates, key=lambda file: file.scene_id)), tuple(left_out), searched, ())
 
 
 def _is_raster_name(name: str) -> bool:
@@ -196,6 +207,27 @@ def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) ->
     return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'")
 
 
+def _from_store(src: str, path: str, is_label: Callable[[str], bool]) -> FoundScenes:
+    """Return the rasters below a prefix of a bucket; folders of other stores cannot be listed."""
+    kind, _, place = path.removeprefix("/vsi").partition("/")
+    bucket, _, prefix = place.partition("/")
+    if kind != "s3" or not bucket:
+        raise SourceError(
+            f"`src` {src}: it names no raster ({_suffixes()}), and folders are listed on s3:// only; give a text list "
+            "of addresses"
+        )
+    if "?" in prefix or "*" in prefix:
+        raise SourceError(f"`src` {src}: patterns are not looked for on s3://; give the folder, or a text list")
+    try:
+        names = list_s3(bucket, prefix)
+    except ListingError as error:
+        raise SourceError(f"`src` {src}: the folder cannot be listed: {error}") from error
+    root = f"/vsis3/{place}".rstrip("/")
+    rasters = [name for name in names if _is_raster_name(name) and not is_label(f"{PurePosixPath(root).name}/{name}")]
+    searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
+    return _found([_Named(f"{root}/{name}", name) for name in rasters], (), searched)
+
+
 def _from_list(file: Path) -> FoundScenes:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
@@ -221,6 +253,37 @@ def _from_list(file: Path) -> FoundScenes:
             elsewhere.append(str(local))
     named = [*inside, *_shortest_names(dict.fromkeys(elsewhere), {entry.name for entry in inside})]
     return _found(named, left_out, f"paths in the list {file.absolute()}")
+
+
+def _from_stac(file: Path) -> FoundScenes:
+    content = read_stac(file)
+    left_out = [LeftOut(*entry) for entry in content.left_out]
+    candidates: list[SceneFile] = []
+    for scene in content.scenes:
+        hrefs = scene.stack or (scene.path,)
+        paths = tuple(to_gdal_path(href) for href in hrefs)
+        unknown = next((href for href, path in zip(hrefs, paths, strict=True) if "://" in href and href == path), None)
+        missing = next((path for path in paths if not path.startswith("/vsi") and not Path(path).is_file()), None)
+        if unknown or missing:
+            why = f"cannot be opened by this kind of address: {unknown}" if unknown else f"is not there: {missing}"
+            left_out.append(LeftOut(f"{file.name}: {scene.scene_id}", f"its raster {why}"))
+            continue
+        far = [label for label in scene.labels if "://" in label or not Path(label).is_file()]
+        left_out += [
+            LeftOut(label, f"labels of {scene.scene_id} are read from disk only: download them") for label in far
+        ]
+        stated = scene._replace(
+            path=paths[0],
+            stack=paths if scene.stack else (),
+            labels=tuple(label for label in scene.labels if label not in far),
+        )
+        candidates.append(SceneFile(paths[0], scene.scene_id, stated))
+    return FoundScenes(
+        tuple(sorted(candidates, key=lambda found: found.scene_id)),
+        tuple(left_out),
+        f"rasters of the STAC items of {file.absolute()}",
+        content.files,
+    )
 
 
 def _shortest_names(paths: Iterable[str], taken: set[str]) -> list[_Named]:

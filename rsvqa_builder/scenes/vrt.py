@@ -9,6 +9,7 @@ import importlib.util
 import math
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -146,6 +147,30 @@ def write_vrt(plan: VrtPlan, path: Path) -> None:
             source = _add_source(mask, placement, size, "mask,1", is_complex=True)
             if uses_mask:
                 ET.SubElement(source, "NODATA").text = "0"
+    with whole_file(path) as partial:
+        ET.ElementTree(root).write(partial, encoding="utf-8")
+
+
+def write_stack_vrt(paths: Sequence[str], path: Path) -> None:
+    """Write a VRT whose red, green and blue are the first bands of three rasters of one grid.
+
+    Raises:
+        SceneError: a raster cannot be opened.
+    """
+    with open_raster(paths[0]) as first:
+        size = (first.width, first.height)
+        root = ET.Element("VRTDataset", rasterXSize=str(size[0]), rasterYSize=str(size[1]))
+        uses_mask = MaskFlags.per_dataset in first.mask_flag_enums[0]
+        data_type, nodata = _GDAL_TYPES[first.dtypes[0]], first.nodatavals[0]
+    for number, (colour, source) in enumerate(zip(("Red", "Green", "Blue"), paths, strict=True), 1):
+        band = ET.SubElement(root, "VRTRasterBand", dataType=data_type, band=str(number))
+        if nodata is not None:
+            ET.SubElement(band, "NoDataValue").text = _number(nodata)
+        ET.SubElement(band, "ColorInterp").text = colour
+        _add_source(band, PlacedRaster(source, 0, 0), size, "1", is_complex=False)
+    if uses_mask:
+        mask = ET.SubElement(ET.SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
+        _add_source(mask, PlacedRaster(paths[0], 0, 0), size, "mask,1", is_complex=False)
     with whole_file(path) as partial:
         ET.ElementTree(root).write(partial, encoding="utf-8")
 

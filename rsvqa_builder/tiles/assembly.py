@@ -34,6 +34,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
     find_excluded,
 )
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.shares import beyond_shares
 from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
@@ -112,9 +113,8 @@ def select_tiles(
     if settings.dedup is Dedup.NEAR:
         _drop_near(alike, dropped, jobs)
     kept = [job for job in jobs if job.position not in dropped]
-    places = group_places(
-        [job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], _between(kept, alike)
-    )
+    same_place = (*_between(kept, alike), *_between_dates(kept))
+    places = group_places([job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], same_place)
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
@@ -186,6 +186,14 @@ def _between(kept: Sequence[TileJob], alike: Sequence[Alike]) -> Iterator[tuple[
             yield index_of[pair.first], index_of[pair.second]
 
 
+def _between_dates(kept: Sequence[TileJob]) -> Iterator[tuple[int, int]]:
+    """Yield tiles of one scene and of its other date, which pictures without a footprint do not tell."""
+    first_of = {job.work.scene.scene_id: index for index, job in reversed(list(enumerate(kept)))}
+    for index, job in enumerate(kept):
+        if job.other_date in first_of:
+            yield index, first_of[job.other_date]
+
+
 def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
     """Return the outline of a tile in EPSG:4326."""
     scene = job.work.scene
@@ -194,13 +202,60 @@ def footprint_of(job: TileJob) -> Polygon | MultiPolygon | None:
     return window_footprint(scene.crs, scene.transform, job.window)
 
 
-def choose_questions(journal: Journal, selection: Selection, settings: BuildSettings) -> ChosenQuestions:
-    """Choose which candidates of the kept tiles are asked, and with which options."""
-    chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
-    for position, split in selection.splits.items():
-        for candidate in journal.read(position).candidates:
-            chooser.add(candidate, split=split, tile=position)
-    return chooser.choose()
+@dataclass(frozen=True, slots=True)
+class AskedQuestions:
+    """What is asked of what the tiles offer.
+
+    Attributes:
+        choices: by the order of the candidates of all kept tiles.
+        num_beyond_share: by source, questions that were chosen and are more than its share.
+    """
+
+    choices: ChosenQuestions
+    num_beyond_share: Mapping[str, int]
+
+
+def choose_questions(
+    jobs: Sequence[TileJob],
+    journal: Journal,
+    selection: Selection,
+    settings: BuildSettings,
+    shares: Mapping[str, float | None],
+) -> AskedQuestions:
+    """Choose which candidates of the kept tiles are asked, and with which options.
+
+    Where a source has more than its share, it is chosen again without what it has to give away. Fewer questions are
+    then even in fewer ways, so a choice may leave a source above its share once more; each time it has fewer.
+
+    Args:
+        jobs: the plan.
+        journal: of the build.
+        selection: the kept tiles.
+        settings: of the build.
+        shares: the most that a source may have of all questions, by its name; None for no bound.
+    """
+    left_out: set[int] = set()
+    num_beyond_share: Counter[str] = Counter()
+    while True:
+        chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
+        of_source: dict[str, list[int]] = {}
+        index = 0
+        for position, split in selection.splits.items():
+            for candidate in journal.read(position).candidates:
+                if index in left_out:
+                    chooser.skip()
+                else:
+                    chooser.add(candidate, split=split, tile=position)
+                of_source.setdefault(jobs[position].source, []).append(index)
+                index += 1
+        choices = chooser.choose()
+        asked = {name: [one for one in own if choices.is_asked(one)] for name, own in of_source.items()}
+        surplus = beyond_shares(asked, shares, seed=settings.seed)
+        if not surplus:
+            return AskedQuestions(choices, dict(num_beyond_share))
+        for name, given_away in surplus.items():
+            num_beyond_share[name] += len(given_away)
+            left_out |= set(of_source[name]) - (set(asked[name]) - given_away)
 
 
 def make_rows(
@@ -268,6 +323,8 @@ def _tile_record(job: TileJob, result: TileResult, split: str, shown: Set[str]) 
         footprint=None if footprint is None else shapely.to_wkb(footprint, byte_order=1),
         date=_day(scene),
         later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
+        scene_source=job.source,
+        licence=job.licence,
         images=images,
     )
 

@@ -26,11 +26,12 @@ from rsvqa.rsvqa_builder.labels.report import LabelReport
 from rsvqa.rsvqa_builder.scenes.rendering import count_whole_reads, survey
 from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
+from rsvqa.rsvqa_builder.scenes.stacks import open_stack
 from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
-from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.source_settings import Source
 from rsvqa.rsvqa_builder.tiles.executors import Failure
-from rsvqa.rsvqa_builder.tiles.sources import SceneSource, Sources, join_sheets
+from rsvqa.rsvqa_builder.tiles.sources import Sources, join_sheets
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork
 
 
@@ -44,8 +45,8 @@ class PrepareJob:
         label_files: of the scene.
         frames: of the label files that belong to sheets of a mosaic.
         is_later: the scene is the later one of a pair, so its pixels are read once more.
-        table: class table.
-        settings: of the build.
+        source: that the scene comes from.
+        table: class table of the source.
         work: the build's own folder.
         is_dry: no tile will be read, so nothing is staged.
     """
@@ -55,8 +56,8 @@ class PrepareJob:
     label_files: LabelFiles
     frames: Mapping[Path, tuple[SheetFrame, ...]]
     is_later: bool
+    source: Source
     table: ClassTable
-    settings: BuildSettings
     work: Path
     is_dry: bool = False
 
@@ -68,14 +69,9 @@ class PreparePlan(NamedTuple):
     remarks: tuple[LeftOut, ...]
 
 
-def plan_preparing(
-    sources: Sources, table: ClassTable, settings: BuildSettings, work: Path, *, is_dry: bool = False
-) -> PreparePlan:
+def plan_preparing(sources: Sources, work: Path, *, is_dry: bool = False) -> PreparePlan:
     """Return what there is to prepare of a build's sources; fields as in `PrepareJob`."""
-    found: tuple[SceneSource, ...] = sources.scenes
-    left_alone: tuple[LeftOut, ...] = ()
-    if settings.mosaic:
-        found, left_alone = join_sheets(sources, work / "mosaics")
+    found, left_alone = join_sheets(sources, work / "mosaics")
     later = {pair.later.scene_id for pair in sources.pairs}
     jobs = tuple(
         PrepareJob(
@@ -84,8 +80,8 @@ def plan_preparing(
             label_files=source.labels,
             frames=source.frames,
             is_later=source.scene.scene_id in later,
-            table=table,
-            settings=settings,
+            source=source.source,
+            table=sources.tables[source.source.name],
             work=work,
             is_dry=is_dry,
         )
@@ -100,6 +96,7 @@ class PreparedScene:
 
     Attributes:
         work: what its tiles need.
+        source: name of the source that it comes from.
         windows: of its tiles.
         labels: what became of its label files.
         class_counts: labels used, by class, in the order of the class table; only classes that have any.
@@ -107,6 +104,7 @@ class PreparedScene:
     """
 
     work: SceneWork
+    source: str
     windows: tuple[Window, ...]
     labels: LabelReport
     class_counts: Mapping[str, int]
@@ -122,8 +120,10 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
 
 
 def _prepare(job: PrepareJob) -> PreparedScene:
-    settings = job.settings
-    scene, stretch = survey(job.scene, settings.stretch, finds_fill=settings.nodata == "auto")
+    settings = job.source.settings
+    scene, stretch = survey(
+        open_stack(job.scene, job.work / "stacks"), settings.stretch, finds_fill=settings.nodata == "auto"
+    )
     windows = plan_windows(
         scene.width,
         scene.height,
@@ -131,7 +131,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         overlap=settings.overlap,
         whole_up_to=settings.whole_up_to,
     )
-    labels = read_labels(scene, job.label_files, job.table, frames=job.frames)
+    labels = read_labels(replace(scene, path=job.scene.path), job.label_files, job.table, frames=job.frames)
     completeness = complete_classes(
         labels.features,
         (scene.height, scene.width),
@@ -141,8 +141,9 @@ def _prepare(job: PrepareJob) -> PreparedScene:
         by_models=labels.by_models,
         is_labelled=labels.report.has_labels,
     )
-    if scene.gsd_m is None and labels.report.gsd_m is not None:
-        scene = replace(scene, gsd_m=Gsd(labels.report.gsd_m, labels.report.gsd_m))
+    gsd_m = labels.report.gsd_m or job.source.gsd_m
+    if scene.gsd_m is None and gsd_m is not None:
+        scene = replace(scene, gsd_m=Gsd(gsd_m, gsd_m))
     if not job.is_dry:
         reads = windows * 2 if job.is_later else windows
         num_whole_reads = count_whole_reads(scene, settings.stretch)
@@ -156,7 +157,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     )
     counts = Counter(labels.features.class_names)
     class_counts = {name: counts[name] for name in job.table.classes if name in counts}
-    return PreparedScene(work, tuple(windows), labels.report, class_counts, completeness)
+    return PreparedScene(work, job.source.name, tuple(windows), labels.report, class_counts, completeness)
 
 
 def _store_features(features: Features, folder: Path, number: int) -> Path:

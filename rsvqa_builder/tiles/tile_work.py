@@ -76,7 +76,7 @@ class LaterWork:
     dy: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TileJob:
     """One unit of work.
 
@@ -84,8 +84,11 @@ class TileJob:
         position: of the tile in the plan.
         image_id: unique in the data set.
         work: the tile's scene.
+        source: name of the source that the scene comes from.
+        licence: of the source.
         window: scene pixels.
         later: the later date, when there is an aligned one.
+        other_date: id of the scene of the later date, aligned or not; "" when there is none.
         missing: why something that tasks may need is not there (see `TileFacts.missing`).
         classes: the class table.
         ask: tasks, seed and language.
@@ -99,8 +102,11 @@ class TileJob:
     position: int
     image_id: str
     work: SceneWork
+    source: str
+    licence: str | None
     window: Window
     later: LaterWork | None
+    other_date: str
     missing: Mapping[str, str]
     classes: Mapping[str, ClassInfo]
     ask: AskSettings

@@ -236,7 +236,7 @@ def test_what_can_seldom_be_wrong_is_seldom_asked_about() -> None:
     questions += [one_of("b", "acde") for _ in range(6)] + [one_of("b", "cdef") for _ in range(6)]
     questions += [one_of(right, f"be{other}f") for right, other in ("cd", "dc") for _ in range(12)]
     chosen, asked = choose(questions)
-    assert right_texts(asked)["a"] == 2
+    assert 1 <= right_texts(asked)["a"] <= 2
     assert offered_texts(asked)["a"] <= 8
     assert chosen.not_chosen["environmental_reasoning"][TOO_FREQUENT] >= 10
 

@@ -34,6 +34,16 @@ def detailed_captioning(row: Row, truth: Truth) -> None:
             r"Please give a full caption of this remote sensing image: .+ nine parts in reading order, .+",
             r"What does this image show\? .+ the nine parts from top left to bottom right, .+",
             r"Divide the image into nine equal parts\. Describe the whole, then each part in reading order, .+",
+            r"Describe the scene for someone who cannot see it: all of it, then its nine parts in reading order, "
+            r"then what can be inferred\.",
+            r"Give a detailed account of this image: the whole, the nine parts from top left to bottom right, and"
+            r" a conclusion\.",
+            r"Write a caption of three paragraphs: the image as a whole, its nine parts in reading order, and an "
+            r"inference\.",
+            r"What is where in this image\? Describe the whole, go through the nine parts in reading order, and "
+            r"end with an inference\.",
+            r"Report what this remote sensing image shows: an overview, the nine parts from left to right and top"
+            r" to bottom, and what follows from it\.",
         ),
         row.question,
     )
@@ -102,6 +112,11 @@ def regional_captioning(row: Row, truth: Truth) -> None:
             r"Write a short description of the region inside circle (?P<number>\d)\.",
             r"Please give a caption for the area within red circle (?P<number>\d)\.",
             r"Look at circle (?P<number>\d)\. What does this region contain\?",
+            r"What lies inside red circle (?P<number>\d)\? Describe it in a few words\.",
+            r"Give a short account of the ground inside circle (?P<number>\d)\.",
+            r"Describe the area that red circle (?P<number>\d) encloses\.",
+            r"Looking only inside circle (?P<number>\d), what is there\?",
+            r"Write a caption for the region in red circle (?P<number>\d)\.",
         ),
         row.question,
     )

@@ -105,6 +105,10 @@ def regional_counting(row: Row, truth: Truth) -> IsRight:
             r"Count the (?P<things>.+) inside red circle (?P<number>\d)\. How many are there\?",
             r"Looking only at the area inside red circle (?P<number>\d), how many (?P<things>.+) does it contain\?",
             r"In the region marked by the red circle numbered (?P<number>\d), how many (?P<things>.+) can be seen\?",
+            r"How many (?P<things>.+) does red circle (?P<number>\d) enclose\?",
+            r"What is the count of (?P<things>.+) within the red circle numbered (?P<number>\d)\?",
+            r"Red circle (?P<number>\d) marks a part of the image\. How many (?P<things>.+) are inside it\?",
+            r"Taking red circle (?P<number>\d) alone, how many (?P<things>.+) are there\?",
         ),
         row.question,
     )
@@ -133,7 +137,7 @@ _CONDITIONS = {
         r"Count the (?P<things>.+) that are no farther than (?P<metres>\d+) m from (?P<landmark>.+)\."
         r" How many are there\?",
         r"Of all the (?P<things>.+) in the image, how many are at most (?P<metres>\d+) m away from (?P<landmark>.+)\?",
-        r"How many of the (?P<things>.+) have (?P<landmark>.+) within (?P<metres>\d+) m\?",
+        r"How many (?P<things>.+) are there within (?P<metres>\d+) m of (?P<landmark>.+)\?",
         r"How many (?P<things>.+) are closer than (?P<metres>\d+) m to (?P<landmark>.+)\?",
     ),
     "inside": (
@@ -271,11 +275,15 @@ _PRESENCE = {
         r"Are there any (?P<things>.+) in the image\?",
         r"Does the image show any (?P<things>.+)\?",
         r"Can any (?P<things>.+) be seen in this image\?",
+        r"Search the whole image\. Are there any (?P<things>.+) in it\?",
+        r"Do any (?P<things>.+) appear in this image\?",
     ),
     False: (
         r"Is at least one (?P<things>.+) visible in the image\?",
         r"Does this image contain at least one (?P<things>.+)\?",
         r"Looking at the whole image, is there any (?P<things>.+) in it\?",
+        r"Is there at least one (?P<things>.+) in the area shown\?",
+        r"Would you find at least one (?P<things>.+) in this image\?",
     ),
 }
 """Wordings with the plural, and with the singular."""

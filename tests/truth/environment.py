@@ -36,6 +36,11 @@ QUESTIONS = (
     r"What can be inferred about the environment of this area\?",
     r"Considering land use, water, roads and buildings, which statement holds for this area\?",
     r"Which of these environmental assessments fits the scene\?",
+    r"Which of these statements about the environment is true of the area shown\?",
+    r"An ecologist studies this image\. Which conclusion does it support\?",
+    r"What do land use, water, roads and buildings in this scene tell about its environment\?",
+    r"Only one of these conclusions follows from the image\. Which one is it\?",
+    r"Which environmental conclusion can be drawn from this image\?",
 )
 
 SHORE_STEP = 3

@@ -45,6 +45,14 @@ def overall_land_use(row: Row, truth: Truth) -> IsRight:
             r" its area or more\?",
             r"How is the land in the image used or covered\? Select all types with a share of at least"
             r" (?P<percent>\d+) %\.",
+            r"Which of these land-use or land-cover types take up (?P<percent>\d+) % of the image or more\? "
+            r"Select all of them\.",
+            r"Name all types of land use or land cover among these with a share of (?P<percent>\d+) % of the "
+            r"image or more\.",
+            r"Considering the image as a whole, which types of land use or land cover cover no less than "
+            r"(?P<percent>\d+) % of it\? Choose all that apply\.",
+            r"Several of these types of land use or land cover may be present\. Select each that covers "
+            r"(?P<percent>\d+) % of the image or more\.",
         ),
         row.question,
     )
@@ -70,6 +78,10 @@ def regional_land_use(row: Row, truth: Truth) -> IsRight:
             r"Looking only at the area inside red circle (?P<number>\d), which type of land use or land cover"
             r" prevails\?",
             r"To which type of land use or land cover does the region in red circle (?P<number>\d) mainly belong\?",
+            r"What covers most of the ground inside red circle (?P<number>\d)\?",
+            r"Which of these types of land use or land cover dominates red circle (?P<number>\d)\?",
+            r"Red circle (?P<number>\d) marks a piece of ground\. How is most of it used or covered\?",
+            r"Name the main land use or land cover within the red circle numbered (?P<number>\d)\.",
         ),
         row.question,
     )
@@ -94,6 +106,11 @@ def land_use_change(row: Row, truth: Truth) -> IsRight:
             r" image\?",
             r"What is the change of land use within circle (?P<number>\d) from the earlier to the later date\?",
             r"Looking at circle (?P<number>\d) in both images, how did the land use develop\?",
+            r"What has become of the land inside circle (?P<number>\d) between the two dates\?",
+            r"Which of these describes circle (?P<number>\d) on the earlier and on the later date\?",
+            r"Between the two images, has the land use in circle (?P<number>\d) changed, and if so how\?",
+            r"How was the land in circle (?P<number>\d) used first, and how later\?",
+            r"Which statement about the land use within circle (?P<number>\d) is true of both images\?",
         ),
         row.question,
     )

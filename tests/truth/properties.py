@@ -78,6 +78,10 @@ def object_classification(row: Row, truth: Truth) -> IsRight:
             r"What does the bounding box contain\?",
             r"Identify the object that the bounding box encloses\.",
             r"Which of the options names the object in the bounding box\?",
+            r"What can be seen inside the given bounding box\?",
+            r"What kind of thing does the bounding box mark\?",
+            r"Which of these is the object in the bounding box\?",
+            r"Name the object that lies in the given bounding box\.",
         ),
         asked,
     )
@@ -95,6 +99,10 @@ def object_colour(row: Row, truth: Truth) -> IsRight:
             r"Seen from above, what colour does the (?P<noun>.+) that the bounding box encloses have\?",
             r"Which of these colours is that of the (?P<noun>.+) in the bounding box\?",
             r"Name the main colour of the (?P<noun>.+) inside the bounding box\.",
+            r"In which colour does the (?P<noun>.+) inside the bounding box appear from above\?",
+            r"Most of the (?P<noun>.+) in the given bounding box is of one colour\. Which is it\?",
+            r"Which of the options gives the colour of the (?P<noun>.+) in the bounding box\?",
+            r"What is the main colour of the (?P<noun>.+) that lies in the bounding box\?",
         ),
         asked,
     )

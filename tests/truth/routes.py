@@ -206,7 +206,8 @@ def _passing(arrival: str) -> list[str]:
 
 
 def route_planning(row: Row, truth: Truth) -> IsRight:
-    start, goal = r"(?P<start>the .+)", r"(?P<goal>the .+?)"
+    # of all "to the" only that of "nearest to the" is inside a description
+    start, goal = r"(?P<start>the (?:(?:(?! to the )|(?<=nearest)).)+)", r"(?P<goal>the .+?)"
     shortest = (
         rf"Which route is the shortest way by road from {start} to {goal}\?",
         rf"Following the roads, which instructions lead the shortest way from {start} to {goal}\?",

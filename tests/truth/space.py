@@ -82,6 +82,14 @@ _GROUNDING = (
     r"Draw a box around (?P<text>.+): give \[x1, y1, x2, y2\] in normalised coordinates from 0 to 1\.",
     r"What is the bounding box of (?P<text>.+)\? Use normalised coordinates \(0–1\) in the form \[x1, y1, x2, y2\]\.",
     r"Point out (?P<text>.+) with a bounding box \[x1, y1, x2, y2\] whose values are normalised to 0–1\.",
+    r"Give the bounding box of (?P<text>.+) as \[x1, y1, x2, y2\], normalised to values from 0 to 1\.",
+    r"In this image, where exactly is (?P<text>.+)\? Answer with a box \[x1, y1, x2, y2\] in normalised "
+    r"coordinates \(0–1\)\.",
+    r"Mark (?P<text>.+) by a box \[x1, y1, x2, y2\] with coordinates normalised to 0–1\.",
+    r"Look for (?P<text>.+) and give its box \[x1, y1, x2, y2\] in normalised coordinates from 0 to 1\.",
+    r"Only one object in this image is (?P<text>.+)\. Answer with its box \[x1, y1, x2, y2\] in normalised "
+    r"coordinates \(0–1\)\.",
+    r"Determine which object is (?P<text>.+)\. Return its box as \[x1, y1, x2, y2\], normalised to 0–1\.",
     r"Which object meets this condition: (?P<text>.+)\? Give its bounding box as normalised \[x1, y1, x2, y2\] with"
     r" values from 0 to 1\.",
     r"Work out which object is (?P<text>.+), and answer with its box \[x1, y1, x2, y2\] in normalised coordinates from"

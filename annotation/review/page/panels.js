@@ -46,6 +46,8 @@ export function modelsPanel(question) {
   return section("Models", [
     typeof share === "number" && h("p", { class: share < 1 ? "warn" : "" }, `${Math.round(100 * share)} % of the blind answers were the key`),
     (models.reasons ?? []).length > 0 && h("p", { class: "warn" }, models.reasons.join("; ")),
+    (models.doubts ?? []).length > 0 && h("p", {}, "No fact bears out:"),
+    (models.doubts ?? []).length > 0 && h("ul", { class: "warn" }, models.doubts.map((text) => h("li", {}, text))),
     notes.length > 0 && h("ul", { class: "notes" }, notes),
     former.length > 0 && h("dl", { class: "values" }, former),
   ]);

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.llm.claims import Claim, ClaimScope, caption_claims, check_claims
+from rsvqa.annotation.llm.claims import Claim, caption_claims, check_claims
 from rsvqa.annotation.llm.items import TileKnowledge
+from rsvqa.annotation.reading.support import ClaimScope
 from tests.annotation.llm.make_items import NOUNS, caption_item, region_item
 
 SCOPE = ClaimScope(
@@ -88,7 +89,10 @@ GOOD = (
 def test_a_caption_is_held_against_the_part_that_each_sentence_is_about() -> None:
     assert caption_claims(caption_item(GOOD)).contradicted == ()
     moved = GOOD.replace("It shows 2 cars.", "It shows 3 cars.")
-    assert caption_claims(caption_item(moved)).contradicted == (Claim("count", "3 cars"),)
+    assert caption_claims(caption_item(moved)).contradicted == (
+        Claim("count", "3 cars"),
+        Claim("statement", "It shows 3 cars."),
+    )
 
 
 def test_an_object_in_the_wrong_part_is_contradicted() -> None:
@@ -96,12 +100,12 @@ def test_an_object_in_the_wrong_part_is_contradicted() -> None:
         "The bottom right part holds 1 ship", "The bottom left part holds nothing. The centre part holds 1 ship"
     )
     found = caption_claims(caption_item(wrong)).contradicted
-    assert [claim.kind for claim in found] == ["direction"]
+    assert [claim.kind for claim in found] == ["direction", "statement"]
 
 
 def test_a_share_of_another_part_is_contradicted() -> None:
     wrong = GOOD.replace("water (about 40 %)", "water (about 70 %)")
-    assert [claim.kind for claim in caption_claims(caption_item(wrong)).contradicted] == ["share"]
+    assert [claim.kind for claim in caption_claims(caption_item(wrong)).contradicted] == ["share", "statement"]
 
 
 def test_the_number_of_a_circle_is_no_count() -> None:

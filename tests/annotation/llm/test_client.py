@@ -21,8 +21,9 @@ from rsvqa.annotation.llm.budget import Budget, BudgetSpentError
 from rsvqa.annotation.llm.client import BatchOpenError, ChatClient, ClientSettings, Endpoint, EndpointDownError
 from rsvqa.annotation.llm.reply_store import ReplyStore
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
-from rsvqa.annotation.llm.sender import retry_after_s
-from rsvqa.annotation.llm.turns import make_turn
+from rsvqa.annotation.llm.sender import Sender, _BadRequestError, retry_after_s
+from rsvqa.annotation.llm.turns import RawReply, Turn, make_turn
+from rsvqa.annotation.llm.wire import Dialect
 from tests.scripted_endpoint import Action, Body, Manner, Script, ScriptedEndpoint, always, text_of
 
 KEY = "sk-sentinel-0123456789"
@@ -186,6 +187,39 @@ def test_an_endpoint_without_schemas_is_asked_in_words_and_that_is_remembered() 
     assert [getattr(outcome, "parsed", None) for outcome in outcomes] == [Letter(letter="text")] * 2
     assert ["response_format" in body for body in server.bodies] == [True, False, False]
     assert server.paid.total() == 2
+
+
+def test_a_400_in_a_dialect_that_another_thread_has_given_up_loses_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ("m", Letter)
+
+    def refuse_schemas(sender: Sender, _turn: Turn, dialect: Dialect) -> RawReply:
+        if dialect.has_schemas:
+            sender._dialects[key] = Dialect(has_schemas=False)  # another one was faster
+            raise _BadRequestError("no schemas here", None)
+        return RawReply(text='{"letter": "B"}')
+
+    monkeypatch.setattr(Sender, "_post", refuse_schemas)
+    with ChatClient(Endpoint("http://127.0.0.1:9/v1"), SETTINGS) as client:
+        (outcome,) = client.ask([replace(request(schema=Letter), model="m")])
+    assert isinstance(outcome, ChatReply)
+
+
+def test_what_was_refused_is_asked_again_when_told_so_and_ends_no_run_from_the_store() -> None:
+    refusing = ScriptedEndpoint(always("refusal"))
+    once = SETTINGS.model_copy(update={"stop_after": 1, "concurrency": 1})
+    with refusing as server, ReplyStore() as store:
+        endpoint = Endpoint(server.base_url)
+        for number in (1, 2):  # the first run ends at its first refusal, the second goes on behind it
+            with ChatClient(endpoint, once, store) as client, pytest.raises(EndpointDownError, match="1 requests in"):
+                list(client.ask([request(1), request(2)]))
+            assert server.paid.total() == number
+        refusing.script = always("well")
+        again = once.model_copy(update={"retry_failed": True})
+        with ChatClient(endpoint, again, store) as client:
+            assert [type(outcome) for outcome in client.ask([request(1), request(2)])] == [ChatReply] * 2
+        with ChatClient(endpoint, again, store) as client:
+            list(client.ask([request(1), request(2)]))
+        assert server.paid.total() == 4
 
 
 def test_a_400_that_is_not_about_the_schema_is_not_taken_for_one() -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from rsvqa.annotation.llm.crops import PART_NAMES, CropSettings
 from rsvqa.annotation.llm.drafting_step import (
     CONTRADICTS,
+    LOSES_FACTS,
     DraftedCaption,
     DraftedChoices,
     DraftedQuestion,
@@ -19,7 +20,7 @@ from rsvqa.annotation.llm.drafting_step import (
 )
 from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionState
-from rsvqa.annotation.llm.verifying_step import DRAFTED
+from rsvqa.annotation.llm.verifying_step import DRAFTED, SAME_MODEL, UNSUPPORTED, AnswerPass, Objections
 from rsvqa.annotation.questions import Evidence
 from tests.annotation.llm.make_items import NOUNS, caption_item, grounding_item, make_item, region_item, reply
 
@@ -38,19 +39,22 @@ def result(item: QuestionItem, parsed: BaseModel) -> str:
 
 # --- captions ---
 
+OVERALL = "There are 3 cars and 1 ship."
+
 
 def caption(**fields: Any) -> DraftedCaption:
-    parts = [f"The {name} part is seen." for name in PART_NAMES]
-    parts[0] = "The top left part holds 2 cars and much forest (about 90 %)."
-    return DraftedCaption(**{"overall": "There are 3 cars.", "parts": parts, "inference": "Traffic is low.", **fields})
+    parts = [f"The {name} part is in the image." for name in PART_NAMES]
+    parts[0] = "The top left part holds 2 cars and forest (about 90 %)."
+    parts[8] = "The bottom right part shows water (about 70 %) and 1 ship."
+    return DraftedCaption(**{"overall": OVERALL, "parts": parts, "inference": "People use it.", **fields})
 
 
 def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> None:
     item = draft(caption_item(RULE), caption())
     overall, parts, inference = item.answer.split("\n")
-    assert (overall, inference) == ("There are 3 cars.", "Traffic is low.")
+    assert (overall, inference) == (OVERALL, "People use it.")
     assert parts.startswith("The top left part holds 2 cars")
-    assert parts.endswith("The bottom right part is seen.")
+    assert parts.endswith("The bottom right part shows water (about 70 %) and 1 ship.")
     assert (item.source, item.outcome.state, item.outcome.reasons) == ("llm", QuestionState.REVIEW, (DRAFTED,))
     assert item.former == {"answer": RULE}
 
@@ -61,14 +65,38 @@ def test_a_sound_caption_has_three_paragraphs_and_waits_for_its_verifier() -> No
         ({"overall": "There are 4 cars."}, CONTRADICTS),
         ({"overall": "Cars stand in the bottom left part."}, CONTRADICTS),
         ({"inference": "About 1,200 people live here."}, CONTRADICTS),
+        ({"overall": "From above.", "parts": [f"The {name} part shows ground." for name in PART_NAMES]}, LOSES_FACTS),
         ({"parts": ["A part."] * 9}, "a part is not named"),
-        ({"inference": "**Traffic** is low."}, "markdown in the text"),
+        ({"inference": "**People** use it."}, "markdown in the text"),
     ],
 )
 def test_a_caption_that_contradicts_leaves_the_rule_s(wrong: dict[str, Any], reason: str) -> None:
     item = draft(caption_item(RULE), caption(**wrong))
     assert (item.answer, item.source, item.outcome.notes[-1].result) == (RULE, "rule", reason)
     assert item.outcome.state is QuestionState.ACCEPTED
+
+
+def test_what_no_fact_bears_out_is_marked_and_no_verifier_settles_it() -> None:
+    overall = f"{OVERALL} The cars are parked beside the ship."
+    item = draft(caption_item(RULE), caption(overall=overall))
+    assert item.outcome.reasons == (UNSUPPORTED, DRAFTED)
+    assert item.outcome.doubts == ("The cars are parked beside the ship.",)
+    verifier = AnswerPass(model="v", crops=CropSettings())
+    (verified,) = verifier.settle(item, [reply(Objections(contradicted=[]))])
+    assert (verified.outcome.state, verified.outcome.reasons) == (QuestionState.REVIEW, (UNSUPPORTED,))
+
+
+def test_a_draft_that_changes_nothing_stays_the_rule_s() -> None:
+    rule = region_item()
+    item = draft(rule, DraftedText(text=rule.answer))
+    assert (item.source, item.former, item.outcome.notes[-1].result) == ("rule", {}, "unchanged")
+
+
+def test_one_model_for_both_is_said_in_the_provenance() -> None:
+    item = draft(caption_item(RULE), caption())
+    (verified,) = AnswerPass(model="m", crops=CropSettings()).settle(item, [reply(Objections(contradicted=[]))])
+    assert verified.outcome.state is QuestionState.ACCEPTED
+    assert SAME_MODEL in verified.outcome.checks
 
 
 def test_a_region_is_named_by_its_circle() -> None:

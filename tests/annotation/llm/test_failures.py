@@ -5,15 +5,24 @@ from __future__ import annotations
 import pytest
 
 from rsvqa.annotation.llm.failures import FailuresInARow
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, FailureKind
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, FailureKind, StoredFailure
 
 
 def judge_all(letters: str) -> str:
     """Return what is said of u(nreachable), x (rejected), r(efused), a(nswered) and s(tored): "!" is the end."""
-    kinds: dict[str, FailureKind] = {"u": "unreachable", "x": "rejected", "r": "refused"}
+    kinds: dict[str, FailureKind] = {
+        "u": "unreachable",
+        "x": "rejected",
+        "r": "refused",
+        "i": "invalid",
+        "t": "too_large",
+    }
     failures = FailuresInARow(3, "host")
     said = ""
     for letter in letters:
+        if letter == "R":
+            said += "." if failures.judge(StoredFailure("k", "refused", "why")) is None else "!"
+            continue
         kind = kinds.get(letter)
         outcome = (
             ChatReply(key="k", text="A", is_stored=letter == "s") if kind is None else ChatFailure("k", kind, "why")
@@ -28,7 +37,10 @@ def judge_all(letters: str) -> str:
         ("uuu", "..!"),
         ("uxu", "..!"),
         ("uuauu", "....."),
-        ("uuruu", "....."),
+        ("rru", "..!"),  # a refusal is paid for
+        ("iii", "..!"),  # so is a reply that is not of the schema
+        ("tttu", "...."),  # a smaller picture would be taken
+        ("RuRRu", "....."),  # what an earlier run came to
         ("ususu", "....!"),  # a stored reply says nothing of the endpoint
     ],
 )

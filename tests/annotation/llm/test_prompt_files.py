@@ -18,7 +18,7 @@ from rsvqa.annotation.llm.drafting_step import DraftPass
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Pass
 from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
-from rsvqa.annotation.llm.translating_step import TranslatePass
+from rsvqa.annotation.llm.translating_step import BackTranslatePass, TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
 from rsvqa.annotation.llm.wording_step import WordingPass
 from rsvqa.annotation.questions import Evidence
@@ -52,9 +52,9 @@ ROUTE = make_item(
 CASES: Mapping[str, tuple[Pass, QuestionItem]] = {
     "word": (WordingPass(model="m"), colour_item()),
     "guess": (GuessPass("m"), colour_item()),
-    "answer_choice": (AnswerPass("m", CROPS), colour_item()),
-    "answer_box": (AnswerPass("m", CROPS), grounding_item(question_id="g1")),
-    "judge_text": (AnswerPass("m", CROPS), region_item()),
+    "answer_choice": (AnswerPass(model="m", crops=CROPS), colour_item()),
+    "answer_box": (AnswerPass(model="m", crops=CROPS), grounding_item(question_id="g1")),
+    "judge_text": (AnswerPass(model="m", crops=CROPS), region_item()),
     "draft_caption": (DraftPass(model="m", crops=CROPS), caption_item("Seen from above, 3 cars.")),
     "draft_region": (DraftPass(model="m", crops=CROPS), region_item()),
     "draft_choices": (DraftPass(model="m", crops=CROPS), CONDITION),
@@ -62,6 +62,7 @@ CASES: Mapping[str, tuple[Pass, QuestionItem]] = {
     "draft_route": (DraftPass(model="m", crops=CROPS), ROUTE),
     "draft_reference": (DraftPass(model="m", crops=CROPS), grounding_item(question_id="g1")),
     "translate_zh": (TranslatePass("m"), region_item()),
+    "back_translate": (BackTranslatePass("m"), TranslatePass("m").stand_in(region_item())),
 }
 
 

@@ -32,7 +32,7 @@ from rsvqa.annotation.llm.verifying_step import (
 from rsvqa.annotation.taxonomy import AnswerForm
 from tests.annotation.llm.make_items import colour_item, grounding_item, make_item, region_item, reply
 
-ANSWER = AnswerPass("m", CropSettings())
+ANSWER = AnswerPass(model="m", crops=CropSettings())
 GUESS, AGAIN = GuessPass("m"), GuessPass("m", is_second=True)
 
 

@@ -122,10 +122,8 @@ def test_a_question_for_the_cause_does_not_name_what_it_is_the_cause_of() -> Non
 
 def test_the_cause_is_asked_for_where_all_anomalies_have_one() -> None:
     burnt = make_anomaly(box(0, 0, 200, 200), cause="storm")
-    flooded = {
-        cause: make_anomaly(box(700, 0, 900, 200), name="flooded_land", **({"cause": cause} if cause else {}))
-        for cause in ("storm", "flood", "")
-    }
+    place = box(700, 0, 900, 200)
+    flooded = {cause: make_anomaly(place, name="flooded_land", cause=cause) for cause in ("storm", "flood", "")}
     (question,) = by_rule(facts_with(burnt, flooded["storm"]))["cause_of_anomaly"]
     assert right_texts(question) == ["storm"]
     assert question.evidence.feature_ids == ("burnt_ground@0", "flooded_land@700")

@@ -68,6 +68,14 @@ def test_a_house_a_little_off_is_the_same_house() -> None:
     assert ask("change_counting", pair_of(houses(500), moved)) == ([], ["nothing has changed"])
 
 
+def test_a_destroyed_house_is_labelled_as_if_it_stood() -> None:
+    # one house is new, and another lies in ruins: nobody can say how many are gone
+    ruin = dataclasses.replace(make_object("ruin", "house", square(525, 500)), attributes={"damage": "destroyed"})
+    questions, reasons = ask("change_counting", pair_of(houses(525), [ruin, *houses(500)]))
+    assert questions == []
+    assert "a destroyed thing is labelled as if it stood" in reasons
+
+
 def test_a_house_half_off_is_doubtful() -> None:
     # 10 px of 20: 10 / 30 = 0.33 of the union, neither the same nor another.
     moved = [make_object("later", "house", square(510, 500)), make_object("new", "house", square(540, 500))]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rsvqa.annotation.facts import Role
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.distractors import (
+    MEASURE_RATIO,
     absent_classes,
     class_distractors,
     classes_on_tile,
@@ -117,6 +118,14 @@ def test_absent_classes_are_complete_and_have_nothing_like_them_on_the_tile() ->
     assert [info.name for info in absent_classes(facts, OBJECTS)] == ["ship", "silo"]
     wrong = class_distractors(facts, CLASSES["car"], random.Random(0), roles=OBJECTS, absent=True)
     assert {info.name for info in wrong} == {"ship", "silo"}
+
+
+@pytest.mark.parametrize(("exact", "wrong"), [(10.4999, 14.0), (10.4999, 7.5), (9.95, 7.5), (1049.9, 1400.0)])
+def test_a_borrowed_measure_is_a_quarter_off_the_exact_one(exact: float, wrong: float) -> None:
+    # the nearest of two digits that may stand beside the rounded measure, where rounding moves it most
+    steps = sorted((wrong, round_measure(exact)))
+    assert steps[1] >= MEASURE_RATIO * steps[0]
+    assert max(exact, wrong) / min(exact, wrong) >= 1.25
 
 
 def test_an_area_of_the_same_name_makes_an_object_class_present() -> None:

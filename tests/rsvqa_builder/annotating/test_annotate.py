@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(data: Path, out: Path, ask: Ask, *steps: Any, **words: Any) -> Annotated:
-    settings = AnnotateSettings(model="m", steps=steps or ALL)
+    settings = AnnotateSettings(model="m", verifier="v", steps=steps or ALL)
     return annotate(settings, data, out, ask=ask, reporter=QuietReporter(), **words)
 
 
@@ -200,7 +200,10 @@ def test_a_rule_s_wording_that_was_put_back_is_a_rule_s_again(data: Path) -> Non
 def test_a_failed_request_loses_no_question(data: Path, tmp_path: Path) -> None:
     def fails(requests: Iterable[ChatRequest]) -> Iterator[ChatReply | ChatFailure]:
         for request in requests:
-            yield ChatFailure(request.key, "refused", "no")
+            if "/guess/" in request.key:
+                yield from knowing_model(data).ask([request])
+            else:
+                yield ChatFailure(request.key, "refused", "no")
 
     out = tmp_path / "out"
     report = run(data, out, fails).report
@@ -223,7 +226,7 @@ def test_documents_tell_of_the_new_data_set(data: Path, tmp_path: Path) -> None:
 
 
 def test_an_estimate_counts_what_a_job_asks(data: Path) -> None:
-    settings = AnnotateSettings(model="m", steps=("word", "verify"))
+    settings = AnnotateSettings(model="m", verifier="v", steps=("word", "verify"))
     planned = list(planned_requests(settings, data))
     # one wording, two guesses where there are choices, and one answer each
     items = items_of(data)
@@ -264,7 +267,10 @@ def test_refusals_say_what_to_do(data: Path, tmp_path: Path) -> None:
 def test_settings_out_of_range_are_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(AnnotateSettings, values)
-    assert load_settings(AnnotateSettings, {"model": "m", "steps": ["verify", "word"]}).steps == ("word", "verify")
+    assert load_settings(AnnotateSettings, {"model": "m", "verifier": "v", "steps": ["verify", "word"]}).steps == (
+        "word",
+        "verify",
+    )
 
 
 def test_verdicts_that_leave_neither_question_nor_tile_write_nothing(

@@ -245,6 +245,8 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         "footprint": FOOTPRINT,
         "date": "2020-05-01",
         "later_date": None,
+        "scene_source": None,
+        "licence": None,
         "bbox": None,
         "image_width": 32,
         "image_height": 24,

@@ -15,11 +15,12 @@ from rsvqa.rsvqa_builder.label_files.layouts import is_label_raster
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Label files by scene; of COCO files also the images that they name; files that are of no scene."""
+    """Label files by scene; of files of many pictures also the images that they name; files that are of no scene."""
 
     name: str
     labels: Mapping[str, tuple[str, ...]]
     coco: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_picture: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
 
@@ -224,6 +225,11 @@ LAYOUTS = (
         },
     ),
     Layout(
+        name="OpenSatMap",
+        labels={f"picuse20trainvaltest/Paris_{number}.png": ("annotrainval20.json",) for number in (1, 2)},
+        by_picture={"annotrainval20.json": ("Paris_1.png", "Paris_2.png")},
+    ),
+    Layout(
         name="iSAID",
         labels={f"train/images/P000{number}.png": ("train/Annotations/iSAID_train.json",) for number in (0, 1)},
         coco={"train/Annotations/iSAID_train.json": ("P0000.png", "P0001.png")},
@@ -253,6 +259,7 @@ LAYOUTS = (
             f"images_2006/D35/35-2006-0{number}-LA93.tif": (f"labels_land_cover_2006/D35/35-2006-0{number}-LA93.tif",)
             for number in (310, 311)
         },
+        others=("labels_change/D35/35-2006-0310-LA93.tif",),
     ),
     Layout(
         name="MiniFrance",
@@ -282,6 +289,8 @@ def laid_out(root: Path, layout: Layout) -> FoundLabels:
     for name, images in layout.coco.items():
         records = [{"id": number, "file_name": image} for number, image in enumerate(images)]
         (root / name).write_text(json.dumps({"images": records, "annotations": []}))
+    for name, images in layout.by_picture.items():
+        (root / name).write_text(json.dumps({image: {"lines": []} for image in images}))
     return find_labels([str(root / name) for name in layout.labels], root=root)
 
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.facts import Role
-from rsvqa.rsvqa_builder.labels.classes import ClassTable, ClassTableError, load_class_table, preset_names
+from rsvqa.rsvqa_builder.labels.classes import (
+    ClassTable,
+    ClassTableError,
+    load_class_table,
+    load_stored_tables,
+    preset_names,
+    tables_to_toml,
+)
 
 TINY = """
 [classes.car]
@@ -24,6 +31,23 @@ def write(folder: Path, text: str) -> Path:
     path = folder / "classes.toml"
     path.write_text(text, "utf-8")
     return path
+
+
+def test_tables_of_several_sources_are_one_file(tmp_path: Path) -> None:
+    tables = {"one": load_class_table("dota"), "two": load_class_table("potsdam")}
+    table_of = load_stored_tables(write(tmp_path, tables_to_toml(tables)))
+    assert {name: table_of(name) for name in tables} == tables
+    with pytest.raises(ClassTableError, match=r"classes.toml: has no part for the source 'three'"):
+        table_of("three")
+
+
+def test_the_table_of_one_source_is_the_file(tmp_path: Path) -> None:
+    table = load_class_table("dota")
+    text = tables_to_toml({"one": table})
+    assert text == table.to_toml()
+    table_of = load_stored_tables(write(tmp_path, text))
+    # data sets from before there were sources name none
+    assert table_of(None) == table_of("one") == table
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -341,3 +341,33 @@ def test_spacenet_8_has_its_classes_in_tags(tmp_path: Path) -> None:
     path = geojson(tmp_path / "0_15_63.geojson", features)
     labels = read_labels(scene(width=400, height=400), [path], load_class_table("spacenet"))
     assert labels.features.class_names == ("building", "main_road", "road")
+
+
+def test_lines_of_opensatmap_are_counted_and_not_used(tmp_path: Path) -> None:
+    # no task can ask about lane lines as if they were centrelines of roads
+    def lines(*categories: str) -> dict[str, Any]:
+        return {"lines": [{"points": [[10, 20], [60, 90]], "category": category} for category in categories]}
+
+    path = tmp_path / "annotrainval20.json"
+    broken = {"points": [[10, 20]], "category": "Curb"}
+    other = lines("Curb")
+    other["lines"].append(broken)
+    stem = Path(scene().path).stem
+    path.write_text(json.dumps({f"{stem}.png": lines("Lane line", "Lane line", "Virtual line"), "other.png": other}))
+    labels = read(path, "opensatmap")
+    (report,) = labels.report.files
+    assert (labels.features.class_names, report.error, dict(report.unknown_classes)) == ((), "", {})
+    assert report.ignored == {"lane_line": 2, "virtual_line": 1}
+    path.write_text(json.dumps({f"{stem}.png": other}))
+    (report,) = read(path, "opensatmap").report.files
+    assert (report.ignored, report.rejected) == ({"curb": 1}, {"line without a category and two points": 1})
+
+
+def test_lines_of_opensatmap_can_be_given_a_class(tmp_path: Path) -> None:
+    path = tmp_path / "annotrainval20.json"
+    content = {"lines": [{"points": [[10, 20], [60, 90], [70, 90]], "category": "Curb"}]}
+    path.write_text(json.dumps({f"{Path(scene().path).stem}.png": content}))
+    table = tmp_path / "curbs.toml"
+    table.write_text('[classes.curb]\nsingular = "curb"\nplural = "curbs"\nrole = "road"\n')
+    features = read(path, str(table)).features
+    assert [geometry.wkt for geometry in features.geometries] == ["LINESTRING (10 20, 60 90, 70 90)"]

@@ -17,6 +17,7 @@ from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
 from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.source_settings import load_sources
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
 from tests.rsvqa_builder.make_rasters import find_data, make_pixels, write_raster
 
@@ -168,8 +169,8 @@ def test_the_setting_overrides(tmp_path: Path) -> None:
             label_files=LabelFiles(),
             frames={},
             is_later=False,
+            source=load_sources(settings)[0],
             table=load_class_table("auto"),
-            settings=settings,
             work=tmp_path / "work",
         )
         found = prepare_scene(job)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from shapely import box
 
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
-from rsvqa.rsvqa_builder.scenes.pairs import Alignment, PairsError, alignment, find_pairs
+from rsvqa.rsvqa_builder.scenes.pairs import Alignment, FoundPairs, alignment, find_pairs
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
+from rsvqa.rsvqa_builder.scenes.scenes_file import ScenesFileError
 from tests.rsvqa_builder.make_rasters import find_data
 
 CRS = 'LOCAL_CS["site",UNIT["metre",1]]'
@@ -72,7 +76,14 @@ def test_a_pair_that_lost_a_scene_is_left_out_with_the_reason(tmp_path: Path) ->
         ("[[pairs]]\n", "unknown key pairs; did you mean 'pair'?"),
         ('[[pair]]\nearlier = "a.tif"\nlater = "no.tif"\n', "'no.tif' does not exist; paths are relative to this file"),
         ('[[pair]]\nearlier = "a.tif"\nlater = "a.tif"\n', "is paired with itself"),
-        ("[[pair]]\nearlier = 'a.tif'\nlater = 'b.tif'\n" * 2, "is in two pairs; a scene can be in one"),
+        (
+            "[[pair]]\nearlier = 'a.tif'\nlater = 'b.tif'\n" * 2,
+            "is the earlier one of two pairs; it can be that of one",
+        ),
+        (
+            "[[pair]]\nearlier = 'a.tif'\nlater = 'b.tif'\n[[pair]]\nearlier = 'b.tif'\nlater = 'a.tif'\n",
+            "are paired twice, in both orders",
+        ),
         ("[[pair]\n", "not a readable TOML file"),
         (
             "[[pair]]\nearlier = 'a.tif'\nlater = 'b.tif'\nearlier_date = 2020-01-01\nlater_date = 2010-01-01\n",
@@ -83,18 +94,145 @@ def test_a_pair_that_lost_a_scene_is_left_out_with_the_reason(tmp_path: Path) ->
 def test_a_wrong_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
     scenes = [make_scene(tmp_path / name) for name in ("a.tif", "b.tif")]
     (tmp_path / "scenes.toml").write_text(text)
-    with pytest.raises(PairsError, match=r"scenes\.toml: ") as raised:
+    with pytest.raises(ScenesFileError, match=r"scenes\.toml: ") as raised:
         find_pairs(scenes, str(tmp_path))
     assert message in str(raised.value)
 
 
-def test_names_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
+def test_names_in_the_wrong_order_are_told_and_make_no_pair(tmp_path: Path) -> None:
     scenes = [
         make_scene(tmp_path / "a_t1.tif", dt.date(2020, 1, 1)),
         make_scene(tmp_path / "a_t2.tif", dt.date(2019, 1, 1)),
     ]
-    with pytest.raises(PairsError, match=r"a_t1' \(2020-01-01\) is not earlier than .*a_t2' \(2019-01-01\); swap them"):
-        find_pairs(scenes, str(tmp_path))
+    found = find_pairs(scenes, str(tmp_path))
+    assert found.pairs == ()
+    assert "a_t1' (2020-01-01) is not earlier than" in found.left_out[0].reason
+    assert "name the two in scenes.toml" in found.left_out[0].reason
+
+
+def test_a_series_in_a_file_is_a_chain_of_pairs(tmp_path: Path) -> None:
+    scenes = [make_scene(tmp_path / name) for name in ("a.tif", "b.tif", "c.tif")]
+    (tmp_path / "scenes.toml").write_text(
+        "[[pair]]\nearlier = 'a.tif'\nlater = 'b.tif'\n[[pair]]\nearlier = 'b.tif'\nlater = 'c.tif'\n"
+    )
+    assert chained(find_pairs(scenes, str(tmp_path))) == [("a", "b"), ("b", "c")]
+
+
+def chained(found: FoundPairs) -> list[tuple[str, str]]:
+    return [(Path(pair.earlier.scene_id).name, Path(pair.later.scene_id).name) for pair in found.pairs]
+
+
+def found_among(names: Sequence[str], **settings: Any) -> FoundPairs:
+    scenes = [replace(make_scene(f"{name}.png"), scene_id=name) for name in names]
+    return find_pairs(scenes, "src", **settings)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("hurricane-harvey_00000003_pre_disaster", "hurricane-harvey_00000003_post_disaster"),
+        ("pre-event/bata_00000001_pre_disaster", "post-event/bata_00000001_post_disaster"),  # BRIGHT
+        ("pre/town", "post/town"),
+        ("train/before/town", "train/after/town"),
+        ("train/A/0001", "train/B/0001"),  # LEVIR-CD: words say that it is one place, numbers or not
+        ("im1/00003", "im2/00003"),  # SECOND
+        ("Image1/3", "Image2/3"),  # S2Looking
+        ("t1/town", "t2/town"),
+        ("town_2014-07", "town_2020-08"),
+        ("town_20200131", "town_20200201"),
+        ("town_2014_07_20_b", "town_2020_08_31_b"),
+        ("images_2006/tile_17", "images_2012/tile_17"),  # HRSCD
+        # the numbers of the place are no years: the months are the dates
+        ("2027_3374/images/monthly_2018_01_mosaic_2027_3374", "2027_3374/images/monthly_2018_02_mosaic_2027_3374"),
+    ],
+)
+def test_names_of_published_sets_are_pairs_in_the_right_order(names: tuple[str, str]) -> None:
+    for given in (names, names[::-1]):
+        found = found_among(given)
+        assert [(pair.earlier.scene_id, pair.later.scene_id) for pair in found.pairs] == [names]
+        assert found.left_out == ()
+
+
+def test_of_more_than_two_dates_each_is_paired_with_the_next() -> None:
+    months = [f"town/mosaic_2018-{month:02d}" for month in (12, 1, 10, 2)]
+    assert chained(found_among(months)) == [
+        ("mosaic_2018-01", "mosaic_2018-02"),
+        ("mosaic_2018-02", "mosaic_2018-10"),
+        ("mosaic_2018-10", "mosaic_2018-12"),
+    ]
+    assert chained(found_among(["a_t3", "a_t1", "a_t2"])) == [("a_t1", "a_t2"), ("a_t2", "a_t3")]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["tile_1990", "tile_2000"], "the numbers in their names may be no years"),
+        (["VOC2007/JPEGImages/000001", "VOC2012/JPEGImages/000001"], "may be of any place"),
+        (["2018-01-01", "2018-02-01"], "may be of any place"),
+        (["town_2018-01", "town_2018-02-01"], "their dates are not given alike"),
+        (["pre/town_post_disaster", "pre/town_pre_disaster"], "one name says two different things"),
+        (["pre/town", "before/town", "post/town"], "several have the same word for their date"),
+        (["pre/town_2020-01", "post/town_2019-01"], "the dates in their names contradict the words"),
+        (["x/town_20200101_20200201", "x/town_20200101_20200301"], "several have the same date"),
+    ],
+)
+def test_doubtful_names_are_told_and_make_no_pair(names: list[str], reason: str) -> None:
+    found = found_among(names)
+    assert found.pairs == ()
+    (told,) = found.left_out
+    assert f"{reason}; name the two in scenes.toml to ask about change" in told.reason
+    assert told.reason.startswith("not made a pair of dates: ")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["town"],
+        ["A/1", "B/1", "C/1"],  # rows of a grid
+        ["im1/a", "im2/a", "im3/a"],
+        ["A/1", "B/2"],
+        ["post/town", "post/village"],
+        ["town_2014-07", "village_2020-07"],
+        ["x_1024", "x_2048", "x_9999"],
+        ["x_20201399", "x_20201301"],
+        ["LC08_L1TP_006066_20180101_20200831_02_T1", "LC08_L1TP_006066_20180101_20200831_02_T2"],
+    ],
+)
+def test_other_names_are_no_dates(names: list[str]) -> None:
+    assert found_among(names) == FoundPairs((), ())
+
+
+def test_many_doubtful_places_are_told_in_one_line() -> None:
+    found = found_among([f"tile{number}_{year}" for number in range(9) for year in (1990, 2000)])
+    assert [entry.reason for entry in found.left_out] == [
+        "not made a pair of dates: tile0_1990, tile0_2000 (and so at 8 more places): the numbers in their names may be "
+        "no years; name the two in scenes.toml to ask about change"
+    ]
+
+
+def at(name: str, x: float, day: dt.date | None = None) -> Scene:
+    acquired = dt.datetime.combine(day, dt.time()) if day else None
+    scene = replace(placed(x, 0), scene_id=name, path=f"{name}.tif", acquired=acquired)
+    return replace(scene, footprint=box(x, 0, x + 100, 80))
+
+
+def test_where_there_is_a_georeference_it_says_what_is_one_place() -> None:
+    scenes = [at("2014", 0), at("2020", 0), at("2022", 40), at("2016", 5000), at("2018", 5000)]
+    assert chained(find_pairs(scenes, "src")) == [("2014", "2020"), ("2016", "2018"), ("2020", "2022")]
+    assert find_pairs([at("town_2014", 0), at("town_2020", 60)], "src").pairs == ()  # 40 of 100 columns are shared
+    assert find_pairs(scenes, "src", by_dates=False) == FoundPairs((), ())
+
+
+def test_scenes_of_one_ground_and_two_dates_are_offered() -> None:
+    first, second = at("flight_one", 0, dt.date(2020, 1, 1)), at("another", 0, dt.date(2014, 1, 1))
+    found = find_pairs([first, second, at("third", 0, dt.date(2020, 1, 1)), at("far", 5000)], "src")
+    assert found.pairs == ()
+    assert [entry.reason for entry in found.left_out] == [
+        "not made a pair of dates: another, flight_one: they show the same ground at different dates; name the two in "
+        "scenes.toml to ask about change"
+    ]
+    assert find_pairs([first, replace(first, scene_id="copy")], "src").left_out == ()
 
 
 @pytest.mark.parametrize(

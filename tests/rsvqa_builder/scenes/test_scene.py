@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from rasterio.control import GroundControlPoint
+from pyproj import CRS
 from rasterio.enums import ColorInterp
 from shapely import Polygon
 
@@ -118,14 +118,6 @@ def test_half_a_georeference_is_none(tmp_path: Path, crs: str | None, transform:
     assert scene.notes == (() if note is None else (note,))
 
 
-def test_ground_control_points_alone_are_no_georeference(tmp_path: Path) -> None:
-    points = [GroundControlPoint(row, col, 500_000 + col, 4e6 - row) for row, col in ((0, 0), (0, 64), (64, 0))]
-    path = write_raster(tmp_path / "a.tif", RGB64, transform=None, gcps=points)
-    scene = describe_scene(str(path), "a")
-    assert (scene.crs, scene.transform) == (None, None)
-    assert "ground control points instead of a transform (gdalwarp makes one)" in scene.notes[0]
-
-
 def test_a_world_file_gives_a_map_without_a_place(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.png", RGB64, crs=None, transform=None, driver="PNG")
     # pixel size, rotation, rotation, pixel size, centre of the first pixel
@@ -133,6 +125,25 @@ def test_a_world_file_gives_a_map_without_a_place(tmp_path: Path) -> None:
     scene = describe_scene(str(path), "a")
     assert scene.transform == (0.5, 0, 1000, 0, -0.5, 2000)
     assert (scene.crs, scene.gsd_m, scene.is_sequential) == (None, None, True)
+
+
+@pytest.mark.parametrize(("driver", "names"), [("PNG", ("a.png", "a.wld")), ("JPEG", ("a.jpg", "a.jgw"))])
+def test_a_world_file_with_a_prj_file_gives_a_place(tmp_path: Path, driver: str, names: tuple[str, str]) -> None:
+    path = write_raster(tmp_path / names[0], RGB64, crs=None, transform=None, driver=driver)
+    (tmp_path / names[1]).write_text("0.5\n0\n0\n-0.5\n500000.25\n3999999.75\n")
+    (tmp_path / "a.prj").write_text(CRS.from_user_input(UTM18).to_wkt("WKT1_ESRI"))
+    scene = describe_scene(str(path), "a")
+    assert (scene.transform, scene.gsd_m) == ((0.5, 0, 500_000, 0, -0.5, 4_000_000), (0.5, 0.5))
+    assert scene.notes[0].startswith("its CRS is that of a.prj: WGS")
+    (tmp_path / "a.prj").write_text("no CRS")
+    assert describe_scene(str(path), "a").notes[0] == "the CRS in a.prj cannot be understood"
+
+
+def test_the_prj_file_of_a_shapefile_is_not_that_of_a_raster(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", RGB64, crs=None)
+    (tmp_path / "a.shp").touch()
+    (tmp_path / "a.prj").write_text(CRS.from_user_input(UTM18).to_wkt("WKT1_ESRI"))
+    assert describe_scene(str(path), "a").crs is None
 
 
 def test_the_time_is_taken_from_the_tags(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rsvqa.rsvqa_builder.scenes.scene_files import (
     FoundScenes,
     LeftOut,
+    SceneFile,
     SourceError,
     find_scenes,
     scene_ids,
@@ -71,7 +72,7 @@ def test_a_folder_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 def test_one_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
     touch(tmp_path, "scene.dat")
     found = find_scenes(str(tmp_path / "scene.dat"), is_label=lambda _: True)
-    assert found.candidates == ((str(tmp_path / "scene.dat"), "scene"),)
+    assert found.candidates == (SceneFile(str(tmp_path / "scene.dat"), "scene"),)
 
 
 def test_a_glob_gives_ids_below_its_fixed_part(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_a_list_is_relative_to_its_folder(tmp_path: Path) -> None:
     found = find_scenes(str(tmp_path / "lists/all.txt"), is_label=lambda _: True)
     # two files "b.tif" from elsewhere: their last two parts tell them apart
     assert ids(found) == ["2/b", "c", "far/b", "in/a"]
-    assert {scene_id: path for path, scene_id in found.candidates}["c"] == "/vsis3/bucket/k/c.tif"
+    assert {file.scene_id: file.path for file in found.candidates}["c"] == "/vsis3/bucket/k/c.tif"
     assert found.left_out == (
         LeftOut(str(tmp_path / "lists/missing.tif"), "named in all.txt, but there is no such file"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rsvqa.annotation.facts import Box
@@ -48,6 +49,17 @@ def test_a_damaged_result_is_not_done(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(3, RESULT, {"tile": b"12345"})
     (tmp_path / "0000003.json").write_bytes(b'{"valid_share": 1')
+    assert not journal.is_done(3, "j")
+
+
+def test_a_result_from_before_candidates_had_strata_is_done_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write(3, RESULT, {"tile": b"12345"})
+    stored = tmp_path / "0000003.json"
+    content = json.loads(stored.read_bytes())
+    for name in ("form", "strata", "pool", "value", "min_ratio"):
+        del content["candidates"][0][name]
+    stored.write_text(json.dumps(content))
     assert not journal.is_done(3, "j")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import time
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from PIL import Image
 from rasterio import Affine
+from shapely import box
 
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.label_files.discovery import find_labels
@@ -38,8 +41,8 @@ def describe_all(jobs: Sequence[DescribeJob]) -> list[Scene | Failure]:
     return [describe(job) for job in jobs]
 
 
-def find(folder: Path) -> Sources:
-    return find_sources(load_settings(BuildSettings, {"src": str(folder)}), describe_all)
+def find(folder: Path, *, mosaic: bool = True) -> Sources:
+    return find_sources(load_settings(BuildSettings, {"src": str(folder), "mosaic": mosaic}), describe_all)
 
 
 def test_every_scene_comes_with_its_labels_and_every_file_is_an_input(tmp_path: Path) -> None:
@@ -94,6 +97,47 @@ def test_label_files_of_no_scene_are_named(tmp_path: Path) -> None:
     write_sheet(tmp_path / "b.tif", west=500_000)
     (tmp_path / "buildings.geojson").touch()
     assert [Path(path).name for path, _ in find(tmp_path).orphans] == ["buildings.geojson"]
+
+
+def write_xbd(folder: Path, date: str, captured: str, damages: Sequence[str]) -> None:
+    """Write a picture and its xBD file: buildings at x 20, 60, 100 … of 20 × 20 px, with these damages."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "labels").mkdir(exist_ok=True)
+    stem = f"flood_00000007_{date}_disaster"
+    pixels = np.random.default_rng(len(captured)).integers(1, 255, (200, 200, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "images" / f"{stem}.png")
+    features = []
+    for number, damage in enumerate(damages):
+        subtype = {"subtype": damage} if date == "post" else {}
+        outline = box(20 + 40 * number, 20, 40 + 40 * number, 40).wkt
+        features.append({"properties": {"feature_type": "building", "uid": str(number), **subtype}, "wkt": outline})
+    content = {
+        "features": {"lng_lat": [], "xy": features},
+        "metadata": {"width": 200, "height": 200, "gsd": 0.5, "capture_date": captured},
+    }
+    (folder / "labels" / f"{stem}.json").write_text(json.dumps(content))
+
+
+def test_xbd_is_paired_by_name_and_dated_by_its_labels(tmp_path: Path) -> None:
+    write_xbd(tmp_path, "post", "2017-09-01T17:04:12.000Z", ["no-damage", "destroyed"])
+    write_xbd(tmp_path, "pre", "2016-11-20T17:13:17.000Z", ["", ""])
+    found = find(tmp_path)
+    (pair,) = found.pairs
+    assert [Path(scene.scene_id).name for scene in pair[:2]] == [
+        "flood_00000007_pre_disaster",
+        "flood_00000007_post_disaster",
+    ]
+    assert pair[2:] == (dt.date(2016, 11, 20), dt.date(2017, 9, 1))
+    assert "the date 2016-11-20 is that of flood_00000007_pre_disaster.json" in pair.earlier.notes
+    assert found.broken_pairs == ()
+
+
+def test_with_mosaics_dates_in_names_make_no_pairs(tmp_path: Path) -> None:
+    for name in ("town_2014-07-20.tif", "town_2020-08-31.tif"):
+        write_sheet(tmp_path / name, west=400_000)
+    settings = load_settings(BuildSettings, {"src": str(tmp_path), "mosaic": True})
+    assert find_sources(settings, describe_all).pairs == ()
+    assert len(find(tmp_path, mosaic=False).pairs) == 1
 
 
 def test_many_chips_with_one_file_of_labels(tmp_path: Path) -> None:

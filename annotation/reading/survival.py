@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from rsvqa.annotation.checks import normalise
-from rsvqa.annotation.llm.number_words import number_words_in
+from rsvqa.annotation.reading.number_words import number_words_in
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.wording.phrases import load_phrases
 
@@ -36,7 +36,7 @@ _SENSES: Mapping[str, str] = {
     r"|besides|rather than|instead of|absent|absence|lacks?|lacking|missing|free of|devoid",
     "denial": r"false|wrong|incorrect|untrue|unlikely|unsupported|contradicted|worst|(?<!at )least",
     "only": r"only|just|sole|solely|single|exactly",
-    "most": r"most|mostly|mainly|main|predominantly|predominant|majority|primarily",
+    "most": r"most|mostly|mainly|main|dominant|prevails|prevailing|predominantly|predominant|majority|primarily",
     "few": r"few|fewer|little|scarcely",
     "at least": r"at least|or more|minimum",
     "at most": r"at most|or less|no farther|no further|maximum|within|up to",
@@ -100,10 +100,16 @@ def senses_in(text: str) -> frozenset[str]:
     return frozenset(name for name, pattern in _senses() if pattern.search(plain))
 
 
+def _num_negations(text: str) -> int:
+    return len(dict(_senses())["negation"].findall(text.replace("n't", " n't")))
+
+
 def has_same_sense(old: str, new: str) -> bool:
     """Return whether the words that turn the sense are the same in both texts."""
     before, after = senses_in(old), senses_in(new)
     strict_before, strict_after = before - _LOOSE, after - _LOOSE
+    if _num_negations(old) != _num_negations(new):
+        return False
     return strict_before == strict_after and before & _MUST_STAY <= after
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.llm.survival import has_same_sense, keeps_sense, lost, named_things
+from rsvqa.annotation.reading.survival import has_same_sense, keeps_sense, lost, named_things
 
 
 @pytest.mark.parametrize(

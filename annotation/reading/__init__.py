@@ -1,0 +1,1 @@
+"""What texts say and whether two say the same, told without a model."""

@@ -1,0 +1,46 @@
+"""The short form of an audit, with which a build ends: how well rules guess each task, fast and without scikit-learn.
+
+Its bytes go into the data set, so it must not depend on what else is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.rsvqa_builder.auditing.audit import AuditSource, run_audit
+from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
+from rsvqa.rsvqa_builder.auditing.shard_items import places_of, record_item
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+
+QUESTIONS_PER_TASK = 1_000
+"""Guessed in the short form; the interval of a share is then 6 points wide."""
+_KEPT = ("form", "language", "guessed", "held_out", "chance", "best", "points", "sure_points", "by")
+
+
+def short_audit(records: Iterable[Record], tiles: Iterable[TileRecord], *, seed: int) -> dict[str, Any]:
+    """Return what rules guess, by task: a list with an entry per answer form and language; empty without a question."""
+    tiles = list(tiles)
+    places = places_of(tiles)
+    items = [record_item(record, places[record.tile.image_id]) for record in records]
+    if not items:
+        return {}
+    settings = AuditSettings(images=False, questions_per_task=QUESTIONS_PER_TASK, seed=abs(seed) % 2**32)
+    report = run_audit(AuditSource(name="", layout="", items=items), settings, with_classifiers=False)
+    found: dict[str, Any] = {}
+    for shortcut in report["shortcuts"]:
+        if shortcut["best"] is not None and shortcut["form"] != AnswerForm.TEXT:
+            found.setdefault(shortcut["task"], []).append({key: shortcut[key] for key in _KEPT})
+    return found
+
+
+def guess_text(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Return a task's guesses for a table, such as "84 (50), 61 (25)": per cent right, and what chance gives."""
+    return ", ".join(f"{100 * one['best']['value']:.0f} ({100 * one['chance']:.0f})" for one in entries)
+
+
+def guessed_tasks(short: Mapping[str, Any], *, over: float = 3) -> list[str]:
+    """Return the short names of tasks that are surely more than so many points above chance, the easiest first."""
+    sure = {task: max(one["sure_points"] for one in entries) for task, entries in short.items()}
+    return [TASKS[task].short for task in sorted(sure, key=lambda task: -sure[task]) if sure[task] > over]

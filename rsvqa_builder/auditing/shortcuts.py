@@ -1,0 +1,224 @@
+"""Which tasks can be answered without the image, by what, and how well."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.rsvqa_builder.auditing.classifiers import classifier_guessers
+from rsvqa.rsvqa_builder.auditing.guessers import rule_guessers
+from rsvqa.rsvqa_builder.auditing.holdout import MIN_GROUPS, Guessed, Share, chance_of, guess
+from rsvqa.rsvqa_builder.auditing.items import AuditItem
+from rsvqa.rsvqa_builder.auditing.open_answers import guess_box, guess_text
+from rsvqa.rsvqa_builder.auditing.option_tables import OptionTable
+
+MIN_QUESTIONS = 10
+"""Of a task below which nothing is guessed: chance alone would decide."""
+NUM_EXAMPLES = 3
+"""Worst questions and words that are listed per task."""
+_MIN_SURPRISE = 3.0
+"""Standard errors from chance."""
+_MIN_OFFERED = 5
+"""Times that something must be offered to be called a give-away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveAway:
+    """An option that is right much more, or less, often than others.
+
+    `right` of `offered` times; chance says `expected`. `wording` is the question that it goes with, empty for any.
+    """
+
+    wording: str
+    says: str
+    offered: int
+    right: int
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortcut:
+    """What guessing reaches in the questions of one task and form.
+
+    Attributes:
+        task, form, language: of the questions; the language is empty when there is one only.
+        num_questions: that there are.
+        num_guessed: that were drawn of them and guessed.
+        held_out: "place" or "image": what was kept apart.
+        num_groups: how many of them.
+        measure: of the share: "right", "IoU of 0.5 or more", "words shared".
+        chance: share of guessing; None for texts.
+        best: of the best guesser; None when nothing was guessed.
+        majority: share of the option that is most often right, by what it says.
+        by: guesser that was chosen most often.
+        guessers: share of each, the best first.
+        give_aways: see `GiveAway`.
+        worst: questions that were guessed right with the most confidence.
+        why_not: why nothing was guessed.
+    """
+
+    task: str
+    form: AnswerForm
+    language: str = ""
+    num_questions: int
+    num_guessed: int = 0
+    held_out: str = ""
+    num_groups: int = 0
+    measure: str = "right"
+    chance: float | None = None
+    best: Share | None = None
+    majority: float | None = None
+    by: str = ""
+    guessers: dict[str, float] = field(default_factory=dict)
+    give_aways: tuple[GiveAway, ...] = ()
+    worst: tuple[AuditItem, ...] = ()
+    why_not: str = ""
+
+    @property
+    def points(self) -> float | None:
+        """Points above chance; None without chance or guess."""
+        return None if self.best is None or self.chance is None else 100 * (self.best.value - self.chance)
+
+    @property
+    def sure_points(self) -> float | None:
+        """Points above chance of the interval's lower end."""
+        return None if self.best is None or self.chance is None else 100 * (self.best.low - self.chance)
+
+
+Key = tuple[str, str, str]
+
+
+class DrawnQuestions:
+    """Draws at most so many questions of each task, form and language, whatever the order in which they come.
+
+    Those with the smallest hash of seed and question stay, so that equal data gives an equal sample in bounded memory.
+    """
+
+    def __init__(self, most: int, *, seed: int) -> None:
+        self._most = most
+        self._seed = seed
+        self._heaps: dict[Key, list[tuple[int, int, AuditItem]]] = {}
+        self.counts: Counter[Key] = Counter()
+
+    def add(self, item: AuditItem) -> None:
+        """Take a question, or let it go."""
+        key = (item.task, item.form.value, item.language)
+        self.counts[key] += 1
+        content = f"{self._seed}/{item.where}/{item.question}".encode()
+        rank = -int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+        heap = self._heaps.setdefault(key, [])
+        entry = (rank, self.counts[key], item)
+        if len(heap) < self._most:
+            heapq.heappush(heap, entry)
+        elif rank > heap[0][0]:
+            heapq.heapreplace(heap, entry)
+
+    def drawn(self) -> Iterator[tuple[Key, list[AuditItem]]]:
+        """Yield the questions of each task in the order in which they came."""
+        for key in sorted(self._heaps):
+            yield key, [item for _, _, item in sorted(self._heaps[key], key=lambda entry: entry[1])]
+
+
+def find_shortcuts(
+    sample: DrawnQuestions,
+    *,
+    seed: int,
+    with_classifiers: bool,
+    order: Callable[[str], Any] = str,
+    advance: Callable[[], None] = lambda: None,
+) -> list[Shortcut]:
+    """Return what guessing reaches for each task, form and language, tasks in the given order."""
+    drawn = list(sample.drawn())
+    languages = {language for _, _, language in sample.counts}
+    found = []
+    for (task, form, language), items in sorted(drawn, key=lambda entry: (order(entry[0][0]), entry[0])):
+        facts: dict[str, Any] = {
+            "task": task,
+            "form": AnswerForm(form),
+            "num_questions": sample.counts[task, form, language],
+        }
+        if len(languages) > 1:
+            facts["language"] = language
+        found.append(Shortcut(**facts, **_guessed(items, AnswerForm(form), seed, with_classifiers=with_classifiers)))
+        advance()
+    return found
+
+
+def _guessed(items: Sequence[AuditItem], form: AnswerForm, seed: int, *, with_classifiers: bool) -> dict[str, Any]:
+    items = [
+        item for item in items if form in (AnswerForm.TEXT, AnswerForm.BOX) or (len(item.options) > 1 and item.right)
+    ]
+    held_out, groups = _groups(items)
+    if len(items) < MIN_QUESTIONS:
+        return {"why_not": f"fewer than {MIN_QUESTIONS} questions"}
+    if len(set(groups)) < 2:
+        return {"why_not": "all questions are about one image"}
+    facts: dict[str, Any] = {"num_guessed": len(items), "held_out": held_out, "num_groups": len(set(groups))}
+    if form is AnswerForm.BOX:
+        return facts | guess_box(items, groups, seed=seed)
+    if form is AnswerForm.TEXT:
+        return facts | guess_text(items, groups, seed=seed)
+    table = OptionTable(items)
+    guessers = rule_guessers(table) + (classifier_guessers(table, seed=seed) if with_classifiers else [])
+    outcome = guess(table, guessers, groups, seed=seed)
+    assert outcome is not None  # there are two groups
+    by_share = sorted(outcome.shares.items(), key=lambda entry: (-entry[1], entry[0]))
+    return facts | {
+        "chance": chance_of(table),
+        "best": outcome.share,
+        "majority": outcome.shares[guessers[0].name],
+        "by": next(iter(outcome.chosen)),
+        "guessers": dict(by_share),
+        "give_aways": tuple(_give_aways(table)),
+        "worst": tuple(_worst(items, outcome)),
+    }
+
+
+def _groups(items: Sequence[AuditItem]) -> tuple[str, list[str]]:
+    """Return what is held out, and that of each question."""
+    places = [item.place for item in items]
+    if all(places) and len(set(places)) >= MIN_GROUPS:
+        return "place", places
+    return "image", [item.image or item.where for item in items]
+
+
+def _give_aways(table: OptionTable) -> Iterator[GiveAway]:
+    """Yield the options that are right most surprisingly often or rarely: alone, then by wording."""
+    yield from _surprises(table, [("", content) for content in table.contents])
+    wordings = [table.wordings[number] for number in table.question_of]
+    if len(set(wordings)) > 1:
+        yield from _surprises(table, list(zip(wordings, table.contents, strict=True)))
+
+
+def _surprises(table: OptionTable, keys: Sequence[tuple[str, str]]) -> Iterator[GiveAway]:
+    expected_of = np.add.reduceat(table.is_right.astype(np.float64), table.starts) / table.counts
+    found: dict[tuple[str, str], list[float]] = {}
+    for place, key in enumerate(keys):
+        entry = found.setdefault(key, [0, 0, 0.0, 0.0])
+        expected = expected_of[table.question_of[place]]
+        entry[0] += 1
+        entry[1] += float(table.is_right[place])
+        entry[2] += expected
+        entry[3] += expected * (1 - expected)
+
+    def surprise(key: tuple[str, str]) -> float:
+        _, right, expected, variance = found[key]
+        return abs(right - expected) / math.sqrt(variance + 1e-9)
+
+    listed = [key for key in found if found[key][0] >= _MIN_OFFERED and surprise(key) > _MIN_SURPRISE]
+    for key in sorted(listed, key=lambda key: (-round(surprise(key), 9), key))[:NUM_EXAMPLES]:
+        offered, right, expected, _ = found[key]
+        yield GiveAway(wording=key[0], says=key[1], offered=int(offered), right=int(right), expected=expected)
+
+
+def _worst(items: Sequence[AuditItem], outcome: Guessed) -> Iterable[AuditItem]:
+    order = np.lexsort((np.arange(len(items)), -np.round(outcome.confidences, 9), -outcome.credit))
+    return [items[number] for number in order[:NUM_EXAMPLES] if outcome.credit[number] == 1]

@@ -1,0 +1,1 @@
+"""Sources files of published data sets, as package data."""

@@ -1,0 +1,97 @@
+"""Folders of object stores, from a store on the loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from rsvqa.rsvqa_builder.scenes.scene_files import SourceError, find_scenes
+
+KEYS = ("in/a.tif", "in/deep/b.tif", "in/deep/b_mask.tif", "in/.hidden/c.tif", "in/readme.txt", "other/d.tif")
+
+
+class Store(BaseHTTPRequestHandler):
+    """Answers ListObjectsV2 of one bucket, "bucket"; every other bucket is forbidden."""
+
+    def do_GET(self) -> None:
+        """Answer with the keys of the bucket below "in/"."""
+        is_ours = self.path.startswith("/bucket?")
+        entries = "".join(
+            f"<Contents><Key>{key}</Key><Size>1</Size><LastModified>2020-01-01T00:00:00.000Z</LastModified></Contents>"
+            for key in KEYS
+            if key.startswith("in/")
+        )
+        listing = f"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
+        denied = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+        body = ('<?xml version="1.0"?>' + (listing if is_ours else denied)).encode()
+        self.send_response(200 if is_ours else 403)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    at_store(monkeypatch, server.server_address[1])
+    yield
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def at_store(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    settings = {"AWS_S3_ENDPOINT": f"127.0.0.1:{port}", "AWS_HTTPS": "NO", "AWS_NO_SIGN_REQUEST": "YES"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_folder_of_a_bucket_is_listed() -> None:
+    found = find_scenes("s3://bucket/in/", is_label=lambda name: name.endswith("_mask.tif"))
+    assert [(file.scene_id, file.path) for file in found.candidates] == [
+        ("a", "/vsis3/bucket/in/a.tif"),
+        ("deep/b", "/vsis3/bucket/in/deep/b.tif"),
+    ]
+    assert "below s3://bucket/in/, which has 5 files" in found.searched
+
+
+@pytest.mark.usefixtures("store")
+def test_a_bucket_that_refuses_is_one_line() -> None:
+    with pytest.raises(SourceError, match=r"^`src` s3://private/in/: the folder cannot be listed: .*ACCESS_DENIED"):
+        find_scenes("s3://private/in/", is_label=lambda _: False)
+
+
+def test_a_store_that_does_not_answer_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_store(monkeypatch, 9)  # nobody listens at the port "discard"
+    start = time.perf_counter()
+    with pytest.raises(SourceError, match="the folder cannot be listed: "):
+        find_scenes("s3://bucket/in/", is_label=lambda _: False)
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("src", ["gs://bucket/in/", "az://box/in", "https://host/scenes/", "/vsigs/bucket/in", "s3://"])
+def test_folders_of_other_stores_are_refused(src: str) -> None:
+    with pytest.raises(SourceError, match=r"folders are listed on s3:// only; give a text list of addresses"):
+        find_scenes(src, is_label=lambda _: False)
+
+
+def test_a_pattern_is_not_looked_for() -> None:
+    with pytest.raises(SourceError, match="patterns are not looked for on s3://"):
+        find_scenes("s3://bucket/in/*", is_label=lambda _: False)
+
+
+def test_an_address_of_a_raster_is_that_raster() -> None:
+    for src in ("s3://bucket/a.tif", "gs://bucket/a.TIF", "https://host/image?id=3"):
+        assert len(find_scenes(src, is_label=lambda _: False).candidates) == 1
