@@ -242,7 +242,6 @@ class CaptionWriter:
             yield self._pick(
                 f"caption.lying.{'part' if part else place}",
                 the_class=self._phrases.text("caption.the", noun=self.bare(name, whole)),
-                plural=self.bare(name, whole),
                 a_class=self._noun(name, whole),
                 part=part,
                 **self._verbs(many=self._is_many(name, whole)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -220,34 +219,3 @@ def environmental_reasoning(row: Row, truth: Truth) -> IsRight:
     match(QUESTIONS, row.question)
     tile = truth.tile(row)
     return lambda option: holds(tile, option)
-
-
-_USES = {
-    "The buildings suggest that people live or work here.": {"building"},
-    "The fields suggest that farming takes place here.": {"cropland"},
-    "The industrial ground suggests that goods are made or stored here.": {"industrial"},
-    "The parking ground suggests that many people arrive by car.": {"parking"},
-    "The residential ground suggests that people live here.": {"residential"},
-    "The ships suggest that the water is used for transport, fishing or leisure.": {"ship"},
-    "The sports grounds suggest that people spend their leisure here.": {"sport"},
-    "The storage tanks suggest that liquids or gases are kept here.": {"storage_tank"},
-    "The vehicles suggest that people move about here by road.": {"vehicle"},
-    "The forest stores carbon and shelters wildlife.": {"forest"},
-    "The open water is a habitat and may serve as a source of water.": {"water"},
-    "The grass keeps the soil in place and lets rain soak in.": {"grass"},
-    "The burnt ground suggests that there has been a fire.": {"burnt"},
-    "The flooded ground suggests that the water level has risen.": {"flooded"},
-    "The bare ground is open to wind and rain.": {"bare"},
-}
-
-
-def expect_inference(tile: Tile, sentence: str) -> None:
-    """Raise unless a sentence of a caption's inference is true of the tile."""
-    if sentence not in _USES:
-        expect(holds(tile, sentence), f"not true: {sentence!r}")
-        return
-    kinds = _USES[sentence]
-    things = [thing for thing in tile.things if tile.classes[thing.class_name].kind in kinds]
-    expect(things or Site(tile).share(kinds) > 0.01, f"nothing of the kind is there: {sentence!r}")
-    is_plural = re.match(r"The (buildings|ships|sports grounds|storage tanks|vehicles) ", sentence)
-    expect(not is_plural or len(things) > 1, f"only {len(things)}: {sentence!r}")

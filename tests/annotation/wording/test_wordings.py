@@ -109,7 +109,7 @@ def test_alternatives_say_the_same_things(texts: list[str]) -> None:
 
 
 def _stem(slot: str) -> str:
-    """Return what a slot is about: a class may be named in the singular or in the plural, with an article or without."""
+    """Return what a slot is about: a class may be named in the singular or the plural, with an article or without."""
     return {"singular": "class", "plural": "class", "the_class": "class", "a_class": "class"}.get(slot, slot)
 
 
