@@ -215,7 +215,40 @@ def holds(tile: Tile, conclusion: str) -> bool:
     return is_true
 
 
+QUARTERS = (
+    "the upper left quarter",
+    "the upper right quarter",
+    "the lower left quarter",
+    "the lower right quarter",
+)
+_THEMES = (
+    ({"built-over ground", "built over"}, BUILT_OVER),
+    ({"plants", "ground under plants"}, PLANTS),
+    ({"forest and water"}, COOLING),
+    ({"farming", "crops", "farmed"}, {"cropland"}),
+    ({"forest fire"}, {"forest"}),
+    ({"bare"}, {"bare"}),
+    ({"cooling forest and water"}, COOLING),
+)
+"""Words that a question about quarters has, and the kinds of ground that it compares."""
+
+
+def _quarter(row: Row, tile: Tile) -> IsRight:
+    """Return what tells whether a quarter has clearly the greatest share of the ground that a question compares."""
+    fitting = [kinds for words, kinds in _THEMES if any(word in row.question.lower() for word in words)]
+    expect(fitting and all(kinds == fitting[0] for kinds in fitting), f"about {len(fitting)} kinds: {row.question!r}")
+    mask = tile.ground_of(Site(tile).names(fitting[0]))
+    rows, columns = tile.height // 2, tile.width // 2
+    quarters = (mask[:rows, :columns], mask[:rows, columns:], mask[rows:, :columns], mask[rows:, columns:])
+    shares = {name: float(quarter.mean()) for name, quarter in zip(QUARTERS, quarters, strict=True)}
+    first, second = sorted(shares.values(), reverse=True)[:2]
+    expect(first > second + 0.08, f"no quarter leads: {shares}")
+    return lambda option: shares[option] == first
+
+
 def environmental_reasoning(row: Row, truth: Truth) -> IsRight:
+    if set(row.options.values()) == {*QUARTERS}:
+        return _quarter(row, truth.tile(row))
     match(QUESTIONS, row.question)
     tile = truth.tile(row)
     return lambda option: holds(tile, option)
