@@ -14,6 +14,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts, TileObject
+from rsvqa.annotation.layout.parts import PARTS, shares_by_part
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled, take_turns
 from rsvqa.annotation.tasks.countable import CountRule, countable_objects
@@ -32,7 +33,6 @@ from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.landmarks import Landmark
-from rsvqa.annotation.tasks.parts import PARTS, shares_by_part
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 

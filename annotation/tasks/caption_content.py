@@ -12,7 +12,7 @@ from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Outline, TileObject
-from rsvqa.annotation.tasks.arrangement import Rows, rows_of
+from rsvqa.annotation.layout.arrangement import Rows, rows_of
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import MIN_COUNTED_SIDE_PX
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, ground_areas

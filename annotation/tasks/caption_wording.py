@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from rsvqa.annotation.facts import Circle, ClassInfo, Role, TileObject
+from rsvqa.annotation.layout.arrangement import form_a_grid, neighbours, place_of
+from rsvqa.annotation.layout.parts import PARTS
 from rsvqa.annotation.questions import REGION_SLOT
-from rsvqa.annotation.tasks.arrangement import form_a_grid, neighbours, place_of
 from rsvqa.annotation.tasks.caption_content import RegionContent
 from rsvqa.annotation.tasks.land_cover import cover_of
 from rsvqa.annotation.tasks.landmarks import road_landmarks
-from rsvqa.annotation.tasks.parts import PARTS
 from rsvqa.annotation.tasks.registry import TaskContext
 
 ENTIRE_SHARE = 0.995

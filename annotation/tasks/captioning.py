@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import shapely
 
 from rsvqa.annotation.facts import Circle
+from rsvqa.annotation.layout.parts import PARTS, part_polygons
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
 from rsvqa.annotation.tasks.caption_content import RegionContent, content_finder
@@ -20,7 +21,6 @@ from rsvqa.annotation.tasks.caption_wording import CaptionWriter
 from rsvqa.annotation.tasks.geometry import circle_polygon
 from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.land_cover import ground_areas
-from rsvqa.annotation.tasks.parts import PARTS, part_polygons
 from rsvqa.annotation.tasks.regions import Spot, circle_near, keeps_clear, radius_limits, spot_in
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm

@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
 from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.layout.road_graph import MIN_STRETCH_PX, RoadGraph, RoadSection, build_road_graph
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled
 from rsvqa.annotation.tasks.directions import frame_of
@@ -26,7 +27,6 @@ from rsvqa.annotation.tasks.grounding import ConditionReference, conditions
 from rsvqa.annotation.tasks.image_scale import with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, may_be_target, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
-from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, RoadSection, build_road_graph
 from rsvqa.annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
 from rsvqa.annotation.taxonomy import AnswerForm
 

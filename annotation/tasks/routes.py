@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 import networkx as nx
 
+from rsvqa.annotation.layout.road_graph import GraphStep, RoadGraph
 from rsvqa.annotation.questions import NotAsked
 from rsvqa.annotation.tasks.directions import BearingFrame, Sector, TilePoint, sector_of
-from rsvqa.annotation.tasks.road_graph import GraphStep, RoadGraph
 
 TurnDirection = Literal["left", "right"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import shapely
 from shapely import MultiPolygon, Polygon
@@ -19,10 +19,12 @@ from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.visibility import VANISHING_PX, shown_px
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
 from rsvqa.rsvqa_builder.scenes.scene import Scene
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, Dedup
 from rsvqa.rsvqa_builder.tiles.dedup import (
     Alike,
@@ -237,7 +239,12 @@ def choose_questions(
     left_out: set[int] = set()
     num_beyond_share: Counter[str] = Counter()
     while True:
-        chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
+        chooser = Chooser(
+            limits=settings.task_limits,
+            balance=settings.balance,
+            seed=settings.seed,
+            fine_share=settings.fine_share,
+        )
         of_source: dict[str, list[int]] = {}
         index = 0
         for position, split in selection.splits.items():
@@ -245,7 +252,8 @@ def choose_questions(
                 if index in left_out:
                     chooser.skip()
                 else:
-                    chooser.add(candidate, split=split, tile=position)
+                    is_fine = _is_fine(candidate.evidence, jobs[position].window)
+                    chooser.add(candidate, split=split, tile=position, is_fine=is_fine)
                 of_source.setdefault(jobs[position].source, []).append(index)
                 index += 1
         choices = chooser.choose()
@@ -256,6 +264,12 @@ def choose_questions(
         for name, given_away in surplus.items():
             num_beyond_share[name] += len(given_away)
             left_out |= set(of_source[name]) - (set(asked[name]) - given_away)
+
+
+def _is_fine(evidence: Mapping[str, Any], window: Window) -> bool:
+    """Return whether what a question is about is hard to tell in an image of `SHOWN_PX`."""
+    needs_px = evidence.get("needs_px")
+    return needs_px is not None and shown_px(needs_px, width=window.width, height=window.height) < VANISHING_PX[0]
 
 
 def make_rows(

@@ -9,9 +9,9 @@ import pytest
 
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, Road, TileObject
+from rsvqa.annotation.layout.road_graph import build_road_graph
 from rsvqa.annotation.questions import Question
 from rsvqa.annotation.tasks.directions import frame_of
-from rsvqa.annotation.tasks.road_graph import build_road_graph
 from rsvqa.annotation.tasks.routes import Leg, Place, RoadMap, Route
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (

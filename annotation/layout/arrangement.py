@@ -13,8 +13,7 @@ from shapely import MultiPolygon, Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Road, TileFacts, TileObject
-from rsvqa.annotation.tasks.geometry import bounds_of
-from rsvqa.annotation.tasks.parts import PARTS, shares_by_part
+from rsvqa.annotation.layout.parts import PARTS, shares_by_part
 
 IN_PART_SHARE = 0.8
 IN_HALF_SHARE = 0.9
@@ -113,8 +112,8 @@ def rows_of(objects: Sequence[TileObject]) -> Rows:
     """Return whether nearly all of some objects of like size stand evenly spaced in a straight row, or in several."""
     if not MIN_ROW <= len(objects) <= MAX_IN_ROWS or not are_of_one_size(objects):
         return "none"
-    centres = shapely.get_coordinates(shapely.centroid(np.array([item.geometry for item in objects], dtype=object)))
-    bounds = bounds_of(objects)
+    shapes = np.array([item.geometry for item in objects], dtype=object)
+    centres, bounds = shapely.get_coordinates(shapely.centroid(shapes)), shapely.bounds(shapes)
     reach = MAX_OFF_LINE * float(np.minimum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1]).min())
     rows = _rows(centres, reach)
     if max(map(len, rows), default=0) >= IN_ROWS_SHARE * len(objects):

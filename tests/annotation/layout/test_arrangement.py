@@ -6,7 +6,7 @@ import pytest
 from shapely import Polygon, box
 
 from rsvqa.annotation.facts import TileObject
-from rsvqa.annotation.tasks.arrangement import Neighbours, form_a_grid, neighbours, place_of, rows_of
+from rsvqa.annotation.layout.arrangement import Neighbours, form_a_grid, neighbours, place_of, rows_of
 from tests.annotation.make_facts import make_facts, make_object, make_road, square
 
 FACTS = make_facts(size=900)
