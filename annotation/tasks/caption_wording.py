@@ -312,7 +312,9 @@ class CaptionWriter:
         it = self._phrases.text("caption.it")
         has_objects = bool(content.counts or content.covering)
         steps = [step for step, is_there in (("ground", content.shares), ("objects", has_objects)) if is_there]
-        if len(steps) == 2 and self._rng.random() < 1 / 3 and not self._all_stand(content):
+        # "It" after a sentence about a car park would be the car park.
+        stands = any(self._within(content, name) for name in content.counts)
+        if len(steps) == 2 and self._rng.random() < 1 / 3 and not stands:
             steps.reverse()
         said: list[str] = []
         for step in steps:
@@ -323,14 +325,8 @@ class CaptionWriter:
                 said += self._objects(content, "caption.objects", where)
         has_road_ground = any(self._facts.classes[name].kind == "road" for name in content.shares)
         if content.road and not has_road_ground:
-            said.append(self._pick(f"caption.{content.road}", place=it if said else place))
+            said.append(self._pick(f"caption.{content.road}", place=it if said and not stands else place))
         return " ".join(said)
-
-    def _all_stand(self, content: RegionContent) -> bool:
-        """Return whether the sentences about objects name the ground that these are on, but not the place."""
-        return (
-            all(self._within(content, name) for name in content.counts) and not content.covering.keys() - content.counts
-        )
 
     def _ground(self, content: RegionContent, place: str, *, again: str) -> str:
         uses, shares = self._uses(content), list(content.shares.values())
