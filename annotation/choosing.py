@@ -26,7 +26,7 @@ import random
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rsvqa.annotation.balance import Balance
@@ -116,6 +116,13 @@ class ChosenQuestions:
     _shown: Sequence[tuple[int, ...] | None]
     _num_right: Sequence[int]
 
+    def without(self, indices: Iterable[int]) -> ChosenQuestions:
+        """Return the choices without some candidates; what is told of tasks stays that of all that were chosen."""
+        shown = list(self._shown)
+        for index in indices:
+            shown[index] = None
+        return replace(self, _shown=shown)
+
     def is_asked(self, index: int) -> bool:
         """Return whether a candidate is asked."""
         return self._shown[index] is not None
@@ -188,10 +195,6 @@ class Chooser:
         )
         self._num_added += 1
         return self._num_added - 1
-
-    def skip(self) -> None:
-        """Count a candidate that is not asked, whatever is chosen."""
-        self._num_added += 1
 
     def choose(self) -> ChosenQuestions:
         """Return what is asked; the same candidates in the same order give the same choices."""

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rsvqa.annotation.choosing import MIN_JUDGED, TOO_FREQUENT
+from rsvqa.annotation.choosing import TOO_FREQUENT
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.auditing.short import guess_text, guessed_tasks
 from rsvqa.rsvqa_builder.build import BuildOutcome
@@ -18,9 +18,6 @@ from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.documents.losses import Losses, build_losses, input_losses
 from rsvqa.rsvqa_builder.losses import loss_lines
-
-MAX_GAIN = 0.1
-"""What a guess by the texts may get above chance unmentioned: on the very questions that it is made from, it gains."""
 
 
 def print_summary(
@@ -109,8 +106,6 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"nothing in {' and '.join(missing)}: places stay whole, and there are too few for every split"
     if surplus := sum(task["not_chosen"].get(TOO_FREQUENT, 0) for task in report["tasks"].values()):
         yield f"{surplus:,} candidates are not asked, to keep answers even (`balance`)"
-    if uneven := [f"{short} {share:.0%}" for short, share in _uneven(report)]:
-        yield f"a guess without the image, by the options' texts, gets more than chance: {', '.join(uneven)}"
     if tiles["without_questions"]:
         yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
 
@@ -119,14 +114,6 @@ def _source_line(source: Mapping[str, Any]) -> str:
     line = f"{source['questions']:,} questions, {source['tiles']['kept']:,} tile(s) of {source['scenes']:,} scene(s)"
     beyond = source["beyond_its_share"]
     return f"{line}; {beyond:,} questions more are beyond its share of {source['share']:g}" if beyond else line
-
-
-def _uneven(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the tasks of which text tells more than it should, as the choice of questions has left them."""
-    for name, info in TASKS.items():
-        guess, num = report["tasks"][name]["best_guess"], report["tasks"][name]["questions"]
-        if guess and num >= MIN_JUDGED and guess["share"] > guess["chance"] + MAX_GAIN:
-            yield info.short, guess["share"]
 
 
 def _main_reason(task: Mapping[str, Any]) -> str:

@@ -16,11 +16,12 @@ from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.lettering import LETTERS, LetteringError, cut_options, option_texts, read_letters, read_options
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.auditing.items import AuditImage, AuditItem, folded
+from rsvqa.rsvqa_builder.dataset.rows import Column
 
 QUESTION_KEYS = ("question", "Question", "Text", "prompt", "prompts", "query", "problem")
-OPTION_KEYS = ("multi-choice options", "Answer choices", "options_list", "options", "choices")
+OPTION_KEYS = (Column.OPTIONS, "Answer choices", "options_list", "options", "choices")
 ANSWER_KEYS = ("answer", "Ground truth", "ground_truth_option", "ground_truth", "gt_answer", "solution", "Answer")
-TASK_KEYS = ("task", "category", "Category", "type", "question_type", "l2-category", "subtask", "Subtask")
+TASK_KEYS = ("task", "category", "Category", "type", "question_type", Column.L2_CATEGORY, "subtask", "Subtask")
 ID_KEYS = ("question_id", "Question_id", "id", "index")
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _BOX = re.compile(

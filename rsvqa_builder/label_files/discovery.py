@@ -275,7 +275,8 @@ class _Search:
     def _refuse(self, path: Path, scenes: Sequence[str]) -> None:
         why = f"it may be of {either(scenes)}: put it beside its scene, or in a folder of the same name"
         if are_two_dates(scenes):
-            why = f"it is one file for two dates, {either(scenes)}: labels of a change are not read"
+            what_to_do = "labels of a change are not read: give each date a mask of its own"
+            why = f"it is one file for two dates, {either(scenes)}: {what_to_do}"
         for scene in scenes:
             self._refused[scene][path] = why
 

@@ -131,7 +131,7 @@ def describe_scene(
     Args:
         path: what GDAL opens.
         scene_id: unique in the build.
-        bands: 1-based indices of red, green and blue for rasters that do not say it themselves.
+        bands: 1-based indices of red, green and blue, whatever the raster says of its colours.
         nodata: the value of pixels without data; "auto" takes the declared one, "none" none.
         crs: for rasters with a transform that state none, or none that can be understood.
 
@@ -203,7 +203,7 @@ class _BandRoles:
 
 
 def _choose_bands(dataset: DatasetReader, asked: tuple[int, int, int] | None) -> _BandRoles:
-    """Return the bands to show: by colour interpretation, else as asked for, else the first ones."""
+    """Return the bands to show: as asked for, else by colour interpretation, else the first ones."""
     colours = dataset.colorinterp
     if colours[0] == ColorInterp.palette:
         return _BandRoles(bands=(1,), is_palette=True)
@@ -212,7 +212,8 @@ def _choose_bands(dataset: DatasetReader, asked: tuple[int, int, int] | None) ->
     by_role = {colour: index for index, colour in reversed(list(enumerate(colours, 1)))}
     rgb = [by_role.get(colour) for colour in (ColorInterp.red, ColorInterp.green, ColorInterp.blue)]
     if None not in rgb:
-        return _BandRoles(bands=tuple(index for index in rgb if index is not None), is_true_colour=True)
+        stated = tuple(index for index in rgb if index is not None)
+        return _as_asked(stated, asked, num_bands=dataset.count)
     data = [index for index, colour in enumerate(colours, 1) if colour != ColorInterp.alpha]
     if not data:
         raise SceneError("has an alpha band only")
@@ -229,6 +230,18 @@ def _choose_bands(dataset: DatasetReader, asked: tuple[int, int, int] | None) ->
         "(the setting bands chooses others)"
     )
     return _BandRoles(bands=first, notes=(note,))
+
+
+def _as_asked(stated: tuple[int, ...], asked: tuple[int, int, int] | None, *, num_bands: int) -> _BandRoles:
+    """Return the bands of a raster that states its colours: those asked for, where it has them, else its own."""
+    if asked is None or asked == stated:
+        return _BandRoles(bands=stated, is_true_colour=True)
+    if max(asked) > num_bands:
+        names = ",".join(map(str, asked))
+        note = f"`bands` {names} is not followed: it has {num_bands} bands, and calls {stated} red, green and blue"
+        return _BandRoles(bands=stated, is_true_colour=True, notes=(note,))
+    note = f"shown are the bands {asked}, as `bands` says, though it calls {stated} red, green and blue"
+    return _BandRoles(bands=asked, is_true_colour=True, notes=(note,))
 
 
 def _common_dtype(dataset: DatasetReader, bands: tuple[int, ...]) -> str:

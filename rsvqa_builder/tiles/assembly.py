@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import shapely
@@ -134,11 +135,11 @@ def _scenes_of(job: TileJob) -> Iterator[str]:
 
 
 class _Seen(NamedTuple):
-    """What tells tiles apart: content digest, what each image is known again by, and the number of candidates."""
+    """What tells tiles apart: content digest, what each image is known again by, and the number of tasks that ask."""
 
     digest: str
     prints: Mapping[str, ImagePrint]
-    num_candidates: int
+    num_tasks: int
 
 
 def _look_through(
@@ -155,12 +156,12 @@ def _look_through(
         if result.rejection is not None:
             dropped[job.position] = result.rejection
         else:
-            seen[job.position] = _Seen(result.digest, result.prints or {}, len(result.candidates))
+            seen[job.position] = _Seen(result.digest, result.prints or {}, len({one.task for one in result.candidates}))
     return dropped, seen
 
 
 def _drop_identical(seen: Mapping[int, _Seen], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
-    """Keep one tile of each content: the one with most questions (a copy may lack the labels), else the first.
+    """Keep one tile of each content: the one of which most tasks ask (a copy may lack the labels), else the first.
 
     When one of them is dropped for what it shows, all are.
     """
@@ -168,7 +169,7 @@ def _drop_identical(seen: Mapping[int, _Seen], dropped: dict[int, str], jobs: Se
     for position, found in seen.items():
         groups.setdefault(found.digest, []).append(position)
     for group in groups.values():
-        best = min(group, key=lambda position: (-seen[position].num_candidates, position))
+        best = min(group, key=lambda position: (-seen[position].num_tasks, position))
         for position in group:
             if position != best:
                 dropped.setdefault(position, f"same content as {jobs[best].image_id}")
@@ -226,8 +227,8 @@ def choose_questions(
 ) -> AskedQuestions:
     """Choose which candidates of the kept tiles are asked, and with which options.
 
-    Where a source has more than its share, it is chosen again without what it has to give away. Fewer questions are
-    then even in fewer ways, so a choice may leave a source above its share once more; each time it has fewer.
+    What a source has to give away of its chosen questions is drawn by chance: of even answers that leaves answers as
+    even as chance does.
 
     Args:
         jobs: the plan.
@@ -236,34 +237,20 @@ def choose_questions(
         settings: of the build.
         shares: the most that a source may have of all questions, by its name; None for no bound.
     """
-    left_out: set[int] = set()
-    num_beyond_share: Counter[str] = Counter()
-    while True:
-        chooser = Chooser(
-            limits=settings.task_limits,
-            balance=settings.balance,
-            seed=settings.seed,
-            fine_share=settings.fine_share,
-        )
-        of_source: dict[str, list[int]] = {}
-        index = 0
-        for position, split in selection.splits.items():
-            for candidate in journal.read(position).candidates:
-                if index in left_out:
-                    chooser.skip()
-                else:
-                    is_fine = _is_fine(candidate.evidence, jobs[position].window)
-                    chooser.add(candidate, split=split, tile=position, is_fine=is_fine)
-                of_source.setdefault(jobs[position].source, []).append(index)
-                index += 1
-        choices = chooser.choose()
-        asked = {name: [one for one in own if choices.is_asked(one)] for name, own in of_source.items()}
-        surplus = beyond_shares(asked, shares, seed=settings.seed)
-        if not surplus:
-            return AskedQuestions(choices, dict(num_beyond_share))
-        for name, given_away in surplus.items():
-            num_beyond_share[name] += len(given_away)
-            left_out |= set(of_source[name]) - (set(asked[name]) - given_away)
+    chooser = Chooser(
+        limits=settings.task_limits, balance=settings.balance, seed=settings.seed, fine_share=settings.fine_share
+    )
+    of_source: dict[str, list[int]] = {}
+    for position, split in selection.splits.items():
+        own = of_source.setdefault(jobs[position].source, [])
+        for one in journal.read(position).candidates:
+            is_fine = _is_fine(one.evidence, jobs[position].window)
+            own.append(chooser.add(one, split=split, tile=position, is_fine=is_fine))
+    choices = chooser.choose()
+    asked = {name: [index for index in own if choices.is_asked(index)] for name, own in of_source.items()}
+    surplus = beyond_shares(asked, shares, seed=settings.seed)
+    left = choices.without(chain.from_iterable(surplus.values()))
+    return AskedQuestions(left, {name: len(given_away) for name, given_away in surplus.items()})
 
 
 def _is_fine(evidence: Mapping[str, Any], window: Window) -> bool:

@@ -22,19 +22,9 @@ def test_an_even_data_set_has_nothing_to_tell() -> None:
     assert list(closing_lines(report())) == ["3 place(s); tiles by split: train 3, val 2, test 1"]
 
 
-def test_surplus_answers_and_what_text_still_tells_are_said() -> None:
-    guess = {"chance": 0.25, "worst_stratum": [], "worst_share": None}
+def test_surplus_answers_are_said() -> None:
     found = report(
         overall_counting={"questions": 1000, "not_chosen": {"answer would be too frequent": 1200}},
-        object_size={
-            "questions": 30,
-            "not_chosen": {"beyond the limit per tile": 7},
-            "best_guess": guess | {"share": 0.36},
-        },
-        object_colour={"questions": 29, "best_guess": guess | {"share": 0.9}},  # too few to tell
-        object_distance={"questions": 500, "best_guess": guess | {"share": 0.34}},
+        object_size={"questions": 30, "not_chosen": {"beyond the limit per tile": 7}},
     )
-    assert list(closing_lines(found))[1:] == [
-        "1,200 candidates are not asked, to keep answers even (`balance`)",
-        "a guess without the image, by the options' texts, gets more than chance: OS 36%",
-    ]
+    assert list(closing_lines(found))[1:] == ["1,200 candidates are not asked, to keep answers even (`balance`)"]

@@ -53,16 +53,26 @@ def test_tokens_are_counted(checkpoint: CheckpointMaker) -> None:
     assert not reply.ended
 
 
-def test_tokens_that_the_model_itself_puts_in_are_counted_where_they_are_known(checkpoint: CheckpointMaker) -> None:
-    # 56 × 84 px: 2 × 3 cells of 28 px, 5 tokens of each at most
+def test_tokens_that_the_model_itself_puts_in_are_counted_where_they_are_known(
+    checkpoint: CheckpointMaker, tmp_path: Path
+) -> None:
+    # 56 × 84 px: 2 × 3 cells of 28 px, 5 tokens of each
     group = make_group([make_image(1, width=84, height=56)], ["Hi"])
-    reply = one_reply(open_tiny(checkpoint("geollava")), group)
+    for reuse in (True, False):
+        known = one_reply(open_tiny(checkpoint("geollava"), reuse=reuse), group)
+        assert known.num_visual_tokens == 30
+        assert known.num_prompt_tokens == 22 + 38 + 30
+    # 5 tokens of each at most, and only the model knows how many
+    folder = shutil.copytree(checkpoint("geollava"), tmp_path / "drops")
+    set_in(folder / "config.json", fill="drop")
+    set_in(folder / "processor_config.json", num_cell_tokens=None)
+    reply = one_reply(open_tiny(folder), group)
     assert reply.num_visual_tokens is not None
     assert 6 <= reply.num_visual_tokens <= 30
     # 38 − 16 tokens of text as in the test above, and "<|im_start|>" "system" "\n" "You are a helpful assistant."
     # "<|im_end|>" "\n" before it: 1 + 6 + 1 + 28 + 1 + 1
     assert reply.num_prompt_tokens == 22 + 38 + reply.num_visual_tokens
-    assert one_reply(open_tiny(checkpoint("geollava"), reuse=False), group).num_visual_tokens is None
+    assert one_reply(open_tiny(folder, reuse=False), group).num_visual_tokens is None
 
 
 def test_a_reply_ends_where_the_model_ends_it(checkpoint: CheckpointMaker, tmp_path: Path) -> None:

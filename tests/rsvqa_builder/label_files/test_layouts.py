@@ -333,7 +333,8 @@ def test_one_mask_of_two_dates_is_refused(tmp_path: Path, name: str, dates: tupl
     for files in laid_out(tmp_path, layout).of_scenes:
         assert files.files == (mask,)
         assert files.refused == {
-            mask: f"it is one file for two dates, {paths[0]} or {paths[1]}: labels of a change are not read"
+            mask: f"it is one file for two dates, {paths[0]} or {paths[1]}: labels of a change are not read: give each "
+            "date a mask of its own"
         }
 
 

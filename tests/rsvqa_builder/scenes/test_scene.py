@@ -51,13 +51,14 @@ def test_a_plain_scene_is_described(tmp_path: Path) -> None:
         (1, [ColorInterp.gray], None, (1,), False),
         (2, [ColorInterp.gray, ColorInterp.alpha], None, (1,), False),
         (3, [ColorInterp.blue, ColorInterp.green, ColorInterp.red], None, (3, 2, 1), True),
-        (4, [ColorInterp.undefined, ColorInterp.red, ColorInterp.green, ColorInterp.blue], (1, 2, 3), (2, 3, 4), True),
+        (4, [ColorInterp.undefined, ColorInterp.red, ColorInterp.green, ColorInterp.blue], (1, 2, 3), (1, 2, 3), True),
+        (3, [ColorInterp.red, ColorInterp.green, ColorInterp.blue], (5, 3, 2), (1, 2, 3), True),
         (4, [ColorInterp.undefined] * 4, (4, 3, 2), (4, 3, 2), True),
         (4, [ColorInterp.undefined] * 4, None, (1, 2, 3), False),
         (4, [ColorInterp.alpha, *[ColorInterp.undefined] * 3], None, (2, 3, 4), False),
     ],
 )
-def test_bands_follow_the_colours_then_the_user_then_the_order(
+def test_bands_follow_the_user_then_the_colours_then_the_order(
     tmp_path: Path,
     num_bands: int,
     colours: list[ColorInterp],
@@ -69,6 +70,8 @@ def test_bands_follow_the_colours_then_the_user_then_the_order(
     set_colours(path, colours)
     scene = describe_scene(str(path), "a", bands=asked)
     assert (scene.bands, scene.is_true_colour) == (bands, is_true_colour)
+    is_told = asked is not None and ColorInterp.red in colours
+    assert ["red, green and blue" in note for note in scene.notes if "`bands`" in note] == [True] * is_told
 
 
 def test_an_assumption_about_bands_is_noted(tmp_path: Path) -> None:
