@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.marks import MarkPlacer, MarkPlan, place_marks
 from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks.registry import TaskContext, get_task, seeded_rng
-from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS
+from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm
+from rsvqa.annotation.visibility import ExtentFinder
 from rsvqa.annotation.wording.phrases import load_phrases
 
 DUPLICATE = "asked twice"
@@ -119,13 +120,19 @@ def ask(facts: TileFacts, pixels: NDArray[np.uint8], settings: AskSettings) -> T
     _take_turns(regional, gate, _most)
     for run in runs:
         _take_turns([run], gate, _most)
-    questions = tuple(question for run in runs for question in run.accepted)
+    extents = ExtentFinder(facts)
+    questions = tuple(_with_extent(question, extents) for run in runs for question in run.accepted)
     return TileQuestions(
         questions=questions,
         marks=place_marks(questions, width=facts.width, height=facts.height),
         not_asked={run.name: dict(sorted(run.not_asked.items())) for run in runs if run.not_asked},
         rejected={run.name: dict(sorted(run.rejected.items())) for run in runs if run.rejected},
     )
+
+
+def _with_extent(question: Question, extents: ExtentFinder) -> Question:
+    """Return a question with the smallest extent that must be seen to answer it."""
+    return replace(question, evidence=replace(question.evidence, needs_px=extents.needs_px(question)))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,8 +165,10 @@ class _Gate:
             return reasons
         # A circle is named by a slot only, so it belongs to the identity; so do options, for "Which of these …?".
         identity = (question.text, question.region, frozenset(option.text for option in question.options))
-        evidence = (question.task, question.strata[:1], question.evidence.feature_ids)
-        is_repeated = bool(question.strata and question.evidence.feature_ids) and evidence in self._evidence
+        # A box has no strata: what singles out its object is its template.
+        template = (question.evidence.rule,) if question.form is AnswerForm.BOX else question.strata[:1]
+        evidence = (question.task, template, question.evidence.feature_ids)
+        is_repeated = bool(template and question.evidence.feature_ids) and evidence in self._evidence
         if identity in self._seen or is_repeated:
             return (DUPLICATE,)
         if question.region is not None and isinstance(placed := self._placer.place(question.region), str):

@@ -25,7 +25,7 @@ import math
 import random
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -36,6 +36,7 @@ from rsvqa.annotation.taxonomy import AnswerForm
 
 TOO_FREQUENT = "answer would be too frequent"
 BEYOND_LIMIT = "beyond the limit per tile"
+TOO_COARSE = "too large beside the share of what vanishes in a reduced image"
 NO_OPTIONS = "too few wrong options that are right elsewhere"
 
 MIN_JUDGED = 30
@@ -141,9 +142,18 @@ class Chooser:
     Holds numbers for each candidate and each text once, so that a million candidates need about a GB.
     """
 
-    def __init__(self, *, limits: Mapping[str, int], balance: Balance, seed: int) -> None:
-        """`limits`: the most questions per tile by task."""
+    def __init__(self, *, limits: Mapping[str, int], balance: Balance, seed: int, fine_share: float = 0.0) -> None:
+        """Begin without candidates.
+
+        Args:
+            limits: the most questions per tile by task.
+            balance: how even answers are made.
+            seed: of the data set.
+            fine_share: the least share of fine questions per task and split; of a task without any, none is dropped.
+        """
         self._limits = limits
+        self._fine_share = fine_share
+        self._fine: set[int] = set()
         self._balance = balance
         self._seed = seed
         self._texts: dict[str, int] = {}
@@ -152,8 +162,17 @@ class Chooser:
         self._groups: dict[tuple[str, str], list[Offer]] = {}
         self._num_added = 0
 
-    def add(self, candidate: Choosable, *, split: str, tile: int) -> int:
-        """Take a candidate in and return its index for `ChosenQuestions.options_of`."""
+    def add(self, candidate: Choosable, *, split: str, tile: int, is_fine: bool = False) -> int:
+        """Take a candidate in and return its index for `ChosenQuestions.options_of`.
+
+        Args:
+            candidate: the next of the plan.
+            split: of its tile.
+            tile: number of its tile.
+            is_fine: what it asks about vanishes in a reduced image.
+        """
+        if is_fine:
+            self._fine.add(self._num_added)
         task, form = candidate.task, candidate.form
         here = (split, task, form.value)
         strata = candidate.strata
@@ -185,7 +204,8 @@ class Chooser:
         elsewhere = _right_values(self._groups.values())
         for (split, task), offers in self._groups.items():
             rng = random.Random(f"{self._seed}/{split}/{task}/choice")
-            kept = self._kept(task, offers, rng, not_chosen.setdefault(task, Counter()))
+            reasons = not_chosen.setdefault(task, Counter())
+            kept = self._fine_enough(self._kept(task, offers, rng, reasons), rng, reasons)
             drawer = OptionDrawer(kept, elsewhere, rng, has_fallback=self._balance is not Balance.STRICT)
             for offer in rng.sample(kept, len(kept)):
                 drawer.draw(offer)
@@ -210,7 +230,9 @@ class Chooser:
 
     def _kept(self, task: str, offers: Sequence[Offer], rng: random.Random, reasons: Counter[str]) -> list[Offer]:
         """Return the candidates of a task and split that limit and quotas leave, and count the others."""
-        kept = _within_limit(offers, self._limits.get(task, 0), rng)
+        kept = _within_limit(
+            offers, self._limits.get(task, 0), rng, first=self._fine if self._fine_share else frozenset()
+        )
         reasons[BEYOND_LIMIT] += len(offers) - len(kept)
         if self._balance is Balance.OFF:
             return kept
@@ -218,6 +240,17 @@ class Chooser:
         even = _within_chances(_within_quotas(kept, rng, is_strict=is_strict), rng, is_strict=is_strict)
         reasons[TOO_FREQUENT] += len(kept) - len(even)
         return even
+
+    def _fine_enough(self, offers: list[Offer], rng: random.Random, reasons: Counter[str]) -> list[Offer]:
+        """Return the candidates of a task and split without so many coarse ones that the rest has too few fine ones."""
+        coarse = [offer for offer in offers if offer.index not in self._fine]
+        num_fine = len(offers) - len(coarse)
+        if not self._fine_share or not num_fine:
+            return offers
+        most = math.floor(num_fine * (1 - self._fine_share) / self._fine_share + 1e-9)
+        surplus = {offer.index for offer in rng.sample(coarse, max(0, len(coarse) - most))}
+        reasons[TOO_COARSE] += len(surplus)
+        return [offer for offer in offers if offer.index not in surplus]
 
     def _kind(self, candidate: Choosable, right: Sequence[int], pool: int) -> int:
         """Return what is to be even of a candidate: its answer, or the bin of its number."""
@@ -236,8 +269,12 @@ class Chooser:
 # --- which candidates -------------------------------------------------------------------------------------------------
 
 
-def _within_limit(offers: Sequence[Offer], limit: int, rng: random.Random) -> list[Offer]:
+def _within_limit(
+    offers: Sequence[Offer], limit: int, rng: random.Random, *, first: Set[int] = frozenset()
+) -> list[Offer]:
     """Return at most `limit` candidates per tile: first those whose answers have the smallest share in their strata.
+
+    Those at the indices of `first` go before all others.
 
     Candidates without strata are taken in their order, the best first.
     """
@@ -248,7 +285,10 @@ def _within_limit(offers: Sequence[Offer], limit: int, rng: random.Random) -> li
         left = list(group)
         order = {offer.index: rng.random() if offer.has_quota else place for place, offer in enumerate(left)}
         for _ in range(min(limit, len(left))):
-            best = min(left, key=lambda offer: (_share_so_far(offer, taken, totals), order[offer.index]))
+            best = min(
+                left,
+                key=lambda offer: (offer.index not in first, _share_so_far(offer, taken, totals), order[offer.index]),
+            )
             left.remove(best)
             kept.append(best)
             if best.has_quota:

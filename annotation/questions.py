@@ -49,12 +49,14 @@ class Evidence:
         feature_ids: objects, areas and roads that the answer rests on.
         geometry: in tile pixels, where one says more than the ids.
         values: the numbers that went into the rule; JSON types only.
+        needs_px: the smallest extent that must be seen, pixels of the tile (see `visibility`); None without one.
     """
 
     rule: str
     feature_ids: tuple[str, ...] = ()
     geometry: BaseGeometry | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    needs_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

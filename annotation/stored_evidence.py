@@ -1,6 +1,7 @@
 """The evidence of a question as the JSON object that a data set stores, and back.
 
 The object is {"rule", "feature_ids", "values"}, with "geometry" (WKT, tile pixels) where one says more than the ids,
+"needs_px" where the answer rests on something with an extent,
 and "region" {"number", "x", "y", "radius"} where the question is about a numbered circle. Others may add keys.
 """
 
@@ -24,6 +25,8 @@ def encode_evidence(evidence: Evidence, mark: Mark | None) -> dict[str, Any]:
         "feature_ids": list(evidence.feature_ids),
         "values": dict(evidence.values),
     }
+    if evidence.needs_px is not None:
+        found["needs_px"] = evidence.needs_px
     if evidence.geometry is not None:
         found["geometry"] = evidence.geometry.wkt
     if mark is not None:
@@ -38,6 +41,7 @@ def decode_evidence(stored: Mapping[str, Any]) -> Evidence:
         feature_ids=tuple(stored.get("feature_ids", ())),
         geometry=decode_geometry(stored),
         values=stored.get("values", {}),
+        needs_px=stored.get("needs_px"),
     )
 
 

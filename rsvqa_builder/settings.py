@@ -155,6 +155,8 @@ class BuildSettings(StageSettings):
     """Most questions of a task per tile."""
     balance: Balance = Balance.SOFT
     """How even answers are made: soft (but for chance), strict (fewer questions), or off."""
+    fine_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least share, per task, of questions about what is under 8 px in an image of 1,024 px."""
     language: Annotated[str, FILE_ONLY] = "en"
     """Language of the questions."""
     image_format: ImageFormat = ImageFormat.JPEG

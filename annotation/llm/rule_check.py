@@ -32,7 +32,8 @@ class RuleCheckPass:
         reasons = [reason for reason in (fault_of(item), key_fault(item)) if reason is not None]
         if claims.contradicted:
             reasons.append(CONTRADICTS)
-        if claims.unsupported:
+        # What the rules wrote is computed: a sentence that the reader of drafts does not know says nothing against it.
+        if claims.unsupported and item.source != "rule":
             reasons.append(UNSUPPORTED)
             item = item.with_doubts(*(claim.words for claim in claims.unsupported))
         for reason in reasons:

@@ -1,22 +1,38 @@
-"""Whether there is an anomaly on the tile, of which kind, in which part, and what its label says of its cause.
+"""Whether there is an anomaly on the tile: of which kind, where, how large, amid what, and what its label says of why.
 
 Only asked where the scene has been searched for anomalies: otherwise their absence would be a guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts
+from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts, TileObject
+from rsvqa.annotation.layout.parts import PARTS, shares_by_part
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled, take_turns
-from rsvqa.annotation.tasks.distractors import NUM_DISTRACTORS, absent_classes, class_distractors
+from rsvqa.annotation.tasks.countable import CountRule, countable_objects
+from rsvqa.annotation.tasks.counting import MAX_COUNT
+from rsvqa.annotation.tasks.distractors import (
+    COUNT_RATIO,
+    MEASURE_RATIO,
+    NUM_DISTRACTORS,
+    absent_classes,
+    class_distractors,
+    number_distractors,
+    round_measure,
+    value_distractors,
+)
 from rsvqa.annotation.tasks.geometry import shown
-from rsvqa.annotation.tasks.parts import PARTS, shares_by_part
+from rsvqa.annotation.tasks.image_scale import with_scale
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
+from rsvqa.annotation.tasks.landmarks import Landmark
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -29,12 +45,27 @@ IN_PART_SHARE = 0.8
 CAUSE = "cause"
 """The attribute that says what an anomaly comes from."""
 
+MIN_BAND_PX = 12.0
+BAND_SHARE = 0.15
+AROUND_SHARE = 0.8
+LABELLED_SHARE = 0.97
+"""What lies around an anomaly is seen in a band of this width, or of this share of its size; most of it is of one
+ground, and where less of it has a label the class of that ground is complete."""
+
+AFFECTED_M = (20, 50, 100, 200)
+LIMIT_MARGIN = 0.15
+"""Objects are near an anomaly within one of these distances; none may be within this share of it from the limit."""
+
+EDGE_PX = 2.0
+APART_PX = 12.0
+"""An anomaly nearer to the tile's edge may go on beyond it; places with less than twice this between them are one."""
+
 _Ask = Callable[[], Question | NotAsked]
 
 
 @task("anomaly_detection")
 def ask_anomaly_detection(context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Ask whether each kind of anomaly is there; of the kinds that are, also the kind, the place and the cause."""
+    """Ask whether each kind of anomaly is there; of the kinds that are, also where, how large, near what and why."""
     facts = context.facts
     if not facts.has_anomaly_layer:
         yield NotAsked("no anomaly layer")
@@ -73,7 +104,16 @@ def _questions_to_try(context: TaskContext, present: list[ClassInfo], areas: dic
     """Return the questions about this tile: kinds, places and causes in turns, then presence and absence."""
     absent = shuffled(absent_classes(context.facts, {Role.ANOMALY}), context.rng)
     presence = take_turns([present, absent])
-    groups = ((_ask_kind, present), (_ask_presence, presence), (_ask_place, present), (_ask_cause, present))
+    groups = (
+        (_ask_kind, present),
+        (_ask_presence, presence),
+        (_ask_place, present),
+        (_ask_cause, present),
+        (_ask_surroundings, present),
+        (_ask_affected, present),
+        (_ask_area, present),
+        (_ask_number, present),
+    )
     return take_turns([[partial(ask, context, info, areas) for info in infos] for ask, infos in groups])
 
 
@@ -180,6 +220,162 @@ def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
             values={"classes": sorted(areas), "cause": right},
         ),
         strata=("cause",),
+    )
+
+
+def _ask_surroundings(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask what ground lies around a kind of anomaly; ground that lies there too is never a wrong option."""
+    facts, ground = context.facts, _union(areas[info.name])
+    reach = max(MIN_BAND_PX, BAND_SHARE * math.sqrt(ground.area))
+    tile = shapely.box(0, 0, facts.width, facts.height)
+    band = shapely.intersection(ground.buffer(reach).difference(ground), tile)
+    if not band.area or not all(area.is_certain for area in facts.areas):
+        return NotAsked("an uncertain area is on the tile")
+    shares = {
+        name: float(shapely.intersection(cover_of(context, name), band).area / band.area)
+        for name in certain_areas(context)
+    }
+    main = max(shares, key=lambda name: shares[name], default=None)
+    if main is None or shares[main] < AROUND_SHARE:
+        return NotAsked("no ground lies all around the anomaly")
+    if sum(shares.values()) < LABELLED_SHARE and main not in facts.complete_classes:
+        return NotAsked("no ground lies all around the anomaly")
+    right = facts.classes[main]
+    there = [name for name, share in shares.items() if share > 0]
+    num = len(facts.classes)
+    wrong = class_distractors(facts, right, context.rng, roles={Role.AREA}, count=num, exclude=there)
+    if len(wrong) < NUM_DISTRACTORS:
+        return NotAsked("too few classes for wrong options")
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, "anomaly_detection.surroundings", noun=info.singular),
+        options=(Option(right.singular, is_right=True), *(Option(other.singular, is_right=False) for other in wrong)),
+        evidence=Evidence(
+            rule="ground_around_anomaly",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
+            values={"class": info.name, "reach_px": round(reach, 1), "share": round(shares[main], 4)},
+        ),
+        strata=("surroundings", info.name),
+    )
+
+
+def _ask_affected(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask how many objects of a class lie within some metres of a kind of anomaly."""
+    facts = context.facts
+    if facts.gsd_m is None or info.name not in facts.complete_classes:
+        return NotAsked("no GSD, or not every anomaly of the kind is labelled")
+    geometries = np.array([area.geometry for area in areas[info.name]], dtype=object)
+    ids = tuple(area.area_id for area in areas[info.name])
+    place = Landmark(
+        name=info.name, text=info.singular, geometries=geometries, feature_ids=ids, scale=facts.gsd_m, is_area=True
+    )
+    for name in shuffled(sorted({item.class_name for item in facts.objects}), context.rng):
+        counted = countable_objects(facts, name)
+        if isinstance(counted, NotAsked) or counted.rule is not CountRule.WHOLE or not counted.objects:
+            continue
+        distances = place.distances(counted.objects)
+        for metres in shuffled(AFFECTED_M, context.rng):
+            is_near = distances <= (1 - LIMIT_MARGIN) * metres
+            count = int(is_near.sum())
+            if 0 < count <= MAX_COUNT and (is_near | (distances >= (1 + LIMIT_MARGIN) * metres)).all():
+                chosen = [item for item, near in zip(counted.objects, is_near, strict=True) if near]
+                return _affected_question(context, info, facts.classes[name], ids, chosen, metres)
+    return NotAsked("no class of which the objects near the anomaly can be counted")
+
+
+def _affected_question(
+    context: TaskContext,
+    info: ClassInfo,
+    counted: ClassInfo,
+    ids: tuple[str, ...],
+    chosen: Sequence[TileObject],
+    metres: int,
+) -> Question:
+    text = context.phrases.pick(
+        context.rng, "anomaly_detection.affected", noun=info.singular, plural=counted.plural, metres=metres
+    )
+    options = [Option(str(len(chosen)), is_right=True)]
+    options += [Option(str(wrong), is_right=False) for wrong in number_distractors(len(chosen), context.rng)]
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.ONE_OF,
+        text=with_scale(context, text),
+        options=tuple(options),
+        evidence=Evidence(
+            rule="objects_near_anomaly",
+            feature_ids=(*ids, *(item.object_id for item in chosen)),
+            geometry=shown([item.geometry for item in chosen]),
+            values={"class": info.name, "counted": counted.name, "count": len(chosen), "metres": metres},
+        ),
+        strata=("affected", counted.name),
+        pool="affected",
+        value=len(chosen),
+        min_ratio=COUNT_RATIO,
+    )
+
+
+def _ask_area(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask how many square metres a kind of anomaly covers; one that the tile's edge cuts is larger than it shows."""
+    facts, ground = context.facts, _union(areas[info.name])
+    x_min, y_min, x_max, y_max = ground.bounds
+    is_cut = min(x_min, y_min) < EDGE_PX or x_max > facts.width - EDGE_PX or y_max > facts.height - EDGE_PX
+    if facts.gsd_m is None or info.name not in facts.complete_classes:
+        return NotAsked("no GSD, or not every anomaly of the kind is labelled")
+    if is_cut:
+        return NotAsked("the anomaly is cut by the edge")
+    m2 = ground.area * facts.gsd_m.x_m * facts.gsd_m.y_m
+    phrases = context.phrases
+    options = [(round_measure(m2), True), *((wrong, False) for wrong in value_distractors(m2, context.rng))]
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.ONE_OF,
+        text=with_scale(context, phrases.pick(context.rng, "anomaly_detection.area", noun=info.singular)),
+        options=tuple(
+            Option(phrases.text("anomaly_detection.square_metres", m2=f"{value:,.0f}"), is_right=is_right)
+            for value, is_right in options
+        ),
+        evidence=Evidence(
+            rule="area_of_anomaly",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
+            values={"class": info.name, "area_m2": round(m2, 1)},
+        ),
+        strata=("area", info.name),
+        pool="area",
+        value=m2,
+        min_ratio=MEASURE_RATIO,
+    )
+
+
+def _ask_number(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask how many separate places of a kind of anomaly there are, where there are several well apart."""
+    ground = _union(areas[info.name])
+    places = shapely.get_parts(ground.buffer(APART_PX))
+    if info.name not in context.facts.complete_classes:
+        return NotAsked("not every anomaly of the kind is labelled")
+    parts = shapely.get_parts(ground)
+    least = MIN_SHARE * context.facts.width * context.facts.height
+    if len(places) != len(parts) or len(parts) < 2 or float(shapely.area(parts).min()) < least:
+        return NotAsked("not several places of the anomaly that are clearly apart")
+    options = [Option(str(len(parts)), is_right=True)]
+    options += [Option(str(wrong), is_right=False) for wrong in number_distractors(len(parts), context.rng)]
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.ONE_OF,
+        text=context.phrases.pick(context.rng, "anomaly_detection.number", plural=info.plural),
+        options=tuple(options),
+        evidence=Evidence(
+            rule="number_of_anomalies",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
+            values={"class": info.name, "count": len(parts)},
+        ),
+        strata=("number", info.name),
+        pool="number",
+        value=len(parts),
+        min_ratio=COUNT_RATIO,
     )
 
 

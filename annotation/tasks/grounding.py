@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from rsvqa.annotation.tasks.referring import (
     Members,
     Reference,
     describable_classes,
+    groups_by_colour,
     may_be_target,
     references,
     two_greatest,
@@ -36,6 +37,9 @@ NEARER_SHARE = 0.02
 LIMITS_M = (20, 30, 50, 100, 150, 200, 300, 500, 1000)
 LIMIT_MARGIN = 0.15
 """Conditions in metres use these limits, and no object may lie within this share of one."""
+
+COLOURED_RULES = ("nearest", "only_within", "only_inside", "only_outside")
+"""Conditions that are also told of the objects of one colour."""
 
 CONDITIONS_A_QUESTION = 4
 PAIRS_A_QUESTION = 5
@@ -150,8 +154,73 @@ def conditions(context: TaskContext) -> Iterator[ConditionReference]:
     pairs = [(members, thing) for members in classes for thing in landmarks(context) if members.info.name != thing.name]
     for members, thing in shuffled(pairs, context.rng)[: PAIRS_A_QUESTION * context.limit]:
         yield from _by_distance(context, members, thing)
+        yield from _by_rank(context, members, thing)
+        yield from _largest_near(context, members, thing)
         if thing.is_area:
             yield from _by_side(context, members, thing)
+        yield from _by_colour(context, members, thing)
+
+
+def _by_colour(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
+    """Yield what a landmark singles out among the members of one colour, though not among all of the class."""
+    phrases = context.phrases
+    for colour, indices in groups_by_colour(context, members).items():
+        if not 1 < len(indices) < len(members):
+            continue
+        noun = phrases.text("referring.coloured", colour=phrases.text(f"colour.{colour}"), noun=members.info.singular)
+        coloured = members.subset(indices)
+        found = [*_by_distance(context, coloured, thing)]
+        found += _by_side(context, coloured, thing) if thing.is_area else ()
+        for one in found:
+            if one.rule in COLOURED_RULES:
+                values = {**one.values, "colour": colour}
+                text = _text(context, noun, thing, one.rule, values)
+                yield replace(one, text=text, rule=f"{one.rule}_of_colour", values=values)
+
+
+def _by_rank(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
+    """Yield the second nearest object, and the farthest, where the next ones are clearly nearer or farther."""
+    facts = context.facts
+    distances = np.sort(thing.distances(members.objects))
+    order = np.argsort(thing.distances(members.objects), kind="stable")
+    margin = NEARER_SHARE * min(facts.width * thing.scale.x_m, facts.height * thing.scale.y_m) + thing.edge_m
+
+    def is_clear(nearer: int, farther: int) -> bool:
+        gap = distances[farther] - distances[nearer]
+        return bool(gap >= margin and distances[farther] >= NEARER_MARGIN * distances[nearer])
+
+    if len(members) > 2 and is_clear(0, 1) and is_clear(1, 2):
+        values = {"distance": round(float(distances[1]), 1), "next": round(float(distances[2]), 1)}
+        yield from _condition(context, members, thing, int(order[1]), "second_nearest", values)
+    if is_clear(-2, -1):
+        values = {"distance": round(float(distances[-1]), 1), "next": round(float(distances[-2]), 1)}
+        yield from _condition(context, members, thing, int(order[-1]), "farthest", values)
+
+
+def _largest_near(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
+    """Yield the largest of those within some metres, where some are and some are not, all of them clearly."""
+    if context.facts.gsd_m is None or any(item.outline not in OUTLINES_THAT_FIT for item in members.objects):
+        return
+    distances = thing.distances(members.objects)
+    for metres in LIMITS_M:
+        margin = LIMIT_MARGIN * metres + thing.edge_m
+        near = np.flatnonzero(distances <= metres - margin)
+        if 1 < len(near) < len(members) and ((distances <= metres - margin) | (distances >= metres + margin)).all():
+            largest = _largest(members.subset(near.tolist()))
+            if largest is not None:
+                index, values = largest
+                values = {"metres": metres, **values}
+                yield from _condition(context, members, thing, int(near[index]), "largest_within", values)
+                return
+
+
+def _largest(members: Members) -> tuple[int, dict[str, float]] | None:
+    """Return which object is clearly the largest, with its area and the next one's; None where none is."""
+    areas = np.array([item.geometry.area / item.visible_share for item in members.objects])
+    first, second = two_greatest(areas)
+    if areas[first] < SIZE_MARGIN * areas[second]:
+        return None
+    return first, {"area_px": round(float(areas[first]), 1), "next_area_px": round(float(areas[second]), 1)}
 
 
 def _by_distance(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
@@ -200,11 +269,9 @@ def _by_side(context: TaskContext, members: Members, thing: Landmark) -> Iterato
 def _largest_inside(context: TaskContext, inside: Members, thing: Landmark) -> Iterator[ConditionReference]:
     if any(item.outline not in OUTLINES_THAT_FIT for item in inside.objects):
         return
-    areas = np.array([item.geometry.area / item.visible_share for item in inside.objects])
-    first, second = two_greatest(areas)
-    if areas[first] >= SIZE_MARGIN * areas[second]:
-        values = {"area_px": round(float(areas[first]), 1), "next_area_px": round(float(areas[second]), 1)}
-        yield from _condition(context, inside, thing, first, "largest_inside", values)
+    largest = _largest(inside)
+    if largest is not None:
+        yield from _condition(context, inside, thing, largest[0], "largest_inside", largest[1])
 
 
 def _condition(
@@ -213,10 +280,11 @@ def _condition(
     target = members.objects[index]
     if not may_be_target(target):
         return ()
-    text = context.phrases.text(
-        f"condition_based_grounding.{rule}",
-        noun=members.info.singular,
-        landmark=thing.text,
-        metres=values.get("metres", ""),
-    )
+    text = _text(context, members.info.singular, thing, rule, values)
     return (ConditionReference(target, text, rule, thing.shown, thing.feature_ids, {"landmark": thing.text, **values}),)
+
+
+def _text(context: TaskContext, noun: str, thing: Landmark, rule: str, values: Mapping[str, Any]) -> str:
+    return context.phrases.text(
+        f"condition_based_grounding.{rule}", noun=noun, landmark=thing.text, metres=values.get("metres", "")
+    )

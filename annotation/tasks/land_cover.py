@@ -7,17 +7,62 @@ from collections.abc import Sequence
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import MultiPolygon, Polygon, STRtree
+from shapely import MultiPolygon, Point, Polygon, STRtree
 
-from rsvqa.annotation.facts import Area
+from rsvqa.annotation.facts import Area, Outline, TileFacts, TileObject
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
+
+MAPPED_SHARE = 0.6
+OVERLYING_SHARE = 0.05
+"""Outlines of objects are regions of a map where they and the areas cover the first share of the tile, and the areas
+the second share of the outlines at most."""
+
+
+@once_a_tile
+def ground_areas(context: TaskContext) -> tuple[Area, ...]:
+    """Return the areas of a tile, and as areas the regions of objects that nobody can tell apart.
+
+    In a mask or a land cover map touching houses are one region, so they are uncertain as houses; but that there are
+    buildings is as sure as that there is water beside them.
+    """
+    facts = context.facts
+    by_class: dict[str, list[TileObject]] = {}
+    for item in facts.objects:
+        by_class.setdefault(item.class_name, []).append(item)
+    regions = [
+        Area(area_id=item.object_id, class_name=name, geometry=item.geometry, attributes=item.attributes)
+        for name, members in by_class.items()
+        if _are_regions(facts, name, members)
+        for item in members
+        if not isinstance(item.geometry, Point)
+    ]
+    return (*facts.areas, *regions)
+
+
+def _are_regions(facts: TileFacts, class_name: str, members: Sequence[TileObject]) -> bool:
+    """Return whether the outlines of a class tell its ground, though not which of it is one object.
+
+    They do where all ground of the class is labelled, and where they share most of the tile with areas without lying
+    over them, as the regions of a map do. An object that a model is not sure of lies over the ground that it stands on.
+    """
+    if all(item.is_certain for item in members) or any(item.outline is not Outline.POLYGON for item in members):
+        return False
+    if class_name in facts.complete_classes:
+        return True
+    outlines = np.array([item.geometry for item in members], dtype=object)
+    ground = np.array([area.geometry for area in facts.areas if area.is_certain], dtype=object)
+    total = float(shapely.area(outlines).sum())
+    if total + float(shapely.area(ground).sum()) < MAPPED_SHARE * facts.width * facts.height:
+        return False
+    which, under = STRtree(ground).query(outlines, predicate="intersects")
+    return float(shapely.area(shapely.intersection(outlines[which], ground[under])).sum()) <= OVERLYING_SHARE * total
 
 
 @once_a_tile
 def certain_areas(context: TaskContext) -> dict[str, list[Area]]:
-    """Return the certain areas by class name, in the order of the facts."""
+    """Return the certain areas by class name, in the order of the facts; regions of objects among them."""
     by_class: dict[str, list[Area]] = {}
-    for area in context.facts.areas:
+    for area in ground_areas(context):
         if area.is_certain:
             by_class.setdefault(area.class_name, []).append(area)
     return by_class

@@ -19,7 +19,7 @@ from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, 
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
 from rsvqa.annotation.tasks.distractors import absent_classes, class_distractors, classes_on_tile, may_mean_the_same
 from rsvqa.annotation.tasks.geometry import circle_polygon
-from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, ground_areas
 from rsvqa.annotation.tasks.regions import circle_near, keeps_clear, radius_limits, spot_in
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -80,15 +80,15 @@ def ask_overall_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
 @task("regional_land_use")
 def ask_regional_land_use(context: TaskContext) -> Iterator[Question | NotAsked]:
     """Ask for the class that covers a circle."""
-    facts = context.facts
-    if not facts.areas:
+    facts, areas = context.facts, ground_areas(context)
+    if not areas:
         yield NotAsked("no land-use areas")
         return
     limits = radius_limits(facts)
     if limits is None:
         yield NotAsked("the tile is too small for regions")
         return
-    tree = shapely.STRtree([area.geometry for area in facts.areas])
+    tree = shapely.STRtree([area.geometry for area in areas])
     taken: list[Circle] = []
 
     def ask(area: Area) -> Question | NotAsked:
@@ -117,20 +117,19 @@ def class_shares(context: TaskContext) -> dict[str, float]:
 def _sure_classes(context: TaskContext, shares: dict[str, float]) -> list[ClassInfo]:
     """Return the classes that are surely listed, shuffled, no two of which may mean the same."""
     classes = context.facts.classes
-    sure = [classes[name] for name in sorted(shares) if shares[name] >= SURE_SHARE and classes[name].role in ROLES]
+    sure = [classes[name] for name in sorted(shares) if shares[name] >= SURE_SHARE]
     return _different(shuffled(sure, context.rng), len(sure))
 
 
 def _classes_below(context: TaskContext, shares: dict[str, float]) -> list[ClassInfo]:
     """Return the classes that are here but surely not listed: fully labelled, and of no class that is here as well."""
     facts = context.facts
-    doubtful = {area.class_name for area in facts.areas if not area.is_certain}
+    doubtful = {area.class_name for area in ground_areas(context) if not area.is_certain}
     present = [facts.classes[name] for name in classes_on_tile(facts)]
     return [
         facts.classes[name]
         for name in sorted(shares)
         if shares[name] <= SURELY_BELOW_SHARE
-        and facts.classes[name].role in ROLES
         and name in facts.complete_classes - doubtful
         and not any(other.name != name and may_mean_the_same(facts.classes[name], other) for other in present)
     ]
@@ -158,7 +157,7 @@ def _overall_question(
         evidence=Evidence(
             rule="area_share_of_tile",
             feature_ids=tuple(
-                area.area_id for area in context.facts.areas if area.class_name in {info.name for info in right}
+                area.area_id for area in ground_areas(context) if area.class_name in {info.name for info in right}
             ),
             values={
                 "shares": {info.name: round(shares[info.name], 4) for info in right},
@@ -172,18 +171,16 @@ def _overall_question(
 
 def _areas_to_try(context: TaskContext) -> list[Area]:
     """Return certain areas, classes taking turns; each several times, since the centre is drawn anew."""
-    by_class: dict[str, list[Area]] = {}
-    for area in context.facts.areas:
-        if area.is_certain:
-            by_class.setdefault(area.class_name, []).append(area)
-    turns = [shuffled(areas, context.rng) * CENTRES_AN_AREA for areas in by_class.values()]
+    by_class = certain_areas(context).values()
+    turns = [shuffled(areas, context.rng) * CENTRES_AN_AREA for areas in by_class]
     return take_turns(shuffled(turns, context.rng))
 
 
 def _ask_in_region(context: TaskContext, circle: Circle, tree: shapely.STRtree) -> Question | NotAsked:
     facts = context.facts
     disc = circle_polygon(circle)
-    inside = [facts.areas[index] for index in sorted(tree.query(disc, predicate="intersects"))]
+    areas = ground_areas(context)
+    inside = [areas[index] for index in sorted(tree.query(disc, predicate="intersects"))]
     if not all(area.is_certain for area in inside):
         return NotAsked("an uncertain area is in the region")
     shares = shares_of_disc(disc, inside)

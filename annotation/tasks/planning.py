@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
 from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.layout.road_graph import MIN_STRETCH_PX, RoadGraph, RoadSection, build_road_graph
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled
 from rsvqa.annotation.tasks.directions import frame_of
@@ -26,7 +27,6 @@ from rsvqa.annotation.tasks.grounding import ConditionReference, conditions
 from rsvqa.annotation.tasks.image_scale import with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, may_be_target, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
-from rsvqa.annotation.tasks.road_graph import MIN_STRETCH_PX, RoadGraph, RoadSection, build_road_graph
 from rsvqa.annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -53,6 +53,9 @@ CONDITIONS_A_QUESTION = 4
 
 MAX_OBJECT_PLACES = 16
 MAX_POINT_PLACES = 24
+CLOSED_SHARE = 0.5
+"""Chance that a road of the shortest route is closed, where there is another way."""
+
 STARTS_A_QUESTION = 3
 
 
@@ -170,6 +173,10 @@ def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Seq
         if isinstance(found, NotAsked):
             refused = found
             continue
+        if context.rng.random() < CLOSED_SHARE:
+            detour = _ask_detour(context, road_map, (start, by_place[place]), found)
+            if detour is not None:
+                return detour
         wrong = wrong_routes(road_map, start.place, place, found.route, context.rng)
         if wrong:
             return _question(context, road_map, (start, by_place[place]), found, wrong)
@@ -177,15 +184,50 @@ def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Seq
     return refused
 
 
+def _ask_detour(
+    context: TaskContext, road_map: RoadMap, ends: tuple[_Named, _Named], found: FoundRoute
+) -> Question | None:
+    """Ask for the route that is left when a road of the shortest one is closed; None where none can be told."""
+    start, goal = ends
+    if not (start.object_id and goal.object_id):
+        return None  # with the closed place two points would tell the way without the image
+    for step in shuffled(found.steps[1:-1], context.rng):
+        stretch = road_map.graph.stretches[step.stretch]
+        is_in_the_middle = _is_in_the_middle(context.facts, _middle(stretch))
+        if stretch.geometry.length < MIN_PLACE_STRETCH_PX or not is_in_the_middle:
+            continue
+        closed = frozenset({step.stretch})
+        ((_, detour),) = road_map.routes_from(start.place, [goal.place], closed=closed)
+        if isinstance(detour, NotAsked):
+            continue
+        wrong = wrong_routes(road_map, start.place, goal.place, detour.route, context.rng)
+        if wrong:
+            return _question(context, road_map, ends, detour, wrong, closed=stretch)
+    return None
+
+
 def _question(
-    context: TaskContext, road_map: RoadMap, ends: tuple[_Named, _Named], found: FoundRoute, wrong: Sequence[Route]
+    context: TaskContext,
+    road_map: RoadMap,
+    ends: tuple[_Named, _Named],
+    found: FoundRoute,
+    wrong: Sequence[Route],
+    *,
+    closed: RoadSection | None = None,
 ) -> Question:
+    """Ask for a route; `closed`: the stretch that the question says may not be used."""
     start, goal = ends
     next_length = road_map.next_length(start.place, goal.place, found)
     is_shortest = next_length >= SHORTEST_MARGIN * found.length
     key = "route_planning.shortest" if is_shortest else "route_planning.any"
-    text = context.phrases.pick(context.rng, key, start=start.text, goal=goal.text)
-    if not (start.object_id and goal.object_id):
+    if closed is None:
+        text = context.phrases.pick(context.rng, key, start=start.text, goal=goal.text)
+    else:
+        point = context.phrases.text("route_planning.point", x=round(_middle(closed).x), y=round(_middle(closed).y))
+        text = context.phrases.pick(
+            context.rng, "route_planning.closed", start=start.text, goal=goal.text, closed=point
+        )
+    if closed is not None or not (start.object_id and goal.object_id):
         text = with_size(context, text)
     if start.has_metres or goal.has_metres:
         text = with_scale(context, text)
@@ -198,7 +240,7 @@ def _question(
         text=text,
         options=tuple(options),
         evidence=Evidence(
-            rule="shortest_path_on_roads",
+            rule="shortest_path_on_roads" if closed is None else "path_past_a_closed_road",
             feature_ids=_feature_ids(road_map, found, ends),
             geometry=_path(road_map, start.place, goal.place, found),
             values=_values(context.facts, found, next_length),

@@ -6,8 +6,9 @@ second counts the objects of a class by colour, by half of the image, by distanc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import ask_each, shuffled
+from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
+from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, NUM_DISTRACTORS, number_distractors
@@ -24,6 +26,7 @@ from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule,
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
+from rsvqa.annotation.tasks.quarters import THEMES, ask_quarter
 from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -41,13 +44,15 @@ MAX_MEMBERS = 400
 
 @task("environmental_reasoning")
 def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Ask which conclusion about the environment the tile supports, one question a topic."""
+    """Ask which conclusion the tile supports, one question a topic, and in which quarter something is strongest."""
     if not context.facts.areas:
         yield NotAsked("no land-use areas")
         return
     verdicts = judge_all(context)
     topics = list(dict.fromkeys(rule.topic for rule in RULES))
-    yield from ask_each(context, shuffled(topics, context.rng), lambda topic: _ask_topic(context, topic, verdicts))
+    of_topics = [partial(_ask_topic, context, topic, verdicts) for topic in shuffled(topics, context.rng)]
+    of_quarters = [partial(ask_quarter, context, theme) for theme in shuffled(list(THEMES), context.rng)]
+    yield from ask_each(context, take_turns([of_topics, of_quarters]), lambda ask: ask())
 
 
 def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerdict]) -> Question | NotAsked:
@@ -103,7 +108,17 @@ def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Selected:
-    """The objects that fulfil a condition, and how it is said; `telling` words let a reader expect a number."""
+    """The objects that fulfil a condition, and how it is said.
+
+    Attributes:
+        rule: key of the wording.
+        telling: words of the question that let a reader expect a number.
+        chosen: the objects.
+        words: what fills in the wording.
+        values: evidence.
+        feature_ids: of what the condition rests on beside the objects.
+        number: asked for instead of how many are chosen.
+    """
 
     rule: str
     telling: tuple[str, ...] = ()
@@ -111,6 +126,7 @@ class _Selected:
     words: Mapping[str, object]
     values: Mapping[str, Any]
     feature_ids: tuple[str, ...] = ()
+    number: int | None = None
 
 
 _Condition = Callable[[TaskContext, ClassInfo, Countable], _Selected | NotAsked]
@@ -125,12 +141,37 @@ def ask_conditional_counting(context: TaskContext) -> Iterator[Question | NotAsk
     if not classes:
         yield NotAsked("no objects")
         return
-    tries = [(info, condition) for info in classes for condition in _conditions(context)]
-    yield from ask_each(context, shuffled(tries, context.rng), lambda pair: _ask_count(context, *pair))
+    by_kind: dict[object, list[tuple[ClassInfo, _Condition]]] = {}
+    for info, condition in shuffled([(info, one) for info in classes for one in _conditions(context)], context.rng):
+        by_kind.setdefault(_kind_of(condition), []).append((info, condition))
+    tries = take_turns(list(by_kind.values()))
+    yield from ask_each(context, tries, lambda pair: _ask_count(context, *pair))
 
 
 def _conditions(context: TaskContext) -> list[_Condition]:
-    """Return the conditions that may be tried on this tile."""
+    """Return the conditions that may be tried on this tile: single ones, two joined, and counts in two steps."""
+    single = _single_conditions(context)
+    pairs = [pair for pair in itertools.permutations(single, 2) if _kind_of(pair[0]) != _kind_of(pair[1])]
+    num = max(1, len(single) // 2)
+    joined: list[_Condition] = [
+        partial(_joined, *pair) for pair in shuffled(pairs, context.rng)[: 2 * num] if _is_first(single, pair)
+    ]
+    joined += [partial(_but_not, *pair) for pair in shuffled(pairs, context.rng)[:num]]
+    steps: list[_Condition] = [partial(_surplus, half) for half in ("left", "right", "upper", "lower")]
+    return [*single, *joined, *steps, _together]
+
+
+def _is_first(single: Sequence[_Condition], pair: tuple[_Condition, _Condition]) -> bool:
+    """Return whether two conditions stand in their order: joined the other way round they mean the same."""
+    return single.index(pair[0]) < single.index(pair[1])
+
+
+def _kind_of(condition: _Condition) -> object:
+    """Return what a condition is about: two halves, or two distances, are of one kind."""
+    return condition.func if isinstance(condition, partial) else condition
+
+
+def _single_conditions(context: TaskContext) -> list[_Condition]:
     areas = area_landmarks(context)
     conditions: list[_Condition] = [_by_colour]
     conditions += [partial(_by_half, half) for half in ("left", "right", "upper", "lower")]
@@ -151,8 +192,8 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
     selected = condition(context, info, counted)
     if isinstance(selected, NotAsked):
         return selected
-    count = len(selected.chosen)
-    if count in (0, len(counted.objects)):
+    count = len(selected.chosen) if selected.number is None else selected.number
+    if count == 0 or (count == len(counted.objects) and selected.number is None):
         return NotAsked("condition holds for none or for all")
     if count > MAX_COUNT:
         return NotAsked("too many objects to be counted by eye")
@@ -161,7 +202,7 @@ def _ask_count(context: TaskContext, info: ClassInfo, condition: _Condition) -> 
     if counted.rule is not CountRule.WHOLE:
         template += f"_{counted.rule}"
         text = context.phrases.text(f"conditional_counting.{counted.rule}", question=text)
-    if "metres" in selected.words:
+    if "metres" in selected.values:
         text = with_scale(context, text)
     options = [Option(str(count), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(count, context.rng)]
@@ -256,3 +297,85 @@ def _inside(thing: Landmark, _context: TaskContext, _info: ClassInfo, counted: C
 
 def _chosen(counted: Countable, mask: Sequence[bool] | NDArray[np.bool_]) -> tuple[TileObject, ...]:
     return tuple(item for item, is_chosen in zip(counted.objects, mask, strict=True) if is_chosen)
+
+
+def _joined(
+    first: _Condition, second: _Condition, context: TaskContext, info: ClassInfo, counted: Countable
+) -> _Selected | NotAsked:
+    """Return the objects that fulfil two conditions at once, where neither of the two alone gives the number."""
+    return _two(context, info, counted, (first, second), is_met=True)
+
+
+def _but_not(
+    first: _Condition, second: _Condition, context: TaskContext, info: ClassInfo, counted: Countable
+) -> _Selected | NotAsked:
+    """Return the objects that fulfil one condition, but not another one that some of them do fulfil."""
+    return _two(context, info, counted, (first, second), is_met=False)
+
+
+def _two(
+    context: TaskContext,
+    info: ClassInfo,
+    counted: Countable,
+    pair: tuple[_Condition, _Condition],
+    *,
+    is_met: bool,
+) -> _Selected | NotAsked:
+    found = []
+    for condition in pair:
+        selected = condition(context, info, counted)
+        if isinstance(selected, NotAsked):
+            return selected
+        found.append(selected)
+    first, second = found
+    ids = {item.object_id for item in second.chosen}
+    chosen = tuple(item for item in first.chosen if (item.object_id in ids) == is_met)
+    if len(chosen) in (0, len(first.chosen), len(second.chosen)):
+        return NotAsked("one of two conditions alone gives the number")
+    table = "conditional_counting.condition"
+    key = f"{table}.{second.rule}" if is_met else f"{table}_not.{second.rule}"
+    words = {
+        "first": context.phrases.text(f"{table}.{first.rule}", **first.words),
+        "second": context.phrases.text(key, **second.words),
+    }
+    return _Selected(
+        rule="joined" if is_met else "but_not",
+        telling=(first.rule, second.rule),
+        chosen=chosen,
+        words=words,
+        values={**second.values, **first.values, **words},
+        feature_ids=(*first.feature_ids, *second.feature_ids),
+    )
+
+
+def _surplus(half: str, context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
+    """Return by how many the objects in one half of the tile are more than those in the other."""
+    selected = _by_half(half, context, info, counted)
+    if isinstance(selected, NotAsked):
+        return selected
+    number = 2 * len(selected.chosen) - len(counted.objects)
+    if number <= 0:
+        return NotAsked("not more than in the other half")
+    other = {"left": "right", "right": "left", "upper": "lower", "lower": "upper"}[half]
+    words = {"half": selected.words["half"], "other": context.phrases.text(f"conditional_counting.halves.{other}")}
+    return replace(selected, rule="surplus", chosen=counted.objects, words=words, number=number)
+
+
+def _together(context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:
+    """Return the objects of two classes together."""
+    facts = context.facts
+    names = sorted({item.class_name for item in facts.objects if item.class_name > info.name})  # no pair twice
+    fitting = [facts.classes[name] for name in names if not may_mean_the_same(info, facts.classes[name])]
+    for other in shuffled(fitting, context.rng):
+        also = _countable(context, other.name)
+        if not isinstance(also, NotAsked) and also.rule is counted.rule and 0 < len(also.objects) <= MAX_COUNT:
+            chosen = (*counted.objects, *also.objects)
+            return _Selected(
+                rule="together",
+                telling=(other.name,),
+                chosen=chosen,
+                words={"others": other.plural},
+                values={"other_class": other.name, "others": len(also.objects)},
+                number=len(chosen),
+            )
+    return NotAsked("no other class that can be counted")

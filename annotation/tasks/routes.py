@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 import networkx as nx
 
+from rsvqa.annotation.layout.road_graph import GraphStep, RoadGraph
 from rsvqa.annotation.questions import NotAsked
 from rsvqa.annotation.tasks.directions import BearingFrame, Sector, TilePoint, sector_of
-from rsvqa.annotation.tasks.road_graph import GraphStep, RoadGraph
 
 TurnDirection = Literal["left", "right"]
 
@@ -104,14 +104,19 @@ class RoadMap:
         self._network = graph.as_networkx()
         self._bearings: dict[GraphStep, float] = {}
 
-    def routes_from(self, start: Place, goals: Iterable[Place]) -> Iterator[tuple[Place, FoundRoute | NotAsked]]:
-        """Yield each goal with the shortest route to it, or why that cannot be told plainly."""
-        reached = self._reach(start, hidden=frozenset({start.stretch}))
+    def routes_from(
+        self, start: Place, goals: Iterable[Place], *, closed: frozenset[int] = frozenset()
+    ) -> Iterator[tuple[Place, FoundRoute | NotAsked]]:
+        """Yield each goal with the shortest route to it past `closed` stretches, or why it cannot be told plainly."""
+        reached = self._reach(start, hidden=frozenset({start.stretch}) | closed)
         for goal in goals:
             if goal.stretch == start.stretch:
                 continue
             ways = self._ways(start, goal, reached)
-            yield goal, self._found(start, goal, ways[0]) if ways else NotAsked("places not connected by road")
+            if ways:
+                yield goal, self._found(start, goal, ways[0], closed | {start.stretch})
+            else:
+                yield goal, NotAsked("places not connected by road")
 
     def next_length(self, start: Place, goal: Place, best: FoundRoute) -> float:
         """Return the length of the second shortest way from `start` to `goal`; infinite when that is a long detour.
@@ -229,8 +234,8 @@ class RoadMap:
         share = place.along / stretch.geometry.length
         return (stretch.start, share * stretch.length), (stretch.end, (1 - share) * stretch.length)
 
-    def _found(self, start: Place, goal: Place, way: _Way) -> FoundRoute | NotAsked:
-        steps = self._steps(start, goal, way.nodes)
+    def _found(self, start: Place, goal: Place, way: _Way, hidden: frozenset[int]) -> FoundRoute | NotAsked:
+        steps = self._steps(start, goal, way.nodes, hidden)
         if any(self.graph.stretches[step.stretch].is_one_way for step in steps):
             return NotAsked("one-way road on the route")
         route = self._tell(start, steps)
@@ -240,14 +245,14 @@ class RoadMap:
             return NotAsked("route without turns, or with too many junctions")
         return FoundRoute(route, steps, way.length)
 
-    def _steps(self, start: Place, goal: Place, nodes: Sequence[int]) -> tuple[GraphStep, ...]:
+    def _steps(self, start: Place, goal: Place, nodes: Sequence[int], hidden: frozenset[int]) -> tuple[GraphStep, ...]:
         stretches = self.graph.stretches
         steps = [GraphStep(start.stretch, nodes[0] == stretches[start.stretch].end)]
         for here, there in pairwise(nodes):
             parallel = (
                 step
                 for step in self.graph.steps[here]
-                if self.graph.target(step) == there and step.stretch != start.stretch
+                if self.graph.target(step) == there and step.stretch not in hidden
             )
             steps.append(min(parallel, key=lambda step: (stretches[step.stretch].length, step)))
         steps.append(GraphStep(goal.stretch, nodes[-1] == stretches[goal.stretch].start))

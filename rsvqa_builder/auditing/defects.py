@@ -9,13 +9,10 @@ from typing import Any
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.annotation.visibility import VANISHING_PX, shown_px
 from rsvqa.rsvqa_builder.auditing.items import AuditItem, folded
 
 NUM_EXAMPLES = 3
-SHOWN_PX = 1_024
-"""Longer side of an image as most models see it."""
-VANISHING_PX = (8, 3, 1)
-"""Sides of an object, when the image is shown at `SHOWN_PX`, below which it is hard to tell, hard to see, and gone."""
 _FAR_OUTSIDE = 1.25
 """Below, an object at the edge was not cut; no other scale explains it better."""
 PER_MILLE = 1_000
@@ -160,7 +157,7 @@ def shown_side(item: AuditItem) -> float | None:
     if item.box is None or item.size is None:
         return None
     width, height = ((item.box[n + 2] - item.box[n]) * item.size[n] for n in (0, 1))
-    return min(abs(width), abs(height)) * min(1.0, SHOWN_PX / max(item.size))
+    return shown_px(min(abs(width), abs(height)), width=item.size[0], height=item.size[1])
 
 
 def _digest(*parts: str) -> bytes:

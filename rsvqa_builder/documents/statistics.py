@@ -16,6 +16,7 @@ import pyproj
 import shapely
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.visibility import VANISHING_PX, shown_px
 from rsvqa.rsvqa_builder.dataset.records import SPLITS, Record, TileRecord
 
 Key = TypeVar("Key", int, str)
@@ -72,6 +73,8 @@ class TaskStatistics:
         majority_answer: the same for the most common answer in words: what a model gains that only knows habits.
         chance: expected share right of a guess, uniform over the possible answers (for several answers over the
             non-empty subsets); None without options.
+        resolution: "measured": questions of which the smallest extent that must be seen is known; "under_8_px" and so
+            on: of these, those where it is less when the image is shown at 1,024 px.
         num_openings: distinct first words (see `OPENING_WORDS`), case ignored: how varied the wording is.
     """
 
@@ -85,6 +88,7 @@ class TaskStatistics:
     majority_letter: float | None
     majority_answer: float | None
     chance: float | None
+    resolution: Mapping[str, int]
     num_openings: int
 
 
@@ -185,6 +189,7 @@ class _TaskCounts:
     letter_sets: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     openings: set[str] = field(default_factory=set)
+    resolution: Counter[str] = field(default_factory=Counter)
     chance: float = 0.0
 
     def add(self, record: Record) -> None:
@@ -194,6 +199,11 @@ class _TaskCounts:
         self.forms[form.value] += 1
         self.num_options[len(record.options)] += 1
         self.openings.add(" ".join(record.question.lower().split()[:OPENING_WORDS]))
+        if (needs_px := record.evidence.get("needs_px")) is not None:
+            window = record.tile.window
+            shown = shown_px(needs_px, width=window.width, height=window.height)
+            self.resolution["measured"] += 1
+            self.resolution.update(f"under_{limit}_px" for limit in VANISHING_PX if shown < limit)
         if record.options:
             self.letters.update(record.answer)
             self.letter_sets[record.answer] += 1
@@ -214,6 +224,9 @@ class _TaskCounts:
             majority_letter=max(self.letter_sets.values()) / num_asked if num_asked else None,
             majority_answer=max(self.answers.values()) / num_asked if num_asked else None,
             chance=self.chance / num_asked if num_asked else None,
+            resolution={
+                name: self.resolution[name] for name in ("measured", *(f"under_{limit}_px" for limit in VANISHING_PX))
+            },
             num_openings=len(self.openings),
         )
 

@@ -184,6 +184,7 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
         "most_per_tile": facts.settings.task_limits.get(name, 0),
         "not_asked": dict(facts.reasons.not_asked.get(name, {})),
         "rejected": dict(facts.reasons.rejected.get(name, {})),
+        "resolution": dict(statistics.tasks[name].resolution),
         **_choice_report(name, facts.asked.choices),
     }
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import shapely
 from shapely import MultiPolygon, Polygon
@@ -20,10 +20,12 @@ from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.visibility import VANISHING_PX, shown_px
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
 from rsvqa.rsvqa_builder.scenes.scene import Scene
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, Dedup
 from rsvqa.rsvqa_builder.tiles.dedup import (
     Alike,
@@ -235,16 +237,26 @@ def choose_questions(
         settings: of the build.
         shares: the most that a source may have of all questions, by its name; None for no bound.
     """
-    chooser = Chooser(limits=settings.task_limits, balance=settings.balance, seed=settings.seed)
+    chooser = Chooser(
+        limits=settings.task_limits, balance=settings.balance, seed=settings.seed, fine_share=settings.fine_share
+    )
     of_source: dict[str, list[int]] = {}
     for position, split in selection.splits.items():
         own = of_source.setdefault(jobs[position].source, [])
-        own.extend(chooser.add(one, split=split, tile=position) for one in journal.read(position).candidates)
+        for one in journal.read(position).candidates:
+            is_fine = _is_fine(one.evidence, jobs[position].window)
+            own.append(chooser.add(one, split=split, tile=position, is_fine=is_fine))
     choices = chooser.choose()
     asked = {name: [index for index in own if choices.is_asked(index)] for name, own in of_source.items()}
     surplus = beyond_shares(asked, shares, seed=settings.seed)
     left = choices.without(chain.from_iterable(surplus.values()))
     return AskedQuestions(left, {name: len(given_away) for name, given_away in surplus.items()})
+
+
+def _is_fine(evidence: Mapping[str, Any], window: Window) -> bool:
+    """Return whether what a question is about is hard to tell in an image of `SHOWN_PX`."""
+    needs_px = evidence.get("needs_px")
+    return needs_px is not None and shown_px(needs_px, width=window.width, height=window.height) < VANISHING_PX[0]
 
 
 def make_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.choosing import (
     BEYOND_LIMIT,
     NO_OPTIONS,
+    TOO_COARSE,
     TOO_FREQUENT,
     Chooser,
     ChosenQuestions,
@@ -71,12 +72,14 @@ def choose(
     per_tile: int = 1,
     splits: Sequence[str] = ("train",),
     seed: int = 0,
+    fine_share: float = 0.0,
+    fine: Container[int] = (),
 ) -> tuple[ChosenQuestions, list[Asked]]:
     """Return the choices, and the options of each question in turn; `per_tile` of them are on one tile."""
     tasks = ("overall_counting", "environmental_reasoning", "object_presence", "overall_land_use")
-    chooser = Chooser(limits=dict.fromkeys(tasks, limit), balance=balance, seed=seed)
+    chooser = Chooser(limits=dict.fromkeys(tasks, limit), balance=balance, seed=seed, fine_share=fine_share)
     indices = [
-        chooser.add(question, split=splits[place % len(splits)], tile=place // per_tile)
+        chooser.add(question, split=splits[place % len(splits)], tile=place // per_tile, is_fine=place in fine)
         for place, question in enumerate(questions)
     ]
     choices = chooser.choose()
@@ -284,3 +287,27 @@ def test_the_same_seed_gives_the_same_choices_and_another_does_not() -> None:
     questions = [number(count) for count in range(1, 61)] * 3
     first, again, other = (choose(questions, seed=seed)[1] for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_coarse_questions_go_until_enough_are_fine() -> None:
+    questions = [one_of(right, "".join({*"abcd"} - {right})) for right in "abcd" * 10]
+    _, asked = choose(questions, balance=Balance.OFF, fine_share=0.5, fine=range(8))
+    # 8 of 40 are fine: 8 coarse ones may stay beside them, none of the fine ones goes
+    assert all(asked[:8])
+    assert sum(options is not None for options in asked) == 16
+    choices, _ = choose(questions, balance=Balance.OFF, fine_share=0.5, fine=range(8))
+    assert choices.not_chosen["environmental_reasoning"][TOO_COARSE] == 24
+    _, only_fine = choose(questions, balance=Balance.OFF, fine_share=1.0, fine=range(8))
+    assert sum(options is not None for options in only_fine) == 8
+
+
+def test_a_task_with_nothing_fine_is_left_as_it_is() -> None:
+    questions = [one_of(right, "".join({*"abcd"} - {right})) for right in "abcd" * 3]
+    _, asked = choose(questions, balance=Balance.OFF, fine_share=0.5)
+    assert all(asked)
+
+
+def test_fine_questions_come_first_within_the_limit() -> None:
+    questions = [one_of(right, "".join({*"abcd"} - {right})) for right in "abcd" * 3]
+    _, asked = choose(questions, balance=Balance.OFF, limit=1, per_tile=4, fine_share=0.5, fine={3, 6, 9})
+    assert [place for place, options in enumerate(asked) if options] == [3, 6, 9]

@@ -1,29 +1,49 @@
-"""Every number, share and class that a caption states, of the whole tile, of its nine parts, and of a circle."""
+"""Every number, share, class, place and relation that a caption states, of the tile, its nine parts, and a circle."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from rasterio import features
 
 from tests.truth.describing import class_of, match, things_of
-from tests.truth.environment import expect_inference
+from tests.truth.inferences import expect_inference
 from tests.truth.land_use import PARTS, shares
 from tests.truth.marks import circle_of, disc
-from tests.truth.measuring import along, at
-from tests.truth.reading import Row, Tile, Truth, expect
+from tests.truth.measuring import along, at, edge_of, gap, parallel_share
+from tests.truth.reading import ClassWords, Row, Thing, Tile, Truth, WrongError, expect
 
 Weights = NDArray[np.float64]
 
 SHARE_SLACK = 0.0075
 """Shares are told in whole percent; pixels and outlines differ a little."""
 
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+UNITS = {"m": 1.0, "km": 1e3, "m²": 1.0, "ha": 1e4, "km²": 1e6}
+TOUCHING = 4
+"""Pixels from the edge of one ground to another that borders on it."""
+
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a paragraph."""
-    return re.split(r"(?<=\.) (?=[A-Z])", text)
+    return re.split(r"(?<=\.) (?=[A-Z\d])", text)
+
+
+def measure(text: str) -> float:
+    """Return "1.2 km" in metres, "9.4 ha" in square metres."""
+    number, unit = text.split(" ")
+    expect(float(number.replace(",", "")) < 1000 or unit == "m²", f"a number that is too long to read: {text}")
+    return float(number.replace(",", "")) * UNITS[unit]
+
+
+def _expect_size(text: str, true: float, what: str) -> None:
+    expect(abs(measure(text) / true - 1) < 0.06, f"{what} is {true:.1f}, not {text}")
 
 
 def detailed_captioning(row: Row, truth: Truth) -> None:
@@ -58,25 +78,137 @@ def detailed_captioning(row: Row, truth: Truth) -> None:
 
 def _expect_overall(tile: Tile, told: list[str]) -> None:
     whole = np.ones((tile.height, tile.width))
+    size = r"[\d.,]+ k?m"
     extent = match(
-        (r"Overall, this image from above shows an area of about (?P<width>\d+) m by (?P<height>\d+) m\.",), told[0]
+        (
+            rf"Seen from above, the image covers about (?P<width>{size}) by (?P<height>{size}),"
+            r" (?P<area>\S+ \S+) in all\.",
+            rf"The scene measures about (?P<width>{size}) by (?P<height>{size}) \((?P<area>\S+ \S+)\)\.",
+            rf"About (?P<area>\S+ \S+) of ground are shown, (?P<width>{size}) from left to right and (?P<height>{size})"
+            r" from top to bottom\.",
+        ),
+        told[0],
     )
-    for name, size in (("width", tile.width), ("height", tile.height)):
-        expect(abs(int(extent[name]) / (size * tile.metres) - 1) < 0.05, f"the tile's {name} is not {extent[name]} m")
+    _expect_size(extent["width"], tile.width * tile.metres, "the width")
+    _expect_size(extent["height"], tile.height * tile.metres, "the height")
+    _expect_size(extent["area"], tile.width * tile.height * tile.metres**2, "the area")
     for sentence in told[1:]:
-        if sentence == "Roads run through the area.":
-            expect(tile.roads, "no roads")
-            continue
-        hit = match(
-            (
-                r"(The largest land uses are|By area, the main land uses are|Most prominent among the land uses are)"
-                r" (?P<items>.+)\.",
-                r"(It contains|It shows) (?P<items>.+)\.",
-            ),
-            sentence,
-        )
-        is_ground = "land uses" in sentence
-        _expect_items(tile, whole, hit["items"], are_main=is_ground)
+        for pattern, judge in _OF_THE_WHOLE:
+            if hit := re.fullmatch(pattern, sentence):
+                judge(tile, hit)
+                break
+        else:
+            _expect_sentence(tile, whole, sentence, "the scene")
+
+
+def _dominant(tile: Tile, hit: re.Match[str]) -> None:
+    whole = np.ones((tile.height, tile.width))
+    first = _expect_ground(tile, whole, hit["items"], hit["rest"] or "")
+    expect(first > 0.5, f"only {first:.0%} is no half")
+
+
+def _shared(tile: Tile, hit: re.Match[str]) -> None:
+    first = _expect_ground(tile, np.ones((tile.height, tile.width)), hit["items"])
+    expect(first < 0.5, f"{first:.0%} is half")
+    expect(sum(shares(tile).values()) > 0.89, "much of the ground has no label")
+
+
+def _listed(tile: Tile, hit: re.Match[str]) -> None:
+    _expect_ground(tile, np.ones((tile.height, tile.width)), hit["items"])
+
+
+def _lying(tile: Tile, hit: re.Match[str]) -> None:
+    mask = tile.ground_of({_ground(tile, hit["noun"])[0].name})
+    said = hit.groupdict()
+    if place := said.get("part"):
+        inside = mask * part_weights(tile, place)
+        expect(inside.sum() > 0.78 * mask.sum(), f"not in the {place}: {hit[0]}")
+    elif half := said.get("half"):
+        middle = {"left": tile.width, "right": tile.width, "upper": tile.height, "lower": tile.height}[half] // 2
+        first = mask[:, :middle] if half in ("left", "right") else mask[:middle]
+        share = first.sum() / mask.sum()
+        expect((share if half in ("left", "upper") else 1 - share) > 0.88, f"not in that half: {hit[0]}")
+    else:
+        least = min(float((mask * part_weights(tile, part)).sum()) for part in PARTS)
+        expect(least > 0.045 * mask.sum(), f"not everywhere: {hit[0]}")
+
+
+def _relation(tile: Tile, hit: re.Match[str]) -> None:
+    mask = tile.ground_of({_ground(tile, hit["noun"])[0].name})
+    others = [_ground(tile, noun)[0].name for noun in re.split(r", | and ", hit["others"])]
+    edge = edge_of(mask)
+    inner = edge[((edge > TOUCHING) & (edge < np.array([tile.width, tile.height]) - TOUCHING)).all(axis=1)]
+    near = {name: at(_widened(tile.ground_of({name})), inner) for name in others}
+    for name, touching in near.items():
+        expect(touching.mean() > 0.27, f"{name} is along {touching.mean():.0%} of the edge: {hit[0]}")
+    expect(np.any(list(near.values()), axis=0).mean() > 0.82, f"much else borders on it: {hit[0]}")
+    if "around" in hit[0] or "surrounded" in hit[0]:
+        expect(len(others) == 1 and near[others[0]].mean() > 0.87, f"not all around: {hit[0]}")
+        expect(len(inner) > 0.97 * len(edge), f"cut by the edge of the image: {hit[0]}")
+
+
+def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the mask with all within `TOUCHING` pixels of it."""
+    wide = np.pad(mask, TOUCHING)
+    for axis in (0, 1):
+        wide = np.any([np.roll(wide, step, axis) for step in range(-TOUCHING, TOUCHING + 1)], axis=0)
+    return wide[TOUCHING:-TOUCHING, TOUCHING:-TOUCHING]
+
+
+def _beside_roads(tile: Tile, hit: re.Match[str]) -> None:
+    roads = np.concatenate([along(line) for line in tile.roads])
+    things = things_of(tile, class_of(tile, hit["noun"], "object", plural=True).name)
+    expect(len(things) > 4, f"only {len(things)}: {hit[0]}")
+    for thing in things:
+        reach = gap(thing.outline, roads) * tile.metres
+        expect(reach <= float(hit["metres"]), f"{thing.thing_id} is {reach:.1f} m from a road: {hit[0]}")
+
+
+def _road_length(tile: Tile, hit: re.Match[str]) -> None:
+    length = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in tile.roads)
+    _expect_size(hit["length"], length * tile.metres, "the length of the roads")
+
+
+def _road_grid(tile: Tile, _hit: re.Match[str]) -> None:
+    steps = np.concatenate([np.diff(along(line), axis=0) for line in tile.roads])
+    lengths, angles = np.hypot(*steps.T), np.degrees(np.arctan2(steps[:, 1], steps[:, 0]))
+    off = [np.abs((angles - main + 45) % 90 - 45) < 10 for main in range(90)]
+    best = max(range(90), key=lambda main: lengths[off[main]].sum())
+    expect(lengths[off[best]].sum() > 0.85 * lengths.sum(), "the roads run in many directions")
+    lines = [shapely.LineString(line) for line in tile.roads]
+    met = [one.intersection(other) for one, other in itertools.combinations(lines, 2) if one.intersects(other)]
+    expect(len(met) > 3, f"the roads meet {len(met)} times")
+
+
+_GROUNDS = r"(?P<items>[^:]+?)(?P<rest>, (?:the rest being|beside) .+)?"
+_OF_THE_WHOLE: tuple[tuple[str, Callable[[Tile, re.Match[str]], None]], ...] = (
+    (rf"{_GROUNDS} dominates? the scene(?P<more>)\.", _dominant),
+    (r"(?P<items>.+ %\)) dominates? the scene(?P<rest>, .+)?\.", _dominant),
+    (r"More than half of the scene is taken up by (?P<items>.+? %\))(?P<rest>, .+)?\.", _dominant),
+    (r"The main land cover is (?P<items>.+? %\))(?P<rest>, .+)?\.", _dominant),
+    (r"No single land cover takes up half of the scene: its ground is divided between (?P<items>.+)\.", _shared),
+    (r"The ground is a mixture, mainly of (?P<items>.+)\.", _shared),
+    (r"(?P<items>.+) make up most of the ground, and none of them takes up half of it\.", _shared),
+    (r"Among what covers the ground are (?P<items>.+)\.", _listed),
+    (r"The scene shows (?P<items>.+ %\))\.", _listed),
+    (r"(?P<items>.+ %\)) can be seen from above\.", _listed),
+    (r"The (?P<noun>.+) (?:lies|lie) mainly in the (?P<half>left|right|upper|lower) half\.", _lying),
+    (r"The (?P<noun>.+) (?:lies|lie) mainly in the (?P<part>.+) part\.", _lying),
+    (r"Nearly all of the (?P<noun>.+) can be found in the (?P<half>left|right|upper|lower) half\.", _lying),
+    (r"Nearly all of the (?P<noun>.+) can be found in the (?P<part>.+) part\.", _lying),
+    (r"The (?P<noun>.+) (?:lies|lie) all over the scene\.", _lying),
+    (r"There (?:is|are) (?P<noun>.+) in each of the nine parts\.", _lying),
+    (r"The (?P<noun>.+) (?:is|are) surrounded by (?P<others>.+)\.", _relation),
+    (r"(?P<others>The .+) (?:lies|lie) all around the (?P<noun>.+)\.", _relation),
+    (r"The (?P<noun>.+) borders? on (?P<others>.+)\.", _relation),
+    (r"Along the edge of the (?P<noun>.+?) (?:lies|lie) (?P<others>.+)\.", _relation),
+    (r"The (?P<noun>.+) line the roads: each stands within (?P<metres>\d+) m of one\.", _beside_roads),
+    (r"Each of the (?P<noun>.+) has a road within (?P<metres>\d+) m\.", _beside_roads),
+    (r"The roads have a length of about (?P<length>\S+ k?m) in all\.", _road_length),
+    (r"About (?P<length>\S+ k?m) of road run through the scene\.", _road_length),
+    (r"The roads form a grid of straight streets at right angles\.", _road_grid),
+    (r"Straight streets cross each other at right angles, as a grid\.", _road_grid),
+)
 
 
 def _expect_parts(tile: Tile, told: list[str]) -> None:
@@ -86,8 +218,9 @@ def _expect_parts(tile: Tile, told: list[str]) -> None:
         if named:
             place = named[1]
             described.append(place)
-        _expect_sentence(tile, part_weights(tile, place), sentence, f"{place} part")
+        _expect_sentence(tile, part_weights(tile, place), sentence, f"the {place} part")
     expect(described == [part for part in PARTS if part in described], f"parts out of order: {described}")
+    expect(len(set(described)) == len(described), f"a part is named twice: {described}")
 
 
 def part_weights(tile: Tile, place: str) -> Weights:
@@ -122,74 +255,189 @@ def regional_captioning(row: Row, truth: Truth) -> None:
     )
     tile, circle = truth.tile(row), circle_of(row, hit["number"])
     *told, size = sentences(row.answer)
-    metres = int(match((r"It is about (?P<metres>\d+) m across\.",), size)["metres"])
-    expect(abs(metres / (2 * circle.radius * tile.metres) - 1) < 0.05, f"the circle is not {metres} m across")
+    said = match(
+        (
+            r"It is about (?P<width>\S+ k?m) across \((?P<area>\S+ \S+)\)\.",
+            r"It measures about (?P<width>\S+ k?m) from side to side, (?P<area>\S+ \S+) in all\.",
+            r"About (?P<area>\S+ \S+) of ground lie in it, and it is about (?P<width>\S+ k?m) wide\.",
+        ),
+        size,
+    )
+    radius = circle.radius * tile.metres
+    _expect_size(said["width"], 2 * radius, "the width of the circle")
+    _expect_size(said["area"], math.pi * radius**2, "the area of the circle")
+    region = disc(tile, circle).astype(float)
+    place = f"the area inside circle {hit['number']}"
     for sentence in told:
-        _expect_sentence(tile, disc(tile, circle).astype(float), sentence, f"area inside circle {hit['number']}")
+        _expect_sentence(tile, region, sentence, place)
+    expect_no_silence(tile, region, " ".join(told))
+
+
+def expect_no_silence(tile: Tile, region: Weights, text: str) -> None:
+    """Raise unless a text names every land use that covers more than a quarter of a region."""
+    for name, share in shares(tile, region).items():
+        info = tile.classes[name]
+        is_named = info.singular in text.lower() or info.plural in text.lower()
+        expect(share < 0.26 or is_named, f"silent about {share:.0%} of {name}")
 
 
 def _expect_sentence(tile: Tile, region: Weights, sentence: str, place: str) -> None:
     """Raise unless a sentence about one region is true."""
-    where = rf"[Tt]he {place}"
+    at_place = rf"(?:{place}|{place[0].upper()}{place[1:]}|it|It)"
+    rest = r"(?P<rest>, (?:the rest being|beside) .+)?"
+    one = r"(?P<items>.+? %\))"
     hit = match(
         (
-            rf"{where} is mostly (?P<main>[^,]+)(, with (?P<rest>.+))?\.",
-            rf"Mostly (?P<main>[^,]+) covers {where}(, beside (?P<rest>.+))?\.",
-            rf"{where} shows (?P<uses>.+)\.",
-            rf"In {where} there is (?P<uses>.+)\.",
-            rf"{where} contains (?P<objects>.+)\.",
-            rf"Seen in {where}: (?P<objects>.+)\.",
-            r"It contains (?P<objects>.+)\.",
-            r"Seen there: (?P<objects>.+)\.",
-            r"It also shows (?P<objects>.+)\.",
+            rf"(?P<entire>){at_place} consists entirely of (?P<items>.+)\.",
+            rf"(?P<entire>)(?P<items>.+) alone covers? {at_place}\.",
+            rf"(?P<entire>)Nothing but (?P<items>.+) covers {at_place}\.",
+            rf"(?P<all>){at_place} consists almost entirely of {one}{rest}\.",
+            rf"(?P<all>){one} fills? almost all of {at_place}{rest}\.",
+            rf"(?P<all>)Almost all of {at_place} is taken up by {one}{rest}\.",
+            rf"(?P<all>){at_place}, too, consists almost entirely of {one}{rest}\.",
+            rf"(?P<mostly>){at_place} consists mostly of {one}{rest}\.",
+            rf"(?P<mostly>){one} dominates? {at_place}{rest}\.",
+            rf"(?P<mostly>)Most of {at_place} is taken up by {one}{rest}\.",
+            rf"(?P<divided>){at_place} is divided between (?P<items>.+)\.",
+            rf"(?P<divided>)In {at_place}, (?P<items>.+) lie side by side\.",
+            rf"(?P<divided>)(?P<items>.+) share {at_place} between them\.",
+            rf"(?P<some>){at_place} shows (?P<items>.+)\.",
+            rf"(?P<some>)In {at_place} one can see (?P<items>.+)\.",
+            rf"(?P<some>)(?P<items>.+) covers? part of {at_place}\.",
+            rf"(?P<across>)A road crosses {at_place}\.",
+            rf"(?P<across>){at_place} is crossed by a road\.",
+            rf"(?P<reaching>)A road reaches into {at_place}\.",
+            rf"(?P<reaching>)Part of a road lies in {at_place}\.",
+            rf"{at_place} contains (?P<objects>.+)\.",
+            rf"There (?:is|are) (?P<objects>.+) in {at_place}\.",
+            rf"(?P<objects>.+) can be made out in {at_place}\.",
+            r"(?P<objects>.+) stands? (?P<ground>(?:in|on) the .+)\.",
+            r"(?P<ground>(?:In|On) the .+) there (?:is|are) (?P<objects>.+)\.",
+            r"(?P<in_all>)In all there (?:is|are) (?P<objects>.+)\.",
         ),
         sentence,
     )
     said = hit.groupdict()
-    if said.get("main"):
-        name = class_of(tile, said["main"], "area").name
-        found = shares(tile, region)
-        expect(
-            found[name] > 0.59 and found[name] == max(found.values()), f"{found[name]:.0%} is not mostly: {sentence}"
-        )
-        if said["rest"]:
-            _expect_items(tile, region, said["rest"], main=name)
+    if said.get("objects"):
+        _expect_objects(tile, region, said["objects"], said.get("ground"))
+    elif said.get("items"):
+        first = _expect_ground(tile, region, said["items"], said.get("rest") or "")
+        for word, least in (("entire", 0.985), ("all", 0.89), ("mostly", 0.59)):
+            expect(word not in said or first > least, f"{first:.0%} is not {word}: {sentence}")
+        if "divided" in said:
+            named = sum(shares(tile, region)[_ground(tile, item)[0].name] for item in _items(said["items"]))
+            expect(named > 0.88, f"much else covers it: {sentence}")
     else:
-        items = said.get("uses") or said["objects"]
-        _expect_items(tile, region, items, are_main=bool(said.get("uses")))
+        _expect_road(tile, region, is_across="across" in said)
 
 
-def _expect_items(tile: Tile, region: Weights, items: str, *, are_main: bool = False, main: str | None = None) -> None:
-    """Raise unless each item of a list is true of a region; `are_main`: no land use that is left out covers more."""
-    ground = {}
+def _items(text: str) -> list[str]:
+    """Return the nouns of a list of ground."""
+    return [re.sub(r" \((?:about |at least )?\d+ %\)", "", item) for item in re.split(r", | and ", text)]
+
+
+def _ground(tile: Tile, noun: str) -> tuple[ClassWords, bool]:
+    """Return the class that "an orchard", "the car parks" or "Forest" names, and whether it is said to be one piece."""
+    word = re.sub(r"^(?:[Tt]he|[Aa]n?) ", "", noun)
+    for each in (word, word[0].lower() + word[1:]):
+        for info in (info for info in tile.classes.values() if info.role == "area"):
+            if each in (info.singular, info.plural):
+                expect(not noun.lower().startswith("a ") or each[0] not in "aeiou", f"a wrong article: {noun!r}")
+                return info, bool(re.match(r"[Aa]n? ", noun))
+    raise WrongError(f"{noun!r} is no land use")
+
+
+def _expect_ground(tile: Tile, region: Weights, items: str, rest: str = "") -> float:
+    """Return the share of the first item; raise unless all are true, the largest first, and no larger is left out."""
+    found, told = shares(tile, region), []
+    is_all = rest.startswith(", the rest being ")
+    rest = re.sub(r"^, (?:the rest being|beside) ", "", rest)
+    for item in [*re.split(r", | and ", items), *(re.split(r", | and ", rest) if rest else [])]:
+        hit = match((r"(?P<noun>.+?)(?: \((?P<least>at least )?(?:about )?(?P<percent>\d+) %\))?",), item)
+        info, is_one = _ground(tile, hit["noun"])
+        share = found[info.name]
+        told.append(share)
+        if hit["percent"]:
+            off = share - int(hit["percent"]) / 100
+            is_true = off > -SHARE_SLACK if hit["least"] else abs(off) < SHARE_SLACK
+            expect(is_true, f"{info.name} covers {share:.1%}, not {item}")
+        if is_one:
+            num = _num_pieces(tile, region, info.name)
+            expect(num == 1, f"{num} pieces of {info.name}")
+        del found[info.name]
+    expect(
+        all(one >= other - 2 * SHARE_SLACK for one, other in itertools.pairwise(told)), f"not sorted: {items} {rest}"
+    )
+    expect(max(found.values()) < max(min(told), 0.05) + SHARE_SLACK, f"a larger land use is left out: {found}")
+    expect(not is_all or sum(told) > 0.96, f"{1 - sum(told):.0%} is left beside what is called the rest")
+    return told[0]
+
+
+def _num_pieces(tile: Tile, region: Weights, name: str) -> int:
+    """Return how many pieces of one ground with more than a hundredth of a region lie in it."""
+    mask = tile.ground_of({name}) & (region > 0.5)
+    pieces = features.shapes(mask.astype(np.uint8), mask=mask, connectivity=8)
+    areas = [shapely.geometry.shape(shape).area for shape, _ in pieces]
+    return sum(area > 0.01 * region.sum() for area in areas)
+
+
+def _expect_objects(tile: Tile, region: Weights, items: str, ground: str | None) -> None:
+    """Raise unless each item of a list of objects is true of a region; `ground` is what all of them are on."""
+    items = items[0].lower() + items[1:]
     for item in re.split(r", | and ", items):
-        if area := re.fullmatch(r"(?P<noun>.+) \(about (?P<percent>\d+) %\)", item):
-            ground[class_of(tile, area["noun"], "area").name] = int(area["percent"]) / 100
-        elif item == "a road":
-            expect(any(at(region > 0.5, along(line)).any() for line in tile.roads), "no road there")
-        elif counted := re.fullmatch(r"(?P<count>\d+) (?P<noun>.+)", item):
-            _expect_count(tile, region, counted["noun"], int(counted["count"]))
-        else:
-            _expect_count(tile, region, item, None)
-    if ground:
-        _expect_ground(shares(tile, region), ground, are_main=are_main, main=main)
+        hit = match(
+            (
+                rf"(?:(?P<count>\d+|{'|'.join(NUMBERS)}) )?(?P<noun>.+?)(?P<rows> in rows| in a row)?"
+                r"(?: on (?P<least>at least |about )(?P<percent>\d+) % of the ground)?",
+            ),
+            item,
+        )
+        count = hit["count"] and (NUMBERS.index(hit["count"]) + 1 if hit["count"] in NUMBERS else int(hit["count"]))
+        info = class_of(tile, hit["noun"], "object", plural=count != 1)
+        inside = _expect_count(tile, region, info, count or None, is_some=not hit["percent"])
+        if hit["rows"]:
+            least = 0.8
+            expect(parallel_share(inside, one_line=hit["rows"] == " in a row") >= least, f"not in rows: {item}")
+        if hit["percent"]:
+            share = covered_by(tile, things_of(tile, info.name), region)
+            expect(abs(share - int(hit["percent"]) / 100) < 0.02, f"{info.name} covers {share:.1%}: {item}")
+        if ground:
+            name = _ground(tile, ground[3:])[0].name
+            centres = np.array([thing.centre for thing in inside])
+            expect(at(tile.ground_of({name}), centres).all(), f"not all {ground}: {item}")
 
 
-def _expect_ground(found: Mapping[str, float], told: Mapping[str, float], *, are_main: bool, main: str | None) -> None:
-    for name, share in told.items():
-        expect(abs(found[name] - share) < SHARE_SLACK, f"{name} covers {found[name]:.1%}, not {share:.0%}")
-    expect(list(told.values()) == sorted(told.values(), reverse=True), f"not the largest first: {dict(told)}")
-    left_out = [share for name, share in found.items() if name not in told and name != main]
-    if are_main or main:
-        expect(max(left_out) <= min(told.values()) + SHARE_SLACK, f"a larger land use is left out: {dict(found)}")
+def covered_by(tile: Tile, things: Iterable[Thing], region: Weights) -> float:
+    """Return the share of a region that objects cover."""
+    shapes = [({"type": "Polygon", "coordinates": [thing.outline.tolist()]}, 1) for thing in things]
+    mask = features.rasterize(shapes, out_shape=(tile.height, tile.width), dtype="uint8")
+    return float((mask * region).sum() / region.sum())
 
 
-def _expect_count(tile: Tile, region: Weights, noun: str, count: int | None) -> None:
-    info = class_of(tile, noun, "object", plural=count != 1)
-    inside = [float(at(region > 0.5, thing.inside).mean()) for thing in things_of(tile, info.name)]
+def _expect_count(tile: Tile, region: Weights, info: ClassWords, count: int | None, *, is_some: bool) -> list[Thing]:
+    """Return the objects of a class in a region; raise unless there are so many, or several where no number is told."""
+    things = things_of(tile, info.name)
+    inside = [float(at(region > 0.5, thing.inside).mean()) for thing in things]
     if count is None:
-        expect(sum(share > 0.4 for share in inside) > 1, f"there are not several {noun}")
-        return
-    expect(not any(0.05 < share < 0.95 for share in inside), f"one of the {noun} is on the border")
-    found = sum(share >= 0.95 for share in inside)
-    expect(found == count, f"{found} {noun}, not {count}")
+        expect(sum(share > 0.4 for share in inside) > 1 or not is_some, f"there are not several {info.plural}")
+        return [thing for thing, share in zip(things, inside, strict=True) if share > 0.4]
+    expect(not any(0.05 < share < 0.95 for share in inside), f"one of the {info.plural} is on the border")
+    found = [thing for thing, share in zip(things, inside, strict=True) if share >= 0.95]
+    expect(len(found) == count, f"{len(found)} {info.plural}, not {count}")
+    return found
+
+
+def _expect_road(tile: Tile, region: Weights, *, is_across: bool) -> None:
+    """Raise unless a road is in a region; `is_across`: one that comes in at one place and goes out at another."""
+    inner = np.pad(region > 0.5, 3)
+    outside = [np.roll(~inner, step, (0, 1)) for step in itertools.product((-3, 0, 3), repeat=2)]
+    rim = np.any(outside, axis=0)[3:-3, 3:-3]
+    for line in tile.roads:
+        points = along(line)
+        points = np.clip(points, 0.01, np.array([tile.width, tile.height]) - 0.01)
+        is_in = at(region > 0.5, points)
+        runs = np.flatnonzero(np.diff(np.concatenate([[0], is_in.astype(int), [0]]))).reshape(-1, 2)
+        for start, end in runs:
+            if end - start > 5 and (not is_across or at(rim, points[[start, end - 1]]).all()):
+                return
+    expect(False, "no road there, or none that crosses it")

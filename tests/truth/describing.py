@@ -211,6 +211,9 @@ def only(things: Iterable[Thing], text: str) -> list[Thing]:
 
 
 CONDITIONS = (
+    r"the (?P<noun>.+) (?P<second>second) nearest to (?P<landmark>.+)",
+    r"the (?P<noun>.+) (?P<farthest>farthest) from (?P<landmark>.+)",
+    r"the (?P<largest>largest) (?P<noun>.+) within (?P<near>\d+) m of (?P<landmark>.+)",
     r"the (?P<noun>[^,]+) (?P<nearest>nearest) to (?P<landmark>.+)",
     r"the only (?P<noun>.+) within (?P<within>\d+) m of (?P<landmark>.+)",
     r"the only (?P<noun>.+) more than (?P<beyond>\d+) m from (?P<landmark>.+)",
@@ -220,12 +223,30 @@ CONDITIONS = (
 )
 
 
+def _at_rank(tile: Tile, things: Sequence[Thing], found: Landmark, rank: int) -> Thing:
+    """Return the thing at a place in the order of distance, 0 for the nearest; the next ones must be clearly apart."""
+    metres = np.array([found.distance(tile, other) * tile.metres for other in things])
+    order = np.argsort(metres)
+    for place in ((rank - 1, rank), (rank, rank + 1)):
+        if max(place) < len(things) and not (rank == -1 and place[1] == 0):
+            nearer, farther = (float(metres[order[at]]) for at in place)
+            is_apart = farther > 1.2 * nearer and farther - nearer > 0.015 * tile.width * tile.metres
+            expect(is_apart, f"hardly farther than the next: {nearer:.1f} and {farther:.1f} m")
+    return things[int(order[rank])]
+
+
 def conditioned(tile: Tile, text: str) -> Thing:
     """Return the only object that a condition is clearly true of."""
     hit = match(CONDITIONS, text)
-    things = things_of(tile, class_of(tile, hit["noun"], "object").name)
+    things = members(tile, hit["noun"])
     thing = landmark(tile, hit["landmark"])
     said = hit.groupdict()
+    if said.get("near"):
+        reach = np.array([thing.distance(tile, other) * tile.metres for other in things])
+        expect(not (np.abs(reach - int(said["near"])) < 0.1 * int(said["near"])).any(), "one lies at about the limit")
+        return largest([other for other, metres in zip(things, reach, strict=True) if metres < int(said["near"])])
+    if said.get("second") or said.get("farthest"):
+        return _at_rank(tile, things, thing, 1 if said.get("second") else -1)
     if said.get("inside") or said.get("outside") or said.get("largest"):
         shares = [thing.share_inside(tile, other) for other in things]
         expect(not any(0.08 < share < 0.92 for share in shares), "an object is partly inside")

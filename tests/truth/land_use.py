@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio import features
 
-from tests.truth.describing import class_of, match
+from tests.truth.describing import class_of, match, things_of
 from tests.truth.marks import circle_of, disc
+from tests.truth.measuring import at, edge_of, gap
 from tests.truth.reading import Row, Tile, Truth, expect
 
 IsRight = Callable[[str], bool]
@@ -185,8 +187,90 @@ _CAUSE = (
 )
 
 
+_SURROUNDINGS = (
+    r"What kind of land lies around the (?P<noun>.+) in this image\?",
+    r"What mainly surrounds the (?P<noun>.+)\?",
+    r"Follow the edge of the (?P<noun>.+)\. Which type of land use or land cover is beside it almost everywhere\?",
+    r"In the midst of what kind of land is the (?P<noun>.+)\?",
+    r"Which land use or land cover borders on the (?P<noun>.+) on nearly all sides\?",
+    r"An inspector walks once around the (?P<noun>.+)\. Over what kind of land does the way lead\?",
+)
+_AFFECTED = (
+    r"How many (?P<things>.+) lie within (?P<metres>\d+) m of the (?P<noun>.+)\?",
+    r"The (?P<noun>.+) could spread by (?P<metres>\d+) m\. How many (?P<things>.+) would it reach\?",
+    r"How many (?P<things>.+) are no farther than (?P<metres>\d+) m from the (?P<noun>.+)\?",
+    r"Everything within (?P<metres>\d+) m of the (?P<noun>.+) is to be checked\. How many (?P<things>.+) are that\?",
+    r"Count the (?P<things>.+) at most (?P<metres>\d+) m away from the (?P<noun>.+)\. How many are there\?",
+)
+_AREA = (
+    r"About how large is the (?P<noun>.+) in this image\?",
+    r"What area does the (?P<noun>.+) cover\?",
+    r"How much ground has been affected by the (?P<noun>.+)\?",
+    r"Estimate the area of the (?P<noun>.+)\.",
+    r"Over what area does the (?P<noun>.+) extend\?",
+)
+_NUMBER = (
+    r"How many separate places in the image show (?P<nouns>.+)\?",
+    r"Count the (?P<nouns>.+) that lie apart from each other\. How many are there\?",
+    r"In how many places are there (?P<nouns>.+)\?",
+    r"How many (?P<nouns>.+) can be told apart in this image\?",
+    r"Into how many separate places do the (?P<nouns>.+) fall\?",
+)
+
+
+def _of_anomaly(tile: Tile, question: str) -> IsRight | None:
+    """Return what judges a question about the size, the number or the neighbourhood of an anomaly; None for others."""
+    for patterns, judge in ((_SURROUNDINGS, _around), (_AFFECTED, _affected), (_AREA, _extent), (_NUMBER, _number)):
+        for pattern in patterns:
+            if hit := re.fullmatch(pattern, question):
+                noun, is_plural = hit.groupdict().get("noun"), "nouns" in hit.groupdict()
+                names = [info for info in tile.classes.values() if info.role == "anomaly"]
+                word = hit["nouns"] if is_plural else noun
+                found = [info.name for info in names if word == (info.plural if is_plural else info.singular)]
+                if found:
+                    return judge(tile, tile.anomalies[found[0]], hit)
+    return None
+
+
+def _around(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
+    wide = mask
+    for _ in range(round(max(12.0, 0.15 * float(mask.sum()) ** 0.5))):
+        padded = np.pad(wide, 1)
+        wide = padded[1:-1, 1:-1] | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+    found = shares(tile, wide & ~mask)
+
+    def is_right(option: str) -> bool:
+        share = found[class_of(tile, option, "area").name]
+        expect(share > 0.75 or share < 0.02, f"{share:.0%} of what lies around is {option}")
+        return share > 0.5
+
+    return is_right
+
+
+def _affected(tile: Tile, mask: NDArray[np.bool_], hit: re.Match[str]) -> IsRight:
+    limit, edge = int(hit["metres"]), edge_of(mask)
+    things = things_of(tile, class_of(tile, hit["things"], "object", plural=True).name)
+    expect(all(thing.is_whole for thing in things), "an object is cut")
+    metres = [0.0 if at(mask, thing.inside).any() else gap(thing.outline, edge) * tile.metres for thing in things]
+    expect(not any(0.9 * limit < each < 1.1 * limit for each in metres), "an object lies at about the limit")
+    return lambda option: int(option) == sum(each < limit for each in metres)
+
+
+def _extent(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
+    m2 = float(mask.sum()) * tile.metres**2
+    return lambda option: abs(float(option.removesuffix(" m²").replace(",", "")) / m2 - 1) < 0.1
+
+
+def _number(_tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
+    pieces = list(features.shapes(mask.astype(np.uint8), mask=mask, connectivity=8))
+    return lambda option: int(option) == len(pieces)
+
+
 def anomaly_detection(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
+    judge = _of_anomaly(tile, row.question)
+    if judge is not None:
+        return judge
     hit = match((*_PRESENCE, *_KIND, *_PLACE, *_CAUSE), row.question)
     if any(re.fullmatch(pattern, row.question) for pattern in _CAUSE):
         causes = {tile.causes[name] for name in tile.anomalies}

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,24 @@ def smallest_rectangle(ring: Points) -> Rectangle:
     across = np.ptp(ring @ np.stack([np.cos(angles), np.sin(angles)]), axis=0)
     best = int(np.argmin(np.where(ahead >= across, ahead * across, math.inf)))
     return Rectangle(float(ahead[best]), float(across[best]), float(degrees[best]))
+
+
+def parallel_share(things: Sequence[Any], *, one_line: bool) -> float:
+    """Return the greatest share of objects that stand four or more to a line, in lines of one direction.
+
+    Args:
+        things: with a `centre` and an `outline`, pixels.
+        one_line: count those of a single line only.
+    """
+    centres = np.array([thing.centre for thing in things])
+    width = min(float(np.ptp(thing.outline, axis=0).min()) for thing in things)
+    best = 0
+    for degrees in range(180):
+        across = np.sort(centres @ np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]))
+        lines = np.split(across, np.flatnonzero(np.diff(across) > 0.5 * width) + 1)
+        sizes = [len(line) for line in lines if len(line) >= 4]
+        best = max(best, max(sizes, default=0) if one_line else sum(sizes))
+    return best / len(things)
 
 
 def edge_of(mask: NDArray[np.bool_]) -> Points:

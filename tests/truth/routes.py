@@ -159,7 +159,7 @@ def roads_of(tile: Tile) -> Roads:
     return Roads(tile)
 
 
-def walk(roads: Roads, start: Place, goal: Place, told: str) -> float | None:
+def walk(roads: Roads, start: Place, goal: Place, told: str, closed: int | None = None) -> float | None:
     """Return the length of the told route from `start` to `goal`, pixels; None when it does not lead there.
 
     Raises:
@@ -177,6 +177,8 @@ def walk(roads: Roads, start: Place, goal: Place, told: str) -> float | None:
         if way[0] == goal.stretch:
             return None  # it passes the goal on its way to somewhere else
         way = roads.onward(way, action)
+        if way[0] == closed:
+            return None
         length += roads.length(way[0])
     if way[0] != goal.stretch:
         return None
@@ -232,21 +234,33 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
         rf"By road, which of these ways goes from {start} to {goal}\?",
         rf"Out of these routes, find the one along the roads from {start} to {goal}\.",
     )
+    point = r"the point \[(?P<x>\d+), (?P<y>\d+)\]"
+    blocked = (
+        rf"The road at {point} is closed\. Which route still leads from {start} to {goal}\?",
+        rf"Roadworks block the road at {point}\. Which instructions take you from {start} to {goal} all the same\?",
+        rf"Nobody can pass the road at {point}\. How does a driver get from {start} to {goal}\?",
+        rf"The road at {point} is flooded\. Which of these routes avoids it and leads from {start} to {goal}\?",
+        rf"An ambulance has to get from {start} to {goal}, but the road at {point} is blocked\. Which route is left\?",
+    )
     text = row.question
-    hit = match((*shortest, *others), text)
+    hit = match((*blocked, *shortest, *others), text)
     asks_shortest = any(re.fullmatch(pattern, text) for pattern in shortest)
     tile = truth.tile(row)
     roads = roads_of(tile)
     expect("[" not in hit["start"] or "[" not in hit["goal"], "two points tell the way without the image")
     begin, end = (roads.place(_point(tile, hit[name])) for name in ("start", "goal"))
     least = roads.shortest(begin, end)
+    closed: int | None = None
+    if hit.groupdict().get("x"):
+        closed = roads.place(np.array([float(hit["x"]), float(hit["y"])])).stretch
+        expect(closed not in (begin.stretch, end.stretch), "the road is closed where the way begins or ends")
 
     shapes = {_shape(option) for option in row.options.values()}
     expect(len(shapes) == 1, f"routes of different length or number of turns: {shapes}")
 
     def is_right(option: str) -> bool:
         try:
-            length = walk(roads, begin, end, option)
+            length = walk(roads, begin, end, option, closed)
         except WrongError:
             if row.options.get(row.answer) == option:
                 raise

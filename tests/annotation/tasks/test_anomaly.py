@@ -8,11 +8,21 @@ import pytest
 from shapely import Polygon, box
 
 from rsvqa.annotation.checks import check_question
-from rsvqa.annotation.facts import Area, Role, TileFacts
+from rsvqa.annotation.facts import Area, Gsd, Role, TileFacts
 from rsvqa.annotation.questions import Question
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.phrases import load_phrases
-from tests.annotation.make_facts import ask, classes_with, make_class, make_facts, right_texts, wrong_texts
+from tests.annotation.make_facts import (
+    ask,
+    classes_with,
+    make_area,
+    make_class,
+    make_facts,
+    make_object,
+    right_texts,
+    square,
+    wrong_texts,
+)
 
 KINDS = ("burnt_ground", "flooded_land", "oil_slick", "sinkhole")
 CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_", " ")) for name in KINDS))
@@ -134,3 +144,43 @@ def test_the_cause_is_asked_for_where_all_anomalies_have_one() -> None:
 @pytest.mark.parametrize("kind", ["presence", "kind", "place", "cause"])
 def test_there_are_ten_wordings(kind: str) -> None:
     assert len(set(load_phrases().alternatives(f"anomaly_detection.{kind}"))) >= 10
+
+
+def strips(**more: Any) -> TileFacts:
+    """Return a tile of forest and, on the right, farmland, with two burnt squares; 1 m per pixel."""
+    areas = (make_area("w", "forest", box(0, 0, 600, 1000)), make_area("f", "farmland", box(600, 0, 1000, 1000)))
+    burnt = (make_anomaly(box(100, 100, 200, 200)), make_anomaly(box(300, 600, 400, 650)))
+    return facts_with(*burnt, areas=areas, gsd_m=Gsd(1, 1), **more)
+
+
+def test_what_lies_around_an_anomaly() -> None:
+    (around,) = by_rule(strips())["ground_around_anomaly"]
+    assert right_texts(around) == ["forest"]
+    assert "farmland" in wrong_texts(around)
+    # Half in the forest, half in the fields: neither is around it.
+    areas = strips().areas
+    assert "ground_around_anomaly" not in by_rule(facts_with(make_anomaly(box(550, 100, 650, 200)), areas=areas))
+    # Nobody knows what is beside it.
+    assert "ground_around_anomaly" not in by_rule(facts_with(make_anomaly(box(100, 100, 200, 200))))
+
+
+def test_how_large_an_anomaly_is_and_how_many_there_are() -> None:
+    found = by_rule(strips())
+    # 100 × 100 m and 100 × 50 m
+    (area,) = found["area_of_anomaly"]
+    assert right_texts(area) == ["15,000 m²"]
+    assert area.value == 15_000
+    (number,) = found["number_of_anomalies"]
+    assert right_texts(number) == ["2"]
+    cut = by_rule(facts_with(make_anomaly(box(0, 100, 200, 200)), gsd_m=Gsd(1, 1)))
+    assert not {"area_of_anomaly", "number_of_anomalies"} & cut.keys()
+    assert "area_of_anomaly" not in by_rule(facts_with(make_anomaly(box(100, 100, 200, 200))))  # no scale
+
+
+def test_what_an_anomaly_could_reach() -> None:
+    # 10 and 30 m from the first square, and 300 m away: within 20 m (17 to 23) one, within 50 m and more two
+    objects = [make_object(name, "house", square(x, 150, 10)) for name, x in (("a", 215), ("b", 235), ("c", 505))]
+    (reached,) = by_rule(strips(objects=objects))["objects_near_anomaly"]
+    metres = reached.evidence.values["metres"]
+    assert right_texts(reached) == [{20: "1", 50: "2", 100: "2", 200: "2"}[metres]]
+    assert f"{metres} m" in reached.text

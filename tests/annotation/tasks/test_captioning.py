@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from shapely import box
 
 from rsvqa.annotation.checks import check_question
-from rsvqa.annotation.facts import Gsd, TileFacts
+from rsvqa.annotation.facts import Gsd, Role, TileFacts
 from rsvqa.annotation.questions import REGION_SLOT, Question
-from rsvqa.annotation.tasks.captioning import ContentFinder
+from rsvqa.annotation.tasks.caption_content import ContentFinder
+from rsvqa.annotation.tasks.caption_wording import area_text, length_text
 from rsvqa.annotation.wording.phrases import load_phrases
-from tests.annotation.make_facts import ask, make_area, make_context, make_facts, make_object, make_road, square
+from tests.annotation.make_facts import (
+    ask,
+    classes_with,
+    make_area,
+    make_class,
+    make_context,
+    make_facts,
+    make_object,
+    make_road,
+    square,
+)
 
 
 def caption(facts: TileFacts, seed: int = 0) -> Question:
@@ -31,37 +43,91 @@ def scene(**more: Any) -> TileFacts:
 
 def test_a_caption_has_an_overall_part_nine_parts_and_an_inference() -> None:
     overall, parts, inference = caption(scene(gsd_m=Gsd(0.5, 0.5))).answer.split("\n")
-    assert "500 m by 500 m" in overall
-    assert "forest (about 50 %)" in overall
-    assert "3 ships" in overall
+    assert "500 m" in overall
+    assert "25 ha" in overall
+    assert "orest (about 50 %)" in overall or "armland (about 50 %)" in overall
+    assert "hree ships" in overall
     mentioned = re.findall(r"(?:top|middle|bottom) (?:left|centre|right)|centre part", parts)
     assert [name.replace("centre part", "centre") for name in mentioned][:3] == ["top left", "top centre", "top right"]
     assert len(mentioned) == 9
-    assert "soak into the ground" in inference
+    assert "50 %" in inference
 
 
 def test_parts_say_what_lies_in_them() -> None:
-    sentences = caption(scene()).answer.split("\n")[1]
-    top_left = re.split(r"top centre", sentences)[0]
-    assert "3 ships" in top_left
-    assert "ship" not in re.split(r"top centre", sentences)[1]
+    for seed in range(8):
+        top_left, top_centre = re.split(r"[^.]*top centre", caption(scene(), seed=seed).answer.split("\n")[1])
+        assert "hree ships" in top_left
+        assert "ship" not in top_centre
     # The border of the two land uses is at 500: the middle third is half and half.
     values = caption(scene()).evidence.values
     assert values["parts"]["top_centre"]["shares"] == {"farmland": pytest.approx(0.5), "forest": pytest.approx(0.5)}
     assert values["parts"]["top_left"]["shares"] == {"forest": pytest.approx(1.0)}
 
 
-def test_what_the_ships_suggest_needs_more_than_one() -> None:
+def said_of(facts: TileFacts, words: str) -> set[bool]:
+    """Return whether the captions of several seeds say something."""
+    return {words in caption(facts, seed=seed).answer for seed in range(12)}
+
+
+def test_water_is_navigable_where_several_ships_are_on_it() -> None:
     areas = [make_area("w", "water", box(0, 0, 400, 1000)), make_area("f", "farmland", box(400, 0, 1000, 1000))]
     ships = [make_object(f"s{x}", "ship", square(x, 100)) for x in (50, 100)]
-    assert "The ships suggest" in caption(make_facts(areas=areas, objects=ships)).answer
-    assert "The ships suggest" not in caption(make_facts(areas=areas, objects=ships[:1])).answer
+    assert True in said_of(make_facts(areas=areas, objects=ships), "navigable")
+    assert said_of(make_facts(areas=areas, objects=ships[:1]), "navigable") == {False}
+    ashore = make_object("x", "ship", square(600, 100))
+    assert said_of(make_facts(areas=areas, objects=[*ships, ashore]), "navigable") == {False}
+
+
+def test_nobody_speaks_of_streams_or_rain_in_a_desert() -> None:
+    # 55 % built over, 5 % water, 40 % desert: the rule on polluted streams holds
+    classes = classes_with(make_class("shops", role=Role.AREA, kind="commercial"))
+    areas = [
+        make_area("d", "desert", box(0, 0, 400, 1000)),
+        make_area("w", "water", box(400, 0, 450, 1000)),
+        make_area("s", "shops", box(450, 0, 1000, 1000)),
+    ]
+    facts = make_facts(areas=areas, classes=classes)
+    for word in ("tream", "rain", "soak"):
+        assert said_of(facts, word) == {False}
+    assert True in said_of(facts, "about 40 % of the ground lies bare")
 
 
 def test_numbers_need_complete_labels() -> None:
-    overall = caption(scene(complete=["forest", "farmland"])).answer.split("\n")[0]
-    assert "ships" in overall
-    assert "3 ships" not in overall
+    for seed in range(8):
+        overall = caption(scene(complete=["forest", "farmland"]), seed=seed).answer.split("\n")[0]
+        assert re.search("[Ss]hips", overall)
+        assert not re.search("[Tt]hree ships", overall)
+
+
+def test_regions_of_a_map_are_ground_though_nobody_counts_them() -> None:
+    # The houses of the upper half touch each other, so they are one uncertain object.
+    areas = [make_area("f", "farmland", box(0, 500, 1000, 1000))]
+    block = make_object("h", "house", box(0, 0, 1000, 500), certain=False)
+    facts = make_facts(areas=areas, objects=[block], complete=["farmland"])
+    whole = ContentFinder(make_context(facts)).find(box(0, 0, 1000, 1000))
+    assert whole.shares == {"farmland": pytest.approx(0.5), "house": pytest.approx(0.5)}
+    assert whole.counts == {}
+    assert {"houses" in text.lower() or "a house" in text.lower() for text in [caption(facts).answer]} == {True}
+    # A house that a model is not sure of lies over the ground that it would stand on.
+    over = make_facts(areas=[make_area("f", "farmland", box(0, 0, 1000, 1000))], objects=[block], complete=["farmland"])
+    assert ContentFinder(make_context(over)).find(box(0, 0, 1000, 1000)).shares == {"farmland": pytest.approx(1.0)}
+
+
+def test_what_may_be_more_is_told_as_the_least() -> None:
+    # Forest is not fully labelled, and 60 % of the tile has no label.
+    facts = scene(complete=["farmland", "ship"])
+    facts = replace(facts, areas=(make_area("w", "forest", box(0, 0, 296, 1000)), facts.areas[1]))
+    overall = caption(facts).answer.split("\n")[0]
+    assert "orest (at least 29 %)" in overall
+    assert re.search(r"armland \((?:about )?50 %\)", overall)
+
+
+def test_objects_that_cover_much_are_told_by_their_share() -> None:
+    houses = [make_object(f"h{x}", "house", box(x, 100, x + 90, 900)) for x in range(0, 1000, 100)]
+    facts = make_facts(objects=houses, complete=["car"])
+    # ten of 90 × 800 px on 1,000 × 1,000
+    assert ContentFinder(make_context(facts)).find(box(0, 0, 1000, 1000)).covering == {"house": pytest.approx(0.72)}
+    assert "ouses on at least 72 % of the ground" in caption(facts).answer
 
 
 def test_an_object_across_a_border_has_no_number_there() -> None:
@@ -75,12 +141,14 @@ def test_a_cut_object_has_no_number() -> None:
     assert ContentFinder(make_context(make_facts(objects=objects))).find(box(0, 0, 333, 333)).counts == {"ship": None}
 
 
-def test_an_uncertain_area_hides_its_class() -> None:
+def test_with_an_uncertain_area_the_others_are_the_least() -> None:
     areas = [
         make_area("a", "forest", box(0, 0, 500, 500)),
         make_area("b", "forest", box(500, 0, 900, 500), certain=False),
     ]
-    assert ContentFinder(make_context(make_facts(areas=areas))).find(box(0, 0, 1000, 1000)).shares == {}
+    content = ContentFinder(make_context(make_facts(areas=areas))).find(box(0, 0, 1000, 1000))
+    assert content.shares == {"forest": pytest.approx(0.25)}
+    assert content.is_exact == {"forest": False}
 
 
 def test_a_road_must_be_long_enough_to_be_seen() -> None:
@@ -111,7 +179,7 @@ def test_a_circle_is_described_with_its_size() -> None:
         assert REGION_SLOT in question.text
         assert REGION_SLOT in question.answer
         # Diameter in metres: 2 · radius · 0.5, to two digits.
-        assert f"about {float(f'{question.region.radius:.2g}'):g} m across" in question.answer
+        assert f"about {float(f'{question.region.radius:.2g}'):g} m" in question.answer
         assert check_question(question, width=1000, height=1000) == ()
 
 
@@ -127,6 +195,21 @@ def test_sentences_begin_with_a_capital_and_end(seed: int) -> None:
     for line in caption(scene(), seed=seed).answer.split("\n"):
         for sentence in line.rstrip(".").split(". "):
             assert sentence[0].isupper(), line
+
+
+@pytest.mark.parametrize(
+    ("metres", "text"),
+    [(5.24, "5.2 m"), (307, "310 m"), (994, "990 m"), (1000, "1 km"), (1540, "1.5 km"), (1_144_332, "1,100 km")],
+)
+def test_lengths_are_told_in_sensible_units(metres: float, text: str) -> None:
+    assert length_text(metres) == text
+
+
+@pytest.mark.parametrize(
+    ("m2", "text"), [(5840, "5,800 m²"), (9_960, "1 ha"), (94_372, "9.4 ha"), (1e6, "1 km²"), (1.3e12, "1,300,000 km²")]
+)
+def test_areas_are_told_in_sensible_units(m2: float, text: str) -> None:
+    assert area_text(m2) == text
 
 
 @pytest.mark.parametrize("key", ["detailed_captioning.question", "regional_captioning.question"])

@@ -71,6 +71,40 @@ def test_no_metres_without_a_scale() -> None:
     assert not {"only_within", "only_beyond"} & set(found)
 
 
+def test_second_nearest_and_farthest_need_clear_neighbours() -> None:
+    # 90, 190 and 390 px from the shore at x = 200
+    found = conditions(houses(300, 400, 600), areas=[LAKE])
+    assert (found["second_nearest"], found["farthest"]) == ({"h400"}, {"h600"})
+    # 390 and 412 px: 1.06 times as far
+    found = conditions(houses(300, 400, 600, 622), areas=[LAKE])
+    assert found["second_nearest"] == {"h400"}
+    assert "farthest" not in found
+    # 190 and 212 px: the second is hardly nearer than the third
+    assert "second_nearest" not in conditions(houses(300, 400, 422), areas=[LAKE])
+
+
+def test_the_largest_within_some_metres_is_not_the_largest_of_all() -> None:
+    near = [make_object("small", "house", square(230, 100, 20)), make_object("large", "house", square(230, 300, 30))]
+    far = make_object("huge", "house", square(900, 300, 90))
+    assert conditions([*near, far], areas=[LAKE], gsd_m=Gsd(1, 1))["largest_within"] == {"large"}
+    # 900 and 800 px: 1.13 times as large
+    near[0] = make_object("small", "house", square(230, 100, 28))
+    assert "largest_within" not in conditions([*near, far], areas=[LAKE], gsd_m=Gsd(1, 1))
+
+
+def test_what_is_nearest_of_one_colour_need_not_be_the_nearest() -> None:
+    def house(name: str, x: float, colour: str) -> TileObject:
+        return make_object(name, "house", square(x, 500), colour=colour)
+
+    objects = [house("r1", 300, "red"), house("b1", 400, "blue"), house("b2", 700, "blue")]
+    found = conditions(objects, areas=[LAKE], gsd_m=Gsd(1, 1))
+    assert found["nearest"] == {"r1"}
+    assert found["nearest_of_colour"] == {"b1"}
+    assert found["only_within_of_colour"] == {"b1"}
+    questions, _ = ask("condition_based_grounding", make_facts(objects=objects, areas=[LAKE]), limit=20)
+    assert any("the blue house nearest to the water" in question.text for question in questions)
+
+
 def test_only_one_inside_and_the_largest_inside() -> None:
     field = make_area("field", "farmland", box(400, 400, 1000, 1000))
     assert conditions(houses(100, 300, 700), areas=[field])["only_inside"] == {"h700"}

@@ -6,12 +6,13 @@ import dataclasses
 import re
 
 import pytest
+from shapely import Point
 
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, Road, TileObject
+from rsvqa.annotation.layout.road_graph import build_road_graph
 from rsvqa.annotation.questions import Question
 from rsvqa.annotation.tasks.directions import frame_of
-from rsvqa.annotation.tasks.road_graph import build_road_graph
 from rsvqa.annotation.tasks.routes import Leg, Place, RoadMap, Route
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
@@ -215,3 +216,17 @@ def test_the_same_seed_gives_the_same_routes() -> None:
 @pytest.mark.parametrize("key", ["shortest", "any"])
 def test_there_are_ten_wordings(key: str) -> None:
     assert len(set(load_phrases().alternatives(f"route_planning.{key}"))) >= 10
+
+
+def test_a_closed_road_is_avoided_by_the_route_that_is_left() -> None:
+    facts = make_facts(objects=places(), roads=town(), size=900, north_deg=0.0)
+    found = [question for seed in range(12) for question in ask("route_planning", facts, seed=seed, limit=9)[0]]
+    detours = [question for question in found if question.evidence.rule == "path_past_a_closed_road"]
+    assert detours
+    for question in detours:
+        assert check_question(question, width=900, height=900, is_chosen=False) == ()
+        ((x, y),) = re.findall(r"point \[(\d+), (\d+)\]", question.text)
+        # The middle of a block of 200 px: a route that does not use the block comes no nearer than its ends.
+        assert question.evidence.geometry is not None
+        assert question.evidence.geometry.distance(Point(int(x), int(y))) >= 99
+    assert len(detours) < len(found)

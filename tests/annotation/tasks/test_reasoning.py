@@ -45,6 +45,9 @@ def test_halves_of_the_image() -> None:
         ("count_half", "right"): "1",
         ("count_half", "upper"): "1",
         ("count_half", "lower"): "3",
+        # three on the one side, one on the other
+        ("count_surplus", "left"): "2",
+        ("count_surplus", "lower"): "2",
     }
 
 
@@ -162,3 +165,57 @@ def test_no_conclusion_near_a_threshold() -> None:
 )
 def test_there_are_five_wordings(key: str) -> None:
     assert len(set(load_phrases().alternatives(key))) >= 5
+
+
+def asked_of(rule: str, seeds: int = 12, **more: Any) -> dict[str, str]:
+    """Return the answers by question of one rule."""
+    found = {}
+    for seed in range(seeds):
+        for question in ask("conditional_counting", make_facts(**more), limit=30, seed=seed)[0]:
+            if question.evidence.rule == rule:
+                assert check_question(question, width=1000, height=1000) == ()
+                (found[question.text],) = right_texts(question)
+    return found
+
+
+def test_two_conditions_are_joined_where_neither_alone_gives_the_number() -> None:
+    # Red: three on the left, one on the right. Blue: one on the left, two on the right.
+    objects = cars((100, 100), (200, 200), (300, 300), (900, 900), colour="red")
+    objects += cars((150, 700), (800, 100), (850, 200), colour="blue")
+    joined = {text: answer for text, answer in asked_of("count_joined", objects=objects).items() if "left half" in text}
+    assert {answer for text, answer in joined.items() if "are red" in text} == {"3"}
+    assert {answer for text, answer in joined.items() if "are blue" in text} <= {"1"}
+    without = asked_of("count_but_not", objects=objects)
+    assert {answer for text, answer in without.items() if "are red" in text and "not lie in the left" in text} == {"1"}
+    # All red cars are on the left: then "red and on the left" is as many as are red.
+    assert asked_of("count_joined", objects=cars((100, 490), (200, 490), colour="red")) == {}
+
+
+def test_two_classes_are_counted_together() -> None:
+    buses = [make_object("b", "bicycle", square(500, 500)), make_object("d", "bicycle", square(500, 700))]
+    found = asked_of("count_together", objects=cars((100, 100), (900, 100), (900, 900)) + buses)
+    assert found
+    assert set(found.values()) == {"5"}  # three cars and two bicycles
+    assert all("bicycles and" in text or "bicycles, then" in text for text in found)
+    assert asked_of("count_together", objects=cars((100, 100), (900, 100))) == {}
+
+
+def quarters_of(areas: list[Any], **more: Any) -> dict[str, list[str]]:
+    questions, _ = ask("environmental_reasoning", make_facts(areas=areas, **more), limit=30)
+    return {q.evidence.rule: right_texts(q) for q in questions if q.evidence.rule.startswith("quarter")}
+
+
+def test_the_quarter_with_most_forest_is_the_right_one() -> None:
+    # Forest on all of the lower left quarter and a fifth of the upper left one; fields on all else.
+    areas = [
+        make_area("w", "forest", box(0, 400, 500, 1000)),
+        make_area("f", "farmland", box(0, 0, 1000, 400)),
+        make_area("g", "farmland", box(500, 400, 1000, 1000)),
+    ]
+    assert quarters_of(areas) == {
+        "quarter_of_most_fire": ["the lower left quarter"],
+        "quarter_of_most_coolness": ["the lower left quarter"],
+    }
+    # farmland: 100 % on the right side, twice; plants are everywhere. A tile with unlabelled ground is not compared.
+    assert quarters_of(areas[:1]) == {}
+    assert quarters_of([]) == {}

@@ -10,9 +10,9 @@ import networkx as nx
 import pytest
 
 from rsvqa.annotation.facts import Gsd, Road
+from rsvqa.annotation.layout.road_graph import build_road_graph
 from rsvqa.annotation.questions import NotAsked
 from rsvqa.annotation.tasks.directions import BearingFrame
-from rsvqa.annotation.tasks.road_graph import build_road_graph
 from rsvqa.annotation.tasks.routes import FoundRoute, Leg, Place, RoadMap, Route, arrives, wrong_routes
 from tests.annotation.make_facts import make_road
 

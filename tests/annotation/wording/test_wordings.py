@@ -92,7 +92,7 @@ def test_alternatives_differ_and_slots_are_plain_names(texts: list[str]) -> None
     assert texts
     assert len({text.casefold() for text in texts}) == len(texts)
     for text in texts:
-        assert text.strip()
+        assert text.strip() or texts == [""]
         assert "  " not in text
         for _, slot, spec, conversion in Formatter().parse(text):
             assert slot is None or re.fullmatch(r"[a-z][a-z_0-9]*", slot), text
@@ -103,13 +103,14 @@ def test_alternatives_differ_and_slots_are_plain_names(texts: list[str]) -> None
 @pytest.mark.parametrize("texts", ALL_ENTRIES)
 def test_alternatives_say_the_same_things(texts: list[str]) -> None:
     """Wordings of one key tell the reader the same: a slot that one of them lacks would be information lost."""
-    said = [{_stem(slot) for _, slot, _, _ in Formatter().parse(text) if slot} for text in texts]
+    verbs = {*tables("en")["caption"]["verb"]}  # a verb in the form that its noun needs says nothing of its own
+    said = [{_stem(slot) for _, slot, _, _ in Formatter().parse(text) if slot and slot not in verbs} for text in texts]
     assert all(slots == said[0] for slots in said), texts
 
 
 def _stem(slot: str) -> str:
-    """Return what a slot is about: a class may be named in the singular or in the plural."""
-    return {"singular": "class", "plural": "class"}.get(slot, slot)
+    """Return what a slot is about: a class may be named in the singular or the plural, with an article or without."""
+    return {"singular": "class", "plural": "class", "the_class": "class", "a_class": "class"}.get(slot, slot)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))

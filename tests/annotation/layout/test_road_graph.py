@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rsvqa.annotation.facts import Gsd, Road
-from rsvqa.annotation.tasks.road_graph import RoadGraph, build_road_graph
+from rsvqa.annotation.layout.road_graph import RoadGraph, build_road_graph
 from tests.annotation.make_facts import make_road
 
 SQUARE = Gsd(1.0, 1.0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import box
 
-from rsvqa.annotation.tasks.parts import PARTS, part_boxes, part_polygons, shares_by_part
+from rsvqa.annotation.layout.parts import PARTS, part_boxes, part_polygons, shares_by_part
 
 
 def test_parts_are_in_reading_order() -> None:

@@ -1,0 +1,90 @@
+"""In which quarter of a tile something about the environment is strongest: comparisons of measured shares."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import shapely
+from shapely import Polygon
+
+from rsvqa.annotation.facts import ClassKind, TileFacts
+from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
+from rsvqa.annotation.tasks.environmental_measures import BUILT_OVER, COOLING, FARMED, PLANTED, WOODED
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
+from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.annotation.taxonomy import AnswerForm
+
+Theme = Literal["run_off", "soaking", "coolness", "farming", "fire", "dust"]
+
+THEMES: dict[Theme, tuple[ClassKind, ...]] = {
+    "run_off": BUILT_OVER,
+    "soaking": PLANTED,
+    "coolness": COOLING,
+    "farming": FARMED,
+    "fire": WOODED,
+    "dust": ("bare",),
+}
+"""What a quarter is judged by: the ground of these kinds. Keys of `environmental_reasoning.quarter` in the wording."""
+
+QUARTERS = ("upper_left", "upper_right", "lower_left", "lower_right")
+
+LEAD_RATIO = 1.5
+LEAD_SHARE = 0.1
+"""The first quarter has so many times the share of the second, and leads by this share of its own area."""
+
+LABELLED_SHARE = 0.99
+"""Ground without a label might be of the kind: a tile with less labelled is not compared."""
+
+
+class _Shares(NamedTuple):
+    """Shares of the four quarters, in the order of `QUARTERS`, and the areas that they rest on."""
+
+    shares: list[float]
+    feature_ids: tuple[str, ...]
+
+
+def ask_quarter(context: TaskContext, theme: Theme) -> Question | NotAsked:
+    """Ask in which quarter of the tile the ground of a theme has the greatest share."""
+    measured = _shares(context, THEMES[theme])
+    if measured is None:
+        return NotAsked("ground without a label")
+    order = sorted(range(4), key=lambda index: -measured.shares[index])
+    first, second = (measured.shares[index] for index in order[:2])
+    if first - second < LEAD_SHARE or first < LEAD_RATIO * second:
+        return NotAsked("no quarter leads clearly")
+    phrases = context.phrases
+    return Question(
+        task="environmental_reasoning",
+        form=AnswerForm.ONE_OF,
+        text=phrases.pick(context.rng, f"environmental_reasoning.quarter.{theme}"),
+        options=tuple(
+            Option(phrases.text(f"environmental_reasoning.quarters.{name}"), is_right=index == order[0])
+            for index, name in enumerate(QUARTERS)
+        ),
+        evidence=Evidence(
+            rule=f"quarter_of_most_{theme}",
+            feature_ids=measured.feature_ids,
+            values={"shares": dict(zip(QUARTERS, (round(share, 4) for share in measured.shares), strict=True))},
+        ),
+        strata=("quarter", theme),
+    )
+
+
+def _shares(context: TaskContext, kinds: tuple[ClassKind, ...]) -> _Shares | None:
+    """Return the share of each quarter that ground of some kinds covers; None where some ground has no label."""
+    facts = context.facts
+    names = list(certain_areas(context))
+    grounds = {name: cover_of(context, name) for name in names if facts.classes[name].kind != "other"}
+    quarters = _quarters(facts)
+    labelled = dissolved(list(grounds.values())) if grounds else Polygon()
+    if labelled.area < LABELLED_SHARE * facts.width * facts.height:
+        return None
+    chosen = [name for name in grounds if facts.classes[name].kind in kinds]
+    ground = dissolved([grounds[name] for name in chosen]) if chosen else Polygon()
+    shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in quarters]
+    return _Shares(shares, tuple(area.area_id for name in chosen for area in certain_areas(context)[name]))
+
+
+def _quarters(facts: TileFacts) -> list[Polygon]:
+    width, height = facts.width / 2, facts.height / 2
+    return [shapely.box(x, y, x + width, y + height) for y in (0.0, height) for x in (0.0, width)]
