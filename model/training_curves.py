@@ -180,7 +180,7 @@ def _draw_panel(panel: Panel, steps: Sequence[float], *, left: int, top: int, wi
         y, name = y_of(level), f"{100 * level:.0f} %" if panel.is_share else _number(level)
         parts.append(f'<path class="grid" d="M{plot_left},{y:.1f}H{plot_right}"/>')
         parts.append(f'<text class="end" x="{plot_left - 6}" y="{y + 3.5:.1f}">{name}</text>')
-    for step in _step_ticks(first_step, last_step, most=8 if panel.is_wide else 3):
+    for step in _step_ticks(first_step, last_step, most=8 if panel.is_wide else 4):
         parts.append(f'<path class="axis" d="M{x_of(step):.1f},{plot_bottom}v4"/>')
         parts.append(f'<text class="middle" x="{x_of(step):.1f}" y="{plot_bottom + 15}">{step:,.0f}</text>')
     parts.append(f'<path class="axis" d="M{plot_left},{plot_bottom}H{plot_right}"/>')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rsvqa.model.evaluation import TaskScore
 from rsvqa.model.training_report import render_scores
 
+
 def test_the_table_shows_the_gain_over_the_majority_answer() -> None:
     table = render_scores(
         {
