@@ -389,6 +389,31 @@ def train(
     print_outcome(report, out, as_json=as_json)
 
 
+@app.command("object-recall")
+def object_recall(
+    model: Annotated[str, typer.Option(help="A GeoLLaVA checkpoint: folder or hub id.")],
+    data: DataSet,
+    split: Annotated[str, typer.Option(help="Split of the data.")] = "val",
+    tokens_per_cell: Annotated[
+        int | None, typer.Option(min=1, help="Visual tokens kept per cell. (default: the checkpoint's)")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most tiles, drawn by chance. (default: all)")] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="Draw the weights anew, to see what training adds.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell which labelled objects have a kept token on them, for each way of pruning."""
+    _require_extra("model", "object-recall")
+    from rsvqa.model.object_recall import object_recall as measure
+    from rsvqa.model.object_recall import print_recall
+
+    report = measure(
+        model, data, split=split, tokens_per_cell=tokens_per_cell, limit=limit, random_weights=random_weights
+    )
+    print_recall(report, as_json=as_json)
+
+
 @app.command()
 @_with_settings(
     {"model": "Model", "base_url": "Endpoint", "trust_remote_code": "Model", "data": "What is asked"}
