@@ -449,6 +449,10 @@ def ask(
     settings: AskModelSettings,
     image: Annotated[Path, typer.Argument(help="A GeoTIFF or a picture.")],
     questions: Annotated[list[str], typer.Argument(help="Each put to the model by itself.")],
+    later: Annotated[Path | None, typer.Option(help="A second image, shown after the first.")] = None,
+    show: Annotated[
+        Path | None, typer.Option(help="Page (HTML) to write of the visual tokens that a GeoLLaVA checkpoint keeps.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a model questions of your own about an image."""
@@ -458,7 +462,8 @@ def ask(
     if settings.is_checkpoint:
         _require_extra("model", "ask")
         import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
-    if not print_replies(questions, ask_model(settings, image, questions), as_json=as_json):
+    replies = ask_model(settings, image, questions, later=later, show=show)
+    if not print_replies(questions, replies, as_json=as_json):
         raise typer.Exit(1)
 
 
