@@ -56,15 +56,19 @@ _MOST_MARKED = 40
 """A curve of more points has no dots on them."""
 
 _NAMES: Mapping[CurveKind, str] = {"train": "train", "val": "val", "majority": "most frequent answer"}
+_COLOURS = (
+    ".ground{color:#fff}text,.axis{color:#59626d}.title{color:#1b1f24}.grid{color:#e1e3e6}"
+    ".train{color:#8a929b}.val{color:#0f6a70}.majority{color:#b3541e}"
+)
+_DARK_COLOURS = (
+    ".ground{color:#121518}text,.axis{color:#9aa4ae}.title{color:#e7e9eb}.grid{color:#2c3238}"
+    ".train{color:#7d868f}.val{color:#66c6c8}.majority{color:#f0a070}"
+)
 _STYLE = (
-    ":root{--ground:#fff;--ink:#1b1f24;--soft:#59626d;--line:#e1e3e6;--curve-train:#8a929b;--curve-val:#0f6a70;--curve-majority:#b3541e}"
-    "@media (prefers-color-scheme:dark){:root{--ground:#121518;--ink:#e7e9eb;--soft:#9aa4ae;--line:#2c3238;"
-    "--curve-train:#7d868f;--curve-val:#66c6c8;--curve-majority:#f0a070}}"
-    ".ground{fill:var(--ground)}text{fill:var(--soft)}.title{fill:var(--ink);font-weight:600;font-size:12px}"
-    ".end{text-anchor:end}.middle{text-anchor:middle}.grid{stroke:var(--line)}.axis{stroke:var(--soft)}"
-    "polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}.train{stroke:var(--curve-train)}.val{stroke:var(--curve-val)}"
-    ".majority{stroke:var(--curve-majority);stroke-dasharray:5 4;stroke-width:1.3}"
-    "circle.val,circle.train{stroke:none}circle.val{fill:var(--curve-val)}circle.train{fill:var(--curve-train)}"
+    f"{_COLOURS}@media (prefers-color-scheme:dark){{{_DARK_COLOURS}}}"
+    ".ground,text,circle{fill:currentColor}.title{font-weight:600;font-size:12px}"
+    ".end{text-anchor:end}.middle{text-anchor:middle}.grid,.axis,polyline{stroke:currentColor}"
+    "polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}.majority{stroke-dasharray:5 4;stroke-width:1.3}"
 )
 
 

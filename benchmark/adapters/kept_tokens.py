@@ -53,14 +53,14 @@ def token_pictures(
         TokenPicture(
             name=name,
             rgb=image.rgb,
-            tokens=_map(
-                found, number, TokenGrid(int(grids[number, 1]), int(grids[number, 2]), side), model.config.fill
-            ),
+            tokens=_map(found, number, TokenGrid(int(grid[1]), int(grid[2]), side), model.config.fill),
             patch=patch,
             scale=(placement.scale_y, placement.scale_x),
             offset=(placement.offset_y, placement.offset_x),
         )
-        for number, (image, name, placement) in enumerate(zip(images, names, inputs["image_placements"], strict=True))
+        for number, (image, name, grid, placement) in enumerate(
+            zip(images, names, grids, inputs["image_placements"], strict=True)
+        )
     ]
 
 
