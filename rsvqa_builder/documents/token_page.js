@@ -1,6 +1,7 @@
 // Draws which patches of an image went into which visual token, over an image that can be zoomed.
 (() => {
   const SMALLEST_LINED = 7; // CSS pixels of a patch from which clusters are outlined
+  const MOST_DOTS = 20000; // of more, none are drawn while they would cover the image
   const DIMMED = 165; // of 255, what went into no token
   const LEGENDS = {
     kept: "Dark: went into no token. A dot: the token itself, its lines: all that it is the mean of.",
@@ -171,10 +172,13 @@
     dots(context, { left, top, dx, dy }) {
       const radius = Math.max(1, Math.min(4, Math.min(dx, dy) / 5));
       const { rows, columns, sizes } = this.picture;
+      if (rows.length > MOST_DOTS && Math.min(dx, dy) < 4) return;
+      const { clientWidth, clientHeight } = this.osd.canvas;
       context.beginPath();
       rows.forEach((row, number) => {
         if (!sizes[number]) return;
         const x = left + (columns[number] + 0.5) * dx, y = top + (row + 0.5) * dy;
+        if (x < -dx || y < -dy || x > clientWidth + dx || y > clientHeight + dy) return;
         context.moveTo(x + radius, y);
         context.arc(x, y, radius, 0, 2 * Math.PI);
       });
