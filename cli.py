@@ -389,6 +389,31 @@ def train(
     print_outcome(report, out, as_json=as_json)
 
 
+@app.command("object-recall")
+def object_recall(
+    model: Annotated[str, typer.Option(help="A GeoLLaVA checkpoint: folder or hub id.")],
+    data: DataSet,
+    split: Annotated[str, typer.Option(help="Split of the data.")] = "val",
+    tokens_per_cell: Annotated[
+        int | None, typer.Option(min=1, help="Visual tokens kept per cell. (default: the checkpoint's)")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most tiles, drawn by chance. (default: all)")] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="Draw the weights anew, to see what training adds.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell which labelled objects have a kept token on them, for each way of pruning."""
+    _require_extra("model", "object-recall")
+    from rsvqa.model.object_recall import object_recall as measure
+    from rsvqa.model.object_recall import print_recall
+
+    report = measure(
+        model, data, split=split, tokens_per_cell=tokens_per_cell, limit=limit, random_weights=random_weights
+    )
+    print_recall(report, as_json=as_json)
+
+
 @app.command()
 @_with_settings(
     {"model": "Model", "base_url": "Endpoint", "trust_remote_code": "Model", "data": "What is asked"}
@@ -424,6 +449,10 @@ def ask(
     settings: AskModelSettings,
     image: Annotated[Path, typer.Argument(help="A GeoTIFF or a picture.")],
     questions: Annotated[list[str], typer.Argument(help="Each put to the model by itself.")],
+    later: Annotated[Path | None, typer.Option(help="A second image, shown after the first.")] = None,
+    show: Annotated[
+        Path | None, typer.Option(help="Page (HTML) to write of the visual tokens that a GeoLLaVA checkpoint keeps.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a model questions of your own about an image."""
@@ -433,7 +462,8 @@ def ask(
     if settings.is_checkpoint:
         _require_extra("model", "ask")
         import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
-    if not print_replies(questions, ask_model(settings, image, questions), as_json=as_json):
+    replies = ask_model(settings, image, questions, later=later, show=show)
+    if not print_replies(questions, replies, as_json=as_json):
         raise typer.Exit(1)
 
 

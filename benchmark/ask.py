@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.benchmark.adapters.kept_tokens import pruning_checkpoint, pruning_of, token_pictures
 from rsvqa.benchmark.adapters.open_model import open_model
-from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.models import BenchImage, Prompt, PromptGroup, Reply, Unanswered
+from rsvqa.benchmark.errors import BenchmarkDataError, ModelError
+from rsvqa.benchmark.models import BenchImage, BenchModel, Prompt, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ModelSettings
+from rsvqa.rsvqa_builder.documents.token_page import write_token_page
 from rsvqa.rsvqa_builder.scenes.rendering import open_raster, read_tile, survey
 from rsvqa.rsvqa_builder.scenes.scene import SceneError, describe_scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -22,26 +24,60 @@ MAX_PIXELS = 20_000**2
 """An image of more pixels takes over a gigabyte, and no model has seen one: a part of it is asked about."""
 
 
-def ask(settings: AskModelSettings, image: Path, questions: Sequence[str]) -> Iterator[Reply | Unanswered]:
+def ask(
+    settings: AskModelSettings,
+    image: Path,
+    questions: Sequence[str],
+    *,
+    later: Path | None = None,
+    show: Path | None = None,
+) -> Iterator[Reply | Unanswered]:
     """Yield the replies in the order of the questions; a reply's key is its question's place, from 0.
 
     Args:
         settings: the model, and how the image is read.
         image: a GeoTIFF or a picture, read as `rsvqa build` reads scenes.
         questions: put to the model as they are; boxes in them are pixels of the image, or of its window.
+        later: a second image, shown after the first, such as a later date of the same place.
+        show: page to write of the visual tokens that the model keeps of the images.
 
     Raises:
-        BenchmarkDataError: no question, or the image cannot be read.
-        ModelError: the model cannot be loaded, or has stopped answering.
+        BenchmarkDataError: no question, or an image cannot be read.
+        ModelError: the model cannot be loaded, has stopped answering, or is none whose tokens can be shown.
     """
     if not questions or not all(question.strip() for question in questions):
         raise BenchmarkDataError("expected at least one question, and none that is empty")
-    shown = (read_image(image, settings),) if settings.shows_images else ()
+    if show is not None and not (settings.is_checkpoint and settings.shows_images):
+        raise ModelError(f"kept tokens can be shown of a GeoLLaVA that sees images, not of {settings.model!r}")
+    paths = [image] if later is None else [image, later]
+    shown = tuple(read_image(path, settings) for path in paths) if settings.shows_images else ()
     chosen = {name: getattr(settings, name) for name in ModelSettings.model_fields}
     model = open_model(BenchSettings(**chosen), ())
+    if show is not None:
+        pruning_checkpoint(model)  # refused before it is asked
     prompts = tuple(_prompt(place, text, settings) for place, text in enumerate(questions))
     replies = {reply.key: reply for reply in model.reply([PromptGroup(shown, prompts)])}
+    if show is not None:
+        _show_tokens(show, model, shown, paths, [(prompt.text, _words(replies[prompt.key])) for prompt in prompts])
     yield from (replies[prompt.key] for prompt in prompts)
+
+
+def _show_tokens(
+    page: Path,
+    model: BenchModel,
+    shown: Sequence[BenchImage],
+    paths: Sequence[Path],
+    exchanges: Sequence[tuple[str, str]],
+) -> None:
+    """Write the page of the tokens that were kept."""
+    checkpoint = pruning_checkpoint(model)
+    pictures = token_pictures(checkpoint, shown, [path.name for path in paths])
+    title = f"{' and '.join(path.name for path in paths)}, seen by {model.name}"
+    write_token_page(page, pictures, title=title, pruning=pruning_of(checkpoint), exchanges=exchanges)
+
+
+def _words(reply: Reply | Unanswered) -> str:
+    return reply.text if isinstance(reply, Reply) else f"not answered: {reply.reason}"
 
 
 def read_image(path: Path, settings: AskModelSettings) -> BenchImage:

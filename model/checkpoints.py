@@ -79,13 +79,14 @@ class StartingPoint(NamedTuple):
         }
 
 
-def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> StartingPoint:
+def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path | None) -> StartingPoint:
     """Return the model and the processor of a folder or a hub id.
 
     Args:
         name: of the checkpoint.
         dtype: of the weights.
-        converted: folder for its conversion, where it is in the released layout; used again if it is there.
+        converted: folder for its conversion, where it is in the released layout; used again if it is there. None
+            refuses that layout.
 
     Raises:
         TrainingError: when it is not there, of another architecture, or lacks weights.
@@ -93,6 +94,8 @@ def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path) -> Starti
     register()
     model_type = _model_type(name)
     if model_type in RELEASED_TYPES:
+        if converted is None:
+            raise TrainingError(f"the checkpoint {name!r} is in the released layout; `rsvqa convert` makes it loadable")
         with PartialState().main_process_first():
             if not converted.exists():
                 convert_checkpoint(name, converted)

@@ -135,9 +135,11 @@ def _score_task(task: str, replies: Sequence[ChosenReply], answers: Counter[str]
 
 
 def flatten_scores(scores: Mapping[str, TaskScore]) -> dict[str, float]:
-    """Return scores as the figures of a log: the mean accuracy and loss of the tasks, and the accuracy of each."""
+    """Return scores as the figures of a log: mean loss and accuracy of the tasks, and of each its accuracy or loss."""
     accuracies = {task: score.accuracy for task, score in scores.items() if score.accuracy is not None}
     figures = {f"accuracy_{TASKS[task].short}": round(value, 4) for task, value in accuracies.items()}
     if accuracies:
         figures = {"accuracy": round(sum(accuracies.values()) / len(accuracies), 4)} | figures
+    without = {task: score.loss for task, score in scores.items() if score.accuracy is None}
+    figures |= {f"loss_{TASKS[task].short}": round(value, 4) for task, value in without.items()}
     return {"loss": round(sum(score.loss for score in scores.values()) / len(scores), 4)} | figures if scores else {}

@@ -73,7 +73,7 @@ def cache_argument(cache: Cache | None, past_key_values: Cache | None) -> dict[s
     return {} if given is None else {CACHE_NAME: given}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class GeoLlavaImageFeatures(ModelOutput):
     """Visual tokens of some images; each field has one entry per image.
 
@@ -83,11 +83,16 @@ class GeoLlavaImageFeatures(ModelOutput):
         cells: [K] int64, the cell of each token, row by row through the image's grid; None with
             `tokens_per_cell="all"`, where it follows from the place.
         positions: [K] int64, index of the token in its cell; None in the same case.
+        scores: [K] float32, what the token was ranked by, among clusters or, where it is no cluster's root, among
+            single tokens; None in the same case.
+        roots: [C, N] int64, the root of the cluster of every token of the image's cells; None in the same case.
     """
 
     pooler_output: tuple[Tensor, ...] | None = None
     cells: tuple[Tensor, ...] | None = None
     positions: tuple[Tensor, ...] | None = None
+    scores: tuple[Tensor, ...] | None = None
+    roots: tuple[Tensor, ...] | None = None
 
 
 @dataclass(kw_only=True)
@@ -232,7 +237,8 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         if self.config.tokens_per_cell == "all":
             tokens = torch.cat([features[:, 1:] for features, _ in self._tower_chunks(pixel_values)])  # [C, N, D]
             counts = (cells_of_image * tokens.shape[1]).tolist()
-            return GeoLlavaImageFeatures(self.multi_modal_projector(tokens.flatten(0, 1)).split(counts))
+            projected = self.multi_modal_projector(tokens.flatten(0, 1))
+            return GeoLlavaImageFeatures(pooler_output=projected.split(counts))
         return self._pruned_features(pixel_values, cells_of_image)
 
     def merge_inputs(
@@ -371,11 +377,12 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         first_cells = cells_of_image.cumsum(0) - cells_of_image
         numbers = torch.arange(num_cells, device=device) - first_cells[image_of_cell]  # of a cell in its image
 
-        parts, start = [], 0
+        parts, roots, start = [], [], 0
         for features, attention in self._tower_chunks(pixel_values):
             stop = start + len(features)
-            kept = self._select(features[:, 1:], attention, numbers[start:stop], groups[start:stop], budgets)
+            kept, chunk = self._select(features[:, 1:], attention, numbers[start:stop], groups[start:stop], budgets)
             parts.append(kept._replace(cells=kept.cells + start))
+            roots.append(chunk)
             start = stop
         kept = join_kept(parts, groups, budgets, fills=config.fill != "drop")
         counts = torch.bincount(image_of_cell[kept.cells], minlength=len(cells_of_image)).tolist()
@@ -383,12 +390,14 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             pooler_output=self.multi_modal_projector(kept.features).split(counts),
             cells=numbers[kept.cells].split(counts),
             positions=kept.positions.split(counts),
+            scores=kept.spare.where(kept.scores == -torch.inf, kept.scores).split(counts),
+            roots=torch.cat(roots).split(cells_of_image.tolist()),
         )
 
     def _select(
         self, tokens: Tensor, attention: Tensor | None, numbers: Tensor, groups: Tensor, budgets: Tensor
-    ) -> KeptTokens:
-        """Return what is kept of a chunk of cells.
+    ) -> tuple[KeptTokens, Tensor]:
+        """Return what is kept of a chunk of cells, and the roots of its clusters [c, N].
 
         Args:
             tokens: [c, N, D] features.
@@ -400,7 +409,8 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         with torch.no_grad():
             roots, scores, spare = self._rank(tokens.detach(), attention, numbers)
             kept = self._choose(scores, spare, groups, budgets)
-        return select_tokens(tokens, roots, scores, kept, spare=spare if self.config.fill == "next" else None)
+        spare_used = spare if self.config.fill == "next" else None
+        return select_tokens(tokens, roots, scores, kept, spare=spare_used), roots
 
     def _choose(self, scores: Tensor, spare: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
         """Return the indices of the kept tokens of a chunk in all its cells, [K]; `scores` and `spare` [c, N]."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from accelerate import PartialState
 
@@ -16,6 +16,7 @@ from rsvqa.model.checkpoints import Inherited
 from rsvqa.model.data import SampleList
 from rsvqa.model.evaluation import TaskScore
 from rsvqa.model.ordering import Draw, num_draws
+from rsvqa.model.training_curves import draw_panels, run_panels
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.files import write_atomically
 
@@ -24,9 +25,6 @@ CURVES_NAME = "curves.svg"
 SCHEMA_VERSION = 1
 _PACKAGES = ("rsvqa", "torch", "transformers", "accelerate")
 _MOST_NAMES = 20
-
-Curve = Sequence[tuple[float, float]]
-"""Points (step, value)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +64,7 @@ def write_report(out: Path, facts: RunFacts) -> dict[str, Any]:
     """Write report and curves into `out` and return the report."""
     report = make_report(facts)
     write_atomically(out / REPORT_NAME, (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
-    panels = [
-        Panel("training loss", pick_curve(facts.curve, "loss")),
-        Panel("accuracy on val", pick_curve(facts.curve, "eval_accuracy")),
-        Panel("learning rate of the LLM", pick_curve(facts.curve, "learning_rate")),
-    ]
-    write_atomically(out / CURVES_NAME, draw_curves([panel for panel in panels if panel.curve]).encode())
+    write_atomically(out / CURVES_NAME, draw_panels(run_panels(facts.curve, facts.scores)).encode())
     return report
 
 
@@ -153,55 +146,3 @@ def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"not evaluated: {samples['unreadable_val']:,} x image cannot be read"
     if not report["evaluation"]:
         yield "not evaluated: no questions in split val, or eval_questions is 0"
-
-
-# --- curves ---
-
-
-class Panel(NamedTuple):
-    """One plot."""
-
-    title: str
-    curve: Curve
-
-
-_WIDTH, _HEIGHT, _MARGIN = 640, 180, 44
-"""Size of a panel and margin around its plot, SVG units."""
-
-
-def pick_curve(figures: Iterable[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
-    """Return (step, value) where the figure was logged."""
-    return [(entry["step"], entry[name]) for entry in figures if name in entry]
-
-
-def draw_curves(panels: Sequence[Panel]) -> str:
-    """Return the panels one below the other as an SVG image, each scaled to its own values."""
-    height = _HEIGHT * max(1, len(panels))
-    body = "".join(_draw_panel(panel, top=_HEIGHT * number) for number, panel in enumerate(panels))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" '
-        f'font-size="11"><rect width="{_WIDTH}" height="{height}" fill="white"/>{body}</svg>\n'
-    )
-
-
-def _draw_panel(panel: Panel, *, top: int) -> str:
-    steps, values = zip(*panel.curve, strict=True)
-    low, high = min(values), max(values)
-    left, right, bottom = _MARGIN, _WIDTH - 12, top + _HEIGHT - 24
-    inner_top = top + 24
-
-    def point(step: float, value: float) -> str:
-        x = left + (right - left) * (step - steps[0]) / ((steps[-1] - steps[0]) or 1)
-        y = bottom - (bottom - inner_top) * (value - low) / ((high - low) or 1)
-        return f"{x:.1f},{y:.1f}"
-
-    points = " ".join(point(step, value) for step, value in panel.curve)
-    return (
-        f'<text x="{left}" y="{top + 14}" font-weight="bold">{panel.title}</text>'
-        f'<path d="M{left},{inner_top}V{bottom}H{right}" fill="none" stroke="#999"/>'
-        f'<text x="{left - 4}" y="{inner_top + 4}" text-anchor="end">{high:.3g}</text>'
-        f'<text x="{left - 4}" y="{bottom + 4}" text-anchor="end">{low:.3g}</text>'
-        f'<text x="{left}" y="{bottom + 16}">{steps[0]:g}</text>'
-        f'<text x="{right}" y="{bottom + 16}" text-anchor="end">step {steps[-1]:g}</text>'
-        f'<polyline points="{points}" fill="none" stroke="#0b62a4" stroke-width="1.5"/>'
-    )

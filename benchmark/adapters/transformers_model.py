@@ -92,6 +92,11 @@ class TransformersModel:
         """Units of the boxes that it writes: those of the settings, else of its family."""
         return self._settings.box_units or self._family.box_convention
 
+    @property
+    def checkpoint(self) -> LoadedCheckpoint:
+        """Model and processor, as they are asked."""
+        return self._checkpoint
+
     def describe(self) -> Mapping[str, Any]:
         """Return what the replies follow from."""
         model, processor = self._checkpoint.model, self._checkpoint.processor

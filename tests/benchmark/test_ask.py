@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,42 @@ def test_a_checkpoint_replies(scene: Path, tmp_path: Path) -> None:
     assert entry["num_new_tokens"] <= 3
     blind = rsvqa("ask", "--model", f"blind:{checkpoint}", scene, "What is it?", "--json", "--max-new-tokens", 3)
     assert json.loads(blind.out)[0]["num_visual_tokens"] == 0
+
+
+def test_the_kept_tokens_of_one_image_and_of_two_are_shown_on_a_page(scene: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+    from tests.benchmark.make_checkpoints import make_geollava
+
+    checkpoint, page = make_geollava(tmp_path / "ckpt"), tmp_path / "tokens.html"
+    asked = ("ask", "--model", checkpoint, "--max-new-tokens", 3, "--json", "--show", page)
+    shown = []
+    for more in ([], ["--later", scene]):
+        done = rsvqa(*asked, scene, "What <is> it?", *more)
+        assert done.code == 0, done.err
+        text = page.read_text("utf-8")
+        [data] = re.findall(r'id="pictures">(.*?)</script>', text, re.DOTALL)
+        pictures = json.loads(data)
+        # as many tokens on the page as the model was given for the reply
+        assert sum(len(one["rows"]) for one in pictures) == json.loads(done.out)[0]["num_visual_tokens"]
+        assert [(one["width"], one["height"]) for one in pictures] == [(SIZE[1], SIZE[0])] * len(pictures)
+        assert "What &lt;is&gt; it?" in text
+        shown.append(len(pictures))
+    assert shown == [1, 2]
+
+
+def test_kept_tokens_are_not_shown_of_other_models(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    page = tmp_path / "tokens.html"
+    for model in ("openai:x", "blind:somewhere"):
+        done = rsvqa("ask", "--model", model, scene, "What?", "--show", page)
+        assert (done.code, done.out) == (1, "")
+        assert f"kept tokens can be shown of a GeoLLaVA that sees images, not of '{model}'" in done.err
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+    from tests.benchmark.make_checkpoints import make_llava
+
+    done = rsvqa("ask", "--model", make_llava(tmp_path / "other"), scene, "What?", "--show", page)
+    assert (done.code, done.out) == (1, "")
+    assert "kept tokens can be shown of a GeoLLaVA checkpoint; other is of type 'llava'" in done.err
+    assert not page.exists()

@@ -140,7 +140,7 @@ def test_scores_by_task_with_the_most_frequent_answer(samples: list[TrainingSamp
         "object_colour": TaskScore(num_questions=2, accuracy=0.5, majority=0.75, loss=1.0),
         "detailed_captioning": TaskScore(num_questions=1, accuracy=None, majority=None, loss=1.5),
     }
-    assert flatten_scores(scores) == {"loss": 1.25, "accuracy": 0.5, "accuracy_OCL": 0.5}
+    assert flatten_scores(scores) == {"loss": 1.25, "accuracy": 0.5, "accuracy_OCL": 0.5, "loss_DIC": 1.5}
     assert flatten_scores({}) == {}
 
 

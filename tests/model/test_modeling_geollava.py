@@ -17,6 +17,7 @@ import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaV
 from rsvqa.model.configuration_geollava import PRUNING_METHODS, RELEASED_PRUNING
 from rsvqa.model.modeling_geollava import CACHE_NAME, CACHE_NAMES, GeoLlavaForConditionalGeneration
 from rsvqa.model.prompt_expansion import expand_placeholders, place_tokens
+from rsvqa.rsvqa_builder.documents.token_map import TokenGrid, map_tokens
 from tests.model.dense_reference import Weights, dense_prune
 from tests.model.make_models import tiny_config, tiny_model, tiny_processor
 
@@ -499,3 +500,30 @@ def test_a_stored_model_is_the_same_again(settings: dict[str, Any], tmp_path: Pa
     assert torch.equal(again_inputs["input_ids"], inputs["input_ids"])
     assert torch.equal(again(**inputs).logits, network(**inputs).logits)
     assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".safetensors", ".py", ".jinja"}
+
+
+@pytest.mark.parametrize("fill", ["drop", "zeros"])
+@pytest.mark.parametrize("pruning", PRUNING_METHODS)
+def test_a_token_is_the_mean_of_the_patches_that_it_is_said_to_stand_for(pruning: str, fill: str) -> None:
+    network = tiny_model(pruning=pruning, fill=fill, tokens_per_cell=12)
+    inputs = make_inputs()
+    images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
+    patches = network.model.vision_tower(inputs["pixel_values"]).last_hidden_state[:, 1:]
+    first = 0
+    for number, grid in enumerate(inputs["image_grid_thw"].tolist()):
+        cells = patches[first : first + grid[1] * grid[2]]
+        first += len(cells)
+        tokens = map_tokens(
+            TokenGrid(grid[1], grid[2], 4),
+            cells=images.cells[number].numpy(),
+            positions=images.positions[number].numpy(),
+            scores=images.scores[number].numpy(),
+            roots=images.roots[number].numpy(),
+            fills_with_zeros=fill == "zeros",
+        )
+        laid_out = cells.reshape(grid[1], grid[2], 4, 4, -1).transpose(1, 2).reshape(4 * grid[1], 4 * grid[2], -1)
+        means = torch.zeros((len(tokens.sizes), laid_out.shape[-1]))
+        for token, size in enumerate(tokens.sizes.tolist()):
+            if size:
+                means[token] = laid_out[torch.from_numpy(tokens.owners == token)].mean(0)
+        torch.testing.assert_close(images.pooler_output[number], network.model.multi_modal_projector(means))

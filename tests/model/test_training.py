@@ -181,7 +181,15 @@ def test_the_report_counts_what_was_used(data: Path, undisturbed: Path) -> None:
     assert [entry["step"] for entry in report["curve"] if "eval_accuracy" in entry] == [3, 6]
     assert all(entry["images_per_s"] > 0 for entry in report["curve"] if "loss" in entry)
     plot = ElementTree.fromstring((undisturbed / "curves.svg").read_text())  # noqa: S314  written by ourselves
-    assert len(plot.findall("{http://www.w3.org/2000/svg}polyline")) == 3
+    titles = [text.text for text in plot.iter("{http://www.w3.org/2000/svg}text") if text.get("class") == "title"]
+    assert titles == [
+        "Loss per token",
+        "Accuracy on val, mean of the tasks",
+        "OCL, accuracy on val",
+        "DIC, loss on val",
+        "FVG, loss on val",
+        "Learning rate of the LLM",
+    ]
 
 
 def test_only_the_last_checkpoints_stay(undisturbed: Path, data: Path, tmp_path: Path) -> None:
