@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,6 +83,15 @@ class Placement(NamedTuple):
             (x_max - self.offset_x) / self.scale_x,
             (y_max - self.offset_y) / self.scale_y,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CutImage:
+    """An image as its cells, [C, 3, S, S]; `grid` is their (rows, columns)."""
+
+    cells: torch.Tensor
+    grid: tuple[int, int]
+    placement: Placement
 
 
 @lru_cache(maxsize=4096)
@@ -327,7 +337,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grid_thw` [I, 3].
 
         Args:
-            images: an image, or a list, which may be nested; see `read_pixels`.
+            images: an image, or a list, which may be nested; see `read_pixels` and `cut`.
             return_tensors: "pt" or None (the same tensors).
             return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
             kwargs: overrides of this processor's settings.
@@ -335,52 +345,63 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         Raises:
             ValueError: an unknown setting, no image, or another kind of tensor.
         """
-        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS)}
-        unknown = kwargs.keys() - settings.keys()
-        if unknown:
-            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
         if return_tensors not in ("pt", None):
             raise ValueError(f"return_tensors is {return_tensors!r}; this processor gives 'pt'")
-        settings.update(kwargs)
+        self._settings(kwargs)  # before anything is decoded
         flat = flatten_images(images)
         if not flat:
             raise ValueError("expected at least one image")
-        cells, grids, placements = zip(*(self._cut(image, **settings) for image in flat), strict=True)
-        pixel_values = cells[0] if len(cells) == 1 else torch.cat(cells)  # a large image is not copied once more
+        if kwargs and any(isinstance(image, CutImage) for image in flat):
+            raise ValueError(f"an image is cut already; {sorted(kwargs)} would change nothing: give it to `cut`")
+        cut = [image if isinstance(image, CutImage) else self.cut(image, **kwargs) for image in flat]
+        cells = [image.cells for image in cut]
         data: dict[str, Any] = {
-            "pixel_values": pixel_values,
-            "image_grid_thw": torch.tensor([(1, *grid) for grid in grids]),
+            # a large image is not copied once more
+            "pixel_values": cells[0] if len(cells) == 1 else torch.cat(cells),
+            "image_grid_thw": torch.tensor([(1, *image.grid) for image in cut]),
         }
         if return_placements:
-            data["image_placements"] = list(placements)
+            data["image_placements"] = [image.placement for image in cut]
         return BatchFeature(data)
 
-    def _cut(
+    def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return this processor's settings with the changes of a call."""
+        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS)}
+        if unknown := changes.keys() - settings.keys():
+            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
+        return settings | changes
+
+    def cut(
         self,
         image: Any,  # noqa: ANN401
         *,
-        cell_size: int,
-        max_grid: int,
-        max_cells: int | None,
-        min_cells: int,
-    ) -> tuple[torch.Tensor, tuple[int, int], Placement]:
-        """Return the cells [c, 3, S, S], the grid and the placement of an image."""
+        may_overwrite: bool = False,
+        **settings: Any,  # noqa: ANN401
+    ) -> CutImage:
+        """Return an image as its cells, which a call takes in its place: for images that are used more than once.
+
+        Args:
+            image: see `read_pixels`.
+            may_overwrite: let an array be written over, which saves memory.
+            settings: overrides of this processor's settings.
+        """
+        chosen = self._settings(settings)
+        cell_size, max_cells = chosen["cell_size"], chosen.pop("max_cells")
         pixels = read_pixels(image)
         height, width = pixels.shape[:2]
-        limits = {"cell_size": cell_size, "max_grid": max_grid, "min_cells": min_cells}
-        rows, columns = best_grid(height, width, max_cells=max_cells, **limits)
-        if max_cells is not None and (rows, columns) != best_grid(height, width, **limits):
+        grid = best_grid(height, width, max_cells=max_cells, **chosen)
+        if max_cells is not None and grid != best_grid(height, width, **chosen):
             logger.warning_once(f"images of more than {max_cells} cells (max_cells) are scaled down")
-        placement, (new_height, new_width) = place(height, width, (rows, columns), cell_size)
-        is_ours = isinstance(image, str | Path | bytes) and pixels.flags.writeable  # decoded here
-        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_ours)
+        placement, (new_height, new_width) = place(height, width, grid, cell_size)
+        is_free = (may_overwrite or isinstance(image, str | Path | bytes)) and pixels.flags.writeable
+        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_free)
         cells = cut_cells(resized, placement, cell_size)
         if self.image_mean is None or self.image_std is None:
-            return cells, (rows, columns), placement
+            return CutImage(cells, grid, placement)
         del pixels, resized  # before the cells take four times their memory
         mean = torch.tensor(self.image_mean)[:, None, None]
         std = torch.tensor(self.image_std)[:, None, None]
-        return cells.float().div_(255).sub_(mean).div_(std), (rows, columns), placement
+        return CutImage(cells.float().div_(255).sub_(mean).div_(std), grid, placement)
 
 
 def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested) list

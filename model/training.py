@@ -302,7 +302,8 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
     wanted = settings.max_steps * settings.batch_size
     order = OrderSettings(
         num_epochs=math.ceil(wanted / per_epoch) if wanted else settings.epochs,
-        batch_size=settings.batch_size,
+        batch_size=settings.device_batch_size,
+        num_lanes=settings.batch_size // settings.device_batch_size,
         mixed_groups=settings.mixed_groups,
         groups_lengths=settings.group_by_length,
         seed=settings.seed,
@@ -398,10 +399,11 @@ def _make_trainer(
     check_unreadable: Callable[[list[str]], None],
     reporter: Reporter,
 ) -> VqaTrainer:
+    collator = Collator(start.processor)
     dataset = SampleDataset(
         samples.samples,
         draws,
-        mixed_groups=settings.mixed_groups,
+        prepare=collator.prepare,
         deals_again=settings.deal_again,
         seed=settings.seed,
     )
@@ -415,7 +417,7 @@ def _make_trainer(
         on_progress=partial(_tell, reporter),
         model=start.model,
         args=make_arguments(settings, out, evaluates=bool(evaluation.questions)),
-        data_collator=Collator(start.processor),
+        data_collator=collator,
         train_dataset=dataset,
         eval_dataset=dataset if evaluation.questions else None,  # only named: `evaluation` has its own questions
         processing_class=start.processor,

@@ -247,3 +247,18 @@ def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:
         processor([])
     with pytest.raises(ValueError, match="cell_size is 0"):
         GeoLlavaImageProcessor(cell_size=0)
+
+
+def test_an_image_that_was_cut_before_stands_for_itself() -> None:
+    processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4, do_normalize=False)
+    pixels = make_pixels(50, 90)
+    cut = processor.cut(pixels)
+    assert np.array_equal(pixels, make_pixels(50, 90))
+    outputs, expected = (processor([image, make_pixels(9, 9)], return_placements=True) for image in (cut, pixels))
+    assert torch.equal(outputs["pixel_values"], expected["pixel_values"])
+    assert outputs["image_grid_thw"].tolist() == expected["image_grid_thw"].tolist() == [[1, 2, 4], [1, 1, 1]]
+    assert outputs["image_placements"] == expected["image_placements"]
+    with pytest.raises(ValueError, match=r"an image is cut already; \['max_cells'\] would change nothing"):
+        processor(cut, max_cells=2)
+    with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]"):
+        processor.cut(pixels, max_cell=2)
