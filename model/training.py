@@ -22,7 +22,7 @@ from typing import Any
 import tomli_w
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, parse_flag_from_env
 from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
@@ -80,7 +80,8 @@ def train(
         TrainingDataError: when a data set cannot be trained on, or has no question or no readable image for this run.
     """
     reporter = reporter or QuietReporter()
-    if not PartialState().is_main_process:
+    # on CPU the first one made must be told, or every process takes itself for the only one
+    if not PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process:
         reporter = QuietReporter(io.StringIO())  # one process speaks
     _refuse_other_run(settings, out, resume=resume)
     set_seed(settings.seed)
