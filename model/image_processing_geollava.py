@@ -352,7 +352,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         if not flat:
             raise ValueError("expected at least one image")
         if kwargs and any(isinstance(image, CutImage) for image in flat):
-            raise ValueError(f"an image is cut already; {sorted(kwargs)} would change nothing: give them where it is cut")
+            raise ValueError(f"an image is cut already; {sorted(kwargs)} would change nothing: set them before")
         cut = [image if isinstance(image, CutImage) else self.cut(image, **kwargs) for image in flat]
         cells = [image.cells for image in cut]
         data: dict[str, Any] = {
