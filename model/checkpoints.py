@@ -58,8 +58,16 @@ class StartingPoint(NamedTuple):
         return square if images.max_cells is None else min(square, int(images.max_cells))
 
     def agree(self) -> None:
-        """Let the processor write as many placeholders as the model, as it is set now, has visual tokens."""
-        self.processor.num_cell_tokens = self.model.config.num_cell_tokens
+        """Let the processor fit the model as it is set now.
+
+        It writes as many placeholders as there are visual tokens, and leaves pixels to the model to normalise, by the
+        processor's mean and spread where an earlier version has saved them there.
+        """
+        images, config = self.processor.image_processor, self.model.config
+        self.processor.num_cell_tokens = config.num_cell_tokens
+        if images.do_normalize:
+            config.image_mean, config.image_std = images.image_mean, images.image_std
+            images.do_normalize, images.image_mean, images.image_std = False, None, None
 
     def limit_grid(self, max_grid: int) -> None:
         """See images at up to `max_grid` cells along each side, whatever the checkpoint was trained with."""

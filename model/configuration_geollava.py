@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 RELEASED_PRUNING = {
     "pruning": "anchored",
@@ -50,6 +51,8 @@ class GeoLlavaConfig(PreTrainedConfig):
             them.
         pruning_seed: of `random`.
         max_grid: most cells along a side of an image.
+        image_mean: of red, green, blue, of values from 0 to 1, by which cells of uint8 are normalised.
+        image_std: of the same.
         vision_chunk: cells that go through the tower at once.
     """
 
@@ -103,6 +106,8 @@ class GeoLlavaConfig(PreTrainedConfig):
     fill: Literal["next", "drop", "zeros"] = "next"
     pruning_seed: int = 0
     max_grid: int = 24
+    image_mean: tuple[float, ...] | list[float] = tuple(OPENAI_CLIP_MEAN)
+    image_std: tuple[float, ...] | list[float] = tuple(OPENAI_CLIP_STD)
     vision_chunk: int = 64
     tie_word_embeddings: bool = False
 

@@ -142,6 +142,7 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
         max_grid=config.max_grid,
         max_cells=_max_cells(released, config),
         min_cells=_min_cells(released, config),
+        do_normalize=False,
     )
     processor = (
         image_processor

@@ -8,7 +8,6 @@ and no label, so that it teaches nothing, every device still takes the same step
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,30 +160,44 @@ def _why_unfit(sample: TrainingSample, wanted: set[str]) -> str | None:
 # --- images ---
 
 
+Prepare = Callable[..., Any]
+"""Pixels → what a processor takes in their place, such as `GeoLlavaImageProcessor.cut`; `may_overwrite` is True."""
+
+
+def leave_pixels(pixels: Pixels, *, may_overwrite: bool) -> Pixels:  # noqa: ARG001  as `Prepare` has it
+    """Return the pixels as they are."""
+    return pixels
+
+
 class ImageCache:
-    """Decoded images of the row groups used last, so that the questions about an image decode it once."""
+    """Prepared images of row groups, so that an image is decoded and cut once for all questions about it.
 
-    def __init__(self, max_groups: int) -> None:
-        self._max_groups = max_groups
+    Args:
+        prepare: what is done once per image.
+    """
+
+    def __init__(self, prepare: Prepare) -> None:
+        self._prepare = prepare
         self._readers: dict[Path, TableReader] = {}
-        self._encoded: OrderedDict[RowGroup, list[list[EncodedImage]]] = OrderedDict()
-        self._decoded: dict[RowGroup, dict[int, Pixels | None]] = {}
+        self._encoded: dict[RowGroup, list[list[EncodedImage]]] = {}
+        self._prepared: dict[RowGroup, dict[int, Any]] = {}
 
-    def images_of(self, sample: TrainingSample) -> tuple[Pixels, ...] | None:
+    def images_of(self, sample: TrainingSample) -> tuple[Any, ...] | None:
         """Return the images of a sample in order, or None when one cannot be read."""
-        decoded = self._decoded.setdefault(sample.group, {})
-        images = [self._decode(image, decoded) for image in self._row(sample)]
+        prepared = self._prepared.setdefault(sample.group, {})
+        images = [self._image(image, prepared) for image in self._row(sample)]
         readable = tuple(image for image in images if image is not None)
         return readable if images and len(readable) == len(images) else None
+
+    def keep_only(self, is_needed: Callable[[RowGroup], bool]) -> None:
+        """Let go of the images of all other row groups."""
+        for group in [group for group in self._encoded if not is_needed(group)]:
+            del self._encoded[group], self._prepared[group]
 
     def _row(self, sample: TrainingSample) -> list[EncodedImage]:
         if sample.group not in self._encoded:
             rows = self._reader(sample.group.path).read_row_group(sample.group.number, [Column.IMAGE])
             self._encoded[sample.group] = [row[Column.IMAGE] for row in rows]
-            if len(self._encoded) > self._max_groups:
-                oldest, _ = self._encoded.popitem(last=False)
-                self._decoded.pop(oldest, None)
-        self._encoded.move_to_end(sample.group)
         return self._encoded[sample.group][sample.row]
 
     def _reader(self, path: Path) -> TableReader:
@@ -193,14 +206,14 @@ class ImageCache:
             self._readers[path] = TableReader(path)
         return self._readers[path]
 
-    def _decode(self, image: EncodedImage, decoded: dict[int, Pixels | None]) -> Pixels | None:
+    def _image(self, image: EncodedImage, prepared: dict[int, Any]) -> Any:  # noqa: ANN401
         key = id(image.data)  # rows share the bytes of an image, and images of other makers may have no names
-        if key not in decoded:
+        if key not in prepared:
             try:
-                decoded[key] = decode_image(image.data)
+                prepared[key] = self._prepare(decode_image(image.data), may_overwrite=True)
             except ImageError:
-                decoded[key] = None  # the caller counts and reports it
-        return decoded[key]
+                prepared[key] = None  # the caller counts and reports it
+        return prepared[key]
 
 
 def refuse_unreadable(names: Collection[str], *, num_questions: int, share: float) -> None:
@@ -233,17 +246,17 @@ class LoadedSample:
 
     name: str
     record: Record
-    images: tuple[Pixels, ...]
+    images: tuple[Any, ...]
     is_readable: bool
 
 
 class SampleDataset(Dataset[LoadedSample]):
-    """The draws of a run in order.
+    """The draws of a run in order; an image is kept until the last draw of its row group in an epoch.
 
     Args:
         samples: of the run.
         draws: see `ordering.plan_order`.
-        mixed_groups: row groups whose images are kept decoded.
+        prepare: what is done once per image.
         deals_again: whether letters are dealt anew in every epoch.
         seed: of the letters.
     """
@@ -253,7 +266,7 @@ class SampleDataset(Dataset[LoadedSample]):
         samples: Sequence[TrainingSample],
         draws: Sequence[Draw],
         *,
-        mixed_groups: int,
+        prepare: Prepare = leave_pixels,
         deals_again: bool = False,
         seed: int = 0,
     ) -> None:
@@ -261,8 +274,9 @@ class SampleDataset(Dataset[LoadedSample]):
         self._draws = draws
         self._deals_again = deals_again
         self._seed = seed
-        # what did not fill a batch comes from the groups before
-        self._images = ImageCache(2 * mixed_groups)
+        self._prepare = prepare
+        self._images = ImageCache(prepare)
+        self._last_uses = {(samples[draw.sample].group, draw.epoch): place for place, draw in enumerate(draws)}
 
     def __len__(self) -> int:
         return len(self._draws)
@@ -274,13 +288,13 @@ class SampleDataset(Dataset[LoadedSample]):
         if self._deals_again:
             # a generator of its own: the letters do not depend on what was drawn before
             record = deal_letters_again(record, random.Random(f"{self._seed}:{epoch}:{sample.name}"))
+        self._images.keep_only(lambda group: self._last_uses.get((group, epoch), -1) >= position)
         images = self._images.images_of(sample)
-        return LoadedSample(sample.name, record, images or _black(record), images is not None)
+        return LoadedSample(sample.name, record, images or self._black(record), images is not None)
 
-
-def _black(record: Record) -> tuple[Pixels, ...]:
-    size = (record.tile.window.height, record.tile.window.width, 3)
-    return tuple(np.zeros(size, np.uint8) for _ in range(record.num_dates))
+    def _black(self, record: Record) -> tuple[Any, ...]:
+        size = (record.tile.window.height, record.tile.window.width, 3)
+        return tuple(self._prepare(np.zeros(size, np.uint8), may_overwrite=True) for _ in range(record.num_dates))
 
 
 # --- batches ---
@@ -297,6 +311,12 @@ class Collator:
 
     def __init__(self, processor: Any) -> None:  # noqa: ANN401  a processor of transformers
         self._processor = processor
+
+    @property
+    def prepare(self) -> Prepare:
+        """Return what may be done once per image, before its batches."""
+        prepare: Prepare = self._processor.image_processor.cut
+        return prepare
 
     def __call__(self, items: Sequence[LoadedSample]) -> Batch:
         """Return the batch of `items`."""

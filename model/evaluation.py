@@ -75,14 +75,17 @@ def score_replies(
     rank: int = 0,
     num_ranks: int = 1,
 ) -> list[ChosenReply]:
-    """Return how the model replies to the samples whose images can be read; rank r of n scores every n-th.
+    """Return how the model replies to the samples whose images can be read; each rank scores a stretch of them.
 
-    Every rank does the same number of passes, since weights that are spread over ranks are gathered by all of them in
-    each. A rank that has no question left goes on with the first, and what comes of it is left out.
+    So the questions about an image are with one rank. Every rank does the same number of passes, since weights that are
+    spread over ranks are gathered by all of them in each. A rank that has no question left goes on with the first, and
+    what comes of it is left out.
     """
-    places = range(rank, len(samples), num_ranks)
-    dataset = SampleDataset(samples, [Draw(number, 0) for number in (*places, 0)], mixed_groups=1)
-    num_passes = math.ceil(math.ceil(len(samples) / num_ranks) / batch_size)
+    most = math.ceil(len(samples) / num_ranks)
+    places = range(len(samples))[rank * most : (rank + 1) * most]
+    draws = [Draw(number, 0) for number in (*places, 0)] if samples else []
+    dataset = SampleDataset(samples, draws, prepare=collator.prepare)
+    num_passes = math.ceil(most / batch_size)
     replies: list[ChosenReply] = []
     was_training = model.training
     model.eval()

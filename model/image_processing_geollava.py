@@ -4,7 +4,8 @@ The image is resized (aspect kept, bicubic), centred on black on the best grid o
 be PIL images, uint8 arrays or tensors (height, width, 3) or (3, height, width), encoded bytes, or paths.
 
 What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
-of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. JPEG is
+of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. The
+strips go to as many threads as torch has (`torch.set_num_threads`; one in the workers of a DataLoader). JPEG is
 decoded by simplejpeg where that is installed, straight into an array. A checkpoint carries this file, so it cannot
 import the decoder of rsvqa; a test holds that both give the same pixels.
 """
@@ -16,8 +17,10 @@ import binascii
 import io
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,8 +42,8 @@ except ImportError:  # an optional accelerator
 logger = logging.get_logger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
-STRIP_PIXELS = 2**22
-"""Pixels that are handed to Pillow at once."""
+ROW_STRIP_PIXELS, COLUMN_STRIP_PIXELS = 2**18, 2**20
+"""Pixels that are handed to Pillow at once: few, so that its copies stay in a cache; columns are gathered from rows."""
 JPEG_START = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 _GRID_SETTINGS = ("max_grid", "max_cells", "min_cells")
@@ -80,6 +83,15 @@ class Placement(NamedTuple):
             (x_max - self.offset_x) / self.scale_x,
             (y_max - self.offset_y) / self.scale_y,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CutImage:
+    """An image as its cells, [C, 3, S, S]; `grid` is their (rows, columns)."""
+
+    cells: torch.Tensor
+    grid: tuple[int, int]
+    placement: Placement
 
 
 @lru_cache(maxsize=4096)
@@ -198,9 +210,12 @@ def _resize_along_rows(pixels: Pixels, width: int, *, may_overwrite: bool) -> Pi
         return pixels
     is_in_place = may_overwrite and width < old_width
     resized = pixels[:, :width] if is_in_place else np.empty((num_rows, width, 3), np.uint8)
-    for rows in _strips(num_rows, max(old_width, width)):
+
+    def resize(rows: slice) -> None:
         strip = Image.fromarray(np.ascontiguousarray(pixels[rows]))
         resized[rows] = np.asarray(strip.resize((width, strip.height), Image.Resampling.BICUBIC))
+
+    _in_threads(resize, _strips(num_rows, max(old_width, width), ROW_STRIP_PIXELS))
     return resized
 
 
@@ -210,10 +225,38 @@ def _resize_along_columns(pixels: Pixels, height: int, *, may_overwrite: bool) -
         return pixels
     is_in_place = may_overwrite and height < old_height
     resized = pixels[:height] if is_in_place else np.empty((height, num_columns, 3), np.uint8)
-    for columns in _strips(num_columns, max(old_height, height)):
+
+    def resize(columns: slice) -> None:
         strip = Image.fromarray(np.ascontiguousarray(pixels[:, columns]))
         resized[:, columns] = np.asarray(strip.resize((strip.width, height), Image.Resampling.BICUBIC))
+
+    _in_threads(resize, _strips(num_columns, max(old_height, height), COLUMN_STRIP_PIXELS))
     return resized
+
+
+def _in_threads(work: Callable[[slice], None], strips: list[slice]) -> None:
+    """Do some work on each strip; Pillow and numpy let other threads run meanwhile."""
+    with ThreadPoolExecutor(max(1, min(len(strips), torch.get_num_threads()))) as threads:
+        list(threads.map(work, strips))  # raises what a thread has raised
+
+
+def cut_cells(pixels: Pixels, placement: Placement, cell_size: int) -> torch.Tensor:
+    """Return the cells of a canvas row by row, uint8 [C, 3, S, S], black around the resized image that is put on it."""
+    height, width = pixels.shape[:2]
+    rows, columns = placement.canvas_height // cell_size, placement.canvas_width // cell_size
+    cells = torch.empty((rows, columns, 3, cell_size, cell_size), dtype=torch.uint8)
+
+    def cut(numbers: slice) -> None:
+        for row in range(numbers.start, numbers.stop):
+            strip = np.zeros((cell_size, columns, cell_size, 3), np.uint8)
+            start = row * cell_size - placement.offset_y  # of the image that its first line shows
+            shown = slice(max(start, 0), max(min(start + cell_size, height), 0))
+            lines = strip.reshape(cell_size, -1, 3)[shown.start - start : shown.stop - start]
+            lines[:, placement.offset_x : placement.offset_x + width] = pixels[shown]
+            cells[row].numpy()[:] = strip.transpose(1, 3, 0, 2)
+
+    _in_threads(cut, _strips(rows, 1, 1))
+    return cells.flatten(0, 1)
 
 
 @cache
@@ -231,14 +274,19 @@ def _pillow_may_begin_with_columns() -> bool:
 
 
 class GeoLlavaImageProcessor(BaseImageProcessor):
-    """Images → `pixel_values` [C, 3, S, S] float32 and `image_grid_thw` [I, 3] int64: 1, rows, columns of cells.
+    """Images → `pixel_values` [C, 3, S, S] and `image_grid_thw` [I, 3] int64: 1, rows, columns of cells.
+
+    With `do_normalize = False` the pixels stay uint8, and the model normalises them on its device by its configuration:
+    a quarter of the memory, and less to do here. Otherwise they are normalised here, float32, as by the processors that
+    earlier versions have saved, which do not name this setting.
 
     Attributes:
         cell_size: S, side of a cell, pixels; the tower's image size.
         max_grid: most cells along a side of an image.
         max_cells: most cells of an image, or None; a larger image is scaled down.
         min_cells: fewest cells of an image; 2 as released, where a small image is seen on two cells.
-        image_mean: of red, green, blue, of values from 0 to 1.
+        do_normalize: whether pixels are normalised here.
+        image_mean: of red, green, blue, of values from 0 to 1, CLIP's where none is given; None where the model knows.
         image_std: of the same.
     """
 
@@ -249,9 +297,10 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         cell_size: int = 336,
         max_grid: int = 24,
         max_cells: int | None = None,
-        image_mean: Sequence[float] = OPENAI_CLIP_MEAN,
-        image_std: Sequence[float] = OPENAI_CLIP_STD,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
         min_cells: int = 1,
+        do_normalize: bool = True,
         **kwargs: Any,  # noqa: ANN401  what transformers stores beside them
     ) -> None:
         super().__init__(**kwargs)
@@ -263,8 +312,13 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         self.max_grid = max_grid
         self.max_cells = max_cells
         self.min_cells = min_cells
-        self.image_mean = list(image_mean)
-        self.image_std = list(image_std)
+        if not do_normalize and (image_mean or image_std):
+            raise ValueError(
+                "with do_normalize = False the model normalises, by image_mean and image_std of its config"
+            )
+        self.do_normalize = do_normalize
+        self.image_mean = list(image_mean or OPENAI_CLIP_MEAN) if do_normalize else None
+        self.image_std = list(image_std or OPENAI_CLIP_STD) if do_normalize else None
 
     def place(self, height: int, width: int) -> tuple[tuple[int, int], Placement]:
         """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it."""
@@ -283,7 +337,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         """Return `pixel_values` [C, 3, S, S], image after image, each row by row, and `image_grid_thw` [I, 3].
 
         Args:
-            images: an image, or a list, which may be nested; see `read_pixels`.
+            images: an image, or a list, which may be nested; see `read_pixels` and `cut`.
             return_tensors: "pt" or None (the same tensors).
             return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
             kwargs: overrides of this processor's settings.
@@ -291,55 +345,63 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         Raises:
             ValueError: an unknown setting, no image, or another kind of tensor.
         """
-        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS)}
-        unknown = kwargs.keys() - settings.keys()
-        if unknown:
-            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
         if return_tensors not in ("pt", None):
             raise ValueError(f"return_tensors is {return_tensors!r}; this processor gives 'pt'")
-        settings.update(kwargs)
+        self._settings(kwargs)  # before anything is decoded
         flat = flatten_images(images)
         if not flat:
             raise ValueError("expected at least one image")
-        cells, grids, placements = zip(*(self._cut(image, **settings) for image in flat), strict=True)
-        pixel_values = cells[0] if len(cells) == 1 else torch.cat(cells)  # a large image is not copied once more
+        if kwargs and any(isinstance(image, CutImage) for image in flat):
+            raise ValueError(f"an image is cut already; {sorted(kwargs)} would change nothing: set them before")
+        cut = [image if isinstance(image, CutImage) else self.cut(image, **kwargs) for image in flat]
+        cells = [image.cells for image in cut]
         data: dict[str, Any] = {
-            "pixel_values": pixel_values,
-            "image_grid_thw": torch.tensor([(1, *grid) for grid in grids]),
+            # a large image is not copied once more
+            "pixel_values": cells[0] if len(cells) == 1 else torch.cat(cells),
+            "image_grid_thw": torch.tensor([(1, *image.grid) for image in cut]),
         }
         if return_placements:
-            data["image_placements"] = list(placements)
+            data["image_placements"] = [image.placement for image in cut]
         return BatchFeature(data)
 
-    def _cut(
+    def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return this processor's settings with the changes of a call."""
+        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS)}
+        if unknown := changes.keys() - settings.keys():
+            raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
+        return settings | changes
+
+    def cut(
         self,
         image: Any,  # noqa: ANN401
         *,
-        cell_size: int,
-        max_grid: int,
-        max_cells: int | None,
-        min_cells: int,
-    ) -> tuple[torch.Tensor, tuple[int, int], Placement]:
-        """Return the cells [c, 3, S, S], the grid and the placement of an image."""
+        may_overwrite: bool = False,
+        **settings: Any,  # noqa: ANN401
+    ) -> CutImage:
+        """Return an image as its cells, which a call takes in its place: for images that are used more than once.
+
+        Args:
+            image: see `read_pixels`.
+            may_overwrite: let an array be written over, which saves memory.
+            settings: overrides of this processor's settings.
+        """
+        chosen = self._settings(settings)
+        cell_size, max_cells = chosen["cell_size"], chosen.pop("max_cells")
         pixels = read_pixels(image)
         height, width = pixels.shape[:2]
-        limits = {"cell_size": cell_size, "max_grid": max_grid, "min_cells": min_cells}
-        rows, columns = best_grid(height, width, max_cells=max_cells, **limits)
-        if max_cells is not None and (rows, columns) != best_grid(height, width, **limits):
+        grid = best_grid(height, width, max_cells=max_cells, **chosen)
+        if max_cells is not None and grid != best_grid(height, width, **chosen):
             logger.warning_once(f"images of more than {max_cells} cells (max_cells) are scaled down")
-        placement, (new_height, new_width) = place(height, width, (rows, columns), cell_size)
-        canvas = np.zeros((rows * cell_size, columns * cell_size, 3), np.uint8)
-        top, left = placement.offset_y, placement.offset_x
-        is_ours = isinstance(image, str | Path | bytes) and pixels.flags.writeable  # decoded here
-        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_ours)
-        canvas[top : top + new_height, left : left + new_width] = resized
+        placement, (new_height, new_width) = place(height, width, grid, cell_size)
+        is_free = (may_overwrite or isinstance(image, str | Path | bytes)) and pixels.flags.writeable
+        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_free)
+        cells = cut_cells(resized, placement, cell_size)
+        if self.image_mean is None or self.image_std is None:
+            return CutImage(cells, grid, placement)
         del pixels, resized  # before the cells take four times their memory
-        squares = torch.from_numpy(canvas).unflatten(0, (rows, cell_size)).unflatten(2, (columns, cell_size))
-        squares = squares.permute(0, 2, 4, 1, 3).flatten(0, 1)  # [c, 3, S, S], uint8
         mean = torch.tensor(self.image_mean)[:, None, None]
         std = torch.tensor(self.image_std)[:, None, None]
-        cells = squares.float().div_(255).sub_(mean).div_(std)
-        return cells, (rows, columns), placement
+        return CutImage(cells.float().div_(255).sub_(mean).div_(std), grid, placement)
 
 
 def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested) list
@@ -399,10 +461,10 @@ def _any_size() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _strips(size: int, other_size: int) -> Iterator[slice]:
-    """Return slices of `range(size)` that hold about `STRIP_PIXELS` with the other side."""
-    step = max(1, STRIP_PIXELS // other_size)
-    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+def _strips(size: int, other_size: int, num_pixels: int) -> list[slice]:
+    """Return slices of `range(size)` that hold about `num_pixels` with the other side."""
+    step = max(1, num_pixels // other_size)
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 GeoLlavaImageProcessor.register_for_auto_class(AutoImageProcessor)

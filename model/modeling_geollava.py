@@ -53,6 +53,8 @@ CACHE_NAME = next(field.name for field in fields(BaseModelOutputWithPast) if fie
 The outputs inherit the field, so that it has this name; arguments are taken under both names.
 """
 
+_MOST_NORMALISED = 16.0
+"""Beyond what any usual mean and spread make of a pixel; white becomes 2.1 by CLIP's."""
 
 _AUTO_MAP = {
     "AutoModel": "modeling_geollava.GeoLlavaModel",
@@ -221,13 +223,15 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         """Return the visual tokens of each image.
 
         Args:
-            pixel_values: [C, 3, S, S] normalised cells of all images, image after image, each row by row.
+            pixel_values: [C, 3, S, S] cells of all images, image after image, each row by row: uint8, which are
+                normalised here, or floats that are normalised already.
             image_grid_thw: [I, 3] int64, cells of each image as (1, rows, columns).
             kwargs: not used; servers pass what they pass to every model.
 
         Raises:
-            ValueError: the grids ask for another number of cells than there are.
+            ValueError: the grids ask for another number of cells than there are, or pixels are neither.
         """
+        _check_pixels(pixel_values)
         cells_of_image = image_grid_thw.to(pixel_values.device).prod(1)  # [I]
         if int(cells_of_image.sum()) != len(pixel_values):
             raise ValueError(
@@ -291,7 +295,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
 
         Args:
             input_ids: [B, L] int64 with a placeholder per visual token, or one per image.
-            pixel_values: [C, 3, S, S]; see `get_image_features`.
+            pixel_values: [C, 3, S, S] uint8 or normalised; see `get_image_features`.
             image_grid_thw: [I, 3] int64.
             attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens.
             position_ids: [B, L]; not where one placeholder stands for an image, whose positions follow from it.
@@ -348,15 +352,26 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
     def _tower_chunks(self, pixel_values: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield features with [CLS], [c, 1 + N, D], of a few cells at a time, and what [CLS] attends to, [c, N]."""
         tower, projection = self.vision_tower, self._scoring_projection()
-        chunks = pixel_values.to(tower.dtype).split(self.config.vision_chunk)
+        chunks = pixel_values.split(self.config.vision_chunk)
         # passes for the sake of the other ranks: they add nothing, but take part in the backward pass
         num_missing = count_missing_passes(tower, len(chunks), pixel_values.device)
-        spare = [run_tower(tower, chunks[0][:1], projection=None)[0][0, 0, 0] * 0 for _ in range(num_missing)]
+        lone = self._normalised(chunks[0][:1])
+        spare = [run_tower(tower, lone, projection=None)[0][0, 0, 0] * 0 for _ in range(num_missing)]
         for chunk in chunks:
-            features, attention = run_tower(tower, chunk, projection=projection)
+            features, attention = run_tower(tower, self._normalised(chunk), projection=projection)
             while spare:
                 features = features + spare.pop()
             yield features, attention
+
+    def _normalised(self, cells: Tensor) -> Tensor:
+        """Return cells [c, 3, S, S] in the tower's dtype, normalised in float32 where they are uint8."""
+        if cells.dtype == torch.uint8:
+            mean, std = (
+                torch.tensor(values, device=cells.device)[:, None, None]
+                for values in (self.config.image_mean, self.config.image_std)
+            )
+            cells = cells.float().div_(255).sub_(mean).div_(std)
+        return cells.to(self.vision_tower.dtype)
 
     def _scoring_projection(self) -> ProjectionName | None:
         """Return what tokens are compared by with [CLS]; None where the pruning does not ask."""
@@ -601,6 +616,19 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             return _with_prompt(generated, input_ids, prompt.input_ids.shape[1])
         generated.sequences = _with_prompt(generated.sequences, input_ids, prompt.input_ids.shape[1])
         return generated
+
+
+def _check_pixels(pixel_values: Tensor) -> None:
+    """Refuse pixels that are neither uint8 nor normalised: bytes that were made floats on the way, above all."""
+    if pixel_values.dtype == torch.uint8 or torch.compiler.is_compiling():
+        return
+    if not pixel_values.is_floating_point():
+        raise ValueError(f"pixel_values are {pixel_values.dtype}; expected uint8 cells, or normalised floats")
+    if pixel_values.numel() and (largest := float(pixel_values.amax())) > _MOST_NORMALISED:
+        raise ValueError(
+            f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
+            "them, which are normalised here, or normalised floats: leave out the change of their type"
+        )
 
 
 def _with_prompt(sequences: Tensor, input_ids: Tensor, expanded_length: int) -> Tensor:

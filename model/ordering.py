@@ -4,6 +4,11 @@ The list follows from the samples, the settings and the seed alone, so a place i
 samples drawn, and a run that is stopped goes on by leaving out as many. What surprises: only the samples of a few row
 groups are mixed with each other at a time, so that an image is decoded once for all of its questions.
 
+A step consists of as many batches as there are lanes, and each lane goes through row groups of its own. Batches are
+dealt to devices, and on a device to the processes that read ahead, in turn. So a lane stays on one device, and in one
+process where their number divides that of the lanes of a device, and with it all questions of an image. The order does
+not depend on how many devices and processes there are.
+
 transformers has samplers by length (LengthGroupedSampler), but they mix the whole data set, and know no weights.
 """
 
@@ -13,7 +18,7 @@ import hashlib
 import json
 import math
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,14 +37,16 @@ class OrderSettings:
 
     Attributes:
         num_epochs: passes over the data; 1.5 uses a random half of it twice.
-        batch_size: samples of one forward pass over all devices; the batches of one length are made of so many.
-        mixed_groups: row groups whose samples are mixed at a time.
+        batch_size: samples of one forward pass of a device; the batches of one length are made of so many.
+        num_lanes: batches of a step, over all devices.
+        mixed_groups: row groups whose samples are mixed at a time, over all lanes; each lane has at least one.
         groups_lengths: whether samples of similar length share a batch.
         seed: of every shuffle.
     """
 
     num_epochs: float
     batch_size: int
+    num_lanes: int
     mixed_groups: int
     groups_lengths: bool
     seed: int
@@ -88,29 +95,42 @@ def _shuffle(
         by_group[samples[number].group].append(number)
     groups = list(by_group)
     rng.shuffle(groups)
-    carried: list[int] = []  # what does not fill a batch goes on with the next groups
-    for start in range(0, len(groups), settings.mixed_groups):
-        mixed = groups[start : start + settings.mixed_groups]
-        fresh = [number for group in mixed for number in by_group[group]]
-        rng.shuffle(fresh)
-        window = carried + fresh
-        is_last = start + settings.mixed_groups >= len(groups)
-        num_used = len(window) if is_last else len(window) - len(window) % settings.batch_size
-        window, carried = window[:num_used], window[num_used:]
-        rng.shuffle(window)
-        yield from _group_lengths(window, samples, settings.batch_size, rng) if settings.groups_lengths else window
+    num_mixed = max(1, settings.mixed_groups // settings.num_lanes)
+    windows = deque(groups[start : start + num_mixed] for start in range(0, len(groups), num_mixed))
+    lanes: list[deque[list[int]]] = [deque() for _ in range(settings.num_lanes)]
+    carried: list[list[int]] = [[] for _ in lanes]  # what does not fill a batch goes on with the lane's next groups
+    short: list[int] = []
+    while windows or any(lanes):
+        for lane, batches in enumerate(lanes):
+            while not batches and windows:
+                fresh = [number for group in windows.popleft() for number in by_group[group]]
+                rng.shuffle(fresh)
+                window = carried[lane] + fresh
+                num_used = len(window) - len(window) % settings.batch_size if windows else len(window)
+                window, carried[lane] = window[:num_used], window[num_used:]
+                rng.shuffle(window)
+                batches.extend(_batches(window, samples, settings, rng))
+                if batches and len(batches[-1]) < settings.batch_size:
+                    short = batches.pop()
+            # a lane that has come to its end helps the one that has most to do
+            if giver := batches or max(lanes, key=len):
+                yield from giver.popleft()
+    yield from short
+    yield from (number for rest in carried for number in rest)
 
 
-def _group_lengths(
-    window: Sequence[int], samples: Sequence[OrderedSample], size: int, rng: random.Random
-) -> Iterator[int]:
-    """Yield the window batch by batch, each of similar lengths, the batches in random order; a short one comes last."""
-    by_length = sorted(window, key=lambda number: -samples[number].length)  # stable: ties stay shuffled
-    batches = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+def _batches(
+    window: Sequence[int], samples: Sequence[OrderedSample], settings: OrderSettings, rng: random.Random
+) -> list[list[int]]:
+    """Return the window batch by batch in random order, each of similar lengths if so set; a short one comes last."""
+    size, ordered = settings.batch_size, window
+    if settings.groups_lengths:
+        ordered = sorted(window, key=lambda number: -samples[number].length)  # stable: ties stay shuffled
+    batches = [list(ordered[start : start + size]) for start in range(0, len(ordered), size)]
     short = [batches.pop()] if batches and len(batches[-1]) < size else []
-    rng.shuffle(batches)
-    for batch in [*batches, *short]:
-        yield from batch
+    if settings.groups_lengths:
+        rng.shuffle(batches)
+    return [*batches, *short]
 
 
 def fingerprint_order(draws: Sequence[Draw], names: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ def make_tiny(texts: Iterable[str], settings: TinySettings, *, seed: int) -> Tin
     """Return a model with random weights whose tokenizer has read `texts`."""
     tokenizer = train_tokenizer(texts, settings.vocabulary)
     processor = GeoLlavaProcessor(
-        GeoLlavaImageProcessor(cell_size=settings.cell_size, max_grid=settings.max_grid), tokenizer
+        GeoLlavaImageProcessor(cell_size=settings.cell_size, max_grid=settings.max_grid, do_normalize=False), tokenizer
     )
     config = GeoLlavaConfig(
         vision_config=CLIPVisionConfig(

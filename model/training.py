@@ -22,7 +22,7 @@ from typing import Any
 import tomli_w
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object, parse_flag_from_env
 from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
@@ -80,7 +80,8 @@ def train(
         TrainingDataError: when a data set cannot be trained on, or has no question or no readable image for this run.
     """
     reporter = reporter or QuietReporter()
-    if not PartialState().is_main_process:
+    # on CPU the first one made must be told, or every process takes itself for the only one
+    if not PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process:
         reporter = QuietReporter(io.StringIO())  # one process speaks
     _refuse_other_run(settings, out, resume=resume)
     set_seed(settings.seed)
@@ -302,7 +303,8 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
     wanted = settings.max_steps * settings.batch_size
     order = OrderSettings(
         num_epochs=math.ceil(wanted / per_epoch) if wanted else settings.epochs,
-        batch_size=settings.batch_size,
+        batch_size=settings.device_batch_size,
+        num_lanes=settings.batch_size // settings.device_batch_size,
         mixed_groups=settings.mixed_groups,
         groups_lengths=settings.group_by_length,
         seed=settings.seed,
@@ -398,10 +400,11 @@ def _make_trainer(
     check_unreadable: Callable[[list[str]], None],
     reporter: Reporter,
 ) -> VqaTrainer:
+    collator = Collator(start.processor)
     dataset = SampleDataset(
         samples.samples,
         draws,
-        mixed_groups=settings.mixed_groups,
+        prepare=collator.prepare,
         deals_again=settings.deal_again,
         seed=settings.seed,
     )
@@ -415,7 +418,7 @@ def _make_trainer(
         on_progress=partial(_tell, reporter),
         model=start.model,
         args=make_arguments(settings, out, evaluates=bool(evaluation.questions)),
-        data_collator=Collator(start.processor),
+        data_collator=collator,
         train_dataset=dataset,
         eval_dataset=dataset if evaluation.questions else None,  # only named: `evaluation` has its own questions
         processing_class=start.processor,

@@ -151,12 +151,12 @@ class TrainingSettings(StageSettings):
     mixed_groups: Annotated[PositiveInt, FILE_ONLY] = 16
     """Row groups whose questions are mixed at a time.
 
-    A row group is most often one image; the images are kept decoded.
+    A row group is most often one image; the images are kept decoded. Each batch of a step has its share, at least one.
     """
     loader_workers: NonNegativeInt = 1
     """Processes that read ahead.
 
-    Each decodes the images that it needs itself.
+    Each decodes the images that it needs itself; a number that divides the batches of a device's step shares best.
     """
     max_grid: PositiveInt | Literal["checkpoint"] = 24
     """Most cells along a side of an image; checkpoint keeps the limits of `init`."""

@@ -65,11 +65,13 @@ def test_the_released_numbers_are_met(converted: Path, expected: dict[str, Tenso
     network = AutoModelForImageTextToText.from_pretrained(converted).eval()
     processor = AutoImageProcessor.from_pretrained(converted)
     inputs = processor(expected["image_rgb"].numpy())
-    # entry 0 is the whole image, which the model does not see
-    torch.testing.assert_close(inputs["pixel_values"], expected["pixel_values"][1:], atol=1e-4, rtol=0)
-
+    assert inputs["pixel_values"].dtype == torch.uint8
     body = network.model
-    features, attention = run_tower(body.vision_tower, inputs["pixel_values"], projection="v_proj")
+    pixels = body._normalised(inputs["pixel_values"])
+    # entry 0 is the whole image, which the model does not see
+    torch.testing.assert_close(pixels, expected["pixel_values"][1:], atol=1e-4, rtol=0)
+
+    features, attention = run_tower(body.vision_tower, pixels, projection="v_proj")
     torch.testing.assert_close(features, expected["features_cls_patch"], atol=1e-5, rtol=0)
     groups, budgets = torch.arange(12), torch.full((12,), 5)
     kept = body._select(features[:, 1:], attention, groups, groups, budgets)
@@ -79,6 +81,8 @@ def test_the_released_numbers_are_met(converted: Path, expected: dict[str, Tenso
     _, embeddings, _ = body.merge_inputs(ids, **inputs)
     torch.testing.assert_close(embeddings, expected["inputs_embeds"], atol=1e-5, rtol=0)
     torch.testing.assert_close(network(ids, **inputs).logits, expected["logits"], atol=1e-4, rtol=0)
+    released = {**inputs, "pixel_values": expected["pixel_values"][1:]}  # as others' code normalises
+    torch.testing.assert_close(network(ids, **released).logits, expected["logits"], atol=1e-4, rtol=0)
 
 
 def test_the_released_settings_are_taken_over(converted: Path) -> None:

@@ -15,6 +15,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model import data as data_module
 from rsvqa.model.conversations import IGNORED_LABEL, chat_messages, render_chat
 from rsvqa.model.data import Collator, SampleDataset, TrainingDataError, list_samples, select_samples
+from rsvqa.model.image_processing_geollava import CutImage, GeoLlavaImageProcessor
 from rsvqa.model.ordering import Draw
 from rsvqa.model.tiny import TinyModel, make_tiny
 from rsvqa.model.training_settings import TinySettings
@@ -119,9 +120,10 @@ def test_an_image_is_decoded_once_for_all_its_questions(folder: Path, monkeypatc
     decoded: list[int] = []
     decode_image = data_module.decode_image
     monkeypatch.setattr(data_module, "decode_image", lambda data: decoded.append(len(data)) or decode_image(data))
-    dataset = SampleDataset(samples, [Draw(number, 0) for number in (6, 9, 7, 10, 8, 11)], mixed_groups=2)
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (6, 9, 7, 10, 8, 11)])
     items = [dataset[position] for position in range(6)]
     assert len(decoded) == 2
+    assert len(dataset._images._encoded) == 1  # the other one had its last question
     # tile 2 is blue, tile 3 grey; JPEG changes a value by a few
     np.testing.assert_allclose(items[0].images[0][5, 5], COLOURS["blue"], atol=6)
     np.testing.assert_allclose(items[1].images[0][5, 5], COLOURS["grey"], atol=6)
@@ -130,8 +132,8 @@ def test_an_image_is_decoded_once_for_all_its_questions(folder: Path, monkeypatc
 def test_letters_are_dealt_anew_in_each_epoch_and_alike_in_each_run(folder: Path) -> None:
     samples = list_samples([folder], split="train")
     draws = [Draw(0, epoch) for epoch in range(8)]
-    dealt = SampleDataset(samples, draws, mixed_groups=1, deals_again=True, seed=5)
-    again = SampleDataset(samples, draws, mixed_groups=1, deals_again=True, seed=5)
+    dealt = SampleDataset(samples, draws, deals_again=True, seed=5)
+    again = SampleDataset(samples, draws, deals_again=True, seed=5)
     options = [dealt[position].record.options for position in range(8)]
     assert len(set(options)) > 3
     assert options == [again[position].record.options for position in reversed(range(8))][::-1]
@@ -140,7 +142,7 @@ def test_letters_are_dealt_anew_in_each_epoch_and_alike_in_each_run(folder: Path
 @pytest.mark.parametrize("task", range(3))
 def test_loss_is_on_the_reply_token_by_token(folder: Path, tiny: TinyModel, task: int) -> None:
     samples = list_samples([folder], split="train")
-    dataset = SampleDataset(samples, [Draw(task, 0), Draw(1, 0)], mixed_groups=1)
+    dataset = SampleDataset(samples, [Draw(task, 0), Draw(1, 0)])
     batch = Collator(tiny.processor)([dataset[0], dataset[1]])
     tokenizer = tiny.processor.tokenizer
     ids, labels = batch["input_ids"][0].tolist(), batch["labels"][0].tolist()
@@ -163,7 +165,7 @@ def test_loss_is_on_the_reply_token_by_token(folder: Path, tiny: TinyModel, task
 
 def test_an_unreadable_image_teaches_nothing_and_is_named(folder: Path, tiny: TinyModel) -> None:
     samples = list_samples([folder], split="train")
-    dataset = SampleDataset(samples, [Draw(3, 0), Draw(0, 0)], mixed_groups=1)
+    dataset = SampleDataset(samples, [Draw(3, 0), Draw(0, 0)])
     assert dataset[0].images[0].shape == (SIDE, SIDE, 3)
     assert not dataset[0].images[0].any()
     batch = Collator(tiny.processor)([dataset[0], dataset[1]])
@@ -172,3 +174,28 @@ def test_an_unreadable_image_teaches_nothing_and_is_named(folder: Path, tiny: Ti
     assert (batch["labels"][0] == IGNORED_LABEL).all()
     assert (batch["labels"][1] != IGNORED_LABEL).any()
     assert isinstance(batch["pixel_values"], torch.Tensor)
+
+
+def test_an_image_is_cut_once_for_all_its_questions_and_the_batch_is_the_same(
+    folder: Path, tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = list_samples([folder], split="train")
+    draws = [Draw(number, 0) for number in (6, 3, 7, 8)]  # 3 cannot be read
+    collator = Collator(tiny.processor)
+    expected = [collator([SampleDataset(samples, draws)[place]]) for place in range(4)]  # whole pixels
+    cut: list[int] = []
+    whole = GeoLlavaImageProcessor.cut
+
+    def counted(self: GeoLlavaImageProcessor, image: Any, **settings: Any) -> CutImage:
+        cut.append(1)
+        return whole(self, image, **settings)
+
+    monkeypatch.setattr(GeoLlavaImageProcessor, "cut", counted)
+    dataset = SampleDataset(samples, draws, prepare=collator.prepare)
+    batches = [collator([dataset[place]]) for place in range(4)]
+    assert len(cut) == 2
+    for batch, other in zip(batches, expected, strict=True):
+        assert batch["pixel_values"].dtype == torch.uint8
+        assert torch.equal(batch["pixel_values"], other["pixel_values"])
+        assert torch.equal(batch["input_ids"], other["input_ids"])
+    assert batches[0]["pixel_values"] is batches[2]["pixel_values"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def test_resizing_in_strips_gives_the_bytes_of_pillow(
 ) -> None:
     pixels = make_pixels(height, width)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_processing, "STRIP_PIXELS", strip_pixels)
+        patch.setattr(image_processing, "ROW_STRIP_PIXELS", strip_pixels)
+        patch.setattr(image_processing, "COLUMN_STRIP_PIXELS", strip_pixels)
         resized = resize_bicubic(pixels, new_height, new_width)
         in_place = resize_bicubic(pixels.copy(), new_height, new_width, may_overwrite=True)
     expected = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
@@ -126,7 +128,7 @@ def test_resizing_in_strips_gives_the_bytes_of_pillow(
 
 
 def cells_by_pillow(pixels: Pixels, grid: tuple[int, int], cell_size: int) -> np.ndarray:
-    """Return the cells by Pillow's resize, paste and crop, normalised in float64."""
+    """Return the cells by Pillow's resize, paste and crop."""
     image = Image.fromarray(pixels)
     canvas = Image.new("RGB", (grid[1] * cell_size, grid[0] * cell_size))
     placement, (new_height, new_width) = place(*pixels.shape[:2], grid, cell_size)
@@ -136,19 +138,51 @@ def cells_by_pillow(pixels: Pixels, grid: tuple[int, int], cell_size: int) -> np
     for top in range(0, canvas.height, cell_size):
         for left in range(0, canvas.width, cell_size):
             cell = np.asarray(canvas.crop((left, top, left + cell_size, top + cell_size)))
-            cells.append(((cell / 255 - MEAN) / STD).transpose(2, 0, 1))
+            cells.append(cell.transpose(2, 0, 1))
     return np.stack(cells)
 
 
 @pytest.mark.parametrize("size", [(28, 28), (50, 90), (100, 60), (7, 113), (400, 300), (1, 1)])
 def test_cells_are_those_of_pillow(size: tuple[int, int]) -> None:
-    processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4)
     pixels = make_pixels(*size)
-    outputs = processor(pixels)
+    outputs = GeoLlavaImageProcessor(cell_size=28, max_grid=4, do_normalize=False)(pixels)
     grid = tuple(outputs["image_grid_thw"][0].tolist())[1:]
     expected = cells_by_pillow(pixels, grid, 28)
-    np.testing.assert_allclose(outputs["pixel_values"].numpy(), expected, atol=1e-5)
-    assert outputs["pixel_values"].dtype == torch.float32
+    assert outputs["pixel_values"].dtype == torch.uint8
+    np.testing.assert_array_equal(outputs["pixel_values"].numpy(), expected)
+    normalised = GeoLlavaImageProcessor(cell_size=28, max_grid=4)(pixels)["pixel_values"]
+    assert normalised.dtype == torch.float32
+    by_hand = (expected / 255 - MEAN[:, None, None]) / STD[:, None, None]  # in float64
+    np.testing.assert_allclose(normalised.numpy(), by_hand, atol=1e-5)
+
+
+def test_cells_are_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_processing, "ROW_STRIP_PIXELS", 2000)
+    monkeypatch.setattr(image_processing, "COLUMN_STRIP_PIXELS", 2000)
+    data = encode(make_pixels(301, 260), "PNG")
+    found = []
+    for number in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda number=number: number)
+        found.append(GeoLlavaImageProcessor(cell_size=28, max_grid=9)(data)["pixel_values"])
+    assert torch.equal(*found)
+
+
+def test_a_processor_saved_before_goes_on_to_normalise(tmp_path: Path) -> None:
+    old: dict[str, Any] = {"cell_size": 28, "max_grid": 4, "min_cells": 1, "image_mean": [0.5, 0.5, 0.5]}
+    old |= {"image_std": [0.25, 0.5, 1.0], "image_processor_type": "GeoLlavaImageProcessor"}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(old))
+    white = np.full((28, 28, 3), 255, np.uint8)
+    (cell,) = GeoLlavaImageProcessor.from_pretrained(tmp_path)(white)["pixel_values"]
+    # (1 − 0.5) / 0.25, / 0.5 and / 1
+    assert cell[:, 0, 0].tolist() == [2.0, 1.0, 0.5]
+
+
+def test_a_processor_that_leaves_it_to_the_model_is_saved_so(tmp_path: Path) -> None:
+    GeoLlavaImageProcessor(cell_size=28, do_normalize=False).save_pretrained(tmp_path)
+    again = GeoLlavaImageProcessor.from_pretrained(tmp_path)
+    assert again(make_pixels(28, 28))["pixel_values"].dtype == torch.uint8
+    with pytest.raises(ValueError, match="the model normalises, by image_mean and image_std of its config"):
+        GeoLlavaImageProcessor(image_mean=[0.5, 0.5, 0.5], do_normalize=False)
 
 
 def test_every_kind_of_source_gives_the_same_cells(tmp_path: Path) -> None:
@@ -213,3 +247,18 @@ def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:
         processor([])
     with pytest.raises(ValueError, match="cell_size is 0"):
         GeoLlavaImageProcessor(cell_size=0)
+
+
+def test_an_image_that_was_cut_before_stands_for_itself() -> None:
+    processor = GeoLlavaImageProcessor(cell_size=28, max_grid=4, do_normalize=False)
+    pixels = make_pixels(50, 90)
+    cut = processor.cut(pixels)
+    assert np.array_equal(pixels, make_pixels(50, 90))
+    outputs, expected = (processor([image, make_pixels(9, 9)], return_placements=True) for image in (cut, pixels))
+    assert torch.equal(outputs["pixel_values"], expected["pixel_values"])
+    assert outputs["image_grid_thw"].tolist() == expected["image_grid_thw"].tolist() == [[1, 2, 4], [1, 1, 1]]
+    assert outputs["image_placements"] == expected["image_placements"]
+    with pytest.raises(ValueError, match=r"an image is cut already; \['max_cells'\] would change nothing"):
+        processor(cut, max_cells=2)
+    with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]"):
+        processor.cut(pixels, max_cell=2)

@@ -14,12 +14,13 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionModel
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
+from rsvqa.model.checkpoints import StartingPoint
 from rsvqa.model.configuration_geollava import PRUNING_METHODS, RELEASED_PRUNING
 from rsvqa.model.modeling_geollava import CACHE_NAME, CACHE_NAMES, GeoLlavaForConditionalGeneration
 from rsvqa.model.prompt_expansion import expand_placeholders, place_tokens
 from rsvqa.rsvqa_builder.documents.token_map import TokenGrid, map_tokens
 from tests.model.dense_reference import Weights, dense_prune
-from tests.model.make_models import tiny_config, tiny_model, tiny_processor
+from tests.model.make_models import CELL_SIZE, tiny_config, tiny_inputs, tiny_model, tiny_processor
 
 Inputs = dict[str, Any]
 SIZES = ((28, 28), (50, 90), (100, 60))  # height, width: grids of 1 × 1, 2 × 4 and 4 × 3 cells
@@ -527,3 +528,35 @@ def test_a_token_is_the_mean_of_the_patches_that_it_is_said_to_stand_for(pruning
             if size:
                 means[token] = laid_out[torch.from_numpy(tokens.owners == token)].mean(0)
         torch.testing.assert_close(images.pooler_output[number], network.model.multi_modal_projector(means))
+
+
+@torch.no_grad()
+def test_cells_of_uint8_are_normalised_in_the_model_bit_for_bit() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (2 * CELL_SIZE, 3 * CELL_SIZE, 3), dtype=np.uint8)
+    network = tiny_model(image_mean=[0.5, 0.4, 0.3], image_std=[0.25, 0.5, 1.0], vision_chunk=4)
+    ours = tiny_processor(do_normalize=False)(images=pixels)
+    others = tiny_processor(image_mean=[0.5, 0.4, 0.3], image_std=[0.25, 0.5, 1.0])(images=pixels)
+    assert (ours["pixel_values"].dtype, others["pixel_values"].dtype) == (torch.uint8, torch.float32)
+    found, expected = (network.get_image_features(**inputs).pooler_output[0] for inputs in (ours, others))
+    assert torch.equal(found, expected)
+
+
+def test_pixels_that_are_neither_bytes_nor_normalised_are_refused() -> None:
+    network, inputs = tiny_model(), tiny_inputs(cells=(1, 1))
+    cells = torch.full((1, 3, CELL_SIZE, CELL_SIZE), 200)
+    with pytest.raises(ValueError, match=r"pixel_values are torch\.int64; expected uint8 cells"):
+        network(**{**inputs, "pixel_values": cells})
+    with pytest.raises(ValueError, match=r"torch\.bfloat16 up to 200; expected uint8 cells as the"):
+        network(**{**inputs, "pixel_values": cells.bfloat16()})
+
+
+@torch.no_grad()
+def test_a_run_from_an_earlier_checkpoint_leaves_its_mean_and_spread_to_the_model() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, (CELL_SIZE, CELL_SIZE, 3), dtype=np.uint8)
+    start = StartingPoint(tiny_model(), tiny_processor(image_mean=[0.5, 0.4, 0.3], image_std=[0.25, 0.5, 1.0]))
+    before = start.processor(images=pixels)
+    expected = start.model.get_image_features(**before).pooler_output[0]
+    start.agree()
+    after = start.processor(images=pixels)
+    assert after["pixel_values"].dtype == torch.uint8
+    assert torch.equal(start.model.get_image_features(**after).pooler_output[0], expected)

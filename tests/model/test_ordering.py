@@ -10,12 +10,13 @@ from hypothesis import given, settings
 
 from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, num_draws, plan_order
 
-ORDER = OrderSettings(num_epochs=1, batch_size=4, mixed_groups=3, groups_lengths=True, seed=0)
+ORDER = OrderSettings(num_epochs=1, batch_size=4, num_lanes=1, mixed_groups=3, groups_lengths=True, seed=0)
 
 orders = st.builds(
     OrderSettings,
     num_epochs=st.integers(1, 3),
     batch_size=st.integers(1, 9),
+    num_lanes=st.integers(1, 4),
     mixed_groups=st.integers(1, 5),
     groups_lengths=st.booleans(),
     seed=st.integers(0, 9),
@@ -56,13 +57,37 @@ def test_same_seed_same_order_and_another_seed_another(order: OrderSettings) -> 
 @settings(deadline=None, max_examples=40)
 def test_an_image_is_needed_for_a_short_while_only(order: OrderSettings, per_group: int) -> None:
     samples = make_samples(12, per_group)
-    kept: list[int] = []  # the cache that `SampleDataset` keeps: the groups used last
-    loads = 0
-    for sample, _ in plan_order(samples, replace(order, num_epochs=1, batch_size=4)):
-        group = samples[sample].group
-        loads += group not in kept
-        kept = [*[other for other in kept if other != group], group][-(2 * order.mixed_groups + 4) :]
-    assert loads == 12
+    draws = plan_order(samples, replace(order, num_epochs=1, batch_size=2, num_lanes=1))
+    groups = [samples[draw.sample].group for draw in draws]
+    for place in range(len(groups)):
+        # those between their first and last use: the mixed ones, and one whose last sample did not fill a batch
+        assert len(set(groups[: place + 1]) & set(groups[place:])) <= order.mixed_groups + 1
+
+
+@given(st.integers(1, 4), st.integers(0, 9), st.sampled_from([(1, 1), (2, 1), (4, 1), (2, 2), (1, 4)]))
+@settings(deadline=None, max_examples=40)
+def test_the_questions_of_an_image_stay_in_one_process(size: int, seed: int, shape: tuple[int, int]) -> None:
+    """Batches go to devices in turn, and on a device to the processes that read ahead, as accelerate and torch deal."""
+    num_devices, num_workers = shape
+    samples = make_samples(24, 4 * size)  # no batch is left unfilled
+    order = replace(ORDER, batch_size=size, num_lanes=4, mixed_groups=4, num_epochs=2, seed=seed)
+    owners: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for place, draw in enumerate(plan_order(samples, order)):
+        batch = place // size
+        owner = batch % num_devices, batch // num_devices % num_workers
+        owners.setdefault((draw.epoch, samples[draw.sample].group), set()).add(owner)
+    assert len(owners) == 2 * 24
+    assert all(len(processes) == 1 for processes in owners.values())
+
+
+def test_lanes_that_end_early_help_those_that_go_on() -> None:
+    # groups of 12 and 2 samples on two lanes: the second lane has 2 batches of 1, then takes from the first
+    samples = [OrderedSample(0, 5)] * 12 + [OrderedSample(1, 5)] * 2
+    draws = plan_order(samples, replace(ORDER, batch_size=1, num_lanes=2, mixed_groups=2))
+    groups = [samples[draw.sample].group for draw in draws]
+    assert sorted(draw.sample for draw in draws) == list(range(14))
+    assert {frozenset(groups[step : step + 2]) for step in (0, 2)} == {frozenset({0, 1})}
+    assert groups[4:] == [0] * 10
 
 
 def test_a_weight_of_two_draws_twice_and_of_a_quarter_another_quarter_each_epoch() -> None:

@@ -51,7 +51,7 @@ def test_loss_and_gradient_equal_the_models_own(tmp_path: Path) -> None:
     samples = list_samples([make_dataset(tmp_path / "set", tiles=3)], split="train")
     tiny = make_tiny(["Describe. All is red, green"], TinySettings(**TINY), seed=0)
     tiny.model.config.tokens_per_cell = tiny.processor.num_cell_tokens = 5
-    dataset = SampleDataset(samples, [Draw(number, 0) for number in range(9)], mixed_groups=3)
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in range(9)])
     batch = Collator(tiny.processor)([dataset[number] for number in range(9)])
     inputs = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
     whole = tiny.model(**inputs).loss

@@ -300,7 +300,7 @@ def test_images_without_bytes_or_names_are_told_apart_and_counted(tmp_path: Path
     data = make_dataset(tmp_path / "set", tiles=4)
     strip_images(data, names=names)
     samples = list_samples([data], split="train")
-    dataset = SampleDataset(samples, [Draw(number, 0) for number in (0, 3, 6)], mixed_groups=4)
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (0, 3, 6)])
     red, none, blue = (dataset[number] for number in range(3))
     assert (red.is_readable, none.is_readable, blue.is_readable) == (True, False, True)
     assert int(red.images[0][5, 5, 0]) > 200 > 60 > int(blue.images[0][5, 5, 0])
