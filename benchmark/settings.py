@@ -145,7 +145,10 @@ class BenchSettings(ModelSettings):
     """All that decides what is asked of which model, and how it is asked."""
 
     data: str = "xlrs-lite"
-    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, or a built data set."""
+    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, a built set, a task file.
+
+    A task file is NAME:FOLDER, such as lrs-vqa:LRS_VQA, or FILE.toml.
+    """
     split: str | None = None
     """Split of the data (default: test, or the only one)."""
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
@@ -186,14 +189,17 @@ class BenchSettings(ModelSettings):
     def run_folder(self) -> Path:
         """Where the run goes when nobody names a folder: `runs/MODEL-DATA`, by the last part of either's name."""
         *kinds, model = self.model.split(":")
-        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, self.data)))
+        data = self.data.partition(":")[0]  # of NAME:FOLDER the name
+        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, data)))
         return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", name).strip("-.") or "here" for name in names)
 
-    def max_new_tokens_of(self, form: AnswerForm) -> int:
-        """Return the bound of a reply of this form."""
-        return {AnswerForm.TEXT: self.max_new_tokens_caption, AnswerForm.BOX: self.max_new_tokens_box}.get(
-            form, self.max_new_tokens
+    def max_new_tokens_of(self, form: AnswerForm, published: int | None = None) -> int:
+        """Return the bound of a reply of this form: as set, else as its benchmark publishes it, else the default."""
+        name = {AnswerForm.TEXT: "max_new_tokens_caption", AnswerForm.BOX: "max_new_tokens_box"}.get(
+            form, "max_new_tokens"
         )
+        bound: int = getattr(self, name)
+        return bound if published is None or bound != type(self).model_fields[name].default else published
 
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""

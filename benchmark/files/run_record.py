@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rsvqa.benchmark.errors import NothingToScoreError, RunError
+from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
 
@@ -55,6 +56,7 @@ class DataRecord(BaseModel):
         num_samples, num_images: that are asked.
         left_out: rows with a defect, counted by reason.
         left_out_rows: each of them.
+        rules: the task file of another benchmark than XLRS-Bench, whole: scoring again needs no other file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +72,7 @@ class DataRecord(BaseModel):
     num_images: int
     left_out: Mapping[str, int]
     left_out_rows: tuple[UnaskedRow, ...]
+    rules: TaskFile | None = None
 
 
 class Session(BaseModel):

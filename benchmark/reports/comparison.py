@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.reports.writing import score_run
 from rsvqa.benchmark.scores.aggregates import BENCHMARK_TASKS
 from rsvqa.benchmark.scores.caption_figures import CAPTION_MEASURES, with_caption_values
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure
 from rsvqa.benchmark.scores.intervals import FEW_IMAGES, ImageSums, make_part, mean_intervals
+from rsvqa.benchmark.scores.labels import in_order
 from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
 from rsvqa.benchmark.scores.results import Figure
 
@@ -38,6 +38,7 @@ MAX_SIGNS = 2**22
 MEASURES = (
     Measure.STRICT,
     Measure.OFFICIAL,
+    Measure.PERMISSIVE,
     Measure.STRICT_CIRCULAR,
     Measure.OFFICIAL_CIRCULAR,
     Measure.ACC_50,
@@ -255,8 +256,9 @@ class _Spec:
 def _differences(pairs: Sequence[PairedQuestion]) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the differences of averages and of tasks."""
     averages, tasks = [], []
+    names = in_order(pair.task for pair in pairs)
     for measure in MEASURES:
-        by_task = {name: [pair for pair in pairs if pair.task == name and pair.has(measure)] for name in TASKS}
+        by_task = {name: [pair for pair in pairs if pair.task == name and pair.has(measure)] for name in names}
         by_task = {name: group for name, group in by_task.items() if group}
         if by_task:
             averages += _average_specs(measure, by_task)

@@ -67,7 +67,7 @@ def run_benchmark(
     with RunReplies(out, rank=world.rank) as store:
         dataset = open_dataset(settings)
         model = open_model(settings, dataset.samples)
-        plan = make_plan(dataset.samples, settings, model)
+        plan = make_plan(dataset.samples, settings, model, rules=dataset.record.rules)
         run = _Run(settings, out, dataset, model, plan, world)
         if world.is_first:
             run.check_folder(store)
@@ -152,7 +152,7 @@ class _Run:
         """Ask this process's part; whatever ends it, its replies and its session are kept."""
         groups = self._world.share(self._plan.groups)
         num_prompts = sum(len(group.prompts) for group in groups)
-        recorder = Recorder(store, reporter)
+        recorder = Recorder(store, reporter, self.record.data.rules)
         loader = Loader(
             groups,
             fingerprint=self._plan.fingerprint,
