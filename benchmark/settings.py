@@ -28,6 +28,8 @@ from rsvqa.rsvqa_builder.settings import StretchMode
 
 BLIND = "blind:"
 """Prefix of a model that is asked without images."""
+REPLIES = "replies:"
+"""Prefix of a file of replies that another harness stored."""
 _WITHOUT_IMAGES = ("random", "majority")
 
 _NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "per_task", "seed")
@@ -57,7 +59,10 @@ class ModelSettings(StageSettings):
     """Which model is asked, where it runs, and what it sees."""
 
     model: Annotated[str, Field(min_length=1)]
-    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."""
+    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), a file.
+
+    A file is fake:FILE, or replies:FILE that lmms-eval or VLMEvalKit stored.
+    """
 
     base_url: BaseUrl | None = Field(default=None, repr=False)
     """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
@@ -132,13 +137,13 @@ class ModelSettings(StageSettings):
     @property
     def shows_images(self) -> bool:
         """Whether the model gets images at all."""
-        return not self.model.startswith(BLIND) and self.model not in _WITHOUT_IMAGES
+        return not self.model.startswith((BLIND, REPLIES)) and self.model not in _WITHOUT_IMAGES
 
     @property
     def is_checkpoint(self) -> bool:
         """Whether the model is one that transformers loads."""
         name = self.model.removeprefix(BLIND)
-        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:"))
+        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:", REPLIES))
 
 
 class BenchSettings(ModelSettings):
