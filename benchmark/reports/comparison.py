@@ -27,6 +27,7 @@ from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure
 from rsvqa.benchmark.scores.intervals import FEW_IMAGES, ImageSums, make_part, mean_intervals
 from rsvqa.benchmark.scores.labels import in_order
 from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
+from rsvqa.benchmark.scores.power import PowerPlan, measure_assumptions, plan_power
 from rsvqa.benchmark.scores.results import Figure
 
 NUM_FLIPS = 10_000
@@ -160,6 +161,25 @@ def _other_processor(first: Mapping[str, Any], second: Mapping[str, Any]) -> str
         f"images went through {ours} in A and {theirs} in B, which resize differently: part of the difference may come "
         "from that; transformers takes another class with and without torchvision, so run both in one environment"
     )
+
+
+def plan_from_runs(first: Path, second: Path, *, difference: float, power: float) -> PowerPlan:
+    """Return how many images show a difference between models that differ as two runs do, by the strict parser.
+
+    Raises:
+        NothingToScoreError: the runs share no answered question, or never differ.
+        RunError: a folder is not that of a run.
+    """
+    runs = [{one.reply.sample_id: one for one in score_run(folder).questions} for folder in (first, second)]
+    pairs = [(runs[0][key], runs[1][key]) for key in runs[0] if key in runs[1]]
+    valued = [both for both in pairs if all(Measure.STRICT in one.values for one in both)]
+    if not valued:
+        raise NothingToScoreError("the two runs share no answered question with options, or of words")
+    clusters = image_clusters([(one if one.reply.images else other).reply for one, other in valued])
+    gaps = [other.values[Measure.STRICT] - one.values[Measure.STRICT] for one, other in valued]
+    source = f"measured on {len(valued):,} questions of {first.name} and {second.name}"
+    assumptions = measure_assumptions(gaps, clusters, source=source)
+    return plan_power(assumptions, difference=difference, power=power, num_images=len(set(clusters)))
 
 
 def compare(
