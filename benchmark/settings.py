@@ -32,7 +32,18 @@ REPLIES = "replies:"
 """Prefix of a file of replies that another harness stored."""
 _WITHOUT_IMAGES = ("random", "majority")
 
-_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "per_task", "seed")
+_NOT_BEARING = (
+    "batch_size",
+    "concurrency",
+    "reuse",
+    "data",
+    "split",
+    "tasks",
+    "limit",
+    "per_task",
+    "seed",
+    "trained_on",
+)
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
@@ -164,6 +175,8 @@ class BenchSettings(ModelSettings):
     """Most questions per task, drawn by the seed."""
     seed: int = 0
     """Seed of everything random."""
+    trained_on: Annotated[tuple[str, ...], COMMAS] = ()
+    """Training set whose images the benchmark's are compared with: data sets, folders, files."""
 
     max_new_tokens: PositiveInt = 64
     """Most tokens of a reply with options."""

@@ -16,6 +16,7 @@ from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.tiles.dedup import Criterion
 
 SCHEMA_VERSION: Literal[1] = 1
 """The version of `run.json` and of the lines of `samples.jsonl`."""
@@ -99,6 +100,56 @@ class Session(BaseModel):
     peak_device_memory_mb: float | None = None
 
 
+class SeenImage(BaseModel):
+    """An image of the benchmark that is in the training set.
+
+    Attributes:
+        question: id of the first question about it.
+        image: of the training set.
+        by: by what it was known again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str
+    image: str
+    by: Criterion
+
+
+class Contamination(BaseModel):
+    """The benchmark's images that are in the training set named by `trained_on`.
+
+    Attributes:
+        num_trained_on: images of the training set.
+        num_images: of the benchmark that were compared.
+        num_questions: about images that were found.
+        by: how many images were found by each criterion.
+        seen: each of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trained_on: tuple[str, ...]
+    num_trained_on: int
+    num_images: int
+    num_questions: int
+    by: Mapping[str, int]
+    seen: tuple[SeenImage, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence."""
+        trained_on = f"{self.num_trained_on:,} of {', '.join(self.trained_on)}"
+        compared = f"{self.num_images:,} image(s) were compared with {trained_on}"
+        if not self.seen:
+            return f"No image was trained on: {compared}."
+        ways = ", ".join(f"{count:,} by {way}" for way, count in self.by.items())
+        return (
+            f"{len(self.seen):,} image(s) with {self.num_questions:,} questions were trained on ({ways}), so the "
+            f"figures say less about new ones: {compared}."
+        )
+
+
 RunState = Literal["running", "stopped", "complete"]
 """A run that was killed stays "running"; "complete" runs have a result for each prompt, be it a failure."""
 
@@ -115,6 +166,7 @@ class RunRecord(BaseModel):
         versions: of python and the packages that bear on replies.
         num_prompts: planned; with rotations more than there are samples.
         sessions: in the order in which they ended; a killed one is missing, its replies are not.
+        contamination: None when no training set was named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,6 +182,7 @@ class RunRecord(BaseModel):
     data: DataRecord
     num_prompts: int
     sessions: tuple[Session, ...] = ()
+    contamination: Contamination | None = None
 
     @property
     def images_per_second(self) -> float | None:

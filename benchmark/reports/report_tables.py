@@ -83,6 +83,8 @@ def notices(results: Results) -> Iterator[str]:
     if run.data.left_out:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
+    if run.contamination is not None:
+        yield run.contamination.sentence
     if run.data.num_not_drawn:
         yield f"The settings limit or per_task left out {run.data.num_not_drawn:,} good questions."
     if 0 < results.num_images < FEW_IMAGES:
