@@ -56,5 +56,7 @@ def find_trained_on(samples: Sequence[Sample], trained_on: Sequence[str]) -> Con
         num_images=len(prints),
         num_questions=sum(any(image.key in reasons for image in sample.images) for sample in samples),
         by=dict(Counter(why.criterion.value for why in reasons.values()).most_common()),
-        seen=tuple(SeenImage(question=first[key], image=why.image, by=why.criterion) for key, why in reasons.items()),
+        seen=tuple(
+            SeenImage(question=first[key], image=why.image, by=why.criterion.value) for key, why in reasons.items()
+        ),
     )

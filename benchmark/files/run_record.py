@@ -16,7 +16,6 @@ from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
-from rsvqa.rsvqa_builder.tiles.dedup import Criterion
 
 SCHEMA_VERSION: Literal[1] = 1
 """The version of `run.json` and of the lines of `samples.jsonl`."""
@@ -106,14 +105,14 @@ class SeenImage(BaseModel):
     Attributes:
         question: id of the first question about it.
         image: of the training set.
-        by: by what it was known again.
+        by: by what it was known again, see `dedup.Criterion`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: str
     image: str
-    by: Criterion
+    by: str
 
 
 class Contamination(BaseModel):

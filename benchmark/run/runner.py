@@ -14,7 +14,6 @@ from pathlib import Path
 from platform import python_version
 
 from rsvqa.benchmark.errors import ModelError, RunError
-from rsvqa.benchmark.files.contamination import find_trained_on
 from rsvqa.benchmark.files.datasets import Dataset, open_dataset
 from rsvqa.benchmark.files.reply_store import RANKS_FOLDER, RunReplies, key_of, rank_folder
 from rsvqa.benchmark.files.run_record import (
@@ -139,6 +138,8 @@ class _Run:
         """Tell which images were trained on, before anything is asked, where the settings name a training set."""
         trained_on = self.record.settings.trained_on
         if trained_on:
+            from rsvqa.benchmark.files.contamination import find_trained_on  # a run without it starts sooner
+
             found = find_trained_on(samples, trained_on)
             self.record = self.record.model_copy(update={"contamination": found})
             reporter.note("trained on", found.sentence)

@@ -30,7 +30,7 @@ def test_images_are_known_again_by_bytes_and_by_look(tmp_path: Path) -> None:
     found = find_trained_on(samples, [str(train_on(tmp_path / "set", same=jpeg(0), copy=copy, other=jpeg(77)))])
     assert (found.num_images, found.num_trained_on, found.num_questions) == (3, 3, 8)
     assert found.by == {"bytes": 1, "look": 1}
-    assert [(one.question, Path(one.image).stem, one.by.value) for one in found.seen] == [
+    assert [(one.question, Path(one.image).stem, one.by) for one in found.seen] == [
         ("0", "same", "bytes"),
         ("4", "copy", "look"),
     ]
