@@ -98,7 +98,7 @@ def test_lrs_gro_asks_its_test_split_and_keeps_braces_of_the_prompt(tmp_path: Pa
 
 def test_geobench_asks_every_wording(tmp_path: Path) -> None:
     samples = opened("geobench-vlm", tmp_path).samples
-    assert [sample.sample_id for sample in samples] == ["7/0", "7/1"]
+    assert [sample.sample_id for sample in samples] == ["qa.json entry 0/0", "qa.json entry 0/1"]
     assert samples[0].options == ("(A) harbour", "(B) airport", "(C) farm", "(D) forest", "(E) town")
     assert (samples[1].prompt or "").endswith(
         "multiple-choice question given. Scenes.\nWhich scene is this?\nOptions: A. harbour B. airport C. farm "
