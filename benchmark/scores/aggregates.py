@@ -146,7 +146,7 @@ MeasureKey = tuple[str, Measure]
 def _figures(wanted: Mapping[MeasureKey, Groups]) -> dict[MeasureKey, Figure]:
     """Return the mean over the means of each entry's parts; all intervals come from the same replicates."""
     known = {key: _parts(groups, key[1]) for key, groups in wanted.items()}
-    whole = {key: parts for key, parts in known.items() if all(part is not None for part in parts.values())}
+    whole = {key: parts for key, parts in known.items() if parts and None not in parts.values()}
     present = {key: [part for part in parts.values() if part is not None] for key, parts in whole.items()}
     intervals = dict(zip(present, mean_intervals(list(present.values()), seed=INTERVAL_SEED), strict=True))
     return {
@@ -168,7 +168,7 @@ def _parts(groups: Groups, measure: Measure) -> dict[str, ImageSums | None]:
 
 def _no_figure(parts: Mapping[str, ImageSums | None]) -> Figure:
     empty = [name for name, part in parts.items() if part is None]
-    return no_figure(f"nothing to average in {', '.join(empty)}")
+    return no_figure(f"nothing to average in {', '.join(empty)}" if empty else "nothing to average")
 
 
 # --- what needs no look at the image ----------------------------------------------------------------------------------
