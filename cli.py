@@ -503,6 +503,38 @@ def leaderboard(runs: Annotated[list[Path], typer.Argument(help="Folders of runs
     print_leaderboard(rank_runs(runs), as_json=as_json)
 
 
+Share = Annotated[float, typer.Option(min=0.1, max=100, help="Per cent of questions that one model alone gets right.")]
+
+
+@app.command()
+def power(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of two runs over the same questions, to measure on.")
+    ] = None,
+    difference: Annotated[float, typer.Option(min=0.01, max=100, help="Points of difference to be seen.")] = 3.0,
+    chance: Annotated[float, typer.Option(min=1, max=99.9, help="Per cent of chance to see it.")] = 80.0,
+    differing: Share = 30.0,
+    correlation: Annotated[float, typer.Option(min=0, max=1, help="Correlation within an image, without runs.")] = 0.1,
+    per_image: Annotated[float, typer.Option(min=1, help="Questions per image, without runs.")] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Tell how many images and questions show a difference between two models."""
+    from rsvqa.benchmark.reports.comparison import plan_from_runs
+    from rsvqa.benchmark.reports.printing import print_power
+    from rsvqa.benchmark.scores.power import Assumptions, plan_power
+
+    seen, sure = difference / 100, chance / 100
+    if runs:
+        if len(runs) != 2:
+            raise typer.BadParameter("expected the folders of two runs, or none", param_hint="RUNS")
+        print_power(plan_from_runs(runs[0], runs[1], difference=seen, power=sure), as_json=as_json)
+        return
+    known = Assumptions(
+        disagreement=differing / 100, correlation=correlation, questions_per_image=per_image, source="assumed"
+    )
+    print_power(plan_power(known, difference=seen, power=sure), as_json=as_json)
+
+
 review_app = typer.Typer(no_args_is_help=True, help="Accept, fix and reject questions in the browser.")
 app.add_typer(review_app, name="review")
 

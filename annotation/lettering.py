@@ -85,6 +85,11 @@ def cut_options(text: str) -> list[str]:
     return options
 
 
+def has_letter(option: str) -> bool:
+    """Tell whether a text begins with a letter in any way of lettering."""
+    return _OTHER_MARK.match(option) is not None
+
+
 def _text_behind(option: str, letter: str) -> str | None:
     """Return what follows a letter in any way of lettering; None where the option does not begin with it."""
     mark = _OTHER_MARK.match(option)

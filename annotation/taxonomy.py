@@ -27,6 +27,8 @@ class AnswerForm(StrEnum):
     YES_NO = "yes_no"
     TEXT = "text"
     BOX = "box"
+    WORDS = "words"
+    """A word or phrase that is right or wrong; no task of ours asks for one, other benchmarks do."""
 
 
 NUM_OPTIONS: Mapping[AnswerForm, int] = MappingProxyType(
@@ -36,6 +38,7 @@ NUM_OPTIONS: Mapping[AnswerForm, int] = MappingProxyType(
         AnswerForm.YES_NO: 2,
         AnswerForm.TEXT: 0,
         AnswerForm.BOX: 0,
+        AnswerForm.WORDS: 0,
     }
 )
 """Options that a question shows."""

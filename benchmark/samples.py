@@ -32,16 +32,18 @@ class Sample:
 
     Attributes:
         sample_id: unique in the data set, and the same in every run over it.
-        task: name in `taxonomy.TASKS`.
+        task: name in `taxonomy.TASKS`; of another benchmark "its name/group/…".
         category, l2_category: the strings of the data file, byte for byte; macro averages are taken over them.
         language: "en" or "zh".
         form: which kind of reply is asked for.
         question: as in the data file; boxes in it are pixels of the first image.
         options: "(A) …" texts in the file's order; empty for texts and boxes.
         answer: right letters in the order of the alphabet ("A", "ACD"); empty for texts and boxes.
-        references: right texts, for `AnswerForm.TEXT`.
+        references: right texts, for `AnswerForm.TEXT` and `WORDS`.
         box: the right box, normalised (x_min, y_min, x_max, y_max) in 0–1, for `AnswerForm.BOX`.
         images: in the order in which they are shown; two for two dates.
+        prompt: the user's turn where a task file fixes it; None where the form does.
+        max_new_tokens: bound of the reply where a task file fixes it.
     """
 
     sample_id: str
@@ -56,3 +58,5 @@ class Sample:
     answer: str = ""
     references: tuple[str, ...] = ()
     box: Box | None = None
+    prompt: str | None = None
+    max_new_tokens: int | None = None

@@ -28,9 +28,22 @@ from rsvqa.rsvqa_builder.settings import StretchMode
 
 BLIND = "blind:"
 """Prefix of a model that is asked without images."""
+REPLIES = "replies:"
+"""Prefix of a file of replies that another harness stored."""
 _WITHOUT_IMAGES = ("random", "majority")
 
-_NOT_BEARING = ("batch_size", "concurrency", "reuse", "data", "split", "tasks", "limit", "per_task", "seed")
+_NOT_BEARING = (
+    "batch_size",
+    "concurrency",
+    "reuse",
+    "data",
+    "split",
+    "tasks",
+    "limit",
+    "per_task",
+    "seed",
+    "trained_on",
+)
 """How fast a run works and what it asks: a reply is the same, and data are known by the hashes of each request."""
 
 
@@ -57,7 +70,10 @@ class ModelSettings(StageSettings):
     """Which model is asked, where it runs, and what it sees."""
 
     model: Annotated[str, Field(min_length=1)]
-    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), fake:FILE."""
+    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), a file.
+
+    A file is fake:FILE, or replies:FILE that lmms-eval or VLMEvalKit stored.
+    """
 
     base_url: BaseUrl | None = Field(default=None, repr=False)
     """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
@@ -132,20 +148,23 @@ class ModelSettings(StageSettings):
     @property
     def shows_images(self) -> bool:
         """Whether the model gets images at all."""
-        return not self.model.startswith(BLIND) and self.model not in _WITHOUT_IMAGES
+        return not self.model.startswith((BLIND, REPLIES)) and self.model not in _WITHOUT_IMAGES
 
     @property
     def is_checkpoint(self) -> bool:
         """Whether the model is one that transformers loads."""
         name = self.model.removeprefix(BLIND)
-        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:"))
+        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:", REPLIES))
 
 
 class BenchSettings(ModelSettings):
     """All that decides what is asked of which model, and how it is asked."""
 
     data: str = "xlrs-lite"
-    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, or a built data set."""
+    """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, a built set, a task file.
+
+    A task file is NAME:FOLDER, such as lrs-vqa:LRS_VQA, or FILE.toml.
+    """
     split: str | None = None
     """Split of the data (default: test, or the only one)."""
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
@@ -156,6 +175,8 @@ class BenchSettings(ModelSettings):
     """Most questions per task, drawn by the seed."""
     seed: int = 0
     """Seed of everything random."""
+    trained_on: Annotated[tuple[str, ...], COMMAS] = ()
+    """Training set whose images the benchmark's are compared with: data sets, folders, files."""
 
     max_new_tokens: PositiveInt = 64
     """Most tokens of a reply with options."""
@@ -186,14 +207,17 @@ class BenchSettings(ModelSettings):
     def run_folder(self) -> Path:
         """Where the run goes when nobody names a folder: `runs/MODEL-DATA`, by the last part of either's name."""
         *kinds, model = self.model.split(":")
-        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, self.data)))
+        data = self.data.partition(":")[0]  # of NAME:FOLDER the name
+        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, data)))
         return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", name).strip("-.") or "here" for name in names)
 
-    def max_new_tokens_of(self, form: AnswerForm) -> int:
-        """Return the bound of a reply of this form."""
-        return {AnswerForm.TEXT: self.max_new_tokens_caption, AnswerForm.BOX: self.max_new_tokens_box}.get(
-            form, self.max_new_tokens
+    def max_new_tokens_of(self, form: AnswerForm, published: int | None = None) -> int:
+        """Return the bound of a reply of this form: as set, else as its benchmark publishes it, else the default."""
+        name = {AnswerForm.TEXT: "max_new_tokens_caption", AnswerForm.BOX: "max_new_tokens_box"}.get(
+            form, "max_new_tokens"
         )
+        bound: int = getattr(self, name)
+        return bound if published is None or bound != type(self).model_fields[name].default else published
 
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""

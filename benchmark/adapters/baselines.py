@@ -139,11 +139,14 @@ def _prompts(groups: Iterable[PromptGroup]) -> Iterator[Prompt]:
 
 
 def _majority_answer(samples: Sequence[Sample]) -> str:
-    """Return the reply that is right most often; of boxes the median of each side, of texts the first one."""
+    """Return the reply that is right most often; of boxes the median of each side, of captions the first."""
     boxes = [sample.box for sample in samples if sample.box is not None]
     if boxes:
         return _write_box([statistics.median(values) for values in zip(*boxes, strict=True)])
     references = [text for sample in samples for text in sample.references[:1]]
+    if samples[0].form is AnswerForm.WORDS:
+        counts = Counter(references)
+        return min(references, key=lambda text: (-counts[text], text))
     answers = Counter(sample.answer for sample in samples if sample.answer)
     if not answers:
         return references[0] if references else ""

@@ -1,4 +1,4 @@
-"""`model` → the model: a checkpoint, an endpoint, a baseline, or a model that is shown no images."""
+"""`model` → the model: a checkpoint, an endpoint, a baseline, stored replies, or a model that is shown no images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from rsvqa.annotation.extras import require_extra
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
+from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import BLIND, BenchSettings
+from rsvqa.benchmark.settings import BLIND, REPLIES, BenchSettings
 
 OPENAI, FAKE = "openai:", "fake:"
 RANDOM, MAJORITY = "random", "majority"
@@ -35,7 +36,7 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
     if any(sample.form is AnswerForm.TEXT for sample in samples):
         require_extra("bench", "bench")
     name = settings.model.removeprefix(BLIND)
-    if name != settings.model and (name in _BASELINES or name.startswith((FAKE, BLIND)) or not name):
+    if name != settings.model and (name in _BASELINES or name.startswith((FAKE, REPLIES, BLIND)) or not name):
         raise ModelError(f"{settings.model!r}: blind: takes a checkpoint or openai:NAME, whose images are left out")
     if name == RANDOM:
         return RandomModel(settings.seed)
@@ -43,6 +44,8 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
         return MajorityModel(samples)
     if name.startswith(FAKE):
         return FakeModel(Path(name.removeprefix(FAKE)))
+    if name.startswith(REPLIES):
+        return ForeignReplies(Path(name.removeprefix(REPLIES)), samples, settings.box_units)
     if name.startswith(OPENAI):
         from rsvqa.benchmark.adapters.endpoint_model import open_endpoint_model
 

@@ -19,8 +19,10 @@ from typing import NamedTuple
 from rsvqa.annotation.extras import install_command
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.run_record import DataRecord, UnaskedRow
+from rsvqa.benchmark.files.task_rows import is_of_part, read_rows, to_samples
 from rsvqa.benchmark.files.xlrs_files import FileRow, read_arrow, read_jsonl, read_parquet, read_shard
 from rsvqa.benchmark.files.xlrs_rows import RowError, choose_ids, to_sample
+from rsvqa.benchmark.protocol.task_file import NamedTaskFile, TaskFile, find_task_file, task_file_names
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
@@ -42,6 +44,8 @@ HUB_NAMES = {
     "xlrs-grounding-zh": HubSet("initiacms/XLRS-Bench_visual_grounding_zh", "test"),
 }
 """Names that `data` may be, and where they are published."""
+
+TASK_FILE_LAYOUT = "task file"
 
 _READERS: dict[str, Callable[[Path], Iterator[FileRow]]] = {
     ".arrow": read_arrow,
@@ -80,6 +84,8 @@ def open_dataset(settings: BenchSettings) -> Dataset:
         DataError: the data are not there (the message says what to download or name), cannot be read, or hold no
             question of the chosen tasks.
     """
+    if task_file := find_task_file(settings.data):
+        return _open_task_file(settings, task_file)
     files = _find_files(settings)
     rows = [row for path in files.paths for row in files.read(path)]
     good, left_out = _validate(rows)
@@ -88,18 +94,65 @@ def open_dataset(settings: BenchSettings) -> Dataset:
     chosen = _draw(of_tasks, settings)
     if not chosen:
         raise BenchmarkDataError(_nothing_to_ask(settings, rows, good, left_out))
+    others = len(good) - len(of_tasks)
+    return _dataset(settings, files.layout, chosen, of_tasks, left_out, split=files.split, num_others=others)
+
+
+def _open_task_file(settings: BenchSettings, found: NamedTaskFile) -> Dataset:
+    """Return the samples of a benchmark that a task file describes."""
+    rules = found.rules
+    for name, value, default in (("tasks", settings.tasks, ("all",)), ("split", settings.split, None)):
+        if value != default:
+            raise BenchmarkDataError(f"`{name}` is for XLRS-Bench and data sets of ours; {rules.name} is asked whole")
+    if settings.circular or settings.caption_prompt is not None:
+        raise BenchmarkDataError(f"{rules.name} has prompts of its own: leave `circular` and `caption_prompt` away")
+    rules.check_corpora()
+    rows = read_rows(found)
+    of_part = [row for row in rows if is_of_part(rules, row)]
+    samples: list[Sample] = []
+    left_out: list[UnaskedRow] = []
+    seen: set[str] = set()
+    for row in of_part:
+        try:
+            made = to_samples(rules, row)
+            if double := [sample.sample_id for sample in made if sample.sample_id in seen]:
+                raise RowError("question id occurs twice", double[0])
+        except RowError as error:
+            left_out.append(UnaskedRow(where=row.where, reason=error.reason, detail=error.detail))
+        else:
+            samples += made
+            seen.update(sample.sample_id for sample in made)
+    chosen = _draw(samples, settings)
+    if not chosen:
+        raise BenchmarkDataError(_nothing_to_ask(settings, of_part, samples, left_out))
+    others = len(rows) - len(of_part)
+    return _dataset(settings, TASK_FILE_LAYOUT, chosen, samples, left_out, num_others=others, rules=rules)
+
+
+def _dataset(
+    settings: BenchSettings,
+    layout: str,
+    chosen: Sequence[Sample],
+    drawn_from: Sequence[Sample],
+    left_out: Sequence[UnaskedRow],
+    *,
+    num_others: int,
+    split: str | None = None,
+    rules: TaskFile | None = None,
+) -> Dataset:
     record = DataRecord(
-        name=_short_name(settings.data),
-        layout=files.layout,
-        split=files.split,
+        name=rules.name if rules else _short_name(settings.data),
+        layout=layout,
+        split=split,
         fingerprint=fingerprint(chosen),
-        num_rows=len(rows),
-        num_other_tasks=len(good) - len(of_tasks),
-        num_not_drawn=len(of_tasks) - len(chosen),
+        num_rows=len(drawn_from) + len(left_out) + num_others,
+        num_other_tasks=num_others,
+        num_not_drawn=len(drawn_from) - len(chosen),
         num_samples=len(chosen),
         num_images=len({image.key for sample in chosen for image in sample.images}),
         left_out=dict(Counter(row.reason for row in left_out).most_common()),
         left_out_rows=tuple(left_out),
+        rules=rules,
     )
     return Dataset(tuple(chosen), record)
 
@@ -133,7 +186,7 @@ def _find_files(settings: BenchSettings) -> _Files:
     if not path.exists():
         raise BenchmarkDataError(
             f"no data at {settings.data}: expected one of {', '.join(HUB_NAMES)}, or a folder with a copy of one, "
-            "or one that `rsvqa build` wrote"
+            f"or one that `rsvqa build` wrote; or NAME:FOLDER of {', '.join(task_file_names())}, or a task file"
         )
     return _local_files(path, settings.split)
 

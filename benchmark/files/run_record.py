@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rsvqa.benchmark.errors import NothingToScoreError, RunError
+from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.files import write_atomically
 
@@ -55,6 +56,7 @@ class DataRecord(BaseModel):
         num_samples, num_images: that are asked.
         left_out: rows with a defect, counted by reason.
         left_out_rows: each of them.
+        rules: the task file of another benchmark than XLRS-Bench, whole: scoring again needs no other file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +72,7 @@ class DataRecord(BaseModel):
     num_images: int
     left_out: Mapping[str, int]
     left_out_rows: tuple[UnaskedRow, ...]
+    rules: TaskFile | None = None
 
 
 class Session(BaseModel):
@@ -96,6 +99,56 @@ class Session(BaseModel):
     peak_device_memory_mb: float | None = None
 
 
+class SeenImage(BaseModel):
+    """An image of the benchmark that is in the training set.
+
+    Attributes:
+        question: id of the first question about it.
+        image: of the training set.
+        by: by what it was known again, see `dedup.Criterion`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str
+    image: str
+    by: str
+
+
+class Contamination(BaseModel):
+    """The benchmark's images that are in the training set named by `trained_on`.
+
+    Attributes:
+        num_trained_on: images of the training set.
+        num_images: of the benchmark that were compared.
+        num_questions: about images that were found.
+        by: how many images were found by each criterion.
+        seen: each of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trained_on: tuple[str, ...]
+    num_trained_on: int
+    num_images: int
+    num_questions: int
+    by: Mapping[str, int]
+    seen: tuple[SeenImage, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence."""
+        trained_on = f"{self.num_trained_on:,} of {', '.join(self.trained_on)}"
+        compared = f"{self.num_images:,} image(s) were compared with {trained_on}"
+        if not self.seen:
+            return f"No image was trained on: {compared}."
+        ways = ", ".join(f"{count:,} by {way}" for way, count in self.by.items())
+        return (
+            f"{len(self.seen):,} image(s) with {self.num_questions:,} questions were trained on ({ways}), so the "
+            f"figures say less about new ones: {compared}."
+        )
+
+
 RunState = Literal["running", "stopped", "complete"]
 """A run that was killed stays "running"; "complete" runs have a result for each prompt, be it a failure."""
 
@@ -112,6 +165,7 @@ class RunRecord(BaseModel):
         versions: of python and the packages that bear on replies.
         num_prompts: planned; with rotations more than there are samples.
         sessions: in the order in which they ended; a killed one is missing, its replies are not.
+        contamination: None when no training set was named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,6 +181,7 @@ class RunRecord(BaseModel):
     data: DataRecord
     num_prompts: int
     sessions: tuple[Session, ...] = ()
+    contamination: Contamination | None = None
 
     @property
     def images_per_second(self) -> float | None:

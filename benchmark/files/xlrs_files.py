@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -24,8 +24,21 @@ from rsvqa.benchmark.files.images import content_key
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
 from rsvqa.rsvqa_builder.dataset.rows import Column
 
-_IMAGE_COLUMNS = (Column.IMAGE, "image_path", Column.PATH)
-"""What holds a row's images, or their names: XLRS-Bench's column, else VLMEvalKit's, else XLRS-Bench's for names."""
+
+class ImagePlaces(NamedTuple):
+    """Where a row's images are.
+
+    Attributes:
+        columns: that hold them or their names; the first that there is.
+        folders: below the folder of the row's own file, or the one above: where named files are looked for as well.
+    """
+
+    columns: tuple[str, ...] = (Column.IMAGE, "image_path", Column.PATH)
+    folders: tuple[str, ...] = ()
+
+
+XLRS_PLACES = ImagePlaces()
+"""XLRS-Bench's column, else VLMEvalKit's, else XLRS-Bench's for names."""
 _LONGEST_NAME = 1_000
 """Characters; a longer text that is not base64 is damaged base64."""
 
@@ -78,7 +91,7 @@ def _without_bytes(name: str) -> RowImage:
     return RowImage(f"missing:{name}", None, f"no bytes, only the name {name!r}" if name else "no bytes", read)
 
 
-def _named_image(file: Path, name: str) -> RowImage:
+def _named_image(file: Path, name: str, places: ImagePlaces) -> RowImage:
     """Return an image that a row only names: a file below the folder of the row's own file, or below the one above.
 
     Names that lead elsewhere are not followed: data that was fetched does not choose what else is read and sent.
@@ -86,7 +99,8 @@ def _named_image(file: Path, name: str) -> RowImage:
     path = Path(name)
     if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
         return _without_bytes(name)
-    for folder in (file.absolute().parent, file.absolute().parent.parent):
+    above = (file.absolute().parent, file.absolute().parent.parent)
+    for folder in (*above, *(root / name for name in places.folders for root in above)):
         try:
             encoded = (folder / path).read_bytes()
         except OSError:
@@ -134,11 +148,11 @@ def _name(cell: pa.Scalar) -> str:
     return str((cell["path"] if pa.types.is_struct(cell.type) else cell).as_py() or "")
 
 
-def _image_column(schema: pa.Schema, path: Path) -> str:
+def _image_column(schema: pa.Schema, path: Path, places: ImagePlaces) -> str:
     """Return the column that holds the images: structs of bytes and path, plain bytes, or names of files."""
-    name = next((name for name in _IMAGE_COLUMNS if name in schema.names), None)
+    name = next((name for name in places.columns if name in schema.names), None)
     if name is None:
-        raise BenchmarkDataError(f"{path}: no column '{Column.IMAGE}'; it has {', '.join(schema.names)}")
+        raise BenchmarkDataError(f"{path}: no column '{places.columns[0]}'; it has {', '.join(schema.names)}")
     kind = schema.field(name).type
     inner = kind.value_type if _is_list(kind) else kind
     is_struct = pa.types.is_struct(inner) and {item.name for item in inner} == {"bytes", "path"}
@@ -152,18 +166,19 @@ def _image_column(schema: pa.Schema, path: Path) -> str:
 # --- arrow, as `save_to_disk` writes it ---
 
 
-def read_arrow(path: Path) -> Iterator[FileRow]:
+def read_arrow(path: Path, places: ImagePlaces = XLRS_PLACES) -> Iterator[FileRow]:
     """Yield the rows of one arrow file; it stays mapped as long as one of its images can be read.
 
     Raises:
         DataError: the file cannot be read or has no images.
     """
     table = _map_arrow(path)
-    name = _image_column(table.schema, path)
+    name = _image_column(table.schema, path, places)
     values = table.drop_columns([name]).to_pylist()
     column = table.column(name)
     for number, row in enumerate(values):
-        images = tuple(_arrow_image(path, column, number, position) for position in range(len(_cells(column, number))))
+        cells = _cells(column, number)
+        images = tuple(_arrow_image(path, column, number, position, places) for position in range(len(cells)))
         yield FileRow(where=f"{path.name} row {number}", values=row, images=images)
 
 
@@ -179,28 +194,40 @@ def _map_arrow(path: Path) -> pa.Table:
         raise BenchmarkDataError(f"{path}: not a readable arrow file ({error}); fetch it again") from error
 
 
-def _arrow_image(path: Path, column: pa.ChunkedArray, row: int, position: int) -> RowImage:
+def _arrow_image(path: Path, column: pa.ChunkedArray, row: int, position: int, places: ImagePlaces) -> RowImage:
     cell = _cells(column, row)[position]
+    return _cell_image(cell, path, places, lambda: _cell_bytes(_cells(column, row)[position]))
+
+
+def _cell_image(cell: pa.Scalar, path: Path, places: ImagePlaces, read: Callable[[], bytes]) -> RowImage:
+    """Return an image that stands in a cell as bytes or base64, or that the cell names."""
     encoded = _buffer(cell)
-    if encoded is None:
-        return _named_image(path, _name(cell))
-    return _image(encoded, partial(_read_cell, column, row, position))
+    if encoded is not None:
+        return _image(encoded, read)
+    name = _name(cell)
+    return (
+        _base64_image(name, f"{path.name}:{name[:40]}", read)
+        if len(name) > _LONGEST_NAME
+        else _named_image(path, name, places)
+    )
 
 
-def _read_cell(column: pa.ChunkedArray, row: int, position: int) -> bytes:
-    return bytes(_buffer(_cells(column, row)[position]) or b"")
+def _cell_bytes(cell: pa.Scalar) -> bytes:
+    """Return the encoded bytes of an image that stands in a cell."""
+    encoded = _buffer(cell)
+    return decode_base64(_name(cell)) if encoded is None else bytes(encoded)
 
 
 # --- parquet ---
 
 
-def read_parquet(path: Path) -> Iterator[FileRow]:
+def read_parquet(path: Path, places: ImagePlaces = XLRS_PLACES) -> Iterator[FileRow]:
     """Yield the rows of one parquet file of any maker; its images are read once to tell them apart.
 
     Raises:
         DataError: the file cannot be read or has no images.
     """
-    file = _ParquetFile(path)
+    file = _ParquetFile(path, places)
     number = 0
     for group in range(file.num_row_groups):
         for start, batch in file.batches(group):
@@ -213,22 +240,20 @@ def read_parquet(path: Path) -> Iterator[FileRow]:
 
 
 def _parquet_image(file: _ParquetFile, group: int, row: int, position: int, cell: pa.Scalar) -> RowImage:
-    encoded = _buffer(cell)
-    if encoded is None:
-        return _named_image(file.path, _name(cell))
-    return _image(encoded, partial(file.read_image, group, row, position))
+    return _cell_image(cell, file.path, file.places, partial(file.read_image, group, row, position))
 
 
 class _ParquetFile:
     """A parquet file read a few rows at a time, forwards; a row behind the last one begins its row group anew."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, places: ImagePlaces) -> None:
         self.path = path
+        self.places = places
         try:
             self._reader = TableReader(path)
         except TableError as error:
             raise BenchmarkDataError(f"{error}; fetch it again") from error
-        self.image_column = _image_column(self._reader.schema, path)
+        self.image_column = _image_column(self._reader.schema, path, places)
         self.num_row_groups = self._reader.info.num_row_groups
         self._group = -1
         self._batches: Iterator[tuple[int, pa.RecordBatch]] = iter(())
@@ -249,7 +274,7 @@ class _ParquetFile:
     def read_image(self, group: int, row: int, position: int) -> bytes:
         """Return the encoded bytes of one image of a row."""
         start, batch = self._batch_with(group, row)
-        return bytes(_buffer(_cells(batch.column(self.image_column), row - start)[position]) or b"")
+        return _cell_bytes(_cells(batch.column(self.image_column), row - start)[position])
 
     def _batch_with(self, group: int, row: int) -> tuple[int, pa.RecordBatch]:
         if group != self._group or self._held is None or row < self._held[0]:
@@ -260,14 +285,13 @@ class _ParquetFile:
         return self._held
 
 
-# --- JSON lines with base64, as VLMEvalKit's copy has them ---
+# --- JSON lines, as VLMEvalKit's copy has them, and JSON ---
 
 
-def read_jsonl(path: Path) -> Iterator[FileRow]:
+def read_jsonl(path: Path, places: ImagePlaces = XLRS_PLACES) -> Iterator[FileRow]:
     """Yield the rows of one file of JSON lines; a broken line is a row too.
 
-    Their `image` is base64, or the name of a file beside it, or a list of either.
-
+    Their images are base64, or the names of files beside it, or a list of either.
 
     Raises:
         DataError: the file cannot be read.
@@ -277,13 +301,29 @@ def read_jsonl(path: Path) -> Iterator[FileRow]:
             start = 0
             for number, line in enumerate(file):
                 if line.strip():
-                    yield _json_row(path, number, start, line)
+                    yield _json_line(path, number, start, line, places)
                 start += len(line)
     except OSError as error:
         raise BenchmarkDataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _json_row(path: Path, number: int, start: int, line: bytes) -> FileRow:
+def read_json(path: Path, places: ImagePlaces = XLRS_PLACES) -> Iterator[FileRow]:
+    """Yield the objects of one file that holds a list of them; their images are as in JSON lines.
+
+    Raises:
+        DataError: the file cannot be read, or holds no list.
+    """
+    try:
+        rows = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BenchmarkDataError(f"{path}: not readable JSON ({error}); fetch it again") from error
+    if not isinstance(rows, list):
+        raise BenchmarkDataError(f"{path}: expected a list of questions, found {type(rows).__name__}")
+    for number, values in enumerate(rows):
+        yield _json_row(path, f"{path.name} entry {number}", values, places, lambda text: partial(decode_base64, text))
+
+
+def _json_line(path: Path, number: int, start: int, line: bytes, places: ImagePlaces) -> FileRow:
     where = f"{path.name} line {number + 1}"
     try:
         values = json.loads(line)
@@ -293,17 +333,31 @@ def _json_row(path: Path, number: int, start: int, line: bytes) -> FileRow:
         return FileRow(where=where, problem="a text holds half a character (a lone surrogate)")
     except (ValueError, RecursionError) as error:
         return FileRow(where=where, problem=f"not JSON: {error}")
+    texts = _image_texts(values, places) if isinstance(values, dict) else []
+    return _json_row(
+        path,
+        where,
+        values,
+        places,
+        lambda text: partial(_read_json_image, path, start, len(line), texts.index(text), places),
+    )
+
+
+def _json_row(
+    path: Path, where: str, values: object, places: ImagePlaces, reader: Callable[[str], Callable[[], bytes]]
+) -> FileRow:
+    """Return a row of JSON; `reader` makes what reads an image of base64."""
     if not isinstance(values, dict):
         return FileRow(where=where, problem=f"expected a JSON object, found {type(values).__name__}")
-    texts = _image_texts(values)
-    images = (_json_image(path, start, len(line), position, text) for position, text in enumerate(texts))
-    values.pop(Column.IMAGE, None)
+    texts = _image_texts(values, places)
+    images = [_json_image(path, where, text, places, reader(text)) for text in texts]
+    values.pop(places.columns[0], None)
     return FileRow(where=where, values=values, images=tuple(images))
 
 
-def _image_texts(values: Mapping[str, Any]) -> list[str]:
+def _image_texts(values: Mapping[str, Any], places: ImagePlaces) -> list[str]:
     """Return the row's images, each base64 or the name of a file, from the first column that has any."""
-    for name in _IMAGE_COLUMNS:
+    for name in places.columns:
         value = values.get(name)
         texts = value if isinstance(value, list) else [value]
         if found := [text for text in texts if isinstance(text, str) and text]:
@@ -316,21 +370,27 @@ def decode_base64(text: str) -> bytes:
     return base64.b64decode(text.rpartition(";base64,")[2], validate=True)
 
 
-def _json_image(path: Path, start: int, length: int, position: int, text: str) -> RowImage:
+def _json_image(path: Path, where: str, text: str, places: ImagePlaces, read: Callable[[], bytes]) -> RowImage:
     try:
-        encoded = decode_base64(text)
+        decode_base64(text)
     except (binascii.Error, ValueError):
         if len(text) <= _LONGEST_NAME:
-            return _named_image(path, text)
-        return RowImage(f"{path.name}:{start}:{position}", None, "not base64", bytes)
-    return _image(encoded, partial(_read_json_image, path, start, length, position))
+            return _named_image(path, text, places)
+    return _base64_image(text, f"{path.name}:{where}", read)
 
 
-def _read_json_image(path: Path, start: int, length: int, position: int) -> bytes:
+def _base64_image(text: str, key: str, read: Callable[[], bytes]) -> RowImage:
+    try:
+        return _image(decode_base64(text), read)
+    except (binascii.Error, ValueError):
+        return RowImage(key, None, "not base64", bytes)
+
+
+def _read_json_image(path: Path, start: int, length: int, position: int, places: ImagePlaces) -> bytes:
     with path.open("rb") as file:
         file.seek(start)
         values = json.loads(file.read(length))
-    return decode_base64(_image_texts(values)[position])
+    return decode_base64(_image_texts(values, places)[position])
 
 
 # --- shards that `rsvqa build` wrote ---

@@ -176,7 +176,7 @@ def _references(value: object) -> tuple[str, ...]:
 
 def _options(value: object) -> tuple[str, ...]:
     """Return the options, each "(A) …"; a text with all of them is cut before its letters and its instruction."""
-    found = _cut_options(value) if isinstance(value, str) else value
+    found = cut_listed_options(value) if isinstance(value, str) else value
     if not isinstance(found, list) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
     try:
@@ -189,8 +189,8 @@ def _options(value: object) -> tuple[str, ...]:
     return options
 
 
-def _cut_options(text: str) -> list[str]:
-    """Cut at each line that begins with a letter in brackets; in a text of one line, at each next letter.
+def cut_listed_options(text: str) -> list[str]:
+    """Return the options of one text, cut at each line that begins with a letter in brackets, or at each next letter.
 
     The published texts may begin with "The choices are listed below:". Nothing but such a line may stand before (A):
     in "red (A) blue (B)" it is the first option's text.
@@ -230,6 +230,17 @@ def _is_yes_no(options: Sequence[str]) -> bool:
 def _images(row: FileRow, info: TaskInfo) -> tuple[ImageSource, ...]:
     if len(row.images) != info.num_dates:
         raise RowError(f"number of images is {len(row.images)}, its task's is {info.num_dates}")
+    return shown_images(row)
+
+
+def shown_images(row: FileRow) -> tuple[ImageSource, ...]:
+    """Return the row's images.
+
+    Raises:
+        RowError: it has none, one cannot be read, or one is not of the size that the row states.
+    """
+    if not row.images:
+        raise RowError("no image")
     for image in row.images:
         if image.problem:
             raise RowError("image cannot be read", image.problem)

@@ -114,6 +114,8 @@ def prompt_text(
         options: after rotation; the sample's own when None.
         caption_prompt: for detailed captions, instead of the wording of our own.
     """
+    if sample.prompt is not None:
+        return sample.prompt
     if sample.form is AnswerForm.BOX:
         return box_prompt(sample.question, sample.language, box_convention)
     if sample.form is AnswerForm.TEXT:

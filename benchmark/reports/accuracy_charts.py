@@ -12,7 +12,7 @@ from rsvqa.benchmark.scores.intervals import Interval
 from rsvqa.benchmark.scores.results import Accuracies, Average, ChoiceResult, Figure, Results, TaskResult
 
 _MAIN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
-_COLUMNS = (("num", "strict"), ("range", "95 %"), ("num", "official"))
+_COLUMNS = (("num", "strict"), ("range", "95 %"), ("num", "official"), ("num", "permissive"))
 _ROTATIONS = ("num", "all rotations")
 _WIDE_COLUMNS = (
     ("num wide", "chance"),
@@ -76,14 +76,14 @@ def _average_rows(averages: Sequence[Average], circular: bool) -> Iterator[str]:
         name, _, words = average.name.partition(": ")
         title = f"<td>{escape(name)}<small>{escape(words)}</small></td>"
         if average.missing:
-            yield f'<tr class="none">{title}<td class="chart" colspan="9">{escape(average.missing)}</td></tr>'
+            yield f'<tr class="none">{title}<td class="chart" colspan="10">{escape(average.missing)}</td></tr>'
         else:
             cells = _cells(average, {}, circular)
             yield f"<tr>{title}{cells}{_questions(average.strict)}</tr>"
 
 
 def _group(name: str) -> str:
-    return f'<tr class="group"><th colspan="10" scope="rowgroup">{escape(name)}</th></tr>'
+    return f'<tr class="group"><th colspan="11" scope="rowgroup">{escape(name)}</th></tr>'
 
 
 def _task_rows(
@@ -100,7 +100,7 @@ def _task_rows(
 
 def _task_row(task: TaskResult, choice: ChoiceResult, peers: Mapping[int, float], circular: bool) -> str:
     return (
-        f"<tr><td>{escape(task.level_3)} <abbr>{task.short}</abbr></td>{_cells(choice, peers, circular)}"
+        f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td>{_cells(choice, peers, circular)}"
         f"{_questions(choice.strict)}</tr>"
     )
 
@@ -111,7 +111,8 @@ def _cells(accuracies: Accuracies, peers: Mapping[int, float], circular: bool) -
     return (
         f'<td class="chart">{_track(accuracies, peers)}</td><td class="num main">{percent(strict.value)}</td>'
         f'<td class="range">{escape(range_or_reason(strict))}</td>'
-        f'<td class="num">{percent(accuracies.official.value)}</td>{rotated}'
+        f'<td class="num">{percent(accuracies.official.value)}</td>'
+        f'<td class="num">{percent(accuracies.permissive.value if accuracies.permissive else None)}</td>{rotated}'
         f'<td class="num wide">{percent(accuracies.chance)}</td>'
         f'<td class="num wide">{percent(accuracies.constant)}</td>'
         f'<td class="num wide">{percent(accuracies.strict_no_answer)}</td>'

@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.benchmark.errors import NothingToScoreError, RunError
 from rsvqa.benchmark.reports.writing import score_run
 from rsvqa.benchmark.scores.aggregates import BENCHMARK_TASKS
 from rsvqa.benchmark.scores.caption_figures import CAPTION_MEASURES, with_caption_values
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure
 from rsvqa.benchmark.scores.intervals import FEW_IMAGES, ImageSums, make_part, mean_intervals
+from rsvqa.benchmark.scores.labels import in_order
 from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
+from rsvqa.benchmark.scores.power import PowerPlan, measure_assumptions, plan_power
 from rsvqa.benchmark.scores.results import Figure
 
 NUM_FLIPS = 10_000
@@ -38,6 +39,7 @@ MAX_SIGNS = 2**22
 MEASURES = (
     Measure.STRICT,
     Measure.OFFICIAL,
+    Measure.PERMISSIVE,
     Measure.STRICT_CIRCULAR,
     Measure.OFFICIAL_CIRCULAR,
     Measure.ACC_50,
@@ -161,6 +163,25 @@ def _other_processor(first: Mapping[str, Any], second: Mapping[str, Any]) -> str
     )
 
 
+def plan_from_runs(first: Path, second: Path, *, difference: float, power: float) -> PowerPlan:
+    """Return how many images show a difference between models that differ as two runs do, by the strict parser.
+
+    Raises:
+        NothingToScoreError: the runs share no answered question, or never differ.
+        RunError: a folder is not that of a run.
+    """
+    runs = [{one.reply.sample_id: one for one in score_run(folder).questions} for folder in (first, second)]
+    pairs = [(runs[0][key], runs[1][key]) for key in runs[0] if key in runs[1]]
+    valued = [both for both in pairs if all(Measure.STRICT in one.values for one in both)]
+    if not valued:
+        raise NothingToScoreError("the two runs share no answered question with options, or of words")
+    clusters = image_clusters([(one if one.reply.images else other).reply for one, other in valued])
+    gaps = [other.values[Measure.STRICT] - one.values[Measure.STRICT] for one, other in valued]
+    source = f"measured on {len(valued):,} questions of {first.name} and {second.name}"
+    assumptions = measure_assumptions(gaps, clusters, source=source)
+    return plan_power(assumptions, difference=difference, power=power, num_images=len(set(clusters)))
+
+
 def compare(
     first: Sequence[Measured], second: Sequence[Measured], *, names: tuple[str, str], shared: bool = False
 ) -> Comparison:
@@ -255,8 +276,9 @@ class _Spec:
 def _differences(pairs: Sequence[PairedQuestion]) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the differences of averages and of tasks."""
     averages, tasks = [], []
+    names = in_order(pair.task for pair in pairs)
     for measure in MEASURES:
-        by_task = {name: [pair for pair in pairs if pair.task == name and pair.has(measure)] for name in TASKS}
+        by_task = {name: [pair for pair in pairs if pair.task == name and pair.has(measure)] for name in names}
         by_task = {name: group for name, group in by_task.items() if group}
         if by_task:
             averages += _average_specs(measure, by_task)

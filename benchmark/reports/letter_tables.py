@@ -18,7 +18,7 @@ _FORMS = {AnswerForm.ONE_OF: "One right option", AnswerForm.YES_NO: "Yes or no"}
 
 def letters_section(tasks: Sequence[TaskResult], questions: Sequence[Measured]) -> str:
     """Return confusion tables and the letters by sub-task; empty for a run without options."""
-    choices = [(task, task.choice) for task in tasks if task.choice is not None]
+    choices = [(task, task.choice) for task in tasks if task.choice is not None and task.choice.right_letters]
     if not choices:
         return ""
     tables = "".join(_confusions(questions))
@@ -92,7 +92,7 @@ def _shaded(count: int, total: int) -> str:
 def _letter_row(task: TaskResult, choice: ChoiceResult) -> str:
     said = {letters or _NONE: count for letters, count in choice.strict_letters.items()}
     return (
-        f"<tr><td>{escape(task.level_3)} <abbr>{task.short}</abbr></td><td>{_stack(choice.right_letters)}</td>"
+        f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td><td>{_stack(choice.right_letters)}</td>"
         f"<td>{_stack(said)}</td></tr>"
     )
 

@@ -1,4 +1,4 @@
-"""What `rsvqa compare`, `leaderboard` and `ask` print; a run's own figures are printed by `summary.py`."""
+"""What `rsvqa compare`, `leaderboard`, `power` and `ask` print; a run's own figures are printed by `summary.py`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rsvqa.benchmark.reports.report_tables import percent
 from rsvqa.benchmark.reports.summary import aligned
 from rsvqa.benchmark.scores.intervals import Interval
 from rsvqa.benchmark.scores.measures import Measure
+from rsvqa.benchmark.scores.power import PowerPlan
 
 _COMPARED = ("", "A", "B", "B − A", "95 % interval", "p", "p, Holm", "A ahead", "B ahead", "questions", "images")
 _RANKED = ("macro-13", "95 % interval", "strict", "micro", "")
@@ -60,6 +61,27 @@ def _signed(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return interval.reason
     return f"{100 * interval.low:+.1f} to {100 * interval.high:+.1f}"
+
+
+def print_power(plan: PowerPlan, *, as_json: bool = False) -> None:
+    """Print how many images and questions are needed on stdout."""
+    print(plan.model_dump_json() if as_json else "\n".join(_power_lines(plan)))
+
+
+def _power_lines(plan: PowerPlan) -> Iterator[str]:
+    known = plan.assumptions
+    yield (
+        f"To see a difference of {100 * plan.difference:g} points with a chance of {100 * plan.power:g} % "
+        "(95 % interval without 0)"
+    )
+    yield (
+        f"between models that differ on {100 * known.disagreement:.1f} % of the questions, whose differences "
+        f"correlate by {known.correlation:.2f} within an image ({known.source}):"
+    )
+    rows = [(f"{need.questions_per_image:g}", f"{need.num_images:,}", f"{need.num_questions:,}") for need in plan.needs]
+    yield from aligned([("questions per image", "images", "questions"), *rows])
+    if plan.seen is not None:
+        yield f"These runs can show a difference of {100 * plan.seen:.1f} points."
 
 
 def print_leaderboard(board: Leaderboard, *, as_json: bool = False) -> None:

@@ -71,6 +71,8 @@ def why_not_comparable(results: Results) -> str:
     The same data is told by its layout and by the number of questions of each of the 13 sub-tasks, so that a local copy
     counts whatever it is called. Rows that were left out as broken make it other data, too: it says how many.
     """
+    if (rules := results.run.data.rules) is not None:
+        return f"another benchmark, {rules.title}"
     if results.run.data.layout == OWN_LAYOUT:
         return "other data, built with rsvqa build"
     expected = read_published().data.num_questions
@@ -91,7 +93,7 @@ def _first_few(words: Sequence[str], count: int = 4) -> str:
 
 def compared_tasks(results: Results) -> frozenset[str]:
     """Return short names of the sub-tasks that the run has whole, as published: those scores may stand side by side."""
-    if results.run.data.layout == OWN_LAYOUT:
+    if results.run.data.layout == OWN_LAYOUT or results.run.data.rules is not None:
         return frozenset()
     expected = read_published().data.num_questions
     return frozenset(

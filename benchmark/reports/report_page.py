@@ -118,7 +118,7 @@ def _box_section(tasks: Iterable[TaskResult]) -> str:
                 for figure in figures
             )
             rows.append(
-                f"<tr><td>{escape(task.level_3)} <abbr>{task.short}</abbr></td>{cells}"
+                f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td>{cells}"
                 f'<td class="num">{task.box.num_invalid:,}</td>'
                 f'<td class="num">{task.box.acc_50.num_questions:,}</td></tr>'
             )
@@ -136,7 +136,7 @@ def _box_section(tasks: Iterable[TaskResult]) -> str:
 
 def _text_section(tasks: Iterable[TaskResult]) -> str:
     parts = [
-        f"<h3>{escape(task.level_3)} <abbr>{task.short} · {escape(language)}</abbr></h3><dl class='metrics'>"
+        f"<h3>{escape(task.level_3)} <abbr>{escape(task.short)} · {escape(language)}</abbr></h3><dl class='metrics'>"
         + "".join(
             f"<div><dt>{escape(name)}</dt><dd>{'–' if figure.value is None else f'{figure.value:.4f}'}"
             f"<small>{escape(raw_spread(figure))}</small></dd></div>"

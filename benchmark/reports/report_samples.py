@@ -15,10 +15,11 @@ from pathlib import Path
 from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.lettering import LETTERS, option_texts
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm
+from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.protocol.boxes import find_boxes
+from rsvqa.benchmark.scores.labels import in_order, label_of
 from rsvqa.benchmark.scores.measures import Measured
 from rsvqa.benchmark.scores.score import AnswerOutcome
 from rsvqa.benchmark.scores.scoring import replied_box
@@ -92,9 +93,13 @@ def choose_sections(questions: Sequence[Measured]) -> list[Section]:
     """Return the questions to show; the same run shows the same ones."""
     scored = [one for one in questions if one.is_scored]
     wrong = [one for one in scored if one.score.strict is AnswerOutcome.WRONG]
-    by_task = [one for task in TASKS for one in _spread([one for one in wrong if one.reply.task == task], NUM_WRONG)]
+    by_task = [
+        one
+        for task in in_order(one.reply.task for one in wrong)
+        for one in _spread([one for one in wrong if one.reply.task == task], NUM_WRONG)
+    ]
     no_answer = [one for one in scored if one.score.strict is AnswerOutcome.NO_ANSWER]
-    disputed = [one for one in scored if one.is_choice and one.score.strict is not one.score.official]
+    disputed = [one for one in scored if one.is_judged and one.score.strict is not one.score.official]
     texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
     sections = [
@@ -132,10 +137,10 @@ def section_html(section: Section, thumbnails: Thumbnails) -> str:
 def _card(one: Measured, thumbnails: Thumbnails) -> str:
     reply = one.reply
     views = "".join(_figure(one, number, thumbnails) for number in range(len(reply.images)))
-    info = TASKS[reply.task]
+    label = label_of(reply)
     return (
         f'<article><div class="views">{views or _NO_IMAGE}</div><div class="qa">'
-        f'<p class="path">{escape(info.level_3)} <abbr>{info.short}</abbr></p>'
+        f'<p class="path">{escape(label.level_3)} <abbr>{escape(label.short)}</abbr></p>'
         f'<p class="question" lang="{escape(reply.language)}">{_cut(reply.question)}</p>'
         f'{_options(one)}{_references(reply)}<p class="label">Reply {_verdict(one)}</p>'
         f"<pre>{_cut(reply.reply or '') or '<i>nothing</i>'}</pre>{_prompt(reply)}{_facts(reply)}</div></article>"
@@ -221,6 +226,7 @@ def _verdict(one: Measured) -> str:
         for name, outcome, letters in (
             ("strict", one.score.strict, one.score.strict_letters),
             ("official", one.score.official, one.score.official_letters),
+            ("permissive", one.score.permissive, one.score.permissive_letters),
         )
         if outcome is not None
     ]

@@ -83,6 +83,8 @@ def notices(results: Results) -> Iterator[str]:
     if run.data.left_out:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
+    if run.contamination is not None:
+        yield run.contamination.sentence
     if run.data.num_not_drawn:
         yield f"The settings limit or per_task left out {run.data.num_not_drawn:,} good questions."
     if 0 < results.num_images < FEW_IMAGES:
@@ -97,7 +99,12 @@ def notices(results: Results) -> Iterator[str]:
     shrunk = sum(task.num_scaled_down for task in results.tasks)
     if shrunk and run.model.get("adapter") == "openai":
         yield f"{shrunk:,} replies are to smaller images: the endpoint refused them in full size as too large."
-    if why := why_not_comparable(results):
+    if run.data.rules is not None:
+        yield f"{run.data.rules.title}: {run.data.rules.source}. Licence: {run.data.rules.licence}."
+        yield from run.data.rules.notes
+        if missing_score := run.data.rules.official.missing:
+            yield f"There is no official score: {missing_score}."
+    elif why := why_not_comparable(results):
         yield f"This run is not compared with published averages: {why}."
 
 
@@ -134,11 +141,11 @@ def _accuracy_rows(accuracies: Accuracies) -> Iterator[dict[str, Any]]:
         Measure.STRICT: {"no_answer": accuracies.strict_no_answer},
         Measure.OFFICIAL: {"no_answer": accuracies.official_no_answer},
     }
-    for name in (Measure.STRICT, Measure.OFFICIAL, *_CIRCULAR):
+    for name in (Measure.STRICT, Measure.OFFICIAL, Measure.PERMISSIVE, *_CIRCULAR):
         figure: Figure | None = getattr(accuracies, name)
         if figure is not None:
             # chance and majority are those of one reply, not of right ones in all rotations
-            yield {**_figure_row(name, figure), **({} if name in _CIRCULAR else references | no_answer[name])}
+            yield {**_figure_row(name, figure), **({} if name in _CIRCULAR else references | no_answer.get(name, {}))}
 
 
 def _share(count: int, total: int) -> float | None:
@@ -168,12 +175,14 @@ def markdown_report(results: Results) -> str:
         f"# {_escaped(run.model_name)}",
         f"Data: {_escaped(run.data.name)}{f', split {_escaped(run.data.split)}' if run.data.split else ''}; "
         f"{results.num_questions:,} questions on {results.num_images:,} images. Accuracies in per cent, with bootstrap "
-        "95 % intervals over images. *strict*: the strict parser; *official*: the published extraction; *chance*: "
-        "uniform guesses; *constant*: the best answer that is always the same.",
+        "95 % intervals over images. *strict*: the strict parser; *official*: the published extraction; *permissive*: "
+        "whatever reading makes the most of a reply; *chance*: uniform guesses; *constant*: the best answer that is "
+        "always the same.",
         "\n".join(f"- {_escaped(notice)}" for notice in notices(results)),
         _choice_blocks(results),
         _box_block([(task, task.box) for task in results.tasks if task.box is not None]),
         *(_text_block(task, language, text) for task in results.tasks for language, text in task.texts.items()),
+        _published_block(results),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -182,7 +191,16 @@ def _choice_blocks(results: Results) -> str:
     if not results.averages:
         return ""
     circular = any(average.strict_circular is not None for average in results.averages)
-    head = ["strict", "95 %", "official", "95 %", *(["all rotations"] if circular else []), "chance", "constant"]
+    head = [
+        "strict",
+        "95 %",
+        "official",
+        "95 %",
+        "permissive",
+        *(["all rotations"] if circular else []),
+        "chance",
+        "constant",
+    ]
     averages = [[_escaped(average.name), *_accuracy_cells(average, circular)] for average in results.averages]
     tasks = [_task_cells(task, task.choice, circular) for task in results.tasks if task.choice is not None]
     beside = ["no answer: strict / official", "questions on images", "not scored"]
@@ -196,7 +214,7 @@ def _choice_blocks(results: Results) -> str:
 
 def _task_cells(task: TaskResult, choice: ChoiceResult, circular: bool) -> list[str]:
     return [
-        f"{task.short} {task.level_3}",
+        _escaped(f"{task.short} {task.level_3}"),
         *_accuracy_cells(choice, circular),
         f"{percent(choice.strict_no_answer)} / {percent(choice.official_no_answer)}",
         f"{choice.strict.num_questions} on {choice.strict.num_images}",
@@ -210,6 +228,7 @@ def _accuracy_cells(accuracies: Accuracies, circular: bool) -> list[str]:
         cells += [percent(figure.value), _escaped(spread(figure))]
     if isinstance(accuracies, Average) and accuracies.missing:
         cells[3] = ""  # the same reason again
+    cells.append(percent(accuracies.permissive.value if accuracies.permissive else None))
     if circular:
         cells.append(percent(accuracies.strict_circular.value if accuracies.strict_circular else None))
     return [*cells, percent(accuracies.chance), percent(accuracies.constant)]
@@ -222,8 +241,19 @@ def _box_block(tasks: Sequence[tuple[TaskResult, BoxResult]]) -> str:
     for task, box in tasks:
         figures = [getattr(box, field) for field in BOX_FIGURES]
         cells = [f"{percent(figure.value)} ({_escaped(spread(figure))})" for figure in figures]
-        rows.append([f"{task.short} {task.level_3}", *cells, str(box.num_invalid), str(box.acc_50.num_questions)])
+        rows.append(
+            [_escaped(f"{task.short} {task.level_3}"), *cells, str(box.num_invalid), str(box.acc_50.num_questions)]
+        )
     return "## Grounding\n\n" + _table(["sub-task", *BOX_FIGURES.values(), "invalid boxes", "questions"], rows)
+
+
+def _published_block(results: Results) -> str:
+    """Return the published rows of the run's task file."""
+    rows = results.run.data.rules.published if results.run.data.rules else ()
+    if not rows:
+        return ""
+    cells = [[_escaped(row.model), _escaped(row.metric), f"{row.score:.1f}", _escaped(row.source)] for row in rows]
+    return "## Published\n\n" + _table(["model", "metric", "score", "source"], cells)
 
 
 def _text_block(task: TaskResult, language: str, text: TextResult) -> str:
@@ -232,8 +262,8 @@ def _text_block(task: TaskResult, language: str, text: TextResult) -> str:
         for name, figure in text.metrics.items()
     ]
     return (
-        f"## {task.level_3} ({_escaped(language)})\n\nComputed by {_escaped(text.implementation)}. Empty replies: "
-        f"{text.num_empty}.\n\n" + _table(["metric", "value", "95 %"], rows)
+        f"## {_escaped(task.level_3)} ({_escaped(language)})\n\nComputed by {_escaped(text.implementation)}. "
+        f"Empty replies: {text.num_empty}.\n\n" + _table(["metric", "value", "95 %"], rows)
     )
 
 

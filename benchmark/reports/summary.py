@@ -13,7 +13,7 @@ from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results, Ta
 _NOTHING = "–"
 _ROTATIONS = "all rotations"
 """A column of runs whose options were rotated: right in every one of them, by the strict parser."""
-_HEAD = ("", "strict", "95 % interval", "official", _ROTATIONS, "chance", "constant", "questions")
+_HEAD = ("", "strict", "95 % interval", "official", "permissive", _ROTATIONS, "chance", "constant", "questions")
 _SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 
 
@@ -92,6 +92,7 @@ def _row(name: str, figures: Accuracies, num_questions: int) -> tuple[str, ...]:
         percent(figures.strict.value),
         _NOTHING if figures.strict.interval.low is None else interval,
         percent(figures.official.value),
+        _NOTHING if figures.permissive is None else percent(figures.permissive.value),
         _NOTHING if figures.strict_circular is None else percent(figures.strict_circular.value),
         percent(figures.chance),
         percent(figures.constant),

@@ -65,10 +65,11 @@ def score_run(run: Path) -> ScoredRun:
     record = read_run_record(run)
     sha256 = _sha256_of_samples(run)
     replies = read_replies(run)
-    questions = measure([score_reply(reply) for reply in replies])
+    rules = record.data.rules
+    questions = measure([score_reply(reply, rules) for reply in replies])
     if not any(one.is_scored for one in questions):
         raise NothingToScoreError(_no_reply(run, questions))
-    tasks, averages = aggregate(questions)
+    tasks, averages = aggregate(questions, rules)
     results = Results(
         rsvqa_version=version("rsvqa"),
         run=record,

@@ -13,6 +13,7 @@ from rsvqa.benchmark.files.reply_store import ReplyKey
 from rsvqa.benchmark.models import BenchModel, BoxConvention, Prompt
 from rsvqa.benchmark.protocol.prompts import CaptionPrompt, prompt_names, prompt_text, read_caption_prompt
 from rsvqa.benchmark.protocol.rotation import rotate
+from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.samples import ImageSource, Sample
 from rsvqa.benchmark.settings import BenchSettings
 
@@ -42,8 +43,10 @@ class Plan:
     fingerprint: str
 
 
-def make_plan(samples: Sequence[Sample], settings: BenchSettings, model: BenchModel) -> Plan:
-    """Return what to ask of `model`.
+def make_plan(
+    samples: Sequence[Sample], settings: BenchSettings, model: BenchModel, *, rules: TaskFile | None = None
+) -> Plan:
+    """Return what to ask of `model`; `rules` are those of the samples' task file.
 
     Raises:
         DataError: the file of the caption prompt cannot be read.
@@ -58,7 +61,7 @@ def make_plan(samples: Sequence[Sample], settings: BenchSettings, model: BenchMo
         for prompt in _prompts(sample, settings, model.box_convention, caption):
             groups.setdefault(shown, []).append(prompt)
             order.append(ReplyKey(sample.sample_id, prompt.rotation))
-    names = prompt_names(caption)
+    names = prompt_names(caption) if rules is None else {"task file": f"{rules.name}, sha256 {rules.fingerprint}"}
     return Plan(
         groups=tuple(PlannedGroup(images[shown], tuple(prompts)) for shown, prompts in groups.items()),
         order=tuple(order),
@@ -77,7 +80,7 @@ def _prompts(
             key=sample.sample_id if rotation == 0 else f"{sample.sample_id}#{rotation}",
             sample=replace(sample, options=options, answer=answer),
             text=prompt_text(sample, box_convention=convention, options=options, caption_prompt=caption),
-            max_new_tokens=settings.max_new_tokens_of(sample.form),
+            max_new_tokens=settings.max_new_tokens_of(sample.form, sample.max_new_tokens),
             rotation=rotation,
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 from rsvqa.benchmark.files.reply_store import ReplyKey, RunReplies
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.models import ModelView, Reply, Unanswered
+from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.run.loading import Request
 from rsvqa.benchmark.scores.score import AnswerOutcome
 from rsvqa.benchmark.scores.scoring import score_reply
@@ -85,10 +86,11 @@ class Recorder:
         num_done: prompts with a result, stored ones and failures among them.
     """
 
-    def __init__(self, store: RunReplies, reporter: Reporter) -> None:
+    def __init__(self, store: RunReplies, reporter: Reporter, rules: TaskFile | None = None) -> None:
         self.num_replies = self.num_failures = self.num_images = self.num_done = 0
         self._store = store
         self._reporter = reporter
+        self._rules = rules
         self._guard = threading.Lock()
         self._start = time.monotonic()
         self._groups: set[int] = set()
@@ -130,7 +132,7 @@ class Recorder:
 
     def _count(self, reply: StoredReply) -> None:
         self.num_done += 1
-        outcome = score_reply(reply).strict
+        outcome = score_reply(reply, self._rules).strict
         self._num_right += outcome is AnswerOutcome.RIGHT
         self._num_judged += outcome not in (None, AnswerOutcome.NOT_SCORED)
         figures = {}

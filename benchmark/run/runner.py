@@ -67,10 +67,11 @@ def run_benchmark(
     with RunReplies(out, rank=world.rank) as store:
         dataset = open_dataset(settings)
         model = open_model(settings, dataset.samples)
-        plan = make_plan(dataset.samples, settings, model)
+        plan = make_plan(dataset.samples, settings, model, rules=dataset.record.rules)
         run = _Run(settings, out, dataset, model, plan, world)
         if world.is_first:
             run.check_folder(store)
+            run.compare_with_training(dataset.samples, reporter)
             run.write_record("running")
         world.wait_for_all()  # nobody writes before the first has found the folder to be this run's
         run.ask(store, reporter, started=start)
@@ -123,7 +124,7 @@ class _Run:
             old = read_run_record(self._out)
             if old.fingerprint != self.record.fingerprint:
                 raise RunError(f"{self._out} holds a run made otherwise: {_changes(old, self.record)}. {_ELSEWHERE}")
-            self.record = self.record.model_copy(update={"sessions": old.sessions})
+            self.record = self.record.model_copy(update={"sessions": old.sessions, "contamination": old.contamination})
         elif store.replies:
             raise RunError(f"{self._out} holds replies but no {RUN_FILE}, so nobody knows whose. {_ELSEWHERE}")
         planned = set(self._plan.order)
@@ -132,6 +133,16 @@ class _Run:
                 f"{self._out} holds {len(others)} replies to questions that are not asked now, e.g. {others[0]}: "
                 f"`tasks`, `limit` and `per_task` may only ask more. {_ELSEWHERE}"
             )
+
+    def compare_with_training(self, samples: Sequence[Sample], reporter: Reporter) -> None:
+        """Tell which images were trained on, before anything is asked, where the settings name a training set."""
+        trained_on = self.record.settings.trained_on
+        if trained_on:
+            from rsvqa.benchmark.files.contamination import find_trained_on  # a run without it starts sooner
+
+            found = find_trained_on(samples, trained_on)
+            self.record = self.record.model_copy(update={"contamination": found})
+            reporter.note("trained on", found.sentence)
 
     def write_record(self, state: RunState) -> None:
         """Write `run.json`."""
@@ -152,7 +163,7 @@ class _Run:
         """Ask this process's part; whatever ends it, its replies and its session are kept."""
         groups = self._world.share(self._plan.groups)
         num_prompts = sum(len(group.prompts) for group in groups)
-        recorder = Recorder(store, reporter)
+        recorder = Recorder(store, reporter, self.record.data.rules)
         loader = Loader(
             groups,
             fingerprint=self._plan.fingerprint,

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.stored_replies import StoredReply
+from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.scores.caption_figures import text_results
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure, no_figure, rounded
 from rsvqa.benchmark.scores.intervals import ImageSums, make_part, mean_intervals
+from rsvqa.benchmark.scores.labels import TaskLabel, in_order, label_of
 from rsvqa.benchmark.scores.measures import Measure, Measured
 from rsvqa.benchmark.scores.results import Average, BoxResult, ChoiceResult, Figure, TaskResult
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
@@ -27,7 +29,13 @@ BENCHMARK_TASKS = tuple(
 )
 """The 13 sub-tasks with options that the published averages are taken over."""
 
-_CHOICE_MEASURES = (Measure.STRICT, Measure.OFFICIAL, Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
+_CHOICE_MEASURES = (
+    Measure.STRICT,
+    Measure.OFFICIAL,
+    Measure.PERMISSIVE,
+    Measure.STRICT_CIRCULAR,
+    Measure.OFFICIAL_CIRCULAR,
+)
 _BOX_MEASURES = (Measure.ACC_50, Measure.ACC_70, Measure.IOU, Measure.IOU_VALID)
 
 Groups = Mapping[str, Sequence[Measured]]
@@ -51,11 +59,12 @@ class AverageSpec:
     missing: str = ""
 
 
-def aggregate(questions: Sequence[Measured]) -> Aggregates:
-    """Return the figures of a run; empty for a run without questions."""
-    by_task = {name: group for name in TASKS if (group := [one for one in questions if one.reply.task == name])}
-    choices = {name: kept for name, group in by_task.items() if (kept := [one for one in group if one.is_choice])}
-    specs = list(average_specs(choices))
+def aggregate(questions: Sequence[Measured], rules: TaskFile | None = None) -> Aggregates:
+    """Return the figures of a run, empty for one without questions; `rules` are those of its task file."""
+    by_task = _grouped(questions, lambda one: one.reply.task)
+    by_task = {name: by_task[name] for name in in_order(by_task)}
+    choices = {name: kept for name, group in by_task.items() if (kept := [one for one in group if one.is_judged])}
+    specs = list(average_specs(choices, rules))
     figures = _figures(
         {
             **{(name, measure): {name: group} for name, group in by_task.items() for measure in _BOX_MEASURES},
@@ -63,26 +72,34 @@ def aggregate(questions: Sequence[Measured]) -> Aggregates:
             **{(spec.key, measure): spec.groups for spec in specs for measure in _CHOICE_MEASURES},
         }
     )
-    tasks = tuple(_task_result(TASKS[name], group, figures) for name, group in by_task.items())
+    if rules is not None and rules.official.missing:
+        unknown = no_figure(rules.official.missing)
+        figures = {key: unknown if key[1] is Measure.OFFICIAL else figure for key, figure in figures.items()}
+    tasks = tuple(_task_result(label_of(group[0].reply), group, figures) for group in by_task.values())
     return Aggregates(tasks, tuple(_average(spec, figures) for spec in specs))
 
 
 # --- which averages there are -----------------------------------------------------------------------------------------
 
 
-def average_specs(choices: Groups) -> Iterator[AverageSpec]:
-    """Yield every average over questions with options; `choices` are these questions by task."""
+def average_specs(choices: Groups, rules: TaskFile | None = None) -> Iterator[AverageSpec]:
+    """Yield every average over questions with options, or of words; `choices` are these questions by task."""
     if not choices:
         return
     everything = [one for group in choices.values() for one in group]
+    if rules is not None:
+        yield AverageSpec(key="micro", name="micro: mean over all questions", groups={"all": everything})
+        yield AverageSpec(key="macro", name=f"macro: mean over {len(choices)} group(s)", groups=choices)
+        yield from _levels("level_1", choices, lambda label: label.level_1)
+        return
     yield AverageSpec(key="micro", name="micro: mean over all questions with options", groups={"all": everything})
     yield AverageSpec(key="macro", name=f"macro: mean over the {len(choices)} sub-task(s) of this run", groups=choices)
     yield _macro_13(choices)
     pairs = _grouped(everything, lambda one: f"{one.reply.category}/{one.reply.l2_category}")
     name = f"VLMEvalKit's macro: mean over the {len(pairs)} pairs of category and l2-category"
     yield AverageSpec(key="macro_vlmevalkit", name=name, groups=pairs)
-    yield from _levels("level_1", choices, lambda info: info.level_1)
-    yield from _levels("level_2", choices, lambda info: info.level_2)
+    yield from _levels("level_1", choices, lambda label: label.level_1)
+    yield from _levels("level_2", choices, lambda label: label.level_2)
 
 
 def _macro_13(choices: Groups) -> AverageSpec:
@@ -98,10 +115,11 @@ def _macro_13(choices: Groups) -> AverageSpec:
     )
 
 
-def _levels(key: str, choices: Groups, level_of: Callable[[TaskInfo], str]) -> Iterator[AverageSpec]:
+def _levels(key: str, choices: Groups, level_of: Callable[[TaskLabel], str]) -> Iterator[AverageSpec]:
     """Yield two averages for each level: over its questions and, where it has several, over its sub-tasks."""
-    for level in dict.fromkeys(level_of(info) for info in TASKS.values()):
-        tasks = {name: group for name, group in choices.items() if level_of(TASKS[name]) == level}
+    levels = {name: level_of(label_of(group[0].reply)) for name, group in choices.items()}
+    for level in dict.fromkeys(levels.values()):
+        tasks = {name: group for name, group in choices.items() if levels[name] == level}
         if tasks:
             pooled = [one for group in tasks.values() for one in group]
             yield AverageSpec(
@@ -128,7 +146,7 @@ MeasureKey = tuple[str, Measure]
 def _figures(wanted: Mapping[MeasureKey, Groups]) -> dict[MeasureKey, Figure]:
     """Return the mean over the means of each entry's parts; all intervals come from the same replicates."""
     known = {key: _parts(groups, key[1]) for key, groups in wanted.items()}
-    whole = {key: parts for key, parts in known.items() if all(part is not None for part in parts.values())}
+    whole = {key: parts for key, parts in known.items() if parts and None not in parts.values()}
     present = {key: [part for part in parts.values() if part is not None] for key, parts in whole.items()}
     intervals = dict(zip(present, mean_intervals(list(present.values()), seed=INTERVAL_SEED), strict=True))
     return {
@@ -150,21 +168,23 @@ def _parts(groups: Groups, measure: Measure) -> dict[str, ImageSums | None]:
 
 def _no_figure(parts: Mapping[str, ImageSums | None]) -> Figure:
     empty = [name for name, part in parts.items() if part is None]
-    return no_figure(f"nothing to average in {', '.join(empty)}")
+    return no_figure(f"nothing to average in {', '.join(empty)}" if empty else "nothing to average")
 
 
 # --- what needs no look at the image ----------------------------------------------------------------------------------
 
 
-def chance(one: Measured) -> float:
-    """Return the expected share right of a uniform guess at a question with options."""
+def chance(one: Measured) -> float | None:
+    """Return the expected share right of a uniform guess at a question; None without options."""
     num_options = len(one.reply.options)
+    if not num_options:
+        return None
     return 1 / (2**num_options - 1) if one.reply.form is AnswerForm.SEVERAL_OF else 1 / num_options
 
 
 def majority_letter(questions: Iterable[Measured]) -> float | None:
-    """Return the share right of the best constant answer of each task, in letters; None without questions."""
-    return _majority(questions, lambda one: one.reply.answer)
+    """Return the share right of the best constant answer of each task, in letters; None without options."""
+    return _majority((one for one in questions if one.reply.options), lambda one: one.reply.answer)
 
 
 def majority_answer(questions: Iterable[Measured]) -> float | None:
@@ -193,10 +213,11 @@ def _accuracies(key: str, groups: Groups, figures: Mapping[MeasureKey, Figure]) 
     return {
         "strict": figures[key, Measure.STRICT],
         "official": figures[key, Measure.OFFICIAL],
+        "permissive": figures[key, Measure.PERMISSIVE],
         **circular,
         "strict_no_answer": _mean_or_none([_share(group, lambda score: score.strict) for group in scored]),
         "official_no_answer": _mean_or_none([_share(group, lambda score: score.official) for group in scored]),
-        "chance": _mean_or_none([fmean(map(chance, group)) if group else None for group in scored]),
+        "chance": _mean_or_none([_mean_or_none([chance(one) for one in group]) for group in scored]),
         "majority_letter": _mean_or_none([majority_letter(group) for group in scored]),
         "majority_answer": _mean_or_none([majority_answer(group) for group in scored]),
     }
@@ -217,14 +238,14 @@ def _average(spec: AverageSpec, figures: Mapping[MeasureKey, Figure]) -> Average
     fields = _accuracies(spec.key, spec.groups, figures)
     if spec.missing:
         nothing = no_figure(spec.missing)
-        fields = {name: nothing if name in ("strict", "official") else None for name in fields}
+        fields = {name: nothing if name in ("strict", "official", "permissive") else None for name in fields}
     strict = fields["strict"]
     missing = spec.missing or ("" if strict.value is not None else strict.interval.reason)
     return Average(key=spec.key, name=spec.name, parts=tuple(spec.groups), missing=missing, **fields)
 
 
-def _task_result(info: TaskInfo, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> TaskResult:
-    choices = [one for one in questions if one.is_choice]
+def _task_result(info: TaskLabel, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> TaskResult:
+    choices = [one for one in questions if one.is_judged]
     boxes = [one for one in questions if one.reply.form is AnswerForm.BOX]
     return TaskResult(
         task=info.name,
@@ -249,7 +270,7 @@ def _is_scaled_down(reply: StoredReply) -> bool:
 
 
 def _choice_result(name: str, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> ChoiceResult:
-    scores = [one.score for one in questions if one.is_scored]
+    scores = [one.score for one in questions if one.is_scored and one.reply.options]
     confusion: dict[str, Counter[str]] = {}
     for score in scores:
         confusion.setdefault(score.reply.answer, Counter())[score.strict_letters] += 1

@@ -11,7 +11,8 @@ from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from rsvqa.benchmark.scores.scoring import circular_outcome
 
-CHOICE_FORMS = frozenset({AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO})
+JUDGED_FORMS = frozenset({AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO, AnswerForm.WORDS})
+"""Forms whose replies are right or wrong by what they say."""
 
 
 class Measure(StrEnum):
@@ -19,6 +20,8 @@ class Measure(StrEnum):
 
     STRICT = "strict"
     OFFICIAL = "official"
+    PERMISSIVE = "permissive"
+    """By whatever reading makes the most of a reply."""
     STRICT_CIRCULAR = "strict_circular"
     """Right in all rotations of the options."""
     OFFICIAL_CIRCULAR = "official_circular"
@@ -43,7 +46,7 @@ class Measured:
         score: of the reply to it as it stands in the file.
         cluster: number of its group of images; questions that share an image share the number.
         values: by measure; a measure that does not apply, or cannot be had for want of a reply, is absent.
-        words: the right options' texts; empty without options.
+        words: the right options' texts, or the first right words; empty for captions and boxes.
     """
 
     score: Score
@@ -62,9 +65,9 @@ class Measured:
         return self.score.reply.reply is not None
 
     @property
-    def is_choice(self) -> bool:
-        """Whether the question has options."""
-        return self.score.reply.form in CHOICE_FORMS
+    def is_judged(self) -> bool:
+        """Whether the question has options, or asks for words."""
+        return self.score.reply.form in JUDGED_FORMS
 
 
 def measure(scores: Sequence[Score]) -> list[Measured]:
@@ -111,6 +114,8 @@ def image_clusters(replies: Iterable[StoredReply]) -> list[int]:
 
 
 def _right_words(reply: StoredReply) -> str:
+    if reply.form is AnswerForm.WORDS:
+        return reply.references[0].strip().casefold()
     texts = {option[1:2]: option[3:].strip().casefold() for option in reply.options}
     return "; ".join(sorted(texts.get(letter, letter) for letter in reply.answer))
 
@@ -120,7 +125,7 @@ def _values(score: Score, rotations: Sequence[Score]) -> dict[str, float]:
         return {}
     if score.reply.form is AnswerForm.BOX:
         return _box_values(score.iou)
-    if score.reply.form in CHOICE_FORMS:
+    if score.reply.form in JUDGED_FORMS:
         return _choice_values(score, rotations)
     return {}
 
@@ -136,9 +141,13 @@ def _box_values(iou: float | None) -> dict[str, float]:
 
 
 def _choice_values(score: Score, rotations: Sequence[Score]) -> dict[str, float]:
+    by_protocol = (
+        (Measure.STRICT, score.strict),
+        (Measure.OFFICIAL, score.official),
+        (Measure.PERMISSIVE, score.permissive),
+    )
     values: dict[str, float] = {
-        Measure.STRICT: float(score.strict is AnswerOutcome.RIGHT),
-        Measure.OFFICIAL: float(score.official is AnswerOutcome.RIGHT),
+        measure: float(outcome is AnswerOutcome.RIGHT) for measure, outcome in by_protocol if outcome is not None
     }
     if len(rotations) > 1:
         strict, official = circular_outcome(rotations), circular_outcome(rotations, official=True)

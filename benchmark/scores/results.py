@@ -12,7 +12,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rsvqa.annotation.taxonomy import Level1
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import RunRecord
 from rsvqa.benchmark.scores.intervals import Interval
@@ -39,21 +38,24 @@ class Figure(BaseModel):
 
 
 class Accuracies(BaseModel):
-    """Shares of questions with options that were answered right, and what needs no look at the image.
+    """Shares of questions with options, or of words, that were answered right, and what needs no look at the image.
 
     Attributes:
-        strict, official: by the strict parser and by the published extraction.
+        strict, official: by the strict parser and by the published extraction; where no scorer is published,
+            `official` has no value and says why.
+        permissive: by whatever reading makes the most of a reply; None in results of before.
         strict_circular, official_circular: right in all rotations of the options; None without rotations.
         strict_no_answer, official_no_answer: shares of replies in which no answer was found; they are not right.
-        chance: expected share of uniform guesses (for several answers over the non-empty subsets).
+        chance: expected share of uniform guesses (for several answers over the non-empty subsets); None for words.
         majority_letter, majority_answer: share that one constant answer a task gets right, in letters ("B") and in
-            words ("yes"), chosen with the right answers in view.
+            words ("yes"), chosen with the right answers in view; words have no letter.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strict: Figure
     official: Figure
+    permissive: Figure | None = None
     strict_circular: Figure | None = None
     official_circular: Figure | None = None
     strict_no_answer: float | None
@@ -69,7 +71,7 @@ class Accuracies(BaseModel):
 
 
 class ChoiceResult(Accuracies):
-    """The questions with options of one task; see `Accuracies`.
+    """The questions with options, or of words, of one task; see `Accuracies`. Words have no letters.
 
     Attributes:
         right_letters: how often each answer is right ("A", "ACD").
@@ -122,7 +124,7 @@ class TaskResult(BaseModel):
     """One sub-task.
 
     Attributes:
-        task, short, level_1, level_2, level_3, is_own: see `taxonomy.TaskInfo`.
+        task, short, level_1, level_2, level_3, is_own: see `labels.TaskLabel`.
         num_questions: asked.
         num_not_scored: of these, without a reply; in no figure.
         num_cut: replies that ran into the bound of new tokens.
@@ -136,7 +138,7 @@ class TaskResult(BaseModel):
 
     task: str
     short: str
-    level_1: Level1
+    level_1: str
     level_2: str
     level_3: str
     is_own: bool

@@ -25,15 +25,18 @@ class Score:
 
     Attributes:
         reply: what was scored.
-        official, strict: outcome of a question with options, by the published extraction and by the strict parser. A
-            box question has no `official`, and `strict` is right at IoU ≥ 0.5; both are None for texts.
-        official_letters, strict_letters: what each read ("A", "BD"; empty for none).
+        official, strict, permissive: outcome of a question with options or of words, by the published extraction, by
+            the strict parser, and by the reading that makes the most of a reply. A box question has `strict` alone,
+            which is right at IoU ≥ 0.5; all are None for captions, and `official` where no scorer is published.
+        official_letters, strict_letters, permissive_letters: what each read ("A", "BD"; empty for none).
         iou: of a box question whose reply holds a valid box; None for no or an invalid box.
     """
 
     reply: StoredReply
     official: AnswerOutcome | None = None
     strict: AnswerOutcome | None = None
+    permissive: AnswerOutcome | None = None
     official_letters: str = ""
     strict_letters: str = ""
+    permissive_letters: str = ""
     iou: float | None = None

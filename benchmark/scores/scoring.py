@@ -1,7 +1,8 @@
-"""A stored reply → what it is worth, by the published extraction and by the strict parser."""
+"""A stored reply → what it is worth: by the published extraction, the strict parser, and the most that can be read."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rsvqa.annotation.facts import Box, iou
@@ -11,36 +12,87 @@ from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
 from rsvqa.benchmark.models import ModelView
 from rsvqa.benchmark.protocol.boxes import read_box
-from rsvqa.benchmark.protocol.official_answers import official_letters
+from rsvqa.benchmark.protocol.official_answers import EXTRACTORS
+from rsvqa.benchmark.protocol.open_answers import PERMISSIVE_SCORERS, STRICT_SCORERS, OpenScorer, is_right
+from rsvqa.benchmark.protocol.permissive_answers import permissive_letters
 from rsvqa.benchmark.protocol.prompts import replied_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer
+from rsvqa.benchmark.protocol.task_file import Rules, TaskFile
+from rsvqa.benchmark.protocol.thinking import final_text
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 RIGHT_IOU = 0.5
 """A box is right from this intersection over union on, as in the benchmark's Acc@0.5."""
 
 
-def score_reply(reply: StoredReply) -> Score:
-    """Return what one reply is worth; texts have no outcome of their own (see `caption_metrics.py`).
+def score_reply(reply: StoredReply, rules: TaskFile | None = None) -> Score:
+    """Return what one reply is worth; captions have no outcome of their own (see `caption_metrics.py`).
+
+    Args:
+        reply: to be scored.
+        rules: of the reply's task file; None for XLRS-Bench's.
 
     Raises:
-        RunError: a box question without its right box, or boxes in view pixels without the view.
+        RunError: a box question without its right box, or boxes in view pixels without the view; or words without
+            rules.
     """
     if reply.form is AnswerForm.TEXT:
         return Score(reply=reply)
     if reply.form is AnswerForm.BOX:
         return _score_box(reply)
+    has_official = rules is None or not rules.official.missing
     if reply.reply is None:
-        return Score(reply=reply, official=AnswerOutcome.NOT_SCORED, strict=AnswerOutcome.NOT_SCORED)
-    official = official_letters(reply.reply)
-    strict = read_answer(reply.reply, reply.options, several=reply.form is AnswerForm.SEVERAL_OF).letters
+        none = AnswerOutcome.NOT_SCORED
+        return Score(reply=reply, official=none if has_official else None, strict=none, permissive=none)
+    if reply.form is AnswerForm.WORDS:
+        if rules is None:
+            raise RunError(f"{reply.sample_id}: an open answer is stored without the rules that score it")
+        return _score_words(reply, reply.reply, rules)
+    return _score_choice(reply, reply.reply, rules)
+
+
+def _score_choice(reply: StoredReply, text: str, rules: TaskFile | None) -> Score:
+    extract = EXTRACTORS["xlrs" if rules is None or rules.official.extract is None else rules.official.extract]
+    has_official = rules is None or not rules.official.missing
+    official = extract(_counting(text, rules.official if rules else None)) if has_official else ""
+    several = reply.form is AnswerForm.SEVERAL_OF
+    strict = read_answer(text, reply.options, several=several).letters
+    permissive = strict or permissive_letters(text, reply.options, several=several)
     return Score(
         reply=reply,
-        official=_judge(official, reply.answer),
+        official=_judge(official, reply.answer) if has_official else None,
         strict=_judge(strict, reply.answer),
+        permissive=_judge(permissive, reply.answer),
         official_letters=official,
         strict_letters=strict,
+        permissive_letters=permissive,
     )
+
+
+def _score_words(reply: StoredReply, text: str, rules: TaskFile) -> Score:
+    final = final_text(text) or ""
+    strict = _judge_words(final, reply, rules.strict.match or STRICT_SCORERS)
+    official = None
+    if not rules.official.missing:
+        official = _judge_words(_counting(text, rules.official), reply, rules.official.match)
+    is_permitted = strict is AnswerOutcome.RIGHT or official is AnswerOutcome.RIGHT
+    permissive = AnswerOutcome.RIGHT if is_permitted else _judge_words(final or text, reply, PERMISSIVE_SCORERS)
+    return Score(reply=reply, official=official, strict=strict, permissive=permissive)
+
+
+def _counting(text: str, rules: Rules | None) -> str:
+    """Return the part of a reply that a published scorer looks at; empty where it finds none."""
+    if rules is None or rules.answer is None:
+        return text
+    match = re.search(rules.answer, text)
+    return match[1] if match else ""
+
+
+def _judge_words(text: str, reply: StoredReply, scorers: Sequence[OpenScorer]) -> AnswerOutcome:
+    if not text.strip():
+        return AnswerOutcome.NO_ANSWER
+    right = is_right(text.strip(), reply.references, scorers)
+    return AnswerOutcome.RIGHT if right else AnswerOutcome.WRONG
 
 
 def circular_outcome(scores: Sequence[Score], *, official: bool = False) -> AnswerOutcome:

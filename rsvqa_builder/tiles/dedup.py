@@ -300,7 +300,7 @@ class _Collected:
         self.byte_counts.add(len(encoded))
         try:
             header = read_header(encoded)
-            pixels = decode_image(encoded) if header.size in tile_sizes else _decode(encoded)
+            pixels = decode_image(encoded) if header.size in tile_sizes else decode_for_look(encoded)
         except ImageError as error:
             self.unreadable.setdefault(name, str(error))
             return
@@ -338,7 +338,7 @@ def _iter_images(source: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"{file}: {name}", encoded
 
 
-def _decode(encoded: bytes) -> Pixels:
+def decode_for_look(encoded: bytes) -> Pixels:
     """Return an image's pixels; of a large JPEG a half, a quarter or an eighth, which libjpeg decodes fastest."""
     header = read_header(encoded)
     if header.suffix != ".jpg":

@@ -247,4 +247,4 @@ def test_rotated_options_have_a_column(tmp_path: Path) -> None:
     assert num_lines(tmp_path / "run") == 16
     [colour] = [line.split() for line in done.out.splitlines() if line.startswith("Object color")]
     # "A" is right for one of four as in the file, and for none in all rotations
-    assert (colour[2], colour[5]) == ("25.0", "0.0")
+    assert (colour[2], colour[6]) == ("25.0", "0.0")

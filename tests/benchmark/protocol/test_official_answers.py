@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.benchmark.protocol.official_answers import official_letters, strip_reasoning
+from rsvqa.benchmark.protocol.official_answers import (
+    mme_letter,
+    official_letters,
+    omniearth_letters,
+    omniearth_vlmevalkit_letters,
+    strip_reasoning,
+)
 from tests.benchmark import lmms_eval
 
 TABLE = Path(__file__).parents[1] / "data" / "strict_answers.toml"
@@ -102,3 +108,44 @@ def test_reasoning_is_stripped_by_the_default_of_their_command_line() -> None:
     wheel = lmms_eval.folder()
     source = (wheel / "lmms_eval" / "__main__.py").read_text(encoding="utf-8")
     assert """default='[["<think>", "</think>"], ["<analysis>", "</analysis>"]]'""" in source
+
+
+# --- other benchmarks ---
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("B", "B"),
+        ("A yellow car, so B", "A"),
+        ("The best answer is: (C)", "C"),
+        ("b", "B"),
+        ("", "A"),  # the empty text stands in "(A)"
+        ("red", ""),
+        ("<think>A or B</think> D", "D"),
+        ("it is one of these options but i cannot tell which one", ""),
+    ],
+)
+def test_mme_realworld_takes_the_first_capital(reply: str, letter: str) -> None:
+    assert mme_letter(reply) == letter
+
+
+def test_mme_realworld_reads_as_lmms_eval(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = lmms_eval.load("tasks/mme_realworld/utils.py", monkeypatch)
+    for reply in [*golden_replies(), *random_replies(20_000, seed=5)]:
+        assert mme_letter(reply) == module.extract_characters_regex(strip_reasoning(reply)), reply
+
+
+@pytest.mark.parametrize(
+    ("reply", "own", "vlmevalkit"),
+    [
+        ("F", "", "F"),
+        ("(G)", "", "G"),
+        ("(A) (F)", "A", "AF"),
+        ("Best answer: C", "C", "ABCE"),  # the prefix is taken off by the own rules only
+        ("B. fog", "B", "BFG"),
+        ("a", "", ""),
+    ],
+)
+def test_omniearth_bench_by_both_of_its_harnesses(reply: str, own: str, vlmevalkit: str) -> None:
+    assert (omniearth_letters(reply), omniearth_vlmevalkit_letters(reply)) == (own, vlmevalkit)

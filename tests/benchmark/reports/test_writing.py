@@ -100,10 +100,10 @@ def test_markdown_shows_names_as_they_are(tmp_path: Path) -> None:
     text = (run / "results.md").read_text()
     assert text.startswith("# a\\|b\\_\\*c\\* \\<b\\>\n")
     tables = [line for line in text.splitlines() if line.startswith("| OC ")]
-    # strict 1 of 2, official 1 of 2, chance, constant A: both right answers are A
+    # strict, official and permissive 1 of 2, chance, constant A: both right answers are A
     assert tables == [
         "| OC Overall counting | 50.0 | no interval: too few images: 2 | 50.0 | no interval: too few images: 2 "
-        "| 25.0 | 100.0 | 0.0 / 0.0 | 2 on 2 | 1 |"
+        "| 50.0 | 25.0 | 100.0 | 0.0 / 0.0 | 2 on 2 | 1 |"
     ]
 
 

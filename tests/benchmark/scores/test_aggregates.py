@@ -13,7 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.benchmark.scores.aggregates import BENCHMARK_TASKS, Aggregates, aggregate, majority_answer, majority_letter
 from rsvqa.benchmark.scores.results import Average, TaskResult
@@ -254,3 +254,13 @@ def test_micro_and_macro_are_those_of_lmms_eval(seed: int, lmms_eval: ModuleType
     assert average(found, "micro").official.value == pytest.approx(lmms_eval.xlrs_aggregate_results(theirs), abs=1e-6)
     macro = lmms_eval.xlrs_aggregate_results(theirs, macro=True)
     assert average(found, "macro_13").official.value == pytest.approx(macro, abs=1e-6)
+
+
+def test_a_run_of_own_tasks_alone_has_no_macro_13() -> None:
+    own = next(info.short for info in TASKS.values() if info.is_own and AnswerForm.YES_NO in info.forms)
+    found = aggregate(measured([stored(str(n), own, "A", images=(f"i{n}",)) for n in range(6)]))
+    (thirteen,) = [one for one in found.averages if one.key == "macro_13"]
+    assert thirteen.strict.value is None
+    assert thirteen.missing.startswith("no questions of ")
+    (micro,) = [one for one in found.averages if one.key == "micro"]
+    assert micro.strict.value == 1.0

@@ -31,12 +31,18 @@ def test_questions_without_known_images_stand_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "strict", "official"),
-    [("A", 1.0, 1.0), ("B", 0.0, 0.0), ("A. red", 1.0, 0.0), ("", 0.0, 0.0)],
+    ("reply", "strict", "official", "permissive"),
+    [
+        ("A", 1.0, 1.0, 1.0),
+        ("B", 0.0, 0.0, 0.0),
+        ("A. red", 1.0, 0.0, 1.0),
+        ("", 0.0, 0.0, 0.0),
+        ("B or A", 0.0, 0.0, 1.0),  # the last letter, for whoever wants to read one
+    ],
 )
-def test_choices_have_a_value_by_each_parser(reply: str, strict: float, official: float) -> None:
+def test_choices_have_a_value_by_each_parser(reply: str, strict: float, official: float, permissive: float) -> None:
     (one,) = measured([stored("1", "OCL", reply)])
-    assert one.values == {Measure.STRICT: strict, Measure.OFFICIAL: official}
+    assert one.values == {Measure.STRICT: strict, Measure.OFFICIAL: official, Measure.PERMISSIVE: permissive}
 
 
 def test_a_missing_reply_has_no_value() -> None:

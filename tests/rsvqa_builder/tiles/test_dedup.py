@@ -17,8 +17,8 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
     ExcludeError,
     Exclusion,
     ImagePrint,
-    _decode,
     content_digest,
+    decode_for_look,
     file_digest,
     find_alike,
     find_excluded,
@@ -140,4 +140,4 @@ def test_an_excluded_set_without_images_is_refused(tmp_path: Path) -> None:
 )
 def test_the_look_of_a_large_jpeg_is_that_of_a_reduced_copy(height: int, width: int, decoded: tuple[int, int]) -> None:
     data = bytes(simplejpeg.encode_jpeg(np.zeros((height, width, 3), np.uint8)))
-    assert _decode(data).shape == (*decoded, 3)
+    assert decode_for_look(data).shape == (*decoded, 3)

@@ -1,0 +1,234 @@
+"""Other benchmarks in miniature: what is asked, in which words, and what is right."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.benchmark.errors import BenchmarkDataError
+from rsvqa.benchmark.files.datasets import Dataset, open_dataset
+from rsvqa.benchmark.protocol import task_file
+from rsvqa.benchmark.protocol.task_file import find_task_file, task_file_names
+from rsvqa.benchmark.settings import BenchSettings
+from tests.benchmark import lmms_eval
+from tests.benchmark.make_benchmarks import FIVE, MAKERS, mme_original, vrsbench, write_list
+
+
+@pytest.fixture(autouse=True)
+def _without_wordnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_file, "check_wordnet", lambda: None)
+
+
+def opened(name: str, tmp_path: Path) -> Dataset:
+    return open_dataset(BenchSettings(model="random", data=f"{name}:{MAKERS[name](tmp_path)}"))
+
+
+def test_every_file_that_comes_along_has_a_miniature_copy() -> None:
+    assert sorted(MAKERS) == task_file_names()
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_miniature_copies_are_read_whole(name: str, tmp_path: Path) -> None:
+    dataset = opened(name, tmp_path)
+    assert dataset.record.left_out == {}
+    assert all(image.read() for sample in dataset.samples for image in sample.images)
+    assert dataset.record.rules is not None
+    assert dataset.record.rules.name == name
+
+
+def test_lrs_vqa_is_asked_as_it_stands_and_grouped_by_source(tmp_path: Path) -> None:
+    samples = opened("lrs-vqa", tmp_path).samples
+    assert [sample.task for sample in samples] == [
+        "lrs-vqa/FAIR/count",
+        "lrs-vqa/FAIR/object color",
+        "lrs-vqa/GLH-Bridge/count",
+    ]
+    assert samples[0].prompt == "What is thing 0?\n Answer the question using a single word or phrase."
+    assert (samples[0].form, samples[0].references, samples[0].max_new_tokens) == (AnswerForm.WORDS, ("3",), 128)
+    assert samples[0].images[0].read()[:4] == b"II*\0"  # the TIFF
+
+
+def test_mme_realworld_asks_one_domain_of_it(tmp_path: Path) -> None:
+    dataset = opened("mme-realworld-rs", tmp_path)
+    assert (dataset.record.num_rows, dataset.record.num_other_tasks) == (3, 1)
+    assert [(sample.l2_category, sample.category, sample.answer) for sample in dataset.samples] == [
+        ("Perception", "position", "A"),
+        ("Perception", "color", "B"),
+    ]
+    assert dataset.samples[0].options == tuple(FIVE)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("mme-realworld-rs", "mme_realworld_doc_to_text"), ("mme-realworld-cn-rs", "mme_realworld_cn_doc_to_text")],
+)
+def test_prompts_of_mme_realworld_are_lmms_evals(
+    name: str, function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = lmms_eval.load("tasks/mme_realworld/utils.py", monkeypatch)
+    row = {"question": "What color is thing 0?", "multi-choice options": FIVE}
+    assert opened(name, tmp_path).samples[0].prompt == getattr(module, function)(row)
+
+
+def test_the_original_mme_realworld_gives_the_same_prompt_and_group(tmp_path: Path) -> None:
+    data = f"mme-realworld-rs:{mme_original(tmp_path)}"
+    (sample,) = open_dataset(BenchSettings(model="random", data=data)).samples
+    assert (sample.sample_id, sample.answer) == ("perception/remote_sensing/color/0558", "E")
+    assert (sample.l2_category, sample.category) == ("Perception", "color")
+    assert sample.prompt == (
+        "What color is it? The choices are listed below:\n(A) red\n(B) green\n(C) blue\n(D) grey\n"
+        "(E) The image does not feature the color.\nSelect the best answer to the above multiple-choice question based "
+        "on the image. Respond with only the letter (A, B, C, D, or E) of the correct option.\nThe best answer is: "
+    )
+
+
+def test_lrs_gro_asks_its_test_split_and_keeps_braces_of_the_prompt(tmp_path: Path) -> None:
+    dataset = opened("lrs-gro", tmp_path)
+    assert [sample.task for sample in dataset.samples] == ["lrs-gro/global", "lrs-gro/object"]
+    prompt = dataset.samples[0].prompt or ""
+    assert prompt.startswith("Is thing 0 domed?\nYou are an intelligent remote sensing analyst.\n")
+    assert '[{"bbox_2d": [x_min,y_min,x_max,y_max], "label": "<short description>"}]' in prompt
+    assert prompt.endswith("make a best guess—never say uncertain.\n")
+
+
+def test_geobench_asks_every_wording(tmp_path: Path) -> None:
+    samples = opened("geobench-vlm", tmp_path).samples
+    assert [sample.sample_id for sample in samples] == ["qa.json entry 0/0", "qa.json entry 0/1"]
+    assert samples[0].options == ("(A) harbour", "(B) airport", "(C) farm", "(D) forest", "(E) town")
+    assert (samples[1].prompt or "").endswith(
+        "multiple-choice question given. Scenes.\nWhich scene is this?\nOptions: A. harbour B. airport C. farm "
+        "D. forest E. town"
+    )
+
+
+def test_vrsbench_has_words_boxes_and_captions(tmp_path: Path) -> None:
+    vqa = opened("vrsbench-vqa", tmp_path).samples
+    assert [(sample.sample_id, sample.category) for sample in vqa] == [("0", "object quantity"), ("Q6", "scene type")]
+    boxes = opened("vrsbench-referring", tmp_path).samples
+    assert [(sample.category, sample.prompt) for sample in boxes] == [("unique", None), ("not unique", None)]
+    assert boxes[0].box == pytest.approx((0.1, 0.2, 0.3, 0.6))
+    (caption,) = opened("vrsbench-caption", tmp_path).samples
+    assert (caption.form, caption.references) == (AnswerForm.TEXT, ("A harbour.",))
+
+
+def test_omniearth_asks_by_the_kind_of_question(tmp_path: Path) -> None:
+    one, several, thought = opened("omniearth", tmp_path).samples
+    assert [one.form, several.form, thought.form] == [
+        AnswerForm.ONE_OF,
+        AnswerForm.SEVERAL_OF,
+        AnswerForm.ONE_OF,
+    ]
+    assert "(A, B, C, D, E, F), with multiple choices separated by spaces.\nThe answer is:" in (several.prompt or "")
+    assert (one.prompt or "").startswith("Which cloud is it 0?The choices are listed below:\n(A) kind A\n")
+    assert (one.l2_category, one.category) == ("Atmosphere", "Weather/Perception/Clouds")
+    assert thought.answer == "F"
+
+
+def test_vlmevalkits_omniearth_takes_options_with_their_instruction(tmp_path: Path) -> None:
+    (sample,) = opened("omniearth-vlmevalkit", tmp_path).samples
+    assert sample.options == ("(A) fog", "(B) rain", "(C) Unable to decide")
+    assert (sample.prompt or "").endswith(
+        "\n\nSelect the best answer for the multiple-choice question.\nThe answer is:"
+    )
+
+
+# --- files of one's own, and what is wrong with them ---
+
+OWN = """
+name = "mine"
+title = "Mine"
+source = "here"
+licence = "none"
+files = ["mine.json"]
+[columns]
+image = "picture"
+groups = ["kind"]
+[[ask]]
+form = "words"
+prompt = "{question} {hint}"
+[official]
+match = [{ scorer = "numeric", relative = 0.1 }]
+"""
+ROW = {"picture": "a.jpg", "question": "How many?", "hint": "Count.", "answer": 10, "kind": "count"}
+
+
+def write_own(folder: Path, text: str = OWN, rows: list[dict[str, object]] | None = None) -> str:
+    vrsbench(folder)
+    (folder / "a.jpg").write_bytes((folder / "Images_val/P0003_0002.png").read_bytes())
+    write_list(folder / "mine.json", [ROW] if rows is None else rows)
+    (folder / "own.toml").write_text(text)
+    return str(folder / "own.toml")
+
+
+def test_a_file_of_ones_own_needs_no_code(tmp_path: Path) -> None:
+    dataset = open_dataset(BenchSettings(model="random", data=write_own(tmp_path)))
+    (sample,) = dataset.samples
+    assert (sample.prompt, sample.references, sample.task) == ("How many? Count.", ("10",), "mine/count")
+    assert (dataset.record.name, dataset.record.layout) == ("mine", "task file")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hint": None}, "no hint for the prompt"),
+        ({"question": " "}, "no question"),
+        ({"answer": None}, "no right answer"),
+        ({"kind": ""}, "no kind"),
+        ({"picture": "b.jpg"}, "image cannot be read"),
+        ({"picture": None}, "no image"),
+    ],
+)
+def test_rows_that_cannot_be_asked_are_counted(change: dict[str, object], reason: str, tmp_path: Path) -> None:
+    data = write_own(tmp_path, rows=[ROW, ROW | change])
+    record = open_dataset(BenchSettings(model="random", data=data)).record
+    assert (record.left_out, record.num_samples) == ({reason: 1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (OWN.replace("match", "macth"), r"official.macth: Extra inputs"),
+        (OWN.replace("numeric", "exactly"), "official.match.0"),
+        (OWN.replace('form = "words"', 'form = "choice"'), '"official" needs "extract" for options'),
+        (OWN.replace("prompt = ", "# "), "only boxes have a wording of ours"),
+        (OWN + "[", "is not TOML"),
+    ],
+)
+def test_a_file_with_a_fault_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkDataError, match=message):
+        find_task_file(write_own(tmp_path, text))
+
+
+def test_data_that_are_not_there_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkDataError, match="download and unpack them, and name the folder: lrs-vqa:FOLDER"):
+        find_task_file("lrs-vqa")
+    with pytest.raises(BenchmarkDataError, match=r"holds none of LRS_VQA_merged\.jsonl"):
+        open_dataset(BenchSettings(model="random", data=f"lrs-vqa:{tmp_path}"))
+    data = write_own(tmp_path, rows=[])
+    with pytest.raises(BenchmarkDataError, match="holds no rows"):
+        open_dataset(BenchSettings(model="random", data=data))
+    (tmp_path / "mine.json").write_text(json.dumps({"not": "a list"}))
+    with pytest.raises(BenchmarkDataError, match="expected a list of questions, found dict"):
+        open_dataset(BenchSettings(model="random", data=data))
+
+
+@pytest.mark.parametrize("setting", [{"tasks": ("OCL",)}, {"circular": True}, {"split": "test"}])
+def test_settings_of_xlrs_bench_are_refused(setting: dict[str, Any], tmp_path: Path) -> None:
+    settings = BenchSettings(model="random", data=write_own(tmp_path), **setting)
+    with pytest.raises(BenchmarkDataError, match="mine"):
+        open_dataset(settings)
+
+
+def test_a_missing_wordnet_is_told_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise BenchmarkDataError("no WordNet")
+
+    monkeypatch.setattr(task_file, "check_wordnet", missing)
+    with pytest.raises(BenchmarkDataError, match="no WordNet"):
+        opened("lrs-vqa", tmp_path)
+    assert dataclasses.is_dataclass(opened("vrsbench-vqa", tmp_path))  # needs none
