@@ -95,7 +95,7 @@ def read_reply(text: str, schema: type[Model], *, ended: bool) -> Model:
     """
     found = _read_object(text, ended=ended)
     try:
-        # half a character may also stand there as an escape, "\\ud83d", which is text only now
+        # half a character may also stand there as an escape, "\ud83d", which is text only now
         return schema.model_validate_json(whole_characters(json.dumps(found, ensure_ascii=False)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
