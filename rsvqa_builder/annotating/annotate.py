@@ -29,7 +29,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, TileImages, is_open, item_of, knowledge_of, record_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels, version_passes
-from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, WORK, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_shards, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
@@ -38,8 +38,9 @@ from rsvqa.rsvqa_builder.files import lock_folder
 from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
+from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
 
-REPORT = "annotate_report.json"
+REPORT = ANNOTATE_REPORT
 REPORT_VERSION = 1
 
 
@@ -125,6 +126,8 @@ def annotate(
         if output.holds_tiles:
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
         _require_questions(data)
+        if is_in_place:
+            _require_undecided(settings, data)
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
             overwrite=overwrite or is_in_place or before is not None,
@@ -166,6 +169,18 @@ def _require_questions(data: Path) -> None:
         raise NothingToAnnotateError(str(error)) from error
 
 
+def _require_undecided(settings: AnnotateSettings, data: Path) -> None:
+    """Refuse to change questions on which people have decided, for their decisions would no longer be about them."""
+    if settings.keep_decided or not (decided := decided_questions(data)):
+        return
+    records = (record for tile in read_tiles(data) for record in tile.rows.records)
+    if touched := sorted(_chosen(settings, records) & decided):
+        raise AnnotateError(
+            f"{data}: people have decided on {len(touched):,} of the questions that models would change, {touched[0]} "
+            "for one; write what they decided first (`rsvqa review apply`), or go on without these: `keep_decided`"
+        )
+
+
 def _read_marker(data: Path) -> dict[str, Any]:
     try:
         return tomllib.loads((data / MARKER).read_text("utf-8"))
@@ -180,6 +195,8 @@ def _read_marker(data: Path) -> dict[str, Any]:
 def _identity(settings: AnnotateSettings, marker: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells this annotation from others: its settings and prompts, and the data set it began from."""
     content = settings.model_dump(mode="json", exclude_none=True)
+    if not settings.keep_decided:  # a job of before there was this setting is the same
+        del content["keep_decided"]
     identity = {**content, "prompts": prompt_labels(), "of": marker.get("digest", "")}
     before = marker.get("annotation", {})
     if before:
@@ -255,6 +272,7 @@ def _works(settings: AnnotateSettings, data: Path, tiles: Sequence[StoredTile]) 
     table_of = load_stored_tables(data / "classes.toml") if (data / "classes.toml").exists() else None
     images = TileImages()
     chosen = _chosen(settings, (record for tile in tiles for record in tile.rows.records))
+    chosen -= decided_questions(data) if settings.keep_decided else frozenset()
     works: list[_Work] = []
     for tile in tiles:
         classes = {} if table_of is None else table_of(tile.rows.tile.scene_source).infos()

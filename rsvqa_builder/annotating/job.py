@@ -26,6 +26,7 @@ from rsvqa.rsvqa_builder.annotating.annotate import (
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings, require_two_models
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
+from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
 
 
 def run_job(
@@ -82,8 +83,10 @@ class Annotator:
 
     def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated | None:
         """Annotate the data set that was built in `folder`; None when it has no question, which is said."""
+        # a folder that is built anew may hold a review: what stands in it is not to be reworded
+        settings = self.settings.model_copy(update={"keep_decided": bool(decided_questions(folder))})
         try:
-            return run_job(self.settings, self.job, folder, folder, reporter=reporter)
+            return run_job(settings, self.job, folder, folder, reporter=reporter)
         except NothingToAnnotateError as error:
             reporter.note("annotate", f"not annotated: {error}")
             return None

@@ -34,6 +34,8 @@ class AnnotateSettings(StageSettings):
     """Tasks whose questions are worked on (default: all)."""
     only: Literal["needed"] | None = None
     """`needed`: questions that wait for a review (default: all that no person has decided on)."""
+    keep_decided: bool = False
+    """Leave alone the questions on which people have decided in the data set's review."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Most questions that are worked on, drawn by chance: a pilot before the bill."""
     overview_px: _Pixels = 1_024

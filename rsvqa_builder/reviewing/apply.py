@@ -23,8 +23,7 @@ from rsvqa.annotation.review.agreement import Decision
 from rsvqa.annotation.review.content import CONTENT, EditableContent
 from rsvqa.annotation.review.store import Bound, ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.annotate import REPORT as ANNOTATE_REPORT
-from rsvqa.rsvqa_builder.dataset.output import MARKER, OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles

@@ -53,6 +53,15 @@ def bind(store: ReviewStore, source: ReviewSource) -> tuple[Mapping[str, str], B
     return digests, store.bind(data_set_fingerprint(source.folder), source.questions(digests))
 
 
+def decided_questions(folder: Path) -> frozenset[str]:
+    """Return the ids of the questions of a data set, as it is now, on which somebody has decided in its review."""
+    if not (folder / STORE).exists():
+        return frozenset()
+    with ReviewStore(folder / STORE) as store:
+        bind(store, ReviewSource(folder))
+        return frozenset(decision.question_id for decision in store.decisions() if decision.verdict != "skipped")
+
+
 def bound_lines(bound: Bound) -> Iterator[str]:
     """Yield what became of decisions that were made on an earlier state of the data set; nothing where all stand."""
     if bound.changed:
