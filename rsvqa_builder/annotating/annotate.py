@@ -22,7 +22,7 @@ import tomli_w
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Ask, ChatResult, Pass, run_pass
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, UnaskedFailure
 from rsvqa.annotation.llm.translating_step import TranslatePass
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
@@ -212,7 +212,8 @@ def _digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-_FREE_FAILURES = frozenset({"unreachable", "rejected", "too_large"})
+_UNASKED = "not_asked"
+_FREE_FAILURES = frozenset({"unreachable", "rejected", "too_large", _UNASKED})
 """Kinds of failures that cost nothing: the next run asks again."""
 
 
@@ -246,7 +247,9 @@ def _make(
 ) -> dict[str, Any]:
     tiles = read_tiles(data)
     works = _works(settings, data, tiles)
-    items, notes, failed = _run_passes(settings, works, ask, reporter)
+    items, notes, failed, unasked = _run_passes(settings, works, ask, reporter)
+    works = [replace(work, item=None) if work.record.question_id in unasked else work for work in works]
+    items = [item for item in items if not {item.question_id, item.original_id} & unasked]
     rows = _rows(tiles, works, items)
     if not rows:
         reasons = "; ".join(loss_lines(group_losses(_rejected(items))))
@@ -256,6 +259,8 @@ def _make(
     loader = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=loader.all)
     report = make_report(settings, [work.record for work in works], items, notes, bill(), failed)
+    if unfinished := {work.record.question_id for work in works} & unasked:
+        report["unfinished"] = len(unfinished)
     dataset = AnnotatedDataset(data=data, marker=marker, rows=tuple(rows), shards=infos, report=report)
     write_annotated_documents(output.ready, dataset, load_image=loader.one)
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -308,11 +313,15 @@ def _with_original(item: QuestionItem, record: Record, items: Mapping[str, Quest
 
 def _run_passes(
     settings: AnnotateSettings, works: Sequence[_Work], ask: Ask, reporter: Reporter
-) -> tuple[list[QuestionItem], dict[str, Counter[str]], Counter[str]]:
-    """Return what the items became, for each pass how often it came to what, and the failed requests by kind."""
+) -> tuple[list[QuestionItem], dict[str, Counter[str]], Counter[str], set[str]]:
+    """Return what the items became, how often each pass came to what, failed requests by kind, and ids of unasked ones.
+
+    A question of which one request was not asked is not finished, whatever the later passes make of it.
+    """
     items = [work.item for work in works if work.item is not None]
     results: dict[str, Counter[str]] = {}
     failed: Counter[str] = Counter()
+    unasked: set[str] = set()
     num_replies, last_failure = 0, ""
     for work in passes_of(settings, translated={work.record.question_id for work in works}):
         reporter.start(work.name, len(items))
@@ -321,6 +330,7 @@ def _run_passes(
         items = run_pass(work, items, heard.ask, advance=reporter.advance)
         heard.require_any_reply(work.name)
         failed.update(heard.failed)
+        unasked |= heard.unasked
         num_replies, last_failure = num_replies + heard.num_replies, heard.last_failure or last_failure
         results[work.name] = Counter(
             note.result for item in items for note in item.outcome.notes[before.get(item.question_id, 0) :]
@@ -330,7 +340,7 @@ def _run_passes(
             f"no request got a usable reply, the last failed with: {last_failure}; "
             "nothing is written: mend it and start again"
         )
-    return items, results, failed
+    return items, results, failed, unasked
 
 
 class _Heard:
@@ -345,13 +355,17 @@ class _Heard:
         self.last_failure = ""
         self.num_replies = 0
         self.failed: Counter[str] = Counter()
+        self.unasked: set[str] = set()
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatResult]:
         """Yield what becomes of the requests."""
         for outcome in self._ask(requests):
             if isinstance(outcome, ChatFailure):
-                self.failed[outcome.kind] += 1
+                self.failed[_UNASKED if isinstance(outcome, UnaskedFailure) else outcome.kind] += 1
                 self.last_failure = outcome.message
+            if isinstance(outcome, UnaskedFailure):
+                self.unasked.add(outcome.key.rsplit("/", 2)[0])
+                self._is_reached = True
             self.num_replies += isinstance(outcome, ChatReply)
             self._is_reached |= isinstance(outcome, ChatReply) or outcome.kind not in ("rejected", "unreachable")
             yield outcome

@@ -91,6 +91,8 @@ class JobSettings(ClientSettings):
     """Table of prices, TOML (default: the one that comes with rsvqa)."""
     batch_api: bool = False
     """Send through OpenAI's batch files: half the price, a day at most."""
+    finish: bool = False
+    """Send nothing: write the data set of what has been answered, the other questions as they were."""
     replies: Path | None = None
     """File that keeps the replies (default: beside the new data set)."""
 
