@@ -22,11 +22,20 @@ import tomli_w
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Ask, ChatResult, Pass, run_pass
+from rsvqa.annotation.llm.proposing_step import bare_tile
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, UnaskedFailure
 from rsvqa.annotation.llm.translating_step import TranslatePass
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, TileImages, is_open, item_of, knowledge_of, record_of
+from rsvqa.rsvqa_builder.annotating.items import (
+    EVIDENCE_KEY,
+    TileImages,
+    is_open,
+    item_of,
+    knowledge_of,
+    proposal_of,
+    record_of,
+)
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels, version_passes
 from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, WORK, OutputFolder
@@ -125,7 +134,7 @@ def annotate(
             raise AnnotateError(f"{out} holds another data set: choose another `out`, or `overwrite` to replace it")
         if output.holds_tiles:
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
-        _require_questions(data)
+        _require_work(settings, data)
         if is_in_place:
             _require_undecided(settings, data)
         output.begin(
@@ -150,8 +159,8 @@ def _kept_as_it_is(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def require_dataset(data: Path) -> None:
-    """Refuse what holds no question before anything is made; a data set whose move was interrupted passes.
+def require_dataset(settings: AnnotateSettings, data: Path) -> None:
+    """Refuse what holds nothing to work on before anything is made; a data set whose move was interrupted passes.
 
     Raises:
         NothingToAnnotateError: there is nothing to annotate.
@@ -159,14 +168,16 @@ def require_dataset(data: Path) -> None:
     if not any((data / name).exists() for name in (MARKER, WORK)):
         _read_marker(data)
     if (data / MARKER).exists() and "annotation" not in _read_marker(data):
-        _require_questions(data)
+        _require_work(settings, data)
 
 
-def _require_questions(data: Path) -> None:
+def _require_work(settings: AnnotateSettings, data: Path) -> None:
+    """Refuse a data set without a question, or for proposals one without a tile that has none."""
     try:
-        list_shards(data)
+        list_shards(data, kind="tiles" if settings.is_proposing else "data")
     except NoShardsError as error:
-        raise NothingToAnnotateError(str(error)) from error
+        hint = "every tile has questions" if settings.is_proposing else "a model proposes some with `steps` = propose"
+        raise NothingToAnnotateError(f"{error}; {hint}") from error
 
 
 def _require_undecided(settings: AnnotateSettings, data: Path) -> None:
@@ -197,7 +208,7 @@ def _identity(settings: AnnotateSettings, marker: Mapping[str, Any]) -> dict[str
     content = settings.model_dump(mode="json", exclude_none=True)
     if not settings.keep_decided:  # a job of before there was this setting is the same
         del content["keep_decided"]
-    identity = {**content, "prompts": prompt_labels(), "of": marker.get("digest", "")}
+    identity = {**content, "prompts": prompt_labels(settings), "of": marker.get("digest", "")}
     before = marker.get("annotation", {})
     if before:
         again = {**identity, **({"after": before["after"]} if "after" in before else {})}
@@ -248,9 +259,14 @@ def _make(
     tiles = read_tiles(data)
     works = _works(settings, data, tiles)
     items, notes, failed, unasked = _run_passes(settings, works, ask, reporter)
+    if settings.is_proposing:
+        items = [item for item in items if (tile_id := item.question_id.rpartition("/")[0]) and tile_id not in unasked]
+        works = []
     works = [replace(work, item=None) if work.record.question_id in unasked else work for work in works]
     items = [item for item in items if not {item.question_id, item.original_id} & unasked]
-    rows = _rows(tiles, works, items)
+    rows = _rows_with_proposals(tiles, items) if settings.is_proposing else _rows(tiles, works, items)
+    if settings.is_proposing and not items:
+        raise NothingToAnnotateError(f"{data}: nothing was proposed that can be asked; nothing is written")
     if not rows:
         reasons = "; ".join(loss_lines(group_losses(_rejected(items))))
         raise NothingToAnnotateError(f"{data}: no question is left, and no tile: {reasons}; nothing is written")
@@ -259,6 +275,9 @@ def _make(
     loader = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=loader.all)
     report = make_report(settings, [work.record for work in works], items, notes, bill(), failed)
+    if settings.is_proposing:
+        num_before = sum(len(tile.rows.records) for tile in tiles)
+        report["questions"] |= {"before": num_before, "not_open_to_models": num_before}
     if unfinished := {work.record.question_id for work in works} & unasked:
         report["unfinished"] = len(unfinished)
     dataset = AnnotatedDataset(data=data, marker=marker, rows=tuple(rows), shards=infos, report=report)
@@ -276,6 +295,8 @@ def _works(settings: AnnotateSettings, data: Path, tiles: Sequence[StoredTile]) 
     """Return every record with its item, in the order of the tiles."""
     table_of = load_stored_tables(data / "classes.toml") if (data / "classes.toml").exists() else None
     images = TileImages()
+    if settings.is_proposing:
+        return [_bare_work(tile, images) for tile in _bare_tiles(settings, tiles)]
     chosen = _chosen(settings, (record for tile in tiles for record in tile.rows.records))
     chosen -= decided_questions(data) if settings.keep_decided else frozenset()
     works: list[_Work] = []
@@ -291,6 +312,38 @@ def _works(settings: AnnotateSettings, data: Path, tiles: Sequence[StoredTile]) 
             for record in tile.rows.records
         ]
     return works
+
+
+def _bare_tiles(settings: AnnotateSettings, tiles: Sequence[StoredTile]) -> list[StoredTile]:
+    """Return the tiles without questions; a limit takes those whose hashes come first."""
+    bare = [tile for tile in tiles if not tile.rows.records]
+    first = sorted((tile.rows.tile.image_id for tile in bare), key=lambda name: hashlib.sha256(name.encode()).digest())
+    chosen = frozenset(first[: settings.limit])
+    return [tile for tile in bare if tile.rows.tile.image_id in chosen]
+
+
+def _bare_work(stored: StoredTile, images: TileImages) -> _Work:
+    tile = stored.rows.tile
+    record = Record(
+        question_id=tile.image_id, tile=tile, task="detailed_captioning", language="en", question="", images=("tile",)
+    )
+    view = images.view(stored, "tile")
+    return _Work(record, bare_tile(tile.image_id, view, width=tile.window.width, height=tile.window.height))
+
+
+def _rows_with_proposals(tiles: Sequence[StoredTile], items: Iterable[QuestionItem]) -> list[TileRows]:
+    """Return all tiles, those without questions with what was proposed about them."""
+    proposals: dict[str, list[QuestionItem]] = {}
+    for item in items:
+        proposals.setdefault(item.question_id.rpartition("/")[0], []).append(item)
+    return [
+        TileRows(
+            tile.rows.tile,
+            tile.rows.records
+            or tuple(proposal_of(item, tile.rows.tile) for item in proposals.get(tile.rows.tile.image_id, ())),
+        )
+        for tile in tiles
+    ]
 
 
 def _chosen(settings: AnnotateSettings, records: Iterable[Record]) -> frozenset[str]:
@@ -409,7 +462,7 @@ def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatReq
     Every pass is shown the questions as they are now; second looks at what a pass would change are not counted.
     """
     _read_marker(data)
-    _require_questions(data)
+    _require_work(settings, data)
     tiles = read_tiles(data)
     works = _works(settings, data, tiles)
     for work in passes_of(settings, translated={entry.record.question_id for entry in works}):

@@ -44,7 +44,7 @@ def run_job(
         SettingsError: one model writes and verifies.
     """
     require_two_models(settings)
-    require_dataset(data)
+    require_dataset(settings, data)
     _require_prices(settings, job)
     budget = Budget(
         max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch_api
