@@ -267,7 +267,7 @@ def annotate(
     job: Annotated[
         JobSettings,
         *("concurrency", "requests_per_minute", "tokens_per_minute", "base_url"),
-        *("max_cost", "max_requests", "prices", "batch_api", "replies", "retry_failed"),
+        *("max_cost", "max_requests", "prices", "batch_api", "replies", "retry_failed", "finish"),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
     in_place: Annotated[
@@ -288,6 +288,8 @@ def annotate(
         raise typer.BadParameter("give either --out or --in-place")
     if out is not None and out.resolve() == data.resolve():
         raise typer.BadParameter("--out is --data: to replace it say --in-place")
+    if job.finish and in_place:
+        raise typer.BadParameter("--finish leaves --data as it is, so that the job can go on: give --out")
     target = out or data
     if dry_run:
         jobs.print_estimate(jobs.estimate_job(settings, job, data, target), as_json=as_json)

@@ -111,7 +111,7 @@ class KnowingModel:
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatReply | ChatFailure]:
         """Yield a reply to each request, like `ChatClient.ask`."""
         for request in requests:
-            known = self.truths_by_id.get(request.key.rsplit("/", 2)[0])
+            known = self.truths_by_id.get(request.key.rsplit("/", 2)[0].removesuffix("-zh"))
             text = self.reply(request.text) if known is None else replace(self, truths=known).reply(request.text)
             assert request.schema is not None
             parsed = request.schema.model_validate_json(text)

@@ -358,3 +358,41 @@ def test_rules_alone_are_as_before(data: Path, tmp_path: Path) -> None:
     words = ("build", "--src", src, "--classes", "demo", "--out", tmp_path / "set", "--workers", 0, *FEW)
     assert rsvqa(*words, "--annotator", "rules").code == 0
     assert tree_digest(tmp_path / "set") == tree_digest(data)
+
+
+def test_a_stopped_job_writes_the_data_set_of_what_is_done_and_goes_on(
+    data: Path, endpoint: ScriptedEndpoint, tmp_path: Path
+) -> None:
+    words = ("annotate", "--data", data, "--model", "knowing", "--same-model", "--base-url", endpoint.base_url)
+    out = ("--out", tmp_path / "out")
+    none = rsvqa(*words, *out, "--finish")
+    assert (none.code, "nothing has been answered yet" in none.err) == (2, True)
+    whole = rsvqa(*words, "--out", tmp_path / "whole", "--replies", tmp_path / "other.sqlite", "--concurrency", 1)
+    assert whole.code == 0, whole.err
+    num_all = endpoint.paid.total()
+    # most of the verifier's answers, which come last, are missing
+    stopped = rsvqa(*words, *out, "--concurrency", 1, "--max-requests", num_all - 5)
+    assert "is used up" in stopped.err
+    assert not (tmp_path / "out").exists()
+    paid = endpoint.paid.total()
+    done = rsvqa(*words, *out, "--finish")
+    assert done.code == 0, done.err
+    assert endpoint.paid.total() == paid
+    assert "5 questions are as they were, for they are not finished" in done.out
+    before, after, full = (
+        {row["question_id"]: row for row in read_records(folder)}
+        for folder in (data, tmp_path / "out", tmp_path / "whole")
+    )
+    assert after.keys() == before.keys()
+    assert sum(row == before[name] for name, row in after.items()) == 5
+    assert sum(row == full[name] for name, row in after.items()) == len(after) - 5
+    report = json.loads((tmp_path / "out" / "annotate_report.json").read_text())
+    assert (report["unfinished"], report["failed_requests"]) == (5, {"not_asked": 5})
+    assert rsvqa(*words, *out).code == 0
+    assert endpoint.paid.total() == paid + 5
+    assert data_digest(tmp_path / "out") == data_digest(tmp_path / "whole")
+
+
+def test_finish_writes_into_another_folder(data: Path) -> None:
+    done = rsvqa("annotate", "--data", data, "--in-place", "--finish", "--model", "m", "--same-model")
+    assert (done.code, "give --out" in done.err) == (2, True)

@@ -26,6 +26,8 @@ class Note:
         model: that was asked; empty when a rule alone decided.
         prompt: name and version, "word@1".
         reply: hash of request and reply.
+        answer: what a model that was asked blind to the key took for right: options with their letters, a box in
+            pixels of the tile, or the statements that it objects to.
     """
 
     step: str
@@ -33,6 +35,7 @@ class Note:
     model: str = ""
     prompt: str = ""
     reply: str = ""
+    answer: str = ""
 
     def to_json(self) -> dict[str, str]:
         """Return the filled fields."""

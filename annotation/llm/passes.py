@@ -132,10 +132,12 @@ class Asker:
             schema=self.schema,
         )
 
-    def note(self, reply: ChatResult, result: str) -> Note:
+    def note(self, reply: ChatResult, result: str, *, answer: str = "") -> Note:
         """Return the note of what came of a reply."""
         hashed = reply.reply_hash if isinstance(reply, ChatReply) else ""
-        return Note(step=self.step, result=result, model=self.model, prompt=self.prompt.label, reply=hashed)
+        return Note(
+            step=self.step, result=result, model=self.model, prompt=self.prompt.label, reply=hashed, answer=answer
+        )
 
 
 def parsed_as(reply: ChatResult, schema: type[Parsed]) -> Parsed | str:

@@ -88,5 +88,10 @@ class ChatFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class UnaskedFailure(ChatFailure):
+    """A request that this run does not send and that no earlier one got a reply for."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFailure(ChatFailure):
     """A failure that follows from replies of an earlier run: it says nothing of the endpoint as it is now."""

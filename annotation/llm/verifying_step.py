@@ -17,12 +17,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from rsvqa.annotation.facts import Box, iou
-from rsvqa.annotation.lettering import moved_letters, read_letters
+from rsvqa.annotation.lettering import LETTERS, lettered, moved_letters, read_letters
 from rsvqa.annotation.llm.crops import CropSettings, CropWindow, Shown, focus_of, frame_around, show, show_whole
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.outcomes import ACCEPTED, Note
 from rsvqa.annotation.llm.passes import NO_REPLY, Asker, ChatResult, parsed_as
-from rsvqa.annotation.llm.requests import ChatRequest
+from rsvqa.annotation.llm.requests import ChatReply, ChatRequest
 from rsvqa.annotation.tasks.distractors import number_distractors
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -217,7 +217,8 @@ class AnswerPass:
             return (item,)
         (reply,) = replies
         reason = self._reason_against(item, reply)
-        noted = item.noted(self._asker(item).note(reply, reason or ACCEPTED))
+        answer = answer_in_words(item, reply, self.crops)
+        noted = item.noted(self._asker(item).note(reply, reason or ACCEPTED, answer=answer))
         is_answered = reason in (None, DISAGREES, CONTRADICTED)
         agreement = (0.0 if reason else 1.0) if is_answered else None
         agreed = replace(noted, outcome=replace(noted.outcome, agreement=agreement))
@@ -249,6 +250,21 @@ class AnswerPass:
         if box is None:
             return WRONG_BOX
         return None if item.box is not None and iou(box, item.box) >= MIN_IOU else DISAGREES
+
+
+def answer_in_words(item: QuestionItem, reply: ChatResult, crops: CropSettings) -> str:
+    """Return what a model has answered as a person reads it beside the key; empty without an answer."""
+    parsed = reply.parsed if isinstance(reply, ChatReply) else None
+    if isinstance(parsed, FoundBox):
+        box = in_tile(parsed.box, box_frame(item, crops))
+        return str([round(value) for value in box] if box else parsed.box)
+    if isinstance(parsed, Objections):
+        return "; ".join(parsed.contradicted)
+    if not isinstance(parsed, Choice):
+        return ""
+    letters = read_letters(parsed.letters, len(item.options))
+    options = lettered(item.options)
+    return parsed.letters if letters is None else "; ".join(options[LETTERS.index(letter)] for letter in letters)
 
 
 SAME_MODEL = "blind answer is the key, by the model that wrote the text"

@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rsvqa.annotation.llm.structured import in_words, response_format
+from rsvqa.annotation.llm.structured import in_words, response_format, whole_characters
 from rsvqa.annotation.llm.turns import RawReply, Turn
 
 
@@ -126,11 +126,6 @@ def _text_of(content: object) -> object:
         return content
     texts = [part.get("text") for part in content if part.get("type") in ("text", "output_text")]
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def whole_characters(text: str) -> str:
-    """Return a text without halves of characters (lone surrogates), which no file can hold: each becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _count(value: object) -> int | None:

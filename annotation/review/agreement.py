@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from rsvqa.annotation.review.content import EditableContent
+from rsvqa.annotation.review.content import EditableContent, relettered
 
 ReviewVerdict = Literal["accepted", "fixed", "rejected", "skipped"]
 VERDICTS: tuple[ReviewVerdict, ...] = ("accepted", "fixed", "rejected", "skipped")
@@ -40,6 +40,18 @@ class Decision:
     def agrees_with(self, other: Decision) -> bool:
         """Return whether both want the same to become of the question; reasons may differ."""
         return self.verdict == other.verdict and self.after == other.after
+
+    def on(self, question_id: str, present: EditableContent) -> Decision:
+        """Return the decision on the same question under its present id, and with its options in their present order.
+
+        What was accepted is the content as it stands now; letters of a fix are moved along with their options.
+        """
+        if self.before == present:
+            return replace(self, question_id=question_id)
+        after = self.after
+        if after is not None:
+            after = present if self.verdict == "accepted" else relettered(after, self.before, present)
+        return replace(self, question_id=question_id, before=present, after=after)
 
 
 def final_decision(opinions: Sequence[Decision], *, wanted: int) -> Decision | None:

@@ -7,6 +7,8 @@ question is its box once more. Only the numbers are moved; `settled` writes the 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +18,7 @@ from pydantic import TypeAdapter
 
 from rsvqa.annotation.checks import UNKNOWN_TASK, check_question
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, in_pixels
-from rsvqa.annotation.lettering import letters_fault, option_texts
+from rsvqa.annotation.lettering import LetteringError, lettered, letters_fault, moved_letters, option_texts
 from rsvqa.annotation.questions import Question, marked_options, with_region_slot
 from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
@@ -55,6 +57,8 @@ class ReviewQuestion:
         dates: ISO days, one per image; None when unknown.
         content: what may be changed.
         evidence: why the answer is right, the JSON object of its row.
+        image_digests: SHA-256 of the encoded bytes of each image.
+        twin: how many questions of the same content stand before it in the data set.
     """
 
     question_id: str
@@ -71,6 +75,8 @@ class ReviewQuestion:
     gsd: float | None = None
     dates: tuple[str | None, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    image_digests: tuple[str, ...] = ()
+    twin: int = 0
 
     @property
     def form(self) -> AnswerForm:
@@ -83,6 +89,76 @@ class ReviewQuestion:
         asked = self.evidence.get("annotation")
         agreement = asked.get("agreement") if isinstance(asked, Mapping) else None
         return isinstance(agreement, int | float) and agreement < 1
+
+
+_ALONGSIDE = ("feature_ids", "annotation")
+"""Parts of the evidence that do not bear on what is decided: names of labels, and what models did."""
+
+
+def content_key(question: ReviewQuestion) -> str:
+    """Return the SHA-256 of all that a decision is about: where it is the same, the decision stands.
+
+    That is the task, the place and bytes of the images, the text, which options there are and which are right, the box,
+    and the evidence. Ids, numbers, the order of options and their letters are not part of it.
+    """
+    content = question.content
+    evidence = {name: value for name, value in question.evidence.items() if name not in _ALONGSIDE}
+    options, right = _unordered(content)
+    parts = [question.task, question.language, question.images, question.image_digests, question.twin]
+    return _digest([*parts, content.question, options, right, content.bbox, evidence])
+
+
+def kin_key(question: ReviewQuestion) -> str:
+    """Return what two versions of one question share although its answer, options, evidence or image has changed."""
+    return _digest([question.task, question.language, question.images, question.twin, question.content.question])
+
+
+def changes_between(old: ReviewQuestion, new: ReviewQuestion) -> tuple[str, ...]:
+    """Return which parts of what a decision is about differ between two versions of a question."""
+    before, after = _unordered(old.content), _unordered(new.content)
+    evidence = [
+        {name: value for name, value in question.evidence.items() if name not in _ALONGSIDE} for question in (old, new)
+    ]
+    differ = {
+        "image": (old.images, old.image_digests) != (new.images, new.image_digests),
+        "question": old.content.question != new.content.question,
+        "answer": before[1] != after[1],
+        "options": before[0] != after[0],
+        "box": old.content.bbox != new.content.bbox,
+        "evidence": evidence[0] != evidence[1],
+    }
+    return tuple(name for name, is_other in differ.items() if is_other)
+
+
+def relettered(content: EditableContent, old: EditableContent, new: EditableContent) -> EditableContent:
+    """Return `content`, a changed version of `old`, with its options in the order that `new` has given those of `old`.
+
+    As it is where an option was added or taken away: its letters fit its own options.
+    """
+    if len(content.options) != len(old.options) or old.options == new.options:
+        return content
+    places = option_texts(old.options)
+    order = [places.index(text) for text in option_texts(new.options)]
+    texts = option_texts(content.options)
+    return replace(
+        content, options=lettered(texts[place] for place in order), answer=moved_letters(content.answer, order)
+    )
+
+
+def _unordered(content: EditableContent) -> tuple[list[str], list[str]]:
+    """Return the texts of all options and of the right ones, sorted; without options, the answer."""
+    try:
+        texts = option_texts(content.options)
+    except LetteringError:  # another maker's: as they stand
+        return [*content.options], [content.answer]
+    if not texts:
+        return [], [content.answer]
+    right = [option.text for option in marked_options(texts, content.answer) if option.is_right]
+    return sorted(texts), sorted(right)
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 CONTENT: TypeAdapter[EditableContent] = TypeAdapter(EditableContent)

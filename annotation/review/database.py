@@ -14,13 +14,17 @@ from pathlib import Path
 
 from rsvqa.annotation.errors import RsvqaError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BUSY_S = 30.0  # another process on the same file finishes its transaction long before
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS questions (
-    question_id TEXT PRIMARY KEY,
+    key TEXT PRIMARY KEY,
+    question_id TEXT NOT NULL,
+    kin TEXT NOT NULL,
+    former TEXT,
+    is_present INTEGER NOT NULL,
     position INTEGER NOT NULL,
     priority INTEGER NOT NULL,
     task TEXT NOT NULL,
@@ -32,11 +36,12 @@ CREATE TABLE IF NOT EXISTS questions (
     is_queued INTEGER NOT NULL,
     question TEXT NOT NULL
 );
+CREATE UNIQUE INDEX IF NOT EXISTS present_questions ON questions (question_id) WHERE is_present;
 CREATE INDEX IF NOT EXISTS open_questions ON questions (priority, position) WHERE is_queued AND missing > 0;
 CREATE TABLE IF NOT EXISTS decisions (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     request_id TEXT NOT NULL UNIQUE,
-    question_id TEXT NOT NULL REFERENCES questions,
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
     reviewer TEXT NOT NULL,
     verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'fixed', 'rejected', 'skipped')),
     before TEXT NOT NULL,
@@ -45,14 +50,38 @@ CREATE TABLE IF NOT EXISTS decisions (
     decided_at REAL NOT NULL,
     withdrawn_at REAL
 );
-CREATE UNIQUE INDEX IF NOT EXISTS one_standing ON decisions (question_id, reviewer) WHERE withdrawn_at IS NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS one_standing ON decisions (key, reviewer) WHERE withdrawn_at IS NULL;
 CREATE INDEX IF NOT EXISTS of_reviewer ON decisions (reviewer, number) WHERE withdrawn_at IS NULL;
 CREATE TABLE IF NOT EXISTS claims (
-    question_id TEXT NOT NULL REFERENCES questions,
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
     reviewer TEXT NOT NULL,
     until REAL NOT NULL,
-    PRIMARY KEY (question_id, reviewer)
+    PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shard_images (
+    shard TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (shard, image)
+) WITHOUT ROWID;
+"""
+
+FROM_VERSION_1 = "version 1: "
+"""Begins the keys of questions of the first version, whose images' bytes are not known; see `ReviewStore.bind`."""
+
+_SET_ASIDE_1 = """
+DROP TABLE claims;
+DROP INDEX open_questions; DROP INDEX one_standing; DROP INDEX of_reviewer;
+ALTER TABLE decisions RENAME TO decisions_1;
+ALTER TABLE questions RENAME TO questions_1;
+"""
+_TAKE_OVER_1 = """
+INSERT INTO questions
+SELECT 'version 1: ' || question_id, question_id, '', NULL, 0, position, priority, task, source, split,
+    is_disputed, wanted, missing, 0, question
+FROM questions_1;
+INSERT INTO decisions
+SELECT number, request_id, 'version 1: ' || question_id, reviewer, verdict, before, after, reason, decided_at,
+    withdrawn_at
+FROM decisions_1;
+DROP TABLE decisions_1; DROP TABLE questions_1;
 """
 
 
@@ -83,10 +112,20 @@ class Database:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
         found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, SCHEMA_VERSION):
+        if found not in (0, 1, SCHEMA_VERSION):
             self._connection.close()
             raise StoreError(f"{self.path} is a store of version {found}; this rsvqa knows version {SCHEMA_VERSION}")
-        self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._connection.execute("BEGIN EXCLUSIVE")
+        try:
+            is_first = self._connection.execute("PRAGMA user_version").fetchone()[0] == 1
+            tables = f"{_SET_ASIDE_1} {_TABLES} {_TAKE_OVER_1}" if is_first else _TABLES
+            for statement in tables.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

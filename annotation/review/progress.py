@@ -109,7 +109,9 @@ def read_summary(store: ReviewStore) -> Summary:
     """Return what has been decided so far."""
     decisions = store.decisions()
     with store.database.reading() as connection:
-        rows = connection.execute("SELECT question_id, task, missing, is_queued FROM questions").fetchall()
+        rows = connection.execute(
+            "SELECT question_id, task, missing, is_queued FROM questions WHERE is_present"
+        ).fetchall()
     task_of = {row["question_id"]: row["task"] for row in rows}
     queued = [(row["task"], row["missing"]) for row in rows if row["is_queued"]]
     names = [name for name in TASKS if name in set(task_of.values())]
@@ -190,8 +192,12 @@ WHERE is_queued
     AND (:task = '' OR task = :task) AND (:source = '' OR source = :source) AND (:split = '' OR split = :split)
     AND (NOT :disputed_only OR is_disputed)
 """
-_VERDICTS = "SELECT verdict, count(*) FROM decisions WHERE reviewer = ? AND withdrawn_at IS NULL GROUP BY verdict"
+_VERDICTS = (
+    "SELECT verdict, count(*) FROM decisions JOIN questions USING (key) "
+    "WHERE is_present AND reviewer = ? AND withdrawn_at IS NULL GROUP BY verdict"
+)
 _LATEST = (
-    "SELECT number, decided_at FROM decisions WHERE reviewer = ? AND withdrawn_at IS NULL ORDER BY number DESC LIMIT ?"
+    "SELECT number, decided_at FROM decisions JOIN questions USING (key) "
+    "WHERE is_present AND reviewer = ? AND withdrawn_at IS NULL ORDER BY number DESC LIMIT ?"
 )
 _ACTIVE = "SELECT DISTINCT reviewer FROM decisions WHERE decided_at > ?"

@@ -24,7 +24,7 @@ from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
 from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
-from rsvqa.annotation.review.store import CLAIM_S, Assignment, ReviewStore
+from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -221,6 +221,7 @@ def _answer(store: ReviewStore, body: ReviewerBody, assignment: Assignment | Non
     return {
         "question": _shown(assignment.question),
         "opinions": [_opinion(opinion) for opinion in assignment.opinions],
+        "former": None if assignment.former is None else _former(assignment.former),
         "progress": progress,
     }
 
@@ -260,6 +261,14 @@ def _shown(question: ReviewQuestion) -> dict[str, Any]:
         "is_disputed": question.is_disputed,
         "models": evidence.get("annotation"),
     }
+
+
+def _former(former: FormerReview) -> dict[str, Any]:
+    """Return what was decided on another version of a question, with that version."""
+    opinions = [
+        {**_opinion(opinion), "before": CONTENT.dump_python(opinion.before, mode="json")} for opinion in former.opinions
+    ]
+    return {"changes": former.changes, "opinions": opinions}
 
 
 def _opinion(decision: Decision) -> dict[str, Any]:

@@ -2,20 +2,31 @@
 
 Decisions are only added. One that is undone or taken anew stays in its row, marked as withdrawn. A decision is never
 refused because somebody else was quicker: it is one opinion more, and where two differ a third reviewer decides.
+
+A decision belongs to the content of a question and not to its id: see `content.content_key`. When a data set was built
+or annotated anew, `bind` finds what is still the same, and puts the others before people again.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, num_missing
-from rsvqa.annotation.review.content import CONTENT, QUESTION, EditableContent, ReviewQuestion
-from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.content import (
+    CONTENT,
+    QUESTION,
+    EditableContent,
+    ReviewQuestion,
+    changes_between,
+    content_key,
+    kin_key,
+)
+from rsvqa.annotation.review.database import FROM_VERSION_1, Database, StoreError
 from rsvqa.annotation.review.queue import QueueEntry
 
 CLAIM_S = 600.0
@@ -42,10 +53,38 @@ class Assignment(NamedTuple):
     Attributes:
         question: as it stands in the data set.
         opinions: of others; filled only for the third reviewer, who decides between them.
+        former: what was decided on it before it changed; None where nothing was.
     """
 
     question: ReviewQuestion
     opinions: tuple[Decision, ...]
+    former: FormerReview | None = None
+
+
+class FormerReview(NamedTuple):
+    """What was decided on another version of a question.
+
+    Attributes:
+        changes: parts that are not as they were, of `content.changes_between`.
+        opinions: on that version.
+    """
+
+    changes: tuple[str, ...]
+    opinions: tuple[Decision, ...]
+
+
+class Bound(NamedTuple):
+    """What became of the questions with decisions when the store was held against a data set.
+
+    Attributes:
+        kept: how many are in the data set as they were decided.
+        changed: ids, as they are now, of those that are there otherwise: they are to be decided again.
+        gone: how many are in the data set no more.
+    """
+
+    kept: int
+    changed: tuple[str, ...]
+    gone: int
 
 
 class ReviewStore:
@@ -71,31 +110,60 @@ class ReviewStore:
 
     # --- the queue ---
 
-    def fill(self, data_set: str, entries: Iterable[QueueEntry]) -> None:
-        """Make `entries` the queue; decisions on questions that are no longer in it are kept.
+    def bind(self, data_set: str, questions: Iterable[ReviewQuestion]) -> Bound:
+        """Hold the store against all questions of a data set and return what became of the decided ones.
+
+        Decisions count for a question of the same content. Where there is none, the question with the same text about
+        the same image, else the one with the same id and task, is its new version; it is decided anew, and whoever does
+        so sees what was decided. Nothing is forgotten: with the former data set, the former decisions are back.
 
         Args:
-            data_set: fingerprint of the data set that the questions are from.
-            entries: of `queue.plan_queue`.
-
-        Raises:
-            StoreError: when the store belongs to another data set.
+            data_set: its fingerprint; only a store of the first version is asked whether it is the same.
+            questions: all of it.
         """
         with self.database.transaction() as connection:
-            _claim_data_set(connection, data_set, self.database.path)
-            connection.execute("UPDATE questions SET is_queued = 0")
-            for entry in entries:
-                _put(connection, entry)
+            binding = _Binding(connection, is_same_as_version_1=data_set == _data_set_of_version_1(connection))
+            for position, question in enumerate(questions):
+                binding.see(question, position)
+            return binding.finish()
 
-    def add(self, data_set: str, entries: Iterable[QueueEntry]) -> None:
-        """Make questions known on which decisions come from elsewhere; those in the queue stay as they are.
+    def image_digests(self, shard: str, read: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+        """Return the SHA-256 of each image of a shard, by name; read once, for that takes as long as the file is large.
 
-        Raises:
-            StoreError: when the store belongs to another data set.
+        Args:
+            shard: what tells this state of the file from others.
+            read: returns them.
+        """
+        with self.database.reading() as connection:
+            found = connection.execute("SELECT image, digest FROM shard_images WHERE shard = ?", (shard,)).fetchall()
+        if found:
+            return {row["image"]: row["digest"] for row in found}
+        digests = read()
+        with self.database.transaction() as connection:
+            rows = [(shard, image, digest) for image, digest in digests.items()]
+            connection.executemany("INSERT OR IGNORE INTO shard_images VALUES (?, ?, ?)", rows)
+        return digests
+
+    def fill(self, entries: Iterable[QueueEntry]) -> None:
+        """Make `entries` the queue, together with what has changed since it was decided.
+
+        Decisions on questions that are no longer in the queue are kept.
         """
         with self.database.transaction() as connection:
-            _claim_data_set(connection, data_set, self.database.path)
+            connection.execute(
+                "UPDATE questions SET is_queued = (is_present AND former IS NOT NULL), "
+                "priority = CASE WHEN former IS NULL THEN priority ELSE 0 END"
+            )
             for entry in entries:
+                _make_way(connection, entry)
+                connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1})
+                _count_missing(connection, content_key(entry.question))
+
+    def add(self, entries: Iterable[QueueEntry]) -> None:
+        """Make questions known on which decisions come from elsewhere; those in the queue stay as they are."""
+        with self.database.transaction() as connection:
+            for entry in entries:
+                _make_way(connection, entry)
                 connection.execute(_INSERT.format("NOTHING"), {**_values(entry), "is_queued": 0})
 
     def num_queued(self) -> int:
@@ -115,7 +183,7 @@ class ReviewStore:
             connection.execute("DELETE FROM claims WHERE reviewer = ? OR until <= ?", (reviewer, now))
             if row is None:
                 return None
-            _claim(connection, row["question_id"], reviewer, now)
+            _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
 
     def upcoming(self, reviewer: str, filters: Filters = NO_FILTERS) -> tuple[ReviewQuestion, ...]:
@@ -139,7 +207,7 @@ class ReviewStore:
         with self.database.transaction() as connection:
             row = _row(connection, question_id)
             connection.execute("DELETE FROM claims WHERE reviewer = ?", (reviewer,))
-            _claim(connection, question_id, reviewer, now)
+            _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
 
     def question(self, question_id: str) -> ReviewQuestion:
@@ -155,7 +223,8 @@ class ReviewStore:
         """Keep a claimed question for another `CLAIM_S`."""
         with self.database.transaction() as connection:
             connection.execute(
-                "UPDATE claims SET until = ? WHERE reviewer = ? AND question_id = ?",
+                "UPDATE claims SET until = ? WHERE reviewer = ? AND key IN "
+                "(SELECT key FROM questions WHERE is_present AND question_id = ?)",
                 (self.now() + CLAIM_S, reviewer, question_id),
             )
 
@@ -200,13 +269,14 @@ class ReviewStore:
                 "SELECT number FROM decisions WHERE request_id = ?", (request_id,)
             ).fetchone():
                 return int(known["number"])
-            question = QUESTION.validate_json(_row(connection, question_id)["question"])
-            connection.execute(_WITHDRAW_OWN, (now, question_id, reviewer))
+            row = _row(connection, question_id)
+            key, question = row["key"], QUESTION.validate_json(row["question"])
+            connection.execute(_WITHDRAW_OWN, (now, key, reviewer))
             before, left = CONTENT.dump_json(question.content), None if after is None else CONTENT.dump_json(after)
-            values = (request_id, question_id, reviewer, verdict, before.decode(), left and left.decode(), reason, now)
+            values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now)
             number = connection.execute(_DECIDE, values).lastrowid
-            connection.execute("DELETE FROM claims WHERE question_id = ? AND reviewer = ?", (question_id, reviewer))
-            _count_missing(connection, question_id)
+            connection.execute("DELETE FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer))
+            _count_missing(connection, key)
         assert number is not None
         return number
 
@@ -223,15 +293,13 @@ class ReviewStore:
             StoreError: when the reviewer took no such decision.
         """
         with self.database.transaction() as connection:
-            row = connection.execute(
-                "SELECT * FROM decisions WHERE number = ? AND reviewer = ?", (number, reviewer)
-            ).fetchone()
+            row = connection.execute(f"{_ON_PRESENT} AND number = ? AND reviewer = ?", (number, reviewer)).fetchone()
             if row is None:
-                raise StoreError(f"{reviewer} took no decision number {number}")
+                raise StoreError(f"{reviewer} took no decision number {number} on a question as it is now")
             connection.execute(
                 "UPDATE decisions SET withdrawn_at = ? WHERE number = ? AND withdrawn_at IS NULL", (self.now(), number)
             )
-            _count_missing(connection, row["question_id"])
+            _count_missing(connection, row["key"])
             return _decision(row)
 
     def forget_skips(self, reviewer: str) -> int:
@@ -244,15 +312,18 @@ class ReviewStore:
             ).rowcount
 
     def decisions(self) -> tuple[Decision, ...]:
-        """Return every decision that stands, skipped ones included, in the order in which they were stored."""
+        """Return every decision that stands on a question of the data set, in the order in which they were stored.
+
+        Skipped ones included.
+        """
         with self.database.reading() as connection:
-            rows = connection.execute("SELECT * FROM decisions WHERE withdrawn_at IS NULL ORDER BY number").fetchall()
+            rows = connection.execute(f"{_ON_PRESENT} AND withdrawn_at IS NULL ORDER BY number").fetchall()
         return tuple(map(_decision, rows))
 
     def final_decisions(self) -> dict[str, Decision]:
         """Return, by question, the decision that stands where no more opinion is wanted."""
         with self.database.reading() as connection:
-            wanted = dict(connection.execute("SELECT question_id, wanted FROM questions").fetchall())
+            wanted = dict(connection.execute("SELECT question_id, wanted FROM questions WHERE is_present").fetchall())
         opinions: dict[str, list[Decision]] = {}
         for decision in self.decisions():
             if decision.verdict != "skipped":
@@ -260,37 +331,47 @@ class ReviewStore:
         finals = {key: final_decision(found, wanted=wanted[key]) for key, found in opinions.items()}
         return {key: decision for key, decision in finals.items() if decision is not None}
 
-    def data_set(self) -> str | None:
-        """Return the fingerprint of the data set that the questions are from; None for an empty store."""
-        with self.database.reading() as connection:
-            row = connection.execute("SELECT value FROM facts WHERE name = 'data_set'").fetchone()
-        return None if row is None else str(row["value"])
-
 
 # --- statements -----------------------------------------------------------------------------------------------------
 
 _INSERT = """
 INSERT INTO questions VALUES (
-    :question_id, :position, :priority, :task, :source, :split, :is_disputed, :wanted, :wanted, :is_queued, :question
-) ON CONFLICT (question_id) DO {}
+    :key, :question_id, :kin, :former, 1, :position, :priority, :task, :source, :split, :is_disputed, :wanted, :wanted,
+    :is_queued, :question
+) ON CONFLICT (key) DO {}
 """
-_UPDATE = "UPDATE SET is_queued = 1, position = :position, priority = :priority, wanted = :wanted"
+_UPDATE = (
+    "UPDATE SET is_queued = 1, is_present = 1, position = :position, wanted = :wanted, "
+    "priority = CASE WHEN former IS NULL THEN :priority ELSE 0 END"
+)
+_SHOW = """
+UPDATE SET is_present = 1, question_id = :question_id, kin = :kin, former = :former, position = :position,
+    source = :source, split = :split, is_disputed = :is_disputed, question = :question
+"""
+_DECIDED = """
+SELECT key, question_id, kin, task FROM questions
+WHERE key IN (SELECT key FROM decisions WHERE withdrawn_at IS NULL AND verdict <> 'skipped')
+ORDER BY position
+"""
+_ON_PRESENT = """
+SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) WHERE q.is_present
+"""
 
 _WAITING = """
-SELECT q.* FROM questions q LEFT JOIN claims c ON c.question_id = q.question_id AND c.reviewer = :reviewer
+SELECT q.* FROM questions q LEFT JOIN claims c ON c.key = q.key AND c.reviewer = :reviewer
 WHERE q.is_queued AND q.missing > 0
     AND (:task = '' OR q.task = :task) AND (:source = '' OR q.source = :source) AND (:split = '' OR q.split = :split)
     AND (NOT :disputed_only OR q.is_disputed)
     AND NOT EXISTS (
         SELECT 1 FROM decisions
-        WHERE question_id = q.question_id AND withdrawn_at IS NULL AND reviewer = :reviewer
+        WHERE key = q.key AND withdrawn_at IS NULL AND reviewer = :reviewer
     )
 """
 _MINE = _WAITING + "AND c.until > :now LIMIT 1"
 _NEXT = "".join(
     (
         _WAITING,
-        "AND q.missing > (SELECT count(*) FROM claims WHERE question_id = q.question_id AND reviewer <> :reviewer ",
+        "AND q.missing > (SELECT count(*) FROM claims WHERE key = q.key AND reviewer <> :reviewer ",
         "AND until > :now) ORDER BY q.priority, q.position LIMIT 1",
     )
 )
@@ -298,38 +379,96 @@ _UPCOMING = "".join(
     (
         _WAITING,
         "AND c.until IS NULL ",
-        "AND q.missing > (SELECT count(*) FROM claims WHERE question_id = q.question_id AND until > :now) ",
+        "AND q.missing > (SELECT count(*) FROM claims WHERE key = q.key AND until > :now) ",
         "ORDER BY q.priority, q.position ",
         "LIMIT (SELECT min(:most, max(1, count(DISTINCT reviewer))) FROM claims WHERE until > :now)",
     )
 )
 
-_WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE question_id = ? AND reviewer = ? AND withdrawn_at IS NULL"
+_WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
-INSERT INTO decisions (request_id, question_id, reviewer, verdict, before, after, reason, decided_at)
+INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-def _claim_data_set(connection: sqlite3.Connection, data_set: str, path: Path) -> None:
-    connection.execute("INSERT OR IGNORE INTO facts VALUES ('data_set', ?)", (data_set,))
-    found = connection.execute("SELECT value FROM facts WHERE name = 'data_set'").fetchone()["value"]
-    if found != data_set:
-        raise StoreError(
-            f"{path} holds the review of another data set than this one, or the shards have changed since; "
-            "move it away, or name another file with `store`"
-        )
+class _Binding:
+    """Holds a store against the questions of a data set, seen one by one."""
+
+    def __init__(self, connection: sqlite3.Connection, *, is_same_as_version_1: bool) -> None:
+        self._connection = connection
+        self._is_same_as_version_1 = is_same_as_version_1
+        connection.execute("UPDATE questions SET is_present = 0, is_queued = 0, former = NULL")
+        self._known = {row["key"] for row in connection.execute("SELECT key FROM questions")}
+        self._decided = {row["key"]: row for row in connection.execute(_DECIDED)}
+        self._kins = {row["kin"] for row in self._decided.values()}
+        self._names = {row["question_id"] for row in self._decided.values()}
+        self._here: set[str] = set()
+        self._by_kin: dict[str, QueueEntry] = {}
+        self._by_name: dict[str, QueueEntry] = {}
+
+    def see(self, question: ReviewQuestion, position: int) -> None:
+        """Take note of a question; one that the store knows is what it is now."""
+        entry, key, kin = QueueEntry(question, position, 0, 1), content_key(question), kin_key(question)
+        if self._is_same_as_version_1:
+            self._rekey(FROM_VERSION_1 + question.question_id, key)
+        if key in self._known:
+            self._here.add(key)
+            self._connection.execute(_INSERT.format(_SHOW), {**_values(entry), "is_queued": 0})
+        if kin in self._kins:
+            self._by_kin.setdefault(kin, entry)
+        if question.question_id in self._names:
+            self._by_name[question.question_id] = entry
+
+    def _rekey(self, old: str, key: str) -> None:
+        if old in self._known and key not in self._known:
+            self._connection.execute("UPDATE questions SET key = ? WHERE key = ?", (key, old))
+            self._known.add(key)
+            if old in self._decided:
+                self._decided[key] = self._decided.pop(old)
+
+    def finish(self) -> Bound:
+        """Put before people again what has changed since it was decided, and return the counts."""
+        kept = [key for key in self._decided if key in self._here]
+        changed: dict[str, ReviewQuestion] = {}
+        num_gone = 0
+        for key, row in self._decided.items():
+            if key in self._here:
+                continue
+            entry = self._by_kin.get(row["kin"]) or self._by_name.get(row["question_id"])
+            if entry is None or entry.question.task != row["task"]:
+                num_gone += 1
+                continue
+            new = content_key(entry.question)
+            is_decided = new in kept or entry.question.review not in ("none", "needed")
+            if not is_decided and new not in changed:
+                changed[new] = entry.question
+                values = {**_values(entry), "is_queued": 0, "former": key}
+                self._connection.execute(_INSERT.format(_SHOW), values)
+        return Bound(len(kept), tuple(question.question_id for question in changed.values()), num_gone)
 
 
-def _put(connection: sqlite3.Connection, entry: QueueEntry) -> None:
-    connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1})
-    _count_missing(connection, entry.question.question_id)
+def _data_set_of_version_1(connection: sqlite3.Connection) -> str | None:
+    """Return the fingerprint of the data set of a store that the first version has made."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'data_set'").fetchone()
+    return None if row is None else str(row["value"])
+
+
+def _make_way(connection: sqlite3.Connection, entry: QueueEntry) -> None:
+    """Let no two questions have one id, should the data set have changed since it was bound."""
+    connection.execute(
+        "UPDATE questions SET is_present = 0, is_queued = 0 WHERE is_present AND question_id = ? AND key <> ?",
+        (entry.question.question_id, content_key(entry.question)),
+    )
 
 
 def _values(entry: QueueEntry) -> dict[str, object]:
     question = entry.question
     return {
+        "key": content_key(question),
         "question_id": question.question_id,
+        "kin": kin_key(question),
+        "former": None,
         "position": entry.position,
         "priority": entry.priority,
         "task": question.task,
@@ -343,43 +482,52 @@ def _values(entry: QueueEntry) -> dict[str, object]:
 
 def _row(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
     row: sqlite3.Row | None = connection.execute(
-        "SELECT * FROM questions WHERE question_id = ?", (question_id,)
+        "SELECT * FROM questions WHERE is_present AND question_id = ?", (question_id,)
     ).fetchone()
     if row is None:
         raise StoreError(f"no question {question_id!r} in this review")
     return row
 
 
-def _claim(connection: sqlite3.Connection, question_id: str, reviewer: str, now: float) -> None:
-    connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (question_id, reviewer, now + CLAIM_S))
+def _claim(connection: sqlite3.Connection, key: str, reviewer: str, now: float) -> None:
+    connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, reviewer, now + CLAIM_S))
 
 
 def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> Assignment:
-    others = [opinion for opinion in _opinions(connection, row["question_id"]) if opinion.reviewer != reviewer]
+    others = [opinion for opinion in _opinions(connection, row) if opinion.reviewer != reviewer]
     is_third = len(others) == 2 and row["missing"] > 0
-    return Assignment(QUESTION.validate_json(row["question"]), tuple(others) if is_third else ())
+    question = QUESTION.validate_json(row["question"])
+    return Assignment(question, tuple(others) if is_third else (), _former(connection, row["former"], question))
 
 
-def _opinions(connection: sqlite3.Connection, question_id: str) -> list[Decision]:
+def _former(connection: sqlite3.Connection, key: str | None, question: ReviewQuestion) -> FormerReview | None:
+    row = connection.execute("SELECT * FROM questions WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    old = QUESTION.validate_json(row["question"])
+    return FormerReview(changes_between(old, question), tuple(_opinions(connection, row)))
+
+
+def _opinions(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Decision]:
+    """Return the opinions on a question of the store."""
     rows = connection.execute(
-        "SELECT * FROM decisions WHERE question_id = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' "
-        "ORDER BY number",
-        (question_id,),
+        "SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) "
+        "WHERE d.key = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' ORDER BY number",
+        (row["key"],),
     )
-    return [_decision(row) for row in rows]
+    return [_decision(found) for found in rows]
 
 
-def _count_missing(connection: sqlite3.Connection, question_id: str) -> None:
+def _count_missing(connection: sqlite3.Connection, key: str) -> None:
     """Store how many opinions a question still needs; the queue asks for nothing else."""
-    opinions = _opinions(connection, question_id)
-    wanted = _row(connection, question_id)["wanted"]
-    connection.execute(
-        "UPDATE questions SET missing = ? WHERE question_id = ?", (num_missing(opinions, wanted=wanted), question_id)
-    )
+    row = connection.execute("SELECT * FROM questions WHERE key = ?", (key,)).fetchone()
+    missing = num_missing(_opinions(connection, row), wanted=row["wanted"])
+    connection.execute("UPDATE questions SET missing = ? WHERE key = ?", (missing, key))
 
 
 def _decision(row: sqlite3.Row) -> Decision:
-    return Decision(
+    """Return a decision as it bears on its question as that stands now."""
+    decision = Decision(
         number=row["number"],
         question_id=row["question_id"],
         reviewer=row["reviewer"],
@@ -389,3 +537,4 @@ def _decision(row: sqlite3.Row) -> Decision:
         reason=row["reason"],
         decided_at=row["decided_at"],
     )
+    return decision.on(row["question_id"], QUESTION.validate_json(row["question"]).content)

@@ -22,14 +22,23 @@ import tomli_w
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Ask, ChatResult, Pass, run_pass
-from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
+from rsvqa.annotation.llm.proposing_step import bare_tile
+from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest, UnaskedFailure
 from rsvqa.annotation.llm.translating_step import TranslatePass
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, TileImages, is_open, item_of, knowledge_of, record_of
+from rsvqa.rsvqa_builder.annotating.items import (
+    EVIDENCE_KEY,
+    TileImages,
+    is_open,
+    item_of,
+    knowledge_of,
+    proposal_of,
+    record_of,
+)
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.annotating.steps import passes_of, prompt_labels, version_passes
-from rsvqa.rsvqa_builder.dataset.output import MARKER, WORK, OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, WORK, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_shards, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
@@ -38,8 +47,9 @@ from rsvqa.rsvqa_builder.files import lock_folder
 from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
+from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
 
-REPORT = "annotate_report.json"
+REPORT = ANNOTATE_REPORT
 REPORT_VERSION = 1
 
 
@@ -124,7 +134,9 @@ def annotate(
             raise AnnotateError(f"{out} holds another data set: choose another `out`, or `overwrite` to replace it")
         if output.holds_tiles:
             raise AnnotateError(f"{out} holds an unfinished build: repeat `rsvqa build` to finish it first")
-        _require_questions(data)
+        _require_work(settings, data)
+        if is_in_place:
+            _require_undecided(settings, data)
         output.begin(
             {"settings": {"annotation": identity}, "versions": {}, "inputs": {}},
             overwrite=overwrite or is_in_place or before is not None,
@@ -147,8 +159,8 @@ def _kept_as_it_is(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def require_dataset(data: Path) -> None:
-    """Refuse what holds no question before anything is made; a data set whose move was interrupted passes.
+def require_dataset(settings: AnnotateSettings, data: Path) -> None:
+    """Refuse what holds nothing to work on before anything is made; a data set whose move was interrupted passes.
 
     Raises:
         NothingToAnnotateError: there is nothing to annotate.
@@ -156,14 +168,28 @@ def require_dataset(data: Path) -> None:
     if not any((data / name).exists() for name in (MARKER, WORK)):
         _read_marker(data)
     if (data / MARKER).exists() and "annotation" not in _read_marker(data):
-        _require_questions(data)
+        _require_work(settings, data)
 
 
-def _require_questions(data: Path) -> None:
+def _require_work(settings: AnnotateSettings, data: Path) -> None:
+    """Refuse a data set without a question, or for proposals one without a tile that has none."""
     try:
-        list_shards(data)
+        list_shards(data, kind="tiles" if settings.is_proposing else "data")
     except NoShardsError as error:
-        raise NothingToAnnotateError(str(error)) from error
+        hint = "every tile has questions" if settings.is_proposing else "a model proposes some with `steps` = propose"
+        raise NothingToAnnotateError(f"{error}; {hint}") from error
+
+
+def _require_undecided(settings: AnnotateSettings, data: Path) -> None:
+    """Refuse to change questions on which people have decided, for their decisions would no longer be about them."""
+    if settings.keep_decided or not (decided := decided_questions(data)):
+        return
+    records = (record for tile in read_tiles(data) for record in tile.rows.records)
+    if touched := sorted(_chosen(settings, records) & decided):
+        raise AnnotateError(
+            f"{data}: people have decided on {len(touched):,} of the questions that models would change, {touched[0]} "
+            "for one; write what they decided first (`rsvqa review apply`), or go on without these: `keep_decided`"
+        )
 
 
 def _read_marker(data: Path) -> dict[str, Any]:
@@ -180,7 +206,9 @@ def _read_marker(data: Path) -> dict[str, Any]:
 def _identity(settings: AnnotateSettings, marker: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells this annotation from others: its settings and prompts, and the data set it began from."""
     content = settings.model_dump(mode="json", exclude_none=True)
-    identity = {**content, "prompts": prompt_labels(), "of": marker.get("digest", "")}
+    if not settings.keep_decided:  # a job of before there was this setting is the same
+        del content["keep_decided"]
+    identity = {**content, "prompts": prompt_labels(settings), "of": marker.get("digest", "")}
     before = marker.get("annotation", {})
     if before:
         again = {**identity, **({"after": before["after"]} if "after" in before else {})}
@@ -195,7 +223,8 @@ def _digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-_FREE_FAILURES = frozenset({"unreachable", "rejected", "too_large"})
+_UNASKED = "not_asked"
+_FREE_FAILURES = frozenset({"unreachable", "rejected", "too_large", _UNASKED})
 """Kinds of failures that cost nothing: the next run asks again."""
 
 
@@ -229,8 +258,15 @@ def _make(
 ) -> dict[str, Any]:
     tiles = read_tiles(data)
     works = _works(settings, data, tiles)
-    items, notes, failed = _run_passes(settings, works, ask, reporter)
-    rows = _rows(tiles, works, items)
+    items, notes, failed, unasked = _run_passes(settings, works, ask, reporter)
+    if settings.is_proposing:
+        items = [item for item in items if (tile_id := item.question_id.rpartition("/")[0]) and tile_id not in unasked]
+        works = []
+    works = [replace(work, item=None) if work.record.question_id in unasked else work for work in works]
+    items = [item for item in items if not {item.question_id, item.original_id} & unasked]
+    rows = _rows_with_proposals(tiles, items) if settings.is_proposing else _rows(tiles, works, items)
+    if settings.is_proposing and not items:
+        raise NothingToAnnotateError(f"{data}: nothing was proposed that can be asked; nothing is written")
     if not rows:
         reasons = "; ".join(loss_lines(group_losses(_rejected(items))))
         raise NothingToAnnotateError(f"{data}: no question is left, and no tile: {reasons}; nothing is written")
@@ -239,6 +275,11 @@ def _make(
     loader = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=loader.all)
     report = make_report(settings, [work.record for work in works], items, notes, bill(), failed)
+    if settings.is_proposing:
+        num_before = sum(len(tile.rows.records) for tile in tiles)
+        report["questions"] |= {"before": num_before, "not_open_to_models": num_before}
+    if unfinished := {work.record.question_id for work in works} & unasked:
+        report["unfinished"] = len(unfinished)
     dataset = AnnotatedDataset(data=data, marker=marker, rows=tuple(rows), shards=infos, report=report)
     write_annotated_documents(output.ready, dataset, load_image=loader.one)
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -254,7 +295,10 @@ def _works(settings: AnnotateSettings, data: Path, tiles: Sequence[StoredTile]) 
     """Return every record with its item, in the order of the tiles."""
     table_of = load_stored_tables(data / "classes.toml") if (data / "classes.toml").exists() else None
     images = TileImages()
+    if settings.is_proposing:
+        return [_bare_work(tile, images) for tile in _bare_tiles(settings, tiles)]
     chosen = _chosen(settings, (record for tile in tiles for record in tile.rows.records))
+    chosen -= decided_questions(data) if settings.keep_decided else frozenset()
     works: list[_Work] = []
     for tile in tiles:
         classes = {} if table_of is None else table_of(tile.rows.tile.scene_source).infos()
@@ -268,6 +312,38 @@ def _works(settings: AnnotateSettings, data: Path, tiles: Sequence[StoredTile]) 
             for record in tile.rows.records
         ]
     return works
+
+
+def _bare_tiles(settings: AnnotateSettings, tiles: Sequence[StoredTile]) -> list[StoredTile]:
+    """Return the tiles without questions; a limit takes those whose hashes come first."""
+    bare = [tile for tile in tiles if not tile.rows.records]
+    first = sorted((tile.rows.tile.image_id for tile in bare), key=lambda name: hashlib.sha256(name.encode()).digest())
+    chosen = frozenset(first[: settings.limit])
+    return [tile for tile in bare if tile.rows.tile.image_id in chosen]
+
+
+def _bare_work(stored: StoredTile, images: TileImages) -> _Work:
+    tile = stored.rows.tile
+    record = Record(
+        question_id=tile.image_id, tile=tile, task="detailed_captioning", language="en", question="", images=("tile",)
+    )
+    view = images.view(stored, "tile")
+    return _Work(record, bare_tile(tile.image_id, view, width=tile.window.width, height=tile.window.height))
+
+
+def _rows_with_proposals(tiles: Sequence[StoredTile], items: Iterable[QuestionItem]) -> list[TileRows]:
+    """Return all tiles, those without questions with what was proposed about them."""
+    proposals: dict[str, list[QuestionItem]] = {}
+    for item in items:
+        proposals.setdefault(item.question_id.rpartition("/")[0], []).append(item)
+    return [
+        TileRows(
+            tile.rows.tile,
+            tile.rows.records
+            or tuple(proposal_of(item, tile.rows.tile) for item in proposals.get(tile.rows.tile.image_id, ())),
+        )
+        for tile in tiles
+    ]
 
 
 def _chosen(settings: AnnotateSettings, records: Iterable[Record]) -> frozenset[str]:
@@ -290,11 +366,15 @@ def _with_original(item: QuestionItem, record: Record, items: Mapping[str, Quest
 
 def _run_passes(
     settings: AnnotateSettings, works: Sequence[_Work], ask: Ask, reporter: Reporter
-) -> tuple[list[QuestionItem], dict[str, Counter[str]], Counter[str]]:
-    """Return what the items became, for each pass how often it came to what, and the failed requests by kind."""
+) -> tuple[list[QuestionItem], dict[str, Counter[str]], Counter[str], set[str]]:
+    """Return what the items became, how often each pass came to what, failed requests by kind, and ids of unasked ones.
+
+    A question of which one request was not asked is not finished, whatever the later passes make of it.
+    """
     items = [work.item for work in works if work.item is not None]
     results: dict[str, Counter[str]] = {}
     failed: Counter[str] = Counter()
+    unasked: set[str] = set()
     num_replies, last_failure = 0, ""
     for work in passes_of(settings, translated={work.record.question_id for work in works}):
         reporter.start(work.name, len(items))
@@ -303,6 +383,7 @@ def _run_passes(
         items = run_pass(work, items, heard.ask, advance=reporter.advance)
         heard.require_any_reply(work.name)
         failed.update(heard.failed)
+        unasked |= heard.unasked
         num_replies, last_failure = num_replies + heard.num_replies, heard.last_failure or last_failure
         results[work.name] = Counter(
             note.result for item in items for note in item.outcome.notes[before.get(item.question_id, 0) :]
@@ -312,7 +393,7 @@ def _run_passes(
             f"no request got a usable reply, the last failed with: {last_failure}; "
             "nothing is written: mend it and start again"
         )
-    return items, results, failed
+    return items, results, failed, unasked
 
 
 class _Heard:
@@ -327,13 +408,17 @@ class _Heard:
         self.last_failure = ""
         self.num_replies = 0
         self.failed: Counter[str] = Counter()
+        self.unasked: set[str] = set()
 
     def ask(self, requests: Iterable[ChatRequest]) -> Iterator[ChatResult]:
         """Yield what becomes of the requests."""
         for outcome in self._ask(requests):
             if isinstance(outcome, ChatFailure):
-                self.failed[outcome.kind] += 1
+                self.failed[_UNASKED if isinstance(outcome, UnaskedFailure) else outcome.kind] += 1
                 self.last_failure = outcome.message
+            if isinstance(outcome, UnaskedFailure):
+                self.unasked.add(outcome.key.rsplit("/", 2)[0])
+                self._is_reached = True
             self.num_replies += isinstance(outcome, ChatReply)
             self._is_reached |= isinstance(outcome, ChatReply) or outcome.kind not in ("rejected", "unreachable")
             yield outcome
@@ -377,7 +462,7 @@ def planned_requests(settings: AnnotateSettings, data: Path) -> Iterator[ChatReq
     Every pass is shown the questions as they are now; second looks at what a pass would change are not counted.
     """
     _read_marker(data)
-    _require_questions(data)
+    _require_work(settings, data)
     tiles = read_tiles(data)
     works = _works(settings, data, tiles)
     for work in passes_of(settings, translated={entry.record.question_id for entry in works}):

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rsvqa.annotation.facts import ClassInfo, in_pixels
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, ClassInfo, as_shares, in_pixels
 from rsvqa.annotation.images import ImageError, Pixels, decode_image
 from rsvqa.annotation.lettering import lettered
 from rsvqa.annotation.llm.items import QuestionItem, ShownImage, TileKnowledge
 from rsvqa.annotation.llm.outcomes import QuestionOutcome, QuestionState
-from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark
-from rsvqa.rsvqa_builder.dataset.records import Record, Review
+from rsvqa.annotation.llm.proposing_step import PROPOSED
+from rsvqa.annotation.stored_evidence import decode_evidence, decode_mark, encode_evidence
+from rsvqa.rsvqa_builder.dataset.records import Record, Review, TileRecord
 from rsvqa.rsvqa_builder.dataset.stored_tiles import StoredTile
 
 EVIDENCE_KEY = "annotation"
@@ -20,8 +21,12 @@ EVIDENCE_KEY = "annotation"
 
 
 def is_open(record: Record) -> bool:
-    """Return whether models may work on a record: no person has written it or decided about it."""
-    return record.source != "human" and record.review in ("none", "needed")
+    """Return whether models may work on a record: it is not for people alone.
+
+    That is what a person has written or decided about, and what a model has proposed of which nothing is known.
+    """
+    is_proposal = record.evidence.get("rule") == PROPOSED
+    return record.source != "human" and record.review in ("none", "needed") and not is_proposal
 
 
 class TileImages:
@@ -111,6 +116,25 @@ def record_of(item: QuestionItem, record: Record) -> Record:
         evidence={**record.evidence, EVIDENCE_KEY: annotation},
         source="llm" if item.source == "llm" else "rule",  # also when a rule's wording was put back: no item is human's
         review=review,
+    )
+
+
+def proposal_of(item: QuestionItem, tile: TileRecord) -> Record:
+    """Return a proposal about a tile without questions as a record."""
+    box = None if item.box is None else as_shares(item.box, tile.window.width, tile.window.height)
+    return Record(
+        question_id=item.question_id,
+        tile=tile,
+        task=item.task,
+        language=item.language,
+        question=item.text,
+        images=("tile",),
+        options=lettered(item.options),
+        answer=item.answer,
+        bbox=None if box is None else Box(*(round(side, BOX_DECIMALS) for side in box)),
+        evidence={**encode_evidence(item.evidence, None), EVIDENCE_KEY: item.outcome.to_json()},
+        source="llm",
+        review="needed",
     )
 
 

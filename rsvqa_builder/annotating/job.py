@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ from rich.table import Table
 from rsvqa.annotation.llm.batch_api import BatchClient
 from rsvqa.annotation.llm.budget import Budget, Estimate, estimate
 from rsvqa.annotation.llm.client import ChatClient
+from rsvqa.annotation.llm.passes import Ask, ChatResult
 from rsvqa.annotation.llm.prices import PricesError, read_prices
 from rsvqa.annotation.llm.reply_store import ReplyStore
+from rsvqa.annotation.llm.requests import ChatRequest, UnaskedFailure
+from rsvqa.annotation.llm.turns import RawReply, Turn, advance, make_turn
 from rsvqa.rsvqa_builder.annotating.annotate import (
     Annotated,
     NothingToAnnotateError,
@@ -26,6 +31,7 @@ from rsvqa.rsvqa_builder.annotating.annotate import (
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings, require_two_models
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
+from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
 
 
 def run_job(
@@ -38,19 +44,21 @@ def run_job(
         SettingsError: one model writes and verifies.
     """
     require_two_models(settings)
-    require_dataset(data)
+    require_dataset(settings, data)
     _require_prices(settings, job)
     budget = Budget(
         max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch_api
     )
     path = job.replies_beside(out)
+    if job.finish and not path.exists():
+        raise NothingToAnnotateError(f"nothing has been answered yet, there is no {path}: start without `finish`")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ReplyStore(path) as store, _open_client(job, store, budget) as client:
+    with ReplyStore(path) as store, _open_asker(job, store, budget) as ask:
         done = annotate(
             settings,
             data,
             out,
-            ask=client.ask,
+            ask=ask,
             bill=lambda: [asdict(line) for line in budget.bill()],
             overwrite=overwrite,
             retry_failed=job.retry_failed,
@@ -65,6 +73,30 @@ def _require_prices(settings: AnnotateSettings, job: JobSettings) -> None:
     unpriced = sorted(model for model in settings.models if prices.find(model) is None)
     if job.max_cost is not None and unpriced:
         raise PricesError(f"`max_cost`: no price for {', '.join(unpriced)}; give a table as `prices`")
+
+
+@contextmanager
+def _open_asker(job: JobSettings, store: ReplyStore, budget: Budget) -> Iterator[Ask]:
+    """Yield what answers requests: an endpoint, or the store of replies alone."""
+    if job.finish:
+        yield partial(answered_before, store=store, budget=budget)
+        return
+    with _open_client(job, store, budget) as client:
+        yield client.ask
+
+
+def answered_before(requests: Iterable[ChatRequest], *, store: ReplyStore, budget: Budget) -> Iterator[ChatResult]:
+    """Yield what earlier runs got for requests; those without a reply fail as `UnaskedFailure`."""
+
+    def find(turn: Turn) -> RawReply | None:
+        reply = store.find(turn.fingerprint)
+        if reply is not None:
+            budget.count(turn, reply)
+        return reply
+
+    for request in requests:
+        step = advance(make_turn(request), find)
+        yield UnaskedFailure(request.key, "unreachable", "not asked yet") if isinstance(step, Turn) else step
 
 
 def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
@@ -82,8 +114,10 @@ class Annotator:
 
     def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated | None:
         """Annotate the data set that was built in `folder`; None when it has no question, which is said."""
+        # a folder that is built anew may hold a review: what stands in it is not to be reworded
+        settings = self.settings.model_copy(update={"keep_decided": bool(decided_questions(folder))})
         try:
-            return run_job(self.settings, self.job, folder, folder, reporter=reporter)
+            return run_job(settings, self.job, folder, folder, reporter=reporter)
         except NothingToAnnotateError as error:
             reporter.note("annotate", f"not annotated: {error}")
             return None
@@ -169,6 +203,8 @@ def has_done_nothing(done: Annotated) -> bool:
 def first_lines(done: Annotated) -> Iterator[str]:
     """Yield what went wrong: what was rejected or is to be reviewed, by reason, and what was paid for in vain."""
     report, counts = done.report, done.report["questions"]
+    if unfinished := report.get("unfinished"):
+        yield f"{unfinished:,} questions are as they were, for they are not finished; the job goes on without `finish`"
     if not any(line["paid"] or line["stored"] for line in report["bill"]):
         yield f"nothing to do: no model was asked, for no question is one for {', '.join(report['settings']['steps'])}"
     elif not counts["accepted"]:

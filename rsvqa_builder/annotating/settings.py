@@ -12,8 +12,8 @@ from rsvqa.annotation.llm.sender import ClientSettings
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, SettingsError, StageSettings
 
-AnnotateStep = Literal["word", "draft", "verify", "translate"]
-STEPS: tuple[AnnotateStep, ...] = ("word", "draft", "verify", "translate")
+AnnotateStep = Literal["propose", "word", "draft", "verify", "translate"]
+STEPS: tuple[AnnotateStep, ...] = ("propose", "word", "draft", "verify", "translate")
 """In the order in which they are done, whatever the order of the setting."""
 
 _Pixels = Annotated[int, Field(ge=64, le=8_192)]
@@ -34,6 +34,8 @@ class AnnotateSettings(StageSettings):
     """Tasks whose questions are worked on (default: all)."""
     only: Literal["needed"] | None = None
     """`needed`: questions that wait for a review (default: all that no person has decided on)."""
+    keep_decided: bool = False
+    """Leave alone the questions on which people have decided in the data set's review."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Most questions that are worked on, drawn by chance: a pilot before the bill."""
     overview_px: _Pixels = 1_024
@@ -54,7 +56,14 @@ class AnnotateSettings(StageSettings):
     def _in_order(cls, steps: tuple[AnnotateStep, ...]) -> tuple[AnnotateStep, ...]:
         if not steps:
             raise ValueError(f"expected at least one of {', '.join(STEPS)}")
+        if "propose" in steps and len(set(steps)) > 1:
+            raise ValueError("propose is done alone: people decide on proposals before anything else is done with them")
         return tuple(step for step in STEPS if step in steps)
+
+    @property
+    def is_proposing(self) -> bool:
+        """Whether tiles without questions are worked on, and not questions."""
+        return self.steps == ("propose",)
 
     @property
     def models(self) -> frozenset[str]:
@@ -89,6 +98,8 @@ class JobSettings(ClientSettings):
     """Table of prices, TOML (default: the one that comes with rsvqa)."""
     batch_api: bool = False
     """Send through OpenAI's batch files: half the price, a day at most."""
+    finish: bool = False
+    """Send nothing; write what has been answered so far, and the other questions as they were."""
     replies: Path | None = None
     """File that keeps the replies (default: beside the new data set)."""
 

@@ -35,6 +35,7 @@ from rsvqa.rsvqa_builder.files import (
 WORK = ".rsvqa"
 REPORT = "report.json"
 MARKER = "build.toml"
+ANNOTATE_REPORT = "annotate_report.json"
 
 Fingerprint = Mapping[str, Mapping[str, Any]]
 """What decides the result: "settings", "versions", "inputs" and "sources", each name → value, JSON types only.
@@ -52,7 +53,7 @@ _DOCUMENTS = (
     "stats.json",
     "classes.toml",
     "preview.html",
-    "annotate_report.json",
+    ANNOTATE_REPORT,
     "review_report.json",
 )
 

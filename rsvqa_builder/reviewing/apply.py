@@ -21,16 +21,15 @@ import tomli_w
 
 from rsvqa.annotation.review.agreement import Decision
 from rsvqa.annotation.review.content import CONTENT, EditableContent
-from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.review.store import Bound, ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.rsvqa_builder.annotating.annotate import REPORT as ANNOTATE_REPORT
-from rsvqa.rsvqa_builder.dataset.output import MARKER, OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, store_path
-from rsvqa.rsvqa_builder.reviewing.source import data_set_fingerprint
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, store_path
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
 REPORT = "review_report.json"
 REPORT_VERSION = 1
@@ -82,33 +81,35 @@ def apply_review(
     """
     if src.resolve() in (out.resolve(), *out.resolve().parents):
         raise ReviewError(f"`out` {out} is the data set that was reviewed, or lies in it; choose another folder")
-    decisions = read_decisions(src, store)
+    decisions, bound = read_decisions(src, store)
     identity = _identity(src, decisions, undecided)
     with OutputFolder(out) as output:
         output.finish_interrupted_move()
         if done := _finished_report(out, identity):
             return done
         output.begin({"settings": {"review": identity}, "versions": {}, "inputs": {}}, overwrite=overwrite)
-        report = _write(src, output, decisions, undecided, identity)
+        report = _write(src, output, decisions, bound, undecided, identity)
         output.commit()
     return report
 
 
-def read_decisions(src: Path, store: Path | None) -> dict[str, Decision]:
-    """Return the decisions that stand on a data set, by question.
+def read_decisions(src: Path, store: Path | None) -> tuple[dict[str, Decision], Bound]:
+    """Return the decisions that stand on a data set as it is now, by question, and what became of the others.
 
     Raises:
         ReviewError: when there is no review, or it is that of another data set.
     """
-    path, fingerprint = store_path(src, store), data_set_fingerprint(src)
+    path, source = store_path(src, store), ReviewSource(src)
     if not path.exists():
         raise NothingToReviewError(f"no review in {path}: begin one with `rsvqa review`, or name its file with `store`")
     with ReviewStore(path) as opened:
-        if opened.data_set() != fingerprint:
+        _, bound = bind(opened, source)
+        if bound.gone and not (bound.kept or bound.changed):
             raise ReviewError(
-                f"{path} holds the review of another data set than {src}, or its shards have changed since"
+                f"{path} holds the review of another data set than {src}: none of its {bound.gone:,} decided questions "
+                "is there"
             )
-        return opened.final_decisions()
+        return opened.final_decisions(), bound
 
 
 def _identity(src: Path, decisions: Mapping[str, Decision], undecided: Undecided) -> dict[str, Any]:
@@ -136,6 +137,7 @@ def _write(
     src: Path,
     output: OutputFolder,
     decisions: Mapping[str, Decision],
+    bound: Bound,
     undecided: Undecided,
     identity: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -152,6 +154,8 @@ def _write(
     images = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=images.all)
     report = tally.report(undecided)
+    if bound.changed:
+        report["changed_since_decided"] = list(bound.changed)
     annotated = src / ANNOTATE_REPORT
     models = json.loads(annotated.read_text("utf-8")) if annotated.exists() else {}
     dataset = AnnotatedDataset(data=src, marker=marker, rows=tuple(rows), shards=infos, report=models, review=report)
@@ -259,4 +263,6 @@ def lost_lines(report: Mapping[str, Any]) -> Sequence[str]:
     counts = report["questions"]
     lines = [] if counts["accepted"] + counts["fixed"] + counts["rejected"] else ["nothing has been decided yet"]
     lines += [f"rejected: {count:,} x {reason}" for reason, count in report["rejected_reasons"].items()]
+    if changed := report.get("changed_since_decided"):
+        lines.append(f"changed since the decision, so undecided: {len(changed):,}; review them again: {changed[0]} …")
     return [*lines, f"dropped: {counts['dropped']:,} x undecided"] if counts["dropped"] else lines

@@ -29,8 +29,8 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.files import whole_folder
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, store_path
-from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, store_path
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
 
 TASKS_FILE = "tasks.json"
 CONFIG_FILE = "labeling_config.xml"
@@ -110,8 +110,8 @@ def export_tasks(
         ReviewError: when there is nothing to export.
         OutputError: when `out` is in use.
     """
-    decisions = _decisions(src, store)
     source = ReviewSource(src)
+    decisions = _decisions(source, store)
     questions = list(source.questions())
     chosen = {entry.question.question_id for entry in plan_queue(questions, queue)} | decisions.keys()
     questions = [question for question in questions if question.question_id in chosen]
@@ -134,11 +134,12 @@ def export_tasks(
     return ExportCounts(len(tasks), sum(len(task["annotations"]) for task in tasks), len(images))
 
 
-def _decisions(src: Path, store: Path | None) -> dict[str, list[Decision]]:
-    path = store_path(src, store)
+def _decisions(source: ReviewSource, store: Path | None) -> dict[str, list[Decision]]:
+    path = store_path(source.folder, store)
     found: dict[str, list[Decision]] = {}
     if path.exists():
         with ReviewStore(path) as opened:
+            bind(opened, source)
             for decision in opened.decisions():
                 found.setdefault(decision.question_id, []).append(decision)
     return found
@@ -262,20 +263,21 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
 
     Raises:
         ReviewError: when the file is no list of tasks of this data set.
-        StoreError: when the store is that of another data set.
+        StoreError: when the store cannot be used.
     """
     tasks = _read_tasks(file)
     source = ReviewSource(src)
     wanted = {task.data.question_id for task in tasks}
-    entries = {
-        question.question_id: QueueEntry(question, position, 1, 1)
-        for position, question in enumerate(source.questions())
-        if question.question_id in wanted
-    }
-    if foreign := sorted(wanted - entries.keys()):
+    if foreign := sorted(wanted - {question.question_id for question in source.questions()}):
         raise ReviewError(f"{file}: question {foreign[0]!r} is not in {src}: expected tasks of this data set")
     with ReviewStore(store_path(src, store)) as opened:
-        opened.add(data_set_fingerprint(src), entries.values())
+        digests, _ = bind(opened, source)
+        entries = {
+            question.question_id: QueueEntry(question, position, 1, 1)
+            for position, question in enumerate(source.questions(digests))
+            if question.question_id in wanted
+        }
+        opened.add(entries.values())
         return _import(tasks, {key: entry.question for key, entry in entries.items()}, opened)
 
 

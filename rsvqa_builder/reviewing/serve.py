@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
-from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.review.store import Bound, ReviewStore
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
 STORE = "review.sqlite"
 """Name of the store in the data set's folder; builds and exports never touch it."""
+MAX_LISTED = 10
+"""Ids of changed questions that are printed; the report of an applied review has all."""
 
 
 class ReviewError(RsvqaError):
@@ -46,6 +47,34 @@ def store_path(folder: Path, store: Path | None) -> Path:
     return folder / STORE if store is None else store
 
 
+def bind(store: ReviewStore, source: ReviewSource) -> tuple[Mapping[str, str], Bound]:
+    """Hold a store against a data set as it is now; return the digests of its images, and what became of decisions."""
+    digests = source.image_digests(store)
+    return digests, store.bind(data_set_fingerprint(source.folder), source.questions(digests))
+
+
+def decided_questions(folder: Path) -> frozenset[str]:
+    """Return the ids of the questions of a data set, as it is now, on which somebody has decided in its review."""
+    if not (folder / STORE).exists():
+        return frozenset()
+    with ReviewStore(folder / STORE) as store:
+        bind(store, ReviewSource(folder))
+        return frozenset(decision.question_id for decision in store.decisions() if decision.verdict != "skipped")
+
+
+def bound_lines(bound: Bound) -> Iterator[str]:
+    """Yield what became of decisions that were made on an earlier state of the data set; nothing where all stand."""
+    if bound.changed:
+        shown = ", ".join(bound.changed[:MAX_LISTED])
+        rest = f" and {len(bound.changed) - MAX_LISTED:,} more" if len(bound.changed) > MAX_LISTED else ""
+        verb = "question has" if len(bound.changed) == 1 else "questions have"
+        yield f"{len(bound.changed):,} {verb} changed since the decision and come to review again: {shown}{rest}"
+    if bound.gone:
+        yield f"{bound.gone:,} decided questions are not in the data set any more; their decisions are kept"
+    if bound.changed or bound.gone:
+        yield f"{bound.kept:,} decided questions are as they were: their decisions stand"
+
+
 @contextmanager
 def open_review(
     folder: Path, queue: QueueSettings, *, store: Path | None = None, cache_bytes: int = CACHE_BYTES
@@ -61,17 +90,17 @@ def open_review(
     Raises:
         NothingToReviewError: when no question is to be reviewed; no store is made for that.
         ShardError: when the folder has no whole set of shards.
-        StoreError: when the store cannot be used, or is that of another data set.
+        StoreError: when the store cannot be used.
     """
-    source = ReviewSource(folder)
-    fingerprint = data_set_fingerprint(folder)
-    path, entries = store_path(folder, store), plan_queue(source.questions(), queue)
-    first = list(islice(entries, 1))
+    source, path = ReviewSource(folder), store_path(folder, store)
     nothing = f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
-    if not (first or path.exists()):
+    if not path.exists() and next(plan_queue(source.questions(), queue), None) is None:
         raise NothingToReviewError(nothing)
     with ReviewStore(path) as opened:
-        opened.fill(fingerprint, chain(first, entries))
+        digests, bound = bind(opened, source)
+        for line in bound_lines(bound):
+            print(line, file=sys.stderr)
+        opened.fill(plan_queue(source.questions(digests), queue))
         if not opened.num_queued():
             raise NothingToReviewError(nothing)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)

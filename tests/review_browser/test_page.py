@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import signal
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rsvqa.annotation.review.agreement import Decision
+from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
 from tests.review_browser.data_set import MARKUP, write_data_set
 
 if TYPE_CHECKING:
@@ -409,3 +412,27 @@ def test_all_questions_can_be_decided(page: Page, server: Server) -> None:
     page.keyboard.press("g")
     page.wait_for_selector("dialog table")
     assert page.inner_text("tfoot").split()[:6] == ["All", "tasks", "7", "/", "7", "7"]
+
+
+def test_what_was_decided_before_a_question_changed_stands_beside_it(
+    template: Path, tmp_path: Path, browser: Browser
+) -> None:
+    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")))
+    with ReviewStore(server.data_set / "review.sqlite") as store:
+        source = ReviewSource(server.data_set)
+        asked = next(q for q in source.questions(source.image_digests(store)) if q.task == "object_colour")
+        *options, last = asked.content.options
+        before = dataclasses.replace(asked.content, options=(*options, f"{last[:4]}pink"))
+        store.fill([QueueEntry(dataclasses.replace(asked, content=before), 0, 0, 1)])
+        store.decide(asked.question_id, "ann", "accepted", request_id="of the former version", after=before)
+    server.start()
+    page = new_page(browser, server)
+    enter(page, server, "ben")
+    assert question_of(page) == asked.content.question
+    told = page.inner_text("section.decide")
+    assert "Other than then: options" in told
+    assert "ann accepted" in told
+    assert "pink" in told
+    page.context.close()
+    server.kill(signal.SIGTERM)
+    assert server.problems == []

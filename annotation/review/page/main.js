@@ -79,6 +79,7 @@ async function show(answer, draft = null) {
     byId("body"),
     panels.headline(question, state.session),
     panels.opinionsPanel(answer.opinions ?? []),
+    panels.formerPanel(answer.former),
     editor.part,
     panels.evidencePanel(question),
     panels.modelsPanel(question),

@@ -38,7 +38,7 @@ export function modelsPanel(question) {
   if (!models) return null;
   const share = models.agreement;
   const notes = (models.notes ?? []).map((note) =>
-    h("li", {}, h("b", {}, note.step), ` ${note.result}`, note.model && h("span", {}, ` · ${note.model}`), note.prompt && h("code", {}, ` ${note.prompt}`)),
+    h("li", {}, h("b", {}, note.step), ` ${note.result}`, note.answer && h("q", {}, note.answer), note.model && h("span", {}, ` · ${note.model}`), note.prompt && h("code", {}, ` ${note.prompt}`)),
   );
   const former = Object.entries(models.former ?? {}).map(([name, text]) =>
     h("div", {}, h("dt", {}, `${name} before`), h("dd", {}, Array.isArray(text) ? text.join(" · ") : String(text))),
@@ -67,6 +67,25 @@ export function opinionsPanel(opinions) {
     ),
   );
   return section("Two reviewers disagree: you decide", [h("ul", { class: "notes" }, items)], "decide");
+}
+
+/** Return what was decided on the question before it changed; nothing when it is new. */
+export function formerPanel(former) {
+  if (!former) return null;
+  const told = (content) => [content.question, ...content.options, content.answer].join("  ");
+  const items = former.opinions.map((opinion) =>
+    h(
+      "li",
+      {},
+      h("b", {}, opinion.reviewer),
+      ` ${opinion.verdict}`,
+      opinion.reason && h("span", {}, ` · ${opinion.reason}`),
+      h("p", {}, told(opinion.before)),
+      opinion.verdict === "fixed" && h("p", {}, `fixed: ${told(opinion.content)}`),
+    ),
+  );
+  const changes = former.changes.length ? `Other than then: ${former.changes.join(", ")}` : "What has changed is not known";
+  return section("Decided before it changed: decide again", [h("p", { class: "warn" }, changes), h("ul", { class: "notes" }, items)], "decide");
 }
 
 /** Return where the tile lies. */

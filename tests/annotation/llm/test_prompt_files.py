@@ -7,7 +7,7 @@ and read what has changed in `tests/annotation/llm/prompts_rendered/`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from rsvqa.annotation.llm.drafting_step import DraftPass
 from rsvqa.annotation.llm.items import QuestionItem
 from rsvqa.annotation.llm.passes import Pass
 from rsvqa.annotation.llm.prompt_files import load_prompt, prompt_names
+from rsvqa.annotation.llm.proposing_step import ProposePass, bare_tile
+from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.llm.translating_step import BackTranslatePass, TranslatePass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, GuessPass
 from rsvqa.annotation.llm.wording_step import WordingPass
@@ -49,6 +51,17 @@ ROUTE = make_item(
     answer="A",
 )
 
+BARE = bare_tile("t", make_item().views[0], width=make_item().width, height=make_item().height)
+
+
+class _CropsOnly(ProposePass):
+    """Begins with the request about the first crop."""
+
+    def requests(self, item: QuestionItem) -> Sequence[ChatRequest]:
+        """Return the requests about crops."""
+        return ProposePass.requests(self, item)[1:]
+
+
 CASES: Mapping[str, tuple[Pass, QuestionItem]] = {
     "word": (WordingPass(model="m"), colour_item()),
     "guess": (GuessPass("m"), colour_item()),
@@ -61,6 +74,8 @@ CASES: Mapping[str, tuple[Pass, QuestionItem]] = {
     "draft_anomaly": (DraftPass(model="m", crops=CROPS), ANOMALY),
     "draft_route": (DraftPass(model="m", crops=CROPS), ROUTE),
     "draft_reference": (DraftPass(model="m", crops=CROPS), grounding_item(question_id="g1")),
+    "propose_tile": (ProposePass(model="m", crops=CROPS), BARE),
+    "propose_objects": (_CropsOnly(model="m", crops=CROPS), BARE),
     "translate_zh": (TranslatePass("m"), region_item()),
     "back_translate": (BackTranslatePass("m"), TranslatePass("m").stand_in(region_item())),
 }

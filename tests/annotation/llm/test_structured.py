@@ -113,3 +113,15 @@ def test_hostile_replies_take_no_longer_than_long_ones(text: str) -> None:
     with pytest.raises(UnreadableReplyError):
         read_reply(text, Count, ended=True)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("escaped", "read"),
+    [
+        (r"A \ud83d B", "A � B"),
+        (r"\udE00", "�"),
+        (r"A \ud83d\ude00 B", "A \U0001f600 B"),  # both halves: one whole character
+    ],
+)
+def test_half_a_character_in_an_escape_becomes_the_replacement_character(escaped: str, read: str) -> None:
+    assert read_reply(f'{{"count": 1, "note": "{escaped}"}}', Count, ended=True).note == read

@@ -189,3 +189,23 @@ def test_the_rule_check_names_what_is_wrong() -> None:
 
 def test_what_is_rejected_stays_so() -> None:
     assert make_item().rejected("x").for_review("y") == make_item().rejected("x")
+
+
+def test_what_was_answered_is_kept_beside_the_key() -> None:
+    item = make_item()
+    wrong = settle(ANSWER, item, [reply(Choice(letters="a"))])
+    assert wrong.outcome.notes[-1].answer == f"(A) {item.options[0]}"
+    several = make_item(form=AnswerForm.SEVERAL_OF, answer="AC")
+    both = settle(ANSWER, several, [reply(Choice(letters="C, A"))]).outcome.notes[-1].answer
+    assert both == f"(A) {several.options[0]}; (C) {several.options[2]}"
+    assert settle(ANSWER, item, [reply(Choice(letters="none of them"))]).outcome.notes[-1].answer == "none of them"
+    assert settle(ANSWER, item, [ChatFailure("k", "unreachable", "down")]).outcome.notes[-1].answer == ""
+    objected = settle(ANSWER, make_item(form=AnswerForm.TEXT), [reply(Objections(contradicted=["One.", "Two."]))])
+    assert objected.outcome.notes[-1].answer == "One.; Two."
+
+
+def test_a_box_that_was_found_is_kept_in_pixels_of_the_tile() -> None:
+    item = grounding_item()
+    frame = box_frame(item, ANSWER.crops)
+    found = settle(ANSWER, item, [reply(FoundBox(box=[0, 0, 500, 1000]))]).outcome.notes[-1].answer
+    assert found == str([frame.x_min, frame.y_min, round((frame.x_min + frame.x_max) / 2), frame.y_max])

@@ -52,6 +52,7 @@ def make_question(question_id: str = "a:0_0/OC1", **changes: Any) -> ReviewQuest
         width=1000,
         height=500,
         content=COUNTING,
+        image_digests=(f"digest of the image of {question_id}",),
         evidence={"rule": "by_hand", "feature_ids": ["a:1"], "values": {"count": 3}},
     )
     return dataclasses.replace(question, **changes)
@@ -61,5 +62,5 @@ def make_store(path: Path, num_questions: int = 3, *, wanted: int = 1, clock: Cl
     """Return a store whose queue is q1, q2 and so on."""
     store = ReviewStore(path / "review.sqlite", now=clock or Clock())
     questions = [make_question(f"q{number}") for number in range(1, num_questions + 1)]
-    store.fill("data set 1", [QueueEntry(question, i, 1, wanted) for i, question in enumerate(questions)])
+    store.fill([QueueEntry(question, i, 1, wanted) for i, question in enumerate(questions)])
     return store

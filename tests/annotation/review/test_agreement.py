@@ -70,7 +70,7 @@ def test_pace_is_the_median_without_breaks() -> None:
 def test_the_summary_tells_agreement_by_task(tmp_path: Path) -> None:
     with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
         tasks = ["overall_counting"] * 4 + ["object_presence"]
-        store.fill("1", [QueueEntry(make_question(f"q{i}", task=task), i, 1, 2) for i, task in enumerate(tasks)])
+        store.fill([QueueEntry(make_question(f"q{i}", task=task), i, 1, 2) for i, task in enumerate(tasks)])
         opinions = {"ann": "aara.", "ben": "aarra"}  # accepted, rejected, none
         for reviewer, letters in opinions.items():
             for number, letter in enumerate(letters):
@@ -92,7 +92,7 @@ def test_the_summary_tells_agreement_by_task(tmp_path: Path) -> None:
 def test_choices_count_the_queue(tmp_path: Path) -> None:
     with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
         disputed = make_question("q2", source="llm", split="val", evidence={"annotation": {"agreement": 0}})
-        store.fill("1", [QueueEntry(make_question("q1"), 0, 1, 1), QueueEntry(disputed, 1, 0, 1)])
+        store.fill([QueueEntry(make_question("q1"), 0, 1, 1), QueueEntry(disputed, 1, 0, 1)])
         choices = read_choices(store)
     assert choices.tasks == {"overall_counting": 2}
     assert (choices.sources, choices.splits, choices.num_disputed) == ({"llm": 1, "rule": 1}, {"train": 1, "val": 1}, 1)

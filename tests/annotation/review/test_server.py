@@ -29,7 +29,7 @@ QUESTIONS = (
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
     with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
-        store.fill("1", [QueueEntry(question, i, 1, 1) for i, question in enumerate(QUESTIONS)])
+        store.fill([QueueEntry(question, i, 1, 1) for i, question in enumerate(QUESTIONS)])
         with running(store) as client:
             yield client
 
@@ -39,7 +39,8 @@ def stored(tmp_path: Path) -> list[tuple[str, str, str]]:
     connection = sqlite3.connect(tmp_path / "review.sqlite")
     try:
         return connection.execute(
-            "SELECT question_id, verdict, reason FROM decisions WHERE withdrawn_at IS NULL ORDER BY number"
+            "SELECT question_id, verdict, reason FROM decisions JOIN questions USING (key) "
+            "WHERE withdrawn_at IS NULL ORDER BY number"
         ).fetchall()
     finally:
         connection.close()
@@ -82,7 +83,7 @@ def test_the_images_of_the_next_question_are_prepared(tmp_path: Path) -> None:
     questions = [make_question(f"q{i}", images=images) for i, images in enumerate(names)]
     pictures = FakePictures()
     with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
-        store.fill("1", [QueueEntry(question, i, 1, 1) for i, question in enumerate(questions)])
+        store.fill([QueueEntry(question, i, 1, 1) for i, question in enumerate(questions)])
         with running(store, pictures=pictures) as client:
             client.post("next", ANN)
     assert pictures.prepared == [picture_key("b"), picture_key("c")]
@@ -191,7 +192,7 @@ def test_undo_brings_back_what_was_decided(client: Client, tmp_path: Path) -> No
 def test_progress_counts_and_tells_the_pace(tmp_path: Path) -> None:
     clock = Clock()
     with ReviewStore(tmp_path / "review.sqlite", now=clock) as store:
-        store.fill("1", [QueueEntry(make_question(f"q{i}"), i, 1, 1) for i in range(10)])
+        store.fill([QueueEntry(make_question(f"q{i}"), i, 1, 1) for i in range(10)])
         with running(store) as client:
             for number in range(4):
                 # 10 s, 20 s and 30 s between the decisions: the median is 20 s

@@ -232,7 +232,7 @@ def test_filters_choose_what_is_shown(tmp_path: Path) -> None:
         make_question("held out", split="val"),
         make_question("disputed", evidence=disputed),
     ]
-    store.fill("1", [QueueEntry(question, i, 1, 1) for i, question in enumerate(questions)])
+    store.fill([QueueEntry(question, i, 1, 1) for i, question in enumerate(questions)])
     found = {}
     for name, filters in {
         "colour": Filters(task="object_colour"),
@@ -256,23 +256,16 @@ def test_filters_choose_what_is_shown(tmp_path: Path) -> None:
 
 def test_needed_questions_come_before_the_sample(tmp_path: Path) -> None:
     store = ReviewStore(tmp_path / "review.sqlite", now=Clock())
-    store.fill("1", [QueueEntry(make_question("sampled"), 0, 1, 1), QueueEntry(make_question("needed"), 9, 0, 1)])
+    store.fill([QueueEntry(make_question("sampled"), 0, 1, 1), QueueEntry(make_question("needed"), 9, 0, 1)])
     assert [shown(store, "ann"), shown(store, "ben")] == ["needed", "sampled"]
 
 
 def test_a_smaller_queue_keeps_the_decisions(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     decide(store, "q3", "ann")
-    store.fill("data set 1", [QueueEntry(make_question("q1"), 0, 1, 1)])
+    store.fill([QueueEntry(make_question("q1"), 0, 1, 1)])
     assert set(store.final_decisions()) == {"q3"}
     assert [shown(store, "ann"), shown(store, "ben")] == ["q1", None]
-
-
-def test_another_data_set_is_refused(tmp_path: Path) -> None:
-    store = make_store(tmp_path)
-    with pytest.raises(StoreError, match="holds the review of another data set"):
-        store.fill("data set 2", [])
-    assert shown(store, "ann") == "q1"
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
@@ -287,7 +280,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match="version 99; this rsvqa knows version 1"):
+    with pytest.raises(StoreError, match="version 99; this rsvqa knows version 2"):
         ReviewStore(path)
 
 

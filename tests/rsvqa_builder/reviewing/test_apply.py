@@ -179,9 +179,22 @@ def test_without_a_review_there_is_nothing_to_apply(src: Path, tmp_path: Path) -
 
 def test_the_review_of_another_data_set_is_refused(src: Path, tmp_path: Path) -> None:
     take_decisions(src)
+    other = tmp_path / "other"
+    data = make_jpeg(200, 100)
+    tile = make_tile("x:0_0", scene="x", images={"tile": len(data)})
+    write_shards(other, plan_shards([TileRows(tile, (make_record(tile),))]), load_images=lambda _: {"tile": data})
+    with pytest.raises(ReviewError, match=r"another data set than .*: none of its 5 decided questions is there"):
+        apply_review(other, tmp_path / "again", store=src / "review.sqlite")
+    assert not (tmp_path / "again").exists()
+
+
+def test_what_was_reviewed_once_may_be_applied_to_its_result(src: Path, tmp_path: Path) -> None:
+    take_decisions(src)
     apply_review(src, tmp_path / "reviewed")
-    with pytest.raises(ReviewError, match="holds the review of another data set"):
-        apply_review(tmp_path / "reviewed", tmp_path / "again", store=src / "review.sqlite")
+    # accepted once more; the fixed one is another question now, and settled; the rejected ones are gone
+    report = apply_review(tmp_path / "reviewed", tmp_path / "again", store=src / "review.sqlite")
+    assert report["questions"] == {"accepted": 1, "fixed": 0, "rejected": 0, "undecided": 8, "dropped": 0}
+    assert "changed_since_decided" not in report
 
 
 def test_the_output_is_another_folder(src: Path) -> None:
