@@ -170,8 +170,8 @@ def test_two_options_do_not_tell_of_each_other() -> None:
     for pair, count in offered.items():
         if count >= 60:
             assert right[pair] / count == pytest.approx(0.25, abs=0.06), pair
-    assert sum(options is not None for options in asked) >= 400
-    assert choices.not_chosen["environmental_reasoning"].get(PAIR_TELLS, 0) <= 100
+    assert sum(options is not None for options in asked) >= 450
+    assert choices.not_chosen["environmental_reasoning"].get(PAIR_TELLS, 0) <= 150
 
 
 def test_pairs_are_left_as_drawn_without_a_balance() -> None:
