@@ -10,6 +10,7 @@ split by itself and in the order of the plan:
    that can be. What a text still lacks, divided by the questions left that could show it, is the chance with which it
    is drawn. Since the chance of a text follows from how often it is right, either of two texts of a pair is the right
    one equally often.
+   Then options are swapped until no two that stand together tell of each other (`option_pairs`).
 3. *How many are right*, where several can be: a set is drawn from all that can be an answer, and a text is shown as
    often right as wrong.
 
@@ -31,6 +32,7 @@ from typing import Protocol
 
 from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.option_drawing import Offer, OptionDrawer
+from rsvqa.annotation.option_pairs import settle_pairs
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -38,6 +40,7 @@ TOO_FREQUENT = "answer would be too frequent"
 BEYOND_LIMIT = "beyond the limit per tile"
 TOO_COARSE = "too large beside the share of what vanishes in a reduced image"
 NO_OPTIONS = "too few wrong options that are right elsewhere"
+PAIR_TELLS = "options would tell of each other"
 
 MIN_JUDGED = 30
 """Questions that a stratum must have for its best guess to be told: of fewer, chance makes one answer the best."""
@@ -209,9 +212,12 @@ class Chooser:
             drawer = OptionDrawer(kept, elsewhere, rng, has_fallback=self._balance is not Balance.STRICT)
             for offer in rng.sample(kept, len(kept)):
                 drawer.draw(offer)
+            num_empty = sum(bool(offer.num_shown and not offer.shown) for offer in kept)
+            not_chosen[task][NO_OPTIONS] += num_empty
+            if self._balance is not Balance.OFF:
+                not_chosen[task][PAIR_TELLS] += settle_pairs(kept, rng)
             never_right[task] += drawer.num_never_right
             asked.setdefault(task, []).extend(offer for offer in kept if offer.shown or not offer.num_shown)
-            not_chosen[task][NO_OPTIONS] += sum(bool(offer.num_shown and not offer.shown) for offer in kept)
         shown: list[tuple[int, ...] | None] = [None] * self._num_added
         num_right = array("b", bytes(self._num_added))
         for offer in itertools.chain.from_iterable(asked.values()):
@@ -339,7 +345,11 @@ def _even_at(offers: Sequence[Offer], depth: int, rng: random.Random, *, is_stri
     surplus: set[int] = set()
     for answers in by_stratum.values():
         num_shown = next(iter(answers.values()))[0].num_shown
-        cap = largest_cap([len(group) for group in answers.values()], num_shown, is_strict=is_strict)
+        counts = [len(group) for group in answers.values()]
+        cap = largest_cap(counts, num_shown, is_strict=is_strict)
+        if not is_strict and max(counts) > cap:
+            # what is more than even is as often less: else the frequent answer would stay the better guess
+            cap -= min(cap - 1, rng.randint(0, round(2 * (cap - sum(min(n, cap) for n in counts) / num_shown))))
         for group in answers.values():
             if len(group) > cap:
                 surplus.update(offer.index for offer in rng.sample(group, len(group) - cap))

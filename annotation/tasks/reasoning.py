@@ -7,7 +7,7 @@ second counts the objects of a class by colour, by half of the image, by distanc
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -64,8 +64,8 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
         return NotAsked("rules disagree")
     if any(verdicts[rule.name].holds is None for rule in rules):
         return NotAsked("a rule of the topic is near its threshold")
-    failing = [rule for rule in RULES if verdicts[rule.name].holds is False]
-    wrong = _wrong_conclusions(topic, shuffled(failing, context.rng))
+    # the other conclusion of the topic contradicts the one that holds: two of them would tell that one is right
+    wrong = [rule for rule in RULES if rule.topic != topic and verdicts[rule.name].holds is False]
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few conclusions that are known to be wrong")
     (right,) = holding
@@ -88,18 +88,6 @@ def _ask_topic(context: TaskContext, topic: str, verdicts: Mapping[str, RuleVerd
         ),
         strata=("conclusion",),
     )
-
-
-def _wrong_conclusions(topic: str, failing: Iterable[EnvironmentalRule]) -> list[EnvironmentalRule]:
-    """Return the first failing rule of each other topic: all that may be offered beside the one that holds.
-
-    Conclusions of one topic contradict each other, so two of them tell of one another whether they are right.
-    """
-    by_topic: dict[str, EnvironmentalRule] = {}
-    for rule in failing:
-        by_topic.setdefault(rule.topic, rule)
-    by_topic.pop(topic, None)
-    return list(by_topic.values())
 
 
 def _conclusion(context: TaskContext, rule: EnvironmentalRule) -> str:

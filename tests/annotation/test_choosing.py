@@ -14,6 +14,7 @@ from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.choosing import (
     BEYOND_LIMIT,
     NO_OPTIONS,
+    PAIR_TELLS,
     TOO_COARSE,
     TOO_FREQUENT,
     Chooser,
@@ -140,12 +141,48 @@ def test_a_tile_keeps_the_rarer_answers() -> None:
 
 def test_surplus_answers_go() -> None:
     questions = [yes_no(place < 144, "template", "car") for place in range(146)]
-    choices, asked = choose(questions)
-    # N = c + 2: 4 <= 6/2 + 1.2 holds, 5 <= 7/2 + 1.3 does not
-    assert right_texts(asked) == {"Yes": 4, "No": 2}
-    assert choices.not_chosen == {"object_presence": {TOO_FREQUENT: 140}}
+    # N = c + 2: 4 <= 6/2 + 1.2 holds, 5 <= 7/2 + 1.3 does not. One more than even is as often one less: 4, 3 or 2,
+    # and as these counts are of one class, of its template and of the task, each makes it fewer by 2 at most
+    found = Counter[int]()
+    for seed in range(60):
+        choices, asked = choose(questions, seed=seed)
+        texts = right_texts(asked)
+        assert choices.not_chosen == {"object_presence": {TOO_FREQUENT: 146 - texts.total()}}
+        assert texts["No"] in (1, 2)
+        found[texts["Yes"] - texts["No"]] += 1
+    assert set(found) <= {-1, 0, 1, 2}
+    assert min(found[0], found[1]) > 5
     assert right_texts(choose(questions, balance=Balance.STRICT)[1]) == {"Yes": 2, "No": 2}
     assert right_texts(choose(questions, balance=Balance.OFF)[1]) == {"Yes": 144, "No": 2}
+
+
+def test_two_options_do_not_tell_of_each_other() -> None:
+    # "a" is never wrong where "b" is right: as if "a" followed from "b". And "x" is offered beside "a" alone
+    rng = random.Random(3)
+    wrong = {"a": "bcdefx", "b": "cdef", "c": "abdef", "d": "abcef", "e": "abcdf", "f": "abcde"}
+    questions = [one_of(right, wrong[right]) for right in rng.choices("abcdef", k=600)]
+    choices, asked = choose(questions)
+    offered, right = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for options in filter(None, asked):
+        (answer,) = (option.text for option in options if option.is_right)
+        for pair in itertools.permutations((option.text for option in options), 2):
+            offered[pair] += 1
+            right[pair] += pair[0] == answer
+    # of two that stand together each is right in a quarter: "a" beside "b", which alone could be right, hardly is
+    assert offered["a", "b"] <= 60
+    for pair, count in offered.items():
+        if count >= 60:
+            assert right[pair] / count == pytest.approx(0.25, abs=0.06), pair
+    assert sum(options is not None for options in asked) >= 450
+    assert choices.not_chosen["environmental_reasoning"].get(PAIR_TELLS, 0) <= 150
+
+
+def test_pairs_are_left_as_drawn_without_a_balance() -> None:
+    questions = [one_of("a", "bcde") for _ in range(20)]
+    choices, asked = choose(questions, balance=Balance.OFF)
+    assert len(asked) == 20
+    assert None not in asked
+    assert choices.not_chosen == {"environmental_reasoning": {}}
 
 
 def test_answers_are_even_in_each_split_and_class() -> None:
