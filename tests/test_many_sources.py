@@ -338,8 +338,8 @@ def test_shares_bound_a_source(tmp_path: Path) -> None:
     assert run.code == 0
     asked = Counter(row["scene_source"] for row in rows_of(tmp_path / "set") if row["question"])
     made = read_report(tmp_path / "all")["sources"]
-    # the small source keeps all n; of the large one stay as many as are a quarter of all: n / 3, rounded up
-    assert asked == {"small": made["small"]["questions"], "large": -(-made["small"]["questions"] // 3)}
+    # the small source keeps all n; of the large one stay as many as are a quarter of all: n / 3, rounded
+    assert asked == {"small": made["small"]["questions"], "large": round(made["small"]["questions"] / 3)}
     beyond = made["large"]["questions"] - asked["large"]
     assert read_report(tmp_path / "set")["sources"]["large"]["beyond_its_share"] == beyond
     assert f"{beyond} questions more are beyond its share of 0.25" in run.out

@@ -28,7 +28,9 @@ def test_a_recipe_is_built_of_the_sets_as_they_are_published(sets: Path, tmp_pat
     assert printed.code == 0
     (sets / f"{name}.toml").write_text(printed.out)
     out = tmp_path / "set"
-    run = rsvqa("build", "--src", sets / f"{name}.toml", "--profile", name, "--out", out, "--workers", 0)
+    run = rsvqa(
+        "build", "--src", sets / f"{name}.toml", "--profile", name, "--out", out, "--workers", 0, "--balance", "off"
+    )
     assert run.code == 0
     report = read_report(out)
     labels: dict[str, dict[str, dict[str, int]]] = {}
@@ -42,7 +44,8 @@ def test_a_recipe_is_built_of_the_sets_as_they_are_published(sets: Path, tmp_pat
     assert spare == {"DOTA-v2.0_train_hbb"}
     columns = ["scene_source", "licence", "gsd"]
     rows = [row for path in (out / "data").iterdir() for row in pq.read_table(path, columns=columns).to_pylist()]
-    assert {row["scene_source"] for row in rows} == set(LABELS) - NO_QUESTIONS
+    # one class, of no clear colour in the miniature: nothing that its name does not tell already
+    assert {row["scene_source"] for row in rows} == set(LABELS) - NO_QUESTIONS - {"inria"}
     # LoveDA's is the recipe's, DOTA's files state theirs, STAR's is not known
     gsds = {row["scene_source"]: row["gsd"] for row in rows}
     assert (gsds["loveda"], gsds["dota"], gsds["star"]) == (0.3, 0.146, None)

@@ -154,7 +154,7 @@ RULES: tuple[EnvironmentalRule, ...] = (
     EnvironmentalRule(
         "fields_drain_into_water",
         "water_quality",
-        lambda m: _above(0.15, 0.4, shore_within_10_m_of_cropland=m.shore_along(FARMED, 10.0)),
+        lambda m: _above(0.0, 0.4, shore_within_10_m_of_cropland=m.shore_along(FARMED, 10.0)),
     ),
     EnvironmentalRule(
         "plants_guard_water",

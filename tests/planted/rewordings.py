@@ -116,7 +116,8 @@ FALSE_REWORDINGS: Mapping[str, Rewording] = {
         (r"colour", "shape"),
     ),
     "from and to": _swap(
-        (r"from (the .+?) to (the .+?)([?.])", r"from \2 to \1\3"),
+        # not of a distance, which is the same both ways
+        (r"(?s)^(?!.*(?:\bfar\b|distance|apart))(.*)from (the .+?) to (the .+?)([?.])", r"\1from \3 to \2\4"),
         (r"Where is (.+?) located with respect to (.+?)\?", r"Where is \2 located with respect to \1?"),
     ),
     "nearest to largest": _swap(

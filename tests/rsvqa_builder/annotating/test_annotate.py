@@ -75,8 +75,10 @@ def test_every_question_keeps_its_answer_and_gets_its_provenance(data: Path, tmp
         assert evidence == json.loads(old["evidence"])
         assert {entry["step"] for entry in note["notes"]} >= {"rule_check", "answer"}
         assert note["agreement"] == 1.0
-        assert (row["source"], row["review"]) == ("llm" if note.get("former") else "rule", "none")
-    assert report["questions"]["accepted"] == len(after)
+        assert row["source"] == ("llm" if note.get("former") else "rule")
+        # a draft of a caption may have a sentence that the reader of claims does not know
+        assert row["review"] == "none" or (row["task"].endswith("_captioning") and note["doubts"])
+    assert report["questions"]["accepted"] == sum(row["review"] == "none" for row in after.values())
 
 
 def test_a_translation_follows_its_original_and_shares_its_letters(data: Path, tmp_path: Path) -> None:
