@@ -1,8 +1,8 @@
 """Whole files and folders: nothing half-written under a final name, and one process at a time in a folder.
 
-`write_atomically`, `whole_file` and `whole_folder` are the only ones that write aside and rename. What is written lies
-beside its place under a hidden name that no other process has, on this host or another, and has the mode of any new
-file. An exception removes it; what was there before is then untouched.
+`write_atomically`, `write_once`, `whole_file` and `whole_folder` are the only ones that write aside and rename. What is
+written lies beside its place under a hidden name that no other process has, on this host or another, and has the mode
+of any new file. An exception removes it; what was there before is then untouched.
 
 What is written is brought to the disk before it gets its name, and its name before the call returns, so that a power
 cut leaves the old or the new one, never a name over missing bytes, and nothing that was reported as written is lost. On
@@ -75,20 +75,56 @@ def remove_unused(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
+def write_once(path: Path, content: bytes) -> bool:
+    """Write `content` to `path` unless there is a file already; return whether it was this call that wrote it.
+
+    Of several processes that call it at the same time, on this machine or others, it is one.
+    """
+    partial = _beside(path)
+    try:
+        partial.write_bytes(content)
+        return _name_if_absent(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, if_absent: bool = False) -> Iterator[Path]:
     """Yield where to write a file that becomes `path` when the block ends, and vanishes when it raises.
 
     Whatever is opened there must be closed within the block.
+
+    Args:
+        path: its final name.
+        if_absent: a file that is there by the end stays. This is for names that follow from the content: another
+            machine may have that file open, and over NFS a file that was replaced cannot be read any more.
     """
     partial = _beside(path)
     try:
         yield partial
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
+        if if_absent:
+            _name_if_absent(partial, path)
+        else:
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _name_if_absent(partial: Path, path: Path) -> bool:
+    """Give a whole file its name unless that is taken; return whether it was free."""
+    sync(partial)
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if path.exists():
+            return False
+        partial.replace(path)
+    sync(path.parent)
+    return True
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def stage_if_needed(scene: Scene, windows: Sequence[Window], folder: Path, *, nu
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _require_room(scene, folder)
-        with whole_file(target) as partial:
+        with whole_file(target, if_absent=True) as partial:
             _copy(scene, partial)
     return replace(
         scene,

@@ -83,7 +83,7 @@ def write_vrt_with_gdal(plan: VrtPlan, path: Path) -> None:
     t = plan.transform
     bounds = (t.c, t.f + t.e * plan.height, t.c + t.a * plan.width, t.f)
     sources = [_absolute(placement.path) for placement in plan.placements]
-    with whole_file(path) as partial:
+    with whole_file(path, if_absent=True) as partial:
         try:
             built = gdal.BuildVRT(
                 str(partial.absolute()),
@@ -147,7 +147,7 @@ def write_vrt(plan: VrtPlan, path: Path) -> None:
             source = _add_source(mask, placement, size, "mask,1", is_complex=True)
             if uses_mask:
                 ET.SubElement(source, "NODATA").text = "0"
-    with whole_file(path) as partial:
+    with whole_file(path, if_absent=True) as partial:
         ET.ElementTree(root).write(partial, encoding="utf-8")
 
 
@@ -171,7 +171,7 @@ def write_stack_vrt(paths: Sequence[str], path: Path) -> None:
     if uses_mask:
         mask = ET.SubElement(ET.SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
         _add_source(mask, PlacedRaster(paths[0], 0, 0), size, "mask,1", is_complex=False)
-    with whole_file(path) as partial:
+    with whole_file(path, if_absent=True) as partial:
         ET.ElementTree(root).write(partial, encoding="utf-8")
 
 

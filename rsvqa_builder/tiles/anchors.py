@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsvqa.annotation.images import Pixels
-from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.files import write_once
 
 MOST = 4_096
 """Anchors that are kept of an image, those of the smallest hashes: an image of 8,192 px keeps one in 16."""
@@ -134,7 +134,7 @@ def store_anchors(images: Sequence[tuple[str, Anchors]], folder: Path) -> Path:
     )
     path = folder / f"{hashlib.sha256(buffer.getvalue()).hexdigest()[:16]}.npz"
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
+    write_once(path, buffer.getvalue())
     return path
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from rsvqa.annotation.facts import Gsd
-from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.files import write_once
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
@@ -169,5 +169,5 @@ def _store_features(features: Features, folder: Path, number: int) -> Path:
     content = sink.getvalue().to_pybytes()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{number:05d}-{hashlib.sha256(content).hexdigest()[:16]}.arrow"
-    write_atomically(path, content)
+    write_once(path, content)
     return path

@@ -25,6 +25,7 @@ from rsvqa.rsvqa_builder.files import (
     whole_file,
     whole_folder,
     write_atomically,
+    write_once,
 )
 
 WRITER = """
@@ -256,3 +257,26 @@ def test_a_lock_keeps_others_away_until_it_is_closed(tmp_path: Path) -> None:
         lock_folder(tmp_path, shared=True)
     os.close(lock)
     os.close(lock_folder(tmp_path, shared=True))
+
+
+# --- named once ---
+
+
+def test_a_file_that_is_there_stays_the_very_file(tmp_path: Path) -> None:
+    path = tmp_path / "labels.arrow"
+    assert write_once(path, b"first")
+    before = path.stat()
+    assert not write_once(path, b"second")
+    with whole_file(path, if_absent=True) as partial:
+        partial.write_bytes(b"third")
+    assert (path.read_bytes(), path.stat().st_ino) == (b"first", before.st_ino)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert [write_once(tmp_path / "a", content) for content in (b"first", b"second")] == [True, False]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]

@@ -16,7 +16,7 @@ from rsvqa.rsvqa_builder.scenes import mosaic
 from rsvqa.rsvqa_builder.scenes.mosaic import Joined, build_mosaics
 from rsvqa.rsvqa_builder.scenes.rendering import TilePixels, choose_stretch, open_raster, read_tile
 from rsvqa.rsvqa_builder.scenes.scene import Scene, describe_scene
-from rsvqa.rsvqa_builder.scenes.staging import needs_staging
+from rsvqa.rsvqa_builder.scenes.staging import needs_staging, stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.scenes.vrt import PlacedRaster, has_gdal_bindings, read_vrt_sources
 from tests.rsvqa_builder.make_rasters import NORTH_UP_1M, make_pixels, write_raster
@@ -255,6 +255,18 @@ def test_a_mosaic_of_striped_sheets_is_staged_like_them(tmp_path: Path) -> None:
     tiled = [cut(tmp_path / "tiled", name, ground, window, **how) for name, window in QUARTERS.items()]
     (scene,) = build_mosaics(tiled, tmp_path / "vrt").scenes
     assert not needs_staging(scene, windows, num_stretch_reads=0)
+
+
+def test_a_mosaic_that_is_joined_again_uses_its_staged_copy_again(tmp_path: Path, writer: str) -> None:
+    # the copy is named by the mosaic's time of change, among others
+    windows = [Window(x, y, 25, 30) for y in (0, 30, 60) for x in (0, 25, 50, 75)]
+    striped = [cut(tmp_path, name, make_pixels(3, 90, 100), window, blockysize=5) for name, window in QUARTERS.items()]
+    copies = []
+    for _ in range(2):
+        (scene,) = build_mosaics(striped, tmp_path / "vrt").scenes
+        copies.append(stage_if_needed(scene, windows, tmp_path / "staged", num_stretch_reads=0).path)
+    assert copies[0] == copies[1]
+    assert [str(path) for path in (tmp_path / "staged").iterdir()] == copies[:1]
 
 
 def test_a_mosaic_keeps_the_nodata_and_crs_that_are_given_for_its_sheets(tmp_path: Path, writer: str) -> None:
