@@ -41,6 +41,7 @@ from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
+from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
 
 _BYTE_MAKERS = (
@@ -132,7 +133,7 @@ class _Run:
     def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
         """Make the data set in `output.ready` and return its report."""
         holds_tiles = output.holds_tiles
-        journal = Journal(output.work / "tiles")
+        journal = Journal(FolderStore(output.work))
         with self._step("preparing scenes"):
             scenes = self._prepare(sources, output.work)
         with self._step("reading excluded images"):
@@ -141,7 +142,7 @@ class _Run:
                 found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes
             }
             anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
-        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.folder)
+        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.store)
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
@@ -171,7 +172,7 @@ class _Run:
             notes=self.notes,
             jobs=jobs,
             selection=selection,
-            reasons=count_reasons(journal, selection),
+            reasons=count_reasons(jobs, journal, selection),
             asked=asked,
             rows=rows,
             shards=infos,
@@ -233,7 +234,7 @@ class _Run:
         sources: Sources,
         excluded_sizes: Collection[ImageSize],
         excluded: Path | None,
-        journal: Path,
+        store: WorkStore,
     ) -> tuple[TileJob, ...]:
         """Return every tile of every scene, scenes in the order of their ids."""
         settings = self.settings
@@ -261,14 +262,16 @@ class _Run:
                 quality=settings.quality,
                 may_be_excluded=ImageSize(window.height, window.width) in excluded_sizes,
                 excluded=excluded,
-                journal=journal,
+                store=store,
             )
             for position, (scene_id, window) in enumerate(windows)
         )
 
     def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal) -> dict[str, str]:
         """Do what is not done yet; return the scenes of which a tile cannot be read, with the reason."""
-        todo = [job for job in jobs if not journal.is_done(job.position, job.digest)]
+        digests = [job.digest for job in jobs]
+        done = journal.done(digests)
+        todo = [job for job, digest in zip(jobs, digests, strict=True) if digest not in done]
         if len(todo) < len(jobs):
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
@@ -310,7 +313,7 @@ class _ImageLoader:
     """Reads a tile's encoded images from the journal."""
 
     def __init__(self, jobs: Sequence[TileJob], journal: Journal) -> None:
-        self._position_of = {job.image_id: job.position for job in jobs}
+        self._digest_of = {job.image_id: job.digest for job in jobs}
         self._journal = journal
 
     def all(self, tile: TileRecord) -> Mapping[str, bytes]:
@@ -319,7 +322,7 @@ class _ImageLoader:
 
     def one(self, tile: TileRecord, key: str) -> bytes:
         """Return one image of the tile."""
-        return self._journal.read_image(self._position_of[tile.image_id], key)
+        return self._journal.read_image(self._digest_of[tile.image_id], key)
 
 
 def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair]) -> dict[str, LaterWork | str]:

@@ -140,7 +140,7 @@ def members_of(group: int) -> list[int]:
 
 def finished_tiles(out: Path) -> dict[Path, int]:
     """Return when each finished tile of an unfinished build was written."""
-    return {path: path.stat().st_mtime_ns for path in (out / ".rsvqa" / "tiles").glob("*.json")}
+    return {path: path.stat().st_mtime_ns for path in (out / ".rsvqa" / "tiles").rglob("*.json")}
 
 
 def assert_nothing_final(out: Path) -> None:
@@ -168,7 +168,7 @@ def finish(sources: Path, out: Path, expected: dict[str, str]) -> None:
 
 def tiles_done(number: int) -> Callable[[Path], bool]:
     """Return a moment: so many tiles are finished."""
-    return lambda out: len(list((out / ".rsvqa" / "tiles").glob("*.json"))) >= number
+    return lambda out: len(list((out / ".rsvqa" / "tiles").rglob("*.json"))) >= number
 
 
 def is_there(name: str) -> Callable[[Path], bool]:

@@ -171,7 +171,7 @@ def test_an_interrupted_build_goes_on(
         patched.setattr(build_module, "write_shards", interrupt)
         assert build(src, out, *OPTIONS).code == 130
     done = times_of_change(out / ".rsvqa" / "tiles")
-    assert len(list((out / ".rsvqa" / "tiles").glob("*.json"))) == 2
+    assert len(list((out / ".rsvqa" / "tiles").rglob("*.json"))) == 2
     changed = folder / "changed.toml"
     changed.write_text(SOURCES.replace("CC-BY-4.0", "CC0-1.0"))
     refused = build(changed, out, *OPTIONS).err

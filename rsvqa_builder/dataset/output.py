@@ -115,7 +115,7 @@ class OutputFolder:
     def holds_tiles(self) -> bool:
         """Whether an unfinished build has done a tile: without any, there is nothing to lose."""
         has_ended = (self.work / REPORT).exists()  # with nothing
-        return not has_ended and any((self.work / "tiles").glob("*.json"))
+        return not has_ended and any((self.work / "tiles").rglob("*.json"))
 
     def keep_report(self, report: str) -> Path:
         """Keep the report of a build that came to nothing and return where; the work that it tells of may be lost."""

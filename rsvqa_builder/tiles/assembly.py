@@ -152,7 +152,7 @@ def _look_through(
         if reason := failed_scenes.get(job.work.scene.scene_id):
             dropped[job.position] = f"its scene cannot be read: {reason}"
             continue
-        result = journal.read(job.position)
+        result = journal.read(job.digest)
         if result.rejection is not None:
             dropped[job.position] = result.rejection
         else:
@@ -243,7 +243,7 @@ def choose_questions(
     of_source: dict[str, list[int]] = {}
     for position, split in selection.splits.items():
         own = of_source.setdefault(jobs[position].source, [])
-        for one in journal.read(position).candidates:
+        for one in journal.read(jobs[position].digest).candidates:
             is_fine = _is_fine(one.evidence, jobs[position].window)
             own.append(chooser.add(one, split=split, tile=position, is_fine=is_fine))
     choices = chooser.choose()
@@ -274,7 +274,7 @@ def make_rows(
     dealer = LetterDealer(settings.seed)
     index = 0
     for position, split in selection.splits.items():
-        result = journal.read(position)
+        result = journal.read(jobs[position].digest)
         offers = [choices.options_of(index + place) for place in range(len(result.candidates))]
         index += len(offers)
         asked = [
@@ -286,13 +286,13 @@ def make_rows(
         yield TileRows(tile, tuple(_records(tile, asked, dealer, settings.language)))
 
 
-def count_reasons(journal: Journal, selection: Selection) -> TaskCounts:
+def count_reasons(jobs: Sequence[TileJob], journal: Journal, selection: Selection) -> TaskCounts:
     """Add up why tasks did not ask and why candidates were rejected, over the kept tiles."""
     not_asked: dict[str, Counter[str]] = {}
     rejected: dict[str, Counter[str]] = {}
     failures: list[str] = []
     for position in selection.splits:
-        result = journal.read(position)
+        result = journal.read(jobs[position].digest)
         for total, found in ((not_asked, result.not_asked), (rejected, result.rejected)):
             for task, reasons in (found or {}).items():
                 total.setdefault(task, Counter()).update(reasons)

@@ -1,15 +1,15 @@
-"""What is done of a build: one folder below the output, with one result a finished tile.
+"""What is done of a build: one result per finished tile, in the work store.
 
-A tile's images are written first, its `.json` last, each under a temporary name that is renamed when whole; so a
-`.json` says that the tile is finished. On a restart finished tiles are kept, everything else is done again. Results
-are what the worker found, before letters, splits and duplicates are decided: those need the whole data set.
+A tile is stored under the digest of its unit of work, so it is found again by any plan and any machine. Its images are
+stored first, its `.json` last, each of them whole or not at all; so a `.json` says that the tile is finished. On a
+restart finished tiles are kept, everything else is done again. Results are what the worker found, before letters,
+splits and duplicates are decided: those need the whole data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.tiles.dedup import ImagePrint
+from rsvqa.rsvqa_builder.tiles.store import WorkStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,43 +83,46 @@ class TileResult:
 
 
 _ADAPTER = TypeAdapter(TileResult)
+_PREFIX = "tiles"
 
 
 class Journal:
-    """The finished tiles of one build, by the tile's position in the plan."""
+    """The finished tiles of one build, by the digest of the unit of work (`TileJob.digest`)."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, store: WorkStore) -> None:
+        self.store = store
 
-    def write(self, position: int, result: TileResult, images: Mapping[str, bytes]) -> None:
+    def write(self, job: str, result: TileResult, images: Mapping[str, bytes]) -> None:
         """Store a finished tile; after this call a restart does not do it again."""
         for key, encoded in images.items():
-            write_atomically(self._image_path(position, key), encoded)
-        write_atomically(self._result_path(position), _ADAPTER.dump_json(result))
+            self.store.put(_image_key(job, key), encoded)
+        self.store.put(_result_key(job), _ADAPTER.dump_json(result))
 
-    def is_done(self, position: int, job: str) -> bool:
-        """Tell whether the tile is finished and whole on disk, as the result of the unit of work with this digest.
+    def done(self, jobs: Collection[str]) -> set[str]:
+        """Return which of the tiles are finished and whole: one listing, and one small file per finished tile."""
+        sizes = self.store.list(_PREFIX)
+        return {job for job in jobs if _result_key(job) in sizes and self._is_whole(job, sizes)}
 
-        The plan of a restart may differ: a scene may be usable now that was not before (no room, no network).
-        """
+    def _is_whole(self, job: str, sizes: Mapping[str, int]) -> bool:
         try:
-            result = self.read(position)
-            sizes = {key: self._image_path(position, key).stat().st_size for key in result.images or {}}
+            result = self.read(job)
         except (OSError, ValidationError):
             return False
-        return result.job == job and sizes == (result.images or {})
+        found = {key: sizes.get(_image_key(job, key)) for key in result.images or {}}
+        return result.job == job and found == (result.images or {})
 
-    def read(self, position: int) -> TileResult:
+    def read(self, job: str) -> TileResult:
         """Return the result of a finished tile."""
-        return _ADAPTER.validate_json(self._result_path(position).read_bytes())
+        return _ADAPTER.validate_json(self.store.get(_result_key(job)))
 
-    def read_image(self, position: int, key: str) -> bytes:
+    def read_image(self, job: str, key: str) -> bytes:
         """Return one encoded image of a finished tile."""
-        return self._image_path(position, key).read_bytes()
+        return self.store.get(_image_key(job, key))
 
-    def _result_path(self, position: int) -> Path:
-        return self.folder / f"{position:07d}.json"
 
-    def _image_path(self, position: int, key: str) -> Path:
-        return self.folder / f"{position:07d}.{key}"
+def _result_key(job: str) -> str:
+    return f"{_PREFIX}/{job[:2]}/{job}.json"
+
+
+def _image_key(job: str, key: str) -> str:
+    return f"{_PREFIX}/{job[:2]}/{job}.{key}"

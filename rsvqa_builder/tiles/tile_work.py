@@ -45,6 +45,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
 )
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.store import WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
 
 
@@ -96,7 +97,7 @@ class TileJob:
         image_format, quality: how images are encoded.
         may_be_excluded: an excluded image has the tile's size, so digests tell whether it is the tile.
         excluded: file of the anchors of excluded images, named by its content; None when there are none.
-        journal: folder of the results.
+        store: where the result goes.
     """
 
     position: int
@@ -115,7 +116,7 @@ class TileJob:
     quality: int
     may_be_excluded: bool
     excluded: Path | None
-    journal: Path
+    store: WorkStore
 
     @property
     def digest(self) -> str:
@@ -142,8 +143,9 @@ def do_tile(job: TileJob) -> int | Failure:
         result, images = _make_tile(job, seconds)
     except SceneError as error:
         return Failure(str(error))
-    result = replace(result, job=job.digest, seconds={step: round(value, 4) for step, value in seconds.items()})
-    Journal(job.journal).write(job.position, result, images)
+    digest = job.digest
+    result = replace(result, job=digest, seconds={step: round(value, 4) for step, value in seconds.items()})
+    Journal(job.store).write(digest, result, images)
     return job.window.width * job.window.height
 
 

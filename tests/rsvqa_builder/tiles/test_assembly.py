@@ -15,6 +15,7 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
 from rsvqa.rsvqa_builder.tiles.assembly import Selection, choose_questions, make_rows
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork, TileJob
 
 IMAGES = {"tile": 3, "tile_marked": 4}
@@ -59,16 +60,16 @@ def job(position: int, folder: Path, source: str = "s") -> TileJob:
         quality=90,
         may_be_excluded=False,
         excluded=None,
-        journal=folder,
+        store=FolderStore(folder),
     )
 
 
 def rows_of(tiles: list[tuple[Candidate, ...]], folder: Path, **settings: object) -> list[TileRows]:
     """Write a journal of tiles with these candidates and return their rows."""
-    journal = Journal(folder)
+    journal = Journal(FolderStore(folder))
     for position, candidates in enumerate(tiles):
         result = TileResult(valid_share=1.0, images=dict(IMAGES), candidates=candidates)
-        journal.write(position, result, {key: b"x" * size for key, size in IMAGES.items()})
+        journal.write(job(position, folder).digest, result, {key: b"x" * size for key, size in IMAGES.items()})
     selection = Selection(
         splits=dict.fromkeys(range(len(tiles)), "train"), dropped={}, excluded={}, alike=(), num_places=1
     )
@@ -89,12 +90,12 @@ def test_counts_of_a_data_set_are_each_others_wrong_options(tmp_path: Path) -> N
 
 def test_a_source_beyond_its_share_gives_away_what_was_chosen(tmp_path: Path) -> None:
     # 4 + 4 tiles with two counts each, of which one per tile is asked: the share holds for what is asked, not offered
-    journal = Journal(tmp_path)
+    journal = Journal(FolderStore(tmp_path))
     counts = iter(range(2, 18))
     for position in range(8):
         candidates = (counted(next(counts)), counted(next(counts)))
         result = TileResult(valid_share=1.0, images=dict(IMAGES), candidates=candidates)
-        journal.write(position, result, {key: b"x" * size for key, size in IMAGES.items()})
+        journal.write(job(position, tmp_path).digest, result, {key: b"x" * size for key, size in IMAGES.items()})
     selection = Selection(splits=dict.fromkeys(range(8), "train"), dropped={}, excluded={}, alike=(), num_places=1)
     settings = BuildSettings.model_validate({"src": "scenes", "per_task": 1})
     jobs = [job(position, tmp_path, "a" if position < 4 else "b") for position in range(8)]

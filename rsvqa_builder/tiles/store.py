@@ -1,0 +1,70 @@
+"""Where finished work is kept: bytes by key, whole or not at all.
+
+The least that a folder which machines share and an object storage have in common. A key is a path with slashes, and
+what is stored under it never depends on who stores it: so a unit of work that is done twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rsvqa.rsvqa_builder.files import is_partial, write_atomically, write_once
+
+
+class WorkStore(Protocol):
+    """Bytes by key; travels to workers, so it can be pickled."""
+
+    def put(self, key: str, content: bytes, *, if_absent: bool = False) -> bool:
+        """Store `content` and return True; with `if_absent` leave what is there, and return False then."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Return what is stored.
+
+        Raises:
+            FileNotFoundError: when there is nothing.
+        """
+        ...
+
+    def list(self, prefix: str) -> Mapping[str, int]:
+        """Return the size in bytes of all that is stored under keys below `prefix` ("tiles"), by key."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove what is stored, if anything is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStore:
+    """Files below a folder that every worker has under the same path."""
+
+    root: Path
+
+    def put(self, key: str, content: bytes, *, if_absent: bool = False) -> bool:
+        """Write a file."""
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if if_absent:
+            return write_once(path, content)
+        write_atomically(path, content)
+        return True
+
+    def get(self, key: str) -> bytes:
+        """Return a file's bytes."""
+        return (self.root / key).read_bytes()
+
+    def list(self, prefix: str) -> Mapping[str, int]:
+        """Return the files below a folder; what is being written at this moment is none of them."""
+        return {
+            path.relative_to(self.root).as_posix(): path.stat().st_size
+            for path in sorted((self.root / prefix).rglob("*"))
+            if path.is_file() and not is_partial(path)
+        }
+
+    def delete(self, key: str) -> None:
+        """Remove a file."""
+        (self.root / key).unlink(missing_ok=True)
