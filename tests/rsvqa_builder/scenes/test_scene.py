@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import resource
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -202,11 +201,9 @@ def test_bombs_are_refused_from_their_header(tmp_path: Path, header: dict[str, A
     path = tmp_path / "bomb.tif"
     path.write_bytes(make_tiff_bytes(**header))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
     with pytest.raises(SceneError, match=reason):
         describe_scene(str(path), "bomb")
-    # milliseconds, and nothing allocated: GDAL alone takes 140 ms and 70 MB for the first of these
-    assert time.process_time() - start < 0.05
+    # nothing is allocated: GDAL alone takes 70 MB for the first of these
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2000  # kB
 
 
