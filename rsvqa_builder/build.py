@@ -169,6 +169,7 @@ class _Run:
             scenes=scenes,
             left_out=self.left_out,
             orphans=sources.orphans,
+            passed_over=sources.passed_over,
             notes=self.notes,
             jobs=jobs,
             selection=selection,
@@ -214,7 +215,7 @@ class _Run:
     def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
         jobs, remarks = plan_preparing(sources, work)
-        for path, reason in (*remarks, *sources.orphans):
+        for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
             self._note(f"{path}: {reason}")
         results = run_all(self.executor, prepare_scene, jobs, self.reporter)
         scenes: dict[str, PreparedScene] = {}

@@ -88,6 +88,7 @@ def check_labels(
         },
         "left_out": _entries(left_out),
         "label_files_of_no_scene": _entries(sources.orphans),
+        "passed_over": _entries(sources.passed_over),
         "remarks": _entries(plan.remarks),
         "page": None if out is None else str(out / PAGE),
     }

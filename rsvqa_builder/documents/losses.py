@@ -12,7 +12,11 @@ _MOST_CLASSES = 8
 """Unknown classes that are named."""
 
 
-_LISTS = (("left_out", "input", "left out"), ("label_files_of_no_scene", "label file", "of no scene"))
+_LISTS = (
+    ("left_out", "input", "left out"),
+    ("passed_over", "group", "of files read neither as scenes nor as labels"),
+    ("label_files_of_no_scene", "label file", "of no scene"),
+)
 """Lists of a report of what is not used, with the words for them."""
 
 
@@ -41,7 +45,7 @@ def build_losses(report: Mapping[str, Any]) -> Iterator[Losses]:
 def input_losses(report: Mapping[str, Any]) -> Iterator[Losses]:
     """Yield what was lost of scenes and labels, before any tile was made."""
     for key, noun, what in _LISTS:
-        if entries := report.get(key, []):  # reports of older releases do not have both
+        if entries := report.get(key, []):  # reports of older releases do not have all
             groups = group_losses((entry["path"], entry["reason"], 1) for entry in entries)
             yield Losses(_counted(len(entries), noun, what), tuple(groups))
     yield from _label_losses(report["scenes"])

@@ -49,6 +49,7 @@ class BuildFacts:
         scenes: every prepared scene, by id.
         left_out: inputs that gave no tile, with reasons.
         orphans: label files that belong to no scene, with what to do.
+        passed_over: files that are read neither as scenes nor as labels, with what to do.
         notes: what else a person should know of the inputs.
         jobs: the plan.
         selection: which tiles were kept.
@@ -67,6 +68,7 @@ class BuildFacts:
     scenes: Mapping[str, PreparedScene]
     left_out: Sequence[LeftOut]
     orphans: Sequence[LeftOut]
+    passed_over: Sequence[LeftOut]
     notes: Sequence[str]
     jobs: Sequence[TileJob]
     selection: Selection
@@ -158,6 +160,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "failed_tasks": list(facts.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
         "label_files_of_no_scene": [{"path": path, "reason": reason} for path, reason in facts.orphans],
+        "passed_over": [{"path": path, "reason": reason} for path, reason in facts.passed_over],
         "excluded_tiles": [
             {"tile": facts.jobs[position].image_id, "image": image, "by": by.value}
             for position, (image, by) in selection.excluded.items()

@@ -149,7 +149,10 @@ def is_label_raster(path: str) -> bool:
     if stem.endswith(MASK_ENDINGS) or stem.startswith(_MASK_STARTS) or is_picture_of_labels(stem):
         return True
     for folder in reversed(name.parts[:-1]):
-        if is_label_folder(folder) or folder.casefold() in _FOLDERS_OF_CHANGE:
+        # outlines are no rasters: those of a folder "geojson_2020" are scenes
+        if (
+            is_label_folder(folder) and not folder.casefold().startswith("geojson")
+        ) or folder.casefold() in _FOLDERS_OF_CHANGE:
             return True
         if folder.casefold() in LAYOUT_WORDS:
             return False

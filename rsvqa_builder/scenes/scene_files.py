@@ -9,8 +9,8 @@ import glob
 import os
 import re
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -23,6 +23,13 @@ RASTER_SUFFIXES = frozenset(
 )
 """Files of a folder, glob or archive that are taken for rasters; a file named by itself may have any suffix."""
 
+_GDAL_FORMATS = frozenset(
+    {".asc", ".avif", ".bil", ".bip", ".bsq", ".dng", ".ecw", ".gif", ".grb", ".grib", ".grd", ".h5", ".hdf", ".hdf5"}
+    | {".he5", ".heic", ".mbtiles", ".nc", ".nc4", ".rst", ".sid", ".webp"}
+)
+_ARRAY_SUFFIXES = frozenset({".mat", ".npy", ".npz"})
+_ARCHIVE_SUFFIXES = frozenset({".7z", ".rar", ".tar", ".tgz", ".zip"})
+_PACKED_SUFFIXES = frozenset({".bz2", ".gz", ".xz", ".zst"})
 _LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 _SCHEMES = {
     "s3://": "/vsis3/",
@@ -66,12 +73,14 @@ class FoundScenes(NamedTuple):
         left_out: entries of a list that do not exist, and folders that cannot be read.
         searched: what was looked for and where, for a message when there is nothing.
         catalogues: the files that say where the rasters are.
+        unread: files that may be images, in formats that are not looked for, an entry per folder and format.
     """
 
     candidates: tuple[SceneFile, ...]
     left_out: tuple[LeftOut, ...]
     searched: str
     catalogues: tuple[str, ...]
+    unread: tuple[LeftOut, ...] = ()
 
 
 class _Named(NamedTuple):
@@ -142,17 +151,72 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix else name
 
 
-def _found(named: Iterable[_Named], left_out: Iterable[LeftOut], searched: str) -> FoundScenes:
+def _found(
+    named: Iterable[_Named], left_out: Iterable[LeftOut], searched: str, others: Iterable[_Named] = ()
+) -> FoundScenes:
     ordered = sorted(dict.fromkeys(named), key=lambda entry: (entry.name, entry.path))
     ids = scene_ids([entry.name for entry in ordered])
     candidates = (SceneFile(entry.path, scene_id) for entry, scene_id in zip(ordered, ids, strict=True))
-    return FoundScenes(tuple(sorted(candidates, key=lambda file: file.scene_id)), tuple(left_out), searched, ())
+    unread = tuple(_unread(others))
+    if unread and not ordered:
+        searched = "; ".join([searched, *(f"in {path}, {reason}" for path, reason in unread)])
+    by_id = tuple(sorted(candidates, key=lambda file: file.scene_id))
+    return FoundScenes(by_id, tuple(left_out), searched, (), unread)
+
+
+def _others(named: Iterable[_Named], root: str, is_label: Callable[[str], bool]) -> list[_Named]:
+    """Return the files that may be images in a format that is not looked for."""
+    return [
+        one for one in named if _advice(*one) and not _is_raster_name(one.name) and not is_label(f"{root}/{one.name}")
+    ]
+
+
+def _unread(others: Iterable[_Named]) -> Iterator[LeftOut]:
+    """Yield what to do about files that may be images and are in a format that is not looked for."""
+    of_kind: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for path, name in others:
+        if advice := _advice(path, name):
+            of_kind[str(PurePosixPath(path).parent), PurePosixPath(name).suffix.lower(), advice].append(path)
+    for (folder, suffix, advice), paths in sorted(of_kind.items()):
+        first = PurePosixPath(min(paths)).name
+        what = (
+            f"{first} is not read"
+            if len(paths) == 1
+            else f"{len(paths):,} files *{suffix} are not read ({first} the first)"
+        )
+        yield LeftOut(folder, f"{what}: {advice}")
+
+
+def _advice(path: str, name: str) -> str:
+    """Return what to do about a file of a format that is not looked for; "" where it is not meant as an image."""
+    if _is_hidden(name):
+        return ""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in _GDAL_FORMATS:
+        return f"name it in a text list as a source, or convert it, gdal_translate -of COG IN{suffix} OUT.tif"
+    if suffix in _ARRAY_SUFFIXES:
+        return "an array says neither where it lies nor what its values are: save it as a GeoTIFF"
+    inner = PurePosixPath(name).with_suffix("").suffix.lower()
+    is_packed = suffix in _PACKED_SUFFIXES and inner in RASTER_SUFFIXES | {".tar"}
+    if suffix == ".zip" and Path(path).is_file():
+        return "give the archive as a source of its own, or unpack it" if _holds_raster(path) else ""
+    return "unpack it" if is_packed or suffix in _ARCHIVE_SUFFIXES else ""
+
+
+def _holds_raster(archive: str) -> bool:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return any(_is_raster_name(name) for name in opened.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _is_raster_name(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not is_hidden and PurePosixPath(name).suffix.lower() in RASTER_SUFFIXES
+    return not _is_hidden(name) and PurePosixPath(name).suffix.lower() in RASTER_SUFFIXES
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _suffixes() -> str:
@@ -178,9 +242,10 @@ def _from_folder(folder: Path, is_label: Callable[[str], bool]) -> FoundScenes:
         for file in files:
             path = Path(parent, file)
             name = path.relative_to(folder).as_posix()
-            if _is_raster_name(name) and not is_label(f"{folder.name}/{name}"):
-                named.append(_Named(str(path), name))
-    return _found(named, left_out, f"rasters ({_suffixes()}) in {folder.absolute()} and the folders below it")
+            named.append(_Named(str(path), name))
+    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{folder.name}/{entry.name}")]
+    searched = f"rasters ({_suffixes()}) in {folder.absolute()} and the folders below it"
+    return _found(rasters, left_out, searched, _others(named, folder.name, is_label))
 
 
 def _from_glob(pattern: str, is_label: Callable[[str], bool]) -> FoundScenes:
@@ -189,7 +254,7 @@ def _from_glob(pattern: str, is_label: Callable[[str], bool]) -> FoundScenes:
     paths = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207
     named = [_Named(path, PurePosixPath(path).relative_to(root).as_posix()) for path in paths]
     rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{root.name}/{entry.name}")]
-    return _found(rasters, (), f"rasters ({_suffixes()}) that match {pattern}")
+    return _found(rasters, (), f"rasters ({_suffixes()}) that match {pattern}", _others(named, root.name, is_label))
 
 
 def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) -> FoundScenes:
@@ -204,7 +269,8 @@ def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) ->
         _Named(f"/vsizip/{archive}/{name}", name.removeprefix(folder)) for name in names if name.startswith(folder)
     ]
     rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}")]
-    return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'")
+    others = _others(named, own_name, is_label)
+    return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'", others)
 
 
 def _from_store(src: str, path: str, is_label: Callable[[str], bool]) -> FoundScenes:
@@ -223,9 +289,11 @@ def _from_store(src: str, path: str, is_label: Callable[[str], bool]) -> FoundSc
     except ListingError as error:
         raise SourceError(f"`src` {src}: the folder cannot be listed: {error}") from error
     root = f"/vsis3/{place}".rstrip("/")
-    rasters = [name for name in names if _is_raster_name(name) and not is_label(f"{PurePosixPath(root).name}/{name}")]
+    own_name = PurePosixPath(root).name
+    named = [_Named(f"{root}/{name}", name) for name in names]
+    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}")]
     searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
-    return _found([_Named(f"{root}/{name}", name) for name in rasters], (), searched)
+    return _found(rasters, (), searched, _others(named, own_name, is_label))
 
 
 def _from_list(file: Path) -> FoundScenes:

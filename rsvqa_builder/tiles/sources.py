@@ -68,6 +68,7 @@ class Sources:
         pairs: two dates of one ground.
         broken_pairs: what could be a pair and is none, with the reason; the scenes are used by themselves.
         orphans: label files that belong to no scene, with what to do.
+        passed_over: files that are read neither as scenes nor as labels, with what to do.
         inputs: [size in bytes, time of change in ns] of every local file, by path relative to the source folder, after
             the name of the source where there are several.
     """
@@ -80,6 +81,7 @@ class Sources:
     pairs: tuple[DatePair, ...]
     broken_pairs: tuple[LeftOut, ...]
     orphans: tuple[LeftOut, ...]
+    passed_over: tuple[LeftOut, ...]
     inputs: Mapping[str, list[int]]
 
 
@@ -162,6 +164,7 @@ def find_sources(
         pairs=tuple(chain.from_iterable(one.pairs for one in found)),
         broken_pairs=tuple(chain.from_iterable(one.broken_pairs for one in found)),
         orphans=tuple(chain.from_iterable(one.orphans for one in found)),
+        passed_over=tuple(chain.from_iterable(one.passed_over for one in found)),
         inputs=dict(sorted(inputs.items())),
     )
 
@@ -231,7 +234,8 @@ def _find_in(
         searched=found.searched,
         pairs=pairs.pairs,
         broken_pairs=pairs.left_out,
-        orphans=(*_passed_over(elevations), *_without_scene(masks, scenes), *orphans),
+        passed_over=(*found.unread, *_of_heights(elevations)),
+        orphans=(*_without_scene(masks, scenes), *orphans),
         inputs=_stat(inputs, Path(source.root)),
     )
 
@@ -284,7 +288,7 @@ def _is_no_scene(name: str, elevations: list[str]) -> bool:
     return False
 
 
-def _passed_over(elevations: Sequence[str]) -> list[LeftOut]:
+def _of_heights(elevations: Sequence[str]) -> list[LeftOut]:
     """Return one line per folder of rasters that are neither scenes nor labels."""
     of_folder: dict[str, list[str]] = {}
     for name in sorted(elevations):

@@ -96,6 +96,17 @@ def test_label_files_of_no_scene_are_named_first(tmp_path: Path) -> None:
     assert lines[1].endswith(f"{tmp_path}/c.csv")
 
 
+def test_what_is_neither_read_as_scene_nor_as_labels_is_named_first(tmp_path: Path) -> None:
+    picture(tmp_path / "a.tif")
+    (tmp_path / "a.npy").write_bytes(b"")
+    run = rsvqa("labels", "--src", tmp_path, "--workers", 0, "--json")
+    (entry,) = json.loads(run.out)["passed_over"]
+    assert entry["path"] == str(tmp_path)
+    assert entry["reason"].startswith("a.npy is not read: an array says neither where it lies")
+    lines = rsvqa("labels", "--src", tmp_path, "--workers", 0).out.splitlines()
+    assert lines[:2] == ["1 group of files read neither as scenes nor as labels", f"  1 x {entry['reason']}: {tmp_path}"]
+
+
 def test_a_folder_without_scenes_is_one_line(tmp_path: Path) -> None:
     run = rsvqa("labels", "--src", tmp_path, "--workers", 0)
     assert (run.code, len(run.lines)) == (2, 1)

@@ -69,6 +69,7 @@ LAYOUTS: dict[str, tuple[dict[str, NDArray[Any]], list[str]]] = {
         {"aerial/D1/Z1/img/IMG_000001.tif": FIVE_BANDS, "labels/D1/Z1/msk/MSK_000001.tif": CLASSES},
         ["aerial/D1/Z1/img/IMG_000001"],
     ),
+    "folder_of_outlines": ({"geojson_2020/a.tif": PICTURE, "geojson_2020/a_mask.tif": CLASSES}, ["geojson_2020/a"]),
     "levir_cd": (
         {"train/A/train_1.png": PICTURE, "train/B/train_1.png": rgb(1), "train/label/train_1.png": make_classes(2)},
         ["train/A/train_1", "train/B/train_1"],
@@ -115,7 +116,7 @@ def test_rasters_of_heights_are_named_once_per_folder(tmp_path: Path) -> None:
         put(tmp_path / f"set/{name}_rgb.tif", rgb())
         put(tmp_path / f"set/{name}_dsm.tif", HEIGHTS)
     found = find(tmp_path / "set")
-    assert [tuple(entry) for entry in found.orphans] == [
+    assert [tuple(entry) for entry in found.passed_over] == [
         ("set", "2 rasters of heights (a_dsm.tif the first) are neither scenes nor labels")
     ]
 

@@ -51,6 +51,30 @@ def test_sidecars_hidden_files_and_labels_are_passed_over(tmp_path: Path) -> Non
     assert ids(found) == ["a"]
 
 
+def test_images_in_formats_that_are_not_looked_for_are_named_with_what_to_do(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif", "b.ecw", "c.ECW", "d/e.npy", "f.tif.gz", "g.tar", "table.xlsx", "labels/h.npy", ".i.nc")
+    with zipfile.ZipFile(tmp_path / "tiles.zip", "w") as archive:
+        archive.writestr("t/j.tif", b"")
+        archive.writestr("t/j.npy", b"")
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as archive:
+        archive.writestr("notes.txt", b"")
+    found = find_scenes(str(tmp_path), is_label=lambda path: "labels" in Path(path).parts)
+    convert = "name it in a text list as a source, or convert it, gdal_translate -of COG IN.ecw OUT.tif"
+    array = "an array says neither where it lies nor what its values are: save it as a GeoTIFF"
+    assert found.unread == (
+        LeftOut(str(tmp_path), f"2 files *.ecw are not read (b.ecw the first): {convert}"),
+        LeftOut(str(tmp_path), "f.tif.gz is not read: unpack it"),
+        LeftOut(str(tmp_path), "g.tar is not read: unpack it"),
+        LeftOut(str(tmp_path), "tiles.zip is not read: give the archive as a source of its own, or unpack it"),
+        LeftOut(str(tmp_path / "d"), f"e.npy is not read: {array}"),
+    )
+    assert "not read" not in found.searched
+    inside = find_scenes(str(tmp_path / "tiles.zip"), is_label=never)
+    assert [reason for _, reason in inside.unread] == [f"j.npy is not read: {array}"]
+    nothing = find_scenes(f"{tmp_path}/*.ecw", is_label=never)
+    assert nothing.searched.endswith(f"in {tmp_path}, b.ecw is not read: {convert}")
+
+
 def test_a_linked_folder_is_searched_and_a_circle_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path, "src/a.tif", "elsewhere/b.tif")
     (tmp_path / "src/link").symlink_to(tmp_path / "elsewhere")
