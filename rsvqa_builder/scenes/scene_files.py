@@ -80,7 +80,7 @@ class FoundScenes(NamedTuple):
     left_out: tuple[LeftOut, ...]
     searched: str
     catalogues: tuple[str, ...]
-    unread: tuple[LeftOut, ...] = ()
+    unread: tuple[LeftOut, ...]
 
 
 class _Named(NamedTuple):
@@ -111,7 +111,7 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
     if _REMOTE_FOLDER.match(path) and not _is_raster_name(PurePosixPath(path).name):
         return _from_store(src, path, is_label)
     if path.startswith("/vsi"):
-        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}", ())
+        return FoundScenes((SceneFile(path, _stem(PurePosixPath(path).name)),), (), f"the raster {path}", (), ())
     local = Path(path)
     if local.is_dir():
         return _from_folder(local, is_label)
@@ -120,7 +120,7 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
             return _from_list(local)
         if is_stac(local):
             return _from_stac(local)
-        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", ())
+        return FoundScenes((SceneFile(path, local.stem),), (), f"the raster {path}", (), ())
     if _GLOB_SIGNS.search(path):
         return _from_glob(path, is_label)
     raise SourceError(f"`src` {src}: no such file or folder (looked in {local.absolute().parent})")
@@ -351,6 +351,7 @@ def _from_stac(file: Path) -> FoundScenes:
         tuple(left_out),
         f"rasters of the STAC items of {file.absolute()}",
         content.files,
+        (),
     )
 
 
