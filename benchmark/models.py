@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.samples import Sample
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 BoxConvention = BoxUnits | Literal["view_pixels"]
 """Units of the boxes that a model writes, declared by its adapter and never guessed from their size.
@@ -86,6 +87,27 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookCall:
+    """One call of a model that looks before it answers; the last one holds its answer.
+
+    Attributes:
+        windows: parts of the image that were shown behind the whole, in its pixels.
+        sent: the prompt's text as the model got it.
+        text: what it wrote.
+        num_prompt_tokens, num_visual_tokens, num_new_tokens: None where a model does not say.
+        seconds: spent on this call.
+    """
+
+    windows: tuple[Window, ...]
+    sent: str
+    text: str
+    num_prompt_tokens: int | None = None
+    num_visual_tokens: int | None = None
+    num_new_tokens: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What a model wrote.
 
@@ -98,6 +120,7 @@ class Reply:
         seconds: spent on this reply; shared work (reading, encoding the image) is divided among its prompts.
         views: one per image; empty where unknown or blind.
         box_convention: of boxes in `text`.
+        looks: every call, of a model that looks before it answers; tokens and seconds above are those of all of them.
     """
 
     key: str
@@ -110,6 +133,7 @@ class Reply:
     seconds: float = 0.0
     views: tuple[ModelView, ...] = ()
     box_convention: BoxConvention = "pixels"
+    looks: tuple[LookCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,10 @@ _LATER = ("box_units", "system", "template_args", "extra_body")
 """Came when runs were stored already: at their defaults they are left out, and those runs go on."""
 
 
+_LOOK = ("look", "max_calls", "look_side")
+"""Bear on nothing where a model does not look."""
+
+
 def _canonical(value: object) -> object:
     """Return a table, or JSON of one, as JSON with its keys in order."""
     if isinstance(value, str):
@@ -115,6 +119,16 @@ class ModelSettings(StageSettings):
 
     So is the beginning that its prompts share.
     """
+    look: Literal["none", "overview", "tiles", "fovea", "zoom"] = "none"
+    """What is shown before a question is answered.
+
+    The image as it is; reduced; reduced and its quarters; reduced and one part that the model names; reduced and part
+    after part.
+    """
+    max_calls: PositiveInt = 4
+    """Most calls per question of a model that zooms."""
+    look_side: Annotated[int, Field(ge=32)] = 1024
+    """Longest side of the reduced image and of each part, pixels."""
 
     @model_validator(mode="after")
     def _url_has_an_endpoint(self) -> Self:
@@ -132,6 +146,14 @@ class ModelSettings(StageSettings):
         for name in ("system", "template_args"):
             if getattr(self, name) is not None and not (is_endpoint or self.is_checkpoint):
                 raise ValueError(f"`{name}` is for models that read prompts, not for {self.model!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_look(self) -> Self:
+        if self.look != "none" and not self.shows_images:
+            raise ValueError(f"`look` is for models that see images, not for {self.model!r}")
+        if self.look in ("fovea", "zoom") and self.max_calls < 2:
+            raise ValueError(f"`look` {self.look} needs 2 calls, one to look and one to answer; `max_calls` is 1")
         return self
 
     @property
@@ -208,7 +230,8 @@ class BenchSettings(ModelSettings):
         """Where the run goes when nobody names a folder: `runs/MODEL-DATA`, by the last part of either's name."""
         *kinds, model = self.model.split(":")
         data = self.data.partition(":")[0]  # of NAME:FOLDER the name
-        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, data)))
+        looks = () if self.look == "none" else (self.look,)
+        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, data)), *looks)
         return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", name).strip("-.") or "here" for name in names)
 
     def max_new_tokens_of(self, form: AnswerForm, published: int | None = None) -> int:
@@ -221,7 +244,8 @@ class BenchSettings(ModelSettings):
 
     def bearing_on_replies(self) -> dict[str, Any]:
         """Return the settings that decide a reply, as JSON; a run's folder holds replies of one such set only."""
-        settings = self.model_dump(mode="json", exclude=set(_NOT_BEARING))
+        unused = {"none": _LOOK, "zoom": ()}.get(self.look, ("max_calls",))
+        settings = self.model_dump(mode="json", exclude={*_NOT_BEARING, *unused})
         return {name: value for name, value in settings.items() if value or name not in _LATER}
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw
 
 from rsvqa.annotation.facts import Box
-from rsvqa.annotation.images import Pixels
+from rsvqa.annotation.images import Pixels, reduce_image
 from rsvqa.annotation.llm.items import QuestionItem, ShownImage, bounds_of
 from rsvqa.annotation.llm.requests import RequestPicture
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -198,12 +198,9 @@ def picture_of(
         settings: quality.
         outline: in tile pixels; gets a red line around it, outside of it.
     """
-    image = Image.fromarray(pixels[frame.y_min : frame.y_max, frame.x_min : frame.x_max])
-    ratio = min(1.0, longest_px / max(image.size))
-    if ratio < 1:
-        size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-        # averaging is as good as a longer filter at such ratios, and several times as fast
-        image = image.resize(size, Image.Resampling.BOX if ratio < 0.5 else Image.Resampling.LANCZOS)
+    part = pixels[frame.y_min : frame.y_max, frame.x_min : frame.x_max]
+    ratio = min(1.0, longest_px / max(part.shape[:2]))
+    image = Image.fromarray(reduce_image(part, longest_px))
     if outline is not None:
         _draw_outline(image, outline, frame, ratio)
     stream = io.BytesIO()

@@ -9,6 +9,7 @@ from rsvqa.annotation.extras import require_extra
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
 from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
+from rsvqa.benchmark.adapters.looking import LookingModel
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
@@ -20,7 +21,7 @@ _BASELINES = (RANDOM, MAJORITY)
 
 
 def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
-    """Return the model that the settings name, ready to be asked.
+    """Return the model that the settings name, ready to be asked, and made to look where they say so.
 
     A folder named like a baseline is meant with a slash: `./random`.
 
@@ -35,6 +36,11 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
     """
     if any(sample.form is AnswerForm.TEXT for sample in samples):
         require_extra("bench", "bench")
+    model = _open(settings, samples)
+    return model if settings.look == "none" else LookingModel(model, settings)
+
+
+def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
     name = settings.model.removeprefix(BLIND)
     if name != settings.model and (name in _BASELINES or name.startswith((FAKE, REPLIES, BLIND)) or not name):
         raise ModelError(f"{settings.model!r}: blind: takes a checkpoint or openai:NAME, whose images are left out")

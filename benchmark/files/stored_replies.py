@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.models import BoxConvention
@@ -24,6 +26,20 @@ class StoredImage(BaseModel):
     offset_y: float | None = None
 
 
+class StoredLook(BaseModel):
+    """One call of a model that looked before it answered; see `models.LookCall`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    windows: tuple[tuple[int, int, int, int], ...]
+    sent: str
+    text: str
+    num_prompt_tokens: int | None = None
+    num_visual_tokens: int | None = None
+    num_new_tokens: int | None = None
+    seconds: float = 0.0
+
+
 class StoredReply(BaseModel):
     """A reply and its question; see `samples.Sample`, `models.Prompt` and `models.Reply` for the fields.
 
@@ -32,6 +48,7 @@ class StoredReply(BaseModel):
         prompt: as the model got it.
         options, answer: after rotation, as the model got them.
         reply: None when there is none, then `failure` says why.
+        looks: every call, of a run that looks before it answers; tokens and seconds are those of all of them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,3 +77,12 @@ class StoredReply(BaseModel):
     num_visual_tokens: int | None = None
     num_new_tokens: int | None = None
     seconds: float = 0.0
+    looks: tuple[StoredLook, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_looks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `looks` away where nothing was looked at, which is in most runs."""
+        fields: dict[str, Any] = handler(self)
+        if not self.looks:
+            fields.pop("looks", None)
+        return fields

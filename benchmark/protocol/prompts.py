@@ -128,8 +128,13 @@ def box_prompt(question: str, language: str, convention: BoxConvention) -> str:
     """Return a question that asks for a box, with the form of the reply; units that the question states stand."""
     if stated_units(question) is not None:
         return question
+    return f"{question}\n{box_request(language, convention)}"
+
+
+def box_request(language: str, convention: BoxConvention) -> str:
+    """Return the sentence that asks for one box in the units that a model writes."""
     key = _known(language)
-    return f"{question}\n{_BOX_PROMPTS[key].format(units=_UNITS[key][convention])}"
+    return _BOX_PROMPTS[key].format(units=_UNITS[key][convention])
 
 
 def replied_convention(question: str, convention: BoxConvention) -> BoxConvention:

@@ -28,7 +28,7 @@ from rsvqa.benchmark.scores.intervals import FEW_IMAGES, ImageSums, make_part, m
 from rsvqa.benchmark.scores.labels import in_order
 from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
 from rsvqa.benchmark.scores.power import PowerPlan, measure_assumptions, plan_power
-from rsvqa.benchmark.scores.results import Figure
+from rsvqa.benchmark.scores.results import Costs, Figure
 
 NUM_FLIPS = 10_000
 MAX_EXACT = 13
@@ -141,9 +141,26 @@ def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparis
     found = compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
     if note := _other_processor(runs[0].results.run.model, runs[1].results.run.model):
         found = found.model_copy(update={"notes": (note, *found.notes)})
+    if note := _costs_of_looking(runs[0].results.costs, runs[1].results.costs):
+        found = found.model_copy(update={"notes": (*found.notes, note)})
     if len({run.results.samples_sha256 for run in runs}) == 1:
         return found.model_copy(update={"notes": ("A and B hold the same replies, to the byte", *found.notes)})
     return found
+
+
+def _costs_of_looking(first: Costs, second: Costs) -> str | None:
+    """Return what the replies of each run took, where one of them looks before it answers."""
+    if first.calls_per_question is None and second.calls_per_question is None:
+        return None
+    parts = []
+    for name, costs in (("A", first), ("B", second)):
+        facts = [f"{costs.calls_per_question or 1:.3g} calls"]
+        if costs.prompt_tokens_per_question is not None:
+            facts.append(f"{costs.prompt_tokens_per_question:,.0f} prompt tokens")
+        if costs.seconds_per_question is not None:
+            facts.append(f"{costs.seconds_per_question:.3g} s")
+        parts.append(f"{name}: {', '.join(facts)}")
+    return f"per question {'; '.join(parts)}"
 
 
 def _other_processor(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:

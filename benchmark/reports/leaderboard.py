@@ -141,6 +141,8 @@ def _variant(results: Results) -> str:
     """Return what tells this run from another of the same model."""
     settings, costs = results.run.settings, results.costs
     facts = [
+        "" if settings.look == "none" else f"look {settings.look} at {settings.look_side:,} px",
+        f"{costs.calls_per_question:.3g} calls per question" if costs.calls_per_question is not None else "",
         f"{costs.visual_tokens_per_image:,.0f} visual tokens" if costs.visual_tokens_per_image is not None else "",
         f"at most {settings.max_pixels:,} px" if settings.max_pixels is not None else "",
         f"{costs.seconds_per_question:.3g} s per question" if costs.seconds_per_question is not None else "",

@@ -111,6 +111,11 @@ def _standing_row(standing: Standing) -> Sequence[str]:
     return (f"{mark}{standing.model}", macro, interval, strict, micro, "")
 
 
+def _looks(reply: Reply) -> dict[str, Any]:
+    """Return the parts that were looked at as x, y, width and height; nothing of a model that does not look."""
+    return {"looked_at": [list(window) for window in reply.looks[-1].windows]} if reply.looks else {}
+
+
 def print_replies(questions: Sequence[str], replies: Iterable[Reply | Unanswered], *, as_json: bool) -> bool:
     """Print each question's reply on stdout; return whether all were answered. What was not is told on stderr."""
     found: list[dict[str, Any]] = []
@@ -128,6 +133,7 @@ def print_replies(questions: Sequence[str], replies: Iterable[Reply | Unanswered
                 "num_visual_tokens": reply.num_visual_tokens,
                 "num_new_tokens": reply.num_new_tokens,
                 "seconds": round(reply.seconds, 3),
+                **_looks(reply),
             }
         )
         if not as_json:

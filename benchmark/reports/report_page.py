@@ -95,6 +95,10 @@ def _main_figures(results: Results) -> Iterator[tuple[str, str, str]]:
 def _costs(costs: Costs) -> Iterator[tuple[str, str, str]]:
     if costs.visual_tokens_per_image is not None:
         yield "visual tokens per image", f"{costs.visual_tokens_per_image:,.0f}", ""
+    if costs.calls_per_question is not None:
+        yield "calls per question", f"{costs.calls_per_question:.3g}", ""
+        if costs.prompt_tokens_per_question is not None:
+            yield "prompt tokens per question", f"{costs.prompt_tokens_per_question:,.0f}", "of all calls"
     if costs.seconds_per_question is not None:
         yield "seconds per question", f"{costs.seconds_per_question:.3g}", ""
     if costs.images_per_second is not None:

@@ -143,7 +143,8 @@ def _card(one: Measured, thumbnails: Thumbnails) -> str:
         f'<p class="path">{escape(label.level_3)} <abbr>{escape(label.short)}</abbr></p>'
         f'<p class="question" lang="{escape(reply.language)}">{_cut(reply.question)}</p>'
         f'{_options(one)}{_references(reply)}<p class="label">Reply {_verdict(one)}</p>'
-        f"<pre>{_cut(reply.reply or '') or '<i>nothing</i>'}</pre>{_prompt(reply)}{_facts(reply)}</div></article>"
+        f"<pre>{_cut(reply.reply or '') or '<i>nothing</i>'}</pre>"
+        f"{_prompt(reply)}{_looks(reply)}{_facts(reply)}</div></article>"
     )
 
 
@@ -171,7 +172,7 @@ def _figure(one: Measured, number: int, thumbnails: Thumbnails) -> str:
     )
 
 
-_BOX_NAMES = {"asked": "asked about", "right": "right box", "said": "replied box"}
+_BOX_NAMES = {"asked": "asked about", "right": "right box", "said": "replied box", "looked": "looked at"}
 
 
 def _boxes(one: Measured) -> list[tuple[str, Box]]:
@@ -182,7 +183,8 @@ def _boxes(one: Measured) -> list[tuple[str, Box]]:
     if reply.form is AnswerForm.BOX:
         found = (("right", Box(*reply.box) if reply.box else None), ("said", replied_box(reply)))
         boxes += [(kind, in_pixels(box, size.width, size.height)) for kind, box in found if box is not None]
-    return boxes
+    windows = reply.looks[-1].windows if reply.looks else ()
+    return boxes + [("looked", Box(x, y, x + width, y + height)) for x, y, width, height in windows]
 
 
 def _rectangle(box: Box, kind: str, image: StoredImage) -> str:
@@ -245,6 +247,13 @@ def _prompt(reply: StoredReply) -> str:
     """Return the prompt as the model got it, folded."""
     note = ", boxes rewritten" if reply.boxes_rewritten else ""
     return f"<details><summary>Prompt as sent{note}</summary><pre>{_cut(reply.prompt)}</pre></details>"
+
+
+def _looks(reply: StoredReply) -> str:
+    """Return what a model that looks was asked before it answered, and what it said, folded."""
+    calls = "".join(f"<pre>{_cut(look.sent)}</pre><pre>{_cut(look.text)}</pre>" for look in reply.looks[:-1])
+    count = len(reply.looks) - 1
+    return f"<details><summary>{count} call{'s' * (count > 1)} to look</summary>{calls}</details>" if calls else ""
 
 
 def _facts(reply: StoredReply) -> str:

@@ -126,6 +126,7 @@ def _costs(record: RunRecord, replies: Sequence[StoredReply]) -> Costs:
         images_per_second=record.images_per_second,
         peak_memory_mb=record.peak_memory_mb,
         peak_device_memory_mb=record.peak_device_memory_mb,
+        calls_per_question=_mean(answered, lambda reply: len(reply.looks) or None),
     )
 
 

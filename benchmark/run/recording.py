@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import asdict
 from typing import Any
 
 from rsvqa.benchmark.files.reply_store import ReplyKey, RunReplies
-from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.files.stored_replies import StoredImage, StoredLook, StoredReply
 from rsvqa.benchmark.models import ModelView, Reply, Unanswered
 from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.run.loading import Request
@@ -58,6 +59,7 @@ def _replied(request: Request, reply: Reply) -> dict[str, Any]:
         "num_visual_tokens": reply.num_visual_tokens,
         "num_new_tokens": reply.num_new_tokens,
         "seconds": reply.seconds,
+        "looks": tuple(StoredLook(**asdict(look)) for look in reply.looks),
     }
 
 

@@ -176,6 +176,7 @@ class Costs(BaseModel):
         prompt_tokens_per_question, new_tokens_per_question, visual_tokens_per_image: means.
         images_per_second: see `RunRecord`.
         peak_memory_mb, peak_device_memory_mb: 10⁶ bytes.
+        calls_per_question: mean, of a model that looks before it answers; None for others, which are called once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -187,6 +188,7 @@ class Costs(BaseModel):
     images_per_second: float | None
     peak_memory_mb: float | None
     peak_device_memory_mb: float | None
+    calls_per_question: float | None = None
 
 
 class Results(BaseModel):

@@ -85,6 +85,24 @@ def test_questions_are_put_to_an_endpoint_one_by_one(scene: Path, monkeypatch: p
     assert np.array_equal(decode_image(base64.b64decode(url.partition(",")[2])), read_image(scene, settings()).rgb)
 
 
+def test_an_endpoint_may_look_before_it_answers(scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    seen: list[list[tuple[int, ...]]] = []
+
+    def answer(body: Body) -> str:
+        content = body["messages"][-1]["content"]
+        urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+        seen.append([decode_image(base64.b64decode(url.partition(",")[2])).shape for url in urls])
+        return "[0.5, 0.5, 0.6, 0.6]" if "Do not answer" in text_of(body) else "Seven."
+
+    with ScriptedEndpoint(answer=answer) as endpoint:
+        asked = ("--model", "openai:x", "--base-url", endpoint.base_url, "--look", "fovea", "--look-side", 45)
+        found = json.loads(rsvqa("ask", *asked, scene, "How many ships?", "--json").out)
+    assert seen == [[(35, 45, 3)], [(35, 45, 3), (45, 45, 3)]]
+    # the box is 45 to 54 of 90 and 35 to 42 of 70 px; 45 px are shown around its centre
+    assert [(entry["reply"], entry["looked_at"]) for entry in found] == [("Seven.", [[27, 16, 45, 45]])]
+
+
 def test_a_refused_question_is_told_and_no_success(scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with ScriptedEndpoint(always("400")) as endpoint:
@@ -124,6 +142,20 @@ def test_a_checkpoint_replies(scene: Path, tmp_path: Path) -> None:
     assert entry["num_new_tokens"] <= 3
     blind = rsvqa("ask", "--model", f"blind:{checkpoint}", scene, "What is it?", "--json", "--max-new-tokens", 3)
     assert json.loads(blind.out)[0]["num_visual_tokens"] == 0
+
+
+def test_a_checkpoint_is_shown_the_whole_and_its_quarters(scene: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+    from tests.benchmark.make_checkpoints import make_geollava
+
+    folder = make_geollava(tmp_path / "ckpt")
+    plain, tiles = (
+        json.loads(rsvqa("ask", "--model", folder, scene, "How many ships?", "--json", *look).out)[0]
+        for look in ((), ("--look", "tiles", "--look-side", "45"))
+    )
+    assert "looked_at" not in plain
+    assert tiles["looked_at"] == [[0, 0, 45, 35], [45, 0, 45, 35], [0, 35, 45, 35], [45, 35, 45, 35]]
+    assert tiles["num_visual_tokens"] > plain["num_visual_tokens"]
 
 
 def test_the_kept_tokens_of_one_image_and_of_two_are_shown_on_a_page(scene: Path, tmp_path: Path) -> None:
