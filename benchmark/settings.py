@@ -49,7 +49,7 @@ _NOT_BEARING = (
 
 _OUR_KEYS = ("model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "chat_template_kwargs")
 """What the harness writes into a request itself."""
-_LATER = ("box_units", "system", "template_args", "extra_body")
+_LATER = ("box_units", "system", "template_args", "extra_body", "weight_bits", "attention")
 """Came when runs were stored already: at their defaults they are left out, and those runs go on."""
 
 
@@ -111,7 +111,14 @@ class ModelSettings(StageSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the weights."""
     device: str = "auto"
-    """A torch device: auto, cpu, cuda, cuda:1; auto is a GPU where there is one."""
+    """A torch device: auto, cpu, cuda, cuda:1, or spread: layer by layer over all GPUs.
+
+    auto is a GPU where there is one.
+    """
+    weight_bits: Literal["8", "4"] | None = None
+    """Bits of the weights of linear layers, by bitsandbytes (default: those of `dtype`)."""
+    attention: Literal["eager", "sdpa", "flash_attention_2", "flex_attention"] | None = None
+    """How attention is computed (default: transformers' choice)."""
     batch_size: PositiveInt = 8
     """Most questions at a time in a model of this process."""
     reuse: bool = True
@@ -160,6 +167,13 @@ class ModelSettings(StageSettings):
     def template_arguments(self) -> dict[str, Any]:
         """Arguments of the chat template."""
         return dict(json.loads(self.template_args or "{}"))
+
+    @model_validator(mode="after")
+    def _loads_weights(self) -> Self:
+        for name in ("weight_bits", "attention"):
+            if getattr(self, name) is not None and not self.is_checkpoint:
+                raise ValueError(f"`{name}` is for checkpoints that are loaded here, not for {self.model!r}")
+        return self
 
     @model_validator(mode="after")
     def _endpoint_has_no_view(self) -> Self:

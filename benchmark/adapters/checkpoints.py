@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,29 @@ _LONGEST_MESSAGE = 240
 _LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError)
 _HUB_SECONDS = 10.0
 _NAMES_OF_REMOTE_CODE = ("trust_remote_code", "custom code")
+
+
+SPREAD = "spread"
+"""The device of a model whose layers are spread over all GPUs, and what does not fit over the memory of the host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadingSettings:
+    """How weights are loaded.
+
+    Attributes:
+        dtype: "auto" (as the weights are stored) or the name of a type of torch.
+        device: of torch; "auto" is a GPU where there is one, `SPREAD` all of them.
+        weight_bits: "8" or "4" of the weights of linear layers; None for those of `dtype`.
+        attention: transformers' name of an implementation; None for its own choice.
+        trust_remote_code: run code that comes with the checkpoint.
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    weight_bits: str | None = None
+    attention: str | None = None
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +63,12 @@ class LoadedCheckpoint:
     revision: str
 
 
-def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bool) -> LoadedCheckpoint:
+def load_checkpoint(name: str, settings: LoadingSettings) -> LoadedCheckpoint:
     """Return what a folder or a hub id holds.
 
     Args:
         name: folder or hub id.
-        dtype: "auto" (as the weights are stored) or the name of a type of torch.
-        device: of torch; "auto" is a GPU where there is one.
-        trust_remote_code: run code that comes with the checkpoint.
+        settings: how it is loaded.
 
     Raises:
         ModelError: it cannot be loaded; the message says which file, class or setting is missing.
@@ -54,15 +76,17 @@ def load_checkpoint(name: str, *, dtype: str, device: str, trust_remote_code: bo
     """
     require_extra("model", "bench")
     with _cache_alone_where_the_hub_is_gone(name):
-        config = _load_config(name, trust_remote_code=trust_remote_code)
+        config = _load_config(name, trust_remote_code=settings.trust_remote_code)
         loader = _loader_of(name, config)
         with _one_line(f"the processor of {name!r} cannot be loaded"):
-            processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
+            processor = load_processor(name, config.model_type, trust_remote_code=settings.trust_remote_code)
         _check_processor(name, processor)
-        model = _load_model(name, loader, dtype=dtype, trust_remote_code=trust_remote_code)
-    with _one_line(f"the model {name!r} cannot be put on device {device!r}; `device` takes cpu, cuda, cuda:1"):
-        model = model.to(_device(device)).eval()
-    return LoadedCheckpoint(model, processor, config.model_type, _revision(name, config))
+        model = _load_model(name, loader, settings)
+    if not _is_placed_by_loading(settings):
+        what = f"the model {name!r} cannot be put on device {settings.device!r}"
+        with _one_line(f"{what}; `device` takes cpu, cuda, cuda:1, {SPREAD}"):
+            model = model.to(_device(settings.device))
+    return LoadedCheckpoint(model.eval(), processor, config.model_type, _revision(name, config))
 
 
 @contextmanager
@@ -145,17 +169,42 @@ def _loader_of(name: str, config: Any) -> Any:  # noqa: ANN401
     )
 
 
-def _load_model(name: str, loader: Any, *, dtype: str, trust_remote_code: bool) -> Any:  # noqa: ANN401
+def _is_placed_by_loading(settings: LoadingSettings) -> bool:
+    """Return whether weights are put on their devices while they are read, and must not be moved after that."""
+    return settings.device == SPREAD or settings.weight_bits is not None
+
+
+def _load_model(name: str, loader: Any, settings: LoadingSettings) -> Any:  # noqa: ANN401
+    options: dict[str, Any] = {"dtype": settings.dtype, "trust_remote_code": settings.trust_remote_code}
+    if settings.attention is not None:
+        options["attn_implementation"] = settings.attention
+    if _is_placed_by_loading(settings):
+        options["device_map"] = "auto" if settings.device == SPREAD else {"": _device(settings.device)}
+    if settings.weight_bits is not None:
+        options["quantization_config"] = _quantisation(name, settings)
     with _one_line(f"the weights of {name!r} cannot be loaded"):
-        model, info = loader.from_pretrained(
-            name, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
-        )
+        model, info = loader.from_pretrained(name, output_loading_info=True, **options)
     if missing := sorted(info["missing_keys"]):  # of another size they are refused above
         raise ModelError(
             f"the model {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}; "
             "random ones would take their place"
         )
     return model
+
+
+def _quantisation(name: str, settings: LoadingSettings) -> Any:  # noqa: ANN401
+    """Return what bitsandbytes makes of linear layers; of 4 bits NF4, as QLoRA has it."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f"the model {name!r} in {settings.weight_bits} bits needs bitsandbytes: pip install bitsandbytes"
+        )
+    if settings.weight_bits == "8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    computed_in = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed_in)
 
 
 def _check_processor(name: str, processor: Any) -> None:  # noqa: ANN401
@@ -190,6 +239,12 @@ def _in_one_line(error: BaseException) -> str:
     """Return the beginning of a message, which may have many lines."""
     line = " ".join(str(error).split()) or type(error).__name__
     return line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + "…"
+
+
+def input_device(model: Any) -> Any:  # noqa: ANN401
+    """Return the device that a model's inputs are put on; its weights may lie elsewhere until they are needed."""
+    hook = getattr(model, "_hf_hook", None)  # accelerate's, of a model that is spread
+    return getattr(hook, "execution_device", None) or model.device
 
 
 def _device(name: str) -> str:

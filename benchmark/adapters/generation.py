@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rsvqa.benchmark.adapters.checkpoints import input_device
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, TokenRow
 
 
@@ -115,7 +116,7 @@ class Generator:
 
         if not isinstance(value, torch.Tensor):
             return value
-        return value.to(self._model.device, self._model.dtype if value.is_floating_point() else None)
+        return value.to(input_device(self._model), self._model.dtype if value.is_floating_point() else None)
 
     def _split(self, sequences: Any) -> list[Generated]:  # noqa: ANN401
         return [self._cut(ids) for ids in sequences.tolist()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint
+from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, input_device
 from rsvqa.benchmark.adapters.transformers_model import TransformersModel
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchImage, BenchModel
@@ -45,8 +45,9 @@ def token_pictures(
     model = checkpoint.model
     inputs = checkpoint.processor.image_processor([image.rgb for image in images], return_placements=True)
     grids = inputs["image_grid_thw"]
+    device = input_device(model)
     with torch.inference_mode():
-        found = model.get_image_features(inputs["pixel_values"].to(model.device), grids.to(model.device))
+        found = model.get_image_features(inputs["pixel_values"].to(device), grids.to(device))
     patch = int(model.config.vision_config.patch_size)
     side = int(model.config.vision_config.image_size) // patch
     return [

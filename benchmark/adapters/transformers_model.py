@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.images import ImageSize
-from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, load_checkpoint
+from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, LoadingSettings, load_checkpoint
 from rsvqa.benchmark.adapters.families import ModelFamily, family_of
 from rsvqa.benchmark.adapters.generation import Generated, Generator, Prefix
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder, begin_alike
@@ -54,12 +54,14 @@ def open_transformers_model(settings: BenchSettings) -> TransformersModel:
         ModelError: it cannot be loaded.
         MissingExtraError: torch or transformers is not installed.
     """
-    checkpoint = load_checkpoint(
-        settings.model.removeprefix(BLIND),
+    loading = LoadingSettings(
         dtype=settings.dtype,
         device=settings.device,
+        weight_bits=settings.weight_bits,
+        attention=settings.attention,
         trust_remote_code=settings.trust_remote_code,
     )
+    checkpoint = load_checkpoint(settings.model.removeprefix(BLIND), loading)
     return TransformersModel(checkpoint, settings)
 
 
@@ -109,6 +111,7 @@ class TransformersModel:
             "image_processor": type(processor.image_processor).__name__,
             "max_pixels": self._settings.max_pixels,
             "dtype": str(model.dtype).removeprefix("torch."),
+            **({} if self._settings.weight_bits is None else {"weight_bits": self._settings.weight_bits}),
             "attention": str(getattr(model.config, "_attn_implementation", "")),
             "box_convention": self.box_convention,
             "rewrites_boxes": self._rewrites_boxes,

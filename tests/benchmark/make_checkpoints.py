@@ -317,8 +317,8 @@ def make_internvl(folder: Path) -> Path:
     return save(folder, config, processor)
 
 
-def make_geollava(folder: Path) -> Path:
-    """Write a tiny GeoLLaVA."""
+def make_geollava(folder: Path, *, width: int | None = None) -> Path:
+    """Write a tiny GeoLLaVA; `width` is that of its layers."""
     from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor
     from rsvqa.model.processing_geollava import GeoLlavaProcessor
     from rsvqa.model.registration import register
@@ -329,6 +329,9 @@ def make_geollava(folder: Path) -> Path:
     config = tiny_config(image_token_id=tokenizer.convert_tokens_to_ids("<image>"))
     config.text_config.vocab_size = len(tokenizer)
     config.text_config.max_position_embeddings = 4096
+    for part in (config.vision_config, config.text_config):
+        part.hidden_size = width or part.hidden_size
+        part.intermediate_size = width or part.intermediate_size
     processor = GeoLlavaProcessor(
         GeoLlavaImageProcessor(cell_size=IMAGE_SIDE, max_grid=4), tokenizer, num_cell_tokens=config.num_cell_tokens
     )

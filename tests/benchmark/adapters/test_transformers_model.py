@@ -16,12 +16,12 @@ from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import ModelView, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.conftest import CheckpointMaker
-from tests.benchmark.make_checkpoints import set_in
+from tests.benchmark.make_checkpoints import make_geollava, set_in
 from tests.benchmark.make_prompts import QUESTIONS, make_group, make_image
 
 
 def open_tiny(folder: Path, *, model: str | None = None, **settings: Any) -> TransformersModel:
-    return open_transformers_model(BenchSettings(model=model or str(folder), device="cpu", **settings))
+    return open_transformers_model(BenchSettings(**{"model": model or str(folder), "device": "cpu", **settings}))
 
 
 def replies_of(model: TransformersModel, groups: Iterable[PromptGroup]) -> dict[str, Reply]:
@@ -43,6 +43,45 @@ def test_batch_size_changes_no_reply(checkpoint: CheckpointMaker) -> None:
     )
     assert alone == together
     assert len(set(alone.values())) > 3
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_is_the_one_that_is_named(checkpoint: CheckpointMaker, attention: str) -> None:
+    groups = [make_group([make_image(7)], QUESTIONS)]
+    plain, other = open_tiny(checkpoint("llava")), open_tiny(checkpoint("llava"), attention=attention)
+    texts = [[reply.text for reply in replies_of(model, groups).values()] for model in (plain, other)]
+    assert texts[0] == texts[1]
+    assert other.describe()["attention"] == attention
+
+
+@pytest.mark.parametrize("kind", ["llava", "geollava", "qwen2_5_vl", "internvl"])
+def test_a_model_whose_layers_lie_apart_replies_the_same(
+    checkpoint: CheckpointMaker, kind: str, tmp_path: Path
+) -> None:
+    import accelerate
+
+    groups = [make_group([make_image(7)], QUESTIONS)]
+    plain = open_tiny(checkpoint(kind))
+    texts = [reply.text for reply in replies_of(plain, groups).values()]
+    spread = open_tiny(checkpoint(kind), device="spread").checkpoint
+    # without GPUs transformers leaves all of it in one place; here every other part is read from disk when it is needed
+    places = ("disk", "cpu")
+    parts = {f"model.{name}": places[place % 2] for place, (name, _) in enumerate(spread.model.model.named_children())}
+    accelerate.dispatch_model(spread.model, {**parts, "lm_head": "cpu"}, offload_dir=str(tmp_path), force_hooks=True)
+    assert spread.model.device.type == "meta"
+    apart = TransformersModel(spread, BenchSettings(model=str(checkpoint(kind))))
+    assert [reply.text for reply in replies_of(apart, groups).values()] == texts
+
+
+@pytest.mark.filterwarnings("ignore:MatMul8bitLt:UserWarning")
+@pytest.mark.parametrize("bits", ["8", "4"])
+def test_weights_are_packed_by_bitsandbytes(tmp_path: Path, bits: str) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    # blocks of 64 are packed
+    model = open_tiny(make_geollava(tmp_path / "ckpt", width=128), dtype="float32", weight_bits=bits)
+    assert model.describe()["weight_bits"] == bits
+    assert model.checkpoint.model.quantization_method == "bitsandbytes"
+    assert len(replies_of(model, [make_group([make_image(1)], QUESTIONS)])) == len(QUESTIONS)
 
 
 def test_tokens_are_counted(checkpoint: CheckpointMaker) -> None:
