@@ -426,23 +426,23 @@ def bench(
     settings: BenchSettings,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; goes on where it was. (default: runs/MODEL-DATA)"),
+        typer.Option(help="Folder of the run, or of several; goes on where it was. (default: runs/MODEL-DATA)"),
     ] = None,
     log_json: LogJson = False,
     as_json: Json = False,
 ) -> None:
     """Score a model on XLRS-Bench, or on a data set of ours."""
-    from rsvqa.benchmark.bench import bench as run_bench
-    from rsvqa.benchmark.reports.summary import print_results
+    from rsvqa.benchmark.bench import bench_each, runs_of
+    from rsvqa.benchmark.reports.summary import print_runs
 
     if settings.is_checkpoint:
         _require_extra("model", "bench")
         import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
-    out = out or settings.run_folder
-    with _goes_on_later(f"the replies so far are in {out}, "), _reporter(log_json) as reporter:
-        results = run_bench(settings, out, reporter=reporter)
-    if results is not None:
-        print_results(results, out, as_json=as_json)
+    runs = runs_of(settings, out)
+    folders = ", ".join(str(folder) for _, folder in runs)
+    with _goes_on_later(f"the replies so far are in {folders}, "), _reporter(log_json) as reporter:
+        done = list(bench_each(runs, reporter=reporter))
+    print_runs([(results, folder) for folder, results in done if results is not None], as_json=as_json)
 
 
 @app.command()

@@ -199,7 +199,8 @@ class BenchSettings(ModelSettings):
     data: str = "xlrs-lite"
     """xlrs-lite, xlrs-caption-en|zh, xlrs-grounding-en|zh, a copy, a built set, a task file.
 
-    A task file is NAME:FOLDER, such as lrs-vqa:LRS_VQA, or FILE.toml.
+    A task file is NAME:FOLDER, such as lrs-vqa:LRS_VQA, or FILE.toml. Several, with commas between them, are asked one
+    after the other.
     """
     split: str | None = None
     """Split of the data (default: test, or the only one)."""
@@ -240,13 +241,16 @@ class BenchSettings(ModelSettings):
         return parse_task_names(self.tasks)
 
     @property
+    def data_label(self) -> str:
+        """What the data are called in names of folders: the last part of a path, of NAME:FOLDER the name."""
+        return _as_file_name(self.data.partition(":")[0])
+
+    @property
     def run_folder(self) -> Path:
         """Where the run goes when nobody names a folder: `runs/MODEL-DATA`, by the last part of either's name."""
         *kinds, model = self.model.split(":")
-        data = self.data.partition(":")[0]  # of NAME:FOLDER the name
         looks = () if self.look == "none" else (self.look,)
-        names = (*kinds, *(name.rstrip("/").rsplit("/", 1)[-1] for name in (model, data)), *looks)
-        return Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", name).strip("-.") or "here" for name in names)
+        return Path("runs") / "-".join([*map(_as_file_name, (*kinds, model)), self.data_label, *looks])
 
     def max_new_tokens_of(self, form: AnswerForm, published: int | None = None) -> int:
         """Return the bound of a reply of this form: as set, else as its benchmark publishes it, else the default."""
@@ -261,6 +265,11 @@ class BenchSettings(ModelSettings):
         unused = {"none": _LOOK, "zoom": ()}.get(self.look, ("max_calls",))
         settings = self.model_dump(mode="json", exclude={*_NOT_BEARING, *unused})
         return {name: value for name, value in settings.items() if value or name not in _LATER}
+
+
+def _as_file_name(name: str) -> str:
+    """Return the last part of a path or of a hub id, as a part of a file's name."""
+    return re.sub(r"[^\w.]+", "-", name.rstrip("/").rsplit("/", 1)[-1]).strip("-.") or "here"
 
 
 class AskModelSettings(ModelSettings):

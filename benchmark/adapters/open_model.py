@@ -40,6 +40,11 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
     return model if settings.look == "none" else LookingModel(model, settings)
 
 
+def needs_samples(settings: BenchSettings) -> bool:
+    """Return whether a model is made for the questions that it is asked, and serves no others."""
+    return settings.model == MAJORITY or settings.model.startswith(REPLIES)
+
+
 def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
     name = settings.model.removeprefix(BLIND)
     if name != settings.model and (name in _BASELINES or name.startswith((FAKE, REPLIES, BLIND)) or not name):

@@ -22,6 +22,38 @@ def print_results(results: Results, run: Path, *, as_json: bool) -> None:
     print(json.dumps(_as_json(results, run), ensure_ascii=False) if as_json else "\n".join(_lines(results, run)))
 
 
+def print_runs(runs: Sequence[tuple[Results, Path]], *, as_json: bool) -> None:
+    """Print the figures of runs of one model on stdout; of several also a table of all, as JSON a list."""
+    if len(runs) == 1:
+        print_results(*runs[0], as_json=as_json)
+    elif as_json:
+        print(json.dumps([_as_json(results, folder) for results, folder in runs], ensure_ascii=False))
+    elif runs:
+        for results, folder in runs:
+            print("\n".join([*_lines(results, folder), ""]))
+        print("\n".join(aligned([_BOARD_HEAD, *(_board_row(results) for results, _ in runs)])))
+
+
+_BOARD_HEAD = ("", "strict", "95 % interval", "official", "chance", "constant", "boxes, Acc@0.5", "questions", "images")
+
+
+def _board_row(results: Results) -> tuple[str, ...]:
+    """Return one run's main figures: its macro average where it has options or words, and its boxes."""
+    data, average = results.run.data, results.average("macro") or results.average("micro")
+    boxes = [task.box.acc_50.value for task in results.tasks if task.box is not None]
+    known = [value for value in boxes if value is not None]
+    figures: tuple[str, ...] = (_NOTHING,) * 5
+    if average is not None and average.strict.value is not None:
+        figures = (*_row("", average, 0)[1:4], percent(average.chance), percent(average.constant))
+    return (
+        data.name,
+        *figures,
+        percent(sum(known) / len(known)) if known else _NOTHING,
+        f"{results.num_questions:,}",
+        f"{data.num_images:,}",
+    )
+
+
 def _as_json(results: Results, run: Path) -> dict[str, object]:
     return {
         "results": str(run / RESULTS_FILE),

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +17,10 @@ from unittest import mock
 import pytest
 import tomli_w
 
+from rsvqa.benchmark.adapters.open_model import open_model
+from rsvqa.benchmark.models import BenchModel
+from rsvqa.benchmark.samples import Sample
+from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.make_xlrs import make_built, vqa_row, vqa_rows, write_jsonl
 from tests.make_sources import FARM, make_scene
 from tests.run_build import RSVQA, build, rsvqa
@@ -61,6 +66,43 @@ def test_a_run_prints_its_figures_and_leaves_its_reports(tmp_path: Path) -> None
         "tasks.csv",
         "report.html",
     }
+
+
+def test_several_data_sets_are_asked_with_one_model(tmp_path: Path) -> None:
+    first = write_jsonl(tmp_path / "one.jsonl", vqa_rows(4))
+    second = make_built(tmp_path / "two")
+    opened: list[str] = []
+
+    def counted(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
+        opened.append(settings.data)
+        return open_model(settings, samples)
+
+    words = ("bench", "--model", "random", "--data", f"{first},{second}", "--out", tmp_path / "runs")
+    with mock.patch("rsvqa.benchmark.bench.open_model", counted):
+        done = rsvqa(*words)
+    assert (done.code, done.err) == (0, "")
+    assert opened == [str(first)]
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"one.jsonl", "two"}
+    *_, head, one, two = done.out.splitlines()
+    assert head.split()[:2] == ["strict", "95"]
+    assert (one.split()[0], one.split()[-2:]) == ("one.jsonl", ["4", "1"])
+    assert (two.split()[0], two.split()[-2]) == ("two", "8")
+    alone = rsvqa("bench", "--model", "random", "--data", second, "--out", tmp_path / "alone", "--json")
+    both = json.loads(rsvqa(*words, "--json").out)
+    assert both[1]["averages"] == json.loads(alone.out)["averages"]
+    assert lines(tmp_path / "alone") == lines(tmp_path / "runs/two")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [("{0},{0}", "expected names that differ"), ("{0},", "expected names that differ"), ("{0},nothing", "nothing")],
+)
+def test_of_several_data_sets_nothing_is_asked_when_one_is_wrong(tmp_path: Path, data: str, message: str) -> None:
+    first = make_built(tmp_path / "one")
+    done = rsvqa("bench", "--model", "random", "--data", data.format(first), "--out", tmp_path / "runs")
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_json_is_for_machines(tmp_path: Path) -> None:

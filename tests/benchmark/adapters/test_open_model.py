@@ -180,7 +180,7 @@ def test_a_gpu_that_is_not_there_is_one_line(checkpoint: CheckpointMaker) -> Non
 
 def test_a_wrong_device_is_one_line(checkpoint: CheckpointMaker) -> None:
     settings = BenchSettings(model=str(checkpoint("llava")), device="warp")
-    with pytest.raises(ModelError, match=r"cannot be put on device 'warp'; `device` takes cpu, cuda, cuda:1: "):
+    with pytest.raises(ModelError, match=r"cannot be put on device 'warp'; `device` takes cpu, cuda, cuda:1, spread: "):
         open_model(settings, [])
 
 
