@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.demo.buildings import add_buildings, add_courts, add_developments, add_tanks
@@ -121,13 +120,24 @@ def _reduced(paint: Callable[[Window], NDArray[np.uint8]], scale: float) -> Call
 
     def paint_reduced(window: Window) -> NDArray[np.uint8]:
         sides = np.array([window.x, window.y, window.x + window.width, window.y + window.height]) * scale
-        x, y = np.floor(sides[:2]).astype(int).tolist()
+        x, y = np.floor(sides[:2] + 1e-6).astype(int).tolist()
         right, bottom = np.ceil(sides[2:] - 1e-6).astype(int).tolist()
-        image = Image.fromarray(paint(Window(x, y, right - x, bottom - y)))
-        box = np.minimum(sides - [x, y, x, y], [*image.size, *image.size])  # rounding may go beyond the last pixel
-        return np.asarray(image.resize((window.width, window.height), Image.Resampling.BOX, box=tuple(box.tolist())))
+        drawn = paint(Window(x, y, right - x, bottom - y)).astype(np.float32)
+        rows = np.arange(window.y, window.y + window.height + 1) * scale - y
+        columns = np.arange(window.x, window.x + window.width + 1) * scale - x
+        across = _means(drawn, rows).swapaxes(0, 1)
+        return np.asarray(_means(across, columns).swapaxes(0, 1) + 0.5, dtype=np.uint8)
 
     return paint_reduced
+
+
+def _means(pixels: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mean of the rows between each two edges, which may lie within a row."""
+    total = np.concatenate([np.zeros_like(pixels[:1], dtype=np.float64), np.cumsum(pixels, axis=0, dtype=np.float64)])
+    last = np.clip(np.floor(edges), 0, len(pixels) - 1).astype(int)
+    at_edges = total[last] + (edges - last)[:, None, None] * pixels[last]
+    means: NDArray[np.float32] = (np.diff(at_edges, axis=0) / np.diff(edges)[:, None, None]).astype(np.float32)
+    return means
 
 
 def _place_objects(

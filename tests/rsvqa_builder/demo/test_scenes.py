@@ -27,7 +27,7 @@ from rsvqa.rsvqa_builder.demo.layout import make_layout
 from rsvqa.rsvqa_builder.demo.objects import Contents, DemoObject, Look, Site
 from rsvqa.rsvqa_builder.demo.painting import Overlay, Painter, paint_object
 from rsvqa.rsvqa_builder.demo.roads import PAVEMENT_WIDTH
-from rsvqa.rsvqa_builder.demo.scenes import _place_objects, make_benchmark_scene, make_demo_scenes
+from rsvqa.rsvqa_builder.demo.scenes import _place_objects, _reduced, _scale, make_benchmark_scene, make_demo_scenes
 from rsvqa.rsvqa_builder.demo.textures import make_textures
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -447,6 +447,30 @@ def test_block_size_changes_nothing() -> None:
         # resampling the slow shades rounds differently, by two grey levels at most
         assert difference.max() <= 2
         assert (difference > 0).mean() < 0.01
+
+
+def test_a_coarser_pixel_is_the_mean_of_the_drawn_ones() -> None:
+    # columns of one drawn pixel are 0, 60, 120 … bright; 1.5 of them make (0 + 60 / 2) / 1.5 = 20, and the next
+    # (60 / 2 + 120) / 1.5 = 100
+    def stripes(window: Window) -> NDArray[np.uint8]:
+        columns = (60 * np.arange(window.x, window.x + window.width)).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(columns[None, :, None], (window.height, window.width, 3)))
+
+    paint = _reduced(stripes, 1.5)
+    assert paint(Window(0, 0, 2, 3))[:, :, 0].tolist() == [[20, 100]] * 3
+    # a window that begins in the middle of a drawn pixel sees the same
+    assert paint(Window(1, 1, 1, 2))[:, :, 0].tolist() == [[100]] * 2
+    # twice as coarse: (0 + 60) / 2 and (120 + 180) / 2
+    assert _reduced(stripes, 2.0)(Window(0, 0, 2, 1))[:, :, 0].tolist() == [[30, 150]]
+    assert _reduced(stripes, 1.0) is stripes
+
+
+def test_places_of_four_have_three_sizes_of_pixels_whatever_their_character() -> None:
+    scales = [[_scale(4 * group + place) for place in range(4)] for group in range(4)]
+    assert scales[0] == [1.0, 1.0, 1.5, 2.0]
+    assert all(sorted(group) == [1.0, 1.0, 1.5, 2.0] for group in scales)
+    # the place with the flood is the third of each group
+    assert {group[2] for group in scales} == {1.0, 1.5, 2.0}
 
 
 def test_an_empty_shape_is_not_painted() -> None:
