@@ -41,9 +41,9 @@ DEVELOPED = {
 """What is built, or taken down, as a whole between the dates, and the land use that it makes of its block."""
 
 BLOCKS_A_DEVELOPMENT = 4
-DEVELOPED_GROUND, DEVELOPED_MIDDLE = 1.7, 1.0
-"""Sides of a development's ground and of the square for its objects, in radii of the block's widest place: a circle has
-room around the objects."""
+DEVELOPED_GROUND, DEVELOPED_MIDDLES = 1.7, (0.3, 1.0)
+"""Sides of a development's ground and (least and most) of the square for its objects, in radii of the block's widest
+place: a circle has room around the objects, and small groups fit into the circles of small tiles."""
 
 MAX_DEVELOPED_RADIUS = 350.0  # pixels; of a widest place that counts
 
@@ -242,7 +242,7 @@ class _Planner:
             used = self._style(DEVELOPED[name])
             ground, middle = (
                 TurnedRectangle(centre.x, centre.y, side * radius, side * radius, block.angle)
-                for side in (DEVELOPED_GROUND, DEVELOPED_MIDDLE)
+                for side in (DEVELOPED_GROUND, float(self.rng.uniform(*DEVELOPED_MIDDLES)))
             )
             block.insets.append(_Inset(ground.polygon(), (None, used) if is_new else (used, None)))
             developments.append(Development(name, ground.polygon(), middle, (not is_new, is_new)))
