@@ -408,7 +408,7 @@ def _ask_size(context: TaskContext, pointed: PointedObject, gsd_m: Gsd) -> Quest
     )
     return replace(
         question,
-        strata=(unit, pointed.found.class_name),
+        strata=(unit,),  # the words call it an object: whoever reads "car" knows its length
         pool=unit,
         value=round_measure(size),
         min_ratio=MEASURE_RATIO,

@@ -226,7 +226,7 @@ def object_size(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
     asked, thing = pointed(row, tile)
     hit = match((*_LENGTH, *_AREA), asked)
-    _named(tile, thing, hit["noun"])
+    expect(hit["noun"] == "object", "the class is told, and with it about how large the thing is")
     expect(thing.is_whole, "the object is cut")
     if any(re.fullmatch(pattern, asked) for pattern in _LENGTH):
         return close_to(smallest_rectangle(thing.outline).length * tile.metres, r"(?P<value>[\d.]+) m")

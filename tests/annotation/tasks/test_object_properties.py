@@ -363,6 +363,14 @@ def test_a_question_about_metres_says_what_a_pixel_measures(gsd: Gsd, said: set[
         assert set(re.findall(r"[\d.]+ m\b", told)) == said
 
 
+def test_a_question_of_size_does_not_say_what_the_object_is() -> None:
+    # whoever reads "car" knows about how long it is
+    for seed in range(8):
+        assert (
+            "car" not in only("object_size", make_facts(objects=[car()], gsd_m=Gsd(0.3, 0.3)), seed=seed).text.split()
+        )
+
+
 def test_sizes_need_metres_and_whole_objects() -> None:
     assert reasons_of("object_size", make_facts(objects=[car()])) == ["no GSD"]
     cut = make_facts(objects=[car(visible=0.9)], gsd_m=Gsd(1, 1))
