@@ -17,6 +17,7 @@ from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts, TileObject
 from rsvqa.annotation.layout.parts import PARTS, shares_by_part
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled, take_turns
+from rsvqa.annotation.tasks.class_names import is_plural
 from rsvqa.annotation.tasks.countable import CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
 from rsvqa.annotation.tasks.distractors import (
@@ -33,6 +34,7 @@ from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.image_scale import with_scale
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.landmarks import Landmark
+from rsvqa.annotation.tasks.measure_words import area_text
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -175,7 +177,7 @@ def _ask_place(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
     return Question(
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "anomaly_detection.place", noun=info.singular),
+        text=_worded(context, "place", info, areas),
         options=tuple(
             Option(context.phrases.text(f"part.{PARTS[index]}"), is_right=index == right) for index in (right, *empty)
         ),
@@ -249,7 +251,7 @@ def _ask_surroundings(context: TaskContext, info: ClassInfo, areas: dict[str, li
     return Question(
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "anomaly_detection.surroundings", noun=info.singular),
+        text=_worded(context, "surroundings", info, areas),
         options=(Option(right.singular, is_right=True), *(Option(other.singular, is_right=False) for other in wrong)),
         evidence=Evidence(
             rule="ground_around_anomaly",
@@ -269,7 +271,13 @@ def _ask_affected(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
     geometries = np.array([area.geometry for area in areas[info.name]], dtype=object)
     ids = tuple(area.area_id for area in areas[info.name])
     place = Landmark(
-        name=info.name, text=info.singular, geometries=geometries, feature_ids=ids, scale=facts.gsd_m, is_area=True
+        name=info.name,
+        text=info.singular,
+        any_text=info.singular,
+        geometries=geometries,
+        feature_ids=ids,
+        scale=facts.gsd_m,
+        is_area=True,
     )
     for name in shuffled(sorted({item.class_name for item in facts.objects}), context.rng):
         counted = countable_objects(facts, name)
@@ -281,21 +289,20 @@ def _ask_affected(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
             count = int(is_near.sum())
             if 0 < count <= MAX_COUNT and (is_near | (distances >= (1 + LIMIT_MARGIN) * metres)).all():
                 chosen = [item for item, near in zip(counted.objects, is_near, strict=True) if near]
-                return _affected_question(context, info, facts.classes[name], ids, chosen, metres)
+                text = _worded(context, "affected", info, areas, plural=facts.classes[name].plural, metres=metres)
+                return _affected_question(context, text, (info, facts.classes[name]), ids, chosen, metres)
     return NotAsked("no class of which the objects near the anomaly can be counted")
 
 
 def _affected_question(
     context: TaskContext,
-    info: ClassInfo,
-    counted: ClassInfo,
+    text: str,
+    classes: tuple[ClassInfo, ClassInfo],
     ids: tuple[str, ...],
     chosen: Sequence[TileObject],
     metres: int,
 ) -> Question:
-    text = context.phrases.pick(
-        context.rng, "anomaly_detection.affected", noun=info.singular, plural=counted.plural, metres=metres
-    )
+    info, counted = classes
     options = [Option(str(len(chosen)), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(len(chosen), context.rng)]
     return Question(
@@ -325,6 +332,8 @@ def _ask_area(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
         return NotAsked("no GSD, or not every anomaly of the kind is labelled")
     if is_cut:
         return NotAsked("the anomaly is cut by the edge")
+    if len(shapely.get_parts(ground)) > 1:
+        return NotAsked("several places of the anomaly")
     m2 = ground.area * facts.gsd_m.x_m * facts.gsd_m.y_m
     phrases = context.phrases
     options = [(round_measure(m2), True), *((wrong, False) for wrong in value_distractors(m2, context.rng))]
@@ -332,10 +341,7 @@ def _ask_area(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
         text=with_scale(context, phrases.pick(context.rng, "anomaly_detection.area", noun=info.singular)),
-        options=tuple(
-            Option(phrases.text("anomaly_detection.square_metres", m2=f"{value:,.0f}"), is_right=is_right)
-            for value, is_right in options
-        ),
+        options=tuple(Option(area_text(value), is_right=is_right) for value, is_right in options),
         evidence=Evidence(
             rule="area_of_anomaly",
             feature_ids=tuple(area.area_id for area in areas[info.name]),
@@ -353,6 +359,8 @@ def _ask_number(context: TaskContext, info: ClassInfo, areas: dict[str, list[Are
     """Ask how many separate places of a kind of anomaly there are, where there are several well apart."""
     ground = _union(areas[info.name])
     places = shapely.get_parts(ground.buffer(APART_PX))
+    if info.singular == info.plural:
+        return NotAsked("a kind of anomaly that has no plural")
     if info.name not in context.facts.complete_classes:
         return NotAsked("not every anomaly of the kind is labelled")
     parts = shapely.get_parts(ground)
@@ -377,6 +385,16 @@ def _ask_number(context: TaskContext, info: ClassInfo, areas: dict[str, list[Are
         value=len(parts),
         min_ratio=COUNT_RATIO,
     )
+
+
+def _worded(context: TaskContext, key: str, info: ClassInfo, areas: dict[str, list[Area]], **values: object) -> str:
+    """Return a wording of `key` about all that there is of a kind of anomaly, in the number that it has."""
+    has_parts = len(shapely.get_parts(_union(areas[info.name]))) > 1
+    is_many = has_parts if info.singular != info.plural else is_plural(info.plural)
+    verbs = context.phrases.table("anomaly_detection")["verb"]
+    forms = {name: pair[is_many] for name, pair in verbs.items()}
+    noun = info.plural if is_many else info.singular
+    return context.phrases.pick(context.rng, f"anomaly_detection.{key}", noun=noun, **forms, **values)
 
 
 def _union(areas: list[Area]) -> BaseGeometry:

@@ -22,6 +22,7 @@ from rsvqa.annotation.tasks.directions import frame_of
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.referring import describable_classes
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
+from rsvqa.annotation.wording.phrases import Phrases
 
 INSIDE_SHARE = 0.95
 """An object with this share of its area in an area is inside it, with one minus this it is outside; else neither."""
@@ -40,7 +41,8 @@ class Landmark:
 
     Attributes:
         name: of its class; "" for all roads.
-        text: with its article, e.g. "the lake", "any road in the image".
+        text: with its article, e.g. "the lake", "a road in the image", "water in the image".
+        any_text: after a negation or a comparison, where "a road" might be a certain one: "any road in the image".
         geometries: its parts, tile pixels.
         feature_ids: of its parts.
         scale: metres per pixel along both axes, or (1, 1): what distances are measured in.
@@ -50,6 +52,7 @@ class Landmark:
 
     name: str
     text: str
+    any_text: str
     geometries: NDArray[np.object_]
     feature_ids: tuple[str, ...]
     scale: Gsd
@@ -106,12 +109,13 @@ def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     for members in describable_classes(context):
         if len(members) == 1 and members.objects[0].is_whole and members.objects[0].is_askable:
             (only,) = members.objects
-            text = context.phrases.text("landmark.one", noun=members.info.singular)
+            text = the(context.phrases, members.info.singular)
             shape = _array([only.geometry])
             found.append(
                 Landmark(
                     name=members.info.name,
                     text=text,
+                    any_text=text,
                     geometries=shape,
                     feature_ids=(only.object_id,),
                     scale=scale,
@@ -124,7 +128,7 @@ def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
 @once_a_tile
 def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     """Return the land-use classes that are fully labelled and certain, and that no other class could be taken for."""
-    facts, scale = context.facts, frame_of(context.facts).scale
+    facts, phrases, scale = context.facts, context.phrases, frame_of(context.facts).scale
     by_class: dict[str, list[Area]] = {}
     for area in facts.areas:
         by_class.setdefault(area.class_name, []).append(area)
@@ -140,10 +144,17 @@ def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
         if not _can_be_seen(geometries):
             continue
         is_one = len(areas) == 1 and not isinstance(areas[0].geometry, MultiPolygon)
-        text = context.phrases.text(f"landmark.{'one' if is_one else 'any'}", noun=info.singular)
-        ids = tuple(area.area_id for area in areas)
+        text = the(phrases, info.singular) if is_one else some(phrases, info.singular, info.plural)
         found.append(
-            Landmark(name=info.name, text=text, geometries=geometries, feature_ids=ids, scale=scale, is_area=True)
+            Landmark(
+                name=info.name,
+                text=text,
+                any_text=text if is_one else phrases.text("landmark.any", noun=info.singular),
+                geometries=geometries,
+                feature_ids=tuple(area.area_id for area in areas),
+                scale=scale,
+                is_area=True,
+            )
         )
     return tuple(found)
 
@@ -156,10 +167,34 @@ def road_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
         return ()
     ids = tuple(road.road_id for road in facts.roads)
     lines = _array([road.geometry for road in facts.roads])
-    text, scale = context.phrases.text("landmark.roads"), frame_of(facts).scale
+    road = context.phrases.text("landmark.road")
     return (
-        Landmark(name="", text=text, geometries=lines, feature_ids=ids, scale=scale, is_area=False, edge_m=ROAD_EDGE_M),
+        Landmark(
+            name="",
+            text=some(context.phrases, road),
+            any_text=context.phrases.text("landmark.any", noun=road),
+            geometries=lines,
+            feature_ids=ids,
+            scale=frame_of(facts).scale,
+            is_area=False,
+            edge_m=ROAD_EDGE_M,
+        ),
     )
+
+
+def the(phrases: Phrases, noun: str) -> str:
+    """Return the words for the only one of its class."""
+    return phrases.text("landmark.one", noun=noun)
+
+
+def some(phrases: Phrases, singular: str, plural: str = "") -> str:
+    """Return the words for one of several of a class: "a lake in the image"; no article where the class has no plural.
+
+    Such are "water" and "farmland", and "trees" or "buildings", of which there is no singular.
+    """
+    if singular == plural:
+        return phrases.text("landmark.mass", noun=singular)
+    return phrases.text(f"landmark.{'an' if singular[0].lower() in 'aeiou' else 'a'}", noun=singular)
 
 
 def _can_be_seen(geometries: NDArray[np.object_]) -> bool:

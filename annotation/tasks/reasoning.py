@@ -252,13 +252,13 @@ def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Co
     if not fitting:
         return NotAsked("distances near every limit")
     metres = context.rng.choice(fitting)
-    words = {"metres": metres, "landmark": thing.text}
+    values = {"metres": metres, "landmark": thing.text}
     return _Selected(
         rule="within",
         telling=(str(metres),),
         chosen=_chosen(counted, distances <= metres),
-        words=words,
-        values=words,
+        words={**values, "any_landmark": thing.any_text},
+        values=values,
         feature_ids=thing.feature_ids,
     )
 
@@ -277,7 +277,7 @@ def _inside(thing: Landmark, _context: TaskContext, _info: ClassInfo, counted: C
     return _Selected(
         rule="inside",
         chosen=_chosen(counted, sides == 1),
-        words={"landmark": thing.text},
+        words={"landmark": thing.text, "any_landmark": thing.any_text},
         values={"landmark": thing.text},
         feature_ids=thing.feature_ids,
     )

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tests.truth.describing import CONDITIONS, conditioned, described, match
+from tests.truth.describing import CONDITIONS, conditioned, described, match, reads
 from tests.truth.measuring import Points, sector
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect
 
@@ -216,11 +216,11 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
         rf"You set off on the road at {start}\. Which route is the shortest one to {goal}\?",
         rf"Which of these routes takes you from {start} to {goal} over the shortest distance by road\?",
         rf"What is the shortest route along the roads from {start} to {goal}\?",
-        rf"A driver wants to get from {start} to {goal} by the shortest way\. Which instructions should be followed\?",
+        rf"A driver wants to take the shortest way from {start} to {goal}\. Which instructions should be followed\?",
         rf"By road, what is the shortest way to get from {start} to {goal}\?",
         rf"Which directions describe the shortest drive from {start} to {goal}\?",
         rf"You are on the road at {start} and want the shortest way to {goal}\. Which route do you take\?",
-        rf"Out of these routes, find the shortest one along the roads from {start} to {goal}\.",
+        rf"Find the shortest of these routes by road from {start} to {goal}\.",
     )
     others = (
         rf"Which route leads by road from {start} to {goal}\?",
@@ -232,15 +232,23 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
         rf"Which directions take a car from {start} to {goal}\?",
         rf"You are on the road at {start} and want to reach {goal}\. Which route do you take\?",
         rf"By road, which of these ways goes from {start} to {goal}\?",
-        rf"Out of these routes, find the one along the roads from {start} to {goal}\.",
+        rf"Find the one of these routes that leads along the roads from {start} to {goal}\.",
     )
     point = r"the point \[(?P<x>\d+), (?P<y>\d+)\]"
-    blocked = (
-        rf"The road at {point} is closed\. Which route still leads from {start} to {goal}\?",
-        rf"Roadworks block the road at {point}\. Which instructions take you from {start} to {goal} all the same\?",
-        rf"Nobody can pass the road at {point}\. How does a driver get from {start} to {goal}\?",
-        rf"The road at {point} is flooded\. Which of these routes avoids it and leads from {start} to {goal}\?",
-        rf"An ambulance has to get from {start} to {goal}, but the road at {point} is blocked\. Which route is left\?",
+    blocked = reads(
+        "The road at <point> is closed. Which route still leads from <start> to <goal>?",
+        "Roadworks block the road at <point>. Which instructions take you from <start> to <goal> all the same?",
+        "Nobody can pass the road at <point>. How does a driver get from <start> to <goal>?",
+        "The road at <point> is flooded. Which of these routes avoids it and leads from <start> to <goal>?",
+        "An ambulance has to get from <start> to <goal>, but the road at <point> is blocked. Which route is left?",
+        "Avoid the road at <point>, which is closed. Which directions lead from <start> to <goal>?",
+        "Which of these routes goes from <start> to <goal> without using the road at <point>?",
+        "You want to get from <start> to <goal> while the road at <point> is under repair. Which route do you take?",
+        "With the road at <point> shut, which route by road still goes from <start> to <goal>?",
+        "Traffic from <start> to <goal> is sent around the road at <point>. Which directions should it follow?",
+        start=start,
+        goal=goal,
+        point=point,
     )
     text = row.question
     hit = match((*blocked, *shortest, *others), text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from tests.annotation.make_facts import (
 )
 
 KINDS = ("burnt_ground", "flooded_land", "oil_slick", "sinkhole")
-CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_", " ")) for name in KINDS))
+CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_", " ") + "s") for name in KINDS))
 
 
 def make_anomaly(geometry: Polygon, *, name: str = "burnt_ground", certain: bool = True, **attributes: str) -> Area:
@@ -156,6 +157,7 @@ def strips(**more: Any) -> TileFacts:
 def test_what_lies_around_an_anomaly() -> None:
     (around,) = by_rule(strips())["ground_around_anomaly"]
     assert right_texts(around) == ["forest"]
+    assert "the burnt grounds" in around.text
     assert "farmland" in wrong_texts(around)
     # Half in the forest, half in the fields: neither is around it.
     areas = strips().areas
@@ -164,14 +166,22 @@ def test_what_lies_around_an_anomaly() -> None:
     assert "ground_around_anomaly" not in by_rule(facts_with(make_anomaly(box(100, 100, 200, 200))))
 
 
+@pytest.mark.parametrize("plural", ["burnt ground", "burnt grounds"])
+def test_a_kind_without_a_plural_is_not_counted(plural: str) -> None:
+    kind = make_class("burnt_ground", Role.ANOMALY, plural=plural)
+    found = by_rule(replace(strips(), classes={**CLASSES, kind.name: kind}))
+    assert ("number_of_anomalies" in found) is (kind.plural != kind.singular)
+    assert f"the {plural}" in found["ground_around_anomaly"][0].text
+
+
 def test_how_large_an_anomaly_is_and_how_many_there_are() -> None:
-    found = by_rule(strips())
-    # 100 × 100 m and 100 × 50 m
-    (area,) = found["area_of_anomaly"]
-    assert right_texts(area) == ["15,000 m²"]
-    assert area.value == 15_000
-    (number,) = found["number_of_anomalies"]
+    (number,) = by_rule(strips())["number_of_anomalies"]
     assert right_texts(number) == ["2"]
+    assert "area_of_anomaly" not in by_rule(strips())  # "the burnt areas": of each, or of both?
+    # 150 × 100 m
+    (area,) = by_rule(facts_with(make_anomaly(box(100, 100, 250, 200)), gsd_m=Gsd(1, 1)))["area_of_anomaly"]
+    assert right_texts(area) == ["1.5 ha"]
+    assert area.value == 15_000
     cut = by_rule(facts_with(make_anomaly(box(0, 100, 200, 200)), gsd_m=Gsd(1, 1)))
     assert not {"area_of_anomaly", "number_of_anomalies"} & cut.keys()
     assert "area_of_anomaly" not in by_rule(facts_with(make_anomaly(box(100, 100, 200, 200))))  # no scale
