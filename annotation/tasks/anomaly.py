@@ -31,10 +31,9 @@ from rsvqa.annotation.tasks.distractors import (
     value_distractors,
 )
 from rsvqa.annotation.tasks.geometry import shown
-from rsvqa.annotation.tasks.image_scale import with_scale
+from rsvqa.annotation.tasks.image_scale import area_text, with_scale
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.landmarks import Landmark
-from rsvqa.annotation.tasks.measure_words import area_text
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 

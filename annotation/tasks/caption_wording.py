@@ -11,9 +11,9 @@ from rsvqa.annotation.layout.parts import PARTS
 from rsvqa.annotation.questions import REGION_SLOT
 from rsvqa.annotation.tasks.caption_content import RegionContent
 from rsvqa.annotation.tasks.class_names import is_plural
+from rsvqa.annotation.tasks.image_scale import area_text, length_text
 from rsvqa.annotation.tasks.land_cover import cover_of
 from rsvqa.annotation.tasks.landmarks import road_landmarks
-from rsvqa.annotation.tasks.measure_words import area_text, length_text
 from rsvqa.annotation.tasks.registry import TaskContext
 
 ENTIRE_SHARE = 0.995

@@ -61,11 +61,14 @@ class Landmark:
 
     def distances(self, objects: Sequence[TileObject]) -> NDArray[np.float64]:
         """Return the distance of each object's outline from the landmark, in units of `scale`; 0 for touching."""
-        outlines = _outlines(objects)
+        return self.distances_of(_outlines(objects))
+
+    def distances_of(self, outlines: NDArray[np.object_]) -> NDArray[np.float64]:
+        """Return the distance of each geometry, tile pixels, from the landmark, in units of `scale`."""
         nearest, found = self._edges.query_nearest(
             _scaled(outlines, self.scale), return_distance=True, all_matches=False
         )
-        distances = np.zeros(len(objects))
+        distances = np.zeros(len(outlines))
         distances[nearest[0]] = found
         distances[self._tree.query(outlines, predicate="intersects")[0]] = 0.0  # wholly inside, no edge is near
         return distances

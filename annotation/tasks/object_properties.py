@@ -38,8 +38,7 @@ from rsvqa.annotation.tasks.distractors import (
     value_distractors,
 )
 from rsvqa.annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
-from rsvqa.annotation.tasks.image_scale import with_scale
-from rsvqa.annotation.tasks.measure_words import area_text, length_text
+from rsvqa.annotation.tasks.image_scale import area_text, length_text, with_scale
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 

@@ -18,8 +18,7 @@ from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
 from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
 from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, round_measure, value_distractors
-from rsvqa.annotation.tasks.image_scale import with_scale, with_size
-from rsvqa.annotation.tasks.measure_words import length_text
+from rsvqa.annotation.tasks.image_scale import length_text, with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm

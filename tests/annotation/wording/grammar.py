@@ -86,6 +86,7 @@ def _values(task: str, key: str, *, many: bool) -> dict[str, Sequence[str]]:
         "percent": ["2"],
         "region": ["3"],
         "closed": ["the point [300, 400]"],
+        "via": ["the blue bus", "the northernmost ship"],
         "north": ["North is at the top of the image."],
         "where": [PHRASES.text("object_box.where", width=900, height=800, box=[3, 4, 50, 60])],
         "description": texts,
@@ -115,7 +116,10 @@ IMPERATIVES = (
 _ALLOWED_TWICE = {"that", "had"}
 _SILENT_OR_SPELT = re.compile(r"\ba (?=[aeio]|u(?!n[ir]|s|t|b))|\ban (?=[^aeiouh8])", re.IGNORECASE)
 _BEFORE_ANY = re.compile(r"\b\d+ m (?:of|from|away from) any\b|\binside any\b|\bnearest to any\b")
-_NEGATED = re.compile(r"do not lie (?:within \d+ m of|inside) any\b|not inside any\b|more than \d+ m from any\b")
+_NEGATED = re.compile(
+    r"(?:do not lie|never comes|ithout coming) (?:within \d+ m of|inside) any\b"
+    r"|not inside any\b|more than \d+ m (?:away )?from any\b"
+)
 _LONG_NUMBER = re.compile(r"(?<![\d,])\b(?:\d{5,}|\d{1,3}(?:,\d{3}){2,}) (?:m|m²|px)(?!\w)")
 
 
