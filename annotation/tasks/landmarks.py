@@ -1,4 +1,4 @@
-"""What on a tile objects can be near to or inside of: areas of one class, the roads, and the only object of its class.
+"""What on a tile objects can be near to, inside of, or on a side of: areas, roads, the only one of its class, rivers.
 
 A landmark is only used where all of it is labelled, so that "the nearest" and "within" are true. What surprises: it is
 known inside the tile alone, so the words say "in the image" unless there is only one.
@@ -6,7 +6,7 @@ known inside the tile alone, so the words say "in the image" unless there is onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Area, Gsd, Outline, Role, TileObject
+from rsvqa.annotation.facts import Area, Gsd, Outline, Role, TileFacts, TileObject
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
-from rsvqa.annotation.tasks.directions import frame_of
+from rsvqa.annotation.tasks.directions import SECTORS, Sector, TilePoint, frame_of
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.referring import describable_classes
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
@@ -30,6 +30,19 @@ INSIDE_SHARE = 0.95
 ROAD_EDGE_M = 10.0
 """Half the width of a road of five or six lanes; most are narrower."""
 
+
+DIVIDING_KINDS = frozenset({"water", "railway"})
+BRIDGED_M, BRIDGED_PX = 15.0, 40.0
+"""Half the width of what may interrupt a river: its label often stops at a bridge. Pixels where there are no metres."""
+
+MIN_SIDE_SHARE, MAX_REST_SHARE = 0.15, 0.01
+"""A tile is divided in two where each side has so much of it, and beside both nearly nothing is left."""
+
+SIDE_DEG = 30.0
+"""A side is called the western one where the way to it from the other differs by no more from west."""
+
+CLEAR_PX = 2.0
+"""What is on a side keeps so far from what divides the tile."""
 
 MIN_WIDTH_PX = 2.0
 """Areas that are thinner on average cannot be made out: the tile's edge may leave such a sliver of a forest."""
@@ -102,6 +115,60 @@ class Landmark:
     def _edges(self) -> STRtree:
         """An index over single edges: a search among whole outlines walks along all of each."""
         return STRtree(_edges_of(_scaled(self.geometries, self.scale)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divider:
+    """Something that runs across the tile and divides it in two.
+
+    Attributes:
+        text: with its article, "the water that runs across the image".
+        feature_ids: of its class.
+        sides: the ground on both sides by the direction that they lie in, tile pixels.
+    """
+
+    text: str
+    feature_ids: tuple[str, ...]
+    sides: Mapping[Sector, BaseGeometry]
+
+
+@once_a_tile
+def dividers(context: TaskContext) -> tuple[Divider, ...]:
+    """Return each class of water and railway ground of which one part, and no other, divides the tile in two."""
+    facts = context.facts
+    reach = BRIDGED_PX if facts.gsd_m is None else BRIDGED_M / max(facts.gsd_m)
+    found = []
+    for thing in area_landmarks(context):
+        if facts.classes[thing.name].kind not in DIVIDING_KINDS:
+            continue
+        ground = shapely.union_all(thing.geometries).buffer(reach).buffer(-reach)
+        divided = [sides for part in shapely.get_parts(ground) if (sides := _sides(facts, part))]
+        named = _named_sides(context, divided[0]) if len(divided) == 1 else None
+        if named is not None:
+            text = context.phrases.text("landmark.across", noun=facts.classes[thing.name].singular)
+            found.append(Divider(text=text, feature_ids=thing.feature_ids, sides=named))
+    return tuple(found)
+
+
+def _sides(facts: TileFacts, part: BaseGeometry) -> tuple[BaseGeometry, BaseGeometry] | None:
+    """Return the two parts that something leaves of the tile; None where it leaves one or several."""
+    rest = shapely.get_parts(shapely.box(0, 0, facts.width, facts.height).difference(part.buffer(CLEAR_PX)))
+    shares = shapely.area(rest) / (facts.width * facts.height)
+    large = rest[shares >= MIN_SIDE_SHARE]
+    if len(large) != 2 or shares[shares < MIN_SIDE_SHARE].sum() > MAX_REST_SHARE:
+        return None
+    return large[0], large[1]
+
+
+def _named_sides(context: TaskContext, sides: tuple[BaseGeometry, BaseGeometry]) -> dict[Sector, BaseGeometry] | None:
+    """Return two sides by the direction that each lies in from the other; None where no cardinal one is near."""
+    here, there = (TilePoint(side.centroid.x, side.centroid.y) for side in sides)
+    bearing = frame_of(context.facts).bearing_deg(here, there)
+    nearest = round(bearing / 90)
+    if abs(bearing - 90 * nearest) > SIDE_DEG:
+        return None
+    cardinal = SECTORS[::2]
+    return {cardinal[nearest % 4]: sides[1], cardinal[(nearest + 2) % 4]: sides[0]}
 
 
 @once_a_tile

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from rasterio import features
 
 from tests.truth.describing import class_of, landmark, match, members, reads, things_of
 from tests.truth.marks import Circle, circle_of, share_in
+from tests.truth.measuring import at, grown
 from tests.truth.reading import Row, Thing, Tile, Truth, WrongError, expect
 
 IsRight = Callable[[str], bool]
@@ -178,6 +180,18 @@ _CONDITIONS = {
         "Among the <things> in the image, how many are to be found inside <landmark>?",
         "An inspector visits only <things> that lie inside <landmark>. How many are there to visit?",
     ),
+    "side": reads(
+        "How many <things> lie on the <side> side of <divider>?",
+        "Count only the <things> on the <side> side of <divider>. How many are there?",
+        "Of all the <things> in the image, how many are on the <side> side of <divider>?",
+        "Looking only at the <side> side of <divider>, how many <things> do you see?",
+        "What is the number of <things> on the <side> side of <divider>?",
+        "How many of the <things> can be found on the <side> side of <divider>?",
+        "Stay on the <side> side of <divider>. How many <things> could you visit?",
+        "Leave out the <things> that are not on the <side> side of <divider>. How many are left?",
+        "The <side> side of <divider> holds some of the <things>. How many?",
+        "Without crossing <divider>, how many <things> can be reached by someone on its <side> side?",
+    ),
 }
 
 
@@ -221,6 +235,22 @@ _SURPLUS = reads(
     "Remove as many <things> from the <half> half of the image as the <other> half has. How many stay in"
     " the <half> half?",
 )
+_SIDE_SURPLUS = reads(
+    "How many more <things> are there on the <side> side of <divider> than on its <other> side?",
+    "By how many do the <things> on the <side> side of <divider> outnumber those on its <other> side?",
+    "Count the <things> on the <side> side and on the <other> side of <divider>. What is the difference?",
+    "The <side> side of <divider> has more <things> than the <other> side. How many more?",
+    "Compare the <side> side of <divider> with the <other> side: how many more <things> does the <side> one hold?",
+    "Subtract the number of <things> on the <other> side of <divider> from that on its <side> side."
+    " What is the result?",
+    "What is the surplus of <things> on the <side> side of <divider> over its <other> side?",
+    "How many <things> would have to be added on the <other> side of <divider> for it to have as"
+    " many as the <side> side?",
+    "Pair each of the <things> on the <other> side of <divider> with one on its <side> side. How"
+    " many on the <side> side are left over?",
+    "Remove as many <things> from the <side> side of <divider> as its <other> side has. How many"
+    " stay on the <side> side?",
+)
 _TOGETHER = reads(
     "How many <things> and <others> are there together in the image?",
     "Count the <things>, then the <others>. How many are there in all?",
@@ -238,6 +268,7 @@ _CLAUSES = {
     "half": r"(?P<no>do not )?lie in the (?P<half>\w+) half of the image",
     "within": r"(?P<no>do not )?lie within (?P<metres>\d+) m of (?P<landmark>.+)",
     "inside": r"(?P<no>do not )?lie inside (?P<landmark>.+)",
+    "side": r"(?P<no>do not )?lie on the (?P<side>\w+) side of (?P<divider>.+)",
 }
 
 
@@ -263,6 +294,11 @@ def _compound(tile: Tile, question: str) -> int | None:
             expect({hit["half"], hit["other"]} in ({"left", "right"}, {"upper", "lower"}), "these are not two halves")
             inside = _by_half(tile, counted(hit["things"]), hit)
             return sum(inside) - (len(inside) - sum(inside))
+    for pattern in _SIDE_SURPLUS:
+        if (hit := re.fullmatch(pattern, text)) and hit["things"] in plurals:
+            expect(OPPOSITE[hit["side"]] == hit["other"], "these are not two sides")
+            on_side = _by_side(tile, counted(hit["things"]), hit)
+            return 2 * sum(on_side) - len(on_side)
     for pattern in _TOGETHER:
         if (hit := re.fullmatch(pattern, text)) and {hit["things"], hit["others"]} <= plurals.keys():
             return len(counted(hit["things"])) + len(counted(hit["others"]))
@@ -343,11 +379,42 @@ def _by_inside(tile: Tile, things: Sequence[Thing], hit: re.Match[str]) -> list[
     return [share > 0.5 for share in shares]
 
 
+OPPOSITE = {"western": "eastern", "eastern": "western", "northern": "southern", "southern": "northern"}
+BRIDGED_M = 15.0
+
+
+def _by_side(tile: Tile, things: Sequence[Thing], hit: re.Match[str]) -> list[bool]:
+    """Return which things lie on a side of a river; none may lie on it, or where nobody knows on which side."""
+    noun = match((r"the (?P<noun>.+) that runs across the image",), hit["divider"])["noun"]
+    water = tile.ground_of({class_of(tile, noun, "area").name})
+    steps = round(BRIDGED_M / tile.metres)
+    reach = slice(2 * steps, -2 * steps)
+    closed = grown(~grown(np.pad(water, 2 * steps, mode="edge"), steps), steps)[reach, reach]
+    sides = [
+        mask
+        for outline, _ in features.shapes(closed.astype(np.uint8), mask=closed, connectivity=4)
+        if (mask := features.rasterize([outline], closed.shape).astype(bool)).mean() > 0.1
+    ]
+    expect(len(sides) == 2, f"it divides the image into {len(sides)} parts")
+    centres = [np.argwhere(mask).mean(axis=0)[::-1] for mask in sides]
+    bearing = tile.bearing(centres[0], centres[1])
+    wanted = {"northern": 0, "eastern": 90, "southern": 180, "western": 270}[hit["side"]]
+    off = abs((bearing - wanted + 180) % 360 - 180)
+    expect(off < 35 or off > 145, f"the sides lie {bearing:.0f}° from each other")
+    side = sides[1] if off < 90 else sides[0]
+    shares = [float(at(side, thing.inside).mean()) for thing in things]
+    others = [float(at(sides[0] | sides[1], thing.inside).mean()) for thing in things]
+    expect(all(share < 0.02 or share > 0.98 for share in shares), "an object is on both sides")
+    expect(min(others, default=1.0) > 0.6, "an object is on the river")
+    return [share > 0.5 for share in shares]
+
+
 _MEETS: dict[str, Callable[[Tile, Sequence[Thing], re.Match[str]], list[bool]]] = {
     "colour": _by_colour,
     "half": _by_half,
     "within": _by_distance,
     "inside": _by_inside,
+    "side": _by_side,
 }
 
 

@@ -11,7 +11,7 @@ from rasterio import features
 
 from tests.truth.describing import class_of, match, reads, things_of
 from tests.truth.marks import circle_of, disc
-from tests.truth.measuring import at, edge_of, gap
+from tests.truth.measuring import at, edge_of, gap, grown
 from tests.truth.properties import close_to
 from tests.truth.reading import ClassWords, Row, Tile, Truth, expect
 
@@ -262,10 +262,7 @@ def _pieces(mask: NDArray[np.bool_]) -> list[object]:
 
 
 def _around(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
-    wide = mask
-    for _ in range(round(max(12.0, 0.15 * float(mask.sum()) ** 0.5))):
-        padded = np.pad(wide, 1)
-        wide = padded[1:-1, 1:-1] | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+    wide = grown(mask, round(max(12.0, 0.15 * float(mask.sum()) ** 0.5)))
     found = shares(tile, wide & ~mask)
 
     def is_right(option: str) -> bool:

@@ -45,6 +45,7 @@ def landmarks() -> list[tuple[str, str]]:
 def _clauses(table: str, *, is_met: bool) -> list[str]:
     near, any_near = landmarks()[1 if is_met else 2]
     values = {"colour": "red", "half": "left", "metres": "50", "landmark": near, "any_landmark": any_near}
+    values |= {"side": "western", "divider": PHRASES.text("landmark.across", noun="water")}
     return [PHRASES.text(f"{table}.{key}", **values) for key in PHRASES.table("conditional_counting")["condition"]]
 
 
@@ -82,6 +83,8 @@ def _values(task: str, key: str, *, many: bool) -> dict[str, Sequence[str]]:
         "colour": ["red", "orange"],
         "half": ["left", "upper"],
         "other": ["right", "lower"],
+        "side": ["left", "upper"],
+        "divider": [PHRASES.text("landmark.across", noun=noun) for noun in ("water", "railway")],
         "metres": ["20", "300"],
         "percent": ["2"],
         "region": ["3"],
