@@ -53,7 +53,7 @@ def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | Not
     verdicts = judge_all(context)
     topics = list(dict.fromkeys(rule.topic for rule in RULES))
     of_topics = [partial(_ask_topic, context, topic, verdicts) for topic in shuffled(topics, context.rng)]
-    of_quarters = [partial(ask_quarter, context, theme) for theme in shuffled(list(THEMES), context.rng)]
+    of_quarters = [partial(ask_quarter, context, theme) for theme in shuffled(THEMES, context.rng)]
     yield from ask_each(context, take_turns([of_topics, of_quarters]), lambda ask: ask())
 
 

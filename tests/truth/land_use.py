@@ -237,10 +237,56 @@ _NUMBER = reads(
     "If each of the <nouns> were given a name of its own, how many names would be needed?",
 )
 
+_ORIGIN = reads(
+    "What kind of fire has most likely left the <noun> in this image?",
+    "Going by what lies around the <noun>, what has burnt here?",
+    "Look at the land around the <noun>. Which kind of fire fits?",
+    "Which of these fires explains the <noun>, judging by the surroundings?",
+    "A fire brigade files a report on the <noun>. Under which kind of fire does it belong?",
+    "The <noun> must have looked like the land around before. What was it that burnt?",
+    "Which fire <does> the <noun> point to, given the land on all sides?",
+    "Judging by the land on all sides of the <noun>, which fire was it?",
+    "Which kind of fire would an inspector name as the origin of the <noun>?",
+    "What burnt before the <noun> came about, if the land all around is a guide?",
+)
+_OVERFLOW = reads(
+    "Going by what lies around the <noun>, can open water next to the place have overflowed?",
+    "Is there open water beside the <noun> that may have left its bed?",
+    "Judging by the surroundings, may the <noun> come from water that rose over its bank there?",
+    "Could open water right beside the <noun> have caused the flood?",
+    "Is there open water at the edge of the <noun> from which the flood may have come?",
+    "Follow the edge of the <noun>. Is there open water that can have run over?",
+    "Does open water border on the <noun>, which would explain the flood?",
+    "An inspector looks for open water next to the <noun>. Is there any from which the flood may have come?",
+    "Can the <noun> be explained by open water that lies right beside?",
+    "Can a river or lake next to the <noun> have caused the flood by rising over its bank?",
+)
+_NEAREST = reads(
+    "Which of these lies nearest to the <noun>?",
+    "If the <noun> spread evenly on all sides, which of these would be reached first?",
+    "From which of these is the <noun> the least far away?",
+    "Which of these kinds of object comes closest to the <noun>?",
+    "Which of these has the least room between it and the <noun>?",
+    "Starting at the edge of the <noun>, to which of these is it the least far?",
+    "Of these, what would have to be protected first from the <noun>, going by distance?",
+    "Look for each of these in the image. Which one is found nearest to the <noun>?",
+    "A circle grows around the <noun>. Which of these does it meet first?",
+    "Which of these is the nearest neighbour of the <noun>?",
+)
+
 
 def _of_anomaly(tile: Tile, question: str) -> IsRight | None:
     """Return what judges a question about the size, the number or the neighbourhood of an anomaly; None for others."""
-    for patterns, judge in ((_SURROUNDINGS, _around), (_AFFECTED, _affected), (_AREA, _extent), (_NUMBER, _number)):
+    judges = (
+        (_SURROUNDINGS, _around),
+        (_AFFECTED, _affected),
+        (_AREA, _extent),
+        (_NUMBER, _number),
+        (_ORIGIN, _fire),
+        (_OVERFLOW, _overflow),
+        (_NEAREST, _nearest),
+    )
+    for patterns, judge in judges:
         for pattern in patterns:
             if hit := re.fullmatch(pattern, question):
                 word = hit.groupdict().get("noun") or hit["nouns"]
@@ -271,6 +317,48 @@ def _around(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight
         return share > 0.5
 
     return is_right
+
+
+FIRES = {
+    "a forest fire": {"forest", "tree"},
+    "a grass fire": {"grass"},
+    "a fire on farmland": {"cropland"},
+    "a fire in a wetland": {"wetland"},
+    "a fire in a built-up area": {"residential", "commercial", "industrial", "parking", "building"},
+}
+
+
+def _fire(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
+    found = shares(tile, grown(mask, round(max(12.0, 0.15 * float(mask.sum()) ** 0.5))) & ~mask)
+
+    def is_right(option: str) -> bool:
+        share = sum(share for name, share in found.items() if tile.classes[name].kind in FIRES[option])
+        expect(share > 0.75 or share < 0.02, f"{share:.0%} of what lies around could have burnt in {option}")
+        return share > 0.5
+
+    return is_right
+
+
+def _overflow(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
+    names = {info.name for info in tile.classes.values() if info.role == "area" and info.kind == "water"}
+    water = tile.ground_of(names) & ~grown(mask, 3)
+    away = gap(edge_of(mask), edge_of(water)) * tile.metres if water.any() else np.inf
+    expect(away < 8 or away > 90, f"water at {away:.0f} m")
+    return lambda option: (option == "Yes") is bool(away < 8)
+
+
+def _nearest(tile: Tile, mask: NDArray[np.bool_], _hit: re.Match[str]) -> IsRight:
+    edge = edge_of(mask)
+
+    def metres(option: str) -> float:
+        things = things_of(tile, class_of(tile, option, "object").name)
+        return min(gap(thing.outline, edge) for thing in things) * tile.metres
+
+    return lambda option: all(
+        metres(option) < 0.85 * metres(other.singular)
+        for other in tile.classes.values()
+        if other.role == "object" and other.singular != option and things_of(tile, other.name)
+    )
 
 
 def _affected(tile: Tile, mask: NDArray[np.bool_], hit: re.Match[str]) -> IsRight:

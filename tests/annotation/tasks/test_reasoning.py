@@ -225,6 +225,47 @@ def test_the_quarter_with_most_forest_is_the_right_one() -> None:
     assert quarters_of([]) == {}
 
 
+def buildings(*num_by_quarter: int) -> list[TileObject]:
+    """Return so many houses in the upper left, upper right, lower left and lower right quarter."""
+    return [
+        make_object(
+            f"{place}/{number}", "house", square(500 * (place % 2) + 30 + 40 * number, 500 * (place // 2) + 250)
+        )
+        for place, count in enumerate(num_by_quarter)
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nums", "quarter"),
+    [
+        ((2, 9, 6, 0), "the upper right quarter"),  # 9 of 17, one and a half times 6
+        ((2, 8, 6, 0), None),
+        ((1, 8, 0, 0), None),  # too few for a comparison
+    ],
+)
+def test_the_quarter_with_most_buildings(nums: tuple[int, ...], quarter: str | None) -> None:
+    ground = [make_area("f", "farmland", box(0, 0, 1000, 1000))]
+    found = quarters_of(ground, objects=buildings(*nums))
+    assert found.get("quarter_of_most_people") == (quarter and [quarter])
+    known = make_facts().complete_classes - {"house"}
+    assert "quarter_of_most_people" not in quarters_of(ground, objects=buildings(*nums), complete=known)
+
+
+def test_the_quarter_with_most_road() -> None:
+    ground = [make_area("f", "farmland", box(0, 0, 1000, 1000))]
+    # lower right: 500 + 400 of 1,300 px; lower left 300, upper left 100
+    roads = [
+        make_road("a", (200, 600), (1000, 600)),
+        make_road("b", (700, 550), (700, 950)),
+        make_road("c", (9, 9), (109, 9)),
+    ]
+    found = quarters_of(ground, roads=roads)
+    assert found["quarter_of_most_noise"] == ["the lower right quarter"]
+    assert "quarter_of_most_noise" not in quarters_of(ground, roads=roads[:1])  # 800 px of road are too few
+    assert "quarter_of_most_noise" not in quarters_of(ground)
+
+
 RIVER = make_area("river", "water", box(450, 0, 550, 1000))
 
 
