@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 import rsvqa.annotation.tasks  # noqa: F401  registers the 22 task functions
+from rsvqa.annotation.facts import TileObject
 from rsvqa.annotation.questions import REGION_SLOT
 from rsvqa.annotation.tasks.registry import get_task
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.annotation.wording.phrases import LANGUAGES
+from rsvqa.annotation.wording.phrases import LANGUAGES, load_phrases
+from tests.annotation.make_facts import ask, make_facts, make_object, square
 
+PHRASES = load_phrases()
 DOCS = Path(__file__).parents[3] / "docs"
 
 MIN_WORDINGS = 10
@@ -121,3 +124,20 @@ def test_task_is_documented(task: Any) -> None:
     text = (DOCS / "tasks.md").read_text("utf-8")
     assert f"`{task.name}`" in text
     assert f"| {task.short} |" in text
+
+
+def worded(task: str, seed: int, *objects: TileObject) -> list[str]:
+    return [question.text for question in ask(task, make_facts(objects=objects), seed=seed)[0]]
+
+
+def test_the_wording_does_not_tell_the_answer() -> None:
+    """The same seed draws the same wording whatever the answer is, and seeds reach every one."""
+    places = [square(100 + 80 * number, 200) for number in range(4)]
+    cars = [make_object(f"c{number}", "car", place) for number, place in enumerate(places)]
+    drawn = {text for seed in range(200) for text in worded("overall_counting", seed, *cars)}
+    assert len(drawn) == len(PHRASES.alternatives("overall_counting.whole"))
+    for seed in range(40):
+        assert worded("overall_counting", seed, *cars[:3]) == worded("overall_counting", seed, *cars)
+        moving, still = (make_object("c", "car", places[0], moving=moves) for moves in (True, False))
+        (text,) = worded("object_motion_state", seed, moving)
+        assert [text] == worded("object_motion_state", seed, still)
