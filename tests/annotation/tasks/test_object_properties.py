@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely import box
@@ -23,6 +23,7 @@ from rsvqa.annotation.tasks.object_properties import (
     motion_states,
     told_by_box,
 )
+from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     CLASSES,
     ask,
@@ -365,3 +366,49 @@ def test_sizes_need_metres_and_whole_objects() -> None:
     assert reasons_of("object_size", make_facts(objects=[car()])) == ["no GSD"]
     cut = make_facts(objects=[car(visible=0.9)], gsd_m=Gsd(1, 1))
     assert reasons_of("object_size", cut) == ["the object is cut"]
+
+
+# --- all ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_questions_pass_the_checks_and_depend_on_the_seed_alone(task: str, seed: int) -> None:
+    turns = range(0, 180, 15)
+    objects = [
+        make_object(
+            f"o{turn}", ("car", "ship", "house")[turn % 3], rectangle(60 + 4.8 * turn, 500, 15, 40, clockwise_deg=turn)
+        )
+        for turn in turns
+    ]
+    facts = make_facts(objects=objects, gsd_m=Gsd(0.5, 0.5), north_deg=77.0)
+    first, second = (ask(task, facts, seed=seed, limit=3) for _ in range(2))
+    assert first == second
+    assert all(check_question(question, width=1000, height=1000, is_chosen=False) == () for question in first[0])
+    assert len(first[0]) <= 3
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "object_classification.question",
+        "object_colour.question",
+        "object_motion_state.moving",
+        "object_motion_state.still",
+        "object_orientation.question",
+        "object_size.length",
+        "object_size.area",
+    ],
+)
+def test_there_are_ten_wordings_and_every_one_is_used(key: str) -> None:
+    wordings = load_phrases().alternatives(key)
+    assert len(set(wordings)) >= 10
+    found = make_object("c", "car", rectangle(100, 100, 10, 30), moving=True)
+    facts = make_facts(objects=[found], gsd_m=Gsd(1, 1), size=400)
+    asked = [only(key.split(".")[0], facts, seed=seed) for seed in range(250)]
+    box, point = "Bounding box: [95, 85, 105, 115].", "Point: [100, 100]."
+    where = f"Image resolution: 400 x 400. {box if asked[0].box else point}"
+    north = "Directions are those of the image."
+    expected = {wording.format(name="car", where=where, north=north) for wording in wordings}
+    assert all(any(question.text.startswith(text) for question in asked) for text in expected)
