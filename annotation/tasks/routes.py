@@ -205,8 +205,9 @@ class RoadMap:
 
     def _plain_ways(self, step: GraphStep) -> Iterator[tuple[GraphStep, bool]]:
         """Yield the ways on that can be told, and whether each is a turn."""
-        for turn in (None, "left", "right"):
-            way = self._onward(step, cast("TurnDirection | None", turn))
+        choices: tuple[TurnDirection | None, ...] = (None, "left", "right")
+        for turn in choices:
+            way = self._onward(step, turn)
             if way is not None and not self.graph.stretches[way.stretch].is_one_way:
                 yield way, turn is not None
 
