@@ -10,6 +10,8 @@ from rsvqa.annotation.layout.arrangement import form_a_grid, neighbours, place_o
 from rsvqa.annotation.layout.parts import PARTS
 from rsvqa.annotation.questions import REGION_SLOT
 from rsvqa.annotation.tasks.caption_content import RegionContent
+from rsvqa.annotation.tasks.class_names import is_plural
+from rsvqa.annotation.tasks.image_scale import area_text, length_text
 from rsvqa.annotation.tasks.land_cover import cover_of
 from rsvqa.annotation.tasks.landmarks import road_landmarks
 from rsvqa.annotation.tasks.registry import TaskContext
@@ -38,28 +40,6 @@ BORDER_SHARES = (0.03, 0.4)
 ALONG_M = (20, 30, 50)
 MIN_ALONG = 5
 """So many objects that all stand within one of these distances of a road stand along the roads."""
-
-M2_A_HA = 1e4
-M2_A_KM2 = 1e6
-
-
-def two_digits(value: float) -> str:
-    """Return a positive number with two significant digits, without an exponent: "0.96", "9.6", "310", "1,200"."""
-    decimals = 1 - math.floor(math.log10(value))
-    rounded = round(value, decimals)
-    return f"{rounded:.{decimals}f}".rstrip("0").rstrip(".") if decimals > 0 else f"{rounded:,.0f}"
-
-
-def length_text(metres: float) -> str:
-    """Return a length in metres, from a kilometre on in kilometres."""
-    return f"{two_digits(metres / 1e3)} km" if metres >= 995 else f"{two_digits(metres)} m"
-
-
-def area_text(m2: float) -> str:
-    """Return an area in square metres, hectares or square kilometres, whichever gives a short number."""
-    if m2 >= 0.995 * M2_A_KM2:
-        return f"{two_digits(m2 / M2_A_KM2)} km²"
-    return f"{two_digits(m2 / M2_A_HA)} ha" if m2 >= 0.995 * M2_A_HA else f"{two_digits(m2)} m²"
 
 
 class CaptionWriter:
@@ -152,7 +132,7 @@ class CaptionWriter:
         """Return whether the noun of some ground takes a verb in the plural."""
         info = self._facts.classes[name]
         if info.singular == info.plural:
-            return info.plural.endswith("s") and not info.plural.endswith("ss")
+            return is_plural(info.plural)
         return name not in content.single
 
     def _noun(self, name: str, content: RegionContent) -> str:

@@ -13,7 +13,6 @@ from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, Role, TileFacts
 from rsvqa.annotation.questions import REGION_SLOT, Question
 from rsvqa.annotation.tasks.caption_content import ContentFinder
-from rsvqa.annotation.tasks.caption_wording import area_text, length_text
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     ask,
@@ -195,21 +194,6 @@ def test_sentences_begin_with_a_capital_and_end(seed: int) -> None:
     for line in caption(scene(), seed=seed).answer.split("\n"):
         for sentence in line.rstrip(".").split(". "):
             assert sentence[0].isupper(), line
-
-
-@pytest.mark.parametrize(
-    ("metres", "text"),
-    [(5.24, "5.2 m"), (307, "310 m"), (994, "990 m"), (1000, "1 km"), (1540, "1.5 km"), (1_144_332, "1,100 km")],
-)
-def test_lengths_are_told_in_sensible_units(metres: float, text: str) -> None:
-    assert length_text(metres) == text
-
-
-@pytest.mark.parametrize(
-    ("m2", "text"), [(5840, "5,800 m²"), (9_960, "1 ha"), (94_372, "9.4 ha"), (1e6, "1 km²"), (1.3e12, "1,300,000 km²")]
-)
-def test_areas_are_told_in_sensible_units(m2: float, text: str) -> None:
-    assert area_text(m2) == text
 
 
 @pytest.mark.parametrize("key", ["detailed_captioning.question", "regional_captioning.question"])
