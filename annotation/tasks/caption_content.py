@@ -64,6 +64,7 @@ class RegionContent:
         is_exact: by class of `shares` and `covering`: no more of it can be there than is labelled.
         counts: of objects by class: the number, or None where it is not sure but there are several.
         covering: the share of the region that the objects of a class cover, where that is worth a word.
+        cut: the classes of `covering` of which there is a part of one object only.
         within: the class of ground that all counted objects of a class lie in.
         rows: how the counted objects of a class stand.
         road: whether a road crosses the region.
@@ -77,6 +78,7 @@ class RegionContent:
     is_exact: dict[str, bool]
     counts: dict[str, int | None]
     covering: dict[str, float]
+    cut: frozenset[str] = frozenset()
     within: dict[str, str]
     rows: dict[str, Rows]
     road: Road
@@ -124,7 +126,7 @@ class ContentFinder:
         shares = _most(every)
         labelled = min(1.0, sum(every.values()))
         inside, counts = self._objects_in(region)
-        covering = self._covering(region, inside)
+        covering, cut = self._covering(region, inside)
         named = sorted(counts, key=lambda name: (-len(inside[name]), name))[:MAX_CLASSES]
         road, length, road_ids = self._roads(region)
         ids = [ident for name in shares for ident in area_ids[name]]
@@ -135,6 +137,7 @@ class ContentFinder:
             is_exact={name: self._is_exact(name, labelled) for name in (*shares, *covering)},
             counts={name: counts[name] for name in named},
             covering=covering,
+            cut=cut,
             within=self._within({name: inside[name] for name in named if (counts[name] or 0) > 1}, shares, pieces),
             rows={name: rows_of(inside[name]) for name in named if (counts[name] or 0) > 1},
             road=road,
@@ -192,8 +195,13 @@ class ContentFinder:
             return 0.5  # a point on the border has an extent that its label does not tell
         return float(shapely.intersection(geometry, region).area / geometry.area)
 
-    def _covering(self, region: Polygon, inside: dict[str, list[TileObject]]) -> dict[str, float]:
-        """Return the share of the region that the outlined, certain objects of a class cover, where it is large."""
+    def _covering(
+        self, region: Polygon, inside: dict[str, list[TileObject]]
+    ) -> tuple[dict[str, float], frozenset[str]]:
+        """Return the share of the region that the outlined, certain objects of a class cover, where it is large.
+
+        Also which of these classes have nothing there but a part of one object.
+        """
         near = self._object_tree.query(region, predicate="intersects")
         shapes: dict[str, list[BaseGeometry]] = {}
         for index in np.sort(near):
@@ -203,9 +211,10 @@ class ContentFinder:
         covering = {}
         for name, outlines in shapes.items():
             share = float(shapely.intersection(shapely.union_all(outlines), region).area / region.area)
-            if share >= COVERING_SHARE and (len(outlines) > 1 or name in inside):
+            if share >= COVERING_SHARE:
                 covering[name] = share
-        return dict(sorted(covering.items(), key=lambda entry: (-entry[1], entry[0])))
+        cut = frozenset(name for name in covering if len(shapes[name]) == 1 and name not in inside)
+        return dict(sorted(covering.items(), key=lambda entry: (-entry[1], entry[0]))), cut
 
     def _within(
         self, inside: dict[str, list[TileObject]], shares: dict[str, float], pieces: dict[str, list[BaseGeometry]]
