@@ -187,7 +187,7 @@ _OF_THE_WHOLE: tuple[tuple[str, Callable[[Tile, re.Match[str]], None]], ...] = (
     (r"(?P<items>.+ %\)) dominates? the scene(?P<rest>, .+)?\.", _dominant),
     (r"More than half of the scene is taken up by (?P<items>.+? %\))(?P<rest>, .+)?\.", _dominant),
     (r"The main land cover is (?P<items>.+? %\))(?P<rest>, .+)?\.", _dominant),
-    (r"No single land cover takes up half of the scene: its ground is divided between (?P<items>.+)\.", _shared),
+    (r"No single land cover takes up half of the scene; the largest are (?P<items>.+)\.", _shared),
     (r"The ground is a mixture, mainly of (?P<items>.+)\.", _shared),
     (r"(?P<items>.+) make up most of the ground, and none of them takes up half of it\.", _shared),
     (r"Among what covers the ground (?:is|are) (?P<items>.+)\.", _listed),
