@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rsvqa.annotation.facts import Circle
 from rsvqa.annotation.layout.parts import PARTS
 from rsvqa.annotation.questions import REGION_SLOT
-from rsvqa.annotation.tasks.caption_content import RegionContent
-from rsvqa.annotation.tasks.caption_layout import DIVIDED_SHARE, CaptionLayout
+from rsvqa.annotation.tasks.caption_content import DIVIDED_SHARE, CaptionLayout, RegionContent
 from rsvqa.annotation.tasks.registry import TaskContext
 
 ENTIRE_SHARE = 0.995

@@ -15,9 +15,8 @@ from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.layout.parts import PARTS, part_polygons
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
-from rsvqa.annotation.tasks.caption_content import RegionContent, content_finder
+from rsvqa.annotation.tasks.caption_content import CaptionLayout, RegionContent, content_finder, layout_of
 from rsvqa.annotation.tasks.caption_inference import inferences
-from rsvqa.annotation.tasks.caption_layout import CaptionLayout, layout_of
 from rsvqa.annotation.tasks.caption_wording import CaptionWriter
 from rsvqa.annotation.tasks.geometry import circle_polygon
 from rsvqa.annotation.tasks.image_scale import with_scale
