@@ -143,7 +143,7 @@ _MOSTLY = Amount(50, 100)
 _ENTIRELY = Amount(98.5, 100)
 DIVIDED_PERCENT = 89.0
 MIXED_PERCENT = 50.0
-ALL_PERCENT = 96.5
+ALL_PERCENT = 96.97
 """What some land uses cover together that a place is "divided between", is "mainly" of, or has as "the rest"."""
 
 LYING_LEAST = 0.78
