@@ -65,7 +65,7 @@ class CaptionWriter:
         place = self._phrases.text("detailed_captioning.whole")
         sentences = [self._extent(), *self._main_ground(whole, place)]
         sentences += [*self._lying(whole, layout), *self._relations(whole, layout)]
-        sentences += self._objects(whole, place)
+        sentences += self._objects(whole, place, place)
         sentences += [*self._along(layout), *self._roads(layout)]
         return " ".join(filter(None, sentences))
 
@@ -121,7 +121,7 @@ class CaptionWriter:
         info = self._facts.classes[name]
         return info.singular if name in content.single else info.plural
 
-    def _objects(self, content: RegionContent, place: str) -> Iterator[str]:
+    def _objects(self, content: RegionContent, place: str, this: str) -> Iterator[str]:
         """Yield sentences about the objects: "Three ships are on the water." of each ground, and one of the others."""
         by_ground: dict[str, list[str]] = {}
         for name in content.counts:
@@ -131,8 +131,11 @@ class CaptionWriter:
             yield self._pick(
                 "caption.objects", place=place, objects=said, **self._verbs(many=content.counts[others[0]] != 1)
             )
-        if covering := [name for name in content.covering if name not in content.counts]:
-            yield from (self._covering(content, name, place) for name in covering)
+            place = this
+        for name in content.covering:
+            if name not in content.counts:
+                yield self._covering(content, name, place)
+                place = this
         for ground, names in by_ground.items():
             said = self.joined([self._counted(content, name, content.counts[name]) for name in names])
             yield self._pick("caption.standing", ground=ground, objects=said)
@@ -303,7 +306,7 @@ class CaptionWriter:
             if step == "ground":
                 said.append(self._ground(content, where, again=again if not said else ""))
             else:
-                said += self._objects(content, where)
+                said += self._objects(content, where, this)
         has_road_ground = any(self._facts.classes[name].kind == "road" for name in content.shares)
         if content.road and not has_road_ground:
             said.append(self._pick(f"caption.{content.road}", place=this if said else place))

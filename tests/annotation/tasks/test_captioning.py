@@ -251,3 +251,12 @@ def test_a_caption_is_not_silent_about_one_object_that_is_cut_by_the_edge_of_a_p
         top_left = caption(facts, seed=seed).answer.split("\n")[1].split(" top centre")[0].lower()
         assert "about 72 %" in top_left
         assert "part of a house" in top_left
+
+
+def test_a_part_is_named_once_however_much_stands_in_it() -> None:
+    # two cars, and a part of a house that covers most of the top left part
+    hall = make_object("h", "house", box(50, 50, 350, 550))
+    cars = [make_object(f"c{x}", "car", square(x, 20)) for x in (60, 120)]
+    facts = make_facts(objects=[hall, *cars], areas=[make_area("f", "forest", box(0, 0, 1000, 1000))])
+    for seed in range(12):
+        assert caption(facts, seed=seed).answer.split("\n")[1].lower().count("top left part") == 1
