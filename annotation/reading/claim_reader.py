@@ -26,11 +26,11 @@ from rsvqa.annotation.reading.said import (
     InRows,
     Largest,
     Lying,
-    Measure,
     NoneHalf,
     OnePiece,
     RoadsSaid,
     Said,
+    SideLength,
     Sizes,
     Standing,
     Statement,
@@ -216,17 +216,17 @@ def _listed(clause: _Clause) -> _Sayings:
 
 def _sizes(clause: _Clause) -> _Sayings:
     """Return lengths and areas; each length may be followed by the word for its side."""
-    lengths: list[Measure] = []
+    lengths: list[SideLength] = []
     areas: list[float] = []
     for token in clause.tokens:
         if token.tag in "M#":
             if token.value is None:
                 return None
-            lengths.append(Measure(float(str(token.value)), ""))
+            lengths.append(SideLength(float(str(token.value)), ""))
         elif token.tag == "A":
             areas.append(float(str(token.value)))
         elif token.tag in "lw" and lengths and token.value in ("width", "height"):
-            lengths[-1] = Measure(lengths[-1].metres, "width" if token.value == "width" else "height")
+            lengths[-1] = SideLength(lengths[-1].metres, "width" if token.value == "width" else "height")
     return (Sizes(tuple(lengths), tuple(areas), clause.place, clause.words),)
 
 

@@ -80,7 +80,7 @@ class OnePiece:
     words: str
 
 
-class Measure(NamedTuple):
+class SideLength(NamedTuple):
     """A length in metres, and of which side it is."""
 
     metres: float
@@ -91,7 +91,7 @@ class Measure(NamedTuple):
 class Sizes:
     """Lengths of a place in the order in which they are said, and areas in square metres."""
 
-    lengths: tuple[Measure, ...]
+    lengths: tuple[SideLength, ...]
     areas: tuple[float, ...]
     place: str
     words: str

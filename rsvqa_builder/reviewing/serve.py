@@ -67,8 +67,8 @@ def note_store(folder: Path, store: Path | None) -> None:
         write_atomically(folder / STORES, "".join(f"{line}\n" for line in (*known, path)).encode())
     except OSError as error:
         print(
-            f"cannot note in {folder} that decisions on it are in {store} ({error.strerror}): `rsvqa annotate "
-            "--in-place` will not know of them",
+            f"cannot note in {folder} that decisions on it are in {store} ({error.strerror}): models that "
+            "work on it in place will not know of them",
             file=sys.stderr,
         )
 
