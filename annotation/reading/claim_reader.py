@@ -28,11 +28,11 @@ from rsvqa.annotation.reading.said import (
     Lying,
     NoneHalf,
     OnePiece,
+    OnGround,
     RoadsSaid,
     Said,
     SideLength,
     Sizes,
-    Standing,
     Statement,
     Together,
 )
@@ -345,7 +345,7 @@ def _border(clause: _Clause) -> _Sayings:
 
 def _standing(clause: _Clause) -> _Sayings:
     ground = str(clause.value("g"))
-    on = [Standing(name, ground, clause.place, clause.words) for name in clause.names]
+    on = [OnGround(name, ground, clause.place, clause.words) for name in clause.names]
     return (*clause.all_said(), *on)
 
 

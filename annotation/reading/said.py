@@ -148,7 +148,7 @@ class InRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OnGround:
     """That all objects of a class are on one kind of ground."""
 
     name: str
@@ -188,7 +188,7 @@ Said = (
     | Lying
     | Bordering
     | InRows
-    | Standing
+    | OnGround
     | AlongRoads
     | RoadsSaid
 )

@@ -21,10 +21,10 @@ from rsvqa.annotation.reading.said import (
     Lying,
     NoneHalf,
     OnePiece,
+    OnGround,
     RoadsSaid,
     Said,
     Sizes,
-    Standing,
     Statement,
     Together,
 )
@@ -306,7 +306,7 @@ def _judge_rows(said: InRows, place: ClaimScope, scope: ClaimScope) -> Verdict:
 
 
 @_judge.register
-def _judge_standing(said: Standing, place: ClaimScope, scope: ClaimScope) -> Verdict:
+def _judge_standing(said: OnGround, place: ClaimScope, scope: ClaimScope) -> Verdict:
     del scope
     known = place.within.get(said.name)
     return _verdict(is_true=known == said.ground, is_false=known is not None)
