@@ -133,7 +133,9 @@ def train(
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
     )
-    return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
+    report = write_report(out, facts) if PartialState().is_main_process else make_report(facts)
+    PartialState().wait_for_everyone()  # whoever goes on finds the whole run, which one process writes
+    return report
 
 
 def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings, out: Path) -> None:
