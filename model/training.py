@@ -48,6 +48,7 @@ from rsvqa.model.reading_lessons import Lessons, teach_reading
 from rsvqa.model.stopping import StopRequests
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
+from rsvqa.model.training_memory import MemoryNeed, estimate_memory
 from rsvqa.model.training_report import RunFacts, inherited_lines, make_report, write_report
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT, TINY, BaseBits, Precision, TrainingSettings
 from rsvqa.rsvqa_builder.config import read_config
@@ -96,6 +97,8 @@ def train(
     samples = _select(settings, start, listed)
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
+    need = _memory_need(settings, start, samples.samples)
+    reporter.note("memory", str(need))
     _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
     evaluation = Evaluation(settings, start, reporter)
@@ -133,6 +136,7 @@ def train(
         scores=evaluation.scores,
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
+        expected_memory_mib=round(need.total / 2**20, 1),
     )
     report = write_report(out, facts) if PartialState().is_main_process else make_report(facts)
     PartialState().wait_for_everyone()  # whoever goes on finds the whole run, which one process writes
@@ -316,11 +320,16 @@ def count_tokens(records: Sequence[Record], *, checkpoint: StartingPoint) -> lis
     ids = processor.tokenizer([chat.prompt + chat.reply for chat in chats])["input_ids"]
     lengths = []
     for record, chat_ids in zip(records, ids, strict=True):
-        window = record.tile.window
-        (grid_rows, grid_columns), _ = processor.image_processor.place(window.height, window.width)
         # each placeholder gives way to the tokens of its image
-        lengths.append(len(chat_ids) + record.num_dates * (grid_rows * grid_columns * kept - 1))
+        lengths.append(len(chat_ids) + _num_cells(record, processor) * kept - record.num_dates)
     return lengths
+
+
+def _num_cells(record: Record, processor: Any) -> int:  # noqa: ANN401  a processor of transformers
+    """Return the number of cells of a record's images."""
+    window = record.tile.window
+    (grid_rows, grid_columns), _ = processor.image_processor.place(window.height, window.width)
+    return int(record.num_dates * grid_rows * grid_columns)
 
 
 def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> list[Draw]:
@@ -347,6 +356,18 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
     )
     draws = plan_order(known, order)
     return draws[:wanted] if wanted else draws
+
+
+def _memory_need(settings: TrainingSettings, start: StartingPoint, samples: Sequence[TrainingSample]) -> MemoryNeed:
+    """Return what a batch of the longest chat needs on a device."""
+    return estimate_memory(
+        start.model,
+        start.model.config,
+        settings,
+        num_cells=settings.device_batch_size * max(_num_cells(sample.record, start.processor) for sample in samples),
+        num_tokens=settings.device_batch_size * max(sample.length for sample in samples),
+        computes_in_bf16=uses_bf16(settings.precision),
+    )
 
 
 def _take_up_position(trainer: VqaTrainer, checkpoint: Path, order: str) -> None:

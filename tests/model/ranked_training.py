@@ -1,9 +1,9 @@
 """One rank of a training run: `python -m tests.model.ranked_training DATA OUT [fsdp]`; see `test_two_ranks.py`.
 
-Trains once undisturbed and once stopped by a signal to rank 0 and resumed. Prints the losses of the undisturbed run,
-the number of its evaluated questions, by how much the weights of the two runs differ, the files that were there
-when `train` returned, and how accelerate spread the model. With `fsdp` it is sharded as `docs/accelerate/fsdp.yaml`
-says.
+Trains once undisturbed, once stopped by a signal to rank 0 and resumed, and once adapters beside bf16 weights. Prints
+the losses of the undisturbed run, the number of its evaluated questions, by how much the weights of the first two runs
+differ, the files that were there when `train` returned, how accelerate spread the model, and the weights that adapters
+have changed. With `fsdp` it is spread as `docs/accelerate/fsdp.yaml` says.
 """
 
 from __future__ import annotations
@@ -58,12 +58,16 @@ def main() -> None:
         train(settings, out / "stopped", reporter=SignallingReporter())
     except TrainingStoppedError:
         train(settings, out / "stopped", resume=True)
-    weights = [load_file(out / name / "model.safetensors") for name in ("whole", "stopped")]
+    adapters = {"init": str(out / "whole"), "lora_rank": 2, "freeze": ["tower", "projector"], "lr_llm": 1e-2}
+    train(make_settings(data, device_batch_size=1, max_steps=2, precision="bf16", **adapters), out / "adapters")
+    weights = [load_file(out / name / "model.safetensors") for name in ("whole", "stopped", "adapters")]
+    changed = sorted(name for name, after in weights[2].items() if not weights[0][name].to(after).equal(after))
     difference = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
     losses = [entry["loss"] for entry in report["curve"] if "loss" in entry]
     asked = sum(score["num_questions"] for score in report["evaluation"].values())
     kind = PartialState().distributed_type
-    print(json.dumps({"losses": losses, "asked": asked, "difference": difference, "written": written, "spread": kind}))
+    found = {"losses": losses, "asked": asked, "difference": difference, "written": written, "spread": kind}
+    print(json.dumps(found | {"changed": changed}))
     PartialState().destroy_process_group()
 
 

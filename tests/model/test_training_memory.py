@@ -20,10 +20,15 @@ from rsvqa.model.chunked_mlp import chunk_mlps
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
 from rsvqa.model.trainer import TrainingError
 from rsvqa.model.training import train
+from rsvqa.model.training_memory import MemoryNeed, estimate_memory
+from rsvqa.model.training_settings import TrainingSettings
+from rsvqa.rsvqa_builder.config import load_settings
 from tests.model.make_dataset import TINY, make_dataset, make_settings
-from tests.model.make_models import tiny_inputs, tiny_model
+from tests.model.make_models import tiny_config, tiny_inputs, tiny_model
 
 BITS = [4, 8]
+# peft asks transformers for a property by its old name
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 
 class Kept:
@@ -62,7 +67,6 @@ def as_trainers_do(network: Any) -> Any:
     return adapted
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_a_frozen_tower_keeps_nothing_for_the_backward_pass() -> None:
     totals = []
     for chunk in (1, 8):  # one tower's pass per cell would keep the inputs of its layers each
@@ -119,7 +123,6 @@ def test_chunked_mlps_give_the_same_loss_and_gradients_and_keep_less(size: int) 
     assert expected[2] - found[2] == (2 * 4 * 43 * 48 * 4 if size < 43 else 0)
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_chunks_within_checkpointed_layers_give_the_same_gradients() -> None:
     whole, chunked = (as_trainers_do(tiny_model()) for _ in range(2))
     chunk_mlps(chunked.get_base_model().model.language_model, 10)
@@ -131,6 +134,60 @@ def test_chunks_within_checkpointed_layers_give_the_same_gradients() -> None:
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
     for name, gradient in expected[1].items():
         torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_the_expected_memory_of_adapters_by_hand() -> None:
+    network: Any = as_trainers_do(tiny_model())
+    settings = load_settings(
+        TrainingSettings, {"data": ["d"], "init": "i", "lora_rank": 2, "freeze": ["tower", "projector"]}
+    )
+    found = estimate_memory(network, network.config, settings, num_cells=8, num_tokens=43, computes_in_bf16=False)
+    # per layer q and o 32 -> 32, k and v 32 -> 16, gate and up 32 -> 48, down 48 -> 32, of rank 2 each
+    learning = 2 * 2 * (2 * 64 + 2 * 48 + 3 * 80)
+    assert found.gradients == learning * 4
+    assert found.optimizer == learning * 8
+    assert found.weights == sum(weight.numel() for weight in network.parameters()) * 4
+    assert found.tower == 0
+    assert found.llm == 2 * 43 * 32 * 4  # the input of two layers
+    assert found.work == max(43 * (6 * 48 + 11 * 32), 21 * 43 * 32) * 4
+    in_chunks = settings.model_copy(update={"mlp_chunk": 10})
+    found = estimate_memory(network, network.config, in_chunks, num_cells=8, num_tokens=43, computes_in_bf16=False)
+    assert found.work == max(10 * 6 * 48 + 43 * 11 * 32, 21 * 43 * 32) * 4
+
+
+def test_the_expected_memory_of_all_parts_by_hand() -> None:
+    network = tiny_model()
+    settings = load_settings(TrainingSettings, {"data": ["d"], "init": "i", "optimizer": "adamw_8bit"})
+    found = estimate_memory(network, network.config, settings, num_cells=8, num_tokens=43, computes_in_bf16=True)
+    num_weights = sum(weight.numel() for weight in network.parameters())
+    num_learning = sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+    assert (found.weights, found.gradients, found.optimizer) == (4 * num_weights, 4 * num_learning, 2 * num_learning)
+    assert found.tower == 8 * 17 * 32 * 4 * 2  # float32 inputs of two layers: 16 patches and [CLS] per cell
+    assert found.llm == 2 * 43 * 32 * 2
+    assert found.work == max(2 * num_learning, 21 * 43 * 32 * 2)  # copies in bf16
+
+
+def test_the_expected_memory_is_told_in_one_line() -> None:
+    need = MemoryNeed(weights=3 << 30, gradients=1 << 20, optimizer=2 << 20, tower=0, llm=4 << 20, work=5 << 20)
+    assert str(need) == (
+        "3,084 MiB expected per device that holds the whole model: weights 3,072, gradients 1, optimizer 2, tower 0, "
+        "llm 4, work 5"
+    )
+
+
+@pytest.mark.parametrize("depth", [2, 5])
+def test_checkpointed_layers_keep_their_inputs_as_expected(depth: int) -> None:
+    kept = []
+    for num_layers in (depth, depth + 1):
+        config = tiny_config()
+        config.text_config.num_hidden_layers = num_layers
+        config.text_config.layer_types = ["full_attention"] * num_layers
+        network = as_trainers_do(GeoLlavaForConditionalGeneration(config))
+        inputs = tiny_inputs(cells=(2, 4))
+        with count_kept(network) as found:
+            network(**inputs, labels=inputs["input_ids"])
+        kept.append(found.total)
+    assert kept[1] - kept[0] == 43 * 32 * 4  # what `estimate_memory` counts per layer
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +208,6 @@ def adapter_settings(data: Path, init: Path, **changes: Any) -> Any:
     return make_settings(data, **wanted | changes)
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:MatMul8bitLt:UserWarning")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("bits", BITS)
