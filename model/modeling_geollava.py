@@ -624,7 +624,7 @@ def _check_pixels(pixel_values: Tensor) -> None:
         return
     if not pixel_values.is_floating_point():
         raise ValueError(f"pixel_values are {pixel_values.dtype}; expected uint8 cells, or normalised floats")
-    if pixel_values.numel() and (largest := float(pixel_values.amax())) > _MOST_NORMALISED:
+    if pixel_values.numel() and (largest := float(pixel_values.detach().amax())) > _MOST_NORMALISED:
         raise ValueError(
             f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
             "them, which are normalised here, or normalised floats: leave out the change of their type"

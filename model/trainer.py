@@ -261,6 +261,7 @@ class VqaTrainer(Trainer):
             (out / _PARTIAL).rmdir()
             for old in list_checkpoints(out)[: -self._keep]:
                 shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()  # whoever goes on finds the checkpoint under its name
 
     def _write_position(self, folder: Path) -> None:
         position = {"steps": self.state.global_step, "order": self._fingerprint, "unreadable": self.unreadable}

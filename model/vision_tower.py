@@ -34,6 +34,9 @@ def tower_layers(tower: nn.Module) -> nn.ModuleList:
 def run_tower(tower: nn.Module, cells: Tensor, *, projection: ProjectionName | None) -> tuple[Tensor, Tensor | None]:
     """Return the features with [CLS], [C, 1 + N, D], and what [CLS] attends to, [C, N] float32.
 
+    Nothing is kept for a backward pass where nothing in the tower trains. Trainers that checkpoint activations let the
+    patches require gradients, and each layer would then keep its input for every cell: 31 GiB at 8K.
+
     The projections of the last layer are applied to its own output, while it runs: only then are the weights at hand
     where they are spread over devices (FSDP), and only the layers themselves know what a quantised weight means.
 
@@ -42,6 +45,12 @@ def run_tower(tower: nn.Module, cells: Tensor, *, projection: ProjectionName | N
         cells: [C, 3, S, S] in the tower's dtype.
         projection: what the tokens are compared by with the query of [CLS]; None leaves the scores out.
     """
+    learns = cells.requires_grad or any(parameter.requires_grad for parameter in tower.parameters())
+    with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+        return _run(tower, cells, projection)
+
+
+def _run(tower: nn.Module, cells: Tensor, projection: ProjectionName | None) -> tuple[Tensor, Tensor | None]:
     if projection is None:
         return tower(cells).last_hidden_state, None
     scores: list[Tensor] = []
