@@ -30,12 +30,29 @@ from pathlib import Path
 from rsvqa.annotation.errors import RsvqaError
 
 _LEFTOVER = re.compile(r"\..+\.[^/]*-\d+-[0-9a-f]{8}\.partial")
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)|/vsi\w+/.*")
+"""What people write for an object storage; as a path it has lost one of its slashes."""
+
 _NAME_BYTES = 150
 """Of the final name that a hidden one repeats; file systems allow 255 in all."""
 
 
 class OutputError(RsvqaError):
     """An output folder cannot be used: somebody else writes there, or it holds something that must not be replaced."""
+
+
+def require_local(path: Path) -> None:
+    """See that a path to write to is one of this machine, before anything is done for it.
+
+    Raises:
+        OutputError: it is the address of an object storage.
+    """
+    if found := _ADDRESS.fullmatch(str(path)):
+        address = f"{found[1]}://{found[2]}" if found[1] else path
+        raise OutputError(
+            f"{address} is no folder of this machine: give one that is, or one mounted here, and copy it at the "
+            "end (`aws s3 sync`, `gcloud storage rsync`, `rclone copy`)"
+        )
 
 
 def lock_folder(folder: Path, *, shared: bool = False) -> int:
@@ -136,8 +153,9 @@ def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         overwrite: replace what `out` holds then.
 
     Raises:
-        OutputError: when `out` holds something at the end, and `overwrite` is false.
+        OutputError: when `out` holds something at the end and `overwrite` is false, or is no folder of this machine.
     """
+    require_local(out)
     out = out.resolve()
     made = missing_folders(out.parent)
     out.parent.mkdir(parents=True, exist_ok=True)

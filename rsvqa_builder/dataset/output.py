@@ -27,6 +27,7 @@ from rsvqa.rsvqa_builder.files import (
     move_file,
     remove_leftovers,
     remove_unused,
+    require_local,
     sync,
     sync_tree,
     write_atomically,
@@ -82,6 +83,7 @@ class OutputFolder:
         Raises:
             OutputError: when another build holds the lock, or the path is not a folder.
         """
+        require_local(self.path)
         self._made = missing_folders(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
