@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def build(
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
-    with OutputFolder(out) as output, make_executor(num_workers) as executor:
+    folder = OutputFolder(out, tell=partial(reporter.note, "waiting"))
+    with folder as output, make_executor(num_workers) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):

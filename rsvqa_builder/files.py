@@ -1,4 +1,4 @@
-"""Whole files and folders: nothing half-written under a final name, and one process at a time in a folder.
+"""Whole files and folders: nothing half-written under a final name.
 
 `write_atomically`, `write_once`, `whole_file` and `whole_folder` are the only ones that write aside and rename. What is
 written lies beside its place under a hidden name that no other process has, on this host or another, and has the mode
@@ -55,23 +55,6 @@ def require_local(path: Path) -> None:
         )
 
 
-def lock_folder(folder: Path, *, shared: bool = False) -> int:
-    """Return a descriptor that holds a lock on the folder until it is closed; `shared` ones keep only the others away.
-
-    The kernel drops the lock when the process ends, however it ends, so none is left behind.
-
-    Raises:
-        OSError: another process holds the lock, or there is no such folder.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` so that `path` is either whole or as it was, whatever happens meanwhile."""
     with whole_file(path) as partial:
@@ -87,9 +70,10 @@ def remove_unused(folders: Iterable[Path]) -> None:
     """Remove folders that were made for something that came to nothing, up to the first that holds anything."""
     for folder in folders:
         if folder.exists():
-            if any(folder.iterdir()):
+            try:
+                folder.rmdir()
+            except OSError:  # it is not empty
                 return
-            folder.rmdir()
 
 
 def write_once(path: Path, content: bytes) -> bool:
@@ -162,13 +146,14 @@ def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     _remove_abandoned(out)
     working = _beside(out)
     working.mkdir()
-    lock = lock_folder(working)
+    lock = _lock(working)
     try:
         yield working
         put_in_place(working, out, overwrite=overwrite)
     finally:
         shutil.rmtree(working, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
         remove_unused(made)
 
 
@@ -245,9 +230,24 @@ def _remove_abandoned(out: Path) -> None:
     for path in out.parent.iterdir():
         if not (path.name.startswith(f"{begin}-") and is_partial(path)):
             continue
-        try:
-            lock = lock_folder(path)
-        except OSError:
-            continue
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(lock)
+        lock = _lock(path)
+        if lock is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that holds the kernel's lock on a folder until it is closed.
+
+    None when another process holds it, or there are no locks on this file system.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -11,18 +11,16 @@ stay below `.rsvqa/`. They are worth nothing to a build of other settings, which
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from rsvqa.rsvqa_builder.files import (
     OutputError,
-    lock_folder,
     missing_folders,
     move_file,
     remove_leftovers,
@@ -32,6 +30,7 @@ from rsvqa.rsvqa_builder.files import (
     sync_tree,
     write_atomically,
 )
+from rsvqa.rsvqa_builder.locks import LOCK, FolderHeldError, FolderLock
 
 WORK = ".rsvqa"
 REPORT = "report.json"
@@ -70,11 +69,20 @@ class OutputState(StrEnum):
 class OutputFolder:
     """The output of one build, locked as long as the object is used as a context."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False, tell: Callable[[str], object] | None = None) -> None:
+        """Touch nothing yet.
+
+        Args:
+            path: of the folder.
+            shared: for the ranks of a job array, which add to the work of one build at the same time.
+            tell: hears one line while it must be waited for a lost machine.
+        """
         self.path = path
         self.work = path / WORK
         self.ready = self.work / "ready"
-        self._descriptor: int | None = None
+        self._shared = shared
+        self._tell = tell
+        self._lock: FolderLock | None = None
         self._made: list[Path] = []
 
     def __enter__(self) -> OutputFolder:
@@ -85,33 +93,35 @@ class OutputFolder:
         """
         require_local(self.path)
         self._made = missing_folders(self.path)
+        lock = FolderLock(self.path, shared=self._shared, tell=self._tell)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock.acquire()
+        except FolderHeldError as holder:
+            raise OutputError(
+                f"another build is writing into {self.path} ({holder}): wait for it, or choose another `out`"
+            ) from holder
         except OSError as error:
             raise OutputError(f"cannot make the output folder {self.path}: {error.strerror}") from error
-        try:
-            self._descriptor = lock_folder(self.path)
-        except OSError as error:
-            raise OutputError(
-                f"another build is writing into {self.path}: wait for it, or choose another `out`"
-            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
         """Unlock the folder; where nothing has been done in it, none is left behind."""
-        if self._descriptor is None:
+        if self._lock is None:
             return
-        done = {file.name for file in self.work.rglob("*") if file.is_file()}
-        if done <= {_FINGERPRINT}:
+        if not self._shared and {file.name for file in self.work.rglob("*") if file.is_file()} <= {_FINGERPRINT}:
             shutil.rmtree(self.work, ignore_errors=True)
+        self._lock.release()
         remove_unused(self._made)
-        os.close(self._descriptor)
 
     @property
     def is_free(self) -> bool:
         """Whether nothing would be lost or refused if a build began here."""
-        is_foreign = any(entry.name != WORK for entry in self.path.iterdir())
-        return not (is_foreign or self.holds_tiles or (self.work / _COMMITTING).exists())
+        return not (self._holds_other_things or self.holds_tiles or (self.work / _COMMITTING).exists())
+
+    @property
+    def _holds_other_things(self) -> bool:
+        return any(entry.name not in (WORK, LOCK) for entry in self.path.iterdir())
 
     @property
     def holds_tiles(self) -> bool:
@@ -150,7 +160,7 @@ class OutputFolder:
             if portable(fingerprint) == finished:
                 return OutputState.COMPLETE
             raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
-        if finished is None and started is None and any(entry.name != WORK for entry in self.path.iterdir()):
+        if finished is None and started is None and self._holds_other_things:
             raise OutputError(
                 f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for `out`"
             )
@@ -166,7 +176,16 @@ class OutputFolder:
                 shard.unlink()
 
     def commit(self) -> None:
-        """Move the data set in `ready/` into place, in the stead of an older one."""
+        """Move the data set in `ready/` into place, in the stead of an older one.
+
+        Raises:
+            OutputError: this machine could not be heard for so long that another build has taken the folder.
+        """
+        if self._lock is not None and not self._lock.is_held:
+            raise OutputError(
+                f"another build has taken {self.path} over while this machine could not be reached from there: "
+                "repeat the command once that build has ended"
+            )
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
         sync_tree(self.ready)
         write_atomically(self.work / _COMMITTING, json.dumps(names).encode())

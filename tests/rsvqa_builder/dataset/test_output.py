@@ -15,6 +15,7 @@ from rsvqa.rsvqa_builder.dataset.output import (
     portable,
 )
 from rsvqa.rsvqa_builder.files import OutputError
+from rsvqa.rsvqa_builder.locks import LOCK
 
 FINGERPRINT: Fingerprint = {
     "settings": {"seed": 0, "tile_size": None},
@@ -150,3 +151,14 @@ def test_many_changes_are_summed_up() -> None:
     changes = describe_changes(FINGERPRINT, {**FINGERPRINT, "inputs": inputs}, most=2)
     # ten are new and a.tif is gone: eleven in all
     assert changes == ["input 0.tif is new", "input 1.tif is new", "and 9 more"]
+
+
+def test_who_was_taken_for_dead_by_another_machine_moves_nothing_into_place(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output)
+        (tmp_path / LOCK / "writer.json").write_text("another build")
+        with pytest.raises(OutputError, match=r"has taken .* over while this machine could not be reached"):
+            output.commit()
+    assert not (tmp_path / "build.toml").exists()
+    assert (tmp_path / LOCK / "writer.json").read_text() == "another build"
