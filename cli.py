@@ -209,6 +209,10 @@ def build(
             rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."
         ),
     ] = "rules",
+    shard_of: Annotated[
+        str | None,
+        typer.Option(help="Do the tiles of rank I of N, as 0/4: a job array; the command without it then finishes."),
+    ] = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
@@ -220,6 +224,9 @@ def build(
     from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
     num_workers = count_processors() if workers is None else workers
+    if shard_of is not None:
+        _build_rank(settings, out, shard_of, num_workers, overwrite=overwrite, log_json=log_json, as_json=as_json)
+        return
     models = None
     if annotator != "rules":
         _require_extra("llm", "build --annotator")
@@ -235,6 +242,29 @@ def build(
     print_summary(outcome, out, as_json=as_json, annotation=annotation, spell=with_flags)
     if models is not None and done is not None and not as_json:
         models.print(done, out)
+
+
+def _build_rank(
+    settings: BuildSettings,
+    out: Path,
+    shard_of: str,
+    num_workers: int,
+    *,
+    overwrite: bool,
+    log_json: bool,
+    as_json: bool,
+) -> None:
+    """Do what a rank of a job array does of a build; models are asked by the build that finishes."""
+    from rsvqa.rsvqa_builder.build import build_rank
+    from rsvqa.rsvqa_builder.summary import print_rank
+    from rsvqa.rsvqa_builder.tiles.ranks import parse_rank
+
+    rank = parse_rank(shard_of)
+    if overwrite:
+        raise typer.BadParameter("a rank removes nothing, as others may work beside it: give --overwrite no --shard-of")
+    with _goes_on_later(), _reporter(log_json) as reporter:
+        outcome = build_rank(settings, out, rank, num_workers=num_workers, reporter=reporter)
+    print_rank(outcome, rank, out, as_json=as_json, spell=with_flags)
 
 
 @app.command()

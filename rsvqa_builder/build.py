@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyproj
 import rasterio
@@ -40,7 +40,8 @@ from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, 
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
 from rsvqa.rsvqa_builder.tiles.journal import Journal
-from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, plan_preparing, prepare_scene
+from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
+from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
@@ -70,6 +71,20 @@ class BuildOutcome:
 
     state: OutputState
     report: Mapping[str, Any]
+
+
+class RankOutcome(NamedTuple):
+    """What a rank of a job array ended with.
+
+    Attributes:
+        state: what it found in the output folder; nothing is done when that is a finished data set.
+        tiles: that are its to do.
+        failed: how many of them cannot be read; the build that finishes tries them again.
+    """
+
+    state: OutputState
+    tiles: int
+    failed: int
 
 
 def build(
@@ -104,6 +119,35 @@ def build(
     return BuildOutcome(state, report)
 
 
+def build_rank(settings: BuildSettings, out: Path, rank: Rank, *, num_workers: int, reporter: Reporter) -> RankOutcome:
+    """Do one rank's tiles of a job array in `out`; `build` with the same arguments does what is missing and finishes.
+
+    Ranks may run at the same time and in any order, be repeated, or never run at all.
+
+    Args:
+        settings: as in `build`.
+        out: folder of the data set, which all ranks see.
+        rank: which tiles are to be done.
+        num_workers: processes; 0 works in this one.
+        reporter: hears of progress and of everything left out.
+
+    Raises:
+        NothingUsableError, StrictError: as in `build`.
+        OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
+    """
+    folder = OutputFolder(out, shared=True, tell=partial(reporter.note, "waiting"))
+    with folder as output, make_executor(num_workers) as executor:
+        run = _Run(settings, executor, reporter)
+        sources = run.find_sources()
+        if not sources.scenes:
+            raise NothingUsableError(run.no_scene(sources))
+        state = output.join(_fingerprint(settings, sources))
+        if state is OutputState.COMPLETE:
+            return RankOutcome(state, 0, 0)
+        jobs, num_failed = run.do_rank(sources, rank, output)
+    return RankOutcome(state, jobs, num_failed)
+
+
 class _Run:
     """The steps of one build, and what they leave out on the way."""
 
@@ -136,15 +180,8 @@ class _Run:
         """Make the data set in `output.ready` and return its report."""
         holds_tiles = output.holds_tiles
         journal = Journal(FolderStore(output.work))
-        with self._step("preparing scenes"):
-            scenes = self._prepare(sources, output.work)
-        with self._step("reading excluded images"):
-            excluded = self._read_excluded(scenes)
-            copies = {
-                found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes
-            }
-            anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
-        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.store)
+        scenes, excluded, jobs = self._plan_all(sources, output, journal)
+        copies = {found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes}
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
@@ -185,6 +222,32 @@ class _Run:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
 
+    def do_rank(self, sources: Sources, rank: Rank, output: OutputFolder) -> tuple[int, int]:
+        """Do a rank's tiles; return how many there are, and how many cannot be read."""
+        journal = Journal(FolderStore(output.work))
+        _, _, jobs = self._plan_all(sources, output, journal, rank)
+        failed = self._do_tiles(jobs, journal)
+        return len(jobs), sum(job.work.scene.scene_id in failed for job in jobs)
+
+    def _plan_all(
+        self, sources: Sources, output: OutputFolder, journal: Journal, rank: Rank | None = None
+    ) -> tuple[dict[str, PreparedScene], ExcludedImages, tuple[TileJob, ...]]:
+        """Prepare the scenes and return them with what tiles are compared with, and the tiles; or what a rank needs."""
+        with self._step("preparing scenes"):
+            to_prepare, remarks = plan_preparing(sources, output.work)
+            for path, reason in (*remarks, *sources.orphans):
+                self._note(f"{path}: {reason}")
+            dealt = None if rank is None else deal(to_prepare, sources.pairs, rank)
+            needed = [job for job in to_prepare if dealt is None or job.scene.scene_id in dealt.scenes]
+            scenes = self._prepare(needed)
+        with self._step("reading excluded images"):
+            excluded = self._read_excluded(scenes)
+            anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
+        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.store)
+        if dealt is not None:
+            jobs = tuple(job for job in jobs if job.window in dealt.windows.get(job.work.scene.scene_id, ()))
+        return scenes, excluded, jobs
+
     def _read_excluded(self, scenes: Mapping[str, PreparedScene]) -> ExcludedImages:
         """Return what tiles are compared with; images that cannot be are left out by name, and counted."""
         sizes = {ImageSize(window.height, window.width) for scene in scenes.values() for window in scene.windows}
@@ -213,11 +276,8 @@ class _Run:
             return f"{message}; the tiles that were done before are kept"
         return f"{message}; report: {output.keep_report(report_text(facts))}"
 
-    def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
+    def _prepare(self, jobs: Sequence[PrepareJob]) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
-        jobs, remarks = plan_preparing(sources, work)
-        for path, reason in (*remarks, *sources.orphans):
-            self._note(f"{path}: {reason}")
         results = run_all(self.executor, prepare_scene, jobs, self.reporter)
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, results, strict=True):
@@ -280,14 +340,14 @@ class _Run:
         self.reporter.start("tiles", len(todo))
         for index, result in self.executor.run(do_tile, todo):
             if isinstance(result, Failure):
-                failed[todo[index].position] = result.reason
+                failed[index] = result.reason
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)
         reasons: dict[str, str] = {}
-        for position in sorted(failed):
-            scene = jobs[position].work.scene
+        for index in sorted(failed):
+            scene = todo[index].work.scene
             if scene.scene_id not in reasons:
-                reasons[scene.scene_id] = failed[position]
-                self._leave_out(LeftOut(scene.path, failed[position]))
+                reasons[scene.scene_id] = failed[index]
+                self._leave_out(LeftOut(scene.path, failed[index]))
         return reasons
 
     def _leave_out(self, left_out: LeftOut) -> None:

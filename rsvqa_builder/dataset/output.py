@@ -29,6 +29,7 @@ from rsvqa.rsvqa_builder.files import (
     sync,
     sync_tree,
     write_atomically,
+    write_once,
 )
 from rsvqa.rsvqa_builder.locks import LOCK, FolderHeldError, FolderLock
 
@@ -169,6 +170,33 @@ class OutputFolder:
         write_atomically(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
         return OutputState.NEW
 
+    def join(self, fingerprint: Fingerprint) -> OutputState:
+        """Take part in a build with `fingerprint`, beside others that do; return what was found.
+
+        Nothing is removed: what lies here may be another rank's.
+
+        Raises:
+            OutputError: when the folder holds something else.
+        """
+        if (self.work / _COMMITTING).exists():
+            raise OutputError(f"{self.path} is being finished: repeat the command without `shard_of` to complete it")
+        finished = self._finished()
+        if self._started() is None and finished is not None:
+            if portable(fingerprint) == finished:
+                return OutputState.COMPLETE
+            raise OutputError(self._refusal("a data set", finished, portable(fingerprint), "choose another `out`"))
+        if self._started() is None and self._holds_other_things:
+            raise OutputError(
+                f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for `out`"
+            )
+        self.work.mkdir(exist_ok=True)
+        is_first = write_once(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
+        started = self._started()
+        if started != fingerprint:
+            what_to_do = f"choose another `out`, or remove {self.work} to begin anew"
+            raise OutputError(self._refusal("an unfinished build", started or {}, fingerprint, what_to_do))
+        return OutputState.NEW if is_first else OutputState.RESUMED
+
     def drop_unplanned(self, planned: Collection[str]) -> None:
         """Remove shards that an interrupted build made ready by another plan: other scenes may be usable now."""
         for shard in sorted(self.ready.rglob("*.parquet")):
@@ -238,11 +266,16 @@ class OutputFolder:
             raise OutputError(f"cannot read {self.path / MARKER}: {error}; `overwrite` builds anew") from error
         return _with_sources({part: content.get(part, {}) for part in _PARTS})
 
-    def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
+    def _refusal(
+        self,
+        what: str,
+        old: Fingerprint,
+        new: Fingerprint,
+        what_to_do: str = "choose another `out`, or pass `overwrite` to build anew",
+    ) -> str:
         changes = "; ".join(describe_changes(old, new))
         return (
-            f"{self.path} holds {what} made otherwise: {changes}. "
-            "Repeat with the old settings and inputs, choose another `out`, or pass `overwrite` to build anew"
+            f"{self.path} holds {what} made otherwise: {changes}. Repeat with the old settings and inputs, {what_to_do}"
         )
 
 

@@ -61,6 +61,18 @@ class PrepareJob:
     work: Path
     is_dry: bool = False
 
+    @property
+    def windows(self) -> list[Window]:
+        """Return those of the scene's tiles, which follow from its header."""
+        settings = self.source.settings
+        return plan_windows(
+            self.scene.width,
+            self.scene.height,
+            tile_size=settings.tile_px,
+            overlap=settings.overlap,
+            whole_up_to=settings.whole_up_to,
+        )
+
 
 class PreparePlan(NamedTuple):
     """The scenes to prepare, mosaics in the place of their sheets, and what a person should know of the sources."""
@@ -124,13 +136,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     scene, stretch = survey(
         open_stack(job.scene, job.work / "stacks"), settings.stretch, finds_fill=settings.nodata == "auto"
     )
-    windows = plan_windows(
-        scene.width,
-        scene.height,
-        tile_size=settings.tile_px,
-        overlap=settings.overlap,
-        whole_up_to=settings.whole_up_to,
-    )
+    windows = job.windows
     labels = read_labels(replace(scene, path=job.scene.path), job.label_files, job.table, frames=job.frames)
     completeness = complete_classes(
         labels.features,
