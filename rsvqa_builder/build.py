@@ -12,13 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import pyproj
-import rasterio
-import shapely
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
@@ -37,6 +32,7 @@ from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.byte_makers import machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
 from rsvqa.rsvqa_builder.tiles.journal import Journal
@@ -45,20 +41,6 @@ from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
-
-_BYTE_MAKERS = (
-    "rsvqa",
-    "numpy",
-    "pandas",
-    "pillow",
-    "pyarrow",
-    "pyogrio",
-    "pyproj",
-    "rasterio",
-    "shapely",
-    "simplejpeg",
-)
-"""Packages whose release may change a byte of the result."""
 
 
 class StrictError(RsvqaError):
@@ -402,19 +384,15 @@ def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair
 
 def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[str, Any]]:
     """Return what decides the result; see `output.Fingerprint`."""
-    versions = {name: metadata.version(name) for name in _BYTE_MAKERS}
+    versions = dict(package_versions())
     for member in sources.members:
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
-    libraries = {
-        "gdal": rasterio.__gdal_version__,
-        "geos": ".".join(str(part) for part in shapely.geos_version),
-        "proj": pyproj.proj_version_str,
-    }
     return {
         "settings": settings.model_dump(mode="json", by_alias=True),
-        "versions": versions | libraries,
+        "versions": versions,
+        "machine": dict(machine_traits()),
         "inputs": dict(sources.inputs),
         "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
     }

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from rsvqa.rsvqa_builder.files import move_file
+
 LOCK = ".rsvqa-lock"
 """Folder of the holders' files, below the one that they hold; it goes with the last of them."""
 
@@ -221,7 +223,7 @@ def _remove(holder: Path, content: bytes) -> None:
     """Remove the file of a dead holder; one that somebody else has put in its place meanwhile stays."""
     aside = holder.with_name(f".dead-{secrets.token_hex(4)}")
     try:
-        holder.rename(aside)
+        move_file(holder, aside)
     except FileNotFoundError:
         return
     if aside.read_bytes() != content:

@@ -157,3 +157,17 @@ def test_what_is_no_rank_is_refused(shard_of: str, tmp_path: Path) -> None:
         2,
         [f"rsvqa: --shard-of = {shard_of!r}: expected I/N with I from 0 to N-1, such as 0/4"],
     )
+
+
+def test_a_rank_on_a_machine_that_would_write_other_bytes_is_refused(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "set"
+    assert rank(sources, out, "0/4").code == 0
+    before = done_tiles(out)
+    monkeypatch.setattr("rsvqa.rsvqa_builder.build.machine_traits", lambda: {"python": "3.9"})
+    run = rank(sources, out, "1/4")
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert "made otherwise: jpeg_bytes was " in run.err
+    assert "; python was 3." in run.err
+    assert done_tiles(out) == before

@@ -39,14 +39,16 @@ MARKER = "build.toml"
 ANNOTATE_REPORT = "annotate_report.json"
 
 Fingerprint = Mapping[str, Mapping[str, Any]]
-"""What decides the result: "settings", "versions", "inputs" and "sources", each name → value, JSON types only.
+"""What decides the result: "settings", "versions", "inputs", "sources" and "machine", each name → value, of JSON types.
 
-Sources are there where the build has several, or a sources file: name → what is said of each.
+Sources are there where the build has several, or a sources file: name → what is said of each. What is said of the
+machine does not go into the data set: it is compared while a build is unfinished.
 """
 
 _COMMITTING = "committing.json"
-_FINGERPRINT = "fingerprint.json"
-_PARTS = ("settings", "versions", "inputs", "sources")
+FINGERPRINT_FILE = "fingerprint.json"
+_STORED_PARTS = ("settings", "versions", "inputs", "sources")
+_PARTS = (*_STORED_PARTS, "machine")
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
@@ -110,7 +112,7 @@ class OutputFolder:
         """Unlock the folder; where nothing has been done in it, none is left behind."""
         if self._lock is None:
             return
-        if not self._shared and {file.name for file in self.work.rglob("*") if file.is_file()} <= {_FINGERPRINT}:
+        if not self._shared and {file.name for file in self.work.rglob("*") if file.is_file()} <= {FINGERPRINT_FILE}:
             shutil.rmtree(self.work, ignore_errors=True)
         self._lock.release()
         remove_unused(self._made)
@@ -167,7 +169,7 @@ class OutputFolder:
             )
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir()
-        write_atomically(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
+        write_atomically(self.work / FINGERPRINT_FILE, json.dumps(fingerprint, sort_keys=True).encode())
         return OutputState.NEW
 
     def join(self, fingerprint: Fingerprint) -> OutputState:
@@ -190,7 +192,7 @@ class OutputFolder:
                 f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for `out`"
             )
         self.work.mkdir(exist_ok=True)
-        is_first = write_once(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
+        is_first = write_once(self.work / FINGERPRINT_FILE, json.dumps(fingerprint, sort_keys=True).encode())
         started = self._started()
         if started != fingerprint:
             what_to_do = f"choose another `out`, or remove {self.work} to begin anew"
@@ -252,7 +254,7 @@ class OutputFolder:
     def _started(self) -> dict[str, Any] | None:
         """Return the fingerprint of an unfinished build, or None when there is none."""
         try:
-            return dict(json.loads((self.work / _FINGERPRINT).read_bytes()))
+            return dict(json.loads((self.work / FINGERPRINT_FILE).read_bytes()))
         except (OSError, ValueError):
             return None
 
@@ -264,7 +266,7 @@ class OutputFolder:
             return None
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot read {self.path / MARKER}: {error}; `overwrite` builds anew") from error
-        return _with_sources({part: content.get(part, {}) for part in _PARTS})
+        return _with_sources({part: content.get(part, {}) for part in _STORED_PARTS})
 
     def _refusal(
         self,
@@ -298,7 +300,7 @@ def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
 
 
 def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:
-    """Return what a finished data set keeps of its fingerprint: all but unset settings and the inputs' times.
+    """Return what a finished data set keeps of its fingerprint: all but unset settings, inputs' times and the machine.
 
     Copies of the same inputs then give the same bytes; while a build is unfinished, a touched input is refused.
     """
