@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -171,3 +172,49 @@ def test_a_rank_on_a_machine_that_would_write_other_bytes_is_refused(
     assert "made otherwise: jpeg_bytes was " in run.err
     assert "; python was 3." in run.err
     assert done_tiles(out) == before
+
+
+# --- the scripts in docs/cluster ---
+
+CLUSTER = Path(__file__).parents[1] / "docs" / "cluster"
+
+
+def words_of_script(command: list[str], folder: Path, **variables: str) -> list[str]:
+    """Return the words that a script calls `rsvqa` with."""
+    for name, content in {"srun": 'exec "$@"', "rsvqa": 'printf "%s\\n" "$@"'}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{content}\n")
+        (folder / name).chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    run = subprocess.run(command, env={"PATH": path, **variables}, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
+
+
+def test_the_scripts_for_slurm_start_ranks_and_the_build_that_finishes(tmp_path: Path) -> None:
+    given = {"SRC": "/scenes of mine", "OUT": "/set", "SLURM_CPUS_PER_TASK": "8"}
+    finish = ["build", "--src", "/scenes of mine", "--out", "/set", "--workers", "8"]
+    ranks = ["bash", str(CLUSTER / "ranks.sbatch")]
+    assert words_of_script(ranks, tmp_path, **given, RANKS="32", SLURM_ARRAY_TASK_ID="7") == [
+        *finish,
+        *("--shard-of", "7/32", "--log-json"),
+    ]
+    assert words_of_script(["bash", str(CLUSTER / "finish.sbatch")], tmp_path, **given) == [*finish, "--log-json"]
+    with_config = words_of_script(["bash", str(CLUSTER / "finish.sbatch")], tmp_path, **given, CONFIG="my build.toml")
+    assert with_config == ["build", "--config", "my build.toml", *finish[1:], "--log-json"]
+
+
+def test_the_job_for_aws_batch_is_a_rank_where_there_are_ranks(tmp_path: Path) -> None:
+    job = json.loads((CLUSTER / "aws-batch.json").read_text())
+    values = {f"Ref::{name}": value for name, value in job["parameters"].items()}
+    command = [values.get(word, word) for word in job["containerProperties"]["command"]]
+    finish = ["build", "--src", "/data/scenes", "--out", "/data/set", "--workers", "8", "--log-json"]
+    assert words_of_script(command, tmp_path) == finish
+    of_rank = words_of_script(command, tmp_path, RANKS="32", AWS_BATCH_JOB_ARRAY_INDEX="7")
+    assert of_rank == [*finish, "--shard-of", "7/32"]
+
+
+def test_the_jobs_for_kubernetes_do_the_same_build() -> None:
+    yaml = pytest.importorskip("yaml")
+    ranks, finish = yaml.safe_load_all((CLUSTER / "kubernetes.yaml").read_text())
+    commands = [job["spec"]["template"]["spec"]["containers"][0]["command"] for job in (ranks, finish)]
+    total = ranks["spec"]["completions"]
+    assert commands[0] == [*commands[1], "--shard-of", f"$(JOB_COMPLETION_INDEX)/{total}"]

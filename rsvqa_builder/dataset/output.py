@@ -1,8 +1,9 @@
 """The output folder of a build: one build at a time, resumed or refused, and nothing half-written under a final name.
 
 While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, and
-moved into place at the very end, `build.toml` last. So a folder with a `build.toml` holds a whole data set, and an
-older data set stays until a new one is whole. Files that a build did not write are never touched.
+moved into place at the very end, `build.toml` last, which tells the size and the SHA-256 of the others. So a folder
+with a `build.toml` holds a whole data set, and an older data set stays until a new one is whole. Files that a build did
+not write are never touched.
 
 A build that comes to nothing, because every tile is dropped, leaves no data set: only its report and its dropped tiles
 stay below `.rsvqa/`. They are worth nothing to a build of other settings, which begins anew without being told to.
@@ -10,14 +11,18 @@ stay below `.rsvqa/`. They are worth nothing to a build of other settings, which
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from rsvqa.rsvqa_builder.files import (
     OutputError,
@@ -59,6 +64,9 @@ _DOCUMENTS = (
     ANNOTATE_REPORT,
     "review_report.json",
 )
+
+
+_UNSEALED = (MARKER, REPORT, ANNOTATE_REPORT)
 
 
 class OutputState(StrEnum):
@@ -216,10 +224,23 @@ class OutputFolder:
                 f"another build has taken {self.path} over while this machine could not be reached from there: "
                 "repeat the command once that build has ended"
             )
+        self._seal()
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
         sync_tree(self.ready)
         write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
         self._move_into_place()
+
+    def _seal(self) -> None:
+        """Write into what is the last file which others there are; how a run went is none of the data set."""
+        files = [file for file in sorted(self.ready.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads work
+            digests = list(threads.map(_sha256, files))
+        marker = tomllib.loads((self.ready / MARKER).read_text("utf-8"))
+        marker["files"] = {
+            file.relative_to(self.ready).as_posix(): {"bytes": file.stat().st_size, "sha256": digest}
+            for file, digest in zip(files, digests, strict=True)
+        }
+        (self.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8", newline="\n")
 
     def _move_into_place(self) -> None:
         """Move what is ready; after a kill at any point, doing it again completes it."""
@@ -297,6 +318,34 @@ def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"`out` {out} is a file; expected a folder")
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise OutputError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
+
+
+def why_unfinished(folder: Path, names: Collection[str]) -> str | None:
+    """Return why files of a data set are not to be read yet; None when they may be, or nothing is known of them.
+
+    Args:
+        folder: of the data set.
+        names: of the files, below it.
+    """
+    try:
+        marker = tomllib.loads((folder / MARKER).read_text("utf-8"))
+    except FileNotFoundError:
+        if (folder / WORK).exists() and not (folder / WORK / REPORT).exists():  # of a build that came to nothing
+            return f"{folder} is not finished: repeat the command that writes it, which goes on from here"
+        return None
+    except (OSError, ValueError) as error:
+        return f"cannot read {folder / MARKER}: {error}"
+    sizes = {name: stated["bytes"] for name, stated in marker.get("files", {}).items()}
+    for name in names:
+        found = (folder / name).stat().st_size
+        if name in sizes and found != sizes[name]:
+            return f"{folder / name} has {found:,} bytes, and {MARKER} says {sizes[name]:,}: copy the data set again"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:

@@ -45,7 +45,7 @@ def parse_rank(text: str) -> Rank:
 
 
 @dataclass(frozen=True, slots=True)
-class Dealt:
+class RankTiles:
     """What a rank does.
 
     Attributes:
@@ -57,7 +57,7 @@ class Dealt:
     scenes: Collection[str]
 
 
-def deal(jobs: Sequence[PrepareJob], pairs: Sequence[DatePair], rank: Rank) -> Dealt:
+def deal(jobs: Sequence[PrepareJob], pairs: Sequence[DatePair], rank: Rank) -> RankTiles:
     """Return what a rank does of a build.
 
     Runs of neighbouring tiles are dealt, the longest first, each to the rank with the fewest pixels so far; the pixels
@@ -82,7 +82,7 @@ def deal(jobs: Sequence[PrepareJob], pairs: Sequence[DatePair], rank: Rank) -> D
         if number == rank.number:
             own.setdefault(run.scene_id, []).extend(run.windows)
     later = {later_of[scene_id] for scene_id in own if scene_id in later_of}
-    return Dealt({scene_id: frozenset(windows) for scene_id, windows in own.items()}, frozenset({*own, *later}))
+    return RankTiles({scene_id: frozenset(windows) for scene_id, windows in own.items()}, frozenset({*own, *later}))
 
 
 class _Run(NamedTuple):
