@@ -30,7 +30,7 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
-from rsvqa.rsvqa_builder.files import require_local
+from rsvqa.rsvqa_builder.files import bucket_address, require_local
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 
@@ -183,6 +183,10 @@ def _require_local(path: Path | None) -> Path | None:
     return path
 
 
+def _require_local_or_bucket(path: Path) -> Path:
+    return path if bucket_address(path) else _require_local(path) or path
+
+
 DataSet = Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")]
@@ -201,7 +205,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 )
 def build(
     settings: BuildSettings,
-    out: Annotated[Path, _target("Folder of the data set.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the data set, or s3://bucket/prefix.", callback=_require_local_or_bucket)
+    ],
     job: Annotated[JobSettings, "base_url", "max_cost"],
     annotator: Annotated[
         str,
@@ -224,29 +230,31 @@ def build(
     from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
     num_workers = count_processors() if workers is None else workers
+    place = bucket_address(out) or out
     if shard_of is not None:
-        _build_rank(settings, out, shard_of, num_workers, overwrite=overwrite, log_json=log_json, as_json=as_json)
+        _build_rank(settings, place, shard_of, num_workers, overwrite=overwrite, log_json=log_json, as_json=as_json)
         return
     models = None
     if annotator != "rules":
         _require_extra("llm", "build --annotator")
+        require_local(out)
         from rsvqa.rsvqa_builder.annotating.job import open_annotator
 
         models = open_annotator(annotator, job)
     done = None
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+        outcome = run_build(settings, place, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
         if models is not None:
             done = models.annotate_in_place(out, reporter)
     annotation = None if done is None else done.content
-    print_summary(outcome, out, as_json=as_json, annotation=annotation, spell=with_flags)
+    print_summary(outcome, place, as_json=as_json, annotation=annotation, spell=with_flags)
     if models is not None and done is not None and not as_json:
         models.print(done, out)
 
 
 def _build_rank(
     settings: BuildSettings,
-    out: Path,
+    out: Path | str,
     shard_of: str,
     num_workers: int,
     *,

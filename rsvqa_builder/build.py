@@ -24,6 +24,7 @@ from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
+from rsvqa.rsvqa_builder.files import bucket_address
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -32,6 +33,7 @@ from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.byte_makers import machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
@@ -41,6 +43,8 @@ from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
+
+Output = OutputFolder | OutputBucket
 
 
 class StrictError(RsvqaError):
@@ -70,13 +74,13 @@ class RankOutcome(NamedTuple):
 
 
 def build(
-    settings: BuildSettings, out: Path, *, num_workers: int, overwrite: bool = False, reporter: Reporter
+    settings: BuildSettings, out: Path | str, *, num_workers: int, overwrite: bool = False, reporter: Reporter
 ) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
 
     Args:
         settings: decide every byte of the result.
-        out: folder of the data set.
+        out: folder of the data set, or the address of an object storage, "s3://bucket/prefix".
         num_workers: processes; 0 works in this one.
         overwrite: replace a data set or an unfinished build of other settings.
         reporter: hears of progress and of everything left out.
@@ -86,8 +90,7 @@ def build(
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
     """
-    folder = OutputFolder(out, tell=partial(reporter.note, "waiting"))
-    with folder as output, make_executor(num_workers) as executor:
+    with _open_output(out, reporter) as output, make_executor(num_workers) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
@@ -95,20 +98,24 @@ def build(
         fingerprint = _fingerprint(settings, sources)
         state = output.begin(fingerprint, overwrite=overwrite)
         if state is OutputState.COMPLETE:
-            return BuildOutcome(state, read_report(out))
+            return BuildOutcome(
+                state, output.read_report() if isinstance(output, OutputBucket) else read_report(output.path)
+            )
         report = run.make(sources, fingerprint, output)
         output.commit()
     return BuildOutcome(state, report)
 
 
-def build_rank(settings: BuildSettings, out: Path, rank: Rank, *, num_workers: int, reporter: Reporter) -> RankOutcome:
+def build_rank(
+    settings: BuildSettings, out: Path | str, rank: Rank, *, num_workers: int, reporter: Reporter
+) -> RankOutcome:
     """Do one rank's tiles of a job array in `out`; `build` with the same arguments does what is missing and finishes.
 
     Ranks may run at the same time and in any order, be repeated, or never run at all.
 
     Args:
         settings: as in `build`.
-        out: folder of the data set, which all ranks see.
+        out: folder of the data set, which all ranks see, or an object storage.
         rank: which tiles are to be done.
         num_workers: processes; 0 works in this one.
         reporter: hears of progress and of everything left out.
@@ -117,8 +124,7 @@ def build_rank(settings: BuildSettings, out: Path, rank: Rank, *, num_workers: i
         NothingUsableError, StrictError: as in `build`.
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
-    folder = OutputFolder(out, shared=True, tell=partial(reporter.note, "waiting"))
-    with folder as output, make_executor(num_workers) as executor:
+    with _open_output(out, reporter, shared=True) as output, make_executor(num_workers) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes:
@@ -158,10 +164,10 @@ class _Run:
         found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
         return f"no usable scene: looked for {sources.searched}{found}"
 
-    def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
+    def make(self, sources: Sources, fingerprint: Fingerprint, output: Output) -> Mapping[str, Any]:
         """Make the data set in `output.ready` and return its report."""
         holds_tiles = output.holds_tiles
-        journal = Journal(FolderStore(output.work))
+        journal = Journal(_store_of(output))
         scenes, excluded, jobs = self._plan_all(sources, output, journal)
         copies = {found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes}
         with self._step("making tiles"):
@@ -204,15 +210,15 @@ class _Run:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
 
-    def do_rank(self, sources: Sources, rank: Rank, output: OutputFolder) -> tuple[int, int]:
+    def do_rank(self, sources: Sources, rank: Rank, output: Output) -> tuple[int, int]:
         """Do a rank's tiles; return how many there are, and how many cannot be read."""
-        journal = Journal(FolderStore(output.work))
+        journal = Journal(_store_of(output))
         _, _, jobs = self._plan_all(sources, output, journal, rank)
         failed = self._do_tiles(jobs, journal)
         return len(jobs), sum(job.work.scene.scene_id in failed for job in jobs)
 
     def _plan_all(
-        self, sources: Sources, output: OutputFolder, journal: Journal, rank: Rank | None = None
+        self, sources: Sources, output: Output, journal: Journal, rank: Rank | None = None
     ) -> tuple[dict[str, PreparedScene], ExcludedImages, tuple[TileJob, ...]]:
         """Prepare the scenes and return them with what tiles are compared with, and the tiles; or what a rank needs."""
         with self._step("preparing scenes"):
@@ -244,7 +250,7 @@ class _Run:
         return excluded
 
     def _end_with_nothing(
-        self, sources: Sources, facts: BuildFacts, failed: Collection[str], output: OutputFolder, *, holds_tiles: bool
+        self, sources: Sources, facts: BuildFacts, failed: Collection[str], output: Output, *, holds_tiles: bool
     ) -> str:
         """Say why no tile is left, keep the report, and return the message."""
         has_scenes = facts.scenes.keys() > set(failed)
@@ -351,6 +357,16 @@ class _Run:
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+def _open_output(out: Path | str, reporter: Reporter, *, shared: bool = False) -> Output:
+    if address := bucket_address(out):
+        return OutputBucket(address)
+    return OutputFolder(Path(out), shared=shared, tell=partial(reporter.note, "waiting"))
+
+
+def _store_of(output: Output) -> WorkStore:
+    return output.store if isinstance(output, OutputBucket) else FolderStore(output.work)
 
 
 class _ImageLoader:

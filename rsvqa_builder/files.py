@@ -33,12 +33,20 @@ _LEFTOVER = re.compile(r"\..+\.[^/]*-\d+-[0-9a-f]{8}\.partial")
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)|/vsi\w+/.*")
 """What people write for an object storage; as a path it has lost one of its slashes."""
 
+_BUCKET = re.compile(r"s3:/+([^/]+)/*(.*)")
+
 _NAME_BYTES = 150
 """Of the final name that a hidden one repeats; file systems allow 255 in all."""
 
 
 class OutputError(RsvqaError):
     """An output folder cannot be used: somebody else writes there, or it holds something that must not be replaced."""
+
+
+def bucket_address(out: Path | str) -> str | None:
+    """Return "s3://bucket/prefix" where that was given as an output; a path of it has lost one of its slashes."""
+    found = _BUCKET.fullmatch(str(out))
+    return None if found is None else f"s3://{found[1]}/{found[2]}".rstrip("/")
 
 
 def require_local(path: Path) -> None:

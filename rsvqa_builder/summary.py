@@ -23,7 +23,7 @@ from rsvqa.rsvqa_builder.tiles.ranks import Rank
 
 def print_summary(
     outcome: BuildOutcome,
-    out: Path,
+    out: Path | str,
     *,
     as_json: bool,
     annotation: Mapping[str, Any] | None = None,
@@ -52,11 +52,11 @@ def print_summary(
     console.print(task_table(outcome.report))
     for line in closing_lines(outcome.report):
         _print_line(console, spell(line))
-    _print_line(console, f"preview: {out / 'preview.html'}")
+    _print_line(console, f"preview: {out}/preview.html")
 
 
 def print_rank(
-    outcome: RankOutcome, rank: Rank, out: Path, *, as_json: bool, spell: Callable[[str], str] = str
+    outcome: RankOutcome, rank: Rank, out: Path | str, *, as_json: bool, spell: Callable[[str], str] = str
 ) -> None:
     """Print what a rank of a job array ended with; arguments as in `print_summary`."""
     if as_json:

@@ -224,23 +224,11 @@ class OutputFolder:
                 f"another build has taken {self.path} over while this machine could not be reached from there: "
                 "repeat the command once that build has ended"
             )
-        self._seal()
+        seal(self.ready)
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
         sync_tree(self.ready)
         write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
         self._move_into_place()
-
-    def _seal(self) -> None:
-        """Write into what is the last file which others there are; how a run went is none of the data set."""
-        files = [file for file in sorted(self.ready.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
-        with ThreadPoolExecutor() as threads:  # hashing lets other threads work
-            digests = list(threads.map(_sha256, files))
-        marker = tomllib.loads((self.ready / MARKER).read_text("utf-8"))
-        marker["files"] = {
-            file.relative_to(self.ready).as_posix(): {"bytes": file.stat().st_size, "sha256": digest}
-            for file, digest in zip(files, digests, strict=True)
-        }
-        (self.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8", newline="\n")
 
     def _move_into_place(self) -> None:
         """Move what is ready; after a kill at any point, doing it again completes it."""
@@ -287,7 +275,7 @@ class OutputFolder:
             return None
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot read {self.path / MARKER}: {error}; `overwrite` builds anew") from error
-        return _with_sources({part: content.get(part, {}) for part in _STORED_PARTS})
+        return stored_fingerprint(content)
 
     def _refusal(
         self,
@@ -318,6 +306,30 @@ def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"`out` {out} is a file; expected a folder")
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise OutputError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
+
+
+def seal(folder: Path) -> None:
+    """Write into what is the last file of a data set which others there are; how a run went is none of them."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
+    with ThreadPoolExecutor() as threads:  # hashing lets other threads work
+        digests = list(threads.map(_sha256, files))
+    marker = tomllib.loads((folder / MARKER).read_text("utf-8"))
+    marker["files"] = {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": digest}
+        for file, digest in zip(files, digests, strict=True)
+    }
+    (folder / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8", newline="\n")
+
+
+def is_own_file(name: str) -> bool:
+    """Return whether a build writes a file of this name, below the data set's folder."""
+    folder, _, base = name.rpartition("/")
+    return name in _DOCUMENTS or (folder in ("data", "tiles") and _SHARD.fullmatch(base) is not None)
+
+
+def stored_fingerprint(marker: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fingerprint of a finished data set, as its `build.toml` tells it."""
+    return _with_sources({part: marker.get(part, {}) for part in _STORED_PARTS})
 
 
 def why_unfinished(folder: Path, names: Collection[str]) -> str | None:
