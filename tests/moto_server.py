@@ -1,4 +1,4 @@
-"""An object storage on loopback: moto's server, as a process of its own."""
+"""An object storage on loopback: moto's server, a program that may be installed apart (`pipx install moto[server]`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def moto_bucket() -> Iterator[None]:
     """Run with an empty bucket `tests`, which AWS's own variables of the environment lead to; skip without moto."""
     program = shutil.which("moto_server", path=str(Path(sys.executable).parent)) or shutil.which("moto_server")
     if program is None:
-        pytest.skip("needs moto_server: pip install 'moto[server]'")
+        pytest.skip("no moto_server on PATH: pipx install 'moto[server]'")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     quiet = subprocess.DEVNULL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from tests.make_sources import FARM, make_scene
 from tests.moto_server import BUCKET, moto_bucket
-from tests.run_build import Run, build, tree_digest
+from tests.run_build import RSVQA, Run, build, tree_digest
 
 OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC", "--split-shares", "0.6,0.2,0.2")
 
@@ -170,6 +171,25 @@ def test_a_build_that_dies_while_it_uploads_leaves_no_data_set_and_goes_on(
     assert downloaded(address, tmp_path) == undisturbed
 
 
+def test_what_another_build_has_finished_meanwhile_stays(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded: list[str] = []
+    commit, put_file = bucket.OutputBucket.commit, BucketStore.put_file
+
+    def later(self: bucket.OutputBucket) -> None:
+        monkeypatch.setattr(bucket.OutputBucket, "commit", commit)
+        assert into(sources, address).code == 0
+        monkeypatch.setattr(BucketStore, "put_file", lambda self, key, path: uploaded.append(key))
+        commit(self)
+        monkeypatch.setattr(BucketStore, "put_file", put_file)
+
+    monkeypatch.setattr(bucket.OutputBucket, "commit", later)
+    assert into(sources, address).code == 0
+    assert uploaded == []
+    assert downloaded(address, tmp_path) == undisturbed
+
+
 def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) -> None:
     store = BucketStore(address)
     store.put("thesis.txt", b"precious")
@@ -185,3 +205,19 @@ def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: No
         1,
         ["rsvqa: cannot use s3://nobody-has-this/set: there is no bucket 'nobody-has-this', or it is not yours to see"],
     )
+
+
+def test_workers_and_two_builds_at_once_do_each_other_no_harm(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    words = [RSVQA, "build", "--src", str(sources), "--out", address, "--tile-size", "512", *OPTIONS]
+    running = [
+        subprocess.Popen([*words, "--workers", workers], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for workers in ("1", "0")
+    ]
+    ended = [process.communicate()[1].decode() for process in running]
+    codes = [process.returncode for process in running]
+    # the one that comes last may find the work gone with which the other has finished; repeated, it sees that
+    assert 0 in codes, ended
+    assert "is finished already" in into(sources, address).out
+    assert downloaded(address, tmp_path) == undisturbed

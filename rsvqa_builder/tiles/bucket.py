@@ -196,6 +196,7 @@ class OutputBucket:
         self._final = BucketStore(address)
         self._folder = Path()
         self._key = ""
+        self._was_finished = False
 
     def __enter__(self) -> Self:
         """See that the storage can be reached, and make the folders.
@@ -263,6 +264,7 @@ class OutputBucket:
         write_atomically(self.work / FINGERPRINT_FILE, text)
         others = self._others()
         finished = self._finished()
+        self._was_finished = finished is not None
         if not started and not may_replace:
             if finished is not None and portable(fingerprint) == finished:
                 return OutputState.COMPLETE
@@ -303,8 +305,13 @@ class OutputBucket:
         return dict(json.loads(self._final.get(REPORT)))
 
     def commit(self) -> None:
-        """Upload the data set, in the stead of an older one, `build.toml` last."""
+        """Upload the data set, in the stead of an older one, `build.toml` last.
+
+        Where another build of the same has finished meanwhile, its files stay.
+        """
         seal(self.ready)
+        if not self._was_finished and self._read_marker() == (self.ready / MARKER).read_bytes():
+            return
         names = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
         self._final.delete(MARKER)
         for key in self._own_keys():
@@ -324,13 +331,17 @@ class OutputBucket:
         return sorted(key for key in keys if is_own_file(key))
 
     def _finished(self) -> dict[str, Any] | None:
+        marker = self._read_marker()
         try:
-            content = tomllib.loads(self._final.get(MARKER).decode())
-        except FileNotFoundError:
-            return None
+            return None if marker is None else stored_fingerprint(tomllib.loads(marker.decode()))
         except ValueError as error:
             raise OutputError(f"cannot read {self.address}/{MARKER}: {error}; `overwrite` builds anew") from error
-        return stored_fingerprint(content)
+
+    def _read_marker(self) -> bytes | None:
+        try:
+            return self._final.get(MARKER)
+        except FileNotFoundError:
+            return None
 
     def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
         changes = "; ".join(describe_changes(old, new))
