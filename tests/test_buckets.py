@@ -180,7 +180,7 @@ def test_what_another_build_has_finished_meanwhile_stays(
     def later(self: bucket.OutputBucket) -> None:
         monkeypatch.setattr(bucket.OutputBucket, "commit", commit)
         assert into(sources, address).code == 0
-        monkeypatch.setattr(BucketStore, "put_file", lambda self, key, path: uploaded.append(key))
+        monkeypatch.setattr(BucketStore, "put_file", lambda _, key, __: uploaded.append(key))
         commit(self)
         monkeypatch.setattr(BucketStore, "put_file", put_file)
 
