@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.scenes.rendering import open_raster, read_tile, survey
 from rsvqa.rsvqa_builder.scenes.scene import SceneError, describe_scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import ImageFormat
-from rsvqa.rsvqa_builder.tiles.encoding import encode
+from rsvqa.rsvqa_builder.tiles.tile_work import encode
 
 MAX_PIXELS = 20_000**2
 """An image of more pixels takes over a gigabyte, and no model has seen one: a part of it is asked about."""

@@ -34,12 +34,13 @@ from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
-from rsvqa.rsvqa_builder.tiles.byte_makers import machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
+from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
+from rsvqa.rsvqa_builder.tiles.same_bytes import machine_traits
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
@@ -400,14 +401,14 @@ def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair
 
 def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[str, Any]]:
     """Return what decides the result; see `output.Fingerprint`."""
-    versions = dict(package_versions())
+    versions = package_versions()
     for member in sources.members:
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
     return {
         "settings": settings.model_dump(mode="json", by_alias=True),
-        "versions": versions,
+        "versions": versions | library_versions(),
         "machine": dict(machine_traits()),
         "inputs": dict(sources.inputs),
         "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},

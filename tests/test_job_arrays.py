@@ -169,7 +169,7 @@ def test_a_rank_on_a_machine_that_would_write_other_bytes_is_refused(
     monkeypatch.setattr("rsvqa.rsvqa_builder.build.machine_traits", lambda: {"python": "3.9"})
     run = rank(sources, out, "1/4")
     assert (run.code, len(run.lines)) == (1, 1)
-    assert "made otherwise: jpeg_bytes was " in run.err
+    assert "made otherwise: JPEG decoder of GDAL was " in run.err
     assert "; python was 3." in run.err
     assert done_tiles(out) == before
 

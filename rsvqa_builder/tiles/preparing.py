@@ -30,8 +30,8 @@ from rsvqa.rsvqa_builder.scenes.stacks import open_stack
 from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
 from rsvqa.rsvqa_builder.source_settings import Source
-from rsvqa.rsvqa_builder.tiles.byte_makers import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.same_bytes import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.sources import Sources, join_sheets
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork

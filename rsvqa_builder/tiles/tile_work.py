@@ -7,6 +7,7 @@ a time is in memory: its pixels once (twice for a pair of dates), strips while r
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 from shapely import STRtree
 
 from rsvqa.annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask
@@ -32,7 +35,6 @@ from rsvqa.rsvqa_builder.scenes.scene import Scene, SceneError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import ImageFormat
 from rsvqa.rsvqa_builder.tiles.anchors import find_anchors, load_anchors
-from rsvqa.rsvqa_builder.tiles.byte_makers import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.dedup import (
     LOOK_FORM,
     ImagePrint,
@@ -41,9 +43,9 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
     look_of,
     pixel_digest,
 )
-from rsvqa.rsvqa_builder.tiles.encoding import encode
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.same_bytes import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.store import WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
 
@@ -335,6 +337,15 @@ def _encode_views(
             draw_marks(tile.rgb, asked.marks.marks)
             images[f"{key}_marked"] = encode(tile.rgb, job.image_format, job.quality)
     return images
+
+
+def encode(pixels: NDArray[np.uint8], image_format: ImageFormat, quality: int) -> bytes:
+    """Return (height, width, 3) RGB pixels as JPEG (4:4:4: colours of small objects stay theirs) or PNG."""
+    if image_format is ImageFormat.JPEG:
+        return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444"))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks import registry
 from rsvqa.annotation.tasks.registry import TaskContext
 from rsvqa.rsvqa_builder.settings import ImageFormat
-from rsvqa.rsvqa_builder.tiles.encoding import encode
-from rsvqa.rsvqa_builder.tiles.tile_work import ask_what_works
+from rsvqa.rsvqa_builder.tiles.tile_work import ask_what_works, encode
 
 FACTS = TileFacts(tile_id="t", width=64, height=64, classes={})
 PIXELS = np.zeros((64, 64, 3), np.uint8)
