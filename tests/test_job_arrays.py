@@ -195,7 +195,7 @@ def test_the_scripts_for_slurm_start_ranks_and_the_build_that_finishes(tmp_path:
     ranks = ["bash", str(CLUSTER / "ranks.sbatch")]
     assert words_of_script(ranks, tmp_path, **given, RANKS="32", SLURM_ARRAY_TASK_ID="7") == [
         *finish,
-        *("--shard-of", "7/32", "--log-json"),
+        *("--log-json", "--shard-of", "7/32"),
     ]
     assert words_of_script(["bash", str(CLUSTER / "finish.sbatch")], tmp_path, **given) == [*finish, "--log-json"]
     with_config = words_of_script(["bash", str(CLUSTER / "finish.sbatch")], tmp_path, **given, CONFIG="my build.toml")
@@ -203,12 +203,12 @@ def test_the_scripts_for_slurm_start_ranks_and_the_build_that_finishes(tmp_path:
 
 
 def test_the_job_for_aws_batch_is_a_rank_where_there_are_ranks(tmp_path: Path) -> None:
-    job = json.loads((CLUSTER / "aws-batch.json").read_text())
-    values = {f"Ref::{name}": value for name, value in job["parameters"].items()}
-    command = [values.get(word, word) for word in job["containerProperties"]["command"]]
+    yaml = pytest.importorskip("yaml")
+    job = yaml.safe_load((CLUSTER / "aws-batch.yaml").read_text())["containerProperties"]
+    given = {variable["name"]: variable["value"] for variable in job["environment"]}
     finish = ["build", "--src", "/data/scenes", "--out", "/data/set", "--workers", "8", "--log-json"]
-    assert words_of_script(command, tmp_path) == finish
-    of_rank = words_of_script(command, tmp_path, RANKS="32", AWS_BATCH_JOB_ARRAY_INDEX="7")
+    assert words_of_script(job["command"], tmp_path, **given) == finish
+    of_rank = words_of_script(job["command"], tmp_path, **given, RANKS="32", AWS_BATCH_JOB_ARRAY_INDEX="7")
     assert of_rank == [*finish, "--shard-of", "7/32"]
 
 
