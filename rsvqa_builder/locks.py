@@ -18,7 +18,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -72,8 +72,7 @@ class FolderLock:
             has_kernels = self._lock_in_kernel()
             self._content = _identity(self._descriptor)
             self._write_own(has_kernels)
-            for other in self._others():
-                self._require_dead(other, has_kernels)
+            self._require_dead(self._others(), has_kernels)
         except BaseException:
             self.release()
             raise
@@ -126,7 +125,7 @@ class FolderLock:
                 with path.open("xb") as file:
                     file.write(self._content)
             except FileExistsError:
-                self._require_dead(path, has_kernels)
+                self._require_dead([path], has_kernels)
             except FileNotFoundError:
                 if not self.folder.exists():
                     raise
@@ -143,33 +142,39 @@ class FolderLock:
         pattern = _WRITER if self._shared else "*.json"
         return [path for path in sorted((self.folder / LOCK).glob(pattern)) if path != self._file]
 
-    def _require_dead(self, holder: Path, has_kernels: bool) -> None:
-        """Return once a holder is known to be dead, and remove its file.
+    def _require_dead(self, holders: Sequence[Path], has_kernels: bool) -> None:
+        """Return once all holders are known to be dead, and remove their files.
 
         Raises:
-            FolderHeldError: it is alive.
+            FolderHeldError: one is alive.
         """
-        try:
-            content, beat = holder.read_bytes(), holder.stat().st_mtime_ns
-        except FileNotFoundError:
-            return  # released meanwhile
-        if not (has_kernels and _place(content) == _place(self._content)):
-            self._watch(holder, beat)
-        _remove(holder, content)
+        found: dict[Path, bytes] = {}
+        beats: dict[Path, int] = {}
+        for holder in holders:
+            with contextlib.suppress(FileNotFoundError):  # released meanwhile
+                found[holder] = holder.read_bytes()
+                if not (has_kernels and _place(found[holder]) == _place(self._content)):
+                    beats[holder] = holder.stat().st_mtime_ns
+        if beats:
+            self._watch(beats)
+        for holder, content in found.items():
+            _remove(holder, content)
 
-    def _watch(self, holder: Path, beat: int) -> None:
-        """Return when a holder has not been touched for `DEAD_AFTER_S`, or is gone."""
+    def _watch(self, beats: dict[Path, int]) -> None:
+        """Return when no holder has been touched for `DEAD_AFTER_S`, or all are gone; all are watched at once."""
         end = time.monotonic() + DEAD_AFTER_S
-        name = _name(holder)
         if self._tell is not None:
-            self._tell(f"{name} was here: waiting for a sign of life, {DEAD_AFTER_S:.0f} s at most")
-        while time.monotonic() < end:
-            time.sleep(min(_LOOK_S, DEAD_AFTER_S))
-            try:
-                if holder.stat().st_mtime_ns != beat:
-                    raise FolderHeldError(name)
-            except FileNotFoundError:
-                return
+            first, *rest = beats
+            names = f"{_name(first)} and {len(rest)} more were" if rest else f"{_name(first)} was"
+            self._tell(f"{names} here: waiting for a sign of life, {DEAD_AFTER_S:.0f} s at most")
+        while beats and time.monotonic() < end:
+            time.sleep(_LOOK_S)
+            for holder, beat in list(beats.items()):
+                try:
+                    if holder.stat().st_mtime_ns != beat:
+                        raise FolderHeldError(_name(holder))
+                except FileNotFoundError:
+                    del beats[holder]
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):

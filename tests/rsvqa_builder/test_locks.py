@@ -86,6 +86,25 @@ def test_one_that_does_not_is_dead(tmp_path: Path, name: str) -> None:
     lock.release()
 
 
+@pytest.mark.usefixtures("quick")
+def test_many_that_are_dead_are_watched_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        leave(tmp_path, f"reader-node{number}-12-00000000.json")
+    watched: list[int] = []
+    watch = FolderLock._watch
+
+    def counting(lock: FolderLock, beats: dict[Path, int]) -> None:
+        watched.append(len(beats))
+        watch(lock, beats)
+
+    monkeypatch.setattr(FolderLock, "_watch", counting)
+    heard: list[str] = []
+    FolderLock(tmp_path, tell=heard.append).acquire().release()
+    assert watched == [3]
+    assert heard == ["process 12 on node7 and 2 more were here: waiting for a sign of life, 0 s at most"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_process_of_this_kernel_that_was_killed_is_dead_at_once(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path).acquire()
     place = json.loads((tmp_path / LOCK / "writer.json").read_text())["place"]
