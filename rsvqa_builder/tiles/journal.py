@@ -9,6 +9,7 @@ splits and duplicates are decided: those need the whole data set.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,7 @@ class TileResult:
 
 _ADAPTER = TypeAdapter(TileResult)
 _PREFIX = "tiles"
+_NUM_READERS = 16
 
 
 class Journal:
@@ -101,7 +103,10 @@ class Journal:
     def done(self, jobs: Collection[str]) -> set[str]:
         """Return which of the tiles are finished and whole: one listing, and one small file per finished tile."""
         sizes = self.store.list(_PREFIX)
-        return {job for job in jobs if _result_key(job) in sizes and self._is_whole(job, sizes)}
+        stored = [job for job in jobs if _result_key(job) in sizes]
+        with ThreadPoolExecutor(_NUM_READERS) as threads:  # over a network each waits for its own file
+            are_whole = threads.map(lambda job: self._is_whole(job, sizes), stored)
+            return {job for job, is_whole in zip(stored, are_whole, strict=True) if is_whole}
 
     def _is_whole(self, job: str, sizes: Mapping[str, int]) -> bool:
         try:
