@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import zip_longest
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import shapely
@@ -151,7 +151,7 @@ def shuffled(items: Sequence[T], rng: random.Random) -> list[T]:
 
 def take_turns(groups: Sequence[Sequence[T]]) -> list[T]:
     """Return the first of each group, then the second of each that has one, and so on."""
-    nobody = object()
+    nobody: Any = object()
     return [item for turn in zip_longest(*groups, fillvalue=nobody) for item in turn if item is not nobody]
 
 
