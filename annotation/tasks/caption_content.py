@@ -225,6 +225,8 @@ class ContentFinder:
                 shapes.setdefault(item.class_name, []).append(item.geometry)
         covering = {}
         for name, outlines in shapes.items():
+            if shapely.area(outlines).sum() < COVERING_SHARE * region.area:
+                continue  # together they cover no more than each by itself, and a union takes far longer
             share = float(shapely.intersection(shapely.union_all(outlines), region).area / region.area)
             if share >= COVERING_SHARE:
                 covering[name] = share

@@ -19,7 +19,7 @@ from rsvqa.annotation.tasks.environmental_measures import (
     WOODED,
 )
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
-from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 from rsvqa.annotation.taxonomy import AnswerForm
 
 Theme = Literal["run_off", "soaking", "coolness", "farming", "fire", "dust", "people", "noise"]
@@ -123,16 +123,22 @@ def _of_roads(context: TaskContext) -> _Shares | NotAsked:
 def _shares(context: TaskContext, kinds: tuple[ClassKind, ...]) -> _Shares | NotAsked:
     """Return the share of each quarter that ground of some kinds covers."""
     facts = context.facts
-    names = list(certain_areas(context))
-    grounds = {name: cover_of(context, name) for name in names if facts.classes[name].kind != "other"}
-    quarters = _quarters(facts)
-    labelled = dissolved(list(grounds.values())) if grounds else Polygon()
-    if labelled.area < LABELLED_SHARE * facts.width * facts.height:
+    if not _is_labelled(context):
         return NotAsked("ground without a label")
-    chosen = [name for name in grounds if facts.classes[name].kind in kinds]
-    ground = dissolved([grounds[name] for name in chosen]) if chosen else Polygon()
-    shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in quarters]
+    chosen = [name for name in certain_areas(context) if facts.classes[name].kind in kinds]
+    ground = dissolved([cover_of(context, name) for name in chosen]) if chosen else Polygon()
+    shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in _quarters(facts)]
     return _Shares(shares, tuple(area.area_id for name in chosen for area in certain_areas(context)[name]))
+
+
+@once_a_tile
+def _is_labelled(context: TaskContext) -> bool:
+    """Return whether nearly all ground of the tile has a label that tells its kind."""
+    facts = context.facts
+    grounds = [cover_of(context, name) for name in certain_areas(context) if facts.classes[name].kind != "other"]
+    least = LABELLED_SHARE * facts.width * facts.height
+    # Together they cover no more than each by itself: the union of a whole map takes longer than all else here.
+    return sum(ground.area for ground in grounds) >= least and dissolved(grounds).area >= least
 
 
 def _quarters(facts: TileFacts) -> list[Polygon]:
