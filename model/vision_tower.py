@@ -44,22 +44,29 @@ def run_tower(tower: nn.Module, cells: Tensor, *, projection: ProjectionName | N
     """
     if projection is None:
         return tower(cells).last_hidden_state, None
+    last_layer = tower_layers(tower)[-1]
+    if torch.compiler.is_compiling():  # hooks are no part of a graph, and what one sees is the output of the tower
+        features: Tensor = tower(cells).last_hidden_state
+        return features, _cls_attention(last_layer, features, projection)
     scores: list[Tensor] = []
 
     def measure(layer: nn.Module, _: object, output: Any) -> None:  # noqa: ANN401  a tensor, or a tuple that has it first
-        hidden: Tensor = output if isinstance(output, Tensor) else output[0]
-        attention: Any = layer.self_attn
-        with torch.no_grad():
-            queries = attention.q_proj(hidden[:, 0].detach())
-            scores.append(anchor_scores(queries, getattr(attention, projection)(hidden[:, 1:].detach())))
+        scores.append(_cls_attention(layer, output if isinstance(output, Tensor) else output[0], projection))
 
     # first of the hooks: one of FSDP's takes the weights away
-    hook = tower_layers(tower)[-1].register_forward_hook(measure, prepend=True)
+    hook = last_layer.register_forward_hook(measure, prepend=True)
     try:
-        features: Tensor = tower(cells).last_hidden_state
+        features = tower(cells).last_hidden_state
     finally:
         hook.remove()  # not there when a checkpointed layer runs again for its gradient
     return features, scores[0]
+
+
+@torch.no_grad()
+def _cls_attention(layer: Any, hidden: Tensor, projection: ProjectionName) -> Tensor:  # noqa: ANN401
+    """Return what [CLS] attends to of the layer's output [C, 1 + N, D], by the layer's own projections, [C, N]."""
+    queries = layer.self_attn.q_proj(hidden[:, 0].detach())
+    return anchor_scores(queries, getattr(layer.self_attn, projection)(hidden[:, 1:].detach()))
 
 
 def count_missing_passes(tower: nn.Module, num_passes: int, device: torch.device) -> int:

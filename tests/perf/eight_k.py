@@ -151,11 +151,10 @@ def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) 
     pixels = network.model._normalised(chunk)
     features, attention = run_tower(tower, pixels, projection="v_proj")
     numbers = torch.arange(len(chunk), device=device)
-    budgets = torch.full((len(chunk),), int(config.tokens_per_cell), device=device)
     num_chunks = len(cells) / len(chunk)
     seconds["tower"] = num_chunks * seconds_of(lambda: run_tower(tower, pixels, projection="v_proj"), device)
     seconds["pruning"] = num_chunks * seconds_of(
-        lambda: network.model._select(features[:, 1:], attention, numbers, numbers, budgets), device
+        lambda: network.model._select(features[:, 1:], attention, numbers, None), device
     )
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
