@@ -427,10 +427,8 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
     def _pruned_features(self, pixel_values: Tensor, cells_of_image: list[int]) -> GeoLlavaImageFeatures:
         """Return what is kept of each image."""
         config, budget = self.config, int(self.config.tokens_per_cell)
-        num_cells, device = len(pixel_values), pixel_values.device
-        numbers = torch.cat(
-            [torch.arange(number, device=device) for number in cells_of_image]
-        )  # of a cell in its image
+        device = pixel_values.device
+        numbers = torch.cat([torch.arange(number, device=device) for number in cells_of_image])  # of cells in images
         image_of_cell = torch.cat(
             [torch.full((number,), image, device=device) for image, number in enumerate(cells_of_image)]
         )
