@@ -66,7 +66,7 @@ def test_a_pipeline_of_transformers_replies_as_the_model_does(tmp_path: Path) ->
     ],
     ids=str,
 )
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, of flex attention
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch in torch, by flex attention
 @torch.no_grad()
 def test_any_attention_of_transformers_computes_the_same(attention: Any, expected: set[str], tmp_path: Path) -> None:
     network, inputs = tiny_model(), tiny_inputs(cells=(2, 2))
