@@ -58,9 +58,9 @@ def measure_processor(jpeg: bytes, repeats: int) -> dict[str, float]:
     """Return the best seconds of the image processor, with one thread and with all, and what it adds to memory."""
     processor = GeoLlavaImageProcessor(do_normalize=False)
     found: dict[str, float] = {"jpeg_mb": round(len(jpeg) / 1e6, 1)}
-    start = time.process_time()
+    begun = time.process_time()
     simplejpeg.decode_jpeg(jpeg, colorspace="RGB")
-    found["cpu_seconds_decoding"] = round(time.process_time() - start, 2)  # on one thread: no processor is faster
+    found["cpu_seconds_decoding"] = round(time.process_time() - begun, 2)  # on one thread: no processor is faster
     threads = torch.get_num_threads()
     for number in sorted({1, threads}):
         torch.set_num_threads(number)
@@ -151,7 +151,7 @@ def make_network(config: GeoLlavaConfig, device: str, dtype: torch.dtype) -> Geo
     torch.manual_seed(0)
     with torch.device(device):
         network = GeoLlavaForConditionalGeneration._from_config(config, dtype=dtype).eval()
-    return network.to(device)
+    return cast(GeoLlavaForConditionalGeneration, network.to(device))
 
 
 def image_processor_of(config: GeoLlavaConfig) -> GeoLlavaImageProcessor:
@@ -198,7 +198,8 @@ def measure(config: GeoLlavaConfig, side: int, device: str, dtype: torch.dtype) 
     seconds["tokens_16"] = seconds_of(lambda: reply(16), device)
     seconds["bench_question"] = seconds["decode_and_process"] + seconds["tokens_16"]
     found = {name: round(value, 4) for name, value in seconds.items()}
-    found["visual_tokens"] = sum(len(kept) for kept in network.get_image_features(cells, grids).pooler_output)
+    images = cast(tuple[torch.Tensor, ...], network.get_image_features(cells, grids).pooler_output)
+    found["visual_tokens"] = sum(len(kept) for kept in images)
     if device == "cuda":
         found["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
     return found
