@@ -30,6 +30,7 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 
@@ -184,20 +185,20 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 @_with_settings(
     {"src": "Scenes", "labels": "Labels", "profile": "Tiles", "split_shares": "Data set", "tasks": "Questions"}
     | {"image_format": "Data set"}
-    | {"base_url": "Questions"},
+    | {"base_url": "Questions", "executor": "Workers"},
     config="Settings (TOML), such as a data set's build.toml; options override them.",
 )
 def build(
     settings: BuildSettings,
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     job: Annotated[JobSettings, "base_url", "max_cost"],
+    execution: ExecutionSettings,
     annotator: Annotated[
         str,
         typer.Option(
             rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."
         ),
     ] = "rules",
-    workers: Workers = None,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -205,9 +206,9 @@ def build(
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     from rsvqa.rsvqa_builder.build import build as run_build
     from rsvqa.rsvqa_builder.summary import print_summary
-    from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
-    num_workers = count_processors() if workers is None else workers
+    if execution.executor == "ray":
+        _require_extra("ray", "build --executor ray")
     models = None
     if annotator != "rules":
         _require_extra("llm", "build --annotator")
@@ -216,7 +217,7 @@ def build(
         models = open_annotator(annotator, job)
     done = None
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+        outcome = run_build(settings, out, execution=execution, overwrite=overwrite, reporter=reporter)
         if models is not None:
             done = models.annotate_in_place(out, reporter)
     annotation = None if done is None else done.content

@@ -11,13 +11,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import pyproj
-import rasterio
-import shapely
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
@@ -28,6 +23,7 @@ from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -37,26 +33,13 @@ from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all
+from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
-
-_BYTE_MAKERS = (
-    "rsvqa",
-    "numpy",
-    "pandas",
-    "pillow",
-    "pyarrow",
-    "pyogrio",
-    "pyproj",
-    "rasterio",
-    "shapely",
-    "simplejpeg",
-)
-"""Packages whose release may change a byte of the result."""
 
 
 class StrictError(RsvqaError):
@@ -72,14 +55,14 @@ class BuildOutcome:
 
 
 def build(
-    settings: BuildSettings, out: Path, *, num_workers: int, overwrite: bool = False, reporter: Reporter
+    settings: BuildSettings, out: Path, *, execution: ExecutionSettings, overwrite: bool = False, reporter: Reporter
 ) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
 
     Args:
         settings: decide every byte of the result.
         out: folder of the data set.
-        num_workers: processes; 0 works in this one.
+        execution: where the work runs; changes no byte.
         overwrite: replace a data set or an unfinished build of other settings.
         reporter: hears of progress and of everything left out.
 
@@ -87,8 +70,9 @@ def build(
         NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
+        ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
-    with OutputFolder(out) as output, make_executor(num_workers) as executor:
+    with OutputFolder(out) as output, open_executor(execution, out=out, reporter=reporter) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
@@ -340,19 +324,14 @@ def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair
 
 def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[str, Any]]:
     """Return what decides the result; see `output.Fingerprint`."""
-    versions = {name: metadata.version(name) for name in _BYTE_MAKERS}
+    versions = package_versions()
     for member in sources.members:
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
-    libraries = {
-        "gdal": rasterio.__gdal_version__,
-        "geos": ".".join(str(part) for part in shapely.geos_version),
-        "proj": pyproj.proj_version_str,
-    }
     return {
         "settings": settings.model_dump(mode="json", by_alias=True),
-        "versions": versions | libraries,
+        "versions": versions | library_versions(),
         "inputs": dict(sources.inputs),
         "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
     }
