@@ -33,7 +33,7 @@ from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all, run_largest_first
 from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, plan_preparing, prepare_scene
@@ -200,7 +200,9 @@ class _Run:
         jobs, remarks = plan_preparing(sources, work)
         for path, reason in (*remarks, *sources.orphans):
             self._note(f"{path}: {reason}")
-        results = run_all(self.executor, prepare_scene, jobs, self.reporter)
+        results = run_all(
+            self.executor, prepare_scene, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
+        )
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Failure):
@@ -260,7 +262,7 @@ class _Run:
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
         self.reporter.start("tiles", len(todo))
-        for index, result in self.executor.run(do_tile, todo):
+        for index, result in run_largest_first(self.executor, do_tile, todo, lambda job: job.num_pixels):
             if isinstance(result, Failure):
                 failed[todo[index].position] = result.reason
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)

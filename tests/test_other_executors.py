@@ -30,6 +30,8 @@ class OddExecutor:
         pass
 
     def run(self, function, items):
+        sizes = [item.num_pixels for item in items if hasattr(item, "num_pixels")]
+        assert sizes == sorted(sizes, reverse=True)
         todo = [index for index in range(len(items)) for _ in range(self.chance.choice([1, 2]))]
         self.chance.shuffle(todo)
         results = {index: function(items[index]) for index in todo}
@@ -57,10 +59,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two places of four tiles each, of which one has a nodata collar of a whole tile, and one without labels."""
+    """Two places with labels and one without, the first of them narrower than a tile."""
     folder = tmp_path_factory.mktemp("few") / "scenes"
     for number in range(3):
-        place = FARM._replace(name=f"farm{number}", width=1000, height=700, easting=FARM.easting + 5000 * number)
+        place = FARM._replace(
+            name=f"farm{number}", width=(400, 1000, 700)[number], height=700, easting=FARM.easting + 5000 * number
+        )
         make_scene(folder, place, labelled=number < 2)
     return folder
 

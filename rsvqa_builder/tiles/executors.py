@@ -190,13 +190,35 @@ def open_executor(settings: ExecutionSettings, *, out: Path, reporter: Reporter)
     return factory(settings, out=out, reporter=reporter)
 
 
+def run_largest_first(
+    executor: Executor, function: Callable[[Item], Result], items: Sequence[Item], size: Callable[[Item], int]
+) -> Iterator[tuple[int, Result | Failure]]:
+    """Yield as `Executor.run` does; the largest items are started first, so that none is left alone at the end."""
+    order = sorted(range(len(items)), key=lambda index: -size(items[index]))
+    for place, result in executor.run(function, [items[index] for index in order]):
+        yield order[place], result
+
+
 def run_all(
-    executor: Executor, function: Callable[[Item], Result | Failure], items: Sequence[Item], reporter: Reporter
+    executor: Executor,
+    function: Callable[[Item], Result | Failure],
+    items: Sequence[Item],
+    reporter: Reporter,
+    *,
+    size: Callable[[Item], int] = lambda _: 0,
 ) -> list[Result | Failure]:
-    """Return the results in the order of the items; the reporter hears of a step over scenes."""
+    """Return the results in the order of the items; the reporter hears of a step over scenes.
+
+    Args:
+        executor: that runs them.
+        function: of one item.
+        items: one per scene.
+        reporter: hears of each.
+        size: how much work an item is, see `run_largest_first`.
+    """
     reporter.start("scenes", len(items))
     results: dict[int, Result | Failure] = {}
-    for index, result in executor.run(function, items):
+    for index, result in run_largest_first(executor, function, items, size):
         results[index] = result
         reporter.advance()
     return [results[index] for index in range(len(items))]

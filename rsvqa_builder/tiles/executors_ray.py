@@ -10,10 +10,14 @@ Tasks, not Ray Data: that would write the shards itself, in row groups of its ow
 from __future__ import annotations
 
 import os
+import pickle
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -50,8 +54,8 @@ _DESERTED_S = 600.0
 _LOOK_S = 5.0
 """Seconds between two looks at what the cluster has."""
 _TICK_S = 1.0
-_LEAVE_S = 10.0
-"""Seconds that cancelled tasks have to end."""
+_LEAVE_S = 5.0
+"""Seconds that cancelled tasks have to end by themselves."""
 
 
 class _Attempt(NamedTuple):
@@ -86,6 +90,7 @@ class RayExecutor:
         self.patience = patience
         self._in_flight: dict[Any, _Attempt] = {}
         self._is_ours = False
+        self._streams = ExitStack()
         self._seen = 0.0
         self._capacity = Capacity(0, 0)
 
@@ -95,10 +100,12 @@ class RayExecutor:
         Raises:
             ExecutorError: there is none.
         """
-        if not ray.is_initialized():  # else who called has joined a cluster
-            _connect(self.settings)
-            self._is_ours = True
         try:
+            if not ray.is_initialized():  # else who called has joined a cluster
+                self._is_ours = True
+                # a thread of Ray's prints what happens to machines on stdout, which is for the result
+                self._streams.enter_context(redirect_stdout(sys.stderr))
+                _connect(self.settings)
             self._contract = WorkerContract.of_this_process(self.out.absolute(), self.settings.unit_timeout)
             self._wait_for_processors(_EMPTY_S)
         except BaseException:
@@ -111,6 +118,7 @@ class RayExecutor:
         self._cancel()
         if self._is_ours:
             ray.shutdown()
+        self._streams.close()
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) as results arrive.
@@ -121,11 +129,12 @@ class RayExecutor:
         schedule = Schedule(len(items), self.patience)
         # max_retries: Ray would repeat a unit that kills its process as it repeats one whose machine is gone
         task = ray.remote(num_cpus=1, max_retries=0, max_calls=_UNITS_PER_PROCESS)(_run_unit)
+        work = pickle.dumps((self._contract, function))
         try:
             while not schedule.is_over:
                 self._look()
                 while (unit := schedule.start(self._capacity, now := time.monotonic())) is not None:
-                    reference = task.remote(self._contract, function, items[unit])
+                    reference = task.remote(work, items[unit])
                     self._in_flight[reference] = _Attempt(unit, now)
                 yield from self._ended(schedule, function.__name__)
         finally:
@@ -139,7 +148,9 @@ class RayExecutor:
             now = time.monotonic()
             outcome = schedule.end(attempt.unit, ended.ending, start=attempt.start, now=now)
             if outcome is not UnitOutcome.NOTHING and schedule.num_attempts(attempt.unit):
-                self._cancel(attempt.unit)
+                for other, its_attempt in self._in_flight.items():
+                    if its_attempt.unit == attempt.unit:
+                        ray.cancel(other, force=False)
             if outcome is UnitOutcome.FINISHED:
                 yield attempt.unit, ended.result
             elif outcome is UnitOutcome.GIVEN_UP:
@@ -158,14 +169,15 @@ class RayExecutor:
         timeout = self.settings.unit_timeout
         return DIED_TWICE if seconds < timeout else f"it was not done after {timeout:g} s, twice"
 
-    def _cancel(self, unit: int | None = None) -> None:
-        """End the tasks of a unit, or all of them, and wait until none of those runs any more."""
-        references = [found for found, attempt in self._in_flight.items() if unit in (None, attempt.unit)]
-        for reference in references:
-            ray.cancel(reference, force=True)
-        if unit is None and references:
-            self._in_flight.clear()
-            ray.wait(references, num_returns=len(references), timeout=_LEAVE_S)
+    def _cancel(self) -> None:
+        """End all tasks and wait until none runs any more: by an interrupt, which lets them clean up, else by force."""
+        references = list(self._in_flight)
+        self._in_flight.clear()
+        for force in (False, True):
+            for reference in references:
+                ray.cancel(reference, force=force)
+            if references:
+                _, references = ray.wait(references, num_returns=len(references), timeout=_LEAVE_S)
 
     # --- what the cluster has ---
 
@@ -191,8 +203,15 @@ class RayExecutor:
         self._capacity, self._seen = capacity, time.monotonic()
 
 
-def _run_unit(contract: WorkerContract, function: Callable[[Item], Result], item: Item) -> Result:
+def _run_unit(work: bytes, item: Any) -> Any:  # noqa: ANN401  any unit there is
+    contract, function = _unpickled(work)
     return contract.run(function, item)
+
+
+@lru_cache(maxsize=8)
+def _unpickled(work: bytes) -> tuple[WorkerContract, Callable[[Any], Any]]:
+    contract, function = pickle.loads(work)  # noqa: S301  our own, from the process that drives the build
+    return contract, function
 
 
 def _wait(references: list[Any]) -> list[Any]:
@@ -200,10 +219,9 @@ def _wait(references: list[Any]) -> list[Any]:
     if not references:
         time.sleep(_TICK_S)
         return []
-    if not ray.wait(references, num_returns=1, timeout=_TICK_S)[0]:
-        return []
+    # all at once where many have ended: the driver of a large cluster has no time to wait for each
     ended: list[Any] = ray.wait(references, num_returns=len(references), timeout=0)[0]
-    return ended
+    return ended or list(ray.wait(references, num_returns=1, timeout=_TICK_S)[0])
 
 
 def _result(reference: Any) -> _Ended:  # noqa: ANN401  ray's references have no type of ours
