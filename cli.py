@@ -30,6 +30,7 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.files import bucket_address, require_local
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
@@ -200,7 +201,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 @_with_settings(
     {"src": "Scenes", "labels": "Labels", "profile": "Tiles", "split_shares": "Data set", "tasks": "Questions"}
     | {"image_format": "Data set"}
-    | {"base_url": "Questions"},
+    | {"base_url": "Questions", "executor": "Workers"},
     config="Settings (TOML), such as a data set's build.toml; options override them.",
 )
 def build(
@@ -209,6 +210,7 @@ def build(
         Path, typer.Option(help="Folder of the data set, or s3://bucket/prefix.", callback=_require_local_or_bucket)
     ],
     job: Annotated[JobSettings, "base_url", "max_cost"],
+    execution: ExecutionSettings,
     annotator: Annotated[
         str,
         typer.Option(
@@ -219,7 +221,6 @@ def build(
         str | None,
         typer.Option(help="Do the tiles of rank I of N, as 0/4: a job array; the command without it then finishes."),
     ] = None,
-    workers: Workers = None,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -227,12 +228,12 @@ def build(
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     from rsvqa.rsvqa_builder.build import build as run_build
     from rsvqa.rsvqa_builder.summary import print_summary
-    from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
-    num_workers = count_processors() if workers is None else workers
+    if execution.executor == "ray":
+        _require_extra("ray", "build --executor ray")
     place = bucket_address(out) or out
     if shard_of is not None:
-        _build_rank(settings, place, shard_of, num_workers, overwrite=overwrite, log_json=log_json, as_json=as_json)
+        _build_rank(settings, place, shard_of, execution, overwrite=overwrite, log_json=log_json, as_json=as_json)
         return
     models = None
     if annotator != "rules":
@@ -243,7 +244,7 @@ def build(
         models = open_annotator(annotator, job)
     done = None
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = run_build(settings, place, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+        outcome = run_build(settings, place, execution=execution, overwrite=overwrite, reporter=reporter)
         if models is not None:
             done = models.annotate_in_place(out, reporter)
     annotation = None if done is None else done.content
@@ -256,7 +257,7 @@ def _build_rank(
     settings: BuildSettings,
     out: Path | str,
     shard_of: str,
-    num_workers: int,
+    execution: ExecutionSettings,
     *,
     overwrite: bool,
     log_json: bool,
@@ -271,7 +272,7 @@ def _build_rank(
     if overwrite:
         raise typer.BadParameter("a rank removes nothing, as others may work beside it: give --overwrite no --shard-of")
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = build_rank(settings, out, rank, num_workers=num_workers, reporter=reporter)
+        outcome = build_rank(settings, out, rank, execution=execution, reporter=reporter)
     print_rank(outcome, rank, out, as_json=as_json, spell=with_flags)
 
 

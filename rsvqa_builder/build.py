@@ -24,7 +24,8 @@ from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
-from rsvqa.rsvqa_builder.files import bucket_address
+from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
+from rsvqa.rsvqa_builder.files import OutputError, bucket_address
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -35,7 +36,7 @@ from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
 from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all, run_largest_first
 from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
@@ -75,14 +76,19 @@ class RankOutcome(NamedTuple):
 
 
 def build(
-    settings: BuildSettings, out: Path | str, *, num_workers: int, overwrite: bool = False, reporter: Reporter
+    settings: BuildSettings,
+    out: Path | str,
+    *,
+    execution: ExecutionSettings,
+    overwrite: bool = False,
+    reporter: Reporter,
 ) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
 
     Args:
         settings: decide every byte of the result.
         out: folder of the data set, or the address of an object storage, "s3://bucket/prefix".
-        num_workers: processes; 0 works in this one.
+        execution: where the work runs; changes no byte.
         overwrite: replace a data set or an unfinished build of other settings.
         reporter: hears of progress and of everything left out.
 
@@ -90,8 +96,9 @@ def build(
         NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
+        ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
-    with _open_output(out, reporter) as output, make_executor(num_workers) as executor:
+    with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
@@ -108,7 +115,7 @@ def build(
 
 
 def build_rank(
-    settings: BuildSettings, out: Path | str, rank: Rank, *, num_workers: int, reporter: Reporter
+    settings: BuildSettings, out: Path | str, rank: Rank, *, execution: ExecutionSettings, reporter: Reporter
 ) -> RankOutcome:
     """Do one rank's tiles of a job array in `out`; `build` with the same arguments does what is missing and finishes.
 
@@ -118,14 +125,14 @@ def build_rank(
         settings: as in `build`.
         out: folder of the data set, which all ranks see, or an object storage.
         rank: which tiles are to be done.
-        num_workers: processes; 0 works in this one.
+        execution: where the work runs.
         reporter: hears of progress and of everything left out.
 
     Raises:
         NothingUsableError, StrictError: as in `build`.
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
-    with _open_output(out, reporter, shared=True) as output, make_executor(num_workers) as executor:
+    with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes:
@@ -135,6 +142,16 @@ def build_rank(
             return RankOutcome(state, 0, 0)
         jobs, num_failed = run.do_rank(sources, rank, output)
     return RankOutcome(state, jobs, num_failed)
+
+
+def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Reporter) -> Executor:
+    """Return what the settings name; a cluster wants a folder, as staged scenes and labels lie there too."""
+    if isinstance(out, str) and execution.executor != POOL:
+        raise OutputError(
+            f"`executor` = {execution.executor} needs a folder that all machines share, not {out}: give one, or write "
+            "to the storage by `shard_of`"
+        )
+    return open_executor(execution, out=Path(out), reporter=reporter)
 
 
 class _Run:
@@ -268,7 +285,9 @@ class _Run:
 
     def _prepare(self, jobs: Sequence[PrepareJob]) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
-        results = run_all(self.executor, prepare_scene, jobs, self.reporter)
+        results = run_all(
+            self.executor, prepare_scene, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
+        )
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Failure):
@@ -328,7 +347,7 @@ class _Run:
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
         self.reporter.start("tiles", len(todo))
-        for index, result in self.executor.run(do_tile, todo):
+        for index, result in run_largest_first(self.executor, do_tile, todo, lambda job: job.num_pixels):
             if isinstance(result, Failure):
                 failed[index] = result.reason
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)

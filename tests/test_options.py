@@ -17,12 +17,13 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import load_settings
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from tests.run_build import rsvqa
 
 SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
-    "build": (BuildSettings, JobSettings),
+    "build": (BuildSettings, JobSettings, ExecutionSettings),
     "annotate": (AnnotateSettings, JobSettings),
     "audit": (AuditSettings,),
     "train": (TrainingSettings,),
@@ -124,7 +125,7 @@ def test_a_help_is_one_sentence_that_begins_with_its_subject() -> None:
 @pytest.mark.parametrize(
     ("command", "headings"),
     [
-        ("build", {"Scenes", "Labels", "Tiles", "Questions", "Data set"}),
+        ("build", {"Scenes", "Labels", "Tiles", "Questions", "Data set", "Workers"}),
         ("annotate", {"Models", "Endpoint", "Cost"}),
         ("train", {"Data", "Recipe", "Run"}),
         ("bench", {"Model", "What is asked", "Endpoint", "Protocol"}),

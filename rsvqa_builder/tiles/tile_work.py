@@ -118,6 +118,11 @@ class TileJob:
     store: WorkStore
 
     @property
+    def num_pixels(self) -> int:
+        """Pixels that are read, of both dates."""
+        return self.window.width * self.window.height * (1 if self.later is None else 2)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what tells this unit of work from others of builds with the same settings and inputs."""
         later = None if self.later is None else [_identity(self.later.work), self.later.dx, self.later.dy]

@@ -218,19 +218,21 @@ def measure_training(
     prompt = [5, *[config.image_token_id] * (len(cells) * cast(int, config.num_cell_tokens)), 6, 7]
     ids = torch.tensor([prompt], device=device)
     labels = ids.masked_fill(torch.arange(ids.shape[1], device=device) < ids.shape[1] - 2, IGNORED_LABEL)
-    network = with_adapters(make_network(config, device, dtype), rank=rank)
+    in_bf16 = dtype == torch.bfloat16
+    network = with_adapters(make_network(config, device, dtype), rank=rank, computes_in_bf16=in_bf16)
     network.gradient_checkpointing_enable({"use_reentrant": False})
     network.train()
     optimizer = torch.optim.AdamW([part for part in network.parameters() if part.requires_grad])
 
     def step() -> None:
-        outputs = network(
-            input_ids=ids,
-            pixel_values=cells,
-            image_grid_thw=grids,
-            logits_to_keep=num_last_positions(labels),
-            use_cache=False,
-        )
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=in_bf16):
+            outputs = network(
+                input_ids=ids,
+                pixel_values=cells,
+                image_grid_thw=grids,
+                logits_to_keep=num_last_positions(labels),
+                use_cache=False,
+            )
         reply_loss(outputs.logits, labels, num_labels=2).backward()
         optimizer.step()
         optimizer.zero_grad()
