@@ -57,7 +57,7 @@ def test_the_commands_and_the_snippet_run_in_their_order(tmp_path: Path) -> None
 def test_a_geotiff_and_an_overture_extract_make_a_data_set(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        assert make_scene_and_extract(tmp_path / name, "amsterdam") == 11
+        assert make_scene_and_extract(tmp_path / name, "amsterdam") == 9
     as_geojson(tmp_path / "second" / "building.parquet")
     (tmp_path / "second" / "building.parquet").unlink()
     found = {}
