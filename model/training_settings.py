@@ -144,6 +144,8 @@ class TrainingSettings(StageSettings):
 
     Those that are not named are used once.
     """
+    kept: str | None = None
+    """Selection of `rsvqa select`: its questions alone are trained on."""
     deal_again: bool = False
     """Deal the letters of the choices anew in every epoch."""
     group_by_length: Annotated[bool, FILE_ONLY] = True
