@@ -31,6 +31,8 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
+from rsvqa.rsvqa_builder.files import bucket_address, require_local
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 
@@ -172,6 +174,21 @@ def _flag(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _target(help_text: str) -> Any:  # noqa: ANN401  typer's own
+    """Return the option of a folder or file that is written, refused at once when this machine cannot."""
+    return typer.Option(help=help_text, callback=_require_local)
+
+
+def _require_local(path: Path | None) -> Path | None:
+    if path is not None:
+        require_local(path)
+    return path
+
+
+def _require_local_or_bucket(path: Path) -> Path:
+    return path if bucket_address(path) else _require_local(path) or path
+
+
 DataSet = Annotated[Path, typer.Option(help="A data set that `rsvqa build` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Progress as JSON lines on stderr.")]
@@ -185,20 +202,26 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 @_with_settings(
     {"src": "Scenes", "labels": "Labels", "profile": "Tiles", "split_shares": "Data set", "tasks": "Questions"}
     | {"image_format": "Data set"}
-    | {"base_url": "Questions"},
+    | {"base_url": "Questions", "executor": "Workers"},
     config="Settings (TOML), such as a data set's build.toml; options override them.",
 )
 def build(
     settings: BuildSettings,
-    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the data set, or s3://bucket/prefix.", callback=_require_local_or_bucket)
+    ],
     job: Annotated[JobSettings, "base_url", "max_cost"],
+    execution: ExecutionSettings,
     annotator: Annotated[
         str,
         typer.Option(
             rich_help_panel="Questions", help="rules, or openai:MODEL,VERIFIER: models that word, draft and verify."
         ),
     ] = "rules",
-    workers: Workers = None,
+    shard_of: Annotated[
+        str | None,
+        typer.Option(help="Do the tiles of rank I of N, as 0/4: a job array; the command without it then finishes."),
+    ] = None,
     overwrite: Overwrite = False,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -206,24 +229,52 @@ def build(
     """Turn scenes and their labels into VQA shards of 22 tasks."""
     from rsvqa.rsvqa_builder.build import build as run_build
     from rsvqa.rsvqa_builder.summary import print_summary
-    from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
-    num_workers = count_processors() if workers is None else workers
+    if execution.executor == "ray":
+        _require_extra("ray", "build --executor ray")
+    place = bucket_address(out) or out
+    if shard_of is not None:
+        _build_rank(settings, place, shard_of, execution, overwrite=overwrite, log_json=log_json, as_json=as_json)
+        return
     models = None
     if annotator != "rules":
         _require_extra("llm", "build --annotator")
+        require_local(out)
         from rsvqa.rsvqa_builder.annotating.job import open_annotator
 
         models = open_annotator(annotator, job)
     done = None
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = run_build(settings, out, num_workers=num_workers, overwrite=overwrite, reporter=reporter)
+        outcome = run_build(settings, place, execution=execution, overwrite=overwrite, reporter=reporter)
         if models is not None:
             done = models.annotate_in_place(out, reporter)
     annotation = None if done is None else done.content
-    print_summary(outcome, out, as_json=as_json, annotation=annotation, spell=with_flags)
+    print_summary(outcome, place, as_json=as_json, annotation=annotation, spell=with_flags)
     if models is not None and done is not None and not as_json:
         models.print(done, out)
+
+
+def _build_rank(
+    settings: BuildSettings,
+    out: Path | str,
+    shard_of: str,
+    execution: ExecutionSettings,
+    *,
+    overwrite: bool,
+    log_json: bool,
+    as_json: bool,
+) -> None:
+    """Do what a rank of a job array does of a build; models are asked by the build that finishes."""
+    from rsvqa.rsvqa_builder.build import build_rank
+    from rsvqa.rsvqa_builder.summary import print_rank
+    from rsvqa.rsvqa_builder.tiles.ranks import parse_rank
+
+    rank = parse_rank(shard_of)
+    if overwrite:
+        raise typer.BadParameter("a rank removes nothing, as others may work beside it: give --overwrite no --shard-of")
+    with _goes_on_later(), _reporter(log_json) as reporter:
+        outcome = build_rank(settings, out, rank, execution=execution, reporter=reporter)
+    print_rank(outcome, rank, out, as_json=as_json, spell=with_flags)
 
 
 @app.command()
@@ -235,7 +286,7 @@ def labels(
     settings: Annotated[
         BuildSettings, "src", "bands", "stretch", "nodata", "crs", "mosaic", "labels", "classes", "complete"
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for labels.html: each scene with its labels drawn.")] = None,
+    out: Annotated[Path | None, _target("Folder for labels.html: each scene with its labels drawn.")] = None,
     workers: Workers = None,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -270,7 +321,7 @@ def annotate(
         *("concurrency", "requests_per_minute", "tokens_per_minute", "base_url"),
         *("max_cost", "max_requests", "prices", "batch_api", "replies", "retry_failed", "finish"),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder of the new data set.")] = None,
+    out: Annotated[Path | None, _target("Folder of the new data set.")] = None,
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Replace --data, once the new data set is complete.")
     ] = False,
@@ -307,7 +358,7 @@ def annotate(
 def audit(
     data: Annotated[Path, typer.Argument(help="A data set: its folder or one file.")],
     settings: AuditSettings,
-    out: Annotated[Path | None, typer.Option(help="Folder for audit.html and audit.json.")] = None,
+    out: Annotated[Path | None, _target("Folder for audit.html and audit.json.")] = None,
     log_json: LogJson = False,
     as_json: Json = False,
 ) -> None:
@@ -328,7 +379,7 @@ def audit(
 
 @app.command("demo-scenes")
 def demo_scenes(
-    out: Annotated[Path, typer.Option(help="Folder for the scenes and their labels.")],
+    out: Annotated[Path, _target("Folder for the scenes and their labels.")],
     seed: Annotated[int, typer.Option(help="Another seed gives other places.")] = 0,
     size: Annotated[int, typer.Option(help="Side of a scene, pixels.", min=512)] = 4096,
     count: Annotated[int, typer.Option(help="Number of places; every other one has two dates.", min=1)] = 3,
@@ -343,7 +394,7 @@ def demo_scenes(
 @app.command()
 def export(
     data: DataSet,
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    out: Annotated[Path, _target("Folder to write.")],
     format: Annotated[str, typer.Option(help="Format of the trainer: llava, xlrs or coco.")],  # noqa: A002  the option's name
     split: Annotated[str | None, typer.Option(help="Split to export: train, val or test. (default: all)")] = None,
     kept: Annotated[
@@ -362,7 +413,7 @@ def export(
 @app.command()
 def convert(
     source: Annotated[str, typer.Option("--from", help="Directory or hub id in the LongVA / GeoLLaVA-8K layout.")],
-    out: Annotated[Path, typer.Option(help="Folder of the checkpoint to write; must be new or empty.")],
+    out: Annotated[Path, _target("Folder of the checkpoint to write; must be new or empty.")],
     as_json: Json = False,
 ) -> None:
     """Turn a released checkpoint into one that transformers loads."""
@@ -379,7 +430,7 @@ def convert(
     config="Settings (TOML), such as a run's train.toml; options override them.",
 )
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run and of the trained model.")],
+    out: Annotated[Path, _target("Folder of the run and of the trained model.")],
     settings: TrainingSettings,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     log_json: LogJson = False,
@@ -402,7 +453,7 @@ def train(
 )
 def select(
     settings: SelectionSettings,
-    out: Annotated[Path, typer.Option(help="Selection to write (.parquet); report, page and work lie beside it.")],
+    out: Annotated[Path, _target("Selection to write (.parquet); report, page and work lie beside it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count passes, time and disk only.")] = False,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -452,7 +503,7 @@ def bench(
     settings: BenchSettings,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run, or of several; goes on where it was. (default: runs/MODEL-DATA)"),
+        _target("Folder of the run, or of several; goes on where it was. (default: runs/MODEL-DATA)"),
     ] = None,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -479,7 +530,7 @@ def ask(
     questions: Annotated[list[str], typer.Argument(help="Each put to the model by itself.")],
     later: Annotated[Path | None, typer.Option(help="A second image, shown after the first.")] = None,
     show: Annotated[
-        Path | None, typer.Option(help="Page (HTML) to write of the visual tokens that a GeoLLaVA checkpoint keeps.")
+        Path | None, _target("Page (HTML) to write of the visual tokens that a GeoLLaVA checkpoint keeps.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -566,7 +617,7 @@ def power(
 review_app = typer.Typer(no_args_is_help=True, help="Accept, fix and reject questions in the browser.")
 app.add_typer(review_app, name="review")
 
-Store = Annotated[Path | None, typer.Option(help="File of the decisions. (default: review.sqlite in the data set)")]
+Store = Annotated[Path | None, _target("File of the decisions. (default: review.sqlite in the data set)")]
 
 
 @review_app.command("serve")
@@ -582,7 +633,7 @@ def review_serve(data: DataSet, queue: QueueSettings, server: ServerSettings, st
 @review_app.command("apply")
 def review_apply(
     data: DataSet,
-    out: Annotated[Path, typer.Option(help="Folder of the reviewed data set.")],
+    out: Annotated[Path, _target("Folder of the reviewed data set.")],
     undecided: Annotated[
         str, typer.Option(help="Questions without a decision: keep, drop-needed (those that need one), drop.")
     ] = "keep",
@@ -601,7 +652,7 @@ def review_apply(
 @_with_settings({})
 def review_export(
     data: DataSet,
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    out: Annotated[Path, _target("Folder to write.")],
     queue: Annotated[QueueSettings, "sample", "seed"],
     format: Annotated[str, typer.Option(help="Format of the annotation tool.")] = "label-studio",  # noqa: A002  the option's name
     store: Store = None,
@@ -660,7 +711,7 @@ def _goes_on_later(kept: str = "") -> Iterator[None]:
 OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
     "build": {"--split": "--split-shares"},
     "export": {"DATA": "--data", "--no-overwrite": ""},
-    "train": {"--lora": "--lora-rank"},
+    "train": {"--lora": "--lora-rank", "--keep": "--keep-checkpoints"},
     "bench": {"--sample": "--per-task", "--keep-boxes": "--no-rewrite-boxes"},
     "review serve": {"DATA": "--data", "--overlap": "--double"},
     "review apply": {"DATA": "--data"},

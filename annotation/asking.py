@@ -21,7 +21,7 @@ from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.marks import MarkPlacer, MarkPlan, place_marks
 from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks.registry import TaskContext, get_task, seeded_rng
-from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm
+from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS
 from rsvqa.annotation.visibility import ExtentFinder
 from rsvqa.annotation.wording.phrases import load_phrases
 
@@ -156,7 +156,7 @@ class _Gate:
         self._height = height
         self._placer = MarkPlacer(width=width, height=height)
         self._seen: set[tuple[str, Circle | None, frozenset[str]]] = set()
-        self._evidence: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
+        self._evidence: set[tuple[str, str, frozenset[str]]] = set()
 
     def reasons_against(self, question: Question) -> tuple[str, ...]:
         """Return why `question` is rejected; when nothing is against it, it counts as asked and has its circle."""
@@ -165,10 +165,10 @@ class _Gate:
             return reasons
         # A circle is named by a slot only, so it belongs to the identity; so do options, for "Which of these …?".
         identity = (question.text, question.region, frozenset(option.text for option in question.options))
-        # A box has no strata: what singles out its object is its template.
-        template = (question.evidence.rule,) if question.form is AnswerForm.BOX else question.strata[:1]
-        evidence = (question.task, template, question.evidence.feature_ids)
-        is_repeated = bool(template and question.evidence.feature_ids) and evidence in self._evidence
+        # Without strata the rule is the template. From one end to the other and back rests on the same evidence.
+        template = question.strata[0] if question.strata else f"{question.evidence.rule} {question.region}"
+        evidence = (question.task, template, frozenset(question.evidence.feature_ids))
+        is_repeated = bool(question.evidence.feature_ids) and evidence in self._evidence
         if identity in self._seen or is_repeated:
             return (DUPLICATE,)
         if question.region is not None and isinstance(placed := self._placer.place(question.region), str):

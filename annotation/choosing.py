@@ -42,9 +42,6 @@ TOO_COARSE = "too large beside the share of what vanishes in a reduced image"
 NO_OPTIONS = "too few wrong options that are right elsewhere"
 PAIR_TELLS = "options would tell of each other"
 
-MIN_JUDGED = 30
-"""Questions that a stratum must have for its best guess to be told: of fewer, chance makes one answer the best."""
-
 
 class Choosable(Protocol):
     """What is looked at of a candidate."""
@@ -85,23 +82,6 @@ class Choosable(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestGuess:
-    """What is gained by always choosing the offered text that is right most often for the share that it is offered.
-
-    Attributes:
-        chance: share right of a blind choice.
-        share: share right of that guess, the strata of templates told apart.
-        worst: the stratum in which it gains most, of those with `MIN_JUDGED` questions or more; empty without strata.
-        worst_share: share right there.
-    """
-
-    chance: float
-    share: float
-    worst: tuple[str, ...] = ()
-    worst_share: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class ChosenQuestions:
     """What was decided of each candidate, by the order in which they were added.
@@ -109,12 +89,10 @@ class ChosenQuestions:
     Attributes:
         not_chosen: by task, how many candidates are not asked, by reason.
         never_right: by task, how many options are offered though they are never right in their stratum.
-        best_guesses: by task with choices, over all splits.
     """
 
     not_chosen: Mapping[str, Mapping[str, int]]
     never_right: Mapping[str, int]
-    best_guesses: Mapping[str, BestGuess]
     _texts: Sequence[str]
     _shown: Sequence[tuple[int, ...] | None]
     _num_right: Sequence[int]
@@ -223,12 +201,9 @@ class Chooser:
         for offer in itertools.chain.from_iterable(asked.values()):
             shown[offer.index] = offer.shown
             num_right[offer.index] = offer.num_right
-        names = list(self._names)
-        guesses = {task: _best_guess(offers, names, self._kinds) for task, offers in asked.items()}
         return ChosenQuestions(
             not_chosen={task: dict(+counts) for task, counts in not_chosen.items()},
             never_right=dict(never_right),
-            best_guesses={task: guess for task, guess in guesses.items() if guess is not None},
             _texts=list(self._texts),
             _shown=shown,
             _num_right=num_right,
@@ -412,52 +387,3 @@ def _right_values(groups: Iterable[Sequence[Offer]]) -> dict[int, dict[int, floa
             if offer.pool >= 0:
                 pools.setdefault(offer.pool, {})[offer.answer] = offer.value
     return pools
-
-
-# --- what is left -----------------------------------------------------------------------------------------------------
-
-
-def _best_guess(
-    offers: Sequence[Offer], names: Sequence[tuple[str, ...]], kinds: Mapping[tuple[int, int], int]
-) -> BestGuess | None:
-    """Return what always choosing the most promising text gains; None without questions of one right option."""
-    judged = [
-        offer for offer in offers if offer.num_right == 1 and offer.form in (AnswerForm.ONE_OF, AnswerForm.YES_NO)
-    ]
-    if not judged:
-        return None
-    strata: dict[tuple[str, ...], list[Offer]] = {}
-    for offer in judged:
-        # the name of a level begins with the split, which a guesser does not care about
-        for level in offer.levels[1:]:
-            strata.setdefault(names[level][3:], []).append(offer)
-        if not offer.levels:
-            strata.setdefault((), []).append(offer)
-    templates = {name: group for name, group in strata.items() if len(name) <= 1}
-    share = sum(_num_guessed(group, kinds) for group in templates.values()) / len(judged)
-    gains = {
-        name: _num_guessed(group, kinds) / len(group) for name, group in strata.items() if len(group) >= MIN_JUDGED
-    }
-    worst = max(gains, key=lambda name: (gains[name], name), default=())
-    return BestGuess(
-        chance=sum(1 / len(offer.shown) for offer in judged) / len(judged),
-        share=share,
-        worst=worst,
-        worst_share=gains.get(worst),
-    )
-
-
-def _num_guessed(offers: Sequence[Offer], kinds: Mapping[tuple[int, int], int]) -> float:
-    """Return how many questions the best guess by the options' kinds gets right; ties count by their share."""
-    offered: Counter[int] = Counter()
-    right: Counter[int] = Counter()
-    shown = [[kinds.get((offer.pool, text), text) for text in offer.shown] for offer in offers]
-    for options in shown:
-        offered.update(options)
-        right[options[0]] += 1
-    num = 0.0
-    for options in shown:
-        shares = [right[kind] / offered[kind] for kind in options]
-        best = max(shares)
-        num += (shares[0] == best) / shares.count(best)
-    return num

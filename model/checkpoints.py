@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from accelerate import PartialState
 from transformers import AutoProcessor
 from transformers.configuration_utils import PreTrainedConfig
 
+from rsvqa.annotation.extras import require_extra
 from rsvqa.model.configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from rsvqa.model.conversion import convert_checkpoint
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
@@ -22,6 +23,8 @@ RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
 """`model_type` of checkpoints in the layout of LongVA and the released GeoLLaVA-8K."""
 _LORA_TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Every linear layer of the LLM's blocks; the head and the embeddings stay."""
+_NOT_QUANTISED = ("model.vision_tower", "model.multi_modal_projector", "model.affinity_head", "lm_head")
+"""Pruning and letters are chosen by small differences, and these are 6 % of the weights."""
 
 
 RECIPE: Mapping[str, Any] = MappingProxyType(
@@ -87,7 +90,9 @@ class StartingPoint(NamedTuple):
         }
 
 
-def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path | None) -> StartingPoint:
+def load_checkpoint(
+    name: str, *, dtype: torch.dtype, converted: Path | None, bits: Literal[4, 8] | None = None
+) -> StartingPoint:
     """Return the model and the processor of a folder or a hub id.
 
     Args:
@@ -95,6 +100,7 @@ def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path | None) ->
         dtype: of the weights.
         converted: folder for its conversion, where it is in the released layout; used again if it is there. None
             refuses that layout.
+        bits: of the weights of the LLM's layers, which then cannot train; None leaves them in `dtype`.
 
     Raises:
         TrainingError: when it is not there, of another architecture, or lacks weights.
@@ -110,7 +116,9 @@ def load_checkpoint(name: str, *, dtype: torch.dtype, converted: Path | None) ->
         name = str(converted)
     elif model_type != GeoLlavaConfig.model_type:
         raise TrainingError(f"the checkpoint {name!r} is a {model_type!r}, expected {GeoLlavaConfig.model_type!r}")
-    model, info = GeoLlavaForConditionalGeneration.from_pretrained(name, dtype=dtype, output_loading_info=True)
+    model, info = GeoLlavaForConditionalGeneration.from_pretrained(
+        name, dtype=dtype, output_loading_info=True, **({} if bits is None else _quantisation(bits, dtype))
+    )
     if missing := sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]):
         raise TrainingError(
             f"the checkpoint {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}"
@@ -130,8 +138,41 @@ def _model_type(name: str) -> str:
     return str(config.get("model_type", "model without a type"))
 
 
-def with_adapters(model: Any, *, rank: int) -> Any:  # noqa: ANN401  peft's own type
-    """Return the model with adapters on the linear layers of its LLM; they alone train."""
-    from peft import LoraConfig, get_peft_model
+def _quantisation(bits: Literal[4, 8], dtype: torch.dtype) -> dict[str, Any]:
+    require_extra("bits", "train")
+    from transformers import BitsAndBytesConfig
 
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_LORA_TARGETS))
+    config = BitsAndBytesConfig(
+        load_in_4bit=bits == 4,
+        load_in_8bit=bits == 8,
+        bnb_4bit_quant_type="nf4",  # as in QLoRA, arXiv 2305.14314
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=list(_NOT_QUANTISED),  # of both kinds
+    )
+    return {"quantization_config": config}
+
+
+def with_adapters(model: Any, *, rank: int, computes_in_bf16: bool) -> Any:  # noqa: ANN401  peft's own type
+    """Return the model with adapters on the linear layers of its LLM; they alone train, in float32.
+
+    Args:
+        model: a GeoLLaVA.
+        rank: of the adapters.
+        computes_in_bf16: whether autocast makes their passes bf16. peft would first copy every input to float32.
+    """
+    from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora import LoraLayer
+
+    adapted = get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=_LORA_TARGETS))
+    for module in adapted.modules():
+        if isinstance(module, LoraLayer):
+            module.cast_input_dtype_enabled = not computes_in_bf16
+    return adapted
+
+
+def merge_adapters(model: Any, folder: Path) -> Any:  # noqa: ANN401  the model's own type
+    """Return a model with the adapters in `folder`, which were trained beside its weights, added to them."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()

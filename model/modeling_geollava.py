@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ from .token_pruning import (
     follow_pointers,
     join_kept,
     keep_best,
+    keep_best_per_cell,
+    keep_shared,
     learned_pointers,
     random_scores,
     select_tokens,
@@ -73,6 +75,15 @@ def cache_argument(cache: Cache | None, past_key_values: Cache | None) -> dict[s
         raise ValueError("cache and past_key_values are two names of the same argument; give one of them")
     given = past_key_values if cache is None else cache
     return {} if given is None else {CACHE_NAME: given}
+
+
+class SharedBudgets(NamedTuple):
+    """Visual tokens that the cells of an image have together."""
+
+    groups: Tensor
+    """[C] int64, the image of each cell."""
+    budgets: Tensor
+    """[I] int64, of the images."""
 
 
 @dataclass(kw_only=True)
@@ -184,6 +195,7 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flex_attn = True
     _supports_attention_backend = True
+    _can_compile_fullgraph = True
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Save the model with its code, to be found by every Auto class that programs ask for models by."""
@@ -232,18 +244,47 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             ValueError: the grids ask for another number of cells than there are, or pixels are neither.
         """
         _check_pixels(pixel_values)
-        cells_of_image = image_grid_thw.to(pixel_values.device).prod(1)  # [I]
-        if int(cells_of_image.sum()) != len(pixel_values):
+        cells_of_image = image_grid_thw.prod(1).tolist()  # the one value that is waited for: shapes follow from it
+        if sum(cells_of_image) != len(pixel_values):
             raise ValueError(
-                f"image_grid_thw {image_grid_thw.tolist()} ask for {int(cells_of_image.sum())} cells, pixel_values "
+                f"image_grid_thw {image_grid_thw.tolist()} ask for {sum(cells_of_image)} cells, pixel_values "
                 f"hold {len(pixel_values)}; give both as the processor returned them"
             )
         if self.config.tokens_per_cell == "all":
             tokens = torch.cat([features[:, 1:] for features, _ in self._tower_chunks(pixel_values)])  # [C, N, D]
-            counts = (cells_of_image * tokens.shape[1]).tolist()
             projected = self.multi_modal_projector(tokens.flatten(0, 1))
-            return GeoLlavaImageFeatures(pooler_output=projected.split(counts))
+            return GeoLlavaImageFeatures(pooler_output=projected.split(self._token_counts(cells_of_image)))
         return self._pruned_features(pixel_values, cells_of_image)
+
+    def get_cell_features(self, pixel_values: Tensor) -> Tensor:
+        """Return the visual tokens of each cell, [C, R, D_text], for compilers and for `torch.export`.
+
+        The tokens are those of `get_image_features`. No shape and no branch depends on a value here, so this becomes
+        one graph for any number of cells.
+
+        Args:
+            pixel_values: [C, 3, S, S], see `get_image_features`; all of them go through the tower at once.
+
+        Raises:
+            ValueError: the pruning gives cells different numbers of tokens, or goes by a cell's place in its image.
+        """
+        config = self.config
+        is_pruned = config.tokens_per_cell != "all"
+        if is_pruned and (config.num_cell_tokens is None or config.scope == "image" or config.pruning == "random"):
+            raise ValueError(
+                f"scope = {config.scope!r}, fill = {config.fill!r} and pruning = {config.pruning!r} do not give each "
+                "cell its own tokens, always as many; expected scope 'cell', fill 'next' or 'zeros', and not 'random'"
+            )
+        features, attention = run_tower(
+            self.vision_tower, self._normalised(pixel_values), projection=self._scoring_projection()
+        )
+        tokens = features[:, 1:]
+        if is_pruned:
+            numbers = torch.arange(tokens.shape[0], device=tokens.device)
+            kept, _ = self._select(tokens, attention, numbers, None)
+            tokens = kept.features.unflatten(0, (tokens.shape[0], config.num_cell_tokens))
+        projected: Tensor = self.multi_modal_projector(tokens)
+        return projected
 
     def merge_inputs(
         self,
@@ -379,38 +420,47 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             return None
         return "v_proj" if self.config.anchor_projection == "value" else "k_proj"
 
-    def _pruned_features(self, pixel_values: Tensor, cells_of_image: Tensor) -> GeoLlavaImageFeatures:
+    def _token_counts(self, cells_of_image: list[int]) -> list[int]:
+        """Return how many visual tokens images of so many cells have where that is known."""
+        return [number * cast(int, self.config.num_cell_tokens) for number in cells_of_image]
+
+    def _pruned_features(self, pixel_values: Tensor, cells_of_image: list[int]) -> GeoLlavaImageFeatures:
         """Return what is kept of each image."""
         config, budget = self.config, int(self.config.tokens_per_cell)
-        num_cells, device = len(pixel_values), pixel_values.device
-        image_of_cell = torch.arange(len(cells_of_image), device=device).repeat_interleave(cells_of_image)
+        device = pixel_values.device
+        numbers = torch.cat([torch.arange(number, device=device) for number in cells_of_image])  # of cells in images
+        image_of_cell = torch.cat(
+            [torch.full((number,), image, device=device) for image, number in enumerate(cells_of_image)]
+        )
+        shared = None
         if config.scope == "image":
-            groups, budgets = image_of_cell, budget * cells_of_image
-        else:
-            groups = torch.arange(num_cells, device=device)
-            budgets = torch.full((num_cells,), budget, device=device)
-        first_cells = cells_of_image.cumsum(0) - cells_of_image
-        numbers = torch.arange(num_cells, device=device) - first_cells[image_of_cell]  # of a cell in its image
+            shared = SharedBudgets(image_of_cell, budget * torch.tensor(cells_of_image, device=device))
 
         parts, roots, start = [], [], 0
         for features, attention in self._tower_chunks(pixel_values):
             stop = start + len(features)
-            kept, chunk = self._select(features[:, 1:], attention, numbers[start:stop], groups[start:stop], budgets)
+            part = shared and SharedBudgets(shared.groups[start:stop], shared.budgets)
+            kept, chunk = self._select(features[:, 1:], attention, numbers[start:stop], part)
             parts.append(kept._replace(cells=kept.cells + start))
             roots.append(chunk)
             start = stop
-        kept = join_kept(parts, groups, budgets, fills=config.fill != "drop")
-        counts = torch.bincount(image_of_cell[kept.cells], minlength=len(cells_of_image)).tolist()
+        kept = join_kept(parts)
+        if shared:
+            kept = keep_shared(kept, *shared, fills=config.fill != "drop")
+        if config.num_cell_tokens is None:
+            counts = torch.bincount(image_of_cell[kept.cells], minlength=len(cells_of_image)).tolist()
+        else:
+            counts = self._token_counts(cells_of_image)
         return GeoLlavaImageFeatures(
             pooler_output=self.multi_modal_projector(kept.features).split(counts),
             cells=numbers[kept.cells].split(counts),
             positions=kept.positions.split(counts),
             scores=kept.spare.where(kept.scores == -torch.inf, kept.scores).split(counts),
-            roots=torch.cat(roots).split(cells_of_image.tolist()),
+            roots=torch.cat(roots).split(cells_of_image),
         )
 
     def _select(
-        self, tokens: Tensor, attention: Tensor | None, numbers: Tensor, groups: Tensor, budgets: Tensor
+        self, tokens: Tensor, attention: Tensor | None, numbers: Tensor, shared: SharedBudgets | None
     ) -> tuple[KeptTokens, Tensor]:
         """Return what is kept of a chunk of cells, and the roots of its clusters [c, N].
 
@@ -418,22 +468,27 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             tokens: [c, N, D] features.
             attention: [c, N], how much [CLS] attends to each; None where the pruning does not ask.
             numbers: [c] int64, of the cells in their images.
-            groups: [c] int64, whose budget a cell shares.
-            budgets: of all groups.
+            shared: budgets that cells have together; None where each cell has its own.
         """
         with torch.no_grad():
             roots, scores, spare = self._rank(tokens.detach(), attention, numbers)
-            kept = self._choose(scores, spare, groups, budgets)
+            kept = self._choose(scores, spare, shared)
         spare_used = spare if self.config.fill == "next" else None
         return select_tokens(tokens, roots, scores, kept, spare=spare_used), roots
 
-    def _choose(self, scores: Tensor, spare: Tensor, groups: Tensor, budgets: Tensor) -> Tensor:
+    def _choose(self, scores: Tensor, spare: Tensor, shared: SharedBudgets | None) -> Tensor:
         """Return the indices of the kept tokens of a chunk in all its cells, [K]; `scores` and `spare` [c, N]."""
-        if self.config.fill == "zeros" and self.config.scope == "cell":
-            return fill_cells(scores, int(self.config.tokens_per_cell))
+        budget, fill = int(self.config.tokens_per_cell), self.config.fill
+        if shared is None:
+            if fill == "zeros":
+                return fill_cells(scores, budget)
+            if fill == "next":
+                return keep_best_per_cell(scores, budget, spare=spare)
+            groups = torch.arange(len(scores), device=scores.device)
+            shared = SharedBudgets(groups, torch.full_like(groups, budget))
         spares = {"next": spare.flatten(), "zeros": torch.zeros_like(scores).flatten(), "drop": None}
-        groups = groups.repeat_interleave(scores.shape[1])
-        return keep_best(scores.flatten(), groups, budgets, spare=spares[self.config.fill])
+        groups = shared.groups.repeat_interleave(scores.shape[1])
+        return keep_best(scores.flatten(), groups, shared.budgets, spare=spares[fill])
 
     def _rank(self, tokens: Tensor, attention: Tensor | None, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the roots of the clusters, their scores at the roots, and the scores of single tokens; all [c, N]."""
@@ -473,6 +528,8 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         return pointers
 
     def _refuse_placeholders(self, input_ids: Tensor) -> None:
+        if torch.compiler.is_compiling():  # a value, which no graph may depend on
+            return
         num_placeholders = int((input_ids == self.config.image_token_id).sum())
         if num_placeholders:
             raise ValueError(
@@ -624,7 +681,7 @@ def _check_pixels(pixel_values: Tensor) -> None:
         return
     if not pixel_values.is_floating_point():
         raise ValueError(f"pixel_values are {pixel_values.dtype}; expected uint8 cells, or normalised floats")
-    if pixel_values.numel() and (largest := float(pixel_values.amax())) > _MOST_NORMALISED:
+    if pixel_values.numel() and (largest := float(pixel_values.detach().amax())) > _MOST_NORMALISED:
         raise ValueError(
             f"pixel_values are {pixel_values.dtype} up to {largest:g}; expected uint8 cells as the processor gives "
             "them, which are normalised here, or normalised floats: leave out the change of their type"

@@ -60,12 +60,12 @@ def learned_pointers(tokens: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor
     clamped = _clamped_neighbours(height, width, tokens.device)  # [N, 9]
     same_token = (clamped[:, :, None] == clamped[:, None, :]).float()  # [N, 9, 9]
     pointers = []
-    for part in _parts(tokens):
+    for (part,) in _parts(tokens):
         logits = head(part.permute(0, 3, 1, 2))  # a view: channels last, as convolutions like it
         probabilities = logits.float().softmax(1).flatten(2).transpose(1, 2)  # [c, N, 9]
         totals = torch.einsum("cnk,nkj->cnj", probabilities, same_token)
         choice = totals.argmax(-1)  # the first of equals, and candidates stand in token order
-        pointers.append(clamped.expand(len(part), -1, -1).gather(-1, choice[..., None])[..., 0])
+        pointers.append(clamped.expand(part.shape[0], -1, -1).gather(-1, choice[..., None])[..., 0])
     return torch.cat(pointers) if pointers else clamped.new_empty((num_cells, height * width))
 
 
@@ -84,7 +84,7 @@ def cosine_pointers(tokens: Tensor) -> Tensor:
     index = torch.arange(height * width, device=tokens.device)
     if height * width == 1:
         return index.expand(num_cells, -1)
-    pointers = torch.cat([_most_similar(part.float()) for part in _parts(tokens)])
+    pointers = torch.cat([_most_similar(part.float()) for (part,) in _parts(tokens)])
     is_mutual = pointers.gather(1, pointers) == index
     return torch.where(is_mutual & (pointers > index), index, pointers)
 
@@ -106,9 +106,7 @@ def anchor_scores(queries: Tensor, keys: Tensor) -> Tensor:
         queries: [C, D] query projections of [CLS].
         keys: [C, N, D] value projections (as released) or key projections (as in the paper's words) of the patches.
     """
-    scores = [
-        (part.float() @ query.float()[..., None])[..., 0] for part, query in zip(*_parts_of(keys, queries), strict=True)
-    ]
+    scores = [(part.float() @ query.float()[..., None])[..., 0] for part, query in _parts(keys, queries)]
     return torch.cat(scores) * float(queries.shape[-1] ** -0.5)
 
 
@@ -146,6 +144,21 @@ def keep_best(scores: Tensor, groups: Tensor, budgets: Tensor, *, spare: Tensor 
     return candidates[ranks < budgets[owners]].sort().values
 
 
+def keep_best_per_cell(scores: Tensor, budget: int, *, spare: Tensor) -> Tensor:
+    """Return what `keep_best` returns where each cell is a group with the same budget, [C · R].
+
+    No shape depends on the values here, so that it can be compiled and exported. A cell has no more places than tokens.
+
+    Args:
+        scores: [C, N] float32 at the roots, −∞ everywhere else.
+        budget: tokens per cell.
+        spare: [C, N] float32, what entries of −∞ are ranked by.
+    """
+    order = spare.where(scores == -torch.inf, torch.inf).argsort(dim=1, descending=True, stable=True)
+    order = order.gather(1, scores.gather(1, order).argsort(dim=1, descending=True, stable=True))
+    return _flat(order[:, :budget].sort(dim=1).values, scores.shape[1])
+
+
 def fill_cells(scores: Tensor, budget: int) -> Tensor:
     """Return the sorted indices, in all cells, of `budget` tokens per cell as the released code takes them, [C · R].
 
@@ -157,9 +170,9 @@ def fill_cells(scores: Tensor, budget: int) -> Tensor:
         scores: [C, N] float32 at the roots, −∞ everywhere else.
         budget: tokens per cell.
     """
-    num_cells, num_tokens = scores.shape
+    num_tokens = scores.shape[1]
     places = scores.topk(min(budget, num_tokens), dim=1).indices.sort(dim=1).values
-    return (places + num_tokens * torch.arange(num_cells, device=scores.device)[:, None]).flatten()
+    return _flat(places, num_tokens)
 
 
 def select_tokens(
@@ -175,34 +188,38 @@ def select_tokens(
         spare: [C, N] float32, what tokens that are no root were ranked by; None makes them zero vectors.
     """
     num_cells, num_tokens, dim = tokens.shape
-    slots = torch.full((num_cells * num_tokens,), -1, device=tokens.device)
-    slots[kept] = torch.arange(len(kept), device=tokens.device)
-    slot_of_token = slots[_flat(roots)]
-    members = (slot_of_token >= 0).nonzero()[:, 0]
-    places = slot_of_token[members]
-    kept_scores = scores.flatten()[kept]
-    if spare is not None:  # a token that is no root has a slot of its own, and no other member
-        lone = (kept_scores == -torch.inf).nonzero()[:, 0]
-        members, places = torch.cat([members, kept[lone]]), torch.cat([places, lone])
-    members = members[places.argsort(stable=True)]
-    sizes = torch.bincount(places, minlength=len(kept))
+    device, num_kept = tokens.device, kept.shape[0]  # not len: an exported graph may have any number
+    kept_scores, slots = scores.flatten()[kept], torch.arange(num_kept, device=device)
+    # What is not kept goes into one more bag per cell, which is thrown away: no shape depends on how much that is.
+    bags = torch.arange(num_kept, num_kept + num_cells, device=device).repeat_interleave(num_tokens)
+    rest = bags[kept]
+    bags[kept] = slots
+    members, places = torch.arange(num_cells * num_tokens, device=device), bags[_flat(roots, num_tokens)]
+    if spare is not None:  # a token that is no root has a bag of its own, and no other member
+        members = torch.cat([members, kept])
+        places = torch.cat([places, slots.where(kept_scores == -torch.inf, rest)])
+    sizes = torch.zeros(num_kept + num_cells, dtype=torch.int64, device=device)
+    sizes.index_add_(0, places, torch.ones_like(places))
     # embedding_bag averages rows in place, where index_add_ would first copy them, and sums in a fixed order. The
     # mean of no rows is zero.
     features = functional.embedding_bag(
-        members, tokens.reshape(-1, dim), offsets=sizes.cumsum(0) - sizes, mode="mean"
-    )  # [K, D]
+        members[places.argsort(stable=True)], tokens.reshape(-1, dim), offsets=sizes.cumsum(0) - sizes, mode="mean"
+    )[:num_kept]  # [K, D]
     kept_spare = torch.zeros_like(kept_scores) if spare is None else spare.flatten()[kept]
     return KeptTokens(features, kept // num_tokens, kept % num_tokens, kept_scores, kept_spare)
 
 
-def join_kept(parts: Sequence[KeptTokens], groups: Tensor, budgets: Tensor, *, fills: bool) -> KeptTokens:
-    """Return the best of several parts, as if they had been selected from at once.
+def join_kept(parts: Sequence[KeptTokens]) -> KeptTokens:
+    """Return several parts as one; their `cells` must count through all of them, in order."""
+    return KeptTokens(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
-    The best of a whole are among the best of its parts, so cells can be worked on a chunk at a time even when they
-    share one budget. `cells` of the parts must count through all of them, in order. `fills` says whether what is no
-    cluster may take what is left of a budget.
+
+def keep_shared(joined: KeptTokens, groups: Tensor, budgets: Tensor, *, fills: bool) -> KeptTokens:
+    """Return the best of what was kept of chunks of cells that share budgets, as if of all cells at once.
+
+    The best of a whole are among the best of its parts, so each chunk is selected from with the whole budget first.
+    `groups` are those of all cells. `fills` says whether what is no cluster may take what is left of a budget.
     """
-    joined = KeptTokens(*(torch.cat(values) for values in zip(*parts, strict=True)))
     kept = keep_best(joined.scores, groups[joined.cells], budgets, spare=joined.spare if fills else None)
     return joined if len(kept) == len(joined.scores) else KeptTokens(*(values[kept] for values in joined))
 
@@ -285,28 +302,23 @@ def _clamped_neighbours(height: int, width: int, device: torch.device) -> Tensor
     return (rows * width + columns).reshape(height * width, 9)
 
 
-def _parts(tokens: Tensor) -> Iterator[Tensor]:
-    """Return a few cells at a time."""
-    cell_values = tokens[0].numel() if len(tokens) else 1
-    return iter(tokens.split(max(1, PART_VALUES // max(cell_values, 1))))
-
-
-def _parts_of(tokens: Tensor, others: Tensor) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
-    """Return a few cells at a time with what belongs to them."""
-    cells = max(1, PART_VALUES // max(tokens[0].numel() if len(tokens) else 1, 1))
-    return iter(tokens.split(cells)), iter(others.split(cells))
+def _parts(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Return a few cells at a time, of each tensor; all of them to a compiler, which makes no temporaries."""
+    if torch.compiler.is_compiling():
+        return iter([tensors])
+    cells = max(1, PART_VALUES // max(tensors[0].shape[1:].numel(), 1))
+    return zip(*(tensor.split(cells) for tensor in tensors), strict=True)
 
 
 def _sum_at_roots(values: Tensor, roots: Tensor) -> Tensor:
     """Return the sums of values [C, N] that share a root, at the root."""
     flat = values.new_zeros(values.numel())
-    return flat.index_add_(0, _flat(roots), values.flatten()).view_as(values)
+    return flat.index_add_(0, _flat(roots, roots.shape[1]), values.flatten()).view_as(values)
 
 
-def _flat(roots: Tensor) -> Tensor:
-    """Return indices in a cell as indices in all cells, [C·N]."""
-    num_cells, num_tokens = roots.shape
-    return (roots + num_tokens * torch.arange(num_cells, device=roots.device)[:, None]).flatten()
+def _flat(places: Tensor, num_tokens: int) -> Tensor:
+    """Return indices in cells of `num_tokens`, [C, K], as indices in all cells, [C·K]."""
+    return (places + num_tokens * torch.arange(places.shape[0], device=places.device)[:, None]).flatten()
 
 
 def _shares(total: int, parts: int) -> list[int]:

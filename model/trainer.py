@@ -167,7 +167,8 @@ class VqaTrainer(Trainer):
             TrainingError: when it is not finite, before it can reach the weights; names the batch.
         """
         names = inputs.pop("sample_names")
-        if fresh := [name for name in inputs.pop("unreadable") if name not in self.unreadable]:
+        # a batch of a long run may hold a question more than once
+        if fresh := [name for name in dict.fromkeys(inputs.pop("unreadable")) if name not in self.unreadable]:
             self.unreadable += fresh
             self._check_unreadable(self.unreadable)
         labels = inputs["labels"]
@@ -261,6 +262,7 @@ class VqaTrainer(Trainer):
             (out / _PARTIAL).rmdir()
             for old in list_checkpoints(out)[: -self._keep]:
                 shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()  # whoever goes on finds the checkpoint under its name
 
     def _write_position(self, folder: Path) -> None:
         position = {"steps": self.state.global_step, "order": self._fingerprint, "unreadable": self.unreadable}

@@ -17,19 +17,20 @@ from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 import torch
 from accelerate import PartialState
-from accelerate.utils import gather_object, parse_flag_from_env
+from accelerate.utils import DistributedType, gather_object, parse_flag_from_env
 from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
-from rsvqa.annotation.extras import install_command
+from rsvqa.annotation.extras import install_command, require_extra
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, with_adapters
+from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, merge_adapters, with_adapters
+from rsvqa.model.chunked_mlp import chunk_mlps
 from rsvqa.model.conversations import chat_messages, render_chat
 from rsvqa.model.data import (
     Collator,
@@ -47,8 +48,9 @@ from rsvqa.model.reading_lessons import Lessons, teach_reading
 from rsvqa.model.stopping import StopRequests
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
 from rsvqa.model.trainer import TrainingError, VqaTrainer, last_checkpoint, part_of, peak_memory_mib, read_position
+from rsvqa.model.training_memory import MemoryNeed, estimate_memory
 from rsvqa.model.training_report import RunFacts, inherited_lines, make_report, write_report
-from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT, TINY, Precision, TrainingSettings
+from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT, TINY, BaseBits, Precision, TrainingSettings
 from rsvqa.rsvqa_builder.config import read_config
 from rsvqa.rsvqa_builder.dataset.kept import read_kept, require_known
 from rsvqa.rsvqa_builder.dataset.records import Record
@@ -96,6 +98,8 @@ def train(
     samples = _select(settings, start, listed, kept=_kept(settings, listed))
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
+    need = _memory_need(settings, start, samples.samples)
+    reporter.note("memory", str(need))
     _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
     evaluation = Evaluation(settings, start, reporter)
@@ -133,20 +137,30 @@ def train(
         scores=evaluation.scores,
         seconds=seconds,
         peak_memory_mib=peak_memory_mib(),
+        expected_memory_mib=round(need.total / 2**20, 1),
     )
-    return write_report(out, facts) if PartialState().is_main_process else make_report(facts)
+    report = write_report(out, facts) if PartialState().is_main_process else make_report(facts)
+    PartialState().wait_for_everyone()  # whoever goes on finds the whole run, which one process writes
+    return report
 
 
 def _save(trainer: VqaTrainer, start: StartingPoint, settings: TrainingSettings, out: Path) -> None:
-    """Write the trained model, whole: adapters are written apart too, then added to the weights that they belong to."""
+    """Write the trained model, whole: adapters are written apart too, then added to the weights that they belong to.
+
+    Those are read again, as the run itself may hold them in 4 bits, or a part of them per device.
+    """
     if not settings.lora_rank:
         trainer.save_model(str(out))
         return
     trainer.save_model(str(out / ADAPTERS))
     if PartialState().is_main_process:
-        trainer.accelerator.unwrap_model(start.model).merge_and_unload().save_pretrained(out)
+        converted = out / "converted"
+        base = load_checkpoint(
+            str(converted) if converted.exists() else settings.init, dtype=_dtype(settings), converted=None
+        )
+        _set_up(base, settings)
+        merge_adapters(base.model, out / ADAPTERS).save_pretrained(out)
         start.processor.save_pretrained(out)
-    PartialState().wait_for_everyone()
 
 
 # --- before the first step ---
@@ -200,22 +214,48 @@ def _load(
         if not is_resumed:  # a checkpoint has what they taught
             _teach_reading(start, read, settings, reporter)
     else:
-        dtype = torch.bfloat16 if _holds_half(settings) else torch.float32
-        start = load_checkpoint(settings.init, dtype=dtype, converted=out / "converted")
-    for name, value in settings.pruning_changes.items():
-        setattr(start.model.config, name, value)
-    start.agree()
-    if settings.max_grid != "checkpoint":
-        if start.max_cells != settings.max_grid**2:
-            grid = f"{settings.max_grid} x {settings.max_grid}"
-            reporter.note("grid", f"images are seen at up to {grid} cells; {settings.init} had up to {start.max_cells}")
-        start.limit_grid(settings.max_grid)
+        _refuse_sharded_bits(settings)
+        start = load_checkpoint(
+            settings.init,
+            dtype=_dtype(settings),
+            converted=out / "converted",
+            bits=_BITS[settings.base_bits],
+        )
+    max_cells = start.max_cells
+    _set_up(start, settings)
+    if start.max_cells != max_cells:
+        grid = f"{settings.max_grid} x {settings.max_grid}"
+        reporter.note("grid", f"images are seen at up to {grid} cells; {settings.init} had up to {max_cells}")
+    if settings.mlp_chunk:
+        chunk_mlps(start.model.model.language_model, settings.mlp_chunk)
     for name, parameter in start.model.named_parameters():
         if part_of(name) in settings.freeze:
             parameter.requires_grad_(requires_grad=False)
     if settings.lora_rank:
-        return start._replace(model=with_adapters(start.model, rank=settings.lora_rank))
+        in_bf16 = uses_bf16(settings.precision)
+        return start._replace(model=with_adapters(start.model, rank=settings.lora_rank, computes_in_bf16=in_bf16))
     return start
+
+
+_BITS: Mapping[BaseBits, Literal[4, 8] | None] = {BaseBits.FOUR: 4, BaseBits.EIGHT: 8, BaseBits.SIXTEEN: None}
+
+
+def _refuse_sharded_bits(settings: TrainingSettings) -> None:
+    kind = PartialState().distributed_type
+    if settings.base_bits < BaseBits.SIXTEEN and kind in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        raise TrainingError(
+            f"weights of {settings.base_bits} bits are not spread over devices ({kind}); launch without FSDP and "
+            "DeepSpeed, so that each device holds them all, or leave base_bits at 16"
+        )
+
+
+def _set_up(start: StartingPoint, settings: TrainingSettings) -> None:
+    """Set pruning and grid as asked for, and let the processor fit."""
+    for name, value in settings.pruning_changes.items():
+        setattr(start.model.config, name, value)
+    start.agree()
+    if settings.max_grid != "checkpoint":
+        start.limit_grid(settings.max_grid)
 
 
 def _inherited(settings: TrainingSettings, start: StartingPoint) -> dict[str, Inherited]:
@@ -236,9 +276,9 @@ def _teach_reading(
         reporter.note("lessons", f"{settings.tiny.reading_steps} steps of lessons without images: loss {loss:.3f}")
 
 
-def _holds_half(settings: TrainingSettings) -> bool:
-    """Return whether weights may be bf16: those under adapters do not change, so no update is rounded away."""
-    return settings.lora_rank > 0 and uses_bf16(settings.precision)
+def _dtype(settings: TrainingSettings) -> torch.dtype:
+    """Return what the weights are: bf16 under adapters, as they do not change, so that no update is rounded away."""
+    return torch.bfloat16 if settings.lora_rank > 0 and uses_bf16(settings.precision) else torch.float32
 
 
 def uses_bf16(precision: Precision) -> bool:
@@ -297,11 +337,16 @@ def count_tokens(records: Sequence[Record], *, checkpoint: StartingPoint) -> lis
     ids = processor.tokenizer([chat.prompt + chat.reply for chat in chats])["input_ids"]
     lengths = []
     for record, chat_ids in zip(records, ids, strict=True):
-        window = record.tile.window
-        (grid_rows, grid_columns), _ = processor.image_processor.place(window.height, window.width)
         # each placeholder gives way to the tokens of its image
-        lengths.append(len(chat_ids) + record.num_dates * (grid_rows * grid_columns * kept - 1))
+        lengths.append(len(chat_ids) + _num_cells(record, processor) * kept - record.num_dates)
     return lengths
+
+
+def _num_cells(record: Record, processor: Any) -> int:  # noqa: ANN401  a processor of transformers
+    """Return the number of cells of a record's images."""
+    window = record.tile.window
+    (grid_rows, grid_columns), _ = processor.image_processor.place(window.height, window.width)
+    return int(record.num_dates * grid_rows * grid_columns)
 
 
 def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> list[Draw]:
@@ -328,6 +373,18 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
     )
     draws = plan_order(known, order)
     return draws[:wanted] if wanted else draws
+
+
+def _memory_need(settings: TrainingSettings, start: StartingPoint, samples: Sequence[TrainingSample]) -> MemoryNeed:
+    """Return what a batch of the longest chat needs on a device."""
+    return estimate_memory(
+        start.model,
+        start.model.config,
+        settings,
+        num_cells=settings.device_batch_size * max(_num_cells(sample.record, start.processor) for sample in samples),
+        num_tokens=settings.device_batch_size * max(sample.length for sample in samples),
+        computes_in_bf16=uses_bf16(settings.precision),
+    )
 
 
 def _take_up_position(trainer: VqaTrainer, checkpoint: Path, order: str) -> None:
@@ -428,7 +485,7 @@ def _make_trainer(
     return VqaTrainer(
         learning_rates=settings.learning_rates,
         fingerprint=order,
-        keep=settings.keep,
+        keep=settings.keep_checkpoints,
         stops=stops,
         check_unreadable=check_unreadable,
         evaluate_model=evaluation if evaluation.questions else None,
@@ -455,6 +512,8 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
         raise TrainingError(
             f"tensorboard is not installed: {install_command('tensorboard')}, or leave `tensorboard` out"
         )
+    if settings.optimizer != "adamw":
+        require_extra("bits", "train")
     has_cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),
@@ -467,7 +526,9 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
         weight_decay=settings.weight_decay,
         adam_beta2=settings.adam_beta2,
         max_grad_norm=settings.max_grad_norm,
+        **({} if settings.optimizer == "adamw" else {"optim": settings.optimizer}),
         bf16=uses_bf16(settings.precision),
+        use_cpu=not torch.accelerator.is_available(),  # transformers wants to be told before it lets a CPU do bf16
         **_checkpointing(settings.gradient_checkpointing),
         train_sampling_strategy="sequential",
         dataloader_num_workers=settings.loader_workers,

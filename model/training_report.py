@@ -44,6 +44,7 @@ class RunFacts:
         scores: of the last evaluation, by task.
         seconds: of this process, without what a resumed run has done before.
         peak_memory_mib: MiB, of the device or the process.
+        expected_memory_mib: MiB, what `training_memory.py` makes of the settings for a device.
     """
 
     settings: TrainingSettings
@@ -58,6 +59,7 @@ class RunFacts:
     scores: Mapping[str, TaskScore]
     seconds: float
     peak_memory_mib: float
+    expected_memory_mib: float
 
 
 def write_report(out: Path, facts: RunFacts) -> dict[str, Any]:
@@ -90,7 +92,11 @@ def make_report(facts: RunFacts) -> dict[str, Any]:
         "steps": facts.steps,
         "evaluation": {task: _score_entry(score) for task, score in facts.scores.items()},
         "curve": [dict(figures) for figures in facts.curve],
-        "timings": {"seconds": round(facts.seconds, 1), "peak_memory_mib": facts.peak_memory_mib},
+        "timings": {
+            "seconds": round(facts.seconds, 1),
+            "peak_memory_mib": facts.peak_memory_mib,
+            "expected_memory_mib": facts.expected_memory_mib,
+        },
     }
 
 

@@ -8,7 +8,7 @@ has seen nothing does not learn at 1e-6.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -48,6 +48,14 @@ class Precision(StrEnum):
     FP32 = "fp32"
 
 
+class BaseBits(IntEnum):
+    """Bits that a weight of the LLM's layers is stored in while adapters train beside it."""
+
+    FOUR = 4
+    EIGHT = 8
+    SIXTEEN = 16
+
+
 Rate = Annotated[float, Field(ge=0, le=1)]
 
 CHANGES_NOTHING_LEARNT = frozenset(
@@ -56,7 +64,7 @@ CHANGES_NOTHING_LEARNT = frozenset(
         "max_unreadable",
         "log_every",
         "save_every",
-        "keep",
+        "keep_checkpoints",
         "eval_every",
         "eval_questions",
         "tensorboard",
@@ -120,6 +128,12 @@ class TrainingSettings(StageSettings):
     """Share of the steps in which the learning rates rise."""
     weight_decay: Annotated[NonNegativeFloat, FILE_ONLY] = 0.0
     """Weight decay of AdamW."""
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
+    """Optimizer.
+
+    Those of 8 bits take a quarter of the memory, and need the extra `bits`. A paged one moves its state to the CPU's
+    memory when the GPU's is full.
+    """
     adam_beta2: Annotated[float, Field(ge=0, lt=1), FILE_ONLY] = 0.999
     """Decay of AdamW's average of squared gradients."""
     max_grad_norm: Annotated[PositiveFloat, FILE_ONLY] = 1.0
@@ -136,6 +150,17 @@ class TrainingSettings(StageSettings):
     """Rank of adapters that train instead of the LLM; 0 for none.
 
     Tower and projector must be frozen.
+    """
+    base_bits: BaseBits = BaseBits.SIXTEEN
+    """Bits of a weight of the LLM beside adapters.
+
+    Those of its layers are meant. 4 and 8 need the extra `bits`. With 16, weights are bf16 where the passes are, else
+    float32.
+    """
+    mlp_chunk: NonNegativeInt = 0
+    """Tokens that an MLP of the LLM works on at a time; 0 for all.
+
+    Fewer need less memory for long sequences, and more time.
     """
     tasks: Annotated[tuple[str, ...], COMMAS] = ("all",)
     """Names, short names or levels: OCL,Counting."""
@@ -176,7 +201,7 @@ class TrainingSettings(StageSettings):
     """Steps between lines of the log."""
     save_every: PositiveInt = 500
     """Steps between checkpoints."""
-    keep: PositiveInt = 3
+    keep_checkpoints: PositiveInt = 3
     """Checkpoints that stay."""
     eval_every: NonNegativeInt = 500
     """Steps between evaluations on val; 0 evaluates at the end only."""
@@ -208,6 +233,10 @@ class TrainingSettings(StageSettings):
             )
         if self.lora_rank and not {ModelPart.TOWER, ModelPart.PROJECTOR} <= set(self.freeze):
             raise ValueError("with lora_rank adapters alone train: freeze tower,projector too")
+        if self.lora_rank and self.init == TINY:
+            raise ValueError("adapters need a checkpoint to stand beside: init = tiny has nothing to keep")
+        if self.base_bits < BaseBits.SIXTEEN and not self.lora_rank:
+            raise ValueError(f"weights of {self.base_bits} bits do not train, adapters beside them do: give lora_rank")
         if set(self.freeze) == set(ModelPart) and not self.lora_rank:
             raise ValueError("every part is frozen, so there is nothing to train")
         return self

@@ -11,13 +11,9 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pyproj
-import rasterio
-import shapely
+from typing import Any, NamedTuple
 
 from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
@@ -28,6 +24,8 @@ from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
+from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
+from rsvqa.rsvqa_builder.files import OutputError, bucket_address
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -36,27 +34,19 @@ from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, make_executor, run_all
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all, run_largest_first
+from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
-from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, plan_preparing, prepare_scene
+from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
+from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
+from rsvqa.rsvqa_builder.tiles.same_bytes import machine_traits
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
 
-_BYTE_MAKERS = (
-    "rsvqa",
-    "numpy",
-    "pandas",
-    "pillow",
-    "pyarrow",
-    "pyogrio",
-    "pyproj",
-    "rasterio",
-    "shapely",
-    "simplejpeg",
-)
-"""Packages whose release may change a byte of the result."""
+Output = OutputFolder | OutputBucket
 
 
 class StrictError(RsvqaError):
@@ -71,15 +61,34 @@ class BuildOutcome:
     report: Mapping[str, Any]
 
 
+class RankOutcome(NamedTuple):
+    """What a rank of a job array ended with.
+
+    Attributes:
+        state: what it found in the output folder; nothing is done when that is a finished data set.
+        tiles: that are its to do.
+        failed: how many of them cannot be read; the build that finishes tries them again.
+    """
+
+    state: OutputState
+    tiles: int
+    failed: int
+
+
 def build(
-    settings: BuildSettings, out: Path, *, num_workers: int, overwrite: bool = False, reporter: Reporter
+    settings: BuildSettings,
+    out: Path | str,
+    *,
+    execution: ExecutionSettings,
+    overwrite: bool = False,
+    reporter: Reporter,
 ) -> BuildOutcome:
     """Build the data set of `settings` in `out`, going on where an interrupted build of the same settings stopped.
 
     Args:
         settings: decide every byte of the result.
-        out: folder of the data set.
-        num_workers: processes; 0 works in this one.
+        out: folder of the data set, or the address of an object storage, "s3://bucket/prefix".
+        execution: where the work runs; changes no byte.
         overwrite: replace a data set or an unfinished build of other settings.
         reporter: hears of progress and of everything left out.
 
@@ -87,8 +96,9 @@ def build(
         NothingUsableError: when no scene can be used, or every tile is dropped; the message says where the report is.
         StrictError: in strict builds, at the first scene that cannot be used.
         OutputError: when `out` cannot be used.
+        ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
-    with OutputFolder(out) as output, make_executor(num_workers) as executor:
+    with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
         run = _Run(settings, executor, reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
@@ -96,10 +106,52 @@ def build(
         fingerprint = _fingerprint(settings, sources)
         state = output.begin(fingerprint, overwrite=overwrite)
         if state is OutputState.COMPLETE:
-            return BuildOutcome(state, read_report(out))
+            return BuildOutcome(
+                state, output.read_report() if isinstance(output, OutputBucket) else read_report(output.path)
+            )
         report = run.make(sources, fingerprint, output)
         output.commit()
     return BuildOutcome(state, report)
+
+
+def build_rank(
+    settings: BuildSettings, out: Path | str, rank: Rank, *, execution: ExecutionSettings, reporter: Reporter
+) -> RankOutcome:
+    """Do one rank's tiles of a job array in `out`; `build` with the same arguments does what is missing and finishes.
+
+    Ranks may run at the same time and in any order, be repeated, or never run at all.
+
+    Args:
+        settings: as in `build`.
+        out: folder of the data set, which all ranks see, or an object storage.
+        rank: which tiles are to be done.
+        execution: where the work runs.
+        reporter: hears of progress and of everything left out.
+
+    Raises:
+        NothingUsableError, StrictError: as in `build`.
+        OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
+    """
+    with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
+        run = _Run(settings, executor, reporter)
+        sources = run.find_sources()
+        if not sources.scenes:
+            raise NothingUsableError(run.no_scene(sources))
+        state = output.join(_fingerprint(settings, sources))
+        if state is OutputState.COMPLETE:
+            return RankOutcome(state, 0, 0)
+        jobs, num_failed = run.do_rank(sources, rank, output)
+    return RankOutcome(state, jobs, num_failed)
+
+
+def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Reporter) -> Executor:
+    """Return what the settings name; a cluster wants a folder, as staged scenes and labels lie there too."""
+    if isinstance(out, str) and execution.executor != POOL:
+        raise OutputError(
+            f"`executor` = {execution.executor} needs a folder that all machines share, not {out}: give one, or write "
+            "to the storage by `shard_of`"
+        )
+    return open_executor(execution, out=Path(out), reporter=reporter)
 
 
 class _Run:
@@ -130,19 +182,12 @@ class _Run:
         found = f"; {len(self.left_out)} found, none usable, for the reasons above" if self.left_out else ""
         return f"no usable scene: looked for {sources.searched}{found}"
 
-    def make(self, sources: Sources, fingerprint: Fingerprint, output: OutputFolder) -> Mapping[str, Any]:
+    def make(self, sources: Sources, fingerprint: Fingerprint, output: Output) -> Mapping[str, Any]:
         """Make the data set in `output.ready` and return its report."""
         holds_tiles = output.holds_tiles
-        journal = Journal(FolderStore(output.work))
-        with self._step("preparing scenes"):
-            scenes = self._prepare(sources, output.work)
-        with self._step("reading excluded images"):
-            excluded = self._read_excluded(scenes)
-            copies = {
-                found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes
-            }
-            anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
-        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.store)
+        journal = Journal(_store_of(output))
+        scenes, excluded, jobs = self._plan_all(sources, output, journal)
+        copies = {found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes}
         with self._step("making tiles"):
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
@@ -184,6 +229,32 @@ class _Run:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
 
+    def do_rank(self, sources: Sources, rank: Rank, output: Output) -> tuple[int, int]:
+        """Do a rank's tiles; return how many there are, and how many cannot be read."""
+        journal = Journal(_store_of(output))
+        _, _, jobs = self._plan_all(sources, output, journal, rank)
+        failed = self._do_tiles(jobs, journal)
+        return len(jobs), sum(job.work.scene.scene_id in failed for job in jobs)
+
+    def _plan_all(
+        self, sources: Sources, output: Output, journal: Journal, rank: Rank | None = None
+    ) -> tuple[dict[str, PreparedScene], ExcludedImages, tuple[TileJob, ...]]:
+        """Prepare the scenes and return them with what tiles are compared with, and the tiles; or what a rank needs."""
+        with self._step("preparing scenes"):
+            to_prepare, remarks = plan_preparing(sources, output.work)
+            for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
+                self._note(f"{path}: {reason}")
+            dealt = None if rank is None else deal(to_prepare, sources.pairs, rank)
+            needed = [job for job in to_prepare if dealt is None or job.scene.scene_id in dealt.scenes]
+            scenes = self._prepare(needed)
+        with self._step("reading excluded images"):
+            excluded = self._read_excluded(scenes)
+            anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
+        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.store)
+        if dealt is not None:
+            jobs = tuple(job for job in jobs if job.window in dealt.windows.get(job.work.scene.scene_id, ()))
+        return scenes, excluded, jobs
+
     def _read_excluded(self, scenes: Mapping[str, PreparedScene]) -> ExcludedImages:
         """Return what tiles are compared with; images that cannot be are left out by name, and counted."""
         sizes = {ImageSize(window.height, window.width) for scene in scenes.values() for window in scene.windows}
@@ -198,7 +269,7 @@ class _Run:
         return excluded
 
     def _end_with_nothing(
-        self, sources: Sources, facts: BuildFacts, failed: Collection[str], output: OutputFolder, *, holds_tiles: bool
+        self, sources: Sources, facts: BuildFacts, failed: Collection[str], output: Output, *, holds_tiles: bool
     ) -> str:
         """Say why no tile is left, keep the report, and return the message."""
         has_scenes = facts.scenes.keys() > set(failed)
@@ -212,12 +283,11 @@ class _Run:
             return f"{message}; the tiles that were done before are kept"
         return f"{message}; report: {output.keep_report(report_text(facts))}"
 
-    def _prepare(self, sources: Sources, work: Path) -> dict[str, PreparedScene]:
+    def _prepare(self, jobs: Sequence[PrepareJob]) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
-        jobs, remarks = plan_preparing(sources, work)
-        for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
-            self._note(f"{path}: {reason}")
-        results = run_all(self.executor, prepare_scene, jobs, self.reporter)
+        results = run_all(
+            self.executor, prepare_scene, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
+        )
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, Failure):
@@ -277,16 +347,16 @@ class _Run:
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
         self.reporter.start("tiles", len(todo))
-        for index, result in self.executor.run(do_tile, todo):
+        for index, result in run_largest_first(self.executor, do_tile, todo, lambda job: job.num_pixels):
             if isinstance(result, Failure):
-                failed[todo[index].position] = result.reason
+                failed[index] = result.reason
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)
         reasons: dict[str, str] = {}
-        for position in sorted(failed):
-            scene = jobs[position].work.scene
+        for index in sorted(failed):
+            scene = todo[index].work.scene
             if scene.scene_id not in reasons:
-                reasons[scene.scene_id] = failed[position]
-                self._leave_out(LeftOut(scene.path, failed[position]))
+                reasons[scene.scene_id] = failed[index]
+                self._leave_out(LeftOut(scene.path, failed[index]))
         return reasons
 
     def _leave_out(self, left_out: LeftOut) -> None:
@@ -308,6 +378,16 @@ class _Run:
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
+
+
+def _open_output(out: Path | str, reporter: Reporter, *, shared: bool = False) -> Output:
+    if address := bucket_address(out):
+        return OutputBucket(address)
+    return OutputFolder(Path(out), shared=shared, tell=partial(reporter.note, "waiting"))
+
+
+def _store_of(output: Output) -> WorkStore:
+    return output.store if isinstance(output, OutputBucket) else FolderStore(output.work)
 
 
 class _ImageLoader:
@@ -341,19 +421,15 @@ def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair
 
 def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[str, Any]]:
     """Return what decides the result; see `output.Fingerprint`."""
-    versions = {name: metadata.version(name) for name in _BYTE_MAKERS}
+    versions = package_versions()
     for member in sources.members:
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
-    libraries = {
-        "gdal": rasterio.__gdal_version__,
-        "geos": ".".join(str(part) for part in shapely.geos_version),
-        "proj": pyproj.proj_version_str,
-    }
     return {
         "settings": settings.model_dump(mode="json", by_alias=True),
-        "versions": versions | libraries,
+        "versions": versions | library_versions(),
+        "machine": dict(machine_traits()),
         "inputs": dict(sources.inputs),
         "sources": {member.name: dict(member.stated) for member in sources.members if member.prefix or member.file},
     }

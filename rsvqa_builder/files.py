@@ -1,4 +1,4 @@
-"""Whole files and folders: nothing half-written under a final name, and one process at a time in a folder.
+"""Whole files and folders: nothing half-written under a final name.
 
 `write_atomically`, `write_once`, `whole_file` and `whole_folder` are the only ones that write aside and rename. What is
 written lies beside its place under a hidden name that no other process has, on this host or another, and has the mode
@@ -32,6 +32,11 @@ from rsvqa.annotation.errors import RsvqaError
 
 _LEFTOVER = re.compile(r"\..+\.[^/]*-\d+-[0-9a-f]{8}\.partial")
 _SAMPLED_BYTES = 1_048_576
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)|/vsi\w+/.*")
+"""What people write for an object storage; as a path it has lost one of its slashes."""
+
+_BUCKET = re.compile(r"s3:/+([^/]+)/*(.*)")
+
 _NAME_BYTES = 150
 """Of the final name that a hidden one repeats; file systems allow 255 in all."""
 
@@ -40,21 +45,24 @@ class OutputError(RsvqaError):
     """An output folder cannot be used: somebody else writes there, or it holds something that must not be replaced."""
 
 
-def lock_folder(folder: Path, *, shared: bool = False) -> int:
-    """Return a descriptor that holds a lock on the folder until it is closed; `shared` ones keep only the others away.
+def bucket_address(out: Path | str) -> str | None:
+    """Return "s3://bucket/prefix" where that was given as an output; a path of it has lost one of its slashes."""
+    found = _BUCKET.fullmatch(str(out))
+    return None if found is None else f"s3://{found[1]}/{found[2]}".rstrip("/")
 
-    The kernel drops the lock when the process ends, however it ends, so none is left behind.
+
+def require_local(path: Path) -> None:
+    """See that a path to write to is one of this machine, before anything is done for it.
 
     Raises:
-        OSError: another process holds the lock, or there is no such folder.
+        OutputError: it is the address of an object storage.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+    if found := _ADDRESS.fullmatch(str(path)):
+        address = f"{found[1]}://{found[2]}" if found[1] else path
+        raise OutputError(
+            f"{address} is no folder of this machine: give one that is, or one mounted here, and copy it at the "
+            "end (`aws s3 sync`, `gcloud storage rsync`, `rclone copy`)"
+        )
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -72,9 +80,10 @@ def remove_unused(folders: Iterable[Path]) -> None:
     """Remove folders that were made for something that came to nothing, up to the first that holds anything."""
     for folder in folders:
         if folder.exists():
-            if any(folder.iterdir()):
+            try:
+                folder.rmdir()
+            except OSError:  # it is not empty
                 return
-            folder.rmdir()
 
 
 def write_once(path: Path, content: bytes) -> bool:
@@ -138,21 +147,23 @@ def whole_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         overwrite: replace what `out` holds then.
 
     Raises:
-        OutputError: when `out` holds something at the end, and `overwrite` is false.
+        OutputError: when `out` holds something at the end and `overwrite` is false, or is no folder of this machine.
     """
+    require_local(out)
     out = out.resolve()
     made = missing_folders(out.parent)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
     working = _beside(out)
     working.mkdir()
-    lock = lock_folder(working)
+    lock = _lock(working)
     try:
         yield working
         put_in_place(working, out, overwrite=overwrite)
     finally:
         shutil.rmtree(working, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
         remove_unused(made)
 
 
@@ -229,12 +240,27 @@ def _remove_abandoned(out: Path) -> None:
     for path in out.parent.iterdir():
         if not (path.name.startswith(f"{begin}-") and is_partial(path)):
             continue
-        try:
-            lock = lock_folder(path)
-        except OSError:
-            continue
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(lock)
+        lock = _lock(path)
+        if lock is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that holds the kernel's lock on a folder until it is closed.
+
+    None when another process holds it, or there are no locks on this file system.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def hash_folder(folder: Path, suffixes: Collection[str] = ()) -> str:

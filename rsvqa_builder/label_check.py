@@ -26,7 +26,7 @@ from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.executors import Failure, make_executor, run_all
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.sources import describe, find_sources
-from rsvqa.rsvqa_builder.tiles.tile_work import load_labels
+from rsvqa.rsvqa_builder.tiles.tile_work import load_features
 
 PAGE = "labels.html"
 MAX_DRAWN_SCENES = 200
@@ -108,9 +108,9 @@ def check_scene(job: SceneCheckJob) -> SceneCheck | Failure:
         return prepared
     views: tuple[LabelView, ...] = ()
     if job.picture_bytes:
-        labels = load_labels(prepared.work, job.preparing.table.infos())
+        features = load_features(prepared.work)
         try:
-            views = draw_labels(prepared.work.scene, prepared.work.stretch, labels.features, job.picture_bytes)
+            views = draw_labels(prepared.work.scene, prepared.work.stretch, features, job.picture_bytes)
         except SceneError as error:
             return Failure(str(error))
     return SceneCheck(_facts(prepared, job.preparing.table), views)

@@ -13,16 +13,17 @@ from rich.table import Table
 from rsvqa.annotation.choosing import TOO_FREQUENT
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.auditing.short import guess_text, guessed_tasks
-from rsvqa.rsvqa_builder.build import BuildOutcome
+from rsvqa.rsvqa_builder.build import BuildOutcome, RankOutcome
 from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.documents.losses import Losses, build_losses, input_losses
 from rsvqa.rsvqa_builder.losses import loss_lines
+from rsvqa.rsvqa_builder.tiles.ranks import Rank
 
 
 def print_summary(
     outcome: BuildOutcome,
-    out: Path,
+    out: Path | str,
     *,
     as_json: bool,
     annotation: Mapping[str, Any] | None = None,
@@ -51,7 +52,26 @@ def print_summary(
     console.print(task_table(outcome.report))
     for line in closing_lines(outcome.report):
         _print_line(console, spell(line))
-    _print_line(console, f"preview: {out / 'preview.html'}")
+    _print_line(console, f"preview: {out}/preview.html")
+
+
+def print_rank(
+    outcome: RankOutcome, rank: Rank, out: Path | str, *, as_json: bool, spell: Callable[[str], str] = str
+) -> None:
+    """Print what a rank of a job array ended with; arguments as in `print_summary`."""
+    if as_json:
+        print(json.dumps({"rank": str(rank), "out": str(out), **outcome._asdict()}, ensure_ascii=False))
+        return
+    if outcome.state is OutputState.COMPLETE:
+        print(spell(f"{out} is finished already, with the same settings and inputs"))
+        return
+    failed = f", {outcome.failed:,} of them cannot be read" if outcome.failed else ""
+    print(
+        spell(
+            f"rank {rank} has done its {outcome.tiles:,} tiles{failed}; once all ranks have ended, the same command "
+            f"without `shard_of` finishes {out}"
+        )
+    )
 
 
 def _print_line(console: Console, line: str) -> None:

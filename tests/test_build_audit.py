@@ -25,7 +25,11 @@ def test_a_build_tells_what_can_be_guessed(scenes: Path, tmp_path: Path) -> None
     words = ("--classes", "demo", "--tasks", "OOR,OCC,RIC", "--per-task", 8)
     run = build(scenes, tmp_path / "set", *words)
     assert run.code == 0
-    found = read_report(tmp_path / "set")["without_image"]
+    report = read_report(tmp_path / "set")
+    found = report["without_image"]
+    # one place tells how well a task is guessed; the task's own entry tells what was not asked
+    told = {"questions", "most_per_tile", "not_asked", "rejected", "resolution", "not_chosen", "options_never_right"}
+    assert report["tasks"]["object_classification"].keys() == told
     assert set(found) <= {"object_classification", "object_orientation"}  # a text has no chance
     assert found == json.loads((tmp_path / "set" / "stats.json").read_text())["without_image"]
     (occ,) = found["object_classification"]

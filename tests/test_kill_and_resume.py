@@ -408,4 +408,4 @@ def test_a_second_build_into_the_folder_is_refused_while_the_first_runs(sources:
     finally:
         kill(running, group=True)
     assert (run.code, len(run.lines)) == (1, 1)
-    assert run.err.startswith(f"rsvqa: another build is writing into {out}: ")
+    assert run.err.startswith(f"rsvqa: another build is writing into {out} (process {running.pid} on ")

@@ -17,12 +17,13 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 from rsvqa.rsvqa_builder.config import load_settings
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from tests.run_build import rsvqa
 
 SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
-    "build": (BuildSettings, JobSettings),
+    "build": (BuildSettings, JobSettings, ExecutionSettings),
     "annotate": (AnnotateSettings, JobSettings),
     "audit": (AuditSettings,),
     "train": (TrainingSettings,),
@@ -124,7 +125,7 @@ def test_a_help_is_one_sentence_that_begins_with_its_subject() -> None:
 @pytest.mark.parametrize(
     ("command", "headings"),
     [
-        ("build", {"Scenes", "Labels", "Tiles", "Questions", "Data set"}),
+        ("build", {"Scenes", "Labels", "Tiles", "Questions", "Data set", "Workers"}),
         ("annotate", {"Models", "Endpoint", "Cost"}),
         ("train", {"Data", "Recipe", "Run"}),
         ("bench", {"Model", "What is asked", "Endpoint", "Protocol"}),
@@ -257,3 +258,27 @@ def test_the_glossary_has_every_word_that_commands_share() -> None:
         for old, new in spellings.items():
             assert new in renamed
             assert not old.startswith("--") or old in renamed
+
+
+WRITES = [
+    (name, option)
+    for name, command in COMMANDS.items()
+    for option in command.params
+    if option.name in ("out", "show", "store")
+]
+
+
+@pytest.mark.parametrize(("name", "option"), WRITES, ids=[f"{name} --{option.name}" for name, option in WRITES])
+@pytest.mark.parametrize("address", ["s3://bucket/set", "gs://bucket/set", "file:///set", "/vsis3/bucket/set"])
+def test_what_is_no_folder_of_this_machine_is_refused_before_anything_is_done(
+    name: str, option: Any, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "build" and address.startswith("s3:"):
+        pytest.skip("builds write there, see test_buckets.py")
+    monkeypatch.chdir(tmp_path)
+    others = [other for other in COMMANDS[name].params if other.required and other is not option]
+    words = [word for other in others for word in ([other.opts[0], "1"] if other.opts[0].startswith("-") else ["1"])]
+    run = rsvqa(*name.split(), *words, f"--{option.name}", address)
+    assert run.code == 1
+    assert run.lines[-1].startswith(f"rsvqa: {address.replace('file:///', 'file://')} is no folder of this machine")
+    assert list(tmp_path.iterdir()) == []

@@ -82,6 +82,16 @@ def test_every_answer_about_example_scenes_is_true(scenes: Path, whole_tiles: Pa
     assert min(verified.values()) >= MIN_A_TASK, verified
 
 
+def test_no_target_is_asked_about_twice_with_the_same_evidence(whole_tiles: Path) -> None:
+    asked = Counter(
+        (row.scene, row.frame, row.task, row.rule, frozenset(row.feature_ids))
+        for row in read_rows(whole_tiles)
+        if row.feature_ids and row.region is None  # a circle is a target of its own
+    )
+    assert len(asked) > MIN_ANSWERS / 2
+    assert [key for key, count in asked.items() if count > 1] == []
+
+
 def test_an_answer_that_is_changed_is_found_wrong(scenes: Path, whole_tiles: Path) -> None:
     truth = Truth(scenes, whole_tiles)
     first = {row.task: row for row in reversed(list(read_rows(whole_tiles)))}

@@ -13,11 +13,22 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from rsvqa.annotation.llm.items import QuestionItem, TileKnowledge
-from rsvqa.annotation.reading.claim_reader import HERE, SHARE_TOLERANCE, Reading, read_sentence, sentences_in
+from rsvqa.annotation.reading.claim_reader import Reading, read_sentence, sentences_in
+from rsvqa.annotation.reading.claim_words import SHARE_TOLERANCE
 from rsvqa.annotation.reading.number_words import NUMBER_WORD, value_of
-from rsvqa.annotation.reading.same_words import difference
-from rsvqa.annotation.reading.support import ClaimScope, Verdict, facts_of, judge, place_of, told_by
-from rsvqa.annotation.reading.survival import has_same_sense
+from rsvqa.annotation.reading.said import HERE
+from rsvqa.annotation.reading.same_words import content_order, difference
+from rsvqa.annotation.reading.support import (
+    ClaimScope,
+    Verdict,
+    area_of,
+    facts_of,
+    is_rounded,
+    judge,
+    place_of,
+    told_by,
+)
+from rsvqa.annotation.reading.survival import has_same_sense, numbers_in
 from rsvqa.annotation.tasks.colours import COLOURS
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -184,8 +195,15 @@ def _unknown_numbers(text: str, scope: ClaimScope) -> Iterator[str]:
     percents = [100 * share for place in places for share in place.shares.values()]
     for number in _DIGITS.findall(text):
         value = float(number.replace(",", ""))
-        if value not in allowed and not any(abs(value - percent) <= SHARE_TOLERANCE for percent in percents):
+        is_share = any(abs(value - percent) <= SHARE_TOLERANCE for percent in percents)
+        if value not in allowed and not is_share and not _is_measure(value, scope):
             yield number
+
+
+def _is_measure(value: float, scope: ClaimScope) -> bool:
+    """Return whether a number is a length or an area of the place, or the length of its roads, in some unit."""
+    known = (*scope.metres, scope.road_length_m or 0.0, area_of(scope), *scope.along_roads_m.values())
+    return any(is_rounded(value * unit, measure) for measure in known for unit in (1, 1e3, 1e4, 1e6))
 
 
 # --- what is known of a question's place ------------------------------------------------------------------------------
@@ -198,13 +216,16 @@ def scopes_of(item: QuestionItem) -> tuple[ClaimScope, ...]:
     """
     values = item.evidence.values
     by_rule = item.former.get("answer", item.answer)
-    numbers, metres = _numbers_of(by_rule), _metres_of(by_rule)
+    numbers = _numbers_of(by_rule)
     if item.task != "detailed_captioning":
+        metres = (values["diameter_m"],) if "diameter_m" in values else _metres_of(by_rule)[:1]
         scope = _scope(values, item.knowledge)
-        return (replace(scope, numbers=numbers, metres=metres[:1], circle=item.region_number),)
+        return (replace(scope, numbers=numbers, metres=metres, circle=item.region_number),)
     parts = {key: _scope(part, item.knowledge) for key, part in values["parts"].items()}
     # the overall facts list the largest land uses only; what the parts have is there too
-    whole = replace(_scope(values["overall"], item.knowledge), parts=parts, numbers=numbers, metres=metres[:2])
+    overall = values["overall"]
+    metres = tuple(overall.get("size_m", ())) or _metres_of(by_rule)[:2]
+    whole = replace(_scope(overall, item.knowledge), parts=parts, numbers=numbers, metres=metres)
     return whole, replace(whole, is_by_part=True), whole
 
 
@@ -218,6 +239,18 @@ def _scope(values: Mapping[str, Any], knowledge: TileKnowledge) -> ClaimScope:
         counts=counts,
         shares=shares,
         has_road=bool(values.get("has_road")),
+        at_least=frozenset(values.get("at_least", ())),
+        labelled=values.get("labelled", 0.0),
+        in_one_piece=frozenset(values.get("in_one_piece", ())),
+        rows=values.get("in_rows", {}),
+        within=values.get("within", {}),
+        is_crossed=bool(values.get("is_crossed")),
+        lying=values.get("lying", {}),
+        border=(values["border"]["of"], tuple(values["border"]["with"])) if "border" in values else ("", ()),
+        is_surrounded=bool(values.get("is_surrounded")),
+        along_roads_m=values.get("along_roads_m", {}),
+        road_length_m=values.get("road_length_m"),
+        roads_form_a_grid=bool(values.get("roads_form_a_grid")),
         absent=knowledge.absent - counts.keys() - shares.keys(),
         colours=colours,
         nouns=knowledge.nouns,
@@ -295,7 +328,9 @@ def _judged(item: QuestionItem) -> Iterator[_Judged]:
 
 
 def _says_the_same(old: str, new: str) -> bool:
-    return old == new or (has_same_sense(old, new) and difference(old, new).reason is None)
+    is_same = has_same_sense(old, new) and difference(old, new).reason is None and numbers_in(old) == numbers_in(new)
+    # "Since it rains, …" and "…, since it rains": who reaches whom, and what follows from what, stays
+    return old == new or (is_same and content_order(old) == content_order(new))
 
 
 def _judge_reading(sentence: str, reading: Reading, scope: ClaimScope, last: ClaimScope | None) -> Iterator[_Judged]:

@@ -16,6 +16,8 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from rsvqa.annotation.plain_text import storable
+
 Model = TypeVar("Model", bound=BaseModel)
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -96,16 +98,11 @@ def read_reply(text: str, schema: type[Model], *, ended: bool) -> Model:
     found = _read_object(text, ended=ended)
     try:
         # half a character may also stand there as an escape, "\ud83d", which is text only now
-        return schema.model_validate_json(whole_characters(json.dumps(found, ensure_ascii=False)))
+        return schema.model_validate_json(storable(json.dumps(found, ensure_ascii=False)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the object"
         raise UnreadableReplyError(f"{place}: {first['msg']}") from None
-
-
-def whole_characters(text: str) -> str:
-    """Return a text without halves of characters (lone surrogates), which no file can hold: each becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read_object(text: str, *, ended: bool) -> dict[str, Any]:

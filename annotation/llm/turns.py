@@ -14,6 +14,7 @@ from typing import Any
 
 from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa.annotation.llm.structured import UnreadableReplyError, read_reply, schema_text
+from rsvqa.annotation.plain_text import storable
 
 MESSAGE_LENGTH = 300
 """Characters of a failure's message."""
@@ -127,8 +128,8 @@ def read_outcome(turn: Turn, reply: RawReply, earlier: RawReply | None = None) -
 
 
 def one_line(message: str) -> str:
-    """Return a message without line breaks, at most `MESSAGE_LENGTH` characters."""
-    line = " ".join(message.split())
+    """Return a message without line breaks and what no file can hold, at most `MESSAGE_LENGTH` characters."""
+    line = " ".join(storable(message).split())
     return line if len(line) <= MESSAGE_LENGTH else line[: MESSAGE_LENGTH - 1] + "…"
 
 

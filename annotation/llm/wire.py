@@ -6,8 +6,9 @@ import base64
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rsvqa.annotation.llm.structured import in_words, response_format, whole_characters
+from rsvqa.annotation.llm.structured import in_words, response_format
 from rsvqa.annotation.llm.turns import RawReply, Turn
+from rsvqa.annotation.plain_text import storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     if finish == "content_filter":
         refusal = refusal or "the endpoint's content filter stopped it"
     return RawReply(
-        text=whole_characters(text),
-        refusal=refusal if refusal is None else whole_characters(refusal),
+        text=storable(text),
+        refusal=refusal if refusal is None else storable(refusal),
         ended=finish != "length",
         input_tokens=_count(tokens[0]),
         output_tokens=_count(tokens[1]),
@@ -116,7 +117,7 @@ def _raise_error_body(completion: Any) -> None:  # noqa: ANN401 - any JSON
         return
     content = error if isinstance(error, dict) else {"message": error}
     code = content.get("code")
-    message = whole_characters(str(content.get("message") or error))
+    message = storable(str(content.get("message") or error))
     raise ErrorBodyError(f"an error with status 200: {message}", code if isinstance(code, int) else None)
 
 

@@ -14,15 +14,15 @@ from rsvqa.annotation.llm.outcomes import ACCEPTED
 from rsvqa.annotation.llm.passes import Asker, ChatResult, parsed_as
 from rsvqa.annotation.llm.requests import ChatRequest
 from rsvqa.annotation.reading.same_words import difference
-from rsvqa.annotation.reading.survival import has_same_dates, has_same_origin, lost, named_things
+from rsvqa.annotation.reading.survival import has_same_dates, has_same_roles, lost, named_things
 from rsvqa.annotation.taxonomy import TASKS
 
 MAX_GROWTH = 2.5
 """A rewording may be this much longer, and 60 characters more: beyond, something was added."""
 
 
-_FROM_ONE_TO_ANOTHER = frozenset({"object_spatial_relationship", "route_planning"})
-"""Tasks whose answer is another one when the two things that are named change places."""
+_ALIKE_BOTH_WAYS = frozenset({"object_distance"})
+"""Tasks whose answer stays when the two things that are named change places."""
 
 _ORDER = re.compile(
     r"(?<!\w)(?:answer(?:s|ed)?|ignore|disregard|instructions?|prompts?|assistant|https?|www|json)(?!\w)", re.IGNORECASE
@@ -100,8 +100,8 @@ def why_not_reworded(item: QuestionItem, text: str) -> str | None:
     things = named_things(item.text, item.task) or ()
     if reason := lost(item.text, text, things):
         return reason
-    if item.task in _FROM_ONE_TO_ANOTHER and not has_same_origin(item.text, text, things):
-        return "from where to where changed"
+    if item.task not in _ALIKE_BOTH_WAYS and not has_same_roles(item.text, text, things):
+        return "the things change places"
     if TASKS[item.task].num_dates > 1 and not has_same_dates(item.text, text):
         return "dates changed"
     return fault_of(item.worded(text=text)) or difference(item.text, text).reason

@@ -1,353 +1,57 @@
 """Sentences of a caption as statements that facts can bear out; what is not of the grammar is not read at all.
 
 A white list: a sentence is read only when every word of it belongs to a form known here. First words become tags of one
-letter ("in the top left part" is `p`, "contains" is `V`), then amounts of a class become `n`, then the tags of each
-clause must fit one of `_CLAUSES` as a whole. So a word that nobody thought of makes a sentence unread, not true.
-English only.
+letter ("in the top left part" is `p`, "contains" is `V`; see `claim_words`), then amounts of a class become `n`, then
+the tags of each clause must fit one of `_CLAUSES` as a whole. So a word that nobody thought of makes a sentence unread,
+not true. English only.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from math import inf
 from typing import Literal, NamedTuple
 
-from rsvqa.annotation.reading.number_words import NUMBER_WORD, value_of
-from rsvqa.annotation.tasks.colours import COLOURS
-
-ROAD = "\0road"
-"""Stands for roads of any class: facts tell that there are some, not which."""
-
-WHOLE = "whole"
-HERE = "here"
-"""The place that is spoken of."""
-
-SHARE_TOLERANCE = 1.5
-"""Percentage points by which a share may be rounded."""
-
-Unit = Literal["count", "share", "any"]
-
-
-class Amount(NamedTuple):
-    """A closed range of numbers, of percents for a share."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """One thing that a clause says of a class at a place.
-
-    Attributes:
-        name: the class, or `ROAD`.
-        unit: of the amount; "any" where a land use or an object may be meant.
-        amount: what is said.
-        colour: that all of them are said to be of; empty without one.
-        place: `WHOLE`, `HERE`, the key of a part, or "circle 3".
-        words: of the clause, for people.
-    """
-
-    name: str
-    unit: Unit
-    amount: Amount
-    colour: str = ""
-    place: str = HERE
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Largest:
-    """That these are the largest land uses of a place."""
-
-    names: tuple[str, ...]
-    place: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """Lengths of a place in metres, in the order in which they are said."""
-
-    metres: tuple[float, ...]
-    place: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """That there is more of the first than of the second."""
-
-    more: str
-    less: str
-    place: str
-    words: str
-
-
-Said = Statement | Largest | Lengths | Compared
-
-
-class _Token(NamedTuple):
-    tag: str
-    value: object
-    is_plural: bool
-    colour: str
-    unit: Unit
-
-
-def _token_of(tag: str, value: object = None, *, is_plural: bool = False, colour: str = "") -> _Token:
-    return _Token(tag, value, is_plural, colour, "any")
-
-
-# --- words ------------------------------------------------------------------------------------------------------------
-
-_ROWS = {"top": 0, "upper": 0, "middle": 1, "central": 1, "centre": 1, "center": 1, "bottom": 2, "lower": 2}
-_COLUMNS = {"left": 0, "centre": 1, "center": 1, "middle": 1, "right": 2}
-_PART_KEYS = (
-    ("top_left", "top_centre", "top_right"),
-    ("middle_left", "centre", "middle_right"),
-    ("bottom_left", "bottom_centre", "bottom_right"),
+from rsvqa.annotation.reading.claim_words import Token, token_of, tokens_of
+from rsvqa.annotation.reading.said import (
+    HERE,
+    ROAD,
+    WHOLE,
+    AlongRoads,
+    Amount,
+    Bordering,
+    Compared,
+    InRows,
+    Largest,
+    Lying,
+    NoneHalf,
+    OnePiece,
+    OnGround,
+    RoadsSaid,
+    Said,
+    SideLength,
+    Sizes,
+    Statement,
+    Together,
 )
-_TO = r"(?:(?:looking|turning|moving) (?:at|to) |(?:in|within|inside|across|throughout|over|of|for|through) )?"
-_DET = r"(?:(?:the|this) )"
-_PART = (
-    rf"{_TO}{_DET}?(?P<row>top|upper|middle|central|bottom|lower)[ -](?P<column>left|centre|center|middle|right)"
-    r"(?: (?:part|section|portion|area|region))?"
-)
-_CENTRE = rf"{_TO}{_DET}(?:centre|center|central) (?:part|section|portion)"
-_CIRCLE = (
-    rf"{_TO}(?:{_DET}?(?:area|region|part) (?:inside|within|in|of|marked by) )?{_DET}?(?:red )?circle (?P<circle>\d+)"
-)
-_VIEW = r"(?:image|scene|tile|view|picture)"
-_GENERIC = (
-    rf"{_TO}(?:(?:(?:the|this|an?|one) )?(?:(?:whole|entire|overall|same|aerial|overhead|remote sensing|satellite) )?"
-    rf"(?P<generic>{_VIEW}|area|place|land|ground|surface|region|site|landscape|part)"
-    r"(?: (?:from above|as a whole|of the ground from above|of the ground))?|"
-    rf"(?P<pronoun>it|its area|here|there))"
-)
-_NUMBER = rf"\d+(?:,\d{{3}})*(?:\.\d+)?|{NUMBER_WORD}"
-
-_VAGUE: Mapping[str, Amount] = {
-    "some": Amount(2, inf),
-    "several": Amount(2, inf),
-    "multiple": Amount(2, inf),
-    "a number of": Amount(2, inf),
-    "a few": Amount(2, 9),
-    "a couple of": Amount(2, 2),
-    "a pair of": Amount(2, 2),
-    "many": Amount(10, inf),
-    "numerous": Amount(10, inf),
-    "a dozen": Amount(12, 12),
-    "dozens of": Amount(24, inf),
-    "hundreds of": Amount(200, inf),
-    "thousands of": Amount(2_000, inf),
-    "countless": Amount(100, inf),
-}
-_NONE = (
-    r"devoid of|entirely without|without any|without|free of|lacks any|lacks|has no|have no|fails to show any|"
-    r"not a single|no|neither|nor"
-)
-_FRACTIONS: Mapping[str, Amount] = {
-    "almost all of": Amount(90, 100),
-    "nearly all of": Amount(90, 100),
-    "most of": Amount(50.001, 100),
-    "more than half of": Amount(50, 100),
-    "over half of": Amount(50, 100),
-    "nearly half of": Amount(42, 50),
-    "almost half of": Amount(42, 50),
-    "half of": Amount(46, 54),
-    "a third of": Amount(30, 36.5),
-    "a quarter of": Amount(22, 28),
-}
-
-_SEEN = r"visible|present|seen|found|observed|spotted|counted|located|shown"
-_BE = r"(?:is|are)"
-
-_LEXICON: tuple[tuple[str, str], ...] = (
-    # tag, pattern; the first that fits wins, so longer phrases come first
-    ("M", rf"(?P<measure>{_NUMBER}) ?(?P<length>km|kilomet(?:re|er)s?|met(?:re|er)s?|m|miles?|feet|ft)(?!\w)"),
-    ("%", r"(?P<percent>\d+(?:\.\d+)?) ?(?:%|per ?cent(?!\w))"),
-    ("p", _PART),
-    ("p", _CENTRE),
-    ("p", _CIRCLE),
-    (
-        "E",
-        rf"there {_BE}|(?:we|one) (?:can )?(?:sees?|finds?|spots?)|(?:land uses?|objects):"
-        rf"|(?:visible|seen) (?:{_BE}|there:|here:)",
-    ),
-    ("F", "|".join(_FRACTIONS)),
-    ("Q", "|".join(_VAGUE)),
-    ("L", rf"the (?:largest|main|most prominent|dominant) land (?:uses?|covers?|use types) {_BE}"),
-    ("L", r"by area,? the (?:largest|main) land uses? (?:is|are)"),
-    ("h", r"(?:seen|viewed|looking) from above|from above|among the land (?:uses|covers)|land use|by area"),
-    (
-        "Z",
-        rf"{_BE} (?:absent|missing|not (?:visible|present|seen|found)|nowhere to be (?:seen|found))"
-        r"|cannot be seen(?: anywhere)?|do(?:es)? not occur",
-    ),
-    (
-        "B",
-        rf"(?:{_BE} )?(?:all )?(?:also )?(?:{_SEEN})|can (?:also )?be (?:{_SEEN})|{_BE} there|appears?|stands?|occurs?",
-    ),
-    ("J", rf"{_BE} (?:covered|occupied|taken up|taken|made up|filled) (?:by|with|of)|consists? of"),
-    ("X", rf"(?:{_BE} )?(?:crossed|served|traversed|cut) by"),
-    (
-        "D",
-        rf"{_BE} (?:mostly|mainly|largely|predominantly|chiefly|dominated by|mainly covered by)|mostly|predominantly",
-    ),
-    ("d", r"prevails?(?: in)?|dominates?"),
-    ("U", r"(?:runs?|pass(?:es)?|leads?|cross(?:es)?|goes|go) ?(?:through|across)?"),
-    ("K", r"covers?|occup(?:y|ies)|takes? up|makes? up|accounts? for"),
-    (
-        "V",
-        r"contains?|shows?|includes?|holds?|features?|displays?|depicts?|represents?|provides"
-        r"|comprises a mix of|(?:has|have|is|shows) a mix of|has|have",
-    ),
-    ("m", r"spans?|measures?|measuring|stretches"),
-    ("w", r"wide|high|across|in size|long|tall"),
-    ("b", r"by|x|×"),
-    ("f", r"followed by"),
-    ("+", r"(?P<more>more|fewer|less)"),
-    ("-", r"than"),
-    (">", r"at least|more than|over"),
-    ("o", r"the number of|the total number of"),
-    ("=", r"numbers?"),
-    # without its comma, "beside" tells where a thing is, and "with" what belongs to it
-    ("c", r", (?:with|beside|alongside)(?!\w)"),
-    ("c", r"(?:,? ?(?:and|plus|as well as|along with|together with|in addition to)(?: also)?(?: with)?|,)(?!\w)"),
-    ("y", r"respectively"),
-    ("h", r"also|as well|too|overall|additionally|furthermore|moreover|altogether|in total|a total of|in all"),
-    ("I", rf"{_BE}|lies?|forms?|belongs? to|completes"),
-    ("p", _GENERIC),
-    ("h", r"part(?= of)|of(?= it)"),
-    ("G", _NONE),
-    ("~", r"about|approximately|around|roughly|nearly|almost|some|circa|an estimated"),
-    ("a", r"an?(?: single)?|one single|a lone"),
-    ("#", rf"(?P<number>{_NUMBER})"),
-    ("C", rf"(?P<colour>{'|'.join((*COLOURS, 'gray'))})"),
-    ("t", r"the|at|of"),
-    ("(", r"\("),
-    (")", r"\)"),
-    (":", r":"),
-    (";", r";|, (?:while|whereas)(?!\w)"),
-)
-_WORD_END = r"(?!\w)"
-
-_Lexicon = tuple[tuple[str, re.Pattern[str]], ...]
-
-
-def _compiled(tag: str, pattern: str) -> re.Pattern[str]:
-    end = "" if tag in "%M(:);)c" else _WORD_END
-    return re.compile(rf"(?:{pattern}){end}")
-
-
-_FORMS: _Lexicon = tuple((tag, _compiled(tag, pattern)) for tag, pattern in _LEXICON)
-
-
-@lru_cache(maxsize=64)
-def _class_pattern(nouns: tuple[tuple[str, str, str], ...]) -> tuple[re.Pattern[str], Mapping[str, tuple[str, bool]]]:
-    """Return a pattern of every class noun, and what each phrase means: the class, and whether it is a plural."""
-    meanings: dict[str, tuple[str, bool]] = {"road": (ROAD, False), "roads": (ROAD, True)}
-    for name, singular, plural in nouns:
-        meanings[plural.casefold()] = (name, plural.casefold() != singular.casefold())
-        meanings[singular.casefold()] = (name, False)
-    phrases = sorted(meanings, key=lambda phrase: (-len(phrase), phrase))
-    joined = "|".join(re.escape(phrase) for phrase in phrases)
-    return re.compile(rf"(?P<noun>{joined})(?![\w-])"), meanings
-
-
-_CHARACTERS = re.compile(r"[a-z0-9 ,.;:%()×'\-]*")
-
-
-def _tokens(sentence: str, nouns: tuple[tuple[str, str, str], ...]) -> list[_Token] | None:
-    """Return the tags of a sentence; None when a word or a sign is not known."""
-    text = " ".join(unicodedata.normalize("NFKC", sentence).casefold().replace("\u00a0", " ").split())
-    if not _CHARACTERS.fullmatch(text.replace("é", "e")):
-        return None
-    classes, meanings = _class_pattern(nouns)
-    tokens: list[_Token] = []
-    position = 0
-    while position < len(text):
-        if text[position] == " ":
-            position += 1
-            continue
-        if found := classes.match(text, position):
-            name, is_plural = meanings[found["noun"]]
-            tokens.append(_token_of("N", name, is_plural=is_plural))
-        else:
-            token_and_match = _form_at(text, position)
-            if token_and_match is None:
-                return None
-            token, found = token_and_match
-            tokens.append(token)
-        position = found.end()
-    return tokens
-
-
-def _form_at(text: str, position: int) -> tuple[_Token, re.Match[str]] | None:
-    for tag, pattern in _FORMS:
-        if found := pattern.match(text, position):
-            return _token(tag, found), found
-    return None
-
-
-def _token(tag: str, found: re.Match[str]) -> _Token:
-    groups = found.groupdict()
-    word = found[0]
-    if tag == "p":
-        return _token_of(tag, _place_of(groups))
-    if tag == "%":
-        return _token_of(
-            tag, Amount(float(groups["percent"]) - SHARE_TOLERANCE, float(groups["percent"]) + SHARE_TOLERANCE)
-        )
-    if tag == "F":
-        return _token_of("%", _FRACTIONS[word])
-    if tag == "Q":
-        return _token_of(tag, _VAGUE[word])
-    if tag == "#":
-        return _token_of(tag, _number(groups["number"]))
-    if tag == "M":
-        return _token_of(tag, _number(groups["measure"]) if groups["length"] in _METRES else None)
-    if tag == "C":
-        return _token_of(tag, "grey" if groups["colour"] == "gray" else groups["colour"])
-    if tag == "+":
-        return _token_of(tag, groups["more"])
-    return _token_of(tag, word)
-
-
-_METRES = frozenset({"m", "metre", "metres", "meter", "meters"})
-
-
-def _place_of(groups: Mapping[str, str | None]) -> str:
-    if groups.get("row"):
-        return _PART_KEYS[_ROWS[str(groups["row"])]][_COLUMNS[str(groups["column"])]]
-    if groups.get("circle"):
-        return f"circle {groups['circle']}"
-    if "generic" in groups:
-        generic = groups["generic"]
-        return WHOLE if generic is not None and re.fullmatch(_VIEW, generic) else HERE
-    return "centre"
-
-
-def _number(word: str) -> float:
-    return float(word.replace(",", "")) if word[0].isdigit() else float(value_of(word))
-
 
 # --- amounts of a class -----------------------------------------------------------------------------------------------
 
-_ABOUT = r"[~t]*"
+_ABOUT = r"[~t>]*"
+_OF = rf"\({_ABOUT}%p?\)"
+"""A share in brackets: "(about 21 % of the ground)"."""
+
 _AMOUNTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
-        ("share", rf"t?N\({_ABOUT}%\)"),
-        ("share", rf"t?N(?:c|B|I)?K{_ABOUT}%"),
+        ("share", rf"[ta]?N{_OF}"),
+        ("share", rf"8?[ta]?N(?:c|B|I)?K{_ABOUT}%"),
         ("share", rf"t?N{_ABOUT}%"),
-        ("share", rf"{_ABOUT}%t?p?(?:I|J|IJ)?t?N"),
+        ("share", rf"{_ABOUT}%t?p?(?:I|J|IJ)?8?[ta]?N(?:{_OF})?"),
         ("share", rf"t?N(?:c){_ABOUT}%(?=p)"),
+        ("share of it", rf"{_OF}|O{_ABOUT}%p?"),
         ("none", r"G#?N"),
         ("number", r"[~>]?#C?N"),
         ("number", r"oNI[~]?#"),
@@ -361,10 +65,10 @@ _AMOUNTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 
 
-def _collapsed(tokens: list[_Token]) -> list[_Token]:
+def _collapsed(tokens: list[Token]) -> list[Token]:
     """Return the tokens with each amount of a class as one token `n`."""
     tags = "".join(token.tag for token in tokens)
-    found: list[_Token] = []
+    found: list[Token] = []
     position = 0
     while position < len(tokens):
         for name, pattern in _AMOUNTS:
@@ -380,13 +84,16 @@ def _collapsed(tokens: list[_Token]) -> list[_Token]:
     return found
 
 
-def _amount_token(name: str, part: list[_Token]) -> _Token:
+def _amount_token(name: str, part: list[Token]) -> Token:
+    if name == "share of it":
+        return token_of("s", _share(part))
     by_tag = {token.tag: token for token in part}
     noun = by_tag["N"]
     colour = str(by_tag["C"].value) if "C" in by_tag else ""
-    token = _token_of("n", (noun.value, Amount(1, 1)), is_plural=noun.is_plural, colour=colour)
+    token = token_of("n", (noun.value, Amount(1, 1)), is_plural=noun.is_plural, colour=colour)
+    token = token._replace(has_article="a" in by_tag and "8" not in by_tag)
     if name == "share":
-        return token._replace(value=(noun.value, by_tag["%"].value), unit="share")
+        return token._replace(value=(noun.value, _share(part)), unit="share")
     if name == "none":
         return token._replace(tag="z", value=(noun.value, Amount(0, 0)))
     if name == "number":
@@ -394,7 +101,7 @@ def _amount_token(name: str, part: list[_Token]) -> _Token:
     if name == "vague":
         return token._replace(value=(noun.value, by_tag["Q"].value), unit="count")
     if name == "one":
-        return token._replace(value=(noun.value, Amount(1, inf) if noun.value == ROAD else Amount(1, 1)), unit="count")
+        return token._replace(value=(noun.value, Amount(1, inf) if noun.value == ROAD else Amount(1, 1)))
     if noun.value == ROAD:
         return token._replace(value=(noun.value, Amount(1, inf)), unit="count")
     if noun.is_plural:
@@ -402,7 +109,23 @@ def _amount_token(name: str, part: list[_Token]) -> _Token:
     return token._replace(value=(noun.value, Amount(1, 1)))
 
 
-def _numbered(token: _Token, noun: _Token, part: list[_Token]) -> _Token:
+def _share(part: Sequence[Token]) -> Amount:
+    """Return the share that is told; of two ("most of it is forest (about 62 %)") what both allow."""
+    low, high, is_least = 0.0, 100.0, False
+    for token in part:
+        if token.tag == ">":
+            is_least = True
+        elif token.tag == "%":
+            assert isinstance(token.value, Amount)
+            middle = (token.value.low + token.value.high) / 2
+            low, high = (
+                (max(low, middle), high) if is_least else (max(low, token.value.low), min(high, token.value.high))
+            )
+            is_least = False
+    return Amount(low, high)
+
+
+def _numbered(token: Token, noun: Token, part: list[Token]) -> Token:
     number = next(float(str(one.value)) for one in part if one.tag == "#")
     marks = {one.tag: str(one.value) for one in part}
     amount = Amount(number, number)
@@ -414,35 +137,302 @@ def _numbered(token: _Token, noun: _Token, part: list[_Token]) -> _Token:
     return token._replace(tag=tag, value=(noun.value, amount), unit="count")
 
 
+# --- what the tokens of a clause say ----------------------------------------------------------------------------------
+
+_MOSTLY = Amount(50, 100)
+_ENTIRELY = Amount(98.5, 100)
+DIVIDED_PERCENT = 89.0
+MIXED_PERCENT = 50.0
+ALL_PERCENT = 96.97
+"""What some land uses cover together that a place is "divided between", is "mainly" of, or has as "the rest"."""
+
+LYING_LEAST = 0.78
+"""Ground that "lies in" a place or "mainly" does has this share of it there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """The tokens of one clause and the one place that it is about."""
+
+    tokens: tuple[Token, ...]
+    place: str
+    words: str
+
+    @property
+    def items(self) -> list[Statement]:
+        """What is said of the amount of each class, in order."""
+        return [self._statement(token) for token in self.tokens if token.tag in "nz"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, in order."""
+        return tuple(item.name for item in self.items)
+
+    def value(self, tag: str) -> object:
+        """Return what the first token of a tag means; None without one."""
+        return next((token.value for token in self.tokens if token.tag == tag), None)
+
+    def all_said(self) -> list[Said]:
+        """Return what is said of amounts, and what stands beside a class: "in rows", "(21 % of the ground)", "an"."""
+        said: list[Said] = []
+        for token in self.tokens:
+            if token.tag in "nz":
+                item = self._statement(token)
+                said.append(item)
+                if token.has_article and item.name != ROAD:
+                    said.append(OnePiece(item.name, self.place, self.words))
+            elif token.tag in "rs":
+                last = next(one for one in reversed(said) if isinstance(one, Statement))
+                if token.tag == "r":
+                    said.append(InRows(last.name, str(token.value), self.place, self.words))
+                else:
+                    assert isinstance(token.value, Amount)
+                    said.append(replace(last, unit="share", amount=token.value, colour=""))
+        return said
+
+    def share(self, item: Statement, amount: Amount) -> Statement:
+        """Return an item as a share."""
+        return replace(item, unit="share", amount=amount, colour="")
+
+    def _statement(self, token: Token) -> Statement:
+        assert isinstance(token.value, tuple)
+        name, amount = token.value
+        return Statement(
+            name=name, unit=token.unit, amount=amount, colour=token.colour, place=self.place, words=self.words
+        )
+
+
+_Sayings = Sequence[Said] | None
+_Reader = Callable[[_Clause], _Sayings]
+
+
+def _nothing(_: _Clause) -> _Sayings:
+    return ()
+
+
+def _listed(clause: _Clause) -> _Sayings:
+    return clause.all_said()
+
+
+def _sizes(clause: _Clause) -> _Sayings:
+    """Return lengths and areas; each length may be followed by the word for its side."""
+    lengths: list[SideLength] = []
+    areas: list[float] = []
+    for token in clause.tokens:
+        if token.tag in "M#":
+            if token.value is None:
+                return None
+            lengths.append(SideLength(float(str(token.value)), ""))
+        elif token.tag == "A":
+            areas.append(float(str(token.value)))
+        elif token.tag in "lw" and lengths and token.value in ("width", "height"):
+            lengths[-1] = SideLength(lengths[-1].metres, "width" if token.value == "width" else "height")
+    return (Sizes(tuple(lengths), tuple(areas), clause.place, clause.words),)
+
+
+def _largest(clause: _Clause) -> _Sayings:
+    return (*clause.all_said(), Largest(clause.names, clause.place, clause.words))
+
+
+def _shares(clause: _Clause) -> _Sayings:
+    return clause.all_said() if all(item.unit == "share" for item in clause.items) else None
+
+
+def _covered(clause: _Clause) -> _Sayings:
+    """Return what "covered by forest" says: that nothing else is there, or the shares."""
+    if all(item.unit == "share" for item in clause.items):
+        return clause.all_said()
+    return (clause.share(clause.items[0], _MOSTLY),) if len(clause.items) == 1 else None
+
+
+def _respectively(clause: _Clause) -> _Sayings:
+    # the last class has taken the first share for its own
+    items = clause.items
+    shares = [items[-1].amount, *(token.value for token in clause.tokens if token.tag == "%")]
+    if len(shares) != len(items) or items[-1].unit != "share":
+        return None
+    return [
+        clause.share(item, amount) for item, amount in zip(items, shares, strict=True) if isinstance(amount, Amount)
+    ]
+
+
+def _at_least(amount: Amount) -> _Reader:
+    """Return the reader of a clause whose first class has an amount beside its own share."""
+
+    def read(clause: _Clause) -> _Sayings:
+        _, *others = said = clause.all_said()
+        first = clause.items[0]
+        own = (said[0],) if first.unit == "share" else ()
+        return (*own, clause.share(first, amount), *others)
+
+    return read
+
+
+def _entirely(clause: _Clause) -> _Sayings:
+    amount = clause.value("j")
+    assert isinstance(amount, Amount)
+    return _at_least(amount)(clause)
+
+
+def _fills(clause: _Clause) -> _Sayings:
+    amount = clause.value("%")
+    assert isinstance(amount, Amount)
+    return _at_least(amount)(clause)
+
+
+def _covers(clause: _Clause) -> _Sayings:
+    item = clause.items[0]
+    return (item if item.unit == "share" else clause.share(item, _MOSTLY),)
+
+
+def _together(percent: float) -> _Reader:
+    def read(clause: _Clause) -> _Sayings:
+        return (*clause.all_said(), Together(clause.names, percent, clause.place, clause.words))
+
+    return read
+
+
+def _make_up(clause: _Clause) -> _Sayings:
+    amount = clause.value("%")
+    assert isinstance(amount, Amount)
+    return _together(amount.low)(clause) if len(clause.items) > 1 else None
+
+
+def _none_half(clause: _Clause) -> _Sayings:
+    place = str(clause.value("u"))
+    return (NoneHalf(clause.place if place == HERE else place, clause.words),)
+
+
+def _lying(least: float | None) -> _Reader:
+    """Return the reader of where ground lies; without a number what stands before the class says how much of it."""
+
+    def read(clause: _Clause) -> _Sayings:
+        half, (item, *others) = clause.value("H"), clause.items
+        if others or item.unit == "count" or (half is None and clause.place in (WHOLE, HERE)):
+            return None
+        share = clause.value("T") if least is None else least
+        assert isinstance(share, float)
+        where = clause.place if half is None else str(half)
+        place = clause.place if half is not None else WHOLE
+        lying = Lying(name=item.name, where=where, least=share, place=place, words=clause.words)
+        own = [replace(item, place=place)] if item.unit == "share" else []
+        return (*own, lying)
+
+    return read
+
+
+def _border(clause: _Clause) -> _Sayings:
+    names, kind = clause.names, str(clause.value("R") or "edged")
+    if any(item.unit == "count" for item in clause.items):
+        return None
+    is_turned = kind == "all_around" or clause.tokens[-2].tag == "S"
+    if is_turned:
+        name, others = names[-1], names[:-1]
+    else:
+        name, others = names[0], names[1:]
+    return (
+        *(item for item in clause.items if item.unit == "share"),
+        Bordering(
+            name=name,
+            others=others,
+            is_around=kind in ("by_all", "all_around"),
+            is_mutual=kind == "mutual",
+            place=clause.place,
+            words=clause.words,
+        ),
+    )
+
+
+def _standing(clause: _Clause) -> _Sayings:
+    ground = str(clause.value("g"))
+    on = [OnGround(name, ground, clause.place, clause.words) for name in clause.names]
+    return (*clause.all_said(), *on)
+
+
+def _along(clause: _Clause) -> _Sayings:
+    (item,) = clause.items
+    metres = clause.value("W")
+    if item.amount.high == 1:
+        return None
+    reach = None if metres is None else float(str(metres))
+    return (*clause.all_said(), AlongRoads(item.name, reach, clause.place, clause.words))
+
+
+def _roads(what: Literal["crosses", "grid", "length"]) -> _Reader:
+    def read(clause: _Clause) -> _Sayings:
+        metres = clause.value("M")
+        is_road = all(item.name == ROAD for item in clause.items)
+        if not is_road or (metres is None and what == "length") or clause.value("w") not in (None, "long"):
+            return None
+        length = 0.0 if metres is None else float(str(metres))
+        return (*clause.items, RoadsSaid(what, length, clause.place, clause.words))
+
+    return read
+
+
+def _road_there(clause: _Clause) -> _Sayings:
+    return clause.items if clause.names == (ROAD,) else None
+
+
+def _absent(clause: _Clause) -> _Sayings:
+    return [replace(item, unit="any", amount=Amount(0, 0)) for item in clause.items]
+
+
+def _compared(clause: _Clause) -> _Sayings:
+    more, less = clause.names
+    pair = (more, less) if clause.value("+") == "more" else (less, more)
+    return (Compared(*pair, clause.place, clause.words),)
+
+
 # --- clauses ----------------------------------------------------------------------------------------------------------
 
-_LIST = r"np?(?:c+np?)*"
+_LIST = r"np?(?:[rs]p?)*(?:c+np?(?:[rs]p?)*)*"
 _LEAD = r"(?:p[c:]?)*"
-_CLAUSES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (name, re.compile(pattern))
-    for name, pattern in (
-        ("view", r"p(?:[VIm]?p)*"),
-        ("measures", rf"{_LEAD}(?:[VKm]?p?m?)(?:t?[~]*M(?:b|wc|c)[~]*M|t?[~]*M)w?(?:pm?)?"),
-        ("measures", rf"{_LEAD}[VKm]?p?m?t?[~]*#b[~]*M"),
-        ("measures", rf"{_LEAD}I[~]*Mw"),
-        ("largest", rf"{_LEAD}L{_LIST}p?(?:c?f{_LIST}p?)?"),
-        ("listed", rf"{_LEAD}(?:V|E|J|B)?{_LIST}B?p?"),
-        ("listed", rf"{_LEAD}B{_LIST}"),
-        ("shares", rf"{_LEAD}I{_LIST}p?"),
-        ("covered", rf"{_LEAD}J{_LIST}p?"),
-        ("respectively", rf"{_LEAD}{_LIST}(?:c+{_ABOUT}%)+p?y"),
-        ("roads", rf"{_LEAD}nUp?"),
-        ("roads", rf"{_LEAD}Xn"),
-        ("mostly", rf"{_LEAD}Dn(?:c+{_LIST})?"),
-        ("mostly", r"DnKp(?:c+n)*"),
-        ("mostly", r"ndp?"),
-        ("mostly", r"nKp"),
-        ("none", rf"{_LEAD}[EIV]?z(?:c*z)*B?p?"),
-        ("absent", rf"{_LEAD}{_LIST}Zp?"),
-        ("more", rf"{_LEAD}E\+n-n"),
+_BEFORE_SIZE = r"[pcVKmIB~t]*"
+_SIZE = r"(?:M[lw]?|A|\(A\))"
+_CLAUSES: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
+    (re.compile(pattern), read)
+    for pattern, read in (
+        (r"p(?:[VIm]?p)*", _nothing),
+        (rf"{_LEAD}(?:[VKm]?p?m?)t?[~]*#b[~]*Mw?p?(?:c?[~]*{_SIZE})?", _sizes),
+        (rf"{_BEFORE_SIZE}{_SIZE}(?:(?:b|{_BEFORE_SIZE}){_SIZE})*w?m?p?B?", _sizes),
+        (rf"{_LEAD}L{_LIST}p?(?:c?f{_LIST}p?)?", _largest),
+        (rf"{_LEAD}(?:V|E|J|B)?{_LIST}B?p?", _listed),
+        (rf"{_LEAD}B{_LIST}", _listed),
+        (rf"{_LEAD}[BI]?{_LIST}[BI]rp?", _listed),
+        (rf"{_LEAD}gc?[EI]{_LIST}p?", _standing),
+        (rf"{_LEAD}(?:V|E)?{_LIST}[BI]?gp?", _standing),
+        (rf"{_LEAD}I{_LIST}p?", _shares),
+        (rf"{_LEAD}J{_LIST}p?", _covered),
+        (rf"{_LEAD}{_LIST}(?:c+{_ABOUT}%)+p?y", _respectively),
+        (rf"{_LEAD}nUp?", _roads("crosses")),
+        (rf"{_LEAD}Xn", _roads("crosses")),
+        (rf"{_LEAD}n7p?|8n[BI]p", _road_there),
+        (rf"{_LEAD}t*nVe{_ABOUT}Mp?", _roads("length")),
+        (rf"{_LEAD}(?:E|V)?{_ABOUT}Mt*n(?:U|B|I)?p?", _roads("length")),
+        (rf"nUp?c+eI{_ABOUT}M|{_LEAD}et*nI{_ABOUT}M|{_LEAD}nI{_ABOUT}Mw", _roads("length")),
+        (rf"{_LEAD}1p?|{_LEAD}nxp?", _roads("grid")),
+        (rf"{_LEAD}j{_LIST}p?", _entirely),
+        (r"n5Kp|6nKp", _at_least(_ENTIRELY)),
+        (rf"{_LEAD}Dn(?:c+{_LIST})?", _at_least(_MOSTLY)),
+        (r"DnKp(?:c+n)*", _at_least(_MOSTLY)),
+        (rf"ndp?(?:c+{_LIST})?", _at_least(_MOSTLY)),
+        (rf"nK%p(?:c+{_LIST})?", _fills),
+        (r"nKp", _covers),
+        (rf"{_LEAD}i{_LIST}p?|{_LIST}Pp?2|{_LEAD}V?{_LIST}c?3", _together(DIVIDED_PERCENT)),
+        (rf"{_LEAD}v{_LIST}p?", _together(MIXED_PERCENT)),
+        (rf"{_LIST}K%p", _make_up),
+        (rf"{_LEAD}up?", _none_half),
+        (r"Tn[BI]{1,2}[Hp]", _lying(None)),
+        (r"n[BI]{0,2}[Dq]B?[Hp]|nIH", _lying(LYING_LEAST)),
+        (r"E?n[B]?H", _lying(0.0)),
+        (rf"nR{_LIST}|{_LIST}Rn|Sn[BI]{_LIST}|{_LIST}[BI]Sn", _border),
+        (r"Y?nk(?:[:;c]*W)?|Y?n[VBI]?W", _along),
+        (rf"{_LEAD}[EIV]?z(?:c*z)*B?p?", _listed),
+        (rf"{_LEAD}{_LIST}Zp?", _absent),
+        (rf"{_LEAD}E\+n-n", _compared),
     )
 )
-_MOSTLY = Amount(50, 100)
 
 
 class Reading(NamedTuple):
@@ -458,7 +448,7 @@ def read_sentence(sentence: str, nouns: Mapping[str, tuple[str, str]]) -> Readin
     A clause that names no place is about the one before it, the first about `HERE`. A sentence that says nothing of any
     class ("This is a view from above.") gives an empty tuple.
     """
-    tokens = _tokens(sentence.strip().rstrip("."), tuple(sorted((name, *pair) for name, pair in nouns.items())))
+    tokens = tokens_of(sentence.strip().rstrip("."), tuple(sorted((name, *pair) for name, pair in nouns.items())))
     if tokens is None:
         return None
     kept = _collapsed([token for token in tokens if token.tag != "h"])
@@ -467,12 +457,12 @@ def read_sentence(sentence: str, nouns: Mapping[str, tuple[str, str]]) -> Readin
     return _clauses(kept, HERE, sentence)
 
 
-def _clauses(tokens: list[_Token], place: str, words: str) -> Reading | None:
-    """Return what clauses say that are joined by "and", ";" and the like; the longest first clause that works."""
+def _clauses(tokens: list[Token], place: str, words: str) -> Reading | None:
+    """Return what clauses say that are joined by "and", ";", ":" and the like; the longest first clause that works."""
     tags = "".join(token.tag for token in tokens)
     for end in range(len(tokens), 0, -1):
         is_end = end == len(tokens)
-        if not is_end and tags[end] not in "c;":
+        if not is_end and tags[end] not in "c;:":
             continue
         read = _clause(tokens[:end], place, words)
         if read is None:
@@ -480,7 +470,7 @@ def _clauses(tokens: list[_Token], place: str, words: str) -> Reading | None:
         if is_end:
             return read
         start = end
-        while start < len(tags) and tags[start] in "c;":
+        while start < len(tags) and tags[start] in "c;:":
             start += 1
         rest = _clauses(tokens[start:], read.place, words)
         if rest is not None:
@@ -488,20 +478,36 @@ def _clauses(tokens: list[_Token], place: str, words: str) -> Reading | None:
     return None
 
 
-def _clause(tokens: list[_Token], before: str, words: str) -> Reading | None:
-    tags = "".join(token.tag for token in tokens)
+def _clause(tokens: list[Token], before: str, words: str) -> Reading | None:
     place = _one_place(tokens, before)
     if place is None:
         return None
-    for name, pattern in _CLAUSES:
+    tags = "".join(token.tag for token in tokens)
+    if "4" in tags:
+        return _clause_with_rest(tokens, tags.index("4"), place, words)
+    for pattern, read in _CLAUSES:
         if pattern.fullmatch(tags):
-            said = _said(name, tokens, place, words)
+            said = read(_Clause(tuple(tokens), place, words))
             if said is not None:
-                return Reading(said, place)
+                return Reading(tuple(said), place)
     return None
 
 
-def _one_place(tokens: list[_Token], before: str) -> str | None:
+_LIST_ALONE = re.compile(_LIST)
+
+
+def _clause_with_rest(tokens: list[Token], at: int, place: str, words: str) -> Reading | None:
+    """Return what a clause says that ends with ", the rest being water (9 %)": nothing but these covers the place."""
+    read = _clause([token for token in tokens[:at] if token.tag not in ";"], place, words)
+    rest = _Clause(tuple(tokens[at + 1 :]), place, words)
+    if read is None or not _LIST_ALONE.fullmatch("".join(token.tag for token in rest.tokens)):
+        return None
+    names = [said.name for said in read.said if isinstance(said, Statement)]
+    every = tuple(dict.fromkeys((*names, *rest.names)))
+    return Reading((*read.said, *rest.all_said(), Together(every, ALL_PERCENT, place, words)), place)
+
+
+def _one_place(tokens: list[Token], before: str) -> str | None:
     """Return the one place that a clause names, or the one before; None when it names several.
 
     "In the top left part there are …, in the image" would be about two.
@@ -511,53 +517,6 @@ def _one_place(tokens: list[_Token], before: str) -> str | None:
     if len(exact) > 1:
         return None
     return next(iter(exact), None) or next(iter(named), None) or before
-
-
-def _said(name: str, tokens: list[_Token], place: str, words: str) -> tuple[Said, ...] | None:
-    amounts = [token for token in tokens if token.tag in "nz"]
-    statements = [_statement(token, place, words) for token in amounts]
-    if name == "view":
-        return ()
-    if name == "measures":
-        lengths = [token.value for token in tokens if token.tag in "M#"]
-        metres = tuple(float(str(value)) for value in lengths if value is not None)
-        return (Lengths(metres, place, words),) if len(metres) == len(lengths) else None
-    if name == "largest":
-        return (*statements, Largest(tuple(one.name for one in statements), place, words))
-    if name == "shares":
-        return tuple(statements) if all(one.unit == "share" for one in statements) else None
-    if name == "covered":  # "covered by forest" says that nothing else is there
-        if all(one.unit == "share" for one in statements):
-            return tuple(statements)
-        return (replace(statements[0], unit="share", amount=_MOSTLY),) if len(statements) == 1 else None
-    if name == "respectively":
-        # the last class has taken the first share for its own
-        shares = [statements[-1].amount, *(token.value for token in tokens if token.tag == "%")]
-        if len(shares) != len(statements) or statements[-1].unit != "share":
-            return None
-        return tuple(
-            replace(one, unit="share", amount=amount)  # type: ignore[arg-type]
-            for one, amount in zip(statements, shares, strict=True)
-        )
-    if name == "roads":
-        return tuple(statements) if statements[0].name == ROAD else None
-    if name == "mostly":
-        main, *rest = statements
-        return (replace(main, unit="share", amount=main.amount if main.unit == "share" else _MOSTLY), *rest)
-    if name == "absent":
-        return tuple(replace(one, unit="any", amount=Amount(0, 0)) for one in statements)
-    if name == "more":
-        more, less = (one.name for one in statements)
-        word = next(str(token.value) for token in tokens if token.tag == "+")
-        pair = (more, less) if word == "more" else (less, more)
-        return (Compared(*pair, place, words),)
-    return tuple(statements)
-
-
-def _statement(token: _Token, place: str, words: str) -> Statement:
-    assert isinstance(token.value, tuple)
-    name, amount = token.value
-    return Statement(name=name, unit=token.unit, amount=amount, colour=token.colour, place=place, words=words)
 
 
 def sentences_in(text: str) -> Iterator[str]:

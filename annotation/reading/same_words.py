@@ -72,6 +72,12 @@ def content_words(text: str) -> Counter[str]:
     return Counter(word for word in words if word not in _harmless())
 
 
+def content_order(text: str) -> tuple[str, ...]:
+    """Return the content words of a text in their order, paraphrases alike."""
+    words = (_stem(word) for word in _WORD.findall(_BRACKETED.sub(" ", text).casefold()))
+    return tuple(min(_groups().get(word, {word})) for word in words if word not in _harmless())
+
+
 def difference(old: str, new: str, also: Iterable[str] = ()) -> WordDifference:
     """Return which content words come and go from `old` to `new`; those of `also` may come."""
     before, after = content_words(old), content_words(new)

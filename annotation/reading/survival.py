@@ -25,7 +25,9 @@ _PLACE = re.compile(r"Image resolution|\d|\[")
 _COLOUR = re.compile(rf"(?<!\w)(?:{'|'.join((*COLOURS, 'gray'))})(?!\w)(?! circle)", re.IGNORECASE)
 """All circles are red, so that may be said."""
 
-_ORIGIN = r"(?<!\w)(?:from|at|beside|relative to|respect to|relation to|reference to|compared (?:with|to))"
+_ORIGIN = (
+    r"(?<!\w)(?:from|at|beside|m of|relative to|respect to|relation to|reference to|compared (?:with|to)|nearest to)"
+)
 _DATE = re.compile(
     r"(?<!\w)(?:(?P<earlier>earlier|first|before)|(?P<later>later|second|after)|(?P<contrast>not|than|only))(?!\w)",
     re.IGNORECASE,
@@ -185,10 +187,25 @@ def _colours_in(text: str) -> frozenset[str]:
 # --- who is what ------------------------------------------------------------------------------------------------------
 
 
-def has_same_origin(old: str, new: str, things: Iterable[str]) -> bool:
-    """Return whether the same of the things are where one starts or looks from in both texts ("from the car")."""
+def has_same_roles(old: str, new: str, things: Iterable[str]) -> bool:
+    """Return whether the things have the same parts in both texts: who is where, seen from whom.
+
+    What stands after "from" and the like is the same, and where nothing does, the things are named in the same order:
+    "the car nearest to the house" is another one than "the house nearest to the car".
+    """
     named = tuple(things)
-    return _origins(old, named) == _origins(new, named)
+    before, after = _origins(old, named), _origins(new, named)
+    return before == after and (bool(before) or _order(old, named) == _order(new, named))
+
+
+def _order(text: str, things: Iterable[str]) -> list[str]:
+    """Return the things in the order in which a text names them first."""
+    found = [
+        (match.start(), thing)
+        for thing in things
+        if (match := re.search(rf"(?<!\w){re.escape(thing)}(?!\w)", text, re.IGNORECASE)) is not None
+    ]
+    return [thing for _, thing in sorted(found)]
 
 
 def _origins(text: str, things: Iterable[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Whether there is an anomaly on the tile: of which kind, where, how large, amid what, and what its label says of why.
+"""Whether there is an anomaly on the tile: of which kind, where, how large, amid what, and what tells why.
 
 Only asked where the scene has been searched for anomalies: otherwise their absence would be a guess.
 """
@@ -6,19 +6,23 @@ Only asked where the scene has been searched for anomalies: otherwise their abse
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Area, ClassInfo, Role, TileFacts, TileObject
+from rsvqa.annotation.facts import Area, ClassInfo, ClassKind, Role, TileFacts, TileObject
 from rsvqa.annotation.layout.parts import PARTS, shares_by_part
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled, take_turns
+from rsvqa.annotation.tasks.class_names import is_plural, may_mean_the_same
 from rsvqa.annotation.tasks.countable import CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
+from rsvqa.annotation.tasks.directions import frame_of
 from rsvqa.annotation.tasks.distractors import (
     COUNT_RATIO,
     MEASURE_RATIO,
@@ -30,7 +34,7 @@ from rsvqa.annotation.tasks.distractors import (
     value_distractors,
 )
 from rsvqa.annotation.tasks.geometry import shown
-from rsvqa.annotation.tasks.image_scale import with_scale
+from rsvqa.annotation.tasks.image_scale import area_text, with_scale
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of
 from rsvqa.annotation.tasks.landmarks import Landmark
 from rsvqa.annotation.tasks.registry import TaskContext, task
@@ -55,6 +59,23 @@ ground, and where less of it has a label the class of that ground is complete.""
 AFFECTED_M = (20, 50, 100, 200)
 LIMIT_MARGIN = 0.15
 """Objects are near an anomaly within one of these distances; none may be within this share of it from the limit."""
+
+FIRES: Mapping[str, frozenset[ClassKind]] = MappingProxyType(
+    {
+        "forest": frozenset({"forest", "tree"}),
+        "grass": frozenset({"grass"}),
+        "cropland": frozenset({"cropland"}),
+        "wetland": frozenset({"wetland"}),
+        "built_up": frozenset({"residential", "commercial", "industrial", "parking", "building"}),
+    }
+)
+"""Fires by the ground that they burn. Keys of `anomaly_detection.fire` in the wording."""
+
+BESIDE_WATER_M, FAR_FROM_WATER_M = 5.0, 100.0
+"""Water this near may have risen over its bank into a flooded area; water farther away than the second has not."""
+
+NEARER_RATIO, NEARER_SHARE = 1.25, 0.02
+"""Of two classes one is nearer where the other is so many times as far, and by so much of the tile's shorter side."""
 
 EDGE_PX = 2.0
 APART_PX = 12.0
@@ -113,6 +134,9 @@ def _questions_to_try(context: TaskContext, present: list[ClassInfo], areas: dic
         (_ask_affected, present),
         (_ask_area, present),
         (_ask_number, present),
+        (_ask_fire, [info for info in present if info.kind == "burnt"]),
+        (_ask_overflow, [info for info in present if info.kind == "flooded"]),
+        (_ask_nearest, present),
     )
     return take_turns([[partial(ask, context, info, areas) for info in infos] for ask, infos in groups])
 
@@ -175,7 +199,7 @@ def _ask_place(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
     return Question(
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "anomaly_detection.place", noun=info.singular),
+        text=_worded(context, "place", info, areas),
         options=tuple(
             Option(context.phrases.text(f"part.{PARTS[index]}"), is_right=index == right) for index in (right, *empty)
         ),
@@ -223,8 +247,16 @@ def _ask_cause(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area
     )
 
 
-def _ask_surroundings(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
-    """Ask what ground lies around a kind of anomaly; ground that lies there too is never a wrong option."""
+class _Around(NamedTuple):
+    """What lies around an anomaly: the class that does nearly everywhere, and the share of each that is there."""
+
+    main: ClassInfo
+    shares: dict[str, float]
+    reach_px: float
+
+
+def _around(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> _Around | NotAsked:
+    """Return what ground lies around all anomalies of a kind."""
     facts, ground = context.facts, _union(areas[info.name])
     reach = max(MIN_BAND_PX, BAND_SHARE * math.sqrt(ground.area))
     tile = shapely.box(0, 0, facts.width, facts.height)
@@ -240,24 +272,156 @@ def _ask_surroundings(context: TaskContext, info: ClassInfo, areas: dict[str, li
         return NotAsked("no ground lies all around the anomaly")
     if sum(shares.values()) < LABELLED_SHARE and main not in facts.complete_classes:
         return NotAsked("no ground lies all around the anomaly")
-    right = facts.classes[main]
-    there = [name for name, share in shares.items() if share > 0]
-    num = len(facts.classes)
+    return _Around(facts.classes[main], {name: share for name, share in shares.items() if share > 0}, round(reach, 1))
+
+
+def _ask_surroundings(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask what ground lies around a kind of anomaly; ground that lies there too is never a wrong option."""
+    around, facts = _around(context, info, areas), context.facts
+    if isinstance(around, NotAsked):
+        return around
+    right, there, num = around.main, list(around.shares), len(facts.classes)
     wrong = class_distractors(facts, right, context.rng, roles={Role.AREA}, count=num, exclude=there)
     if len(wrong) < NUM_DISTRACTORS:
         return NotAsked("too few classes for wrong options")
     return Question(
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
-        text=context.phrases.pick(context.rng, "anomaly_detection.surroundings", noun=info.singular),
+        text=_worded(context, "surroundings", info, areas),
         options=(Option(right.singular, is_right=True), *(Option(other.singular, is_right=False) for other in wrong)),
         evidence=Evidence(
             rule="ground_around_anomaly",
             feature_ids=tuple(area.area_id for area in areas[info.name]),
             geometry=_shown(areas[info.name]),
-            values={"class": info.name, "reach_px": round(reach, 1), "share": round(shares[main], 4)},
+            values={"class": info.name, "reach_px": around.reach_px, "share": round(around.shares[right.name], 4)},
         ),
         strata=("surroundings", info.name),
+    )
+
+
+def _ask_fire(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask what kind of fire has left burnt ground, where one kind of ground lies all around it."""
+    around = _around(context, info, areas)
+    if isinstance(around, NotAsked):
+        return around
+    there = {context.facts.classes[name].kind for name in around.shares}
+    burnt = [fire for fire, kinds in FIRES.items() if around.main.kind in kinds]
+    wrong = [fire for fire, kinds in FIRES.items() if not kinds & there]
+    if not burnt or len(wrong) < NUM_DISTRACTORS:
+        return NotAsked("what lies around tells of no fire, or of several")
+    options = [(burnt[0], True), *((fire, False) for fire in wrong)]
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.ONE_OF,
+        text=_worded(context, "origin", info, areas),
+        options=tuple(
+            Option(context.phrases.text(f"anomaly_detection.fire.{fire}"), is_right=is_right)
+            for fire, is_right in options
+        ),
+        evidence=Evidence(
+            rule="fire_by_the_ground_around",
+            feature_ids=tuple(area.area_id for area in areas[info.name]),
+            geometry=_shown(areas[info.name]),
+            values={"class": info.name, "fire": burnt[0], "around": around.main.name, "reach_px": around.reach_px},
+        ),
+        strata=("origin", info.name),
+    )
+
+
+def _ask_overflow(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask whether a flooded area may come from water beside it; there is some, or none far and wide."""
+    facts, ground = context.facts, _union(areas[info.name])
+    names = [name for name, other in facts.classes.items() if other.role is Role.AREA and other.kind == "water"]
+    if facts.gsd_m is None or not names or not facts.complete_classes.issuperset((info.name, *names)):
+        return NotAsked("no GSD, or not all water is labelled")
+    water = [area for area in facts.areas if area.class_name in names]
+    if not all(area.is_certain for area in water):
+        return NotAsked("an uncertain area is on the tile")
+    scale = np.array(facts.gsd_m)
+    flooded, open_water, edge = shapely.transform(
+        # the flooded ground itself may be labelled as water
+        [ground, shapely.difference(_union(water), ground.buffer(EDGE_PX)), _edge_of(facts)],
+        lambda points: points * scale,
+    )
+    distance = flooded.distance(open_water) if open_water.area else math.inf
+    near_m = BESIDE_WATER_M + EDGE_PX * max(facts.gsd_m)
+    is_beside = distance <= near_m
+    if not is_beside and min(distance, flooded.distance(edge)) < FAR_FROM_WATER_M:
+        return NotAsked("water neither beside the flooded area nor far from it")
+    beside = [area for area in water if is_beside and area.geometry.distance(ground) * min(facts.gsd_m) <= near_m]
+    options = tuple(
+        Option(context.phrases.text(f"answer.{word}"), is_right=is_beside == (word == "yes")) for word in ("yes", "no")
+    )
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.YES_NO,
+        text=_worded(context, "overflow", info, areas),
+        options=options,
+        evidence=Evidence(
+            rule="water_beside_flooded_area" if is_beside else "no_water_near_flooded_area",
+            feature_ids=tuple(area.area_id for area in (*areas[info.name], *beside)),
+            geometry=_shown(areas[info.name]),
+            values={"class": info.name, "distance_m": None if math.isinf(distance) else round(distance, 1)},
+        ),
+        strata=("overflow", info.name),
+    )
+
+
+def _edge_of(facts: TileFacts) -> BaseGeometry:
+    return shapely.box(0, 0, facts.width, facts.height).exterior
+
+
+def _ask_nearest(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]]) -> Question | NotAsked:
+    """Ask objects of which class lie nearest to a kind of anomaly, by a clear margin to each wrong one."""
+    facts = context.facts
+    if info.name not in facts.complete_classes:
+        return NotAsked("not every anomaly of the kind is labelled")
+    place = _as_landmark(facts, info, areas[info.name])
+    nearest: list[tuple[float, ClassInfo, TileObject]] = []
+    for name in sorted({item.class_name for item in facts.objects}):
+        counted = countable_objects(facts, name)
+        if not isinstance(counted, NotAsked) and counted.rule is CountRule.WHOLE and counted.objects:
+            distances = place.distances(counted.objects)
+            index = int(distances.argmin())
+            nearest.append((float(distances[index]), facts.classes[name], counted.objects[index]))
+    nearest.sort(key=lambda entry: entry[0])
+    if not nearest or nearest[0][0] == 0:
+        return NotAsked("no object outside the anomaly, or one in it")
+    distance, right, found = nearest[0]
+    margin = NEARER_SHARE * min(facts.width * place.scale.x_m, facts.height * place.scale.y_m)
+    wrong: list[ClassInfo] = []
+    for farther, other, _ in nearest[1:]:
+        if farther < max(NEARER_RATIO * distance, distance + margin):
+            return NotAsked("no class is clearly the nearest")
+        if not any(may_mean_the_same(other, one) for one in (right, *wrong)):
+            wrong.append(other)
+    if len(wrong) < NUM_DISTRACTORS:
+        return NotAsked("too few classes for wrong options")
+    return Question(
+        task="anomaly_detection",
+        form=AnswerForm.ONE_OF,
+        text=_worded(context, "nearest", info, areas),
+        options=(Option(right.singular, is_right=True), *(Option(other.singular, is_right=False) for other in wrong)),
+        evidence=Evidence(
+            rule="nearest_to_anomaly",
+            feature_ids=(*place.feature_ids, found.object_id),
+            geometry=_shown(areas[info.name]),
+            values={"class": info.name, "nearest": right.name, "distance": round(distance, 1)},
+        ),
+        strata=("nearest", info.name),
+    )
+
+
+def _as_landmark(facts: TileFacts, info: ClassInfo, areas: Sequence[Area]) -> Landmark:
+    """Return the anomalies of a kind as something that objects lie at a distance from."""
+    return Landmark(
+        name=info.name,
+        text=info.singular,
+        any_text=info.singular,
+        geometries=np.array([area.geometry for area in areas], dtype=object),
+        feature_ids=tuple(area.area_id for area in areas),
+        scale=frame_of(facts).scale,
+        is_area=True,
     )
 
 
@@ -266,11 +430,7 @@ def _ask_affected(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
     facts = context.facts
     if facts.gsd_m is None or info.name not in facts.complete_classes:
         return NotAsked("no GSD, or not every anomaly of the kind is labelled")
-    geometries = np.array([area.geometry for area in areas[info.name]], dtype=object)
-    ids = tuple(area.area_id for area in areas[info.name])
-    place = Landmark(
-        name=info.name, text=info.singular, geometries=geometries, feature_ids=ids, scale=facts.gsd_m, is_area=True
-    )
+    place = _as_landmark(facts, info, areas[info.name])
     for name in shuffled(sorted({item.class_name for item in facts.objects}), context.rng):
         counted = countable_objects(facts, name)
         if isinstance(counted, NotAsked) or counted.rule is not CountRule.WHOLE or not counted.objects:
@@ -281,21 +441,20 @@ def _ask_affected(context: TaskContext, info: ClassInfo, areas: dict[str, list[A
             count = int(is_near.sum())
             if 0 < count <= MAX_COUNT and (is_near | (distances >= (1 + LIMIT_MARGIN) * metres)).all():
                 chosen = [item for item, near in zip(counted.objects, is_near, strict=True) if near]
-                return _affected_question(context, info, facts.classes[name], ids, chosen, metres)
+                text = _worded(context, "affected", info, areas, plural=facts.classes[name].plural, metres=metres)
+                return _affected_question(context, text, (info, facts.classes[name]), place.feature_ids, chosen, metres)
     return NotAsked("no class of which the objects near the anomaly can be counted")
 
 
 def _affected_question(
     context: TaskContext,
-    info: ClassInfo,
-    counted: ClassInfo,
+    text: str,
+    classes: tuple[ClassInfo, ClassInfo],
     ids: tuple[str, ...],
     chosen: Sequence[TileObject],
     metres: int,
 ) -> Question:
-    text = context.phrases.pick(
-        context.rng, "anomaly_detection.affected", noun=info.singular, plural=counted.plural, metres=metres
-    )
+    info, counted = classes
     options = [Option(str(len(chosen)), is_right=True)]
     options += [Option(str(wrong), is_right=False) for wrong in number_distractors(len(chosen), context.rng)]
     return Question(
@@ -325,6 +484,8 @@ def _ask_area(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
         return NotAsked("no GSD, or not every anomaly of the kind is labelled")
     if is_cut:
         return NotAsked("the anomaly is cut by the edge")
+    if len(shapely.get_parts(ground)) > 1:
+        return NotAsked("several places of the anomaly")
     m2 = ground.area * facts.gsd_m.x_m * facts.gsd_m.y_m
     phrases = context.phrases
     options = [(round_measure(m2), True), *((wrong, False) for wrong in value_distractors(m2, context.rng))]
@@ -332,10 +493,7 @@ def _ask_area(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]
         task="anomaly_detection",
         form=AnswerForm.ONE_OF,
         text=with_scale(context, phrases.pick(context.rng, "anomaly_detection.area", noun=info.singular)),
-        options=tuple(
-            Option(phrases.text("anomaly_detection.square_metres", m2=f"{value:,.0f}"), is_right=is_right)
-            for value, is_right in options
-        ),
+        options=tuple(Option(area_text(value), is_right=is_right) for value, is_right in options),
         evidence=Evidence(
             rule="area_of_anomaly",
             feature_ids=tuple(area.area_id for area in areas[info.name]),
@@ -353,6 +511,8 @@ def _ask_number(context: TaskContext, info: ClassInfo, areas: dict[str, list[Are
     """Ask how many separate places of a kind of anomaly there are, where there are several well apart."""
     ground = _union(areas[info.name])
     places = shapely.get_parts(ground.buffer(APART_PX))
+    if info.singular == info.plural:
+        return NotAsked("a kind of anomaly that has no plural")
     if info.name not in context.facts.complete_classes:
         return NotAsked("not every anomaly of the kind is labelled")
     parts = shapely.get_parts(ground)
@@ -379,7 +539,17 @@ def _ask_number(context: TaskContext, info: ClassInfo, areas: dict[str, list[Are
     )
 
 
-def _union(areas: list[Area]) -> BaseGeometry:
+def _worded(context: TaskContext, key: str, info: ClassInfo, areas: dict[str, list[Area]], **values: object) -> str:
+    """Return a wording of `key` about all that there is of a kind of anomaly, in the number that it has."""
+    has_parts = len(shapely.get_parts(_union(areas[info.name]))) > 1
+    is_many = has_parts if info.singular != info.plural else is_plural(info.plural)
+    verbs = context.phrases.table("anomaly_detection")["verb"]
+    forms = {name: pair[is_many] for name, pair in verbs.items()}
+    noun = info.plural if is_many else info.singular
+    return context.phrases.pick(context.rng, f"anomaly_detection.{key}", noun=noun, **forms, **values)
+
+
+def _union(areas: Sequence[Area]) -> BaseGeometry:
     return shapely.union_all([area.geometry for area in areas])
 
 

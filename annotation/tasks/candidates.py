@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from itertools import zip_longest
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import shapely
@@ -150,8 +151,8 @@ def shuffled(items: Sequence[T], rng: random.Random) -> list[T]:
 
 def take_turns(groups: Sequence[Sequence[T]]) -> list[T]:
     """Return the first of each group, then the second of each that has one, and so on."""
-    longest = max(map(len, groups), default=0)
-    return [group[turn] for turn in range(longest) for group in groups if turn < len(group)]
+    nobody: Any = object()
+    return [item for turn in zip_longest(*groups, fillvalue=nobody) for item in turn if item is not nobody]
 
 
 def ask_each(

@@ -1,21 +1,22 @@
-"""What the labels say of one region of a tile: ground and objects, their shares and numbers, and how they lie."""
+"""What the labels say of a region of a tile: ground and objects, shares and numbers; and how all lies on a tile."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import numpy as np
 import shapely
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Outline, TileObject
-from rsvqa.annotation.layout.arrangement import Rows, rows_of
+from rsvqa.annotation.facts import Outline, Role, TileObject
+from rsvqa.annotation.layout.arrangement import Rows, form_a_grid, neighbours, place_of, rows_of
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import MIN_COUNTED_SIDE_PX
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, ground_areas
+from rsvqa.annotation.tasks.landmarks import road_landmarks
 from rsvqa.annotation.tasks.referring import OUTLINES_THAT_FIT
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 
@@ -51,6 +52,20 @@ MIN_ROAD_SHARE = 0.2
 CROSSING_PX = 1.5
 """A road crosses a region when both its ends there are so near to the region's edge."""
 
+DIVIDED_SHARE = 0.9
+"""Where the labels leave out more, what borders on what is not told."""
+
+PLACED_SHARE = 0.08
+MAX_PLACED = 2
+"""Of ground with this share of the tile the caption says where it lies, for so many classes."""
+
+BORDER_SHARES = (0.03, 0.4)
+"""Of ground between these shares the caption says what borders on it."""
+
+ALONG_M = (20, 30, 50)
+MIN_ALONG = 5
+"""So many objects that all stand within one of these distances of a road stand along the roads."""
+
 Road = Literal["", "reaching", "across"]
 
 
@@ -64,6 +79,7 @@ class RegionContent:
         is_exact: by class of `shares` and `covering`: no more of it can be there than is labelled.
         counts: of objects by class: the number, or None where it is not sure but there are several.
         covering: the share of the region that the objects of a class cover, where that is worth a word.
+        cut: the classes of `covering` of which there is a part of one object only.
         within: the class of ground that all counted objects of a class lie in.
         rows: how the counted objects of a class stand.
         road: whether a road crosses the region.
@@ -77,6 +93,7 @@ class RegionContent:
     is_exact: dict[str, bool]
     counts: dict[str, int | None]
     covering: dict[str, float]
+    cut: frozenset[str] = frozenset()
     within: dict[str, str]
     rows: dict[str, Rows]
     road: Road
@@ -124,7 +141,7 @@ class ContentFinder:
         shares = _most(every)
         labelled = min(1.0, sum(every.values()))
         inside, counts = self._objects_in(region)
-        covering = self._covering(region, inside)
+        covering, cut = self._covering(region, inside)
         named = sorted(counts, key=lambda name: (-len(inside[name]), name))[:MAX_CLASSES]
         road, length, road_ids = self._roads(region)
         ids = [ident for name in shares for ident in area_ids[name]]
@@ -135,6 +152,7 @@ class ContentFinder:
             is_exact={name: self._is_exact(name, labelled) for name in (*shares, *covering)},
             counts={name: counts[name] for name in named},
             covering=covering,
+            cut=cut,
             within=self._within({name: inside[name] for name in named if (counts[name] or 0) > 1}, shares, pieces),
             rows={name: rows_of(inside[name]) for name in named if (counts[name] or 0) > 1},
             road=road,
@@ -192,8 +210,13 @@ class ContentFinder:
             return 0.5  # a point on the border has an extent that its label does not tell
         return float(shapely.intersection(geometry, region).area / geometry.area)
 
-    def _covering(self, region: Polygon, inside: dict[str, list[TileObject]]) -> dict[str, float]:
-        """Return the share of the region that the outlined, certain objects of a class cover, where it is large."""
+    def _covering(
+        self, region: Polygon, inside: dict[str, list[TileObject]]
+    ) -> tuple[dict[str, float], frozenset[str]]:
+        """Return the share of the region that the outlined, certain objects of a class cover, where it is large.
+
+        Also which of these classes have nothing there but a part of one object.
+        """
         near = self._object_tree.query(region, predicate="intersects")
         shapes: dict[str, list[BaseGeometry]] = {}
         for index in np.sort(near):
@@ -202,10 +225,13 @@ class ContentFinder:
                 shapes.setdefault(item.class_name, []).append(item.geometry)
         covering = {}
         for name, outlines in shapes.items():
+            if shapely.area(outlines).sum() < COVERING_SHARE * region.area:
+                continue  # together they cover no more than each by itself, and a union takes far longer
             share = float(shapely.intersection(shapely.union_all(outlines), region).area / region.area)
-            if share >= COVERING_SHARE and (len(outlines) > 1 or name in inside):
+            if share >= COVERING_SHARE:
                 covering[name] = share
-        return dict(sorted(covering.items(), key=lambda entry: (-entry[1], entry[0])))
+        cut = frozenset(name for name in covering if len(shapes[name]) == 1 and name not in inside)
+        return dict(sorted(covering.items(), key=lambda entry: (-entry[1], entry[0]))), cut
 
     def _within(
         self, inside: dict[str, list[TileObject]], shares: dict[str, float], pieces: dict[str, list[BaseGeometry]]
@@ -273,3 +299,97 @@ def _overlaps(context: TaskContext, class_name: str) -> bool:
     """Return whether areas of one class lie over each other; where none do, their areas may be added."""
     each = sum(area.geometry.area for area in certain_areas(context)[class_name])
     return bool(each > cover_of(context, class_name).area * (1 + OVERLAP_SHARE))
+
+
+# --- how things lie on the whole tile ---------------------------------------------------------------------------------
+
+
+class Border(NamedTuple):
+    """The classes along most of the edge of one ground, and whether the first of them is all around it."""
+
+    name: str
+    others: tuple[str, ...]
+    is_around: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionLayout:
+    """How things lie on a tile; empty where nothing is sure.
+
+    Attributes:
+        lying: the part, the half or "everywhere" by class of ground.
+        border: of the first ground of which that is sure.
+        along: metres within which all of a class of buildings have a road.
+        has_road: whether there is any.
+        is_grid: whether the roads are known to form a grid.
+        road_length_m: of all roads, where all of them are labelled.
+    """
+
+    lying: dict[str, str] = field(default_factory=dict)
+    border: Border | None = None
+    along: dict[str, int] = field(default_factory=dict)
+    has_road: bool
+    is_grid: bool = False
+    road_length_m: float | None = None
+
+
+def layout_of(context: TaskContext, whole: RegionContent) -> CaptionLayout:
+    """Return how things lie on the tile whose content is `whole`."""
+    facts = context.facts
+    roads = {info.name for info in facts.classes.values() if info.role is Role.ROAD}
+    is_known = bool(facts.roads) and roads <= facts.complete_classes
+    length_m = None
+    if is_known and facts.gsd_m is not None:
+        length_m = sum(road.geometry.length for road in facts.roads) * (facts.gsd_m.x_m + facts.gsd_m.y_m) / 2
+    return CaptionLayout(
+        lying=dict(_lying(context, whole)),
+        border=next(_borders(context, whole), None),
+        along=dict(_along(context, whole)),
+        has_road=bool(facts.roads),
+        is_grid=is_known and form_a_grid(facts.roads),
+        road_length_m=length_m,
+    )
+
+
+def _lying(context: TaskContext, whole: RegionContent) -> Iterator[tuple[str, str]]:
+    """Yield the main ground that lies in one half or part, or everywhere, with the place."""
+    placed = 0
+    for name, share in whole.shares.items():
+        is_road = context.facts.classes[name].kind == "road"
+        if share < PLACED_SHARE or placed == MAX_PLACED or is_road or not whole.is_exact[name]:
+            continue
+        place = place_of(cover_of(context, name), context.facts)
+        if place is not None:
+            placed += 1
+            yield name, place
+
+
+def _borders(context: TaskContext, whole: RegionContent) -> Iterator[Border]:
+    """Yield what surrounds or borders on the ground of which that is sure."""
+    if len(whole.shares) < 2 or not all(whole.is_exact.values()) or whole.labelled_share < DIVIDED_SHARE:
+        return
+    low, high = BORDER_SHARES
+    roads = [name for name in whole.shares if context.facts.classes[name].kind == "road"]
+    for name, share in whole.shares.items():
+        if not low <= share <= high or name in roads:
+            continue
+        others = {other: cover_of(context, other) for other in whole.shares if other not in (name, *roads)}
+        found = neighbours(cover_of(context, name), others, context.facts)
+        if found.names:
+            yield Border(name, found.names, found.is_around)
+
+
+def _along(context: TaskContext, whole: RegionContent) -> Iterator[tuple[str, int]]:
+    """Yield the first buildings that all stand beside a road, with the distance that none exceeds."""
+    facts, roads = context.facts, road_landmarks(context)
+    if not roads or facts.gsd_m is None:
+        return
+    for name, count in whole.counts.items():
+        if count is None or count < MIN_ALONG or facts.classes[name].kind != "building":
+            continue
+        members = [item for item in facts.objects if item.class_name == name]
+        farthest = float(roads[0].distances(members).max())
+        metres = next((limit for limit in ALONG_M if farthest <= 0.9 * limit), None)
+        if metres is not None:
+            yield name, metres
+            return

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import shapely
 
-from rsvqa.annotation.facts import Circle
+from rsvqa.annotation.facts import Circle, TileFacts
 from rsvqa.annotation.layout.parts import PARTS, part_polygons
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Question
 from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
-from rsvqa.annotation.tasks.caption_content import RegionContent, content_finder
+from rsvqa.annotation.tasks.caption_content import CaptionLayout, RegionContent, content_finder, layout_of
 from rsvqa.annotation.tasks.caption_inference import inferences
 from rsvqa.annotation.tasks.caption_wording import CaptionWriter
 from rsvqa.annotation.tasks.geometry import circle_polygon
@@ -48,7 +48,8 @@ def ask_detailed_captioning(context: TaskContext) -> Iterator[Question | NotAske
         yield NotAsked("nothing to infer")
         return
     named = {name: content for name, content in zip(PARTS, parts, strict=True) if not content.is_empty}
-    paragraphs = (writer.overall(whole), writer.parts(named), " ".join(found.values()))
+    layout = layout_of(context, whole)
+    paragraphs = (writer.overall(whole, layout), writer.parts(named), " ".join(found.values()))
     yield Question(
         task="detailed_captioning",
         form=AnswerForm.TEXT,
@@ -57,7 +58,7 @@ def ask_detailed_captioning(context: TaskContext) -> Iterator[Question | NotAske
         evidence=Evidence(
             rule="caption_from_labels",
             values={
-                "overall": _values(whole),
+                "overall": {**_values(whole), **_values_of_layout(facts, layout)},
                 "parts": {name: _values(content) for name, content in zip(PARTS, parts, strict=True)},
                 "inferences": list(found),
             },
@@ -109,14 +110,50 @@ def _regional_question(context: TaskContext, circle: Circle, content: RegionCont
         form=AnswerForm.TEXT,
         text=with_scale(context, text),
         answer=CaptionWriter(context).region(content, circle),
-        evidence=Evidence(rule="caption_from_labels", feature_ids=content.feature_ids, values=_values(content)),
+        evidence=Evidence(
+            rule="caption_from_labels",
+            feature_ids=content.feature_ids,
+            values={**_values(content), **_values_of_size(context.facts, circle)},
+        ),
         region=circle,
     )
 
 
 def _values(content: RegionContent) -> dict[str, object]:
+    """Return what is known of a region; what is not the rule is left out where there is none of it."""
+    named = {
+        "at_least": sorted(name for name, is_exact in content.is_exact.items() if not is_exact),
+        "in_one_piece": sorted(content.single),
+        "in_rows": {name: rows for name, rows in content.rows.items() if rows != "none"},
+        "within": dict(content.within),
+    }
     return {
         "shares": {name: round(share, 4) for name, share in {**content.covering, **content.shares}.items()},
         "counts": dict(content.counts),
         "has_road": content.road_length > 0,
+        "is_crossed": content.road == "across",
+        "labelled": round(content.labelled_share, 4),
+        **{key: found for key, found in named.items() if found},
     }
+
+
+def _values_of_layout(facts: TileFacts, layout: CaptionLayout) -> dict[str, object]:
+    named: dict[str, object] = {
+        "lying": layout.lying,
+        "along_roads_m": layout.along,
+        "roads_form_a_grid": layout.is_grid,
+    }
+    if layout.border is not None:
+        named["border"] = {"of": layout.border.name, "with": list(layout.border.others)}
+        named["is_surrounded"] = layout.border.is_around
+    if layout.road_length_m is not None:
+        named["road_length_m"] = round(layout.road_length_m, 1)
+    if facts.gsd_m is not None:
+        named["size_m"] = [round(facts.width * facts.gsd_m.x_m, 1), round(facts.height * facts.gsd_m.y_m, 1)]
+    return {key: found for key, found in named.items() if found}
+
+
+def _values_of_size(facts: TileFacts, circle: Circle) -> dict[str, object]:
+    if facts.gsd_m is None:
+        return {}
+    return {"diameter_m": round(circle.radius * (facts.gsd_m.x_m + facts.gsd_m.y_m), 1)}

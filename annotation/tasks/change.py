@@ -7,16 +7,18 @@ they are can be counted, and a pair that overlaps neither well nor not at all ma
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import shapely
 from shapely import Polygon, STRtree
+from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Circle, ClassInfo, Outline, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import REGION_SLOT, Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_turns
+from rsvqa.annotation.tasks.candidates import TRIES_A_QUESTION, ask_each, shuffled, spread, take_turns
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import objects_in_region
 from rsvqa.annotation.tasks.counting import MAX_COUNT
@@ -24,7 +26,9 @@ from rsvqa.annotation.tasks.distractors import COUNT_RATIO, number_distractors
 from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
 from rsvqa.annotation.tasks.land_use import is_of_one_class, shares_of_disc
 from rsvqa.annotation.tasks.regions import (
+    MIN_RADIUS_PX,
     Spot,
+    apart,
     centre_of,
     circle_beside,
     circle_near,
@@ -44,6 +48,9 @@ SAME_FROM_IOU = 0.5
 
 SEEDS_A_CHANGE = 3
 """How often a circle is looked for at each thing, or in each area, that has changed."""
+
+CLASSES_TOLD = 8
+"""Land uses that the options of one question may be about; each two of them make two options."""
 
 Change = Literal["added", "removed", "more", "fewer"]
 
@@ -97,20 +104,19 @@ def ask_change_counting(context: TaskContext) -> Iterator[Question | NotAsked]:
         yield NotAsked("nothing has changed")
         return
     bounds = {name: bounds_of(objects) for name, objects in by_class.items()}
-    taken: list[Circle] = []
-
-    def ask(item: TileObject) -> Question | NotAsked:
+    by_change: dict[str, list[Question]] = {}
+    for item in changed[: context.limit * TRIES_A_QUESTION]:
         circle = circle_beside(facts, bounds[item.class_name], centre_of(item.geometry), context.rng)
-        if circle is None:
-            return NotAsked("every circle tried crosses an object")
-        if not keeps_clear(facts, circle, taken):
-            return NotAsked("too near to another region")
-        result = _ask_count(context, later, facts.classes[item.class_name], circle)
-        if isinstance(result, Question):
-            taken.append(circle)
-        return result
-
-    yield from ask_each(context, changed, ask)
+        result: Question | NotAsked = NotAsked("every circle tried crosses an object")
+        if circle is not None:
+            result = _ask_count(context, later, facts.classes[item.class_name], circle)
+        if isinstance(result, NotAsked):
+            yield result
+        else:
+            by_change.setdefault(result.evidence.rule, []).append(result)
+    # most circles hold a single change, so the greater numbers go first
+    groups = [sorted(group, key=lambda question: -(question.value or 0)) for group in by_change.values()]
+    yield from apart(context, take_turns(shuffled(groups, context.rng)))
 
 
 @task("land_use_change")
@@ -265,16 +271,36 @@ class _Cover:
 
 
 def _spots_of_change(context: TaskContext, facts: TileFacts, later: TileFacts) -> list[Spot]:
-    """Return places to put circles at: where the class changes, and where it stays, in turns."""
+    """Return places to put circles at: where the class changes, and where it stays, in turns.
+
+    Of ground that has changed the widest place comes first: most circles elsewhere reach beyond it.
+    """
     tree = STRtree([area.geometry for area in facts.areas])
+    widest: list[Spot] = []
     changed: list[Spot] = []
     kept: list[Spot] = []
+    for area in shuffled(later.areas, context.rng):
+        for index in sorted(tree.query(area.geometry, predicate="intersects").tolist()):
+            if facts.areas[index].class_name != area.class_name:
+                shared = shapely.intersection(area.geometry, facts.areas[index].geometry)
+                widest += [_widest_spot(part) for part in _polygons(shared)]
     for area in shuffled(later.areas, context.rng) * SEEDS_A_CHANGE:
         spot = spot_in(area.geometry, context.rng)
         before = tree.query(shapely.Point(spot), predicate="intersects")
         is_kept = any(facts.areas[index].class_name == area.class_name for index in before)
         (kept if is_kept else changed).append(spot)
-    return take_turns([changed, kept])
+    return take_turns([widest + changed, kept])
+
+
+def _polygons(geometry: BaseGeometry) -> list[Polygon]:
+    """Return the polygons of a geometry that a circle could lie in."""
+    least = math.pi * MIN_RADIUS_PX**2
+    return [part for part in shapely.get_parts(geometry) if isinstance(part, Polygon) and part.area >= least]
+
+
+def _widest_spot(polygon: Polygon) -> Spot:
+    circle = shapely.maximum_inscribed_circle(polygon, tolerance=1.0)
+    return Spot(*shapely.get_coordinates(circle)[0].tolist())
 
 
 def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: Circle) -> Question | NotAsked:
@@ -288,12 +314,11 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
     (first, first_ids, first_share), (second, second_ids, second_share) = before, after
     if first.name != second.name and may_mean_the_same(first, second):
         return NotAsked("the two classes may mean the same")
-    other = _other_class(context, first) if first.name == second.name else second
-    if other is None:
+    classes = _told_classes(context, first, second)
+    if len(classes) < 2:
         return NotAsked("too few classes for wrong options")
     options = [
-        Option(_told(context, *pair), is_right=pair == (first, second))
-        for pair in itertools.product((first, other), repeat=2)
+        Option(_told(context, *pair), is_right=pair == (first, second)) for pair in itertools.product(classes, repeat=2)
     ]
     return Question(
         task="land_use_change",
@@ -310,7 +335,7 @@ def _ask_land_use(context: TaskContext, covers: tuple[_Cover, _Cover], circle: C
         ),
         region=circle,
         num_dates=2,
-        strata=("change", " and ".join(sorted((first.name, other.name)))),
+        strata=("change",),
     )
 
 
@@ -320,19 +345,20 @@ def _is_kept(question: Question) -> bool:
     return bool(values["before"]["class"] == values["after"]["class"])
 
 
-def _other_class(context: TaskContext, info: ClassInfo) -> ClassInfo | None:
-    """Return a class that the land might have changed from or to, one on the tile if there is one.
+def _told_classes(context: TaskContext, first: ClassInfo, second: ClassInfo) -> list[ClassInfo]:
+    """Return the classes that options are about, the right ones among them, those on the tile first.
 
-    The four options are all that can happen between two classes. Were they drawn around the right one, the class that
-    most of them name would give it away.
+    No two may mean the same, so all that can happen between two of them is certainly wrong but for what did. Were the
+    options drawn around the right one here, the class that most of them name would give it away; which of them are
+    shown is chosen over the data set.
     """
     on_tile = {area.class_name for tile in (context.facts, context.facts.later) if tile for area in tile.areas}
-    others = [
-        other
-        for other in context.facts.classes.values()
-        if other.role is Role.AREA and not may_mean_the_same(other, info)
-    ]
-    return min(shuffled(others, context.rng), key=lambda other: other.name not in on_tile, default=None)
+    others = [info for info in context.facts.classes.values() if info.role is Role.AREA]
+    told = [first, second] if first.name != second.name else [first]
+    for info in sorted(shuffled(others, context.rng), key=lambda info: info.name not in on_tile):
+        if len(told) < CLASSES_TOLD and not any(may_mean_the_same(info, other) for other in told):
+            told.append(info)
+    return told
 
 
 def _told(context: TaskContext, first: ClassInfo, second: ClassInfo) -> str:

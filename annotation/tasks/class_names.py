@@ -100,5 +100,10 @@ def has_same_name(one: ClassInfo, other: ClassInfo) -> bool:
     return not names.isdisjoint(others)
 
 
+def is_plural(noun: str) -> bool:
+    """Return whether a name without another number takes a verb in the plural: "trees" do, "grass" does not."""
+    return noun.endswith("s") and not noun.endswith("ss")
+
+
 def _shown(info: ClassInfo) -> str:
     return info.singular.casefold()

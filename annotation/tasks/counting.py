@@ -16,7 +16,7 @@ from rsvqa.annotation.tasks.candidates import ask_each, shuffled, spread, take_t
 from rsvqa.annotation.tasks.countable import countable_objects, objects_in_region
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, number_distractors
 from rsvqa.annotation.tasks.geometry import bounds_of, circle_polygon, shown
-from rsvqa.annotation.tasks.regions import centre_of, circle_beside, keeps_clear, radius_limits
+from rsvqa.annotation.tasks.regions import apart, centre_of, circle_beside, radius_limits
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -60,7 +60,7 @@ def ask_regional_counting(context: TaskContext) -> Iterator[Question | NotAsked]
             yield result
         else:
             by_answer.setdefault(len(result.evidence.feature_ids), []).append(result)
-    yield from _apart(context, take_turns([by_answer[count] for count in sorted(by_answer, reverse=True)]))
+    yield from apart(context, take_turns([by_answer[count] for count in sorted(by_answer, reverse=True)]))
 
 
 def _ask_near(context: TaskContext, found: TileObject, bounds: NDArray[np.float64]) -> Question | NotAsked:
@@ -70,20 +70,6 @@ def _ask_near(context: TaskContext, found: TileObject, bounds: NDArray[np.float6
     if circle is None:
         return NotAsked("every circle tried crosses an object")
     return _ask_in_region(context, facts.classes[found.class_name], circle)
-
-
-def _apart(context: TaskContext, questions: list[Question]) -> Iterator[Question | NotAsked]:
-    """Yield the first questions, up to the limit, whose circles keep clear of each other."""
-    taken: list[Circle] = []
-    for question in questions:
-        assert question.region is not None
-        if len(taken) == context.limit:
-            return
-        if keeps_clear(context.facts, question.region, taken):
-            taken.append(question.region)
-            yield question
-        else:
-            yield NotAsked("too near to another region")
 
 
 def _classes_on_tile(facts: TileFacts) -> list[ClassInfo]:

@@ -286,5 +286,9 @@ def _condition(
 
 def _text(context: TaskContext, noun: str, thing: Landmark, rule: str, values: Mapping[str, Any]) -> str:
     return context.phrases.text(
-        f"condition_based_grounding.{rule}", noun=noun, landmark=thing.text, metres=values.get("metres", "")
+        f"condition_based_grounding.{rule}",
+        noun=noun,
+        landmark=thing.text,
+        any_landmark=thing.any_text,
+        metres=values.get("metres", ""),
     )

@@ -1,4 +1,4 @@
-"""Sentences after a question that say how large the image and its pixels are.
+"""Sentences after a question that say how large the image and its pixels are, and measures as a reader writes them.
 
 Coordinates mean nothing without the size of the image, and metres cannot be told from an image without its scale.
 """
@@ -11,6 +11,9 @@ from rsvqa.annotation.tasks.registry import TaskContext
 
 SCALE_DIGITS = 3
 """Significant digits of the metres per pixel: 0.5 % at most is lost, and answers have two digits."""
+
+M2_A_HA = 1e4
+M2_A_KM2 = 1e6
 
 
 def with_size(context: TaskContext, text: str) -> str:
@@ -37,3 +40,22 @@ def scale_text(metres: float) -> str:
     decimals = max(0, SCALE_DIGITS - 1 - math.floor(math.log10(metres)))
     text = f"{round(metres, SCALE_DIGITS - 1 - math.floor(math.log10(metres))):.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def two_digits(value: float) -> str:
+    """Return a positive number with two significant digits, without an exponent: "0.96", "9.6", "310", "1,200"."""
+    decimals = 1 - math.floor(math.log10(value))
+    rounded = round(value, decimals)
+    return f"{rounded:.{decimals}f}".rstrip("0").rstrip(".") if decimals > 0 else f"{rounded:,.0f}"
+
+
+def length_text(metres: float) -> str:
+    """Return a length in metres, from a kilometre on in kilometres."""
+    return f"{two_digits(metres / 1e3)} km" if metres >= 995 else f"{two_digits(metres)} m"
+
+
+def area_text(m2: float) -> str:
+    """Return an area in square metres, hectares or square kilometres, whichever gives a short number."""
+    if m2 >= 0.995 * M2_A_KM2:
+        return f"{two_digits(m2 / M2_A_KM2)} km²"
+    return f"{two_digits(m2 / M2_A_HA)} ha" if m2 >= 0.995 * M2_A_HA else f"{two_digits(m2)} m²"

@@ -54,7 +54,8 @@ def _are_regions(facts: TileFacts, class_name: str, members: Sequence[TileObject
     total = float(shapely.area(outlines).sum())
     if total + float(shapely.area(ground).sum()) < MAPPED_SHARE * facts.width * facts.height:
         return False
-    which, under = STRtree(ground).query(outlines, predicate="intersects")
+    # What asks is prepared, what is found is not: ground may be one polygon with thousands of corners.
+    under, which = STRtree(outlines).query(ground, predicate="intersects")
     return float(shapely.area(shapely.intersection(outlines[which], ground[under])).sum()) <= OVERLYING_SHARE * total
 
 

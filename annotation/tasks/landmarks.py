@@ -1,4 +1,4 @@
-"""What on a tile objects can be near to or inside of: areas of one class, the roads, and the only object of its class.
+"""What on a tile objects can be near to, inside of, or on a side of: areas, roads, the only one of its class, rivers.
 
 A landmark is only used where all of it is labelled, so that "the nearest" and "within" are true. What surprises: it is
 known inside the tile alone, so the words say "in the image" unless there is only one.
@@ -6,7 +6,7 @@ known inside the tile alone, so the words say "in the image" unless there is onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.annotation.facts import Area, Gsd, Outline, Role, TileObject
+from rsvqa.annotation.facts import Area, Gsd, Outline, Role, TileFacts, TileObject
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
-from rsvqa.annotation.tasks.directions import frame_of
+from rsvqa.annotation.tasks.directions import SECTORS, Sector, TilePoint, frame_of
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.referring import describable_classes
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
+from rsvqa.annotation.wording.phrases import Phrases
 
 INSIDE_SHARE = 0.95
 """An object with this share of its area in an area is inside it, with one minus this it is outside; else neither."""
@@ -29,6 +30,19 @@ INSIDE_SHARE = 0.95
 ROAD_EDGE_M = 10.0
 """Half the width of a road of five or six lanes; most are narrower."""
 
+
+DIVIDING_KINDS = frozenset({"water", "railway"})
+BRIDGED_M, BRIDGED_PX = 15.0, 40.0
+"""Half the width of what may interrupt a river: its label often stops at a bridge. Pixels where there are no metres."""
+
+MIN_SIDE_SHARE, MAX_REST_SHARE = 0.15, 0.01
+"""A tile is divided in two where each side has so much of it, and beside both nearly nothing is left."""
+
+SIDE_DEG = 30.0
+"""A side is called the western one where the way to it from the other differs by no more from west."""
+
+CLEAR_PX = 2.0
+"""What is on a side keeps so far from what divides the tile."""
 
 MIN_WIDTH_PX = 2.0
 """Areas that are thinner on average cannot be made out: the tile's edge may leave such a sliver of a forest."""
@@ -40,7 +54,8 @@ class Landmark:
 
     Attributes:
         name: of its class; "" for all roads.
-        text: with its article, e.g. "the lake", "any road in the image".
+        text: with its article, e.g. "the lake", "a road in the image", "water in the image".
+        any_text: after a negation or a comparison, where "a road" might be a certain one: "any road in the image".
         geometries: its parts, tile pixels.
         feature_ids: of its parts.
         scale: metres per pixel along both axes, or (1, 1): what distances are measured in.
@@ -50,6 +65,7 @@ class Landmark:
 
     name: str
     text: str
+    any_text: str
     geometries: NDArray[np.object_]
     feature_ids: tuple[str, ...]
     scale: Gsd
@@ -58,11 +74,14 @@ class Landmark:
 
     def distances(self, objects: Sequence[TileObject]) -> NDArray[np.float64]:
         """Return the distance of each object's outline from the landmark, in units of `scale`; 0 for touching."""
-        outlines = _outlines(objects)
+        return self.distances_of(_outlines(objects))
+
+    def distances_of(self, outlines: NDArray[np.object_]) -> NDArray[np.float64]:
+        """Return the distance of each geometry, tile pixels, from the landmark, in units of `scale`."""
         nearest, found = self._edges.query_nearest(
             _scaled(outlines, self.scale), return_distance=True, all_matches=False
         )
-        distances = np.zeros(len(objects))
+        distances = np.zeros(len(outlines))
         distances[nearest[0]] = found
         distances[self._tree.query(outlines, predicate="intersects")[0]] = 0.0  # wholly inside, no edge is near
         return distances
@@ -98,6 +117,60 @@ class Landmark:
         return STRtree(_edges_of(_scaled(self.geometries, self.scale)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divider:
+    """Something that runs across the tile and divides it in two.
+
+    Attributes:
+        text: with its article, "the water that runs across the image".
+        feature_ids: of its class.
+        sides: the ground on both sides by the direction that they lie in, tile pixels.
+    """
+
+    text: str
+    feature_ids: tuple[str, ...]
+    sides: Mapping[Sector, BaseGeometry]
+
+
+@once_a_tile
+def dividers(context: TaskContext) -> tuple[Divider, ...]:
+    """Return each class of water and railway ground of which one part, and no other, divides the tile in two."""
+    facts = context.facts
+    reach = BRIDGED_PX if facts.gsd_m is None else BRIDGED_M / max(facts.gsd_m)
+    found = []
+    for thing in area_landmarks(context):
+        if facts.classes[thing.name].kind not in DIVIDING_KINDS:
+            continue
+        ground = shapely.union_all(thing.geometries).buffer(reach).buffer(-reach)
+        divided = [sides for part in shapely.get_parts(ground) if (sides := _sides(facts, part))]
+        named = _named_sides(context, divided[0]) if len(divided) == 1 else None
+        if named is not None:
+            text = context.phrases.text("landmark.across", noun=facts.classes[thing.name].singular)
+            found.append(Divider(text=text, feature_ids=thing.feature_ids, sides=named))
+    return tuple(found)
+
+
+def _sides(facts: TileFacts, part: BaseGeometry) -> tuple[BaseGeometry, BaseGeometry] | None:
+    """Return the two parts that something leaves of the tile; None where it leaves one or several."""
+    rest = shapely.get_parts(shapely.box(0, 0, facts.width, facts.height).difference(part.buffer(CLEAR_PX)))
+    shares = shapely.area(rest) / (facts.width * facts.height)
+    large = rest[shares >= MIN_SIDE_SHARE]
+    if len(large) != 2 or shares[shares < MIN_SIDE_SHARE].sum() > MAX_REST_SHARE:
+        return None
+    return large[0], large[1]
+
+
+def _named_sides(context: TaskContext, sides: tuple[BaseGeometry, BaseGeometry]) -> dict[Sector, BaseGeometry] | None:
+    """Return two sides by the direction that each lies in from the other; None where no cardinal one is near."""
+    here, there = (TilePoint(side.centroid.x, side.centroid.y) for side in sides)
+    bearing = frame_of(context.facts).bearing_deg(here, there)
+    nearest = round(bearing / 90)
+    if abs(bearing - 90 * nearest) > SIDE_DEG:
+        return None
+    cardinal = SECTORS[::2]
+    return {cardinal[nearest % 4]: sides[1], cardinal[(nearest + 2) % 4]: sides[0]}
+
+
 @once_a_tile
 def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     """Return the landmarks of a tile: areas by class, roads, then objects that are the only ones of their class."""
@@ -106,12 +179,13 @@ def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     for members in describable_classes(context):
         if len(members) == 1 and members.objects[0].is_whole and members.objects[0].is_askable:
             (only,) = members.objects
-            text = context.phrases.text("landmark.one", noun=members.info.singular)
+            text = the(context.phrases, members.info.singular)
             shape = _array([only.geometry])
             found.append(
                 Landmark(
                     name=members.info.name,
                     text=text,
+                    any_text=text,
                     geometries=shape,
                     feature_ids=(only.object_id,),
                     scale=scale,
@@ -124,7 +198,7 @@ def landmarks(context: TaskContext) -> tuple[Landmark, ...]:
 @once_a_tile
 def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
     """Return the land-use classes that are fully labelled and certain, and that no other class could be taken for."""
-    facts, scale = context.facts, frame_of(context.facts).scale
+    facts, phrases, scale = context.facts, context.phrases, frame_of(context.facts).scale
     by_class: dict[str, list[Area]] = {}
     for area in facts.areas:
         by_class.setdefault(area.class_name, []).append(area)
@@ -140,10 +214,17 @@ def area_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
         if not _can_be_seen(geometries):
             continue
         is_one = len(areas) == 1 and not isinstance(areas[0].geometry, MultiPolygon)
-        text = context.phrases.text(f"landmark.{'one' if is_one else 'any'}", noun=info.singular)
-        ids = tuple(area.area_id for area in areas)
+        text = the(phrases, info.singular) if is_one else some(phrases, info.singular, info.plural)
         found.append(
-            Landmark(name=info.name, text=text, geometries=geometries, feature_ids=ids, scale=scale, is_area=True)
+            Landmark(
+                name=info.name,
+                text=text,
+                any_text=text if is_one else phrases.text("landmark.any", noun=info.singular),
+                geometries=geometries,
+                feature_ids=tuple(area.area_id for area in areas),
+                scale=scale,
+                is_area=True,
+            )
         )
     return tuple(found)
 
@@ -156,10 +237,34 @@ def road_landmarks(context: TaskContext) -> tuple[Landmark, ...]:
         return ()
     ids = tuple(road.road_id for road in facts.roads)
     lines = _array([road.geometry for road in facts.roads])
-    text, scale = context.phrases.text("landmark.roads"), frame_of(facts).scale
+    road = context.phrases.text("landmark.road")
     return (
-        Landmark(name="", text=text, geometries=lines, feature_ids=ids, scale=scale, is_area=False, edge_m=ROAD_EDGE_M),
+        Landmark(
+            name="",
+            text=some(context.phrases, road),
+            any_text=context.phrases.text("landmark.any", noun=road),
+            geometries=lines,
+            feature_ids=ids,
+            scale=frame_of(facts).scale,
+            is_area=False,
+            edge_m=ROAD_EDGE_M,
+        ),
     )
+
+
+def the(phrases: Phrases, noun: str) -> str:
+    """Return the words for the only one of its class."""
+    return phrases.text("landmark.one", noun=noun)
+
+
+def some(phrases: Phrases, singular: str, plural: str = "") -> str:
+    """Return the words for one of several of a class: "a lake in the image"; no article where the class has no plural.
+
+    Such are "water" and "farmland", and "trees" or "buildings", of which there is no singular.
+    """
+    if singular == plural:
+        return phrases.text("landmark.mass", noun=singular)
+    return phrases.text(f"landmark.{'an' if singular[0].lower() in 'aeiou' else 'a'}", noun=singular)
 
 
 def _can_be_seen(geometries: NDArray[np.object_]) -> bool:

@@ -38,7 +38,7 @@ from rsvqa.annotation.tasks.distractors import (
     value_distractors,
 )
 from rsvqa.annotation.tasks.geometry import LongAxis, direction_on_ground, long_axis
-from rsvqa.annotation.tasks.image_scale import with_scale
+from rsvqa.annotation.tasks.image_scale import area_text, length_text, with_scale
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -391,11 +391,8 @@ def _ask_size(context: TaskContext, pointed: PointedObject, gsd_m: Gsd) -> Quest
         size = long_axis(pointed.found.geometry, gsd_m).length
     if size <= 0:
         return NotAsked("the outline has no size")
-    unit = "square_metres" if asks_area else "metres"
-    texts = [
-        context.phrases.text(f"object_size.{unit}", value=measure_text(value))
-        for value in (round_measure(size), *value_distractors(size, context.rng))
-    ]
+    unit, told = ("square_metres", area_text) if asks_area else ("metres", length_text)
+    texts = [told(value) for value in (round_measure(size), *value_distractors(size, context.rng))]
     question = _question(
         "object_size",
         AnswerForm.ONE_OF,
@@ -408,13 +405,8 @@ def _ask_size(context: TaskContext, pointed: PointedObject, gsd_m: Gsd) -> Quest
     )
     return replace(
         question,
-        strata=(unit, pointed.found.class_name),
+        strata=(unit,),  # the words call it an object: whoever reads "car" knows its length
         pool=unit,
         value=round_measure(size),
         min_ratio=MEASURE_RATIO,
     )
-
-
-def measure_text(value: float) -> str:
-    """Return a rounded measure without an exponent and without needless zeros: "0.45", "4.5", "1200"."""
-    return f"{value:.0f}" if value >= 10 else f"{value:g}"

@@ -8,7 +8,9 @@ asked about, a point is in the middle of the tile, and no place is described by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ from rsvqa.annotation.tasks.candidates import shuffled
 from rsvqa.annotation.tasks.directions import frame_of
 from rsvqa.annotation.tasks.grounding import ConditionReference, conditions
 from rsvqa.annotation.tasks.image_scale import with_scale, with_size
+from rsvqa.annotation.tasks.landmarks import Landmark, landmarks
 from rsvqa.annotation.tasks.referring import Reference, may_be_target, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.tasks.routes import FoundRoute, Place, RoadMap, Route, wrong_routes
@@ -53,8 +56,12 @@ CONDITIONS_A_QUESTION = 4
 
 MAX_OBJECT_PLACES = 16
 MAX_POINT_PLACES = 24
-CLOSED_SHARE = 0.5
-"""Chance that a road of the shortest route is closed, where there is another way."""
+AWAY_M = (30, 50, 100, 200)
+AWAY_MARGIN = 0.15
+"""A route keeps away from something by one of these distances and this margin; the shortest one clearly does not."""
+
+MAX_AVOIDED = 6
+"""Things to keep away from, and objects to pass, that are tried for one route; bounds the time."""
 
 STARTS_A_QUESTION = 3
 
@@ -69,6 +76,37 @@ class _Named(NamedTuple):
     text: str
     object_id: str
     has_metres: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Purpose:
+    """What a route is wanted for.
+
+    Attributes:
+        key: of the wording.
+        rule: of the evidence.
+        words: what fills in the wording beside both ends.
+        feature_ids: of what it rests on beside the ends and the roads.
+        has_point, has_metres: the words hold a point, or a distance.
+    """
+
+    key: str
+    rule: str
+    words: Mapping[str, object] = field(default_factory=dict)
+    feature_ids: tuple[str, ...] = ()
+    has_point: bool = False
+    has_metres: bool = False
+
+
+class _Wanted(NamedTuple):
+    """A route that serves a purpose."""
+
+    found: FoundRoute
+    purpose: _Purpose
+
+
+_Ends = tuple[_Named, _Named]
+_Search = Callable[[TaskContext, RoadMap, _Ends, FoundRoute, Sequence[_Named]], Iterator[_Wanted]]
 
 
 @task("route_planning")
@@ -91,9 +129,8 @@ def ask_route_planning(context: TaskContext) -> Iterator[Question | NotAsked]:
     for start in starts[: context.limit * STARTS_A_QUESTION]:
         if num_asked >= context.limit:
             return
-        result = _ask_from(
-            context, road_map, start, shuffled(beside, context.rng) + (on_road if start.object_id else [])
-        )
+        goals = shuffled(beside, context.rng) + (on_road if start.object_id else [])
+        result = _ask_from(context, road_map, start, goals, beside)
         num_asked += isinstance(result, Question)
         yield result
 
@@ -165,7 +202,9 @@ def _is_in_the_middle(facts: TileFacts, point: shapely.Point) -> bool:
     return abs(point.x / facts.width - 0.5) <= reach and abs(point.y / facts.height - 0.5) <= reach
 
 
-def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Sequence[_Named]) -> Question | NotAsked:
+def _ask_from(
+    context: TaskContext, road_map: RoadMap, start: _Named, goals: Sequence[_Named], beside: Sequence[_Named]
+) -> Question | NotAsked:
     """Ask for the route to the first goal that one can be told to, with wrong ones; else say why not the last."""
     refused = NotAsked("no place on a road to go to")
     by_place = {goal.place: goal for goal in goals if goal.place.stretch != start.place.stretch}
@@ -173,77 +212,136 @@ def _ask_from(context: TaskContext, road_map: RoadMap, start: _Named, goals: Seq
         if isinstance(found, NotAsked):
             refused = found
             continue
-        if context.rng.random() < CLOSED_SHARE:
-            detour = _ask_detour(context, road_map, (start, by_place[place]), found)
-            if detour is not None:
-                return detour
-        wrong = wrong_routes(road_map, start.place, place, found.route, context.rng)
-        if wrong:
-            return _question(context, road_map, (start, by_place[place]), found, wrong)
+        ends = start, by_place[place]
+        for search in shuffled((_plainly, _past_a_closed_road, _of_fewest_turns, _passing, _away), context.rng):
+            for wanted in search(context, road_map, ends, found, beside):
+                wrong = wrong_routes(road_map, start.place, place, wanted.found.route, context.rng)
+                if wrong:
+                    return _question(context, road_map, ends, wanted, wrong)
         refused = NotAsked("no three wrong routes like the right one")
     return refused
 
 
-def _ask_detour(
-    context: TaskContext, road_map: RoadMap, ends: tuple[_Named, _Named], found: FoundRoute
-) -> Question | None:
-    """Ask for the route that is left when a road of the shortest one is closed; None where none can be told."""
+def _plainly(
+    _context: TaskContext, road_map: RoadMap, ends: _Ends, found: FoundRoute, _beside: Sequence[_Named]
+) -> Iterator[_Wanted]:
+    """Yield the shortest route for its own sake."""
+    next_length = road_map.next_length(ends[0].place, ends[1].place, found)
+    key = "shortest" if next_length >= SHORTEST_MARGIN * found.length else "any"
+    yield _Wanted(found, _Purpose(key=key, rule="shortest_path_on_roads"))
+
+
+def _past_a_closed_road(
+    context: TaskContext, road_map: RoadMap, ends: _Ends, found: FoundRoute, _beside: Sequence[_Named]
+) -> Iterator[_Wanted]:
+    """Yield the route that is left when a road of the shortest one is closed."""
     start, goal = ends
     if not (start.object_id and goal.object_id):
-        return None  # with the closed place two points would tell the way without the image
+        return  # with the closed place two points would tell the way without the image
     for step in shuffled(found.steps[1:-1], context.rng):
         stretch = road_map.graph.stretches[step.stretch]
-        is_in_the_middle = _is_in_the_middle(context.facts, _middle(stretch))
-        if stretch.geometry.length < MIN_PLACE_STRETCH_PX or not is_in_the_middle:
+        middle = _middle(stretch)
+        if stretch.geometry.length < MIN_PLACE_STRETCH_PX or not _is_in_the_middle(context.facts, middle):
             continue
-        closed = frozenset({step.stretch})
-        ((_, detour),) = road_map.routes_from(start.place, [goal.place], closed=closed)
-        if isinstance(detour, NotAsked):
-            continue
-        wrong = wrong_routes(road_map, start.place, goal.place, detour.route, context.rng)
-        if wrong:
-            return _question(context, road_map, ends, detour, wrong, closed=stretch)
-    return None
+        ((_, detour),) = road_map.routes_from(start.place, [goal.place], closed=frozenset({step.stretch}))
+        if not isinstance(detour, NotAsked):
+            point = context.phrases.text("route_planning.point", x=round(middle.x), y=round(middle.y))
+            purpose = _Purpose(key="closed", rule="path_past_a_closed_road", words={"closed": point}, has_point=True)
+            yield _Wanted(detour, purpose)
+
+
+def _of_fewest_turns(
+    _context: TaskContext, road_map: RoadMap, ends: _Ends, found: FoundRoute, _beside: Sequence[_Named]
+) -> Iterator[_Wanted]:
+    """Yield the route that no way has fewer turns than, where the shortest one has more."""
+    straightest = road_map.route_of_fewest_turns(ends[0].place, ends[1].place)
+    if not isinstance(straightest, NotAsked) and len(straightest.route.legs) < len(found.route.legs):
+        yield _Wanted(straightest, _Purpose(key="fewest_turns", rule="path_of_fewest_turns"))
+
+
+def _passing(
+    context: TaskContext, road_map: RoadMap, ends: _Ends, found: FoundRoute, beside: Sequence[_Named]
+) -> Iterator[_Wanted]:
+    """Yield routes that pass an object on the way, where the shortest one does not."""
+    start, goal = ends
+    taken = {step.stretch for step in found.steps}
+    free = [named for named in beside if named.place.stretch not in taken]
+    for via in shuffled(free, context.rng)[:MAX_AVOIDED]:
+        route = road_map.route_through(start.place, via.place, goal.place)
+        if not isinstance(route, NotAsked):
+            yield _Wanted(
+                route,
+                _Purpose(
+                    key="passing",
+                    rule="path_that_passes_an_object",
+                    words={"via": via.text},
+                    feature_ids=(via.object_id,),
+                    has_metres=via.has_metres,
+                ),
+            )
+
+
+def _away(
+    context: TaskContext, road_map: RoadMap, ends: _Ends, found: FoundRoute, _beside: Sequence[_Named]
+) -> Iterator[_Wanted]:
+    """Yield routes that keep some metres away from something that the shortest one comes nearer to."""
+    if context.facts.gsd_m is None:
+        return
+    start, goal = ends
+    lines = np.array([stretch.geometry for stretch in road_map.graph.stretches], dtype=object)
+    things = [thing for thing in landmarks(context) if thing.name and _are_apart_from(thing, ends)]
+    for thing in shuffled(things, context.rng)[:MAX_AVOIDED]:
+        distances = thing.distances_of(lines)
+        for metres in shuffled(AWAY_M, context.rng):
+            closed = frozenset(np.flatnonzero(distances < (1 + AWAY_MARGIN) * metres).tolist())
+            nearest = min((distances[step.stretch] for step in found.steps[1:-1]), default=math.inf)
+            if {start.place.stretch, goal.place.stretch} & closed or nearest > (1 - AWAY_MARGIN) * metres:
+                continue
+            ((_, route),) = road_map.routes_from(start.place, [goal.place], closed=closed)
+            if not isinstance(route, NotAsked):
+                yield _Wanted(
+                    route,
+                    _Purpose(
+                        key="away",
+                        rule="path_away_from_something",
+                        words={"metres": metres, "landmark": thing.text, "any_landmark": thing.any_text},
+                        feature_ids=thing.feature_ids,
+                        has_metres=True,
+                    ),
+                )
+
+
+def _are_apart_from(thing: Landmark, ends: _Ends) -> bool:
+    """Return whether neither end of a route is the thing to keep away from."""
+    return not {named.object_id for named in ends} & set(thing.feature_ids)
 
 
 def _question(
-    context: TaskContext,
-    road_map: RoadMap,
-    ends: tuple[_Named, _Named],
-    found: FoundRoute,
-    wrong: Sequence[Route],
-    *,
-    closed: RoadSection | None = None,
+    context: TaskContext, road_map: RoadMap, ends: _Ends, wanted: _Wanted, wrong: Sequence[Route]
 ) -> Question:
-    """Ask for a route; `closed`: the stretch that the question says may not be used."""
-    start, goal = ends
-    next_length = road_map.next_length(start.place, goal.place, found)
-    is_shortest = next_length >= SHORTEST_MARGIN * found.length
-    key = "route_planning.shortest" if is_shortest else "route_planning.any"
-    if closed is None:
-        text = context.phrases.pick(context.rng, key, start=start.text, goal=goal.text)
-    else:
-        point = context.phrases.text("route_planning.point", x=round(_middle(closed).x), y=round(_middle(closed).y))
-        text = context.phrases.pick(
-            context.rng, "route_planning.closed", start=start.text, goal=goal.text, closed=point
-        )
-    if closed is not None or not (start.object_id and goal.object_id):
+    """Ask for a route that serves a purpose."""
+    (start, goal), (found, purpose) = ends, wanted
+    text = context.phrases.pick(
+        context.rng, f"route_planning.{purpose.key}", start=start.text, goal=goal.text, **purpose.words
+    )
+    if purpose.has_point or not (start.object_id and goal.object_id):
         text = with_size(context, text)
-    if start.has_metres or goal.has_metres:
+    if purpose.has_metres or start.has_metres or goal.has_metres:
         text = with_scale(context, text)
     name = road_map.graph.stretches[start.place.stretch].name
     options = [Option(_told(context, found.route, name), is_right=True)]
     options += [Option(_told(context, route, name), is_right=False) for route in wrong]
+    next_length = road_map.next_length(start.place, goal.place, found)
     return Question(
         task="route_planning",
         form=AnswerForm.ONE_OF,
         text=text,
         options=tuple(options),
         evidence=Evidence(
-            rule="shortest_path_on_roads" if closed is None else "path_past_a_closed_road",
-            feature_ids=_feature_ids(road_map, found, ends),
+            rule=purpose.rule,
+            feature_ids=(*_feature_ids(road_map, found, ends), *purpose.feature_ids),
             geometry=_path(road_map, start.place, goal.place, found),
-            values=_values(context.facts, found, next_length),
+            values={**_values(context.facts, found, next_length), **purpose.words},
         ),
     )
 
@@ -264,7 +362,7 @@ def _told(context: TaskContext, route: Route, name: str) -> str:
     return phrases.text("route_planning.separator").join(parts)
 
 
-def _feature_ids(road_map: RoadMap, found: FoundRoute, ends: tuple[_Named, _Named]) -> tuple[str, ...]:
+def _feature_ids(road_map: RoadMap, found: FoundRoute, ends: _Ends) -> tuple[str, ...]:
     roads = (road_id for step in found.steps for road_id in road_map.graph.stretches[step.stretch].road_ids)
     objects = (named.object_id for named in ends if named.object_id)
     return tuple(dict.fromkeys((*objects, *roads)))

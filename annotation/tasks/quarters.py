@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import shapely
 from shapely import Polygon
 
-from rsvqa.annotation.facts import ClassKind, TileFacts
+from rsvqa.annotation.facts import ClassKind, Role, TileFacts
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.environmental_measures import BUILT_OVER, COOLING, FARMED, PLANTED, WOODED
+from rsvqa.annotation.tasks.environmental_measures import (
+    BUILT_OVER,
+    COOLING,
+    FARMED,
+    MIN_BUILDINGS,
+    PLANTED,
+    WOODED,
+)
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
-from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 from rsvqa.annotation.taxonomy import AnswerForm
 
-Theme = Literal["run_off", "soaking", "coolness", "farming", "fire", "dust"]
+Theme = Literal["run_off", "soaking", "coolness", "farming", "fire", "dust", "people", "noise"]
 
-THEMES: dict[Theme, tuple[ClassKind, ...]] = {
+GROUND: dict[Theme, tuple[ClassKind, ...]] = {
     "run_off": BUILT_OVER,
     "soaking": PLANTED,
     "coolness": COOLING,
@@ -24,13 +32,23 @@ THEMES: dict[Theme, tuple[ClassKind, ...]] = {
     "fire": WOODED,
     "dust": ("bare",),
 }
-"""What a quarter is judged by: the ground of these kinds. Keys of `environmental_reasoning.quarter` in the wording."""
+"""What a quarter is judged by: its share of the ground of these kinds."""
+
+THEMES: tuple[Theme, ...] = (*GROUND, "people", "noise")
+"""The others are judged by the buildings and by the roads. Keys of `environmental_reasoning.quarter` in the wording."""
 
 QUARTERS = ("upper_left", "upper_right", "lower_left", "lower_right")
 
 LEAD_RATIO = 1.5
 LEAD_SHARE = 0.1
-"""The first quarter has so many times the share of the second, and leads by this share of its own area."""
+"""The first quarter has so many times the share of the second, and leads by this share: of its own area, or of all
+buildings or roads."""
+
+MAX_BUILDINGS = 2_000
+"""More are too many for an eye to compare, and for the evidence to list."""
+
+MIN_ROAD_SHARE = 1.0
+"""Roads are compared where they are longer than so many times the tile's shorter side."""
 
 LABELLED_SHARE = 0.99
 """Ground without a label might be of the kind: a tile with less labelled is not compared."""
@@ -44,10 +62,15 @@ class _Shares(NamedTuple):
 
 
 def ask_quarter(context: TaskContext, theme: Theme) -> Question | NotAsked:
-    """Ask in which quarter of the tile the ground of a theme has the greatest share."""
-    measured = _shares(context, THEMES[theme])
-    if measured is None:
-        return NotAsked("ground without a label")
+    """Ask in which quarter of the tile the ground, the buildings or the roads of a theme have the greatest share."""
+    if theme == "people":
+        measured = _of_buildings(context)
+    elif theme == "noise":
+        measured = _of_roads(context)
+    else:
+        measured = _shares(context, GROUND[theme])
+    if isinstance(measured, NotAsked):
+        return measured
     order = sorted(range(4), key=lambda index: -measured.shares[index])
     first, second = (measured.shares[index] for index in order[:2])
     if first - second < LEAD_SHARE or first < LEAD_RATIO * second:
@@ -70,19 +93,52 @@ def ask_quarter(context: TaskContext, theme: Theme) -> Question | NotAsked:
     )
 
 
-def _shares(context: TaskContext, kinds: tuple[ClassKind, ...]) -> _Shares | None:
-    """Return the share of each quarter that ground of some kinds covers; None where some ground has no label."""
+def _of_buildings(context: TaskContext) -> _Shares | NotAsked:
+    """Return which share of all buildings has its centre in each quarter."""
     facts = context.facts
-    names = list(certain_areas(context))
-    grounds = {name: cover_of(context, name) for name in names if facts.classes[name].kind != "other"}
-    quarters = _quarters(facts)
-    labelled = dissolved(list(grounds.values())) if grounds else Polygon()
-    if labelled.area < LABELLED_SHARE * facts.width * facts.height:
-        return None
-    chosen = [name for name in grounds if facts.classes[name].kind in kinds]
-    ground = dissolved([grounds[name] for name in chosen]) if chosen else Polygon()
-    shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in quarters]
+    names = {info.name for info in facts.classes.values() if info.role is Role.OBJECT and info.kind == "building"}
+    buildings = [item for item in facts.objects if item.class_name in names]
+    if not names <= facts.complete_classes or not all(item.is_certain for item in buildings):
+        return NotAsked("buildings not fully labelled, or uncertain")
+    if not MIN_BUILDINGS <= len(buildings) <= MAX_BUILDINGS:
+        return NotAsked("too few or too many buildings")
+    centres = shapely.get_coordinates(shapely.centroid([item.geometry for item in buildings]))
+    columns, rows = (centres >= (facts.width / 2, facts.height / 2)).astype(int).T
+    counts = np.bincount(2 * rows + columns, minlength=4)
+    return _Shares((counts / len(buildings)).tolist(), tuple(item.object_id for item in buildings))
+
+
+def _of_roads(context: TaskContext) -> _Shares | NotAsked:
+    """Return which share of the length of all roads lies in each quarter."""
+    facts = context.facts
+    if not {road.class_name for road in facts.roads} <= facts.complete_classes:
+        return NotAsked("roads not fully labelled")
+    lines = shapely.union_all([road.geometry for road in facts.roads])
+    if lines.length < MIN_ROAD_SHARE * min(facts.width, facts.height):
+        return NotAsked("too few roads")
+    parts = [shapely.intersection(lines, quarter).length for quarter in _quarters(facts)]
+    return _Shares([part / sum(parts) for part in parts], tuple(road.road_id for road in facts.roads))
+
+
+def _shares(context: TaskContext, kinds: tuple[ClassKind, ...]) -> _Shares | NotAsked:
+    """Return the share of each quarter that ground of some kinds covers."""
+    facts = context.facts
+    if not _is_labelled(context):
+        return NotAsked("ground without a label")
+    chosen = [name for name in certain_areas(context) if facts.classes[name].kind in kinds]
+    ground = dissolved([cover_of(context, name) for name in chosen]) if chosen else Polygon()
+    shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in _quarters(facts)]
     return _Shares(shares, tuple(area.area_id for name in chosen for area in certain_areas(context)[name]))
+
+
+@once_a_tile
+def _is_labelled(context: TaskContext) -> bool:
+    """Return whether nearly all ground of the tile has a label that tells its kind."""
+    facts = context.facts
+    grounds = [cover_of(context, name) for name in certain_areas(context) if facts.classes[name].kind != "other"]
+    least = LABELLED_SHARE * facts.width * facts.height
+    # Together they cover no more than each by itself: the union of a whole map takes longer than all else here.
+    return sum(ground.area for ground in grounds) >= least and dissolved(grounds).area >= least
 
 
 def _quarters(facts: TileFacts) -> list[Polygon]:

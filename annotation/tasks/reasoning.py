@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import ClassInfo, Outline, Role, TileObject
@@ -21,11 +22,12 @@ from rsvqa.annotation.tasks.candidates import ask_each, shuffled, take_turns
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import Countable, CountRule, countable_objects
 from rsvqa.annotation.tasks.counting import MAX_COUNT
+from rsvqa.annotation.tasks.directions import Sector
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, NUM_DISTRACTORS, number_distractors
 from rsvqa.annotation.tasks.environmental_rules import RULES, EnvironmentalRule, RuleVerdict, judge_all
 from rsvqa.annotation.tasks.geometry import shown
 from rsvqa.annotation.tasks.image_scale import with_scale
-from rsvqa.annotation.tasks.landmarks import Landmark, area_landmarks, road_landmarks
+from rsvqa.annotation.tasks.landmarks import Divider, Landmark, area_landmarks, dividers, road_landmarks
 from rsvqa.annotation.tasks.quarters import THEMES, ask_quarter
 from rsvqa.annotation.tasks.referring import groups_by_colour, members_of
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile, task
@@ -51,7 +53,7 @@ def ask_environmental_reasoning(context: TaskContext) -> Iterator[Question | Not
     verdicts = judge_all(context)
     topics = list(dict.fromkeys(rule.topic for rule in RULES))
     of_topics = [partial(_ask_topic, context, topic, verdicts) for topic in shuffled(topics, context.rng)]
-    of_quarters = [partial(ask_quarter, context, theme) for theme in shuffled(list(THEMES), context.rng)]
+    of_quarters = [partial(ask_quarter, context, theme) for theme in shuffled(THEMES, context.rng)]
     yield from ask_each(context, take_turns([of_topics, of_quarters]), lambda ask: ask())
 
 
@@ -146,6 +148,7 @@ def _conditions(context: TaskContext) -> list[_Condition]:
     ]
     joined += [partial(_but_not, *pair) for pair in shuffled(pairs, context.rng)[:num]]
     steps: list[_Condition] = [partial(_surplus, half) for half in ("left", "right", "upper", "lower")]
+    steps += [partial(_side_surplus, thing, side) for thing in dividers(context) for side in thing.sides]
     return [*single, *joined, *steps, _together]
 
 
@@ -164,6 +167,7 @@ def _single_conditions(context: TaskContext) -> list[_Condition]:
     conditions: list[_Condition] = [_by_colour]
     conditions += [partial(_by_half, half) for half in ("left", "right", "upper", "lower")]
     conditions += [partial(_inside, thing) for thing in areas]
+    conditions += [partial(_on_side, thing, side) for thing in dividers(context) for side in thing.sides]
     if context.facts.gsd_m is not None:
         conditions += [partial(_within, thing) for thing in (*areas, *road_landmarks(context))]
     return conditions
@@ -252,13 +256,13 @@ def _within(thing: Landmark, context: TaskContext, _info: ClassInfo, counted: Co
     if not fitting:
         return NotAsked("distances near every limit")
     metres = context.rng.choice(fitting)
-    words = {"metres": metres, "landmark": thing.text}
+    values = {"metres": metres, "landmark": thing.text}
     return _Selected(
         rule="within",
         telling=(str(metres),),
         chosen=_chosen(counted, distances <= metres),
-        words=words,
-        values=words,
+        words={**values, "any_landmark": thing.any_text},
+        values=values,
         feature_ids=thing.feature_ids,
     )
 
@@ -277,10 +281,34 @@ def _inside(thing: Landmark, _context: TaskContext, _info: ClassInfo, counted: C
     return _Selected(
         rule="inside",
         chosen=_chosen(counted, sides == 1),
-        words={"landmark": thing.text},
+        words={"landmark": thing.text, "any_landmark": thing.any_text},
         values={"landmark": thing.text},
         feature_ids=thing.feature_ids,
     )
+
+
+def _on_side(
+    thing: Divider, side: Sector, context: TaskContext, _info: ClassInfo, counted: Countable
+) -> _Selected | NotAsked:
+    """Return the objects on one side of a river, where each is wholly on one of the two."""
+    if any(item.outline is Outline.POINT for item in counted.objects):
+        return NotAsked("points do not tell on which side of a river an object is")
+    outlines = [item.geometry for item in counted.objects]
+    is_on = {name: shapely.covers(ground, outlines) for name, ground in thing.sides.items()}
+    if not np.logical_or.reduce(list(is_on.values())).all():
+        return NotAsked("an object on the river, or where the tile has another side")
+    return _Selected(
+        rule="side",
+        chosen=_chosen(counted, is_on[side]),
+        words={"side": _side_word(context, side), "divider": thing.text},
+        values={"side": side, "divider": thing.text},
+        feature_ids=thing.feature_ids,
+    )
+
+
+def _side_word(context: TaskContext, side: Sector) -> str:
+    table = "image" if context.facts.north_deg is None else "compass"
+    return context.phrases.text(f"conditional_counting.{table}.{side}")
 
 
 def _chosen(counted: Countable, mask: Sequence[bool] | NDArray[np.bool_]) -> tuple[TileObject, ...]:
@@ -347,6 +375,21 @@ def _surplus(half: str, context: TaskContext, info: ClassInfo, counted: Countabl
     other = {"left": "right", "right": "left", "upper": "lower", "lower": "upper"}[half]
     words = {"half": selected.words["half"], "other": context.phrases.text(f"conditional_counting.halves.{other}")}
     return replace(selected, rule="surplus", chosen=counted.objects, words=words, number=number)
+
+
+def _side_surplus(
+    thing: Divider, side: Sector, context: TaskContext, info: ClassInfo, counted: Countable
+) -> _Selected | NotAsked:
+    """Return by how many the objects on one side of a river are more than those on the other."""
+    selected = _on_side(thing, side, context, info, counted)
+    if isinstance(selected, NotAsked):
+        return selected
+    number = 2 * len(selected.chosen) - len(counted.objects)
+    if number <= 0:
+        return NotAsked("not more than on the other side")
+    (other,) = (name for name in thing.sides if name != side)
+    words = {**selected.words, "other": _side_word(context, other)}
+    return replace(selected, rule="side_surplus", chosen=counted.objects, words=words, number=number)
 
 
 def _together(context: TaskContext, info: ClassInfo, counted: Countable) -> _Selected | NotAsked:

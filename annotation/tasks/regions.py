@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Circle, TileFacts
+from rsvqa.annotation.questions import NotAsked, Question
+from rsvqa.annotation.tasks.registry import TaskContext
 
 RADIUS_SHARES = (0.06, 0.15)
 """Least and greatest radius, as a share of the tile's shorter side."""
@@ -63,6 +65,20 @@ def keeps_clear(facts: TileFacts, circle: Circle, others: Iterable[Circle]) -> b
     return all(
         math.hypot(circle.x - other.x, circle.y - other.y) >= circle.radius + other.radius + gap for other in others
     )
+
+
+def apart(context: TaskContext, questions: list[Question]) -> Iterator[Question | NotAsked]:
+    """Yield the first questions, up to the limit, whose circles keep clear of each other."""
+    taken: list[Circle] = []
+    for question in questions:
+        assert question.region is not None
+        if len(taken) == context.limit:
+            return
+        if keeps_clear(context.facts, question.region, taken):
+            taken.append(question.region)
+            yield question
+        else:
+            yield NotAsked("too near to another region")
 
 
 def circle_beside(facts: TileFacts, bounds: NDArray[np.float64], spot: Spot, rng: random.Random) -> Circle | None:

@@ -7,11 +7,12 @@ would, from the start alone, so it proves that the right route arrives and that 
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from typing import Any, Literal, NamedTuple, cast
 
 import networkx as nx
@@ -91,6 +92,14 @@ class _Way(NamedTuple):
     nodes: tuple[int, ...]
 
 
+class _Turning(NamedTuple):
+    """A way between two places, its turns counted."""
+
+    turns: int
+    length: float
+    steps: tuple[GraphStep, ...]
+
+
 _Reached = dict[int, tuple[dict[int, float], dict[int, list[int]]]]
 """Distances and paths to every node by the node that they begin at."""
 
@@ -130,6 +139,83 @@ class RoadMap:
             reached = self._reach(start, hidden=hidden | {step.stretch}, farthest=farthest)
             ways += self._ways(start, goal, reached)[:1]
         return min((way.length for way in ways if way.length <= farthest), default=math.inf)
+
+    def route_through(self, start: Place, via: Place, goal: Place) -> FoundRoute | NotAsked:
+        """Return the shortest route that walks all of the stretch at `via` on its way, or why it cannot be told."""
+        outward = self._reach(start, hidden=frozenset({start.stretch, via.stretch, goal.stretch}))
+        hidden = frozenset({start.stretch, via.stretch})
+        onward = self._reach(via, hidden=hidden)
+        passed = self.graph.stretches[via.stretch]
+        ways: list[tuple[float, tuple[int, ...], tuple[int, ...]]] = []
+        for (first, before), (last, after) in product(self._ends(start), self._ends(goal)):
+            for here, there in ((passed.start, passed.end), (passed.end, passed.start)):
+                (distance, path), (rest, end) = outward[first], onward[there]
+                if here in distance and last in rest:
+                    length = before + distance[here] + passed.length + rest[last] + after
+                    ways.append((length, tuple(path[here]), tuple(end[last])))
+        if not ways:
+            return NotAsked("places not connected by road")
+        length, path_there, path_on = min(ways)
+        steps = (
+            self._first_step(start, path_there[0]),
+            *self._between(path_there, hidden),
+            GraphStep(via.stretch, path_there[-1] == passed.start),
+            *self._between(path_on, hidden),
+            self._last_step(goal, path_on[-1]),
+        )
+        if len({step.stretch for step in steps}) < len(steps):
+            return NotAsked("one road used twice")
+        return self._plain(start, goal, steps, length)
+
+    def route_of_fewest_turns(self, start: Place, goal: Place) -> FoundRoute | NotAsked:
+        """Return the shortest of the plain routes that no other way has fewer turns than, or why there is none."""
+        plain = self._least_turns(start, goal, self._plain_ways)
+        # A way that nobody could tell in words may still be seen: of a doubtful bend nobody knows whether it is a turn.
+        least = self._least_turns(start, goal, self._all_ways)
+        if plain is None or least is None or plain.turns > least.turns:
+            return NotAsked("junctions on the route too unclear to be told")
+        return self._plain(start, goal, plain.steps, plain.length)
+
+    def _least_turns(
+        self, start: Place, goal: Place, ways_on: Callable[[GraphStep], Iterable[tuple[GraphStep, bool]]]
+    ) -> _Turning | None:
+        """Return the way with the fewest turns, of several the shortest; `ways_on` tells which ways on are turns."""
+        stretches = self.graph.stretches
+        (_, to_start), (_, to_end) = self._ends(start)
+        (_, from_start), (_, from_end) = self._ends(goal)
+        queue = [
+            (0, to_end if step.is_forward else to_start, step, step)
+            for step in (GraphStep(start.stretch, True), GraphStep(start.stretch, False))
+        ]
+        came_from: dict[GraphStep, GraphStep] = {}
+        while queue:
+            turns, length, step, before = heapq.heappop(queue)
+            if step in came_from:
+                continue
+            came_from[step] = before
+            if step.stretch == goal.stretch:
+                return _Turning(turns, length, _back_from(step, came_from))
+            for way, is_turn in ways_on(step):
+                if way in came_from or way.stretch == start.stretch:
+                    continue
+                reach = from_start if way.is_forward else from_end
+                further = reach if way.stretch == goal.stretch else stretches[way.stretch].length
+                heapq.heappush(queue, (turns + is_turn, length + further, way, step))
+        return None
+
+    def _plain_ways(self, step: GraphStep) -> Iterator[tuple[GraphStep, bool]]:
+        """Yield the ways on that can be told, and whether each is a turn."""
+        choices: tuple[TurnDirection | None, ...] = (None, "left", "right")
+        for turn in choices:
+            way = self._onward(step, turn)
+            if way is not None and not self.graph.stretches[way.stretch].is_one_way:
+                yield way, turn is not None
+
+    def _all_ways(self, step: GraphStep) -> Iterator[tuple[GraphStep, bool]]:
+        """Yield all ways on, and whether each is surely a turn."""
+        is_junction = self.graph.is_junction(self.graph.target(step))
+        for way, angle in self._exits(step).items():
+            yield way, is_junction and abs(angle) >= TURN_DEG[0]
 
     def headings(self, start: Place) -> dict[Sector, GraphStep]:
         """Return the two ways along the road at `start` by direction; empty when one is not sure."""
@@ -235,7 +321,12 @@ class RoadMap:
         return (stretch.start, share * stretch.length), (stretch.end, (1 - share) * stretch.length)
 
     def _found(self, start: Place, goal: Place, way: _Way, hidden: frozenset[int]) -> FoundRoute | NotAsked:
-        steps = self._steps(start, goal, way.nodes, hidden)
+        inner = self._between(way.nodes, hidden)
+        steps = (self._first_step(start, way.nodes[0]), *inner, self._last_step(goal, way.nodes[-1]))
+        return self._plain(start, goal, steps, way.length)
+
+    def _plain(self, start: Place, goal: Place, steps: tuple[GraphStep, ...], length: float) -> FoundRoute | NotAsked:
+        """Return a way with its instructions, or why it cannot be told plainly."""
         if any(self.graph.stretches[step.stretch].is_one_way for step in steps):
             return NotAsked("one-way road on the route")
         route = self._tell(start, steps)
@@ -243,11 +334,18 @@ class RoadMap:
             return NotAsked("junctions on the route too unclear to be told")
         if not 1 <= len(route.legs) <= MAX_TURNS or max(leg.ordinal for leg in route.legs) > MAX_ORDINAL:
             return NotAsked("route without turns, or with too many junctions")
-        return FoundRoute(route, steps, way.length)
+        return FoundRoute(route, steps, length)
 
-    def _steps(self, start: Place, goal: Place, nodes: Sequence[int], hidden: frozenset[int]) -> tuple[GraphStep, ...]:
+    def _first_step(self, start: Place, node: int) -> GraphStep:
+        return GraphStep(start.stretch, node == self.graph.stretches[start.stretch].end)
+
+    def _last_step(self, goal: Place, node: int) -> GraphStep:
+        return GraphStep(goal.stretch, node == self.graph.stretches[goal.stretch].start)
+
+    def _between(self, nodes: Sequence[int], hidden: frozenset[int]) -> tuple[GraphStep, ...]:
+        """Return the shortest steps from each node to the next."""
         stretches = self.graph.stretches
-        steps = [GraphStep(start.stretch, nodes[0] == stretches[start.stretch].end)]
+        steps = []
         for here, there in pairwise(nodes):
             parallel = (
                 step
@@ -255,7 +353,6 @@ class RoadMap:
                 if self.graph.target(step) == there and step.stretch not in hidden
             )
             steps.append(min(parallel, key=lambda step: (stretches[step.stretch].length, step)))
-        steps.append(GraphStep(goal.stretch, nodes[-1] == stretches[goal.stretch].start))
         return tuple(steps)
 
     def _tell(self, start: Place, steps: Sequence[GraphStep]) -> Route | None:
@@ -375,6 +472,14 @@ def _counted_backwards(route: Route) -> Route:
     """Return a route with the numbers of its junctions in the opposite order."""
     ordinals = [leg.ordinal for leg in reversed(route.legs)]
     return replace(route, legs=tuple(Leg(ordinal, leg.turn) for ordinal, leg in zip(ordinals, route.legs, strict=True)))
+
+
+def _back_from(step: GraphStep, came_from: dict[GraphStep, GraphStep]) -> tuple[GraphStep, ...]:
+    """Return the steps that led to one; the first came from itself."""
+    steps = [step]
+    while (before := came_from[steps[-1]]) != steps[-1]:
+        steps.append(before)
+    return tuple(reversed(steps))
 
 
 def _actions(route: Route) -> list[TurnDirection | None]:

@@ -18,7 +18,7 @@ from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
 from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
 from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, round_measure, value_distractors
-from rsvqa.annotation.tasks.image_scale import with_scale, with_size
+from rsvqa.annotation.tasks.image_scale import length_text, with_scale, with_size
 from rsvqa.annotation.tasks.referring import Reference, references
 from rsvqa.annotation.tasks.registry import TaskContext, task
 from rsvqa.annotation.taxonomy import AnswerForm
@@ -223,6 +223,6 @@ def _extent_m(context: TaskContext) -> float:
 
 def _metre_options(context: TaskContext, right: float, wrong: Sequence[float]) -> tuple[Option, ...]:
     def option(value: float, *, is_right: bool) -> Option:
-        return Option(context.phrases.text("object_distance.option", metres=f"{value:g}"), is_right=is_right)
+        return Option(context.phrases.text("object_distance.option", length=length_text(value)), is_right=is_right)
 
     return (option(right, is_right=True), *(option(value, is_right=False) for value in wrong))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -19,12 +19,12 @@ from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import SAMPLES_FILE
 from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.rsvqa_builder.files import (
-    lock_folder,
     missing_folders,
     remove_leftovers,
     remove_unused,
     write_atomically,
 )
+from rsvqa.rsvqa_builder.locks import FolderHeldError, FolderLock
 
 RANKS_FOLDER = "ranks"
 
@@ -84,12 +84,13 @@ class RunReplies:
     Two processes with the same rank cannot work on one folder.
     """
 
-    def __init__(self, run: Path, *, rank: int = 0) -> None:
+    def __init__(self, run: Path, *, rank: int = 0, tell: Callable[[str], object] | None = None) -> None:
         self._run = run
+        self._tell = tell
         self._folder = rank_folder(run, rank)
         self._replies: dict[ReplyKey, StoredReply] = {}
         self._made: list[Path] = []
-        self._lock = -1
+        self._lock: FolderLock | None = None
         self._file = -1
 
     def __enter__(self) -> Self:
@@ -101,20 +102,22 @@ class RunReplies:
         self._made = missing_folders(self._folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self._folder, tell=self._tell).acquire()
+        except FolderHeldError as holder:
+            raise RunError(
+                f"another process works on {self._run} ({holder}): wait for it, or choose another `out`"
+            ) from holder
         except OSError as error:
             raise RunError(f"cannot make the run's folder {self._folder}: {error.strerror}") from error
-        try:
-            self._lock = lock_folder(self._folder)
-        except OSError as error:
-            raise RunError(f"another process works on {self._run}: wait for it, or choose another `out`") from error
         self._replies = {key_of(reply): reply for reply in read_replies(self._run)}
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the file and unlock; a folder that was made for nothing goes again."""
         self._close_own_file()
+        if self._lock is not None:
+            self._lock.release()
         remove_unused(self._made)
-        os.close(self._lock)
 
     @property
     def replies(self) -> Sequence[StoredReply]:

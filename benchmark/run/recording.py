@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from rsvqa.annotation.plain_text import storable
 from rsvqa.benchmark.files.reply_store import ReplyKey, RunReplies
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredLook, StoredReply
 from rsvqa.benchmark.models import ModelView, Reply, Unanswered
@@ -41,7 +42,7 @@ def stored_reply(request: Request, result: Reply | Unanswered) -> StoredReply:
         "prompt": prompt.text,
     }
     if isinstance(result, Unanswered):
-        return StoredReply(**asked, failure=result.reason, ended=False)
+        return StoredReply(**asked, failure=storable(result.reason), ended=False)
     return StoredReply(**asked | _replied(request, result))
 
 
@@ -50,10 +51,10 @@ def _replied(request: Request, reply: Reply) -> dict[str, Any]:
     views = reply.views or (None,) * len(request.images)
     return {
         "images": tuple(_seen(image, view) for image, view in zip(request.images, views, strict=True)),
-        "prompt": request.prompt.text if reply.sent is None else reply.sent,
+        "prompt": request.prompt.text if reply.sent is None else storable(reply.sent),
         "boxes_rewritten": reply.sent is not None,
         "box_convention": reply.box_convention,
-        "reply": reply.text,
+        "reply": storable(reply.text),
         "ended": reply.ended,
         "num_prompt_tokens": reply.num_prompt_tokens,
         "num_visual_tokens": reply.num_visual_tokens,

@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -35,6 +36,7 @@ from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BenchSettings
 from rsvqa.rsvqa_builder.dataset.output import describe_changes
 from rsvqa.rsvqa_builder.files import is_partial
+from rsvqa.rsvqa_builder.locks import LOCK
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 
 MAX_WAITING_BYTES = 256_000_000
@@ -64,7 +66,7 @@ def run_benchmark(
     reporter = reporter or QuietReporter()
     start = time.monotonic()
     _refuse_foreign_folder(out)
-    with RunReplies(out, rank=world.rank) as store:
+    with RunReplies(out, rank=world.rank, tell=partial(reporter.note, "waiting")) as store:
         dataset = open_dataset(settings)
         model = open_model(settings, dataset.samples)
         plan = make_plan(dataset.samples, settings, model, rules=dataset.record.rules)
@@ -87,7 +89,7 @@ def _refuse_foreign_folder(out: Path) -> None:
     """Leave folders of other programs alone; what a run writes would lie among their files."""
     # the first process may be writing the record of this very run
     names = {entry.name for entry in out.iterdir() if not is_partial(entry)} if out.is_dir() else set()
-    if not names & {RUN_FILE, SAMPLES_FILE} and names - {RANKS_FOLDER}:
+    if not names & {RUN_FILE, SAMPLES_FILE} and names - {RANKS_FOLDER, LOCK}:
         raise RunError(f"{out} is not empty and holds no run of rsvqa bench: choose an empty or new folder for `out`")
 
 

@@ -27,7 +27,7 @@ from rsvqa.model.selecting.gradients import SampleReader, SampleRow, load_adapte
 from rsvqa.model.selecting.ranking import Scored, Scorer, choose, rank
 from rsvqa.model.selecting.rows import RowStore
 from rsvqa.model.selecting.selection_page import write_selection_page
-from rsvqa.model.selecting.selection_report import RankedSample, Selection, make_report
+from rsvqa.model.selecting.selection_report import RankedSample, RankedCandidates, make_report
 from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.trainer import TrainingError
 from rsvqa.model.training import ADAPTERS, count_tokens, train
@@ -35,6 +35,7 @@ from rsvqa.model.training_settings import ModelPart, TrainingSettings
 from rsvqa.rsvqa_builder.dataset.image_tables import TableReader
 from rsvqa.rsvqa_builder.dataset.kept import write_kept
 from rsvqa.rsvqa_builder.dataset.rows import Column
+from rsvqa.rsvqa_builder.dataset.shards import NoShardsError
 from rsvqa.rsvqa_builder.files import hash_folder, write_atomically
 from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 from rsvqa.rsvqa_builder.tiles.dedup import (
@@ -108,10 +109,12 @@ def select(
     )
     store = RowStore(work / "rows", _key_of_rows(settings, folder))
     groups = [*_groups(candidates.samples), *_groups(target.samples)]
-    missing = [group for group in groups if not store.has(group)]
     if dry_run:
+        missing = [group for group in groups if not store.has(group)]
         return _estimate(missing, candidates, target, reader, settings)
-    _compute(missing[world.process_index :: world.num_processes], store, reader, reporter)
+    # dealt before any is looked for: processes that begin at different times would find different ones missing
+    own = groups[world.process_index :: world.num_processes]
+    _compute([group for group in own if not store.has(group)], store, reader, reporter)
     world.wait_for_everyone()
     if not world.is_main_process:
         return {}
@@ -130,7 +133,12 @@ def _target_samples(folders: Sequence[Path]) -> list[TrainingSample]:
     """Return the questions of the split val of each data set, or of train where it has none; never those of test."""
     found: list[TrainingSample] = []
     for folder in folders:
-        found += list_samples([folder], split="val") or list_samples([folder], split="train")
+        for split in ("val", "train"):
+            try:
+                found += list_samples([folder], split=split)
+            except NoShardsError:
+                continue
+            break
     if not found:
         names = ", ".join(map(str, folders))
         raise TrainingDataError(
@@ -220,6 +228,7 @@ def _warmed_up(settings: SelectionSettings, work: Path, reporter: Reporter) -> s
             epochs=settings.warm_up,
             lora_rank=settings.lora_rank,
             lr_llm=WARM_UP_RATE,
+            warmup=0.0,  # a rate that rises is 0 in the first step, which may be the only one
             freeze=(ModelPart.TOWER, ModelPart.PROJECTOR),
             tasks=settings.tasks,
             max_length=settings.max_length,
@@ -299,7 +308,7 @@ def _rank_all(
     listed: Sequence[TrainingSample],
     store: RowStore,
     settings: SelectionSettings,
-) -> Selection:
+) -> RankedCandidates:
     """Return all candidates with scores, ranks and what is kept."""
     wanted = [
         (sample, row)
@@ -348,7 +357,7 @@ def _rank_all(
     ]
     by_name = {sample.name: sample for sample in listed}
     reasons = {name: reason for reason, own in candidates.left_out.items() for name in own} | faults
-    return Selection(
+    return RankedCandidates(
         ranked=ranked,
         left_out=[(by_name[name], reason) for name, reason in sorted(reasons.items())],
         num_flipped=None if flipped is None else len(flipped),

@@ -11,7 +11,7 @@ from typing import Any
 
 from rsvqa.annotation.images import ImageError
 from rsvqa.model.data import TrainingSample
-from rsvqa.model.selecting.selection_report import RankedSample, Selection, summary_lines
+from rsvqa.model.selecting.selection_report import RankedSample, RankedCandidates, summary_lines
 from rsvqa.rsvqa_builder.dataset.image_tables import TableReader
 from rsvqa.rsvqa_builder.dataset.rows import Column
 from rsvqa.rsvqa_builder.documents.preview_images import data_uri, jpeg_within, read_reduced
@@ -25,7 +25,7 @@ _PICTURE_BYTES = 40_000
 _MOST_CHARACTERS = 700
 
 
-def write_selection_page(path: Path, selection: Selection, report: Mapping[str, Any]) -> None:
+def write_selection_page(path: Path, selection: RankedCandidates, report: Mapping[str, Any]) -> None:
     """Write the page of a selection; it loads nothing."""
     files = resources.files("rsvqa")
     style = (files / "rsvqa_builder/documents/page.css").read_text("utf-8")
@@ -78,7 +78,7 @@ def _table(title: str, shares: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _sections(selection: Selection) -> Iterator[tuple[str, str, Sequence[RankedSample]]]:
+def _sections(selection: RankedCandidates) -> Iterator[tuple[str, str, Sequence[RankedSample]]]:
     """Yield title, hint and questions: the best, those around the cut, the worst."""
     ranked = selection.ranked
     cut = next((place for place, one in enumerate(ranked) if not one.kept), len(ranked))

@@ -39,7 +39,7 @@ class RankedSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class RankedCandidates:
     """All candidates, ranked.
 
     Attributes:
@@ -88,7 +88,7 @@ def _names(sample: TrainingSample) -> dict[str, str]:
     }
 
 
-def make_report(selection: Selection, settings: SelectionSettings, *, folder: str) -> dict[str, Any]:
+def make_report(selection: RankedCandidates, settings: SelectionSettings, *, folder: str) -> dict[str, Any]:
     """Return the report of a selection; the same selection gives the same report."""
     ranked = selection.ranked
     lettered = [one for one in ranked if one.letters]

@@ -18,9 +18,12 @@ class SelectionSettings(StageSettings):
     """All that decides which questions are kept."""
 
     data: Annotated[tuple[str, ...], COMMAS, Field(min_length=1)]
-    """Data sets of candidates; their split train is ranked."""
+    """Data sets of candidates, whose split train is ranked."""
     target: Annotated[tuple[str, ...], COMMAS, Field(min_length=1)]
-    """Data sets whose questions the model shall answer better: split val, or train where there is none."""
+    """Data sets whose questions shall be answered better.
+
+    Their split val, or train where there is none.
+    """
     model: str
     """A run of `rsvqa train` with `lora_rank`, or with `warm_up` any GeoLLaVA checkpoint."""
     keep: Annotated[float, Field(gt=0, le=1)] = 0.7
@@ -30,9 +33,12 @@ class SelectionSettings(StageSettings):
     by: Measure = "influence"
     """What candidates are ranked by: influence, similarity, loss, length, random."""
     aggregate: Literal["max", "task-mean-max"] = "max"
-    """Over the target: its best question, or the best task by the mean of its questions."""
+    """What of the target gives the score.
+
+    Its best question, or the best task by the mean of its questions.
+    """
     deals: PositiveInt = 2
-    """Times that the letters of the choices are dealt anew and averaged; 1 leaves them as they are."""
+    """Times that letters are dealt anew, whose gradients are added; 1 leaves them."""
     warm_up: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the candidates that adapters are trained on first."""
     lora_rank: PositiveInt = 16

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_shards, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
-from rsvqa.rsvqa_builder.files import lock_folder
 from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
+from rsvqa.rsvqa_builder.locks import FolderHeldError, FolderLock
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
@@ -123,7 +123,9 @@ def annotate(
     is_in_place = out.resolve() == data.resolve()
     if not is_in_place:
         _read_marker(data)  # refused before a folder is made
-    with nullcontext() if is_in_place else _kept_as_it_is(data), OutputFolder(out) as output:
+
+    folder = OutputFolder(out, tell=partial(reporter.note, "waiting"))
+    with nullcontext() if is_in_place else _kept_as_it_is(data), folder as output:
         output.finish_interrupted_move()
         marker = _read_marker(data)
         identity = _identity(settings, marker)
@@ -149,14 +151,15 @@ def annotate(
 @contextmanager
 def _kept_as_it_is(data: Path) -> Iterator[None]:
     """Keep a data set from being replaced while it is read: images are read long after the questions."""
+    lock = FolderLock(data, shared=True)
     try:
-        descriptor = lock_folder(data, shared=True)
-    except BlockingIOError:
-        raise AnnotateError(f"{data} is being written by another job: wait for it") from None
+        lock.acquire()
+    except FolderHeldError as holder:
+        raise AnnotateError(f"{data} is being written by another job ({holder}): wait for it") from None
     try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def require_dataset(settings: AnnotateSettings, data: Path) -> None:

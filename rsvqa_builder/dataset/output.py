@@ -1,8 +1,9 @@
 """The output folder of a build: one build at a time, resumed or refused, and nothing half-written under a final name.
 
 While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, and
-moved into place at the very end, `build.toml` last. So a folder with a `build.toml` holds a whole data set, and an
-older data set stays until a new one is whole. Files that a build did not write are never touched.
+moved into place at the very end, `build.toml` last, which tells the size and the SHA-256 of the others. So a folder
+with a `build.toml` holds a whole data set, and an older data set stays until a new one is whole. Files that a build did
+not write are never touched.
 
 A build that comes to nothing, because every tile is dropped, leaves no data set: only its report and its dropped tiles
 stay below `.rsvqa/`. They are worth nothing to a build of other settings, which begins anew without being told to.
@@ -10,27 +11,32 @@ stay below `.rsvqa/`. They are worth nothing to a build of other settings, which
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import re
 import shutil
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from rsvqa.rsvqa_builder.files import (
     OutputError,
-    lock_folder,
     missing_folders,
     move_file,
     remove_leftovers,
     remove_unused,
+    require_local,
     sync,
     sync_tree,
     write_atomically,
+    write_once,
 )
+from rsvqa.rsvqa_builder.locks import LOCK, FolderHeldError, FolderLock
 
 WORK = ".rsvqa"
 REPORT = "report.json"
@@ -38,14 +44,16 @@ MARKER = "build.toml"
 ANNOTATE_REPORT = "annotate_report.json"
 
 Fingerprint = Mapping[str, Mapping[str, Any]]
-"""What decides the result: "settings", "versions", "inputs" and "sources", each name → value, JSON types only.
+"""What decides the result: "settings", "versions", "inputs", "sources" and "machine", each name → value, of JSON types.
 
-Sources are there where the build has several, or a sources file: name → what is said of each.
+Sources are there where the build has several, or a sources file: name → what is said of each. What is said of the
+machine does not go into the data set: it is compared while a build is unfinished.
 """
 
 _COMMITTING = "committing.json"
-_FINGERPRINT = "fingerprint.json"
-_PARTS = ("settings", "versions", "inputs", "sources")
+FINGERPRINT_FILE = "fingerprint.json"
+_STORED_PARTS = ("settings", "versions", "inputs", "sources")
+_PARTS = (*_STORED_PARTS, "machine")
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
@@ -56,6 +64,9 @@ _DOCUMENTS = (
     ANNOTATE_REPORT,
     "review_report.json",
 )
+
+
+_UNSEALED = (MARKER, REPORT, ANNOTATE_REPORT)
 
 
 class OutputState(StrEnum):
@@ -69,11 +80,20 @@ class OutputState(StrEnum):
 class OutputFolder:
     """The output of one build, locked as long as the object is used as a context."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False, tell: Callable[[str], object] | None = None) -> None:
+        """Touch nothing yet.
+
+        Args:
+            path: of the folder.
+            shared: for the ranks of a job array, which add to the work of one build at the same time.
+            tell: hears one line while it must be waited for a lost machine.
+        """
         self.path = path
         self.work = path / WORK
         self.ready = self.work / "ready"
-        self._descriptor: int | None = None
+        self._shared = shared
+        self._tell = tell
+        self._lock: FolderLock | None = None
         self._made: list[Path] = []
 
     def __enter__(self) -> OutputFolder:
@@ -82,34 +102,37 @@ class OutputFolder:
         Raises:
             OutputError: when another build holds the lock, or the path is not a folder.
         """
+        require_local(self.path)
         self._made = missing_folders(self.path)
+        lock = FolderLock(self.path, shared=self._shared, tell=self._tell)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock.acquire()
+        except FolderHeldError as holder:
+            raise OutputError(
+                f"another build is writing into {self.path} ({holder}): wait for it, or choose another `out`"
+            ) from holder
         except OSError as error:
             raise OutputError(f"cannot make the output folder {self.path}: {error.strerror}") from error
-        try:
-            self._descriptor = lock_folder(self.path)
-        except OSError as error:
-            raise OutputError(
-                f"another build is writing into {self.path}: wait for it, or choose another `out`"
-            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
         """Unlock the folder; where nothing has been done in it, none is left behind."""
-        if self._descriptor is None:
+        if self._lock is None:
             return
-        done = {file.name for file in self.work.rglob("*") if file.is_file()}
-        if done <= {_FINGERPRINT}:
+        if not self._shared and {file.name for file in self.work.rglob("*") if file.is_file()} <= {FINGERPRINT_FILE}:
             shutil.rmtree(self.work, ignore_errors=True)
+        self._lock.release()
         remove_unused(self._made)
-        os.close(self._descriptor)
 
     @property
     def is_free(self) -> bool:
         """Whether nothing would be lost or refused if a build began here."""
-        is_foreign = any(entry.name != WORK for entry in self.path.iterdir())
-        return not (is_foreign or self.holds_tiles or (self.work / _COMMITTING).exists())
+        return not (self._holds_other_things or self.holds_tiles or (self.work / _COMMITTING).exists())
+
+    @property
+    def _holds_other_things(self) -> bool:
+        return any(entry.name not in (WORK, LOCK) for entry in self.path.iterdir())
 
     @property
     def holds_tiles(self) -> bool:
@@ -148,14 +171,41 @@ class OutputFolder:
             if portable(fingerprint) == finished:
                 return OutputState.COMPLETE
             raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
-        if finished is None and started is None and any(entry.name != WORK for entry in self.path.iterdir()):
+        if finished is None and started is None and self._holds_other_things:
             raise OutputError(
                 f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for `out`"
             )
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir()
-        write_atomically(self.work / _FINGERPRINT, json.dumps(fingerprint, sort_keys=True).encode())
+        write_atomically(self.work / FINGERPRINT_FILE, json.dumps(fingerprint, sort_keys=True).encode())
         return OutputState.NEW
+
+    def join(self, fingerprint: Fingerprint) -> OutputState:
+        """Take part in a build with `fingerprint`, beside others that do; return what was found.
+
+        Nothing is removed: what lies here may be another rank's.
+
+        Raises:
+            OutputError: when the folder holds something else.
+        """
+        if (self.work / _COMMITTING).exists():
+            raise OutputError(f"{self.path} is being finished: repeat the command without `shard_of` to complete it")
+        finished = self._finished()
+        if self._started() is None and finished is not None:
+            if portable(fingerprint) == finished:
+                return OutputState.COMPLETE
+            raise OutputError(self._refusal("a data set", finished, portable(fingerprint), "choose another `out`"))
+        if self._started() is None and self._holds_other_things:
+            raise OutputError(
+                f"{self.path} is not empty and holds no data set of rsvqa: choose an empty or new folder for `out`"
+            )
+        self.work.mkdir(exist_ok=True)
+        is_first = write_once(self.work / FINGERPRINT_FILE, json.dumps(fingerprint, sort_keys=True).encode())
+        started = self._started()
+        if started != fingerprint:
+            what_to_do = f"choose another `out`, or remove {self.work} to begin anew"
+            raise OutputError(self._refusal("an unfinished build", started or {}, fingerprint, what_to_do))
+        return OutputState.NEW if is_first else OutputState.RESUMED
 
     def drop_unplanned(self, planned: Collection[str]) -> None:
         """Remove shards that an interrupted build made ready by another plan: other scenes may be usable now."""
@@ -164,7 +214,17 @@ class OutputFolder:
                 shard.unlink()
 
     def commit(self) -> None:
-        """Move the data set in `ready/` into place, in the stead of an older one."""
+        """Move the data set in `ready/` into place, in the stead of an older one.
+
+        Raises:
+            OutputError: this machine could not be heard for so long that another build has taken the folder.
+        """
+        if self._lock is not None and not self._lock.is_held:
+            raise OutputError(
+                f"another build has taken {self.path} over while this machine could not be reached from there: "
+                "repeat the command once that build has ended"
+            )
+        seal(self.ready)
         names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
         sync_tree(self.ready)
         write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
@@ -203,7 +263,7 @@ class OutputFolder:
     def _started(self) -> dict[str, Any] | None:
         """Return the fingerprint of an unfinished build, or None when there is none."""
         try:
-            return dict(json.loads((self.work / _FINGERPRINT).read_bytes()))
+            return dict(json.loads((self.work / FINGERPRINT_FILE).read_bytes()))
         except (OSError, ValueError):
             return None
 
@@ -215,13 +275,18 @@ class OutputFolder:
             return None
         except (OSError, ValueError) as error:
             raise OutputError(f"cannot read {self.path / MARKER}: {error}; `overwrite` builds anew") from error
-        return _with_sources({part: content.get(part, {}) for part in _PARTS})
+        return stored_fingerprint(content)
 
-    def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
+    def _refusal(
+        self,
+        what: str,
+        old: Fingerprint,
+        new: Fingerprint,
+        what_to_do: str = "choose another `out`, or pass `overwrite` to build anew",
+    ) -> str:
         changes = "; ".join(describe_changes(old, new))
         return (
-            f"{self.path} holds {what} made otherwise: {changes}. "
-            "Repeat with the old settings and inputs, choose another `out`, or pass `overwrite` to build anew"
+            f"{self.path} holds {what} made otherwise: {changes}. Repeat with the old settings and inputs, {what_to_do}"
         )
 
 
@@ -243,8 +308,60 @@ def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
 
 
+def seal(folder: Path) -> None:
+    """Write into what is the last file of a data set which others there are; how a run went is none of them."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
+    with ThreadPoolExecutor() as threads:  # hashing lets other threads work
+        digests = list(threads.map(_sha256, files))
+    marker = tomllib.loads((folder / MARKER).read_text("utf-8"))
+    marker["files"] = {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": digest}
+        for file, digest in zip(files, digests, strict=True)
+    }
+    (folder / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8", newline="\n")
+
+
+def is_own_file(name: str) -> bool:
+    """Return whether a build writes a file of this name, below the data set's folder."""
+    folder, _, base = name.rpartition("/")
+    return name in _DOCUMENTS or (folder in ("data", "tiles") and _SHARD.fullmatch(base) is not None)
+
+
+def stored_fingerprint(marker: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fingerprint of a finished data set, as its `build.toml` tells it."""
+    return _with_sources({part: marker.get(part, {}) for part in _STORED_PARTS})
+
+
+def why_unfinished(folder: Path, names: Collection[str]) -> str | None:
+    """Return why files of a data set are not to be read yet; None when they may be, or nothing is known of them.
+
+    Args:
+        folder: of the data set.
+        names: of the files, below it.
+    """
+    try:
+        marker = tomllib.loads((folder / MARKER).read_text("utf-8"))
+    except FileNotFoundError:
+        if (folder / WORK).exists() and not (folder / WORK / REPORT).exists():  # of a build that came to nothing
+            return f"{folder} is not finished: repeat the command that writes it, which goes on from here"
+        return None
+    except (OSError, ValueError) as error:
+        return f"cannot read {folder / MARKER}: {error}"
+    sizes = {name: stated["bytes"] for name, stated in marker.get("files", {}).items()}
+    for name in names:
+        found = (folder / name).stat().st_size
+        if name in sizes and found != sizes[name]:
+            return f"{folder / name} has {found:,} bytes, and {MARKER} says {sizes[name]:,}: copy the data set again"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def portable(fingerprint: Fingerprint) -> dict[str, dict[str, Any]]:
-    """Return what a finished data set keeps of its fingerprint: all but unset settings and the inputs' times.
+    """Return what a finished data set keeps of its fingerprint: all but unset settings, inputs' times and the machine.
 
     Copies of the same inputs then give the same bytes; while a build is unfinished, a touched input is refused.
     """

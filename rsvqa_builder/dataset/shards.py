@@ -25,6 +25,7 @@ from rsvqa.rsvqa_builder.dataset.image_tables import (
     split_rows,
     table_schema,
 )
+from rsvqa.rsvqa_builder.dataset.output import why_unfinished
 from rsvqa.rsvqa_builder.dataset.records import SPLITS, Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.rows import COLUMNS, encode, encode_texts, encode_tile
 
@@ -272,7 +273,7 @@ def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "da
 
     Raises:
         NoShardsError: when there is none.
-        ShardError: when some of a split are missing.
+        ShardError: when some of a split are missing, or the data set is not finished.
     """
     if source.is_file():
         return (source,)
@@ -285,12 +286,17 @@ def list_shards(source: Path, *, split: str | None = None, kind: TableKind = "da
         raise NoShardsError(_why_no_shards(source, split, kind, sorted(found)))
     for name in wanted:
         _check_complete(source / kind, name, found[name])
-    return tuple(path for name in wanted for _, _, path in found[name])
+    paths = tuple(path for name in wanted for _, _, path in found[name])
+    if reason := why_unfinished(source, [f"{kind}/{path.name}" for path in paths]):
+        raise ShardError(reason)
+    return paths
 
 
 def _why_no_shards(source: Path, split: str | None, kind: TableKind, held: Sequence[str]) -> str:
     if not source.exists():
         return f"{source}: no such folder; expected a data set that `rsvqa build` wrote"
+    if not held and (reason := why_unfinished(source, ())):
+        return reason
     if split is not None and split not in SPLITS:
         return f"no shards of split {split!r} in {source / kind}: expected one of {', '.join(SPLITS)}"
     if held:

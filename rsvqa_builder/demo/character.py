@@ -64,14 +64,25 @@ class AnomalyKind:
 
 
 ANOMALIES = (
-    AnomalyKind(class_name="burnt_area", cause="wildfire", zones=("forest",), use="burnt_land"),
-    AnomalyKind(class_name="dead_trees", cause=None, zones=("forest",), use="forest", look="dead_forest"),
-    AnomalyKind(
-        class_name="flooded_area", cause="flood", zones=("farmland", "grassland"), use="water", look="muddy_water"
+    (AnomalyKind(class_name="burnt_area", cause="wildfire", zones=("forest",), use="burnt_land"),),
+    (
+        AnomalyKind(class_name="dead_trees", cause=None, zones=("forest",), use="forest", look="dead_forest"),
+        AnomalyKind(
+            class_name="debris_field",
+            cause="landslide",
+            zones=("grassland", "farmland", "forest"),
+            use="bare_ground",
+            look="debris",
+        ),
     ),
-    AnomalyKind(class_name="fallen_trees", cause="storm", zones=("forest",), use="forest", look="fallen_forest"),
+    (
+        AnomalyKind(
+            class_name="flooded_area", cause="flood", zones=("farmland", "grassland"), use="water", look="muddy_water"
+        ),
+    ),
+    (AnomalyKind(class_name="fallen_trees", cause="storm", zones=("forest",), use="forest", look="fallen_forest"),),
 )
-"""The anomaly of each place of a group."""
+"""The anomalies of each place of a group; four causes, so that each of four options is right somewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +94,14 @@ class Character:
         has_water: whether there is a river, and ponds in the parks.
         has_car_parks: whether vehicles are parked anywhere.
         objects: the classes of `OPTIONAL_OBJECTS` that may be there; the others are on every ground that they need.
-        anomaly: of the later date.
+        anomalies: of the later date.
     """
 
     zone_shares: Mapping[str, float] = field(default_factory=lambda: {**BUILT_ZONES, **WILD_ZONES})
     has_water: bool = True
     has_car_parks: bool = True
     objects: frozenset[str] = frozenset(OPTIONAL_OBJECTS)
-    anomaly: AnomalyKind | None = None
+    anomalies: tuple[AnomalyKind, ...] = ()
 
     def allows(self, class_name: str) -> bool:
         """Return whether there may be objects of a class."""
@@ -108,7 +119,7 @@ def _deal_group(rng: np.random.Generator) -> list[Character]:
     no_built = _dealt(rng, (*BUILT_ZONES, None))
     # three anomalies need a forest, so that only the remaining place can do without
     others = iter(_dealt(rng, ("grassland", "farmland", None)))
-    no_wild = ["forest" if "forest" not in kind.zones else next(others) for kind in ANOMALIES]
+    no_wild = ["forest" if "forest" not in first.zones else next(others) for first, *_ in ANOMALIES]
     special = _dealt(rng, SPECIAL_ZONES)
     has_water = _dealt(rng, (True, True, True, False))
     grounds = []
@@ -130,7 +141,7 @@ def _deal_group(rng: np.random.Generator) -> list[Character]:
             has_water=has_water[place],
             has_car_parks=has_car_parks[place],
             objects=frozenset(objects[place]),
-            anomaly=ANOMALIES[place],
+            anomalies=ANOMALIES[place],
         )
         for place in range(GROUP)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
-from rsvqa.rsvqa_builder.demo.ground import GSD_M, Layout
+from rsvqa.rsvqa_builder.demo.ground import Layout
 from rsvqa.rsvqa_builder.demo.objects import Contents
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
@@ -35,16 +35,17 @@ LAYER_DATE = "2024-01-01T00:00:00.000Z"
 
 
 class MapCorner(NamedTuple):
-    """EPSG code of a projected CRS in metres, and the map position of the upper left corner."""
+    """EPSG code of a projected CRS in metres, the map position of the upper left corner, and metres per pixel."""
 
     epsg: int
     easting: float
     northing: float
+    gsd_m: float
 
     @property
     def transform(self) -> Affine:
         """Pixel to map."""
-        return Affine(GSD_M, 0.0, self.easting, 0.0, -GSD_M, self.northing)
+        return Affine(self.gsd_m, 0.0, self.easting, 0.0, -self.gsd_m, self.northing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,10 @@ class Layer:
             is_cut_to_scene=self.is_cut_to_scene,
         )
 
+    def scaled(self, factor: float) -> Layer:
+        """Return the layer with every coordinate multiplied."""
+        return replace(self, geometries=shapely.transform(self.geometries, lambda points: points * factor))
+
 
 def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
     array = np.empty(len(values), dtype=object)
@@ -85,8 +90,8 @@ def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
     return array
 
 
-def label_layers(layout: Layout, contents: Contents, date: int) -> list[Layer]:
-    """Return the layers objects, areas, roads and anomalies of one date, in scene pixels."""
+def label_layers(layout: Layout, contents: Contents, date: int, *, scale: float = 1.0) -> list[Layer]:
+    """Return the layers objects, areas, roads and anomalies of one date, in scene pixels of `scale` drawn ones."""
     objects = [item for item in contents.objects if item.dates[date]]
     areas = layout.areas(date)
     anomalies = layout.anomalies if date else ()
@@ -111,12 +116,13 @@ def label_layers(layout: Layout, contents: Contents, date: int) -> list[Layer]:
         "class": [anomaly.class_name for anomaly in anomalies],
         "cause": [anomaly.cause for anomaly in anomalies],
     }
-    return [
+    layers = [
         _layer("objects", "Polygon", [item.polygon for item in objects], object_columns, is_cut_to_scene=False),
         _layer("areas", "Polygon", [polygon for _, polygon in areas], area_columns),
         _layer("roads", "LineString", [road.line for road in layout.roads], road_columns),
         _layer("anomalies", "Polygon", [anomaly.polygon for anomaly in anomalies], anomaly_columns),
     ]
+    return [layer.scaled(1 / scale) for layer in layers] if scale != 1 else layers
 
 
 def _layer(

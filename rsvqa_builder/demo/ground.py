@@ -16,7 +16,7 @@ from rsvqa.rsvqa_builder.demo.character import Character
 from rsvqa.rsvqa_builder.demo.roads import RoadPiece, RoadPoint, polygons_of
 
 GSD_M = 0.3
-"""Metres a pixel of every example scene."""
+"""Metres per drawn pixel: sizes in the plans of roads and things are in these."""
 
 
 class TurnedRectangle(NamedTuple):

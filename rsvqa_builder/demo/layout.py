@@ -41,19 +41,22 @@ DEVELOPED = {
 """What is built, or taken down, as a whole between the dates, and the land use that it makes of its block."""
 
 BLOCKS_A_DEVELOPMENT = 4
-DEVELOPED_GROUND, DEVELOPED_MIDDLE = 1.7, 1.0
-"""Sides of a development's ground and of the square for its objects, in radii of the block's widest place: a circle has
-room around the objects."""
+DEVELOPED_GROUND, DEVELOPED_MIDDLES = 1.7, (0.3, 1.0)
+"""Sides of a development's ground and (least and most) of the square for its objects, in radii of the block's widest
+place: a circle has room around the objects, and small groups fit into the circles of small tiles."""
 
 MAX_DEVELOPED_RADIUS = 350.0  # pixels; of a widest place that counts
 
-VACATED = ("bare_ground", "grassland", "farmland", "forest")
-"""What ground is used as after something has been taken down, the first that the place has."""
+TREELESS = ("bare_ground", "grassland", "farmland")
+"""What ground is used as before trees are planted and after they are felled, the first that the place has."""
 
 ANOMALY_SHARE = 0.85
 """Share of the widest place's radius that an anomaly fills."""
 
 MIN_ANOMALY_RADIUS = 60.0
+
+SITES_AN_ANOMALY = 2
+"""Blocks at most that one kind of anomaly lies in, and one for each three that it could."""
 
 
 def make_layout(size: int, rng: np.random.Generator, character: Character | None = None) -> Layout:
@@ -110,8 +113,8 @@ class _Planner:
         blocks = self._blocks()
         taken = shapely.union_all([corridor.buffer(24), river.buffer(30)])
         car_parks = self._add_insets(blocks, taken)
-        if self.character.anomaly is not None:
-            self._add_anomaly(self.character.anomaly, blocks, taken)
+        for kind in self.character.anomalies:
+            self._add_anomaly(kind, blocks, taken)
         developments = self._develop(blocks, taken)
         faces, styles, anomalies = self._partition(blocks, corridor, river)
         return Layout(
@@ -191,49 +194,57 @@ class _Planner:
         return car_parks
 
     def _add_anomaly(self, kind: AnomalyKind, blocks: list[_Block], taken: BaseGeometry) -> None:
-        """Put the anomaly where most of it can lie in one of the nine parts of the scene."""
-        zones = {block.zone for block in blocks}
+        """Put an anomaly into the blocks where most of it can lie in one of the nine parts of the scene."""
+        free = [block for block in blocks if not any(inset.anomaly for inset in block.insets)]
+        zones = {block.zone for block in free}
         zone = next((zone for zone in kind.zones if zone in zones), None)
         fits: list[tuple[float, _Block, Point]] = []
-        for block in blocks:
+        for block in free:
             if block.zone == zone:
                 centre, radius = _widest_place(block, taken)
                 room = max(
                     MIN_ANOMALY_RADIUS, min(abs(v - k * self.size / 3) for v in centre.coords[0] for k in (1, 2))
                 )
                 fits.append((min(ANOMALY_SHARE * radius, room), block, centre))
-        if fits:
-            radius, block, centre = max(fits, key=lambda fit: fit[0])
+        fits.sort(key=lambda fit: -fit[0])
+        for radius, block, centre in fits[: max(1, min(SITES_AN_ANOMALY, len(fits) // 3))]:
             style = Style(
                 class_name=kind.use, variant=int(self.rng.integers(1 << 16)), angle=block.angle, look=kind.look
             )
             self._add_blob(block, centre, radius, (None, style), kind)
 
     def _develop(self, blocks: list[_Block], taken: BaseGeometry) -> list[Development]:
-        """Change the use of most of some blocks outside the town; return what is built or taken down in them."""
+        """Change the use of most of some blocks outside the town; return what is built or taken down in them.
+
+        Each change happens in both directions: where land only ever becomes residential, the words "from residential"
+        tell that an answer is wrong.
+        """
         zones = self.character.zone_shares
         free = [block for block in blocks if block.zone in WILD_ZONES and not block.insets]
         widest = {id(block): _widest_place(block, taken) for block in free}
         free.sort(key=lambda block: -widest[id(block)][1])
         free = free[: max(1, min(len(blocks) // BLOCKS_A_DEVELOPMENT, 2 * len(free) // 3))]
         names = [name for name, use in DEVELOPED.items() if use in zones and self.character.allows(name)]
-        vacated = next(name for name in VACATED if name in zones)
-        has_felled = False
+        names = [names[k] for k in self.rng.permutation(len(names))]
+        treeless = next((name for name in TREELESS if name in zones), None)
+        first_is_new, is_planted = self.rng.random(2) < 0.5
+        has_wood = False
         developments: list[Development] = []
         for block in free:
             centre, radius = widest[id(block)]
             radius = min(radius, MAX_DEVELOPED_RADIUS)
-            if block.zone == "forest" and not has_felled and vacated != "forest":
-                self._add_blob(block, centre, radius, (None, self._style(vacated)))
-                has_felled = True
+            if block.zone == "forest" and not has_wood and treeless is not None:
+                bare = self._style(treeless)
+                self._add_blob(block, centre, radius, (bare, None) if is_planted else (None, bare))
+                has_wood = True
                 continue
-            name, is_new = names[len(developments) % len(names)], len(developments) % 2 == 0
-            used, empty = self._style(DEVELOPED[name]), self._style(vacated)
+            name, is_new = names[len(developments) % len(names)], bool((len(developments) % 2 == 0) == first_is_new)
+            used = self._style(DEVELOPED[name])
             ground, middle = (
                 TurnedRectangle(centre.x, centre.y, side * radius, side * radius, block.angle)
-                for side in (DEVELOPED_GROUND, DEVELOPED_MIDDLE)
+                for side in (DEVELOPED_GROUND, float(self.rng.uniform(*DEVELOPED_MIDDLES)))
             )
-            block.insets.append(_Inset(ground.polygon(), (None, used) if is_new else (used, empty)))
+            block.insets.append(_Inset(ground.polygon(), (None, used) if is_new else (used, None)))
             developments.append(Development(name, ground.polygon(), middle, (not is_new, is_new)))
         return developments
 

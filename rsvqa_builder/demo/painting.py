@@ -110,6 +110,7 @@ LOOKS: dict[str, GroundLook] = {
     ),
     "dead_forest": GroundLook(colours=((124, 94, 72), (132, 104, 84)), mottle=0.06, shade=0.05, crowns=1.2),
     "fallen_forest": GroundLook(colours=((128, 120, 88),), mottle=0.12, shade=0.05, grain=0.06, rows=0.2, crowns=0.5),
+    "debris": GroundLook(colours=((146, 118, 92), (136, 112, 94)), mottle=0.2, shade=0.1, grain=0.12),
     "burnt_land": GroundLook(colours=((58, 50, 46),), mottle=0.22, shade=0.08, grain=0.06, crowns=0.35),
 }
 

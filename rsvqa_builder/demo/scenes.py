@@ -1,14 +1,15 @@
 """Example scenes whose labels are exact: procedural GeoTIFFs, each with a GeoPackage of everything painted.
 
-A place looks like a town and its fields from above at 0.3 m. Even-numbered places have two dates on one pixel grid. The
-labels are what was painted, so an answer can be recomputed from them by other means than a task's own code. Places
-differ in what they have (`demo_character.py`), so that presence is a question.
+A place looks like a town and its fields from above at 0.3 to 0.6 m. Even-numbered places have two dates on one pixel
+grid. The labels are what was painted, so an answer can be recomputed from them by other means than a task's own code.
+Places differ in what they have (`character.py`), so that presence is a question.
 
 The same arguments give the same bytes; a place does not depend on how many others are made.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.demo.buildings import add_buildings, add_courts, add_developments, add_tanks
-from rsvqa.rsvqa_builder.demo.character import deal_character
+from rsvqa.rsvqa_builder.demo.character import GROUP, deal_character
 from rsvqa.rsvqa_builder.demo.files import DEFLATE, JPEG, Layer, MapCorner, label_layers, write_labels, write_raster
 from rsvqa.rsvqa_builder.demo.ground import GSD_M, Layout
 from rsvqa.rsvqa_builder.demo.layout import make_layout
@@ -37,6 +38,9 @@ MIN_SIZE = 512
 
 BENCHMARK_SQUARE = 2048
 """Pixels along one side of the square that a benchmark scene repeats, where the scene's size allows."""
+
+SCALES = (1.0, 1.0, 1.5, 2.0)
+"""Drawn pixels per pixel along each axis, by place in turn: metres are no constant times pixels in one data set."""
 
 MAX_TRAFFIC = 16.0
 """Times the usual traffic; beyond it the roads are full."""
@@ -83,23 +87,57 @@ def _make_place(out: Path, number: int, *, seed: int, size: int) -> list[Path]:
     setting = _SETTINGS[number % len(_SETTINGS)]
     has_pair = number % 2 == 0
     rng = np.random.Generator(np.random.PCG64([seed, number]))
-    layout = make_layout(size, rng, deal_character(seed, number))
+    drawn = math.ceil(size * _scale(number))
+    scale = drawn / size
+    layout = make_layout(drawn, rng, deal_character(seed, number))
     # one date is the later one: a place with its anomaly
     contents = _place_objects(layout, rng, dates=(has_pair, True))
-    textures = make_textures(size, rng)
-    east = 2 * GSD_M * size * (number // len(_SETTINGS))  # places with one setting lie apart
-    georeference = MapCorner(setting.epsg, setting.easting + east, setting.northing)
+    textures = make_textures(drawn, rng)
+    east = 2 * GSD_M * max(SCALES) * size * (number // len(_SETTINGS))  # places with one setting lie apart
+    georeference = MapCorner(setting.epsg, setting.easting + east, setting.northing, round(GSD_M * scale, 6))
     paths = []
     for date in (0, 1) if has_pair else (1,):
         stem = f"place_{number:02d}" + (f"_t{date + 1}" if has_pair else "")
         path = out / f"{stem}.tif"
-        paint = Painter(layout, contents, textures, date).paint
+        paint = _reduced(Painter(layout, contents, textures, date).paint, scale)
         write_raster(
             path, size, georeference, DEFLATE if has_pair else JPEG, setting.days[date if has_pair else 0], paint
         )
-        write_labels(out / f"{stem}.gpkg", label_layers(layout, contents, date), georeference)
+        write_labels(out / f"{stem}.gpkg", label_layers(layout, contents, date, scale=scale), georeference)
         paths.append(path)
     return paths
+
+
+def _scale(number: int) -> float:
+    """Return the scale of a place; the turn moves on by one with each group, since its places differ in character."""
+    return SCALES[(number + number // GROUP) % len(SCALES)]
+
+
+def _reduced(paint: Callable[[Window], NDArray[np.uint8]], scale: float) -> Callable[[Window], NDArray[np.uint8]]:
+    """Return what paints windows of pixels that are each the mean of `scale` × `scale` drawn ones."""
+    if scale == 1:
+        return paint
+
+    def paint_reduced(window: Window) -> NDArray[np.uint8]:
+        sides = np.array([window.x, window.y, window.x + window.width, window.y + window.height]) * scale
+        x, y = np.floor(sides[:2] + 1e-6).astype(int).tolist()
+        right, bottom = np.ceil(sides[2:] - 1e-6).astype(int).tolist()
+        drawn = paint(Window(x, y, right - x, bottom - y)).astype(np.float32)
+        rows = np.arange(window.y, window.y + window.height + 1) * scale - y
+        columns = np.arange(window.x, window.x + window.width + 1) * scale - x
+        across = _means(drawn, rows).swapaxes(0, 1)
+        return np.asarray(_means(across, columns).swapaxes(0, 1) + 0.5, dtype=np.uint8)
+
+    return paint_reduced
+
+
+def _means(pixels: NDArray[np.float32], edges: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mean of the rows between each two edges, which may lie within a row."""
+    total = np.concatenate([np.zeros_like(pixels[:1], dtype=np.float64), np.cumsum(pixels, axis=0, dtype=np.float64)])
+    last = np.clip(np.floor(edges), 0, len(pixels) - 1).astype(int)
+    at_edges = total[last] + (edges - last)[:, None, None] * pixels[last]
+    means: NDArray[np.float32] = (np.diff(at_edges, axis=0) / np.diff(edges)[:, None, None]).astype(np.float32)
+    return means
 
 
 def _place_objects(
@@ -137,7 +175,7 @@ def make_benchmark_scene(path: Path, *, size: int = 20480, objects_per_mpix: flo
     square = Painter(layout, contents, make_textures(side, rng), 0).paint(Window(0, 0, side, side))
     light = rng.standard_normal((2 * num_squares + 4,) * 2, dtype=np.float32)
     setting = _SETTINGS[1]
-    georeference = MapCorner(setting.epsg, setting.easting, setting.northing)
+    georeference = MapCorner(setting.epsg, setting.easting, setting.northing, GSD_M)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_raster(path, size, georeference, DEFLATE, setting.days[0], _mirrored_painter(square, light))
     layers = [_mirrored(layer, side, size) for layer in label_layers(layout, contents, 0)]

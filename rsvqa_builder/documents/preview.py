@@ -7,9 +7,11 @@ The page is for judging a data set by eye: `choose_samples` picks the examples, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from rsvqa.annotation.facts import in_pixels
 from rsvqa.annotation.images import ImageError
@@ -33,6 +35,7 @@ from rsvqa.rsvqa_builder.documents.preview_page import (
 )
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.scenes.tiling import Window
+from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
 __all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
 
@@ -41,6 +44,8 @@ LoadImage = Callable[[TileRecord, str], bytes]
 
 MAX_IMAGE_BYTES = 5_500_000
 """JPEG bytes of all pictures of a page; base64 makes a third more of it, which with the text stays below 8 MB."""
+MAX_DECODED = 4
+"""Images that are decoded at the same time, each up to `images.MAX_PIXELS`; fewer where there are fewer processors."""
 OVERVIEW_SIDE = 640
 """Longest side of the picture of a whole tile, pixels."""
 DETAIL_SIDE = 480
@@ -64,7 +69,7 @@ def choose_samples(records: Iterable[Record], *, per_task: int = 3, seed: int = 
 def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary, *, load_image: LoadImage) -> None:
     """Write the page of `samples` to `path`; the same samples and images give the same bytes.
 
-    One image is held in memory at a time.
+    At most `MAX_DECODED` images are held in memory at a time.
 
     Args:
         path: the file to write; replaced when it is there.
@@ -163,27 +168,34 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
             _, windows = wanted.setdefault((tile.image_id, view.key), (tile, {}))
             windows[view.window] = None
     num_pictures = sum(len(windows) for _, windows in wanted.values())
-    pictures: dict[PictureKey, EmbeddedPicture] = {}
-    for (image_id, key), (tile, windows) in wanted.items():
-        image = load_image(tile, key)
+    one_at_a_time = Lock()  # who loads need not know of threads
+
+    def cut(name: tuple[str, str]) -> list[tuple[Window, bytes]]:
+        tile, windows = wanted[name]
+        with one_at_a_time:
+            image = load_image(tile, name[1])
         try:
-            for window, jpeg in _encode_windows(image, tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures):
-                pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
+            return _encode_windows(image, tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures)
         except ImageError as error:
-            raise ImageError(f"{image_id}: image {key!r}: {error}") from error
+            raise ImageError(f"{name[0]}: image {name[1]!r}: {error}") from error
+
+    pictures: dict[PictureKey, EmbeddedPicture] = {}
+    with ThreadPoolExecutor(min(MAX_DECODED, count_processors())) as threads:  # decoding lets go of Python
+        for (image_id, key), encoded in zip(wanted, threads.map(cut, wanted), strict=True):
+            for window, jpeg in encoded:
+                pictures[image_id, key, window] = EmbeddedPicture(f"p{len(pictures)}", window, data_uri(jpeg))
     return pictures
 
 
 def _encode_windows(
     image: bytes, tile: TileRecord, windows: Sequence[Window], max_bytes: int
-) -> Iterator[tuple[Window, bytes]]:
-    """Yield each window of one tile's image as a JPEG of at most `max_bytes`."""
+) -> list[tuple[Window, bytes]]:
+    """Return each window of one tile's image with its JPEG of at most `max_bytes`."""
     whole = Window(0, 0, tile.window.width, tile.window.height)
-    if whole in windows:
-        yield whole, jpeg_within(read_reduced(image, OVERVIEW_SIDE), max_bytes)
+    overview = [(whole, read_reduced(image, OVERVIEW_SIDE))] if whole in windows else []
     details = [window for window in windows if window != whole]
-    for window, pixels in zip(details, read_details(image, details, DETAIL_SIDE), strict=True):
-        yield window, jpeg_within(pixels, max_bytes)
+    cut = zip(details, read_details(image, details, DETAIL_SIDE), strict=True)
+    return [(window, jpeg_within(pixels, max_bytes)) for window, pixels in (*overview, *cut)]
 
 
 def _view(planned: _PlannedView, record: Record, pictures: Mapping[PictureKey, EmbeddedPicture]) -> PictureView:

@@ -34,7 +34,7 @@ from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
 from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,19 +193,10 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
 
 
 def _choice_report(name: str, choices: ChosenQuestions) -> dict[str, Any]:
-    """Return what was not chosen of a task's candidates, and what text alone still tells of those that were."""
-    guess = choices.best_guesses.get(name)
+    """Return what was not chosen of a task's candidates; what text still tells of the others is `without_image`."""
     return {
         "not_chosen": dict(choices.not_chosen.get(name, {})),
         "options_never_right": choices.never_right.get(name, 0),
-        "best_guess": None
-        if guess is None
-        else {
-            "chance": round(guess.chance, 4),
-            "share": round(guess.share, 4),
-            "worst_stratum": list(guess.worst),
-            "worst_share": None if guess.worst_share is None else round(guess.worst_share, 4),
-        },
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -17,7 +18,13 @@ from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import Outline, Role
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
-from rsvqa.rsvqa_builder.labels.coverage import MAX_OVERLAP_SHARE, MIN_LAND_COVER_SHARE, coverage, covered_cells
+from rsvqa.rsvqa_builder.labels.coverage import (
+    MAX_OVERLAP_SHARE,
+    MIN_LAND_COVER_SHARE,
+    Coverage,
+    coverage,
+    covered_cells,
+)
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.raw import object_array
 
@@ -102,7 +109,11 @@ class _Judge:
         self._features = features
         self._height, self._width = scene_size
         self._names = object_array(features.class_names)
-        self._coverage = coverage(features, scene_size, table)
+
+    @cached_property
+    def _coverage(self) -> Coverage:
+        """Only a rule about areas asks for it, and it takes a second for thousands of labels."""
+        return coverage(self._features, (self._height, self._width), self.table)
 
     def by_rule(self, name: str) -> ClassCompleteness:
         """Return whether the labels of a class prove that no instance was left out."""

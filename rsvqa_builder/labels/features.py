@@ -23,6 +23,7 @@ _SCHEMA = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("class_name", pa.dictionary(pa.int32(), pa.string()), nullable=False),
         pa.field("geometry", pa.large_binary(), nullable=False),
+        pa.field("bounds", pa.list_(pa.float64(), 4), nullable=False),
         pa.field("outline", pa.dictionary(pa.int32(), pa.string()), nullable=False),
         pa.field("is_certain", pa.bool_(), nullable=False),
         pa.field("attributes", pa.dictionary(pa.int32(), pa.string()), nullable=False),
@@ -79,6 +80,7 @@ class Features:
             "id": list(self.ids),
             "class_name": list(self.class_names),
             "geometry": shapely.to_wkb(self.geometries).tolist(),
+            "bounds": shapely.bounds(self.geometries).tolist(),
             "outline": [str(outline) for outline in self.outlines],
             "is_certain": self.is_certain.tolist(),
             "attributes": texts,
@@ -93,9 +95,19 @@ class Features:
         return pa.Table.from_arrays(encoded, schema=_SCHEMA)
 
     @classmethod
-    def from_arrow(cls, table: pa.Table) -> Self:
-        """Return the labels that `to_arrow` wrote."""
-        columns = {name: table.column(name).to_pylist() for name in table.schema.names if name != "geometry"}
+    def from_arrow(cls, table: pa.Table, *, within: tuple[float, float, float, float] | None = None) -> Self:
+        """Return the labels that `to_arrow` wrote, in its order.
+
+        Args:
+            table: may be mapped from a file; what is left out is never read.
+            within: leave out labels whose bounds do not meet these (x_min, y_min, x_max, y_max), scene pixels.
+        """
+        if within is not None:
+            bounds = table.column("bounds").combine_chunks().flatten().to_numpy().reshape(-1, 4)
+            meets = (bounds[:, :2] <= within[2:]).all(axis=1) & (bounds[:, 2:] >= within[:2]).all(axis=1)
+            table = table.take(np.flatnonzero(meets))
+        names = [name for name in table.schema.names if name not in ("geometry", "bounds")]
+        columns = {name: table.column(name).to_pylist() for name in names}
         parsed = {text: json.loads(text) for text in dict.fromkeys(columns["attributes"])}
         return cls(
             ids=tuple(columns["id"]),

@@ -29,7 +29,7 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.files import whole_folder
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, store_path
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, note_store, store_path
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
 
 TASKS_FILE = "tasks.json"
@@ -270,6 +270,7 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
     wanted = {task.data.question_id for task in tasks}
     if foreign := sorted(wanted - {question.question_id for question in source.questions()}):
         raise ReviewError(f"{file}: question {foreign[0]!r} is not in {src}: expected tasks of this data set")
+    note_store(src, store)
     with ReviewStore(store_path(src, store)) as opened:
         digests, _ = bind(opened, source)
         entries = {

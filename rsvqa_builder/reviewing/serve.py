@@ -11,12 +11,15 @@ from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import Bound, ReviewStore
+from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
 STORE = "review.sqlite"
 """Name of the store in the data set's folder; builds and exports never touch it."""
+STORES = "review_stores.txt"
+"""Names the stores that a data set has elsewhere, one path per line, so that nobody changes what is decided there."""
 MAX_LISTED = 10
 """Ids of changed questions that are printed; the report of an applied review has all."""
 
@@ -53,13 +56,49 @@ def bind(store: ReviewStore, source: ReviewSource) -> tuple[Mapping[str, str], B
     return digests, store.bind(data_set_fingerprint(source.folder), source.questions(digests))
 
 
+def note_store(folder: Path, store: Path | None) -> None:
+    """Write into a data set's folder where else its decisions are kept; a folder that cannot be written is told."""
+    if store is None or store.resolve() == (folder / STORE).resolve():
+        return
+    path, known = str(store.resolve()), _stores_elsewhere(folder)
+    if path in known:
+        return
+    try:
+        write_atomically(folder / STORES, "".join(f"{line}\n" for line in (*known, path)).encode())
+    except OSError as error:
+        print(
+            f"cannot note in {folder} that decisions on it are in {store} ({error.strerror}): models that "
+            "work on it in place will not know of them",
+            file=sys.stderr,
+        )
+
+
+def _stores_elsewhere(folder: Path) -> tuple[str, ...]:
+    path = folder / STORES
+    return tuple(path.read_text("utf-8").splitlines()) if path.exists() else ()
+
+
 def decided_questions(folder: Path) -> frozenset[str]:
-    """Return the ids of the questions of a data set, as it is now, on which somebody has decided in its review."""
-    if not (folder / STORE).exists():
-        return frozenset()
-    with ReviewStore(folder / STORE) as store:
+    """Return the ids of the questions of a data set, as it is now, on which somebody has decided in a review of it.
+
+    Raises:
+        ReviewError: a store that the data set has elsewhere is not there.
+    """
+    stores = [folder / STORE] if (folder / STORE).exists() else []
+    for path in map(Path, _stores_elsewhere(folder)):
+        if not path.exists():
+            raise ReviewError(
+                f"{folder} is reviewed with {path}, which is not there, so nobody knows which questions are decided: "
+                f"bring it back, or remove its line from {folder / STORES}"
+            )
+        stores.append(path)
+    return frozenset(question_id for path in stores for question_id in _decided_in(path, folder))
+
+
+def _decided_in(path: Path, folder: Path) -> Iterator[str]:
+    with ReviewStore(path) as store:
         bind(store, ReviewSource(folder))
-        return frozenset(decision.question_id for decision in store.decisions() if decision.verdict != "skipped")
+        yield from (decision.question_id for decision in store.decisions() if decision.verdict != "skipped")
 
 
 def bound_lines(bound: Bound) -> Iterator[str]:
@@ -96,6 +135,7 @@ def open_review(
     nothing = f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
     if not path.exists() and next(plan_queue(source.questions(), queue), None) is None:
         raise NothingToReviewError(nothing)
+    note_store(folder, store)
     with ReviewStore(path) as opened:
         digests, bound = bind(opened, source)
         for line in bound_lines(bound):

@@ -34,7 +34,7 @@ MAX_BLOCK_BYTES = 2**31
 """A block is decoded whole, so it must fit into memory."""
 
 GDAL_SETTINGS: dict[str, Any] = {
-    "GDAL_CACHEMAX": 256_000_000,  # bytes; without it GDAL takes 5 % of the machine's memory in every worker
+    "GDAL_CACHEMAX": 64_000_000,  # bytes; every block is read once, and GDAL would take 5 % of the memory per worker
     "GDAL_NUM_THREADS": "1",  # the build runs one process per processor
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "1",  # seconds

@@ -152,7 +152,7 @@ def _look_through(
         if reason := failed_scenes.get(job.work.scene.scene_id):
             dropped[job.position] = f"its scene cannot be read: {reason}"
             continue
-        result = journal.read(job.digest)
+        result = journal.read_summary(job.digest)
         if result.rejection is not None:
             dropped[job.position] = result.rejection
         else:
@@ -292,7 +292,7 @@ def count_reasons(jobs: Sequence[TileJob], journal: Journal, selection: Selectio
     rejected: dict[str, Counter[str]] = {}
     failures: list[str] = []
     for position in selection.splits:
-        result = journal.read(jobs[position].digest)
+        result = journal.read_summary(jobs[position].digest)
         for total, found in ((not_asked, result.not_asked), (rejected, result.rejected)):
             for task, reasons in (found or {}).items():
                 total.setdefault(task, Counter()).update(reasons)

@@ -53,6 +53,8 @@ _SHRUNK_PX = 256
 """Of the shorter side, when an image is first averaged in whole squares, which is fast."""
 _ENOUGH_PX = 2_048
 """Of the shorter side of a JPEG of which only the look is needed."""
+_STRIP_PIXELS = 1 << 20
+"""Pixels that are averaged at once."""
 _BLOCK = 2_048
 """Looks that are compared with as many others at once."""
 
@@ -351,7 +353,10 @@ def _cells(pixels: Pixels) -> NDArray[np.float64]:
     """Return the mean grey of 24 × 24 cells."""
     height, width = pixels.shape[:2]
     factor = max(1, min(height, width) // _SHRUNK_PX)
-    shrunk = np.asarray(Image.fromarray(pixels).reduce(factor), dtype=np.float32)
+    # By strips: Pillow's copy of a whole tile takes four bytes a pixel, and more time.
+    rows = max(1, _STRIP_PIXELS // width // factor) * factor
+    strips = [Image.fromarray(pixels[top : top + rows]).reduce(factor) for top in range(0, height, rows)]
+    shrunk = np.concatenate([np.asarray(strip, dtype=np.float32) for strip in strips])
     grey = shrunk @ np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601 luma
     cells = Image.fromarray(grey).resize(
         (_SIDE, _SIDE), Image.Resampling.BOX, box=(0, 0, width / factor, height / factor)

@@ -1,4 +1,4 @@
-"""Where the work runs: in this process or on a pool of processes.
+"""Where the work runs: in this process, on a pool of processes, or where a cluster's executor brings it.
 
 A unit of work is a function of one item, importable by name; its result depends on the item alone. Results come back
 as they are done, in any order, with the item's index, so a caller that needs order keeps it by index.
@@ -20,12 +20,23 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.plugins import load_plugin
+from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
 from rsvqa.rsvqa_builder.progress import Reporter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+DIED_TWICE = "the process that worked on it died, twice (out of memory, or a file that breaks GDAL)"
+
+
+class ExecutorError(RsvqaError):
+    """An executor cannot go on, for a reason that is not of any item; what is finished is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +47,43 @@ class Failure:
 
 
 class Executor(Protocol):
-    """Runs functions over many items until it is left as a context; the place to add a cluster."""
+    """Runs functions over many items until it is left as a context.
+
+    The contract of every executor, also of other people's (docs/cluster.md). Functions are named by their module and
+    can be pickled, and so can items and results: a few kB each. Processes are fresh ones, never forks.
+    """
 
     def __enter__(self) -> Self:
-        """Return the executor."""
+        """Return the executor, connected."""
         ...
 
     def __exit__(self, *_: object) -> None:
-        """Let its workers go."""
+        """Let its workers go; when this returns no function runs any more, whatever ended the run."""
         ...
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
-        """Yield (index of the item, result) as results arrive; an exception of `function` is raised here."""
+        """Yield (index of the item, result) as results arrive, in any order, each index once.
+
+        Items are started in their order. An exception of `function` is raised here. An item that ends its process
+        twice is a `Failure`; a machine that is lost costs time only.
+
+        Raises:
+            ExecutorError: when the executor itself cannot go on.
+        """
+        ...
+
+
+class ExecutorFactory(Protocol):
+    """What an entry point `executor.NAME` leads to: most simply a class of executors."""
+
+    def __call__(self, settings: ExecutionSettings, *, out: Path, reporter: Reporter) -> Executor:
+        """Return an executor.
+
+        Args:
+            settings: how many units at a time, and for how long each.
+            out: folder of the build, which every worker has to see under the same path.
+            reporter: hears what a person should know.
+        """
         ...
 
 
@@ -123,7 +159,7 @@ def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | Failu
         try:
             return pool.submit(function, item).result()
         except BrokenProcessPool:
-            return Failure("the process that worked on it died, twice (out of memory, or a file that breaks GDAL)")
+            return Failure(DIED_TWICE)
 
 
 def _make_pool(num_workers: int) -> ProcessPoolExecutor:
@@ -136,13 +172,53 @@ def make_executor(num_workers: int) -> Executor:
     return ProcessPool(num_workers) if num_workers else InProcessExecutor()
 
 
+def open_executor(settings: ExecutionSettings, *, out: Path, reporter: Reporter) -> Executor:
+    """Return the executor that the settings name; fields as in `ExecutorFactory`.
+
+    Raises:
+        PluginError: nobody knows an executor of this name.
+    """
+    if settings.executor == POOL:
+        return make_executor(count_processors() if settings.workers is None else settings.workers)
+    factory: ExecutorFactory
+    if settings.executor == "ray":
+        from rsvqa.rsvqa_builder.tiles.executors_ray import RayExecutor  # ray is an extra
+
+        factory = RayExecutor
+    else:
+        factory = load_plugin("executor", settings.executor, ours=(POOL, "ray"))
+    return factory(settings, out=out, reporter=reporter)
+
+
+def run_largest_first(
+    executor: Executor, function: Callable[[Item], Result], items: Sequence[Item], size: Callable[[Item], int]
+) -> Iterator[tuple[int, Result | Failure]]:
+    """Yield as `Executor.run` does; the largest items are started first, so that none is left alone at the end."""
+    order = sorted(range(len(items)), key=lambda index: -size(items[index]))
+    for place, result in executor.run(function, [items[index] for index in order]):
+        yield order[place], result
+
+
 def run_all(
-    executor: Executor, function: Callable[[Item], Result | Failure], items: Sequence[Item], reporter: Reporter
+    executor: Executor,
+    function: Callable[[Item], Result | Failure],
+    items: Sequence[Item],
+    reporter: Reporter,
+    *,
+    size: Callable[[Item], int] = lambda _: 0,
 ) -> list[Result | Failure]:
-    """Return the results in the order of the items; the reporter hears of a step over scenes."""
+    """Return the results in the order of the items; the reporter hears of a step over scenes.
+
+    Args:
+        executor: that runs them.
+        function: of one item.
+        items: one per scene.
+        reporter: hears of each.
+        size: how much work an item is, see `run_largest_first`.
+    """
     reporter.start("scenes", len(items))
     results: dict[int, Result | Failure] = {}
-    for index, result in executor.run(function, items):
+    for index, result in run_largest_first(executor, function, items, size):
         results[index] = result
         reporter.advance()
     return [results[index] for index in range(len(items))]

@@ -31,7 +31,9 @@ from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
 from rsvqa.rsvqa_builder.source_settings import Source
 from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.same_bytes import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.sources import Sources, join_sheets
+from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork
 
 
@@ -60,6 +62,18 @@ class PrepareJob:
     table: ClassTable
     work: Path
     is_dry: bool = False
+
+    @property
+    def windows(self) -> list[Window]:
+        """Return those of the scene's tiles, which follow from its header."""
+        settings = self.source.settings
+        return plan_windows(
+            self.scene.width,
+            self.scene.height,
+            tile_size=settings.tile_px,
+            overlap=settings.overlap,
+            whole_up_to=settings.whole_up_to,
+        )
 
 
 class PreparePlan(NamedTuple):
@@ -112,7 +126,13 @@ class PreparedScene:
 
 
 def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
-    """Return the scene ready for its tiles, or why it cannot be used."""
+    """Return the scene ready for its tiles, or why it cannot be used.
+
+    Raises:
+        WorkerError: this process would not do it as the build's own machine does.
+    """
+    if not job.is_dry:
+        require_same_bytes(FolderStore(job.work))
     try:
         return _prepare(job)
     except SceneError as error:
@@ -124,13 +144,7 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     scene, stretch = survey(
         open_stack(job.scene, job.work / "stacks"), settings.stretch, finds_fill=settings.nodata == "auto"
     )
-    windows = plan_windows(
-        scene.width,
-        scene.height,
-        tile_size=settings.tile_px,
-        overlap=settings.overlap,
-        whole_up_to=settings.whole_up_to,
-    )
+    windows = job.windows
     labels = read_labels(replace(scene, path=job.scene.path), job.label_files, job.table, frames=job.frames)
     completeness = complete_classes(
         labels.features,

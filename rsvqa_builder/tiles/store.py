@@ -15,7 +15,11 @@ from rsvqa.rsvqa_builder.files import is_partial, write_atomically, write_once
 
 
 class WorkStore(Protocol):
-    """Bytes by key; travels to workers, so it can be pickled."""
+    """Bytes by key; travels to workers, so it can be pickled, and two of one place are equal."""
+
+    def __hash__(self) -> int:
+        """Return the same for two of one place."""
+        ...
 
     def put(self, key: str, content: bytes, *, if_absent: bool = False) -> bool:
         """Store `content` and return True; with `if_absent` leave what is there, and return False then."""
@@ -43,6 +47,10 @@ class FolderStore:
     """Files below a folder that every worker has under the same path."""
 
     root: Path
+
+    def __str__(self) -> str:
+        """Return the folder."""
+        return str(self.root)
 
     def put(self, key: str, content: bytes, *, if_absent: bool = False) -> bool:
         """Write a file."""

@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio import features as raster_features
-from shapely import LineString, MultiPolygon, Point, Polygon, STRtree
+from shapely import LineString, MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Area, ClassInfo, Gsd, Outline, Road, Role, TileFacts, TileObject
@@ -33,15 +33,13 @@ class SceneLabels:
     """The labels of one scene, ready to be cut into tiles.
 
     Attributes:
-        features: in scene pixels.
-        tree: index over the features' bounds, in feature order.
+        features: in scene pixels; those that reach the tile are enough.
         classes: the class table, by name.
         complete_classes: classes of which every instance in the scene is labelled.
         mapped_classes: classes of a land cover map with gaps: complete on the tiles without one.
     """
 
     features: Features
-    tree: STRtree
     classes: Mapping[str, ClassInfo]
     complete_classes: frozenset[str]
     mapped_classes: frozenset[str] = frozenset()
@@ -83,7 +81,9 @@ def cut_facts(
         missing: why something that tasks may need is not there.
     """
     features = labels.features
-    chosen = np.sort(labels.tree.query(shapely.box(*_bounds(window)), predicate="intersects"))
+    tile = shapely.box(*_bounds(window))
+    shapely.prepare(tile)
+    chosen = np.flatnonzero(shapely.intersects(tile, features.geometries))
     cut = _cut_to_window(features.geometries[chosen], window)
     cells = None if valid is None else ValidCells.of(valid)
     objects: list[TileObject] = []

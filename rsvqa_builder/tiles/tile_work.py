@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,6 @@ import pyarrow as pa
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
-from shapely import STRtree
 
 from rsvqa.annotation.asking import AskSettings, TaskFailedError, TileQuestions, ask
 from rsvqa.annotation.facts import ClassInfo, TileFacts
@@ -45,6 +43,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
 )
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.same_bytes import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.store import WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
 
@@ -119,6 +118,11 @@ class TileJob:
     store: WorkStore
 
     @property
+    def num_pixels(self) -> int:
+        """Pixels that are read, of both dates."""
+        return self.window.width * self.window.height * (1 if self.later is None else 2)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what tells this unit of work from others of builds with the same settings and inputs."""
         later = None if self.later is None else [_identity(self.later.work), self.later.dx, self.later.dy]
@@ -137,7 +141,11 @@ def do_tile(job: TileJob) -> int | Failure:
     """Do one tile and store the result in the journal; return its pixels, or why it cannot be read.
 
     A tile that cannot be read means that its scene is left out of the data set.
+
+    Raises:
+        WorkerError: this process would not do it as the build's own machine does.
     """
+    require_same_bytes(job.store)
     seconds: dict[str, float] = {}
     try:
         result, images = _make_tile(job, seconds)
@@ -218,11 +226,12 @@ def _valid_share(tile: TilePixels) -> float:
 def _facts(job: TileJob, tile: TilePixels, later: TilePixels | None, missing: Mapping[str, str]) -> TileFacts:
     later_facts = None
     if later is not None and job.later is not None:
-        labels = load_labels(job.later.work, job.classes)
+        window = _shifted(job.window, job.later)
+        labels = _labels(job.later.work, job.classes, window)
         setting = _setting(job, job.later.work.scene)
-        later_facts = cut_facts(labels, _shifted(job.window, job.later), later.valid, setting)
+        later_facts = cut_facts(labels, window, later.valid, setting)
     return cut_facts(
-        load_labels(job.work, job.classes),
+        _labels(job.work, job.classes, job.window),
         job.window,
         tile.valid,
         _setting(job, job.work.scene),
@@ -242,27 +251,22 @@ def _setting(job: TileJob, scene: Scene) -> TileSetting:
     )
 
 
-def load_labels(work: SceneWork, classes: Mapping[str, ClassInfo]) -> SceneLabels:
-    """Return the labels of a scene, by position in its arrow file."""
-    if work.labels is None:
-        features, tree = Features.empty(), STRtree([])
-    else:
-        features, tree = _load_features(work.labels)
+def _labels(work: SceneWork, classes: Mapping[str, ClassInfo], window: Window) -> SceneLabels:
     return SceneLabels(
-        features=features,
-        tree=tree,
+        features=load_features(work, window),
         classes=classes,
         complete_classes=work.complete_classes,
         mapped_classes=work.mapped_classes,
     )
 
 
-@lru_cache(maxsize=4)
-def _load_features(path: Path) -> tuple[Features, STRtree]:
-    """Return a scene's features and their index; the file's name holds its digest, so a kept one is never stale."""
-    with pa.memory_map(str(path)) as source:
-        features = Features.from_arrow(pa.ipc.open_file(source).read_all())
-    return features, STRtree(features.geometries)
+def load_features(work: SceneWork, window: Window | None = None) -> Features:
+    """Return the labels of a scene, or those that may reach a window: a worker need not hold those of a large scene."""
+    if work.labels is None:
+        return Features.empty()
+    within = window and (window.x, window.y, window.x + window.width, window.y + window.height)
+    with pa.memory_map(str(work.labels)) as source:
+        return Features.from_arrow(pa.ipc.open_file(source).read_all(), within=within)
 
 
 def ask_what_works(

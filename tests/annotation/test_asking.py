@@ -29,7 +29,7 @@ def count(text: str, task: str = "overall_counting", region: Circle | None = Non
         task=task,
         form=AnswerForm.ONE_OF,
         text=text,
-        evidence=Evidence(rule="count", feature_ids=("objects:1",)),
+        evidence=Evidence(rule="count", feature_ids=(f"objects:{text}",)),
         options=(Option("31", True), Option("32", False), Option("33", False), Option("34", False)),
         region=region,
         num_dates=TASKS[task].num_dates,
@@ -109,11 +109,18 @@ def test_spare_candidates_are_made_where_questions_have_strata(run: Callable[...
 
 
 def test_the_same_evidence_is_asked_for_once_by_a_template(run: Callable[..., TileQuestions]) -> None:
-    first, second = (replace(count(text), strata=("whole", "car")) for text in ("How many cars?", "Number of cars?"))
-    other = replace(count("And here?"), strata=("half", "car"))
-    result = run({"overall_counting": yields(first, second, other)})
+    def about(text: str, *ids: str, strata: tuple[str, ...]) -> Question:
+        return replace(count(text), strata=strata, evidence=Evidence(rule="count", feature_ids=ids))
+
+    first, second = (about(text, "a", "b", strata=("whole", "car")) for text in ("How many cars?", "Number of cars?"))
+    back = about("How many cars, from b to a?", "b", "a", strata=("whole", "car"))
+    other = about("And here?", "a", "b", strata=("half", "car"))
+    result = run({"overall_counting": yields(first, second, back, other)})
     assert texts(result) == ["How many cars?", "And here?"]
-    assert result.rejected == {"overall_counting": {DUPLICATE: 1}}
+    assert result.rejected == {"overall_counting": {DUPLICATE: 2}}
+    # without strata, as for routes, the rule is the template
+    ways = (about("From a to b?", "a", "b", "road", strata=()), about("From b to a?", "b", "a", "road", strata=()))
+    assert texts(run({"route_planning": yields(*ways)})) == ["From a to b?"]
 
 
 def test_task_without_bound_is_not_run(run: Callable[..., TileQuestions]) -> None:
@@ -186,7 +193,7 @@ def test_same_text_about_another_circle_is_another_question(run: Callable[..., T
 
 
 def test_same_text_with_other_options_is_another_question(run: Callable[..., TileQuestions]) -> None:
-    one = count("Which of these holds?")
+    one = replace(count("Which of these holds?"), evidence=Evidence(rule="count", values={"holds": 31}))
     other = replace(one, options=(*one.options[:3], Option("35", False)))
     reordered = replace(one, options=one.options[::-1])
     result = run({"overall_counting": yields(one, reordered, other)})

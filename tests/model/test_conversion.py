@@ -73,8 +73,8 @@ def test_the_released_numbers_are_met(converted: Path, expected: dict[str, Tenso
 
     features, attention = run_tower(body.vision_tower, pixels, projection="v_proj")
     torch.testing.assert_close(features, expected["features_cls_patch"], atol=1e-5, rtol=0)
-    groups, budgets = torch.arange(12), torch.full((12,), 5)
-    kept, _ = body._select(features[:, 1:], attention, groups, groups, budgets)
+    numbers = torch.arange(12)
+    kept, _ = body._select(features[:, 1:], attention, numbers, None)
     torch.testing.assert_close(kept.features, expected["selected"].flatten(0, 1), atol=1e-5, rtol=0)
 
     ids = expected["input_ids"].masked_fill(expected["input_ids"] == -200, network.config.image_token_id)

@@ -1,7 +1,8 @@
-"""The model in other people's programs: transformers' pipeline and Trainer, and TRL."""
+"""The model in other people's programs: transformers' settings, pipeline and Trainer, accelerate, and TRL."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import EvalPrediction, Trainer, TrainingArguments, pipeline
+from transformers import AutoModelForImageTextToText, EvalPrediction, Trainer, TrainingArguments, pipeline
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
-from tests.model.make_models import tiny_model, tiny_processor
+from tests.model.make_models import tiny_inputs, tiny_model, tiny_processor
 
 BUDGET = 12
 
@@ -53,6 +54,67 @@ def test_a_pipeline_of_transformers_replies_as_the_model_does(tmp_path: Path) ->
     ids = network.generate(**inputs, max_new_tokens=4)[0, inputs["input_ids"].shape[1] :]
     expected = processor.tokenizer.decode(ids, skip_special_tokens=True)
     assert reply["generated_text"][-1]["content"].strip() == expected.strip()
+
+
+@pytest.mark.parametrize(
+    ("attention", "expected"),
+    [
+        ("eager", {"eager"}),
+        ("sdpa", {"sdpa"}),
+        ("flex_attention", {"flex_attention"}),
+        ({"vision_config": "eager", "text_config": "sdpa"}, {"eager", "sdpa"}),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch in torch, by flex attention
+@torch.no_grad()
+def test_any_attention_of_transformers_computes_the_same(attention: Any, expected: set[str], tmp_path: Path) -> None:
+    network, inputs = tiny_model(), tiny_inputs(cells=(2, 2))
+    network.save_pretrained(tmp_path)
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, attn_implementation=attention)
+    parts = (loaded.model.vision_tower, loaded.model.language_model)
+    assert {part.config._attn_implementation for part in parts} == expected
+    torch.testing.assert_close(loaded(**inputs).logits, network(**inputs).logits, atol=1e-4, rtol=0)
+
+
+def test_flash_attention_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    if importlib.util.find_spec("flash_attn"):
+        pytest.skip("flash-attn is installed")
+    tiny_model().save_pretrained(tmp_path)
+    with pytest.raises(ImportError, match=r"FlashAttention2.*installed"):
+        AutoModelForImageTextToText.from_pretrained(tmp_path, attn_implementation="flash_attention_2")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"device_map": "auto"},
+        {"device_map": "auto", "max_memory": {"cpu": "60KB"}},  # most of the tower, and what comes after it, on disk
+        {
+            "device_map": {
+                "model.vision_tower": "cpu",
+                "model.multi_modal_projector": "disk",
+                "model.language_model": "disk",
+                "lm_head": "cpu",
+            }
+        },
+    ],
+    ids=["all in memory", "little memory", "by hand"],
+)
+@torch.no_grad()
+def test_accelerate_places_the_parts_and_keeps_weights_on_disk(settings: dict[str, Any], tmp_path: Path) -> None:
+    network, inputs = tiny_model(), tiny_inputs(cells=(2, 2))
+    network.save_pretrained(tmp_path)
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path, offload_folder=tmp_path / "offloaded", **settings)
+    is_offloaded = "disk" in getattr(loaded, "hf_device_map", {}).values()
+    assert is_offloaded == (settings != {"device_map": "auto"})
+    assert torch.equal(loaded(**inputs).logits, network(**inputs).logits)
+    replies = [part.generate(**inputs, max_new_tokens=3, do_sample=False).tolist() for part in (loaded, network)]
+    assert replies[0] == replies[1]
+
+
+def test_no_layer_is_split_between_devices() -> None:
+    assert {"CLIPEncoderLayer", "Qwen2DecoderLayer"} <= set(tiny_model()._no_split_modules)
 
 
 class _Rows(Dataset[dict[str, Any]]):

@@ -25,6 +25,8 @@ from rsvqa.model.token_pruning import (
     grid_blocks,
     join_kept,
     keep_best,
+    keep_best_per_cell,
+    keep_shared,
     learned_pointers,
     random_scores,
     select_tokens,
@@ -219,7 +221,7 @@ def test_selecting_in_parts_changes_nothing(num_cells: int, budget: int, seed: i
         one = slice(cell, cell + 1)
         part = select_best(flat[one], roots[one], scores[one], groups[one], budgets)
         parts.append(part._replace(cells=part.cells + cell))
-    for value, expected in zip(join_kept(parts, groups, budgets, fills=False), whole, strict=True):
+    for value, expected in zip(keep_shared(join_kept(parts), groups, budgets, fills=False), whole, strict=True):
         assert torch.equal(value, expected)
 
 
@@ -264,6 +266,18 @@ def test_what_is_no_cluster_comes_after_the_clusters_in_its_own_order() -> None:
     assert keep_best(scores, groups, torch.tensor([3])).tolist() == [1, 3]
     # equals: the first tokens
     assert keep_best(scores, groups, torch.tensor([3]), spare=torch.zeros(5)).tolist() == [0, 1, 3]
+
+
+@given(num_cells=st.integers(0, 4), num_tokens=st.integers(1, 9), budget=st.integers(1, 12), seed=st.integers(0, 1000))
+def test_cells_with_a_budget_each_keep_what_groups_keep(
+    num_cells: int, num_tokens: int, budget: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scores, spare = torch.randint(0, 4, (2, num_cells, num_tokens), generator=generator).float()  # with equals
+    scores = scores.masked_fill(scores < 2, -torch.inf)
+    groups = torch.arange(num_cells).repeat_interleave(num_tokens)
+    wanted = keep_best(scores.flatten(), groups, torch.full((num_cells,), budget), spare=spare.flatten())
+    assert keep_best_per_cell(scores, budget, spare=spare).tolist() == wanted.tolist()
 
 
 def test_a_token_that_fills_up_is_itself_and_its_cluster_keeps_its_mean() -> None:

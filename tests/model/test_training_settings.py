@@ -52,6 +52,10 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
         ({"batch_size": 10, "device_batch_size": 4}, "batch_size 10 must be a multiple of device_batch_size 4"),
         ({"freeze": ["tower", "projector", "llm"]}, "every part is frozen"),
         ({"lora_rank": 8, "freeze": ["tower"]}, "with lora_rank adapters alone train: freeze tower,projector too"),
+        ({"lora_rank": 8, "freeze": ["tower", "projector"], "init": "tiny"}, "init = tiny has nothing to keep"),
+        ({"base_bits": 4}, "weights of 4 bits do not train, adapters beside them do: give lora_rank"),
+        ({"base_bits": 5}, "`base_bits` = 5.*4, 8 or 16"),
+        ({"optimizer": "adamw_8bits"}, "`optimizer` = 'adamw_8bits'.*'adamw_8bit'"),
         ({"freeze": ["head"]}, "`freeze` = 'head'.*tower"),
         ({"lr_llm": -1.0}, "`lr_llm` = -1.0"),
         ({"data": []}, "data"),
@@ -91,6 +95,11 @@ def test_data_sets_that_are_named_alike_go_by_their_paths() -> None:
     assert make(**alike, mix=["b/set=2"]).weights.others == {"b/set": 2.0}
     with pytest.raises(SettingsError, match=r"mix: unknown task or data set 'set'; did you mean '[ab]/set'"):
         make(**alike, mix=["set=2"])
+
+
+def test_bits_come_from_a_flag_as_text() -> None:
+    adapters: dict[str, Any] = {"lora_rank": 8, "freeze": ["tower", "projector"]}
+    assert make(**adapters, base_bits="4").base_bits == 4
 
 
 def test_all_parts_may_be_frozen_beside_adapters() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,16 +14,37 @@ from rsvqa.model.training import train
 from tests.model.make_dataset import make_dataset, make_settings
 from tests.model.two_ranks import run_two_ranks
 
+WRITTEN = {"config.json", "model.safetensors", "train.toml", "training_report.json", "curves.svg"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # 15 questions in batches of 4, and 3 of val: two for one rank, one for the other
+    return make_dataset(tmp_path_factory.mktemp("data") / "set", tiles=5, val_tiles=1)
+
+
+@pytest.fixture(scope="module")
+def losses_alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    alone = train(make_settings(data, device_batch_size=1), tmp_path_factory.mktemp("runs") / "alone")
+    return [entry["loss"] for entry in alone["curve"] if "loss" in entry]
+
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_two_ranks_train_evaluate_and_resume_with_unequal_shards(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "set", tiles=5, val_tiles=1)  # 15 questions in batches of 4, and 3 of val
-    alone = train(make_settings(data, device_batch_size=1), tmp_path / "alone")
-    expected = [entry["loss"] for entry in alone["curve"] if "loss" in entry]
-    found = json.loads(run_two_ranks("tests.model.ranked_training", data, tmp_path, timeout=280)[0])
-    assert len(expected) == len(found["losses"]) == 4
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("words", "spread"), [((), "MULTI_CPU"), (("fsdp",), "FSDP")], ids=["whole", "sharded"])
+def test_two_ranks_train_evaluate_and_resume_with_unequal_shards(
+    data: Path, losses_alone: list[float], tmp_path: Path, words: tuple[str, ...], spread: str
+) -> None:
+    found: list[dict[str, Any]] = [
+        json.loads(line) for line in run_two_ranks("tests.model.ranked_training", data, tmp_path, *words, timeout=580)
+    ]
+    assert len(losses_alone) == len(found[0]["losses"]) == 4
     # the last batch is filled up on two ranks, so it is another one
-    assert found["losses"][:3] == pytest.approx(expected[:3], abs=1e-4)
-    assert found["asked"] == 3
-    assert found["difference"] == 0
+    assert found[0]["losses"][:3] == pytest.approx(losses_alone[:3], abs=1e-4)
+    for rank in found:
+        assert rank["spread"] == spread
+        assert rank["asked"] == 3
+        assert rank["difference"] == 0
+        assert set(rank["written"]) >= WRITTEN  # also where another rank writes them
+        assert rank["changed"]
+        assert all("language_model" in name and name.endswith("_proj.weight") for name in rank["changed"])

@@ -24,9 +24,9 @@ from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.build import build
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
+from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from rsvqa.rsvqa_builder.settings import BuildSettings
-from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
 DATA: dict[str, Any] = {
     "classes": "demo",
@@ -46,7 +46,7 @@ def make_data(folder: Path, *, places: int, seed: int) -> Path:
     if not (folder / "set" / "report.json").exists():
         make_demo_scenes(folder / "scenes", seed=seed, size=1024, count=places)
         settings = load_settings(BuildSettings, {"src": str(folder / "scenes"), **DATA})
-        build(settings, folder / "set", num_workers=count_processors(), overwrite=False, reporter=QuietReporter())
+        build(settings, folder / "set", execution=ExecutionSettings(), reporter=QuietReporter())
     return folder / "set"
 
 

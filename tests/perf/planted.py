@@ -1,6 +1,6 @@
 """How much false text is accepted by machine, and how many true texts are sent to people, by kind of falsehood.
 
-    python -m tests.perf.planted [--places 6] [--size 1024] [--without-held-out]
+    python -m tests.perf.planted [--places 6] [--size 1024] [--tile-size 1024] [--data DIR] [--without-held-out]
 
 plants falsehoods into captions, rewordings and Chinese versions of example scenes. The writer is scripted; a verifier
 objects to nothing, answers every question rightly and translates back what stands there. So what is accepted passed the
@@ -18,6 +18,7 @@ from tests.annotate_data import build_demo, items_of
 from tests.planted.false_captions import HELD_OUT_KINDS
 from tests.planted.measure_drafts import Tally, measure_drafts
 from tests.planted.measure_versions import measure_rewordings, measure_versions
+from tests.planted.reworded_captions import HELD_OUT_REWRITINGS
 from tests.planted.rewordings import HELD_OUT_REWORDINGS
 from tests.planted.translations import HELD_OUT_VERSIONS
 from tests.planted.true_captions import HELD_OUT_STYLES
@@ -43,15 +44,19 @@ def print_table(title: str, tally: Tally, held_out: Collection[str], *, with_hel
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="a data set to take the questions from, instead of example scenes")
     parser.add_argument("--places", type=int, default=6)
     parser.add_argument("--size", type=int, default=1_024)
+    parser.add_argument("--tile-size", type=int, default=1_024)
     parser.add_argument("--without-held-out", action="store_true")
     options = parser.parse_args()
     with_held_out = not options.without_held_out
     with tempfile.TemporaryDirectory() as name:
-        items = items_of(build_demo(Path(name), count=options.places, size=options.size))
+        words = ("--tile-size", options.tile_size)
+        made = options.data or build_demo(Path(name), count=options.places, size=options.size, words=words)
+        items = items_of(made)
         true, false = measure_drafts([item for item in items if item.task.endswith("captioning")])
-        print_table("true captions, by style", true, HELD_OUT_STYLES, with_held_out=with_held_out)
+        print_table("true captions, by style", true, HELD_OUT_STYLES | HELD_OUT_REWRITINGS, with_held_out=with_held_out)
         print_table("falsehood in a caption", false, HELD_OUT_KINDS, with_held_out=with_held_out)
         true, false = measure_rewordings(items)
         print_table("true rewordings", true, (), with_held_out=with_held_out)

@@ -1,4 +1,4 @@
-"""Questions per real scene and task, and what stops the rest; to be run on two versions and compared.
+"""Questions per real scene and task, how well rules guess them, what stops the rest; to be run on two versions.
 
     RSVQA_DATA=… python -m tests.perf.real_scenes [--only dubai] [--rsvqa …/bin/rsvqa] [--json yields.json]
     python -m tests.perf.real_scenes --compare before.json after.json
@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rsvqa.rsvqa_builder.auditing.short import guess_text
 
 DATA = Path(os.environ.get("RSVQA_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RSVQA = Path(sys.executable).with_name("rsvqa")
@@ -154,8 +156,9 @@ def yields(report: Mapping[str, Any]) -> dict[str, Any]:
         for name, found in report["tasks"].items()
         if not found["questions"] and found["not_asked"]
     }
+    guesses = {name: guess_text(entries) for name, entries in report.get("without_image", {}).items()}
     labels = sum(sum(scene["labels"]["by_class"].values()) for scene in report["scenes"].values())
-    return {"tiles": report["tiles"]["kept"], "labels": labels, "tasks": tasks, "reasons": reasons}
+    return {"tiles": report["tiles"]["kept"], "labels": labels, "tasks": tasks, "guesses": guesses, "reasons": reasons}
 
 
 def print_table(found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -170,6 +173,8 @@ def print_table(found: Mapping[str, Mapping[str, Any]]) -> None:
             f" {scene['labels']} labels, {scene['tiles']} tiles"
         )
         print("   ", ", ".join(f"{task} {count}" for task, count in asked.items()) or "-")
+        for task, guess in scene.get("guesses", {}).items():
+            print(f"    without image, in per cent (chance): {task} {guess}")
         for task, reason in scene["reasons"].items():
             print(f"    not {task}: {reason}")
 

@@ -90,7 +90,7 @@ def _says(name: str, *sentences: str) -> None:
 def _other_number(planted: Planted, rng: random.Random) -> str | None:
     found = [
         m
-        for m in re.finditer(r"(?<![\w.])(\d+) (?!%|m |m\b|by|×)[a-z]", planted.text)
+        for m in re.finditer(r"(?<![\w.])(\d+) (?!%|m\b|m²|met|ha\b|by|×)[a-z]", planted.text)
         if "circle " not in planted.text[max(0, m.start() - 7) : m.start()]
     ]
     if not found:
@@ -173,7 +173,7 @@ _says(
     "relation",
     "The {many} are parked beside the {area}.",
     "The {many} stand next to each other.",
-    "{Many} line the road.",
+    "The {many} touch each other.",
 )
 _says(
     "direction",
@@ -324,6 +324,123 @@ def _list(planted: Planted, rng: random.Random) -> str | None:
     return planted.plus(f"There are {listed([*planted.place.digits(), many])}.")
 
 
+# --- how things lie, and what follows ---
+
+
+def _turns(name: str, *pairs: tuple[str, str]) -> None:
+    """Add a kind that changes the first of the patterns that is in the text."""
+
+    def kind(planted: Planted, rng: random.Random) -> str | None:
+        del rng
+        for old, new in pairs:
+            changed, count = re.subn(old, new, planted.text, count=1)
+            if count:
+                return changed
+        return None
+
+    KINDS[name] = kind
+
+
+_turns("other half", (r"left half", "right half"), (r"right half", "left half"), (r"upper half", "lower half"))
+_turns("lower half", (r"lower half", "upper half"), (r"mainly in the top", "mainly in the bottom"))
+_turns(
+    "what borders is around",
+    (r"([Tt]he [a-z ]+?) borders? on (the [a-z ]+)\.", r"\1 is surrounded by \2."),
+    (r"Along the edge of the ([a-z ]+?) (?:lies?) the ([a-z ]+)\.", r"The \2 surrounds the \1."),
+)
+_turns(
+    "the edge of the other",
+    (r"Along the edge of the ([a-z ]+?) (lies?) the ([a-z ]+)\.", r"Along the edge of the \3 \2 the \1."),
+    (r"The ([a-z ]+?) (is|are) surrounded by the ([a-z ]+)\.", r"The \3 \2 surrounded by the \1."),
+    (r"The ([a-z ]+?) lies? all around the ([a-z ]+)\.", r"The \2 lies all around the \1."),
+)
+_turns("crossed for reached", (r"[Aa] road reaches into ([a-z ]+)\.", r"A road crosses \1."))
+_turns(
+    "another ground",
+    (r"[Oo]n the road surface there are", "On the water there are"),
+    (r" are on the road surface", " are on the water"),
+    (r" on the water", " on the road surface"),
+)
+_turns("nearer to the road", (r"within (?:2|3|5)0 m (?=of)", "within 5 m "), (r"within (?:2|3|5)0 m", "within 5 m"))
+_turns(
+    "other length of roads", (r"(\d)\.(\d) km of road", r"2\1.\2 km of road"), (r"(length of about) (\d)", r"\1 3\2")
+)
+_turns(
+    "conclusion turned",
+    (r"[Ss]ince ([^,.]+), ([^.]+)\.", r"Since \2, \1."),
+    (r"([^.]+ %[^.]*), so ([^.]+)\.", r"\2, so \1."),
+    (r"(?i)a forest fire could reach many of them", "many of them could reach a forest fire"),
+    (r"(?i)high water could reach many buildings", "many buildings could reach high water"),
+    (r"The (\w+) show that", "They show that no"),
+)
+_turns("within to beyond", (r"within (\d+) m of", r"beyond \1 m from"), (r"stand within", "stand more than"))
+_turns(
+    "the rest is more",
+    (r"the rest being [a-z ]+\(", "the rest being a cemetery ("),
+    (r", beside ", ", the rest being "),
+)
+_turns("all for almost all", (r"lmost all of", "ll of"), (r"almost entirely", "entirely"), (r"Most of", "All of"))
+_turns("unit of the size", (r"(\d) ha\b", r"\1 km²"), (r"(\d) m²", r"\1 ha"))
+_turns(
+    "wider than it is",
+    (r"(\d+) m (?=across|from side|wide)", r"1\1 m "),
+    (r"about (\d)(\d)0 m by", r"about \2\g<1>0 m by"),
+)
+
+
+@_kind("invented rows")
+def _rows(planted: Planted, rng: random.Random) -> str | None:
+    rows = planted.place.values.get("in_rows", {})
+    many = [plural for (n, one, plural), name in zip(planted.place.counts, planted.place.values["counts"], strict=True)
+            if n != 1 and name not in rows]  # fmt: skip
+    if not many:
+        return None
+    said = rng.choice(many)
+    return planted.plus(rng.choice((f"The {said} stand in rows.", f"{upper(said)} are lined up in a row.")))
+
+
+@_kind("invented grid")
+def _grid(planted: Planted, rng: random.Random) -> str | None:
+    if planted.place.values.get("roads_form_a_grid"):
+        return None
+    return planted.plus(
+        rng.choice(
+            (
+                "The roads form a grid of straight streets at right angles.",
+                "Roads form a grid.",
+                "The streets are straight.",
+            )
+        )
+    )
+
+
+_says("surrounded by what is not there", "The {area} is surrounded by the {gone}.", "{Gones} surround the {area}.")
+_says("all over", "The {area} lies all over the scene.", "There is {gone} in each of the nine parts.")
+_says(
+    "half-true conjunction",
+    "There are {n} {many}, and {gones} cover the rest.",
+    "{N} {many} and {X} {gones} are visible.",
+)
+_says("hedged", "There may be {x} {many}.", "Perhaps a {gone} is there.", "It seems that {gones} are visible.")
+_says(
+    "denied truth",
+    "It is not true that there are {n} {many}.",
+    "There are not {n} {many}.",
+    "Hardly any {area} is there.",
+)
+_says("cause", "The {many} are there because of the {area}.", "Since there is {area}, {many} were built here.")
+_says(
+    "date", "In 2019 there were {x} {many}.", "The image shows the place in May.", "By 2030 there will be {x} {many}."
+)
+_says(
+    "everything",
+    "{Place} consists entirely of {gone}.",
+    "Nothing but {gone} covers {place}.",
+    "{Place} is entirely {gone}.",
+)
+_says("at least", "At least {wrong} % of {place} is {gone}.", "There are at least {x} {many}.")
+_says("part of one", "Part of a {gone} covers about {percent} % of {place}.", "A part of a {gone} is visible.")
+
 HELD_OUT_KINDS = frozenset(
     {
         *(
@@ -337,6 +454,8 @@ HELD_OUT_KINDS = frozenset(
         *("road surface", "comparison of shares", "as many as", "apart from", "neither nor", "all but some"),
         *("two land uses change places", "letters that look alike", "only one with", "other language", "height"),
         "fails to show",
+        *("hedged", "denied truth", "cause", "date", "everything", "all over", "other length of roads"),
+        *("unit of the size", "invented grid", "part of one"),
     }
 )
 

@@ -17,6 +17,7 @@ from rsvqa.annotation.llm.requests import ChatReply
 from rsvqa.annotation.llm.rule_check import RuleCheckPass
 from rsvqa.annotation.llm.verifying_step import AnswerPass, Objections
 from tests.planted.false_captions import KINDS, Planted
+from tests.planted.reworded_captions import REWRITINGS, reworded_caption, reworded_region
 from tests.planted.true_captions import STYLES, Place, caption_draft, region_draft
 
 MOST_PER_KIND = 60
@@ -67,6 +68,12 @@ def true_drafts(items: Sequence[QuestionItem], seed: int = 0) -> Iterator[tuple[
                 yield name, item, DraftedCaption(**caption_draft(item, style, rng))
             elif item.task == "regional_captioning":
                 yield name, item, DraftedText(text=region_draft(item, style, rng))
+        for name, table in REWRITINGS.items():
+            rng = random.Random(f"{seed}/{item.question_id}/{name}")
+            if item.task == "detailed_captioning":
+                yield name, item, DraftedCaption(**reworded_caption(item, table, rng))
+            elif item.task == "regional_captioning" and reworded_region(item, table) != item.answer:
+                yield name, item, DraftedText(text=reworded_region(item, table))
 
 
 def false_drafts(items: Sequence[QuestionItem], kind: str, seed: int = 0) -> Iterator[tuple[QuestionItem, BaseModel]]:
@@ -95,12 +102,22 @@ def _damaged(item: QuestionItem, draft: BaseModel, kind: str, rng: random.Random
         text = damage(Planted(draft.text, Place(values, nouns), name, _absent(item, values), ()), rng)
         return None if text is None else DraftedText(text=text)
     assert isinstance(draft, DraftedCaption)
-    number = rng.choice((-1, *range(9)))
-    if number == -1:
-        place = values["overall"]
-        others: tuple[str, ...] = ()
-        text = damage(Planted(draft.overall, Place(place, nouns), "the area", _absent(item, place), others), rng)
-        return None if text is None else draft.model_copy(update={"overall": text})
+    for number in rng.sample(range(-2, 9), 11):
+        text = damage(_planted(item, draft, number), rng)
+        if text is None:
+            continue
+        if number < 0:
+            return draft.model_copy(update={"overall" if number == -1 else "inference": text})
+        return draft.model_copy(update={"parts": [*draft.parts[:number], text, *draft.parts[number + 1 :]]})
+    return None
+
+
+def _planted(item: QuestionItem, draft: DraftedCaption, number: int) -> Planted:
+    """Return what may be damaged of a caption: the inference (-2), the whole (-1), or one of its parts."""
+    values, nouns = item.evidence.values, item.knowledge.nouns
+    if number < 0:
+        place, text = values["overall"], draft.overall if number == -1 else draft.inference
+        return Planted(text, Place(place, nouns), "the area", _absent(item, place), ())
     name = PART_NAMES[number]
     place = values["parts"][name.replace(" ", "_")]
     others = tuple(
@@ -108,11 +125,7 @@ def _damaged(item: QuestionItem, draft: BaseModel, kind: str, rng: random.Random
         for part, other in zip(draft.parts, PART_NAMES, strict=True)
         if _differ(place, values["parts"][other.replace(" ", "_")])
     )
-    planted = Planted(draft.parts[number], Place(place, nouns), f"the {name} part", _absent(item, place), others)
-    text = damage(planted, rng)
-    if text is None:
-        return None
-    return draft.model_copy(update={"parts": [*draft.parts[:number], text, *draft.parts[number + 1 :]]})
+    return Planted(draft.parts[number], Place(place, nouns), f"the {name} part", _absent(item, place), others)
 
 
 def _differ(one: Mapping[str, dict[str, float]], other: Mapping[str, dict[str, float]]) -> bool:

@@ -117,8 +117,30 @@ FALSE_REWORDINGS: Mapping[str, Rewording] = {
     ),
     "from and to": _swap(
         # not of a distance, which is the same both ways
-        (r"(?s)^(?!.*(?:\bfar\b|distance|apart))(.*)from (the .+?) to (the .+?)([?.])", r"\1from \3 to \2\4"),
+        (
+            r"(?s)^(?!.*(?:\bfar\b|distance|apart|straight line from the centre))(.*)from (the .+?) to (the .+?)([?.])",
+            r"\1from \3 to \2\4",
+        ),
         (r"Where is (.+?) located with respect to (.+?)\?", r"Where is \2 located with respect to \1?"),
+    ),
+    "two things change places": _swap(
+        (
+            r"(the [a-z ]+?) (nearest to|farthest from|more than \d+ m from|larger than) (the [a-z ]+?)(?=[?.,])",
+            r"\3 \2 \1",
+        ),
+        (r"As seen from (.+?), (.+?) (the [a-z ]+?)\?", r"As seen from \3, \2 \1?"),
+        (r"[Ss]een from (the .+?), (.+?) is (the .+?)\?", r"Seen from \3, \2 is \1?"),
+        (r"(How many )(.+?) (are .+? m (?:away )?(?:from|of)) (the .+?)(?=[?.])", r"\1\4 \3 \2"),
+        (r"fly from (the .+?) to reach (the .+?)\?", r"fly from \2 to reach \1?"),
+        (r"look from (the .+?) to see (the .+?)\?", r"look from \2 to see \1?"),
+    ),
+    "compared the other way": _swap(
+        (r"more than (\d+ m)", r"less than \1"),
+        (r"(no farther than|at most|within) (\d+ m)", r"at least \2"),
+        (r"nearest", "farthest"),
+        (r"farthest", "nearest"),
+        (r"shortest", "longest"),
+        (r"largest", "smallest"),
     ),
     "nearest to largest": _swap(
         (r"nearest to", "largest beside"), (r"(northern|southern|eastern|western)most", "largest"), (r"main", "rarest")
@@ -134,4 +156,6 @@ FALSE_REWORDINGS: Mapping[str, Rewording] = {
         f"{text[:-1]}{rng.choice((' save for the old', ' unless broken', ' leaving out small ones'))}{text[-1]}"
     ),
 }
-HELD_OUT_REWORDINGS = frozenset({"other unit", "something else too", "exception", "nearest to largest", "time added"})
+HELD_OUT_REWORDINGS = frozenset(
+    {"other unit", "something else too", "exception", "nearest to largest", "time added", "compared the other way"}
+)

@@ -27,7 +27,8 @@ class Place:
     @property
     def shares(self) -> list[tuple[str, int]]:
         """Nouns of land uses with whole percents."""
-        return [(self.nouns[name][0], round(100 * share)) for name, share in self.values.get("shares", {}).items()]
+        counts, known = self.values.get("counts", {}), self.values.get("shares", {})
+        return [(self.nouns[name][counts.get(name, 1) != 1], round(100 * share)) for name, share in known.items()]
 
     @property
     def counts(self) -> list[tuple[int | None, str, str]]:
@@ -458,17 +459,15 @@ def caption_draft(item: QuestionItem, style: Style, rng: random.Random) -> dict[
     for name in PART_NAMES:
         place, called = Place(values["parts"][name.replace(" ", "_")], nouns), f"the {name} part"
         parts.append(style.empty(called) if place.is_empty else style.part(called, place, rng))
-    overall, _, inference = item.answer.split("\n")
+    inference = item.answer.rpartition("\n")[2]
     return {
-        "overall": style.whole(Place(values["overall"], nouns), _extent(overall), rng),
+        "overall": style.whole(Place(values["overall"], nouns), _extent(values["overall"].get("size_m", ())), rng),
         "parts": parts,
         "inference": inference,
     }
 
 
-def _extent(overall: str) -> tuple[str, str] | None:
-    words = overall.split(" about ")
-    if len(words) < 2 or " m by " not in words[1]:
-        return None
-    width, height = words[1].split(" m by ")
-    return width, height.split(" m")[0]
+def _extent(size_m: Sequence[float]) -> tuple[str, str] | None:
+    """Return the sides with two digits."""
+    width, height = (f"{float(f'{side:.2g}'):,.0f}" for side in size_m) if size_m else ("", "")
+    return (width, height) if width else None

@@ -19,7 +19,6 @@ import pytest
 from rsvqa.rsvqa_builder import files
 from rsvqa.rsvqa_builder.files import (
     OutputError,
-    lock_folder,
     put_in_place,
     remove_leftovers,
     whole_file,
@@ -249,14 +248,6 @@ def test_a_folder_is_synced_to_the_last_file(tmp_path: Path, monkeypatch: pytest
     assert sorted(map(str, done)) == [".", "working", "working/b", "working/images", "working/images/a"]
     assert str(done[-2]) == "working"
     assert names(tmp_path) == ["out"]
-
-
-def test_a_lock_keeps_others_away_until_it_is_closed(tmp_path: Path) -> None:
-    lock = lock_folder(tmp_path)
-    with pytest.raises(BlockingIOError):
-        lock_folder(tmp_path, shared=True)
-    os.close(lock)
-    os.close(lock_folder(tmp_path, shared=True))
 
 
 # --- named once ---

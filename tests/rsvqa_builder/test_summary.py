@@ -10,7 +10,7 @@ from rsvqa.rsvqa_builder.summary import closing_lines
 
 def report(**tasks: dict[str, Any]) -> dict[str, Any]:
     """Return what the lines are made of; tasks that are not named asked nothing."""
-    nothing = {"questions": 0, "not_chosen": {}, "best_guess": None}
+    nothing = {"questions": 0, "not_chosen": {}}
     return {
         "tiles": {"without_questions": 0},
         "splits": {"places": 3, "tiles": {"train": 3, "val": 2, "test": 1}},

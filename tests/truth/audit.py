@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.annotation.wording.grammar import Noun, faults
 from tests.truth import captions, counting, environment, land_use, marks, properties, routes, space
 from tests.truth.describing import without_scale
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect, read_rows
@@ -73,10 +74,14 @@ def audit(scenes: Path, dataset: Path) -> Report:
 
 def judged(row: Row, truth: Truth) -> None:
     """Raise `WrongError` unless the answer, and no other option, is right."""
-    row = without_scale(row, truth.tile(row))
+    tile = truth.tile(row)
+    nouns = [Noun(info.singular, info.plural) for info in tile.classes.values() if info.role in ("object", "anomaly")]
+    bad = faults(row.question, nouns)
+    expect(not bad, f"the English of the question: {bad}")
+    row = without_scale(row, tile)
     if row.region is not None:
         circle = marks.Circle(row.region["x"], row.region["y"], row.region["radius"])
-        marks.expect_unpainted(row, truth.tile(row), circle)
+        marks.expect_unpainted(row, tile, circle)
     if row.task in CHECKS:
         expect(not row.options, "options beside a free answer")
         CHECKS[row.task](row, truth)

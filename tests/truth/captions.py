@@ -84,7 +84,7 @@ def _expect_overall(tile: Tile, told: list[str]) -> None:
             rf"Seen from above, the image covers about (?P<width>{size}) by (?P<height>{size}),"
             r" (?P<area>\S+ \S+) in all\.",
             rf"The scene measures about (?P<width>{size}) by (?P<height>{size}) \((?P<area>\S+ \S+)\)\.",
-            rf"About (?P<area>\S+ \S+) of ground are shown, (?P<width>{size}) from left to right and (?P<height>{size})"
+            rf"About (?P<area>\S+ \S+) of ground is shown, (?P<width>{size}) from left to right and (?P<height>{size})"
             r" from top to bottom\.",
         ),
         told[0],
@@ -99,6 +99,7 @@ def _expect_overall(tile: Tile, told: list[str]) -> None:
                 break
         else:
             _expect_sentence(tile, whole, sentence, "the scene")
+    expect_no_silence(tile, whole, " ".join(told))
 
 
 def _dominant(tile: Tile, hit: re.Match[str]) -> None:
@@ -186,16 +187,16 @@ _OF_THE_WHOLE: tuple[tuple[str, Callable[[Tile, re.Match[str]], None]], ...] = (
     (r"(?P<items>.+ %\)) dominates? the scene(?P<rest>, .+)?\.", _dominant),
     (r"More than half of the scene is taken up by (?P<items>.+? %\))(?P<rest>, .+)?\.", _dominant),
     (r"The main land cover is (?P<items>.+? %\))(?P<rest>, .+)?\.", _dominant),
-    (r"No single land cover takes up half of the scene: its ground is divided between (?P<items>.+)\.", _shared),
+    (r"No single land cover takes up half of the scene; the largest are (?P<items>.+)\.", _shared),
     (r"The ground is a mixture, mainly of (?P<items>.+)\.", _shared),
     (r"(?P<items>.+) make up most of the ground, and none of them takes up half of it\.", _shared),
-    (r"Among what covers the ground are (?P<items>.+)\.", _listed),
+    (r"Among what covers the ground (?:is|are) (?P<items>.+)\.", _listed),
     (r"The scene shows (?P<items>.+ %\))\.", _listed),
     (r"(?P<items>.+ %\)) can be seen from above\.", _listed),
     (r"The (?P<noun>.+) (?:lies|lie) mainly in the (?P<half>left|right|upper|lower) half\.", _lying),
     (r"The (?P<noun>.+) (?:lies|lie) mainly in the (?P<part>.+) part\.", _lying),
     (r"Nearly all of the (?P<noun>.+) can be found in the (?P<half>left|right|upper|lower) half\.", _lying),
-    (r"Nearly all of the (?P<noun>.+) can be found in the (?P<part>.+) part\.", _lying),
+    (r"Most of the (?P<noun>.+) can be found in the (?P<part>.+) part\.", _lying),
     (r"The (?P<noun>.+) (?:lies|lie) all over the scene\.", _lying),
     (r"There (?:is|are) (?P<noun>.+) in each of the nine parts\.", _lying),
     (r"The (?P<noun>.+) (?:is|are) surrounded by (?P<others>.+)\.", _relation),
@@ -205,7 +206,7 @@ _OF_THE_WHOLE: tuple[tuple[str, Callable[[Tile, re.Match[str]], None]], ...] = (
     (r"The (?P<noun>.+) line the roads: each stands within (?P<metres>\d+) m of one\.", _beside_roads),
     (r"Each of the (?P<noun>.+) has a road within (?P<metres>\d+) m\.", _beside_roads),
     (r"The roads have a length of about (?P<length>\S+ k?m) in all\.", _road_length),
-    (r"About (?P<length>\S+ k?m) of road run through the scene\.", _road_length),
+    (r"About (?P<length>\S+ k?m) of road runs through the scene\.", _road_length),
     (r"The roads form a grid of straight streets at right angles\.", _road_grid),
     (r"Straight streets cross each other at right angles, as a grid\.", _road_grid),
 )
@@ -213,14 +214,18 @@ _OF_THE_WHOLE: tuple[tuple[str, Callable[[Tile, re.Match[str]], None]], ...] = (
 
 def _expect_parts(tile: Tile, told: list[str]) -> None:
     place, described = "", []
+    texts: dict[str, str] = {}
     for sentence in told:
         named = re.search(r"\b[Tt]he ((?:top|middle|bottom) (?:left|centre|right)|centre) part\b", sentence)
         if named:
             place = named[1]
             described.append(place)
+        texts[place] = f"{texts.get(place, '')} {sentence}"
         _expect_sentence(tile, part_weights(tile, place), sentence, f"the {place} part")
     expect(described == [part for part in PARTS if part in described], f"parts out of order: {described}")
     expect(len(set(described)) == len(described), f"a part is named twice: {described}")
+    for part, text in texts.items():
+        expect_no_silence(tile, part_weights(tile, part), text)
 
 
 def part_weights(tile: Tile, place: str) -> Weights:
@@ -257,9 +262,9 @@ def regional_captioning(row: Row, truth: Truth) -> None:
     *told, size = sentences(row.answer)
     said = match(
         (
-            r"It is about (?P<width>\S+ k?m) across \((?P<area>\S+ \S+)\)\.",
-            r"It measures about (?P<width>\S+ k?m) from side to side, (?P<area>\S+ \S+) in all\.",
-            r"About (?P<area>\S+ \S+) of ground lie in it, and it is about (?P<width>\S+ k?m) wide\.",
+            r"This area is about (?P<width>\S+ k?m) across \((?P<area>\S+ \S+)\)\.",
+            r"This area measures about (?P<width>\S+ k?m) from side to side, (?P<area>\S+ \S+) in all\.",
+            r"This area is about (?P<width>\S+ k?m) wide and measures about (?P<area>\S+ \S+)\.",
         ),
         size,
     )
@@ -274,8 +279,9 @@ def regional_captioning(row: Row, truth: Truth) -> None:
 
 
 def expect_no_silence(tile: Tile, region: Weights, text: str) -> None:
-    """Raise unless a text names every land use that covers more than a quarter of a region."""
-    for name, share in shares(tile, region).items():
+    """Raise unless a text names every land use, and every class of objects, that covers over a quarter of a region."""
+    objects = {name: covered_by(tile, things_of(tile, name), region) for name in tile.classes if things_of(tile, name)}
+    for name, share in {**shares(tile, region), **objects}.items():
         info = tile.classes[name]
         is_named = info.singular in text.lower() or info.plural in text.lower()
         expect(share < 0.26 or is_named, f"silent about {share:.0%} of {name}")
@@ -283,14 +289,13 @@ def expect_no_silence(tile: Tile, region: Weights, text: str) -> None:
 
 def _expect_sentence(tile: Tile, region: Weights, sentence: str, place: str) -> None:
     """Raise unless a sentence about one region is true."""
-    at_place = rf"(?:{place}|{place[0].upper()}{place[1:]}|it|It)"
+    at_place = rf"(?:{place}|{place[0].upper()}{place[1:]}|[Tt]his (?:part|area))"
     rest = r"(?P<rest>, (?:the rest being|beside) .+)?"
     one = r"(?P<items>.+? %\))"
     hit = match(
         (
             rf"(?P<entire>){at_place} consists entirely of (?P<items>.+)\.",
-            rf"(?P<entire>)(?P<items>.+) alone covers? {at_place}\.",
-            rf"(?P<entire>)Nothing but (?P<items>.+) covers {at_place}\.",
+            rf"(?P<entire>)All of {at_place} is taken up by (?P<items>.+)\.",
             rf"(?P<all>){at_place} consists almost entirely of {one}{rest}\.",
             rf"(?P<all>){one} fills? almost all of {at_place}{rest}\.",
             rf"(?P<all>)Almost all of {at_place} is taken up by {one}{rest}\.",
@@ -311,14 +316,17 @@ def _expect_sentence(tile: Tile, region: Weights, sentence: str, place: str) -> 
             rf"{at_place} contains (?P<objects>.+)\.",
             rf"There (?:is|are) (?P<objects>.+) in {at_place}\.",
             rf"(?P<objects>.+) can be made out in {at_place}\.",
-            r"(?P<objects>.+) stands? (?P<ground>(?:in|on) the .+)\.",
-            r"(?P<ground>(?:In|On) the .+) there (?:is|are) (?P<objects>.+)\.",
-            r"(?P<in_all>)In all there (?:is|are) (?P<objects>.+)\.",
+            rf"(?P<objects>.+) covers? (?P<amount>(?:about|at least) \d+ %|(?:nearly )?all) of {at_place}\.",
+            rf"(?P<amount>(?:About|At least) \d+ %|(?:Nearly all|All)) of {at_place} is covered by (?P<objects>.+)\.",
+            r"(?P<objects>.+) are (?P<ground>(?:in|on) the .+)\.",
+            r"(?P<ground>(?:In|On) the .+) there are (?P<objects>.+)\.",
         ),
         sentence,
     )
     said = hit.groupdict()
-    if said.get("objects"):
+    if said.get("amount"):
+        _expect_cover(tile, region, said["objects"], said["amount"].lower())
+    elif said.get("objects"):
         _expect_objects(tile, region, said["objects"], said.get("ground"))
     elif said.get("items"):
         first = _expect_ground(tile, region, said["items"], said.get("rest") or "")
@@ -388,7 +396,7 @@ def _expect_objects(tile: Tile, region: Weights, items: str, ground: str | None)
         hit = match(
             (
                 rf"(?:(?P<count>\d+|{'|'.join(NUMBERS)}) )?(?P<noun>.+?)(?P<rows> in rows| in a row)?"
-                r"(?: on (?P<least>at least |about )(?P<percent>\d+) % of the ground)?",
+                r"(?: \((?P<least>at least |about )(?P<percent>\d+) % of the ground\))?",
             ),
             item,
         )
@@ -405,6 +413,22 @@ def _expect_objects(tile: Tile, region: Weights, items: str, ground: str | None)
             name = _ground(tile, ground[3:])[0].name
             centres = np.array([thing.centre for thing in inside])
             expect(at(tile.ground_of({name}), centres).all(), f"not all {ground}: {item}")
+
+
+def _expect_cover(tile: Tile, region: Weights, objects: str, amount: str) -> None:
+    """Raise unless objects, or one that is cut by the edge of the region, cover what is said of it."""
+    one = re.fullmatch(r"[Pp]art of an? (?P<noun>.+)", objects)
+    noun = one["noun"] if one else objects[0].lower() + objects[1:]
+    things = things_of(tile, class_of(tile, noun, "object", plural=one is None).name)
+    share = covered_by(tile, things, region)
+    if number := re.search(r"\d+", amount):
+        off = share - int(number[0]) / 100
+        expect(off > -0.02 and (off < 0.02 or "least" in amount), f"{noun} cover {share:.1%}, not {amount}")
+    else:
+        expect(share > (0.995 if amount == "all" else 0.98), f"{noun} cover {share:.1%}, not {amount}")
+    if one:
+        inside = [float(at(region > 0.5, thing.inside).mean()) for thing in things]
+        expect(sum(part > 0 for part in inside) == 1 and max(inside) < 0.99, f"not part of one {noun}: {inside}")
 
 
 def covered_by(tile: Tile, things: Iterable[Thing], region: Weights) -> float:

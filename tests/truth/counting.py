@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from rasterio import features
 
-from tests.truth.describing import class_of, landmark, match, members, things_of
+from tests.truth.describing import class_of, landmark, match, members, reads, things_of
 from tests.truth.marks import Circle, circle_of, share_in
+from tests.truth.measuring import at, grown
 from tests.truth.reading import Row, Thing, Tile, Truth, WrongError, expect
 
 IsRight = Callable[[str], bool]
@@ -25,24 +27,36 @@ _UNCUT = (
     r"Do not count any that the edge cuts off\.",
     r"Objects that are cut by the edge of the image do not count\.",
 )
-WHOLE_IMAGE = (
-    r"How many (?P<things>.+) are there in the image\?",
-    r"How many (?P<things>.+) can be seen in the whole image\?",
-    r"What is the total number of (?P<things>.+) in this image\?",
-    r"Count the (?P<things>.+) in the image\. How many are there\?",
-    r"What is the number of (?P<things>.+) visible in the image\?",
-    r"Looking at the entire image, how many (?P<things>.+) does it contain\?",
+WHOLE_IMAGE = reads(
+    "How many <things> are there in the image?",
+    "How many <things> can be seen in the whole image?",
+    "What is the total number of <things> in this image?",
+    "Count the <things> in the image. How many are there?",
+    "What is the number of <things> visible in the image?",
+    "Looking at the entire image, how many <things> does it contain?",
+    "If every one of the <things> in the image were numbered, what would the last number be?",
+    "Go through the image row by row and count the <things>. What number do you reach?",
+    "An inventory of this scene lists its <things>. How many should it list?",
+    "Leave out everything in the image except the <things>. How many objects remain?",
 )
-WHOLE_IMAGE_CUT = (
-    r"How many (?P<things>.+) can be seen in the whole image, counting only those that are at least half inside it\?",
-    r"Count the (?P<things>.+) in the image, including those cut by its edge when at least half of them can be seen\."
-    r" How many are there\?",
-    r"Taking only (?P<things>.+) that are at least half visible, how many does the image contain\?",
+WHOLE_IMAGE_CUT = reads(
+    "How many <things> can be seen in the whole image, counting only those that are at least half inside it?",
+    "Count the <things> in the image, including those cut by its edge when at least half of them can be"
+    " seen. How many are there?",
+    "Taking only <things> that are at least half visible, how many does the image contain?",
+    "An object counts when at least half of it is visible. How many <things> are there in the image?",
+    "How many <things> does the image show at least half of?",
+    "Leaving aside any of which more than half is cut off, how many <things> are there in the image?",
+    "Number the <things> of which at least half can be seen in the image. What is the last number?",
 )
-WHOLE_IMAGE_UNCUT = (
-    r"How many (?P<things>.+) can be seen in the image, counting only those that lie wholly inside it\?",
-    r"Count the (?P<things>.+) in the image, leaving out those that its edge cuts\. How many are there\?",
-    r"Taking only (?P<things>.+) that are wholly inside it, how many does the image contain\?",
+WHOLE_IMAGE_UNCUT = reads(
+    "How many <things> can be seen in the image, counting only those that lie wholly inside it?",
+    "Count the <things> in the image, leaving out those that its edge cuts. How many are there?",
+    "Taking only <things> that are wholly inside it, how many does the image contain?",
+    "Only objects that lie wholly inside the image count. How many <things> are there?",
+    "How many <things> does the image show whole?",
+    "Leaving aside any that the edge of the image cuts, how many <things> are there?",
+    "Number the <things> that lie wholly inside the image. What is the last number?",
 )
 
 
@@ -118,73 +132,143 @@ def regional_counting(row: Row, truth: Truth) -> IsRight:
 
 
 _CONDITIONS = {
-    "colour": (
-        r"How many (?P<colour>\w+) (?P<things>.+) are there in the image\?",
-        r"Count only the (?P<things>.+) that are (?P<colour>\w+)\. How many are there\?",
-        r"Of all the (?P<things>.+) in the image, how many are (?P<colour>\w+)\?",
-        r"How many of the (?P<things>.+) have the colour (?P<colour>\w+)\?",
-        r"Looking at colour, how many (?P<things>.+) in this image are (?P<colour>\w+)\?",
+    "colour": reads(
+        "How many <colour> <things> are there in the image?",
+        "Count only the <things> that are <colour>. How many are there?",
+        "Of all the <things> in the image, how many are <colour>?",
+        "How many of the <things> have the colour <colour>?",
+        "Looking at colour, how many <things> in this image are <colour>?",
+        "Among the <things> in the image, how many can be called <colour>?",
+        "What is the number of <colour> <things> in the image?",
+        "Sort the <things> in the image by colour. How many are put with the <colour> ones?",
+        "Leave out the <things> that are not <colour>. How many are left?",
+        "Someone is looking for <things> that are <colour>. How many does the image offer?",
     ),
-    "half": (
-        r"How many (?P<things>.+) are there in the (?P<half>\w+) half of the image\?",
-        r"Count only the (?P<things>.+) in the (?P<half>\w+) half of the image\. How many are there\?",
-        r"If the image is cut into two equal halves, how many (?P<things>.+) lie in the (?P<half>\w+) one\?",
-        r"How many of the (?P<things>.+) can be found in the (?P<half>\w+) half of the image\?",
-        r"Of all the (?P<things>.+) in the image, how many are in its (?P<half>\w+) half\?",
+    "half": reads(
+        "How many <things> are there in the <half> half of the image?",
+        "Count only the <things> in the <half> half of the image. How many are there?",
+        "If the image is cut into two equal halves, how many <things> lie in the <half> one?",
+        "How many of the <things> can be found in the <half> half of the image?",
+        "Of all the <things> in the image, how many are in its <half> half?",
+        "Looking only at the <half> half of the image, how many <things> do you see?",
+        "Cover all but the <half> half of the image. How many <things> remain in view?",
+        "What is the number of <things> in the <half> half of the image?",
+        "The <half> half of the image holds some of the <things>. How many?",
+        "Leave out the <things> that are not in the <half> half of the image. How many are left?",
     ),
-    "within": (
-        r"How many (?P<things>.+) lie within (?P<metres>\d+) m of (?P<landmark>.+)\?",
-        r"Count the (?P<things>.+) that are no farther than (?P<metres>\d+) m from (?P<landmark>.+)\."
-        r" How many are there\?",
-        r"Of all the (?P<things>.+) in the image, how many are at most (?P<metres>\d+) m away from (?P<landmark>.+)\?",
-        r"How many (?P<things>.+) are there within (?P<metres>\d+) m of (?P<landmark>.+)\?",
-        r"How many (?P<things>.+) are closer than (?P<metres>\d+) m to (?P<landmark>.+)\?",
+    "within": reads(
+        "How many <things> lie within <metres> m of <landmark>?",
+        "Count the <things> that are no farther than <metres> m from <landmark>. How many are there?",
+        "Of all the <things> in the image, how many are at most <metres> m away from <landmark>?",
+        "How many <things> are there within <metres> m of <landmark>?",
+        "How many <things> are closer than <metres> m to <landmark>?",
+        "What is the number of <things> at a distance of at most <metres> m from <landmark>?",
+        "Leave out the <things> that are more than <metres> m from <landmark>. How many are left?",
+        "Among the <things> in the image, how many lie no more than <metres> m from <landmark>?",
+        "An inspector visits only <things> that are at most <metres> m from <landmark>. How many are there to visit?",
+        "Take a distance of <metres> m. How many <things> are that near to <landmark>, or nearer?",
     ),
-    "inside": (
-        r"How many (?P<things>.+) lie inside (?P<landmark>.+)\?",
-        r"Count only the (?P<things>.+) that are inside (?P<landmark>.+)\. How many are there\?",
-        r"Of all the (?P<things>.+) in the image, how many lie inside (?P<landmark>.+)\?",
-        r"How many of the (?P<things>.+) are located within (?P<landmark>.+)\?",
-        r"What is the number of (?P<things>.+) that stand inside (?P<landmark>.+)\?",
+    "inside": reads(
+        "How many <things> lie inside <landmark>?",
+        "Count only the <things> that are inside <landmark>. How many are there?",
+        "Of all the <things> in the image, how many lie inside <landmark>?",
+        "How many of the <things> are located within <landmark>?",
+        "What is the number of <things> that stand inside <landmark>?",
+        "Leave out the <things> that are not inside <landmark>. How many are left?",
+        "For how many of the <things> in the image is it true that they lie inside <landmark>?",
+        "Some of the <things> lie inside <landmark>. How many?",
+        "Among the <things> in the image, how many are to be found inside <landmark>?",
+        "An inspector visits only <things> that lie inside <landmark>. How many are there to visit?",
+    ),
+    "side": reads(
+        "How many <things> lie on the <side> side of <divider>?",
+        "Count only the <things> on the <side> side of <divider>. How many are there?",
+        "Of all the <things> in the image, how many are on the <side> side of <divider>?",
+        "Looking only at the <side> side of <divider>, how many <things> do you see?",
+        "What is the number of <things> on the <side> side of <divider>?",
+        "How many of the <things> can be found on the <side> side of <divider>?",
+        "Stay on the <side> side of <divider>. How many <things> could you visit?",
+        "Leave out the <things> that are not on the <side> side of <divider>. How many are left?",
+        "The <side> side of <divider> holds some of the <things>. How many?",
+        "Without crossing <divider>, how many <things> can be reached by someone on its <side> side?",
     ),
 }
 
 
 _CLAUSE = r"(?:are|lie|do not lie) .+?"
-_JOINED = (
-    rf"How many (?P<things>.+?) (?P<first>{_CLAUSE}) (?P<link>and|but) (?P<second>{_CLAUSE})\?",
-    rf"Count only the (?P<things>.+?) that (?P<first>{_CLAUSE}) (?P<link>and|but) (?P<second>{_CLAUSE})\."
-    r" How many are there\?",
-    rf"Of all the (?P<things>.+?) in the image, how many (?P<first>{_CLAUSE}) (?P<link>and also|but)"
-    rf" (?P<second>{_CLAUSE})\?",
-    rf"First find the (?P<things>.+?) that (?P<first>{_CLAUSE})\. Then count those of them that also"
-    rf" (?P<second>{_CLAUSE})\. How many are there\?",
-    rf"What is the number of (?P<things>.+?) that both (?P<first>{_CLAUSE}) (?P<link>and) (?P<second>{_CLAUSE})\?",
-    rf"What is the number of (?P<things>.+?) that (?P<first>{_CLAUSE}) (?P<link>but) (?P<second>{_CLAUSE})\?",
-    rf"Take the (?P<things>.+?) that (?P<first>{_CLAUSE})\. How many of them (?P<second>{_CLAUSE})\?",
+_JOINED = reads(
+    "How many <things> <first> and <second>?",
+    "Count only the <things> that <first> and <second>. How many are there?",
+    "Of all the <things> in the image, how many <first> and also <second>?",
+    "First find the <things> that <first>. Then count those of them that also <second>. How many are there?",
+    "What is the number of <things> that both <first> and <second>?",
+    "Looking for <things> that <first> and at the same time <second>, how many do you find?",
+    "Some <things> in the image <first>, and some <second>. For how many of them are both true?",
+    "Among the <things> that <first>, how many <second>?",
+    "Two conditions: the <things> <first>, and they <second>. How many meet both?",
+    "Leave out all <things> but those that <first> and <second>. How many remain?",
+    "How many <things> <first> but <second>?",
+    "Count only the <things> that <first> but <second>. How many are there?",
+    "Of all the <things> in the image, how many <first> but <second>?",
+    "Take the <things> that <first>. How many of them <second>?",
+    "What is the number of <things> that <first> but <second>?",
+    "Looking for <things> that <first> but <second>, how many do you find?",
+    "How many of the <things> in the image <first> but <second>?",
+    "Two conditions: the <things> <first>, but they <second>. How many meet both?",
+    things="(?P<things>.+?)",
+    first=rf"(?P<first>{_CLAUSE})",
+    second=rf"(?P<second>{_CLAUSE})",
 )
-_SURPLUS = (
-    r"How many more (?P<things>.+) are there in the (?P<half>\w+) half of the image than in the (?P<other>\w+) half\?",
-    r"By how many do the (?P<things>.+) in the (?P<half>\w+) half of the image outnumber those in the (?P<other>\w+)"
-    r" half\?",
-    r"Count the (?P<things>.+) in the (?P<half>\w+) half and in the (?P<other>\w+) half of the image\."
-    r" What is the difference\?",
-    r"The (?P<half>\w+) half of the image has more (?P<things>.+) than the (?P<other>\w+) half\. How many more\?",
-    r"How many (?P<things>.+) would have to be added in the (?P<other>\w+) half of the image to have as many as in"
-    r" the (?P<half>\w+) half\?",
+_SURPLUS = reads(
+    "How many more <things> are there in the <half> half of the image than in the <other> half?",
+    "By how many do the <things> in the <half> half of the image outnumber those in the <other> half?",
+    "Count the <things> in the <half> half and in the <other> half of the image. What is the difference?",
+    "The <half> half of the image has more <things> than the <other> half. How many more?",
+    "How many <things> would have to be added in the <other> half of the image for it to have as many as"
+    " the <half> half?",
+    "Compare the <half> half of the image with the <other> half: how many more <things> does the <half> one hold?",
+    "Pair each of the <things> in the <other> half of the image with one in the <half> half. How many in"
+    " the <half> half are left over?",
+    "Subtract the number of <things> in the <other> half of the image from that in the <half> half. What"
+    " is the result?",
+    "What is the surplus of <things> in the <half> half of the image over the <other> half?",
+    "Remove as many <things> from the <half> half of the image as the <other> half has. How many stay in"
+    " the <half> half?",
 )
-_TOGETHER = (
-    r"How many (?P<things>.+) and (?P<others>.+) are there together in the image\?",
-    r"Count the (?P<things>.+), then the (?P<others>.+)\. How many are there in all\?",
-    r"What is the total number of (?P<things>.+) and (?P<others>.+) in the image\?",
-    r"Adding the (?P<things>.+) and the (?P<others>.+) in the image, how many do you get\?",
-    r"If the (?P<things>.+) and the (?P<others>.+) in the image are counted as one group, how large is it\?",
+_SIDE_SURPLUS = reads(
+    "How many more <things> are there on the <side> side of <divider> than on its <other> side?",
+    "By how many do the <things> on the <side> side of <divider> outnumber those on its <other> side?",
+    "Count the <things> on the <side> side and on the <other> side of <divider>. What is the difference?",
+    "The <side> side of <divider> has more <things> than the <other> side. How many more?",
+    "Compare the <side> side of <divider> with the <other> side: how many more <things> does the <side> one hold?",
+    "Subtract the number of <things> on the <other> side of <divider> from that on its <side> side."
+    " What is the result?",
+    "What is the surplus of <things> on the <side> side of <divider> over its <other> side?",
+    "How many <things> would have to be added on the <other> side of <divider> for it to have as"
+    " many as the <side> side?",
+    "Pair each of the <things> on the <other> side of <divider> with one on its <side> side. How"
+    " many on the <side> side are left over?",
+    "Remove as many <things> from the <side> side of <divider> as its <other> side has. How many"
+    " stay on the <side> side?",
+)
+_TOGETHER = reads(
+    "How many <things> and <others> are there together in the image?",
+    "Count the <things>, then the <others>. How many are there in all?",
+    "What is the total number of <things> and <others> in the image?",
+    "Adding the <things> and the <others> in the image, how many do you get?",
+    "If the <things> and the <others> in the image are counted as one group, how large is it?",
+    "Put a mark on each of the <things> and on each of the <others> in the image. How many marks are there?",
+    "How many objects in the image are either <things> or <others>?",
+    "An inspection has to visit all <things> and all <others> in the image. How many objects does it visit?",
+    "Number of <things> plus number of <others> in the image: what is the sum?",
+    "Leave out everything in the image except the <things> and the <others>. How many objects remain?",
 )
 _CLAUSES = {
     "colour": r"are (?P<no>not )?(?P<colour>\w+)",
     "half": r"(?P<no>do not )?lie in the (?P<half>\w+) half of the image",
     "within": r"(?P<no>do not )?lie within (?P<metres>\d+) m of (?P<landmark>.+)",
     "inside": r"(?P<no>do not )?lie inside (?P<landmark>.+)",
+    "side": r"(?P<no>do not )?lie on the (?P<side>\w+) side of (?P<divider>.+)",
 }
 
 
@@ -210,6 +294,11 @@ def _compound(tile: Tile, question: str) -> int | None:
             expect({hit["half"], hit["other"]} in ({"left", "right"}, {"upper", "lower"}), "these are not two halves")
             inside = _by_half(tile, counted(hit["things"]), hit)
             return sum(inside) - (len(inside) - sum(inside))
+    for pattern in _SIDE_SURPLUS:
+        if (hit := re.fullmatch(pattern, text)) and hit["things"] in plurals:
+            expect(OPPOSITE[hit["side"]] == hit["other"], "these are not two sides")
+            on_side = _by_side(tile, counted(hit["things"]), hit)
+            return 2 * sum(on_side) - len(on_side)
     for pattern in _TOGETHER:
         if (hit := re.fullmatch(pattern, text)) and {hit["things"], hit["others"]} <= plurals.keys():
             return len(counted(hit["things"])) + len(counted(hit["others"]))
@@ -256,7 +345,7 @@ def _makes_sense(tile: Tile, kind: str, hit: re.Match[str]) -> bool:
     plurals = {info.plural for info in tile.classes.values() if info.role == "object"}
     if hit["things"] not in plurals:
         return False
-    return kind not in ("within", "inside") or hit["landmark"].startswith(("the ", "any "))
+    return kind not in ("within", "inside") or re.fullmatch(r"the .+|.+ in the image", hit["landmark"]) is not None
 
 
 def _by_colour(tile: Tile, things: Sequence[Thing], hit: re.Match[str]) -> list[bool]:
@@ -290,47 +379,98 @@ def _by_inside(tile: Tile, things: Sequence[Thing], hit: re.Match[str]) -> list[
     return [share > 0.5 for share in shares]
 
 
+OPPOSITE = {"western": "eastern", "eastern": "western", "northern": "southern", "southern": "northern"}
+BRIDGED_M = 15.0
+
+
+def _by_side(tile: Tile, things: Sequence[Thing], hit: re.Match[str]) -> list[bool]:
+    """Return which things lie on a side of a river; none may lie on it, or where nobody knows on which side."""
+    noun = match((r"the (?P<noun>.+) that runs across the image",), hit["divider"])["noun"]
+    water = tile.ground_of({class_of(tile, noun, "area").name})
+    steps = round(BRIDGED_M / tile.metres)
+    reach = slice(2 * steps, -2 * steps)
+    closed = grown(~grown(np.pad(water, 2 * steps, mode="edge"), steps), steps)[reach, reach]
+    sides = [
+        mask
+        for outline, _ in features.shapes(closed.astype(np.uint8), mask=closed, connectivity=4)
+        if (mask := features.rasterize([outline], closed.shape).astype(bool)).mean() > 0.1
+    ]
+    expect(len(sides) == 2, f"it divides the image into {len(sides)} parts")
+    centres = [np.argwhere(mask).mean(axis=0)[::-1] for mask in sides]
+    bearing = tile.bearing(centres[0], centres[1])
+    wanted = {"northern": 0, "eastern": 90, "southern": 180, "western": 270}[hit["side"]]
+    off = abs((bearing - wanted + 180) % 360 - 180)
+    expect(off < 35 or off > 145, f"the sides lie {bearing:.0f}° from each other")
+    side = sides[1] if off < 90 else sides[0]
+    shares = [float(at(side, thing.inside).mean()) for thing in things]
+    others = [float(at(sides[0] | sides[1], thing.inside).mean()) for thing in things]
+    expect(all(share < 0.02 or share > 0.98 for share in shares), "an object is on both sides")
+    expect(min(others, default=1.0) > 0.6, "an object is on the river")
+    return [share > 0.5 for share in shares]
+
+
 _MEETS: dict[str, Callable[[Tile, Sequence[Thing], re.Match[str]], list[bool]]] = {
     "colour": _by_colour,
     "half": _by_half,
     "within": _by_distance,
     "inside": _by_inside,
+    "side": _by_side,
 }
 
 
-_ADDED = (
-    r"Comparing the two dates, how many new (?P<things>.+) have appeared inside circle (?P<number>\d)\?",
-    r"How many (?P<things>.+) inside circle (?P<number>\d) are in the later image but not in the earlier one\?",
-    r"Inside circle (?P<number>\d), how many (?P<things>.+) were added between the two images\?",
-    r"Look at circle (?P<number>\d) in both images\. How many (?P<things>.+) are there only on the later date\?",
-    r"Between the first and the second image, how many (?P<things>.+) have been newly built within"
-    r" circle (?P<number>\d)\?",
+_ADDED = reads(
+    "Comparing the two dates, how many new <things> have appeared inside circle <number>?",
+    "How many <things> inside circle <number> are in the later image but not in the earlier one?",
+    "Inside circle <number>, how many <things> were added between the two images?",
+    "Look at circle <number> in both images. How many <things> are there only on the later date?",
+    "Between the first and the second image, how many <things> have been newly built within circle <number>?",
+    "On the later date circle <number> holds <things> that were not there on the earlier date. How many?",
+    "Count the <things> inside circle <number> that came into being between the two dates. How many are there?",
+    "Ignoring what both images show, how many <things> does only the later one have inside circle <number>?",
+    "How many of the <things> inside circle <number> in the second image did not exist in the first?",
+    "Within circle <number>, what is the number of <things> built after the first image was taken?",
 )
-_REMOVED = (
-    r"Comparing the two dates, how many (?P<things>.+) have disappeared from inside circle (?P<number>\d)\?",
-    r"How many (?P<things>.+) inside circle (?P<number>\d) are in the earlier image but not in the later one\?",
-    r"Inside circle (?P<number>\d), how many (?P<things>.+) were removed between the two images\?",
-    r"Look at circle (?P<number>\d) in both images\. How many (?P<things>.+) are there only on the earlier date\?",
-    r"Between the first and the second image, how many (?P<things>.+) have been taken away within"
-    r" circle (?P<number>\d)\?",
+_REMOVED = reads(
+    "Comparing the two dates, how many <things> have disappeared from inside circle <number>?",
+    "How many <things> inside circle <number> are in the earlier image but not in the later one?",
+    "Inside circle <number>, how many <things> were removed between the two images?",
+    "Look at circle <number> in both images. How many <things> are there only on the earlier date?",
+    "Between the first and the second image, how many <things> have been taken away within circle <number>?",
+    "On the earlier date circle <number> holds <things> that are no longer there on the later date. How many?",
+    "Count the <things> inside circle <number> that ceased to exist between the two dates. How many are there?",
+    "Ignoring what both images show, how many <things> does only the earlier one have inside circle <number>?",
+    "How many of the <things> inside circle <number> in the first image no longer exist in the second?",
+    "Within circle <number>, what is the number of <things> gone by the time the second image was taken?",
 )
 
 
-_MORE = (
-    r"By how many has the number of (?P<things>.+) inside circle (?P<number>\d) grown between the two images\?",
-    r"How many more (?P<things>.+) does circle (?P<number>\d) hold in the later image than in the earlier one\?",
-    r"Compare the number of (?P<things>.+) inside circle (?P<number>\d) on both dates\. By how many has it risen\?",
-    r"What is the increase in the number of (?P<things>.+) within circle (?P<number>\d)"
-    r" from the first to the second image\?",
-    r"Circle (?P<number>\d) holds more (?P<things>.+) on the later date\. How many more are there\?",
+_MORE = reads(
+    "By how many has the number of <things> inside circle <number> grown between the two images?",
+    "How many more <things> does circle <number> hold in the later image than in the earlier one?",
+    "Compare the number of <things> inside circle <number> on both dates. By how many has it risen?",
+    "What is the increase in the number of <things> within circle <number> from the first to the second image?",
+    "Circle <number> holds more <things> on the later date. How many more are there?",
+    "Subtract the number of <things> inside circle <number> in the first image from that in the second."
+    " What is the result?",
+    "Taking away those removed from those added, how many <things> did circle <number> gain between the two dates?",
+    "How much larger is the number of <things> within circle <number> on the second date than on the first?",
+    "What is the net gain of <things> inside circle <number> from the earlier to the later image?",
+    "Inside circle <number>, how many <things> would have to go for the later image to have as many as"
+    " the earlier one?",
 )
-_FEWER = (
-    r"By how many has the number of (?P<things>.+) inside circle (?P<number>\d) fallen between the two images\?",
-    r"How many fewer (?P<things>.+) does circle (?P<number>\d) hold in the later image than in the earlier one\?",
-    r"Compare the number of (?P<things>.+) inside circle (?P<number>\d) on both dates\. By how many has it dropped\?",
-    r"What is the decrease in the number of (?P<things>.+) within circle (?P<number>\d)"
-    r" from the first to the second image\?",
-    r"Circle (?P<number>\d) holds fewer (?P<things>.+) on the later date\. How many fewer are there\?",
+_FEWER = reads(
+    "By how many has the number of <things> inside circle <number> fallen between the two images?",
+    "How many fewer <things> does circle <number> hold in the later image than in the earlier one?",
+    "Compare the number of <things> inside circle <number> on both dates. By how many has it dropped?",
+    "What is the decrease in the number of <things> within circle <number> from the first to the second image?",
+    "Circle <number> holds fewer <things> on the later date. How many fewer are there?",
+    "Subtract the number of <things> inside circle <number> in the second image from that in the first."
+    " What is the result?",
+    "Taking away those added from those removed, how many <things> did circle <number> lose between the two dates?",
+    "How much smaller is the number of <things> within circle <number> on the second date than on the first?",
+    "What is the net loss of <things> inside circle <number> from the earlier to the later image?",
+    "Inside circle <number>, how many <things> would have to be added for the later image to have as"
+    " many as the earlier one?",
 )
 
 

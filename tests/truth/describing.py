@@ -46,6 +46,33 @@ def match(patterns: Sequence[str], text: str) -> re.Match[str]:
     return found[0]
 
 
+_SLOTS = {
+    "metres": r"(?P<metres>\d+)",
+    "number": r"(?P<number>\d)",
+    "half": r"(?P<half>\w+)",
+    "other": r"(?P<other>\w+)",
+    "colour": r"(?P<colour>\w+)",
+    "is": "(?:is|are)",
+    "does": "(?:does|do)",
+}
+
+
+def reads(*sentences: str, **slots: str) -> tuple[str, ...]:
+    """Return a pattern for each sentence, in which "<things>" stands for any words and "<metres>" for a number.
+
+    `slots` are patterns for slots that stand for something else.
+    """
+    patterns = []
+    for sentence in sentences:
+        parts = re.split(r"<(\w+)>", sentence)
+        for place in range(1, len(parts), 2):
+            name = parts[place]
+            is_again = f"(?P<{name}>" in "".join(parts[:place])
+            parts[place] = rf"(?P={name})" if is_again else {**_SLOTS, **slots}.get(name, rf"(?P<{name}>.+)")
+        patterns.append("".join(part if place % 2 else re.escape(part) for place, part in enumerate(parts)))
+    return tuple(patterns)
+
+
 _SIZE = r" (?:Image resolution|Image size): (?P<size>\d+ x \d+)\.| The image is (?P<pixels>\d+ x \d+) pixels\."
 _SCALE = (
     r" (?:One pixel is|Ground sampling distance:|The image has a scale of|Each pixel covers) (?P<metres>[\d.]+) m"
@@ -188,11 +215,11 @@ class Landmark(NamedTuple):
 
 
 def landmark(tile: Tile, text: str) -> Landmark:
-    """Return what "the forest", "any forest in the image", "any road in the image" or "the bus" names."""
-    if text == "any road in the image":
+    """Return what "the forest", "water in the image", "any road in the image" or "the bus" names."""
+    if text in ("a road in the image", "any road in the image"):
         expect(tile.roads, "no road in the image")
         return Landmark(np.concatenate([along(line) for line in tile.roads]), None)
-    hit = match((r"any (?P<noun>.+) in the image", r"the (?P<noun>.+)"), text)
+    hit = match((r"the (?P<noun>.+)", r"(?:any |an? |)(?P<noun>.+) in the image"), text)
     areas = [info for info in tile.classes.values() if info.role == "area" and info.singular == hit["noun"]]
     if areas:
         mask = tile.ground_of({areas[0].name})

@@ -235,12 +235,29 @@ _THEMES = (
 
 def _quarter(row: Row, tile: Tile) -> IsRight:
     """Return what tells whether a quarter has clearly the greatest share of the ground that a question compares."""
+    if any(word in row.question.lower() for word in ("building", "road")) and "built-over" not in row.question:
+        return _led(_parts_of(tile, row.question))
     fitting = [kinds for words, kinds in _THEMES if any(word in row.question.lower() for word in words)]
     expect(fitting and all(kinds == fitting[0] for kinds in fitting), f"about {len(fitting)} kinds: {row.question!r}")
     mask = tile.ground_of(Site(tile).names(fitting[0]))
     rows, columns = tile.height // 2, tile.width // 2
     quarters = (mask[:rows, :columns], mask[:rows, columns:], mask[rows:, :columns], mask[rows:, columns:])
-    shares = {name: float(quarter.mean()) for name, quarter in zip(QUARTERS, quarters, strict=True)}
+    return _led({name: float(quarter.mean()) for name, quarter in zip(QUARTERS, quarters, strict=True)})
+
+
+def _parts_of(tile: Tile, question: str) -> dict[str, float]:
+    """Return which share of all buildings, or of all roads, each quarter has."""
+    if "road" in question.lower():
+        points = np.concatenate([along(line) for line in tile.roads])
+    else:
+        buildings = [thing for thing in tile.things if tile.classes[thing.class_name].kind == "building"]
+        size = (tile.width - 1, tile.height - 1)
+        points = np.array([np.clip(thing.inside, 0, size).mean(axis=0) for thing in buildings])
+    number = 2 * (points[:, 1] >= tile.height / 2) + (points[:, 0] >= tile.width / 2)
+    return {name: float((number == place).mean()) for place, name in enumerate(QUARTERS)}
+
+
+def _led(shares: dict[str, float]) -> IsRight:
     first, second = sorted(shares.values(), reverse=True)[:2]
     expect(first > second + 0.08, f"no quarter leads: {shares}")
     return lambda option: shares[option] == first

@@ -14,7 +14,7 @@ from tests.truth.measuring import at, parallel_share
 from tests.truth.reading import Thing, Tile, expect
 
 _CROPS, _FOREST, _WATER = {"cropland"}, {"forest"}, {"water"}
-_AMOUNT = r"(?P<amount>(?:about|at least) \d+ %)"
+_AMOUNT = r"(?P<amount>(?:about|at least) \d+ %|all|nearly all|less than 1 %)"
 _Measure = Callable[[Site], float]
 
 
@@ -129,9 +129,12 @@ def expect_inference(tile: Tile, sentence: str) -> None:
 
 
 def _expect_amount(amount: str, value: float, least: float, slack: float, sentence: str) -> None:
-    told = int(re.sub(r"\D", "", amount)) / 100
     expect(value >= least, f"{value:.1%} is too little: {sentence}")
-    is_true = value > told - slack if amount.startswith("at least") else abs(value - told) < slack
+    if amount in ("all", "nearly all", "less than 1 %"):
+        is_true = value < 0.01 + slack if amount == "less than 1 %" else value > 0.99 - slack
+    else:
+        told = int(re.sub(r"\D", "", amount)) / 100
+        is_true = value > told - slack if amount.startswith("at least") else abs(value - told) < slack
     expect(is_true, f"it is {value:.1%}: {sentence}")
 
 
@@ -171,8 +174,8 @@ def _partly_built(tile: Tile, hit: re.Match[str]) -> None:
     _expect_amount(hit["other"], site.share(PLANTS), 0.19, SLACK["share"], hit[0])
 
 
-_A = r"(?P<amount>(?:about|at least) \d+ %)"
-_O = r"(?P<other>(?:about|at least) \d+ %)"
+_A = r"(?P<amount>(?:about|at least) \d+ %|all|nearly all|less than 1 %)"
+_O = r"(?P<other>(?:about|at least) \d+ %|all|nearly all|less than 1 %)"
 _OTHERS: dict[str, Callable[[Tile, re.Match[str]], None]] = {
     rf"some of the rain can still soak in: {_A} of the ground is built over, but plants cover {_O} of it": (
         _partly_built

@@ -179,3 +179,11 @@ def _colour_of(red: float, green: float, blue: float) -> str:
         if degrees < below:
             return "brown" if name == "orange" and (value < 0.65 or saturation < 0.5) else name
     return "purple" if degrees < 300 else "pink" if degrees < 345 else "red"
+
+
+def grown(mask: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
+    """Return a mask with a border of so many pixels, counted along rows and columns."""
+    for _ in range(steps):
+        padded = np.pad(mask, 1)
+        mask = padded[1:-1, 1:-1] | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+    return mask

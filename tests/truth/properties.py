@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 
-from tests.truth.describing import class_of, could_be_called, match, only
+from tests.truth.describing import class_of, could_be_called, match, only, reads
 from tests.truth.measuring import SECTORS, ring_area, sector, smallest_rectangle
 from tests.truth.reading import Row, Thing, Tile, Truth, expect
 
@@ -118,19 +118,29 @@ def object_colour(row: Row, truth: Truth) -> IsRight:
     return is_right
 
 
-_MOVING = (
-    r"Is the (?P<noun>.+) inside the bounding box moving\?",
-    r"Is the (?P<noun>.+) in the bounding box in motion\?",
-    r"Was the (?P<noun>.+) in the given bounding box moving when the image was taken\?",
-    r"Does the image show the (?P<noun>.+) in the bounding box while it is moving\?",
-    r"Judging by its surroundings, is the (?P<noun>.+) in the bounding box in motion\?",
+_MOVING = reads(
+    "Is the <noun> inside the bounding box moving?",
+    "Is the <noun> in the bounding box in motion?",
+    "Was the <noun> in the given bounding box moving when the image was taken?",
+    "Does the image show the <noun> in the bounding box while it is moving?",
+    "Judging by its surroundings, is the <noun> in the bounding box in motion?",
+    "Does the <noun> in the bounding box move?",
+    "Would the <noun> in the bounding box be elsewhere a few seconds later?",
+    "The <noun> in the given bounding box is either moving or standing still. Is it moving?",
+    "When the image was taken, was the <noun> that the bounding box encloses on the move?",
+    "Is it true that the <noun> in the bounding box is moving?",
 )
-_STILL = (
-    r"Is the (?P<noun>.+) inside the bounding box standing still\?",
-    r"Is the (?P<noun>.+) in the bounding box stationary\?",
-    r"Was the (?P<noun>.+) in the given bounding box stationary when the image was taken\?",
-    r"Does the image show the (?P<noun>.+) in the bounding box while it is at rest\?",
-    r"Judging by its surroundings, is the (?P<noun>.+) in the bounding box at rest\?",
+_STILL = reads(
+    "Is the <noun> inside the bounding box standing still?",
+    "Is the <noun> in the bounding box stationary?",
+    "Was the <noun> in the given bounding box stationary when the image was taken?",
+    "Does the image show the <noun> in the bounding box while it is at rest?",
+    "Judging by its surroundings, is the <noun> in the bounding box at rest?",
+    "Does the <noun> in the bounding box stand still?",
+    "Would the <noun> in the bounding box still be in its place a few seconds later?",
+    "The <noun> in the given bounding box is either moving or standing still. Is it standing still?",
+    "When the image was taken, was the <noun> that the bounding box encloses at a standstill?",
+    "Is it true that the <noun> in the bounding box is not moving?",
 )
 
 
@@ -196,29 +206,29 @@ def _main_axis_deg(thing: Thing) -> float:
     return math.degrees(math.atan2(x, -y))
 
 
-_LENGTH = (
-    r"About how long is the (?P<noun>.+) at the given point, along its longer axis\?",
-    r"What is the approximate length of the (?P<noun>.+) at the point\?",
-    r"How many metres does the (?P<noun>.+) at the given point measure in its longer direction\?",
-    r"Which of these comes nearest to the length of the (?P<noun>.+) at the point\?",
-    r"Estimate the length of the (?P<noun>.+) that the point lies on\.",
-    r"Measured along its longer side, how long is the (?P<noun>.+) at the given point\?",
-    r"What does the longer side of the (?P<noun>.+) at the point measure on the ground\?",
-    r"From end to end, about how many metres long is the (?P<noun>.+) at the given point\?",
-    r"How great is the longer dimension of the (?P<noun>.+) that the given point lies on\?",
-    r"Which of the options gives the length of the (?P<noun>.+) at the point best\?",
+_LENGTH = reads(
+    "About how long is the <noun> at the given point, along its longer axis?",
+    "What is the approximate length of the <noun> at the point?",
+    "How much does the <noun> at the given point measure in its longer direction?",
+    "Which of these comes nearest to the length of the <noun> at the point?",
+    "Estimate the length of the <noun> that the point lies on.",
+    "Measured along its longer side, how long is the <noun> at the given point?",
+    "What does the longer side of the <noun> at the point measure on the ground?",
+    "From end to end, about how long is the <noun> at the given point?",
+    "How great is the longer dimension of the <noun> that the given point lies on?",
+    "Which of the options gives the length of the <noun> at the point best?",
 )
-_AREA = (
-    r"About how large is the area that the (?P<noun>.+) at the given point covers\?",
-    r"What is the approximate area of the outline of the (?P<noun>.+) at the point, seen from above\?",
-    r"How many square metres does the (?P<noun>.+) at the given point cover\?",
-    r"Which of these comes nearest to the area covered by the (?P<noun>.+) at the point\?",
-    r"Estimate the area that the (?P<noun>.+) that the point lies on takes up\.",
-    r"Seen from above, how large is the (?P<noun>.+) at the given point\?",
-    r"How much ground does the (?P<noun>.+) at the point take up\?",
-    r"About how many square metres lie within the outline of the (?P<noun>.+) at the given point\?",
-    r"What area does the (?P<noun>.+) that the given point lies on occupy\?",
-    r"Which of the options gives the ground area of the (?P<noun>.+) at the point best\?",
+_AREA = reads(
+    "About how large is the area that the <noun> at the given point covers?",
+    "What is the approximate area within the outline of the <noun> at the point, seen from above?",
+    "Over what area does the <noun> at the given point extend?",
+    "Which of these comes nearest to the area covered by the <noun> at the point?",
+    "Estimate the area that the <noun> that the point lies on takes up.",
+    "Seen from above, how large is the <noun> at the given point?",
+    "How much ground does the <noun> at the point take up?",
+    "About how much ground lies within the outline of the <noun> at the given point?",
+    "What area does the <noun> that the given point lies on occupy?",
+    "Which of the options gives the ground area of the <noun> at the point best?",
 )
 
 
@@ -226,18 +236,22 @@ def object_size(row: Row, truth: Truth) -> IsRight:
     tile = truth.tile(row)
     asked, thing = pointed(row, tile)
     hit = match((*_LENGTH, *_AREA), asked)
-    _named(tile, thing, hit["noun"])
+    expect(hit["noun"] == "object", "the class is told, and with it about how large the thing is")
     expect(thing.is_whole, "the object is cut")
     if any(re.fullmatch(pattern, asked) for pattern in _LENGTH):
-        return close_to(smallest_rectangle(thing.outline).length * tile.metres, r"(?P<value>[\d.]+) m")
-    return close_to(ring_area(thing.outline) * tile.metres**2, r"(?P<value>[\d.]+) m²")
+        return close_to(smallest_rectangle(thing.outline).length * tile.metres)
+    return close_to(ring_area(thing.outline) * tile.metres**2)
 
 
-def close_to(value: float, pattern: str) -> IsRight:
+UNITS = {"m": 1.0, "km": 1e3, "m²": 1.0, "ha": 1e4, "km²": 1e6}
+
+
+def close_to(value: float) -> IsRight:
     """Return a judge of measures: right within the rounding to two digits, wrong from a fifth off, doubtful between."""
 
     def is_right(option: str) -> bool:
-        told = float(match((pattern,), option)["value"])
+        hit = match((rf"(?:about )?(?P<value>[\d.,]+) (?P<unit>{'|'.join(UNITS)})",), option)
+        told = float(hit["value"].replace(",", "")) * UNITS[hit["unit"]]
         off = abs(told - value) / value
         expect(off < 0.055 or off > 0.2, f"{option} is {off:.0%} from {value:.4g}")
         return off < 0.055

@@ -67,6 +67,7 @@ class Row:
     bbox: tuple[float, ...] | None
     region: Mapping[str, int] | None
     feature_ids: tuple[str, ...]
+    rule: str
     scene: str
     frame: Frame
     size: tuple[int, int]
@@ -113,6 +114,7 @@ def _row(row: dict[str, Any]) -> Row:
         bbox=None if row["bbox"] is None else tuple(row["bbox"]),
         region=evidence.get("region"),
         feature_ids=tuple(evidence["feature_ids"]),
+        rule=evidence["rule"],
         scene=row["scene"],
         frame=Frame(**row["tile"]),
         size=(row["image_width"], row["image_height"]),

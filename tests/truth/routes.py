@@ -12,9 +12,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from tests.truth.describing import CONDITIONS, conditioned, described, match
-from tests.truth.measuring import Points, sector
+from tests.truth.describing import CONDITIONS, conditioned, described, landmark, match, reads
+from tests.truth.measuring import Points, along, at, gap, sector
 from tests.truth.reading import Row, Tile, Truth, WrongError, expect
+
+START, GOAL = r"(?P<start>the (?:(?:(?! to the )|(?<=nearest)).)+)", r"(?P<goal>the .+?)"
+# of all "to the" only that of "nearest to the" is inside a description
 
 IsRight = Callable[[str], bool]
 Way = tuple[int, bool]
@@ -96,6 +99,27 @@ class Roads:
         expect(len(fitting) == 1, f"{len(fitting)} ways lead {turn}: {sorted(bends.values())}")
         return fitting[0]
 
+    def fewest_turns(self, start: Place, goal: Place) -> int:
+        """Return how often a driver has to turn at a junction by the straightest way, whatever its length."""
+        reached: set[Way] = set()
+        wave: list[Way] = [(start.stretch, True), (start.stretch, False)]
+        turns = 0
+        while wave:
+            later: list[Way] = []
+            while wave:  # all that is reached without another turn
+                way = wave.pop()
+                if way in reached:
+                    continue
+                reached.add(way)
+                exits = [other for other in self.out[self.node(way)] if other != (way[0], not way[1])]
+                for other in exits:
+                    is_turn = len(exits) > 1 and abs(self.bend(way, other)) > 45
+                    (later if is_turn else wave).append(other)
+            if any(number == goal.stretch for number, _ in reached):
+                return turns
+            turns, wave = turns + 1, later
+        raise WrongError("no way leads there")
+
     def shortest(self, start: Place, goal: Place) -> float:
         """Return the length of the shortest way between two places on different stretches, pixels (Dijkstra)."""
         best = {
@@ -159,8 +183,8 @@ def roads_of(tile: Tile) -> Roads:
     return Roads(tile)
 
 
-def walk(roads: Roads, start: Place, goal: Place, told: str, closed: int | None = None) -> float | None:
-    """Return the length of the told route from `start` to `goal`, pixels; None when it does not lead there.
+def walked(roads: Roads, start: Place, goal: Place, told: str, closed: int | None = None) -> list[Way] | None:
+    """Return the ways of the told route from `start` to `goal`; None when it does not lead there.
 
     Raises:
         WrongError: the instructions cannot be read or followed.
@@ -172,17 +196,41 @@ def walk(roads: Roads, start: Place, goal: Place, told: str, closed: int | None 
     fitting = [way for way in ways if sector(roads.bearing(way, start.along))[0] == word]
     expect(len(fitting) == 1, f"{len(fitting)} ways lead {word}")
     way = fitting[0]
-    length = roads.length(way[0]) - start.along if way[1] else start.along
+    ways = [way]
     for action in [*_actions(turns), *_passing(arrival)]:
         if way[0] == goal.stretch:
             return None  # it passes the goal on its way to somewhere else
         way = roads.onward(way, action)
         if way[0] == closed:
             return None
-        length += roads.length(way[0])
-    if way[0] != goal.stretch:
-        return None
-    return length - (roads.length(goal.stretch) - goal.along if way[1] else goal.along)
+        ways.append(way)
+    return ways if way[0] == goal.stretch else None
+
+
+def length_of(roads: Roads, start: Place, goal: Place, ways: list[Way]) -> float:
+    """Return how long the ways from one place to another are, pixels."""
+    first, last = ways[0], ways[-1]
+    unused = start.along if first[1] else roads.length(start.stretch) - start.along
+    unused += roads.length(goal.stretch) - goal.along if last[1] else goal.along
+    return sum(roads.length(number) for number, _ in ways) - unused
+
+
+def _serves(tile: Tile, text: str, hit: re.Match[str], begin: Place, end: Place, ways: list[Way]) -> None:
+    """Raise unless a route serves the purpose that the question states, if it states one."""
+    roads = roads_of(tile)
+    if any(re.fullmatch(pattern, text) for pattern in _FEWEST):
+        turns = sum(abs(roads.bend(way, onward)) > 40 for way, onward in itertools.pairwise(ways))
+        fewest = roads.fewest_turns(begin, end)
+        expect(turns == fewest, f"{turns} turns where {fewest} would do")
+    if any(re.fullmatch(pattern, text) for pattern in _PASSING):
+        via = roads.place(_point(tile, hit["via"])).stretch
+        expect(via in [number for number, _ in ways[1:-1]], f"it does not pass {hit['via']}")
+    if any(re.fullmatch(pattern, text) for pattern in _AWAY):
+        found = landmark(tile, hit["landmark"])
+        for number, _ in ways:
+            near = gap(roads.lines[number], found.targets) * tile.metres
+            inside = found.mask is not None and at(found.mask, along(roads.lines[number])).any()
+            expect(not inside and near > 1.05 * int(hit["metres"]), f"it comes within {near:.0f} m of it")
 
 
 def _actions(turns: list[str]) -> list[str]:
@@ -207,20 +255,69 @@ def _passing(arrival: str) -> list[str]:
     return ["straight"] * (1 if said.get("one") else int(said.get("many") or 0))
 
 
+_FEWEST = reads(
+    "Which route leads from <start> to <goal> with the fewest turns?",
+    "Of all ways by road from <start> to <goal>, which route has the fewest turns?",
+    "A long truck has to get from <start> to <goal> and should turn as seldom as possible. Which route does it take?",
+    "You are on the road at <start> and want to turn as few times as possible on the way to <goal>."
+    " Which route do you take?",
+    "Which directions take a driver from <start> to <goal> with as few turns as the roads allow?",
+    "Mostly straight on: which of these routes gets from <start> to <goal> with the fewest turns?",
+    "How do you get from <start> to <goal> by road if every turn should be saved that can be saved?",
+    "The number of turns between <start> and <goal> is to be as small as possible. Which instructions fit?",
+    "Which of these is the way by road from <start> to <goal> on which one turns the fewest times?",
+    "A learner dislikes turning and has to drive from <start> to <goal>. Which route has no more turns than needed?",
+    start=START,
+    goal=GOAL,
+)
+_PASSING = reads(
+    "Which route leads from <start> to <goal> and passes <via> on the way?",
+    "You want to drive from <start> to <goal> and to pass by <via> before you arrive. Which route do you take?",
+    "A courier sets off at <start>, drops a parcel at <via> and goes on to <goal>. Which route works?",
+    "By way of <via>: which instructions take a driver from <start> to <goal>?",
+    "Which of these routes by road from <start> to <goal> goes past <via>?",
+    "How do you get from <start> to <goal> along the roads if you have to pass <via> on the way?",
+    "A tour begins at <start>, leads past <via> and ends at <goal>. Which directions describe it?",
+    "Before reaching <goal>, a driver from <start> has to pass <via>. Which route fits?",
+    "Someone has to be picked up at <via> on a drive from <start> to <goal>. Which of these routes is possible?",
+    "On the road at <start>, find the way to <goal> that runs past <via>. Which route is it?",
+    start=START,
+    goal=GOAL,
+)
+_AWAY = reads(
+    "Which route leads from <start> to <goal> and keeps more than <metres> m away from <landmark>?",
+    "A truck with a dangerous load has to stay more than <metres> m away from <landmark>. Which"
+    " route from <start> to <goal> may it take?",
+    "Without coming within <metres> m of <landmark>, how do you get by road from <start> to <goal>?",
+    "You are on the road at <start> and must not get nearer than <metres> m to <landmark>. Which"
+    " route takes you to <goal>?",
+    "Which of these routes from <start> to <goal> never comes within <metres> m of <landmark>?",
+    "Traffic has to keep a distance of more than <metres> m from <landmark>. Which directions lead"
+    " from <start> to <goal>?",
+    "From <start> to <goal> by road, but never <metres> m or less from <landmark>: which"
+    " instructions should be followed?",
+    "All roads within <metres> m of <landmark> are closed to traffic. Which route still leads from <start> to <goal>?",
+    "A driver does not want to pass <landmark> at a distance of <metres> m or less. Which route"
+    " from <start> to <goal> is left?",
+    "Which way by road takes you from <start> to <goal> without ever being <metres> m or less from <landmark>?",
+    start=START,
+    goal=GOAL,
+)
+
+
 def route_planning(row: Row, truth: Truth) -> IsRight:
-    # of all "to the" only that of "nearest to the" is inside a description
-    start, goal = r"(?P<start>the (?:(?:(?! to the )|(?<=nearest)).)+)", r"(?P<goal>the .+?)"
+    start, goal = START, GOAL
     shortest = (
         rf"Which route is the shortest way by road from {start} to {goal}\?",
         rf"Following the roads, which instructions lead the shortest way from {start} to {goal}\?",
         rf"You set off on the road at {start}\. Which route is the shortest one to {goal}\?",
         rf"Which of these routes takes you from {start} to {goal} over the shortest distance by road\?",
         rf"What is the shortest route along the roads from {start} to {goal}\?",
-        rf"A driver wants to get from {start} to {goal} by the shortest way\. Which instructions should be followed\?",
+        rf"A driver wants to take the shortest way from {start} to {goal}\. Which instructions should be followed\?",
         rf"By road, what is the shortest way to get from {start} to {goal}\?",
         rf"Which directions describe the shortest drive from {start} to {goal}\?",
         rf"You are on the road at {start} and want the shortest way to {goal}\. Which route do you take\?",
-        rf"Out of these routes, find the shortest one along the roads from {start} to {goal}\.",
+        rf"Find the shortest of these routes by road from {start} to {goal}\.",
     )
     others = (
         rf"Which route leads by road from {start} to {goal}\?",
@@ -232,18 +329,26 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
         rf"Which directions take a car from {start} to {goal}\?",
         rf"You are on the road at {start} and want to reach {goal}\. Which route do you take\?",
         rf"By road, which of these ways goes from {start} to {goal}\?",
-        rf"Out of these routes, find the one along the roads from {start} to {goal}\.",
+        rf"Find the one of these routes that leads along the roads from {start} to {goal}\.",
     )
     point = r"the point \[(?P<x>\d+), (?P<y>\d+)\]"
-    blocked = (
-        rf"The road at {point} is closed\. Which route still leads from {start} to {goal}\?",
-        rf"Roadworks block the road at {point}\. Which instructions take you from {start} to {goal} all the same\?",
-        rf"Nobody can pass the road at {point}\. How does a driver get from {start} to {goal}\?",
-        rf"The road at {point} is flooded\. Which of these routes avoids it and leads from {start} to {goal}\?",
-        rf"An ambulance has to get from {start} to {goal}, but the road at {point} is blocked\. Which route is left\?",
+    blocked = reads(
+        "The road at <point> is closed. Which route still leads from <start> to <goal>?",
+        "Roadworks block the road at <point>. Which instructions take you from <start> to <goal> all the same?",
+        "Nobody can pass the road at <point>. How does a driver get from <start> to <goal>?",
+        "The road at <point> is flooded. Which of these routes avoids it and leads from <start> to <goal>?",
+        "An ambulance has to get from <start> to <goal>, but the road at <point> is blocked. Which route is left?",
+        "Avoid the road at <point>, which is closed. Which directions lead from <start> to <goal>?",
+        "Which of these routes goes from <start> to <goal> without using the road at <point>?",
+        "You want to get from <start> to <goal> while the road at <point> is under repair. Which route do you take?",
+        "With the road at <point> shut, which route by road still goes from <start> to <goal>?",
+        "Traffic from <start> to <goal> is sent around the road at <point>. Which directions should it follow?",
+        start=start,
+        goal=goal,
+        point=point,
     )
     text = row.question
-    hit = match((*blocked, *shortest, *others), text)
+    hit = match((*blocked, *shortest, *others, *_FEWEST, *_PASSING, *_AWAY), text)
     asks_shortest = any(re.fullmatch(pattern, text) for pattern in shortest)
     tile = truth.tile(row)
     roads = roads_of(tile)
@@ -260,13 +365,16 @@ def route_planning(row: Row, truth: Truth) -> IsRight:
 
     def is_right(option: str) -> bool:
         try:
-            length = walk(roads, begin, end, option, closed)
+            ways = walked(roads, begin, end, option, closed)
+            length = None if ways is None else length_of(roads, begin, end, ways)
         except WrongError:
             if row.options.get(row.answer) == option:
                 raise
             return False  # a wrong route may lead to a place where the instructions end
         if length is not None and asks_shortest:
             expect(length < 1.01 * least, f"a route of {length:.0f} px where {least:.0f} px would do")
+        if ways is not None:
+            _serves(tile, text, hit, begin, end, ways)
         return length is not None
 
     return is_right

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsvqa.annotation.reading.survival import has_same_sense, keeps_sense, lost, named_things
+from rsvqa.annotation.reading.survival import has_same_roles, has_same_sense, keeps_sense, lost, named_things
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,22 @@ def test_a_richer_description_may_add_but_not_deny() -> None:
     assert keeps_sense("Where is the southernmost house?", "Where is the southernmost house, left of the road?")
     assert not keeps_sense("Where is the southernmost house?", "Where is the house?")
     assert not keeps_sense("Where is the house?", "Where is the house that is not red?")
+
+
+@pytest.mark.parametrize(
+    ("new", "is_same"),
+    [
+        ("How many red cars are at most 30 m from the house?", True),
+        ("At most 30 m from the house, how many red cars are there?", True),
+        ("How many of the house are at most 30 m from red cars?", False),
+    ],
+)
+def test_what_is_counted_and_what_it_is_near_do_not_change_places(new: str, is_same: bool) -> None:
+    old = "How many red cars are no farther than 30 m from the house?"
+    assert has_same_roles(old, new, ("red cars", "the house")) is is_same
+
+
+def test_without_a_word_for_who_is_where_the_order_stays() -> None:
+    things = ("the forest", "the field")
+    assert has_same_roles("Is the forest larger than the field?", "Is the forest bigger than the field?", things)
+    assert not has_same_roles("Is the forest larger than the field?", "Is the field larger than the forest?", things)

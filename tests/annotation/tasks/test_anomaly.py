@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from shapely import Polygon, box
 
 from rsvqa.annotation.checks import check_question
-from rsvqa.annotation.facts import Area, Gsd, Role, TileFacts
+from rsvqa.annotation.facts import Area, Gsd, Role, TileFacts, TileObject
 from rsvqa.annotation.questions import Question
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.phrases import load_phrases
@@ -25,7 +26,7 @@ from tests.annotation.make_facts import (
 )
 
 KINDS = ("burnt_ground", "flooded_land", "oil_slick", "sinkhole")
-CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_", " ")) for name in KINDS))
+CLASSES = classes_with(*(make_class(name, Role.ANOMALY, plural=name.replace("_", " ") + "s") for name in KINDS))
 
 
 def make_anomaly(geometry: Polygon, *, name: str = "burnt_ground", certain: bool = True, **attributes: str) -> Area:
@@ -141,7 +142,7 @@ def test_the_cause_is_asked_for_where_all_anomalies_have_one() -> None:
         assert "cause_of_anomaly" not in by_rule(facts_with(burnt, flooded[cause]))
 
 
-@pytest.mark.parametrize("kind", ["presence", "kind", "place", "cause"])
+@pytest.mark.parametrize("kind", ["presence", "kind", "place", "cause", "origin", "overflow", "nearest"])
 def test_there_are_ten_wordings(kind: str) -> None:
     assert len(set(load_phrases().alternatives(f"anomaly_detection.{kind}"))) >= 10
 
@@ -156,6 +157,7 @@ def strips(**more: Any) -> TileFacts:
 def test_what_lies_around_an_anomaly() -> None:
     (around,) = by_rule(strips())["ground_around_anomaly"]
     assert right_texts(around) == ["forest"]
+    assert "the burnt grounds" in around.text
     assert "farmland" in wrong_texts(around)
     # Half in the forest, half in the fields: neither is around it.
     areas = strips().areas
@@ -164,14 +166,22 @@ def test_what_lies_around_an_anomaly() -> None:
     assert "ground_around_anomaly" not in by_rule(facts_with(make_anomaly(box(100, 100, 200, 200))))
 
 
+@pytest.mark.parametrize("plural", ["burnt ground", "burnt grounds"])
+def test_a_kind_without_a_plural_is_not_counted(plural: str) -> None:
+    kind = make_class("burnt_ground", Role.ANOMALY, plural=plural)
+    found = by_rule(replace(strips(), classes={**CLASSES, kind.name: kind}))
+    assert ("number_of_anomalies" in found) is (kind.plural != kind.singular)
+    assert f"the {plural}" in found["ground_around_anomaly"][0].text
+
+
 def test_how_large_an_anomaly_is_and_how_many_there_are() -> None:
-    found = by_rule(strips())
-    # 100 × 100 m and 100 × 50 m
-    (area,) = found["area_of_anomaly"]
-    assert right_texts(area) == ["15,000 m²"]
-    assert area.value == 15_000
-    (number,) = found["number_of_anomalies"]
+    (number,) = by_rule(strips())["number_of_anomalies"]
     assert right_texts(number) == ["2"]
+    assert "area_of_anomaly" not in by_rule(strips())  # "the burnt areas": of each, or of both?
+    # 150 × 100 m
+    (area,) = by_rule(facts_with(make_anomaly(box(100, 100, 250, 200)), gsd_m=Gsd(1, 1)))["area_of_anomaly"]
+    assert right_texts(area) == ["1.5 ha"]
+    assert area.value == 15_000
     cut = by_rule(facts_with(make_anomaly(box(0, 100, 200, 200)), gsd_m=Gsd(1, 1)))
     assert not {"area_of_anomaly", "number_of_anomalies"} & cut.keys()
     assert "area_of_anomaly" not in by_rule(facts_with(make_anomaly(box(100, 100, 200, 200))))  # no scale
@@ -184,3 +194,81 @@ def test_what_an_anomaly_could_reach() -> None:
     metres = reached.evidence.values["metres"]
     assert right_texts(reached) == [{20: "1", 50: "2", 100: "2", 200: "2"}[metres]]
     assert f"{metres} m" in reached.text
+
+
+BURNT, FLOODED = (make_class(name, Role.ANOMALY, name) for name in ("burnt", "flooded"))
+GRASS = make_class("meadow", Role.AREA, "grass")
+TOWN = make_class("town", Role.AREA, "residential")
+
+
+def seen(name: str, *geometries: Polygon, **more: Any) -> dict[str, list[Question]]:
+    """Return what is asked about anomalies of a kind that means something, 1 m per pixel."""
+    anomalies = [make_anomaly(geometry, name=name) for geometry in geometries]
+    classes = CLASSES | {info.name: info for info in (BURNT, FLOODED, GRASS, TOWN)}
+    facts = make_facts(classes=classes, anomalies=anomalies, has_anomaly_layer=True, gsd_m=Gsd(1, 1), **more)
+    return by_rule(facts)
+
+
+@pytest.mark.parametrize(
+    ("ground", "fire"),
+    [
+        ("forest", "a forest fire"),
+        ("farmland", "a fire on farmland"),
+        ("meadow", "a grass fire"),
+        ("marsh", "a fire in a wetland"),
+        ("town", "a fire in a built-up area"),
+        ("quarry", None),
+    ],
+)
+def test_what_lies_around_tells_what_has_burnt(ground: str, fire: str | None) -> None:
+    place = box(100, 100, 300, 300)
+    found = seen("burnt", place, areas=[make_area("all", ground, box(0, 0, 1000, 1000))])
+    if fire is None:
+        assert "fire_by_the_ground_around" not in found
+        return
+    (question,) = found["fire_by_the_ground_around"]
+    assert right_texts(question) == [fire]
+    assert len(wrong_texts(question)) >= 3
+    # half in the forest and half in the fields: two fires are possible
+    halves = [make_area("w", ground, box(0, 0, 200, 1000)), make_area("q", "quarry", box(200, 0, 1000, 1000))]
+    assert "fire_by_the_ground_around" not in seen("burnt", place, areas=halves)
+
+
+@pytest.mark.parametrize(
+    ("bank", "answer"),
+    [(300, "Yes"), (304, "Yes"), (310, None), (390, None), (420, "No")],  # 0, 4, 10, 90 and 120 m from the flood
+)
+def test_a_flood_may_come_from_water_beside_it(bank: int, answer: str | None) -> None:
+    place = box(150, 400, 300, 600)
+    river = make_area("river", "water", box(bank, 0, bank + 80, 1000))
+    asked = [seen("flooded", place, areas=[river]).get(rule) for rule in OVERFLOW]
+    found = [question for questions in asked for question in questions or ()]
+    assert [right_texts(question) for question in found] == ([] if answer is None else [[answer]])
+    assert all(("river" in question.evidence.feature_ids) is (answer == "Yes") for question in found)
+
+
+OVERFLOW = ("water_beside_flooded_area", "no_water_near_flooded_area")
+
+
+def test_flooded_ground_that_is_labelled_as_water_is_not_beside_itself() -> None:
+    place = box(150, 400, 300, 600)
+    (question,) = seen("flooded", place, areas=[make_area("flood", "water", place)])["no_water_near_flooded_area"]
+    assert right_texts(question) == ["No"]
+    at_the_edge = box(50, 400, 300, 600)  # 50 m from the tile's edge: who knows what is beyond it
+    assert "no_water_near_flooded_area" not in seen("flooded", at_the_edge, areas=[])
+
+
+def test_what_is_nearest_to_an_anomaly() -> None:
+    place = box(100, 100, 300, 300)
+
+    def objects(*lefts: int) -> list[TileObject]:
+        names = ("car", "house", "ship", "silo")
+        return [make_object(name, name, box(x, 150, x + 20, 170)) for name, x in zip(names, lefts, strict=True)]
+
+    # 100 m, then 125 m and more: a quarter farther
+    (question,) = seen("burnt", place, objects=objects(400, 425, 600, 700))["nearest_to_anomaly"]
+    assert right_texts(question) == ["car"]
+    assert sorted(wrong_texts(question)) == ["house", "ship", "silo"]
+    assert "nearest_to_anomaly" not in seen("burnt", place, objects=objects(400, 424, 600, 700))
+    assert "nearest_to_anomaly" not in seen("burnt", place, objects=objects(200, 425, 600, 700))  # in it
+    assert "nearest_to_anomaly" not in seen("burnt", place)

@@ -13,7 +13,7 @@ from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, Role, TileFacts
 from rsvqa.annotation.questions import REGION_SLOT, Question
 from rsvqa.annotation.tasks.caption_content import ContentFinder
-from rsvqa.annotation.tasks.caption_wording import area_text, length_text
+from rsvqa.annotation.tasks.caption_wording import CaptionWriter
 from rsvqa.annotation.wording.phrases import load_phrases
 from tests.annotation.make_facts import (
     ask,
@@ -197,21 +197,51 @@ def test_sentences_begin_with_a_capital_and_end(seed: int) -> None:
             assert sentence[0].isupper(), line
 
 
-@pytest.mark.parametrize(
-    ("metres", "text"),
-    [(5.24, "5.2 m"), (307, "310 m"), (994, "990 m"), (1000, "1 km"), (1540, "1.5 km"), (1_144_332, "1,100 km")],
-)
-def test_lengths_are_told_in_sensible_units(metres: float, text: str) -> None:
-    assert length_text(metres) == text
-
-
-@pytest.mark.parametrize(
-    ("m2", "text"), [(5840, "5,800 m²"), (9_960, "1 ha"), (94_372, "9.4 ha"), (1e6, "1 km²"), (1.3e12, "1,300,000 km²")]
-)
-def test_areas_are_told_in_sensible_units(m2: float, text: str) -> None:
-    assert area_text(m2) == text
-
-
 @pytest.mark.parametrize("key", ["detailed_captioning.question", "regional_captioning.question"])
 def test_there_are_five_wordings(key: str) -> None:
     assert len(set(load_phrases().alternatives(key))) >= 5
+
+
+def test_shares_that_round_to_all_or_nothing_are_told_in_words() -> None:
+    writer = CaptionWriter(make_context(scene()))
+    assert [writer.amount(share) for share in (0.004, 0.006, 0.62, 0.994, 0.996, 1.0)] == [
+        "less than 1 %",
+        "about 1 %",
+        "about 62 %",
+        "about 99 %",
+        "nearly all",
+        "all",
+    ]
+    assert [writer.amount(share, is_exact=False) for share in (0.629, 0.999, 1.0)] == [
+        "at least 62 %",
+        "nearly all",
+        "all",
+    ]
+
+
+def test_ground_that_rounds_to_all_is_not_told_as_100_percent() -> None:
+    # forest on 99.6 %, of unfinished labels, and 0.4 % water: none of it is "about 100 %" or "at least 100 %"
+    areas = [make_area("f", "forest", box(0, 0, 1000, 996)), make_area("w", "water", box(0, 996, 1000, 1000))]
+    for seed in range(12):
+        assert "100 %" not in caption(make_facts(areas=areas), seed=seed).answer
+        assert "100 %" not in caption(make_facts(areas=areas, complete=["house"]), seed=seed).answer
+
+
+def test_a_caption_is_not_silent_about_one_object_that_is_cut_by_the_edge_of_a_part() -> None:
+    # the top left part is 333.3 px square: 283.3 px square of it are covered, 72 %
+    hall = make_object("h", "house", box(50, 50, 350, 550))
+    ground = make_area("f", "farmland", box(0, 0, 1000, 1000))
+    facts = make_facts(objects=[hall], areas=[ground])
+    for seed in range(6):
+        top_left = caption(facts, seed=seed).answer.split("\n")[1].split(" top centre")[0].lower()
+        assert "about 72 %" in top_left
+        assert "part of a house" in top_left
+
+
+def test_a_part_is_named_once_however_much_stands_in_it() -> None:
+    # two cars, and a part of a house that covers most of the top left part
+    hall = make_object("h", "house", box(50, 50, 350, 550))
+    cars = [make_object(f"c{x}", "car", square(x, 20)) for x in (60, 120)]
+    facts = make_facts(objects=[hall, *cars], areas=[make_area("f", "forest", box(0, 0, 1000, 1000))])
+    for seed in range(12):
+        assert caption(facts, seed=seed).answer.split("\n")[1].lower().count("top left part") == 1

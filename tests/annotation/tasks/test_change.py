@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 
 import pytest
-from shapely import box
+from shapely import Polygon, box
 
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Area, TileFacts, TileObject
@@ -109,13 +109,15 @@ def test_land_use_of_both_dates_is_told() -> None:
     assert answers <= {("changed from forest to desert",), ("no change: farmland on both dates",)}
     assert ("changed from forest to desert",) in answers
     for question in questions:
-        assert check_question(question, width=1000, height=1000) == ()
+        assert check_question(question, width=1000, height=1000, is_chosen=False) == ()
         if right_texts(question) == ["changed from forest to desert"]:
-            assert set(wrong_texts(question)) == {
+            assert {
                 "changed from desert to forest",
+                "changed from desert to farmland",
                 "no change: forest on both dates",
                 "no change: desert on both dates",
-            }
+                "no change: farmland on both dates",
+            } < set(wrong_texts(question))
 
 
 def test_no_change_is_asked_as_often_as_change_at_most() -> None:
@@ -133,16 +135,44 @@ def test_no_change_is_asked_as_often_as_change_at_most() -> None:
     assert "no change of land use to set against" in reasons
 
 
-def test_options_do_not_tell_which_of_them_is_right() -> None:
-    # Each of the two classes is named first twice and second twice, whether the land changes or not.
+def test_options_are_all_that_can_happen_between_some_land_uses() -> None:
+    # Each class is as often the first and as often the second as any other, whether the land changes or not.
     facts = make_facts(areas=areas_of("forest", "farmland"), later=make_facts(areas=areas_of("desert", "farmland")))
     for question in ask("land_use_change", facts, limit=8)[0]:
         texts = [*right_texts(question), *wrong_texts(question)]
         told = [text.removeprefix("changed from ").removeprefix("no change: ") for text in texts]
-        pairs = [tuple(text.split(" to ")) if " to " in text else (text.split()[0],) * 2 for text in told]
+        pairs = [
+            tuple(text.split(" to ")) if " to " in text else (text.removesuffix(" on both dates"),) * 2 for text in told
+        ]
         names = {name for pair in pairs for name in pair}
         assert sorted(pairs) == sorted((first, second) for first in names for second in names)
-        assert len(names) == 2
+        assert len(names) == 7  # all land uses of the table
+        assert {"forest", "farmland", "desert"} < names  # what is on the tile comes first
+
+
+def test_a_circle_lies_where_the_land_has_changed() -> None:
+    # A square of 130 px has changed; a circle at least 120 px across fits at its middle alone, on 1.7 % of the tile
+    changed = box(600, 200, 730, 330)
+    before = [make_area("wood", "forest", box(0, 0, 1000, 1000))]
+    after = [
+        make_area("rest", "forest", Polygon(box(0, 0, 1000, 1000).exterior, [changed.exterior])),
+        make_area("cut", "desert", changed),
+    ]
+    facts = make_facts(areas=before, later=make_facts(areas=after))
+    for seed in range(20):
+        answers = [text for question in ask("land_use_change", facts, seed=seed)[0] for text in right_texts(question)]
+        if "changed from forest to desert" in answers:
+            return
+    raise AssertionError("no circle was found where the land has changed")
+
+
+def test_the_circle_with_more_changes_goes_first() -> None:
+    # one house comes alone, and five in a group of 100 px; only the group has a circle of several
+    group = [make_object(f"g{i}", "house", square(300 + 25 * i, 300, 10)) for i in range(5)]
+    alone = [make_object("a", "house", square(310, 420, 10))]
+    for seed in range(6):
+        question = ask("change_counting", pair_of([], [*group, *alone]), limit=1, seed=seed)[0][0]
+        assert int(right_texts(question)[0]) > 1
 
 
 def test_a_circle_is_found_between_the_houses_of_a_street() -> None:

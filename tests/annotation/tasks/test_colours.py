@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from importlib import resources
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 from shapely import Point, Polygon, box
 
@@ -16,6 +18,7 @@ from rsvqa.annotation.tasks.colours import (
     COLOURS,
     MAX_SAMPLED_PIXELS,
     _named,
+    _Range,
     measure_colour,
     pixels_inside,
     rgb_to_lab,
@@ -165,3 +168,22 @@ def test_large_outlines_are_thinned_to_a_bounded_sample() -> None:
     pixels = np.zeros((2000, 2000, 3), dtype=np.uint8)
     found = pixels_inside(pixels, box(0, 0, 2000, 2000))
     assert MAX_SAMPLED_PIXELS / 2 < len(found) <= MAX_SAMPLED_PIXELS
+
+
+def test_all_ranges_at_once_name_what_each_range_by_itself_does() -> None:
+    rng = np.random.Generator(np.random.PCG64(7))
+    lab = rng.uniform((0, -110, -110), (101, 110, 110), (5000, 3))
+
+    def is_in(found: _Range, value: NDArray[np.float64]) -> bool:
+        lightness, a, b = value.tolist()
+        first, last = found.hue
+        is_hue = (math.degrees(math.atan2(b, a)) - first) % 360 < ((last - first) % 360 or 360)
+        return bool(
+            found.lightness[0] <= lightness < found.lightness[1]
+            and found.chroma[0] <= math.hypot(a, b) < found.chroma[1]
+            and is_hue
+        )
+
+    for ranges in (_SURE, _POSSIBLE):
+        expected = [[any(is_in(found, value) for found in ranges[name]) for value in lab] for name in COLOURS]
+        assert _named(ranges, lab).tolist() == expected

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Point, Polygon, box, union_all
 
 from rsvqa.annotation.facts import Area, Gsd
-from rsvqa.annotation.tasks.landmarks import ROAD_EDGE_M, landmarks
+from rsvqa.annotation.tasks.landmarks import ROAD_EDGE_M, dividers, landmarks
 from tests.annotation.make_facts import make_area, make_context, make_facts, make_object, make_road, square
 
 LAKE = make_area("lake", "water", box(0, 0, 200, 1000))
@@ -42,10 +42,10 @@ def test_roads_have_an_uncertain_edge() -> None:
     ("areas", "text"),
     [
         ([LAKE], "the water"),
-        ([LAKE, make_area("pond", "water", box(900, 0, 950, 50))], "any water in the image"),
+        ([LAKE, make_area("pond", "water", box(900, 0, 950, 50))], "water in the image"),
         (
             [Area(area_id="two", class_name="water", geometry=MultiPolygon([box(0, 0, 9, 9), box(20, 0, 29, 9)]))],
-            "any water in the image",
+            "water in the image",
         ),
     ],
 )
@@ -93,3 +93,38 @@ def test_distances_from_lines_and_points() -> None:
     house = make_object("h", "house", square(110, 500))
     assert roads.distances([house]) == pytest.approx([100])
     assert ship.distances([house]) == pytest.approx([380])
+
+
+RIVER = make_area("river", "water", box(450, 0, 550, 1000))
+HALVES = [make_area("up", "water", box(450, 0, 550, 460)), make_area("down", "water", box(450, 490, 550, 1000))]
+POND = make_area("pond", "water", box(100, 100, 200, 200))
+
+
+@pytest.mark.parametrize(
+    ("areas", "north_deg", "sides"),
+    [
+        ([RIVER], None, {"w": 448, "e": 448}),
+        ([RIVER, POND], 0.0, {"w": 448, "e": 448}),
+        ([RIVER], 90.0, {"n": 448, "s": 448}),  # north is on the right
+        (HALVES, None, {"w": 448, "e": 448}),  # a bridge of 30 px
+        ([HALVES[0], make_area("down", "water", box(450, 560, 550, 1000))], None, {}),  # 100 px without water
+        ([make_area("across", "water", box(0, 100, 1000, 300))], None, {"s": 698}),  # 98 px above it are no side
+        ([RIVER, make_area("other", "water", box(700, 0, 720, 1000))], None, {}),  # two rivers
+        (
+            [make_area("r", "water", Polygon([(300, 0), (400, 0), (1000, 600), (1000, 700)]))],
+            None,
+            {},
+        ),
+        ([make_area("wood", "forest", box(450, 0, 550, 1000))], None, {}),
+        ([], None, {}),
+    ],
+)
+def test_a_river_has_two_sides(areas: list[Area], north_deg: float | None, sides: dict[str, int]) -> None:
+    found = dividers(make_context(make_facts(areas=areas, north_deg=north_deg)))
+    if len(sides) != 2:
+        assert found == ()
+        return
+    (river,) = found
+    assert river.text == "the water that runs across the image"
+    # a side ends 2 px before the water
+    assert {name: round(ground.area / 1000) for name, ground in river.sides.items()} == sides

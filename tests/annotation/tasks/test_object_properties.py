@@ -20,7 +20,6 @@ from rsvqa.annotation.tasks.object_properties import (
     MotionState,
     axis_of,
     colour_key,
-    measure_text,
     motion_states,
     told_by_box,
 )
@@ -188,7 +187,7 @@ def test_yes_and_no_are_even_and_follow_the_label_in_both_wordings(moving: bool)
     answers: Counter[str] = Counter()
     for seed in range(120):
         question = only("object_motion_state", facts, seed=seed)
-        asks_still = any(phrase in question.text for phrase in ("still", "stationary", "at rest"))
+        asks_still = question.strata[0] == "still"
         assert right_texts(question) == ["Yes" if moving is not asks_still else "No"]
         answers.update(right_texts(question))
     # 60 expected, standard deviation 5.5
@@ -363,17 +362,18 @@ def test_a_question_about_metres_says_what_a_pixel_measures(gsd: Gsd, said: set[
         assert set(re.findall(r"[\d.]+ m\b", told)) == said
 
 
+def test_a_question_of_size_does_not_say_what_the_object_is() -> None:
+    # whoever reads "car" knows about how long it is
+    for seed in range(8):
+        assert (
+            "car" not in only("object_size", make_facts(objects=[car()], gsd_m=Gsd(0.3, 0.3)), seed=seed).text.split()
+        )
+
+
 def test_sizes_need_metres_and_whole_objects() -> None:
     assert reasons_of("object_size", make_facts(objects=[car()])) == ["no GSD"]
     cut = make_facts(objects=[car(visible=0.9)], gsd_m=Gsd(1, 1))
     assert reasons_of("object_size", cut) == ["the object is cut"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.45, "0.45"), (4.5, "4.5"), (4.0, "4"), (12.0, "12"), (1.2e6, "1200000")]
-)
-def test_measures_are_written_without_exponents(value: float, text: str) -> None:
-    assert measure_text(value) == text
 
 
 # --- all ------------------------------------------------------------------------------------------------------------
@@ -409,9 +409,9 @@ def test_questions_pass_the_checks_and_depend_on_the_seed_alone(task: str, seed:
         "object_size.area",
     ],
 )
-def test_there_are_five_wordings_and_every_one_is_used(key: str) -> None:
+def test_there_are_ten_wordings_and_every_one_is_used(key: str) -> None:
     wordings = load_phrases().alternatives(key)
-    assert len(set(wordings)) >= 5
+    assert len(set(wordings)) >= 10
     found = make_object("c", "car", rectangle(100, 100, 10, 30), moving=True)
     facts = make_facts(objects=[found], gsd_m=Gsd(1, 1), size=400)
     asked = [only(key.split(".")[0], facts, seed=seed) for seed in range(250)]

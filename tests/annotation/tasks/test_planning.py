@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 import pytest
-from shapely import Point
+from shapely import LineString, Point
 
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Gsd, Road, TileObject
@@ -92,7 +93,10 @@ def places() -> list[TileObject]:
 def ends_of(question: Question) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return where on the roads a question about the town begins and ends."""
     named = r"the (silo|plane|ship|house)\b(?: nearest to [^?.]*?)?|the point \[(\d+), (\d+)\]"
-    found = [PLACES[hit[1]] if hit[1] else (float(hit[2]), float(hit[3])) for hit in re.finditer(named, question.text)]
+    text = question.text
+    if question.evidence.rule in ("path_that_passes_an_object", "path_away_from_something"):
+        text = text.replace(f"the {question.evidence.feature_ids[-1]}", "")  # on the way, or to be avoided
+    found = [PLACES[hit[1]] if hit[1] else (float(hit[2]), float(hit[3])) for hit in re.finditer(named, text)]
     assert len(found) == 2, question.text
     return found[0], found[1]
 
@@ -213,7 +217,7 @@ def test_the_same_seed_gives_the_same_routes() -> None:
     assert first
 
 
-@pytest.mark.parametrize("key", ["shortest", "any"])
+@pytest.mark.parametrize("key", ["shortest", "any", "closed", "fewest_turns", "passing", "away"])
 def test_there_are_ten_wordings(key: str) -> None:
     assert len(set(load_phrases().alternatives(f"route_planning.{key}"))) >= 10
 
@@ -230,3 +234,75 @@ def test_a_closed_road_is_avoided_by_the_route_that_is_left() -> None:
         assert question.evidence.geometry is not None
         assert question.evidence.geometry.distance(Point(int(x), int(y))) >= 99
     assert len(detours) < len(found)
+
+
+def asked_for(rule: str) -> list[tuple[Question, list[str]]]:
+    """Return the questions of a rule about the town, with the names of the places in their text."""
+    facts = make_facts(objects=places(), roads=town(), size=900, north_deg=0.0, gsd_m=Gsd(1, 1))
+    found = [question for seed in range(15) for question in ask("route_planning", facts, seed=seed, limit=9)[0]]
+    chosen = [question for question in found if question.evidence.rule == rule]
+    for question in chosen:
+        assert check_question(question, width=900, height=900, is_chosen=False) == ()
+    assert 0 < len(chosen) < len(found)
+    return [(question, re.findall(r"the (silo|plane|ship|house)\b", question.text)) for question in chosen]
+
+
+def fewest_turns(start: tuple[float, float], goal: tuple[float, float]) -> int:
+    """Return how many turns it takes in the town at least, by trying all ways block by block."""
+    along = (0, 1) if start[0] % 200 == 0 else (1, 0)
+    seen: set[tuple[float, float, int, int]] = set()
+    wave = {(*start, *along), (*start, -along[0], -along[1])}
+    for turns in range(8):
+        straight, wave = list(wave), set()
+        while straight:
+            x, y, dx, dy = state = straight.pop()
+            if state in seen or not (0 <= x <= 800 and 0 <= y <= 800):
+                continue
+            seen.add(state)
+            reached = (x + 50 * dx, y + 50 * dy)
+            if reached == goal:
+                return turns
+            straight.append((*reached, dx, dy))
+            if reached[0] % 200 == 0 and reached[1] % 200 == 0:
+                # a corner of the town is a bend of the only road there, not a junction
+                is_corner = {reached[0], reached[1]} <= {0, 800}
+                turned = {(*reached, dy, dx), (*reached, -dy, -dx)}
+                straight.extend(turned) if is_corner else wave.update(turned)
+    raise AssertionError(f"no way from {start} to {goal}")
+
+
+def test_no_way_has_fewer_turns_than_the_one_asked_for() -> None:
+    for question, _ in asked_for("path_of_fewest_turns"):
+        (right,) = right_texts(question)
+        start, goal = sorted(ends_of(question), key=lambda place: walk_ends(place, right, ends_of(question)))
+        assert len(parse(right)[1]) == fewest_turns(start, goal)
+
+
+def walk_ends(start: tuple[float, float], words: str, ends: Sequence[tuple[float, float]]) -> bool:
+    """Return whether words that are followed from one end do not lead to the other."""
+    (goal,) = (end for end in ends if end != start)
+    try:
+        begin, end = walk(start, words)
+    except AssertionError:
+        return True
+    return LineString([begin, end]).distance(Point(goal)) > 1
+
+
+def test_a_route_passes_what_it_is_to_pass() -> None:
+    for question, names in asked_for("path_that_passes_an_object"):
+        assert question.evidence.geometry is not None
+        via = question.evidence.feature_ids[-1]
+        assert via in names
+        assert question.evidence.geometry.distance(Point(PLACES[via])) < 1
+        assert question.evidence.values["via"] == f"the {via}"
+
+
+def test_a_route_keeps_away_from_what_it_is_to_avoid() -> None:
+    outlines = {item.object_id: item.geometry for item in places()}
+    for question, names in asked_for("path_away_from_something"):
+        avoided = question.evidence.feature_ids[-1]
+        assert avoided in names
+        assert question.evidence.geometry is not None
+        metres = question.evidence.values["metres"]
+        assert f"{metres} m" in question.text
+        assert question.evidence.geometry.distance(outlines[avoided]) >= 1.15 * metres

@@ -33,7 +33,7 @@ def counts(objects: list[TileObject], **more: Any) -> dict[tuple[str, str], str]
     for question in questions:
         assert check_question(question, width=1000, height=1000) == ()
         values = question.evidence.values
-        what = values.get("colour") or values.get("half") or values.get("landmark")
+        what = values.get("colour") or values.get("half") or values.get("side") or values.get("landmark")
         (found[question.evidence.rule, str(what)],) = right_texts(question)
     return found
 
@@ -223,3 +223,70 @@ def test_the_quarter_with_most_forest_is_the_right_one() -> None:
     # farmland: 100 % on the right side, twice; plants are everywhere. A tile with unlabelled ground is not compared.
     assert quarters_of(areas[:1]) == {}
     assert quarters_of([]) == {}
+
+
+def buildings(*num_by_quarter: int) -> list[TileObject]:
+    """Return so many houses in the upper left, upper right, lower left and lower right quarter."""
+    return [
+        make_object(
+            f"{place}/{number}", "house", square(500 * (place % 2) + 30 + 40 * number, 500 * (place // 2) + 250)
+        )
+        for place, count in enumerate(num_by_quarter)
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nums", "quarter"),
+    [
+        ((2, 9, 6, 0), "the upper right quarter"),  # 9 of 17, one and a half times 6
+        ((2, 8, 6, 0), None),
+        ((1, 8, 0, 0), None),  # too few for a comparison
+    ],
+)
+def test_the_quarter_with_most_buildings(nums: tuple[int, ...], quarter: str | None) -> None:
+    ground = [make_area("f", "farmland", box(0, 0, 1000, 1000))]
+    found = quarters_of(ground, objects=buildings(*nums))
+    assert found.get("quarter_of_most_people") == (quarter and [quarter])
+    known = make_facts().complete_classes - {"house"}
+    assert "quarter_of_most_people" not in quarters_of(ground, objects=buildings(*nums), complete=known)
+
+
+def test_the_quarter_with_most_road() -> None:
+    ground = [make_area("f", "farmland", box(0, 0, 1000, 1000))]
+    # lower right: 500 + 400 of 1,300 px; lower left 300, upper left 100
+    roads = [
+        make_road("a", (200, 600), (1000, 600)),
+        make_road("b", (700, 550), (700, 950)),
+        make_road("c", (9, 9), (109, 9)),
+    ]
+    found = quarters_of(ground, roads=roads)
+    assert found["quarter_of_most_noise"] == ["the lower right quarter"]
+    assert "quarter_of_most_noise" not in quarters_of(ground, roads=roads[:1])  # 800 px of road are too few
+    assert "quarter_of_most_noise" not in quarters_of(ground)
+
+
+RIVER = make_area("river", "water", box(450, 0, 550, 1000))
+
+
+def test_sides_of_a_river() -> None:
+    # on the left two cars above and one below, on the right one below
+    places = ((100, 100), (200, 200), (300, 900), (900, 950))
+    found = counts(cars(*places), areas=[RIVER])
+    assert {key: number for key, number in found.items() if key[0].startswith("count_side")} == {
+        ("count_side", "w"): "3",
+        ("count_side", "e"): "1",
+        ("count_side_surplus", "w"): "2",
+    }
+    on_the_bridge = counts(cars(*places, (500, 500)), areas=[RIVER])
+    assert not [rule for rule, _ in on_the_bridge if rule.startswith("count_side")]
+
+
+@pytest.mark.parametrize(("north_deg", "word"), [(0.0, "western"), (None, "left")])
+def test_sides_are_called_by_the_compass_or_by_the_image(north_deg: float | None, word: str) -> None:
+    facts = make_facts(objects=cars((100, 100), (200, 200), (900, 950)), areas=[RIVER], north_deg=north_deg)
+    questions, _ = ask("conditional_counting", facts, limit=30)
+    (surplus,) = (question for question in questions if question.evidence.rule == "count_side_surplus")
+    assert f"{word} side" in surplus.text
+    assert right_texts(surplus) == ["1"]
+    assert "river" in surplus.evidence.feature_ids

@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 
 import rsvqa.annotation.tasks  # noqa: F401  registers the 22 task functions
+from rsvqa.annotation.facts import TileObject
 from rsvqa.annotation.questions import REGION_SLOT
 from rsvqa.annotation.tasks.registry import get_task
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.annotation.wording.phrases import LANGUAGES
+from rsvqa.annotation.wording.phrases import LANGUAGES, load_phrases
+from tests.annotation.make_facts import ask, make_facts, make_object, square
 
+PHRASES = load_phrases()
 DOCS = Path(__file__).parents[3] / "docs"
 
 MIN_WORDINGS = 10
-MIN_A_LIST = 5
+MIN_A_LIST = 10
 """A task may ask several things, or one thing in several cases, each with a list of its own."""
 
 # A question is worded by a list of alternatives in its task's table; each of them is a whole sentence or more.
@@ -103,14 +106,17 @@ def test_alternatives_differ_and_slots_are_plain_names(texts: list[str]) -> None
 @pytest.mark.parametrize("texts", ALL_ENTRIES)
 def test_alternatives_say_the_same_things(texts: list[str]) -> None:
     """Wordings of one key tell the reader the same: a slot that one of them lacks would be information lost."""
-    verbs = {*tables("en")["caption"]["verb"]}  # a verb in the form that its noun needs says nothing of its own
+    words = tables("en")
+    # a verb in the form that its noun needs says nothing of its own
+    verbs = {*words["caption"]["verb"], *words["anomaly_detection"]["verb"]}
     said = [{_stem(slot) for _, slot, _, _ in Formatter().parse(text) if slot and slot not in verbs} for text in texts]
     assert all(slots == said[0] for slots in said), texts
 
 
 def _stem(slot: str) -> str:
-    """Return what a slot is about: a class may be named in the singular or the plural, with an article or without."""
-    return {"singular": "class", "plural": "class", "the_class": "class", "a_class": "class"}.get(slot, slot)
+    """Return what a slot is about: a class may be named in the singular or the plural, and with "a" or with "any"."""
+    names = {"singular": "class", "plural": "class", "the_class": "class", "a_class": "class"}
+    return {**names, "any_landmark": "landmark"}.get(slot, slot)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
@@ -118,3 +124,20 @@ def test_task_is_documented(task: Any) -> None:
     text = (DOCS / "tasks.md").read_text("utf-8")
     assert f"`{task.name}`" in text
     assert f"| {task.short} |" in text
+
+
+def worded(task: str, seed: int, *objects: TileObject) -> list[str]:
+    return [question.text for question in ask(task, make_facts(objects=objects), seed=seed)[0]]
+
+
+def test_the_wording_does_not_tell_the_answer() -> None:
+    """The same seed draws the same wording whatever the answer is, and seeds reach every one."""
+    places = [square(100 + 80 * number, 200) for number in range(4)]
+    cars = [make_object(f"c{number}", "car", place) for number, place in enumerate(places)]
+    drawn = {text for seed in range(200) for text in worded("overall_counting", seed, *cars)}
+    assert len(drawn) == len(PHRASES.alternatives("overall_counting.whole"))
+    for seed in range(40):
+        assert worded("overall_counting", seed, *cars[:3]) == worded("overall_counting", seed, *cars)
+        moving, still = (make_object("c", "car", places[0], moving=moves) for moves in (True, False))
+        (text,) = worded("object_motion_state", seed, moving)
+        assert [text] == worded("object_motion_state", seed, still)

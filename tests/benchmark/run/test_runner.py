@@ -339,3 +339,16 @@ def test_a_killed_run_of_several_processes_goes_on_with_one(data: Path, tmp_path
     run(data, tmp_path / "many", model)
     assert model.asked == ["0", "1", "2", "3", "8"]
     assert lines(tmp_path / "many") == lines(tmp_path / "one")
+
+
+def test_odd_characters_of_a_reply_are_stored_and_read_again(data: Path, tmp_path: Path) -> None:
+    # half a character, NUL, and a sequence that clears a terminal; a failure's reason is text of others too
+    def answer(prompt: Prompt) -> Reply | Unanswered:
+        if prompt.sample.sample_id == "8":
+            return Unanswered(prompt.key, "no \ud83d\x00")
+        return Reply(key=prompt.key, text="A \ud83d\x00\x1b[2J")
+
+    run(data, tmp_path / "run", ScriptedModel(answer=answer))
+    stored = {line["sample_id"]: line for line in lines(tmp_path / "run")}
+    assert stored["0"]["reply"] == "A \ufffd\ufffd\ufffd[2J"
+    assert stored["8"]["failure"] == "no \ufffd\ufffd"

@@ -1,4 +1,4 @@
-"""Data sets whose colours stand in their pixels, some of them with planted damage, and a run with adapters to select by."""
+"""Data sets whose colours stand in their pixels, with planted damage, and a run with adapters to select by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rsvqa.model.training import train
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.scenes.tiling import Window
-from tests.model.make_dataset import COLOURS, LETTERS, SIDE, make_settings
+from tests.model.make_dataset import BROKEN, COLOURS, LETTERS, SIDE, make_settings
 
 Damage = Callable[[Record, random.Random], Record]
 
@@ -59,7 +59,7 @@ def make_colours(
     for number in range(train_tiles + val_tiles):
         image_id = f"{folder.name}:{number:04d}"
         colour = list(COLOURS)[number % 4]
-        images[image_id] = b"\xff\xd8\xffbroken" if number in broken else tinted(colour, rng)
+        images[image_id] = BROKEN if number in broken else tinted(colour, rng)
         tile = TileRecord(
             image_id=image_id,
             split="train" if number < train_tiles else "val",
@@ -73,7 +73,7 @@ def make_colours(
     return folder
 
 
-def make_run(folder: Path, data: Path, *, steps: int = 300, adapter_steps: int = 20) -> Path:
+def make_run(folder: Path, data: Path, *, steps: int = 300, adapter_steps: int = 20, reading_steps: int = 300) -> Path:
     """Train a small model that knows the colours, then adapters on it; return the folder of the run with adapters."""
     recipe: dict[str, Any] = {
         "tiny": {
@@ -84,7 +84,7 @@ def make_run(folder: Path, data: Path, *, steps: int = 300, adapter_steps: int =
             "heads": 2,
             "tower_layers": 2,
             "llm_layers": 2,
-            "reading_steps": 300,
+            "reading_steps": reading_steps,
         },
         "batch_size": 32,
         "device_batch_size": 32,

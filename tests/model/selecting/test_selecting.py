@@ -35,9 +35,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is d
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with candidates, a target, and a run of a few steps with adapters."""
     folder = tmp_path_factory.mktemp("selection")
-    candidates = make_colours(folder / "candidates", train_tiles=10, val_tiles=2, seed=1, broken=(3,))
+    make_colours(folder / "candidates", train_tiles=10, val_tiles=2, seed=1, broken=(3,))
     make_colours(folder / "target", train_tiles=4, val_tiles=5, seed=2)
-    make_run(folder / "run", candidates, steps=2, adapter_steps=2)
+    whole = make_colours(folder / "whole", train_tiles=8, seed=4)
+    make_run(folder / "run", whole, steps=2, adapter_steps=2, reading_steps=2)
     return folder
 
 
@@ -233,6 +234,7 @@ def test_numbers_that_are_not_finite_are_reported(place: Path, tmp_path: Path, m
     def broken(self: SampleReader, batch: dict[str, Any]) -> Any:
         name = batch["sample_names"][0]
         vector, loss, num_tokens = whole(self, batch)
+        assert vector is not None
         return (vector * np.nan if name.endswith(":0001/OCL1") else vector), loss, num_tokens
 
     monkeypatch.setattr(SampleReader, "_vector", broken)
@@ -250,7 +252,7 @@ def test_training_uses_what_is_kept_and_refuses_a_selection_of_other_data(place:
     report = train(
         make_settings(place / "candidates", kept=str(tmp_path / "kept.parquet"), max_steps=1), tmp_path / "run"
     )
-    assert report["left_out"]["not kept by the selection"] == 5  # 4 of 9, and the unreadable one
+    assert report["samples"]["left_out"]["not kept by the selection"]["number"] == 5  # 4 of 9, and the unreadable one
     with pytest.raises(KeptError, match="knows nothing of 4 of 4 questions, the first is target/target:0000/OCL1"):
         train(make_settings(place / "target", kept=str(tmp_path / "kept.parquet"), max_steps=1), tmp_path / "other")
     with pytest.raises(KeptError, match="is no selection, expected the file that `rsvqa select` writes"):
@@ -262,14 +264,14 @@ def test_an_export_holds_what_is_kept_of_the_split_that_was_chosen_from(place: P
     kept = read_kept(tmp_path / "kept.parquet")
     result = export_dataset(place / "candidates", tmp_path / "out", format="llava", kept=tmp_path / "kept.parquet")
     assert result.num_records == 5 + 2  # those of val stay
-    assert result.left_out["not kept by the selection"] == 4
+    assert result.left_out["not kept by the selection"] == 5  # 4 of 9, and the one without a score
     written = {entry["id"] for entry in json.loads((tmp_path / "out/train.json").read_text())}
     assert written == {name.removeprefix("candidates/") for name, is_kept in kept.items() if is_kept}
 
 
 def test_the_command_prints_losses_first(place: Path, tmp_path: Path) -> None:
-    words = ("select", "--data", place / "candidates", "--target", place / "target")
-    words = (*words, "--model", place / "run/adapted", "--out", tmp_path / "kept.parquet", "--by", "loss")
+    data = ("--data", place / "candidates", "--target", place / "target", "--model", place / "run/adapted")
+    words = ("select", *data, "--out", tmp_path / "kept.parquet", "--by", "loss")
     done = rsvqa(*words)
     assert done.code == 0, done.err
     lines = done.out.splitlines()

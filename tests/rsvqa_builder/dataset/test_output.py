@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from rsvqa.rsvqa_builder.dataset.output import (
     OutputState,
     describe_changes,
     portable,
+    why_unfinished,
 )
 from rsvqa.rsvqa_builder.files import OutputError
+from rsvqa.rsvqa_builder.locks import LOCK
 
 FINGERPRINT: Fingerprint = {
     "settings": {"seed": 0, "tile_size": None},
@@ -150,3 +153,52 @@ def test_many_changes_are_summed_up() -> None:
     changes = describe_changes(FINGERPRINT, {**FINGERPRINT, "inputs": inputs}, most=2)
     # ten are new and a.tif is gone: eleven in all
     assert changes == ["input 0.tif is new", "input 1.tif is new", "and 9 more"]
+
+
+def test_who_was_taken_for_dead_by_another_machine_moves_nothing_into_place(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output)
+        (tmp_path / LOCK / "writer.json").write_text("another build")
+        with pytest.raises(OutputError, match=r"has taken .* over while this machine could not be reached"):
+            output.commit()
+    assert not (tmp_path / "build.toml").exists()
+    assert (tmp_path / LOCK / "writer.json").read_text() == "another build"
+
+
+def test_the_last_file_tells_the_size_and_digest_of_the_others(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output, text="abc")
+        (output.ready / "report.json").write_text("{}")
+        output.commit()
+    # FIPS 180-4 gives the SHA-256 of "abc"
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert tomllib.loads((tmp_path / "build.toml").read_text())["files"] == {
+        "README.md": {"bytes": 3, "sha256": digest},
+        "data/train-00000-of-00001.parquet": {"bytes": 3, "sha256": digest},
+    }
+    with OutputFolder(tmp_path) as output:
+        assert output.begin(FINGERPRINT, overwrite=False) is OutputState.COMPLETE
+
+
+def test_files_are_read_once_the_data_set_is_finished_and_as_long_as_they_are_whole(tmp_path: Path) -> None:
+    name = "data/train-00000-of-00001.parquet"
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output)
+        (tmp_path / "data").mkdir()
+        (tmp_path / name).write_text("new")  # as a kill in the middle of the move leaves it
+        assert why_unfinished(tmp_path, [name]) == (
+            f"{tmp_path} is not finished: repeat the command that writes it, which goes on from here"
+        )
+        output.commit()
+    assert why_unfinished(tmp_path, [name]) is None
+    (tmp_path / name).write_text("ne")
+    assert why_unfinished(tmp_path, [name]) == (
+        f"{tmp_path / name} has 2 bytes, and build.toml says 3: copy the data set again"
+    )
+    (tmp_path / "build.toml").write_text("torn = ")
+    assert str(why_unfinished(tmp_path, [name])).startswith(f"cannot read {tmp_path / 'build.toml'}: ")
+    (tmp_path / "build.toml").unlink()
+    assert why_unfinished(tmp_path, [name]) is None, "nothing is known of a folder of shards alone"

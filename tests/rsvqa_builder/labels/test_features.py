@@ -75,3 +75,27 @@ def test_rows_are_taken_in_the_order_asked() -> None:
 def test_no_labels() -> None:
     assert len(Features.empty()) == 0
     assert len(Features.from_arrow(Features.empty().to_arrow())) == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(features(), st.tuples(*[st.integers(-100_000, 100_000)] * 2), st.integers(1, 100_000))
+def test_what_reaches_a_window_is_read_and_nothing_else(written: Features, corner: tuple[int, int], side: int) -> None:
+    window = (*corner, corner[0] + side, corner[1] + side)
+    near = [shape.intersects(shapely.box(*window)) for shape in written.geometries]  # upright boxes and points
+    read = Features.from_arrow(written.to_arrow(), within=window)
+    assert read.ids == tuple(ident for ident, is_near in zip(written.ids, near, strict=True) if is_near)
+    assert read.to_arrow().equals(written.take(np.flatnonzero(near)).to_arrow())
+
+
+def test_labels_that_touch_the_edge_are_read_and_empty_ones_are_not() -> None:
+    shapes = [shapely.box(0, 0, 10, 10), shapely.Point(20, 5), shapely.Polygon(), shapely.box(21, 0, 30, 10)]
+    labels = Features(
+        ids=("left", "edge", "empty", "right"),
+        class_names=("car",) * 4,
+        geometries=object_array(shapes),
+        outlines=(Outline.POLYGON,) * 4,
+        is_certain=np.ones(4, dtype=bool),
+        attributes=({},) * 4,
+    )
+    assert Features.from_arrow(labels.to_arrow(), within=(10, 0, 20, 10)).ids == ("left", "edge")
+    assert Features.from_arrow(Features.empty().to_arrow(), within=(0, 0, 1, 1)).ids == ()

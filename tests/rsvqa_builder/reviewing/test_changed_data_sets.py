@@ -17,7 +17,7 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.dataset.shards import read_records
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from rsvqa.rsvqa_builder.reviewing.apply import apply_review, summary_lines
-from rsvqa.rsvqa_builder.reviewing.serve import decided_questions, open_review
+from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, decided_questions, open_review
 from tests.annotate_data import build_demo, knowing_model
 from tests.rsvqa_builder.make_review import decide, reject, reviewed, write_data_set
 from tests.run_build import rsvqa
@@ -133,3 +133,25 @@ def test_other_tasks_may_be_worked_on_beside_a_review(data: Path) -> None:
 def test_without_a_review_nothing_is_decided(tmp_path: Path) -> None:
     assert decided_questions(write_data_set(tmp_path / "superrs")) == frozenset()
     assert not (tmp_path / "superrs" / "review.sqlite").exists()
+
+
+def test_what_is_decided_in_a_store_elsewhere_is_known_in_the_data_set(data: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "decisions" / "anna.sqlite"
+    elsewhere.parent.mkdir()
+    first, *_ = sorted(rows_of(data))
+    for _ in range(2):  # noted once
+        with open_review(data, QueueSettings(sample=1.0), store=elsewhere) as (store, pictures):
+            del pictures
+            decide(store, first)
+    assert (data / "review_stores.txt").read_text("utf-8") == f"{elsewhere.resolve()}\n"
+    assert not (data / "review.sqlite").exists()
+    assert decided_questions(data) == {first}
+    settings = AnnotateSettings(model="m", verifier="v", steps=("word",))
+    with pytest.raises(AnnotateError, match="people have decided on 1 of the questions"):
+        annotate(settings, data, data, ask=knowing_model(data).ask, reporter=QuietReporter())
+    elsewhere.rename(tmp_path / "moved.sqlite")
+    with pytest.raises(ReviewError, match=r"anna\.sqlite, which is not there, .* remove its line from"):
+        annotate(settings, data, data, ask=knowing_model(data).ask, reporter=QuietReporter())
+    (data / "review_stores.txt").unlink()
+    with open_review(data, QueueSettings(sample=1.0), store=tmp_path / "moved.sqlite"):
+        assert decided_questions(data) == {first}

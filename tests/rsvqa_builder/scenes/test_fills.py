@@ -172,6 +172,7 @@ def test_the_setting_overrides(tmp_path: Path) -> None:
             source=load_sources(settings)[0],
             table=load_class_table("auto"),
             work=tmp_path / "work",
+            is_dry=True,
         )
         found = prepare_scene(job)
         assert isinstance(found, PreparedScene)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, InProcessExecutor, ProcessPool
+from rsvqa.rsvqa_builder.progress import QuietReporter
+from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, InProcessExecutor, ProcessPool, run_all
 
 
 def square(value: int) -> int:
@@ -68,3 +69,16 @@ def test_one_pool_serves_all_runs() -> None:
     with ProcessPool(1) as pool:
         first, second = ([pid for _, pid in pool.run(own_pid, [0])] for _ in range(2))
     assert first == second
+
+
+def test_the_largest_items_are_started_first_and_results_keep_their_order() -> None:
+    started = []
+
+    def note(value: int) -> int:
+        started.append(value)
+        return -value
+
+    items = [3, 9, 5, 9]
+    assert run_all(InProcessExecutor(), note, items, QuietReporter(), size=lambda value: value) == [-3, -9, -5, -9]
+    assert started == [9, 9, 5, 3]
+    assert run_all(InProcessExecutor(), note, [], QuietReporter(), size=lambda value: value) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TaskOfCandidate, TileResult, TileSummary
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 
 CANDIDATE = Candidate(
@@ -40,6 +40,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     journal.write("j0", RESULT, {"tile": b"12345"})
     assert journal.read("j0") == RESULT
     assert journal.read_image("j0", "tile") == b"12345"
+
+
+def test_a_summary_tells_all_but_the_questions(tmp_path: Path) -> None:
+    journal = Journal(FolderStore(tmp_path))
+    journal.write("j0", RESULT, {"tile": b"12345"})
+    assert journal.read_summary("j0") == TileSummary(
+        job="j0",
+        digest="ab",
+        images={"tile": 5},
+        candidates=(TaskOfCandidate(task="overall_counting"),),
+        not_asked={"x": {"no roads": 2}},
+    )
 
 
 def test_a_tile_is_done_only_when_all_of_it_is_there(tmp_path: Path) -> None:

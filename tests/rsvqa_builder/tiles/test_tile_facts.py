@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from shapely import LineString, Point, STRtree, box
+from shapely import LineString, Point, box
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Area, ClassInfo, Outline, Role, TileFacts
@@ -36,7 +36,6 @@ def labels(*rows: tuple[str, BaseGeometry], complete: Sequence[str] = (), mapped
     )
     return SceneLabels(
         features=features,
-        tree=STRtree(geometries),
         classes=CLASSES,
         complete_classes=frozenset(complete),
         mapped_classes=frozenset(mapped),

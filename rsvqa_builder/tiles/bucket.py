@@ -1,0 +1,351 @@
+"""An object storage in the place of the output folder: `s3://bucket/prefix`.
+
+Finished tiles go to objects below `.rsvqa/`. Labels, tiled copies and shards in the making are on this machine, in a
+folder of its own that goes at the end. What is finished is uploaded under its final name, `build.toml` last.
+
+What surprises: nothing is locked, and no write is conditional, as not every storage has that. Two builds of the same
+settings and inputs store the same bytes under the same names, so they do each other no harm. The work of builds of
+others lies apart, and whoever finds some refuses to mix in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pyarrow import fs
+
+from rsvqa.rsvqa_builder.dataset.output import (
+    FINGERPRINT_FILE,
+    MARKER,
+    REPORT,
+    WORK,
+    Fingerprint,
+    OutputState,
+    describe_changes,
+    is_own_file,
+    portable,
+    seal,
+    stored_fingerprint,
+)
+from rsvqa.rsvqa_builder.files import OutputError, write_atomically
+
+Result = TypeVar("Result")
+
+NUM_TRIES = 5
+_FIRST_WAIT_S = 0.2
+_NUM_THREADS = 16
+_CHUNK = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class BucketStore:
+    """A work store of objects below an address; what fails is tried again.
+
+    Attributes:
+        address: "s3://bucket/prefix".
+        near: folder of this machine that keeps the small records, which are read several times.
+    """
+
+    address: str
+    near: Path | None = None
+
+    def __str__(self) -> str:
+        """Return the address."""
+        return self.address
+
+    def put(self, key: str, content: bytes, *, if_absent: bool = False) -> bool:
+        """Store an object in one request.
+
+        Of several that put with `if_absent` at the same time more than one may store: what is stored under a key never
+        depends on who does it.
+        """
+        if if_absent and self._info(key).type is fs.FileType.File:
+            return False
+
+        def write() -> None:
+            stream = _open(self.address).open_output_stream(self._path(key))
+            stream.write(content)
+            stream.close()  # not in a `with`: an exception would finish the upload of a part
+
+        _retried(write)
+        if (near := self._near(key)) is not None:
+            near.unlink(missing_ok=True)
+        return True
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file, and see that all of it has arrived.
+
+        Raises:
+            OutputError: it has not.
+        """
+
+        def write() -> None:
+            stream = _open(self.address).open_output_stream(self._path(key))
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    stream.write(chunk)
+            stream.close()
+
+        _retried(write)
+        if (found := self._info(key).size) != (size := path.stat().st_size):
+            raise OutputError(f"{self.address}/{key} has {found} bytes after an upload of {size}: repeat the command")
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        near = self._near(key)
+        if near is not None and near.exists():
+            return near.read_bytes()
+
+        def read() -> bytes:
+            with _open(self.address).open_input_stream(self._path(key)) as stream:
+                return bytes(stream.read())
+
+        content = _retried(read)
+        if near is not None:
+            near.parent.mkdir(parents=True, exist_ok=True)
+            near.write_bytes(content)  # read by this process alone
+        return content
+
+    def list(self, prefix: str) -> Mapping[str, int]:
+        """Return the objects below a prefix."""
+        selector = fs.FileSelector(self._path(prefix), recursive=True, allow_not_found=True)
+        found = _retried(lambda: _open(self.address).get_file_info(selector))
+        below = len(self._path("")) + 1
+        return {info.path[below:]: info.size for info in found if info.type is fs.FileType.File}
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        _ignore_missing(lambda: _open(self.address).delete_file(self._path(key)))
+
+    def delete_all(self, prefix: str) -> None:
+        """Remove what is below a prefix."""
+        _ignore_missing(lambda: _open(self.address).delete_dir(self._path(prefix)))
+
+    def names(self, prefix: str = "") -> set[str]:
+        """Return the first part of every key below a prefix, after the prefix."""
+        selector = fs.FileSelector(self._path(prefix), allow_not_found=True)
+        return {info.base_name for info in _retried(lambda: _open(self.address).get_file_info(selector))}
+
+    def _info(self, key: str) -> fs.FileInfo:
+        return _retried(lambda: _open(self.address).get_file_info(self._path(key)))
+
+    def _near(self, key: str) -> Path | None:
+        return self.near / key if self.near is not None and key.endswith(".json") else None
+
+    def _path(self, key: str) -> str:
+        return f"{self.address.removeprefix('s3://')}/{key}".rstrip("/")
+
+
+def _retried(work: Callable[[], Result]) -> Result:
+    """Return what a request returns; one that fails is repeated, with longer and longer waits."""
+    for attempt in range(1, NUM_TRIES):
+        try:
+            return work()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(_FIRST_WAIT_S * 2**attempt * random.random())
+    return work()
+
+
+def _ignore_missing(work: Callable[[], None]) -> None:
+    try:
+        _retried(work)
+    except FileNotFoundError:
+        return
+
+
+@lru_cache(maxsize=4)
+def _open(address: str) -> fs.FileSystem:
+    """Return the storage of an address; keys and region are those that the tools of AWS use."""
+    bucket = address.removeprefix("s3://").partition("/")[0]
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region is None and endpoint is None:
+        region = fs.resolve_s3_region(bucket)
+    options: dict[str, Any] = {"region": region or "us-east-1", "endpoint_override": endpoint}
+    try:
+        return fs.S3FileSystem(**options, allow_delayed_open=True)  # a small object is one request
+    except TypeError:  # pyarrow < 18
+        return fs.S3FileSystem(**options)
+
+
+class OutputBucket:
+    """The output of one build as `dataset.output.OutputFolder` is, in an object storage.
+
+    Attributes:
+        work, ready: folders of this machine, as those of an `OutputFolder`; nothing in them outlives the build.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Touch nothing yet."""
+        self.address = address
+        self._final = BucketStore(address)
+        self._folder = Path()
+        self._key = ""
+        self._was_finished = False
+
+    def __enter__(self) -> Self:
+        """See that the storage can be reached, and make the folders.
+
+        Raises:
+            OutputError: it cannot.
+        """
+        bucket = self.address.removeprefix("s3://").partition("/")[0]
+        try:
+            found = _open(self.address).get_file_info(bucket).type
+        except OSError as error:
+            raise OutputError(f"cannot use {self.address}: {error}") from error
+        if found is fs.FileType.NotFound:
+            raise OutputError(f"cannot use {self.address}: there is no bucket {bucket!r}, or it is not yours to see")
+        self._folder = Path(tempfile.mkdtemp(prefix="rsvqa-"))
+        self.work.mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove this machine's folders."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def work(self) -> Path:
+        """Folder for what tiles need."""
+        return self._folder / WORK
+
+    @property
+    def ready(self) -> Path:
+        """Folder for the data set in the making."""
+        return self.work / "ready"
+
+    @property
+    def store(self) -> BucketStore:
+        """Where finished tiles go."""
+        return BucketStore(f"{self.address}/{WORK}/{self._key}", self.work / "near")
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing would be lost or refused if a build began here."""
+        return not self._final.names()
+
+    @property
+    def holds_tiles(self) -> bool:
+        """Whether an unfinished build has done a tile."""
+        return self._holds_tiles(self._key)
+
+    def begin(self, fingerprint: Fingerprint, *, overwrite: bool) -> OutputState:
+        """Prepare for a build with `fingerprint` and return what was found; see `OutputFolder.begin`."""
+        state = self._begin(fingerprint, may_replace=overwrite)
+        if state is not OutputState.COMPLETE:
+            for other in self._others():
+                self._final.delete_all(f"{WORK}/{other}")
+            self.store.delete(REPORT)
+        return state
+
+    def join(self, fingerprint: Fingerprint) -> OutputState:
+        """Take part in a build with `fingerprint` beside others; see `OutputFolder.join`."""
+        return self._begin(fingerprint, may_replace=False)
+
+    def _begin(self, fingerprint: Fingerprint, *, may_replace: bool) -> OutputState:
+        text = json.dumps(fingerprint, sort_keys=True).encode()
+        self._key = hashlib.sha256(text).hexdigest()[:16]
+        started = FINGERPRINT_FILE in self.store.names()
+        write_atomically(self.work / FINGERPRINT_FILE, text)
+        others = self._others()
+        finished = self._finished()
+        self._was_finished = finished is not None
+        if not started and not may_replace:
+            if finished is not None and portable(fingerprint) == finished:
+                return OutputState.COMPLETE
+            if finished is not None:
+                raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
+            if not others and self._final.names() - {WORK}:
+                raise OutputError(f"{self.address} is not empty and holds no data set of rsvqa: choose another `out`")
+        if not may_replace:
+            self._refuse_work_of(others, fingerprint)
+        self.store.put(FINGERPRINT_FILE, text)
+        if not may_replace:  # whoever began at the same moment sees this, or is seen
+            self._refuse_work_of(self._others() - others, fingerprint)
+        return OutputState.RESUMED if started else OutputState.NEW
+
+    def _refuse_work_of(self, others: Collection[str], fingerprint: Fingerprint) -> None:
+        for other in sorted(others):
+            if self._holds_tiles(other):
+                old = json.loads(self._final.get(f"{WORK}/{other}/{FINGERPRINT_FILE}"))
+                raise OutputError(self._refusal("an unfinished build", old, fingerprint))
+
+    def _others(self) -> set[str]:
+        return self._final.names(WORK) - {self._key}
+
+    def _holds_tiles(self, key: str) -> bool:
+        names = self._final.names(f"{WORK}/{key}")
+        return "tiles" in names and REPORT not in names
+
+    def drop_unplanned(self, planned: Collection[str]) -> None:
+        """Do nothing: no shard outlives an interrupted build."""
+
+    def keep_report(self, report: str) -> str:
+        """Keep the report of a build that came to nothing and return where."""
+        self.store.put(REPORT, report.encode())
+        return f"{self.store}/{REPORT}"
+
+    def read_report(self) -> dict[str, Any]:
+        """Return the report of a finished data set."""
+        return dict(json.loads(self._final.get(REPORT)))
+
+    def commit(self) -> None:
+        """Upload the data set, in the stead of an older one, `build.toml` last.
+
+        Where another build of the same has finished meanwhile, its files stay.
+        """
+        seal(self.ready)
+        if not self._was_finished and self._read_marker() == (self.ready / MARKER).read_bytes():
+            return
+        names = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
+        self._final.delete(MARKER)
+        for key in self._own_keys():
+            if key not in names:
+                self._final.delete(key)
+        with ThreadPoolExecutor(_NUM_THREADS) as threads:
+            others = [name for name in names if name != MARKER]
+            list(threads.map(lambda name: self._final.put_file(name, self.ready / name), others))
+        self._final.put_file(MARKER, self.ready / MARKER)
+        self._final.delete_all(WORK)
+
+    def _own_keys(self) -> list[str]:
+        keys = [
+            *self._final.names(),
+            *(f"{kind}/{name}" for kind in ("data", "tiles") for name in self._final.names(kind)),
+        ]
+        return sorted(key for key in keys if is_own_file(key))
+
+    def _finished(self) -> dict[str, Any] | None:
+        marker = self._read_marker()
+        try:
+            return None if marker is None else stored_fingerprint(tomllib.loads(marker.decode()))
+        except ValueError as error:
+            raise OutputError(f"cannot read {self.address}/{MARKER}: {error}; `overwrite` builds anew") from error
+
+    def _read_marker(self) -> bytes | None:
+        try:
+            return self._final.get(MARKER)
+        except FileNotFoundError:
+            return None
+
+    def _refusal(self, what: str, old: Fingerprint, new: Fingerprint) -> str:
+        changes = "; ".join(describe_changes(old, new))
+        return (
+            f"{self.address} holds {what} made otherwise: {changes}. Repeat with the old settings and inputs, choose "
+            "another `out`, or pass `overwrite` to build anew"
+        )

@@ -1,0 +1,46 @@
+"""ms-swift trains the model by the plug-in in docs/ms-swift."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+swift_model = pytest.importorskip("swift.model", reason="ms-swift is not installed")
+swift_template = pytest.importorskip("swift.template", reason="ms-swift is not installed")
+
+from PIL import Image
+
+from tests.model.make_models import tiny_model, tiny_processor
+
+BUDGET = 12
+PLUGIN = Path(__file__).parents[2] / "docs/ms-swift/geollava.py"
+
+
+def test_chats_with_and_without_images_have_the_loss_of_the_model(tmp_path: Path) -> None:
+    runpy.run_path(str(PLUGIN))
+    tiny_model(tokens_per_cell=BUDGET).save_pretrained(tmp_path)
+    tiny_processor(num_cell_tokens=BUDGET, do_normalize=False).save_pretrained(tmp_path)
+    network, processor = swift_model.get_model_processor(str(tmp_path), torch_dtype=torch.float32)
+    template = swift_template.get_template(processor)
+    template.set_mode("train")
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 90, 3), dtype=np.uint8))  # 2 × 4 cells
+    reply = [{"role": "assistant", "content": "A"}]
+    rows: list[dict[str, Any]] = [
+        {"messages": [{"role": "user", "content": "<image>w1 w2"}, *reply], "images": [image]},
+        {"messages": [{"role": "user", "content": "w3"}, *reply]},
+    ]
+    encoded = [template.encode(row) for row in rows]
+    assert encoded[0]["input_ids"].count(1) == 8 * BUDGET
+    assert [label for label in encoded[0]["labels"] if label != -100] == [5, 3]  # "A", <|im_end|>
+    batch = template.data_collator(encoded)
+    assert batch["image_grid_thw"].tolist() == [[1, 2, 4]]
+    assert batch["pixel_values"].dtype == torch.uint8
+    loss = network(**batch).loss
+    # encoded anew: a collator takes its rows apart
+    alone = [network(**template.data_collator([template.encode(row)])).loss for row in rows]
+    torch.testing.assert_close(loss, sum(alone) / 2)  # of two labels each

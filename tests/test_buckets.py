@@ -1,0 +1,223 @@
+"""`rsvqa build --out s3://…`: the bytes of a build into a folder, whatever the storage and the network do meanwhile."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rsvqa.rsvqa_builder.tiles import bucket
+from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
+from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
+from tests.make_sources import FARM, make_scene
+from tests.moto_server import BUCKET, moto_bucket
+from tests.run_build import RSVQA, Run, build, tree_digest
+
+OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC", "--split-shares", "0.6,0.2,0.2")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[None]:
+    with moto_bucket():
+        yield
+
+
+@pytest.fixture
+def address(server: None, request: pytest.FixtureRequest) -> str:
+    return f"s3://{BUCKET}/{''.join(letter if letter.isalnum() else '-' for letter in request.node.name)}"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sources") / "scenes"
+    for number in range(3):
+        place = FARM._replace(name=f"farm{number}", width=600, height=300, easting=FARM.easting + 5000 * number)
+        make_scene(folder, place, labelled=number < 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    out = tmp_path_factory.mktemp("undisturbed") / "set"
+    assert build(sources, out, *OPTIONS).code == 0
+    return tree_digest(out)
+
+
+def into(sources: Path, address: str, *words: object) -> Run:
+    # a path of pathlib would lose a slash
+    return build(sources, address, *OPTIONS, *words)  # type: ignore[arg-type]
+
+
+def downloaded(address: str, folder: Path) -> dict[str, str]:
+    """Return the digests of all that lies below an address."""
+    store = BucketStore(address)
+    for key in store.list(""):
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(store.get(key))
+    return tree_digest(folder)
+
+
+# --- the store ---
+
+
+@pytest.fixture(params=["folder", "bucket", "bucket with records near"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> WorkStore:
+    if request.param == "folder":
+        return FolderStore(tmp_path)
+    address: str = request.getfixturevalue("address")
+    return BucketStore(address, tmp_path if "near" in request.param else None)
+
+
+def test_a_folder_and_a_bucket_keep_the_same(store: WorkStore) -> None:
+    assert store.list("tiles") == {}
+    assert store.put("tiles/ab/abc.json", b"one")
+    assert store.get("tiles/ab/abc.json") == b"one"
+    assert store.put("tiles/ab/abc.json", b"three")
+    assert store.put("labels/x", b"")
+    assert not store.put("labels/x", b"other", if_absent=True)
+    assert store.put("labels/y", b"y", if_absent=True)
+    assert store.get("labels/x") == b""
+    assert pickle.loads(pickle.dumps(store)).get("tiles/ab/abc.json") == b"three"  # noqa: S301
+    assert store.list("tiles") == {"tiles/ab/abc.json": 5}
+    store.delete("tiles/ab/abc.json")
+    store.delete("tiles/ab/abc.json")
+    assert store.list("tiles") == {}
+    with pytest.raises(FileNotFoundError):
+        store.get("tiles/ab/abc.tile")
+
+
+# --- builds ---
+
+
+def test_a_build_into_a_bucket_has_the_bytes_of_one_into_a_folder(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    run = into(sources, address)
+    assert (run.code, run.err) == (0, "")
+    assert run.out.splitlines()[-1] == f"preview: {address}/preview.html"
+    assert downloaded(address, tmp_path) == undisturbed
+    again = into(sources, address)
+    assert again.code == 0
+    assert f"{address} is finished already" in again.out
+    other = into(sources, address, "--seed", 1)
+    assert (other.code, len(other.lines)) == (1, 1)
+    assert f"{address} holds a data set made otherwise: seed was 0, is 1" in other.err
+
+
+def test_ranks_over_a_bucket_give_the_same_bytes(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    for shard_of in ("1/2", "0/2", "1/2"):
+        assert into(sources, address, "--shard-of", shard_of).code == 0
+    other = into(sources, address, "--seed", 1, "--shard-of", "0/2")
+    assert (other.code, len(other.lines)) == (1, 1)
+    assert f"{address} holds an unfinished build made otherwise: seed was 0, is 1" in other.err
+    run = into(sources, address)
+    assert (run.code, run.err) == (0, "6 of 6 tiles are done already\n")
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def failing(every: int, original: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a storage of which every so many requests fail."""
+    count = iter(range(1, 1_000_000))
+
+    class Storage:
+        def __init__(self, address: str) -> None:
+            self._inner = original(address)
+
+        def __getattr__(self, name: str) -> Any:
+            if next(count) % every == 0:
+                raise OSError("AWS Error SLOW_DOWN: reduce your request rate")
+            return getattr(self._inner, name)
+
+    return Storage
+
+
+def test_requests_that_fail_are_repeated(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "_FIRST_WAIT_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket, "_open", failing(7, bucket._open))
+        run = into(sources, address)
+        assert (run.code, run.err) == (0, "")
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_build_that_dies_while_it_uploads_leaves_no_data_set_and_goes_on(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    put_file = BucketStore.put_file
+
+    def dying(self: BucketStore, key: str, path: Path) -> None:
+        if key == "build.toml":
+            raise Killed
+        put_file(self, key, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BucketStore, "put_file", dying)
+        with pytest.raises(Killed):
+            into(sources, address)
+    assert "build.toml" not in BucketStore(address).names()
+    run = into(sources, address)
+    assert (run.code, run.err) == (0, "6 of 6 tiles are done already\n")
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_what_another_build_has_finished_meanwhile_stays(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded: list[str] = []
+    commit, put_file = bucket.OutputBucket.commit, BucketStore.put_file
+
+    def later(self: bucket.OutputBucket) -> None:
+        monkeypatch.setattr(bucket.OutputBucket, "commit", commit)
+        assert into(sources, address).code == 0
+        monkeypatch.setattr(BucketStore, "put_file", lambda _, key, __: uploaded.append(key))
+        commit(self)
+        monkeypatch.setattr(BucketStore, "put_file", put_file)
+
+    monkeypatch.setattr(bucket.OutputBucket, "commit", later)
+    assert into(sources, address).code == 0
+    assert uploaded == []
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) -> None:
+    store = BucketStore(address)
+    store.put("thesis.txt", b"precious")
+    run = into(sources, address)
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert f"{address} is not empty and holds no data set of rsvqa" in run.err
+    assert dict(store.list("")) == {"thesis.txt": 8}
+
+
+def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: None) -> None:
+    run = into(sources, "s3://nobody-has-this/set")
+    assert (run.code, run.lines) == (
+        1,
+        ["rsvqa: cannot use s3://nobody-has-this/set: there is no bucket 'nobody-has-this', or it is not yours to see"],
+    )
+
+
+def test_workers_and_two_builds_at_once_do_each_other_no_harm(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    words = [RSVQA, "build", "--src", str(sources), "--out", address, "--tile-size", "512", *OPTIONS]
+    running = [
+        subprocess.Popen([*words, "--workers", workers], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for workers in ("1", "0")
+    ]
+    ended = [process.communicate()[1].decode() for process in running]
+    codes = [process.returncode for process in running]
+    # the one that comes last may find the work gone with which the other has finished; repeated, it sees that
+    assert 0 in codes, ended
+    assert "is finished already" in into(sources, address).out
+    assert downloaded(address, tmp_path) == undisturbed
