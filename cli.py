@@ -26,6 +26,7 @@ from rsvqa import __version__
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
+from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
@@ -396,13 +397,16 @@ def export(
     out: Annotated[Path, _target("Folder to write.")],
     format: Annotated[str, typer.Option(help="Format of the trainer: llava, xlrs or coco.")],  # noqa: A002  the option's name
     split: Annotated[str | None, typer.Option(help="Split to export: train, val or test. (default: all)")] = None,
+    kept: Annotated[
+        Path | None, typer.Option(help="Selection of `rsvqa select`: its questions alone are written of split train.")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write a data set in another trainer's format."""
     from rsvqa.rsvqa_builder.dataset.export import export_dataset
 
-    result = export_dataset(data, out, format=format, split=split, overwrite=overwrite)
+    result = export_dataset(data, out, format=format, split=split, overwrite=overwrite, kept=kept)
     print(json.dumps(result._asdict()) if as_json else result)
 
 
@@ -440,6 +444,28 @@ def train(
     with _reporter(log_json) as reporter:
         report = run_training(settings, out, resume=resume, reporter=reporter)
     print_outcome(report, out, as_json=as_json)
+
+
+@app.command()
+@_with_settings(
+    {"data": "Data", "model": "What is compared", "keep": "What is kept", "tasks": "Data"},
+    config="Settings (TOML); options override them.",
+)
+def select(
+    settings: SelectionSettings,
+    out: Annotated[Path, _target("Selection to write (.parquet); report, page and work lie beside it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count passes, time and disk only.")] = False,
+    log_json: LogJson = False,
+    as_json: Json = False,
+) -> None:
+    """Choose training questions by their influence on questions of a target."""
+    _require_extra("model", "select")
+    from rsvqa.model.selecting.selecting import select as run_selection
+    from rsvqa.model.selecting.selection_report import print_selection
+
+    with _goes_on_later(), _reporter(log_json) as reporter:
+        found = run_selection(settings, out, dry_run=dry_run, reporter=reporter)
+    print_selection(found, out, as_json=as_json)
 
 
 @app.command("object-recall")
@@ -685,7 +711,7 @@ def _goes_on_later(kept: str = "") -> Iterator[None]:
 OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
     "build": {"--split": "--split-shares"},
     "export": {"DATA": "--data", "--no-overwrite": ""},
-    "train": {"--lora": "--lora-rank"},
+    "train": {"--lora": "--lora-rank", "--keep": "--keep-checkpoints"},
     "bench": {"--sample": "--per-task", "--keep-boxes": "--no-rewrite-boxes"},
     "review serve": {"DATA": "--data", "--overlap": "--double"},
     "review apply": {"DATA": "--data"},

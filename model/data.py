@@ -93,6 +93,7 @@ def select_samples(
     tasks: Iterable[str],
     max_length: int,
     count_tokens: Callable[[Sequence[Record]], list[int]],
+    kept: Mapping[str, bool] | None = None,
 ) -> SampleList:
     """Return the samples of `tasks` with their lengths, and what is left out for which reason.
 
@@ -101,6 +102,7 @@ def select_samples(
         tasks: names of the taxonomy.
         max_length: longest chat, tokens; longer ones are left out, never cut.
         count_tokens: returns the length of each record's chat.
+        kept: whether a selection keeps a sample, by name; None for all.
 
     Raises:
         DataError: when no sample is left.
@@ -109,7 +111,10 @@ def select_samples(
     left_out: dict[str, list[str]] = {}
     fit: list[TrainingSample] = []
     for sample in samples:
-        if reason := _why_unfit(sample, wanted):
+        reason = _why_unfit(sample, wanted)
+        if reason is None and kept is not None and not kept[sample.name]:
+            reason = "not kept by the selection"
+        if reason:
             left_out.setdefault(reason, []).append(sample.name)
         else:
             fit.append(sample)

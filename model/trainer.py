@@ -167,7 +167,8 @@ class VqaTrainer(Trainer):
             TrainingError: when it is not finite, before it can reach the weights; names the batch.
         """
         names = inputs.pop("sample_names")
-        if fresh := [name for name in inputs.pop("unreadable") if name not in self.unreadable]:
+        # a batch of a long run may hold a question more than once
+        if fresh := [name for name in dict.fromkeys(inputs.pop("unreadable")) if name not in self.unreadable]:
             self.unreadable += fresh
             self._check_unreadable(self.unreadable)
         labels = inputs["labels"]

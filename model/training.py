@@ -52,6 +52,7 @@ from rsvqa.model.training_memory import MemoryNeed, estimate_memory
 from rsvqa.model.training_report import RunFacts, inherited_lines, make_report, write_report
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT, TINY, BaseBits, Precision, TrainingSettings
 from rsvqa.rsvqa_builder.config import read_config
+from rsvqa.rsvqa_builder.dataset.kept import read_kept, require_known
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
 from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
@@ -94,7 +95,7 @@ def train(
     inherited = _inherited(settings, start)
     for line in inherited_lines({name: value._asdict() for name, value in inherited.items()}):
         reporter.note("inherited", line)
-    samples = _select(settings, start, listed)
+    samples = _select(settings, start, listed, kept=_kept(settings, listed))
     _tell_left_out(samples, reporter)
     draws = plan_draws(settings, samples.samples)
     need = _memory_need(settings, start, samples.samples)
@@ -300,12 +301,28 @@ def _list(settings: TrainingSettings, split: str) -> list[TrainingSample]:
     return list_samples([Path(folder) for folder in settings.data], split=split)
 
 
-def _select(settings: TrainingSettings, start: StartingPoint, samples: Sequence[TrainingSample]) -> SampleList:
+def _kept(settings: TrainingSettings, samples: Sequence[TrainingSample]) -> Mapping[str, bool] | None:
+    """Return what the run's selection says of each sample; None without a selection."""
+    if settings.kept is None:
+        return None
+    kept = read_kept(Path(settings.kept))
+    require_known(Path(settings.kept), kept, [sample.name for sample in samples])
+    return kept
+
+
+def _select(
+    settings: TrainingSettings,
+    start: StartingPoint,
+    samples: Sequence[TrainingSample],
+    *,
+    kept: Mapping[str, bool] | None = None,
+) -> SampleList:
     return select_samples(
         samples,
         tasks=settings.task_names,
         max_length=settings.max_length,
         count_tokens=partial(count_tokens, checkpoint=start),
+        kept=kept,
     )
 
 
@@ -468,7 +485,7 @@ def _make_trainer(
     return VqaTrainer(
         learning_rates=settings.learning_rates,
         fingerprint=order,
-        keep=settings.keep,
+        keep=settings.keep_checkpoints,
         stops=stops,
         check_unreadable=check_unreadable,
         evaluate_model=evaluation if evaluation.questions else None,

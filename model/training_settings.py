@@ -64,7 +64,7 @@ CHANGES_NOTHING_LEARNT = frozenset(
         "max_unreadable",
         "log_every",
         "save_every",
-        "keep",
+        "keep_checkpoints",
         "eval_every",
         "eval_questions",
         "tensorboard",
@@ -169,6 +169,8 @@ class TrainingSettings(StageSettings):
 
     Those that are not named are used once.
     """
+    kept: str | None = None
+    """Selection of `rsvqa select`: its questions alone are trained on."""
     deal_again: bool = False
     """Deal the letters of the choices anew in every epoch."""
     group_by_length: Annotated[bool, FILE_ONLY] = True
@@ -199,7 +201,7 @@ class TrainingSettings(StageSettings):
     """Steps between lines of the log."""
     save_every: PositiveInt = 500
     """Steps between checkpoints."""
-    keep: PositiveInt = 3
+    keep_checkpoints: PositiveInt = 3
     """Checkpoints that stay."""
     eval_every: NonNegativeInt = 500
     """Steps between evaluations on val; 0 evaluates at the end only."""

@@ -18,18 +18,20 @@ training before its first step. A folder left beside an export is removed by the
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rsvqa.annotation.errors import RsvqaError
 
 _LEFTOVER = re.compile(r"\..+\.[^/]*-\d+-[0-9a-f]{8}\.partial")
+_SAMPLED_BYTES = 1_048_576
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)|/vsi\w+/.*")
 """What people write for an object storage; as a path it has lost one of its slashes."""
 
@@ -259,3 +261,21 @@ def _lock(folder: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def hash_folder(folder: Path, suffixes: Collection[str] = ()) -> str:
+    """Return a hash, hexadecimal, of the files of a checkpoint; `suffixes` are those that count, all by default.
+
+    Small files count whole, large ones (weights) by their size and their first and last 2²⁰ bytes: reading 15 GB would
+    take longer than many a run, and weights that were trained on differ everywhere.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        if suffixes and path.suffix not in suffixes:
+            continue
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_SAMPLED_BYTES))
+            file.seek(-min(_SAMPLED_BYTES, path.stat().st_size), 2)
+            digest.update(file.read())
+    return digest.hexdigest()

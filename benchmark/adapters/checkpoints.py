@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from typing import Any
 from rsvqa.annotation.extras import require_extra
 from rsvqa.benchmark.adapters.processors import load_processor
 from rsvqa.benchmark.errors import ModelError
+from rsvqa.rsvqa_builder.files import hash_folder
 
-_SAMPLED_BYTES = 1_048_576
 _LONGEST_MESSAGE = 240
 # the last is torch's for --device cuda in a build without it
 _LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, AssertionError)
@@ -263,19 +262,3 @@ def _revision(name: str, config: Any) -> str:  # noqa: ANN401
     if not folder.is_dir():
         return str(getattr(config, "_commit_hash", None) or "unknown")
     return hash_folder(folder)
-
-
-def hash_folder(folder: Path) -> str:
-    """Return a hash, hexadecimal, of the files of a checkpoint.
-
-    Small files count whole, large ones (weights) by their size and their first and last 2²⁰ bytes: reading 15 GB would
-    take longer than many a run, and weights that were trained on differ everywhere.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_SAMPLED_BYTES))
-            file.seek(-min(_SAMPLED_BYTES, path.stat().st_size), 2)
-            digest.update(file.read())
-    return digest.hexdigest()

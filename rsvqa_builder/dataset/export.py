@@ -26,6 +26,7 @@ from rsvqa.rsvqa_builder.dataset.export_formats import (
     XlrsExporter,
 )
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
+from rsvqa.rsvqa_builder.dataset.kept import read_kept, require_known
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault
 from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
@@ -80,6 +81,7 @@ def export_dataset(
     format: str,  # noqa: A002 - the word of the command line
     split: str | None = None,
     overwrite: bool = False,
+    kept: Path | None = None,
 ) -> ExportResult:
     """Write the questions of the data set in `src` to the folder `out`, which appears when all is written.
 
@@ -92,9 +94,11 @@ def export_dataset(
             "coco": `{split}.json` and `images/`.
         split: only this one.
         overwrite: replace what `out` holds.
+        kept: selection of `rsvqa select`; questions of split train that it does not keep are left out.
 
     Raises:
         NothingToExportError: when no question can be exported.
+        KeptError: when the selection is of other questions.
         ExportError: when the format is unknown.
         OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
@@ -102,13 +106,14 @@ def export_dataset(
     if format not in _EXPORTERS:
         raise ExportError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
     shards = list_shards(src, split=split)
+    selection = None if kept is None else _Selection(kept, src.resolve().name, read_kept(kept))
     out = out.resolve()
     tally = _Tally()
     check_export_folder(src, out, overwrite=overwrite)
     with whole_folder(out, overwrite=overwrite) as working:
         with _EXPORTERS[format](working) as exporter:
             for shard in shards:
-                _export_shard(shard, exporter, tally)
+                _export_shard(shard, exporter, tally, selection)
         if not tally.num_records:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in tally.left_out.most_common())
             raise NothingToExportError(
@@ -127,14 +132,33 @@ class _Tally:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def _export_shard(shard: Path, exporter: Exporter, tally: _Tally) -> None:
+class _Selection(NamedTuple):
+    """A selection and the name that the data set has in it."""
+
+    path: Path
+    source: str
+    kept: Mapping[str, bool]
+
+    def fault(self, question: StoredQuestion, split: str) -> str | None:
+        """Return why a question is left out; only those of split train were to be chosen from."""
+        if split != "train":
+            return None
+        name = f"{self.source}/{question.record.question_id}"
+        require_known(self.path, self.kept, [name])
+        return None if self.kept[name] else "not kept by the selection"
+
+
+def _export_shard(shard: Path, exporter: Exporter, tally: _Tally, selection: _Selection | None) -> None:
     exporter.begin_shard(shard)
     with TableReader(shard) as reader:
         for number in range(reader.info.num_row_groups):
             fit = []
             for row in reader.read_row_group(number):
                 question = decode_question(row, split_of(shard))
-                if reason := defect(question) or exporter.unfit(question):
+                reason = defect(question) or exporter.unfit(question)
+                if reason is None and selection is not None:
+                    reason = selection.fault(question, split_of(shard))
+                if reason:
                     tally.left_out[reason] += 1
                 else:
                     fit.append(question)

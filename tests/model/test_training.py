@@ -137,7 +137,7 @@ def test_settings_that_change_nothing_learnt_may_be_others_when_a_run_goes_on(
         "max_unreadable": 0.5,
         "log_every": 2,
         "save_every": 3,
-        "keep": 1,
+        "keep_checkpoints": 1,
         "eval_every": 2,
         "eval_questions": 2,
     }
@@ -194,7 +194,7 @@ def test_the_report_counts_what_was_used(data: Path, undisturbed: Path) -> None:
 
 def test_only_the_last_checkpoints_stay(undisturbed: Path, data: Path, tmp_path: Path) -> None:
     assert [path.name for path in list_checkpoints(undisturbed)] == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
-    train(make_settings(data, keep=1), tmp_path / "run")
+    train(make_settings(data, keep_checkpoints=1), tmp_path / "run")
     assert [path.name for path in list_checkpoints(tmp_path / "run")] == ["checkpoint-6"]
 
 
@@ -261,6 +261,15 @@ def test_a_run_without_any_readable_image_is_no_run(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "set", tiles=1, broken=(0,))
     with pytest.raises(TrainingDataError, match="no image of the 3 questions trained on can be read"):
         train(make_settings(data, batch_size=1, device_batch_size=1, max_unreadable=1), tmp_path / "run")
+
+
+def test_a_question_that_a_batch_holds_again_counts_once_as_unreadable(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "broken", tiles=4, val_tiles=0, broken=(1,))
+    # one batch of 32 of the 12 questions, 3 of which cannot be read
+    report = train(
+        make_settings(data, batch_size=32, device_batch_size=32, max_steps=1, max_unreadable=0.3), tmp_path / "run"
+    )
+    assert report["samples"]["unreadable"]["number"] == 3
 
 
 def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None:
