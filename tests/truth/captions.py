@@ -155,7 +155,8 @@ def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the mask with all that it encloses."""
     found = features.shapes(mask.astype(np.uint8), mask=mask)
     outer = [({"type": "Polygon", "coordinates": outline["coordinates"][:1]}, 1) for outline, _ in found]
-    return features.rasterize(outer, mask.shape, dtype="uint8").astype(bool)
+    filled: NDArray[np.bool_] = features.rasterize(outer, mask.shape, dtype="uint8").astype(bool)
+    return filled
 
 
 def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

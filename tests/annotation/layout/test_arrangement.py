@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import shapely
-from shapely import MultiLineString, Polygon, box
+from shapely import MultiLineString, MultiPolygon, Polygon, box
 
 from rsvqa.annotation.facts import TileObject
 from rsvqa.annotation.layout.arrangement import Neighbours, form_a_grid, neighbours, place_of, points_along, rows_of
@@ -61,9 +60,10 @@ def test_ground_that_touches_the_edge_of_the_tile_is_not_surrounded() -> None:
 def test_what_fills_the_holes_of_some_ground_does_not_surround_it() -> None:
     # the outlines of 400 ponds measure 16,000 px, the field's own 1,200 px along the forest: 93 % is along water
     starts = range(106, 386, 14)
-    ponds = shapely.union_all([box(x, y, x + 10, y + 10) for x in starts for y in starts])
+    ponds = MultiPolygon([box(x, y, x + 10, y + 10) for x in starts for y in starts])
     outer = box(100, 100, 400, 400)
     field, forest = outer.difference(ponds), box(0, 0, 900, 900).difference(outer)
+    assert isinstance(field, Polygon)
     assert neighbours(field, {"water": ponds, "forest": forest}, FACTS) == Neighbours(("water",), is_around=False)
 
 
