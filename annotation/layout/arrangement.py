@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Literal, NamedTuple
@@ -89,23 +90,44 @@ def neighbours(ground: Polygon | MultiPolygon, others: Mapping[str, BaseGeometry
     edge = shapely.intersection(ground.boundary, inner)
     if not others or edge.length < 2 * TOUCH_PX:
         return Neighbours((), False)
-    lines = [part for part in shapely.get_parts(edge) if part.length > 0]
-    step = max(edge.length / EDGE_STEPS, 1.0)
-    places = [line.interpolate(along) for line in lines for along in np.arange(step / 2, line.length, step)]
-    if not places:
-        return Neighbours((), False)
-    names = list(others)
-    near, which = STRtree([others[name] for name in names]).query(places, predicate="dwithin", distance=TOUCH_PX)
-    shares = {name: len(set(near[which == index].tolist())) / len(places) for index, name in enumerate(names)}
+    beside = dict(zip(others, _beside(edge, list(others.values())), strict=True))
+    shares = {name: float(is_there.mean()) for name, is_there in beside.items()}
     order = sorted((name for name in shares if shares[name] >= BORDER_SHARE), key=lambda name: (-shares[name], name))
-    if not order:
+    if not order or np.any([beside[name] for name in order], axis=0).mean() < BORDERS_SHARE:
         return Neighbours((), False)
-    is_inner = edge.length >= ground.boundary.length - 2 * TOUCH_PX
-    alone = shares[order[0]] >= AROUND_SHARE and all(shares[name] < BORDER_SHARE for name in order[1:])
-    named = np.isin(which, [names.index(name) for name in order])
-    if len(set(near[named].tolist())) / len(places) < BORDERS_SHARE:
-        return Neighbours((), False)
-    return Neighbours(tuple(order), is_around=alone and is_inner)
+    first = order[0]
+    is_around = len(order) == 1 and shares[first] >= AROUND_SHARE and bool(shapely.covers(inner, ground))
+    if is_around:  # what fills holes is inside the ground, not around it
+        is_around = float(_beside(without_holes(ground).boundary, [others[first]]).mean()) >= AROUND_SHARE
+    return Neighbours(tuple(order), is_around)
+
+
+def _beside(edge: BaseGeometry, others: Sequence[BaseGeometry]) -> NDArray[np.bool_]:
+    """Return at which places along an edge each of some grounds touches it, (grounds, places)."""
+    places = points_along(edge, min(EDGE_STEPS, math.ceil(edge.length)))
+    found = np.zeros((len(others), len(places)), dtype=bool)
+    near, which = STRtree(others).query(shapely.points(places), predicate="dwithin", distance=TOUCH_PX)
+    found[which, near] = True
+    return found
+
+
+def without_holes(ground: BaseGeometry) -> BaseGeometry:
+    """Return some ground with all that lies inside it."""
+    parts = [part for part in shapely.get_parts(ground) if isinstance(part, Polygon)]
+    return shapely.union_all([Polygon(part.exterior) for part in parts])
+
+
+def points_along(line: BaseGeometry, num: int) -> NDArray[np.float64]:
+    """Return the (num, 2) middles of as many equal lengths of a line; its parts count as one after the other."""
+    parts = [shapely.get_coordinates(part) for part in shapely.get_parts(line)]
+    starts, ends = np.concatenate([part[:-1] for part in parts]), np.concatenate([part[1:] for part in parts])
+    lengths = np.hypot(*(ends - starts).T)
+    reached = np.cumsum(lengths)
+    places = (np.arange(num) + 0.5) * reached[-1] / num
+    index = np.searchsorted(reached, places)
+    on_the_way = (places - reached[index] + lengths[index]) / lengths[index]
+    points: NDArray[np.float64] = starts[index] + on_the_way[:, None] * (ends - starts)[index]
+    return points
 
 
 def rows_of(objects: Sequence[TileObject]) -> Rows:

@@ -16,6 +16,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Area, ClassInfo, ClassKind, Role, TileFacts, TileObject
+from rsvqa.annotation.layout.arrangement import without_holes
 from rsvqa.annotation.layout.parts import PARTS, shares_by_part
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
 from rsvqa.annotation.tasks.candidates import shuffled, take_turns
@@ -269,6 +270,9 @@ def _around(context: TaskContext, info: ClassInfo, areas: dict[str, list[Area]])
     }
     main = max(shares, key=lambda name: shares[name], default=None)
     if main is None or shares[main] < AROUND_SHARE:
+        return NotAsked("no ground lies all around the anomaly")
+    outside = band.difference(without_holes(ground))  # what fills holes is inside the anomaly, not around it
+    if shapely.intersection(cover_of(context, main), outside).area < AROUND_SHARE * outside.area:
         return NotAsked("no ground lies all around the anomaly")
     if sum(shares.values()) < LABELLED_SHARE and main not in facts.complete_classes:
         return NotAsked("no ground lies all around the anomaly")

@@ -14,9 +14,10 @@ from typing import NamedTuple, get_args
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import LineString, MultiPolygon, Polygon, STRtree
+from shapely import MultiPolygon, Polygon, STRtree
 
 from rsvqa.annotation.facts import ClassKind, Role
+from rsvqa.annotation.layout.arrangement import points_along
 from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
 from rsvqa.annotation.tasks.registry import TaskContext
 
@@ -56,10 +57,9 @@ BESIDE_ROAD_M = 15.0
 """A road with forest on both sides so near to its centre line runs through the forest, whatever the labels say of its
 own ground."""
 
-SHORE_STEP_M = 10.0
-MAX_SHORE_POINTS = 600
+SHORE_POINTS = 600
 MIN_SHORE_M = 200.0
-"""Shores are looked at every so many metres, at so many points at most, and from this length."""
+"""Shores of this length are looked at, at so many points: captions tell the share in whole percent."""
 
 NO_SHARE = 0.005
 """Labels that leave out less than this leave out nothing but seams."""
@@ -266,10 +266,7 @@ class Measures:
         shore = self._in_metres(np.array([outline], dtype=object))[0]
         if shore.length < MIN_SHORE_M:
             return None
-        lines = shapely.get_parts(shapely.line_merge(shore) if shore.geom_type == "MultiLineString" else shore)
-        step_m = max(SHORE_STEP_M, shore.length / MAX_SHORE_POINTS)
-        places = np.concatenate([_points_along(line, step_m) for line in lines])
-        return np.array(shapely.points(places), dtype=object)
+        return np.array(shapely.points(points_along(shore, SHORE_POINTS)), dtype=object)
 
     def _tree_in_metres(self, kinds: tuple[ClassKind, ...]) -> STRtree:
         parts = [
@@ -284,14 +281,6 @@ class Measures:
         scale = np.array(self._facts.gsd_m)
         scaled: NDArray[np.object_] = shapely.transform(geometries, lambda points: points * scale)
         return scaled
-
-
-def _points_along(line: LineString, step: float) -> NDArray[np.float64]:
-    """Return the (n, 2) points of a line every `step`; far faster than shapely, which starts anew for each."""
-    corners = shapely.get_coordinates(line)
-    along = np.append(0.0, np.cumsum(np.hypot(*np.diff(corners, axis=0).T)))
-    places = np.arange(0, line.length, step)
-    return np.stack([np.interp(places, along, corners[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _km_per_km2(lines: NDArray[np.object_], area_m2: float) -> Range:

@@ -145,7 +145,18 @@ def _relation(tile: Tile, hit: re.Match[str]) -> None:
     expect(np.any(list(near.values()), axis=0).mean() > 0.82, f"much else borders on it: {hit[0]}")
     if "around" in hit[0] or "surrounded" in hit[0]:
         expect(len(others) == 1 and near[others[0]].mean() > 0.87, f"not all around: {hit[0]}")
-        expect(len(inner) > 0.97 * len(edge), f"cut by the edge of the image: {hit[0]}")
+        is_cut = any(side.any() for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+        expect(not is_cut, f"cut by the edge of the image: {hit[0]}")
+        outer = at(_widened(tile.ground_of({others[0]})), edge_of(_without_holes(mask)))
+        expect(outer.mean() > 0.87, f"inside it, not around: {hit[0]}")
+
+
+def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the mask with all that it encloses."""
+    found = features.shapes(mask.astype(np.uint8), mask=mask)
+    outer = [({"type": "Polygon", "coordinates": outline["coordinates"][:1]}, 1) for outline, _ in found]
+    filled: NDArray[np.bool_] = features.rasterize(outer, mask.shape, dtype="uint8").astype(bool)
+    return filled
 
 
 def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -404,9 +404,10 @@ def _by_side(tile: Tile, things: Sequence[Thing], hit: re.Match[str]) -> list[bo
     side = sides[1] if off < 90 else sides[0]
     shares = [float(at(side, thing.inside).mean()) for thing in things]
     others = [float(at(sides[0] | sides[1], thing.inside).mean()) for thing in things]
-    expect(all(share < 0.02 or share > 0.98 for share in shares), "an object is on both sides")
     expect(min(others, default=1.0) > 0.6, "an object is on the river")
-    return [share > 0.5 for share in shares]
+    on_side = [share / other for share, other in zip(shares, others, strict=True)]  # of what is not over the water
+    expect(all(share < 0.02 or share > 0.98 for share in on_side), "an object is on both sides")
+    return [share > 0.5 for share in on_side]
 
 
 _MEETS: dict[str, Callable[[Tile, Sequence[Thing], re.Match[str]], list[bool]]] = {

@@ -108,8 +108,8 @@ _MEASURED: dict[str, tuple[_Measure, float]] = {
 }
 """Conclusions with a share: what measures it, and from which share on they are drawn."""
 
-SLACK = {"share": 0.0125, "near": 0.035}
-"""How far a told share may be from what pixels give: of ground, and of buildings or a shore near to something."""
+SLACK = {"share": 0.0125, "stand within": 0.035, "edge": 0.02}
+"""How far a told share may be from what pixels give: of ground, of buildings near to something, and of a shore."""
 
 
 def expect_inference(tile: Tile, sentence: str) -> None:
@@ -118,7 +118,7 @@ def expect_inference(tile: Tile, sentence: str) -> None:
     site = Site(tile)
     for told, (measured, least) in _MEASURED.items():
         if hit := re.fullmatch(re.escape(told).replace("AMOUNT", _AMOUNT), text):
-            kind = "near" if "stand within" in told or "edge" in told else "share"
+            kind = next((kind for kind in SLACK if kind in told), "share")
             _expect_amount(hit["amount"], measured(site), least, SLACK[kind], sentence)
             return
     for pattern, judge in _OTHERS.items():

@@ -33,7 +33,8 @@ TILES_KEPT = 4
 """The rows of a tile stand together, so few tiles are in use at a time."""
 
 COLOUR_STEP = 7
-"""Every n-th sample point of an object is looked at for its colour."""
+MIXED_PX = 0.5
+"""Every n-th sample point of an object is looked at for its colour, from this depth on."""
 
 
 class WrongError(Exception):
@@ -206,9 +207,14 @@ class Tile:
         return [thing for thing in found if thing.visible > 0]
 
     def colours(self, thing: Thing) -> dict[str, float]:
-        """Return the share of each colour word among the pixels of what is visible of an object."""
+        """Return the share of each colour word among the pixels of what is visible of an object.
+
+        Pixels on its outline also show what lies beside it: of a small object they would be most of all.
+        """
         if thing.thing_id not in self._colours:
             inside = thing.inside[::COLOUR_STEP]
+            core = shapely.contains_xy(shapely.Polygon(thing.outline).buffer(-MIXED_PX), inside)
+            inside = inside[core] if core.any() else inside
             columns, rows = np.floor(inside).astype(int).T
             on_tile = (columns >= 0) & (columns < self.width) & (rows >= 0) & (rows < self.height)
             self._colours[thing.thing_id] = colour_shares(self.pixels[rows[on_tile], columns[on_tile]])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from shapely import Polygon, box
+from shapely import MultiLineString, MultiPolygon, Polygon, box
 
 from rsvqa.annotation.facts import TileObject
-from rsvqa.annotation.layout.arrangement import Neighbours, form_a_grid, neighbours, place_of, rows_of
+from rsvqa.annotation.layout.arrangement import Neighbours, form_a_grid, neighbours, place_of, points_along, rows_of
 from tests.annotation.make_facts import make_facts, make_object, make_road, square
 
 FACTS = make_facts(size=900)
@@ -44,6 +44,33 @@ def test_a_lake_at_the_edge_of_the_tile_borders_on_what_is_beside_it() -> None:
     forest = box(0, 0, 200, 300).union(box(0, 500, 200, 900))
     found = neighbours(lake, {"forest": forest, "fields": fields}, FACTS)
     assert found == Neighbours(("forest", "fields"), is_around=False)
+
+
+def test_ground_that_touches_the_edge_of_the_tile_is_not_surrounded() -> None:
+    # 4 px of its 400 px outline lie on the tile's edge: who knows what is beyond
+    inside, cut = (
+        box(100, 4, 200, 104),
+        Polygon([(100, 4), (148, 4), (148, 0), (152, 0), (152, 4), (200, 4), (200, 104)]),
+    )
+    for field, is_around in ((inside, True), (cut, False)):
+        forest = box(0, 0, 900, 900).difference(field)
+        assert neighbours(field, {"forest": forest}, FACTS) == Neighbours(("forest",), is_around)
+
+
+def test_what_fills_the_holes_of_some_ground_does_not_surround_it() -> None:
+    # the outlines of 400 ponds measure 16,000 px, the field's own 1,200 px along the forest: 93 % is along water
+    starts = range(106, 386, 14)
+    ponds = MultiPolygon([box(x, y, x + 10, y + 10) for x in starts for y in starts])
+    outer = box(100, 100, 400, 400)
+    field, forest = outer.difference(ponds), box(0, 0, 900, 900).difference(outer)
+    assert isinstance(field, Polygon)
+    assert neighbours(field, {"water": ponds, "forest": forest}, FACTS) == Neighbours(("water",), is_around=False)
+
+
+def test_points_along_a_line_are_spread_over_its_parts_as_if_they_were_one() -> None:
+    # 3 px and 1 px, in quarters of 1 px each
+    line = MultiLineString([[(0, 0), (2, 0), (2, 1)], [(9, 5), (9, 6)]])
+    assert points_along(line, 4).tolist() == [[0.5, 0], [1.5, 0], [2, 0.5], [9, 5.5]]
 
 
 def test_nothing_is_said_where_most_of_an_outline_has_no_label() -> None:

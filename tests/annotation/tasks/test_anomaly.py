@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shapely import Polygon, box
+from shapely import MultiPolygon, Polygon, box
 
 from rsvqa.annotation.checks import check_question
 from rsvqa.annotation.facts import Area, Gsd, Role, TileFacts, TileObject
@@ -152,6 +152,19 @@ def strips(**more: Any) -> TileFacts:
     areas = (make_area("w", "forest", box(0, 0, 600, 1000)), make_area("f", "farmland", box(600, 0, 1000, 1000)))
     burnt = (make_anomaly(box(100, 100, 200, 200)), make_anomaly(box(300, 600, 400, 650)))
     return facts_with(*burnt, areas=areas, gsd_m=Gsd(1, 1), **more)
+
+
+def test_what_fills_the_holes_of_an_anomaly_does_not_lie_around_it() -> None:
+    # 49 holes with walls of 4 px: the burnt area measures 44,032 px², so bands are 0.15 × 210 = 31 px wide. They take
+    # 49 × (96² − 33²) px² of the holes and 92,000 px² outside: 81 % of all is forest, but not around the burnt area.
+    starts = range(104, 800, 100)
+    inside = MultiPolygon([box(x, y, x + 96, y + 96) for x in starts for y in starts])
+    outer = box(100, 100, 804, 804)
+    burnt, around = outer.difference(inside), box(0, 0, 1000, 1000).difference(outer)
+    assert isinstance(burnt, Polygon)
+    assert isinstance(around, Polygon)
+    areas = [make_area("f", "forest", inside), make_area("g", "farmland", around)]
+    assert "ground_around_anomaly" not in by_rule(facts_with(make_anomaly(burnt), areas=areas))
 
 
 def test_what_lies_around_an_anomaly() -> None:

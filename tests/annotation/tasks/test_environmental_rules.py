@@ -111,6 +111,15 @@ def test_shores_are_inside_the_tile() -> None:
     assert verdicts_of(facts)["fields_drain_into_water"].holds is True
 
 
+def test_the_share_of_a_shore_is_exact_to_a_percent() -> None:
+    # 0.3 m per pixel: a shore of 998 px is 299 m long. Crops end at y = 702 and reach 10 m, 33.33 px, farther along it,
+    # so 702 + 33.33 − 1 of the 998 px lie along crops: 73.6 %.
+    areas = [make_area("w", "water", box(0, 0, 200, 1000)), make_area("f", "farmland", box(200, 0, 1000, 702))]
+    areas.append(make_area("d", "desert", box(200, 702, 1000, 1000)))
+    facts = make_facts(areas=areas, classes=CLASSES, gsd_m=Gsd(0.3, 0.3))
+    assert Measures(make_context(facts)).shore_along(("cropland",), 10.0) == pytest.approx((0.736, 0.736), abs=0.002)
+
+
 def test_roads_through_the_forest() -> None:
     # 1 m per pixel: 1 km × 0.5 km of forest, and 0.5 km of road in it: 1 km in each km².
     wood = covered(forest=0.5)
