@@ -165,7 +165,7 @@ def _figure(card: SampleCard, answer: CardAnswer, number: int, thumbnails: Thumb
     if not reference and not boxes:
         return f"<figure><figcaption>{escape(caption)} · no thumbnail</figcaption></figure>"
     ground = f'<use href="#{reference}"/>' if reference else '<rect class="void" width="100%" height="100%"/>'
-    drawn = "".join(map(_rectangle, boxes))
+    drawn = "".join(_rectangle(box) for box in sorted(boxes, key=lambda box: box.kind != "looked"))  # windows below
     kinds = dict.fromkeys(box.kind for box in boxes)
     legend = "".join(f'<span class="key {kind}">{BOX_NAMES[kind]}</span>' for kind in kinds)
     missing = "" if reference else " · no thumbnail"

@@ -146,7 +146,7 @@ def make_card(runs: Sequence[Measured | None]) -> SampleCard:
         references=reply.references,
         pictures=tuple(_picture(image) for image in images),
         boxes=tuple(_asked_boxes(reply, images[0])) if images else (),
-        answers=tuple(one and _answer(one) for one in runs),
+        answers=tuple(None if one is None else _answer(one) for one in runs),
     )
 
 
