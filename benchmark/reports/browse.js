@@ -35,7 +35,6 @@ const rsvqa = { part: [] };
   let words = []; // that are searched
   let hits = []; // places of the questions that are listed, in order
   let current = -1; // place of the question that is shown
-  let numPending = 0; // parts that a search waits for
 
   // --- parts ---
 
@@ -68,9 +67,11 @@ const rsvqa = { part: [] };
   function filter() {
     const { facets, ids } = questions;
     const counts = facets.map((facet) => facet.names.map(() => 0));
+    let numUnread = 0;
     hits = [];
     for (let place = 0; place < ids.length; place++) {
-      if (words.length && !words.every((word) => texts[place]?.includes(word))) continue;
+      if (words.length && texts[place] === undefined) numUnread += 1;
+      if (!words.every((word) => texts[place]?.includes(word))) continue;
       let numFailed = 0;
       let failed = -1;
       for (let number = 0; number < facets.length && numFailed < 2; number++) {
@@ -85,8 +86,8 @@ const rsvqa = { part: [] };
       } else if (numFailed === 1) counts[failed][facets[failed].values[place]] += 1;
     }
     showCounts(counts);
-    const waiting = numPending ? ` · searching, ${numPending.toLocaleString("en")} parts to read` : "";
-    at("found").textContent = `${hits.length.toLocaleString("en")} of ${ids.length.toLocaleString("en")}${waiting}`;
+    const notice = numUnread ? ` · ${numUnread.toLocaleString("en")} not searched, a part is missing` : "";
+    at("found").textContent = `${hits.length.toLocaleString("en")} of ${ids.length.toLocaleString("en")}${notice}`;
     at("clear").hidden = !words.length && chosen.every((names) => !names.size);
     at("rows").style.height = `${hits.length * ROW}px`;
   }
@@ -151,27 +152,24 @@ const rsvqa = { part: [] };
     refresh();
   }
 
-  let searching = 0;
+  let searching = 0; // counts searches: an older one that ends late is not shown
   async function search(text) {
     const turn = ++searching;
-    words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    numPending = 0;
-    if (words.length) {
-      const numParts = Math.ceil(questions.ids.length / questions.partSize);
-      const pending = [...Array(numParts).keys()].filter((number) => !texts[number * questions.partSize]);
-      numPending = pending.length;
-      await Promise.all(
-        pending.map(async (number) => {
-          try {
-            await load(number);
-          } catch (error) {
-            complain(error.message);
-          }
-          numPending -= turn === searching ? 1 : 0;
-        }),
-      );
-    }
-    if (turn === searching) refreshByHand();
+    const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
+    if (wanted.length) await loadAll(turn);
+    if (turn !== searching) return;
+    words = wanted;
+    refreshByHand();
+  }
+
+  /** Load every part; what a missing one held is told by the filter. */
+  async function loadAll(turn) {
+    let numLeft = Math.ceil(questions.ids.length / questions.partSize);
+    const done = () => {
+      numLeft -= 1;
+      if (turn === searching) at("found").textContent = `reading replies, ${numLeft} parts to go`;
+    };
+    await Promise.all([...Array(numLeft).keys()].map((number) => load(number).then(done, done)));
   }
 
   // --- list ---
@@ -451,7 +449,6 @@ const rsvqa = { part: [] };
     at("filters").open = innerWidth > NARROW;
     places = new Map(questions.ids.map((id, place) => [id, place]));
     makeFacets();
-    filter();
     let frame = 0;
     at("list").onscroll = () => {
       cancelAnimationFrame(frame);
@@ -466,7 +463,6 @@ const rsvqa = { part: [] };
       at("search").value = "";
       words = [];
       searching += 1;
-      numPending = 0;
       chosen = chosen.map(() => new Set());
       if (at("facet-task")) at("facet-task").value = "-1";
       refresh();
@@ -475,7 +471,7 @@ const rsvqa = { part: [] };
     addEventListener("hashchange", follow);
     addEventListener("keydown", onKey);
     follow();
-    refresh();
+    if (asked() !== null) refresh();
   }
 
   Object.defineProperty(rsvqa, "questions", { set: start });

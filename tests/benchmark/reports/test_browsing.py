@@ -468,3 +468,5 @@ def test_a_missing_part_is_named(tmp_path: Path, browser: Browser) -> None:
     page = open_page(browser, run, [], anchor="#q110")
     page.wait_for_selector("[role=alert]")
     assert page.inner_text("[role=alert]").startswith("part-0001.js is missing beside this page")
+    page.fill("#search", "many")
+    wait_found(page, "100 of 120 · 20 not searched, a part is missing")
