@@ -43,7 +43,7 @@ test: $(VENV)/.dev
 
 # skipped where no Chromium is installed
 browser: $(VENV)/.dev
-	$(BIN)/pytest -m browser tests/review_browser
+	$(BIN)/pytest -m browser
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

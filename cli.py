@@ -558,6 +558,20 @@ def score(
 
 
 @app.command()
+def browse(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `rsvqa bench`.")],
+    other: Annotated[
+        Path | None, typer.Argument(help="Folder of another run over the same data, to show beside.")
+    ] = None,
+) -> None:
+    """Write a page with every question of a run and the replies to it, for the browser."""
+    from rsvqa.benchmark.reports.browsing import write_browser
+    from rsvqa.benchmark.reports.printing import print_pages
+
+    print_pages(write_browser(run, other))
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder of a run.")],
     second: Annotated[Path, typer.Argument(help="Folder of another run over the same questions.")],

@@ -94,11 +94,13 @@ def test_commands_do_not_meet_modules_of_the_working_directory(hostile: Path, si
             "0.5,0,0.5",
         ),
         ("bench", "--model", "random", "--data", "superrs", "--split", "train", "--out", "run", "--tasks", "OP,OCL"),
+        ("browse", "run"),
     ):
         done = run(hostile, site, *words)
         assert done.returncode == 0, done.stderr
     assert (hostile / "superrs" / "build.toml").exists()
     assert (hostile / "run" / "report.html").exists()
+    assert (hostile / "run" / "browse" / "browse.js").exists()
 
 
 def test_what_runs_is_the_installed_wheel(hostile: Path, site: Path) -> None:

@@ -39,7 +39,7 @@ def run(command: list[str], folder: Path) -> str:
 def test_the_commands_and_the_snippet_run_in_their_order(tmp_path: Path) -> None:
     ours = [shlex.split(command.removeprefix(".venv/bin/")) for command in commands() if "rsvqa" in command]
     assert " ".join(words[1] for words in ours) == (
-        "demo-scenes build export labels build build export export bench bench compare leaderboard"
+        "demo-scenes build export labels build build export export bench bench compare browse leaderboard"
     )
     (tmp_path / "amsterdam").mkdir()
     make_scene_and_extract(tmp_path / "amsterdam", "amsterdam")

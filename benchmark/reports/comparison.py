@@ -28,7 +28,7 @@ from rsvqa.benchmark.scores.intervals import FEW_IMAGES, ImageSums, make_part, m
 from rsvqa.benchmark.scores.labels import in_order
 from rsvqa.benchmark.scores.measures import Measure, Measured, image_clusters
 from rsvqa.benchmark.scores.power import PowerPlan, measure_assumptions, plan_power
-from rsvqa.benchmark.scores.results import Costs, Figure
+from rsvqa.benchmark.scores.results import Costs, Figure, Results
 
 NUM_FLIPS = 10_000
 MAX_EXACT = 13
@@ -137,7 +137,7 @@ class PairedQuestion:
 def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparison:
     """Compare the runs in two folders, scored anew; see `compare`."""
     runs = [score_run(folder) for folder in (first, second)]
-    names = [f"{run.results.run.model_name} ({folder.name})" for run, folder in zip(runs, (first, second), strict=True)]
+    names = [run_label(run.results, folder) for run, folder in zip(runs, (first, second), strict=True)]
     found = compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
     if note := _other_processor(runs[0].results.run.model, runs[1].results.run.model):
         found = found.model_copy(update={"notes": (note, *found.notes)})
@@ -146,6 +146,11 @@ def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparis
     if len({run.results.samples_sha256 for run in runs}) == 1:
         return found.model_copy(update={"notes": ("A and B hold the same replies, to the byte", *found.notes)})
     return found
+
+
+def run_label(results: Results, folder: Path) -> str:
+    """Return what a run is called beside another."""
+    return f"{results.run.model_name} ({folder.absolute().name})"
 
 
 def _costs_of_looking(first: Costs, second: Costs) -> str | None:
@@ -216,7 +221,7 @@ def compare(
     """
     left, right = ({one.reply.sample_id: one for one in run} for run in (first, second))
     common = [key for key in left if key in right]
-    _check_shared(left, right, common, shared=shared)
+    check_same_questions(left, right, common, shared=shared)
     answered = [key for key in common if left[key].is_scored and right[key].is_scored]
     if not answered:
         raise NothingToScoreError(
@@ -240,9 +245,21 @@ def compare(
     )
 
 
-def _check_shared(
+def check_same_questions(
     left: Mapping[str, Measured], right: Mapping[str, Measured], common: Sequence[str], *, shared: bool
 ) -> None:
+    """Refuse runs that did not ask the same; with `shared`, only what both asked must be the same.
+
+    Args:
+        left: questions of one run by id.
+        right: those of the other.
+        common: ids in both.
+        shared: let each have questions that the other has not.
+
+    Raises:
+        NothingToScoreError: no question in common.
+        RunError: questions that only one asked, or one id with another question or image in each.
+    """
     if not common:
         raise NothingToScoreError("the two runs have no question in common; compare runs over the same data")
     for key in common:

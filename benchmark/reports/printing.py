@@ -1,4 +1,4 @@
-"""What `rsvqa compare`, `leaderboard`, `power` and `ask` print; a run's own figures are printed by `summary.py`."""
+"""What `rsvqa browse`, `compare`, `leaderboard`, `power` and `ask` print; a run's figures are in `summary.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.benchmark.models import Reply, Unanswered
+from rsvqa.benchmark.reports.browsing import WrittenPages
 from rsvqa.benchmark.reports.comparison import Comparison, Difference
 from rsvqa.benchmark.reports.leaderboard import Leaderboard, Standing
 from rsvqa.benchmark.reports.report_tables import percent
@@ -20,6 +21,13 @@ from rsvqa.benchmark.scores.power import PowerPlan
 
 _COMPARED = ("", "A", "B", "B − A", "95 % interval", "p", "p, Holm", "A ahead", "B ahead", "questions", "images")
 _RANKED = ("macro-13", "95 % interval", "strict", "micro", "")
+
+
+def print_pages(written: WrittenPages) -> None:
+    """Print which page to open, and what it leaves out."""
+    print(f"{written.num_questions:,} questions: {written.page}")
+    if written.num_other_only:
+        print(f"not shown: {written.num_other_only:,} questions that only the second run was asked")
 
 
 def print_comparison(comparison: Comparison, *, as_json: bool = False) -> None:

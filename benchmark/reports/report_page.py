@@ -35,7 +35,8 @@ def write_page(run: Path, results: Results, questions: Sequence[Measured]) -> No
 
 def render_page(run: Path, results: Results, questions: Sequence[Measured]) -> str:
     """Return the whole page; thumbnails are read from the run's folder."""
-    template = Template(resources.files("rsvqa.benchmark.reports").joinpath("report_page.html").read_text("utf-8"))
+    room = resources.files("rsvqa.benchmark.reports")
+    template = Template(room.joinpath("report_page.html").read_text("utf-8"))
     thumbnails = thumbnails_of(run)
     sections = "".join(
         [
@@ -49,6 +50,7 @@ def render_page(run: Path, results: Results, questions: Sequence[Measured]) -> s
         ]
     )
     return template.substitute(
+        style=room.joinpath("report.css").read_text("utf-8"),
         title=escape(results.run.model_name),
         data=_data_line(results),
         figures=_headline(results),

@@ -1,28 +1,30 @@
 """The questions that the report page shows: wrong, without an answer, and slow ones, with their images and boxes.
 
-Thumbnails stand once on the page however many questions show them. Boxes are drawn as SVG in pixels of the original
-image, so they lie right whatever the size of the thumbnail.
+Thumbnails stand once on the page however many questions show them. What a card shows is in `sample_cards.py`.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from rsvqa.annotation.facts import Box, in_pixels
-from rsvqa.annotation.images import ImageSize
-from rsvqa.annotation.lettering import LETTERS, option_texts
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.files.run_record import THUMBNAILS_FOLDER
-from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
-from rsvqa.benchmark.protocol.boxes import find_boxes
-from rsvqa.benchmark.scores.labels import in_order, label_of
+from rsvqa.benchmark.reports.sample_cards import (
+    BOX_NAMES,
+    CardAnswer,
+    CardBox,
+    CardPicture,
+    SampleCard,
+    is_disputed,
+    make_card,
+)
+from rsvqa.benchmark.scores.labels import in_order
 from rsvqa.benchmark.scores.measures import Measured
 from rsvqa.benchmark.scores.score import AnswerOutcome
-from rsvqa.benchmark.scores.scoring import replied_box
 
 NUM_WRONG = 3
 """Wrong replies shown of a task."""
@@ -63,7 +65,7 @@ class Thumbnails:
     definitions: dict[str, str] = field(default_factory=dict)
     num_bytes_left: int = field(default_factory=lambda: MAX_THUMBNAIL_BYTES)
 
-    def reference(self, image: StoredImage) -> str | None:
+    def reference(self, image: CardPicture) -> str | None:
         """Return the id of an image on the page; None when there is no thumbnail or no room for it."""
         known = f"i{image.sha256[:16]}"
         if known not in self.definitions:
@@ -99,7 +101,7 @@ def choose_sections(questions: Sequence[Measured]) -> list[Section]:
         for one in _spread([one for one in wrong if one.reply.task == task], NUM_WRONG)
     ]
     no_answer = [one for one in scored if one.score.strict is AnswerOutcome.NO_ANSWER]
-    disputed = [one for one in scored if one.is_judged and one.score.strict is not one.score.official]
+    disputed = [one for one in questions if is_disputed(one)]
     texts = [one for one in scored if one.reply.form is AnswerForm.TEXT]
     slowest = sorted((one for one in scored if one.reply.seconds > 0), key=lambda one: -one.reply.seconds)
     sections = [
@@ -135,138 +137,82 @@ def section_html(section: Section, thumbnails: Thumbnails) -> str:
 
 
 def _card(one: Measured, thumbnails: Thumbnails) -> str:
-    reply = one.reply
-    views = "".join(_figure(one, number, thumbnails) for number in range(len(reply.images)))
-    label = label_of(reply)
+    card, lang = make_card([one]), escape(one.reply.language)
+    (answer,) = card.answers
+    assert answer is not None
+    views = "".join(_figure(card, answer, number, thumbnails) for number in range(len(card.pictures)))
+    references = "".join(f'<blockquote lang="{lang}">{_cut(text)}</blockquote>' for text in card.references)
+    verdicts = "".join(f'<span class="verdict">{escape(verdict)}</span>' for verdict in answer.verdicts)
+    facts = " · ".join([*answer.facts, f"<code>{escape(card.sample_id)}</code>"])
     return (
         f'<article><div class="views">{views or _NO_IMAGE}</div><div class="qa">'
-        f'<p class="path">{escape(label.level_3)} <abbr>{escape(label.short)}</abbr></p>'
-        f'<p class="question" lang="{escape(reply.language)}">{_cut(reply.question)}</p>'
-        f'{_options(one)}{_references(reply)}<p class="label">Reply {_verdict(one)}</p>'
-        f"<pre>{_cut(reply.reply or '') or '<i>nothing</i>'}</pre>"
-        f"{_prompt(reply)}{_looks(reply)}{_facts(reply)}</div></article>"
+        f'<p class="path">{escape(card.task)} <abbr>{escape(card.short)}</abbr></p>'
+        f'<p class="question" lang="{lang}">{_cut(card.question)}</p>'
+        f'{_options(card, answer)}{references}<p class="label">Reply {verdicts}</p>'
+        f"<pre>{_cut(answer.reply or '') or '<i>nothing</i>'}</pre>"
+        f'{_prompt(answer)}{_looks(answer)}<p class="place">{facts}</p></div></article>'
     )
 
 
 _NO_IMAGE = '<p class="missing">asked without an image</p>'
 
 
-def _figure(one: Measured, number: int, thumbnails: Thumbnails) -> str:
-    image = one.reply.images[number]
-    caption = f"{image.width:,} × {image.height:,} px"
-    if image.view_width is not None and image.view_height is not None:
-        caption += f", seen as {image.view_width:,} × {image.view_height:,}"
-    reference = thumbnails.reference(image)
-    shapes = _boxes(one) if number == 0 else []
-    if not reference and not shapes:
+def _figure(card: SampleCard, answer: CardAnswer, number: int, thumbnails: Thumbnails) -> str:
+    picture, view = card.pictures[number], answer.views[number]
+    caption = f"{picture.caption}, {view}" if view else picture.caption
+    reference = thumbnails.reference(picture)
+    boxes = (*card.boxes, *answer.boxes) if number == 0 else ()
+    if not reference and not boxes:
         return f"<figure><figcaption>{escape(caption)} · no thumbnail</figcaption></figure>"
-    picture = f'<use href="#{reference}"/>' if reference else '<rect class="void" width="100%" height="100%"/>'
-    drawn = "".join(_rectangle(box, kind, image) for kind, box in shapes)
-    legend = "".join(f'<span class="key {kind}">{_BOX_NAMES[kind]}</span>' for kind in dict(shapes))
+    ground = f'<use href="#{reference}"/>' if reference else '<rect class="void" width="100%" height="100%"/>'
+    drawn = "".join(_rectangle(box) for box in sorted(boxes, key=lambda box: box.kind != "looked"))  # windows below
+    kinds = dict.fromkeys(box.kind for box in boxes)
+    legend = "".join(f'<span class="key {kind}">{BOX_NAMES[kind]}</span>' for kind in kinds)
     missing = "" if reference else " · no thumbnail"
-    width = MAX_FIGURE_HEIGHT * image.width / max(image.height, 1)
+    width = MAX_FIGURE_HEIGHT * picture.width / max(picture.height, 1)
     return (
-        f'<figure><svg viewBox="0 0 {image.width} {image.height}" style="max-width:{width:.0f}px" role="img" '
-        f'aria-label="{escape(caption)}">{picture}{drawn}</svg>'
+        f'<figure><svg viewBox="0 0 {picture.width} {picture.height}" style="max-width:{width:.0f}px" role="img" '
+        f'aria-label="{escape(caption)}">{ground}{drawn}</svg>'
         f"<figcaption>{escape(caption)}{missing}{legend}</figcaption></figure>"
     )
 
 
-_BOX_NAMES = {"asked": "asked about", "right": "right box", "said": "replied box", "looked": "looked at"}
-
-
-def _boxes(one: Measured) -> list[tuple[str, Box]]:
-    """Return the boxes to draw on the first image, in its pixels, by kind."""
-    reply = one.reply
-    size = ImageSize(reply.images[0].height, reply.images[0].width)
-    boxes = [("asked", box) for box in find_boxes(reply.question, size)]
-    if reply.form is AnswerForm.BOX:
-        found = (("right", Box(*reply.box) if reply.box else None), ("said", replied_box(reply)))
-        boxes += [(kind, in_pixels(box, size.width, size.height)) for kind, box in found if box is not None]
-    windows = reply.looks[-1].windows if reply.looks else ()
-    return boxes + [("looked", Box(x, y, x + width, y + height)) for x, y, width, height in windows]
-
-
-def _rectangle(box: Box, kind: str, image: StoredImage) -> str:
-    """Return a box with a dark halo that shows on any ground; a ring around it when it is too small to be seen."""
-    place = f'x="{box.x_min:.1f}" y="{box.y_min:.1f}" width="{box.x_max - box.x_min:.1f}" '
-    place += f'height="{box.y_max - box.y_min:.1f}"'
-    shapes = f'<rect class="halo" {place}/><rect class="{kind}" {place}/>'
-    radius = max(image.width, image.height) / 40
-    if max(box.x_max - box.x_min, box.y_max - box.y_min) < radius / 2:
-        ring = f'cx="{(box.x_min + box.x_max) / 2:.1f}" cy="{(box.y_min + box.y_max) / 2:.1f}" r="{radius:.1f}"'
-        shapes += f'<circle class="halo" {ring}/><circle class="{kind}" {ring}/>'
+def _rectangle(box: CardBox) -> str:
+    """Return a box with a dark halo that shows on any ground, and its ring."""
+    place = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
+    shapes = f'<rect class="halo" {place}/><rect class="{box.kind}" {place}/>'
+    if box.ring is not None:
+        x, y, radius = box.ring
+        ring = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"'
+        shapes += f'<circle class="halo" {ring}/><circle class="{box.kind}" {ring}/>'
     return shapes
 
 
-def _options(one: Measured) -> str:
+def _options(card: SampleCard, answer: CardAnswer) -> str:
     """Return the options, with the right ones and those read from the reply marked."""
-    if not one.reply.options:
+    if not card.options:
         return ""
     items = []
-    for letter, text in zip(LETTERS, option_texts(one.reply.options), strict=False):
-        is_right, is_said = letter in one.reply.answer, letter in one.score.strict_letters
-        kind = "right" if is_right else "said" if is_said else ""
-        words = " · ".join(word for word, holds in (("right", is_right), ("replied", is_said)) if holds)
+    for option in card.options:
+        is_said = option.letter in answer.letters
+        kind = "right" if option.is_right else "said" if is_said else ""
+        words = " · ".join(word for word, holds in (("right", option.is_right), ("replied", is_said)) if holds)
         mark = f"<em>{words}</em>" if words else ""
-        items.append(f'<li class="{kind}"><b>{escape(letter)}</b><span>{_cut(text)}</span>{mark}</li>')
-    return f'<ol class="options" lang="{escape(one.reply.language)}">{"".join(items)}</ol>'
+        items.append(f'<li class="{kind}"><b>{escape(option.letter)}</b><span>{_cut(option.text)}</span>{mark}</li>')
+    return f'<ol class="options" lang="{escape(card.language)}">{"".join(items)}</ol>'
 
 
-def _references(reply: StoredReply) -> str:
-    """Return the right captions."""
-    lang = escape(reply.language)
-    return "".join(f'<blockquote lang="{lang}">{_cut(text)}</blockquote>' for text in reply.references)
-
-
-def _verdict(one: Measured) -> str:
-    """Return how each parser judges the reply."""
-    if one.score.iou is not None:
-        return f'<span class="verdict">IoU {one.score.iou:.3f}</span>'
-    said = [
-        f'<span class="verdict">{name}: {_OUTCOMES[outcome]}{f" ({escape(letters)})" if letters else ""}</span>'
-        for name, outcome, letters in (
-            ("strict", one.score.strict, one.score.strict_letters),
-            ("official", one.score.official, one.score.official_letters),
-            ("permissive", one.score.permissive, one.score.permissive_letters),
-        )
-        if outcome is not None
-    ]
-    return "".join(said)
-
-
-_OUTCOMES = {
-    AnswerOutcome.RIGHT: "right",
-    AnswerOutcome.WRONG: "wrong",
-    AnswerOutcome.NO_ANSWER: "no answer",
-    AnswerOutcome.NOT_SCORED: "not scored",
-}
-
-
-def _prompt(reply: StoredReply) -> str:
+def _prompt(answer: CardAnswer) -> str:
     """Return the prompt as the model got it, folded."""
-    note = ", boxes rewritten" if reply.boxes_rewritten else ""
-    return f"<details><summary>Prompt as sent{note}</summary><pre>{_cut(reply.prompt)}</pre></details>"
+    note = ", boxes rewritten" if answer.boxes_rewritten else ""
+    return f"<details><summary>Prompt as sent{note}</summary><pre>{_cut(answer.prompt)}</pre></details>"
 
 
-def _looks(reply: StoredReply) -> str:
+def _looks(answer: CardAnswer) -> str:
     """Return what a model that looks was asked before it answered, and what it said, folded."""
-    calls = "".join(f"<pre>{_cut(look.sent)}</pre><pre>{_cut(look.text)}</pre>" for look in reply.looks[:-1])
-    count = len(reply.looks) - 1
+    calls = "".join(f"<pre>{_cut(look.sent)}</pre><pre>{_cut(look.text)}</pre>" for look in answer.looks)
+    count = len(answer.looks)
     return f"<details><summary>{count} call{'s' * (count > 1)} to look</summary>{calls}</details>" if calls else ""
-
-
-def _facts(reply: StoredReply) -> str:
-    facts: Iterable[tuple[float | None, Callable[[float], str]]] = (
-        (reply.seconds or None, lambda value: f"{value:.2f} s"),
-        (reply.num_prompt_tokens, lambda value: f"{value:,} prompt tokens"),
-        (reply.num_visual_tokens, lambda value: f"{value:,} visual"),
-        (reply.num_new_tokens, lambda value: f"{value:,} new"),
-    )
-    parts = [wording(value) for value, wording in facts if value is not None]
-    if not reply.ended:
-        parts.append("cut at the bound of new tokens")
-    return f'<p class="place">{" · ".join([*parts, f"<code>{escape(reply.sample_id)}</code>"])}</p>'
 
 
 def _cut(text: str) -> str:

@@ -25,13 +25,9 @@ from tests.review_browser.data_set import MARKUP, write_data_set
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt install chromium)"),
-]
+pytestmark = pytest.mark.browser
 
 
 @dataclass(kw_only=True)
@@ -77,15 +73,6 @@ class Server:
 
     def verdicts(self) -> list[tuple[str, str, str]]:
         return [(d.question_id.split("/")[1], d.verdict, d.reason) for d in self.decisions()]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,13 @@ import pytest
 import simplejpeg
 
 from rsvqa.benchmark.errors import NothingToScoreError
-from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.files.stored_replies import StoredImage, StoredLook, StoredReply
 from rsvqa.benchmark.reports import report_samples
 from rsvqa.benchmark.reports.report_page import render_page
+from rsvqa.benchmark.reports.sample_cards import BOX_NAMES
 from rsvqa.benchmark.reports.writing import score_run
+from rsvqa.benchmark.scores.measures import measure
+from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from tests.benchmark.make_runs import lite_replies, stored, write_run
 
 JPEG = simplejpeg.encode_jpeg(np.zeros((48, 64, 3), np.uint8))
@@ -226,6 +229,28 @@ def test_slowest_wrong_and_unanswered_are_chosen(tmp_path: Path) -> None:
     assert shown("no-answer") == ["none"]
     assert shown("disputed") == ["long"]  # official reads the letters of "red", too
     assert shown("slowest") == ["none", "w8", "w7", "w6", "w5", "w4"]
+
+
+def test_without_a_published_scorer_the_parsers_cannot_disagree() -> None:
+    reply = stored("q", "OC", "A. red")
+    alone = measure([Score(reply=reply, strict=AnswerOutcome.RIGHT, permissive=AnswerOutcome.RIGHT)])
+    assert [section.anchor for section in report_samples.choose_sections(alone)] == []
+    both = measure([Score(reply=reply, strict=AnswerOutcome.RIGHT, official=AnswerOutcome.WRONG)])
+    assert [section.anchor for section in report_samples.choose_sections(both)] == ["disputed"]
+
+
+def test_every_kind_of_box_has_a_colour(tmp_path: Path) -> None:
+    looks = (
+        StoredLook(windows=(), sent="Where?", text="there"),
+        StoredLook(windows=((8, 9, 70, 60),), sent="", text=""),
+    )
+    page = make_page(tmp_path, [stored("q", "OC", "B", looks=looks)])
+    assert {(found["x"], found["y"], found["width"]) for found in page.attributes("rect", "looked")} == {
+        ("8.0", "9.0", "70.0")
+    }
+    for kind in BOX_NAMES:
+        assert f"svg .{kind} {{ stroke: var(--{kind});" in page.html
+        assert f".key.{kind}::before {{ border-color: var(--{kind});" in page.html
 
 
 def test_a_run_without_a_question_has_no_page(tmp_path: Path) -> None:
