@@ -155,6 +155,24 @@ def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Rec
                 yield RowGroup(path, number), [decode(row, decode_tile(row, split)) for row in rows]
 
 
+def number_images(samples: Sequence[TrainingSample]) -> list[int]:
+    """Return a number for the images of each sample; samples of one row group that show the same have the same one.
+
+    Images without names are not known to be the same.
+    """
+    names_of_rows: dict[RowGroup, list[list[str]]] = {}
+    numbers: dict[object, int] = {}
+    for sample in samples:
+        if sample.group not in names_of_rows:
+            with TableReader(sample.group.path) as reader:
+                names_of_rows[sample.group] = reader.read_image_names(sample.group.number, Column.IMAGE)
+    found = []
+    for place, sample in enumerate(samples):
+        names = tuple(names_of_rows[sample.group][sample.row])
+        found.append(numbers.setdefault((sample.group, names) if names and all(names) else place, len(numbers)))
+    return found
+
+
 def _why_unfit(sample: TrainingSample, wanted: set[str]) -> str | None:
     if sample.task not in wanted:
         return "of other tasks"
@@ -287,7 +305,7 @@ class SampleDataset(Dataset[LoadedSample]):
         return len(self._draws)
 
     def __getitem__(self, position: int) -> LoadedSample:
-        number, epoch = self._draws[position]
+        number, epoch, _ = self._draws[position]
         sample = self._samples[number]
         record = sample.record
         if self._deals_again:

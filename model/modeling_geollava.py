@@ -27,7 +27,7 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
-from .prompt_expansion import ExpandedPrompt, padding_side, place_tokens
+from .prompt_expansion import ExpandedPrompt, find_placeholders, padding_side, place_tokens
 from .token_pruning import (
     KeptTokens,
     block_centres,
@@ -309,9 +309,9 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             labels=labels,
             padding_side=padding_side,
         )
-        is_visual = prompt.input_ids == self.config.image_token_id
-        if prompt.attention_mask is not None:
-            is_visual = is_visual & (prompt.attention_mask > 0)
+        is_visual = find_placeholders(
+            prompt.input_ids, prompt.attention_mask, image_token_id=self.config.image_token_id
+        )
         # The placeholder's id may lie outside the table, so it is never looked up.
         embeddings = self.get_input_embeddings()(prompt.input_ids.masked_fill(is_visual, 0))
         embeddings = embeddings.masked_scatter(is_visual[..., None], torch.cat(features).to(embeddings))
@@ -338,7 +338,8 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             input_ids: [B, L] int64 with a placeholder per visual token, or one per image.
             pixel_values: [C, 3, S, S] uint8 or normalised; see `get_image_features`.
             image_grid_thw: [I, 3] int64.
-            attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens.
+            attention_mask: [B, L], and for a cache that holds expanded prompts of their length; 1 for tokens. Or what
+                each token sees, [B, 1, L, L], in the form that the language model's attention takes.
             position_ids: [B, L]; not where one placeholder stands for an image, whose positions follow from it.
             past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: [B, L, D_text] instead of `input_ids`.
@@ -593,7 +594,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
             input_ids: see `GeoLlavaModel.forward`, also for the others.
             pixel_values: the cells.
             image_grid_thw: the grids.
-            attention_mask: 1 for tokens.
+            attention_mask: 1 for tokens, or what each sees.
             position_ids: see there.
             past_key_values: a cache to go on from, by its name before transformers 5.24.
             inputs_embeds: instead of `input_ids`.

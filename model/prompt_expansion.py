@@ -15,13 +15,20 @@ IGNORED_LABEL = -100
 """Label of a token without loss, as in PyTorch's cross entropy."""
 
 
+_PAIRS = 4
+"""Dimensions of a mask that says for each pair of tokens whether one sees the other, [B, 1, L, L]."""
+
+
 class ExpandedPrompt(NamedTuple):
     """A batch with as many placeholders as its images have visual tokens."""
 
     input_ids: Tensor
     """[B, L'] int64; padding is 0."""
     attention_mask: Tensor | None
-    """[B, L'] int64; None where none was given and the batch did not grow, so that packed chats can be told apart."""
+    """[B, L'] int64, or [B, 1, L', L'] as given.
+
+    None where none was given and the batch did not grow, so that packed chats can be told apart.
+    """
     position_ids: Tensor | None
     """[B, L'] int64, counted from each row's first token, padding is 0, or as given; None without a mask."""
     labels: Tensor | None
@@ -44,7 +51,8 @@ def place_tokens(
         input_ids: [B, L] int64.
         num_visual_tokens: [I] int64, of the images in the order of their placeholders, row after row.
         image_token_id: the placeholder.
-        attention_mask: [B, L], 1 for tokens; None means all.
+        attention_mask: [B, L], 1 for tokens; None means all. Or what each token sees, [B, 1, L, L], which passes
+            through: no padding is then a placeholder, and `position_ids` are needed.
         position_ids: [B, L], of a batch that holds every placeholder; None counts from each row's first token. Where
             they begin anew within a row, and there is no mask, the chats in a row do not see each other.
         labels: [B, L] int64.
@@ -52,11 +60,11 @@ def place_tokens(
 
     Raises:
         ValueError: there are as many placeholders neither as images nor as visual tokens, or positions of a batch that
-            would grow.
+            would grow, or a mask of pairs without positions.
     """
-    is_placeholder = input_ids == image_token_id
-    if attention_mask is not None:
-        is_placeholder = is_placeholder & (attention_mask != 0)
+    is_placeholder = find_placeholders(input_ids, attention_mask, image_token_id=image_token_id)
+    if attention_mask is not None and attention_mask.ndim == _PAIRS and position_ids is None:
+        raise ValueError("an attention_mask [B, 1, L, L] does not tell where each chat begins: give position_ids too")
     num_placeholders, num_images, total = (
         int(is_placeholder.sum()),
         len(num_visual_tokens),
@@ -84,6 +92,14 @@ def place_tokens(
     if position_ids is None and attention_mask is not None:
         position_ids = ((attention_mask != 0).cumsum(1) - 1).clamp(min=0)
     return ExpandedPrompt(input_ids, attention_mask, position_ids, labels)
+
+
+def find_placeholders(input_ids: Tensor, attention_mask: Tensor | None, *, image_token_id: int) -> Tensor:
+    """Return where visual tokens stand, [B, L] bool: not where a mask [B, L] is 0; a mask of pairs hides none."""
+    is_placeholder = input_ids == image_token_id
+    if attention_mask is not None and attention_mask.ndim != _PAIRS:
+        is_placeholder = is_placeholder & (attention_mask != 0)
+    return is_placeholder
 
 
 def expand_placeholders(
@@ -131,5 +147,7 @@ def expand_placeholders(
 
 
 def padding_side(attention_mask: Tensor | None) -> str:
-    """Return "left" when a row of the batch begins with padding, else "right"."""
-    return "left" if attention_mask is not None and bool((attention_mask[:, 0] == 0).any()) else "right"
+    """Return "left" when a row of the batch begins with padding, else "right", also where a mask of pairs hides it."""
+    if attention_mask is None or attention_mask.ndim == _PAIRS:
+        return "right"
+    return "left" if bool((attention_mask[:, 0] == 0).any()) else "right"

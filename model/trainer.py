@@ -21,7 +21,8 @@ from transformers import PrinterCallback, Trainer
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model.conversations import IGNORED_LABEL
-from rsvqa.model.reply_loss import num_last_positions, reply_loss
+from rsvqa.model.joining import branch_mask
+from rsvqa.model.reply_loss import num_last_positions, predicting_positions, reply_loss
 from rsvqa.model.stopping import StopCallback, StopRequests, begin_worker
 from rsvqa.model.training_settings import ModelPart
 from rsvqa.rsvqa_builder.files import put_in_place, sync_tree
@@ -69,7 +70,7 @@ def group_parameters(
 
 
 class VqaTrainer(Trainer):
-    """A Trainer of `Collator`'s batches.
+    """A Trainer of the batches of `Collator`, or of `PassCollator`.
 
     Args:
         learning_rates: of each part.
@@ -171,16 +172,21 @@ class VqaTrainer(Trainer):
         if fresh := [name for name in dict.fromkeys(inputs.pop("unreadable")) if name not in self.unreadable]:
             self.unreadable += fresh
             self._check_unreadable(self.unreadable)
-        labels = inputs["labels"]
+        labels, branches = inputs["labels"], inputs.pop("branches", None)
+        positions = None
+        if branches is not None:
+            inputs["attention_mask"] = branch_mask(branches)
+            positions = predicting_positions(labels)
         outputs = model(
             **{name: value for name, value in inputs.items() if name != "labels"},
-            logits_to_keep=num_last_positions(labels),
+            logits_to_keep=num_last_positions(labels) if positions is None else positions,
             use_cache=False,
         )
         if num_items_in_batch is None:
             num_items_in_batch = (labels != IGNORED_LABEL).sum().clamp(min=1)
         # the number is that of all devices, whose gradients are averaged
-        loss = reply_loss(outputs.logits, labels, num_labels=num_items_in_batch) * self.accelerator.num_processes
+        loss = reply_loss(outputs.logits, labels, num_labels=num_items_in_batch, positions=positions)
+        loss = loss * self.accelerator.num_processes
         # this waits for the device; a step takes so long that it does not matter, and NaN weights would
         if not math.isfinite(value := loss.item()):
             raise TrainingError(

@@ -31,6 +31,7 @@ from rsvqa.annotation.extras import install_command, require_extra
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, merge_adapters, with_adapters
 from rsvqa.model.chunked_mlp import chunk_mlps
+from rsvqa.model.configuration_geollava import GeoLlavaConfig
 from rsvqa.model.conversations import chat_messages, render_chat
 from rsvqa.model.data import (
     Collator,
@@ -39,11 +40,13 @@ from rsvqa.model.data import (
     TrainingDataError,
     TrainingSample,
     list_samples,
+    number_images,
     refuse_unreadable,
     select_samples,
 )
 from rsvqa.model.evaluation import ChosenReply, TaskScore, choose_questions, flatten_scores, score_replies, score_tasks
-from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, plan_order
+from rsvqa.model.joining import PassCollator, PassDataset
+from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, first_passes, plan_order
 from rsvqa.model.reading_lessons import Lessons, teach_reading
 from rsvqa.model.stopping import StopRequests
 from rsvqa.model.tiny import CHAT_FRAME, make_tiny
@@ -92,6 +95,7 @@ def train(
     _require_tasks(settings, listed)
     checkpoint = last_checkpoint(out) if resume else None
     start = _load(settings, listed, out, is_resumed=checkpoint is not None, reporter=reporter)
+    _refuse_joining(settings, start)
     inherited = _inherited(settings, start)
     for line in inherited_lines({name: value._asdict() for name, value in inherited.items()}):
         reporter.note("inherited", line)
@@ -249,6 +253,30 @@ def _refuse_sharded_bits(settings: TrainingSettings) -> None:
         )
 
 
+def _refuse_joining(settings: TrainingSettings, start: StartingPoint) -> None:
+    """Refuse questions that share a pass where the model could not tell them apart as it should."""
+    if settings.questions_per_pass == 1:
+        return
+    config, text = start.model.config, start.model.config.text_config
+    if config.num_cell_tokens is None:
+        reason = (
+            f"the number of visual tokens depends on what an image shows (fill = {config.fill!r}, pruning = "
+            f"{config.pruning!r}); choose another pruning"
+        )
+    elif set(getattr(text, "layer_types", None) or ["full_attention"]) != {"full_attention"} or getattr(
+        text, "sliding_window", None
+    ):
+        reason = "some layers of the language model do not see the whole chat; choose another checkpoint"
+    elif (attention := text._attn_implementation) != "sdpa":
+        reason = f"the language model's attention is {attention!r}, expected 'sdpa'"
+    else:
+        return
+    raise TrainingError(
+        f"questions_per_pass {settings.questions_per_pass} cannot be used with {settings.init}: {reason}, or leave "
+        "questions_per_pass at 1"
+    )
+
+
 def _set_up(start: StartingPoint, settings: TrainingSettings) -> None:
     """Set pruning and grid as asked for, and let the processor fit."""
     for name, value in settings.pruning_changes.items():
@@ -331,8 +359,7 @@ def count_tokens(records: Sequence[Record], *, checkpoint: StartingPoint) -> lis
     if not records:
         return []  # a tokenizer does not take an empty list
     processor, config = checkpoint.processor, checkpoint.model.config
-    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
-    kept = patches if config.tokens_per_cell == "all" else min(patches, config.tokens_per_cell)
+    kept = _most_kept(config)
     chats = [render_chat(chat_messages(record), processor) for record in records]
     ids = processor.tokenizer([chat.prompt + chat.reply for chat in chats])["input_ids"]
     lengths = []
@@ -340,6 +367,12 @@ def count_tokens(records: Sequence[Record], *, checkpoint: StartingPoint) -> lis
         # each placeholder gives way to the tokens of its image
         lengths.append(len(chat_ids) + _num_cells(record, processor) * kept - record.num_dates)
     return lengths
+
+
+def _most_kept(config: GeoLlavaConfig) -> int:
+    """Return the visual tokens of a cell, at most."""
+    patches = int(config.vision_config.image_size // config.vision_config.patch_size) ** 2
+    return patches if config.tokens_per_cell == "all" else min(patches, int(config.tokens_per_cell))
 
 
 def _num_cells(record: Record, processor: Any) -> int:  # noqa: ANN401  a processor of transformers
@@ -365,24 +398,31 @@ def plan_draws(settings: TrainingSettings, samples: Sequence[TrainingSample]) ->
     wanted = settings.max_steps * settings.batch_size
     order = OrderSettings(
         num_epochs=math.ceil(wanted / per_epoch) if wanted else settings.epochs,
-        batch_size=settings.device_batch_size,
+        batch_size=settings.device_rows,
         num_lanes=settings.batch_size // settings.device_batch_size,
         mixed_groups=settings.mixed_groups,
         groups_lengths=settings.group_by_length,
         seed=settings.seed,
+        questions_per_pass=settings.questions_per_pass,
     )
-    draws = plan_order(known, order)
-    return draws[:wanted] if wanted else draws
+    draws = plan_order(known, order, images=number_images(samples) if settings.questions_per_pass > 1 else ())
+    return first_passes(draws, wanted // settings.questions_per_pass) if wanted else draws
 
 
 def _memory_need(settings: TrainingSettings, start: StartingPoint, samples: Sequence[TrainingSample]) -> MemoryNeed:
-    """Return what a batch of the longest chat needs on a device."""
+    """Return what a batch of the longest row needs on a device."""
+    kept = _most_kept(start.model.config)
+    cells = [_num_cells(sample.record, start.processor) for sample in samples]
+    more = settings.questions_per_pass - 1  # questions beside the first one of a row, which bring their text alone
+    lengths = [
+        sample.length + more * (sample.length - number * kept) for sample, number in zip(samples, cells, strict=True)
+    ]
     return estimate_memory(
         start.model,
         start.model.config,
         settings,
-        num_cells=settings.device_batch_size * max(_num_cells(sample.record, start.processor) for sample in samples),
-        num_tokens=settings.device_batch_size * max(sample.length for sample in samples),
+        num_cells=settings.device_rows * max(cells),
+        num_tokens=settings.device_rows * max(lengths),
         computes_in_bf16=uses_bf16(settings.precision),
     )
 
@@ -423,7 +463,7 @@ class Evaluation:
         self.step = -1
         self.num_unreadable = 0
         self._collator = Collator(start.processor)
-        self._batch_size = settings.device_batch_size
+        self._batch_size = settings.device_rows  # as many images at a time as in training
         if not settings.eval_questions:
             return
         if not _has_split(settings.data, "val"):
@@ -474,7 +514,7 @@ def _make_trainer(
     check_unreadable: Callable[[list[str]], None],
     reporter: Reporter,
 ) -> VqaTrainer:
-    collator = Collator(start.processor)
+    collator, shares_passes = Collator(start.processor), settings.questions_per_pass > 1
     dataset = SampleDataset(
         samples.samples,
         draws,
@@ -492,8 +532,8 @@ def _make_trainer(
         on_progress=partial(_tell, reporter),
         model=start.model,
         args=make_arguments(settings, out, evaluates=bool(evaluation.questions)),
-        data_collator=collator,
-        train_dataset=dataset,
+        data_collator=PassCollator(start.processor) if shares_passes else collator,
+        train_dataset=PassDataset(dataset, draws) if shares_passes else dataset,
         eval_dataset=dataset if evaluation.questions else None,  # only named: `evaluation` has its own questions
         processing_class=start.processor,
     )
@@ -517,7 +557,7 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
     has_cuda = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out),
-        per_device_train_batch_size=settings.device_batch_size,
+        per_device_train_batch_size=settings.device_rows,
         gradient_accumulation_steps=settings.batch_size // at_once,
         num_train_epochs=1,  # the dataset holds every epoch
         learning_rate=settings.lr_llm,

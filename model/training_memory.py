@@ -84,6 +84,8 @@ def estimate_memory(
     num_at_once = min(num_tokens, settings.mlp_chunk or num_tokens)
     mlp = _NUM_MLP_TENSORS * num_at_once * text.intermediate_size + _NUM_MLP_INPUTS * num_tokens * text.hidden_size
     layer = size * max(mlp, _NUM_ATTENTION_INPUTS * num_tokens * text.hidden_size)
+    if settings.questions_per_pass > 1:  # what each token sees, and the numbers that a layer adds to its scores
+        layer += (1 + size) * num_tokens**2 // settings.device_rows
     # autocast keeps a copy of each weight that it has made smaller until the forward pass ends
     copies = sum(weight.numel() * 2 for _, weight in learning if computes_in_bf16 and weight.dtype == torch.float32)
     return MemoryNeed(

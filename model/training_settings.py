@@ -118,6 +118,11 @@ class TrainingSettings(StageSettings):
 
     The rest of a batch is accumulated.
     """
+    questions_per_pass: PositiveInt = 1
+    """Most questions of an image that share one pass of it.
+
+    They do not see each other. `device_batch_size` counts them all, and must be a multiple.
+    """
     lr_tower: Rate = 1e-6
     """Learning rate of the tower."""
     lr_projector: Rate = 5e-6
@@ -231,6 +236,11 @@ class TrainingSettings(StageSettings):
             raise ValueError(
                 f"batch_size {self.batch_size} must be a multiple of device_batch_size {self.device_batch_size}"
             )
+        if self.device_batch_size % self.questions_per_pass:
+            raise ValueError(
+                f"device_batch_size {self.device_batch_size} must be a multiple of questions_per_pass "
+                f"{self.questions_per_pass}: it counts the questions of all its passes"
+            )
         if self.lora_rank and not {ModelPart.TOWER, ModelPart.PROJECTOR} <= set(self.freeze):
             raise ValueError("with lora_rank adapters alone train: freeze tower,projector too")
         if self.lora_rank and self.init == TINY:
@@ -251,6 +261,11 @@ class TrainingSettings(StageSettings):
         except ValueError as error:
             raise ValueError(f"mix: {error}") from error
         return self
+
+    @property
+    def device_rows(self) -> int:
+        """Rows of a device's batch, each of one question or of the same images' questions."""
+        return self.device_batch_size // self.questions_per_pass
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from rsvqa.model.selecting.gradients import SampleReader, SampleRow, load_adapte
 from rsvqa.model.selecting.ranking import Scored, Scorer, choose, rank
 from rsvqa.model.selecting.rows import RowStore
 from rsvqa.model.selecting.selection_page import write_selection_page
-from rsvqa.model.selecting.selection_report import RankedSample, RankedCandidates, make_report
+from rsvqa.model.selecting.selection_report import RankedCandidates, RankedSample, make_report
 from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.trainer import TrainingError
 from rsvqa.model.training import ADAPTERS, count_tokens, train

@@ -11,7 +11,7 @@ from typing import Any
 
 from rsvqa.annotation.images import ImageError
 from rsvqa.model.data import TrainingSample
-from rsvqa.model.selecting.selection_report import RankedSample, RankedCandidates, summary_lines
+from rsvqa.model.selecting.selection_report import RankedCandidates, RankedSample, summary_lines
 from rsvqa.rsvqa_builder.dataset.image_tables import TableReader
 from rsvqa.rsvqa_builder.dataset.rows import Column
 from rsvqa.rsvqa_builder.documents.preview_images import data_uri, jpeg_within, read_reduced

@@ -455,6 +455,19 @@ def test_outputs_come_as_a_tuple_when_asked_for() -> None:
     assert torch.equal(network(**inputs)[0], named.logits)
 
 
+def test_a_mask_of_pairs_gives_what_a_mask_of_tokens_gives() -> None:
+    network, inputs = tiny_model(), alone(1)
+    prompt = network.model.merge_inputs(**inputs)[0]
+    written = {**inputs, "input_ids": prompt.input_ids}
+    length = prompt.input_ids.shape[1]
+    pairs = torch.ones((1, 1, length, length), dtype=torch.bool).tril()
+    positions = torch.arange(length)[None]
+    found = network(**{**written, "attention_mask": pairs}, position_ids=positions).logits
+    torch.testing.assert_close(found, network(**{**written, "attention_mask": None}).logits)
+    with pytest.raises(ValueError, match=r"\[B, 1, L, L\] does not tell where each chat begins: give position_ids too"):
+        network(**{**written, "attention_mask": pairs})
+
+
 def test_wrong_inputs_are_named() -> None:
     network = tiny_model()
     inputs = alone(1)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from rsvqa.model.ordering import Draw, OrderedSample, OrderSettings, fingerprint_order, num_draws, plan_order
+from rsvqa.model.ordering import (
+    Draw,
+    OrderedSample,
+    OrderSettings,
+    fingerprint_order,
+    first_passes,
+    num_draws,
+    pass_starts,
+    plan_order,
+)
 
 ORDER = OrderSettings(num_epochs=1, batch_size=4, num_lanes=1, mixed_groups=3, groups_lengths=True, seed=0)
 
@@ -129,3 +140,41 @@ def test_fingerprint_follows_names_and_order() -> None:
 
 def test_draws_are_counted_by_key() -> None:
     assert num_draws([Draw(0, 0), Draw(2, 0), Draw(2, 1)], ["b", "c", "a"]) == {"a": 2, "b": 1, "c": 0}
+
+
+def rows_of(draws: Sequence[Draw]) -> list[list[Draw]]:
+    ends = [*pass_starts(draws), len(draws)]
+    return [list(draws[start:end]) for start, end in pairwise(ends)]
+
+
+@given(orders, st.integers(2, 4), st.integers(1, 6), st.lists(st.integers(0, 8), max_size=30))
+@settings(deadline=None, max_examples=60)
+def test_rows_hold_samples_of_the_same_images_and_as_many_as_may_be(
+    order: OrderSettings, most: int, num_groups: int, images: list[int]
+) -> None:
+    samples = [OrderedSample(image % num_groups, 9) for image in images]
+    rows = rows_of(plan_order(samples, replace(order, questions_per_pass=most), images=images))
+    drawn = Counter(draw[:2] for row in rows for draw in row)
+    assert drawn == Counter((number, epoch) for epoch in range(int(order.num_epochs)) for number in range(len(samples)))
+    keys = [{(images[draw.sample], draw.epoch) for draw in row} for row in rows]
+    assert all(len(key) == 1 for key in keys)
+    assert all(1 <= len(row) <= most for row in rows)
+    # of each image in each epoch one row at most is short
+    short = [min(key) for key, row in zip(keys, rows, strict=True) if len(row) < most]
+    assert len(short) == len(set(short))
+
+
+def test_the_questions_that_share_a_row_change_from_epoch_to_epoch() -> None:
+    samples = [OrderedSample(0, 9)] * 8
+    rows = rows_of(plan_order(samples, replace(ORDER, num_epochs=2, questions_per_pass=4), images=[0] * 8))
+    shared = [frozenset(draw.sample for draw in row) for row in rows]
+    assert [len(row) for row in shared] == [4, 4, 4, 4]
+    assert set(shared[:2]) != set(shared[2:])
+
+
+def test_the_first_rows_of_a_run() -> None:
+    draws = [Draw(0, 0), Draw(1, 0, joins=True), Draw(2, 0), Draw(3, 0), Draw(4, 0, joins=True)]
+    assert pass_starts(draws) == [0, 2, 3]
+    assert [len(first_passes(draws, number)) for number in range(5)] == [0, 2, 3, 5, 5]
+    assert not pass_starts([])
+    assert not first_passes([], 2)

@@ -11,7 +11,7 @@ import torch
 from rsvqa.model.conversations import IGNORED_LABEL
 from rsvqa.model.data import Collator, SampleDataset, list_samples
 from rsvqa.model.ordering import Draw
-from rsvqa.model.reply_loss import align, num_last_positions, reply_loss
+from rsvqa.model.reply_loss import align, num_last_positions, predicting_positions, reply_loss
 from rsvqa.model.tiny import make_tiny
 from rsvqa.model.training_settings import TinySettings
 from tests.model.make_dataset import TINY, make_dataset
@@ -30,6 +30,24 @@ X = IGNORED_LABEL
 )
 def test_positions_that_predict_every_label(labels: list[list[int]], expected: int) -> None:
     assert num_last_positions(torch.tensor(labels)) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([[X, X, 5, X, X, 6, 7], [X, X, X, X, X, 8, X]], [1, 4, 5]),
+        ([[X, X, X]], [0]),  # no loss, but something to compute it from
+    ],
+)
+def test_positions_before_labels_wherever_they_stand(labels: list[list[int]], expected: list[int]) -> None:
+    assert predicting_positions(torch.tensor(labels)).tolist() == expected
+
+
+def test_logits_of_chosen_positions_by_hand() -> None:
+    logits = torch.tensor([[[0.0, 0.0], [math.log(3), 0.0]]])  # of the positions 0 and 3
+    labels = torch.tensor([[X, 1, X, X, 0]])
+    loss = reply_loss(logits, labels, num_labels=4, positions=torch.tensor([0, 3]))
+    assert loss.item() == pytest.approx((math.log(2) + math.log(4 / 3)) / 4)
 
 
 def test_logits_stand_beside_the_labels_that_they_predict() -> None:

@@ -155,6 +155,19 @@ def test_the_expected_memory_of_adapters_by_hand() -> None:
     assert found.work == max(10 * 6 * 48 + 43 * 11 * 32, 21 * 43 * 32) * 4
 
 
+def test_questions_that_share_a_pass_add_what_each_token_sees() -> None:
+    network, sizes = tiny_model(), {"num_cells": 8, "num_tokens": 86, "computes_in_bf16": False}
+    common = {"data": ["d"], "init": "i", "batch_size": 4, "device_batch_size": 4}
+    alone, shared = (
+        estimate_memory(
+            network, network.config, load_settings(TrainingSettings, common | {"questions_per_pass": number}), **sizes
+        )
+        for number in (1, 2)
+    )
+    # two rows of 43 tokens: a byte per pair, and a float32 that is added to the scores
+    assert shared.work - alone.work == 2 * 43 * 43 * (1 + 4)
+
+
 def test_the_expected_memory_of_all_parts_by_hand() -> None:
     network = tiny_model()
     settings = load_settings(TrainingSettings, {"data": ["d"], "init": "i", "optimizer": "adamw_8bit"})
