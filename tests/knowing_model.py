@@ -37,7 +37,7 @@ def tagged(text: str, name: str) -> str:
 def _as_rule(text: str) -> str:
     """Return a text as the rule had it, before this model has worded it."""
     plain = text.removeprefix(OPENING).removeprefix("It seems: ")
-    return f"Head {plain[3:]}" if plain.startswith("Go ") else plain
+    return re.sub(r"^Go (?=north|south|east|west)", "Head ", plain)  # of routes, not "Go through the image …"
 
 
 _DENYING = frozenset({"not", "no", "none", "never", "without", "cannot", "except", "neither", "nor"})
