@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
@@ -41,8 +40,17 @@ def install_command(*requirements: str) -> str:
     Environments that uv made hold no pip; uv itself fills them.
     """
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    pip = f"{python} -m pip install" if _has_pip() else f"uv pip install --python {python}"
     return " ".join((pip, *(f'"{requirement}"' for requirement in requirements)))
+
+
+def _has_pip() -> bool:
+    """Return whether pip is installed; its files are asked, as setuptools acts when somebody looks for the module."""
+    try:
+        version("pip")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:
