@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
@@ -40,17 +42,11 @@ def install_command(*requirements: str) -> str:
     Environments that uv made hold no pip; uv itself fills them.
     """
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    pip = f"{python} -m pip install" if _has_pip() else f"uv pip install --python {python}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # setuptools, which acts when somebody looks for pip
+        has_pip = find_spec("pip") is not None
+    pip = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
     return " ".join((pip, *(f'"{requirement}"' for requirement in requirements)))
-
-
-def _has_pip() -> bool:
-    """Return whether pip is installed; its files are asked, as setuptools acts when somebody looks for the module."""
-    try:
-        version("pip")
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:

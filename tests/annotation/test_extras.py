@@ -74,7 +74,7 @@ def test_what_is_installed_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_environment_without_pip_is_filled_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extras, "_has_pip", lambda: False)
+    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
     monkeypatch.setattr(sys, "executable", "/my envs/one/bin/python")
     words = shlex.split(install_command("openai<4,>=2"))
     assert words == ["uv", "pip", "install", "--python", "/my envs/one/bin/python", "openai<4,>=2"]
