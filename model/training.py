@@ -23,6 +23,7 @@ import tomli_w
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType, gather_object, parse_flag_from_env
+from pydantic.fields import FieldInfo
 from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
@@ -180,7 +181,12 @@ def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) ->
     if not resume and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out} is not empty; give `resume` to go on with the run in it, or another `out`")
     if resume and path.exists():
-        old, new = read_config(path), tomllib.loads(_settings_text(settings))
+        new = tomllib.loads(_settings_text(settings))
+        # what came after the run began had its default then; without one it stands in no file
+        added = {
+            name: new[name] for name, field in TrainingSettings.model_fields.items() if _is_default(new, name, field)
+        }
+        old = added | read_config(path)
         differ = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
         if changed := [f"{name} = {old.get(name)!r}" for name in differ if name not in CHANGES_NOTHING_LEARNT]:
             raise TrainingError(
@@ -188,6 +194,11 @@ def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) ->
                 "another `out`"
             )
     PartialState().wait_for_everyone()  # no process may find what another one has just written
+
+
+def _is_default(settings: Mapping[str, Any], name: str, field: FieldInfo) -> bool:
+    """Return whether a setting that is written has its default."""
+    return name in settings and not field.is_required() and settings[name] == field.get_default()
 
 
 def _begin_run(settings: TrainingSettings, out: Path) -> None:

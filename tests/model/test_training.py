@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tomli_w
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -270,6 +272,19 @@ def test_a_question_that_a_batch_holds_again_counts_once_as_unreadable(tmp_path:
         make_settings(data, batch_size=32, device_batch_size=32, max_steps=1, max_unreadable=0.3), tmp_path / "run"
     )
     assert report["samples"]["unreadable"]["number"] == 3
+
+
+def test_a_run_from_before_a_setting_was_added_goes_on(data: Path, tmp_path: Path) -> None:
+    settings = make_settings(data, max_steps=3)
+    out = tmp_path / "run"
+    with pytest.raises(KilledError):
+        train(settings, out, reporter=StoppingReporter(2))
+    written = tomllib.loads((out / "train.toml").read_text())
+    assert written.pop("questions_per_pass") == 1
+    (out / "train.toml").write_text(tomli_w.dumps(written))
+    with pytest.raises(TrainingError, match=r"other settings \(questions_per_pass = None"):
+        train(settings.model_copy(update={"questions_per_pass": 2}), out, resume=True)
+    assert train(settings, out, resume=True)["steps"] == 3
 
 
 def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None:
