@@ -49,7 +49,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
 )
 
 WARM_UP_RATE = 1e-4
-"""Learning rate of adapters in a warm-up; that of LoRA's own experiments (Hu et al. 2021, table 12: 2e-4 and below)."""
+"""Learning rate of adapters in a warm-up; a usual one, not tuned."""
 _ROW_BYTES = 2
 _TIMED = 4
 """Questions that a dry run takes the time of."""
@@ -100,6 +100,10 @@ def select(
     target_listed = _target_samples(target_folders)
     _refuse_benchmarks(settings, target_listed)
     work = out.with_name(f"{out.name}.work")
+    if dry_run and settings.warm_up:
+        raise TrainingError(
+            "`dry_run` trains nothing, so there are no adapters to time: leave `warm_up` away, or run it"
+        )
     folder = _warmed_up(settings, work, reporter) if settings.warm_up else settings.model
     start = load_adapted(folder)
     candidates = _fitting(listed, settings, start)
@@ -336,6 +340,10 @@ def _rank_all(
             (sample, SampleRow(name=row.name, rows=None, norm=row.norm, loss=row.loss, num_tokens=row.num_tokens), one)
             for (sample, row), one in zip(whole, scores, strict=True)
         ]
+    if not scored:
+        raise TrainingDataError(
+            f"no candidate has a score, of {len(candidates.samples):,}: {next(iter(faults.values()))}"
+        )
     names = [sample.name for sample, _, _ in scored]
     order = rank(names, [one.score for _, _, one in scored])
     tasks = [sample.task for sample, _, _ in scored]

@@ -244,6 +244,19 @@ def test_numbers_that_are_not_finite_are_reported(place: Path, tmp_path: Path, m
     assert all(row["score"] is None or np.isfinite(row["score"]) for row in rows_of(tmp_path / "kept.parquet"))
 
 
+def test_candidates_without_any_score_are_no_selection(place: Path, tmp_path: Path) -> None:
+    broken = make_colours(tmp_path / "broken", train_tiles=2, broken=(0, 1))
+    with pytest.raises(TrainingDataError, match="no candidate has a score, of 2: its image cannot be read"):
+        select(settings(place, data=[str(broken)]), tmp_path / "kept.parquet")
+    assert not (tmp_path / "kept.parquet").exists()
+
+
+def test_a_dry_run_trains_nothing(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="`dry_run` trains nothing"):
+        select(settings(place, warm_up=0.5), tmp_path / "kept.parquet", dry_run=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- used ---
 
 
