@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from importlib.util import find_spec
 
 from packaging.requirements import Requirement
 
@@ -42,10 +40,9 @@ def install_command(*requirements: str) -> str:
     Environments that uv made hold no pip; uv itself fills them.
     """
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # setuptools, which acts when somebody looks for pip
-        has_pip = find_spec("pip") is not None
-    pip = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
+    # By its metadata: whoever looks for the module `pip` makes setuptools hand out the old distutils from then on, for
+    # the rest of the process, and torch's compiler fails on that.
+    pip = f"{python} -m pip install" if _installed("pip") else f"uv pip install --python {python}"
     return " ".join((pip, *(f'"{requirement}"' for requirement in requirements)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError
@@ -26,7 +27,10 @@ METADATA = [
 ]
 
 
-def installed(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> None:
+def installed(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], pip: str | None = "24.0") -> None:
+    if pip:
+        versions = {**versions, "pip": pip}
+
     def version(name: str) -> str:
         if name not in versions:
             raise PackageNotFoundError(name)
@@ -74,10 +78,16 @@ def test_what_is_installed_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_environment_without_pip_is_filled_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
+    installed(monkeypatch, {}, pip=None)
     monkeypatch.setattr(sys, "executable", "/my envs/one/bin/python")
     words = shlex.split(install_command("openai<4,>=2"))
     assert words == ["uv", "pip", "install", "--python", "/my envs/one/bin/python", "openai<4,>=2"]
+
+
+def test_writing_the_command_leaves_setuptools_usable() -> None:
+    # torch's compiler imports it; looking for the module `pip` breaks that import in Pythons that bring distutils
+    code = "from rsvqa.annotation.extras import install_command; install_command('openai'); import setuptools"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_rsvqa_itself_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
