@@ -4,7 +4,8 @@
     python -m tests.perf.real_scenes --compare before.json after.json
 
 Each scene is built with its labels and the class table that fits them, in tiles of 1,024 px, by the command line of
-`--rsvqa` (this version's, unless given). With `--json` the table is kept; `--compare` prints two of them side by side.
+`--rsvqa` (this version's, unless given). Then the questions of all scenes are audited as one data set, always by this
+version, with whole scenes held out. With `--json` the tables are kept; `--compare` prints two of them side by side.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsvqa.rsvqa_builder.auditing.short import guess_text
+from rsvqa.benchmark.auditing.auditing import audit_data
+from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
 
 DATA = Path(os.environ.get("RSVQA_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RSVQA = Path(sys.executable).with_name("rsvqa")
@@ -128,9 +130,9 @@ SCENES = (
 
 
 def build(scene: RealScene, rsvqa: Path, folder: Path) -> dict[str, Any]:
-    """Return the report of a build of the scene."""
+    """Build the scene into `folder/data`, and return the report of the build."""
     sources = folder / "sources"
-    sources.mkdir()
+    sources.mkdir(parents=True)
     for name, path in scene.files.items():
         (sources / name).symlink_to(DATA / "scenes" / path)
     classes = scene.classes
@@ -146,6 +148,24 @@ def build(scene: RealScene, rsvqa: Path, folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "data" / "report.json").read_text("utf-8")))
 
 
+def guess_all(folder: Path) -> dict[str, Any]:
+    """Return the best guess per task and answer form of all that was built below a folder; nothing without a shard."""
+    together = folder / "together"
+    together.mkdir()
+    shards = sorted(folder.glob("*/data/data/*.parquet"))
+    for number, shard in enumerate(shards):
+        (together / f"train-{number:05d}-of-{len(shards):05d}.parquet").symlink_to(shard)
+    if not shards:
+        return {}
+    report = audit_data(together, AuditSettings(images=False))
+    kept = ("chance", "best", "guessed", "by")
+    return {
+        f"{one['task']} {one['form']}": {key: one[key] for key in kept}
+        for one in report["shortcuts"]
+        if one["form"] != "text"
+    }
+
+
 def yields(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the table tells of a report: questions by task, and why the others are not asked."""
     if "error" in report:
@@ -156,9 +176,8 @@ def yields(report: Mapping[str, Any]) -> dict[str, Any]:
         for name, found in report["tasks"].items()
         if not found["questions"] and found["not_asked"]
     }
-    guesses = {name: guess_text(entries) for name, entries in report.get("without_image", {}).items()}
     labels = sum(sum(scene["labels"]["by_class"].values()) for scene in report["scenes"].values())
-    return {"tiles": report["tiles"]["kept"], "labels": labels, "tasks": tasks, "guesses": guesses, "reasons": reasons}
+    return {"tiles": report["tiles"]["kept"], "labels": labels, "tasks": tasks, "reasons": reasons}
 
 
 def print_table(found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -173,10 +192,27 @@ def print_table(found: Mapping[str, Mapping[str, Any]]) -> None:
             f" {scene['labels']} labels, {scene['tiles']} tiles"
         )
         print("   ", ", ".join(f"{task} {count}" for task, count in asked.items()) or "-")
-        for task, guess in scene.get("guesses", {}).items():
-            print(f"    without image, in per cent (chance): {task} {guess}")
         for task, reason in scene["reasons"].items():
             print(f"    not {task}: {reason}")
+
+
+def print_guesses(*tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the best guesses without the image in per cent, with their intervals, beside chance."""
+    for task in sorted({task for table in tables for task in table}):
+        told = (_told(table.get(task)) for table in tables)
+        print(f"{task}: {' → '.join(told)}")
+
+
+def _told(one: Mapping[str, Any] | None) -> str:
+    if one is None:
+        return "not asked"
+    if one["best"] is None:
+        return f"too few ({one['guessed']})"
+    best = one["best"]
+    return (
+        f"{100 * best['value']:.0f} ({100 * best['low']:.0f} to {100 * best['high']:.0f}) of {one['guessed']},"
+        f" chance {100 * one['chance']:.0f}, by {one['by']}"
+    )
 
 
 def compare(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]) -> None:
@@ -198,18 +234,20 @@ def main() -> None:
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("BEFORE", "AFTER"))
     options = parser.parse_args()
     if options.compare:
-        compare(*(json.loads(path.read_text("utf-8")) for path in options.compare))
+        before, after = (json.loads(path.read_text("utf-8")) for path in options.compare)
+        compare(before["scenes"], after["scenes"])
+        print_guesses(before["guesses"], after["guesses"])
         return
     if not (DATA / "scenes").is_dir():
         sys.exit(f"no real scenes: {DATA / 'scenes'} does not exist (RSVQA_DATA names the folder)")
-    found = {}
-    for scene in SCENES:
-        if options.only in scene.name:
-            with tempfile.TemporaryDirectory() as folder:
-                found[scene.name] = yields(build(scene, options.rsvqa, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = [scene for scene in SCENES if options.only in scene.name]
+        found = {one.name: yields(build(one, options.rsvqa, Path(folder) / str(n))) for n, one in enumerate(scenes)}
+        guesses = guess_all(Path(folder))
     print_table(found)
+    print_guesses(guesses)
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1), "utf-8")
+        options.json.write_text(json.dumps({"scenes": found, "guesses": guesses}, indent=1), "utf-8")
 
 
 if __name__ == "__main__":
