@@ -39,7 +39,7 @@ bench-demo: train-demo
 	$(BIN)/rsvqa compare $(DEMO)/bench-tiny $(DEMO)/bench-majority
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 # skipped where no Chromium is installed
 browser: $(VENV)/.dev
