@@ -148,6 +148,7 @@ class _Search:
         self._homeless: dict[Path, str] = {}
         self._listed: dict[tuple[Path, Path, bool], list[Path]] = {}
         self._is_scene = frozenset(map(os.path.abspath, scenes))
+        self._spelt: dict[tuple[str, str], Path] = {}
         self.folders = tuple(_folders_of(scenes, root))
 
     def look_into(self, folder: _Folder) -> None:
@@ -171,6 +172,7 @@ class _Search:
 
     def take(self, path: Path) -> None:
         """Give a file that the user names to its scenes, to all where it may be of more than one."""
+        path = self._first_spelling(path)
         names = _image_names(path)
         named = self._named(names, path, frozenset(self._scenes)) if names else []
         if named or (names and any(map(is_image_name, names.all()))):
@@ -197,7 +199,7 @@ class _Search:
         """Return what belongs to whom; of files that may be the same scene's, those nearest to it by path."""
         for (scene, *_), claims in self._claims.items():
             best = max(claim.nearness for claim in claims)
-            nearest = [claim.path for claim in claims if claim.nearness == best]
+            nearest = list(dict.fromkeys(claim.path for claim in claims if claim.nearness == best))
             nearest = [path for path in nearest if not is_bounding_copy(path)] or nearest
             for claim in claims:
                 if claim.path not in nearest:
@@ -280,6 +282,13 @@ class _Search:
         for scene in scenes:
             self._refused[scene][path] = why
 
+    def _first_spelling(self, path: Path) -> Path:
+        """Return the path under which a file was met first: one that is found and also named by the user is one file.
+
+        The folder may be spelt in another way or lead through a link; the name is the file's own.
+        """
+        return self._spelt.setdefault((os.path.realpath(path.parent), path.name), path)
+
     def _candidates(self, folder: _Folder) -> list[Path]:
         """Return a folder's files that may hold labels, by name."""
         key = (folder.path, folder.tree, folder.is_given)
@@ -287,7 +296,7 @@ class _Search:
         if key not in self._listed:
             self._listed[key] = [
                 path
-                for path in _files_in(folder.path)
+                for path in map(self._first_spelling, _files_in(folder.path))
                 if not (formats.is_raster(path) and is_picture_of_labels(path.stem))
                 and os.path.abspath(path) not in self._is_scene  # noqa: PTH100 - links stay
                 and (_is_label_name(path, is_for_labels=is_for_labels) or _may_be_mask(path, folder))

@@ -121,6 +121,21 @@ def test_a_file_is_given_once(tmp_path: Path) -> None:
     assert found(tmp_path, (tmp_path / "place.geojson", tmp_path)) == {"place.tif": ["place.geojson"]}
 
 
+@pytest.mark.parametrize("spelling", ["as found", "relative", "through a link"])
+def test_a_folder_that_is_found_and_also_named_gives_its_files_once(
+    spelling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "set/images/P0001.png", "set/labelTxt/P0001.txt", "set/labelTxt/P0002.txt")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("set")
+    named = {"as found": tmp_path / "set", "relative": Path("set"), "through a link": Path("link")}[spelling]
+    scene = str(tmp_path / "set" / "images" / "P0001.png")
+    for extra in (named / "labelTxt", named / "labelTxt" / "P0001.txt"):
+        (files,) = find_labels((scene,), (extra,), root=tmp_path).of_scenes
+        assert files.files == (tmp_path / "set" / "labelTxt" / "P0001.txt",)
+        assert files.refused == {}
+
+
 def test_virtual_paths_have_no_neighbours(tmp_path: Path) -> None:
     make(tmp_path, "place.geojson")
     scene = f"/vsizip/{tmp_path}/scenes.zip/place.tif"
