@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo train-demo bench-demo test browser lint types perf clean
+.PHONY: demo train-demo bench-demo test browser lint types site perf clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	mkdir -p $(VENV)/types && ln -sfn "$(CURDIR)" $(VENV)/types/rsvqa
 	MYPYPATH=$(VENV)/types $(BIN)/mypy
+
+# every link and every anchor in it is checked
+site: $(VENV)/.dev types
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 perf: $(VENV)/.dev
 	$(BIN)/python -m tests.perf.build
