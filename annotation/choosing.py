@@ -183,6 +183,7 @@ class Chooser:
         never_right: Counter[str] = Counter()
         asked: dict[str, list[Offer]] = {}
         elsewhere = _right_values(self._groups.values())
+        texts = list(self._texts)
         for (split, task), offers in self._groups.items():
             rng = random.Random(f"{self._seed}/{split}/{task}/choice")
             reasons = not_chosen.setdefault(task, Counter())
@@ -193,7 +194,7 @@ class Chooser:
             num_empty = sum(bool(offer.num_shown and not offer.shown) for offer in kept)
             not_chosen[task][NO_OPTIONS] += num_empty
             if self._balance is not Balance.OFF:
-                not_chosen[task][PAIR_TELLS] += settle_pairs(kept, rng)
+                not_chosen[task][PAIR_TELLS] += settle_pairs(kept, texts, rng)
             never_right[task] += drawer.num_never_right
             asked.setdefault(task, []).extend(offer for offer in kept if offer.shown or not offer.num_shown)
         shown: list[tuple[int, ...] | None] = [None] * self._num_added
@@ -204,7 +205,7 @@ class Chooser:
         return ChosenQuestions(
             not_chosen={task: dict(+counts) for task, counts in not_chosen.items()},
             never_right=dict(never_right),
-            _texts=list(self._texts),
+            _texts=texts,
             _shown=shown,
             _num_right=num_right,
         )

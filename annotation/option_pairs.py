@@ -1,17 +1,22 @@
-"""Swap wrong options until no two that stand together tell of each other.
+"""Swap wrong options until neither two that stand together nor their words tell which is right.
 
 Each text may be right as often as chance says and still give an answer away: where one conclusion implies another, the
 first is never right beside the second; where an object is white, grey is not offered. So of each two texts offered
 together each is to be right in 1/k of the questions. What surprises: of two texts of which neither is ever right beside
 the other, the search learns not to offer them together.
+
+What is true of one tile is said in like words: "mostly built over" goes with "most of the ground is built over". Only
+one of these may be offered, so the right option would be the one that is least like the others. So each place in the
+order of likeness is to be right equally often, too.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from rsvqa.annotation.likeness import nearest_overlaps, words_of
 from rsvqa.annotation.option_drawing import Offer
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -28,10 +33,17 @@ class PairTally:
     """Counts, for each two texts of a template, how often they are offered and which is right.
 
     The cost of a pair is the squared distance of both counts from 1/k of the questions that offer it. That of a text
-    alone, in each stratum, is added, so that swapping does not undo what was drawn.
+    alone, in each stratum, is added, so that swapping does not undo what was drawn; and that of each place in the order
+    of likeness.
+
+    Args:
+        offers: with the options they show.
+        words: of each text that they may show, by its index.
     """
 
-    def __init__(self, offers: Sequence[Offer]) -> None:
+    def __init__(self, offers: Sequence[Offer], words: Mapping[int, frozenset[str]]) -> None:
+        self._words = words
+        self._places = [0.0] * max(offer.num_shown for offer in offers)  # right at a place, less what is due to it
         self._offered: dict[_Key, int] = {}
         self._right: dict[_Key, int] = {}
         self._excess: dict[tuple[int, int], float] = {}  # of a text of a stratum: times right less its due
@@ -40,6 +52,7 @@ class PairTally:
                 self._add_alone(offer, text, 1)
             for one, other in combinations(offer.shown, 2):
                 self._add(offer, one, other, 1)
+            self._add_places(self._moves(offer, offer.shown), 1)
 
     def change(self, offer: Offer, place: int, text: int) -> float:
         """Return how much greater the cost becomes when an option gives way to another text."""
@@ -50,7 +63,9 @@ class PairTally:
         for level in offer.levels[1:]:
             change += due * (due - 2 * self._excess.get((level, text), 0.0))
             change += due * (due + 2 * self._excess.get((level, old), 0.0))
-        return change
+        shown = (*offer.shown[:place], text, *offer.shown[place + 1 :])
+        pairs = zip(self._places, self._moves(offer, offer.shown), self._moves(offer, shown), strict=False)
+        return change + sum((now - old + new) ** 2 - now**2 for now, old, new in pairs)
 
     def swap(self, offer: Offer, place: int, text: int) -> None:
         """Let an option give way to another text."""
@@ -61,7 +76,9 @@ class PairTally:
             if at != place:
                 self._add(offer, other, old, -1)
                 self._add(offer, other, text, 1)
+        self._add_places(self._moves(offer, offer.shown), -1)
         offer.shown = (*offer.shown[:place], text, *offer.shown[place + 1 :])
+        self._add_places(self._moves(offer, offer.shown), 1)
 
     def relief(self, offer: Offer) -> float:
         """Return how much less the cost would be without a question."""
@@ -73,7 +90,19 @@ class PairTally:
             self._add_alone(offer, text, -1)
         for one, other in combinations(offer.shown, 2):
             self._add(offer, one, other, -1)
+        self._add_places(self._moves(offer, offer.shown), -1)
         offer.shown = ()
+
+    def _moves(self, offer: Offer, shown: Sequence[int]) -> list[float]:
+        """Return what a question adds to each place in the order of likeness; places of equals share it."""
+        likeness = [round(value, 9) for value in nearest_overlaps([self._words[text] for text in shown])]
+        own = likeness[shown.index(offer.answer)]
+        first, num = sum(value < own for value in likeness), likeness.count(own)
+        return [(first <= place < first + num) / num - 1 / len(shown) for place in range(len(shown))]
+
+    def _add_places(self, moves: Sequence[float], step: int) -> None:
+        for place, move in enumerate(moves):
+            self._places[place] += step * move
 
     def _add_alone(self, offer: Offer, text: int, step: int) -> None:
         moved = step * ((text == offer.answer) - 1 / offer.num_shown)
@@ -104,19 +133,21 @@ def _key(offer: Offer, one: int, other: int) -> _Key:
     return (template, one, other) if one < other else (template, other, one)
 
 
-def settle_pairs(offers: Sequence[Offer], rng: random.Random) -> int:
+def settle_pairs(offers: Sequence[Offer], texts: Sequence[str], rng: random.Random) -> int:
     """Swap wrong options of the questions that have some to spare; return how many keep two texts uneven even so.
 
     Those are left without options.
 
     Args:
         offers: of one task and split, with the options they show; swapped in place.
+        texts: by their index.
         rng: of the order, and of what is tried.
     """
     movable = [offer for offer in offers if _is_movable(offer)]
     if not movable:
         return 0
-    tally = PairTally(movable)
+    used = {text for offer in movable for text in (*offer.right, *offer.wrong)}
+    tally = PairTally(movable, {text: frozenset(words_of(texts[text])) for text in used})
     for _ in range(max(1, min(_MAX_PASSES, _SWAPS // len(movable)))):
         num_swapped = sum(_improve(tally, offer, rng) for offer in rng.sample(movable, len(movable)))
         if not num_swapped:

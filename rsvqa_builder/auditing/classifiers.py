@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsvqa.annotation.likeness import words_of
 from rsvqa.rsvqa_builder.auditing.guessers import Guesser, TableGuesser, rule_guessers
-from rsvqa.rsvqa_builder.auditing.option_tables import Floats, OptionTable, words_of
+from rsvqa.rsvqa_builder.auditing.option_tables import Floats, OptionTable
 
 NUM_TREES = 40
 _MOST_CONTENTS = 16

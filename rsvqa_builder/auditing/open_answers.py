@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsvqa.annotation.likeness import words_of
 from rsvqa.rsvqa_builder.auditing.holdout import clustered_share, deal_folds
 from rsvqa.rsvqa_builder.auditing.items import AuditItem, wording_of
-from rsvqa.rsvqa_builder.auditing.option_tables import words_of
 
 HIT_IOU = 0.5
 _MOST_WORDS = 2_000

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from rsvqa.annotation.likeness import nearest_overlaps, overlap, words_of
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.auditing.items import AuditItem, folded, wording_of
 
@@ -23,8 +24,6 @@ Ints = NDArray[np.int64]
 
 _NUMBER = re.compile(r"(-?\d{1,3}(?:[, ]\d{3})+(?:\.\d+)?|-?\d+(?:\.\d+)?)\s*(km²|km2|km|m²|m2|m|cm|ha)?(?![\w²])")
 _UNITS = {"km²": 1e6, "km2": 1e6, "km": 1e3, "ha": 1e4, "cm": 1e-2}
-_WORD = re.compile(r"[一-鿿]|[^\W一-鿿]+")
-"""A word, or one Chinese character."""
 _DIRECTIONS = {
     name: 45.0 * number
     for number, names in enumerate(
@@ -43,11 +42,6 @@ _DIRECTIONS = {
 }
 STEP_SHARES = (0.1, 0.15, 0.2, 0.25, 0.5)
 """Steps in which wrong numbers often surround a right one."""
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text in small letters."""
-    return _WORD.findall(text.casefold())
 
 
 def number_of(text: str) -> float | None:
@@ -174,11 +168,12 @@ class OptionTable:
         for span, item in zip(self.spans(), self.items, strict=True):
             bags = [set(words_of(option)) for option in item.options]
             asked = set(words_of(item.question))
+            nearest = nearest_overlaps(bags)
             for place, bag in enumerate(bags, start=span.start):
-                shared = [_overlap(bag, other) for other in bags if other is not bag]
+                shared = [overlap(bag, other) for other in bags if other is not bag]
                 rows[:, place] = (
                     sum(shared) / max(1, len(shared)),
-                    max(shared, default=0.0),
+                    nearest[place - span.start],
                     len(bag & asked) / max(1, len(bag)),
                     len(bag),
                 )
@@ -229,10 +224,6 @@ _NUMBER_MEASURES = (
     "roundness",
     *(f"others in steps of {share:.0%} of it" for share in STEP_SHARES),
 )
-
-
-def _overlap(one: set[str], other: set[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
 
 
 def _roundness(value: float) -> float:
