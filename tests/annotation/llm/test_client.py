@@ -415,15 +415,14 @@ def test_an_error_of_the_source_is_not_swallowed() -> None:
         list(client.ask(source()))
 
 
+@pytest.mark.timeout(45)  # of retries, the first waits a minute
 def test_leaving_early_does_not_wait_for_retries() -> None:
     slow = SETTINGS.model_copy(update={"backoff_s": 60.0, "retries": 5})
     script: Script = lambda body, _earlier: Action("well" if "1?" in text_of(body) else "500")  # noqa: E731
-    started = time.monotonic()
     with ScriptedEndpoint(script) as server, ChatClient(Endpoint(server.base_url), slow) as client:
         outcomes = client.ask([request(1), request(2), request(3)])
         next(outcomes)
         outcomes.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - started < 10
 
 
 def test_the_budget_ends_the_asking_and_what_was_paid_is_given_back() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from pydantic import BaseModel, Field
 
@@ -108,11 +106,10 @@ def test_a_line_break_inside_a_string_is_read() -> None:
 @pytest.mark.parametrize(
     "text", ["{" * 200_000, '{"a": "' + "\\" * 1_000_001, '{"a": [' + "1," * 300_000, "<think>" * 150_000]
 )
+@pytest.mark.timeout(60)  # a second; what is quadratic takes minutes
 def test_hostile_replies_take_no_longer_than_long_ones(text: str) -> None:
-    started = time.process_time()
     with pytest.raises(UnreadableReplyError):
         read_reply(text, Count, ended=True)
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,12 +98,11 @@ def test_any_reply_gives_a_box_inside_or_none(reply: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["1", "0.1, ", "[1, 2, 3, 4] ", "x: 1, "])
+@pytest.mark.timeout(60)  # a second; what is quadratic takes minutes
 def test_a_million_characters_take_linear_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
-    started = time.process_time()
     read_box(text, convention="0-1", size=SIZE)
     find_boxes(text, SIZE)
-    assert time.process_time() - started < 20  # about 1 s; what is quadratic takes far longer
 
 
 # --- questions ---
