@@ -14,14 +14,14 @@ from rsvqa.benchmark.protocol.boxes import replied_numbers
 from rsvqa.benchmark.protocol.strict_answers import read_answer
 
 
-def reward(reply: str, *, solution: str, answer_type: str, options: str = "") -> float | None:
+def reward(reply: str, *, solution: str, answer_type: str, choices: str = "") -> float | None:
     """Return what a reply is worth, 0 to 1; None for free text, of which no rule says what is right.
 
     Args:
         reply: what the model wrote.
         solution: the column of an export.
         answer_type: the column: "letter", "letters", "box" or "text".
-        options: the column: one option per line, "(A) …".
+        choices: the column: one option per line, "(A) …".
 
     Raises:
         ValueError: an answer type or a key that no export has.
@@ -32,7 +32,7 @@ def reward(reply: str, *, solution: str, answer_type: str, options: str = "") ->
         return _overlap(reply, solution)
     if answer_type not in ("letter", "letters"):
         raise ValueError(f"answer type {answer_type!r}: expected letter, letters, box or text")
-    read = read_answer(reply, tuple(options.splitlines()), several=answer_type == "letters").letters
+    read = read_answer(reply, tuple(choices.splitlines()), several=answer_type == "letters").letters
     return float(read == solution.replace(" ", ""))
 
 
@@ -51,13 +51,13 @@ def rewards(
     completions: Sequence[str | Sequence[Mapping[str, Any]]],
     solution: Sequence[str],
     answer_type: Sequence[str],
-    options: Sequence[str],
+    choices: Sequence[str],
     **_: object,
 ) -> list[float | None]:
     """Return what each completion is worth, as TRL and ms-swift ask it: columns of the export come by their names."""
     return [
-        reward(_text(completion), solution=key, answer_type=kind, options=choices)
-        for completion, key, kind, choices in zip(completions, solution, answer_type, options, strict=True)
+        reward(_text(completion), solution=key, answer_type=kind, choices=listed)
+        for completion, key, kind, listed in zip(completions, solution, answer_type, choices, strict=True)
     ]
 
 

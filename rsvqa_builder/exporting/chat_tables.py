@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.exporting.turns import Turns
 
 _TEXT = pa.string()
 _MESSAGES = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
-_REWARD = dict.fromkeys(("solution", "answer_type", "options", "task", "question_id", "language"), _TEXT)
+_REWARD = dict.fromkeys(("solution", "answer_type", "choices", "task", "question_id", "language"), _TEXT)
 
 
 class _ChatTables(ChatExporter):

@@ -13,7 +13,7 @@ from typing import Any, Self, TextIO
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
 from rsvqa.rsvqa_builder.dataset.shards import split_of
-from rsvqa.rsvqa_builder.exporting.families import ModelFamily
+from rsvqa.rsvqa_builder.exporting.families import BoxFamily
 from rsvqa.rsvqa_builder.exporting.turns import PictureChoice, TurnMaker, Turns
 
 _UNITS = {
@@ -40,7 +40,7 @@ class ChatTarget:
         pictures: which are shown.
     """
 
-    family: ModelFamily
+    family: BoxFamily
     checkpoint: str
     max_pixels: int | None = None
     pictures: PictureChoice = "whole"

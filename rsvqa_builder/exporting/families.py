@@ -33,7 +33,7 @@ class UnknownModelError(RsvqaError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFamily:
+class BoxFamily:
     """One convention of boxes.
 
     Attributes:
@@ -121,7 +121,7 @@ _JSON = '[{"bbox_2d": [{x1}, {y1}, {x2}, {y2}], "label": {quoted}}]'
 _SWIFT_JSON = _JSON.replace("[{x1}, {y1}, {x2}, {y2}]", SWIFT_BOX)
 
 _ALL = (
-    ModelFamily(
+    BoxFamily(
         name="llava",
         names=("llava-1.5", "llava-v1.5", "llava-next", "llava-v1.6", "geollava", "longva"),
         example="llava-hf/llava-1.5-7b-hf",
@@ -129,7 +129,7 @@ _ALL = (
         answer="[{x1}, {y1}, {x2}, {y2}]",
         template="llava",
     ),
-    ModelFamily(
+    BoxFamily(
         name="qwen2-vl",
         names=("qwen2-vl",),
         example="Qwen/Qwen2-VL-7B-Instruct",
@@ -139,7 +139,7 @@ _ALL = (
         swift_answer=SWIFT_BOX,
         template="qwen2_vl",
     ),
-    ModelFamily(
+    BoxFamily(
         name="qwen2.5-vl",
         names=("qwen2.5-vl", "qwen2_5-vl"),
         example="Qwen/Qwen2.5-VL-7B-Instruct",
@@ -149,7 +149,7 @@ _ALL = (
         swift_answer=_SWIFT_JSON,
         template="qwen2_vl",
     ),
-    ModelFamily(
+    BoxFamily(
         name="qwen3-vl",
         names=("qwen3-vl",),
         example="Qwen/Qwen3-VL-8B-Instruct",
@@ -158,7 +158,7 @@ _ALL = (
         swift_answer=_SWIFT_JSON,
         template="qwen3_vl_nothink",
     ),
-    ModelFamily(
+    BoxFamily(
         name="internvl",
         names=("internvl2", "internvl3"),
         example="OpenGVLab/InternVL3-8B",
@@ -169,10 +169,10 @@ _ALL = (
         template="intern_vl",
     ),
 )
-FAMILIES: Mapping[str, ModelFamily] = {family.name: family for family in _ALL}
+FAMILIES: Mapping[str, BoxFamily] = {family.name: family for family in _ALL}
 
 
-def family_of(model: str) -> ModelFamily:
+def family_of(model: str) -> BoxFamily:
     """Return the family of a model, named itself or by one of its checkpoints: "Qwen/Qwen2.5-VL-7B-Instruct".
 
     Raises:

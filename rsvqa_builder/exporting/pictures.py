@@ -16,7 +16,7 @@ from PIL import Image
 
 from rsvqa.annotation.images import ImageSize, Pixels, decode_image, read_header
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
-from rsvqa.rsvqa_builder.exporting.families import MIN_SEEN_PIXELS, ModelFamily
+from rsvqa.rsvqa_builder.exporting.families import MIN_SEEN_PIXELS, BoxFamily
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 _QUALITY = 95
@@ -42,7 +42,7 @@ class Picture:
 class PictureMaker:
     """Makes the pictures of questions for one family and one budget; keeps those of the last row group."""
 
-    def __init__(self, family: ModelFamily, max_pixels: int | None) -> None:
+    def __init__(self, family: BoxFamily, max_pixels: int | None) -> None:
         self._family = family
         self._max_pixels = max_pixels
         self._made: dict[tuple[str, Window | None], Picture] = {}

@@ -38,7 +38,7 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None):
         solution_str,
         solution=ground_truth,
         answer_type=about.get("answer_type", "letter"),
-        options=about.get("options", ""),
+        choices=about.get("choices", ""),
     ) or 0.0
 '''
 
@@ -49,7 +49,7 @@ def reward_columns(turns: Turns, reply: str) -> dict[str, str]:
     return {
         "solution": reply,
         "answer_type": turns.answer_type,
-        "options": "\n".join(record.options),
+        "choices": "\n".join(record.options),
         "task": record.task,
         "question_id": record.question_id,
         "language": record.language,

@@ -22,7 +22,7 @@ from rsvqa.annotation.wording.box_units import UNITS_SAID, ask_in_units
 from rsvqa.rsvqa_builder.dataset.prompts import exchange_of, placeholder_fault
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
-from rsvqa.rsvqa_builder.exporting.families import ModelFamily
+from rsvqa.rsvqa_builder.exporting.families import BoxFamily
 from rsvqa.rsvqa_builder.exporting.pictures import Picture, PictureMaker
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
@@ -81,7 +81,7 @@ class Turns:
         """What a scorer looks for in a reply."""
         return _ANSWER_TYPES[self.question.record.form]
 
-    def text(self, pieces: Pieces, family: ModelFamily) -> str:
+    def text(self, pieces: Pieces, family: BoxFamily) -> str:
         """Return pieces as one text, boxes in the family's units; all of them are of the first picture."""
         seen = self.pictures[0].seen
         return "".join(
@@ -103,7 +103,7 @@ _ANSWER_TYPES: dict[AnswerForm, AnswerType] = {
 class TurnMaker:
     """Makes the turns of questions for one family, one budget and one choice of pictures."""
 
-    def __init__(self, family: ModelFamily, max_pixels: int | None, choice: PictureChoice) -> None:
+    def __init__(self, family: BoxFamily, max_pixels: int | None, choice: PictureChoice) -> None:
         self.family = family
         self._choice = choice
         self._pictures = PictureMaker(family, max_pixels)
@@ -290,7 +290,7 @@ ZOOM_TOOL = {
 }
 
 
-def zoom_arguments(turns: Turns, family: ModelFamily) -> str:
+def zoom_arguments(turns: Turns, family: BoxFamily) -> str:
     """Return the call of a zoom as JSON, its box in the family's units."""
     assert turns.zoom is not None
     numbers = [json.loads(number) for number in family.numbers(turns.zoom.place.shares, turns.pictures[0].seen)]

@@ -33,15 +33,15 @@ KEY = '[{"bbox_2d": [0, 0, 100, 100], "label": "ship"}]'
     ],
 )
 def test_what_a_reply_is_worth(reply: str, solution: str, kind: str, expected: float | None) -> None:
-    assert reward(reply, solution=solution, answer_type=kind, options=OPTIONS) == expected
+    assert reward(reply, solution=solution, answer_type=kind, choices=OPTIONS) == expected
 
 
 def test_trainers_call_it_with_columns() -> None:
-    columns = {"solution": ["B", KEY], "answer_type": ["letter", "box"], "options": [OPTIONS, ""], "task": ["x", "y"]}
+    columns = {"solution": ["B", KEY], "answer_type": ["letter", "box"], "choices": [OPTIONS, ""], "task": ["x", "y"]}
     assert rewards(["B", "[0, 0, 50, 100]"], **columns) == [1.0, 0.5]
     chats = [[{"role": "assistant", "content": "C"}], [{"role": "assistant", "content": KEY}]]
     assert rewards(chats, **columns) == [0.0, 1.0]
-    assert rewards([], solution=[], answer_type=[], options=[]) == []
+    assert rewards([], solution=[], answer_type=[], choices=[]) == []
 
 
 def test_a_key_that_no_export_has_is_refused() -> None:
