@@ -130,6 +130,10 @@ FLAGS_OF_OTHERS = {
     "annotation/extras.py": "--python",  # of uv, in environments without pip
     "benchmark/files/datasets.py": "--repo-type",  # of the command of Hugging Face that downloads what is missing
     "benchmark/protocol/official_answers.py": "--reasoning_tags",  # of lmms-eval, whose parser is reproduced
+    # of the trainers, in the line of command that stands beside an export
+    "rsvqa_builder/exporting/chat_files.py": "--max_pixels",
+    "rsvqa_builder/exporting/chat_tables.py": "--output_dir",
+    "rsvqa_builder/exporting/reward_file.py": "--reward_funcs",
 }
 
 

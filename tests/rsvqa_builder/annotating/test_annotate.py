@@ -160,6 +160,7 @@ def test_in_place_gives_the_bytes_of_another_folder(data: Path, tmp_path: Path) 
 def test_in_place_the_old_stays_until_the_new_is_complete(data: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     shutil.copytree(data, place)
+    shutil.rmtree(place / ".rsvqa")
     before = data_digest(place)
     model = knowing_model(data)
 
