@@ -98,7 +98,7 @@ def test_copies_of_the_sources_with_other_times_give_the_same_bytes(
     for place in ("here", "elsewhere"):
         shutil.copytree(farm, tmp_path / place / farm.name, copy_function=shutil.copyfile)
         monkeypatch.chdir(tmp_path / place)
-        assert build(farm.name, "set", *OPTIONS).code == 0
+        assert build(farm.name, Path("set"), *OPTIONS).code == 0
     assert tree_digest(tmp_path / "here" / "set") == tree_digest(tmp_path / "elsewhere" / "set")
 
 
