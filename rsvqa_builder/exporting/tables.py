@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, TableWriter, table_schema
 from rsvqa.rsvqa_builder.dataset.records import Record
@@ -132,11 +135,12 @@ def _xlrs_card(tables: Collection[tuple[str, str]]) -> str:
 # --- COCO ---
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Annotation:
     image: str
     box: Box
     category: str
+    outline: BaseGeometry | None = None
 
 
 class _CocoSplit:
@@ -152,9 +156,12 @@ class _CocoSplit:
         evidence = question.record.evidence
         # the object of the box comes first in its evidence; without ids the box stands for itself
         object_id = next(iter(evidence.get("feature_ids", [])), str(box))
-        known = self.annotations.setdefault((image, object_id), _Annotation(image, box, UNNAMED_CLASS))
+        known = self.annotations.setdefault(
+            (image, object_id), _Annotation(image=image, box=box, category=UNNAMED_CLASS)
+        )
         if known.category == UNNAMED_CLASS:
             known.category = str(evidence.get("values", {}).get("class", UNNAMED_CLASS))
+        known.outline = known.outline or _outline_of(box, decode_geometry(evidence))
 
     def document(self) -> dict[str, Any]:
         image_ids = {path: number for number, path in enumerate(self.sizes, start=1)}
@@ -173,12 +180,34 @@ class _CocoSplit:
                     "image_id": image_ids[annotation.image],
                     "category_id": categories[annotation.category],
                     **_coco_box(annotation.box),
+                    **_coco_outline(annotation.outline),
                     "iscrowd": 0,
                 }
                 for number, annotation in enumerate(self.annotations.values(), start=1)
             ],
             "categories": [{"id": number, "name": name} for name, number in categories.items()],
         }
+
+
+def _outline_of(box: Box, geometry: BaseGeometry | None) -> BaseGeometry | None:
+    """Return the geometry of an evidence where it is the outline of what the box is around.
+
+    An evidence may be about other things too. Outlines with holes have no place in COCO's polygons.
+    """
+    parts = shapely.get_parts(geometry) if geometry is not None else ()
+    if geometry is None or any(part.geom_type != "Polygon" or part.interiors for part in parts):
+        return None
+    # a pixel for what the tile cuts off, one for the rounding of the row's box
+    return geometry if all(abs(a - b) <= 2 for a, b in zip(geometry.bounds, box, strict=True)) else None
+
+
+def _coco_outline(outline: BaseGeometry | None) -> dict[str, Any]:
+    """Return an outline as polygons with their area, in the place of the box's."""
+    if outline is None:
+        return {}
+    rings = [shapely.get_coordinates(part.exterior)[:-1].ravel() for part in shapely.get_parts(outline)]
+    polygons = [[round(float(value), 2) for value in ring] for ring in rings]
+    return {"segmentation": polygons, "area": round(outline.area, 2)}
 
 
 def _coco_box(box: Box) -> dict[str, Any]:

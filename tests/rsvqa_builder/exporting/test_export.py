@@ -278,6 +278,31 @@ def test_coco_keeps_objects_without_ids_and_classes_apart(tmp_path: Path) -> Non
     assert document["categories"] == [{"id": 1, "name": "object"}]
 
 
+@pytest.mark.parametrize(
+    ("geometry", "expected"),
+    [
+        # the triangle fills half of its 40 x 40 px
+        ("POLYGON ((20 10, 60 10, 20 50, 20 10))", {"segmentation": [[20, 10, 60, 10, 20, 50]], "area": 800}),
+        # of something else, with a hole, of no area, and none at all: the box alone
+        ("POLYGON ((0 0, 90 0, 90 90, 0 0))", {"area": 1600}),
+        ("POLYGON ((20 10, 60 10, 60 50, 20 50, 20 10), (30 20, 40 20, 40 30, 30 20))", {"area": 1600}),
+        ("LINESTRING (20 10, 60 50)", {"area": 1600}),
+        (None, {"area": 1600}),
+    ],
+)
+def test_coco_has_the_outline_that_the_evidence_holds(
+    tmp_path: Path, geometry: str | None, expected: dict[str, Any]
+) -> None:
+    tile = make_tile(0, "train")
+    evidence: dict[str, Any] = {"feature_ids": ["ships:7"], "rule": "r", "values": {}, "geometry": geometry}
+    one = make_record(tile, 0, "fine_grained_grounding", bbox=BOX, answer=str(list(BOX)), evidence=evidence)
+    write(tmp_path / "superrs", [TileRows(tile, (one,))])
+    export_dataset(tmp_path / "superrs", tmp_path / "coco", format="coco")
+    (found,) = json.loads((tmp_path / "coco/train.json").read_text("utf-8"))["annotations"]
+    assert {key: found[key] for key in ("segmentation", "area") if key in found} == expected
+    assert found["bbox"] == [20, 10, 40, 40]
+
+
 # --- what no export may hold ---
 
 
