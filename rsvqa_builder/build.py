@@ -19,6 +19,7 @@ from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.auditing.short import short_audit
+from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
@@ -103,7 +104,7 @@ def build(
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
             raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
-        fingerprint = _fingerprint(settings, sources)
+        fingerprint = _fingerprint(settings, sources, output)
         state = output.begin(fingerprint, overwrite=overwrite)
         if state is OutputState.COMPLETE:
             return BuildOutcome(
@@ -111,6 +112,8 @@ def build(
             )
         report = run.make(sources, fingerprint, output)
         output.commit()
+        if isinstance(output, OutputFolder):  # of a storage, where the bytes of others count, nothing more is kept
+            output.keep_timings(run.seconds)
     return BuildOutcome(state, report)
 
 
@@ -137,7 +140,7 @@ def build_rank(
         sources = run.find_sources()
         if not sources.scenes:
             raise NothingUsableError(run.no_scene(sources))
-        state = output.join(_fingerprint(settings, sources))
+        state = output.join(_fingerprint(settings, sources, output))
         if state is OutputState.COMPLETE:
             return RankOutcome(state, 0, 0)
         jobs, num_failed = run.do_rank(sources, rank, output)
@@ -208,6 +211,7 @@ class _Run:
                 audit = short_audit(records, (tile.tile for tile in rows), seed=self.settings.seed)
         facts = BuildFacts(
             settings=self.settings,
+            place=output.path if isinstance(output, OutputFolder) else None,
             sources=sources.members,
             tables=sources.tables,
             fingerprint=portable(fingerprint),
@@ -223,7 +227,6 @@ class _Run:
             rows=rows,
             shards=infos,
             audit=audit,
-            seconds=self.seconds,
         )
         if not shards:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
@@ -419,15 +422,19 @@ def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair
     return partners
 
 
-def _fingerprint(settings: BuildSettings, sources: Sources) -> dict[str, dict[str, Any]]:
-    """Return what decides the result; see `output.Fingerprint`."""
+def _fingerprint(settings: BuildSettings, sources: Sources, output: Output) -> dict[str, dict[str, Any]]:
+    """Return what decides the result, with paths from the data set's folder; see `output.Fingerprint`."""
+    stated = settings.model_dump(mode="json", by_alias=True)
+    # from a storage there is no way to the sources
+    place = output.path if isinstance(output, OutputFolder) else None
+    stated = moved_paths(BuildSettings, stated, Path(), place)
     versions = package_versions()
     for member in sources.members:
         table = sources.tables[member.name].to_toml()
         of_which = f" of {member.name}" if member.prefix else ""
         versions[f"class_table{of_which}"] = hashlib.sha256(table.encode()).hexdigest()[:16]
     return {
-        "settings": settings.model_dump(mode="json", by_alias=True),
+        "settings": stated,
         "versions": versions | library_versions(),
         "machine": dict(machine_traits()),
         "inputs": dict(sources.inputs),

@@ -6,6 +6,7 @@ the command line makes an option of it.
 
 from __future__ import annotations
 
+import os
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,15 @@ COMMAS = BeforeValidator(lambda value: value.split(",") if isinstance(value, str
 STRIPPED = BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)
 """Marks a word that may have spaces around it, as in "a, b"."""
 
+
+PATHS = "a path, or several"
+"""Marks a setting whose relative paths a `build.toml` states from its own folder."""
+
+PATH_OR_NAME = "a path, or a name of ours"
+"""Marks one that is a path where there is such a file."""
+
+PATHS_KEY, FROM_THIS_FILE = "paths", "relative to this file"
+"""What a file says whose relative paths are from its own folder; those of other files are from where a command runs."""
 
 FILE_ONLY = "stands in settings files only"
 """Marks a setting that is no option of the command line."""
@@ -53,7 +63,7 @@ def load_settings(model: type[Settings], given: Mapping[str, Any], *, config: Pa
         SettingsError: for an unknown setting, naming the nearest known one, a missing one, or a value out of range.
     """
     given = _by_new_names(model, given)
-    values = {**(_by_new_names(model, read_config(config)) if config else {}), **given}
+    values = {**(_by_new_names(model, _read_from_here(model, config)) if config else {}), **given}
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -77,20 +87,54 @@ def load_table(model: type[Settings], values: Mapping[str, Any], *, where: str) 
         raise SettingsError(f"{where}: {_describe(first, problems, values, model, '')}") from error
 
 
+def _read_from_here(model: type[BaseModel], config: Path) -> dict[str, Any]:
+    """Return the settings in a file with paths from the present folder."""
+    settings = read_config(config)
+    if _read_toml(config).get(PATHS_KEY) == FROM_THIS_FILE:
+        return moved_paths(model, settings, config.parent, Path())
+    return settings
+
+
+def moved_paths(model: type[BaseModel], settings: Mapping[str, Any], start: Path, to: Path | None) -> dict[str, Any]:
+    """Return settings whose relative paths, from `start`, are from the folder `to`; absolute ones without it."""
+    moved = dict(settings)
+    for name, field in model.model_fields.items():
+        # a file may call a setting by its alias
+        for key in {name, *old_names(field)} & moved.keys():
+            if PATHS in field.metadata or (PATH_OR_NAME in field.metadata and (start / str(moved[key])).is_file()):
+                value = moved[key]
+                many = isinstance(value, list | tuple)
+                paths = [moved_path(path, start, to) for path in (value if many else [value])]
+                moved[key] = paths if many else paths[0]
+    return moved
+
+
+def moved_path(path: Any, start: Path, to: Path | None) -> Any:  # noqa: ANN401  a wrong type is the model's to refuse
+    """Return one path so moved; what is no relative path, an address say, stays."""
+    if not isinstance(path, str) or not path or Path(path).is_absolute() or ":/" in path:
+        return path
+    whole = os.path.abspath(start / path)  # noqa: PTH100  links stay as they are written
+    return whole if to is None else os.path.relpath(whole, to)
+
+
 def read_config(config: Path) -> dict[str, Any]:
     """Return the settings in a TOML file: its table `settings` where it has one, as `build.toml` does, else all of it.
 
     Raises:
         SettingsError: it cannot be read, or is not TOML.
     """
-    try:
-        content = tomllib.loads(config.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"cannot read the settings file {config}: {error}") from error
+    content = _read_toml(config)
     settings = content.get("settings", content)
     if not isinstance(settings, dict):
         raise SettingsError(f"{config}: [settings] must be a table")
     return settings
+
+
+def _read_toml(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read the settings file {config}: {error}") from error
 
 
 def old_names(field: FieldInfo) -> list[str]:

@@ -21,7 +21,7 @@ from pydantic import (
 from rsvqa.annotation.balance import Balance
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.wording.phrases import LANGUAGES
-from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, StageSettings
+from rsvqa.rsvqa_builder.config import COMMAS, FILE_ONLY, PATH_OR_NAME, PATHS, StageSettings
 
 MAX_JPEG_SIDE = 65_500
 """libjpeg's limit for a side, pixels."""
@@ -108,7 +108,7 @@ def _alone(src: object) -> object:
 class BuildSettings(StageSettings):
     """All that decides what a build writes; anything else (workers, progress) does not change a byte of it."""
 
-    src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone)]
+    src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone), PATHS]
     """Folder and all below, file, glob, list, STAC, s3:// folder, sources file (TOML)."""
     bands: Bands | None = None
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
@@ -122,9 +122,9 @@ class BuildSettings(StageSettings):
     """A scene that cannot be used ends the build."""
     mosaic: bool = False
     """Join neighbouring sheets."""
-    labels: tuple[str, ...] = ()
+    labels: Annotated[tuple[str, ...], PATHS] = ()
     """File or folder of labels, beside those found with the scenes."""
-    classes: str = "auto"
+    classes: Annotated[str, PATH_OR_NAME] = "auto"
     """Class table: a preset or a TOML file."""
     complete: CompleteLabels = CompleteLabels.AUTO
     """Whether every instance of a class is labelled."""
@@ -138,7 +138,7 @@ class BuildSettings(StageSettings):
     """Smallest share of valid pixels of a tile."""
     dedup: Dedup = Dedup.IDENTICAL
     """Repeated tiles to drop."""
-    exclude: tuple[str, ...] = ()
+    exclude: Annotated[tuple[str, ...], PATHS] = ()
     """Images to keep out: a folder, a parquet or an arrow file."""
     split_shares: Annotated[
         tuple[float, float, float],

@@ -61,24 +61,12 @@ def read_report(out: Path) -> dict[str, Any]:
 
 
 def tree_digest(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below a folder by its path, without the one part that may differ.
-
-    That is `timings` in `report.json`.
-    """
+    """Return the SHA-256 of every file below a folder by its path, but for how long the build took."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(_content(path)).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path != folder / ".rsvqa" / "timings.json"
     }
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if path.name != "report.json":
-        return content
-    report = json.loads(content)
-    del report["timings"]
-    return json.dumps(report).encode()
 
 
 def times_of_change(folder: Path) -> dict[Path, int]:

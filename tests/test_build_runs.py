@@ -94,14 +94,12 @@ def test_the_settings_that_a_data_set_keeps_build_it_again(finished: Path, tmp_p
 def test_copies_of_the_sources_with_other_times_give_the_same_bytes(
     farm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a path relative to the working directory, as the settings keep it
-    (tmp_path / "elsewhere").mkdir()
-    shutil.copytree(farm, tmp_path / "elsewhere" / farm.name, copy_function=shutil.copyfile)
-    monkeypatch.chdir(farm.parent)
-    assert build(farm.name, tmp_path / "one", *OPTIONS).code == 0
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert build(farm.name, tmp_path / "two", *OPTIONS).code == 0
-    assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "two")
+    # a path relative to the working directory, which the settings keep as one from the data set
+    for place in ("here", "elsewhere"):
+        shutil.copytree(farm, tmp_path / place / farm.name, copy_function=shutil.copyfile)
+        monkeypatch.chdir(tmp_path / place)
+        assert build(farm.name, Path("set"), *OPTIONS).code == 0
+    assert tree_digest(tmp_path / "here" / "set") == tree_digest(tmp_path / "elsewhere" / "set")
 
 
 # --- what is written ---
@@ -115,7 +113,11 @@ def test_a_data_set_is_its_shards_and_its_documents(finished: Path) -> None:
     assert names - shards == {"README.md", "build.toml", "classes.toml", "preview.html", "report.json", "stats.json"}
     assert len([name for name in shards if name.startswith("data/")]) == 2
     assert len([name for name in shards if name.startswith("tiles/")]) == 1
-    assert not (finished / ".rsvqa").exists()
+    # what tells one build from the next of the same is no part of it
+    assert [path.name for path in (finished / ".rsvqa").iterdir()] == ["timings.json"]
+    seconds = json.loads((finished / ".rsvqa" / "timings.json").read_bytes())["seconds"]
+    assert {"finding scenes", "making tiles", "writing shards"} <= set(seconds)
+    assert "report.json" in tomllib.loads((finished / "build.toml").read_text("utf-8"))["files"]
 
 
 def test_the_report_counts_what_the_shards_hold(finished: Path) -> None:
@@ -647,3 +649,23 @@ def read_png(content: bytes) -> Any:
 def folder_of(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def test_a_build_toml_repeats_its_build_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work" / "elsewhere").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    make_sources(tmp_path / "work" / "scenes")
+    words = ("--tile-size", 512, "--workers", 0)
+    assert rsvqa("build", "--src", "scenes", "--out", "one/set", *words).code == 0
+    marker = tomllib.loads((tmp_path / "work/one/set/build.toml").read_text("utf-8"))
+    assert (marker["paths"], marker["settings"]["src"]) == ("relative to this file", "../../scenes")
+    # the same, spelt from another place: nothing is built again
+    monkeypatch.chdir(tmp_path / "work" / "elsewhere")
+    before = times_of_change(tmp_path / "work/one/set")
+    again = rsvqa("build", "--config", "../one/set/build.toml", "--out", "../one/set", "--workers", 0)
+    assert again.code == 0, again.err
+    assert times_of_change(tmp_path / "work/one/set") == before
+    # and once more as another data set at the same depth: every file is the same
+    repeated = rsvqa("build", "--config", "../one/set/build.toml", "--out", "../two/set", "--workers", 0)
+    assert repeated.code == 0, repeated.err
+    assert tree_digest(tmp_path / "work/two/set") == tree_digest(tmp_path / "work/one/set")

@@ -169,7 +169,7 @@ def test_a_mended_file_needs_no_word(tmp_path: Path) -> None:
     path.unlink()
     make_scene(tmp_path / "scenes", FARM, labelled=False)
     assert build(tmp_path / "scenes", tmp_path / "set").code == 0
-    assert not (tmp_path / "set" / ".rsvqa").exists()
+    assert [path.name for path in (tmp_path / "set" / ".rsvqa").iterdir()] == ["timings.json"]
 
 
 def test_a_finished_data_set_stays_when_its_successor_comes_to_nothing(

@@ -71,7 +71,7 @@ def test_a_class_filled_by_position_would_be_found(source: str, is_found: bool) 
 MAY_SYNC_OR_RENAME = {
     "rsvqa_builder/files.py": "the family of writers itself",
     "benchmark/files/reply_store.py": "a log that is appended to, each line on the disk before the next question",
-    "rsvqa_builder/dataset/export_formats.py": "numbers shards in a folder that has no name yet",
+    "rsvqa_builder/exporting/tables.py": "numbers shards in a folder that has no name yet",
 }
 """Files that may sync or rename, each with its reason."""
 
@@ -130,6 +130,10 @@ FLAGS_OF_OTHERS = {
     "annotation/extras.py": "--python",  # of uv, in environments without pip
     "benchmark/files/datasets.py": "--repo-type",  # of the command of Hugging Face that downloads what is missing
     "benchmark/protocol/official_answers.py": "--reasoning_tags",  # of lmms-eval, whose parser is reproduced
+    # of the trainers, in the line of command that stands beside an export
+    "rsvqa_builder/exporting/chat_files.py": "--max_pixels",
+    "rsvqa_builder/exporting/chat_tables.py": "--output_dir",
+    "rsvqa_builder/exporting/reward_file.py": "--reward_funcs",
 }
 
 

@@ -42,7 +42,7 @@ from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, WORK, Ou
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError, TileRows, list_shards, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
-from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
+from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, marker_of, write_annotated_documents
 from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
 from rsvqa.rsvqa_builder.locks import FolderHeldError, FolderLock
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
@@ -286,7 +286,7 @@ def _make(
     dataset = AnnotatedDataset(data=data, marker=marker, rows=tuple(rows), shards=infos, report=report)
     write_annotated_documents(output.ready, dataset, load_image=loader.one)
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
+    (output.ready / MARKER).write_text(tomli_w.dumps(marker_of(marker, data, output.path)), encoding="utf-8")
     return report
 
 

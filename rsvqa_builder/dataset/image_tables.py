@@ -1,6 +1,6 @@
 """Parquet tables whose rows share images: typed columns, Hugging Face features, each image's bytes once per row group.
 
-The one file that knows parquet. What surprises: a column of images is handed to parquet as a dictionary, so twenty rows
+The one file that knows parquet. What surprises: a column of images is handed to parquet as a dictionary, so ten rows
 that show one image of 30 MB write 30 MB and need no more memory than the image. Readers that know nothing of it see
 plain `list<struct<bytes, path>>` rows, but hold every row's copy while they decode a row group: arrow then fails above
 2 GiB ("Nested data conversions not implemented for chunked array outputs"). `split_rows` keeps row groups below that.
@@ -29,10 +29,11 @@ IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())
 """One encoded image, as `datasets.Image` stores it."""
 IMAGES = pa.list_(IMAGE)
 
-MAX_DECODED_BYTES = 1_000_000_000
+MAX_DECODED_BYTES = 300_000_000
 """Most image bytes that the rows of a row group hold when each row has its own copy.
 
-Half of what arrow can decode at once (2 GiB), and what `datasets` holds about twice while it reads a row group; its
+What the viewer of the Hugging Face Hub scans at most in one read, a seventh of what arrow can decode at once (2 GiB),
+and what `datasets` holds about twice while it reads a row group; its
 `batch_size` does not help: the row group is decoded whole before it is cut into batches.
 """
 
@@ -116,6 +117,7 @@ class TableWriter:
                 use_dictionary=True,
                 dictionary_pagesize_limit=_DICTIONARY_LIMIT,
                 compression={leaf: _compression(leaf) for leaf in _leaves(schema)},
+                write_page_index=True,  # by which viewers find a row without reading a column
                 write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
             )
             stack.callback(self._writer.close)

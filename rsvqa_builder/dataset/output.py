@@ -5,6 +5,9 @@ moved into place at the very end, `build.toml` last, which tells the size and th
 with a `build.toml` holds a whole data set, and an older data set stays until a new one is whole. Files that a build did
 not write are never touched.
 
+How long each step took stays in `.rsvqa/`, the one thing in a finished folder that the next build of the same does not
+repeat byte for byte.
+
 A build that comes to nothing, because every tile is dropped, leaves no data set: only its report and its dropped tiles
 stay below `.rsvqa/`. They are worth nothing to a build of other settings, which begins anew without being told to.
 """
@@ -40,6 +43,7 @@ from rsvqa.rsvqa_builder.locks import LOCK, FolderHeldError, FolderLock
 
 WORK = ".rsvqa"
 REPORT = "report.json"
+TIMINGS = "timings.json"
 MARKER = "build.toml"
 ANNOTATE_REPORT = "annotate_report.json"
 
@@ -66,7 +70,7 @@ _DOCUMENTS = (
 )
 
 
-_UNSEALED = (MARKER, REPORT, ANNOTATE_REPORT)
+_UNSEALED = (MARKER, ANNOTATE_REPORT)
 
 
 class OutputState(StrEnum):
@@ -145,6 +149,11 @@ class OutputFolder:
         path = self.work / REPORT
         write_atomically(path, report.encode())
         return path
+
+    def keep_timings(self, seconds: Mapping[str, float]) -> None:
+        """Keep how long the steps of a finished build took, out of the data set's own files."""
+        self.work.mkdir(exist_ok=True)
+        write_atomically(self.work / TIMINGS, (json.dumps({"seconds": dict(seconds)}, indent=2) + "\n").encode())
 
     def finish_interrupted_move(self) -> None:
         """Complete what a kill in the middle of `commit` has left."""
@@ -309,7 +318,7 @@ def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
 
 
 def seal(folder: Path) -> None:
-    """Write into what is the last file of a data set which others there are; how a run went is none of them."""
+    """Write into what is the last file of a data set which others there are; the bill of models is none of them."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
     with ThreadPoolExecutor() as threads:  # hashing lets other threads work
         digests = list(threads.map(_sha256, files))

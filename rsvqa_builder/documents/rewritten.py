@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsvqa.rsvqa_builder.auditing.short import short_audit
+from rsvqa.rsvqa_builder.config import FROM_THIS_FILE, PATHS_KEY, moved_paths
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
+from rsvqa.rsvqa_builder.settings import BuildSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,13 @@ class AnnotatedDataset:
     def records(self) -> list[Record]:
         """Every record in order."""
         return [record for rows in self.rows for record in rows.records]
+
+
+def marker_of(marker: Mapping[str, Any], source: Path, out: Path) -> dict[str, Any]:
+    """Return the `build.toml` of a data set made from that in `source`, with its paths from the folder `out`."""
+    if marker.get(PATHS_KEY) != FROM_THIS_FILE:
+        return dict(marker)
+    return {**marker, "settings": moved_paths(BuildSettings, marker["settings"], source, out)}
 
 
 class _Scene(NamedTuple):

@@ -1,6 +1,6 @@
 """Everything of a data set beside its shards: card, statistics, report, preview, class table and settings.
 
-All but the report's `timings` follow from the inputs and settings alone.
+All of them follow from the inputs and settings alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tomli_w
 
 from rsvqa.annotation.choosing import ChosenQuestions
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.config import FROM_THIS_FILE, PATHS_KEY, moved_path
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
@@ -34,7 +35,7 @@ from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
 from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class BuildFacts:
 
     Attributes:
         settings: of the build.
+        place: folder of the data set, from which its files tell paths; None in a storage, from which there is no way.
         sources: that the scenes come from.
         tables: their class tables, by name.
         fingerprint: see `output.portable`.
@@ -58,10 +60,10 @@ class BuildFacts:
         rows: the kept tiles with their records.
         shards: as written.
         audit: what `short_audit` returned; empty when there was none.
-        seconds: time spent by step; goes into the report's timings only.
     """
 
     settings: BuildSettings
+    place: Path | None
     sources: Sequence[Source]
     tables: Mapping[str, ClassTable]
     fingerprint: Mapping[str, Mapping[str, Any]]
@@ -77,7 +79,6 @@ class BuildFacts:
     rows: Sequence[TileRows]
     shards: Sequence[ShardInfo]
     audit: Mapping[str, Any]
-    seconds: Mapping[str, float]
 
     @property
     def name(self) -> str:
@@ -109,9 +110,9 @@ def write_documents(
     texts = {
         "README.md": render_card(_card_facts(facts, statistics, report)),
         "stats.json": statistics.to_json(facts.audit),
-        REPORT: _json_text(report),
+        REPORT: _json_text(_from_folder(report, facts.place)),
         "classes.toml": tables_to_toml(facts.tables),
-        MARKER: tomli_w.dumps({"digest": facts.digest, **facts.fingerprint}),
+        MARKER: tomli_w.dumps({"digest": facts.digest, PATHS_KEY: FROM_THIS_FILE, **facts.fingerprint}),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
@@ -128,6 +129,18 @@ def read_report(folder: Path) -> dict[str, Any]:
 def report_text(facts: BuildFacts) -> str:
     """Return the content of `report.json`."""
     return _json_text(make_report(facts, dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))))
+
+
+def _from_folder(told: Any, place: Path | None) -> Any:  # noqa: ANN401  JSON of any depth
+    """Return a report whose relative paths are from a folder: those from where a command ran differ from run to run."""
+    if isinstance(told, list | tuple):
+        return [_from_folder(one, place) for one in told]
+    if not isinstance(told, Mapping):
+        return told
+    return {
+        key: moved_path(value, Path(), place) if key == "path" and place is not None else _from_folder(value, place)
+        for key, value in told.items()
+    }
 
 
 def _json_text(report: Mapping[str, Any]) -> str:
@@ -177,7 +190,6 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
             {"first": first, "second": second, "shared_share": share} for first, second, share in _overlaps(facts)
         ],
         "shards": [info._asdict() for info in facts.shards],
-        "timings": {"seconds": dict(facts.seconds)},
     }
 
 

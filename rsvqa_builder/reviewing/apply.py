@@ -27,7 +27,7 @@ from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, OutputFo
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
-from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
+from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, marker_of, write_annotated_documents
 from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, store_path
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
 
@@ -163,7 +163,7 @@ def _write(
     if models:
         shutil.copyfile(annotated, output.ready / ANNOTATE_REPORT)
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (output.ready / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8")
+    (output.ready / MARKER).write_text(tomli_w.dumps(marker_of(marker, src, output.path)), encoding="utf-8")
     return report
 
 

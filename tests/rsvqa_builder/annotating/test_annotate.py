@@ -29,9 +29,9 @@ from rsvqa.rsvqa_builder.annotating.annotate import (
 from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, record_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
-from rsvqa.rsvqa_builder.dataset.export import export_dataset
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, read_records, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
+from rsvqa.rsvqa_builder.exporting.export import export_dataset
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.annotate_data import build_demo, data_digest, items_of, knowing_model
@@ -160,6 +160,7 @@ def test_in_place_gives_the_bytes_of_another_folder(data: Path, tmp_path: Path) 
 def test_in_place_the_old_stays_until_the_new_is_complete(data: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     shutil.copytree(data, place)
+    shutil.rmtree(place / ".rsvqa")
     before = data_digest(place)
     model = knowing_model(data)
 

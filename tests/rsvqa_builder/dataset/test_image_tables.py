@@ -45,6 +45,15 @@ def test_a_column_of_single_images_is_read_back(tmp_path: Path) -> None:
     assert pq.read_table(path)["image"].to_pylist()[1] == {"bytes": SECOND.data, "path": "b.jpg"}
 
 
+def test_a_viewer_finds_rows_by_the_page_index_and_reads_no_group_that_is_too_large(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", {"text": pa.string(), "image": IMAGE}, [{"text": "a", "image": FIRST}])
+    group = pq.read_metadata(path).row_group(0)
+    assert all(group.column(number).has_offset_index for number in range(group.num_columns))
+    # ten rows of 30 MB fill what the viewer scans at most; the eleventh begins another group
+    assert [len(run) for run in split_rows((number, 30_000_000) for number in range(20))] == [10, 10]
+    assert [len(run) for run in split_rows((number, 30_000_001) for number in range(20))] == [9, 9, 2]
+
+
 def test_lists_of_images_keep_their_lengths(tmp_path: Path) -> None:
     lists: list[list[EncodedImage]] = [[FIRST], [], [SECOND, FIRST], [FIRST]]
     rows: list[dict[str, Any]] = [{"image": images} for images in lists]

@@ -170,7 +170,7 @@ def test_the_last_file_tells_the_size_and_digest_of_the_others(tmp_path: Path) -
     with OutputFolder(tmp_path) as output:
         output.begin(FINGERPRINT, overwrite=False)
         make_ready(output, text="abc")
-        (output.ready / "report.json").write_text("{}")
+        (output.ready / "annotate_report.json").write_text("{}")
         output.commit()
     # FIPS 180-4 gives the SHA-256 of "abc"
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,4 +1,4 @@
-"""The three formats of an export: LLaVA conversations, tables of XLRS-Bench, COCO boxes.
+"""The formats that know no model: tables of XLRS-Bench, COCO boxes.
 
 Each writer takes questions that have passed the checks of `export.py`.
 """
@@ -10,107 +10,23 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Self
 
 import pyarrow as pa
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Box, in_pixels
+from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, EncodedImage, TableWriter, table_schema
-from rsvqa.rsvqa_builder.dataset.prompts import exchange_of, placeholder_fault
+from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, TableWriter, table_schema
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.rows import CAPTION_ID, COLUMNS, Column, Row, StoredQuestion, encode
 from rsvqa.rsvqa_builder.dataset.shards import split_of
+from rsvqa.rsvqa_builder.exporting.pictures import PictureFolder
 
 UNNAMED_CLASS = "object"
 """COCO category of a box whose class no question states."""
-
-
-class Exporter(Protocol):
-    """Writes one format into a folder; complete when its context ends."""
-
-    def begin_shard(self, shard: Path) -> None:
-        """Say which shard the next rows are from."""
-
-    def unfit(self, question: StoredQuestion) -> str | None:
-        """Return why the format cannot hold the question, or None."""
-
-    def write(self, questions: Sequence[StoredQuestion]) -> None:
-        """Write the questions of one row group, of which each has passed the checks and fits."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
-
-
-# --- LLaVA ---
-
-
-def conversation(question: StoredQuestion) -> dict[str, Any]:
-    """Return a question as LLaVA's trainers read it: one `<image>` per image, the prompt, and the reply it asks for."""
-    prompt, reply = exchange_of(question.record)
-    return {
-        "id": question.record.question_id,
-        "image": [image.path for image in question.images],
-        "conversations": [
-            {"from": "human", "value": "<image>\n" * len(question.images) + prompt},
-            {"from": "gpt", "value": reply},
-        ],
-    }
-
-
-class _ImageFolder:
-    """Writes each image once, as it is."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._written: set[str] = set()
-
-    def add(self, image: EncodedImage) -> None:
-        if image.path in self._written:
-            return
-        self._written.add(image.path)
-        path = self._folder / image.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image.data)
-
-
-class LlavaExporter:
-    """`{split}.json`, a list of conversations, and `images/`, to which their paths are relative."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._images = _ImageFolder(folder / "images")
-        self._lists: dict[str, TextIO] = {}
-        self._open = ExitStack()
-
-    def begin_shard(self, shard: Path) -> None:
-        """Go on with the list of the shard's split."""
-        self._split = split_of(shard)
-
-    def unfit(self, question: StoredQuestion) -> str | None:
-        """Refuse texts that would be taken for one more image."""
-        return placeholder_fault(question.record)
-
-    def write(self, questions: Sequence[StoredQuestion]) -> None:
-        """Add conversations, and the images that are new."""
-        for question in questions:
-            is_first = self._split not in self._lists
-            if is_first:
-                file = (self._folder / f"{self._split}.json").open("w", encoding="utf-8", newline="\n")
-                self._lists[self._split] = self._open.enter_context(file)
-            entry = json.dumps(conversation(question), ensure_ascii=False)
-            self._lists[self._split].write(f"{'[' if is_first else ','}\n{entry}")
-            for image in question.images:
-                self._images.add(image)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for file in self._lists.values():
-            file.write("\n]\n")
-        self._open.close()
 
 
 # --- XLRS-Bench ---
@@ -190,7 +106,10 @@ class XlrsExporter:
         for files in self._files.values():
             for file in files:
                 file.rename(file.with_name(f"{file.stem}-of-{len(files):05d}.parquet"))
-        (self._folder / "README.md").write_text(_xlrs_card(self._files), encoding="utf-8")
+
+    def card(self) -> str:
+        """Return the card that tells `datasets` which files hold which table and split."""
+        return _xlrs_card(self._files)
 
 
 def _xlrs_row(table: str, question: StoredQuestion) -> Row:
@@ -216,11 +135,12 @@ def _xlrs_card(tables: Collection[tuple[str, str]]) -> str:
 # --- COCO ---
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Annotation:
     image: str
     box: Box
     category: str
+    outline: BaseGeometry | None = None
 
 
 class _CocoSplit:
@@ -236,9 +156,12 @@ class _CocoSplit:
         evidence = question.record.evidence
         # the object of the box comes first in its evidence; without ids the box stands for itself
         object_id = next(iter(evidence.get("feature_ids", [])), str(box))
-        known = self.annotations.setdefault((image, object_id), _Annotation(image, box, UNNAMED_CLASS))
+        known = self.annotations.setdefault(
+            (image, object_id), _Annotation(image=image, box=box, category=UNNAMED_CLASS)
+        )
         if known.category == UNNAMED_CLASS:
             known.category = str(evidence.get("values", {}).get("class", UNNAMED_CLASS))
+        known.outline = known.outline or _outline_of(box, decode_geometry(evidence))
 
     def document(self) -> dict[str, Any]:
         image_ids = {path: number for number, path in enumerate(self.sizes, start=1)}
@@ -257,12 +180,34 @@ class _CocoSplit:
                     "image_id": image_ids[annotation.image],
                     "category_id": categories[annotation.category],
                     **_coco_box(annotation.box),
+                    **_coco_outline(annotation.outline),
                     "iscrowd": 0,
                 }
                 for number, annotation in enumerate(self.annotations.values(), start=1)
             ],
             "categories": [{"id": number, "name": name} for name, number in categories.items()],
         }
+
+
+def _outline_of(box: Box, geometry: BaseGeometry | None) -> BaseGeometry | None:
+    """Return the geometry of an evidence where it is the outline of what the box is around.
+
+    An evidence may be about other things too. Outlines with holes have no place in COCO's polygons.
+    """
+    parts = shapely.get_parts(geometry) if geometry is not None else ()
+    if geometry is None or any(part.geom_type != "Polygon" or part.interiors for part in parts):
+        return None
+    # a pixel for what the tile cuts off, one for the rounding of the row's box
+    return geometry if all(abs(a - b) <= 2 for a, b in zip(geometry.bounds, box, strict=True)) else None
+
+
+def _coco_outline(outline: BaseGeometry | None) -> dict[str, Any]:
+    """Return an outline as polygons with their area, in the place of the box's."""
+    if outline is None:
+        return {}
+    rings = [shapely.get_coordinates(part.exterior)[:-1].ravel() for part in shapely.get_parts(outline)]
+    polygons = [[round(float(value), 2) for value in ring] for ring in rings]
+    return {"segmentation": polygons, "area": round(outline.area, 2)}
 
 
 def _coco_box(box: Box) -> dict[str, Any]:
@@ -276,7 +221,7 @@ class CocoExporter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._images = _ImageFolder(folder / "images")
+        self._images = PictureFolder(folder / "images")
         self._splits: dict[str, _CocoSplit] = {}
 
     def begin_shard(self, shard: Path) -> None:
@@ -304,3 +249,9 @@ class CocoExporter:
             (self._folder / f"{split}.json").write_text(
                 json.dumps(boxes.document(), ensure_ascii=False, indent=1), encoding="utf-8"
             )
+
+    def card(self) -> str:
+        """Return what the boxes are."""
+        return (
+            "# Boxes that questions are about\n\nIn COCO's layout, in pixels; `file_name` is relative to `images/`.\n"
+        )
