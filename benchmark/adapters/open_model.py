@@ -13,9 +13,9 @@ from rsvqa.benchmark.adapters.looking import LookingModel
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import BLIND, REPLIES, BenchSettings
+from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, BenchSettings
 
-OPENAI, FAKE = "openai:", "fake:"
+FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"
 _BASELINES = (RANDOM, MAJORITY)
 

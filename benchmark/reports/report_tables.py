@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rsvqa.benchmark.reports.published import why_not_comparable
@@ -15,6 +15,7 @@ from rsvqa.benchmark.scores.results import (
     BoxResult,
     ChoiceResult,
     Figure,
+    JudgeResult,
     Results,
     TaskResult,
     TextResult,
@@ -83,6 +84,8 @@ def notices(results: Results) -> Iterator[str]:
     if run.data.left_out:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
+    if results.judged is not None:
+        yield from _judge_notices(results.judged, run.model_name)
     if run.contamination is not None:
         yield run.contamination.sentence
     if run.data.num_not_drawn:
@@ -106,6 +109,17 @@ def notices(results: Results) -> Iterator[str]:
             yield f"There is no official score: {missing_score}."
     elif why := why_not_comparable(results):
         yield f"This run is not compared with published averages: {why}."
+
+
+def _judge_notices(judged: JudgeResult, model_name: str) -> Iterator[str]:
+    judge = judged.judge
+    yield f"The judge is {judge.model} at {judge.base_url}, wording {judge.prompt}: {judged.num_judged:,} verdicts."
+    if judged.num_unreadable:
+        yield f"{judged.num_unreadable:,} verdicts of the judge cannot be read; its figures leave these questions out."
+    if judged.num_missing:
+        yield f"{judged.num_missing:,} replies have no verdict; the same `rsvqa score` asks the judge for them."
+    if judge.model == model_name:
+        yield "The judge is the model under test, and models judge their own replies kindly."
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -141,7 +155,7 @@ def _accuracy_rows(accuracies: Accuracies) -> Iterator[dict[str, Any]]:
         Measure.STRICT: {"no_answer": accuracies.strict_no_answer},
         Measure.OFFICIAL: {"no_answer": accuracies.official_no_answer},
     }
-    for name in (Measure.STRICT, Measure.OFFICIAL, Measure.PERMISSIVE, *_CIRCULAR):
+    for name in (Measure.STRICT, Measure.OFFICIAL, Measure.PERMISSIVE, Measure.JUDGE, *_CIRCULAR):
         figure: Figure | None = getattr(accuracies, name)
         if figure is not None:
             # chance and majority are those of one reply, not of right ones in all rotations
@@ -190,19 +204,10 @@ def markdown_report(results: Results) -> str:
 def _choice_blocks(results: Results) -> str:
     if not results.averages:
         return ""
-    circular = any(average.strict_circular is not None for average in results.averages)
-    head = [
-        "strict",
-        "95 %",
-        "official",
-        "95 %",
-        "permissive",
-        *(["all rotations"] if circular else []),
-        "chance",
-        "constant",
-    ]
-    averages = [[_escaped(average.name), *_accuracy_cells(average, circular)] for average in results.averages]
-    tasks = [_task_cells(task, task.choice, circular) for task in results.tasks if task.choice is not None]
+    beside_permissive = optional_columns(results)
+    head = ["strict", "95 %", "official", "95 %", "permissive", *beside_permissive.values(), "chance", "constant"]
+    averages = [[_escaped(average.name), *_accuracy_cells(average, beside_permissive)] for average in results.averages]
+    tasks = [_task_cells(task, task.choice, beside_permissive) for task in results.tasks if task.choice is not None]
     beside = ["no answer: strict / official", "questions on images", "not scored"]
     return (
         "## Averages\n\n"
@@ -212,25 +217,40 @@ def _choice_blocks(results: Results) -> str:
     )
 
 
-def _task_cells(task: TaskResult, choice: ChoiceResult, circular: bool) -> list[str]:
+def optional_columns(results: Results) -> dict[Measure, str]:
+    """Return the measures of accuracy that only some runs have, and their headings."""
+    found = {}
+    for measure, name in {Measure.JUDGE: "judge", Measure.STRICT_CIRCULAR: "all rotations"}.items():
+        if any(getattr(average, measure) is not None for average in results.averages):
+            found[measure] = name
+    return found
+
+
+def optional_figures(accuracies: Accuracies, columns: Iterable[Measure]) -> Iterator[str]:
+    """Yield the cells of these columns."""
+    for measure in columns:
+        figure: Figure | None = getattr(accuracies, measure)
+        yield percent(figure.value if figure else None)
+
+
+def _task_cells(task: TaskResult, choice: ChoiceResult, optional: Iterable[Measure]) -> list[str]:
     return [
         _escaped(f"{task.short} {task.level_3}"),
-        *_accuracy_cells(choice, circular),
+        *_accuracy_cells(choice, optional),
         f"{percent(choice.strict_no_answer)} / {percent(choice.official_no_answer)}",
         f"{choice.strict.num_questions} on {choice.strict.num_images}",
         str(task.num_not_scored),
     ]
 
 
-def _accuracy_cells(accuracies: Accuracies, circular: bool) -> list[str]:
+def _accuracy_cells(accuracies: Accuracies, optional: Iterable[Measure]) -> list[str]:
     cells = []
     for figure in (accuracies.strict, accuracies.official):
         cells += [percent(figure.value), _escaped(spread(figure))]
     if isinstance(accuracies, Average) and accuracies.missing:
         cells[3] = ""  # the same reason again
     cells.append(percent(accuracies.permissive.value if accuracies.permissive else None))
-    if circular:
-        cells.append(percent(accuracies.strict_circular.value if accuracies.strict_circular else None))
+    cells += optional_figures(accuracies, optional)
     return [*cells, percent(accuracies.chance), percent(accuracies.constant)]
 
 

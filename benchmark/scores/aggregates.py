@@ -33,6 +33,7 @@ _CHOICE_MEASURES = (
     Measure.STRICT,
     Measure.OFFICIAL,
     Measure.PERMISSIVE,
+    Measure.JUDGE,
     Measure.STRICT_CIRCULAR,
     Measure.OFFICIAL_CIRCULAR,
 )
@@ -210,10 +211,12 @@ def _accuracies(key: str, groups: Groups, figures: Mapping[MeasureKey, Figure]) 
         measure.value: figures[key, measure] if figures[key, measure].value is not None else None
         for measure in (Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
     }
+    is_judged = any(one.score.judge is not None for group in groups.values() for one in group)
     return {
         "strict": figures[key, Measure.STRICT],
         "official": figures[key, Measure.OFFICIAL],
         "permissive": figures[key, Measure.PERMISSIVE],
+        "judge": figures[key, Measure.JUDGE] if is_judged else None,
         **circular,
         "strict_no_answer": _mean_or_none([_share(group, lambda score: score.strict) for group in scored]),
         "official_no_answer": _mean_or_none([_share(group, lambda score: score.official) for group in scored]),

@@ -8,11 +8,9 @@ from enum import StrEnum
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.files.stored_replies import StoredReply
+from rsvqa.benchmark.samples import JUDGED_FORMS
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from rsvqa.benchmark.scores.scoring import circular_outcome
-
-JUDGED_FORMS = frozenset({AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO, AnswerForm.WORDS})
-"""Forms whose replies are right or wrong by what they say."""
 
 
 class Measure(StrEnum):
@@ -22,6 +20,8 @@ class Measure(StrEnum):
     OFFICIAL = "official"
     PERMISSIVE = "permissive"
     """By whatever reading makes the most of a reply."""
+    JUDGE = "judge"
+    """By a language model that compares the reply with the right answer."""
     STRICT_CIRCULAR = "strict_circular"
     """Right in all rotations of the options."""
     OFFICIAL_CIRCULAR = "official_circular"
@@ -145,9 +145,12 @@ def _choice_values(score: Score, rotations: Sequence[Score]) -> dict[str, float]
         (Measure.STRICT, score.strict),
         (Measure.OFFICIAL, score.official),
         (Measure.PERMISSIVE, score.permissive),
+        (Measure.JUDGE, score.judge),
     )
     values: dict[str, float] = {
-        measure: float(outcome is AnswerOutcome.RIGHT) for measure, outcome in by_protocol if outcome is not None
+        measure: float(outcome is AnswerOutcome.RIGHT)
+        for measure, outcome in by_protocol
+        if outcome not in (None, AnswerOutcome.NOT_SCORED)
     }
     if len(rotations) > 1:
         strict, official = circular_outcome(rotations), circular_outcome(rotations, official=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rsvqa.annotation.facts import Box, iou
 from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.files.verdicts import StoredVerdict
 from rsvqa.benchmark.models import ModelView
 from rsvqa.benchmark.protocol.boxes import read_box
 from rsvqa.benchmark.protocol.official_answers import EXTRACTORS
@@ -19,6 +21,7 @@ from rsvqa.benchmark.protocol.prompts import replied_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer
 from rsvqa.benchmark.protocol.task_file import Rules, TaskFile
 from rsvqa.benchmark.protocol.thinking import final_text
+from rsvqa.benchmark.samples import JUDGED_FORMS
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 RIGHT_IOU = 0.5
@@ -49,6 +52,22 @@ def score_reply(reply: StoredReply, rules: TaskFile | None = None) -> Score:
             raise RunError(f"{reply.sample_id}: an open answer is stored without the rules that score it")
         return _score_words(reply, reply.reply, rules)
     return _score_choice(reply, reply.reply, rules)
+
+
+def judged_score(score: Score, verdict: StoredVerdict | None) -> Score:
+    """Return a score with what a judge says of the reply, of a run that was judged.
+
+    A reply that says nothing has no answer, and no judge is asked. A verdict that is missing or cannot be read is not
+    guessed: the question is not scored.
+    """
+    reply = score.reply
+    if reply.form not in JUDGED_FORMS or reply.rotation:
+        return score
+    if reply.reply is not None and not (final_text(reply.reply) or "").strip():
+        return replace(score, judge=AnswerOutcome.NO_ANSWER)
+    if verdict is None or verdict.verdict is None:
+        return replace(score, judge=AnswerOutcome.NOT_SCORED, judge_text=verdict.text if verdict else None)
+    return replace(score, judge=AnswerOutcome(verdict.verdict), judge_text=verdict.text)
 
 
 def _score_choice(reply: StoredReply, text: str, rules: TaskFile | None) -> Score:
