@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsvqa.benchmark.reports.published import why_not_comparable
 from rsvqa.benchmark.scores.figures import rounded
 from rsvqa.benchmark.scores.intervals import FEW_IMAGES
-from rsvqa.benchmark.scores.measures import Measure
+from rsvqa.benchmark.scores.measures import OFFICIAL_THRESHOLDS, Measure
 from rsvqa.benchmark.scores.results import (
     Accuracies,
     Average,
@@ -47,6 +47,39 @@ BOX_FIGURES: Mapping[str, str] = {
     "mean_iou_valid": "mean IoU of valid boxes",
 }
 """Fields of `BoxResult` and their names."""
+_OFFICIAL_BOX_NAMES: Mapping[Measure, str] = {
+    **{measure: f"official Acc@{threshold}" for measure, threshold in OFFICIAL_THRESHOLDS.items()},
+    Measure.OFFICIAL_IOU: "official mean IoU",
+}
+
+
+class NamedFigure(NamedTuple):
+    """A figure of boxes; `key` is stable."""
+
+    key: str
+    name: str
+    figure: Figure
+
+
+def box_figures(box: BoxResult) -> list[NamedFigure]:
+    """Return the figures of boxes in their order, those of a published evaluation last."""
+    ours = [NamedFigure(field, name, getattr(box, field)) for field, name in BOX_FIGURES.items()]
+    return ours + [NamedFigure(str(key), _OFFICIAL_BOX_NAMES[key], figure) for key, figure in box.official.items()]
+
+
+class BoxRow(NamedTuple):
+    """A row of a table of boxes."""
+
+    name: str
+    short: str
+    box: BoxResult
+
+
+def box_rows(results: Results) -> list[BoxRow]:
+    """Return the sub-tasks that ask for boxes, and all of them together where that is a figure."""
+    rows = [BoxRow(task.level_3, task.short, task.box) for task in results.tasks if task.box is not None]
+    return rows if results.boxes is None else [*rows, BoxRow("all", "", results.boxes)]
+
 
 _CIRCULAR = (Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
 
@@ -130,6 +163,9 @@ def table_rows(results: Results) -> Iterator[dict[str, Any]]:
     for task in results.tasks:
         base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
         yield from ({**base, **row} for row in _task_rows(task))
+    if results.boxes is not None:
+        for key, name, figure in box_figures(results.boxes):
+            yield {"scope": "average", "key": "boxes", "name": "all boxes: " + name, **_figure_row(key, figure)}
     for average in results.averages:
         base = {"scope": "average", "key": average.key, "name": average.name}
         yield from ({**base, **row} for row in _accuracy_rows(average))
@@ -140,8 +176,8 @@ def _task_rows(task: TaskResult) -> Iterator[dict[str, Any]]:
         yield from _accuracy_rows(task.choice)
     if task.box is not None:
         invalid = _share(task.box.num_invalid, task.box.acc_50.num_questions)
-        for field in BOX_FIGURES:
-            yield {**_figure_row(field, getattr(task.box, field)), "no_answer": invalid}
+        for key, _, figure in box_figures(task.box):
+            yield {**_figure_row(key, figure), "no_answer": invalid}
     for language, text in task.texts.items():
         for metric, figure in text.metrics.items():
             row = _figure_row(f"{metric} ({language})", figure)
@@ -194,7 +230,7 @@ def markdown_report(results: Results) -> str:
         "always the same.",
         "\n".join(f"- {_escaped(notice)}" for notice in notices(results)),
         _choice_blocks(results),
-        _box_block([(task, task.box) for task in results.tasks if task.box is not None]),
+        _box_block(box_rows(results)),
         *(_text_block(task, language, text) for task in results.tasks for language, text in task.texts.items()),
         _published_block(results),
     ]
@@ -254,17 +290,15 @@ def _accuracy_cells(accuracies: Accuracies, optional: Iterable[Measure]) -> list
     return [*cells, percent(accuracies.chance), percent(accuracies.constant)]
 
 
-def _box_block(tasks: Sequence[tuple[TaskResult, BoxResult]]) -> str:
-    if not tasks:
+def _box_block(rows: Sequence[BoxRow]) -> str:
+    if not rows:
         return ""
-    rows = []
-    for task, box in tasks:
-        figures = [getattr(box, field) for field in BOX_FIGURES]
-        cells = [f"{percent(figure.value)} ({_escaped(spread(figure))})" for figure in figures]
-        rows.append(
-            [_escaped(f"{task.short} {task.level_3}"), *cells, str(box.num_invalid), str(box.acc_50.num_questions)]
-        )
-    return "## Grounding\n\n" + _table(["sub-task", *BOX_FIGURES.values(), "invalid boxes", "questions"], rows)
+    cells = []
+    for name, short, box in rows:
+        figures = [f"{percent(one.figure.value)} ({_escaped(spread(one.figure))})" for one in box_figures(box)]
+        cells.append([_escaped(f"{short} {name}"), *figures, str(box.num_invalid), str(box.acc_50.num_questions)])
+    names = [one.name for one in box_figures(rows[0].box)]
+    return "## Grounding\n\n" + _table(["sub-task", *names, "invalid boxes", "questions"], cells)
 
 
 def _published_block(results: Results) -> str:

@@ -9,9 +9,17 @@ from typing import NamedTuple
 
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.reports.report_page import PAGE_FILE
-from rsvqa.benchmark.reports.report_tables import notices, optional_columns, optional_figures, percent, spread
+from rsvqa.benchmark.reports.report_tables import (
+    box_figures,
+    box_rows,
+    notices,
+    optional_columns,
+    optional_figures,
+    percent,
+    spread,
+)
 from rsvqa.benchmark.scores.measures import Measure
-from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Figure, Results, TaskResult
+from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, BoxResult, Figure, Results, TaskResult
 from rsvqa.benchmark.settings import Protocol
 
 _NOTHING = "–"
@@ -98,15 +106,20 @@ def _lines(results: Results, run: Path, protocols: Sequence[Protocol] | None = N
     yield from aligned(_choice_table(results) if protocols is None else _protocol_table(results, protocols))
     if protocols is not None:
         yield from _protocol_gap(results, protocols)
+    for name, _, box in box_rows(results):
+        yield f"{name}: {_box_line(box)}"
     for task in results.tasks:
-        if task.box is not None:
-            figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))
-            shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures)
-            yield f"{task.level_3}: {shown}; {task.box.num_invalid:,} of {task.num_questions:,} boxes invalid"
         for language, text in task.texts.items():
             shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in text.metrics.items())
             yield f"{task.level_3} ({language}): {shown}"
     yield from ("", f"Report: {run / PAGE_FILE}")
+
+
+def _box_line(box: BoxResult) -> str:
+    figures = [("Acc@0.5", box.acc_50), ("Acc@0.7", box.acc_70), ("mean IoU", box.mean_iou)]
+    figures += [(one.name, one.figure) for one in box_figures(box) if one.key in box.official]
+    shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures)
+    return f"{shown}; {box.num_invalid:,} of {box.acc_50.num_questions:,} boxes invalid"
 
 
 def _unread(results: Results) -> Iterator[str]:

@@ -73,7 +73,7 @@ def score_run(run: Path) -> ScoredRun:
     questions = measure(scores if verdicts is None else _judged(scores, verdicts))
     if not any(one.is_scored for one in questions):
         raise NothingToScoreError(_no_reply(run, questions))
-    tasks, averages = aggregate(questions, rules)
+    tasks, averages, boxes = aggregate(questions, rules)
     results = Results(
         rsvqa_version=version("rsvqa"),
         run=record,
@@ -85,6 +85,7 @@ def score_run(run: Path) -> ScoredRun:
         costs=_costs(record, replies),
         tasks=tasks,
         averages=averages,
+        boxes=boxes,
         judged=None if verdicts is None else _judge_result(verdicts, questions),
     )
     return ScoredRun(results, questions)

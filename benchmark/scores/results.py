@@ -16,6 +16,7 @@ from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import RunRecord
 from rsvqa.benchmark.files.verdicts import Judge
 from rsvqa.benchmark.scores.intervals import Interval
+from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.rsvqa_builder.files import write_atomically
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -106,6 +107,7 @@ class BoxResult(BaseModel):
         mean_iou: an invalid box counts as 0.
         mean_iou_valid: over valid boxes only.
         num_invalid: replies without a valid box.
+        official: by the published evaluation, by measure; empty where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,6 +117,15 @@ class BoxResult(BaseModel):
     mean_iou: Figure
     mean_iou_valid: Figure
     num_invalid: int
+    official: Mapping[Measure, Figure] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_official(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `official` away where there is no such evaluation."""
+        fields: dict[str, Any] = handler(self)
+        if not self.official:
+            del fields["official"]
+        return fields
 
 
 class TextResult(BaseModel):
@@ -235,6 +246,7 @@ class Results(BaseModel):
         tasks: in the order of the taxonomy, those without questions left out.
         averages: over questions with options.
         judged: None for a run that nobody has judged.
+        boxes: over all box questions of a task file, where these are of several groups; else None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -251,11 +263,12 @@ class Results(BaseModel):
     tasks: tuple[TaskResult, ...]
     averages: tuple[Average, ...]
     judged: JudgeResult | None = None
+    boxes: BoxResult | None = None
 
     @model_serializer(mode="wrap")
-    def _without_judged(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `judged` away where nobody has judged."""
-        return without_none(handler(self), "judged")
+    def _without_what_is_not(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave away what most runs do not have."""
+        return without_none(handler(self), "judged", "boxes")
 
     def average(self, key: str) -> Average | None:
         """Return the average of this key; None when the run has no such questions."""
