@@ -554,6 +554,9 @@ def score(
     job: Annotated[
         JobSettings, "base_url", "concurrency", "max_cost", "max_requests", "prices", "batch_api", "retry_failed"
     ],
+    replies_out: Annotated[
+        Path | None, _target("File for the replies: .jsonl as lmms-eval, .xlsx, .tsv or .csv as VLMEvalKit has them.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate what the judge costs; send nothing.")] = False,
     log_json: LogJson = False,
     as_json: Json = False,
@@ -573,6 +576,10 @@ def score(
             judged = judge_run(run, settings, job, reporter=reporter)
         if not as_json:
             print_bill(judged.bill)
+    if replies_out is not None:
+        from rsvqa.benchmark.reports.foreign_outputs import write_foreign
+
+        write_foreign(run, replies_out)
     print_results(write_reports(run), run, as_json=as_json, protocols=settings.protocol)
 
 
