@@ -395,7 +395,19 @@ def demo_scenes(
 def export(
     data: DataSet,
     out: Annotated[Path, _target("Folder to write.")],
-    format: Annotated[str, typer.Option(help="Format of the trainer: llava, xlrs or coco.")],  # noqa: A002  the option's name
+    format: Annotated[  # noqa: A002  the option's name
+        str,
+        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs or coco."),
+    ],
+    model: Annotated[
+        str | None, typer.Option("--for", help="Model whose boxes are written: a family or a checkpoint's name.")
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(help="Most pixels of a picture; larger ones are reduced. (default: as they are)")
+    ] = None,
+    pictures: Annotated[
+        str, typer.Option(help="whole, parts (and what a question names), zoom (and a call for the evidence).")
+    ] = "whole",
     split: Annotated[str | None, typer.Option(help="Split to export: train, val or test. (default: all)")] = None,
     kept: Annotated[
         Path | None, typer.Option(help="Selection of `rsvqa select`: its questions alone are written of split train.")
@@ -404,9 +416,19 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a data set in another trainer's format."""
-    from rsvqa.rsvqa_builder.dataset.export import export_dataset
+    from rsvqa.rsvqa_builder.exporting.export import export_dataset
 
-    result = export_dataset(data, out, format=format, split=split, overwrite=overwrite, kept=kept)
+    result = export_dataset(
+        data,
+        out,
+        format=format,
+        model=model,
+        max_pixels=max_pixels,
+        pictures=pictures,
+        split=split,
+        overwrite=overwrite,
+        kept=kept,
+    )
     print(json.dumps(result._asdict()) if as_json else result)
 
 

@@ -71,7 +71,7 @@ def test_a_class_filled_by_position_would_be_found(source: str, is_found: bool) 
 MAY_SYNC_OR_RENAME = {
     "rsvqa_builder/files.py": "the family of writers itself",
     "benchmark/files/reply_store.py": "a log that is appended to, each line on the disk before the next question",
-    "rsvqa_builder/dataset/export_formats.py": "numbers shards in a folder that has no name yet",
+    "rsvqa_builder/exporting/tables.py": "numbers shards in a folder that has no name yet",
 }
 """Files that may sync or rename, each with its reason."""
 

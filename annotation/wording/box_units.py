@@ -1,4 +1,4 @@
-"""The units in which a question wants its box, where it states any.
+"""The units in which a question wants its box: how they are said, and which ones a text states.
 
 A question that states its units must not get others put behind it, and the box that answers it is read in them. What
 surprises: "0 to 1,000" is not "0 to 1", and numbers without a word for units say something only as a range; a range of
@@ -8,10 +8,19 @@ metres, a score or a count of images is none.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 BoxUnits = Literal["pixels", "0-1", "0-100", "0-1000"]
 """Pixels, or shares of the image's (width, height) scaled to 1, 100 or 1,000."""
+
+UNITS_SAID: Mapping[BoxUnits, str] = {
+    "pixels": "in pixels of the image",
+    "0-1": "shares of the image's width and height from 0 to 1",
+    "0-100": "percentages of the image's width and height from 0 to 100",
+    "0-1000": "in thousandths of the image's width and height from 0 to 1000",
+}
+"""How a prompt of training data says units; `stated_units` understands each."""
 
 _UNITS_UP_TO: dict[str, BoxUnits] = {"1": "0-1", "100": "0-100", "999": "0-1000", "1000": "0-1000"}
 _ZERO = r"(?<![A-Za-z\d_.,-])0(?:\.0+)?\s?%?"
@@ -48,6 +57,42 @@ _WORDS: dict[BoxUnits, tuple[str, ...]] = {
     ),
 }
 """Searched in this order."""
+
+
+_FORM = re.compile(r"\[x_?(?:1|min), ?y_?(?:1|min), ?x_?(?:2|max), ?y_?(?:2|max)\]")
+"""What a box is to look like, as questions of our own say it."""
+_TO_ONE = r"0(?:–|-| to )1\b"
+_SAID_AS_SHARES = (
+    # whatever stands for the units comes in the place of `{}`
+    (re.compile(rf"\bnormali[sz]ed ({_FORM.pattern}) with values from {_TO_ONE}"), r"\1, {}"),
+    (re.compile(r"\beach value as a share of the image's width or height between 0 and 1\b"), "{}"),
+    (re.compile(rf"\bin normali[sz]ed coordinates (?:from {_TO_ONE}|\({_TO_ONE}\))"), "{}"),
+    (re.compile(rf"\bnormali[sz]ed coordinates (?:from {_TO_ONE}|\({_TO_ONE}\))"), "coordinates {}"),
+    (re.compile(rf"\bnormali[sz]ed to (?:values from )?{_TO_ONE}"), "{}"),
+)
+
+
+def ask_in_units(question: str, units: BoxUnits, form: str) -> str | None:
+    """Return a question of our own with other words for the units of the box it asks for, and for the box's form.
+
+    A question that says nothing of them gets a sentence that does.
+
+    Args:
+        question: asks for a box, as shares from 0 to 1 where it says so.
+        units: in which the box is wanted.
+        form: what the answer is to look like, with x1, y1, x2 and y2 in it.
+
+    Returns:
+        None where the question says its units in words that are not known here: it must not be asked with others.
+    """
+    if stated_units(question) is None:
+        return f"{question}\nAnswer with {form}, {UNITS_SAID[units]}."
+    for pattern, said in _SAID_AS_SHARES:
+        question = pattern.sub(said.replace("{}", UNITS_SAID[units]), question)
+    asked, count = _FORM.subn(lambda _: form, question)
+    if not count:
+        asked = f"{question}\nAnswer with {form}."
+    return asked if stated_units(asked) == units else None
 
 
 def stated_units(text: str) -> BoxUnits | None:

@@ -1,1 +1,1 @@
-"""Records, shards, image tables and exports: the only room that knows parquet."""
+"""Records, shards and image tables: the only room that knows parquet."""

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from rsvqa.annotation.lettering import letters_fault, spaced
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.annotation.wording.box_units import stated_units
+from rsvqa.annotation.wording.box_units import UNITS_SAID, stated_units
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
 from rsvqa.rsvqa_builder.dataset.records import Record
 
-_BOX_ANSWER = "Answer with [x_min, y_min, x_max, y_max], shares of the image's width and height from 0 to 1."
+_BOX_ANSWER = f"Answer with [x_min, y_min, x_max, y_max], {UNITS_SAID['0-1']}."
 
 
 _IMAGE_PLACEHOLDER = "<image>"

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from rsvqa.annotation.wording.box_units import stated_units
+from rsvqa.annotation.wording.box_units import UNITS_SAID, BoxUnits, ask_in_units, stated_units
 
 STATED = {
     # ranges
@@ -104,10 +104,51 @@ def test_other_words_and_numbers_state_none(text: str) -> None:
     assert stated_units(text) is None
 
 
-def test_every_grounding_question_of_our_own_states_its_units() -> None:
+def grounding_questions() -> list[str]:
     wording = tomllib.loads(
         files("rsvqa.annotation.wording").joinpath("en", "grounding.toml").read_text(encoding="utf-8")
     )
-    questions = [question for task in wording.values() for question in task.get("question", [])]
+    return [question for task in wording.values() for question in task.get("question", [])]
+
+
+def test_every_grounding_question_of_our_own_states_its_units() -> None:
+    questions = grounding_questions()
     assert len(questions) >= 10
     assert {stated_units(question) for question in questions} == {"0-1"}
+
+
+# --- asking in other units ---
+
+JSON_FORM = '[{"bbox_2d": [x1, y1, x2, y2], "label": "name"}]'
+
+
+@pytest.mark.parametrize("units", ["pixels", "0-1000"])
+@pytest.mark.parametrize("question", grounding_questions())
+def test_every_grounding_question_can_be_asked_in_other_units(question: str, units: BoxUnits) -> None:
+    asked = ask_in_units(question, units, JSON_FORM)
+    assert asked is not None
+    assert stated_units(asked) == units
+    # the form and the units stand once, and nothing of the old ones is left
+    assert (asked.count(JSON_FORM), asked.count(UNITS_SAID[units])) == (1, 1)
+    assert "ormali" not in asked
+    assert "0–1" not in asked.replace("0–1000", "")
+    assert "share" not in asked
+
+
+def test_the_words_for_units_fit_into_the_sentence() -> None:
+    asked = ask_in_units("Mark it by a box [x1, y1, x2, y2] with coordinates normalised to 0–1.", "0-1000", "[x1, y1]")
+    said = "with coordinates in thousandths of the image's width and height from 0 to 1000."
+    assert asked == f"Mark it by a box [x1, y1] {said}"
+    assert ask_in_units("Where is it?", "pixels", "(x1,y1),(x2,y2)") == (
+        "Where is it?\nAnswer with (x1,y1),(x2,y2), in pixels of the image."
+    )
+
+
+def test_units_in_words_that_are_not_known_are_not_changed() -> None:
+    assert ask_in_units("Give the box as percentages of the width, 0 to 100.", "0-1000", JSON_FORM) is None
+    assert ask_in_units("请给出归一化的边界框坐标。", "pixels", JSON_FORM) is None
+
+
+@pytest.mark.parametrize("units", UNITS_SAID)
+def test_the_words_for_units_are_understood(units: BoxUnits) -> None:
+    assert stated_units(f"Answer with a box, {UNITS_SAID[units]}.") == units

@@ -21,9 +21,9 @@ from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.trainer import TrainingError
 from rsvqa.model.training import train
 from rsvqa.rsvqa_builder.config import load_settings
-from rsvqa.rsvqa_builder.dataset.export import export_dataset
 from rsvqa.rsvqa_builder.dataset.kept import KeptError, read_kept
 from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.exporting.export import export_dataset
 from tests.model.make_dataset import make_settings
 from tests.model.selecting.make_selection import make_colours, make_run
 from tests.run_build import rsvqa

@@ -29,9 +29,9 @@ from rsvqa.rsvqa_builder.annotating.annotate import (
 from rsvqa.rsvqa_builder.annotating.items import EVIDENCE_KEY, record_of
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
-from rsvqa.rsvqa_builder.dataset.export import export_dataset
 from rsvqa.rsvqa_builder.dataset.shards import plan_shards, read_records, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
+from rsvqa.rsvqa_builder.exporting.export import export_dataset
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.annotate_data import build_demo, data_digest, items_of, knowing_model

@@ -17,8 +17,8 @@ from rsvqa.annotation.llm.requests import ChatFailure, ChatReply, ChatRequest
 from rsvqa.rsvqa_builder.annotating.annotate import AnnotateError, NothingToAnnotateError, annotate, planned_requests
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
-from rsvqa.rsvqa_builder.dataset.export import export_dataset
 from rsvqa.rsvqa_builder.dataset.shards import read_records
+from rsvqa.rsvqa_builder.exporting.export import export_dataset
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.annotate_data import data_digest
 from tests.make_sources import SHORE, paint, write_scene

@@ -1,4 +1,4 @@
-"""The three formats of an export: LLaVA conversations, tables of XLRS-Bench, COCO boxes.
+"""The formats that know no model: tables of XLRS-Bench, COCO boxes.
 
 Each writer takes questions that have passed the checks of `export.py`.
 """
@@ -10,107 +10,20 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Self
 
 import pyarrow as pa
 
 from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, EncodedImage, TableWriter, table_schema
-from rsvqa.rsvqa_builder.dataset.prompts import exchange_of, placeholder_fault
+from rsvqa.rsvqa_builder.dataset.image_tables import IMAGE, TableWriter, table_schema
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.rows import CAPTION_ID, COLUMNS, Column, Row, StoredQuestion, encode
 from rsvqa.rsvqa_builder.dataset.shards import split_of
+from rsvqa.rsvqa_builder.exporting.pictures import PictureFolder
 
 UNNAMED_CLASS = "object"
 """COCO category of a box whose class no question states."""
-
-
-class Exporter(Protocol):
-    """Writes one format into a folder; complete when its context ends."""
-
-    def begin_shard(self, shard: Path) -> None:
-        """Say which shard the next rows are from."""
-
-    def unfit(self, question: StoredQuestion) -> str | None:
-        """Return why the format cannot hold the question, or None."""
-
-    def write(self, questions: Sequence[StoredQuestion]) -> None:
-        """Write the questions of one row group, of which each has passed the checks and fits."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None: ...
-
-
-# --- LLaVA ---
-
-
-def conversation(question: StoredQuestion) -> dict[str, Any]:
-    """Return a question as LLaVA's trainers read it: one `<image>` per image, the prompt, and the reply it asks for."""
-    prompt, reply = exchange_of(question.record)
-    return {
-        "id": question.record.question_id,
-        "image": [image.path for image in question.images],
-        "conversations": [
-            {"from": "human", "value": "<image>\n" * len(question.images) + prompt},
-            {"from": "gpt", "value": reply},
-        ],
-    }
-
-
-class _ImageFolder:
-    """Writes each image once, as it is."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._written: set[str] = set()
-
-    def add(self, image: EncodedImage) -> None:
-        if image.path in self._written:
-            return
-        self._written.add(image.path)
-        path = self._folder / image.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image.data)
-
-
-class LlavaExporter:
-    """`{split}.json`, a list of conversations, and `images/`, to which their paths are relative."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._images = _ImageFolder(folder / "images")
-        self._lists: dict[str, TextIO] = {}
-        self._open = ExitStack()
-
-    def begin_shard(self, shard: Path) -> None:
-        """Go on with the list of the shard's split."""
-        self._split = split_of(shard)
-
-    def unfit(self, question: StoredQuestion) -> str | None:
-        """Refuse texts that would be taken for one more image."""
-        return placeholder_fault(question.record)
-
-    def write(self, questions: Sequence[StoredQuestion]) -> None:
-        """Add conversations, and the images that are new."""
-        for question in questions:
-            is_first = self._split not in self._lists
-            if is_first:
-                file = (self._folder / f"{self._split}.json").open("w", encoding="utf-8", newline="\n")
-                self._lists[self._split] = self._open.enter_context(file)
-            entry = json.dumps(conversation(question), ensure_ascii=False)
-            self._lists[self._split].write(f"{'[' if is_first else ','}\n{entry}")
-            for image in question.images:
-                self._images.add(image)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for file in self._lists.values():
-            file.write("\n]\n")
-        self._open.close()
 
 
 # --- XLRS-Bench ---
@@ -190,7 +103,10 @@ class XlrsExporter:
         for files in self._files.values():
             for file in files:
                 file.rename(file.with_name(f"{file.stem}-of-{len(files):05d}.parquet"))
-        (self._folder / "README.md").write_text(_xlrs_card(self._files), encoding="utf-8")
+
+    def card(self) -> str:
+        """Return the card that tells `datasets` which files hold which table and split."""
+        return _xlrs_card(self._files)
 
 
 def _xlrs_row(table: str, question: StoredQuestion) -> Row:
@@ -276,7 +192,7 @@ class CocoExporter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._images = _ImageFolder(folder / "images")
+        self._images = PictureFolder(folder / "images")
         self._splits: dict[str, _CocoSplit] = {}
 
     def begin_shard(self, shard: Path) -> None:
@@ -304,3 +220,9 @@ class CocoExporter:
             (self._folder / f"{split}.json").write_text(
                 json.dumps(boxes.document(), ensure_ascii=False, indent=1), encoding="utf-8"
             )
+
+    def card(self) -> str:
+        """Return what the boxes are."""
+        return (
+            "# Boxes that questions are about\n\nIn COCO's layout, in pixels; `file_name` is relative to `images/`.\n"
+        )

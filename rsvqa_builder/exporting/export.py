@@ -1,4 +1,4 @@
-"""The data set in the formats of other trainers: LLaVA conversations, XLRS-Bench tables, COCO boxes.
+"""The data set in the formats of other trainers and benchmarks; which there are says `formats.py`.
 
 A released training file of this kind is known for boxes outside their image, boxes whose corners are swapped, and
 coordinates of unsaid meaning. So what surprises here is that rows are checked once more on the way out: whatever their
@@ -15,16 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rsvqa.annotation.errors import NothingUsableError, RsvqaError
+from rsvqa.annotation.errors import NothingUsableError
 from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.images import ImageError, read_header
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.dataset.export_formats import (
-    CocoExporter,
-    Exporter,
-    LlavaExporter,
-    XlrsExporter,
-)
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableReader
 from rsvqa.rsvqa_builder.dataset.kept import read_kept, require_known
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
@@ -32,22 +26,13 @@ from rsvqa.rsvqa_builder.dataset.prompts import exchange_fault
 from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion, decode_question
 from rsvqa.rsvqa_builder.dataset.shards import list_shards, split_of
+from rsvqa.rsvqa_builder.exporting.formats import Exporter, ExportError, ExportTarget, choose
+from rsvqa.rsvqa_builder.exporting.licences import LicenceList
 from rsvqa.rsvqa_builder.files import whole_folder
-
-_EXPORTERS: Mapping[str, type[LlavaExporter] | type[XlrsExporter] | type[CocoExporter]] = {
-    "llava": LlavaExporter,
-    "xlrs": XlrsExporter,
-    "coco": CocoExporter,
-}
-FORMATS = tuple(_EXPORTERS)
 
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _WRITTEN_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _WRITTEN_SIZE = re.compile(r"(\d+)\s*[x×]\s*(\d+)")
-
-
-class ExportError(RsvqaError):
-    """The data set cannot be exported; the message says what to change."""
 
 
 class NothingToExportError(ExportError, NothingUsableError):
@@ -79,6 +64,9 @@ def export_dataset(
     out: Path,
     *,
     format: str,  # noqa: A002 - the word of the command line
+    model: str | None = None,
+    max_pixels: int | None = None,
+    pictures: str = "whole",
     split: str | None = None,
     overwrite: bool = False,
     kept: Path | None = None,
@@ -90,8 +78,10 @@ def export_dataset(
     Args:
         src: a data set's folder.
         out: new or empty, or anything with `overwrite`.
-        format: "llava": `{split}.json` and `images/`; "xlrs": tables in `vqa/`, `caption/` and `grounding/`;
-            "coco": `{split}.json` and `images/`.
+        format: one of `FORMATS`; `docs/exports.md` says what each holds.
+        model: for whose boxes the format is written, a family or a checkpoint's name; see `families.py`.
+        max_pixels: pictures of more are reduced.
+        pictures: which are shown: whole, parts or zoom, see `turns.PICTURE_CHOICES`.
         split: only this one.
         overwrite: replace what `out` holds.
         kept: selection of `rsvqa select`; questions of split train that it does not keep are left out.
@@ -99,26 +89,28 @@ def export_dataset(
     Raises:
         NothingToExportError: when no question can be exported.
         KeptError: when the selection is of other questions.
-        ExportError: when the format is unknown.
+        ExportError: when the format is unknown, or does not have what is asked for.
+        UnknownModelError: when it is not known how the model reads boxes.
         OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
     """
-    if format not in _EXPORTERS:
-        raise ExportError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
+    open_exporter = choose(format, ExportTarget(model=model, max_pixels=max_pixels, pictures=pictures))
     shards = list_shards(src, split=split)
     selection = None if kept is None else _Selection(kept, src.resolve().name, read_kept(kept))
     out = out.resolve()
     tally = _Tally()
+    licences = LicenceList()
     check_export_folder(src, out, overwrite=overwrite)
     with whole_folder(out, overwrite=overwrite) as working:
-        with _EXPORTERS[format](working) as exporter:
+        with open_exporter(working) as exporter:
             for shard in shards:
-                _export_shard(shard, exporter, tally, selection)
+                _export_shard(shard, exporter, tally, selection, licences)
         if not tally.num_records:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in tally.left_out.most_common())
             raise NothingToExportError(
                 f"no question of {src} can be exported as {format!r}: {reasons or 'it has none'}"
             )
+        licences.write(working, exporter.card())
     left_out = dict(tally.left_out.most_common())
     return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
 
@@ -148,7 +140,9 @@ class _Selection(NamedTuple):
         return None if self.kept[name] else "not kept by the selection"
 
 
-def _export_shard(shard: Path, exporter: Exporter, tally: _Tally, selection: _Selection | None) -> None:
+def _export_shard(
+    shard: Path, exporter: Exporter, tally: _Tally, selection: _Selection | None, licences: LicenceList
+) -> None:
     exporter.begin_shard(shard)
     with TableReader(shard) as reader:
         for number in range(reader.info.num_row_groups):
@@ -163,6 +157,7 @@ def _export_shard(shard: Path, exporter: Exporter, tally: _Tally, selection: _Se
                 else:
                     fit.append(question)
             exporter.write(fit)
+            licences.add(question.record.tile for question in fit)
             tally.num_records += len(fit)
             tally.images.update(image.path for question in fit for image in question.images)
 

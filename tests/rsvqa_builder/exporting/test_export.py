@@ -14,12 +14,13 @@ import simplejpeg
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.wording.xlrs_prompt import xlrs_prompt
-from rsvqa.rsvqa_builder.dataset.export import ExportError, ExportResult, defect, export_dataset
-from rsvqa.rsvqa_builder.dataset.export_formats import conversation
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.exporting.chat_files import conversation
+from rsvqa.rsvqa_builder.exporting.export import ExportResult, defect, export_dataset
+from rsvqa.rsvqa_builder.exporting.formats import ExportError
 from rsvqa.rsvqa_builder.files import OutputError
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 
@@ -107,7 +108,13 @@ def test_llava_holds_conversations_and_each_image_once(dataset: Path, tmp_path: 
     result = export_dataset(dataset, out, format="llava")
     assert result == ExportResult(str(out), num_records=14, num_images=6, left_out={})
     names = ["0_0.jpg", "0_0_later.jpg", "0_0_marked.jpg", "500_0.jpg", "500_0_later.jpg", "500_0_marked.jpg"]
-    assert files(out) == [*(f"images/city/{name}" for name in names), "train.json", "val.json"]
+    assert files(out) == [
+        "README.md",
+        *(f"images/city/{name}" for name in names),
+        "scenes.json",
+        "train.json",
+        "val.json",
+    ]
     assert (out / "images/city/0_0_later.jpg").read_bytes() == BYTES["later"]
     entries = {entry["id"]: entry for entry in json.loads((out / "train.json").read_text("utf-8"))}
     # rows of the unmarked tile first, then of the pair, then of the marked copy
@@ -170,7 +177,7 @@ def test_xlrs_has_the_columns_of_the_benchmarks_files(dataset: Path, tmp_path: P
     assert export_dataset(dataset, out, format="xlrs").num_records == 14
     tables = ["caption", "grounding", "vqa"]
     names = [f"{table}/{split}-00000-of-00001.parquet" for table in tables for split in ("train", "val")]
-    assert files(out) == ["README.md", *names]
+    assert files(out) == ["README.md", *names[:4], "scenes.json", *names[4:]]
     vqa = pq.read_table(out / "vqa/train-00000-of-00001.parquet")
     assert vqa.column_names == [
         "index",
@@ -247,7 +254,7 @@ def test_a_caption_of_two_images_has_no_place_in_xlrs(tmp_path: Path) -> None:
 def test_coco_holds_one_annotation_an_object_with_the_class_any_question_names(dataset: Path, tmp_path: Path) -> None:
     result = export_dataset(dataset, tmp_path / "coco", format="coco", split="train")
     assert result == ExportResult(str(tmp_path / "coco"), num_records=2, num_images=1, left_out={"no box": 5})
-    assert files(tmp_path / "coco") == ["images/city/0_0.jpg", "train.json"]
+    assert files(tmp_path / "coco") == ["README.md", "images/city/0_0.jpg", "scenes.json", "train.json"]
     document = json.loads((tmp_path / "coco/train.json").read_text("utf-8"))
     assert document["images"] == [{"id": 1, "file_name": "city/0_0.jpg", "width": 200, "height": 100}]
     assert document["categories"] == [{"id": 1, "name": "ship"}]
@@ -382,7 +389,7 @@ def test_a_failed_export_leaves_nothing_and_keeps_the_former(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("rsvqa.rsvqa_builder.dataset.export_formats._ImageFolder.add", fail)
+    monkeypatch.setattr("rsvqa.rsvqa_builder.exporting.pictures.PictureFolder.add", fail)
     with pytest.raises(OSError, match="disk full"):
         export_dataset(dataset, tmp_path / "out", format="llava", overwrite=True)
     assert files(tmp_path / "out") == before
@@ -405,7 +412,7 @@ def test_an_export_of_nothing_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "superrs", [TileRows(tile, (make_record(tile, 0, "overall_counting"),))])
     with pytest.raises(ExportError, match=r"no question of .*superrs can be exported as 'coco': 1 x no box"):
         export_dataset(tmp_path / "superrs", tmp_path / "out", format="coco")
-    with pytest.raises(ExportError, match="unknown format 'yolo': expected one of llava, xlrs, coco"):
+    with pytest.raises(ExportError, match="unknown format 'yolo': expected one of llava, xlrs, coco, swift"):
         export_dataset(tmp_path / "superrs", tmp_path / "out", format="yolo")
     with pytest.raises(ShardError, match="no shards of split 'test'"):
         export_dataset(tmp_path / "superrs", tmp_path / "out", format="llava", split="test")

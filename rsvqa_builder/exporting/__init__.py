@@ -1,0 +1,1 @@
+"""A data set in other programs' formats: trainers' conversations, tables of benchmarks, boxes, catalogues."""
