@@ -127,9 +127,14 @@ def test_a_public_class_name_means_one_thing() -> None:
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*(?![\w:-])")
 FLAGS_OF_OTHERS = {
+    "rsvqa_builder/exporting/evaluators.py": "--output_path",  # of lmms-eval, in the line that runs an exported task
     "annotation/extras.py": "--python",  # of uv, in environments without pip
     "benchmark/files/datasets.py": "--repo-type",  # of the command of Hugging Face that downloads what is missing
     "benchmark/protocol/official_answers.py": "--reasoning_tags",  # of lmms-eval, whose parser is reproduced
+    # of the trainers, in the line of command that stands beside an export
+    "rsvqa_builder/exporting/chat_files.py": "--max_pixels",
+    "rsvqa_builder/exporting/chat_tables.py": "--output_dir",
+    "rsvqa_builder/exporting/reward_file.py": "--reward_funcs",
 }
 
 

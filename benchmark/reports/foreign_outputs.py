@@ -60,7 +60,7 @@ def _logged_samples(replies: Sequence[StoredReply]) -> bytes:
 
 
 def _logged(number: int, reply: StoredReply) -> dict[str, Any]:
-    """Return a line as lmms-eval 0.7.3 writes it with `--log_samples` (`loggers/evaluation_tracker.py`)."""
+    """Return a line as lmms-eval 0.7.3 logs samples (`loggers/evaluation_tracker.py`)."""
     text = reply.reply or ""
     filtered = strip_reasoning(text)
     line: dict[str, Any] = {"doc_id": number, "input": reply.prompt, "target": _right(reply)}
