@@ -94,6 +94,20 @@ def test_verdicts_are_a_score_beside_the_others(tmp_path: Path, server: Scripted
     ]
 
 
+def test_the_judges_outcomes_can_be_filtered(tmp_path: Path, server: ScriptedEndpoint) -> None:
+    run = write_run(tmp_path / "run", REPLIES)
+    rsvqa("browse", run)
+    assert '"Judge"' not in written(run)
+    judge(run, server)
+    rsvqa("browse", run)
+    assert '"Judge"' in written(run)
+
+
+def written(run: Path) -> str:
+    """Return all that the page of a run is made of."""
+    return "".join(path.read_text() for path in sorted((run / "browse").iterdir()) if path.is_file())
+
+
 def test_judging_again_asks_nothing_and_scoring_needs_no_judge(tmp_path: Path, server: ScriptedEndpoint) -> None:
     run = write_run(tmp_path / "run", REPLIES)
     judge(run, server)
