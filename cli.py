@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from rsvqa import __version__
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.queue import QueueSettings
-from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
+from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ScoreSettings
 from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
@@ -569,14 +569,40 @@ def ask(
 
 
 @app.command()
+@_with_settings({"judge": "Judge", "base_url": "Judge"})
 def score(
-    run: Annotated[Path, typer.Argument(help="Folder of a run of `rsvqa bench`.")], as_json: Json = False
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `rsvqa bench`.")],
+    settings: ScoreSettings,
+    job: Annotated[
+        JobSettings, "base_url", "concurrency", "max_cost", "max_requests", "prices", "batch_api", "retry_failed"
+    ],
+    replies_out: Annotated[
+        Path | None, _target("File for the replies: .jsonl as lmms-eval, .xlsx, .tsv or .csv as VLMEvalKit has them.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate what the judge costs; send nothing.")] = False,
+    log_json: LogJson = False,
+    as_json: Json = False,
 ) -> None:
     """Score the stored replies of a run anew, without its model, and write its reports."""
     from rsvqa.benchmark.reports.summary import print_results
     from rsvqa.benchmark.reports.writing import write_reports
 
-    print_results(write_reports(run), run, as_json=as_json)
+    if settings.judge is not None:
+        from rsvqa.benchmark.run.judging import estimate_judging, judge_run
+        from rsvqa.rsvqa_builder.annotating.job import print_bill, print_estimate
+
+        if dry_run:
+            print_estimate(estimate_judging(run, settings, job), as_json=as_json)
+            return
+        with _goes_on_later(), _reporter(log_json) as reporter:
+            judged = judge_run(run, settings, job, reporter=reporter)
+        if not as_json:
+            print_bill(judged.bill)
+    if replies_out is not None:
+        from rsvqa.benchmark.reports.foreign_outputs import write_foreign
+
+        write_foreign(run, replies_out)
+    print_results(write_reports(run), run, as_json=as_json, protocols=settings.protocol)
 
 
 @app.command()

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.taxonomy import AnswerForm
 
+JUDGED_FORMS = frozenset({AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO, AnswerForm.WORDS})
+"""Forms whose replies are right or wrong by what they say."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:

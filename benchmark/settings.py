@@ -23,11 +23,13 @@ from pydantic import (
 from rsvqa.annotation.llm.endpoint import BaseUrl
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.config import COMMAS, StageSettings
+from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, StageSettings
 from rsvqa.rsvqa_builder.settings import StretchMode
 
 BLIND = "blind:"
 """Prefix of a model that is asked without images."""
+OPENAI = "openai:"
+"""Prefix of a model behind an OpenAI-compatible endpoint."""
 REPLIES = "replies:"
 """Prefix of a file of replies that another harness stored."""
 _WITHOUT_IMAGES = ("random", "majority")
@@ -270,6 +272,33 @@ class BenchSettings(ModelSettings):
 def _as_file_name(name: str) -> str:
     """Return the last part of a path or of a hub id, as a part of a file's name."""
     return re.sub(r"[^\w.]+", "-", name.rstrip("/").rsplit("/", 1)[-1]).strip("-.") or "here"
+
+
+Protocol = Literal["strict", "official", "permissive", "judge"]
+"""A way to tell whether a reply is right."""
+
+
+class ScoreSettings(StageSettings):
+    """How stored replies are scored."""
+
+    protocol: Annotated[tuple[Annotated[Protocol, STRIPPED], ...], COMMAS] | None = None
+    """Scores to print, each with its interval: strict, official, permissive, judge.
+
+    The reports hold all of them (default: those of the reports).
+    """
+    judge: str | None = None
+    """Model that judges the replies: openai:NAME."""
+    judge_tokens: Annotated[int, Field(ge=8)] = 512
+    """Most tokens of a verdict, reasoning among them."""
+    judge_extra_body: JsonObject | None = None
+    """More of each request to the judge, a JSON object; no secrets, it is recorded."""
+
+    @field_validator("judge")
+    @classmethod
+    def _is_an_endpoint(cls, judge: str | None) -> str | None:
+        if judge is not None and not (judge.startswith(OPENAI) and judge.removeprefix(OPENAI).strip()):
+            raise ValueError(f"expected openai:NAME, with the name of a model behind an endpoint, not {judge!r}")
+        return judge
 
 
 class AskModelSettings(ModelSettings):

@@ -38,6 +38,12 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert not set(run.stderr.split()) & HEAVY
 
 
+def test_a_benchmark_starts_without_what_builds_data_sets() -> None:
+    code = "import sys, rsvqa.benchmark.bench; print(*{name.partition('.')[0] for name in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not set(run.stdout.split()) & {"torch", "transformers", "openai", "rasterio", "networkx", "pandas"}
+
+
 def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
     run = subprocess.run(
         [RSVQA, "build", "--src", str(tmp_path / "nothing"), "--out", str(tmp_path / "set")],

@@ -127,6 +127,7 @@ def test_a_public_class_name_means_one_thing() -> None:
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*(?![\w:-])")
 FLAGS_OF_OTHERS = {
+    "rsvqa_builder/exporting/evaluators.py": "--output_path",  # of lmms-eval, in the line that runs an exported task
     "annotation/extras.py": "--python",  # of uv, in environments without pip
     "benchmark/files/datasets.py": "--repo-type",  # of the command of Hugging Face that downloads what is missing
     "benchmark/protocol/official_answers.py": "--reasoning_tags",  # of lmms-eval, whose parser is reproduced

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from rsvqa.annotation.review.queue import QueueSettings
-from rsvqa.benchmark.settings import AskModelSettings, BenchSettings
+from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ScoreSettings
 from rsvqa.cli import OLD_SPELLINGS, app, in_new_words, with_serve
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
@@ -28,6 +28,7 @@ SETTINGS: dict[str, tuple[type[BaseModel], ...]] = {
     "audit": (AuditSettings,),
     "train": (TrainingSettings,),
     "bench": (BenchSettings,),
+    "score": (ScoreSettings, JobSettings),
     "ask": (AskModelSettings,),
     "review serve": (QueueSettings, ServerSettings),
     "review export": (QueueSettings,),

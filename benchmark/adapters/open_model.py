@@ -9,13 +9,12 @@ from rsvqa.annotation.extras import require_extra
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
 from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
-from rsvqa.benchmark.adapters.looking import LookingModel
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import BLIND, REPLIES, BenchSettings
+from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, BenchSettings
 
-OPENAI, FAKE = "openai:", "fake:"
+FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"
 _BASELINES = (RANDOM, MAJORITY)
 
@@ -37,7 +36,11 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
     if any(sample.form is AnswerForm.TEXT for sample in samples):
         require_extra("bench", "bench")
     model = _open(settings, samples)
-    return model if settings.look == "none" else LookingModel(model, settings)
+    if settings.look == "none":
+        return model
+    from rsvqa.benchmark.adapters.looking import LookingModel  # with the encoder of tiles come GDAL and the tasks
+
+    return LookingModel(model, settings)
 
 
 def needs_samples(settings: BenchSettings) -> bool:

@@ -22,6 +22,7 @@ from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.protocol.official_answers import EXTRACTORS
+from rsvqa.benchmark.protocol.official_boxes import BOX_EVALUATIONS
 from rsvqa.benchmark.protocol.open_answers import OpenScorer, WordNetScorer, check_wordnet
 
 PLACEHOLDER = re.compile(r"\{([\w.-]+(?: [\w.-]+)*)\}")
@@ -156,12 +157,21 @@ class Rules(_Part):
         extract: of the forms choice and choices: a published extraction; None in `strict`, which has its own parser.
         answer: regular expression of what of a reply counts, its first group; None for all of it.
         match: of the form words.
+        boxes: of the form box: a published evaluation; None in `strict`, whose IoU is exact.
     """
 
     missing: str = ""
     extract: str | None = None
     answer: str | None = None
     match: tuple[OpenScorer, ...] = ()
+    boxes: str | None = None
+
+    @field_validator("boxes")
+    @classmethod
+    def _is_an_evaluation(cls, name: str | None) -> str | None:
+        if name is not None and name not in BOX_EVALUATIONS:
+            raise ValueError(f"{name!r} is no published evaluation of boxes; expected {', '.join(BOX_EVALUATIONS)}")
+        return name
 
     @field_validator("extract")
     @classmethod
@@ -219,6 +229,8 @@ class TaskFile(_Part):
             raise ValueError('"official" needs "match" for the form words, or "missing" with the reason')
         if not self.official.missing and forms & {"choice", "choices"} and self.official.extract is None:
             raise ValueError('"official" needs "extract" for options, or "missing" with the reason')
+        if not self.official.missing and "box" in forms and self.official.boxes is None:
+            raise ValueError('"official" needs "boxes" for the form box, or "missing" with the reason')
         return self
 
     @property

@@ -7,19 +7,23 @@ from html import escape
 from itertools import groupby
 
 from rsvqa.benchmark.reports.published import PublishedScore, compared_tasks, read_published, why_not_comparable
-from rsvqa.benchmark.reports.report_tables import percent, range_or_reason
+from rsvqa.benchmark.reports.report_tables import optional_columns, optional_figures, percent, range_or_reason
 from rsvqa.benchmark.scores.intervals import Interval
+from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.benchmark.scores.results import Accuracies, Average, ChoiceResult, Figure, Results, TaskResult
 
 _MAIN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 _COLUMNS = (("num", "strict"), ("range", "95 %"), ("num", "official"), ("num", "permissive"))
-_ROTATIONS = ("num", "all rotations")
 _WIDE_COLUMNS = (
     ("num wide", "chance"),
     ("num wide", "constant"),
     ("num wide", "no answer"),
     ("num wide", "questions"),
 )
+
+
+Optional = Mapping[Measure, str]
+"""Columns that only some runs have, see `optional_columns`."""
 
 
 # --- averages and sub-tasks -------------------------------------------------------------------------------------------
@@ -31,16 +35,16 @@ def accuracy_section(results: Results) -> str:
     if not tasks:
         return ""
     beside = [score for score in read_published().scores if score.tasks] if compared_tasks(results) else []
-    circular = any(average.strict_circular is not None for average in results.averages)
+    optional = optional_columns(results)
     main = [one for one in results.averages if one.key in _MAIN_AVERAGES and not _is_repeated(one, results)]
     levels = [one for one in results.averages if one.key not in _MAIN_AVERAGES]
-    head = _head(circular)
-    rows = [*_average_rows(main, circular), *_task_rows(tasks, beside, compared_tasks(results), circular)]
+    head = _head(optional)
+    rows = [*_average_rows(main, optional), *_task_rows(tasks, beside, compared_tasks(results), optional)]
     return (
         '<section id="accuracy"><header><h2>Accuracy</h2><p class="facts">per cent right, bars by the strict parser; '
         f"95 % intervals by drawing images</p></header>{_legend(beside)}"
         f"<table>{head}<tbody>{''.join(rows)}</tbody></table><details><summary>Averages of levels</summary>"
-        f"<table>{head}<tbody>{''.join(_average_rows(levels, circular))}</tbody></table></details></section>"
+        f"<table>{head}<tbody>{''.join(_average_rows(levels, optional))}</tbody></table></details></section>"
     )
 
 
@@ -50,8 +54,8 @@ def _is_repeated(average: Average, results: Results) -> bool:
     return average.key == "macro" and thirteen is not None and not thirteen.missing and len(average.parts) == 13
 
 
-def _head(circular: bool) -> str:
-    columns = [*_COLUMNS, *([_ROTATIONS] if circular else []), *_WIDE_COLUMNS]
+def _head(optional: Optional) -> str:
+    columns = [*_COLUMNS, *(("num", name) for name in optional.values()), *_WIDE_COLUMNS]
     axis = '<span class="axis"><i>0</i><i>50</i><i>100</i></span>'
     titles = "".join(f'<th class="{kind}" scope="col">{name}</th>' for kind, name in columns)
     return f'<thead><tr><th scope="col"></th><th class="chart" scope="col">{axis}</th>{titles}</tr></thead>'
@@ -70,7 +74,7 @@ def _legend(beside: Sequence[PublishedScore]) -> str:
     return f'<p class="legend">{items}</p>'
 
 
-def _average_rows(averages: Sequence[Average], circular: bool) -> Iterator[str]:
+def _average_rows(averages: Sequence[Average], optional: Optional) -> Iterator[str]:
     yield _group("Averages")
     for average in averages:
         name, _, words = average.name.partition(": ")
@@ -78,7 +82,7 @@ def _average_rows(averages: Sequence[Average], circular: bool) -> Iterator[str]:
         if average.missing:
             yield f'<tr class="none">{title}<td class="chart" colspan="10">{escape(average.missing)}</td></tr>'
         else:
-            cells = _cells(average, {}, circular)
+            cells = _cells(average, {}, optional)
             yield f"<tr>{title}{cells}{_questions(average.strict)}</tr>"
 
 
@@ -87,7 +91,10 @@ def _group(name: str) -> str:
 
 
 def _task_rows(
-    tasks: Sequence[TaskResult], beside: Sequence[PublishedScore], compared: frozenset[str], circular: bool
+    tasks: Sequence[TaskResult],
+    beside: Sequence[PublishedScore],
+    compared: frozenset[str],
+    optional: Optional,
 ) -> Iterator[str]:
     for level_1, group in groupby(sorted(tasks, key=lambda task: task.level_1), key=lambda task: task.level_1):
         yield _group(level_1)
@@ -95,24 +102,24 @@ def _task_rows(
             shown = enumerate(beside if task.short in compared else ())
             peers = {number: score.tasks[task.short] / 100 for number, score in shown}
             if task.choice is not None:
-                yield _task_row(task, task.choice, peers, circular)
+                yield _task_row(task, task.choice, peers, optional)
 
 
-def _task_row(task: TaskResult, choice: ChoiceResult, peers: Mapping[int, float], circular: bool) -> str:
+def _task_row(task: TaskResult, choice: ChoiceResult, peers: Mapping[int, float], optional: Optional) -> str:
     return (
-        f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td>{_cells(choice, peers, circular)}"
+        f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td>{_cells(choice, peers, optional)}"
         f"{_questions(choice.strict)}</tr>"
     )
 
 
-def _cells(accuracies: Accuracies, peers: Mapping[int, float], circular: bool) -> str:
-    strict, rotations = accuracies.strict, accuracies.strict_circular
-    rotated = f'<td class="num">{percent(rotations.value if rotations else None)}</td>' if circular else ""
+def _cells(accuracies: Accuracies, peers: Mapping[int, float], optional: Optional) -> str:
+    strict = accuracies.strict
+    more = "".join(f'<td class="num">{cell}</td>' for cell in optional_figures(accuracies, optional))
     return (
         f'<td class="chart">{_track(accuracies, peers)}</td><td class="num main">{percent(strict.value)}</td>'
         f'<td class="range">{escape(range_or_reason(strict))}</td>'
         f'<td class="num">{percent(accuracies.official.value)}</td>'
-        f'<td class="num">{percent(accuracies.permissive.value if accuracies.permissive else None)}</td>{rotated}'
+        f'<td class="num">{percent(accuracies.permissive.value if accuracies.permissive else None)}</td>{more}'
         f'<td class="num wide">{percent(accuracies.chance)}</td>'
         f'<td class="num wide">{percent(accuracies.constant)}</td>'
         f'<td class="num wide">{percent(accuracies.strict_no_answer)}</td>'

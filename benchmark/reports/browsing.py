@@ -9,7 +9,7 @@ text only, and its content security policy lets no other script run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from importlib import resources
@@ -156,9 +156,18 @@ def _facets(rows: Sequence[_Row], *, is_pair: bool) -> list[Facet]:
         facets += [
             Facet(f"strict{key}", f"Strict{run}", _OUTCOMES, [_OUTCOMES.index(name) for name in strict]),
             Facet(f"official{key}", f"Official{run}", _OUTCOMES, [_OUTCOMES.index(name) for name in official]),
+            *_judge_facet(ones, f"judge{key}", f"Judge{run}"),
             Facet(f"parsers{key}", f"Parsers{run}", _AGREEMENT, [_AGREEMENT.index(_agreement(one)) for one in ones]),
         ]
     return facets
+
+
+def _judge_facet(ones: Sequence[Measured | None], key: str, name: str) -> Iterator[Facet]:
+    """Yield the outcomes by the judge, of a run that was judged."""
+    outcomes = [None if one is None else one.score.judge for one in ones]
+    if any(outcomes):
+        names = [OUTCOME_NAMES[outcome or AnswerOutcome.NOT_SCORED] for outcome in outcomes]
+        yield Facet(key, name, _OUTCOMES, [_OUTCOMES.index(one) for one in names])
 
 
 def _outcome_name(one: Measured | None, *, official: bool = False) -> str:

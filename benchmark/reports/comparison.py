@@ -40,11 +40,15 @@ MEASURES = (
     Measure.STRICT,
     Measure.OFFICIAL,
     Measure.PERMISSIVE,
+    Measure.JUDGE,
     Measure.STRICT_CIRCULAR,
     Measure.OFFICIAL_CIRCULAR,
     Measure.ACC_50,
     Measure.ACC_70,
     Measure.IOU,
+    Measure.OFFICIAL_ACC_50,
+    Measure.OFFICIAL_ACC_70,
+    Measure.OFFICIAL_IOU,
     Measure.ROUGE_L,
     Measure.CIDER_D,
     Measure.METEOR,
@@ -138,7 +142,13 @@ def compare_runs(first: Path, second: Path, *, shared: bool = False) -> Comparis
     """Compare the runs in two folders, scored anew; see `compare`."""
     runs = [score_run(folder) for folder in (first, second)]
     names = [run_label(run.results, folder) for run, folder in zip(runs, (first, second), strict=True)]
-    found = compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared)
+    judges = [run.results.judged.judge if run.results.judged else None for run in runs]
+    measures = [one for one in MEASURES if one is not Measure.JUDGE or judges[0] == judges[1]]
+    found = compare(runs[0].questions, runs[1].questions, names=(names[0], names[1]), shared=shared, measures=measures)
+    if judges[0] != judges[1]:
+        known = " and ".join(f"{judge.model}, wording {judge.prompt}" if judge else "nobody" for judge in judges)
+        differing = f"A and B were judged by {known}: what judges say is not compared"
+        found = found.model_copy(update={"notes": (*found.notes, differing)})
     if note := _other_processor(runs[0].results.run.model, runs[1].results.run.model):
         found = found.model_copy(update={"notes": (note, *found.notes)})
     if note := _costs_of_looking(runs[0].results.costs, runs[1].results.costs):
@@ -205,7 +215,12 @@ def plan_from_runs(first: Path, second: Path, *, difference: float, power: float
 
 
 def compare(
-    first: Sequence[Measured], second: Sequence[Measured], *, names: tuple[str, str], shared: bool = False
+    first: Sequence[Measured],
+    second: Sequence[Measured],
+    *,
+    names: tuple[str, str],
+    shared: bool = False,
+    measures: Sequence[Measure] = MEASURES,
 ) -> Comparison:
     """Compare two runs over the same questions.
 
@@ -214,6 +229,7 @@ def compare(
         second: questions of the other; differences are the second less the first.
         names: of the runs, for the table.
         shared: compare what both asked when they did not ask the same.
+        measures: to compare by.
 
     Raises:
         NothingToScoreError: no question, or no reply, in common.
@@ -231,7 +247,7 @@ def compare(
     clusters = image_clusters([(left[key] if left[key].reply.images else right[key]).reply for key in answered])
     ours, theirs = (with_caption_values([run[key] for key in answered]) for run in (left, right))
     pairs = [PairedQuestion(*both) for both in zip(ours, theirs, clusters, strict=True)]
-    averages, tasks = _differences(pairs)
+    averages, tasks = _differences(pairs, measures)
     return Comparison(
         first=names[0],
         second=names[1],
@@ -307,11 +323,13 @@ class _Spec:
     groups: Sequence[Sequence[PairedQuestion]]
 
 
-def _differences(pairs: Sequence[PairedQuestion]) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+def _differences(
+    pairs: Sequence[PairedQuestion], measures: Sequence[Measure]
+) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the differences of averages and of tasks."""
     averages, tasks = [], []
     names = in_order(pair.task for pair in pairs)
-    for measure in MEASURES:
+    for measure in measures:
         by_task = {name: [pair for pair in pairs if pair.task == name and pair.has(measure)] for name in names}
         by_task = {name: group for name, group in by_task.items() if group}
         if by_task:

@@ -18,7 +18,15 @@ from string import Template
 from rsvqa.benchmark.reports.accuracy_charts import accuracy_section, standing_section
 from rsvqa.benchmark.reports.letter_tables import letters_section
 from rsvqa.benchmark.reports.report_samples import choose_sections, section_html, thumbnails_of
-from rsvqa.benchmark.reports.report_tables import BOX_FIGURES, notices, percent, range_or_reason, raw_spread
+from rsvqa.benchmark.reports.report_tables import (
+    BoxRow,
+    box_figures,
+    box_rows,
+    notices,
+    percent,
+    range_or_reason,
+    raw_spread,
+)
 from rsvqa.benchmark.scores.measures import Measured
 from rsvqa.benchmark.scores.results import Costs, Figure, Results, TaskResult
 from rsvqa.rsvqa_builder.files import write_atomically
@@ -42,7 +50,7 @@ def render_page(run: Path, results: Results, questions: Sequence[Measured]) -> s
         [
             accuracy_section(results),
             standing_section(results),
-            _box_section(results.tasks),
+            _box_section(box_rows(results)),
             _text_section(results.tasks),
             letters_section(results.tasks, questions),
             *(section_html(section, thumbnails) for section in choose_sections(questions)),
@@ -114,29 +122,25 @@ def _short_range(figure: Figure) -> str:
 # --- boxes and texts --------------------------------------------------------------------------------------------------
 
 
-def _box_section(tasks: Iterable[TaskResult]) -> str:
-    rows = []
-    for task in tasks:
-        if task.box is not None:
-            figures: list[Figure] = [getattr(task.box, field) for field in BOX_FIGURES]
-            cells = "".join(
-                f'<td class="num">{percent(figure.value)}<small>{escape(range_or_reason(figure))}</small></td>'
-                for figure in figures
-            )
-            rows.append(
-                f"<tr><td>{escape(task.level_3)} <abbr>{escape(task.short)}</abbr></td>{cells}"
-                f'<td class="num">{task.box.num_invalid:,}</td>'
-                f'<td class="num">{task.box.acc_50.num_questions:,}</td></tr>'
-            )
-    if not rows:
+def _box_section(rows: Sequence[BoxRow]) -> str:
+    lines = []
+    for name, short, box in rows:
+        cells = "".join(
+            f'<td class="num">{percent(one.figure.value)}<small>{escape(range_or_reason(one.figure))}</small></td>'
+            for one in box_figures(box)
+        )
+        lines.append(
+            f"<tr><td>{escape(name)} <abbr>{escape(short)}</abbr></td>{cells}"
+            f'<td class="num">{box.num_invalid:,}</td><td class="num">{box.acc_50.num_questions:,}</td></tr>'
+        )
+    if not lines:
         return ""
-    head = "".join(
-        f'<th class="num" scope="col">{escape(name)}</th>' for name in (*BOX_FIGURES.values(), "invalid", "questions")
-    )
+    names = [*(one.name for one in box_figures(rows[0].box)), "invalid", "questions"]
+    head = "".join(f'<th class="num" scope="col">{escape(name)}</th>' for name in names)
     return (
         '<section id="grounding"><header><h2>Grounding</h2><p class="facts">per cent; invalid boxes are not right, and '
         f'counted apart</p></header><div class="scroll"><table><thead><tr><th scope="col"></th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+        f"<tbody>{''.join(lines)}</tbody></table></div></section>"
     )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from rsvqa.benchmark.reports.published import why_not_comparable
 from rsvqa.benchmark.scores.figures import rounded
 from rsvqa.benchmark.scores.intervals import FEW_IMAGES
-from rsvqa.benchmark.scores.measures import Measure
+from rsvqa.benchmark.scores.measures import OFFICIAL_THRESHOLDS, Measure
 from rsvqa.benchmark.scores.results import (
     Accuracies,
     Average,
     BoxResult,
     ChoiceResult,
     Figure,
+    JudgeResult,
     Results,
     TaskResult,
     TextResult,
@@ -46,6 +47,39 @@ BOX_FIGURES: Mapping[str, str] = {
     "mean_iou_valid": "mean IoU of valid boxes",
 }
 """Fields of `BoxResult` and their names."""
+_OFFICIAL_BOX_NAMES: Mapping[Measure, str] = {
+    **{measure: f"official Acc@{threshold}" for measure, threshold in OFFICIAL_THRESHOLDS.items()},
+    Measure.OFFICIAL_IOU: "official mean IoU",
+}
+
+
+class NamedFigure(NamedTuple):
+    """A figure of boxes; `key` is stable."""
+
+    key: str
+    name: str
+    figure: Figure
+
+
+def box_figures(box: BoxResult) -> list[NamedFigure]:
+    """Return the figures of boxes in their order, those of a published evaluation last."""
+    ours = [NamedFigure(field, name, getattr(box, field)) for field, name in BOX_FIGURES.items()]
+    return ours + [NamedFigure(str(key), _OFFICIAL_BOX_NAMES[key], figure) for key, figure in box.official.items()]
+
+
+class BoxRow(NamedTuple):
+    """A row of a table of boxes."""
+
+    name: str
+    short: str
+    box: BoxResult
+
+
+def box_rows(results: Results) -> list[BoxRow]:
+    """Return the sub-tasks that ask for boxes, and all of them together where that is a figure."""
+    rows = [BoxRow(task.level_3, task.short, task.box) for task in results.tasks if task.box is not None]
+    return rows if results.boxes is None else [*rows, BoxRow("all", "", results.boxes)]
+
 
 _CIRCULAR = (Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
 
@@ -83,6 +117,8 @@ def notices(results: Results) -> Iterator[str]:
     if run.data.left_out:
         reasons = ", ".join(f"{reason} × {count:,}" for reason, count in run.data.left_out.items())
         yield f"{sum(run.data.left_out.values()):,} rows of the data were left out: {reasons}."
+    if results.judged is not None:
+        yield from _judge_notices(results.judged, run.model_name)
     if run.contamination is not None:
         yield run.contamination.sentence
     if run.data.num_not_drawn:
@@ -108,6 +144,17 @@ def notices(results: Results) -> Iterator[str]:
         yield f"This run is not compared with published averages: {why}."
 
 
+def _judge_notices(judged: JudgeResult, model_name: str) -> Iterator[str]:
+    judge = judged.judge
+    yield f"The judge is {judge.model} at {judge.base_url}, wording {judge.prompt}: {judged.num_judged:,} verdicts."
+    if judged.num_unreadable:
+        yield f"{judged.num_unreadable:,} verdicts of the judge cannot be read; its figures leave these questions out."
+    if judged.num_missing:
+        yield f"{judged.num_missing:,} replies have no verdict; the same `rsvqa score` asks the judge for them."
+    if judge.model == model_name:
+        yield "The judge is the model under test, and models judge their own replies kindly."
+
+
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
@@ -116,6 +163,9 @@ def table_rows(results: Results) -> Iterator[dict[str, Any]]:
     for task in results.tasks:
         base = {"scope": "task", "key": task.task, "name": task.level_3, "num_not_scored": task.num_not_scored}
         yield from ({**base, **row} for row in _task_rows(task))
+    if results.boxes is not None:
+        for key, name, figure in box_figures(results.boxes):
+            yield {"scope": "average", "key": "boxes", "name": "all boxes: " + name, **_figure_row(key, figure)}
     for average in results.averages:
         base = {"scope": "average", "key": average.key, "name": average.name}
         yield from ({**base, **row} for row in _accuracy_rows(average))
@@ -126,8 +176,8 @@ def _task_rows(task: TaskResult) -> Iterator[dict[str, Any]]:
         yield from _accuracy_rows(task.choice)
     if task.box is not None:
         invalid = _share(task.box.num_invalid, task.box.acc_50.num_questions)
-        for field in BOX_FIGURES:
-            yield {**_figure_row(field, getattr(task.box, field)), "no_answer": invalid}
+        for key, _, figure in box_figures(task.box):
+            yield {**_figure_row(key, figure), "no_answer": invalid}
     for language, text in task.texts.items():
         for metric, figure in text.metrics.items():
             row = _figure_row(f"{metric} ({language})", figure)
@@ -141,7 +191,7 @@ def _accuracy_rows(accuracies: Accuracies) -> Iterator[dict[str, Any]]:
         Measure.STRICT: {"no_answer": accuracies.strict_no_answer},
         Measure.OFFICIAL: {"no_answer": accuracies.official_no_answer},
     }
-    for name in (Measure.STRICT, Measure.OFFICIAL, Measure.PERMISSIVE, *_CIRCULAR):
+    for name in (Measure.STRICT, Measure.OFFICIAL, Measure.PERMISSIVE, Measure.JUDGE, *_CIRCULAR):
         figure: Figure | None = getattr(accuracies, name)
         if figure is not None:
             # chance and majority are those of one reply, not of right ones in all rotations
@@ -180,7 +230,7 @@ def markdown_report(results: Results) -> str:
         "always the same.",
         "\n".join(f"- {_escaped(notice)}" for notice in notices(results)),
         _choice_blocks(results),
-        _box_block([(task, task.box) for task in results.tasks if task.box is not None]),
+        _box_block(box_rows(results)),
         *(_text_block(task, language, text) for task in results.tasks for language, text in task.texts.items()),
         _published_block(results),
     ]
@@ -190,19 +240,10 @@ def markdown_report(results: Results) -> str:
 def _choice_blocks(results: Results) -> str:
     if not results.averages:
         return ""
-    circular = any(average.strict_circular is not None for average in results.averages)
-    head = [
-        "strict",
-        "95 %",
-        "official",
-        "95 %",
-        "permissive",
-        *(["all rotations"] if circular else []),
-        "chance",
-        "constant",
-    ]
-    averages = [[_escaped(average.name), *_accuracy_cells(average, circular)] for average in results.averages]
-    tasks = [_task_cells(task, task.choice, circular) for task in results.tasks if task.choice is not None]
+    beside_permissive = optional_columns(results)
+    head = ["strict", "95 %", "official", "95 %", "permissive", *beside_permissive.values(), "chance", "constant"]
+    averages = [[_escaped(average.name), *_accuracy_cells(average, beside_permissive)] for average in results.averages]
+    tasks = [_task_cells(task, task.choice, beside_permissive) for task in results.tasks if task.choice is not None]
     beside = ["no answer: strict / official", "questions on images", "not scored"]
     return (
         "## Averages\n\n"
@@ -212,39 +253,52 @@ def _choice_blocks(results: Results) -> str:
     )
 
 
-def _task_cells(task: TaskResult, choice: ChoiceResult, circular: bool) -> list[str]:
+def optional_columns(results: Results) -> dict[Measure, str]:
+    """Return the measures of accuracy that only some runs have, and their headings."""
+    found = {}
+    for measure, name in {Measure.JUDGE: "judge", Measure.STRICT_CIRCULAR: "all rotations"}.items():
+        if any(getattr(average, measure) is not None for average in results.averages):
+            found[measure] = name
+    return found
+
+
+def optional_figures(accuracies: Accuracies, columns: Iterable[Measure]) -> Iterator[str]:
+    """Yield the cells of these columns."""
+    for measure in columns:
+        figure: Figure | None = getattr(accuracies, measure)
+        yield percent(figure.value if figure else None)
+
+
+def _task_cells(task: TaskResult, choice: ChoiceResult, optional: Iterable[Measure]) -> list[str]:
     return [
         _escaped(f"{task.short} {task.level_3}"),
-        *_accuracy_cells(choice, circular),
+        *_accuracy_cells(choice, optional),
         f"{percent(choice.strict_no_answer)} / {percent(choice.official_no_answer)}",
         f"{choice.strict.num_questions} on {choice.strict.num_images}",
         str(task.num_not_scored),
     ]
 
 
-def _accuracy_cells(accuracies: Accuracies, circular: bool) -> list[str]:
+def _accuracy_cells(accuracies: Accuracies, optional: Iterable[Measure]) -> list[str]:
     cells = []
     for figure in (accuracies.strict, accuracies.official):
         cells += [percent(figure.value), _escaped(spread(figure))]
     if isinstance(accuracies, Average) and accuracies.missing:
         cells[3] = ""  # the same reason again
     cells.append(percent(accuracies.permissive.value if accuracies.permissive else None))
-    if circular:
-        cells.append(percent(accuracies.strict_circular.value if accuracies.strict_circular else None))
+    cells += optional_figures(accuracies, optional)
     return [*cells, percent(accuracies.chance), percent(accuracies.constant)]
 
 
-def _box_block(tasks: Sequence[tuple[TaskResult, BoxResult]]) -> str:
-    if not tasks:
+def _box_block(rows: Sequence[BoxRow]) -> str:
+    if not rows:
         return ""
-    rows = []
-    for task, box in tasks:
-        figures = [getattr(box, field) for field in BOX_FIGURES]
-        cells = [f"{percent(figure.value)} ({_escaped(spread(figure))})" for figure in figures]
-        rows.append(
-            [_escaped(f"{task.short} {task.level_3}"), *cells, str(box.num_invalid), str(box.acc_50.num_questions)]
-        )
-    return "## Grounding\n\n" + _table(["sub-task", *BOX_FIGURES.values(), "invalid boxes", "questions"], rows)
+    cells = []
+    for name, short, box in rows:
+        figures = [f"{percent(one.figure.value)} ({_escaped(spread(one.figure))})" for one in box_figures(box)]
+        cells.append([_escaped(f"{short} {name}"), *figures, str(box.num_invalid), str(box.acc_50.num_questions)])
+    names = [one.name for one in box_figures(rows[0].box)]
+    return "## Grounding\n\n" + _table(["sub-task", *names, "invalid boxes", "questions"], cells)
 
 
 def _published_block(results: Results) -> str:

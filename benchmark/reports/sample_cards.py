@@ -189,6 +189,7 @@ def _verdicts(one: Measured) -> Iterable[str]:
             ("strict", one.score.strict, one.score.strict_letters),
             ("official", one.score.official, one.score.official_letters),
             ("permissive", one.score.permissive, one.score.permissive_letters),
+            ("judge", one.score.judge, one.score.judge_text),
         )
         if outcome is not None
     ]

@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.reports.report_page import PAGE_FILE
-from rsvqa.benchmark.reports.report_tables import notices, percent, spread
-from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results, TaskResult
+from rsvqa.benchmark.reports.report_tables import (
+    box_figures,
+    box_rows,
+    notices,
+    optional_columns,
+    optional_figures,
+    percent,
+    spread,
+)
+from rsvqa.benchmark.scores.measures import Measure
+from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, BoxResult, Figure, Results, TaskResult
+from rsvqa.benchmark.settings import Protocol
 
 _NOTHING = "–"
-_ROTATIONS = "all rotations"
-"""A column of runs whose options were rotated: right in every one of them, by the strict parser."""
-_HEAD = ("", "strict", "95 % interval", "official", "permissive", _ROTATIONS, "chance", "constant", "questions")
+_INTERVAL = "95 % interval"
 _SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 
 
-def print_results(results: Results, run: Path, *, as_json: bool) -> None:
-    """Print a run's figures on stdout."""
-    print(json.dumps(_as_json(results, run), ensure_ascii=False) if as_json else "\n".join(_lines(results, run)))
+def print_results(results: Results, run: Path, *, as_json: bool, protocols: Sequence[Protocol] | None = None) -> None:
+    """Print a run's figures on stdout.
+
+    Args:
+        results: of the run.
+        run: its folder.
+        as_json: for machines.
+        protocols: scores to print, each with its interval; None for the columns of the reports.
+
+    Raises:
+        RunError: the judge is among them, and nobody has judged the run.
+    """
+    if "judge" in (protocols or ()) and results.judged is None:
+        raise RunError(f"nobody has judged the replies in {run}: name a model as `judge`, openai:NAME")
+    if as_json:
+        print(json.dumps(_as_json(results, run, protocols), ensure_ascii=False))
+    else:
+        print("\n".join(_lines(results, run, protocols)))
 
 
 def print_runs(runs: Sequence[tuple[Results, Path]], *, as_json: bool) -> None:
@@ -34,7 +59,7 @@ def print_runs(runs: Sequence[tuple[Results, Path]], *, as_json: bool) -> None:
         print("\n".join(aligned([_BOARD_HEAD, *(_board_row(results) for results, _ in runs)])))
 
 
-_BOARD_HEAD = ("", "strict", "95 % interval", "official", "chance", "constant", "boxes, Acc@0.5", "questions", "images")
+_BOARD_HEAD = ("", "strict", _INTERVAL, "official", "chance", "constant", "boxes, Acc@0.5", "questions", "images")
 
 
 def _board_row(results: Results) -> tuple[str, ...]:
@@ -54,7 +79,7 @@ def _board_row(results: Results) -> tuple[str, ...]:
     )
 
 
-def _as_json(results: Results, run: Path) -> dict[str, object]:
+def _as_json(results: Results, run: Path, protocols: Sequence[Protocol] | None = None) -> dict[str, object]:
     return {
         "results": str(run / RESULTS_FILE),
         "page": str(run / PAGE_FILE),
@@ -62,27 +87,39 @@ def _as_json(results: Results, run: Path) -> dict[str, object]:
         "num_questions": results.num_questions,
         "num_not_scored": sum(results.not_scored.values()),
         "averages": {
-            average.key: {"strict": average.strict.value, "official": average.official.value}
+            average.key: {name: _value(average, name) for name in protocols or ("strict", "official")}
             for average in results.averages
         },
     }
 
 
-def _lines(results: Results, run: Path) -> Iterator[str]:
+def _value(figures: Accuracies, protocol: Protocol) -> float | None:
+    figure: Figure | None = getattr(figures, protocol)
+    return None if figure is None else figure.value
+
+
+def _lines(results: Results, run: Path, protocols: Sequence[Protocol] | None = None) -> Iterator[str]:
     data = results.run.data
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
     yield from (*_unread(results), *notices(results), "")
-    yield from aligned(_choice_table(results))
+    yield from aligned(_choice_table(results) if protocols is None else _protocol_table(results, protocols))
+    if protocols is not None:
+        yield from _protocol_gap(results, protocols)
+    for name, _, box in box_rows(results):
+        yield f"{name}: {_box_line(box)}"
     for task in results.tasks:
-        if task.box is not None:
-            figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))
-            shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures)
-            yield f"{task.level_3}: {shown}; {task.box.num_invalid:,} of {task.num_questions:,} boxes invalid"
         for language, text in task.texts.items():
             shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in text.metrics.items())
             yield f"{task.level_3} ({language}): {shown}"
     yield from ("", f"Report: {run / PAGE_FILE}")
+
+
+def _box_line(box: BoxResult) -> str:
+    figures = [("Acc@0.5", box.acc_50), ("Acc@0.7", box.acc_70), ("mean IoU", box.mean_iou)]
+    figures += [(one.name, one.figure) for one in box_figures(box) if one.key in box.official]
+    shown = ", ".join(f"{name} {percent(figure.value)}" for name, figure in figures)
+    return f"{shown}; {box.num_invalid:,} of {box.acc_50.num_questions:,} boxes invalid"
 
 
 def _unread(results: Results) -> Iterator[str]:
@@ -99,33 +136,62 @@ def _num_unread(task: TaskResult) -> int:
     return no_letter + no_box + sum(text.num_empty for text in task.texts.values())
 
 
-def _choice_table(results: Results) -> list[tuple[str, ...]]:
-    """Return head and rows; the column for rotations only where there are some."""
-    rows = [_HEAD, *_choice_rows(results)]
-    column = _HEAD.index(_ROTATIONS)
-    if all(row[column] == _NOTHING for row in rows[1:]):
-        rows = [row[:column] + row[column + 1 :] for row in rows]
+def _protocol_table(results: Results, protocols: Sequence[Protocol]) -> list[tuple[str, ...]]:
+    """Return head and rows: the same replies by each protocol."""
+    head = ("", *(cell for name in protocols for cell in (name, _INTERVAL)), "chance", "constant", "questions")
+    rows = [head]
+    for name, figures, num_questions in _shown(results):
+        cells = [cell for protocol in protocols for cell in _with_interval(getattr(figures, protocol))]
+        rows.append((name, *cells, percent(figures.chance), percent(figures.constant), f"{num_questions:,}"))
     return rows
 
 
-def _choice_rows(results: Results) -> Iterator[tuple[str, ...]]:
+def _with_interval(figure: Figure | None) -> tuple[str, str]:
+    if figure is None:
+        return _NOTHING, _NOTHING
+    return percent(figure.value), _NOTHING if figure.interval.low is None else spread(figure)
+
+
+def _protocol_gap(results: Results, protocols: Sequence[Protocol]) -> Iterator[str]:
+    """Yield how far the protocols lie apart."""
+    micro = results.average("micro")
+    values = [] if micro is None else [_value(micro, protocol) for protocol in protocols]
+    known = [value for value in values if value is not None]
+    if len(known) > 1:
+        yield f"The same replies differ by {percent(max(known) - min(known))} points between these protocols (micro)."
+
+
+def _choice_table(results: Results) -> list[tuple[str, ...]]:
+    """Return head and rows; the columns that only some runs have where there is something in them."""
+    optional = optional_columns(results)
+    head = ("", "strict", _INTERVAL, "official", "permissive", *optional.values(), "chance", "constant", "questions")
+    return [head, *(_row(name, figures, count, optional) for name, figures, count in _shown(results))]
+
+
+class _Shown(NamedTuple):
+    """A row of the table of accuracies."""
+
+    name: str
+    figures: Accuracies
+    num_questions: int
+
+
+def _shown(results: Results) -> Iterator[_Shown]:
     for task in results.tasks:
         if task.choice is not None:
-            yield _row(task.level_3, task.choice, task.num_questions)
+            yield _Shown(task.level_3, task.choice, task.num_questions)
     for average in results.averages:
         if average.key in _SHOWN_AVERAGES and not average.missing:
-            yield _row(average.name, average, average.strict.num_questions)
+            yield _Shown(average.name, average, average.strict.num_questions)
 
 
-def _row(name: str, figures: Accuracies, num_questions: int) -> tuple[str, ...]:
-    interval = spread(figures.strict)
+def _row(name: str, figures: Accuracies, num_questions: int, optional: Iterable[Measure] = ()) -> tuple[str, ...]:
     return (
         name,
-        percent(figures.strict.value),
-        _NOTHING if figures.strict.interval.low is None else interval,
+        *_with_interval(figures.strict),
         percent(figures.official.value),
-        _NOTHING if figures.permissive is None else percent(figures.permissive.value),
-        _NOTHING if figures.strict_circular is None else percent(figures.strict_circular.value),
+        percent(figures.permissive.value if figures.permissive else None),
+        *optional_figures(figures, optional),
         percent(figures.chance),
         percent(figures.constant),
         f"{num_questions:,}",

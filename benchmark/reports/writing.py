@@ -19,13 +19,15 @@ from rsvqa.benchmark.errors import NothingToScoreError
 from rsvqa.benchmark.files.reply_store import read_replies
 from rsvqa.benchmark.files.run_record import SAMPLES_FILE, RunRecord, read_run_record
 from rsvqa.benchmark.files.stored_replies import StoredReply
+from rsvqa.benchmark.files.verdicts import Verdicts, read_verdicts, verdicts_by_question
 from rsvqa.benchmark.reports.report_page import write_page
 from rsvqa.benchmark.reports.report_tables import TABLE_COLUMNS, markdown_report, table_rows
 from rsvqa.benchmark.scores.aggregates import aggregate
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, rounded
 from rsvqa.benchmark.scores.measures import Measured, measure
-from rsvqa.benchmark.scores.results import Costs, Results, write_results
-from rsvqa.benchmark.scores.scoring import score_reply
+from rsvqa.benchmark.scores.results import Costs, JudgeResult, Results, write_results
+from rsvqa.benchmark.scores.score import AnswerOutcome, Score
+from rsvqa.benchmark.scores.scoring import judged_score, score_reply
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.losses import group_losses, loss_lines
 
@@ -66,10 +68,12 @@ def score_run(run: Path) -> ScoredRun:
     sha256 = _sha256_of_samples(run)
     replies = read_replies(run)
     rules = record.data.rules
-    questions = measure([score_reply(reply, rules) for reply in replies])
+    verdicts = read_verdicts(run)
+    scores = [score_reply(reply, rules) for reply in replies]
+    questions = measure(scores if verdicts is None else _judged(scores, verdicts))
     if not any(one.is_scored for one in questions):
         raise NothingToScoreError(_no_reply(run, questions))
-    tasks, averages = aggregate(questions, rules)
+    tasks, averages, boxes = aggregate(questions, rules)
     results = Results(
         rsvqa_version=version("rsvqa"),
         run=record,
@@ -81,8 +85,27 @@ def score_run(run: Path) -> ScoredRun:
         costs=_costs(record, replies),
         tasks=tasks,
         averages=averages,
+        boxes=boxes,
+        judged=None if verdicts is None else _judge_result(verdicts, questions),
     )
     return ScoredRun(results, questions)
+
+
+def _judged(scores: Sequence[Score], verdicts: Verdicts) -> list[Score]:
+    known = verdicts_by_question(verdicts, [score.reply for score in scores])
+    return [judged_score(score, known.get(score.reply.sample_id)) for score in scores]
+
+
+def _judge_result(verdicts: Verdicts, questions: Sequence[Measured]) -> JudgeResult:
+    asked = [one.score for one in questions if one.is_scored and one.is_judged]
+    unjudged = [score for score in asked if score.judge is AnswerOutcome.NOT_SCORED]
+    num_unreadable = sum(score.judge_text is not None for score in unjudged)
+    return JudgeResult(
+        judge=verdicts.judge,
+        num_judged=len(asked) - len(unjudged),
+        num_unreadable=num_unreadable,
+        num_missing=len(unjudged) - num_unreadable,
+    )
 
 
 def table_csv(results: Results) -> str:

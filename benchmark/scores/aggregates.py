@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.benchmark.files.stored_replies import StoredReply
+from rsvqa.benchmark.protocol.official_boxes import BOX_EVALUATIONS
 from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.scores.caption_figures import text_results
 from rsvqa.benchmark.scores.figures import INTERVAL_SEED, make_figure, no_figure, rounded
 from rsvqa.benchmark.scores.intervals import ImageSums, make_part, mean_intervals
 from rsvqa.benchmark.scores.labels import TaskLabel, in_order, label_of
-from rsvqa.benchmark.scores.measures import Measure, Measured
+from rsvqa.benchmark.scores.measures import OFFICIAL_THRESHOLDS, Measure, Measured
 from rsvqa.benchmark.scores.results import Average, BoxResult, ChoiceResult, Figure, TaskResult
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
@@ -33,10 +34,15 @@ _CHOICE_MEASURES = (
     Measure.STRICT,
     Measure.OFFICIAL,
     Measure.PERMISSIVE,
+    Measure.JUDGE,
     Measure.STRICT_CIRCULAR,
     Measure.OFFICIAL_CIRCULAR,
 )
+_OFFICIAL_BOX = frozenset({*OFFICIAL_THRESHOLDS, Measure.OFFICIAL_IOU})
 _BOX_MEASURES = (Measure.ACC_50, Measure.ACC_70, Measure.IOU, Measure.IOU_VALID)
+
+_ALL_BOXES = ""
+"""Key of the figures over all boxes; no task has it."""
 
 Groups = Mapping[str, Sequence[Measured]]
 """Questions by the name of the part of an average that they belong to."""
@@ -47,6 +53,7 @@ class Aggregates(NamedTuple):
 
     tasks: tuple[TaskResult, ...]
     averages: tuple[Average, ...]
+    boxes: BoxResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +72,12 @@ def aggregate(questions: Sequence[Measured], rules: TaskFile | None = None) -> A
     by_task = {name: by_task[name] for name in in_order(by_task)}
     choices = {name: kept for name, group in by_task.items() if (kept := [one for one in group if one.is_judged])}
     specs = list(average_specs(choices, rules))
+    boxes = _all_boxes(by_task) if rules is not None else []
+    measures = (*_BOX_MEASURES, *_official_box_measures(rules))
     figures = _figures(
         {
-            **{(name, measure): {name: group} for name, group in by_task.items() for measure in _BOX_MEASURES},
+            **{(name, measure): {name: group} for name, group in by_task.items() for measure in measures},
+            **{(_ALL_BOXES, measure): {"all": boxes} for measure in measures if boxes},
             **{(name, measure): {name: group} for name, group in choices.items() for measure in _CHOICE_MEASURES},
             **{(spec.key, measure): spec.groups for spec in specs for measure in _CHOICE_MEASURES},
         }
@@ -76,7 +86,30 @@ def aggregate(questions: Sequence[Measured], rules: TaskFile | None = None) -> A
         unknown = no_figure(rules.official.missing)
         figures = {key: unknown if key[1] is Measure.OFFICIAL else figure for key, figure in figures.items()}
     tasks = tuple(_task_result(label_of(group[0].reply), group, figures) for group in by_task.values())
-    return Aggregates(tasks, tuple(_average(spec, figures) for spec in specs))
+    return Aggregates(
+        tasks,
+        tuple(_average(spec, figures) for spec in specs),
+        _box_result(_ALL_BOXES, boxes, figures) if boxes else None,
+    )
+
+
+def _all_boxes(by_task: Groups) -> list[Measured]:
+    """Return all box questions where they are of several groups."""
+    groups = [kept for group in by_task.values() if (kept := [one for one in group if _asks_a_box(one)])]
+    return [one for group in groups for one in group] if len(groups) > 1 else []
+
+
+def _asks_a_box(one: Measured) -> bool:
+    return one.reply.form is AnswerForm.BOX
+
+
+def _official_box_measures(rules: TaskFile | None) -> tuple[Measure, ...]:
+    """Return what the published evaluation of a task file's boxes gives."""
+    if rules is None or rules.official.boxes is None:
+        return ()
+    thresholds = BOX_EVALUATIONS[rules.official.boxes].thresholds
+    accuracies = (measure for measure, threshold in OFFICIAL_THRESHOLDS.items() if threshold in thresholds)
+    return (*accuracies, Measure.OFFICIAL_IOU)
 
 
 # --- which averages there are -----------------------------------------------------------------------------------------
@@ -210,10 +243,12 @@ def _accuracies(key: str, groups: Groups, figures: Mapping[MeasureKey, Figure]) 
         measure.value: figures[key, measure] if figures[key, measure].value is not None else None
         for measure in (Measure.STRICT_CIRCULAR, Measure.OFFICIAL_CIRCULAR)
     }
+    is_judged = any(one.score.judge is not None for group in groups.values() for one in group)
     return {
         "strict": figures[key, Measure.STRICT],
         "official": figures[key, Measure.OFFICIAL],
         "permissive": figures[key, Measure.PERMISSIVE],
+        "judge": figures[key, Measure.JUDGE] if is_judged else None,
         **circular,
         "strict_no_answer": _mean_or_none([_share(group, lambda score: score.strict) for group in scored]),
         "official_no_answer": _mean_or_none([_share(group, lambda score: score.official) for group in scored]),
@@ -246,7 +281,7 @@ def _average(spec: AverageSpec, figures: Mapping[MeasureKey, Figure]) -> Average
 
 def _task_result(info: TaskLabel, questions: Sequence[Measured], figures: Mapping[MeasureKey, Figure]) -> TaskResult:
     choices = [one for one in questions if one.is_judged]
-    boxes = [one for one in questions if one.reply.form is AnswerForm.BOX]
+    boxes = [one for one in questions if _asks_a_box(one)]
     return TaskResult(
         task=info.name,
         short=info.short,
@@ -290,6 +325,7 @@ def _box_result(name: str, questions: Sequence[Measured], figures: Mapping[Measu
         mean_iou=figures[name, Measure.IOU],
         mean_iou_valid=figures[name, Measure.IOU_VALID],
         num_invalid=sum(one.is_scored and one.score.iou is None for one in questions),
+        official={measure: figures[key] for key in figures if key[0] == name and (measure := key[1]) in _OFFICIAL_BOX},
     )
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.files.stored_replies import StoredReply
+from rsvqa.benchmark.samples import JUDGED_FORMS
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from rsvqa.benchmark.scores.scoring import circular_outcome
-
-JUDGED_FORMS = frozenset({AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF, AnswerForm.YES_NO, AnswerForm.WORDS})
-"""Forms whose replies are right or wrong by what they say."""
 
 
 class Measure(StrEnum):
@@ -22,6 +21,8 @@ class Measure(StrEnum):
     OFFICIAL = "official"
     PERMISSIVE = "permissive"
     """By whatever reading makes the most of a reply."""
+    JUDGE = "judge"
+    """By a language model that compares the reply with the right answer."""
     STRICT_CIRCULAR = "strict_circular"
     """Right in all rotations of the options."""
     OFFICIAL_CIRCULAR = "official_circular"
@@ -32,10 +33,28 @@ class Measure(StrEnum):
     """An invalid box counts as 0."""
     IOU_VALID = "iou_valid"
     """Valid boxes only."""
+    OFFICIAL_IOU = "official_iou"
+    """By a benchmark's published evaluation, as the next ones; an invalid box counts as 0."""
+    OFFICIAL_ACC_10 = "official_acc_10"
+    OFFICIAL_ACC_30 = "official_acc_30"
+    OFFICIAL_ACC_50 = "official_acc_50"
+    OFFICIAL_ACC_70 = "official_acc_70"
+    OFFICIAL_ACC_90 = "official_acc_90"
     ROUGE_L = "ROUGE-L"
     """This and the next are of a caption among others, see `caption_figures.py`."""
     CIDER_D = "CIDEr-D"
     METEOR = "METEOR"
+
+
+OFFICIAL_THRESHOLDS: Mapping[Measure, float] = MappingProxyType(
+    {
+        Measure.OFFICIAL_ACC_10: 0.1,
+        Measure.OFFICIAL_ACC_30: 0.3,
+        Measure.OFFICIAL_ACC_50: 0.5,
+        Measure.OFFICIAL_ACC_70: 0.7,
+        Measure.OFFICIAL_ACC_90: 0.9,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +143,18 @@ def _values(score: Score, rotations: Sequence[Score]) -> dict[str, float]:
     if score.reply.reply is None:
         return {}
     if score.reply.form is AnswerForm.BOX:
-        return _box_values(score.iou)
+        return _box_values(score.iou) | (_official_box_values(score.official_iou) if score.official else {})
     if score.reply.form in JUDGED_FORMS:
         return _choice_values(score, rotations)
     return {}
+
+
+def _official_box_values(iou: float | None) -> dict[str, float]:
+    reached = 0.0 if iou is None else iou
+    values: dict[str, float] = {
+        measure: float(iou is not None and iou >= threshold) for measure, threshold in OFFICIAL_THRESHOLDS.items()
+    }
+    return {**values, Measure.OFFICIAL_IOU: reached}
 
 
 def _box_values(iou: float | None) -> dict[str, float]:
@@ -145,9 +172,12 @@ def _choice_values(score: Score, rotations: Sequence[Score]) -> dict[str, float]
         (Measure.STRICT, score.strict),
         (Measure.OFFICIAL, score.official),
         (Measure.PERMISSIVE, score.permissive),
+        (Measure.JUDGE, score.judge),
     )
     values: dict[str, float] = {
-        measure: float(outcome is AnswerOutcome.RIGHT) for measure, outcome in by_protocol if outcome is not None
+        measure: float(outcome is AnswerOutcome.RIGHT)
+        for measure, outcome in by_protocol
+        if outcome not in (None, AnswerOutcome.NOT_SCORED)
     }
     if len(rotations) > 1:
         strict, official = circular_outcome(rotations), circular_outcome(rotations, official=True)

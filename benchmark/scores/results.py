@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.run_record import RunRecord
+from rsvqa.benchmark.files.verdicts import Judge
 from rsvqa.benchmark.scores.intervals import Interval
+from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.rsvqa_builder.files import write_atomically
 
 SCHEMA_VERSION: Literal[1] = 1
 RESULTS_FILE = "results.json"
+
+
+def without_none(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return fields without those of these names that are None: what came later is not in results that lack it."""
+    return {name: value for name, value in fields.items() if value is not None or name not in names}
 
 
 class Figure(BaseModel):
@@ -44,6 +51,7 @@ class Accuracies(BaseModel):
         strict, official: by the strict parser and by the published extraction; where no scorer is published,
             `official` has no value and says why.
         permissive: by whatever reading makes the most of a reply; None in results of before.
+        judge: by a judge's verdicts, over the questions whose verdict can be read; None where nobody has judged.
         strict_circular, official_circular: right in all rotations of the options; None without rotations.
         strict_no_answer, official_no_answer: shares of replies in which no answer was found; they are not right.
         chance: expected share of uniform guesses (for several answers over the non-empty subsets); None for words.
@@ -56,6 +64,7 @@ class Accuracies(BaseModel):
     strict: Figure
     official: Figure
     permissive: Figure | None = None
+    judge: Figure | None = None
     strict_circular: Figure | None = None
     official_circular: Figure | None = None
     strict_no_answer: float | None
@@ -68,6 +77,11 @@ class Accuracies(BaseModel):
     def constant(self) -> float | None:
         """What the better of the two constant answers gets right."""
         return max((one for one in (self.majority_letter, self.majority_answer) if one is not None), default=None)
+
+    @model_serializer(mode="wrap")
+    def _without_judge(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `judge` away where nobody has judged."""
+        return without_none(handler(self), "judge")
 
 
 class ChoiceResult(Accuracies):
@@ -93,6 +107,7 @@ class BoxResult(BaseModel):
         mean_iou: an invalid box counts as 0.
         mean_iou_valid: over valid boxes only.
         num_invalid: replies without a valid box.
+        official: by the published evaluation, by measure; empty where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,6 +117,15 @@ class BoxResult(BaseModel):
     mean_iou: Figure
     mean_iou_valid: Figure
     num_invalid: int
+    official: Mapping[Measure, Figure] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_official(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `official` away where there is no such evaluation."""
+        fields: dict[str, Any] = handler(self)
+        if not self.official:
+            del fields["official"]
+        return fields
 
 
 class TextResult(BaseModel):
@@ -191,6 +215,24 @@ class Costs(BaseModel):
     calls_per_question: float | None = None
 
 
+class JudgeResult(BaseModel):
+    """Who judged a run's replies, and what came of it.
+
+    Attributes:
+        judge: see there.
+        num_judged: questions with a verdict that can be read, or whose reply says nothing.
+        num_unreadable: the judge wrote something else than a verdict; in no figure of it.
+        num_missing: it was not asked about these replies, or gave none; likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    judge: Judge
+    num_judged: int
+    num_unreadable: int
+    num_missing: int
+
+
 class Results(BaseModel):
     """The content of `results.json`.
 
@@ -203,6 +245,8 @@ class Results(BaseModel):
         not_scored: questions without a reply, by reason.
         tasks: in the order of the taxonomy, those without questions left out.
         averages: over questions with options.
+        judged: None for a run that nobody has judged.
+        boxes: over all box questions of a task file, where these are of several groups; else None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -218,6 +262,13 @@ class Results(BaseModel):
     costs: Costs
     tasks: tuple[TaskResult, ...]
     averages: tuple[Average, ...]
+    judged: JudgeResult | None = None
+    boxes: BoxResult | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave away what most runs do not have."""
+        return without_none(handler(self), "judged", "boxes")
 
     def average(self, key: str) -> Average | None:
         """Return the average of this key; None when the run has no such questions."""

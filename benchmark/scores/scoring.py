@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rsvqa.annotation.facts import Box, iou
 from rsvqa.annotation.images import ImageSize
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredImage, StoredReply
+from rsvqa.benchmark.files.verdicts import StoredVerdict
 from rsvqa.benchmark.models import ModelView
 from rsvqa.benchmark.protocol.boxes import read_box
 from rsvqa.benchmark.protocol.official_answers import EXTRACTORS
+from rsvqa.benchmark.protocol.official_boxes import BOX_EVALUATIONS, BoxReply
 from rsvqa.benchmark.protocol.open_answers import PERMISSIVE_SCORERS, STRICT_SCORERS, OpenScorer, is_right
 from rsvqa.benchmark.protocol.permissive_answers import permissive_letters
 from rsvqa.benchmark.protocol.prompts import replied_convention
 from rsvqa.benchmark.protocol.strict_answers import read_answer
 from rsvqa.benchmark.protocol.task_file import Rules, TaskFile
 from rsvqa.benchmark.protocol.thinking import final_text
+from rsvqa.benchmark.samples import JUDGED_FORMS
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 
 RIGHT_IOU = 0.5
@@ -39,7 +43,7 @@ def score_reply(reply: StoredReply, rules: TaskFile | None = None) -> Score:
     if reply.form is AnswerForm.TEXT:
         return Score(reply=reply)
     if reply.form is AnswerForm.BOX:
-        return _score_box(reply)
+        return _score_box(reply, rules)
     has_official = rules is None or not rules.official.missing
     if reply.reply is None:
         none = AnswerOutcome.NOT_SCORED
@@ -49,6 +53,22 @@ def score_reply(reply: StoredReply, rules: TaskFile | None = None) -> Score:
             raise RunError(f"{reply.sample_id}: an open answer is stored without the rules that score it")
         return _score_words(reply, reply.reply, rules)
     return _score_choice(reply, reply.reply, rules)
+
+
+def judged_score(score: Score, verdict: StoredVerdict | None) -> Score:
+    """Return a score with what a judge says of the reply, of a run that was judged.
+
+    A reply that says nothing has no answer, and no judge is asked. A verdict that is missing or cannot be read is not
+    guessed: the question is not scored.
+    """
+    reply = score.reply
+    if reply.form not in JUDGED_FORMS or reply.rotation:
+        return score
+    if reply.reply is not None and not (final_text(reply.reply) or "").strip():
+        return replace(score, judge=AnswerOutcome.NO_ANSWER)
+    if verdict is None or verdict.verdict is None:
+        return replace(score, judge=AnswerOutcome.NOT_SCORED, judge_text=verdict.text if verdict else None)
+    return replace(score, judge=AnswerOutcome(verdict.verdict), judge_text=verdict.text)
 
 
 def _score_choice(reply: StoredReply, text: str, rules: TaskFile | None) -> Score:
@@ -151,16 +171,30 @@ def replied_box(reply: StoredReply) -> Box | None:
     return read_box(reply.reply or "", convention=convention, size=ImageSize(image.height, image.width), view=view)
 
 
-def _score_box(reply: StoredReply) -> Score:
+def _score_box(reply: StoredReply, rules: TaskFile | None) -> Score:
+    evaluation = BOX_EVALUATIONS.get((rules and rules.official.boxes) or "")
     if reply.reply is None:
-        return Score(reply=reply, strict=AnswerOutcome.NOT_SCORED)
+        none = AnswerOutcome.NOT_SCORED
+        return Score(reply=reply, strict=none, official=none if evaluation else None)
     if reply.box is None:
         raise RunError(f"{reply.sample_id}: a box question is stored without its right box")
-    box = replied_box(reply)
-    if box is None:
-        return Score(reply=reply, strict=AnswerOutcome.NO_ANSWER)
-    share = iou(box, Box(*reply.box))
-    return Score(reply=reply, strict=AnswerOutcome.RIGHT if share >= RIGHT_IOU else AnswerOutcome.WRONG, iou=share)
+    box, right = replied_box(reply), Box(*reply.box)
+    share = None if box is None else iou(box, right)
+    if evaluation is None:
+        return Score(reply=reply, strict=_judge_box(share), iou=share)
+    official = evaluation.compare(_box_reply(reply, reply.reply, box), right)
+    return Score(reply=reply, strict=_judge_box(share), iou=share, official=_judge_box(official), official_iou=official)
+
+
+def _judge_box(share: float | None) -> AnswerOutcome:
+    if share is None:
+        return AnswerOutcome.NO_ANSWER
+    return AnswerOutcome.RIGHT if share >= RIGHT_IOU else AnswerOutcome.WRONG
+
+
+def _box_reply(reply: StoredReply, text: str, box: Box | None) -> BoxReply:
+    size = ImageSize(reply.images[0].height, reply.images[0].width) if reply.images else ImageSize(1, 1)
+    return BoxReply(text=text, box=box, convention=replied_convention(reply.question, reply.box_convention), size=size)
 
 
 def _judge(letters: str, answer: str) -> AnswerOutcome:

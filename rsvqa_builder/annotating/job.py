@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rsvqa.annotation.llm.batch_api import BatchClient
-from rsvqa.annotation.llm.budget import Budget, Estimate, estimate
+from rsvqa.annotation.llm.budget import BillLine, Budget, Estimate, estimate
 from rsvqa.annotation.llm.client import ChatClient
 from rsvqa.annotation.llm.passes import Ask, ChatResult
 from rsvqa.annotation.llm.prices import PricesError, read_prices
@@ -45,10 +45,7 @@ def run_job(
     """
     require_two_models(settings)
     require_dataset(settings, data)
-    _require_prices(settings, job)
-    budget = Budget(
-        max_cost=job.max_cost, max_requests=job.max_requests, prices=read_prices(job.prices), batch=job.batch_api
-    )
+    budget = budget_of(settings.models, job)
     path = job.replies_beside(out)
     if job.finish and not path.exists():
         raise NothingToAnnotateError(f"nothing has been answered yet, there is no {path}: start without `finish`")
@@ -67,12 +64,17 @@ def run_job(
         return replace(done, lost=len(store.lost()))
 
 
-def _require_prices(settings: AnnotateSettings, job: JobSettings) -> None:
-    """Refuse before the first request what would be refused at the first one of another step."""
+def budget_of(models: Iterable[str], job: JobSettings) -> Budget:
+    """Return what a job that asks these models may cost.
+
+    Raises:
+        PricesError: the cost is bounded, and one of them has no price: better told before the first request.
+    """
     prices = read_prices(job.prices)
-    unpriced = sorted(model for model in settings.models if prices.find(model) is None)
+    unpriced = sorted(model for model in models if prices.find(model) is None)
     if job.max_cost is not None and unpriced:
         raise PricesError(f"`max_cost`: no price for {', '.join(unpriced)}; give a table as `prices`")
+    return Budget(max_cost=job.max_cost, max_requests=job.max_requests, prices=prices, batch=job.batch_api)
 
 
 @contextmanager
@@ -81,7 +83,7 @@ def _open_asker(job: JobSettings, store: ReplyStore, budget: Budget) -> Iterator
     if job.finish:
         yield partial(answered_before, store=store, budget=budget)
         return
-    with _open_client(job, store, budget) as client:
+    with open_client(job, store, budget) as client:
         yield client.ask
 
 
@@ -99,7 +101,8 @@ def answered_before(requests: Iterable[ChatRequest], *, store: ReplyStore, budge
         yield UnaskedFailure(request.key, "unreachable", "not asked yet") if isinstance(step, Turn) else step
 
 
-def _open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
+def open_client(job: JobSettings, store: ReplyStore, budget: Budget) -> ChatClient | BatchClient:
+    """Return what asks as the settings say: directly, or through batch files."""
     if job.batch_api:
         return BatchClient(job.endpoint, job, store=store, budget=budget)
     return ChatClient(job.endpoint, job, store, budget)
@@ -147,7 +150,7 @@ def open_annotator(name: str, job: JobSettings) -> Annotator:
         )
     job.endpoint.connect(job.timeout_s).close()
     settings = load_settings(AnnotateSettings, {"model": model, "verifier": verifier, "same_model": verifier == model})
-    _require_prices(settings, job)
+    budget_of(settings.models, job)
     return Annotator(settings, job)
 
 
@@ -191,8 +194,7 @@ def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
     for line in first_lines(done):
         console.print(line, markup=False, soft_wrap=True)
     console.print(outcome_table(done.report))
-    for line in done.report["bill"]:
-        console.print(bill_line(line), markup=False, soft_wrap=True)
+    print_bill(done.report["bill"])
 
 
 def has_done_nothing(done: Annotated) -> bool:
@@ -233,6 +235,12 @@ def outcome_table(report: Mapping[str, Any]) -> Table:
         if any(cells):
             table.add_row(name, *(f"{count:,}" for count in cells))
     return table
+
+
+def print_bill(lines: Iterable[BillLine | Mapping[str, Any]]) -> None:
+    """Print what a job has cost to stdout, a line per model."""
+    for line in lines:
+        print(bill_line(asdict(line) if isinstance(line, BillLine) else line))
 
 
 def bill_line(line: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.benchmark.make_xlrs import jpeg, make_pixels
+from tests.benchmark.make_xlrs import HEIGHT, WIDTH, jpeg, make_pixels
 
 Row = dict[str, Any]
 
@@ -181,8 +181,24 @@ def omniearth(folder: Path) -> Path:
         }
         for number, (kind, right) in enumerate(kinds)
     ]
+    boxes = [
+        {
+            "index": number,
+            "image": {"bytes": jpeg(680 + number), "path": None},
+            "question": "the largest cloud",
+            "answer": box,
+            "image_width": WIDTH,
+            "image_height": HEIGHT,
+            "question_type": "Visual Grounding",
+            **levels,
+        }
+        for number, box in enumerate([[0.25, 0.5, 0.75, 1.0], [0.0, 0.0, 0.5, 0.5]])
+    ]
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), folder / "test.parquet")
+    # indexes begin anew in each table
+    pq.write_table(pa.Table.from_pylist(rows), folder / "Rain.parquet")
+    pq.write_table(pa.Table.from_pylist(rows[:1]), folder / "Snow.parquet")
+    pq.write_table(pa.Table.from_pylist(boxes), folder / "Clouds_vg.parquet")
     return folder
 
 
@@ -213,6 +229,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "vrsbench-referring": vrsbench,
     "vrsbench-caption": vrsbench,
     "omniearth": omniearth,
+    "omniearth-grounding": omniearth,
     "omniearth-vlmevalkit": omniearth_vlmevalkit,
 }
 """A maker of a miniature copy for each task file that comes with rsvqa."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rsvqa.benchmark.protocol import open_answers, task_file
+from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.benchmark.scores.results import read_results
 from tests.benchmark.make_benchmarks import MAKERS, Row, lrs_vqa, write_list
 from tests.run_build import rsvqa
@@ -87,6 +88,42 @@ def test_a_benchmark_without_a_published_scorer_has_no_official_score(tmp_path: 
     assert (micro.strict.value, micro.official.value) == (1.0, None)
     assert micro.official.interval.reason == "the released scripts store replies, and no scorer is published"
     assert "There is no official score: the released scripts store replies" in done.out
+
+
+def test_boxes_have_the_published_figures_beside_exact_ones(tmp_path: Path) -> None:
+    # right is 10, 20, 30, 60 in hundredths, as the first reply says; the second is its left half: 10 × 40 of 20 × 40,
+    # and with 1 more on sides 11 × 41 of 21 × 41
+    data = f"vrsbench-referring:{MAKERS['vrsbench-referring'](tmp_path / 'data')}"
+    replies = {"0": "[0.1, 0.2, 0.3, 0.6]", "1": "[0.1, 0.2, 0.2, 0.6]"}
+    done = run(tmp_path / "run", data, replies)
+    assert (done.code, done.err) == (0, "")
+    results = read_results(tmp_path / "run")
+    second, first = (task.box for task in results.tasks)  # "not unique" comes first
+    assert first is not None
+    assert second is not None
+    assert (first.mean_iou.value, first.official[Measure.OFFICIAL_IOU].value) == (1.0, 1.0)
+    assert (second.mean_iou.value, second.official[Measure.OFFICIAL_IOU].value) == (0.5, round(451 / 861, 6))
+    assert set(second.official) == {Measure.OFFICIAL_ACC_50, Measure.OFFICIAL_ACC_70, Measure.OFFICIAL_IOU}
+    assert results.boxes is not None
+    assert results.boxes.official[Measure.OFFICIAL_ACC_70].value == 0.5
+    assert results.boxes.official[Measure.OFFICIAL_ACC_50].value == 1.0
+    assert "all: Acc@0.5 100.0, Acc@0.7 50.0, mean IoU 75.0, official Acc@0.5 100.0, official Acc@0.7 50.0" in done.out
+    assert "There is no official score" not in done.out
+    assert "official Acc@0.7" in (tmp_path / "run/results.md").read_text()
+    assert "official mean IoU" in (tmp_path / "run/report.html").read_text()
+    with (tmp_path / "run/tasks.csv").open() as file:
+        rows = {(row["key"], row["measure"]): row["value"] for row in csv.DictReader(file)}
+    assert rows["boxes", "official_acc_70"] == "0.5"
+
+
+def test_a_box_in_undeclared_units_is_right_by_the_published_evaluation_alone(tmp_path: Path) -> None:
+    data = f"omniearth-grounding:{MAKERS['omniearth-grounding'](tmp_path / 'data')}"
+    run(tmp_path / "run", data, {"*": "[250, 500, 750, 1000]"})
+    box = read_results(tmp_path / "run").tasks[0].box
+    assert box is not None
+    # read as thousandths the first box is exact, and touches the second one in a line at most
+    assert (box.acc_50.value, box.num_invalid) == (0.0, 2)
+    assert box.official[Measure.OFFICIAL_ACC_90].value == 0.5
 
 
 def test_the_constant_answer_is_given_in_words(tmp_path: Path) -> None:

@@ -117,7 +117,11 @@ def test_vrsbench_has_words_boxes_and_captions(tmp_path: Path) -> None:
 
 
 def test_omniearth_asks_by_the_kind_of_question(tmp_path: Path) -> None:
-    one, several, thought = opened("omniearth", tmp_path).samples
+    dataset = opened("omniearth", tmp_path)
+    one, several, thought, same_index = dataset.samples
+    assert dataset.record.num_other_tasks == 2  # of grounding
+    assert same_index.question == one.question
+    assert same_index.sample_id != one.sample_id
     assert [one.form, several.form, thought.form] == [
         AnswerForm.ONE_OF,
         AnswerForm.SEVERAL_OF,
@@ -127,6 +131,13 @@ def test_omniearth_asks_by_the_kind_of_question(tmp_path: Path) -> None:
     assert (one.prompt or "").startswith("Which cloud is it 0?The choices are listed below:\n(A) kind A\n")
     assert (one.l2_category, one.category) == ("Atmosphere", "Weather/Perception/Clouds")
     assert thought.answer == "F"
+
+
+def test_omniearths_grounding_is_asked_in_its_own_words(tmp_path: Path) -> None:
+    dataset = opened("omniearth-grounding", tmp_path)
+    first, _ = dataset.samples
+    assert dataset.record.num_other_tasks == 4
+    assert (first.form, first.prompt, first.box) == (AnswerForm.BOX, "the largest cloud", (0.25, 0.5, 0.75, 1.0))
 
 
 def test_vlmevalkits_omniearth_takes_options_with_their_instruction(tmp_path: Path) -> None:
