@@ -424,9 +424,11 @@ def _decode(data: bytes, name: str) -> Pixels:
     """Return the pixels of an encoded image."""
     try:
         if simplejpeg is not None and data[:3] == JPEG_START:
-            *_, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
             if colours not in ("CMYK", "YCCK"):  # of which releases make different colours
-                return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB"))
+                # an array of numpy's lies on huge pages, which the system hands out faster
+                buffer = np.empty((height, width, 3), np.uint8)
+                return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=buffer))
     except (ValueError, KeyError):
         pass  # arithmetic coding, a cut file: Pillow knows more kinds, and says what is wrong
     try:

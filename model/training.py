@@ -566,7 +566,7 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
     if settings.optimizer != "adamw":
         require_extra("bits", "train")
     has_cuda = torch.cuda.is_available()
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(out),
         per_device_train_batch_size=settings.device_rows,
         gradient_accumulation_steps=settings.batch_size // at_once,
@@ -595,6 +595,12 @@ def make_arguments(settings: TrainingSettings, out: Path, *, evaluates: bool) ->
         disable_tqdm=True,
         seed=settings.seed,
     )
+    if arguments.world_size != num_devices:  # a step would hold another number of samples
+        raise TrainingError(
+            f"the run began as {num_devices} processes, and transformers counts {arguments.world_size}; to train on "
+            "several processes without GPUs, launch them with ACCELERATE_USE_CPU=true"
+        )
+    return arguments
 
 
 def _checkpointing(is_wanted: bool) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""One rank of a training run: `python -m tests.model.ranked_training DATA OUT [fsdp]`; see `test_two_ranks.py`.
+"""One rank of a run: `python -m tests.model.ranked_training DATA OUT [fsdp] samples|passes`; see `test_two_ranks.py`.
 
 Trains once undisturbed, once stopped by a signal to rank 0 and resumed, and once adapters beside bf16 weights. Prints
 the losses of the undisturbed run, the number of its evaluated questions, by how much the weights of the first two runs
 differ, the files that were there when `train` returned, how accelerate spread the model, and the weights that adapters
-have changed. With `fsdp` it is spread as `docs/accelerate/fsdp.yaml` says.
+have changed. With `fsdp` it is spread as `docs/accelerate/fsdp.yaml` says, and with `passes` questions share a row.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from rsvqa.model.training import train
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.model.accelerate_files import fsdp_environment
 from tests.model.make_dataset import make_settings
+
+ROWS_OF = {
+    "samples": {"device_batch_size": 1},
+    "passes": {"batch_size": 8, "device_batch_size": 4, "questions_per_pass": 2},
+}
+"""How much a device takes at a time: one question, or two rows of up to two questions of an image."""
 
 
 class SignallingReporter(QuietReporter):
@@ -51,7 +57,8 @@ def shard_on_cpu(patch: pytest.MonkeyPatch) -> None:
 
 def main() -> None:
     data, out = map(Path, sys.argv[1:3])
-    settings = make_settings(data, device_batch_size=1, eval_questions=9)
+    rows = ROWS_OF[sys.argv[-1]]
+    settings = make_settings(data, eval_questions=9, **rows)
     report = train(settings, out / "whole")
     written = sorted(path.name for path in (out / "whole").iterdir() if path.is_file())
     try:
@@ -59,7 +66,7 @@ def main() -> None:
     except TrainingStoppedError:
         train(settings, out / "stopped", resume=True)
     adapters = {"init": str(out / "whole"), "lora_rank": 2, "freeze": ["tower", "projector"], "lr_llm": 1e-2}
-    train(make_settings(data, device_batch_size=1, max_steps=2, precision="bf16", **adapters), out / "adapters")
+    train(make_settings(data, max_steps=2, precision="bf16", **rows, **adapters), out / "adapters")
     weights = [load_file(out / name / "model.safetensors") for name in ("whole", "stopped", "adapters")]
     changed = sorted(name for name, after in weights[2].items() if not weights[0][name].to(after).equal(after))
     difference = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
@@ -73,6 +80,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as monkeypatch:
-        if sys.argv[3:] == ["fsdp"]:
+        if "fsdp" in sys.argv[3:]:
             shard_on_cpu(monkeypatch)
         main()

@@ -374,6 +374,13 @@ def test_mix_that_leaves_nothing_is_refused(data: Path, tmp_path: Path) -> None:
         train(make_settings(data, mix=["set=0"]), tmp_path / "run")
 
 
+def test_processes_that_show_up_late_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_module, "PartialState", lambda: type("State", (), {"num_processes": 2})())
+        with pytest.raises(TrainingError, match="began as 2 processes, and transformers counts 1; to train on several"):
+            training_module.make_arguments(make_settings(data), tmp_path, evaluates=False)
+
+
 def test_a_batch_that_devices_cannot_share_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_module, "PartialState", lambda: type("State", (), {"num_processes": 3})())
