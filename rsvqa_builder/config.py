@@ -6,9 +6,10 @@ the command line makes an option of it.
 
 from __future__ import annotations
 
+import os
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -62,6 +63,42 @@ def load_settings(model: type[Settings], given: Mapping[str, Any], *, config: Pa
         is_in_file = config is not None and key in values and key not in given
         message = _describe(first, problems, values, model, "" if is_in_file else "`")
         raise SettingsError(f"{config}: {message}" if is_in_file else message) from error
+
+
+def fill_settings(
+    asked: Sequence[tuple[type[BaseModel], BaseModel | None]], given: Mapping[str, Any], *, config: Path | None = None
+) -> list[Any]:
+    """Return settings of several models from the keywords of one call, which each go to the model that has them.
+
+    Args:
+        asked: the models, each with settings that the keywords override, where the caller has some.
+        given: keywords; paths may stand for their texts.
+        config: file of settings of the first model, which what is given overrides.
+
+    Raises:
+        SettingsError: as `load_settings`; also for a keyword that no model has.
+    """
+    rest = {name: _plain(value) for name, value in given.items()}
+    filled = []
+    for number, (model, settings) in enumerate(asked):
+        names = {*model.model_fields, *(old for field in model.model_fields.values() for old in old_names(field))}
+        own = {name: rest.pop(name) for name in list(rest) if name in names}
+        if settings is not None and not own and not (config and not number):
+            filled.append(settings)
+            continue
+        known = {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
+        filled.append(load_settings(model, {**known, **own}, config=None if number else config))
+    if rest:
+        known_names = [name for model, _ in asked for name in model.model_fields]
+        raise SettingsError(f"unknown setting {next(iter(rest))!r}{nearest(next(iter(rest)), known_names)}")
+    return filled
+
+
+def _plain(value: object) -> object:
+    """Return a keyword's value as a settings file would hold it: paths as texts."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def load_table(model: type[Settings], values: Mapping[str, Any], *, where: str) -> Settings:

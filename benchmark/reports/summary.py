@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.reports.report_page import PAGE_FILE
 from rsvqa.benchmark.reports.report_tables import notices, percent, spread
 from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results, TaskResult
+from rsvqa.rsvqa_builder.shown import Columns, Part, Shown
 
 _NOTHING = "–"
 _ROTATIONS = "all rotations"
@@ -17,21 +19,44 @@ _HEAD = ("", "strict", "95 % interval", "official", "permissive", _ROTATIONS, "c
 _SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 
 
-def print_results(results: Results, run: Path, *, as_json: bool) -> None:
-    """Print a run's figures on stdout."""
-    print(json.dumps(_as_json(results, run), ensure_ascii=False) if as_json else "\n".join(_lines(results, run)))
+@dataclass(frozen=True, slots=True)
+class BenchResult(Shown):
+    """What `rsvqa.bench` and `rsvqa.score` end with: the figures and the folder of each run, one for each data set.
 
+    There is none in all processes of a run but the first.
+    """
 
-def print_runs(runs: Sequence[tuple[Results, Path]], *, as_json: bool) -> None:
-    """Print the figures of runs of one model on stdout; of several also a table of all, as JSON a list."""
-    if len(runs) == 1:
-        print_results(*runs[0], as_json=as_json)
-    elif as_json:
-        print(json.dumps([_as_json(results, folder) for results, folder in runs], ensure_ascii=False))
-    elif runs:
-        for results, folder in runs:
-            print("\n".join([*_lines(results, folder), ""]))
-        print("\n".join(aligned([_BOARD_HEAD, *(_board_row(results) for results, _ in runs)])))
+    runs: tuple[tuple[Results, Path], ...]
+
+    @property
+    def results(self) -> Results:
+        """The figures of the only run.
+
+        Raises:
+            RunError: there are several, or none.
+        """
+        if len(self.runs) != 1:
+            raise RunError(f"{len(self.runs)} data sets were asked, not one: `runs` holds the figures of each")
+        return self.runs[0][0]
+
+    def parts(self) -> Iterator[Part]:
+        """Yield each run's figures, what went wrong first; of several also a table of all."""
+        for results, folder in self.runs:
+            yield from _parts(results, folder)
+            if len(self.runs) > 1:
+                yield ""
+        if len(self.runs) > 1:
+            yield Columns([_BOARD_HEAD, *(_board_row(results) for results, _ in self.runs)])
+
+    def as_json(self) -> object:
+        """Return the main figures of the only run, else a list."""
+        each = [_as_json(results, folder) for results, folder in self.runs]
+        return each[0] if len(each) == 1 else each
+
+    def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
+        """Print it to stdout; nothing where there is none."""
+        if self.runs:
+            Shown.print(self, as_json=as_json, spell=spell)
 
 
 _BOARD_HEAD = ("", "strict", "95 % interval", "official", "chance", "constant", "boxes, Acc@0.5", "questions", "images")
@@ -68,12 +93,12 @@ def _as_json(results: Results, run: Path) -> dict[str, object]:
     }
 
 
-def _lines(results: Results, run: Path) -> Iterator[str]:
+def _parts(results: Results, run: Path) -> Iterator[Part]:
     data = results.run.data
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
     yield from (*_unread(results), *notices(results), "")
-    yield from aligned(_choice_table(results))
+    yield Columns(_choice_table(results))
     for task in results.tasks:
         if task.box is not None:
             figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))
@@ -130,13 +155,3 @@ def _row(name: str, figures: Accuracies, num_questions: int) -> tuple[str, ...]:
         percent(figures.constant),
         f"{num_questions:,}",
     )
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the rows as columns, the first to the left, figures to the right."""
-    if len(rows) == 1:
-        return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for name, *figures in rows:
-        cells = (cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))
-        yield "  ".join([name.ljust(widths[0]), *cells])
