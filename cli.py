@@ -30,7 +30,7 @@ from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
-from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
+from rsvqa.rsvqa_builder.config import FILE_ONLY, is_repeated, load_settings, plain_types
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.files import bucket_address, require_local
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
@@ -124,7 +124,7 @@ def _option(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter
     look: dict[str, Any] = {"help": _help(field), "rich_help_panel": panel, "show_default": False}
     if kinds == [bool]:
         return _parameter(name, bool, typer.Option(f"--{flag}/--no-{flag}", **look))
-    kind = list[str] if _is_repeated(field) else str
+    kind = list[str] if is_repeated(field) else str
     metavar = {(int,): "<int>", (float,): "<float>"}.get(tuple(kinds), "<str>")
     return _parameter(name, kind, typer.Option(f"--{flag}", metavar=metavar, **look))
 
@@ -135,7 +135,7 @@ def _help(field: FieldInfo) -> str:
     choices = [choice for kind in plain_types(field.annotation) for choice in _choices(kind)]
     if not all(choice in text for choice in choices):
         text = f"{text}: {', '.join(choices)}"
-    text += "; repeatable." if _is_repeated(field) else "."
+    text += "; repeatable." if is_repeated(field) else "."
     default = default.removesuffix(")") or _shown(field)
     return f"{text} (required)" if field.is_required() else f"{text} (default: {default})" if default else text
 
@@ -156,10 +156,6 @@ def _choices(kind: Any) -> Sequence[str]:  # noqa: ANN401  any type there is
     if get_origin(kind) is Literal:
         return get_args(kind)
     return [str(choice) for choice in kind] if isinstance(kind, type) and issubclass(kind, Enum) else ()
-
-
-def _is_repeated(field: FieldInfo) -> bool:
-    return get_origin(plain_types(field.annotation)[0]) is tuple and not takes_commas(field)
 
 
 def _is_option(field: FieldInfo) -> bool:

@@ -19,7 +19,7 @@ from rsvqa.model.ordering import Draw, num_draws
 from rsvqa.model.training_curves import draw_panels, run_panels
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.files import write_atomically
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 REPORT_NAME = "training_report.json"
 CURVES_NAME = "curves.svg"
@@ -124,7 +124,7 @@ def render_scores(scores: Mapping[str, TaskScore]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainResult(Shown):
+class TrainResult(ShownResult):
     """What `rsvqa.train` ended with: the content of `training_report.json`, and the folder `out` of run and model."""
 
     report: Mapping[str, Any]
@@ -153,7 +153,7 @@ class TrainResult(Shown):
     def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
         """Print it to stdout; one process of several does so."""
         if PartialState().is_main_process:
-            Shown.print(self, as_json=as_json, spell=spell)
+            ShownResult.print(self, as_json=as_json, spell=spell)
 
 
 def inherited_lines(inherited: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.rsvqa_builder.documents.label_page import file_line, scene_line, unknown_line
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 from rsvqa.rsvqa_builder.summary import input_lines
 
 MAX_LISTED_SCENES = 100
@@ -16,7 +16,7 @@ MAX_LISTED_SCENES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsResult(Shown):
+class LabelsResult(ShownResult):
     """What `rsvqa.labels` found; `report` is in the words of a build's `report.json`."""
 
     report: Mapping[str, Any]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 _WIDTH = 120
-"""Columns of a result as text, where there is no terminal whose width it could take."""
+"""TextTable of a result as text, where there is no terminal whose width it could take."""
 
 STYLE = (
     "<style>.rsvqa{font:14px/1.45 system-ui,sans-serif;max-width:70em}"
@@ -25,17 +25,17 @@ STYLE = (
 """Rules that hold inside a result only; colours are those of the notebook, light or dark."""
 
 
-class Columns(NamedTuple):
+class TextTable(NamedTuple):
     """A table of plain text: its head, then its rows; nothing when there is no row."""
 
     rows: Sequence[Sequence[str]]
 
 
-Part = str | Table | Columns
+Part = str | Table | TextTable
 """What a result is made of: a line (or several, which are kept as they are), or a table."""
 
 
-class Shown:
+class ShownResult:
     """Base of the results of the commands: what the command line prints and a notebook shows comes from `parts`."""
 
     __slots__ = ()
@@ -97,7 +97,7 @@ def _html(part: Part) -> str:
         is_right = [column.justify == "right" for column in part.columns]
         rows = zip(*(column.cells for column in part.columns), strict=True)
         return html_table(heads, rows, is_right=is_right, title=str(part.title or ""))
-    if isinstance(part, Columns):
+    if isinstance(part, TextTable):
         head, *rest = part.rows
         return html_table(head, rest, is_right=[False, *[True] * (len(head) - 1)]) if rest else ""
     return f"<pre>{escape(part)}</pre>" if "\n" in part else f"<p>{escape(part)}</p>" if part else ""

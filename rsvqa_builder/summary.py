@@ -17,7 +17,7 @@ from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.documents.losses import Losses, build_losses, input_losses
 from rsvqa.rsvqa_builder.losses import loss_lines
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 from rsvqa.rsvqa_builder.tiles.ranks import Rank
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildResult(Shown):
+class BuildResult(ShownResult):
     """What `rsvqa.build` ends with.
 
     Attributes:
@@ -58,7 +58,7 @@ class BuildResult(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class RankResult(Shown):
+class RankResult(ShownResult):
     """What a rank of a job array ended with in the folder or storage `out`."""
 
     outcome: RankOutcome

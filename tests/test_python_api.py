@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 import rsvqa
+from rsvqa.rsvqa_builder.config import fill_settings
 from tests.run_build import RSVQA, build, tree_digest
 
 ROOT = Path(__file__).parent.parent
@@ -160,7 +160,8 @@ def test_a_data_set_is_narrowed_to_tasks_and_splits(built: Path) -> None:
     assert [counting[place].question_id for place in range(len(expected))] == expected
     both = counting.filter(split="test").filter(tasks=["OC", "OP"])
     assert {(question.task, question.split) for question in both} == {("overall_counting", "test")}
-    assert len(data.filter(tasks="none")) == 0 == len(list(data.filter(tasks="none")))
+    nothing = counting.filter(tasks="OP")
+    assert (len(nothing), list(nothing), nothing.num_questions) == (0, [], {})
     other = next(question for question in data if question.task == "object_presence")
     with pytest.raises(LookupError):
         counting[other.question_id]
@@ -218,11 +219,11 @@ def test_results_and_data_sets_show_themselves(built: Path) -> None:
 
 
 def test_what_is_shown_is_escaped() -> None:
-    from rsvqa.rsvqa_builder.shown import Columns, Part, Shown
+    from rsvqa.rsvqa_builder.shown import Part, ShownResult, TextTable
 
-    class Odd(Shown):
+    class Odd(ShownResult):
         def parts(self) -> list[Part]:
-            return ["<script>x</script>", "", Columns([("<b>", "n"), ("a", "1")]), Columns([("alone",)])]
+            return ["<script>x</script>", "", TextTable([("<b>", "n"), ("a", "1")]), TextTable([("alone",)])]
 
     assert "<script>" not in Odd()._repr_html_()
     assert "<td>a</td>" in Odd()._repr_html_()
@@ -248,14 +249,32 @@ def test_every_example_of_the_page_runs(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "scenes").symlink_to(place / "scenes")
-    Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
-    (tmp_path / "replies.jsonl").write_text('{"key": "0", "reply": "Two."}\n')
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for example in examples(PAGE.read_text()):
         exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102  the page is ours
     assert capfd.readouterr().err == ""
     assert names["data"].path == Path("superrs/")
+
+
+def test_calls_that_need_a_model_have_settings_that_exist() -> None:
+    (block,) = re.findall(r"^```text$\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    settings = {
+        "ask": [rsvqa.AskModelSettings],
+        "estimate": [rsvqa.AnnotateSettings, rsvqa.JobSettings],
+        "annotate": [rsvqa.AnnotateSettings, rsvqa.JobSettings],
+        "train": [rsvqa.TrainingSettings],
+        "select": [rsvqa.SelectionSettings],
+    }
+    called = set()
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = node.func.attr
+            called.add(name)
+            given = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg}
+            bound = inspect.signature(getattr(rsvqa, name)).bind(*map(ast.literal_eval, node.args), **given)
+            fill_settings([(model, None) for model in settings[name]], bound.arguments["keywords"])
+    assert called == settings.keys()
 
 
 def test_every_function_and_setting_of_the_page_is_there() -> None:

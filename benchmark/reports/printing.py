@@ -16,7 +16,7 @@ from rsvqa.benchmark.reports.report_tables import percent
 from rsvqa.benchmark.scores.intervals import Interval
 from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.benchmark.scores.power import PowerPlan
-from rsvqa.rsvqa_builder.shown import Columns, Part, Shown, aligned
+from rsvqa.rsvqa_builder.shown import Part, ShownResult, TextTable, aligned
 
 _COMPARED = ("", "A", "B", "B − A", "95 % interval", "p", "p, Holm", "A ahead", "B ahead", "questions", "images")
 _RANKED = ("macro-13", "95 % interval", "strict", "micro", "")
@@ -30,7 +30,7 @@ def print_pages(written: WrittenPages) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareResult(Shown):
+class CompareResult(ShownResult):
     """What `rsvqa.compare` finds."""
 
     comparison: Comparison
@@ -46,7 +46,7 @@ class CompareResult(Shown):
         ordered = sorted([*comparison.tasks, *comparison.averages], key=lambda one: order.index(one.measure))
         for measure, differences in groupby(ordered, key=lambda one: one.measure):
             yield ""
-            yield Columns([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
+            yield TextTable([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -131,7 +131,7 @@ def _looks(reply: Reply) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class AskResult(Shown):
+class AskResult(ShownResult):
     """What a model replied to each of the questions, in their order."""
 
     questions: tuple[str, ...]

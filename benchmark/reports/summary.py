@@ -10,7 +10,7 @@ from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.reports.report_page import PAGE_FILE
 from rsvqa.benchmark.reports.report_tables import notices, percent, spread
 from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, Results, TaskResult
-from rsvqa.rsvqa_builder.shown import Columns, Part, Shown
+from rsvqa.rsvqa_builder.shown import Part, ShownResult, TextTable
 
 _NOTHING = "–"
 _ROTATIONS = "all rotations"
@@ -20,7 +20,7 @@ _SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 
 
 @dataclass(frozen=True, slots=True)
-class BenchResult(Shown):
+class BenchResult(ShownResult):
     """What `rsvqa.bench` and `rsvqa.score` end with: the figures and the folder of each run, one for each data set.
 
     There is none in all processes of a run but the first.
@@ -36,7 +36,7 @@ class BenchResult(Shown):
             RunError: there are several, or none.
         """
         if len(self.runs) != 1:
-            raise RunError(f"{len(self.runs)} data sets were asked, not one: `runs` holds the figures of each")
+            raise RunError(f"{len(self.runs)} data sets were asked, not one: the figures of each are in runs")
         return self.runs[0][0]
 
     def parts(self) -> Iterator[Part]:
@@ -46,7 +46,7 @@ class BenchResult(Shown):
             if len(self.runs) > 1:
                 yield ""
         if len(self.runs) > 1:
-            yield Columns([_BOARD_HEAD, *(_board_row(results) for results, _ in self.runs)])
+            yield TextTable([_BOARD_HEAD, *(_board_row(results) for results, _ in self.runs)])
 
     def as_json(self) -> object:
         """Return the main figures of the only run, else a list."""
@@ -56,7 +56,7 @@ class BenchResult(Shown):
     def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
         """Print it to stdout; nothing where there is none."""
         if self.runs:
-            Shown.print(self, as_json=as_json, spell=spell)
+            ShownResult.print(self, as_json=as_json, spell=spell)
 
 
 _BOARD_HEAD = ("", "strict", "95 % interval", "official", "chance", "constant", "boxes, Acc@0.5", "questions", "images")
@@ -98,7 +98,7 @@ def _parts(results: Results, run: Path) -> Iterator[Part]:
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
     yield from (*_unread(results), *notices(results), "")
-    yield Columns(_choice_table(results))
+    yield TextTable(_choice_table(results))
     for task in results.tasks:
         if task.box is not None:
             figures = (("Acc@0.5", task.box.acc_50), ("Acc@0.7", task.box.acc_70), ("mean IoU", task.box.mean_iou))

@@ -15,7 +15,7 @@ from rsvqa.model.data import TrainingSample
 from rsvqa.model.selecting.gradients import SampleRow
 from rsvqa.model.selecting.ranking import Scored, mutual_information, rank_correlation
 from rsvqa.model.selecting.settings import SelectionSettings
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 _LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Upper ends of the classes of a reply's length, tokens."""
@@ -173,7 +173,7 @@ def estimate_line(estimate: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SelectResult(Shown):
+class SelectResult(ShownResult):
     """What `rsvqa.select` found, or what its dry run counted.
 
     Attributes:
@@ -198,4 +198,4 @@ class SelectResult(Shown):
     def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
         """Print it to stdout; nothing in processes that do not speak."""
         if self.report:
-            Shown.print(self, as_json=as_json, spell=spell)
+            ShownResult.print(self, as_json=as_json, spell=spell)

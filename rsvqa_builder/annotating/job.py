@@ -30,7 +30,7 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSetting
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 
 def run_job(
@@ -163,7 +163,7 @@ def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: 
 
 
 @dataclass(frozen=True, slots=True)
-class EstimateResult(Shown):
+class EstimateResult(ShownResult):
     """What a job will ask and cost at most."""
 
     estimate: Estimate
@@ -184,7 +184,7 @@ class EstimateResult(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotateResult(Shown):
+class AnnotateResult(ShownResult):
     """What a job ended with: outcomes by task, reasons, and the bill; `out` is the folder of the data set."""
 
     done: Annotated

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.auditing.audit import reasons_to_fail
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 NO_CLASSIFIERS = "without scikit-learn only rules guessed, and a classifier may find more: install the extra `audit`"
 
@@ -20,7 +20,7 @@ _FORM_NAMES = {"one_of": "choice", "several_of": "choices", "yes_no": "yes/no", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditResult(Shown):
+class AuditResult(ShownResult):
     """What `rsvqa.audit` found.
 
     Attributes:

@@ -26,7 +26,7 @@ from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.dataset.rows import Column, decode_question
 from rsvqa.rsvqa_builder.dataset.shards import list_shards, split_of
 from rsvqa.rsvqa_builder.opened.question import OpenedQuestion
-from rsvqa.rsvqa_builder.shown import Shown
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,7 +37,7 @@ class NoSuchQuestionError(RsvqaError, LookupError):
 
 
 @dataclass(frozen=True)
-class DataSet(Shown):
+class DataSet(ShownResult):
     """The questions of a data set, in the order of its shards: train, val, test.
 
     Attributes:
