@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import rsvqa
 from rsvqa.rsvqa_builder.config import fill_settings
@@ -43,7 +44,7 @@ def built(place: Path) -> Path:
 
 
 def test_all_public_names_are_there_and_known_to_type_checkers() -> None:
-    (known,) = [node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If)]
+    known = next(node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If))
     told = {alias.asname for node in known.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert told == {*rsvqa.__all__} - {"__version__"}
     assert len(rsvqa.__all__) == len(set(rsvqa.__all__))
@@ -61,7 +62,7 @@ def test_all_public_names_are_there_and_known_to_type_checkers() -> None:
 def test_a_function_says_nothing_and_writes_what_the_command_writes(
     place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = {"classes": "demo", "tasks": "OC,OP", "tile_size": 512}
+    words: dict[str, Any] = {"classes": "demo", "tasks": "OC,OP", "tile_size": 512}
     done = rsvqa.build(src=place / "scenes", out=tmp_path / "python", workers=0, **words)
     assert capfd.readouterr() == ("", "")
     run = build(place / "scenes", tmp_path / "command", "--classes", "demo", "--tasks", "OC,OP")
@@ -259,7 +260,7 @@ def test_every_example_of_the_page_runs(
 
 def test_calls_that_need_a_model_have_settings_that_exist() -> None:
     (block,) = re.findall(r"^```text$\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    settings = {
+    settings: dict[str, list[type[BaseModel]]] = {
         "ask": [rsvqa.AskModelSettings],
         "estimate": [rsvqa.AnnotateSettings, rsvqa.JobSettings],
         "annotate": [rsvqa.AnnotateSettings, rsvqa.JobSettings],
