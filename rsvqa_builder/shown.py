@@ -16,7 +16,7 @@ _WIDTH = 120
 
 STYLE = (
     "<style>.rsvqa{font:14px/1.45 system-ui,sans-serif;max-width:70em}"
-    ".rsvqa p{margin:.2em 0}.rsvqa table.rsvqa-table{border-collapse:collapse;margin:.6em 0}"
+    ".rsvqa p{margin:.2em 0;white-space:pre-wrap}.rsvqa table.rsvqa-table{border-collapse:collapse;margin:.6em 0}"
     ".rsvqa table.rsvqa-table caption{text-align:left;font-weight:600;padding:.2em 0}"
     ".rsvqa table.rsvqa-table :is(th,td){padding:.15em .7em .15em 0;text-align:left;vertical-align:top;"
     "border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)}"

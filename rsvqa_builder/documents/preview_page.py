@@ -119,7 +119,7 @@ def render_article(example: Example, pictures: Sequence[EmbeddedPicture]) -> str
     style = re.sub(r"(?m)^(\s*)(?::root|body) \{", r"\1& {", style)
     symbols = "".join(picture_symbol(picture) for picture in pictures)
     return (
-        f'<div class="rsvqa-question"><style>.rsvqa-question {{{style}}}</style>'
+        f'<div class="rsvqa-question"><style>.rsvqa-question {{padding: 0 16px; {style}}}</style>'
         f'<svg class="pictures" aria-hidden="true" width="0" height="0"><defs>{symbols}</defs></svg>'
         f"{_article(example)}</div>"
     )
