@@ -256,6 +256,11 @@ def test_every_example_of_the_page_runs(
         exec(compile(example, str(PAGE), "exec"), names)  # noqa: S102  the page is ours
     assert capfd.readouterr().err == ""
     assert names["data"].path == Path("superrs/")
+    # figures are tables in a notebook
+    assert "<td>Overall counting</td>" in names["run"]._repr_html_()
+    assert "<td>Overall counting</td>" in names["compared"]._repr_html_()
+    assert "<caption>superrs: " in names["audit"]._repr_html_()
+    assert "place_01: 512 × 512 px" in names["found"]._repr_html_()
 
 
 def test_calls_that_need_a_model_have_settings_that_exist() -> None:
