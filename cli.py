@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rsvqa import __version__
+from rsvqa import __version__, api
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ScoreSettings
@@ -30,7 +31,7 @@ from rsvqa.model.selecting.settings import SelectionSettings
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
 from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
-from rsvqa.rsvqa_builder.config import FILE_ONLY, load_settings, plain_types, takes_commas
+from rsvqa.rsvqa_builder.config import FILE_ONLY, is_repeated, load_settings, plain_types
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.files import bucket_address, require_local
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
@@ -124,7 +125,7 @@ def _option(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter
     look: dict[str, Any] = {"help": _help(field), "rich_help_panel": panel, "show_default": False}
     if kinds == [bool]:
         return _parameter(name, bool, typer.Option(f"--{flag}/--no-{flag}", **look))
-    kind = list[str] if _is_repeated(field) else str
+    kind = list[str] if is_repeated(field) else str
     metavar = {(int,): "<int>", (float,): "<float>"}.get(tuple(kinds), "<str>")
     return _parameter(name, kind, typer.Option(f"--{flag}", metavar=metavar, **look))
 
@@ -135,7 +136,7 @@ def _help(field: FieldInfo) -> str:
     choices = [choice for kind in plain_types(field.annotation) for choice in _choices(kind)]
     if not all(choice in text for choice in choices):
         text = f"{text}: {', '.join(choices)}"
-    text += "; repeatable." if _is_repeated(field) else "."
+    text += "; repeatable." if is_repeated(field) else "."
     default = default.removesuffix(")") or _shown(field)
     return f"{text} (required)" if field.is_required() else f"{text} (default: {default})" if default else text
 
@@ -156,10 +157,6 @@ def _choices(kind: Any) -> Sequence[str]:  # noqa: ANN401  any type there is
     if get_origin(kind) is Literal:
         return get_args(kind)
     return [str(choice) for choice in kind] if isinstance(kind, type) and issubclass(kind, Enum) else ()
-
-
-def _is_repeated(field: FieldInfo) -> bool:
-    return get_origin(plain_types(field.annotation)[0]) is tuple and not takes_commas(field)
 
 
 def _is_option(field: FieldInfo) -> bool:
@@ -227,36 +224,25 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Turn scenes and their labels into VQA shards of 22 tasks."""
-    from rsvqa.rsvqa_builder.build import build as run_build
-    from rsvqa.rsvqa_builder.summary import print_summary
-
-    if execution.executor == "ray":
-        _require_extra("ray", "build --executor ray")
-    place = bucket_address(out) or out
     if shard_of is not None:
-        _build_rank(settings, place, shard_of, execution, overwrite=overwrite, log_json=log_json, as_json=as_json)
+        _build_rank(settings, out, shard_of, execution, overwrite=overwrite, log_json=log_json, as_json=as_json)
         return
-    models = None
-    if annotator != "rules":
-        _require_extra("llm", "build --annotator")
-        require_local(out)
-        from rsvqa.rsvqa_builder.annotating.job import open_annotator
-
-        models = open_annotator(annotator, job)
-    done = None
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = run_build(settings, place, execution=execution, overwrite=overwrite, reporter=reporter)
-        if models is not None:
-            done = models.annotate_in_place(out, reporter)
-    annotation = None if done is None else done.content
-    print_summary(outcome, place, as_json=as_json, annotation=annotation, spell=with_flags)
-    if models is not None and done is not None and not as_json:
-        models.print(done, out)
+        done = api.build(
+            settings,
+            out=out,
+            execution=execution,
+            annotator=annotator,
+            job=job,
+            overwrite=overwrite,
+            progress=reporter,
+        )
+    done.print(as_json=as_json, spell=with_flags)
 
 
 def _build_rank(
     settings: BuildSettings,
-    out: Path | str,
+    out: Path,
     shard_of: str,
     execution: ExecutionSettings,
     *,
@@ -266,15 +252,15 @@ def _build_rank(
 ) -> None:
     """Do what a rank of a job array does of a build; models are asked by the build that finishes."""
     from rsvqa.rsvqa_builder.build import build_rank
-    from rsvqa.rsvqa_builder.summary import print_rank
+    from rsvqa.rsvqa_builder.summary import RankResult
     from rsvqa.rsvqa_builder.tiles.ranks import parse_rank
 
-    rank = parse_rank(shard_of)
+    rank, place = parse_rank(shard_of), api.place_of(out)
     if overwrite:
         raise typer.BadParameter("a rank removes nothing, as others may work beside it: give --overwrite no --shard-of")
     with _goes_on_later(), _reporter(log_json) as reporter:
-        outcome = build_rank(settings, out, rank, execution=execution, reporter=reporter)
-    print_rank(outcome, rank, out, as_json=as_json, spell=with_flags)
+        outcome = build_rank(settings, place, rank, execution=execution, reporter=reporter)
+    RankResult(outcome, rank, place).print(as_json=as_json, spell=with_flags)
 
 
 @app.command()
@@ -292,15 +278,11 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """Tell what a build would make of scenes and their labels; builds nothing."""
-    from rsvqa.rsvqa_builder.label_check import check_labels
-    from rsvqa.rsvqa_builder.label_summary import print_labels
     from rsvqa.rsvqa_builder.progress import open_reporter
-    from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
-    num_workers = count_processors() if workers is None else workers
     with open_reporter(as_json=log_json) as reporter:
-        report = check_labels(settings, num_workers=num_workers, reporter=reporter, out=out)
-    print_labels(report, as_json=as_json)
+        done = api.labels(settings, out=out, workers=workers, progress=reporter)
+    done.print(as_json=as_json)
 
 
 @app.command()
@@ -333,23 +315,13 @@ def annotate(
     as_json: Json = False,
 ) -> None:
     """Word, draft, verify and translate questions with language models."""
-    _require_extra("llm", "annotate")
-    from rsvqa.rsvqa_builder.annotating import job as jobs
-
-    if in_place == (out is not None):
-        raise typer.BadParameter("give either --out or --in-place")
-    if out is not None and out.resolve() == data.resolve():
-        raise typer.BadParameter("--out is --data: to replace it say --in-place")
-    if job.finish and in_place:
-        raise typer.BadParameter("--finish leaves --data as it is, so that the job can go on: give --out")
-    target = out or data
     if dry_run:
-        jobs.print_estimate(jobs.estimate_job(settings, job, data, target), as_json=as_json)
+        api.estimate(data, settings, out=out, in_place=in_place, job=job).print(as_json=as_json)
         return
     with _goes_on_later(), _reporter(log_json) as reporter:
-        done = jobs.run_job(settings, job, data, target, overwrite=overwrite, reporter=reporter)
-    jobs.print_annotated(done, target, as_json=as_json)
-    if jobs.has_done_nothing(done):
+        done = api.annotate(data, settings, out=out, in_place=in_place, job=job, overwrite=overwrite, progress=reporter)
+    done.print(as_json=as_json)
+    if done.has_done_nothing:
         raise typer.Exit(2)
 
 
@@ -363,17 +335,10 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Tell what is wrong with a data set: answers that can be guessed without the image, and defects."""
-    from rsvqa.benchmark.auditing.auditing import audit_data
-    from rsvqa.rsvqa_builder.auditing.audit import reasons_to_fail
-    from rsvqa.rsvqa_builder.auditing.printing import print_audit
-    from rsvqa.rsvqa_builder.documents.audit_page import save_audit
-
     with _reporter(log_json) as reporter:
-        report = audit_data(data, settings, reporter=reporter)
-    if out is not None:
-        save_audit(report, out)
-    print_audit(report, as_json=as_json, fail_over=settings.fail_over, out=out)
-    if settings.fail_over is not None and any(reasons_to_fail(report, settings.fail_over)):
+        done = api.audit(data, settings, out=out, progress=reporter)
+    done.print(as_json=as_json)
+    if done.failures:
         raise typer.Exit(3)
 
 
@@ -397,7 +362,7 @@ def export(
     out: Annotated[Path, _target("Folder to write.")],
     format: Annotated[  # noqa: A002  the option's name
         str,
-        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs or coco."),
+        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs, coco, lmms-eval, vlmevalkit."),
     ],
     model: Annotated[
         str | None, typer.Option("--for", help="Model whose boxes are written: a family or a checkpoint's name.")
@@ -416,9 +381,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a data set in another trainer's format."""
-    from rsvqa.rsvqa_builder.exporting.export import export_dataset
-
-    result = export_dataset(
+    result = api.export(
         data,
         out,
         format=format,
@@ -459,13 +422,9 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train GeoLLaVA on VQA shards."""
-    _require_extra("model", "train")
-    from rsvqa.model.training import train as run_training
-    from rsvqa.model.training_report import print_outcome
-
     with _reporter(log_json) as reporter:
-        report = run_training(settings, out, resume=resume, reporter=reporter)
-    print_outcome(report, out, as_json=as_json)
+        done = api.train(settings, out=out, resume=resume, progress=reporter)
+    done.print(as_json=as_json)
 
 
 @app.command()
@@ -481,13 +440,9 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Choose training questions by their influence on questions of a target."""
-    _require_extra("model", "select")
-    from rsvqa.model.selecting.selecting import select as run_selection
-    from rsvqa.model.selecting.selection_report import print_selection
-
     with _goes_on_later(), _reporter(log_json) as reporter:
-        found = run_selection(settings, out, dry_run=dry_run, reporter=reporter)
-    print_selection(found, out, as_json=as_json)
+        done = api.select(settings, out=out, dry_run=dry_run, progress=reporter)
+    done.print(as_json=as_json)
 
 
 @app.command("object-recall")
@@ -531,17 +486,12 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Score a model on XLRS-Bench, or on a data set of ours."""
-    from rsvqa.benchmark.bench import bench_each, runs_of
-    from rsvqa.benchmark.reports.summary import print_runs
+    from rsvqa.benchmark.bench import runs_of
 
-    if settings.is_checkpoint:
-        _require_extra("model", "bench")
-        import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
-    runs = runs_of(settings, out)
-    folders = ", ".join(str(folder) for _, folder in runs)
+    folders = ", ".join(str(folder) for _, folder in runs_of(settings, out))
     with _goes_on_later(f"the replies so far are in {folders}, "), _reporter(log_json) as reporter:
-        done = list(bench_each(runs, reporter=reporter))
-    print_runs([(results, folder) for folder, results in done if results is not None], as_json=as_json)
+        done = api.bench(settings, out=out, progress=reporter)
+    done.print(as_json=as_json)
 
 
 @app.command()
@@ -557,14 +507,11 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask a model questions of your own about an image."""
-    from rsvqa.benchmark.ask import ask as ask_model
-    from rsvqa.benchmark.reports.printing import print_replies
-
-    if settings.is_checkpoint:
-        _require_extra("model", "ask")
-        import rsvqa.model.registration  # noqa: F401  transformers then loads checkpoints of ours without their code
-    replies = ask_model(settings, image, questions, later=later, show=show)
-    if not print_replies(questions, replies, as_json=as_json):
+    done = api.ask(image, questions, settings, later=later, show=show)
+    for fault in done.faults:
+        print(fault, file=sys.stderr)
+    done.print(as_json=as_json)
+    if None in done.texts:
         raise typer.Exit(1)
 
 
@@ -584,25 +531,26 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score the stored replies of a run anew, without its model, and write its reports."""
-    from rsvqa.benchmark.reports.summary import print_results
+    from rsvqa.benchmark.reports.summary import BenchResult
     from rsvqa.benchmark.reports.writing import write_reports
 
     if settings.judge is not None:
         from rsvqa.benchmark.run.judging import estimate_judging, judge_run
-        from rsvqa.rsvqa_builder.annotating.job import print_bill, print_estimate
+        from rsvqa.rsvqa_builder.annotating.job import EstimateResult, bill_line
 
         if dry_run:
-            print_estimate(estimate_judging(run, settings, job), as_json=as_json)
+            EstimateResult(estimate_judging(run, settings, job)).print(as_json=as_json)
             return
         with _goes_on_later(), _reporter(log_json) as reporter:
             judged = judge_run(run, settings, job, reporter=reporter)
         if not as_json:
-            print_bill(judged.bill)
+            for line in judged.bill:
+                print(bill_line(asdict(line)))
     if replies_out is not None:
         from rsvqa.benchmark.reports.foreign_outputs import write_foreign
 
         write_foreign(run, replies_out)
-    print_results(write_reports(run), run, as_json=as_json, protocols=settings.protocol)
+    BenchResult(((write_reports(run), run),), settings.protocol).print(as_json=as_json)
 
 
 @app.command()
@@ -629,10 +577,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Tell whether one run is better than another, question by question."""
-    from rsvqa.benchmark.reports.comparison import compare_runs
-    from rsvqa.benchmark.reports.printing import print_comparison
-
-    print_comparison(compare_runs(first, second, shared=shared), as_json=as_json)
+    api.compare(first, second, shared=shared).print(as_json=as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.plugins import load_plugins
 from rsvqa.annotation.questions import REGION_SLOT, Option, Question
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm, TaskInfo
 
@@ -52,7 +53,7 @@ _Check = Callable[[_Candidate], bool]
 
 
 def check_question(question: Question, *, width: int, height: int, is_chosen: bool = True) -> tuple[str, ...]:
-    """Return the reasons, from `REASONS`, why `question` may not be written; empty when it may.
+    """Return the reasons why `question` may not be written, from `REASONS` and its task's package; empty when it may.
 
     Args:
         question: a candidate; its text may still hold `REGION_SLOT`.
@@ -63,7 +64,9 @@ def check_question(question: Question, *, width: int, height: int, is_chosen: bo
     if question.task not in TASKS:
         return (UNKNOWN_TASK,)
     candidate = _Candidate(question, TASKS[question.task], width, height, is_chosen)
-    return tuple(reason for reason, passes in _CHECKS if not passes(candidate))
+    reasons = tuple(reason for reason, passes in _CHECKS if not passes(candidate))
+    plugin = load_plugins("task").get(question.task)
+    return reasons if plugin is None else (*reasons, *(why for why, passes in plugin.checks if not passes(question)))
 
 
 # --- what the taxonomy says -----------------------------------------------------------------------------------------

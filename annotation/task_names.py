@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def parse_task_weights(entries: Iterable[str], *, others: Collection[str] = ()) 
     found: dict[str, float] = {}
     for entry in entries:
         word, weight = _split(entry)
-        named = _TASKS_OF.get(_fold(word), frozenset())
+        named = _tasks_of_words().get(_fold(word), frozenset())
         if word in others:
             if named:
                 raise ValueError(f"{word!r} names a task or level and a data set; name the tasks in another way")
@@ -98,7 +99,7 @@ def _unknown(word: str, others: Collection[str]) -> str:
     things = "task or data set" if others else "task"
     listed = [*TASKS, "their short names (OCL) and levels (Counting, Reasoning)", ALL, NONE, *others]
     # a level 3 is its task's name in the benchmark's spelling: one of the two is enough to be told
-    told = [*TASKS, *(word for word in _TASKS_OF if word not in _LEVELS_3), *others]
+    told = [*TASKS, *(word for word in _tasks_of_words() if word not in _levels_3()), *others]
     return f"unknown {things} {word!r}{nearest(_fold(word), told, listed=listed)}"
 
 
@@ -106,6 +107,7 @@ def _fold(word: str) -> str:
     return re.sub(r"[\s_-]+", "_", word.strip().lower())
 
 
+@cache
 def _tasks_of_words() -> Mapping[str, frozenset[str]]:
     """Return the tasks that each word stands for, by the folded word."""
     words: dict[str, frozenset[str]] = {}
@@ -117,5 +119,6 @@ def _tasks_of_words() -> Mapping[str, frozenset[str]]:
     return MappingProxyType(words | {ALL: frozenset(TASKS), NONE: frozenset(TASKS)})
 
 
-_LEVELS_3 = frozenset(_fold(info.level_3) for info in TASKS.values())
-_TASKS_OF = _tasks_of_words()
+@cache
+def _levels_3() -> frozenset[str]:
+    return frozenset(_fold(info.level_3) for info in TASKS.values())

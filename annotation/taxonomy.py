@@ -1,4 +1,4 @@
-"""The 22 tasks: names, levels, answer forms and the `category` strings that the data files carry.
+"""The 22 tasks, and those of packages: names, levels, answer forms and the `category` strings that data files carry.
 
 Sixteen are the sub-tasks of XLRS-Bench (CVPR 2025, arXiv 2503.23771), with its `category` strings byte for byte.
 The GeoLLaVA-8K paper (arXiv 2505.21375) counts 22 sub-tasks without naming the other six; those marked `own` are
@@ -10,11 +10,14 @@ planning" sits under "Complex reasoning").
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import RLock
 from types import MappingProxyType
 from typing import Literal
+
+from rsvqa.annotation.errors import RsvqaError
 
 Level1 = Literal["Perception", "Reasoning"]
 
@@ -296,5 +299,71 @@ _ALL = (
     ),
 )
 
-TASKS: Mapping[str, TaskInfo] = MappingProxyType({task.name: task for task in _ALL})
+
+class UnknownTaskError(RsvqaError, KeyError):
+    """A task that is not known here: of a package that is not installed, or of a later release."""
+
+    __str__ = Exception.__str__  # that of KeyError would quote the line
+
+
+class _Taxonomy(Mapping[str, TaskInfo]):
+    """Our tasks, then those of installed packages, which are imported when a task is first looked up."""
+
+    def __init__(self, ours: Iterable[TaskInfo]) -> None:
+        self._ours = {task.name: task for task in ours}
+        self._all: Mapping[str, TaskInfo] | None = None
+        self._lock = RLock()
+        self._is_loading = False
+
+    def __getitem__(self, name: str) -> TaskInfo:
+        try:
+            return self._known()[name]
+        except KeyError as error:
+            raise UnknownTaskError(
+                f"the task {name!r} is not known here: it is of a package that is not installed, or of a later release"
+            ) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+    def _known(self) -> Mapping[str, TaskInfo]:
+        if self._all is not None:
+            return self._all
+        with self._lock:
+            if self._is_loading:  # a package that is being imported imports modules of ours, which look for our tasks
+                return self._ours
+            self._is_loading = True
+            try:
+                self._all = {**self._ours, **_tasks_of_packages(self._ours)}
+            finally:
+                self._is_loading = False
+        return self._all
+
+
+def _tasks_of_packages(ours: Mapping[str, TaskInfo]) -> dict[str, TaskInfo]:
+    """Return the tasks that installed packages bring, by name, sorted.
+
+    Raises:
+        PluginError: one cannot be imported, or has a name that is taken.
+    """
+    from rsvqa.annotation.plugins import PluginError, load_plugins, package_of  # here: most runs know no package
+
+    known = dict(ours)
+    for name, plugin in load_plugins("task").items():
+        info = getattr(plugin, "info", None)
+        where = f"task {name!r} of {package_of('task', name)}"
+        if not isinstance(info, TaskInfo) or info.name != name:
+            raise PluginError(f"{where}: expected a TaskPlugin whose info.name is {name!r}")
+        if not info.is_own:
+            raise PluginError(f"{where}: info.is_own must be true: it is no task of XLRS-Bench")
+        if taken := next((one for one in known.values() if {one.name, one.short} & {name, info.short}), None):
+            raise PluginError(f"{where}: its name or short name {info.short!r} is that of the task {taken.name!r}")
+        known[name] = info
+    return {name: info for name, info in known.items() if name not in ours}
+
+
+TASKS: Mapping[str, TaskInfo] = _Taxonomy(_ALL)
 """Every task by its name, in the order of the taxonomy. Names are stored in data: they never change."""

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from rsvqa.annotation.llm.endpoint import BaseUrl
+from rsvqa.annotation.plugins import has_plugin
 from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.config import COMMAS, STRIPPED, StageSettings
@@ -192,7 +193,14 @@ class ModelSettings(StageSettings):
     def is_checkpoint(self) -> bool:
         """Whether the model is one that transformers loads."""
         name = self.model.removeprefix(BLIND)
-        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:", REPLIES))
+        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:", REPLIES)) and not self.adapter
+
+    @property
+    def adapter(self) -> str | None:
+        """The adapter of an installed package that `model` names, as NAME:WHAT; None for all others."""
+        name, colon, _ = self.model.partition(":")
+        is_ours = name in _WITHOUT_IMAGES or self.model.startswith((BLIND, REPLIES, "openai:", "fake:"))
+        return name if colon and not is_ours and has_plugin("model", name) else None
 
 
 class BenchSettings(ModelSettings):
@@ -315,6 +323,6 @@ class AskModelSettings(ModelSettings):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
-        if not self.is_checkpoint and not self.model.removeprefix(BLIND).startswith("openai:"):
+        if not self.is_checkpoint and self.adapter is None and not self.model.removeprefix(BLIND).startswith("openai:"):
             raise ValueError(f"{self.model!r} cannot be asked freely; expected a checkpoint or openai:NAME")
         return self

@@ -7,7 +7,6 @@ run that is stopped and resumed goes through the same batches as one that was no
 
 from __future__ import annotations
 
-import io
 import math
 import time
 import tomllib
@@ -60,7 +59,7 @@ from rsvqa.rsvqa_builder.dataset.kept import read_kept, require_known
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
 from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
-from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
+from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter, SilentReporter
 
 SETTINGS_NAME = "train.toml"
 ADAPTERS = "adapters"
@@ -89,7 +88,7 @@ def train(
     reporter = reporter or QuietReporter()
     # on CPU the first one made must be told, or every process takes itself for the only one
     if not PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process:
-        reporter = QuietReporter(io.StringIO())  # one process speaks
+        reporter = SilentReporter()  # one process speaks
     _refuse_other_run(settings, out, resume=resume)
     set_seed(settings.seed)
     listed = _list(settings, "train")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from rsvqa.model.ordering import Draw, num_draws
 from rsvqa.model.training_curves import draw_panels, run_panels
 from rsvqa.model.training_settings import TrainingSettings
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 REPORT_NAME = "training_report.json"
 CURVES_NAME = "curves.svg"
@@ -122,19 +123,37 @@ def render_scores(scores: Mapping[str, TaskScore]) -> str:
     return "\n".join(lines)
 
 
-def print_outcome(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
-    """Print what a run ended with to stdout; as JSON it is the whole report. One process of several does so."""
-    if not PartialState().is_main_process:
-        return
-    if as_json:
-        print(json.dumps({"out": str(out), **report}, ensure_ascii=False))
-        return
-    for line in (*inherited_lines(report["inherited"]), *lost_lines(report)):
-        print(line)
-    if report["evaluation"]:
-        print(render_scores({task: TaskScore(**entry) for task, entry in report["evaluation"].items()}))
-    seconds, memory = report["timings"]["seconds"], report["timings"]["peak_memory_mib"]
-    print(f"{report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {out}, report: {out / REPORT_NAME}")
+@dataclass(frozen=True, slots=True)
+class TrainResult(ShownResult):
+    """What `rsvqa.train` ended with: the content of `training_report.json`, and the folder `out` of run and model."""
+
+    report: Mapping[str, Any]
+    out: Path
+
+    @property
+    def scores(self) -> dict[str, TaskScore]:
+        """The last evaluation, by task."""
+        return {task: TaskScore(**entry) for task, entry in self.report["evaluation"].items()}
+
+    def parts(self) -> Iterator[str]:
+        """Yield what was lost first, then the scores."""
+        yield from (*inherited_lines(self.report["inherited"]), *lost_lines(self.report))
+        if self.report["evaluation"]:
+            yield render_scores(self.scores)
+        seconds, memory = self.report["timings"]["seconds"], self.report["timings"]["peak_memory_mib"]
+        yield (
+            f"{self.report['steps']} steps in {seconds:.0f} s, {memory:.0f} MiB; model: {self.out}, "
+            f"report: {self.out / REPORT_NAME}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return folder and report."""
+        return {"out": str(self.out), **self.report}
+
+    def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
+        """Print it to stdout; one process of several does so."""
+        if PartialState().is_main_process:
+            ShownResult.print(self, as_json=as_json, spell=spell)
 
 
 def inherited_lines(inherited: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -72,6 +72,44 @@ def load_settings(model: type[Settings], given: Mapping[str, Any], *, config: Pa
         is_in_file = config is not None and key in values and key not in given
         message = _describe(first, problems, values, model, "" if is_in_file else "`")
         raise SettingsError(f"{config}: {message}" if is_in_file else message) from error
+
+
+def fill_settings(
+    asked: Sequence[tuple[type[BaseModel], BaseModel | None]], given: Mapping[str, Any], *, config: Path | None = None
+) -> list[Any]:
+    """Return settings of several models from the keywords of one call, which each go to the model that has them.
+
+    Args:
+        asked: the models, each with settings that the keywords override, where the caller has some.
+        given: keywords; paths may stand for their texts.
+        config: file of settings of the first model, which what is given overrides.
+
+    Raises:
+        SettingsError: as `load_settings`; also for a keyword that no model has.
+    """
+    named = [_by_any_name(model) for model, _ in asked]
+    fields = {name: field for found in named for name, field in found.items()}
+    if unknown := next((name for name in given if name not in fields), None):
+        raise SettingsError(f"unknown setting {unknown!r}{nearest(unknown, fields)}")
+    plain = {name: _plain(value, fields[name]) for name, value in given.items()}
+    filled = []
+    for number, (model, settings) in enumerate(asked):
+        own = {name: value for name, value in plain.items() if name in named[number]}
+        file = None if number else config
+        if settings is not None and not own and file is None:
+            filled.append(settings)
+            continue
+        known = {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
+        filled.append(load_settings(model, {**known, **own}, config=file))
+    return filled
+
+
+def _plain(value: object, field: FieldInfo) -> object:
+    """Return a keyword's value as a settings file would hold it: paths as texts, and one alone as a list of one."""
+    if isinstance(value, list | tuple):
+        return tuple(os.fspath(entry) if isinstance(entry, os.PathLike) else entry for entry in value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return (text,) if isinstance(text, str) and is_repeated(field) else text
 
 
 def load_table(model: type[Settings], values: Mapping[str, Any], *, where: str) -> Settings:
@@ -149,6 +187,11 @@ def takes_commas(field: FieldInfo) -> bool:
     return COMMAS in (*field.metadata, *inside)
 
 
+def is_repeated(field: FieldInfo) -> bool:
+    """Return whether a setting is a list whose entries are given one by one, as paths are."""
+    return get_origin(plain_types(field.annotation)[0]) is tuple and not takes_commas(field)
+
+
 def plain_types(annotation: Any) -> list[Any]:  # noqa: ANN401  any type there is
     """Return the types that a field's annotation allows, without `Annotated` and `Optional`."""
     if hasattr(annotation, "__metadata__"):
@@ -156,6 +199,11 @@ def plain_types(annotation: Any) -> list[Any]:  # noqa: ANN401  any type there i
     if get_origin(annotation) in (Union, types.UnionType):
         return [kind for part in get_args(annotation) for kind in plain_types(part) if kind is not type(None)]
     return [annotation]
+
+
+def _by_any_name(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the settings of a model by their names, old ones too."""
+    return {name: field for key, field in model.model_fields.items() for name in (key, *old_names(field))}
 
 
 def _by_new_names(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

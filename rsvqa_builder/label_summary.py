@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsvqa.rsvqa_builder.documents.label_page import file_line, scene_line, unknown_line
+from rsvqa.rsvqa_builder.shown import ShownResult
 from rsvqa.rsvqa_builder.summary import input_lines
 
 MAX_LISTED_SCENES = 100
 """Scenes on the screen; JSON has all."""
 
 
-def print_labels(report: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print what `check_labels` found to stdout; as JSON it is the whole report."""
-    print(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(summary_lines(report)))
+@dataclass(frozen=True, slots=True)
+class LabelsResult(ShownResult):
+    """What `rsvqa.labels` found; `report` is in the words of a build's `report.json`."""
+
+    report: Mapping[str, Any]
+
+    def parts(self) -> Iterator[str]:
+        """Yield what went wrong first, then each scene."""
+        return summary_lines(self.report)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole report."""
+        return dict(self.report)
 
 
 def summary_lines(report: Mapping[str, Any]) -> Iterator[str]:

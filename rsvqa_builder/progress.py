@@ -29,6 +29,19 @@ class Reporter(Protocol):
         ...
 
 
+class SilentReporter:
+    """Says nothing: for programs, which find everything in the result."""
+
+    def start(self, step: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self, *, pixels: int = 0, figures: Mapping[str, float] | None = None) -> None:
+        """Say nothing."""
+
+    def note(self, kind: str, text: str, **fields: object) -> None:
+        """Say nothing."""
+
+
 class QuietReporter:
     """Prints notes only."""
 
@@ -131,7 +144,7 @@ def open_reporter(*, as_json: bool, spell: Callable[[str], str] = str) -> Iterat
     """
     if as_json:
         yield JsonReporter()
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() or Console(stderr=True).is_jupyter:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -143,3 +156,15 @@ def open_reporter(*, as_json: bool, spell: Callable[[str], str] = str) -> Iterat
             yield SpellingReporter(TerminalReporter(progress), spell)
     else:
         yield SpellingReporter(QuietReporter(), spell)
+
+
+@contextmanager
+def reporter_of(progress: bool | Reporter) -> Iterator[Reporter]:
+    """Yield what hears of a call from Python: nobody, this terminal or notebook, or the reporter that was given."""
+    if not isinstance(progress, bool):
+        yield progress
+    elif not progress:
+        yield SilentReporter()
+    else:
+        with open_reporter(as_json=False) as reporter:
+            yield reporter

@@ -2,81 +2,83 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from rsvqa.annotation.choosing import TOO_FREQUENT
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.auditing.short import guess_text, guessed_tasks
-from rsvqa.rsvqa_builder.build import BuildOutcome, RankOutcome
+from rsvqa.rsvqa_builder.build import RankOutcome
 from rsvqa.rsvqa_builder.dataset.output import OutputState
 from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.documents.losses import Losses, build_losses, input_losses
 from rsvqa.rsvqa_builder.losses import loss_lines
+from rsvqa.rsvqa_builder.shown import ShownResult
 from rsvqa.rsvqa_builder.tiles.ranks import Rank
 
+if TYPE_CHECKING:
+    from rsvqa.rsvqa_builder.annotating.job import AnnotateResult
 
-def print_summary(
-    outcome: BuildOutcome,
-    out: Path | str,
-    *,
-    as_json: bool,
-    annotation: Mapping[str, Any] | None = None,
-    spell: Callable[[str], str] = str,
-) -> None:
-    """Print what a build ended with to stdout; as JSON it is the whole report, with that of an annotation in it.
 
-    Args:
-        outcome: of the build.
-        out: folder of the data set.
-        as_json: for machines.
-        annotation: report of the models that worked on it.
-        spell: turns a line into what a person reads, such as names of settings into options.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult(ShownResult):
+    """What `rsvqa.build` ends with.
+
+    Attributes:
+        out: folder of the data set, or its address in an object storage.
+        state: what was found in it; a finished one was left as it is.
+        report: the content of `report.json`.
+        annotated: what models did with it afterwards; None when none was asked, or there was nothing for them.
     """
-    if as_json:
-        more = {} if annotation is None else {"annotation": annotation}
-        print(json.dumps({"state": outcome.state.value, "out": str(out), **outcome.report, **more}, ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    if outcome.state is OutputState.COMPLETE:
-        _print_line(
-            console, spell(f"{out} is finished already, with the same settings and inputs; `overwrite` builds it anew")
+
+    out: Path | str
+    state: OutputState
+    report: Mapping[str, Any]
+    annotated: AnnotateResult | None = None
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield what went wrong first, then the tasks, and what is worth knowing."""
+        if self.state is OutputState.COMPLETE:
+            yield f"{self.out} is finished already, with the same settings and inputs; `overwrite` builds it anew"
+        yield from first_lines(self.report)
+        yield task_table(self.report)
+        yield from closing_lines(self.report)
+        yield f"preview: {self.out}/preview.html"
+        if self.annotated is not None:
+            yield from self.annotated.parts()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole report, with that of an annotation in it."""
+        more = {} if self.annotated is None else {"annotation": self.annotated.content}
+        return {"state": self.state.value, "out": str(self.out), **self.report, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class RankResult(ShownResult):
+    """What a rank of a job array ended with in the folder or storage `out`."""
+
+    outcome: RankOutcome
+    rank: Rank
+    out: Path | str
+
+    def parts(self) -> Iterator[str]:
+        """Yield what was done, and what is left to do."""
+        if self.outcome.state is OutputState.COMPLETE:
+            yield f"{self.out} is finished already, with the same settings and inputs"
+            return
+        failed = f", {self.outcome.failed:,} of them cannot be read" if self.outcome.failed else ""
+        yield (
+            f"rank {self.rank} has done its {self.outcome.tiles:,} tiles{failed}; once all ranks have ended, the same "
+            f"command without `shard_of` finishes {self.out}"
         )
-    for line in first_lines(outcome.report):
-        _print_line(console, spell(line))
-    console.print(task_table(outcome.report))
-    for line in closing_lines(outcome.report):
-        _print_line(console, spell(line))
-    _print_line(console, f"preview: {out}/preview.html")
 
-
-def print_rank(
-    outcome: RankOutcome, rank: Rank, out: Path | str, *, as_json: bool, spell: Callable[[str], str] = str
-) -> None:
-    """Print what a rank of a job array ended with; arguments as in `print_summary`."""
-    if as_json:
-        print(json.dumps({"rank": str(rank), "out": str(out), **outcome._asdict()}, ensure_ascii=False))
-        return
-    if outcome.state is OutputState.COMPLETE:
-        print(spell(f"{out} is finished already, with the same settings and inputs"))
-        return
-    failed = f", {outcome.failed:,} of them cannot be read" if outcome.failed else ""
-    print(
-        spell(
-            f"rank {rank} has done its {outcome.tiles:,} tiles{failed}; once all ranks have ended, the same command "
-            f"without `shard_of` finishes {out}"
-        )
-    )
-
-
-def _print_line(console: Console, line: str) -> None:
-    """Print one line as it is: a path may hold brackets, and is copied whole only when it is not wrapped."""
-    console.print(line, markup=False, soft_wrap=True)
+    def as_json(self) -> dict[str, Any]:
+        """Return rank, place and outcome."""
+        return {"rank": str(self.rank), "out": str(self.out), **self.outcome._asdict()}
 
 
 def first_lines(report: Mapping[str, Any]) -> Iterator[str]:

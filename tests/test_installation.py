@@ -29,7 +29,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs setuptools")
     source = tmp_path_factory.mktemp("source") / "checkout"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "py.typed", "__init__.py", "__main__.py", "cli.py"):
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "py.typed",
+        "__init__.py",
+        "__main__.py",
+        "api.py",
+        "cli.py",
+    ):
         shutil.copy(ROOT / name, source)
     for floor in ("annotation", "benchmark", "model", "rsvqa_builder", "tests"):
         shutil.copytree(ROOT / floor, source / floor)
@@ -52,7 +61,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
     """A working directory in which every loose name that a module of ours might have is somebody else's."""
-    for name in ("cli", "settings", "files", "build"):
+    for name in ("api", "cli", "settings", "files", "build"):
         (tmp_path / f"{name}.py").write_text(HOSTILE)
     for name in ("model", "annotation", "benchmark", "rsvqa_builder"):
         (tmp_path / name).mkdir()
@@ -72,7 +81,7 @@ def test_a_wheel_holds_one_name_and_nothing_of_tests(wheel: Path) -> None:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"rsvqa", f"rsvqa-{rsvqa.__version__}.dist-info"}
     assert [name for name in names if "test" in name or "constraints" in name or "docs" in name] == []
-    assert {"rsvqa/py.typed", "rsvqa/cli.py", "rsvqa/__main__.py"} <= set(names)
+    assert {"rsvqa/py.typed", "rsvqa/api.py", "rsvqa/cli.py", "rsvqa/__main__.py"} <= set(names)
     assert {f"rsvqa/rsvqa_builder/recipes/{name}.toml" for name in ("superrs", "highrs")} <= set(names)
 
 

@@ -8,7 +8,7 @@ yields at most `context.limit` questions, best first, and a `NotAsked` for each 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.plugins import load_plugin
 from rsvqa.annotation.questions import NotAsked, Question
-from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.annotation.taxonomy import TASKS, TaskInfo
 from rsvqa.annotation.wording.phrases import Phrases
 
 
@@ -87,8 +88,30 @@ def task(name: str) -> Callable[[Task], Task]:
 
 
 def get_task(name: str) -> Task:
-    """Return the task function registered as `name`."""
-    return _REGISTERED[name]
+    """Return the task function registered as `name`, ours or that of an installed package."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    plugin: TaskPlugin = load_plugin("task", name)
+    return plugin.ask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskPlugin:
+    """A task of another package: what its entry point `task.NAME` leads to.
+
+    Attributes:
+        info: its entry of the taxonomy; `info.name` is NAME, `info.short` is in the ids of its questions, and
+            `info.is_own` is true.
+        ask: the task function.
+        wording: phrases by language, as a file of `annotation/wording/` has them below the name of the task.
+        checks: what its candidates must pass beside the checks that hold for all: the reason that is counted when one
+            fails, a short sentence part, and whether a question passes.
+    """
+
+    info: TaskInfo
+    ask: Task
+    wording: Mapping[str, Mapping[str, Any]]
+    checks: tuple[tuple[str, Callable[[Question], bool]], ...] = ()
 
 
 def seeded_rng(seed: int, tile_id: str, purpose: str) -> random.Random:

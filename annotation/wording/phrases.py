@@ -14,6 +14,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from rsvqa.annotation.plugins import PluginError, load_plugins, package_of
+
 LANGUAGES = ("en",)
 
 
@@ -52,6 +54,7 @@ def load_phrases(language: str = "en") -> Phrases:
 
     Raises:
         ValueError: when there is no folder for it, or a table is defined in two of its files.
+        PluginError: a task of a package has no wording in it.
     """
     if language not in LANGUAGES:
         raise ValueError(f"no wording for language {language!r}: expected one of {', '.join(LANGUAGES)}")
@@ -62,4 +65,8 @@ def load_phrases(language: str = "en") -> Phrases:
             if table in entries:
                 raise ValueError(f"wording {language}/{file.name}: table [{table}] is defined twice")
             entries[table] = content
+    for name, plugin in load_plugins("task").items():
+        if language not in plugin.wording:
+            raise PluginError(f"task {name!r} of {package_of('task', name)} has no wording for language {language!r}")
+        entries[name] = plugin.wording[language]
     return Phrases(language, entries)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsvqa.annotation.extras import require_extra
+from rsvqa.annotation.plugins import load_plugin
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
 from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
@@ -64,6 +65,9 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
         from rsvqa.benchmark.adapters.endpoint_model import open_endpoint_model
 
         return open_endpoint_model(settings)
+    if settings.adapter is not None:
+        model: BenchModel = load_plugin("model", settings.adapter)(settings)
+        return model
     _refuse_lost_folder(name)
     from rsvqa.benchmark.adapters.transformers_model import open_transformers_model
 

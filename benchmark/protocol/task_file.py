@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
+from rsvqa.annotation.plugins import load_plugins
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.errors import BenchmarkDataError
@@ -256,7 +257,7 @@ class NamedTaskFile(NamedTuple):
 
 
 def task_file_names() -> list[str]:
-    """Return the names of the files that come with rsvqa."""
+    """Return the names of the files that come with rsvqa and with installed packages."""
     return sorted(name for name, _ in _shipped())
 
 
@@ -292,6 +293,7 @@ def _shipped() -> Iterator[tuple[str, Traversable]]:
     for file in resources.files("rsvqa.benchmark.protocol").joinpath("tasks").iterdir():
         if file.name.endswith(_ENDING):
             yield file.name.removesuffix(_ENDING), file
+    yield from load_plugins("benchmark").items()
 
 
 def _folder(path: Path) -> Path:

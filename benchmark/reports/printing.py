@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -14,10 +13,10 @@ from rsvqa.benchmark.reports.browsing import WrittenPages
 from rsvqa.benchmark.reports.comparison import Comparison, Difference
 from rsvqa.benchmark.reports.leaderboard import Leaderboard, Standing
 from rsvqa.benchmark.reports.report_tables import percent
-from rsvqa.benchmark.reports.summary import aligned
 from rsvqa.benchmark.scores.intervals import Interval
 from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.benchmark.scores.power import PowerPlan
+from rsvqa.rsvqa_builder.shown import Part, ShownResult, TextTable, aligned
 
 _COMPARED = ("", "A", "B", "B − A", "95 % interval", "p", "p, Holm", "A ahead", "B ahead", "questions", "images")
 _RANKED = ("macro-13", "95 % interval", "strict", "micro", "")
@@ -30,21 +29,28 @@ def print_pages(written: WrittenPages) -> None:
         print(f"not shown: {written.num_other_only:,} questions that only the second run was asked")
 
 
-def print_comparison(comparison: Comparison, *, as_json: bool = False) -> None:
-    """Print what `rsvqa compare` found on stdout."""
-    print(comparison.model_dump_json() if as_json else "\n".join(_comparison_lines(comparison)))
+@dataclass(frozen=True, slots=True)
+class CompareResult(ShownResult):
+    """What `rsvqa.compare` finds."""
 
+    comparison: Comparison
 
-def _comparison_lines(comparison: Comparison) -> Iterator[str]:
-    yield f"A: {comparison.first}"
-    yield f"B: {comparison.second}"
-    yield from comparison.notes
-    yield f"{comparison.num_shared:,} questions compared, per cent"
-    order = list(Measure)
-    ordered = sorted([*comparison.tasks, *comparison.averages], key=lambda one: order.index(one.measure))
-    for measure, differences in groupby(ordered, key=lambda one: one.measure):
-        yield ""
-        yield from aligned([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
+    def parts(self) -> Iterator[Part]:
+        """Yield what was compared, then a table per measure."""
+        comparison = self.comparison
+        yield f"A: {comparison.first}"
+        yield f"B: {comparison.second}"
+        yield from comparison.notes
+        yield f"{comparison.num_shared:,} questions compared, per cent"
+        order = list(Measure)
+        ordered = sorted([*comparison.tasks, *comparison.averages], key=lambda one: order.index(one.measure))
+        for measure, differences in groupby(ordered, key=lambda one: one.measure):
+            yield ""
+            yield TextTable([(measure.value, *_COMPARED[1:]), *map(_difference_row, differences)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return self.comparison.model_dump(mode="json")
 
 
 def _difference_row(difference: Difference) -> tuple[str, ...]:
@@ -124,30 +130,50 @@ def _looks(reply: Reply) -> dict[str, Any]:
     return {"looked_at": [list(window) for window in reply.looks[-1].windows]} if reply.looks else {}
 
 
-def print_replies(questions: Sequence[str], replies: Iterable[Reply | Unanswered], *, as_json: bool) -> bool:
-    """Print each question's reply on stdout; return whether all were answered. What was not is told on stderr."""
-    found: list[dict[str, Any]] = []
-    for question, reply in zip(questions, replies, strict=True):
-        if isinstance(reply, Unanswered):
-            print(f"{question}: {reply.reason}", file=sys.stderr)
-            found.append({"question": question, "reply": None, "reason": reply.reason})
-            continue
-        found.append(
-            {
-                "question": question,
-                "reply": reply.text,
-                "ended": reply.ended,
-                "num_prompt_tokens": reply.num_prompt_tokens,
-                "num_visual_tokens": reply.num_visual_tokens,
-                "num_new_tokens": reply.num_new_tokens,
-                "seconds": round(reply.seconds, 3),
-                **_looks(reply),
-            }
-        )
-        if not as_json:
-            print(f"{question}\n{reply.text}\n" if len(questions) > 1 else reply.text)
-        if not reply.ended:
-            print(f"{question}: the reply was cut at {reply.num_new_tokens} tokens", file=sys.stderr)
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False))
-    return all(entry["reply"] is not None for entry in found)
+@dataclass(frozen=True, slots=True)
+class AskResult(ShownResult):
+    """What a model replied to each of the questions, in their order."""
+
+    questions: tuple[str, ...]
+    replies: tuple[Reply | Unanswered, ...]
+
+    @property
+    def texts(self) -> tuple[str | None, ...]:
+        """The replies; None where a question was not answered."""
+        return tuple(None if isinstance(reply, Unanswered) else reply.text for reply in self.replies)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Which questions were not answered, or not to the end, and why."""
+        return tuple(found for pair in zip(self.questions, self.replies, strict=True) if (found := _fault(*pair)))
+
+    def parts(self) -> Iterator[str]:
+        """Yield the replies; of several, each below its question."""
+        for question, text in zip(self.questions, self.texts, strict=True):
+            if text is not None:
+                yield f"{question}\n{text}\n" if len(self.questions) > 1 else text
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return each question with its reply and what it took."""
+        return [_entry(*pair) for pair in zip(self.questions, self.replies, strict=True)]
+
+
+def _fault(question: str, reply: Reply | Unanswered) -> str | None:
+    if isinstance(reply, Unanswered):
+        return f"{question}: {reply.reason}"
+    return None if reply.ended else f"{question}: the reply was cut at {reply.num_new_tokens} tokens"
+
+
+def _entry(question: str, reply: Reply | Unanswered) -> dict[str, Any]:
+    if isinstance(reply, Unanswered):
+        return {"question": question, "reply": None, "reason": reply.reason}
+    return {
+        "question": question,
+        "reply": reply.text,
+        "ended": reply.ended,
+        "num_prompt_tokens": reply.num_prompt_tokens,
+        "num_visual_tokens": reply.num_visual_tokens,
+        "num_new_tokens": reply.num_new_tokens,
+        "seconds": round(reply.seconds, 3),
+        **_looks(reply),
+    }

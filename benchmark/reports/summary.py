@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,42 +21,65 @@ from rsvqa.benchmark.reports.report_tables import (
 from rsvqa.benchmark.scores.measures import Measure
 from rsvqa.benchmark.scores.results import RESULTS_FILE, Accuracies, BoxResult, Figure, Results, TaskResult
 from rsvqa.benchmark.settings import Protocol
+from rsvqa.rsvqa_builder.shown import Part, ShownResult, TextTable
 
 _NOTHING = "–"
 _INTERVAL = "95 % interval"
 _SHOWN_AVERAGES = ("micro", "macro", "macro_13", "macro_vlmevalkit")
 
 
-def print_results(results: Results, run: Path, *, as_json: bool, protocols: Sequence[Protocol] | None = None) -> None:
-    """Print a run's figures on stdout.
+@dataclass(frozen=True, slots=True)
+class BenchResult(ShownResult):
+    """What `rsvqa.bench` and `rsvqa.score` end with: the figures and the folder of each run, one for each data set.
 
-    Args:
-        results: of the run.
-        run: its folder.
-        as_json: for machines.
-        protocols: scores to print, each with its interval; None for the columns of the reports.
+    There is none in all processes of a run but the first.
+
+    Attributes:
+        runs: figures and folder of each.
+        protocols: scores to show, each with its interval; None for the columns of the reports.
 
     Raises:
-        RunError: the judge is among them, and nobody has judged the run.
+        RunError: the judge is among the protocols, and nobody has judged a run.
     """
-    if "judge" in (protocols or ()) and results.judged is None:
-        raise RunError(f"nobody has judged the replies in {run}: name a model as `judge`, openai:NAME")
-    if as_json:
-        print(json.dumps(_as_json(results, run, protocols), ensure_ascii=False))
-    else:
-        print("\n".join(_lines(results, run, protocols)))
 
+    runs: tuple[tuple[Results, Path], ...]
+    protocols: tuple[Protocol, ...] | None = None
 
-def print_runs(runs: Sequence[tuple[Results, Path]], *, as_json: bool) -> None:
-    """Print the figures of runs of one model on stdout; of several also a table of all, as JSON a list."""
-    if len(runs) == 1:
-        print_results(*runs[0], as_json=as_json)
-    elif as_json:
-        print(json.dumps([_as_json(results, folder) for results, folder in runs], ensure_ascii=False))
-    elif runs:
-        for results, folder in runs:
-            print("\n".join([*_lines(results, folder), ""]))
-        print("\n".join(aligned([_BOARD_HEAD, *(_board_row(results) for results, _ in runs)])))
+    def __post_init__(self) -> None:
+        """Refuse to show verdicts that nobody has given."""
+        for results, folder in self.runs:
+            if "judge" in (self.protocols or ()) and results.judged is None:
+                raise RunError(f"nobody has judged the replies in {folder}: name a model as `judge`, openai:NAME")
+
+    @property
+    def results(self) -> Results:
+        """The figures of the only run.
+
+        Raises:
+            RunError: there are several, or none.
+        """
+        if len(self.runs) != 1:
+            raise RunError(f"{len(self.runs)} data sets were asked, not one: the figures of each are in runs")
+        return self.runs[0][0]
+
+    def parts(self) -> Iterator[Part]:
+        """Yield each run's figures, what went wrong first; of several also a table of all."""
+        for results, folder in self.runs:
+            yield from _parts(results, folder, self.protocols)
+            if len(self.runs) > 1:
+                yield ""
+        if len(self.runs) > 1:
+            yield TextTable([_BOARD_HEAD, *(_board_row(results) for results, _ in self.runs)])
+
+    def as_json(self) -> object:
+        """Return the main figures of the only run, else a list."""
+        each = [_as_json(results, folder, self.protocols) for results, folder in self.runs]
+        return each[0] if len(each) == 1 else each
+
+    def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
+        """Print it to stdout; nothing where there is none."""
+        if self.runs:
+            ShownResult.print(self, as_json=as_json, spell=spell)
 
 
 _BOARD_HEAD = ("", "strict", _INTERVAL, "official", "chance", "constant", "boxes, Acc@0.5", "questions", "images")
@@ -98,12 +121,12 @@ def _value(figures: Accuracies, protocol: Protocol) -> float | None:
     return None if figure is None else figure.value
 
 
-def _lines(results: Results, run: Path, protocols: Sequence[Protocol] | None = None) -> Iterator[str]:
+def _parts(results: Results, run: Path, protocols: Sequence[Protocol] | None) -> Iterator[Part]:
     data = results.run.data
     where = f"{data.name}, split {data.split}" if data.split else data.name
     yield f"{results.run.model_name} on {where} (questions: {results.num_questions:,}, images: {results.num_images:,})"
     yield from (*_unread(results), *notices(results), "")
-    yield from aligned(_choice_table(results) if protocols is None else _protocol_table(results, protocols))
+    yield TextTable(_choice_table(results) if protocols is None else _protocol_table(results, protocols))
     if protocols is not None:
         yield from _protocol_gap(results, protocols)
     for name, _, box in box_rows(results):
@@ -196,13 +219,3 @@ def _row(name: str, figures: Accuracies, num_questions: int, optional: Iterable[
         percent(figures.constant),
         f"{num_questions:,}",
     )
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the rows as columns, the first to the left, figures to the right."""
-    if len(rows) == 1:
-        return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for name, *figures in rows:
-        cells = (cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True))
-        yield "  ".join([name.ljust(widths[0]), *cells])

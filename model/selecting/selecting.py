@@ -7,7 +7,6 @@ it was, several processes share the row groups, and another share or another way
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import random
 import time
@@ -37,7 +36,7 @@ from rsvqa.rsvqa_builder.dataset.kept import write_kept
 from rsvqa.rsvqa_builder.dataset.rows import Column
 from rsvqa.rsvqa_builder.dataset.shards import NoShardsError
 from rsvqa.rsvqa_builder.files import hash_folder, write_atomically
-from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
+from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter, SilentReporter
 from rsvqa.rsvqa_builder.tiles.dedup import (
     ExcludedImages,
     ImagePrint,
@@ -94,7 +93,7 @@ def select(
     reporter = reporter or QuietReporter()
     world = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     if not world.is_main_process:
-        reporter = QuietReporter(io.StringIO())  # one process speaks
+        reporter = SilentReporter()  # one process speaks
     folders, target_folders = settings.folders
     listed = list_samples(folders, split="train")
     target_listed = _target_samples(target_folders)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rsvqa.model.data import TrainingSample
 from rsvqa.model.selecting.gradients import SampleRow
 from rsvqa.model.selecting.ranking import Scored, mutual_information, rank_correlation
 from rsvqa.model.selecting.settings import SelectionSettings
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 _LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Upper ends of the classes of a reply's length, tokens."""
@@ -172,13 +172,30 @@ def estimate_line(estimate: Mapping[str, Any]) -> str:
     )
 
 
-def print_selection(found: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
-    """Print on stdout what was selected, or what a dry run counted; nothing in processes that do not speak."""
-    if not found:
-        return
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False))
-    elif "num_passes" in found:
-        print(estimate_line(found))
-    else:
-        print("\n".join([*summary_lines(found), f"Selection: {out}", f"Page: {out.with_suffix('.html')}"]))
+@dataclass(frozen=True, slots=True)
+class SelectResult(ShownResult):
+    """What `rsvqa.select` found, or what its dry run counted.
+
+    Attributes:
+        report: as it is written beside the selection; empty in all processes of a run but the first.
+        out: the selection.
+    """
+
+    report: Mapping[str, Any]
+    out: Path
+
+    def parts(self) -> Iterator[str]:
+        """Yield losses first, then what is kept; nothing in processes that do not speak."""
+        if "num_passes" in self.report:
+            yield estimate_line(self.report)
+        elif self.report:
+            yield from (*summary_lines(self.report), f"Selection: {self.out}", f"Page: {self.out.with_suffix('.html')}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole report."""
+        return dict(self.report)
+
+    def print(self, *, as_json: bool = False, spell: Callable[[str], str] = str) -> None:
+        """Print it to stdout; nothing in processes that do not speak."""
+        if self.report:
+            ShownResult.print(self, as_json=as_json, spell=spell)

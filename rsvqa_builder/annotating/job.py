@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -10,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from rsvqa.annotation.llm.batch_api import BatchClient
-from rsvqa.annotation.llm.budget import BillLine, Budget, Estimate, estimate
+from rsvqa.annotation.llm.budget import Budget, Estimate, estimate
 from rsvqa.annotation.llm.client import ChatClient
 from rsvqa.annotation.llm.passes import Ask, ChatResult
 from rsvqa.annotation.llm.prices import PricesError, read_prices
@@ -32,11 +30,12 @@ from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSetting
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.reviewing.serve import decided_questions
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 
 def run_job(
     settings: AnnotateSettings, job: JobSettings, data: Path, out: Path, *, overwrite: bool = False, reporter: Reporter
-) -> Annotated:
+) -> AnnotateResult:
     """Annotate `data` into `out`; see `annotate`.
 
     Raises:
@@ -61,7 +60,7 @@ def run_job(
             retry_failed=job.retry_failed,
             reporter=reporter,
         )
-        return replace(done, lost=len(store.lost()))
+        return AnnotateResult(replace(done, lost=len(store.lost())), out)
 
 
 def budget_of(models: Iterable[str], job: JobSettings) -> Budget:
@@ -115,7 +114,7 @@ class Annotator:
     settings: AnnotateSettings
     job: JobSettings
 
-    def annotate_in_place(self, folder: Path, reporter: Reporter) -> Annotated | None:
+    def annotate_in_place(self, folder: Path, reporter: Reporter) -> AnnotateResult | None:
         """Annotate the data set that was built in `folder`; None when it has no question, which is said."""
         # a folder that is built anew may hold a review: what stands in it is not to be reworded
         settings = self.settings.model_copy(update={"keep_decided": bool(decided_questions(folder))})
@@ -124,10 +123,6 @@ class Annotator:
         except NothingToAnnotateError as error:
             reporter.note("annotate", f"not annotated: {error}")
             return None
-
-    def print(self, done: Annotated, folder: Path) -> None:
-        """Print what came of it."""
-        print_annotated(done, folder, as_json=False)
 
 
 def open_annotator(name: str, job: JobSettings) -> Annotator:
@@ -170,36 +165,60 @@ def estimate_job(settings: AnnotateSettings, job: JobSettings, data: Path, out: 
 # --- what is printed --------------------------------------------------------------------------------------------------
 
 
-def print_estimate(found: Estimate, *, as_json: bool) -> None:
-    """Print an estimate to stdout."""
-    if as_json:
-        print(json.dumps(asdict(found)))
-        return
-    print(f"{found.requests:,} requests to send, {found.stored:,} answered before")
-    print(f"about {found.input_tokens:,} input tokens, at most {found.output_tokens:,} output tokens")
-    if found.cost is None:
-        print(f"cost unknown: no price for {', '.join(found.unpriced)} in the table of prices")
-    else:
-        print(f"at most about ${found.cost:,.2f}")
+@dataclass(frozen=True, slots=True)
+class EstimateResult(ShownResult):
+    """What a job will ask and cost at most."""
+
+    estimate: Estimate
+
+    def parts(self) -> Iterator[str]:
+        """Yield requests, tokens and cost."""
+        found = self.estimate
+        yield f"{found.requests:,} requests to send, {found.stored:,} answered before"
+        yield f"about {found.input_tokens:,} input tokens, at most {found.output_tokens:,} output tokens"
+        if found.cost is None:
+            yield f"cost unknown: no price for {', '.join(found.unpriced)} in the table of prices"
+        else:
+            yield f"at most about ${found.cost:,.2f}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all figures."""
+        return asdict(self.estimate)
 
 
-def print_annotated(done: Annotated, out: Path, *, as_json: bool) -> None:
-    """Print what a job ended with to stdout: outcomes by task, reasons, and the bill."""
-    if as_json:
-        print(json.dumps({"out": str(out), **done.content}, ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    if done.was_complete:
-        console.print(f"{out} is annotated like this already", markup=False, soft_wrap=True)
-    for line in first_lines(done):
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(outcome_table(done.report))
-    print_bill(done.report["bill"])
+@dataclass(frozen=True, slots=True)
+class AnnotateResult(ShownResult):
+    """What a job ended with: outcomes by task, reasons, and the bill; `out` is the folder of the data set."""
 
+    done: Annotated
+    out: Path
 
-def has_done_nothing(done: Annotated) -> bool:
-    """Return whether no model was asked, in a job that had not been finished before."""
-    return not done.was_complete and not any(line["paid"] or line["stored"] for line in done.report["bill"])
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """The job's report, as it is written."""
+        return self.done.report
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Report and state as JSON types."""
+        return self.done.content
+
+    @property
+    def has_done_nothing(self) -> bool:
+        """Whether no model was asked, in a job that had not been finished before."""
+        return not self.done.was_complete and not any(line["paid"] or line["stored"] for line in self.report["bill"])
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield what went wrong first, then the tasks and the bill."""
+        if self.done.was_complete:
+            yield f"{self.out} is annotated like this already"
+        yield from first_lines(self.done)
+        yield outcome_table(self.report)
+        yield from map(bill_line, self.report["bill"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return folder, state and report."""
+        return {"out": str(self.out), **self.content}
 
 
 def first_lines(done: Annotated) -> Iterator[str]:
@@ -235,12 +254,6 @@ def outcome_table(report: Mapping[str, Any]) -> Table:
         if any(cells):
             table.add_row(name, *(f"{count:,}" for count in cells))
     return table
-
-
-def print_bill(lines: Iterable[BillLine | Mapping[str, Any]]) -> None:
-    """Print what a job has cost to stdout, a line per model."""
-    for line in lines:
-        print(bill_line(asdict(line) if isinstance(line, BillLine) else line))
 
 
 def bill_line(line: Mapping[str, Any]) -> str:

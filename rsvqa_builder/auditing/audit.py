@@ -23,7 +23,6 @@ from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, Shortcut, fin
 from rsvqa.rsvqa_builder.progress import Reporter
 
 AUDIT_VERSION = 1
-_TASK_ORDER = {name: number for number, name in enumerate(TASKS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +102,7 @@ def _progress(reporter: Reporter | None, total: int) -> Callable[[], None]:
 
 
 def _order_of_task(task: str) -> int:
-    return _TASK_ORDER.get(task, len(_TASK_ORDER))
+    return list(TASKS).index(task) if task in TASKS else len(TASKS)
 
 
 def _shortcut_json(found: Shortcut) -> dict[str, Any]:

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.auditing.audit import reasons_to_fail
+from rsvqa.rsvqa_builder.shown import ShownResult
 
 NO_CLASSIFIERS = "without scikit-learn only rules guessed, and a classifier may find more: install the extra `audit`"
 
 _FORM_NAMES = {"one_of": "choice", "several_of": "choices", "yes_no": "yes/no", "text": "text", "box": "box"}
 
 
-def print_audit(report: Mapping[str, Any], *, as_json: bool, fail_over: float | None, out: Path | None) -> None:
-    """Print what an audit found to stdout."""
-    if as_json:
-        print(json.dumps(report, ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    for line in defect_lines(report):
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(shortcut_table(report))
-    for line in closing_lines(report, fail_over):
-        console.print(line, markup=False, soft_wrap=True)
-    if out is not None:
-        console.print(f"page: {out / 'audit.html'}", markup=False, soft_wrap=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditResult(ShownResult):
+    """What `rsvqa.audit` found.
+
+    Attributes:
+        report: the content of `audit.json`.
+        fail_over: points above chance from which a task fails; None when none was set.
+        out: folder of the page; None without one.
+    """
+
+    report: Mapping[str, Any]
+    fail_over: float | None = None
+    out: Path | None = None
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why the data set fails; nothing when no limit was set."""
+        return () if self.fail_over is None else tuple(reasons_to_fail(self.report, self.fail_over))
+
+    def parts(self) -> Iterator[str | Table]:
+        """Yield defects first, then the tasks, the easiest to guess first."""
+        yield from defect_lines(self.report)
+        yield shortcut_table(self.report)
+        yield from closing_lines(self.report, self.fail_over)
+        if self.out is not None:
+            yield f"page: {self.out / 'audit.html'}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole report."""
+        return dict(self.report)
 
 
 def defect_lines(report: Mapping[str, Any]) -> Iterator[str]:

@@ -274,6 +274,17 @@ class TableReader:
         values = [_values(table.column(name)) for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
+    def num_rows_of(self, number: int) -> int:
+        """Return how many rows row group `number` has; only the footer is read."""
+        return int(self._file.metadata.row_group(number).num_rows)
+
+    def may_hold(self, number: int, column: str, value: str) -> bool:
+        """Tell from the footer whether a plain column of row group `number` may hold a text."""
+        group = self._file.metadata.row_group(number)
+        chunk = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == column)
+        known = chunk.statistics
+        return known is None or not known.has_min_max or bool(known.min <= value <= known.max)
+
     def read_image_names(self, number: int, column: str) -> list[list[str]]:
         """Return the names in `column`, a list of images, for each row of row group `number`; no bytes are read."""
         table = self._file.read_row_group(number, columns=[f"{column}.list.element.path"], use_threads=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -31,13 +31,14 @@ from rsvqa.rsvqa_builder.documents.preview_page import (
     Focus,
     PictureView,
     PreviewSummary,
+    render_article,
     render_page,
 )
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
-__all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "write_preview"]
+__all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "render_question", "write_preview"]
 
 LoadImage = Callable[[TileRecord, str], bytes]
 """Returns the encoded image of a tile under a key of `TileRecord.images`."""
@@ -84,6 +85,26 @@ def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary
         for plan in plans
     ]
     write_atomically(path, render_page(summary, examples, list(pictures.values())).encode())
+
+
+def render_question(record: Record, images: Sequence[bytes]) -> str:
+    """Return one question as HTML to stand in another page, such as a notebook.
+
+    Args:
+        record: as it was stored.
+        images: encoded, in the order in which it shows them.
+    """
+    names = tuple(("tile", "later")[number] for number in range(len(images)))
+    record = replace(record, images=names)
+    plan = _plan_views(record)
+    # one page may hold many questions, and each refers to its own pictures
+    prefix = hashlib.sha256(record.question_id.encode()).hexdigest()[:8]
+    pictures = {
+        key: replace(picture, picture_id=f"{prefix}-{picture.picture_id}")
+        for key, picture in _cut_pictures([plan], lambda _, key: images[names.index(key)]).items()
+    }
+    views = tuple(_view(view, record, pictures) for view in plan.views)
+    return render_article(Example(plan.record, plan.focus, views), list(pictures.values()))
 
 
 def focus_of(record: Record) -> Focus:

@@ -11,6 +11,7 @@ sight. What it would do by itself, escaping, a test demands of every text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -109,6 +110,18 @@ def render_page(summary: PreviewSummary, examples: Sequence[Example], pictures: 
         sections="".join(_sections(summary.statistics, examples)),
         not_asked=_not_asked(summary),
         pictures="".join(picture_symbol(picture) for picture in pictures),
+    )
+
+
+def render_article(example: Example, pictures: Sequence[EmbeddedPicture]) -> str:
+    """Return one example by itself, to stand in another page: its style holds inside it alone."""
+    style = resources.files("rsvqa.rsvqa_builder.documents").joinpath("page.css").read_text("utf-8")
+    style = re.sub(r"(?m)^(\s*)(?::root|body) \{", r"\1& {", style)
+    symbols = "".join(picture_symbol(picture) for picture in pictures)
+    return (
+        f'<div class="rsvqa-question"><style>.rsvqa-question {{padding: 0 16px; {style}}}</style>'
+        f'<svg class="pictures" aria-hidden="true" width="0" height="0"><defs>{symbols}</defs></svg>'
+        f"{_article(example)}</div>"
     )
 
 

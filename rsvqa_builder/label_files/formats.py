@@ -6,10 +6,13 @@ What is of no known format is named, with what to do about it; it is never hande
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Protocol, get_args
 
+from rsvqa.annotation.plugins import PluginError, load_plugin, load_plugins, package_of
 from rsvqa.rsvqa_builder.label_files import (
     coco,
     csv_boxes,
@@ -24,13 +27,14 @@ from rsvqa.rsvqa_builder.label_files import (
 )
 from rsvqa.rsvqa_builder.label_files.identity import ImageNames
 from rsvqa.rsvqa_builder.label_files.texts import first_beside, is_blank, opened
-from rsvqa.rsvqa_builder.labels.classes import Shape
-from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError
+from rsvqa.rsvqa_builder.labels.classes import ClassTable, Shape
+from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels
+from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.scene_files import RASTER_SUFFIXES
 
-LabelFamily = Literal[
-    "vector", "dota", "dota_results", "yolo", "coco", "labelme", "opensatmap", "xbd", "voc", "cvat", "csv", "mask"
-]
+LabelFamily = str
+"""Name of a family of formats; PLUGIN and a name for that of an installed package."""
+PLUGIN = "plug-in "
 
 HINT = "name it as its scene, or give it with `labels`"
 
@@ -76,6 +80,8 @@ def family(path: Path) -> LabelFamily:
         LabelError: the format is not supported; the message says what to do.
     """
     suffix = path.suffix.casefold()
+    if suffix in (brought := suffixes_of_packages()):
+        return f"{PLUGIN}{brought[suffix]}"
     if suffix == ".json":
         return _json_family(path)
     if dota_results.looks_like_results(path):
@@ -92,6 +98,58 @@ def family(path: Path) -> LabelFamily:
     if found is None or is_unread:
         raise LabelError(unsupported(path))
     return found
+
+
+@cache
+def suffixes_of_packages() -> Mapping[str, str]:
+    """Return the suffixes that readers of installed packages read, and the name of each one's reader.
+
+    Raises:
+        PluginError: a suffix is read already.
+    """
+    taken: dict[str, str] = {}
+    for name, reader in load_plugins("labels").items():
+        for suffix in map(str.casefold, reader.suffixes):
+            where = f"labels {name!r} of {package_of('labels', name)}: the suffix {suffix}"
+            if suffix in _FAMILIES or suffix in RASTER_SUFFIXES or suffix in (".json", *vector.ARCHIVE_SUFFIXES):
+                raise PluginError(f"{where} is read by rsvqa")
+            if suffix in taken:
+                raise PluginError(f"{where} is read by {package_of('labels', taken[suffix])} already")
+            taken[suffix] = name
+    return MappingProxyType(taken)
+
+
+class LabelReader(Protocol):
+    """What an entry point `labels.NAME` leads to: a reader of label files with a suffix of its own."""
+
+    @property
+    def suffixes(self) -> Sequence[str]:
+        """With their dot, such as ".trees"; none that is read already."""
+        ...
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        """Of geometry that a file may hold."""
+        ...
+
+    @property
+    def is_of_one_picture(self) -> bool:
+        """Whether the coordinates are pixels of one picture; else the file is tied to the ground or names its image."""
+        ...
+
+    def read(self, path: Path, scene: Scene, table: ClassTable) -> RawLabels:
+        """Return the labels of a file, in scene pixels.
+
+        Raises:
+            LabelError: the file cannot be read; its text is the reason without the path.
+        """
+        ...
+
+
+def reader_of(family: LabelFamily) -> LabelReader:
+    """Return the reader of a family of an installed package."""
+    reader: LabelReader = load_plugin("labels", family.removeprefix(PLUGIN))
+    return reader
 
 
 def _text_family(path: Path) -> LabelFamily:
@@ -125,7 +183,7 @@ def _json_family(path: Path) -> LabelFamily:
 def is_label_suffix(path: Path, *, in_folder_of_labels: bool = False) -> bool:
     """Tell by its suffix whether a file may hold labels, in a format that is read or not; rasters are not meant."""
     suffix = path.suffix.casefold()
-    if suffix in vector.ARCHIVE_SUFFIXES and vector.holds_shapefile(path):
+    if suffix in suffixes_of_packages() or (suffix in vector.ARCHIVE_SUFFIXES and vector.holds_shapefile(path)):
         return True
     if suffix in _PACKED:
         return path.with_suffix("").suffix != "" and is_label_suffix(path.with_suffix(""))
@@ -140,7 +198,7 @@ def unsupported(path: Path) -> str:
         return f"the format {path.suffix} is not read: convert it, ogr2ogr -f GPKG {path.stem}.gpkg {path.name}"
     if path.suffix.casefold() in (*_PACKED, *vector.ARCHIVE_SUFFIXES):
         return f"packed files are not read: unpack {path.name}"
-    known = ", ".join(sorted({".json", *_FAMILIES} - RASTER_SUFFIXES))
+    known = ", ".join(sorted({".json", *_FAMILIES, *suffixes_of_packages()} - RASTER_SUFFIXES))
     return f"the format {path.suffix or '(no suffix)'} is not read: labels are {known}, or a raster"
 
 
@@ -152,6 +210,8 @@ def is_raster(path: Path) -> bool:
 def is_of_one_picture(path: Path) -> bool:
     """Tell whether a file's format is one of labels in the pixels of one picture."""
     suffix = path.suffix.casefold()
+    if suffix in suffixes_of_packages():
+        return reader_of(family(path)).is_of_one_picture
     if suffix == ".xml":
         return not cvat.looks_like_cvat(_head(path))
     if suffix == ".json":
@@ -167,7 +227,10 @@ def is_of_one_layer(path: Path) -> bool:
 def shapes(path: Path) -> frozenset[Shape]:
     """Return the shapes of labels that a file of its format may hold; all where the format is not known."""
     drawn: frozenset[Shape] = frozenset(get_args(Shape))
-    return drawn - {"line"} if family_or_none(path) in _WITHOUT_LINES else drawn
+    kind = family_or_none(path)
+    if kind is not None and kind.startswith(PLUGIN):
+        return frozenset(reader_of(kind).shapes)
+    return drawn - {"line"} if kind in _WITHOUT_LINES else drawn
 
 
 def image_names(path: Path) -> ImageNames | None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import PurePath, PurePosixPath
 from typing import NamedTuple
+
+from rsvqa.annotation.plugins import PluginError, load_plugins, package_of
 
 LAYOUT_WORDS = frozenset({"images", "image", "imgs", "img", "jpegimages", "images_png", "img_dir"})
 """Folders that say that images lie in them, not which place or part of a set those are of."""
@@ -101,16 +104,37 @@ _RULES = (
 )
 
 
+@cache
+def _rules() -> tuple[_Rule, ...]:
+    """Return our rules, then those of installed packages.
+
+    Raises:
+        PluginError: a package's layout is not made of pairs of regular expressions with the same groups.
+    """
+    brought = []
+    for name, pairs in load_plugins("layout").items():
+        try:
+            rules = [_rule(scene, label) for scene, label in pairs]
+        except (TypeError, ValueError, re.error) as error:
+            raise PluginError(
+                f"layout {name!r} of {package_of('layout', name)}: expected pairs of regular expressions: {error}"
+            ) from error
+        if any(rule.scene.groups != rule.label.groups or not rule.scene.groups for rule in rules):
+            raise PluginError(f"layout {name!r} of {package_of('layout', name)}: both patterns need the same groups")
+        brought += rules
+    return (*_RULES, *brought)
+
+
 def places_of_scene(parts: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the places that a scene is of, by the parts of its path: one for each rule that fits it."""
     yield (_without(SCENE_ENDINGS, PurePosixPath(parts[-1]).stem.casefold()),)
-    yield from _places(parts, [rule.scene for rule in _RULES])
+    yield from _places(parts, [rule.scene for rule in _rules()])
 
 
 def places_of_labels(parts: Sequence[str], stem: str) -> Iterator[tuple[str, ...]]:
     """Yield the places that a label file may be of, by the parts of its path and its stem, the surest first."""
     yield (stem.casefold(),)
-    yield from _places(parts, [rule.label for rule in _RULES])
+    yield from _places(parts, [rule.label for rule in _rules()])
 
 
 def _places(parts: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> Iterator[tuple[str, ...]]:

@@ -191,6 +191,8 @@ def _read_raw(path: Path, family: formats.LabelFamily, scene: Scene, table: Clas
         return read_voc(path, table, from_zero=found.voc_from_zero)
     if family == "csv":
         return read_csv_boxes(path, scene, table, identity)
+    if family.startswith(formats.PLUGIN):
+        return formats.reader_of(family).read(path, scene, table)
     return read_mask(path, scene, table)
 
 

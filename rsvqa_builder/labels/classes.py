@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rsvqa.annotation.errors import RsvqaError, nearest, nearest_word
 from rsvqa.annotation.facts import ClassInfo, ClassKind, Role
+from rsvqa.annotation.plugins import has_plugin, load_plugin, package_of
 
 Shape = Literal["point", "line", "polygon"]
 """The family of a label's geometry."""
@@ -280,7 +281,7 @@ def preset_names() -> tuple[str, ...]:
 
 
 def load_class_table(name_or_path: str | Path) -> ClassTable:
-    """Return a preset by its name, or the class table in a TOML file.
+    """Return a preset by its name, also one of an installed package, or the class table in a TOML file.
 
     Raises:
         ClassTableError: there is no such preset or file, or it is not a valid class table.
@@ -289,6 +290,12 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
     if source in preset_names():
         text = resources.files(_PRESET_PACKAGE).joinpath(f"{source}.toml").read_text("utf-8")
         return _validated(tomllib.loads(text), source, default_name=source)
+    if has_plugin("classes", source):
+        try:
+            text = load_plugin("classes", source).read_text("utf-8")
+            return _validated(tomllib.loads(text), f"{source} of {package_of('classes', source)}", default_name=source)
+        except (OSError, ValueError) as error:  # no text, or no TOML
+            raise ClassTableError(f"class table {source} of {package_of('classes', source)}: {error}") from error
     path = Path(source)
     if not path.is_file():
         presets = ", ".join(preset_names())

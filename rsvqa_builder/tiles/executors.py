@@ -12,18 +12,21 @@ save forty lines only.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from types import ModuleType
+from typing import Any, Protocol, Self, TypeVar
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.extras import require_extra
 from rsvqa.annotation.plugins import load_plugin
 from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
 from rsvqa.rsvqa_builder.progress import Reporter
@@ -163,8 +166,34 @@ def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | Failu
 
 
 def _make_pool(num_workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
+    context = _WorkerContext()
     return ProcessPoolExecutor(num_workers, mp_context=context, initializer=_follow_parent, initargs=(os.getpid(),))
+
+
+_STARTING = threading.Lock()
+
+
+class _WorkerProcess(SpawnProcess):
+    """A spawned process that does not run the program of its parent again.
+
+    Python would: a script that calls `rsvqa.build` outside of `if __name__ == "__main__"` would then build in every
+    worker, which ends it, and a notebook or a program from stdin has no file to run. Units of work are named by their
+    module, so a worker never needs that program. Which one it is, is read from `sys.modules` while a process starts.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: ANN401, N802  of multiprocessing
+        with _STARTING:
+            program = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                sys.modules["__main__"] = program
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
 
 
 def make_executor(num_workers: int) -> Executor:
@@ -177,11 +206,13 @@ def open_executor(settings: ExecutionSettings, *, out: Path, reporter: Reporter)
 
     Raises:
         PluginError: nobody knows an executor of this name.
+        MissingExtraError: its packages are not installed.
     """
     if settings.executor == POOL:
         return make_executor(count_processors() if settings.workers is None else settings.workers)
     factory: ExecutorFactory
     if settings.executor == "ray":
+        require_extra("ray", "build")
         from rsvqa.rsvqa_builder.tiles.executors_ray import RayExecutor  # ray is an extra
 
         factory = RayExecutor

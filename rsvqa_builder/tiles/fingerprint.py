@@ -16,6 +16,8 @@ import shapely
 import simplejpeg
 from PIL import Image
 
+from rsvqa.annotation.plugins import plugin_versions
+
 _BYTE_MAKERS = (
     "rsvqa",
     "numpy",
@@ -35,8 +37,8 @@ _CODE = ("annotation", "rsvqa_builder")
 
 
 def package_versions() -> dict[str, str]:
-    """Return the releases of the packages that may change a byte, by name."""
-    return {name: metadata.version(name) for name in _BYTE_MAKERS}
+    """Return the releases of the packages that may change a byte, by name; those of plug-ins too."""
+    return {name: metadata.version(name) for name in _BYTE_MAKERS} | plugin_versions()
 
 
 def library_versions() -> dict[str, str]:

@@ -29,7 +29,7 @@ from rsvqa.model.data import SampleDataset, TrainingDataError, list_samples
 from rsvqa.model.ordering import Draw
 from rsvqa.model.trainer import TrainingError, TrainingStoppedError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
-from rsvqa.model.training_report import lost_lines, print_outcome
+from rsvqa.model.training_report import TrainResult, lost_lines
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT
 from rsvqa.rsvqa_builder.progress import QuietReporter
 from tests.model.make_dataset import make_dataset, make_settings
@@ -470,7 +470,7 @@ def test_limits_that_a_checkpoint_keeps_are_told_at_the_start_and_at_the_end(
     settings = make_settings(data, init=str(init), max_grid="checkpoint", max_steps=1)
     report = train(settings, tmp_path / "run", reporter=QuietReporter(told))
     line = "from the checkpoint, unlike the recipe: max_cells = 49 (recipe: 576)"
-    print_outcome(report, tmp_path / "run", as_json=False)
+    TrainResult(report, tmp_path / "run").print()
     assert line in told.getvalue().splitlines()
     assert line in capsys.readouterr().out.splitlines()
     assert AutoProcessor.from_pretrained(tmp_path / "run").image_processor.max_cells == 49

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.likeness import words_of
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.auditing.classifiers import classifier_guessers, has_classifiers
 from rsvqa.rsvqa_builder.auditing.guessers import TableGuesser, rule_guessers
@@ -19,7 +20,6 @@ from rsvqa.rsvqa_builder.auditing.option_tables import (
     OptionTable,
     direction_of,
     number_of,
-    words_of,
 )
 from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions, find_shortcuts
 from tests.rsvqa_builder.auditing.make_items import WORDS, Asked, Maker, ask, audited, fair, fair_numbers, make_items

@@ -1,0 +1,243 @@
+"""The tutorial package of docs/plugins.md, installed: its task, reader, layout, classes, benchmark and model work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rasterio.transform import Affine
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.plugins import plugin_versions
+from rsvqa.annotation.taxonomy import TASKS
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "tests" / "plugin_package"
+PLOTS = {"oak": "hhhd", "ash": "ddh", "elm": "hd", "fir": ""}
+"""The state of each tree of a plot."""
+ANSWERS = {
+    "oak": "most are healthy",
+    "ash": "most are dead",
+    "elm": "as many are healthy as dead",
+    "fir": "there is no tree",
+}
+
+
+def install(
+    site: Path, *, version: str = "1.0", entry_points: str | None = None, name: str = "tree-health", code: str = ""
+) -> Path:
+    """Lay the package into a folder of the path as pip does, without a network."""
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["rsvqa"]
+    text = entry_points or "\n".join(f"{point} = {target}" for point, target in points.items())
+    shutil.copytree(PACKAGE / "tree_health", site / "tree_health", dirs_exist_ok=True)
+    if code:
+        (site / "odd_plugin.py").write_text(code)
+    metadata = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (metadata / "entry_points.txt").write_text(f"[rsvqa]\n{text}\n")
+    return site
+
+
+def python(folder: Path, *words: str, site: Path | None) -> subprocess.CompletedProcess[str]:
+    """Run Python with the package installed, or without it."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if site is not None:
+        environment["PYTHONPATH"] = str(site)
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def rsvqa(folder: Path, *words: str, site: Path | None) -> subprocess.CompletedProcess[str]:
+    return python(folder, "-m", "rsvqa", *words, site=site)
+
+
+BUILD = ("build", "--src", "plots", "--labels", "crowns", "--classes", "trees", "--tile-size", "256")
+SOME = ("--tasks", "tree_health,OC", "--split-shares", "0.5,0,0.5")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four plots, and the trees of each in a file that only the package can read and find."""
+    folder = tmp_path_factory.mktemp("trees")
+    (folder / "plots").mkdir()
+    (folder / "crowns").mkdir()
+    rng = np.random.default_rng(0)
+    for number, (plot, states) in enumerate(PLOTS.items()):
+        pixels = rng.integers(0, 255, (3, 256, 256), dtype=np.uint8)
+        with rasterio.open(
+            folder / "plots" / f"{plot}_rgb.tif",
+            "w",
+            driver="GTiff",
+            count=3,
+            height=256,
+            width=256,
+            dtype="uint8",
+            crs="EPSG:32632",
+            transform=Affine(0.5, 0, 500_000 + 5_000 * number, 0, -0.5, 5_000_000),
+        ) as raster:
+            raster.write(pixels)
+        lines = [f"{40 + 50 * tree} 120 12 {state}" for tree, state in enumerate(states)]
+        (folder / "crowns" / f"crowns-of-{plot}.trees").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(place: Path, site: Path) -> Path:
+    """The data set, built by two worker processes, which are spawned and find the package by themselves."""
+    done = rsvqa(place, *BUILD, *SOME, "--out", "set", "--workers", "2", site=site)
+    assert done.returncode == 0, done.stderr
+    return place / "set"
+
+
+def test_a_task_is_asked_in_worker_processes_about_labels_that_only_the_package_reads(built: Path, site: Path) -> None:
+    show = """
+import json, rsvqa
+data = rsvqa.read("set").filter(tasks="tree_health")
+print(json.dumps({q.record.tile.scene: q.record.right_options[0] for q in data}))
+print(json.dumps([q._repr_html_()[:26] for q in data][:1]))
+"""
+    done = python(built.parent, "-c", show, site=site)
+    assert done.returncode == 0, done.stderr
+    answers, page = done.stdout.splitlines()
+    assert json.loads(answers) == {f"{plot}_rgb": answer for plot, answer in ANSWERS.items()}
+    assert json.loads(page) == ['<div class="rsvqa-question']
+    report = json.loads((built / "report.json").read_text())
+    assert report["tasks"]["tree_health"]["questions"] == 4
+    assert report["scenes"]["oak_rgb"]["labels"]["by_class"] == {"healthy_tree": 3, "dead_tree": 1}
+    assert "Tree health" in (built / "README.md").read_text()
+
+
+def test_the_number_of_workers_changes_no_byte(built: Path, place: Path, site: Path) -> None:
+    done = rsvqa(place, *BUILD, *SOME, "--out", "alone", "--workers", "0", site=site)
+    assert done.returncode == 0, done.stderr
+    for shard in sorted((built / "data").iterdir()):
+        assert (place / "alone" / "data" / shard.name).read_bytes() == shard.read_bytes()
+
+
+def test_a_data_set_records_the_versions_of_packages(built: Path) -> None:
+    settings = tomllib.loads((built / "build.toml").read_text())
+    assert settings["versions"]["plug-in tree-health"] == "1.0"
+
+
+def test_without_the_package_the_data_set_still_reads_and_its_questions_are_named(built: Path) -> None:
+    show = """
+import rsvqa
+data = rsvqa.read("set")
+print(data.unknown_tasks, len([q for q in data if q.task == "tree_health"]), data["oak_rgb/0_0/TH1"].question[-1])
+print(str(data).splitlines()[0])
+print(data.filter(tasks="OC").to_pandas(["task"])["task"].unique().tolist())
+print(data["oak_rgb/0_0/TH1"]._repr_html_()[:15])
+"""
+    done = python(built.parent, "-c", show, site=None)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "('tree_health',) 4 ?",
+        "tasks of a package that is not installed here: tree_health",
+        "['overall_counting']",
+        "<p>&lt;tree_hea",
+    ]
+
+
+def test_without_the_package_an_export_leaves_its_questions_out_and_counts_them(built: Path) -> None:
+    done = rsvqa(built.parent, "export", "--data", "set", "--out", "llava", "--format", "llava", "--json", site=None)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["left_out"] == {"unknown task": 4}
+
+
+def test_a_task_that_is_not_known_is_one_line() -> None:
+    with pytest.raises(RsvqaError) as caught:
+        TASKS["tree_health"]
+    assert str(caught.value) == (
+        "the task 'tree_health' is not known here: it is of a package that is not installed, or of a later release"
+    )
+    assert "tree_health" not in TASKS
+    assert TASKS.get("tree_health") is None
+
+
+def test_another_version_of_a_package_does_not_go_on_with_a_build(place: Path, site: Path, tmp_path: Path) -> None:
+    first = rsvqa(place, *BUILD, *SOME, "--out", "ranks", "--workers", "0", "--shard-of", "0/2", site=site)
+    assert first.returncode == 0, first.stderr
+    later = install(tmp_path, version="2.0")
+    second = rsvqa(place, *BUILD, *SOME, "--out", "ranks", "--workers", "0", "--shard-of", "1/2", site=later)
+    assert second.returncode != 0
+    assert "plug-in tree-health" in second.stderr
+    assert re.search(r"1\.0.*2\.0", second.stderr)
+
+
+def test_a_model_and_a_benchmark_of_a_package_are_asked(built: Path, site: Path) -> None:
+    words = ("bench", "--model", "trees:A", "--data", "set", "--split", "train", "--tasks", "TH", "--out", "run-a")
+    done = rsvqa(built.parent, *words, site=site)
+    assert done.returncode == 0, done.stderr
+    assert "Tree health" in done.stdout
+    folder = built.parent / "bench"
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "p.png")
+    row = {"image": "p.png", "question": "Are they?", "options": ["yes", "no"], "answer": "A", "kind": "trees"}
+    (folder / "trees.jsonl").write_text(json.dumps(row) + "\n")
+    done = rsvqa(built.parent, "bench", "--model", "trees:A", "--data", "trees:bench", "--out", "run-b", site=site)
+    assert done.returncode == 0, done.stderr
+    assert "100.0" in done.stdout
+
+
+ODD = """
+from dataclasses import replace
+from tree_health.task import TREE_HEALTH
+CLASH = replace(TREE_HEALTH, info=replace(TREE_HEALTH.info, name="clash", short="OC"))
+class Reader:
+    suffixes = (".csv",)
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry_points", "message"),
+    [
+        (
+            "task.tree_health = tree_health.nothing:X",
+            r"task 'tree_health' of odd cannot be imported \(tree_health\.nothing:X\): ModuleNotFoundError",
+        ),
+        (
+            "task.overall_counting = tree_health.task:TREE_HEALTH",
+            "task 'overall_counting' of odd 3.1: expected a TaskPlugin whose info.name is 'overall_counting'$",
+        ),
+        (
+            "task.clash = odd_plugin:CLASH",
+            "task 'clash' of odd 3.1: its name or short name 'OC' is that of the task 'overall_counting'$",
+        ),
+        ("labels.odd = odd_plugin:Reader", r"labels 'odd' of odd 3\.1: the suffix \.csv is read by rsvqa$"),
+        ("layout.odd = odd_plugin:ODD", "layout 'odd' of odd cannot be imported"),
+        ("taks.odd = odd_plugin:X", r"the entry point 'taks\.odd' of odd in the group rsvqa is not KIND\.NAME"),
+    ],
+)
+def test_a_package_that_cannot_be_used_is_one_line_that_names_it(
+    place: Path, tmp_path: Path, entry_points: str, message: str
+) -> None:
+    install(tmp_path, version="3.1", name="odd", entry_points=entry_points, code=ODD)
+    words = ("build", "--src", "plots", "--labels", "crowns", "--tile-size", "256", "--workers", "0")
+    done = rsvqa(place, *words, "--out", str(tmp_path / "set"), site=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.search(message, line), line
+    assert not (tmp_path / "set").exists()
+
+
+def test_installing_nothing_changes_nothing() -> None:
+    assert plugin_versions() == {}
+    assert len(TASKS) == 22
