@@ -107,7 +107,8 @@ def _beside(edge: BaseGeometry, others: Sequence[BaseGeometry]) -> NDArray[np.bo
     places = points_along(edge, min(EDGE_STEPS, math.ceil(edge.length)))
     found = np.zeros((len(others), len(places)), dtype=bool)
     # What asks is prepared, what is found is not: a ground may have thousands of corners.
-    which, near = STRtree(shapely.points(places)).query(list(others), predicate="dwithin", distance=TOUCH_PX)
+    points: NDArray[np.object_] = np.array(shapely.points(places), dtype=object)
+    which, near = STRtree(points).query(list(others), predicate="dwithin", distance=TOUCH_PX)
     found[which, near] = True
     return found
 

@@ -108,7 +108,7 @@ def covered_cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int
 
 
 def _as_mappings(geometries: Sequence[BaseGeometry]) -> list[dict[str, object]]:
-    """Return the polygons among geometries as GeoJSON; shapely's own way takes ten times as long, a corner at a time."""
+    """Return the polygons among geometries as GeoJSON; shapely makes it corner by corner, which takes far longer."""
     parts, owners = shapely.get_parts(object_array(geometries), return_index=True)
     rings, ring_owners = shapely.get_rings(parts, return_index=True)
     corners = shapely.get_coordinates(rings).tolist()
