@@ -106,7 +106,9 @@ def _beside(edge: BaseGeometry, others: Sequence[BaseGeometry]) -> NDArray[np.bo
     """Return at which places along an edge each of some grounds touches it, (grounds, places)."""
     places = points_along(edge, min(EDGE_STEPS, math.ceil(edge.length)))
     found = np.zeros((len(others), len(places)), dtype=bool)
-    near, which = STRtree(others).query(shapely.points(places), predicate="dwithin", distance=TOUCH_PX)
+    # What asks is prepared, what is found is not: a ground may have thousands of corners.
+    points: NDArray[np.object_] = np.array(shapely.points(places), dtype=object)
+    which, near = STRtree(points).query(list(others), predicate="dwithin", distance=TOUCH_PX)
     found[which, near] = True
     return found
 

@@ -86,6 +86,7 @@ def may_mean_the_same(one: ClassInfo, other: ClassInfo) -> bool:
     return words <= other_words or other_words <= words
 
 
+@lru_cache(maxsize=20_000)
 def is_counted_as(narrower: ClassInfo, wider: ClassInfo) -> bool:
     """Return whether a reader who counts the members of `wider` would count those of `narrower` among them."""
     if wider.name in narrower.broader or _shown(narrower) in WIDER_TERMS.get(_shown(wider), frozenset()):

@@ -124,6 +124,28 @@ _POSSIBLE: Mapping[str, tuple[_Range, ...]] = {
 }
 """Colours that somebody might call so, in some light; these overlap, and each holds the sure ones."""
 
+
+class _ColourRanges:
+    """The ranges of `COLOURS` one after the other, as columns that are compared with a row of pixels.
+
+    Attributes:
+        colour: (ranges,) index into `COLOURS`, ascending.
+        lightness, chroma: (ranges, 2, 1) limits.
+        first_hue, hue_width: (ranges, 1) degrees.
+    """
+
+    def __init__(self, ranges: Mapping[str, tuple[_Range, ...]]) -> None:
+        self.colour = np.repeat(np.arange(len(COLOURS)), [len(ranges[name]) for name in COLOURS])
+        limits = np.array([found for name in COLOURS for found in ranges[name]])[..., None]  # [ranges, 3, 2, 1]
+        self.lightness, self.chroma = limits[:, 0], limits[:, 1]
+        self.first_hue = limits[:, 2, 0]
+        width = (limits[:, 2, 1] - self.first_hue) % 360
+        self.hue_width = np.where(width, width, 360)
+
+
+_SURE_RANGES = _ColourRanges(_SURE)
+_POSSIBLE_RANGES = _ColourRanges(_POSSIBLE)
+
 # sRGB (IEC 61966-2-1) to CIE XYZ for the white point D65, and CIE 15:2004 for XYZ to Lab.
 _RGB_TO_XYZ = np.array(
     [
@@ -172,13 +194,12 @@ def colour_of(lab: NDArray[np.float64]) -> ColourMeasurement:
     """
     if len(lab) < MIN_PIXELS:
         return ColourMeasurement(name=None, share=0.0, num_pixels=len(lab))
-    sure, possible = _named(_SURE, lab), _named(_POSSIBLE, lab)
-    shares = possible.mean(axis=1)
+    shares = _named(_POSSIBLE_RANGES, lab).mean(axis=1)
     name, share = None, 0.0
-    middle = np.flatnonzero(_named(_SURE, np.median(lab, axis=0, keepdims=True)))
+    middle = np.flatnonzero(_named(_SURE_RANGES, np.median(lab, axis=0, keepdims=True)))
     if middle.size == 1:
         best = int(middle[0])
-        sure_shares = sure.mean(axis=1)
+        sure_shares = _named(_SURE_RANGES, lab).mean(axis=1)
         is_one_colour = (
             shares[best] >= MIN_DOMINANT_SHARE
             and sure_shares[best] >= MIN_SURE_SHARE
@@ -224,21 +245,30 @@ def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
-def _named(ranges: Mapping[str, tuple[_Range, ...]], lab: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _named(names: _ColourRanges, lab: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each of `COLOURS` (rows) which of the (N, 3) Lab values (columns) lie in its ranges."""
-    # All ranges at once: for the few hundred pixels of an object the calls take longer than the numbers.
-    blocks = np.array([found for name in COLOURS for found in ranges[name]])[..., None]  # [ranges, 3, 2, 1]
+    is_named = np.zeros((len(COLOURS), len(lab)), dtype=bool)
     lightness, chroma, hue = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
-    first, last = blocks[:, 2, 0], blocks[:, 2, 1]
-    width = (last - first) % 360
-    is_inside = _between(lightness, blocks[:, 0]) & _between(chroma, blocks[:, 1])
-    turn = hue - first  # above -540; two steps take a tenth of the time of a remainder
+    # An object is of few colours: most ranges hold none of its pixels, which two of their sides tell.
+    near = np.flatnonzero(_may_hold(names.lightness, lightness) & _may_hold(names.chroma, chroma))
+    if not near.size:
+        return is_named
+    # All ranges at once: for the few hundred pixels of an object the calls take longer than the numbers.
+    is_inside = _between(lightness, names.lightness[near]) & _between(chroma, names.chroma[near])
+    turn = hue - names.first_hue[near]  # above -540; two steps take a tenth of the time of a remainder
     for _ in range(2):
         turn += 360.0 * (turn < 0)
-    is_inside &= turn < np.where(width, width, 360)
-    counts = [len(ranges[name]) for name in COLOURS]
-    is_named: NDArray[np.bool_] = np.logical_or.reduceat(is_inside, np.cumsum([0, *counts[:-1]]), axis=0)
+    is_inside &= turn < names.hue_width[near]
+    of_colour = names.colour[near]
+    distinct, first = np.unique(of_colour, return_index=True)  # ascending, as the ranges are
+    is_named[distinct] = np.logical_or.reduceat(is_inside, first, axis=0)
     return is_named
+
+
+def _may_hold(limits: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the (ranges, 2, 1) limits lie around any of the values, as far as their extremes tell."""
+    is_near: NDArray[np.bool_] = (limits[:, 0, 0] <= values.max()) & (limits[:, 1, 0] > values.min())
+    return is_near
 
 
 def _between(values: NDArray[np.float64], limits: NDArray[np.float64]) -> NDArray[np.bool_]:

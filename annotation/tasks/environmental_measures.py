@@ -146,7 +146,7 @@ class Measures:
         green = dissolved([self._ground_by_kind[kind] for kind in UNFARMED_PLANTS if kind in self._ground_by_kind])
         spaces = self._in_metres(shapely.get_parts(green))
         spaces = spaces[shapely.area(spaces) >= GREEN_SPACE_M2]
-        return self._near_tree(self._buildings_in_metres, STRtree(spaces), UNFARMED_PLANTS, GREEN_SPACE_M)
+        return self._near_grounds(self._buildings_in_metres, spaces, UNFARMED_PLANTS, GREEN_SPACE_M)
 
     def shore_along(self, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         """Return the share of the water's shores within some metres of areas of some kinds."""
@@ -155,12 +155,17 @@ class Measures:
     def _near(self, places: NDArray[np.object_] | None, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         if places is None:
             return UNKNOWN
-        return self._near_tree(places, self._tree_in_metres(kinds), kinds, distance_m)
+        return self._near_grounds(places, self._areas_in_metres(kinds), kinds, distance_m)
 
-    def _near_tree(
-        self, places: NDArray[np.object_], tree: STRtree, kinds: tuple[ClassKind, ...], distance_m: float
+    def _near_grounds(
+        self,
+        places: NDArray[np.object_],
+        grounds: NDArray[np.object_],
+        kinds: tuple[ClassKind, ...],
+        distance_m: float,
     ) -> Range:
-        near = tree.query(places, predicate="dwithin", distance=distance_m)[0]
+        # What asks is prepared, what is found is not: a ground may have thousands of corners.
+        near = STRtree(places).query(grounds, predicate="dwithin", distance=distance_m)[1]
         low = len(np.unique(near)) / len(places)
         return Range(low, low if self._is_known(kinds) else 1.0)
 
@@ -268,13 +273,13 @@ class Measures:
             return None
         return np.array(shapely.points(points_along(shore, SHORE_POINTS)), dtype=object)
 
-    def _tree_in_metres(self, kinds: tuple[ClassKind, ...]) -> STRtree:
+    def _areas_in_metres(self, kinds: tuple[ClassKind, ...]) -> NDArray[np.object_]:
         parts = [
             area.geometry
             for area in self._facts.areas
             if area.is_certain and self._facts.classes[area.class_name].kind in kinds
         ]
-        return STRtree(self._in_metres(np.array(parts, dtype=object)))
+        return self._in_metres(np.array(parts, dtype=object))
 
     def _in_metres(self, geometries: NDArray[np.object_]) -> NDArray[np.object_]:
         assert self._facts.gsd_m is not None

@@ -103,7 +103,21 @@ def covered_cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int
     cell = max(1.0, max(height, width) / _MAX_CELLS)
     shape = (max(1, round(height / cell)), max(1, round(width / cell)))
     grid = Affine.scale(width / shape[1], height / shape[0])
-    burnt = rasterio.features.rasterize(
-        [(geometry, 1) for geometry in geometries], shape, transform=grid, dtype="uint8"
-    )
+    burnt = rasterio.features.rasterize(_as_mappings(geometries), shape, transform=grid, dtype="uint8")
     return np.asarray(burnt, dtype=bool)
+
+
+def _as_mappings(geometries: Sequence[BaseGeometry]) -> list[dict[str, object]]:
+    """Return the polygons among geometries as GeoJSON; shapely makes it corner by corner, which takes far longer."""
+    parts, owners = shapely.get_parts(object_array(geometries), return_index=True)
+    rings, ring_owners = shapely.get_rings(parts, return_index=True)
+    corners = shapely.get_coordinates(rings).tolist()
+    ends = np.cumsum(shapely.get_num_coordinates(rings)).tolist()
+    polygons: list[list[list[list[float]]]] = [[] for _ in parts]
+    for part, start, end in zip(ring_owners.tolist(), [0, *ends], ends, strict=False):
+        polygons[part].append(corners[start:end])
+    coordinates: dict[int, list[list[list[list[float]]]]] = {}
+    for owner, polygon in zip(owners.tolist(), polygons, strict=True):
+        if polygon:
+            coordinates.setdefault(owner, []).append(polygon)
+    return [{"type": "MultiPolygon", "coordinates": found} for found in coordinates.values()]

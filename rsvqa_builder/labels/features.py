@@ -75,7 +75,8 @@ class Features:
 
     def to_arrow(self) -> pa.Table:
         """Return the labels as an Arrow table: geometry as WKB, attributes as JSON. Equal labels give equal tables."""
-        texts = [json.dumps(dict(attributes), sort_keys=True, ensure_ascii=False) for attributes in self.attributes]
+        encoder = json.JSONEncoder(sort_keys=True, ensure_ascii=False)  # `json.dumps` would make one for each label
+        texts = [encoder.encode(dict(attributes)) for attributes in self.attributes]
         columns = {
             "id": list(self.ids),
             "class_name": list(self.class_names),

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
@@ -166,7 +165,8 @@ def judged_outlines(
     dimensions = shapely.get_dimensions(geometries)
     is_polygon = dimensions == 2
     is_box = is_upright_rectangle(geometries) | ~is_polygon
-    all_boxes = pd.Series(is_box).groupby(sources).transform("all").to_numpy(dtype=bool)
+    has_others = set(sources[~is_box].tolist())
+    all_boxes = [source not in has_others for source in sources.tolist()]
     # A list, because numpy turns members of a string enum into plain strings.
     return object_array(
         [

@@ -1,4 +1,4 @@
-"""Speed and memory of `rsvqa build` against the floor: the same windows read by rasterio and encoded by simplejpeg.
+"""Speed and memory of `rsvqa build` against the floor: the same windows read and encoded, see `floor.py`.
 
     python -m tests.perf.build [--size 20480] [--repeats 3] [--large]
 
@@ -11,28 +11,19 @@ noisy machine disturbs all alike; the best of the repeats counts. Memory is the 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import rasterio
-import simplejpeg
-from rasterio.windows import Window as RasterWindow
-
 from rsvqa.rsvqa_builder.demo.scenes import make_benchmark_scene
-from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
-from rsvqa.rsvqa_builder.settings import TILE_SIZES, Profile
 from rsvqa.rsvqa_builder.tiles.executors import count_processors
+from tests.perf.floor import TILE, windows_of
 
-TILE = TILE_SIZES[Profile.SUPERRS]
 WANTED = {"tiles only": 0.8, "22 tasks": 0.5}
 MAX_WORKER_GB = 1.5
 
@@ -44,28 +35,6 @@ class Measured:
     seconds: float
     processor_seconds: float
     worker_gb: float
-
-
-def read_and_encode(job: tuple[str, Window]) -> int:
-    """Do the least that any builder must do with a window; return the encoded bytes."""
-    path, window = job
-    with rasterio.open(path) as dataset:
-        bands = dataset.read([1, 2, 3], window=RasterWindow(*window))
-    pixels = np.ascontiguousarray(bands.transpose(1, 2, 0))
-    return len(simplejpeg.encode_jpeg(pixels, quality=90, colorspace="RGB", colorsubsampling="444"))
-
-
-def run_floor(path: str, workers: int) -> None:
-    """Read and encode all windows of the scene on a pool of processes."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        print(sum(pool.map(read_and_encode, [(path, window) for window in windows_of(Path(path))])))
-
-
-def windows_of(path: Path) -> list[Window]:
-    """Return the plan that both sides work through."""
-    with rasterio.open(path) as dataset:
-        return plan_windows(dataset.width, dataset.height, tile_size=TILE, overlap=0, whole_up_to=TILE)
 
 
 def measure(command: Sequence[str]) -> Measured:
@@ -116,7 +85,7 @@ def build_command(scene: Path, out: Path, workers: int, *options: str) -> list[s
 
 def compare(scene: Path, folder: Path, *, workers: int, repeats: int) -> dict[str, Measured]:
     """Return the best run of the floor and of both builds."""
-    floor = [sys.executable, "-m", "tests.perf.build", "--floor", str(scene), "--workers", str(workers)]
+    floor = [sys.executable, "-m", "tests.perf.floor", str(scene), "--workers", str(workers)]
     commands = {
         "floor": floor,
         "tiles only": build_command(scene, folder / "tiles", workers, "--tasks", "none"),
@@ -148,15 +117,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=count_processors())
     parser.add_argument("--large", action="store_true", help="also a scene nine times as large")
-    parser.add_argument("--floor", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.floor:
-        run_floor(options.floor, options.workers)
-        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scene = make_benchmark_scene(folder / "scene.tif", size=options.size)
-        windows = windows_of(scene)
+        windows = windows_of(str(scene))
         megapixels = sum(window.width * window.height for window in windows) / 1e6
         print(f"{options.size:,}² px scene, {len(windows)} tiles of {TILE:,} px, {options.workers} workers\n")
         print_table(compare(scene, folder, workers=options.workers, repeats=options.repeats), megapixels)

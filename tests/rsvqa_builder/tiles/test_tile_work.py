@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -47,3 +49,11 @@ def test_jpeg_keeps_the_colour_of_a_small_object() -> None:
     pixels[9:13, 9:13] = (200, 30, 30)
     again = simplejpeg.decode_jpeg(encode(pixels, ImageFormat.JPEG, 90))
     assert np.abs(again[10:12, 10:12].astype(int) - (200, 30, 30)).max() < 25
+
+
+def test_a_worker_that_makes_tiles_does_not_import_what_reads_labels() -> None:
+    # each worker is a fresh process: pandas alone takes it 0.3 s and 40 MB
+    code = "import sys, rsvqa.rsvqa_builder.tiles.tile_work; print(*{name.partition('.')[0] for name in sys.modules})"
+    imported = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "shapely" in imported
+    assert not set(imported) & {"pandas", "pyogrio", "geopandas", "matplotlib", "torch", "transformers", "typer"}
