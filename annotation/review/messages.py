@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import EditableContent
@@ -23,9 +25,19 @@ def _printable(name: str) -> str:
 ReviewerName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_printable)
 ]
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-Word = Annotated[str, StringConstraints(max_length=200)]
-BoxShare = Annotated[float, Field(allow_inf_nan=False, ge=-10, le=10)]
+
+
+def _without_controls(text: str) -> str:
+    if any(unicodedata.category(letter) == "Cc" and letter not in "\t\n\r" for letter in text):
+        raise ValueError("expected no control characters")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_without_controls)]
+Word = Annotated[str, StringConstraints(max_length=200), AfterValidator(_without_controls)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_without_controls)]
+BoxShare = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-10, le=10)]
+DecisionNumber = Annotated[int, Field(strict=True, ge=1, lt=2**63)]  # SQLite's integers end there
 
 
 class _Body(BaseModel):
@@ -38,7 +50,7 @@ class FiltersBody(_Body):
     task: Word = ""
     source: Word = ""
     split: Word = ""
-    disputed_only: bool = False
+    disputed_only: StrictBool = False
 
     def filters(self) -> Filters:
         """Return them as the store knows them."""
@@ -87,11 +99,22 @@ class DecideBody(QuestionBody):
 
     action: Literal["save", "reject", "skip"]
     content: ContentBody | None = None
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    reason: Reason = ""
     request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
 
 
 class UndoBody(ReviewerBody):
     """Withdraws a decision of the reviewer."""
 
-    number: int
+    number: DecisionNumber
+
+
+MAX_PROBLEM_CHARS = 300
+
+
+def in_one_line(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Return the first of pydantic's errors as a line that can be sent, whatever was in the body."""
+    first = errors[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    line = f"{place or 'the body'}: {first['msg']}"
+    return line.encode("ascii", "backslashreplace").decode()[:MAX_PROBLEM_CHARS]

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
@@ -21,7 +22,7 @@ from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
-from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
+from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody, in_one_line
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
@@ -209,6 +210,15 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(StoreError)
     async def refused(request: Request, error: StoreError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
         return JSONResponse({"problems": [str(error)]}, status_code=404)
+
+    @app.exception_handler(RequestValidationError)
+    async def misshapen(request: Request, error: RequestValidationError) -> JSONResponse:  # noqa: ARG001
+        # not fastapi's own answer: it repeats what was sent, which cannot always be written as JSON
+        return JSONResponse({"problems": [in_one_line(error.errors())]}, status_code=422)
+
+    @app.exception_handler(400)
+    async def no_json(request: Request, error: HTTPException) -> JSONResponse:  # noqa: ARG001
+        return JSONResponse({"problems": ["the body: expected JSON"]}, status_code=422)
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
