@@ -1,7 +1,7 @@
 """The store of a review: the queue, who works on what, and every decision that was ever taken.
 
 Decisions are only added. One that is undone or taken anew stays in its row, marked as withdrawn. A decision is never
-refused because somebody else was quicker: it is one opinion more, and where two differ a third reviewer decides.
+refused because somebody else was quicker: it is one opinion more, and where opinions differ one reviewer more decides.
 
 A decision belongs to the content of a question and not to its id: see `content.content_key`. When a data set was built
 or annotated anew, `bind` finds what is still the same, and puts the others before people again.
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, num_missing
+from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, is_contested, num_missing
 from rsvqa.annotation.review.content import (
     CONTENT,
     QUESTION,
@@ -27,7 +27,7 @@ from rsvqa.annotation.review.content import (
     kin_key,
 )
 from rsvqa.annotation.review.database import FROM_VERSION_1, Database, StoreError
-from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.queue import Blind, QueueEntry
 
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
@@ -52,7 +52,7 @@ class Assignment(NamedTuple):
 
     Attributes:
         question: as it stands in the data set.
-        opinions: of others; filled only for the third reviewer, who decides between them.
+        opinions: of others; filled only for who is asked to decide between them.
         former: what was decided on it before it changed; None where nothing was.
     """
 
@@ -144,10 +144,14 @@ class ReviewStore:
             connection.executemany("INSERT OR IGNORE INTO shard_images VALUES (?, ?, ?)", rows)
         return digests
 
-    def fill(self, entries: Iterable[QueueEntry]) -> None:
+    def fill(self, entries: Iterable[QueueEntry], *, blind: Blind = "none") -> None:
         """Make `entries` the queue, together with what has changed since it was decided.
 
         Decisions on questions that are no longer in the queue are kept.
+
+        Args:
+            entries: the questions.
+            blind: which of them are answered before their key is shown.
         """
         with self.database.transaction() as connection:
             connection.execute(
@@ -155,8 +159,9 @@ class ReviewStore:
                 "priority = CASE WHEN former IS NULL THEN priority ELSE 0 END"
             )
             for entry in entries:
+                is_blind = blind == "all" or (blind == "overlap" and entry.wanted > 1)
                 _make_way(connection, entry)
-                connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1})
+                connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1, "is_blind": is_blind})
                 _count_missing(connection, content_key(entry.question))
 
     def add(self, entries: Iterable[QueueEntry]) -> None:
@@ -180,7 +185,7 @@ class ReviewStore:
         with self.database.transaction() as connection:
             values = {**asdict(filters), "reviewer": reviewer, "now": now}
             row = connection.execute(_MINE, values).fetchone() or connection.execute(_NEXT, values).fetchone()
-            connection.execute("DELETE FROM claims WHERE reviewer = ? OR until <= ?", (reviewer, now))
+            connection.execute(_LET_GO, {"key": row and row["key"], "reviewer": reviewer, "now": now})
             if row is None:
                 return None
             _claim(connection, row["key"], reviewer, now)
@@ -206,7 +211,7 @@ class ReviewStore:
         now = self.now()
         with self.database.transaction() as connection:
             row = _row(connection, question_id)
-            connection.execute("DELETE FROM claims WHERE reviewer = ?", (reviewer,))
+            connection.execute(_LET_GO, {"key": row["key"], "reviewer": reviewer, "now": now})
             _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
 
@@ -245,6 +250,7 @@ class ReviewStore:
         after: EditableContent | None = None,
         reason: str = "",
         decided_at: float | None = None,
+        seconds: float | None = None,
     ) -> int:
         """Store a decision and return its number; it is on disk when this returns.
 
@@ -259,6 +265,7 @@ class ReviewStore:
             after: the question as it was left; for "accepted" and "fixed".
             reason: of a rejection, or a note.
             decided_at: seconds since 1970; None for now.
+            seconds: for which it was open, where another program has taken the time; else since it was put before him.
 
         Raises:
             StoreError: when there is no such question.
@@ -273,8 +280,10 @@ class ReviewStore:
             key, question = row["key"], QUESTION.validate_json(row["question"])
             connection.execute(_WITHDRAW_OWN, (now, key, reviewer))
             before, left = CONTENT.dump_json(question.content), None if after is None else CONTENT.dump_json(after)
-            values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now)
-            number = connection.execute(_DECIDE, values).lastrowid
+            opened = _opened_at(connection, key, reviewer) if seconds is None else now - seconds
+            is_asked = verdict != "skipped" and is_contested(_others(connection, row, reviewer), wanted=row["wanted"])
+            values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now, opened)
+            number = connection.execute(_DECIDE, (*values, is_asked)).lastrowid
             connection.execute("DELETE FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer))
             _count_missing(connection, key)
         assert number is not None
@@ -335,13 +344,14 @@ class ReviewStore:
 # --- statements -----------------------------------------------------------------------------------------------------
 
 _INSERT = """
-INSERT INTO questions VALUES (
-    :key, :question_id, :kin, :former, 1, :position, :priority, :task, :source, :split, :is_disputed, :wanted, :wanted,
-    :is_queued, :question
-) ON CONFLICT (key) DO {}
+INSERT INTO questions (key, question_id, kin, former, is_present, position, priority, task, source, split, is_disputed,
+    wanted, missing, is_queued, question, is_blind)
+VALUES (:key, :question_id, :kin, :former, 1, :position, :priority, :task, :source, :split, :is_disputed, :wanted,
+    :wanted, :is_queued, :question, :is_blind)
+ON CONFLICT (key) DO {}
 """
 _UPDATE = (
-    "UPDATE SET is_queued = 1, is_present = 1, position = :position, wanted = :wanted, "
+    "UPDATE SET is_queued = 1, is_present = 1, position = :position, wanted = :wanted, is_blind = :is_blind, "
     "priority = CASE WHEN former IS NULL THEN :priority ELSE 0 END"
 )
 _SHOW = """
@@ -385,10 +395,13 @@ _UPCOMING = "".join(
     )
 )
 
+_LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND key IS NOT :key)"
+"""A page that is loaded anew asks for the question that is open: it was opened when it was first shown."""
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
-INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at, opened_at,
+    is_adjudication)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -476,6 +489,7 @@ def _values(entry: QueueEntry) -> dict[str, object]:
         "split": question.split,
         "is_disputed": question.is_disputed,
         "wanted": entry.wanted,
+        "is_blind": False,
         "question": QUESTION.dump_json(question).decode(),
     }
 
@@ -490,14 +504,29 @@ def _row(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
 
 
 def _claim(connection: sqlite3.Connection, key: str, reviewer: str, now: float) -> None:
-    connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, reviewer, now + CLAIM_S))
+    connection.execute(
+        "INSERT INTO claims VALUES (?, ?, ?, ?) ON CONFLICT (key, reviewer) DO UPDATE SET until = excluded.until",
+        (key, reviewer, now + CLAIM_S, now),
+    )
+
+
+def _opened_at(connection: sqlite3.Connection, key: str, reviewer: str) -> float | None:
+    claim = connection.execute(
+        "SELECT opened_at FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer)
+    ).fetchone()
+    return None if claim is None else float(claim["opened_at"])
 
 
 def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> Assignment:
-    others = [opinion for opinion in _opinions(connection, row) if opinion.reviewer != reviewer]
-    is_third = len(others) == 2 and row["missing"] > 0
     question = QUESTION.validate_json(row["question"])
-    return Assignment(question, tuple(others) if is_third else (), _former(connection, row["former"], question))
+    others = _others(connection, row, reviewer)
+    is_asked = is_contested(others, wanted=row["wanted"])
+    return Assignment(question, tuple(others) if is_asked else (), _former(connection, row["former"], question))
+
+
+def _others(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> list[Decision]:
+    """Return the opinions on a question of the store but one reviewer's own."""
+    return [opinion for opinion in _opinions(connection, row) if opinion.reviewer != reviewer]
 
 
 def _former(connection: sqlite3.Connection, key: str | None, question: ReviewQuestion) -> FormerReview | None:
@@ -521,8 +550,9 @@ def _opinions(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Decision
 def _count_missing(connection: sqlite3.Connection, key: str) -> None:
     """Store how many opinions a question still needs; the queue asks for nothing else."""
     row = connection.execute("SELECT * FROM questions WHERE key = ?", (key,)).fetchone()
-    missing = num_missing(_opinions(connection, row), wanted=row["wanted"])
-    connection.execute("UPDATE questions SET missing = ? WHERE key = ?", (missing, key))
+    opinions, wanted = _opinions(connection, row), row["wanted"]
+    values = (num_missing(opinions, wanted=wanted), is_contested(opinions, wanted=wanted), key)
+    connection.execute("UPDATE questions SET missing = ?, is_contested = ? WHERE key = ?", values)
 
 
 def _decision(row: sqlite3.Row) -> Decision:
@@ -536,5 +566,7 @@ def _decision(row: sqlite3.Row) -> Decision:
         after=None if row["after"] is None else CONTENT.validate_json(row["after"]),
         reason=row["reason"],
         decided_at=row["decided_at"],
+        opened_at=row["opened_at"],
+        is_adjudication=bool(row["is_adjudication"]),
     )
     return decision.on(row["question_id"], QUESTION.validate_json(row["question"]).content)

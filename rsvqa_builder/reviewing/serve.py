@@ -140,7 +140,7 @@ def open_review(
         digests, bound = bind(opened, source)
         for line in bound_lines(bound):
             print(line, file=sys.stderr)
-        opened.fill(plan_queue(source.questions(digests), queue))
+        opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind)
         if not opened.num_queued():
             raise NothingToReviewError(nothing)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
