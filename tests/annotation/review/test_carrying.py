@@ -266,7 +266,7 @@ def test_a_store_of_the_second_version_keeps_its_decisions_and_who_decided(tmp_p
     connection.executescript(VERSION_2)
     row = (content_key(question), question.question_id, kin_key(question), None, 1, 0, 1, question.task, "rule")
     rest = ("train", 0, 2, 0, 1, QUESTION.dump_json(question).decode())
-    connection.execute(f"INSERT INTO questions VALUES ({', '.join('?' * 15)})", (*row, *rest))
+    connection.execute("INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
     opinions = [("ann", "accepted", content), ("ben", "rejected", None), ("cem", "fixed", fixed)]
     for number, (reviewer, verdict, after) in enumerate(opinions, 1):
         values = (number, str(number), content_key(question), reviewer, verdict, content, after, "", 5.0)
