@@ -64,6 +64,12 @@ CREATE TABLE IF NOT EXISTS claims (
     opened_at REAL NOT NULL,
     PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS people (
+    name TEXT PRIMARY KEY,
+    role TEXT NOT NULL,
+    duty TEXT NOT NULL,
+    token_hash TEXT NOT NULL UNIQUE
+);
 CREATE TABLE IF NOT EXISTS shard_images (
     shard TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (shard, image)
 ) WITHOUT ROWID;

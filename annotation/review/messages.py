@@ -10,21 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import EditableContent
+from rsvqa.annotation.review.people import ReviewerName, Visitor
 from rsvqa.annotation.review.store import Filters
 
 MAX_TEXT = 20_000
 """Characters; more than any check lets pass, so that the check gives the reason."""
-
-
-def _printable(name: str) -> str:
-    if not name.isprintable():
-        raise ValueError("expected printable characters")
-    return name
-
-
-ReviewerName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_printable)
-]
 
 
 def _without_controls(text: str) -> str:
@@ -52,13 +42,20 @@ class FiltersBody(_Body):
     split: Word = ""
     disputed_only: StrictBool = False
 
-    def filters(self) -> Filters:
-        """Return them as the store knows them."""
-        return Filters(task=self.task, source=self.source, split=self.split, disputed_only=self.disputed_only)
+    def filters(self, visitor: Visitor) -> Filters:
+        """Return them as the store knows them, within what a visitor works on."""
+        return Filters(
+            task=self.task,
+            source=self.source,
+            split=self.split,
+            disputed_only=self.disputed_only,
+            duty=visitor.duty,
+            may_adjudicate=visitor.may_adjudicate,
+        )
 
 
 class ReviewerBody(_Body):
-    """Who asks, and what he works on."""
+    """Who asks, where people type their names, and what he wants to work on."""
 
     reviewer: ReviewerName
     filters: FiltersBody = FiltersBody()

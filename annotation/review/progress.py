@@ -6,11 +6,11 @@ import sqlite3
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa
-from rsvqa.annotation.review.store import NO_FILTERS, Filters, ReviewStore
+from rsvqa.annotation.review.store import NO_FILTERS, WANTED, Filters, ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 
 PACE_OVER = 40
@@ -49,7 +49,7 @@ def read_progress(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTE
     """Return how far the review is, as `reviewer` sees it."""
     now = store.now()
     with store.database.reading() as connection:
-        total, missing, done = connection.execute(_COUNTS, asdict(filters)).fetchone()
+        total, missing, done = connection.execute(_COUNTS, filters.values).fetchone()
         verdicts: Mapping[str, int] = dict(connection.execute(_VERDICTS, (reviewer,)).fetchall())
         latest = connection.execute(_LATEST, (reviewer, PACE_OVER)).fetchall()
         active = {row["reviewer"] for row in connection.execute(_ACTIVE, (now - ACTIVE_S,))} | {reviewer}
@@ -187,12 +187,15 @@ def read_choices(store: ReviewStore) -> Choices:
     )
 
 
-_COUNTS = """
-SELECT count(*), coalesce(sum(missing), 0), coalesce(sum(missing = 0), 0) FROM questions
+_COUNTS = "".join(
+    (
+        """
+SELECT count(*), coalesce(sum(missing), 0), coalesce(sum(missing = 0), 0) FROM questions q
 WHERE is_queued
-    AND (:task = '' OR task = :task) AND (:source = '' OR source = :source) AND (:split = '' OR split = :split)
-    AND (NOT :disputed_only OR is_disputed)
-"""
+""",
+        WANTED,
+    )
+)
 _VERDICTS = (
     "SELECT verdict, count(*) FROM decisions JOIN questions USING (key) "
     "WHERE is_present AND reviewer = ? AND withdrawn_at IS NULL GROUP BY verdict"

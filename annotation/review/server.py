@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,10 +22,12 @@ from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
+from rsvqa.annotation.review.guard import VISITOR
 from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody, in_one_line
+from rsvqa.annotation.review.people import Visitor
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
-from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
+from rsvqa.annotation.review.store import CLAIM_S, Assignment, Filters, FormerReview, ReviewStore
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -111,37 +113,40 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
 
 def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures, name: str) -> None:
     @app.post("/api/session")
-    def session() -> dict[str, Any]:
-        """Return what does not change while the server runs."""
+    def session(request: Request) -> dict[str, Any]:
+        """Return what does not change while the server runs, and who asks where people have links."""
+        visitor = _visitor(request)
         tasks = {info.name: {"short": info.short, "title": info.level_3} for info in TASKS.values()}
         choices = asdict(read_choices(store))
-        return {"name": name, "tasks": tasks, "choices": choices, "reasons": REASONS, "claim_s": CLAIM_S}
+        person = {"person": visitor.name, "role": visitor.role}
+        return {"name": name, "tasks": tasks, "choices": choices, "reasons": REASONS, "claim_s": CLAIM_S, **person}
 
     @app.post("/api/next")
-    def next_question(body: ReviewerBody) -> dict[str, Any]:
+    def next_question(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Claim the next question; none is left when `question` is null."""
-        filters = body.filters.filters()
-        assignment = store.next_question(body.reviewer, filters)
+        asker = _asker(request, body)
+        assignment = store.next_question(asker.name, asker.filters)
         if assignment is not None:
-            _prepare(pictures, store.upcoming(body.reviewer, filters))
-        return _answer(store, body, assignment)
+            _prepare(pictures, store.upcoming(asker.name, asker.filters))
+        return _answer(store, asker, assignment)
 
     @app.post("/api/renew")
-    def renew(body: QuestionBody) -> dict[str, Any]:
+    def renew(request: Request, body: QuestionBody) -> dict[str, Any]:
         """Keep the question that is open."""
-        store.renew(body.reviewer, body.question_id)
-        return {"progress": _progress(store, body)}
+        asker = _asker(request, body)
+        store.renew(asker.name, body.question_id)
+        return {"progress": _progress(store, asker)}
 
     @app.post("/api/release")
-    def release(body: ReviewerBody) -> dict[str, Any]:
+    def release(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Give back what is claimed, when other questions are wanted."""
-        store.release(body.reviewer)
+        store.release(_asker(request, body).name)
         return {}
 
     @app.post("/api/forget-skips")
-    def forget_skips(body: ReviewerBody) -> dict[str, Any]:
+    def forget_skips(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Let what was skipped come again."""
-        return {"count": store.forget_skips(body.reviewer)}
+        return {"count": store.forget_skips(_asker(request, body).name)}
 
     @app.post("/api/summary")
     def summary() -> dict[str, Any]:
@@ -165,8 +170,9 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
         return {"content": CONTENT.dump_python(content, mode="json"), "problems": problems}
 
     @app.post("/api/decide")
-    def decide(body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
+    def decide(request: Request, body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
         """Store a decision; when this answers, it is on disk."""
+        asker = _asker(request, body)
         question = store.question(body.question_id)
         content = settled(question, body.content.content()) if body.content and body.action == "save" else None
         problems = _problems(question, body, content)
@@ -174,19 +180,21 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
             return JSONResponse({"problems": problems}, status_code=422)
         number = store.decide(
             body.question_id,
-            body.reviewer,
+            asker.name,
             _verdict(body, is_changed=content != question.content),
             request_id=body.request_id,
             after=content,
             reason=body.reason,
+            may_adjudicate=asker.filters.may_adjudicate,
         )
-        return {"number": number, "progress": _progress(store, body)}
+        return {"number": number, "progress": _progress(store, asker)}
 
     @app.post("/api/undo")
-    def undo(body: UndoBody) -> dict[str, Any]:
+    def undo(request: Request, body: UndoBody) -> dict[str, Any]:
         """Withdraw a decision, open its question again, and return what was decided."""
-        decision = store.undo(body.reviewer, body.number)
-        answer = _answer(store, body, store.open_question(body.reviewer, decision.question_id))
+        asker = _asker(request, body)
+        decision = store.undo(asker.name, body.number)
+        answer = _answer(store, asker, store.open_question(asker.name, decision.question_id))
         return {**answer, "undone": _opinion(decision)}
 
 
@@ -224,20 +232,39 @@ def _add_errors(app: FastAPI) -> None:
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-def _answer(store: ReviewStore, body: ReviewerBody, assignment: Assignment | None) -> dict[str, Any]:
-    progress = _progress(store, body)
+class _Asker(NamedTuple):
+    """Who asks, and which questions are for him."""
+
+    name: str
+    filters: Filters
+
+
+def _visitor(request: Request) -> Visitor:
+    visitor: Visitor = request.scope[VISITOR]
+    return visitor
+
+
+def _asker(request: Request, body: ReviewerBody) -> _Asker:
+    """Return who asks: by his link, whatever name stands in the body; by that name where nobody has a link."""
+    visitor = _visitor(request)
+    return _Asker(visitor.name or body.reviewer, body.filters.filters(visitor))
+
+
+def _answer(store: ReviewStore, asker: _Asker, assignment: Assignment | None) -> dict[str, Any]:
+    progress = _progress(store, asker)
     if assignment is None:
         return {"question": None, "progress": progress}
     return {
         "question": _shown(assignment.question),
-        "opinions": [_opinion(opinion) for opinion in assignment.opinions],
+        # who decides between others is not to know whose opinions they are
+        "opinions": [{**_opinion(opinion), "reviewer": "", "number": 0} for opinion in assignment.opinions],
         "former": None if assignment.former is None else _former(assignment.former),
         "progress": progress,
     }
 
 
-def _progress(store: ReviewStore, body: ReviewerBody) -> dict[str, Any]:
-    return asdict(read_progress(store, body.reviewer, body.filters.filters()))
+def _progress(store: ReviewStore, asker: _Asker) -> dict[str, Any]:
+    return asdict(read_progress(store, asker.name, asker.filters))
 
 
 def _shown(question: ReviewQuestion) -> dict[str, Any]:

@@ -9,10 +9,11 @@ or annotated anew, `bind` finds what is still the same, and puts the others befo
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,6 +28,7 @@ from rsvqa.annotation.review.content import (
     kin_key,
 )
 from rsvqa.annotation.review.database import FROM_VERSION_1, Database, StoreError
+from rsvqa.annotation.review.people import EVERYTHING, Duty
 from rsvqa.annotation.review.queue import Blind, QueueEntry
 
 CLAIM_S = 600.0
@@ -36,12 +38,34 @@ MAX_UPCOMING = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which questions a reviewer wants to see; empty means all."""
+    """Which questions a reviewer wants to see and is meant to; empty means all.
+
+    Attributes:
+        task, source, split, disputed_only: what he wants.
+        duty: what he works on.
+        may_adjudicate: he is asked where opinions differ.
+    """
 
     task: str = ""
     source: str = ""
     split: str = ""
     disputed_only: bool = False
+    duty: Duty = EVERYTHING
+    may_adjudicate: bool = True
+
+    @property
+    def values(self) -> dict[str, object]:
+        """Values for `WANTED`."""
+        return {
+            "task": self.task,
+            "source": self.source,
+            "split": self.split,
+            "disputed_only": self.disputed_only,
+            "tasks": json.dumps(self.duty.tasks),
+            "scenes": json.dumps(self.duty.scenes),
+            "queue": self.duty.queue,
+            "may_adjudicate": self.may_adjudicate,
+        }
 
 
 NO_FILTERS = Filters()
@@ -183,7 +207,7 @@ class ReviewStore:
         """
         now = self.now()
         with self.database.transaction() as connection:
-            values = {**asdict(filters), "reviewer": reviewer, "now": now}
+            values = {**filters.values, "reviewer": reviewer, "now": now}
             row = connection.execute(_MINE, values).fetchone() or connection.execute(_NEXT, values).fetchone()
             connection.execute(_LET_GO, {"key": row and row["key"], "reviewer": reviewer, "now": now})
             if row is None:
@@ -197,7 +221,7 @@ class ReviewStore:
         Each of those at work takes one of the first that are free; so there are as many as reviewers, up to
         `MAX_UPCOMING`.
         """
-        values = {**asdict(filters), "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
+        values = {**filters.values, "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
         with self.database.reading() as connection:
             rows = connection.execute(_UPCOMING, values).fetchall()
         return tuple(QUESTION.validate_json(row["question"]) for row in rows)
@@ -251,6 +275,7 @@ class ReviewStore:
         reason: str = "",
         decided_at: float | None = None,
         seconds: float | None = None,
+        may_adjudicate: bool = True,
     ) -> int:
         """Store a decision and return its number; it is on disk when this returns.
 
@@ -266,6 +291,7 @@ class ReviewStore:
             reason: of a rejection, or a note.
             decided_at: seconds since 1970; None for now.
             seconds: for which it was open, where another program has taken the time; else since it was put before him.
+            may_adjudicate: his opinion decides where those of others differ.
 
         Raises:
             StoreError: when there is no such question.
@@ -281,7 +307,8 @@ class ReviewStore:
             connection.execute(_WITHDRAW_OWN, (now, key, reviewer))
             before, left = CONTENT.dump_json(question.content), None if after is None else CONTENT.dump_json(after)
             opened = _opened_at(connection, key, reviewer) if seconds is None else now - seconds
-            is_asked = verdict != "skipped" and is_contested(_others(connection, row, reviewer), wanted=row["wanted"])
+            others = _others(connection, row, reviewer)
+            is_asked = may_adjudicate and verdict != "skipped" and is_contested(others, wanted=row["wanted"])
             values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now, opened)
             number = connection.execute(_DECIDE, (*values, is_asked)).lastrowid
             connection.execute("DELETE FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer))
@@ -367,16 +394,30 @@ _ON_PRESENT = """
 SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) WHERE q.is_present
 """
 
-_WAITING = """
-SELECT q.* FROM questions q LEFT JOIN claims c ON c.key = q.key AND c.reviewer = :reviewer
-WHERE q.is_queued AND q.missing > 0
+WANTED = """
     AND (:task = '' OR q.task = :task) AND (:source = '' OR q.source = :source) AND (:split = '' OR q.split = :split)
     AND (NOT :disputed_only OR q.is_disputed)
+    AND (:tasks = '[]' OR q.task IN (SELECT value FROM json_each(:tasks)))
+    AND (:scenes = '[]' OR EXISTS (
+        SELECT 1 FROM json_each(:scenes) s WHERE json_extract(q.question, '$.scene') GLOB s.value
+    ))
+    AND (:queue = 'all' OR (:queue = 'needed') = (q.priority = 0))
+"""
+"""The part of a condition on questions `q` that `Filters.values` fills."""
+_WAITING = "".join(
+    (
+        """
+SELECT q.* FROM questions q LEFT JOIN claims c ON c.key = q.key AND c.reviewer = :reviewer
+WHERE q.is_queued AND q.missing > 0
     AND NOT EXISTS (
         SELECT 1 FROM decisions
         WHERE key = q.key AND withdrawn_at IS NULL AND reviewer = :reviewer
     )
-"""
+    AND (:may_adjudicate OR NOT q.is_contested)
+""",
+        WANTED,
+    )
+)
 _MINE = _WAITING + "AND c.until > :now LIMIT 1"
 _NEXT = "".join(
     (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
+from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import Bound, ReviewStore
 from rsvqa.rsvqa_builder.files import write_atomically
@@ -20,6 +21,7 @@ STORE = "review.sqlite"
 """Name of the store in the data set's folder; builds and exports never touch it."""
 STORES = "review_stores.txt"
 """Names the stores that a data set has elsewhere, one path per line, so that nobody changes what is decided there."""
+_SLASHES_OF_A_HOST = 3  # of http://host:port/
 MAX_LISTED = 10
 """Ids of changed questions that are printed; the report of an applied review has all."""
 
@@ -35,6 +37,8 @@ class NothingToReviewError(ReviewError, NothingUsableError):
 def announce(url: str, server: ServerSettings) -> None:
     """Print the address to stdout, and to stderr what an address beyond loopback opens."""
     print(url, flush=True)
+    if url.count("/") == _SLASHES_OF_A_HOST:
+        print("each person opens the link that `rsvqa review people` printed for him", file=sys.stderr)
     if not is_loopback(server.host):
         print(
             f"open to the network on {server.host}: whoever has this address and the password sees all images and "
@@ -177,6 +181,12 @@ def serve_review(
     Access(host=server.host, port=0, password=server.password)  # refused before anything is read
     with open_review(folder, queue, store=store, cache_bytes=server.cache_mb * 1_000_000) as (opened, pictures):
         listening = open_socket(server.host, server.port)
-        access = Access(host=server.host, port=listening.getsockname()[1], password=server.password)
+        people = People(opened.database)
+        access = Access(
+            host=server.host,
+            port=listening.getsockname()[1],
+            password=server.password,
+            people=people if people.all() else None,
+        )
         app = create_app(opened, pictures, name=folder.resolve().name)
         serve(app, access, listening, announce=announce)

@@ -287,6 +287,10 @@ async function begin() {
     const isStill = () => state.question === question && !state.isBusy; // an older answer would undo the wrong decision
     post("renew", { ...identity(), question_id: question.question_id }).then((answer) => isStill() && showProgress(answer.progress), () => {});
   }, (state.session.claim_s * 1000) / 4);
+  if (state.session.person) {
+    state.reviewer = state.session.person; // by the link: nobody changes it
+    byId("reviewer-button").disabled = true;
+  }
   while (!state.reviewer) state.reviewer = (await panels.askReviewer("")) ?? "";
   localStorage.setItem("rsvqa-review/reviewer", state.reviewer);
   byId("reviewer-button").textContent = state.reviewer;
