@@ -64,6 +64,15 @@ CREATE TABLE IF NOT EXISTS claims (
     opened_at REAL NOT NULL,
     PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
+    reviewer TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    bbox TEXT NOT NULL,
+    opened_at REAL,
+    answered_at REAL NOT NULL,
+    PRIMARY KEY (key, reviewer)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS people (
     name TEXT PRIMARY KEY,
     role TEXT NOT NULL,

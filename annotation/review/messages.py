@@ -27,6 +27,7 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_wi
 Word = Annotated[str, StringConstraints(max_length=200), AfterValidator(_without_controls)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_without_controls)]
 BoxShare = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-10, le=10)]
+BoxShares = tuple[BoxShare, BoxShare, BoxShare, BoxShare]
 DecisionNumber = Annotated[int, Field(strict=True, ge=1, lt=2**63)]  # SQLite's integers end there
 
 
@@ -73,7 +74,7 @@ class ContentBody(_Body):
     question: Text
     options: Annotated[tuple[Text, ...], Field(max_length=26)] = ()
     answer: Text = ""
-    bbox: tuple[BoxShare, BoxShare, BoxShare, BoxShare] | None = None
+    bbox: BoxShares | None = None
 
     def content(self) -> EditableContent:
         """Return it as the store knows it."""
@@ -83,6 +84,13 @@ class ContentBody(_Body):
             answer=self.answer,
             bbox=None if self.bbox is None else Box(*self.bbox),
         )
+
+
+class AnswerBody(QuestionBody):
+    """Answers a question whose key is not seen yet."""
+
+    answer: Text = ""
+    bbox: BoxShares | None = None
 
 
 class CheckBody(QuestionBody):

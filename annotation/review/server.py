@@ -18,12 +18,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
+from rsvqa.annotation.review.answers import BlindAnswer, answer_fault, guesses_of, hidden, is_key
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
-from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
+from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, opens_whole
 from rsvqa.annotation.review.guard import VISITOR
-from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody, in_one_line
+from rsvqa.annotation.review.messages import (
+    AnswerBody,
+    CheckBody,
+    DecideBody,
+    QuestionBody,
+    ReviewerBody,
+    UndoBody,
+    in_one_line,
+)
 from rsvqa.annotation.review.people import Visitor
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
@@ -50,6 +60,7 @@ PAGE_FILES: Mapping[str, str] = {
     **dict.fromkeys(
         (
             "api.js",
+            "blind.js",
             "drawing.js",
             "editor.js",
             "elements.js",
@@ -162,8 +173,10 @@ def _prepare(pictures: Pictures, questions: Iterable[ReviewQuestion]) -> None:
 
 def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/check")
-    def check(body: CheckBody) -> dict[str, Any]:
+    def check(request: Request, body: CheckBody) -> Any:  # noqa: ANN401  a response or its content
         """Return the content with all that follows from a moved box, and why it may not stand."""
+        if store.is_blind(body.question_id, _asker(request, body).name):
+            return _refused(ANSWER_FIRST)
         question = store.question(body.question_id)
         content = settled(question, body.content.content())
         problems = check_content(question, content) if content != question.content else ()
@@ -176,8 +189,10 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
         question = store.question(body.question_id)
         content = settled(question, body.content.content()) if body.content and body.action == "save" else None
         problems = _problems(question, body, content)
+        if body.action == "save" and store.is_blind(body.question_id, asker.name):
+            problems = (ANSWER_FIRST,)
         if problems:
-            return JSONResponse({"problems": problems}, status_code=422)
+            return _refused(*problems)
         number = store.decide(
             body.question_id,
             asker.name,
@@ -189,6 +204,16 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
         )
         return {"number": number, "progress": _progress(store, asker)}
 
+    @app.post("/api/answer")
+    def answer(request: Request, body: AnswerBody) -> Any:  # noqa: ANN401  a response or its content
+        """Store an answer given before the key is seen, and return the question with its key."""
+        asker = _asker(request, body)
+        bbox = None if body.bbox is None else Box(*body.bbox)
+        fault = answer_fault(store.question(body.question_id), body.answer, bbox)
+        if fault is not None:
+            return _refused(fault)
+        return _answer(store, asker, store.answer(body.question_id, asker.name, body.answer, bbox))
+
     @app.post("/api/undo")
     def undo(request: Request, body: UndoBody) -> dict[str, Any]:
         """Withdraw a decision, open its question again, and return what was decided."""
@@ -196,6 +221,13 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
         decision = store.undo(asker.name, body.number)
         answer = _answer(store, asker, store.open_question(asker.name, decision.question_id))
         return {**answer, "undone": _opinion(decision)}
+
+
+ANSWER_FIRST = "answer the question first; its key is shown after that"
+
+
+def _refused(*problems: str) -> JSONResponse:
+    return JSONResponse({"problems": problems}, status_code=422)
 
 
 def _verdict(body: DecideBody, *, is_changed: bool) -> ReviewVerdict:
@@ -222,11 +254,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def misshapen(request: Request, error: RequestValidationError) -> JSONResponse:  # noqa: ARG001
         # not fastapi's own answer: it repeats what was sent, which cannot always be written as JSON
-        return JSONResponse({"problems": [in_one_line(error.errors())]}, status_code=422)
+        return _refused(in_one_line(error.errors()))
 
     @app.exception_handler(400)
     async def no_json(request: Request, error: HTTPException) -> JSONResponse:  # noqa: ARG001
-        return JSONResponse({"problems": ["the body: expected JSON"]}, status_code=422)
+        return _refused("the body: expected JSON")
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -255,10 +287,12 @@ def _answer(store: ReviewStore, asker: _Asker, assignment: Assignment | None) ->
     if assignment is None:
         return {"question": None, "progress": progress}
     return {
-        "question": _shown(assignment.question),
+        "question": _shown(hidden(assignment.question) if assignment.is_blind else assignment.question),
+        "is_blind": assignment.is_blind,
+        "own": None if assignment.own is None else _own(assignment.question, assignment.own),
         # who decides between others is not to know whose opinions they are
         "opinions": [{**_opinion(opinion), "reviewer": "", "number": 0} for opinion in assignment.opinions],
-        "former": None if assignment.former is None else _former(assignment.former),
+        "former": None if assignment.former is None or assignment.is_blind else _former(assignment.former),
         "progress": progress,
     }
 
@@ -292,12 +326,18 @@ def _shown(question: ReviewQuestion) -> dict[str, Any]:
         "lines": [] if geometry is None else [line._asdict() for line in lines_of(geometry)],
         "region": evidence.get("region"),
         "focus": focus_of(question),
+        "opens_whole": opens_whole(question),
+        "guesses": guesses_of(question),
         "rule": str(evidence.get("rule", "")).replace("_", " "),
         "values": in_words(evidence.get("values", {})),
         "feature_ids": list(evidence.get("feature_ids", ())),
         "is_disputed": question.is_disputed,
         "models": evidence.get("annotation"),
     }
+
+
+def _own(question: ReviewQuestion, own: BlindAnswer) -> dict[str, Any]:
+    return {"answer": own.answer, "bbox": own.bbox, "is_key": is_key(question, own.answer, own.bbox)}
 
 
 def _former(former: FormerReview) -> dict[str, Any]:

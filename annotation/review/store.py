@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, is_contested, num_missing
+from rsvqa.annotation.review.answers import BlindAnswer
 from rsvqa.annotation.review.content import (
     CONTENT,
     QUESTION,
@@ -78,11 +80,15 @@ class Assignment(NamedTuple):
         question: as it stands in the data set.
         opinions: of others; filled only for who is asked to decide between them.
         former: what was decided on it before it changed; None where nothing was.
+        is_blind: it is to be answered before its key is shown.
+        own: what the reviewer answered before that.
     """
 
     question: ReviewQuestion
     opinions: tuple[Decision, ...]
-    former: FormerReview | None = None
+    former: FormerReview | None
+    is_blind: bool
+    own: BlindAnswer | None
 
 
 class FormerReview(NamedTuple):
@@ -315,6 +321,32 @@ class ReviewStore:
             _count_missing(connection, key)
         assert number is not None
         return number
+
+    def answer(self, question_id: str, reviewer: str, answer: str, bbox: Box | None) -> Assignment:
+        """Store what a reviewer answers before he sees the key, and return the question with all that is shown then.
+
+        The first answer stands: whoever has seen the key cannot answer anew.
+
+        Raises:
+            StoreError: when there is no such question.
+        """
+        now = self.now()
+        with self.database.transaction() as connection:
+            row = _row(connection, question_id)
+            opened = _opened_at(connection, row["key"], reviewer)
+            values = (row["key"], reviewer, answer, json.dumps(bbox), opened, now)
+            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
+            _claim(connection, row["key"], reviewer, now)
+            return _assignment(connection, row, reviewer)
+
+    def is_blind(self, question_id: str, reviewer: str) -> bool:
+        """Return whether a reviewer must answer a question before he sees its key.
+
+        Raises:
+            StoreError: when there is no such question.
+        """
+        with self.database.reading() as connection:
+            return _assignment(connection, _row(connection, question_id), reviewer).is_blind
 
     def knows_request(self, request_id: str) -> bool:
         """Return whether a decision was stored with this id, whether or not it still stands."""
@@ -562,7 +594,19 @@ def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str)
     question = QUESTION.validate_json(row["question"])
     others = _others(connection, row, reviewer)
     is_asked = is_contested(others, wanted=row["wanted"])
-    return Assignment(question, tuple(others) if is_asked else (), _former(connection, row["former"], question))
+    opinions = tuple(others) if is_asked else ()
+    own = _own_answer(connection, row["key"], reviewer)
+    is_blind = bool(row["is_blind"]) and own is None and not is_asked
+    return Assignment(question, opinions, _former(connection, row["former"], question), is_blind, own)
+
+
+def _own_answer(connection: sqlite3.Connection, key: str, reviewer: str) -> BlindAnswer | None:
+    row = connection.execute("SELECT * FROM answers WHERE key = ? AND reviewer = ?", (key, reviewer)).fetchone()
+    if row is None:
+        return None
+    bbox = json.loads(row["bbox"])
+    seconds = None if row["opened_at"] is None else row["answered_at"] - row["opened_at"]
+    return BlindAnswer(answer=row["answer"], bbox=None if bbox is None else Box(*bbox), seconds=seconds)
 
 
 def _others(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> list[Decision]:

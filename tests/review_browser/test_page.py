@@ -38,6 +38,7 @@ class Server:
     process: subprocess.Popen[str] | None = None
     url: str = ""
     port: str = "0"
+    options: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
 
     def start(self) -> None:
@@ -53,6 +54,7 @@ class Server:
             "1",
             "--port",
             self.port,
+            *self.options,
         ]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout is not None
@@ -141,8 +143,17 @@ def choose_task(page: Page, task: str) -> None:
     page.click("button[value=apply]")
 
 
-def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> None:
+def test_a_count_opens_at_the_whole_tile_and_a_key_shows_what_was_counted(page: Page) -> None:
     wait_for_question(page, "How many cars")
+    page.wait_for_selector("#loading", state="hidden")
+    assert zoom_percent(page) < 35
+    page.keyboard.press("z")
+    wait_until(lambda: zoom_percent(page) > 60)
+
+
+def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> None:
+    choose_task(page, "object_colour")
+    wait_for_question(page, "What colour")
     page.wait_for_selector("#loading", state="hidden")
     # the square of 300 px fills a large part of the view; the whole tile of 3000 px fits into 900 px
     assert zoom_percent(page) > 60
@@ -156,6 +167,8 @@ def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> 
 
 
 def test_the_image_is_really_painted(page: Page) -> None:
+    page.keyboard.press("z")
+    wait_until(lambda: zoom_percent(page) > 60)
     page.wait_for_selector("#loading", state="hidden")
     page.wait_for_timeout(500)
     # the bright square is in the middle of the view
@@ -423,3 +436,60 @@ def test_what_was_decided_before_a_question_changed_stands_beside_it(
     page.context.close()
     server.kill(signal.SIGTERM)
     assert server.problems == []
+
+
+@pytest.fixture
+def blind_server(template: Path, tmp_path: Path) -> Iterator[Server]:
+    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")), options=("--double", "1"))
+    server.start()
+    yield server
+    server.kill(signal.SIGTERM)
+    assert server.problems == []
+
+
+def test_what_two_people_review_is_answered_before_the_key_is_seen(blind_server: Server, browser: Browser) -> None:
+    page = new_page(browser, blind_server)
+    enter(page, blind_server, "ann")
+    card = page.inner_text("#card")
+    assert "Your answer first." in card
+    assert "Evidence" not in card
+    assert page.locator(".letter[aria-pressed=true]").count() == 0
+    assert page.inner_text("#save") == "Answer A"
+    page.keyboard.press("a")
+    page.wait_for_selector("#problems li")
+    assert page.inner_text("#problems") == "choose an option first"
+    page.keyboard.press("2")
+    page.reload()
+    wait_for_question(page, "How many cars")
+    assert page.get_attribute(".letter >> nth=1", "aria-pressed") == "true"  # the draft of an answer
+    page.keyboard.press("a")
+    page.wait_for_selector(".own")
+    assert page.inner_text(".own") == "You answered B. The key is A."
+    assert "Evidence" in page.inner_text("#card")
+    assert page.inner_text(".options li >> nth=1").split()[-1] == "you"
+    page.wait_for_function("() => !document.body.classList.contains('busy')")
+    page.keyboard.press("a")
+    wait_for_question(page, "Is <img")
+    assert blind_server.verdicts() == [("OC1", "accepted", "")]
+    page.context.close()
+
+
+def test_a_box_is_drawn_before_the_key_is_seen(blind_server: Server, browser: Browser) -> None:
+    page = new_page(browser, blind_server)
+    enter(page, blind_server, "ann")
+    choose_task(page, "fine_grained_grounding")
+    wait_for_question(page, "Please locate")
+    page.wait_for_selector("#loading", state="hidden")
+    assert zoom_percent(page) < 35  # nothing tells where it is
+    page.keyboard.press("a")
+    page.wait_for_selector("#problems li")
+    assert page.inner_text("#problems") == "draw a box first"
+    page.keyboard.press("b")
+    page.wait_for_selector(".numbers")
+    # a third of what is seen, in the middle; the key is 1200, 800, 1500, 1000
+    page.keyboard.press("a")
+    page.wait_for_selector(".own")
+    assert page.inner_text(".own") == "Your box is drawn dashed. The key is [0.4, 0.4, 0.5, 0.5]."
+    assert page.locator("#pane-0 path.mine").count() == 1
+    assert "1200, 800 – 1500, 1000" in page.inner_text(".numbers")
+    page.context.close()

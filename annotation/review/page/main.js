@@ -1,6 +1,7 @@
 // The page: one question at a time, decided by key. A decision counts as saved when the server says that it is on disk.
 
 import { newRequestId, post, Refused, Unreachable } from "./api.js";
+import { answerBoxes, blindHint, boxInView, missing, ownAnswerPanel } from "./blind.js";
 import { shifted } from "./drawing.js";
 import { Editor } from "./editor.js";
 import { byId, duration, h, put } from "./elements.js";
@@ -80,14 +81,16 @@ async function show(answer, draft = null) {
     panels.headline(question, state.session),
     panels.opinionsPanel(answer.opinions ?? []),
     panels.formerPanel(answer.former),
+    answer.is_blind && blindHint(question),
     editor.part,
-    panels.evidencePanel(question),
+    ownAnswerPanel(answer.own, question),
+    !answer.is_blind && panels.evidencePanel(question),
     panels.modelsPanel(question),
     panels.placeLine(question),
   );
   byId("body").scrollTop = 0;
-  const showing = viewer.show(question);
-  editor.show(question, draft ?? readDraft(question));
+  const showing = viewer.show(question, answerBoxes(answer.own, question.guesses, question));
+  editor.show(question, draft ?? readDraft(question), { isBlind: answer.is_blind, own: answer.own });
   await showing;
 }
 
@@ -122,6 +125,7 @@ function readDraft(question) {
 async function decide(action, reason = "") {
   const question = state.question;
   if (!question) return;
+  if (action === "save" && editor.isBlind) return answerFirst(question);
   const content = action === "save" ? editor.content : null;
   const isFixed = editor.isChanged;
   const body = { ...identity(), question_id: question.question_id, action, content, reason, request_id: newRequestId() };
@@ -131,6 +135,17 @@ async function decide(action, reason = "") {
   byId("saved").textContent = `${done} · ${question.question_id}`;
   showProgress(progress);
   await next();
+}
+
+/** Store the answer to a question whose key is not seen yet, and show it with its key. */
+async function answerFirst(question) {
+  const problem = missing(question, editor.content);
+  if (problem) return editor.setProblems([problem]);
+  const { answer, bbox } = editor.content;
+  const shown = await insist("answer", { ...identity(), question_id: question.question_id, answer, bbox: question.form === "box" ? bbox : null });
+  localStorage.removeItem(draftKey(question));
+  byId("saved").textContent = "Answered; now judge the question";
+  await show(shown);
 }
 
 const save = () => exclusively(() => decide("save"));
@@ -157,7 +172,7 @@ function showChange() {
   const question = state.question;
   if (!question) return;
   const { isChanged, problems, content } = editor;
-  byId("save").firstElementChild.textContent = isChanged ? "Save fix" : "Accept";
+  byId("save").firstElementChild.textContent = editor.isBlind ? "Answer" : isChanged ? "Save fix" : "Accept";
   byId("save").disabled = problems.length > 0;
   byId("card").classList.toggle("changed", isChanged);
   if (isChanged) localStorage.setItem(draftKey(question), JSON.stringify({ of: question.content, content }));
@@ -214,6 +229,8 @@ async function showSummary() {
 // --- the box by keyboard ----------------------------------------------------------------------------------------------
 
 function setBoxMode(isOn) {
+  if (isOn && editor.isBlind && state.question.form === "box" && !editor.content.bbox)
+    editor.moveBox(boxInView(viewer.seen(), state.question), true);
   state.isBoxMode = isOn && Boolean(editor.content?.bbox);
   byId("panes").classList.toggle("box-mode", state.isBoxMode);
 }

@@ -20,6 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "release": {"reviewer": "ann"},
     "forget-skips": {"reviewer": "ann"},
     "renew": ASKED,
+    "answer": {**ASKED, "answer": "A", "bbox": None},
     "check": {**ASKED, "content": CONTENT},
     "decide": {**ASKED, "action": "save", "request_id": "0123456789abcdef", "content": CONTENT},
     "undo": {"reviewer": "ann", "number": 1},
@@ -46,6 +47,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "action": (None, "accept", "", 1, LONE),
     "request_id": (None, "", "short", "x" * 65, "0123456789abcde\n", LONE, 10**20),
     "reason": (None, 1, "x" * 501, LONE, "a\x00b", ["x"]),
+    "answer": (None, 1, [], LONE, "a\x00b", "x" * 20_001, "", "AB", "Z", "A\n"),
+    "bbox": ([], [0, 0, 1], [0, 0, 1, float("nan")], [0, 0, 1, 1e30], [0, 0, 1, FAR], "0 0 1 1", {}, [0, 0, 1, True]),
     "content": (
         1,
         [],
@@ -83,7 +86,7 @@ def bodies() -> Iterator[tuple[str, bytes]]:
         yield from ((route, json.dumps({**body, name: {}}).encode()) for name in ("more", LONE, "__proto__"))
         for name in body:
             yield from ((route, json.dumps({**body, name: value}).encode()) for value in WRONG.get(name, ()))
-        for name in body.keys() - {"content"}:
+        for name in body.keys() - {"content", "bbox"}:
             yield route, json.dumps({key: value for key, value in body.items() if key != name}).encode()
     for value in WRONG["filters"]:
         yield "next", json.dumps({**BODIES["next"], "filters": value}).encode()

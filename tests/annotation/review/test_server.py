@@ -67,7 +67,8 @@ def test_every_file_that_the_page_names_is_served(client: Client) -> None:
     named = {
         line.split('"./')[1].split('"')[0] for text in scripts.values() for line in text.splitlines() if '"./' in line
     }
-    assert named == {"api.js", "drawing.js", "editor.js", "elements.js", "keys.js", "panels.js", "viewer.js"}
+    others = {"api.js", "blind.js", "drawing.js", "editor.js", "elements.js", "keys.js", "panels.js", "viewer.js"}
+    assert named == others
     assert {client.get(name).status for name in named} == {200}
 
 
