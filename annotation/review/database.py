@@ -73,6 +73,22 @@ CREATE TABLE IF NOT EXISTS answers (
     answered_at REAL NOT NULL,
     PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gold (
+    key TEXT PRIMARY KEY REFERENCES questions ON UPDATE CASCADE,
+    marked_by TEXT NOT NULL,
+    marked_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS comments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
+    author TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    text TEXT NOT NULL,
+    made_at REAL NOT NULL,
+    settled_at REAL
+);
+CREATE INDEX IF NOT EXISTS comments_of ON comments (key);
 CREATE TABLE IF NOT EXISTS people (
     name TEXT PRIMARY KEY,
     role TEXT NOT NULL,

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import EditableContent
+from rsvqa.annotation.review.oversight import Search, State
 from rsvqa.annotation.review.people import ReviewerName, Visitor
 from rsvqa.annotation.review.store import Filters
 
@@ -26,6 +27,10 @@ def _without_controls(text: str) -> str:
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_without_controls)]
 Word = Annotated[str, StringConstraints(max_length=200), AfterValidator(_without_controls)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_without_controls)]
+Said = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_without_controls)
+]
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
 BoxShare = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-10, le=10)]
 BoxShares = tuple[BoxShare, BoxShare, BoxShare, BoxShare]
 DecisionNumber = Annotated[int, Field(strict=True, ge=1, lt=2**63)]  # SQLite's integers end there
@@ -105,7 +110,73 @@ class DecideBody(QuestionBody):
     action: Literal["save", "reject", "skip"]
     content: ContentBody | None = None
     reason: Reason = ""
-    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
+    request_id: RequestId
+
+
+class OpenBody(QuestionBody):
+    """Asks for one question, whatever its state."""
+
+
+class CommentBody(QuestionBody):
+    """Says something about a question."""
+
+    text: Said
+    request_id: RequestId
+
+
+class SearchBody(ReviewerBody):
+    """Asks for a page of the list of questions."""
+
+    text: Word = ""
+    task: Word = ""
+    person: Word = ""
+    verdict: Literal["", "accepted", "fixed", "rejected", "skipped"] = ""
+    state: State = ""
+    label: Word = ""
+    offset: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = 0
+
+    def search(self) -> Search:
+        """Return it as the store knows it."""
+        return Search(**self.model_dump(exclude={"reviewer", "filters"}))
+
+
+class GiveBackBody(ReviewerBody):
+    """Returns decisions to their authors."""
+
+    numbers: Annotated[tuple[DecisionNumber, ...], Field(min_length=1, max_length=1_000)]
+    note: Reason = ""
+    request_id: RequestId
+
+
+class ReopenBody(QuestionBody):
+    """Withdraws all decisions on a question."""
+
+    note: Reason = ""
+    request_id: RequestId
+
+
+class LabelBody(ReviewerBody):
+    """Rejects all questions that rest on a labelled object."""
+
+    label: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_without_controls)]
+    reason: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+        AfterValidator(_without_controls),
+    ]
+    request_id: RequestId
+
+
+class GoldBody(QuestionBody):
+    """Makes a question gold, or no longer."""
+
+    is_gold: StrictBool
+
+
+class SettleBody(ReviewerBody):
+    """Marks a comment as done with."""
+
+    number: DecisionNumber
 
 
 class UndoBody(ReviewerBody):

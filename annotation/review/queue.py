@@ -32,8 +32,10 @@ class QueueSettings(BaseModel):
     """People who review each question of that share."""
     blind: Blind = "overlap"
     """Questions answered before their key is shown: overlap (those of several people), all, none."""
+    gold: Share = 0.0
+    """Share of the questions put before a person that are gold: decided before, to compare."""
     seed: int = 0
-    """Seed of both draws."""
+    """Seed of all draws."""
 
 
 class QueueEntry(NamedTuple):
@@ -62,6 +64,10 @@ def plan_queue(questions: Iterable[ReviewQuestion], settings: QueueSettings) -> 
 
 
 def _draw(purpose: str, question: ReviewQuestion, settings: QueueSettings) -> float:
-    """Return a number in [0, 1) that follows from seed, purpose and id."""
-    digest = hashlib.sha256(f"{settings.seed}/{purpose}/{question.question_id}".encode()).digest()
+    return draw(settings.seed, purpose, question.question_id)
+
+
+def draw(seed: int, purpose: str, name: str) -> float:
+    """Return a number in [0, 1) that follows from seed, purpose and name alone."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
     return int.from_bytes(digest[:7]) / 2**56

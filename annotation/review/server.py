@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,25 +19,28 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review import oversight
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
 from rsvqa.annotation.review.answers import BlindAnswer, answer_fault, guesses_of, hidden, is_key
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, opens_whole
-from rsvqa.annotation.review.guard import VISITOR
+from rsvqa.annotation.review.lead import add_lead
 from rsvqa.annotation.review.messages import (
     AnswerBody,
     CheckBody,
+    CommentBody,
     DecideBody,
+    OpenBody,
     QuestionBody,
     ReviewerBody,
     UndoBody,
     in_one_line,
 )
-from rsvqa.annotation.review.people import Visitor
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
-from rsvqa.annotation.review.store import CLAIM_S, Assignment, Filters, FormerReview, ReviewStore
+from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
+from rsvqa.annotation.review.visits import Asker, NotAllowedError, asker_of, refused, visitor_of
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -55,16 +58,21 @@ REASONS = (
 
 PAGE_FILES: Mapping[str, str] = {
     "index.html": "text/html; charset=utf-8",
+    "lead.html": "text/html; charset=utf-8",
     "app.css": "text/css; charset=utf-8",
+    "lead.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     **dict.fromkeys(
         (
             "api.js",
             "blind.js",
+            "comments.js",
             "drawing.js",
             "editor.js",
             "elements.js",
+            "guidelines.js",
             "keys.js",
+            "lead.js",
             "main.js",
             "panels.js",
             "viewer.js",
@@ -80,18 +88,22 @@ _TILE_THREADS = 64
 _FOREVER = "private, max-age=31536000, immutable"
 
 
-def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> ASGIApp:
+def create_app(store: ReviewStore, pictures: Pictures, *, name: str, guidelines: str = "") -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
     Args:
         store: of the review, with its queue filled.
         pictures: the images of the questions.
         name: of the data set, as the page shows it.
+        guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
-    _add_queue(app, store, pictures, name)
+    _add_session(app, store, name, guidelines)
+    _add_queue(app, store, pictures)
     _add_decisions(app, store)
+    _add_comments(app, store)
+    add_lead(app, store)
     _add_errors(app)
     _add_page(app)  # last: it takes every path that is left
     return app
@@ -122,42 +134,60 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})
 
 
-def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures, name: str) -> None:
+def _add_session(app: FastAPI, store: ReviewStore, name: str, guidelines: str) -> None:
     @app.post("/api/session")
     def session(request: Request) -> dict[str, Any]:
         """Return what does not change while the server runs, and who asks where people have links."""
-        visitor = _visitor(request)
+        visitor = visitor_of(request)
         tasks = {info.name: {"short": info.short, "title": info.level_3} for info in TASKS.values()}
         choices = asdict(read_choices(store))
         person = {"person": visitor.name, "role": visitor.role}
-        return {"name": name, "tasks": tasks, "choices": choices, "reasons": REASONS, "claim_s": CLAIM_S, **person}
+        return {
+            "name": name,
+            "tasks": tasks,
+            "choices": choices,
+            "reasons": REASONS,
+            "claim_s": CLAIM_S,
+            **person,
+            "guidelines": guidelines,
+        }
 
+
+def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures) -> None:
     @app.post("/api/next")
     def next_question(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Claim the next question; none is left when `question` is null."""
-        asker = _asker(request, body)
+        asker = asker_of(request, body)
         assignment = store.next_question(asker.name, asker.filters)
         if assignment is not None:
             _prepare(pictures, store.upcoming(asker.name, asker.filters))
         return _answer(store, asker, assignment)
 
+    @app.post("/api/open")
+    def open_question(request: Request, body: OpenBody) -> dict[str, Any]:
+        """Claim a question by its id."""
+        asker = asker_of(request, body)
+        if not asker.sees_all:
+            raise NotAllowedError("only an expert or a lead may open a question by its id")
+        return _answer(store, asker, store.open_question(asker.name, body.question_id))
+
     @app.post("/api/renew")
     def renew(request: Request, body: QuestionBody) -> dict[str, Any]:
         """Keep the question that is open."""
-        asker = _asker(request, body)
+        asker = asker_of(request, body)
         store.renew(asker.name, body.question_id)
         return {"progress": _progress(store, asker)}
 
     @app.post("/api/release")
     def release(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Give back what is claimed, when other questions are wanted."""
-        store.release(_asker(request, body).name)
+        store.release(asker_of(request, body).name)
         return {}
 
     @app.post("/api/forget-skips")
     def forget_skips(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Let what was skipped come again."""
-        return {"count": store.forget_skips(_asker(request, body).name)}
+        return {"count": store.forget_skips(asker_of(request, body).name)}
 
     @app.post("/api/summary")
     def summary() -> dict[str, Any]:
@@ -175,8 +205,8 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/check")
     def check(request: Request, body: CheckBody) -> Any:  # noqa: ANN401  a response or its content
         """Return the content with all that follows from a moved box, and why it may not stand."""
-        if store.is_blind(body.question_id, _asker(request, body).name):
-            return _refused(ANSWER_FIRST)
+        if store.is_blind(body.question_id, asker_of(request, body).name):
+            return refused(ANSWER_FIRST)
         question = store.question(body.question_id)
         content = settled(question, body.content.content())
         problems = check_content(question, content) if content != question.content else ()
@@ -185,14 +215,14 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/decide")
     def decide(request: Request, body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
         """Store a decision; when this answers, it is on disk."""
-        asker = _asker(request, body)
+        asker = asker_of(request, body)
         question = store.question(body.question_id)
         content = settled(question, body.content.content()) if body.content and body.action == "save" else None
         problems = _problems(question, body, content)
         if body.action == "save" and store.is_blind(body.question_id, asker.name):
             problems = (ANSWER_FIRST,)
         if problems:
-            return _refused(*problems)
+            return refused(*problems)
         number = store.decide(
             body.question_id,
             asker.name,
@@ -207,27 +237,23 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/answer")
     def answer(request: Request, body: AnswerBody) -> Any:  # noqa: ANN401  a response or its content
         """Store an answer given before the key is seen, and return the question with its key."""
-        asker = _asker(request, body)
+        asker = asker_of(request, body)
         bbox = None if body.bbox is None else Box(*body.bbox)
         fault = answer_fault(store.question(body.question_id), body.answer, bbox)
         if fault is not None:
-            return _refused(fault)
+            return refused(fault)
         return _answer(store, asker, store.answer(body.question_id, asker.name, body.answer, bbox))
 
     @app.post("/api/undo")
     def undo(request: Request, body: UndoBody) -> dict[str, Any]:
         """Withdraw a decision, open its question again, and return what was decided."""
-        asker = _asker(request, body)
+        asker = asker_of(request, body)
         decision = store.undo(asker.name, body.number)
         answer = _answer(store, asker, store.open_question(asker.name, decision.question_id))
         return {**answer, "undone": _opinion(decision)}
 
 
 ANSWER_FIRST = "answer the question first; its key is shown after that"
-
-
-def _refused(*problems: str) -> JSONResponse:
-    return JSONResponse({"problems": problems}, status_code=422)
 
 
 def _verdict(body: DecideBody, *, is_changed: bool) -> ReviewVerdict:
@@ -246,49 +272,50 @@ def _problems(question: ReviewQuestion, body: DecideBody, content: EditableConte
     return check_content(question, content) if content != question.content else ()
 
 
+def _add_comments(app: FastAPI, store: ReviewStore) -> None:
+    @app.post("/api/comment")
+    def comment(request: Request, body: CommentBody) -> dict[str, Any]:
+        """Store what somebody says about a question, and return all that he may read about it."""
+        asker = asker_of(request, body)
+        oversight.comment(store, body.question_id, asker.name, body.text, request_id=body.request_id)
+        return {"comments": _comments(store, asker, body.question_id)}
+
+
+def _comments(store: ReviewStore, asker: Asker, question_id: str) -> list[dict[str, Any]]:
+    found = oversight.comments_for(store, question_id, asker.name, sees_all=asker.sees_all)
+    return [comment._asdict() for comment in found]
+
+
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(StoreError)
-    async def refused(request: Request, error: StoreError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
-        return JSONResponse({"problems": [str(error)]}, status_code=404)
+    async def not_there(request: Request, error: StoreError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
+        return refused(str(error), status=404)
+
+    @app.exception_handler(NotAllowedError)
+    async def not_allowed(request: Request, error: NotAllowedError) -> JSONResponse:  # noqa: ARG001
+        return refused(str(error), status=403)
 
     @app.exception_handler(RequestValidationError)
     async def misshapen(request: Request, error: RequestValidationError) -> JSONResponse:  # noqa: ARG001
         # not fastapi's own answer: it repeats what was sent, which cannot always be written as JSON
-        return _refused(in_one_line(error.errors()))
+        return refused(in_one_line(error.errors()))
 
     @app.exception_handler(400)
     async def no_json(request: Request, error: HTTPException) -> JSONResponse:  # noqa: ARG001
-        return _refused("the body: expected JSON")
+        return refused("the body: expected JSON")
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-class _Asker(NamedTuple):
-    """Who asks, and which questions are for him."""
-
-    name: str
-    filters: Filters
-
-
-def _visitor(request: Request) -> Visitor:
-    visitor: Visitor = request.scope[VISITOR]
-    return visitor
-
-
-def _asker(request: Request, body: ReviewerBody) -> _Asker:
-    """Return who asks: by his link, whatever name stands in the body; by that name where nobody has a link."""
-    visitor = _visitor(request)
-    return _Asker(visitor.name or body.reviewer, body.filters.filters(visitor))
-
-
-def _answer(store: ReviewStore, asker: _Asker, assignment: Assignment | None) -> dict[str, Any]:
+def _answer(store: ReviewStore, asker: Asker, assignment: Assignment | None) -> dict[str, Any]:
     progress = _progress(store, asker)
     if assignment is None:
         return {"question": None, "progress": progress}
     return {
         "question": _shown(hidden(assignment.question) if assignment.is_blind else assignment.question),
         "is_blind": assignment.is_blind,
+        "comments": _comments(store, asker, assignment.question.question_id),
         "own": None if assignment.own is None else _own(assignment.question, assignment.own),
         # who decides between others is not to know whose opinions they are
         "opinions": [{**_opinion(opinion), "reviewer": "", "number": 0} for opinion in assignment.opinions],
@@ -297,7 +324,7 @@ def _answer(store: ReviewStore, asker: _Asker, assignment: Assignment | None) ->
     }
 
 
-def _progress(store: ReviewStore, asker: _Asker) -> dict[str, Any]:
+def _progress(store: ReviewStore, asker: Asker) -> dict[str, Any]:
     return asdict(read_progress(store, asker.name, asker.filters))
 
 

@@ -31,7 +31,7 @@ from rsvqa.annotation.review.content import (
 )
 from rsvqa.annotation.review.database import FROM_VERSION_1, Database, StoreError
 from rsvqa.annotation.review.people import EVERYTHING, Duty
-from rsvqa.annotation.review.queue import Blind, QueueEntry
+from rsvqa.annotation.review.queue import Blind, QueueEntry, draw
 
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
@@ -131,6 +131,7 @@ class ReviewStore:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self.database = Database(path)
         self.now = now
+        self._gold, self._seed = 0.0, 0
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +175,7 @@ class ReviewStore:
             connection.executemany("INSERT OR IGNORE INTO shard_images VALUES (?, ?, ?)", rows)
         return digests
 
-    def fill(self, entries: Iterable[QueueEntry], *, blind: Blind = "none") -> None:
+    def fill(self, entries: Iterable[QueueEntry], *, blind: Blind = "none", gold: float = 0.0, seed: int = 0) -> None:
         """Make `entries` the queue, together with what has changed since it was decided.
 
         Decisions on questions that are no longer in the queue are kept.
@@ -182,7 +183,10 @@ class ReviewStore:
         Args:
             entries: the questions.
             blind: which of them are answered before their key is shown.
+            gold: share of what is put before a person from then on that are gold questions.
+            seed: of the draw when, and of which.
         """
+        self._gold, self._seed = gold, seed
         with self.database.transaction() as connection:
             connection.execute(
                 "UPDATE questions SET is_queued = (is_present AND former IS NOT NULL), "
@@ -192,7 +196,7 @@ class ReviewStore:
                 is_blind = blind == "all" or (blind == "overlap" and entry.wanted > 1)
                 _make_way(connection, entry)
                 connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1, "is_blind": is_blind})
-                _count_missing(connection, content_key(entry.question))
+                count_missing(connection, content_key(entry.question))
 
     def add(self, entries: Iterable[QueueEntry]) -> None:
         """Make questions known on which decisions come from elsewhere; those in the queue stay as they are."""
@@ -214,12 +218,28 @@ class ReviewStore:
         now = self.now()
         with self.database.transaction() as connection:
             values = {**filters.values, "reviewer": reviewer, "now": now}
-            row = connection.execute(_MINE, values).fetchone() or connection.execute(_NEXT, values).fetchone()
+            row = (
+                self._sown(connection, values)
+                or connection.execute(_MINE, values).fetchone()
+                or connection.execute(_NEXT, values).fetchone()
+            )
             connection.execute(_LET_GO, {"key": row and row["key"], "reviewer": reviewer, "now": now})
             if row is None:
                 return None
             _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
+
+    def _sown(self, connection: sqlite3.Connection, values: Mapping[str, object]) -> sqlite3.Row | None:
+        """Return the gold question whose turn it is; None when it is that of another question.
+
+        Both follow from the seed, the person and how often he has decided, so a reload shows the same question.
+        """
+        reviewer = str(values["reviewer"])
+        taken = connection.execute("SELECT count(*) FROM decisions WHERE reviewer = ?", (reviewer,)).fetchone()[0]
+        if draw(self._seed, "gold", f"{reviewer}/{taken}") >= self._gold:
+            return None
+        rows = connection.execute(_GOLD, values).fetchall()
+        return min(rows, key=lambda row: draw(self._seed, "which gold", f"{reviewer}/{row['key']}"), default=None)
 
     def upcoming(self, reviewer: str, filters: Filters = NO_FILTERS) -> tuple[ReviewQuestion, ...]:
         """Return the questions from which a reviewer's next one will come, unless much happens before.
@@ -240,7 +260,7 @@ class ReviewStore:
         """
         now = self.now()
         with self.database.transaction() as connection:
-            row = _row(connection, question_id)
+            row = row_of(connection, question_id)
             connection.execute(_LET_GO, {"key": row["key"], "reviewer": reviewer, "now": now})
             _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
@@ -252,7 +272,7 @@ class ReviewStore:
             StoreError: when there is no such question.
         """
         with self.database.reading() as connection:
-            return QUESTION.validate_json(_row(connection, question_id)["question"])
+            return QUESTION.validate_json(row_of(connection, question_id)["question"])
 
     def renew(self, reviewer: str, question_id: str) -> None:
         """Keep a claimed question for another `CLAIM_S`."""
@@ -308,17 +328,18 @@ class ReviewStore:
                 "SELECT number FROM decisions WHERE request_id = ?", (request_id,)
             ).fetchone():
                 return int(known["number"])
-            row = _row(connection, question_id)
+            row = row_of(connection, question_id)
             key, question = row["key"], QUESTION.validate_json(row["question"])
+            is_gold = connection.execute(_IS_GOLD, {"key": key, "reviewer": reviewer}).fetchone() is not None
             connection.execute(_WITHDRAW_OWN, (now, key, reviewer))
             before, left = CONTENT.dump_json(question.content), None if after is None else CONTENT.dump_json(after)
             opened = _opened_at(connection, key, reviewer) if seconds is None else now - seconds
             others = _others(connection, row, reviewer)
             is_asked = may_adjudicate and verdict != "skipped" and is_contested(others, wanted=row["wanted"])
             values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now, opened)
-            number = connection.execute(_DECIDE, (*values, is_asked)).lastrowid
+            number = connection.execute(_DECIDE, (*values, is_asked, is_gold)).lastrowid
             connection.execute("DELETE FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer))
-            _count_missing(connection, key)
+            count_missing(connection, key)
         assert number is not None
         return number
 
@@ -332,7 +353,7 @@ class ReviewStore:
         """
         now = self.now()
         with self.database.transaction() as connection:
-            row = _row(connection, question_id)
+            row = row_of(connection, question_id)
             opened = _opened_at(connection, row["key"], reviewer)
             values = (row["key"], reviewer, answer, json.dumps(bbox), opened, now)
             connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
@@ -346,7 +367,7 @@ class ReviewStore:
             StoreError: when there is no such question.
         """
         with self.database.reading() as connection:
-            return _assignment(connection, _row(connection, question_id), reviewer).is_blind
+            return _assignment(connection, row_of(connection, question_id), reviewer).is_blind
 
     def knows_request(self, request_id: str) -> bool:
         """Return whether a decision was stored with this id, whether or not it still stands."""
@@ -367,7 +388,7 @@ class ReviewStore:
             connection.execute(
                 "UPDATE decisions SET withdrawn_at = ? WHERE number = ? AND withdrawn_at IS NULL", (self.now(), number)
             )
-            _count_missing(connection, row["key"])
+            count_missing(connection, row["key"])
             return _decision(row)
 
     def forget_skips(self, reviewer: str) -> int:
@@ -384,9 +405,32 @@ class ReviewStore:
 
         Skipped ones included.
         """
+        return self._standing(is_gold=False)
+
+    def gold_decisions(self) -> tuple[Decision, ...]:
+        """Return what people decided on gold questions; it bears on them, and not on the questions."""
+        return self._standing(is_gold=True)
+
+    def _standing(self, *, is_gold: bool) -> tuple[Decision, ...]:
         with self.database.reading() as connection:
-            rows = connection.execute(f"{_ON_PRESENT} AND withdrawn_at IS NULL ORDER BY number").fetchall()
+            rows = connection.execute(
+                f"{_ON_PRESENT} AND withdrawn_at IS NULL AND is_gold = ? ORDER BY number", (is_gold,)
+            ).fetchall()
         return tuple(map(_decision, rows))
+
+    def answers(self) -> tuple[tuple[str, str, BlindAnswer], ...]:
+        """Return what was answered before the key was seen: id of the question, who, and the answer."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT a.*, q.question_id FROM answers a JOIN questions q USING (key) WHERE q.is_present "
+                "ORDER BY q.position, reviewer"
+            ).fetchall()
+        return tuple((row["question_id"], row["reviewer"], _blind_answer(row)) for row in rows)
+
+    def tasks(self) -> dict[str, str]:
+        """Return the task of each question by its id."""
+        with self.database.reading() as connection:
+            return dict(connection.execute("SELECT question_id, task FROM questions WHERE is_present").fetchall())
 
     def final_decisions(self) -> dict[str, Decision]:
         """Return, by question, the decision that stands where no more opinion is wanted."""
@@ -458,6 +502,19 @@ _NEXT = "".join(
         "AND until > :now) ORDER BY q.priority, q.position LIMIT 1",
     )
 )
+_GOLD = "".join(
+    (
+        "SELECT q.* FROM questions q JOIN gold USING (key) WHERE q.is_present AND q.missing = 0 ",
+        "AND NOT EXISTS (SELECT 1 FROM decisions WHERE key = q.key AND withdrawn_at IS NULL AND reviewer = :reviewer) ",
+        WANTED,
+    )
+)
+_IS_GOLD = """
+SELECT 1 FROM gold WHERE key = :key AND NOT EXISTS (
+    SELECT 1 FROM decisions WHERE key = :key AND reviewer = :reviewer AND withdrawn_at IS NULL AND NOT is_gold
+)
+"""
+"""Who has decided what is known about a gold question may do so anew."""
 _UPCOMING = "".join(
     (
         _WAITING,
@@ -473,8 +530,8 @@ _LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND k
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
 INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at, opened_at,
-    is_adjudication)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    is_adjudication, is_gold)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -567,7 +624,12 @@ def _values(entry: QueueEntry) -> dict[str, object]:
     }
 
 
-def _row(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
+def row_of(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
+    """Return the row of a question of the data set.
+
+    Raises:
+        StoreError: when there is no such question.
+    """
     row: sqlite3.Row | None = connection.execute(
         "SELECT * FROM questions WHERE is_present AND question_id = ?", (question_id,)
     ).fetchone()
@@ -602,8 +664,10 @@ def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str)
 
 def _own_answer(connection: sqlite3.Connection, key: str, reviewer: str) -> BlindAnswer | None:
     row = connection.execute("SELECT * FROM answers WHERE key = ? AND reviewer = ?", (key, reviewer)).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _blind_answer(row)
+
+
+def _blind_answer(row: sqlite3.Row) -> BlindAnswer:
     bbox = json.loads(row["bbox"])
     seconds = None if row["opened_at"] is None else row["answered_at"] - row["opened_at"]
     return BlindAnswer(answer=row["answer"], bbox=None if bbox is None else Box(*bbox), seconds=seconds)
@@ -611,7 +675,7 @@ def _own_answer(connection: sqlite3.Connection, key: str, reviewer: str) -> Blin
 
 def _others(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> list[Decision]:
     """Return the opinions on a question of the store but one reviewer's own."""
-    return [opinion for opinion in _opinions(connection, row) if opinion.reviewer != reviewer]
+    return [opinion for opinion in opinions_on(connection, row) if opinion.reviewer != reviewer]
 
 
 def _former(connection: sqlite3.Connection, key: str | None, question: ReviewQuestion) -> FormerReview | None:
@@ -619,23 +683,23 @@ def _former(connection: sqlite3.Connection, key: str | None, question: ReviewQue
     if row is None:
         return None
     old = QUESTION.validate_json(row["question"])
-    return FormerReview(changes_between(old, question), tuple(_opinions(connection, row)))
+    return FormerReview(changes_between(old, question), tuple(opinions_on(connection, row)))
 
 
-def _opinions(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Decision]:
+def opinions_on(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Decision]:
     """Return the opinions on a question of the store."""
     rows = connection.execute(
         "SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) "
-        "WHERE d.key = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' ORDER BY number",
+        "WHERE d.key = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' AND NOT is_gold ORDER BY number",
         (row["key"],),
     )
     return [_decision(found) for found in rows]
 
 
-def _count_missing(connection: sqlite3.Connection, key: str) -> None:
+def count_missing(connection: sqlite3.Connection, key: str) -> None:
     """Store how many opinions a question still needs; the queue asks for nothing else."""
     row = connection.execute("SELECT * FROM questions WHERE key = ?", (key,)).fetchone()
-    opinions, wanted = _opinions(connection, row), row["wanted"]
+    opinions, wanted = opinions_on(connection, row), row["wanted"]
     values = (num_missing(opinions, wanted=wanted), is_contested(opinions, wanted=wanted), key)
     connection.execute("UPDATE questions SET missing = ?, is_contested = ? WHERE key = ?", values)
 

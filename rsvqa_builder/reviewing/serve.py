@@ -19,6 +19,8 @@ from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerpr
 
 STORE = "review.sqlite"
 """Name of the store in the data set's folder; builds and exports never touch it."""
+GUIDELINES = "guidelines.md"
+"""What people are to heed, in the data set's folder: for all tasks at the top, per task below its name as a heading."""
 STORES = "review_stores.txt"
 """Names the stores that a data set has elsewhere, one path per line, so that nobody changes what is decided there."""
 _SLASHES_OF_A_HOST = 3  # of http://host:port/
@@ -47,6 +49,19 @@ def announce(url: str, server: ServerSettings) -> None:
             file=sys.stderr,
         )
     print("Ctrl-C stops the server; every decision shown as saved is on disk", file=sys.stderr)
+
+
+def read_guidelines(folder: Path) -> str:
+    """Return the Markdown that stands beside the questions; empty where a data set has none.
+
+    Raises:
+        ReviewError: the file is no text.
+    """
+    path = folder / GUIDELINES
+    try:
+        return path.read_text("utf-8") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise ReviewError(f"{path}: expected Markdown in UTF-8, found byte {error.object[error.start]:#x}") from error
 
 
 def store_path(folder: Path, store: Path | None) -> Path:
@@ -144,7 +159,7 @@ def open_review(
         digests, bound = bind(opened, source)
         for line in bound_lines(bound):
             print(line, file=sys.stderr)
-        opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind)
+        opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind, gold=queue.gold, seed=queue.seed)
         if not opened.num_queued():
             raise NothingToReviewError(nothing)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
@@ -188,5 +203,5 @@ def serve_review(
             password=server.password,
             people=people if people.all() else None,
         )
-        app = create_app(opened, pictures, name=folder.resolve().name)
+        app = create_app(opened, pictures, name=folder.resolve().name, guidelines=read_guidelines(folder))
         serve(app, access, listening, announce=announce)

@@ -2,9 +2,11 @@
 
 import { newRequestId, post, Refused, Unreachable } from "./api.js";
 import { answerBoxes, blindHint, boxInView, missing, ownAnswerPanel } from "./blind.js";
+import { askComment, commentsPanel } from "./comments.js";
 import { shifted } from "./drawing.js";
 import { Editor } from "./editor.js";
 import { byId, duration, h, put } from "./elements.js";
+import { guidelinesFor, rendered } from "./guidelines.js";
 import { watchKeys } from "./keys.js";
 import * as panels from "./panels.js";
 import { Viewer } from "./viewer.js";
@@ -86,12 +88,37 @@ async function show(answer, draft = null) {
     ownAnswerPanel(answer.own, question),
     !answer.is_blind && panels.evidencePanel(question),
     panels.modelsPanel(question),
+    h("div", { id: "comments" }, commentsPanel(answer.comments)),
+    guidelinesPanel(question),
     panels.placeLine(question),
   );
   byId("body").scrollTop = 0;
   const showing = viewer.show(question, answerBoxes(answer.own, question.guesses, question));
   editor.show(question, draft ?? readDraft(question), { isBlind: answer.is_blind, own: answer.own });
   await showing;
+}
+
+/** Return the project's guidelines for a question's task, folded in; nothing where none are written. */
+function guidelinesPanel({ task }) {
+  const { short = task, title = task } = state.session.tasks[task] ?? {};
+  const text = guidelinesFor(state.session.guidelines, [task, title, short]);
+  if (!text) return null;
+  const isOpen = localStorage.getItem("rsvqa-review/guidelines") !== "closed";
+  const part = h("details", { class: "guidelines", open: isOpen }, h("summary", {}, "Guidelines"), rendered(text));
+  part.addEventListener("toggle", () => localStorage.setItem("rsvqa-review/guidelines", part.open ? "open" : "closed"));
+  return part;
+}
+
+async function comment() {
+  const question = state.question;
+  const text = question && (await askComment());
+  if (!text) return;
+  await exclusively(async () => {
+    const body = { ...identity(), question_id: question.question_id, text, request_id: newRequestId() };
+    const { comments } = await insist("comment", body);
+    put(byId("comments"), commentsPanel(comments));
+    byId("saved").textContent = "Comment sent";
+  });
 }
 
 function showEnd() {
@@ -273,6 +300,7 @@ const KEYS = [
   ...arrows.map(([key, x, y]) => ({ key, withControl: true, run: arrow(x, y) })),
   { key: "o", does: "outlines on and off", run: () => viewer.toggleLines() },
   { key: "d", does: "two dates: side by side, or swipe", run: () => viewer.toggleDates() },
+  { key: "c", does: "comment on the question, for who leads", run: comment, once: true },
   { key: "f", does: "filter the questions", run: changeFilters },
   { key: "g", does: "summary of decisions", run: showSummary },
   { key: "?", does: "these keys", run: () => panels.showKeys(KEYS) },
@@ -311,7 +339,16 @@ async function begin() {
   while (!state.reviewer) state.reviewer = (await panels.askReviewer("")) ?? "";
   localStorage.setItem("rsvqa-review/reviewer", state.reviewer);
   byId("reviewer-button").textContent = state.reviewer;
-  await exclusively(next);
+  byId("lead-link").hidden = state.session.role !== "lead";
+  await exclusively(begun);
+}
+
+/** Open the question that the address names, as the lead's page does, else the next one. */
+async function begun() {
+  const named = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  if (!named) return next();
+  await show(await insist("open", { ...identity(), question_id: named }));
 }
 
 begin();

@@ -112,11 +112,12 @@ def running(
     pictures: FakePictures | None = None,
     people: People | None = None,
     patience_s: float = 20.0,
+    guidelines: str = "",
 ) -> Iterator[Client]:
     """Yield a client of a server that is stopped afterwards; guesses are counted there, and hold nobody for long."""
     listening = open_socket("127.0.0.1", 0)
     access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password, people=people)
-    app = create_app(store, pictures or FakePictures(), name="a data set")
+    app = create_app(store, pictures or FakePictures(), name="a data set", guidelines=guidelines)
     server = make_server(app, access, attempts=Attempts(hold_s=0.001), patience_s=patience_s)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

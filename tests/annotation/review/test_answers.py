@@ -11,7 +11,7 @@ import pytest
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.answers import answer_fault, guesses_of, hidden, is_key
-from rsvqa.annotation.review.content import CONTENT, ReviewQuestion
+from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion
 from rsvqa.annotation.review.evidence import opens_whole
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
@@ -32,7 +32,7 @@ FOUND = make_question("q2", task="fine_grained_grounding", content=GROUNDING, ev
 SEVERAL = make_question(
     "q3",
     task="overall_land_use",
-    content=COUNTING.__class__(question="Which?", options=("(A) a", "(B) b", "(C) c", "(D) d"), answer="AC"),
+    content=EditableContent(question="Which?", options=("(A) a", "(B) b", "(C) c", "(D) d"), answer="AC"),
 )
 
 
@@ -151,9 +151,7 @@ def test_an_answer_has_the_form_of_the_question(
 
 
 def test_texts_are_not_compared() -> None:
-    told = make_question(
-        "q1", task="detailed_captioning", content=COUNTING.__class__(question="What?", answer="A field.")
-    )
+    told = make_question("q1", task="detailed_captioning", content=EditableContent(question="What?", answer="A field."))
     assert answer_fault(told, " ", None) == "write an answer first"
     assert (answer_fault(told, "A road.", None), is_key(told, "A road.", None)) == (None, None)
 

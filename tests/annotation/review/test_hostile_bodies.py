@@ -24,6 +24,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "check": {**ASKED, "content": CONTENT},
     "decide": {**ASKED, "action": "save", "request_id": "0123456789abcdef", "content": CONTENT},
     "undo": {"reviewer": "ann", "number": 1},
+    "open": ASKED,
+    "comment": {**ASKED, "text": "which?", "request_id": "0123456789abcdef"},
+    "lead/find": {"reviewer": "ann"},
+    "lead/give-back": {"reviewer": "ann", "numbers": [1], "request_id": "0123456789abcdef"},
+    "lead/reopen": {**ASKED, "request_id": "0123456789abcdef"},
+    "lead/reject-label": {"reviewer": "ann", "label": "a", "reason": "no", "request_id": "0123456789abcdef"},
+    "lead/gold": {**ASKED, "is_gold": True},
+    "lead/settle": {"reviewer": "ann", "number": 1},
 }
 """A body that each route takes."""
 
@@ -46,6 +54,10 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "number": (None, "1", 0, -1, 1.5, True, FAR, 2**63, float("nan"), float("-inf"), [1], LONE),
     "action": (None, "accept", "", 1, LONE),
     "request_id": (None, "", "short", "x" * 65, "0123456789abcde\n", LONE, 10**20),
+    "numbers": (None, 1, [], [0], [True], [FAR], [1.5], [float("nan")], ["1"], [1] * 1_001),
+    "is_gold": (None, 1, "yes", LONE, []),
+    "label": (None, "", 1, LONE, "x" * 201),
+    "text": (None, "", " ", LONE, "a\x00b", "x" * 2_001, 1),
     "reason": (None, 1, "x" * 501, LONE, "a\x00b", ["x"]),
     "answer": (None, 1, [], LONE, "a\x00b", "x" * 20_001, "", "AB", "Z", "A\n"),
     "bbox": ([], [0, 0, 1], [0, 0, 1, float("nan")], [0, 0, 1, 1e30], [0, 0, 1, FAR], "0 0 1 1", {}, [0, 0, 1, True]),
@@ -90,6 +102,8 @@ def bodies() -> Iterator[tuple[str, bytes]]:
             yield route, json.dumps({key: value for key, value in body.items() if key != name}).encode()
     for value in WRONG["filters"]:
         yield "next", json.dumps({**BODIES["next"], "filters": value}).encode()
+    for more in ({"offset": -1}, {"offset": FAR}, {"offset": "1"}, {"state": "x"}, {"verdict": 1}, {"text": LONE}):
+        yield "lead/find", json.dumps({"reviewer": "ann", **more}).encode()
     for value in WRONG["reason"]:
         yield "decide", json.dumps({**BODIES["decide"], "reason": value}).encode()
 
