@@ -60,7 +60,7 @@ class Listed:
         question_id, task, scene, text: of the question.
         is_queued, missing, is_contested, is_gold: how far it is.
         labels: ids of the labelled objects that its answer rests on.
-        decisions: those that stand, on gold ones too: number, reviewer, verdict, reason, seconds.
+        decisions: those that stand, on gold ones too: number, reviewer, verdict, reason, seconds, is_gold.
         comments: all of them.
     """
 
@@ -104,7 +104,7 @@ def find(store: ReviewStore, search: Search) -> Found:
 def _listed(connection: sqlite3.Connection, row: sqlite3.Row) -> Listed:
     question = QUESTION.validate_json(row["question"])
     decisions = connection.execute(
-        "SELECT number, reviewer, verdict, reason, decided_at - opened_at AS seconds, is_gold, is_adjudication "
+        "SELECT number, reviewer, verdict, reason, decided_at - opened_at AS seconds, is_gold "
         "FROM decisions WHERE key = ? AND withdrawn_at IS NULL ORDER BY number",
         (row["key"],),
     )
@@ -118,7 +118,7 @@ def _listed(connection: sqlite3.Connection, row: sqlite3.Row) -> Listed:
         is_contested=bool(row["is_contested"]),
         is_gold=connection.execute("SELECT 1 FROM gold WHERE key = ?", (row["key"],)).fetchone() is not None,
         labels=tuple(map(str, question.evidence.get("feature_ids", ()))),
-        decisions=tuple(dict(decision) for decision in decisions),
+        decisions=tuple({**dict(decision), "is_gold": bool(decision["is_gold"])} for decision in decisions),
         comments=_comments(connection, row["key"]),
     )
 

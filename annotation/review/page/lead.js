@@ -25,6 +25,7 @@ async function wish(path, body = {}) {
 
 const said = (text) => (byId("saved").textContent = text);
 const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
+const share = (part, count) => (part === null ? "–" : `${percent(part)} of ${count}`);
 const titleOf = (task) => state.session.tasks[task]?.title ?? task;
 
 // --- questions --------------------------------------------------------------------------------------------------------
@@ -178,14 +179,14 @@ async function showQuestions() {
 const COLUMNS = [
   ["decided", (one) => one.decided],
   ["accepted", (one) => one.accepted],
-  ["fixed", (one) => `${one.fixed} (${percent(one.fix_rate)})`],
+  ["fixed", (one) => (one.fixed ? `${one.fixed} (${percent(one.fix_rate)})` : 0)],
   ["rejected", (one) => one.rejected],
   ["skipped", (one) => one.skipped],
   ["time each", (one) => (one.seconds === null ? "–" : duration(one.seconds))],
   ["in all", (one) => duration(one.hours * 3600)],
   ["too quick", (one) => one.hasty],
-  ["gold", (one) => `${percent(one.gold_agreement)} of ${one.num_gold}`],
-  ["answered the key", (one) => `${percent(one.blind_agreement)} of ${one.num_blind}`],
+  ["gold", (one) => share(one.gold_agreement, one.num_gold)],
+  ["answered the key", (one) => share(one.blind_agreement, one.num_blind)],
   ["kappa", (one) => (one.kappa === null ? "–" : `${one.kappa.toFixed(2)} of ${one.num_double}`)],
 ];
 

@@ -10,7 +10,7 @@ export function headline(question, session) {
   const badges = [
     question.review === "needed" && ["needs review", "warn"],
     question.is_disputed && ["models disagree", "warn"],
-    question.source !== "rule" && [`source: ${question.source}`, ""],
+    question.source && question.source !== "rule" && [`source: ${question.source}`, ""],
   ].filter(Boolean);
   return h(
     "p",

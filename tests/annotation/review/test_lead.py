@@ -90,6 +90,14 @@ def test_a_reopened_question_is_nobodys(store: ReviewStore) -> None:
     assert find(store, Search(text="a:0_0/OC1")).rows[0].decisions == ()
 
 
+def test_the_list_tells_what_was_decided(store: ReviewStore) -> None:
+    store.decide("a:0_0/OP1", "ann", "rejected", request_id="3", reason="not useful", seconds=7)
+    (row,) = find(store, Search(text="OP1")).rows
+    told = {"number": 3, "reviewer": "ann", "verdict": "rejected", "reason": "not useful", "seconds": 7.0}
+    assert row.decisions == ({**told, "is_gold": False},)
+    assert (row.is_queued, row.missing, row.is_contested, row.is_gold, row.labels) == (True, 0, False, False, ("a:1",))
+
+
 def test_a_broken_label_is_rejected_with_all_its_questions_whatever_was_decided(store: ReviewStore) -> None:
     for _ in range(2):  # sent twice
         assert oversight.reject_label(store, "roofs:7", "lea", "no roof", request_id="r") == 2
