@@ -2,9 +2,9 @@
 
 Every reviewer comes in by a link of his own, opens a question, loads the first view, zooms to full size, pans, answers
 where he does not see the key yet, decides, and goes on to another tile; a lead looks at the list and at people's work
-meanwhile; all over loopback. Reported are response times in milliseconds, the processor time and the most memory that the server
-took. The first view of a single reviewer on a cold server is measured apart. All start at once on tiles that nobody has
-opened, which is the worst case.
+meanwhile; all over loopback. Reported are response times in milliseconds, the processor time and the most memory that
+the server took. The first view of a single reviewer on a cold server is measured apart. All start at once on tiles that
+nobody has opened, which is the worst case.
 """
 
 from __future__ import annotations
@@ -208,14 +208,13 @@ def measure(folder: Path, num_reviewers: int, num_questions: int) -> dict[str, A
         peak_mb = _peak_mb(process)
         is_over.set()
         leading.join()
+    num_requests = sum(len(found) for name, found in times.found.items() if name not in VIEWS)
     return {
         "first view, one reviewer, cold (ms)": round(1000 * alone.found["first view"][0]),
         "first view, one reviewer, processor time (ms)": round(1000 * alone_seconds),
         "reviewers": num_reviewers,
         "seconds": round(seconds, 1),
-        "requests per second": round(
-            sum(len(times.found[name]) for name in times.found if name not in VIEWS) / seconds, 1
-        ),
+        "requests per second": round(num_requests / seconds, 1),
         "processor seconds": round(processor_seconds, 1),
         "errors": times.errors,
         "server peak MB": peak_mb,
