@@ -574,6 +574,6 @@ def test_a_lead_finds_returns_and_rejects_and_sees_how_people_work(
     assert Path(download.value.path()).read_text().startswith("person,task,decided")
     lead.click("#questions-tab")
     lead.click(".list a >> nth=2")
-    wait_for_question(lead, "Please locate")
+    wait_for_question(lead, "Is the car parked?")
     ann.context.close()
     lead.context.close()
