@@ -22,7 +22,7 @@ from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.progress import Progress, read_progress, read_summary
 from rsvqa.annotation.review.quality import Work, read_work, work_csv
 from rsvqa.annotation.review.store import ReviewStore
-from rsvqa.annotation.review.visits import asker_of, lead_of
+from rsvqa.annotation.review.visits import caller_of, lead_of
 
 
 def add_lead(app: FastAPI, store: ReviewStore) -> None:
@@ -71,28 +71,28 @@ def _add_steering(app: FastAPI, store: ReviewStore) -> None:
     def give_back(request: Request, body: GiveBackBody) -> dict[str, Any]:
         """Withdraw decisions, so that they come to their authors again."""
         lead_of(request)
-        author = asker_of(request, body).name
+        author = caller_of(request, body).name
         return {"count": oversight.give_back(store, body.numbers, author, body.note, request_id=body.request_id)}
 
     @app.post("/api/lead/reopen")
     def reopen(request: Request, body: ReopenBody) -> dict[str, Any]:
         """Withdraw every decision on a question."""
         lead_of(request)
-        author = asker_of(request, body).name
+        author = caller_of(request, body).name
         return {"count": oversight.reopen(store, body.question_id, author, body.note, request_id=body.request_id)}
 
     @app.post("/api/lead/reject-label")
     def reject_label(request: Request, body: LabelBody) -> dict[str, Any]:
         """Reject every question whose answer rests on a labelled object."""
         lead_of(request)
-        author = asker_of(request, body).name
+        author = caller_of(request, body).name
         return {"count": oversight.reject_label(store, body.label, author, body.reason, request_id=body.request_id)}
 
     @app.post("/api/lead/gold")
     def gold(request: Request, body: GoldBody) -> dict[str, Any]:
         """Make a question gold, or no longer."""
         lead_of(request)
-        oversight.mark_gold(store, body.question_id, asker_of(request, body).name, is_gold=body.is_gold)
+        oversight.mark_gold(store, body.question_id, caller_of(request, body).name, is_gold=body.is_gold)
         return {}
 
     @app.post("/api/lead/settle")

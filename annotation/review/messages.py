@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import EditableContent
+from rsvqa.annotation.review.filters import Filters
 from rsvqa.annotation.review.oversight import Search, State
 from rsvqa.annotation.review.people import ReviewerName, Visitor
-from rsvqa.annotation.review.store import Filters
 
 MAX_TEXT = 20_000
 """Characters; more than any check lets pass, so that the check gives the reason."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa
-from rsvqa.annotation.review.store import NO_FILTERS, WANTED, Filters, ReviewStore
+from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
+from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 
 PACE_OVER = 40

@@ -40,7 +40,7 @@ from rsvqa.annotation.review.messages import (
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
-from rsvqa.annotation.review.visits import Asker, NotAllowedError, asker_of, refused, visitor_of
+from rsvqa.annotation.review.visits import Caller, NotAllowedError, caller_of, refused, visitor_of
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -157,37 +157,37 @@ def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures) -> None:
     @app.post("/api/next")
     def next_question(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Claim the next question; none is left when `question` is null."""
-        asker = asker_of(request, body)
-        assignment = store.next_question(asker.name, asker.filters)
+        caller = caller_of(request, body)
+        assignment = store.next_question(caller.name, caller.filters)
         if assignment is not None:
-            _prepare(pictures, store.upcoming(asker.name, asker.filters))
-        return _answer(store, asker, assignment)
+            _prepare(pictures, store.upcoming(caller.name, caller.filters))
+        return _answer(store, caller, assignment)
 
     @app.post("/api/open")
     def open_question(request: Request, body: OpenBody) -> dict[str, Any]:
         """Claim a question by its id."""
-        asker = asker_of(request, body)
-        if not asker.sees_all:
+        caller = caller_of(request, body)
+        if not caller.sees_all:
             raise NotAllowedError("only an expert or a lead may open a question by its id")
-        return _answer(store, asker, store.open_question(asker.name, body.question_id))
+        return _answer(store, caller, store.open_question(caller.name, body.question_id))
 
     @app.post("/api/renew")
     def renew(request: Request, body: QuestionBody) -> dict[str, Any]:
         """Keep the question that is open."""
-        asker = asker_of(request, body)
-        store.renew(asker.name, body.question_id)
-        return {"progress": _progress(store, asker)}
+        caller = caller_of(request, body)
+        store.renew(caller.name, body.question_id)
+        return {"progress": _progress(store, caller)}
 
     @app.post("/api/release")
     def release(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Give back what is claimed, when other questions are wanted."""
-        store.release(asker_of(request, body).name)
+        store.release(caller_of(request, body).name)
         return {}
 
     @app.post("/api/forget-skips")
     def forget_skips(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Let what was skipped come again."""
-        return {"count": store.forget_skips(asker_of(request, body).name)}
+        return {"count": store.forget_skips(caller_of(request, body).name)}
 
     @app.post("/api/summary")
     def summary() -> dict[str, Any]:
@@ -205,7 +205,7 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/check")
     def check(request: Request, body: CheckBody) -> Any:  # noqa: ANN401  a response or its content
         """Return the content with all that follows from a moved box, and why it may not stand."""
-        if store.is_blind(body.question_id, asker_of(request, body).name):
+        if store.is_blind(body.question_id, caller_of(request, body).name):
             return refused(ANSWER_FIRST)
         question = store.question(body.question_id)
         content = settled(question, body.content.content())
@@ -215,41 +215,41 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/decide")
     def decide(request: Request, body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
         """Store a decision; when this answers, it is on disk."""
-        asker = asker_of(request, body)
+        caller = caller_of(request, body)
         question = store.question(body.question_id)
         content = settled(question, body.content.content()) if body.content and body.action == "save" else None
         problems = _problems(question, body, content)
-        if body.action == "save" and store.is_blind(body.question_id, asker.name):
+        if body.action == "save" and store.is_blind(body.question_id, caller.name):
             problems = (ANSWER_FIRST,)
         if problems:
             return refused(*problems)
         number = store.decide(
             body.question_id,
-            asker.name,
+            caller.name,
             _verdict(body, is_changed=content != question.content),
             request_id=body.request_id,
             after=content,
             reason=body.reason,
-            may_adjudicate=asker.filters.may_adjudicate,
+            may_adjudicate=caller.filters.may_adjudicate,
         )
-        return {"number": number, "progress": _progress(store, asker)}
+        return {"number": number, "progress": _progress(store, caller)}
 
     @app.post("/api/answer")
     def answer(request: Request, body: AnswerBody) -> Any:  # noqa: ANN401  a response or its content
         """Store an answer given before the key is seen, and return the question with its key."""
-        asker = asker_of(request, body)
+        caller = caller_of(request, body)
         bbox = None if body.bbox is None else Box(*body.bbox)
         fault = answer_fault(store.question(body.question_id), body.answer, bbox)
         if fault is not None:
             return refused(fault)
-        return _answer(store, asker, store.answer(body.question_id, asker.name, body.answer, bbox))
+        return _answer(store, caller, store.answer(body.question_id, caller.name, body.answer, bbox))
 
     @app.post("/api/undo")
     def undo(request: Request, body: UndoBody) -> dict[str, Any]:
         """Withdraw a decision, open its question again, and return what was decided."""
-        asker = asker_of(request, body)
-        decision = store.undo(asker.name, body.number)
-        answer = _answer(store, asker, store.open_question(asker.name, decision.question_id))
+        caller = caller_of(request, body)
+        decision = store.undo(caller.name, body.number)
+        answer = _answer(store, caller, store.open_question(caller.name, decision.question_id))
         return {**answer, "undone": _opinion(decision)}
 
 
@@ -276,13 +276,13 @@ def _add_comments(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/comment")
     def comment(request: Request, body: CommentBody) -> dict[str, Any]:
         """Store what somebody says about a question, and return all that he may read about it."""
-        asker = asker_of(request, body)
-        oversight.comment(store, body.question_id, asker.name, body.text, request_id=body.request_id)
-        return {"comments": _comments(store, asker, body.question_id)}
+        caller = caller_of(request, body)
+        oversight.comment(store, body.question_id, caller.name, body.text, request_id=body.request_id)
+        return {"comments": _comments(store, caller, body.question_id)}
 
 
-def _comments(store: ReviewStore, asker: Asker, question_id: str) -> list[dict[str, Any]]:
-    found = oversight.comments_for(store, question_id, asker.name, sees_all=asker.sees_all)
+def _comments(store: ReviewStore, caller: Caller, question_id: str) -> list[dict[str, Any]]:
+    found = oversight.comments_for(store, question_id, caller.name, sees_all=caller.sees_all)
     return [comment._asdict() for comment in found]
 
 
@@ -308,14 +308,14 @@ def _add_errors(app: FastAPI) -> None:
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-def _answer(store: ReviewStore, asker: Asker, assignment: Assignment | None) -> dict[str, Any]:
-    progress = _progress(store, asker)
+def _answer(store: ReviewStore, caller: Caller, assignment: Assignment | None) -> dict[str, Any]:
+    progress = _progress(store, caller)
     if assignment is None:
         return {"question": None, "progress": progress}
     return {
         "question": _shown(hidden(assignment.question) if assignment.is_blind else assignment.question),
         "is_blind": assignment.is_blind,
-        "comments": _comments(store, asker, assignment.question.question_id),
+        "comments": _comments(store, caller, assignment.question.question_id),
         "own": None if assignment.own is None else _own(assignment.question, assignment.own),
         # who decides between others is not to know whose opinions they are
         "opinions": [{**_opinion(opinion), "reviewer": "", "number": 0} for opinion in assignment.opinions],
@@ -324,8 +324,8 @@ def _answer(store: ReviewStore, asker: Asker, assignment: Assignment | None) -> 
     }
 
 
-def _progress(store: ReviewStore, asker: Asker) -> dict[str, Any]:
-    return asdict(read_progress(store, asker.name, asker.filters))
+def _progress(store: ReviewStore, caller: Caller) -> dict[str, Any]:
+    return asdict(read_progress(store, caller.name, caller.filters))
 
 
 def _shown(question: ReviewQuestion) -> dict[str, Any]:

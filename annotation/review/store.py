@@ -13,13 +13,21 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, is_contested, num_missing
 from rsvqa.annotation.review.answers import BlindAnswer
+from rsvqa.annotation.review.binding import (
+    INSERT,
+    UPDATE,
+    Binding,
+    Bound,
+    data_set_of_version_1,
+    make_way,
+    values_of,
+)
 from rsvqa.annotation.review.content import (
     CONTENT,
     QUESTION,
@@ -27,50 +35,14 @@ from rsvqa.annotation.review.content import (
     ReviewQuestion,
     changes_between,
     content_key,
-    kin_key,
 )
-from rsvqa.annotation.review.database import FROM_VERSION_1, Database, StoreError
-from rsvqa.annotation.review.people import EVERYTHING, Duty
+from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
 from rsvqa.annotation.review.queue import Blind, QueueEntry, draw
 
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
 MAX_UPCOMING = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Which questions a reviewer wants to see and is meant to; empty means all.
-
-    Attributes:
-        task, source, split, disputed_only: what he wants.
-        duty: what he works on.
-        may_adjudicate: he is asked where opinions differ.
-    """
-
-    task: str = ""
-    source: str = ""
-    split: str = ""
-    disputed_only: bool = False
-    duty: Duty = EVERYTHING
-    may_adjudicate: bool = True
-
-    @property
-    def values(self) -> dict[str, object]:
-        """Values for `WANTED`."""
-        return {
-            "task": self.task,
-            "source": self.source,
-            "split": self.split,
-            "disputed_only": self.disputed_only,
-            "tasks": json.dumps(self.duty.tasks),
-            "scenes": json.dumps(self.duty.scenes),
-            "queue": self.duty.queue,
-            "may_adjudicate": self.may_adjudicate,
-        }
-
-
-NO_FILTERS = Filters()
 
 
 class Assignment(NamedTuple):
@@ -101,20 +73,6 @@ class FormerReview(NamedTuple):
 
     changes: tuple[str, ...]
     opinions: tuple[Decision, ...]
-
-
-class Bound(NamedTuple):
-    """What became of the questions with decisions when the store was held against a data set.
-
-    Attributes:
-        kept: how many are in the data set as they were decided.
-        changed: ids, as they are now, of those that are there otherwise: they are to be decided again.
-        gone: how many are in the data set no more.
-    """
-
-    kept: int
-    changed: tuple[str, ...]
-    gone: int
 
 
 class ReviewStore:
@@ -153,7 +111,7 @@ class ReviewStore:
             questions: all of it.
         """
         with self.database.transaction() as connection:
-            binding = _Binding(connection, is_same_as_version_1=data_set == _data_set_of_version_1(connection))
+            binding = Binding(connection, is_same_as_version_1=data_set == data_set_of_version_1(connection))
             for position, question in enumerate(questions):
                 binding.see(question, position)
             return binding.finish()
@@ -194,16 +152,16 @@ class ReviewStore:
             )
             for entry in entries:
                 is_blind = blind == "all" or (blind == "overlap" and entry.wanted > 1)
-                _make_way(connection, entry)
-                connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1, "is_blind": is_blind})
+                make_way(connection, entry)
+                connection.execute(INSERT.format(UPDATE), {**values_of(entry), "is_queued": 1, "is_blind": is_blind})
                 count_missing(connection, content_key(entry.question))
 
     def add(self, entries: Iterable[QueueEntry]) -> None:
         """Make questions known on which decisions come from elsewhere; those in the queue stay as they are."""
         with self.database.transaction() as connection:
             for entry in entries:
-                _make_way(connection, entry)
-                connection.execute(_INSERT.format("NOTHING"), {**_values(entry), "is_queued": 0})
+                make_way(connection, entry)
+                connection.execute(INSERT.format("NOTHING"), {**values_of(entry), "is_queued": 0})
 
     def num_queued(self) -> int:
         """Return how many questions are in the queue."""
@@ -446,40 +404,10 @@ class ReviewStore:
 
 # --- statements -----------------------------------------------------------------------------------------------------
 
-_INSERT = """
-INSERT INTO questions (key, question_id, kin, former, is_present, position, priority, task, source, split, is_disputed,
-    wanted, missing, is_queued, question, is_blind)
-VALUES (:key, :question_id, :kin, :former, 1, :position, :priority, :task, :source, :split, :is_disputed, :wanted,
-    :wanted, :is_queued, :question, :is_blind)
-ON CONFLICT (key) DO {}
-"""
-_UPDATE = (
-    "UPDATE SET is_queued = 1, is_present = 1, position = :position, wanted = :wanted, is_blind = :is_blind, "
-    "priority = CASE WHEN former IS NULL THEN :priority ELSE 0 END"
-)
-_SHOW = """
-UPDATE SET is_present = 1, question_id = :question_id, kin = :kin, former = :former, position = :position,
-    source = :source, split = :split, is_disputed = :is_disputed, question = :question
-"""
-_DECIDED = """
-SELECT key, question_id, kin, task FROM questions
-WHERE key IN (SELECT key FROM decisions WHERE withdrawn_at IS NULL AND verdict <> 'skipped')
-ORDER BY position
-"""
 _ON_PRESENT = """
 SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) WHERE q.is_present
 """
 
-WANTED = """
-    AND (:task = '' OR q.task = :task) AND (:source = '' OR q.source = :source) AND (:split = '' OR q.split = :split)
-    AND (NOT :disputed_only OR q.is_disputed)
-    AND (:tasks = '[]' OR q.task IN (SELECT value FROM json_each(:tasks)))
-    AND (:scenes = '[]' OR EXISTS (
-        SELECT 1 FROM json_each(:scenes) s WHERE json_extract(q.question, '$.scene') GLOB s.value
-    ))
-    AND (:queue = 'all' OR (:queue = 'needed') = (q.priority = 0))
-"""
-"""The part of a condition on questions `q` that `Filters.values` fills."""
 _WAITING = "".join(
     (
         """
@@ -533,95 +461,6 @@ INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason
     is_adjudication, is_gold)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-
-
-class _Binding:
-    """Holds a store against the questions of a data set, seen one by one."""
-
-    def __init__(self, connection: sqlite3.Connection, *, is_same_as_version_1: bool) -> None:
-        self._connection = connection
-        self._is_same_as_version_1 = is_same_as_version_1
-        connection.execute("UPDATE questions SET is_present = 0, is_queued = 0, former = NULL")
-        self._known = {row["key"] for row in connection.execute("SELECT key FROM questions")}
-        self._decided = {row["key"]: row for row in connection.execute(_DECIDED)}
-        self._kins = {row["kin"] for row in self._decided.values()}
-        self._names = {row["question_id"] for row in self._decided.values()}
-        self._here: set[str] = set()
-        self._by_kin: dict[str, QueueEntry] = {}
-        self._by_name: dict[str, QueueEntry] = {}
-
-    def see(self, question: ReviewQuestion, position: int) -> None:
-        """Take note of a question; one that the store knows is what it is now."""
-        entry, key, kin = QueueEntry(question, position, 0, 1), content_key(question), kin_key(question)
-        if self._is_same_as_version_1:
-            self._rekey(FROM_VERSION_1 + question.question_id, key)
-        if key in self._known:
-            self._here.add(key)
-            self._connection.execute(_INSERT.format(_SHOW), {**_values(entry), "is_queued": 0})
-        if kin in self._kins:
-            self._by_kin.setdefault(kin, entry)
-        if question.question_id in self._names:
-            self._by_name[question.question_id] = entry
-
-    def _rekey(self, old: str, key: str) -> None:
-        if old in self._known and key not in self._known:
-            self._connection.execute("UPDATE questions SET key = ? WHERE key = ?", (key, old))
-            self._known.add(key)
-            if old in self._decided:
-                self._decided[key] = self._decided.pop(old)
-
-    def finish(self) -> Bound:
-        """Put before people again what has changed since it was decided, and return the counts."""
-        kept = [key for key in self._decided if key in self._here]
-        changed: dict[str, ReviewQuestion] = {}
-        num_gone = 0
-        for key, row in self._decided.items():
-            if key in self._here:
-                continue
-            entry = self._by_kin.get(row["kin"]) or self._by_name.get(row["question_id"])
-            if entry is None or entry.question.task != row["task"]:
-                num_gone += 1
-                continue
-            new = content_key(entry.question)
-            is_decided = new in kept or entry.question.review not in ("none", "needed")
-            if not is_decided and new not in changed:
-                changed[new] = entry.question
-                values = {**_values(entry), "is_queued": 0, "former": key}
-                self._connection.execute(_INSERT.format(_SHOW), values)
-        return Bound(len(kept), tuple(question.question_id for question in changed.values()), num_gone)
-
-
-def _data_set_of_version_1(connection: sqlite3.Connection) -> str | None:
-    """Return the fingerprint of the data set of a store that the first version has made."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'data_set'").fetchone()
-    return None if row is None else str(row["value"])
-
-
-def _make_way(connection: sqlite3.Connection, entry: QueueEntry) -> None:
-    """Let no two questions have one id, should the data set have changed since it was bound."""
-    connection.execute(
-        "UPDATE questions SET is_present = 0, is_queued = 0 WHERE is_present AND question_id = ? AND key <> ?",
-        (entry.question.question_id, content_key(entry.question)),
-    )
-
-
-def _values(entry: QueueEntry) -> dict[str, object]:
-    question = entry.question
-    return {
-        "key": content_key(question),
-        "question_id": question.question_id,
-        "kin": kin_key(question),
-        "former": None,
-        "position": entry.position,
-        "priority": entry.priority,
-        "task": question.task,
-        "source": question.source,
-        "split": question.split,
-        "is_disputed": question.is_disputed,
-        "wanted": entry.wanted,
-        "is_blind": False,
-        "question": QUESTION.dump_json(question).decode(),
-    }
 
 
 def row_of(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:

@@ -8,17 +8,17 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.review.filters import Filters
 from rsvqa.annotation.review.guard import VISITOR
 from rsvqa.annotation.review.messages import ReviewerBody
 from rsvqa.annotation.review.people import Role, Visitor
-from rsvqa.annotation.review.store import Filters
 
 
 class NotAllowedError(RsvqaError):
     """A person asks for what his role does not allow."""
 
 
-class Asker(NamedTuple):
+class Caller(NamedTuple):
     """Who asks, and which questions are for him."""
 
     name: str
@@ -37,10 +37,10 @@ def visitor_of(request: Request) -> Visitor:
     return visitor
 
 
-def asker_of(request: Request, body: ReviewerBody) -> Asker:
+def caller_of(request: Request, body: ReviewerBody) -> Caller:
     """Return who asks: by his link, whatever name stands in the body; by that name where nobody has a link."""
     visitor = visitor_of(request)
-    return Asker(visitor.name or body.reviewer, body.filters.filters(visitor), visitor.role)
+    return Caller(visitor.name or body.reviewer, body.filters.filters(visitor), visitor.role)
 
 
 def lead_of(request: Request) -> Visitor:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
+from rsvqa.annotation.review.binding import Bound
 from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
-from rsvqa.annotation.review.store import Bound, ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings

@@ -12,9 +12,10 @@ import pytest
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.agreement import ReviewVerdict
+from rsvqa.annotation.review.binding import Bound
 from rsvqa.annotation.review.content import CONTENT, QUESTION, EditableContent, ReviewQuestion, content_key, kin_key
 from rsvqa.annotation.review.queue import QueueEntry
-from rsvqa.annotation.review.store import Bound, ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COLOUR, COUNTING, Clock, make_question
 
 MOVED = dataclasses.replace(COUNTING, options=("(A) 6", "(B) 3", "(C) 5", "(D) 4"), answer="B")

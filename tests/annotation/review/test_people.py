@@ -14,9 +14,10 @@ import pytest
 from pydantic import ValidationError
 
 from rsvqa.annotation.review.attempts import TOO_MANY, Attempts, NoEntry
+from rsvqa.annotation.review.filters import Filters
 from rsvqa.annotation.review.people import FRESH_S, Duty, People, PersonSettings, Visitor
 from rsvqa.annotation.review.queue import QueueEntry
-from rsvqa.annotation.review.store import Filters, ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import Clock, make_question, make_store
 from tests.annotation.review.running_server import running
 

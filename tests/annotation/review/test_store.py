@@ -16,8 +16,9 @@ import pytest
 
 from rsvqa.annotation.review.agreement import ReviewVerdict
 from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.filters import NO_FILTERS, Filters
 from rsvqa.annotation.review.queue import QueueEntry
-from rsvqa.annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
+from rsvqa.annotation.review.store import CLAIM_S, ReviewStore
 from tests.annotation.review.make_questions import COUNTING, Clock, make_question, make_store
 
 FIXED = dataclasses.replace(COUNTING, answer="B")
