@@ -131,6 +131,6 @@ UPDATE SET is_present = 1, question_id = :question_id, kin = :kin, former = :for
 """
 _DECIDED = """
 SELECT key, question_id, kin, task FROM questions
-WHERE key IN (SELECT key FROM decisions WHERE withdrawn_at IS NULL AND verdict <> 'skipped')
+WHERE key IN (SELECT key FROM decisions WHERE withdrawn_at IS NULL AND verdict <> 'skipped' AND NOT is_gold)
 ORDER BY position
 """

@@ -16,6 +16,8 @@ from rsvqa.annotation.review.store import ReviewStore, count_missing, opinions_o
 
 State = Literal["", "open", "decided", "contested", "commented", "gold"]
 PAGE_ROWS = 50
+NO_NOTE = "please look again"
+"""Stands beside a question that was returned without a note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +128,13 @@ def _listed(connection: sqlite3.Connection, row: sqlite3.Row) -> Listed:
 # --- decisions ------------------------------------------------------------------------------------------------------
 
 
-def give_back(store: ReviewStore, numbers: Sequence[int], author: str, note: str, *, request_id: str) -> int:
-    """Withdraw decisions, so that their questions come to their authors again with a note; return how many stood.
+def give_back(
+    store: ReviewStore, numbers: Sequence[int], author: str, note: str, *, request_id: str, to_all: bool = False
+) -> int:
+    """Withdraw decisions and return how many stood; their questions come to their authors again, with a note.
+
+    Nobody else gets such a question until its author has decided anew, or the note is settled. With `to_all` it is open
+    to everybody at once, and the note is for who leads.
 
     Raises:
         StoreError: when there is no such decision on a question as it is now.
@@ -144,8 +151,9 @@ def give_back(store: ReviewStore, numbers: Sequence[int], author: str, note: str
                 continue
             connection.execute("UPDATE decisions SET withdrawn_at = ? WHERE number = ?", (store.now(), number))
             count_missing(connection, row["key"])
-            if note:
-                values = (f"{request_id}/{number}", row["key"], author, row["reviewer"], note, store.now())
+            if note or not to_all:
+                recipient = "" if to_all else row["reviewer"]
+                values = (f"{request_id}/{number}", row["key"], author, recipient, note or NO_NOTE, store.now())
                 connection.execute(_COMMENT, values)
             count += 1
         return count
@@ -161,7 +169,7 @@ def reopen(store: ReviewStore, question_id: str, author: str, note: str, *, requ
         key = row_of(connection, question_id)["key"]
         rows = connection.execute("SELECT number FROM decisions WHERE key = ? AND withdrawn_at IS NULL", (key,))
         numbers = [row["number"] for row in rows]
-    return give_back(store, numbers, author, note, request_id=request_id)
+    return give_back(store, numbers, author, note, request_id=request_id, to_all=True)
 
 
 def reject_label(store: ReviewStore, label: str, author: str, reason: str, *, request_id: str) -> int:

@@ -179,6 +179,7 @@ class ReviewStore:
             row = (
                 self._sown(connection, values)
                 or connection.execute(_MINE, values).fetchone()
+                or connection.execute(_RETURNED, values).fetchone()
                 or connection.execute(_NEXT, values).fetchone()
             )
             connection.execute(_LET_GO, {"key": row and row["key"], "reviewer": reviewer, "now": now})
@@ -297,6 +298,8 @@ class ReviewStore:
             values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now, opened)
             number = connection.execute(_DECIDE, (*values, is_asked, is_gold)).lastrowid
             connection.execute("DELETE FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer))
+            if verdict != "skipped":
+                connection.execute(_SETTLE_RETURNED, (now, key, reviewer))
             count_missing(connection, key)
         assert number is not None
         return number
@@ -418,11 +421,23 @@ WHERE q.is_queued AND q.missing > 0
         WHERE key = q.key AND withdrawn_at IS NULL AND reviewer = :reviewer
     )
     AND (:may_adjudicate OR NOT q.is_contested)
+    AND (
+        NOT EXISTS (SELECT 1 FROM comments WHERE key = q.key AND settled_at IS NULL AND recipient <> '')
+        OR EXISTS (SELECT 1 FROM comments WHERE key = q.key AND settled_at IS NULL AND recipient = :reviewer)
+    )
 """,
         WANTED,
     )
 )
 _MINE = _WAITING + "AND c.until > :now LIMIT 1"
+_RETURNED = "".join(
+    (
+        _WAITING,
+        "AND q.key IN (SELECT key FROM comments WHERE recipient = :reviewer AND settled_at IS NULL) ",
+        "ORDER BY q.priority, q.position LIMIT 1",
+    )
+)
+"""What was returned to a reviewer comes to him, before anything else, and to nobody else."""
 _NEXT = "".join(
     (
         _WAITING,
@@ -455,6 +470,7 @@ _UPCOMING = "".join(
 
 _LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND key IS NOT :key)"
 """A page that is loaded anew asks for the question that is open: it was opened when it was first shown."""
+_SETTLE_RETURNED = "UPDATE comments SET settled_at = ? WHERE key = ? AND recipient = ? AND settled_at IS NULL"
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
 INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at, opened_at,

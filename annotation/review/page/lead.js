@@ -107,7 +107,7 @@ async function giveBack(numbers, reviewer) {
 }
 
 async function reopen(id) {
-  const note = await askNote("Withdraw every decision on this question?", "Why, for those who decided", { button: "Reopen" });
+  const note = await askNote("Withdraw every decision on this question?", "Why, for who leads", { button: "Reopen" });
   if (note !== null) await change("lead/reopen", { question_id: id, note, request_id: newRequestId() }, "Withdrawn");
 }
 

@@ -82,10 +82,43 @@ def test_a_returned_decision_comes_to_its_author_again_with_the_note(store: Revi
     connection.close()
 
 
+def test_a_returned_question_comes_to_its_author_next_and_to_nobody_else(store: ReviewStore) -> None:
+    oversight.give_back(store, [2], "lea", "", request_id="r")
+
+    def next_of(reviewer: str) -> str | None:
+        assignment = store.next_question(reviewer)
+        store.release(reviewer)
+        return None if assignment is None else assignment.question.question_id
+
+    assert [next_of(name) for name in ("ann", "ben")] == ["a:0_0/OP1", "b:0_0/OC1"]
+    for number, question_id in enumerate(("a:0_0/OP1", "b:0_0/OC2")):
+        store.decide(question_id, "ann", "rejected", request_id=f"ann {number}", reason="not useful")
+    assert [next_of(name) for name in ("ann", "ben")] == [None, "b:0_0/OC1"]
+    (note,) = oversight.comments_for(store, "b:0_0/OC1", "ben", sees_all=False)
+    assert (note.text, note.is_settled) == ("please look again", False)
+    store.decide("b:0_0/OC1", "ben", "skipped", request_id="not now")
+    assert next_of("ann") is None
+    store.decide("b:0_0/OC1", "ben", "accepted", request_id="anew", after=COUNTING)
+    assert oversight.comments_for(store, "b:0_0/OC1", "ben", sees_all=False)[0].is_settled
+
+
+def test_a_settled_note_lets_others_have_the_question(store: ReviewStore) -> None:
+    oversight.give_back(store, [1], "lea", "look", request_id="r")
+    (note,) = oversight.comments_for(store, "a:0_0/OC1", "lea", sees_all=True)
+    oversight.settle(store, note.number)
+    found = store.next_question("cem")
+    assert found is not None
+    assert found.question.question_id == "a:0_0/OC1"
+
+
 def test_a_reopened_question_is_nobodys(store: ReviewStore) -> None:
     store.decide("a:0_0/OC1", "cem", "rejected", request_id="3", reason="not useful")
     assert ids(store, state="contested") == ["a:0_0/OC1"]
-    assert oversight.reopen(store, "a:0_0/OC1", "lea", "", request_id="r") == 2
+    assert oversight.reopen(store, "a:0_0/OC1", "lea", "the scene was wrong", request_id="r") == 2
+    found = store.next_question("dan")
+    assert found is not None
+    assert found.question.question_id == "a:0_0/OC1"
+    store.release("dan")
     assert ids(store, state="open")[0] == "a:0_0/OC1"
     assert find(store, Search(text="a:0_0/OC1")).rows[0].decisions == ()
 
