@@ -187,7 +187,7 @@ const COLUMNS = [
   ["too quick", (one) => one.hasty],
   ["gold", (one) => share(one.gold_agreement, one.num_gold)],
   ["answered the key", (one) => share(one.blind_agreement, one.num_blind)],
-  ["kappa", (one) => (one.kappa === null ? "–" : `${one.kappa.toFixed(2)} of ${one.num_double}`)],
+  ["kappa", (one) => (one.kappa === null ? "–" : `${one.kappa.toFixed(2)} over ${one.num_double}`)],
 ];
 
 async function showPeople() {

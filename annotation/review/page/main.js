@@ -340,6 +340,7 @@ async function begin() {
   localStorage.setItem("rsvqa-review/reviewer", state.reviewer);
   byId("reviewer-button").textContent = state.reviewer;
   byId("lead-link").hidden = state.session.role !== "lead";
+  byId("lead-link").textContent = state.session.person ? "Lead" : "List"; // who is alone leads nobody
   await exclusively(begun);
 }
 
