@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rsvqa.annotation.review.agreement import ReviewVerdict
-from rsvqa.annotation.review.oversight import mark_gold
+from rsvqa.annotation.review.oversight import Search, find, mark_gold
 from rsvqa.annotation.review.quality import Work, is_hasty, read_work, work_csv
 from rsvqa.annotation.review.queue import QueueEntry, draw
 from rsvqa.annotation.review.store import ReviewStore
@@ -103,6 +103,8 @@ def test_what_people_say_to_gold_changes_nothing_about_it(store: ReviewStore) ->
     for number, letter in enumerate("rafs"):
         decide(store, f"q{number}", "ann", letter)
     assert store.final_decisions() == before
+    assert find(store, Search(state="contested")).total == 0
+    assert find(store, Search(state="decided")).total == GOLD
     assert [decision.reviewer for decision in store.decisions()] == ["lea"] * GOLD
     assert [decision.verdict for decision in store.gold_decisions()] == ["rejected", "accepted", "fixed", "skipped"]
 
