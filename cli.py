@@ -637,6 +637,24 @@ def review_serve(data: DataSet, queue: QueueSettings, server: ServerSettings, st
     serve_review(data, queue, server, store=store, announce=lambda url: announce(url, server))
 
 
+@review_app.command("people")
+def review_people(
+    data: DataSet,
+    people: Annotated[Path, typer.Option(help="TOML file with one table per person. (required)")],
+    renew: Annotated[list[str] | None, typer.Option(help="Name of a person whose link is replaced.")] = None,
+    address: Annotated[
+        str, typer.Option(help="Address under which the review is reached, for the links.")
+    ] = "http://127.0.0.1:8417",
+    store: Store = None,
+) -> None:
+    """Give each person a link of his own, with a role and a part of the work; new links are printed once."""
+    from rsvqa.rsvqa_builder.reviewing.people import invitation_lines, invite, read_people
+
+    found = read_people(people)
+    tokens = invite(data, found, store=store, renew=renew or ())
+    print("\n".join(invitation_lines(found, tokens, address)))
+
+
 @review_app.command("apply")
 def review_apply(
     data: DataSet,
@@ -748,11 +766,14 @@ def root_command() -> Any:  # noqa: ANN401  its class is click's or typer's own,
     return typer.main.get_command(app)
 
 
+_REVIEW_COMMANDS = ("serve", "people", "apply", "export", "import")
+
+
 def with_serve(words: list[str]) -> list[str]:
     """Return the words with `rsvqa review …` spelt out as `rsvqa review serve …`."""
     at = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
     rest = words[at + 1 :]
-    if words[at : at + 1] != ["review"] or not rest or rest[0] in ("serve", "apply", "export", "import", "--help"):
+    if words[at : at + 1] != ["review"] or not rest or rest[0] in (*_REVIEW_COMMANDS, "--help"):
         return words
     return [*words[: at + 1], "serve", *rest]
 

@@ -12,8 +12,10 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.review.people import Visitor
 
 MIN_PASSWORD_CHARS = 12
 
@@ -22,6 +24,14 @@ _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 class AccessError(RsvqaError):
     """The server may not be opened like this; the message says what is missing."""
+
+
+class Entrance(Protocol):
+    """Knows people by their tokens."""
+
+    def find(self, token: str) -> Visitor | None:
+        """Return whose token it is; None when it is nobody's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +43,7 @@ class Access:
         port: of the server.
         password: asked for besides the token; None on loopback only. Never shown.
         token: first part of every address. Never shown but in the printed address.
+        people: who have links of their own, by which alone one comes in then; None where nobody has.
 
     Raises:
         AccessError: for a host beyond loopback without a password, or with a short one.
@@ -42,6 +53,7 @@ class Access:
     port: int
     password: str | None = field(default=None, repr=False)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    people: Entrance | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.password is None and not is_loopback(self.host):
@@ -54,9 +66,17 @@ class Access:
 
     @property
     def url(self) -> str:
-        """The address to open."""
+        """The address to open; where people have links, what all of them begin with."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/{self.token}/"
+        return f"http://{host}:{self.port}/" + ("" if self.people else f"{self.token}/")
+
+    def visitor(self, token: str) -> Visitor | None:
+        """Return whom a token lets in; None for nobody."""
+        if self.people:
+            return self.people.find(token)
+        # one person on his own machine is his own lead; who shares a password types a name that proves nothing
+        everyone = Visitor(role="lead" if self.password is None else "annotator")
+        return everyone if secrets.compare_digest(token.encode(), self.token.encode()) else None
 
     def knows_host(self, header: str) -> bool:
         """Return whether a request calls this server by a name that is its own."""

@@ -13,7 +13,7 @@ ReviewVerdict = Literal["accepted", "fixed", "rejected", "skipped"]
 VERDICTS: tuple[ReviewVerdict, ...] = ("accepted", "fixed", "rejected", "skipped")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What one reviewer decided on one question.
 
@@ -26,6 +26,8 @@ class Decision:
         after: as he left it; None when it is rejected or skipped.
         reason: of a rejection; else a note, mostly empty.
         decided_at: seconds since 1970, UTC.
+        opened_at: when the question was put before him; None where nobody knows.
+        is_adjudication: he was asked because others differed; his opinion stands.
     """
 
     number: int
@@ -36,6 +38,13 @@ class Decision:
     after: EditableContent | None
     reason: str
     decided_at: float
+    opened_at: float | None = None
+    is_adjudication: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the question was open before he decided; None where nobody knows."""
+        return None if self.opened_at is None else max(0.0, self.decided_at - self.opened_at)
 
     def agrees_with(self, other: Decision) -> bool:
         """Return whether both want the same to become of the question; reasons may differ."""
@@ -59,25 +68,39 @@ def final_decision(opinions: Sequence[Decision], *, wanted: int) -> Decision | N
 
     Args:
         opinions: of different reviewers, none skipped, in the order in which they were stored.
-        wanted: opinions asked for, 1 or 2. More than that are there when two reviewers had the same question open.
+        wanted: opinions asked for. More than that are there when several reviewers had the same question open.
     """
     return None if num_missing(opinions, wanted=wanted) or not opinions else opinions[_decisive(opinions)]
 
 
 def num_missing(opinions: Sequence[Decision], *, wanted: int) -> int:
-    """Return how many more reviewers must be asked; after two different opinions a third decides."""
-    if len(opinions) < wanted:
-        return wanted - len(opinions)
-    return 1 if len(opinions) == 2 and not opinions[0].agrees_with(opinions[1]) else 0
+    """Return how many more reviewers must be asked; where no more than half agree, one more decides."""
+    if is_contested(opinions, wanted=wanted):
+        return 1
+    is_settled = any(opinion.is_adjudication for opinion in opinions)
+    return 0 if is_settled else max(0, wanted - len(opinions))
+
+
+def is_contested(opinions: Sequence[Decision], *, wanted: int) -> bool:
+    """Return whether all opinions asked for are there, no more than half agree, and nobody has decided between them."""
+    if not opinions or len(opinions) < wanted or any(opinion.is_adjudication for opinion in opinions):
+        return False
+    return 2 * max(_shared(opinions)) <= len(opinions)
 
 
 def _decisive(opinions: Sequence[Decision]) -> int:
-    """Return the index of the opinion that counts: the first of those that most share; the last where none is shared.
+    """Return the index of the opinion that counts: that of who was asked to decide, else the first that most share.
 
-    Not simply the last: one of the first two may decide anew after the third, and must not overrule both others.
+    Not simply the last: one of the first may decide anew after the others differed, and must not overrule them all.
     """
-    shared = [sum(opinion.agrees_with(other) for other in opinions) for opinion in opinions]
-    return shared.index(max(shared)) if max(shared) > 1 else len(opinions) - 1
+    shared = _shared(opinions)
+    deciding = [index for index, opinion in enumerate(opinions) if opinion.is_adjudication]
+    return deciding[-1] if deciding else shared.index(max(shared))
+
+
+def _shared(opinions: Sequence[Decision]) -> list[int]:
+    """Return how many share each opinion, its author included."""
+    return [sum(opinion.agrees_with(other) for other in opinions) for opinion in opinions]
 
 
 def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:

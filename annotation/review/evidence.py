@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.stored_evidence import decode_geometry, decode_mark
+from rsvqa.annotation.taxonomy import TASKS
 
 MAX_POINTS = 4_000
 """Evidence with more vertices is drawn by the bounds of its parts: thousands of roofs would hide the image."""
@@ -49,7 +50,7 @@ def _line(part: BaseGeometry, *, is_closed: bool) -> Line:
 
 
 def focus_of(question: ReviewQuestion) -> Box | None:
-    """Return where to look, in pixels: the box, else the circle, else the bounds of the geometry; None without any."""
+    """Return where the evidence is, in pixels: the box, else the circle, else the bounds of the geometry."""
     if question.content.bbox is not None:
         return in_pixels(question.content.bbox, question.width, question.height)
     if mark := decode_mark(question.evidence):
@@ -57,6 +58,12 @@ def focus_of(question: ReviewQuestion) -> Box | None:
         return Box(x - radius, y - radius, x + radius, y + radius)
     geometry = decode_geometry(question.evidence)
     return None if geometry is None else Box(*geometry.bounds)
+
+
+def opens_whole(question: ReviewQuestion) -> bool:
+    """Return whether the whole tile is shown first: who sees only what was counted does not find what was missed."""
+    is_counting = question.task in TASKS and TASKS[question.task].category.startswith("Counting/")
+    return is_counting and question.content.bbox is None and decode_mark(question.evidence) is None
 
 
 def in_words(values: Mapping[str, Any]) -> list[tuple[str, str]]:

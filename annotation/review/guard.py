@@ -10,13 +10,13 @@ Starlette has no middleware for this: its TrustedHostMiddleware looks neither at
 from __future__ import annotations
 
 import re
-import secrets
 
 from fastapi import Response
 from fastapi.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rsvqa.annotation.review.access import Access
+from rsvqa.annotation.review.attempts import Attempts, NoEntry
 
 MAX_BODY_BYTES = 256_000
 """Far above any decision: a caption has at most 8,000 characters."""
@@ -42,42 +42,56 @@ _SECURITY_HEADERS = (
 class Guard:
     """Lets requests through to `app` that have a right to it, with the token taken off their path."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, attempts: Attempts) -> None:
         self._app = app
         self._access = access
+        self._attempts = attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it with 401, 403 or 404 and nothing else."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            status = self._refusal(scope)
-            if status:
-                await _refused(status)(scope, receive, _with_headers(send))
+            found = await self._attempts.slowed(_address(scope), lambda: self._let_in(scope))
+            if isinstance(found, NoEntry):
+                await _refused(found.status)(scope, receive, _with_headers(send))
             else:
-                await self._app(self._inner(scope), receive, _with_headers(send))
+                await self._app(found, receive, _with_headers(send))
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _refusal(self, scope: Scope) -> int | None:
-        """Return the status with which a request is refused, or None when it may pass."""
+    def _let_in(self, scope: Scope) -> Scope | NoEntry:
+        """Return a request as the application sees it, or why it is refused."""
         headers = Headers(scope=scope)
         if not self._access.knows_host(_only(headers, "host").lower()) or not _is_same_site(headers):
-            return 403
-        if not self._knows_path(scope["raw_path"]) or scope["query_string"]:
-            return 404
+            return NoEntry(403)
+        path: bytes = scope["raw_path"]
+        if not _is_plain_path(path) or scope["query_string"]:
+            return NoEntry(404)
+        token = path.split(b"/")[1]
+        visitor = self._access.visitor(token.decode())
+        if visitor is None:
+            return NoEntry(404, is_guess=True)
         if not self._access.knows_password(_only(headers, "authorization")):
-            return 401
-        return None if _is_plain_request(scope["method"], headers) else 403
+            return NoEntry(401, is_guess="authorization" in headers)  # a browser asks once before it knows that it must
+        if not _is_plain_request(scope["method"], headers):
+            return NoEntry(403)
+        inner = {"path": scope["path"][len(token) + 1 :], "raw_path": path[len(token) + 1 :]}
+        return {**scope, **inner, VISITOR: visitor}
 
-    def _knows_path(self, path: bytes) -> bool:
-        if not _PATH.fullmatch(path) or b".." in path or b"//" in path or b"/." in path:
-            return False
-        return secrets.compare_digest(path.split(b"/")[1], self._access.token.encode()) and path.count(b"/") > 1
 
-    def _inner(self, scope: Scope) -> Scope:
-        prefix = len(self._access.token) + 1
-        return {**scope, "path": scope["path"][prefix:], "raw_path": scope["raw_path"][prefix:]}
+VISITOR = "rsvqa.visitor"
+"""Key under which the application finds in a scope who sends the request, a `Visitor`."""
+
+
+def _is_plain_path(path: bytes) -> bool:
+    """Return whether a path has a first part, and no trick in it."""
+    has_tricks = b".." in path or b"//" in path or b"/." in path
+    return _PATH.fullmatch(path) is not None and not has_tricks and path.count(b"/") > 1
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _only(headers: Headers, name: str) -> str:

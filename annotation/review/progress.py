@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa
-from rsvqa.annotation.review.store import NO_FILTERS, Filters, ReviewStore
+from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
+from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 
 PACE_OVER = 40
@@ -48,7 +50,7 @@ def read_progress(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTE
     """Return how far the review is, as `reviewer` sees it."""
     now = store.now()
     with store.database.reading() as connection:
-        total, missing, done = connection.execute(_COUNTS, asdict(filters)).fetchone()
+        total, missing, done = connection.execute(_COUNTS, filters.values).fetchone()
         verdicts: Mapping[str, int] = dict(connection.execute(_VERDICTS, (reviewer,)).fetchall())
         latest = connection.execute(_LATEST, (reviewer, PACE_OVER)).fetchall()
         active = {row["reviewer"] for row in connection.execute(_ACTIVE, (now - ACTIVE_S,))} | {reviewer}
@@ -83,7 +85,7 @@ class TaskSummary:
         num_double: questions with two opinions or more.
         agreement: share of them on which the first two reviewers gave the same verdict; None without any.
         kappa: Cohen's, of the same pairs; None without any, or where it is not defined.
-        num_disputed: questions that wait for a third reviewer.
+        num_disputed: questions on which no more than half agree, and that wait for who decides.
     """
 
     queued: int
@@ -110,56 +112,56 @@ def read_summary(store: ReviewStore) -> Summary:
     decisions = store.decisions()
     with store.database.reading() as connection:
         rows = connection.execute(
-            "SELECT question_id, task, missing, is_queued FROM questions WHERE is_present"
+            "SELECT question_id, task, missing, is_queued, is_contested FROM questions WHERE is_present"
         ).fetchall()
     task_of = {row["question_id"]: row["task"] for row in rows}
-    queued = [(row["task"], row["missing"]) for row in rows if row["is_queued"]]
+    queued = [row for row in rows if row["is_queued"]]
     names = [name for name in TASKS if name in set(task_of.values())]
     return Summary(
         tasks={
             name: _summarise(
-                [missing for task, missing in queued if task == name],
+                [row for row in queued if row["task"] == name],
                 [decision for decision in decisions if task_of[decision.question_id] == name],
             )
             for name in names
         },
-        overall=_summarise([missing for _, missing in queued], decisions),
+        overall=_summarise(queued, decisions),
         reviewers=dict(sorted(Counter(d.reviewer for d in decisions if d.verdict != "skipped").items())),
     )
 
 
-def _summarise(missing: Sequence[int], decisions: Sequence[Decision]) -> TaskSummary:
+def _summarise(queued: Sequence[sqlite3.Row], decisions: Sequence[Decision]) -> TaskSummary:
     verdicts = Counter(decision.verdict for decision in decisions)
     reasons = Counter(decision.reason for decision in decisions if decision.verdict == "rejected")
     pairs = first_pairs(decisions)
-    labels = [(one.verdict, other.verdict) for one, other, _ in pairs]
+    labels = [(one.verdict, other.verdict) for one, other in pairs]
     return TaskSummary(
-        queued=len(missing),
-        done=missing.count(0),
+        queued=len(queued),
+        done=sum(row["missing"] == 0 for row in queued),
         verdicts={verdict: verdicts[verdict] for verdict in VERDICTS},
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         num_double=len(pairs),
         agreement=sum(one == other for one, other in labels) / len(labels) if labels else None,
         kappa=cohens_kappa(labels),
-        num_disputed=sum(not one.agrees_with(other) and count == 2 for one, other, count in pairs),
+        num_disputed=sum(row["is_contested"] for row in queued),
     )
 
 
-def first_pairs(decisions: Sequence[Decision]) -> list[tuple[Decision, Decision, int]]:
-    """Return the first two opinions on each question that has two, and how many it has.
+def first_pairs(decisions: Sequence[Decision]) -> list[tuple[Decision, Decision]]:
+    """Return the first two opinions on each question that has two.
 
     The two are in the order of their reviewers' names: with two reviewers each then is one rater throughout, as Cohen's
-    kappa wants it. A third opinion was formed in sight of the two and says nothing about agreement.
+    kappa wants it. Who decided between others saw what they said, so his opinion says nothing about agreement.
     """
     opinions: dict[str, list[Decision]] = {}
     for decision in decisions:
-        if decision.verdict != "skipped":
+        if decision.verdict != "skipped" and not decision.is_adjudication:
             opinions.setdefault(decision.question_id, []).append(decision)
     pairs = []
     for found in opinions.values():
         if len(found) >= 2:
             one, other = sorted(found[:2], key=lambda decision: decision.reviewer)
-            pairs.append((one, other, len(found)))
+            pairs.append((one, other))
     return pairs
 
 
@@ -186,12 +188,15 @@ def read_choices(store: ReviewStore) -> Choices:
     )
 
 
-_COUNTS = """
-SELECT count(*), coalesce(sum(missing), 0), coalesce(sum(missing = 0), 0) FROM questions
+_COUNTS = "".join(
+    (
+        """
+SELECT count(*), coalesce(sum(missing), 0), coalesce(sum(missing = 0), 0) FROM questions q
 WHERE is_queued
-    AND (:task = '' OR task = :task) AND (:source = '' OR source = :source) AND (:split = '' OR split = :split)
-    AND (NOT :disputed_only OR is_disputed)
-"""
+""",
+        WANTED,
+    )
+)
 _VERDICTS = (
     "SELECT verdict, count(*) FROM decisions JOIN questions USING (key) "
     "WHERE is_present AND reviewer = ? AND withdrawn_at IS NULL GROUP BY verdict"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:  # the command line reads the settings' defaults, and must not wait for the rest
     from rsvqa.annotation.review.content import ReviewQuestion
 
+Blind = Literal["overlap", "all", "none"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -26,9 +27,15 @@ class QueueSettings(BaseModel):
     sample: Share = 0.05
     """Share of the questions that need no review, reviewed all the same."""
     double: Share = 0.0
-    """Share of the queue that two people review."""
+    """Share of the queue that several people review."""
+    opinions: Annotated[int, Field(ge=2, le=9)] = 2
+    """People who review each question of that share."""
+    blind: Blind = "overlap"
+    """Questions answered before their key is shown: overlap (those of several people), all, none."""
+    gold: Share = 0.0
+    """Share of the questions put before a person that are gold: decided before, to compare."""
     seed: int = 0
-    """Seed of both draws."""
+    """Seed of all draws."""
 
 
 class QueueEntry(NamedTuple):
@@ -38,7 +45,7 @@ class QueueEntry(NamedTuple):
         question: as it stands.
         position: its place in the data set; the order within a priority.
         priority: 0 for those that need a review, 1 for the sample.
-        wanted: opinions asked for, 1 or 2.
+        wanted: opinions asked for.
     """
 
     question: ReviewQuestion
@@ -52,11 +59,15 @@ def plan_queue(questions: Iterable[ReviewQuestion], settings: QueueSettings) -> 
     for position, question in enumerate(questions):
         is_needed = question.review == "needed"
         if is_needed or (question.review == "none" and _draw("sample", question, settings) < settings.sample):
-            wanted = 2 if _draw("overlap", question, settings) < settings.double else 1
+            wanted = settings.opinions if _draw("overlap", question, settings) < settings.double else 1
             yield QueueEntry(question, position, 0 if is_needed else 1, wanted)
 
 
 def _draw(purpose: str, question: ReviewQuestion, settings: QueueSettings) -> float:
-    """Return a number in [0, 1) that follows from seed, purpose and id."""
-    digest = hashlib.sha256(f"{settings.seed}/{purpose}/{question.question_id}".encode()).digest()
+    return draw(settings.seed, purpose, question.question_id)
+
+
+def draw(seed: int, purpose: str, name: str) -> float:
+    """Return a number in [0, 1) that follows from seed, purpose and name alone."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
     return int.from_bytes(digest[:7]) / 2**56

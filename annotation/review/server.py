@@ -13,18 +13,34 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review import oversight
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
+from rsvqa.annotation.review.answers import BlindAnswer, answer_fault, guesses_of, hidden, is_key
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
-from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
-from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
+from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, opens_whole
+from rsvqa.annotation.review.lead import add_lead
+from rsvqa.annotation.review.messages import (
+    AnswerBody,
+    CheckBody,
+    CommentBody,
+    DecideBody,
+    OpenBody,
+    QuestionBody,
+    ReviewerBody,
+    UndoBody,
+    in_one_line,
+)
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
+from rsvqa.annotation.review.visits import Caller, NotAllowedError, caller_of, refused, visitor_of
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -42,15 +58,21 @@ REASONS = (
 
 PAGE_FILES: Mapping[str, str] = {
     "index.html": "text/html; charset=utf-8",
+    "lead.html": "text/html; charset=utf-8",
     "app.css": "text/css; charset=utf-8",
+    "lead.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     **dict.fromkeys(
         (
             "api.js",
+            "blind.js",
+            "comments.js",
             "drawing.js",
             "editor.js",
             "elements.js",
+            "guidelines.js",
             "keys.js",
+            "lead.js",
             "main.js",
             "panels.js",
             "viewer.js",
@@ -66,18 +88,22 @@ _TILE_THREADS = 64
 _FOREVER = "private, max-age=31536000, immutable"
 
 
-def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> ASGIApp:
+def create_app(store: ReviewStore, pictures: Pictures, *, name: str, guidelines: str = "") -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
     Args:
         store: of the review, with its queue filled.
         pictures: the images of the questions.
         name: of the data set, as the page shows it.
+        guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
-    _add_queue(app, store, pictures, name)
+    _add_session(app, store, name, guidelines)
+    _add_queue(app, store, pictures)
     _add_decisions(app, store)
+    _add_comments(app, store)
+    add_lead(app, store)
     _add_errors(app)
     _add_page(app)  # last: it takes every path that is left
     return app
@@ -108,39 +134,60 @@ def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})
 
 
-def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures, name: str) -> None:
+def _add_session(app: FastAPI, store: ReviewStore, name: str, guidelines: str) -> None:
     @app.post("/api/session")
-    def session() -> dict[str, Any]:
-        """Return what does not change while the server runs."""
+    def session(request: Request) -> dict[str, Any]:
+        """Return what does not change while the server runs, and who asks where people have links."""
+        visitor = visitor_of(request)
         tasks = {info.name: {"short": info.short, "title": info.level_3} for info in TASKS.values()}
         choices = asdict(read_choices(store))
-        return {"name": name, "tasks": tasks, "choices": choices, "reasons": REASONS, "claim_s": CLAIM_S}
+        person = {"person": visitor.name, "role": visitor.role}
+        return {
+            "name": name,
+            "tasks": tasks,
+            "choices": choices,
+            "reasons": REASONS,
+            "claim_s": CLAIM_S,
+            **person,
+            "guidelines": guidelines,
+        }
 
+
+def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures) -> None:
     @app.post("/api/next")
-    def next_question(body: ReviewerBody) -> dict[str, Any]:
+    def next_question(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Claim the next question; none is left when `question` is null."""
-        filters = body.filters.filters()
-        assignment = store.next_question(body.reviewer, filters)
+        caller = caller_of(request, body)
+        assignment = store.next_question(caller.name, caller.filters)
         if assignment is not None:
-            _prepare(pictures, store.upcoming(body.reviewer, filters))
-        return _answer(store, body, assignment)
+            _prepare(pictures, store.upcoming(caller.name, caller.filters))
+        return _answer(store, caller, assignment)
+
+    @app.post("/api/open")
+    def open_question(request: Request, body: OpenBody) -> dict[str, Any]:
+        """Claim a question by its id."""
+        caller = caller_of(request, body)
+        if not caller.sees_all:
+            raise NotAllowedError("only an expert or a lead may open a question by its id")
+        return _answer(store, caller, store.open_question(caller.name, body.question_id))
 
     @app.post("/api/renew")
-    def renew(body: QuestionBody) -> dict[str, Any]:
+    def renew(request: Request, body: QuestionBody) -> dict[str, Any]:
         """Keep the question that is open."""
-        store.renew(body.reviewer, body.question_id)
-        return {"progress": _progress(store, body)}
+        caller = caller_of(request, body)
+        store.renew(caller.name, body.question_id)
+        return {"progress": _progress(store, caller)}
 
     @app.post("/api/release")
-    def release(body: ReviewerBody) -> dict[str, Any]:
+    def release(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Give back what is claimed, when other questions are wanted."""
-        store.release(body.reviewer)
+        store.release(caller_of(request, body).name)
         return {}
 
     @app.post("/api/forget-skips")
-    def forget_skips(body: ReviewerBody) -> dict[str, Any]:
+    def forget_skips(request: Request, body: ReviewerBody) -> dict[str, Any]:
         """Let what was skipped come again."""
-        return {"count": store.forget_skips(body.reviewer)}
+        return {"count": store.forget_skips(caller_of(request, body).name)}
 
     @app.post("/api/summary")
     def summary() -> dict[str, Any]:
@@ -156,37 +203,57 @@ def _prepare(pictures: Pictures, questions: Iterable[ReviewQuestion]) -> None:
 
 def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/check")
-    def check(body: CheckBody) -> dict[str, Any]:
+    def check(request: Request, body: CheckBody) -> Any:  # noqa: ANN401  a response or its content
         """Return the content with all that follows from a moved box, and why it may not stand."""
+        if store.is_blind(body.question_id, caller_of(request, body).name):
+            return refused(ANSWER_FIRST)
         question = store.question(body.question_id)
         content = settled(question, body.content.content())
         problems = check_content(question, content) if content != question.content else ()
         return {"content": CONTENT.dump_python(content, mode="json"), "problems": problems}
 
     @app.post("/api/decide")
-    def decide(body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
+    def decide(request: Request, body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
         """Store a decision; when this answers, it is on disk."""
+        caller = caller_of(request, body)
         question = store.question(body.question_id)
         content = settled(question, body.content.content()) if body.content and body.action == "save" else None
         problems = _problems(question, body, content)
+        if body.action == "save" and store.is_blind(body.question_id, caller.name):
+            problems = (ANSWER_FIRST,)
         if problems:
-            return JSONResponse({"problems": problems}, status_code=422)
+            return refused(*problems)
         number = store.decide(
             body.question_id,
-            body.reviewer,
+            caller.name,
             _verdict(body, is_changed=content != question.content),
             request_id=body.request_id,
             after=content,
             reason=body.reason,
+            may_adjudicate=caller.filters.may_adjudicate,
         )
-        return {"number": number, "progress": _progress(store, body)}
+        return {"number": number, "progress": _progress(store, caller)}
+
+    @app.post("/api/answer")
+    def answer(request: Request, body: AnswerBody) -> Any:  # noqa: ANN401  a response or its content
+        """Store an answer given before the key is seen, and return the question with its key."""
+        caller = caller_of(request, body)
+        bbox = None if body.bbox is None else Box(*body.bbox)
+        fault = answer_fault(store.question(body.question_id), body.answer, bbox)
+        if fault is not None:
+            return refused(fault)
+        return _answer(store, caller, store.answer(body.question_id, caller.name, body.answer, bbox))
 
     @app.post("/api/undo")
-    def undo(body: UndoBody) -> dict[str, Any]:
+    def undo(request: Request, body: UndoBody) -> dict[str, Any]:
         """Withdraw a decision, open its question again, and return what was decided."""
-        decision = store.undo(body.reviewer, body.number)
-        answer = _answer(store, body, store.open_question(body.reviewer, decision.question_id))
+        caller = caller_of(request, body)
+        decision = store.undo(caller.name, body.number)
+        answer = _answer(store, caller, store.open_question(caller.name, decision.question_id))
         return {**answer, "undone": _opinion(decision)}
+
+
+ANSWER_FIRST = "answer the question first; its key is shown after that"
 
 
 def _verdict(body: DecideBody, *, is_changed: bool) -> ReviewVerdict:
@@ -205,29 +272,60 @@ def _problems(question: ReviewQuestion, body: DecideBody, content: EditableConte
     return check_content(question, content) if content != question.content else ()
 
 
+def _add_comments(app: FastAPI, store: ReviewStore) -> None:
+    @app.post("/api/comment")
+    def comment(request: Request, body: CommentBody) -> dict[str, Any]:
+        """Store what somebody says about a question, and return all that he may read about it."""
+        caller = caller_of(request, body)
+        oversight.comment(store, body.question_id, caller.name, body.text, request_id=body.request_id)
+        return {"comments": _comments(store, caller, body.question_id)}
+
+
+def _comments(store: ReviewStore, caller: Caller, question_id: str) -> list[dict[str, Any]]:
+    found = oversight.comments_for(store, question_id, caller.name, sees_all=caller.sees_all)
+    return [comment._asdict() for comment in found]
+
+
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(StoreError)
-    async def refused(request: Request, error: StoreError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
-        return JSONResponse({"problems": [str(error)]}, status_code=404)
+    async def not_there(request: Request, error: StoreError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
+        return refused(str(error), status=404)
+
+    @app.exception_handler(NotAllowedError)
+    async def not_allowed(request: Request, error: NotAllowedError) -> JSONResponse:  # noqa: ARG001
+        return refused(str(error), status=403)
+
+    @app.exception_handler(RequestValidationError)
+    async def misshapen(request: Request, error: RequestValidationError) -> JSONResponse:  # noqa: ARG001
+        # not fastapi's own answer: it repeats what was sent, which cannot always be written as JSON
+        return refused(in_one_line(error.errors()))
+
+    @app.exception_handler(400)
+    async def no_json(request: Request, error: HTTPException) -> JSONResponse:  # noqa: ARG001
+        return refused("the body: expected JSON")
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
-def _answer(store: ReviewStore, body: ReviewerBody, assignment: Assignment | None) -> dict[str, Any]:
-    progress = _progress(store, body)
+def _answer(store: ReviewStore, caller: Caller, assignment: Assignment | None) -> dict[str, Any]:
+    progress = _progress(store, caller)
     if assignment is None:
         return {"question": None, "progress": progress}
     return {
-        "question": _shown(assignment.question),
-        "opinions": [_opinion(opinion) for opinion in assignment.opinions],
-        "former": None if assignment.former is None else _former(assignment.former),
+        "question": _shown(hidden(assignment.question) if assignment.is_blind else assignment.question),
+        "is_blind": assignment.is_blind,
+        "comments": _comments(store, caller, assignment.question.question_id),
+        "own": None if assignment.own is None else _own(assignment.question, assignment.own),
+        # who decides between others is not to know whose opinions they are
+        "opinions": [{**_opinion(opinion), "reviewer": "", "number": 0} for opinion in assignment.opinions],
+        "former": None if assignment.former is None or assignment.is_blind else _former(assignment.former),
         "progress": progress,
     }
 
 
-def _progress(store: ReviewStore, body: ReviewerBody) -> dict[str, Any]:
-    return asdict(read_progress(store, body.reviewer, body.filters.filters()))
+def _progress(store: ReviewStore, caller: Caller) -> dict[str, Any]:
+    return asdict(read_progress(store, caller.name, caller.filters))
 
 
 def _shown(question: ReviewQuestion) -> dict[str, Any]:
@@ -255,12 +353,18 @@ def _shown(question: ReviewQuestion) -> dict[str, Any]:
         "lines": [] if geometry is None else [line._asdict() for line in lines_of(geometry)],
         "region": evidence.get("region"),
         "focus": focus_of(question),
+        "opens_whole": opens_whole(question),
+        "guesses": guesses_of(question),
         "rule": str(evidence.get("rule", "")).replace("_", " "),
         "values": in_words(evidence.get("values", {})),
         "feature_ids": list(evidence.get("feature_ids", ())),
         "is_disputed": question.is_disputed,
         "models": evidence.get("annotation"),
     }
+
+
+def _own(question: ReviewQuestion, own: BlindAnswer) -> dict[str, Any]:
+    return {"answer": own.answer, "bbox": own.bbox, "is_key": is_key(question, own.answer, own.bbox)}
 
 
 def _former(former: FormerReview) -> dict[str, Any]:

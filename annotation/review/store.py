@@ -1,7 +1,7 @@
 """The store of a review: the queue, who works on what, and every decision that was ever taken.
 
 Decisions are only added. One that is undone or taken anew stays in its row, marked as withdrawn. A decision is never
-refused because somebody else was quicker: it is one opinion more, and where two differ a third reviewer decides.
+refused because somebody else was quicker: it is one opinion more, and where opinions differ one reviewer more decides.
 
 A decision belongs to the content of a question and not to its id: see `content.content_key`. When a data set was built
 or annotated anew, `bind` finds what is still the same, and puts the others before people again.
@@ -9,14 +9,25 @@ or annotated anew, `bind` finds what is still the same, and puts the others befo
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, num_missing
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, final_decision, is_contested, num_missing
+from rsvqa.annotation.review.answers import BlindAnswer
+from rsvqa.annotation.review.binding import (
+    INSERT,
+    UPDATE,
+    Binding,
+    Bound,
+    data_set_of_version_1,
+    make_way,
+    values_of,
+)
 from rsvqa.annotation.review.content import (
     CONTENT,
     QUESTION,
@@ -24,27 +35,14 @@ from rsvqa.annotation.review.content import (
     ReviewQuestion,
     changes_between,
     content_key,
-    kin_key,
 )
-from rsvqa.annotation.review.database import FROM_VERSION_1, Database, StoreError
-from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
+from rsvqa.annotation.review.queue import Blind, QueueEntry, draw
 
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
 MAX_UPCOMING = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Which questions a reviewer wants to see; empty means all."""
-
-    task: str = ""
-    source: str = ""
-    split: str = ""
-    disputed_only: bool = False
-
-
-NO_FILTERS = Filters()
 
 
 class Assignment(NamedTuple):
@@ -52,13 +50,17 @@ class Assignment(NamedTuple):
 
     Attributes:
         question: as it stands in the data set.
-        opinions: of others; filled only for the third reviewer, who decides between them.
+        opinions: of others; filled only for who is asked to decide between them.
         former: what was decided on it before it changed; None where nothing was.
+        is_blind: it is to be answered before its key is shown.
+        own: what the reviewer answered before that.
     """
 
     question: ReviewQuestion
     opinions: tuple[Decision, ...]
-    former: FormerReview | None = None
+    former: FormerReview | None
+    is_blind: bool
+    own: BlindAnswer | None
 
 
 class FormerReview(NamedTuple):
@@ -71,20 +73,6 @@ class FormerReview(NamedTuple):
 
     changes: tuple[str, ...]
     opinions: tuple[Decision, ...]
-
-
-class Bound(NamedTuple):
-    """What became of the questions with decisions when the store was held against a data set.
-
-    Attributes:
-        kept: how many are in the data set as they were decided.
-        changed: ids, as they are now, of those that are there otherwise: they are to be decided again.
-        gone: how many are in the data set no more.
-    """
-
-    kept: int
-    changed: tuple[str, ...]
-    gone: int
 
 
 class ReviewStore:
@@ -101,6 +89,7 @@ class ReviewStore:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self.database = Database(path)
         self.now = now
+        self._gold, self._seed = 0.0, 0
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +111,7 @@ class ReviewStore:
             questions: all of it.
         """
         with self.database.transaction() as connection:
-            binding = _Binding(connection, is_same_as_version_1=data_set == _data_set_of_version_1(connection))
+            binding = Binding(connection, is_same_as_version_1=data_set == data_set_of_version_1(connection))
             for position, question in enumerate(questions):
                 binding.see(question, position)
             return binding.finish()
@@ -144,27 +133,35 @@ class ReviewStore:
             connection.executemany("INSERT OR IGNORE INTO shard_images VALUES (?, ?, ?)", rows)
         return digests
 
-    def fill(self, entries: Iterable[QueueEntry]) -> None:
+    def fill(self, entries: Iterable[QueueEntry], *, blind: Blind = "none", gold: float = 0.0, seed: int = 0) -> None:
         """Make `entries` the queue, together with what has changed since it was decided.
 
         Decisions on questions that are no longer in the queue are kept.
+
+        Args:
+            entries: the questions.
+            blind: which of them are answered before their key is shown.
+            gold: share of what is put before a person from then on that are gold questions.
+            seed: of the draw when, and of which.
         """
+        self._gold, self._seed = gold, seed
         with self.database.transaction() as connection:
             connection.execute(
                 "UPDATE questions SET is_queued = (is_present AND former IS NOT NULL), "
                 "priority = CASE WHEN former IS NULL THEN priority ELSE 0 END"
             )
             for entry in entries:
-                _make_way(connection, entry)
-                connection.execute(_INSERT.format(_UPDATE), {**_values(entry), "is_queued": 1})
-                _count_missing(connection, content_key(entry.question))
+                is_blind = blind == "all" or (blind == "overlap" and entry.wanted > 1)
+                make_way(connection, entry)
+                connection.execute(INSERT.format(UPDATE), {**values_of(entry), "is_queued": 1, "is_blind": is_blind})
+                count_missing(connection, content_key(entry.question))
 
     def add(self, entries: Iterable[QueueEntry]) -> None:
         """Make questions known on which decisions come from elsewhere; those in the queue stay as they are."""
         with self.database.transaction() as connection:
             for entry in entries:
-                _make_way(connection, entry)
-                connection.execute(_INSERT.format("NOTHING"), {**_values(entry), "is_queued": 0})
+                make_way(connection, entry)
+                connection.execute(INSERT.format("NOTHING"), {**values_of(entry), "is_queued": 0})
 
     def num_queued(self) -> int:
         """Return how many questions are in the queue."""
@@ -178,13 +175,30 @@ class ReviewStore:
         """
         now = self.now()
         with self.database.transaction() as connection:
-            values = {**asdict(filters), "reviewer": reviewer, "now": now}
-            row = connection.execute(_MINE, values).fetchone() or connection.execute(_NEXT, values).fetchone()
-            connection.execute("DELETE FROM claims WHERE reviewer = ? OR until <= ?", (reviewer, now))
+            values = {**filters.values, "reviewer": reviewer, "now": now}
+            row = (
+                self._sown(connection, values)
+                or connection.execute(_MINE, values).fetchone()
+                or connection.execute(_RETURNED, values).fetchone()
+                or connection.execute(_NEXT, values).fetchone()
+            )
+            connection.execute(_LET_GO, {"key": row and row["key"], "reviewer": reviewer, "now": now})
             if row is None:
                 return None
             _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
+
+    def _sown(self, connection: sqlite3.Connection, values: Mapping[str, object]) -> sqlite3.Row | None:
+        """Return the gold question whose turn it is; None when it is that of another question.
+
+        Both follow from the seed, the person and how often he has decided, so a reload shows the same question.
+        """
+        reviewer = str(values["reviewer"])
+        taken = connection.execute("SELECT count(*) FROM decisions WHERE reviewer = ?", (reviewer,)).fetchone()[0]
+        if draw(self._seed, "gold", f"{reviewer}/{taken}") >= self._gold:
+            return None
+        rows = connection.execute(_GOLD, values).fetchall()
+        return min(rows, key=lambda row: draw(self._seed, "which gold", f"{reviewer}/{row['key']}"), default=None)
 
     def upcoming(self, reviewer: str, filters: Filters = NO_FILTERS) -> tuple[ReviewQuestion, ...]:
         """Return the questions from which a reviewer's next one will come, unless much happens before.
@@ -192,7 +206,7 @@ class ReviewStore:
         Each of those at work takes one of the first that are free; so there are as many as reviewers, up to
         `MAX_UPCOMING`.
         """
-        values = {**asdict(filters), "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
+        values = {**filters.values, "reviewer": reviewer, "now": self.now(), "most": MAX_UPCOMING}
         with self.database.reading() as connection:
             rows = connection.execute(_UPCOMING, values).fetchall()
         return tuple(QUESTION.validate_json(row["question"]) for row in rows)
@@ -205,8 +219,8 @@ class ReviewStore:
         """
         now = self.now()
         with self.database.transaction() as connection:
-            row = _row(connection, question_id)
-            connection.execute("DELETE FROM claims WHERE reviewer = ?", (reviewer,))
+            row = row_of(connection, question_id)
+            connection.execute(_LET_GO, {"key": row["key"], "reviewer": reviewer, "now": now})
             _claim(connection, row["key"], reviewer, now)
             return _assignment(connection, row, reviewer)
 
@@ -217,7 +231,7 @@ class ReviewStore:
             StoreError: when there is no such question.
         """
         with self.database.reading() as connection:
-            return QUESTION.validate_json(_row(connection, question_id)["question"])
+            return QUESTION.validate_json(row_of(connection, question_id)["question"])
 
     def renew(self, reviewer: str, question_id: str) -> None:
         """Keep a claimed question for another `CLAIM_S`."""
@@ -245,6 +259,8 @@ class ReviewStore:
         after: EditableContent | None = None,
         reason: str = "",
         decided_at: float | None = None,
+        seconds: float | None = None,
+        may_adjudicate: bool = True,
     ) -> int:
         """Store a decision and return its number; it is on disk when this returns.
 
@@ -259,6 +275,8 @@ class ReviewStore:
             after: the question as it was left; for "accepted" and "fixed".
             reason: of a rejection, or a note.
             decided_at: seconds since 1970; None for now.
+            seconds: for which it was open, where another program has taken the time; else since it was put before him.
+            may_adjudicate: his opinion decides where those of others differ.
 
         Raises:
             StoreError: when there is no such question.
@@ -269,16 +287,48 @@ class ReviewStore:
                 "SELECT number FROM decisions WHERE request_id = ?", (request_id,)
             ).fetchone():
                 return int(known["number"])
-            row = _row(connection, question_id)
+            row = row_of(connection, question_id)
             key, question = row["key"], QUESTION.validate_json(row["question"])
+            is_gold = connection.execute(_IS_GOLD, {"key": key, "reviewer": reviewer}).fetchone() is not None
             connection.execute(_WITHDRAW_OWN, (now, key, reviewer))
             before, left = CONTENT.dump_json(question.content), None if after is None else CONTENT.dump_json(after)
-            values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now)
-            number = connection.execute(_DECIDE, values).lastrowid
+            opened = _opened_at(connection, key, reviewer) if seconds is None else now - seconds
+            others = _others(connection, row, reviewer)
+            is_asked = may_adjudicate and verdict != "skipped" and is_contested(others, wanted=row["wanted"])
+            values = (request_id, key, reviewer, verdict, before.decode(), left and left.decode(), reason, now, opened)
+            number = connection.execute(_DECIDE, (*values, is_asked, is_gold)).lastrowid
             connection.execute("DELETE FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer))
-            _count_missing(connection, key)
+            if verdict != "skipped":
+                connection.execute(_SETTLE_RETURNED, (now, key, reviewer))
+            count_missing(connection, key)
         assert number is not None
         return number
+
+    def answer(self, question_id: str, reviewer: str, answer: str, bbox: Box | None) -> Assignment:
+        """Store what a reviewer answers before he sees the key, and return the question with all that is shown then.
+
+        The first answer stands: whoever has seen the key cannot answer anew.
+
+        Raises:
+            StoreError: when there is no such question.
+        """
+        now = self.now()
+        with self.database.transaction() as connection:
+            row = row_of(connection, question_id)
+            opened = _opened_at(connection, row["key"], reviewer)
+            values = (row["key"], reviewer, answer, json.dumps(bbox), opened, now)
+            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
+            _claim(connection, row["key"], reviewer, now)
+            return _assignment(connection, row, reviewer)
+
+    def is_blind(self, question_id: str, reviewer: str) -> bool:
+        """Return whether a reviewer must answer a question before he sees its key.
+
+        Raises:
+            StoreError: when there is no such question.
+        """
+        with self.database.reading() as connection:
+            return _assignment(connection, row_of(connection, question_id), reviewer).is_blind
 
     def knows_request(self, request_id: str) -> bool:
         """Return whether a decision was stored with this id, whether or not it still stands."""
@@ -299,7 +349,7 @@ class ReviewStore:
             connection.execute(
                 "UPDATE decisions SET withdrawn_at = ? WHERE number = ? AND withdrawn_at IS NULL", (self.now(), number)
             )
-            _count_missing(connection, row["key"])
+            count_missing(connection, row["key"])
             return _decision(row)
 
     def forget_skips(self, reviewer: str) -> int:
@@ -316,9 +366,32 @@ class ReviewStore:
 
         Skipped ones included.
         """
+        return self._standing(is_gold=False)
+
+    def gold_decisions(self) -> tuple[Decision, ...]:
+        """Return what people decided on gold questions; it bears on them, and not on the questions."""
+        return self._standing(is_gold=True)
+
+    def _standing(self, *, is_gold: bool) -> tuple[Decision, ...]:
         with self.database.reading() as connection:
-            rows = connection.execute(f"{_ON_PRESENT} AND withdrawn_at IS NULL ORDER BY number").fetchall()
+            rows = connection.execute(
+                f"{_ON_PRESENT} AND withdrawn_at IS NULL AND is_gold = ? ORDER BY number", (is_gold,)
+            ).fetchall()
         return tuple(map(_decision, rows))
+
+    def answers(self) -> tuple[tuple[str, str, BlindAnswer], ...]:
+        """Return what was answered before the key was seen: id of the question, who, and the answer."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT a.*, q.question_id FROM answers a JOIN questions q USING (key) WHERE q.is_present "
+                "ORDER BY q.position, reviewer"
+            ).fetchall()
+        return tuple((row["question_id"], row["reviewer"], _blind_answer(row)) for row in rows)
+
+    def tasks(self) -> dict[str, str]:
+        """Return the task of each question by its id."""
+        with self.database.reading() as connection:
+            return dict(connection.execute("SELECT question_id, task FROM questions WHERE is_present").fetchall())
 
     def final_decisions(self) -> dict[str, Decision]:
         """Return, by question, the decision that stands where no more opinion is wanted."""
@@ -334,40 +407,37 @@ class ReviewStore:
 
 # --- statements -----------------------------------------------------------------------------------------------------
 
-_INSERT = """
-INSERT INTO questions VALUES (
-    :key, :question_id, :kin, :former, 1, :position, :priority, :task, :source, :split, :is_disputed, :wanted, :wanted,
-    :is_queued, :question
-) ON CONFLICT (key) DO {}
-"""
-_UPDATE = (
-    "UPDATE SET is_queued = 1, is_present = 1, position = :position, wanted = :wanted, "
-    "priority = CASE WHEN former IS NULL THEN :priority ELSE 0 END"
-)
-_SHOW = """
-UPDATE SET is_present = 1, question_id = :question_id, kin = :kin, former = :former, position = :position,
-    source = :source, split = :split, is_disputed = :is_disputed, question = :question
-"""
-_DECIDED = """
-SELECT key, question_id, kin, task FROM questions
-WHERE key IN (SELECT key FROM decisions WHERE withdrawn_at IS NULL AND verdict <> 'skipped')
-ORDER BY position
-"""
 _ON_PRESENT = """
 SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) WHERE q.is_present
 """
 
-_WAITING = """
+_WAITING = "".join(
+    (
+        """
 SELECT q.* FROM questions q LEFT JOIN claims c ON c.key = q.key AND c.reviewer = :reviewer
 WHERE q.is_queued AND q.missing > 0
-    AND (:task = '' OR q.task = :task) AND (:source = '' OR q.source = :source) AND (:split = '' OR q.split = :split)
-    AND (NOT :disputed_only OR q.is_disputed)
     AND NOT EXISTS (
         SELECT 1 FROM decisions
         WHERE key = q.key AND withdrawn_at IS NULL AND reviewer = :reviewer
     )
-"""
+    AND (:may_adjudicate OR NOT q.is_contested)
+    AND (
+        NOT EXISTS (SELECT 1 FROM comments WHERE key = q.key AND settled_at IS NULL AND recipient <> '')
+        OR EXISTS (SELECT 1 FROM comments WHERE key = q.key AND settled_at IS NULL AND recipient = :reviewer)
+    )
+""",
+        WANTED,
+    )
+)
 _MINE = _WAITING + "AND c.until > :now LIMIT 1"
+_RETURNED = "".join(
+    (
+        _WAITING,
+        "AND q.key IN (SELECT key FROM comments WHERE recipient = :reviewer AND settled_at IS NULL) ",
+        "ORDER BY q.priority, q.position LIMIT 1",
+    )
+)
+"""What was returned to a reviewer comes to him, before anything else, and to nobody else."""
 _NEXT = "".join(
     (
         _WAITING,
@@ -375,6 +445,19 @@ _NEXT = "".join(
         "AND until > :now) ORDER BY q.priority, q.position LIMIT 1",
     )
 )
+_GOLD = "".join(
+    (
+        "SELECT q.* FROM questions q JOIN gold USING (key) WHERE q.is_present AND q.missing = 0 ",
+        "AND NOT EXISTS (SELECT 1 FROM decisions WHERE key = q.key AND withdrawn_at IS NULL AND reviewer = :reviewer) ",
+        WANTED,
+    )
+)
+_IS_GOLD = """
+SELECT 1 FROM gold WHERE key = :key AND NOT EXISTS (
+    SELECT 1 FROM decisions WHERE key = :key AND reviewer = :reviewer AND withdrawn_at IS NULL AND NOT is_gold
+)
+"""
+"""Who has decided what is known about a gold question may do so anew."""
 _UPCOMING = "".join(
     (
         _WAITING,
@@ -385,102 +468,23 @@ _UPCOMING = "".join(
     )
 )
 
+_LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND key IS NOT :key)"
+"""A page that is loaded anew asks for the question that is open: it was opened when it was first shown."""
+_SETTLE_RETURNED = "UPDATE comments SET settled_at = ? WHERE key = ? AND recipient = ? AND settled_at IS NULL"
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
-INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at, opened_at,
+    is_adjudication, is_gold)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
-class _Binding:
-    """Holds a store against the questions of a data set, seen one by one."""
+def row_of(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
+    """Return the row of a question of the data set.
 
-    def __init__(self, connection: sqlite3.Connection, *, is_same_as_version_1: bool) -> None:
-        self._connection = connection
-        self._is_same_as_version_1 = is_same_as_version_1
-        connection.execute("UPDATE questions SET is_present = 0, is_queued = 0, former = NULL")
-        self._known = {row["key"] for row in connection.execute("SELECT key FROM questions")}
-        self._decided = {row["key"]: row for row in connection.execute(_DECIDED)}
-        self._kins = {row["kin"] for row in self._decided.values()}
-        self._names = {row["question_id"] for row in self._decided.values()}
-        self._here: set[str] = set()
-        self._by_kin: dict[str, QueueEntry] = {}
-        self._by_name: dict[str, QueueEntry] = {}
-
-    def see(self, question: ReviewQuestion, position: int) -> None:
-        """Take note of a question; one that the store knows is what it is now."""
-        entry, key, kin = QueueEntry(question, position, 0, 1), content_key(question), kin_key(question)
-        if self._is_same_as_version_1:
-            self._rekey(FROM_VERSION_1 + question.question_id, key)
-        if key in self._known:
-            self._here.add(key)
-            self._connection.execute(_INSERT.format(_SHOW), {**_values(entry), "is_queued": 0})
-        if kin in self._kins:
-            self._by_kin.setdefault(kin, entry)
-        if question.question_id in self._names:
-            self._by_name[question.question_id] = entry
-
-    def _rekey(self, old: str, key: str) -> None:
-        if old in self._known and key not in self._known:
-            self._connection.execute("UPDATE questions SET key = ? WHERE key = ?", (key, old))
-            self._known.add(key)
-            if old in self._decided:
-                self._decided[key] = self._decided.pop(old)
-
-    def finish(self) -> Bound:
-        """Put before people again what has changed since it was decided, and return the counts."""
-        kept = [key for key in self._decided if key in self._here]
-        changed: dict[str, ReviewQuestion] = {}
-        num_gone = 0
-        for key, row in self._decided.items():
-            if key in self._here:
-                continue
-            entry = self._by_kin.get(row["kin"]) or self._by_name.get(row["question_id"])
-            if entry is None or entry.question.task != row["task"]:
-                num_gone += 1
-                continue
-            new = content_key(entry.question)
-            is_decided = new in kept or entry.question.review not in ("none", "needed")
-            if not is_decided and new not in changed:
-                changed[new] = entry.question
-                values = {**_values(entry), "is_queued": 0, "former": key}
-                self._connection.execute(_INSERT.format(_SHOW), values)
-        return Bound(len(kept), tuple(question.question_id for question in changed.values()), num_gone)
-
-
-def _data_set_of_version_1(connection: sqlite3.Connection) -> str | None:
-    """Return the fingerprint of the data set of a store that the first version has made."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'data_set'").fetchone()
-    return None if row is None else str(row["value"])
-
-
-def _make_way(connection: sqlite3.Connection, entry: QueueEntry) -> None:
-    """Let no two questions have one id, should the data set have changed since it was bound."""
-    connection.execute(
-        "UPDATE questions SET is_present = 0, is_queued = 0 WHERE is_present AND question_id = ? AND key <> ?",
-        (entry.question.question_id, content_key(entry.question)),
-    )
-
-
-def _values(entry: QueueEntry) -> dict[str, object]:
-    question = entry.question
-    return {
-        "key": content_key(question),
-        "question_id": question.question_id,
-        "kin": kin_key(question),
-        "former": None,
-        "position": entry.position,
-        "priority": entry.priority,
-        "task": question.task,
-        "source": question.source,
-        "split": question.split,
-        "is_disputed": question.is_disputed,
-        "wanted": entry.wanted,
-        "question": QUESTION.dump_json(question).decode(),
-    }
-
-
-def _row(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
+    Raises:
+        StoreError: when there is no such question.
+    """
     row: sqlite3.Row | None = connection.execute(
         "SELECT * FROM questions WHERE is_present AND question_id = ?", (question_id,)
     ).fetchone()
@@ -490,14 +494,43 @@ def _row(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
 
 
 def _claim(connection: sqlite3.Connection, key: str, reviewer: str, now: float) -> None:
-    connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", (key, reviewer, now + CLAIM_S))
+    connection.execute(
+        "INSERT INTO claims VALUES (?, ?, ?, ?) ON CONFLICT (key, reviewer) DO UPDATE SET until = excluded.until",
+        (key, reviewer, now + CLAIM_S, now),
+    )
+
+
+def _opened_at(connection: sqlite3.Connection, key: str, reviewer: str) -> float | None:
+    claim = connection.execute(
+        "SELECT opened_at FROM claims WHERE key = ? AND reviewer = ?", (key, reviewer)
+    ).fetchone()
+    return None if claim is None else float(claim["opened_at"])
 
 
 def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> Assignment:
-    others = [opinion for opinion in _opinions(connection, row) if opinion.reviewer != reviewer]
-    is_third = len(others) == 2 and row["missing"] > 0
     question = QUESTION.validate_json(row["question"])
-    return Assignment(question, tuple(others) if is_third else (), _former(connection, row["former"], question))
+    others = _others(connection, row, reviewer)
+    is_asked = is_contested(others, wanted=row["wanted"])
+    opinions = tuple(others) if is_asked else ()
+    own = _own_answer(connection, row["key"], reviewer)
+    is_blind = bool(row["is_blind"]) and own is None and not is_asked
+    return Assignment(question, opinions, _former(connection, row["former"], question), is_blind, own)
+
+
+def _own_answer(connection: sqlite3.Connection, key: str, reviewer: str) -> BlindAnswer | None:
+    row = connection.execute("SELECT * FROM answers WHERE key = ? AND reviewer = ?", (key, reviewer)).fetchone()
+    return None if row is None else _blind_answer(row)
+
+
+def _blind_answer(row: sqlite3.Row) -> BlindAnswer:
+    bbox = json.loads(row["bbox"])
+    seconds = None if row["opened_at"] is None else row["answered_at"] - row["opened_at"]
+    return BlindAnswer(answer=row["answer"], bbox=None if bbox is None else Box(*bbox), seconds=seconds)
+
+
+def _others(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> list[Decision]:
+    """Return the opinions on a question of the store but one reviewer's own."""
+    return [opinion for opinion in opinions_on(connection, row) if opinion.reviewer != reviewer]
 
 
 def _former(connection: sqlite3.Connection, key: str | None, question: ReviewQuestion) -> FormerReview | None:
@@ -505,24 +538,25 @@ def _former(connection: sqlite3.Connection, key: str | None, question: ReviewQue
     if row is None:
         return None
     old = QUESTION.validate_json(row["question"])
-    return FormerReview(changes_between(old, question), tuple(_opinions(connection, row)))
+    return FormerReview(changes_between(old, question), tuple(opinions_on(connection, row)))
 
 
-def _opinions(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Decision]:
+def opinions_on(connection: sqlite3.Connection, row: sqlite3.Row) -> list[Decision]:
     """Return the opinions on a question of the store."""
     rows = connection.execute(
         "SELECT d.*, q.question_id, q.question FROM decisions d JOIN questions q USING (key) "
-        "WHERE d.key = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' ORDER BY number",
+        "WHERE d.key = ? AND withdrawn_at IS NULL AND verdict <> 'skipped' AND NOT is_gold ORDER BY number",
         (row["key"],),
     )
     return [_decision(found) for found in rows]
 
 
-def _count_missing(connection: sqlite3.Connection, key: str) -> None:
+def count_missing(connection: sqlite3.Connection, key: str) -> None:
     """Store how many opinions a question still needs; the queue asks for nothing else."""
     row = connection.execute("SELECT * FROM questions WHERE key = ?", (key,)).fetchone()
-    missing = num_missing(_opinions(connection, row), wanted=row["wanted"])
-    connection.execute("UPDATE questions SET missing = ? WHERE key = ?", (missing, key))
+    opinions, wanted = opinions_on(connection, row), row["wanted"]
+    values = (num_missing(opinions, wanted=wanted), is_contested(opinions, wanted=wanted), key)
+    connection.execute("UPDATE questions SET missing = ?, is_contested = ? WHERE key = ?", values)
 
 
 def _decision(row: sqlite3.Row) -> Decision:
@@ -536,5 +570,7 @@ def _decision(row: sqlite3.Row) -> Decision:
         after=None if row["after"] is None else CONTENT.validate_json(row["after"]),
         reason=row["reason"],
         decided_at=row["decided_at"],
+        opened_at=row["opened_at"],
+        is_adjudication=bool(row["is_adjudication"]),
     )
     return decision.on(row["question_id"], QUESTION.validate_json(row["question"]).content)

@@ -20,8 +20,9 @@ from typing import Any
 import tomli_w
 
 from rsvqa.annotation.review.agreement import Decision
+from rsvqa.annotation.review.binding import Bound
 from rsvqa.annotation.review.content import CONTENT, EditableContent
-from rsvqa.annotation.review.store import Bound, ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.images import read_header
@@ -29,7 +29,14 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.files import whole_folder
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, note_store, store_path
+from rsvqa.rsvqa_builder.reviewing.serve import (
+    MAX_LISTED,
+    NothingToReviewError,
+    ReviewError,
+    bind,
+    note_store,
+    store_path,
+)
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
 
 TASKS_FILE = "tasks.json"
@@ -76,6 +83,8 @@ class ImportCounts(NamedTuple):
 
     def __str__(self) -> str:
         lost = [f"left out: {count:,} x {reason}" for reason, count in self.left_out.items()]
+        if len(lost) > MAX_LISTED:
+            lost = [*lost[:MAX_LISTED], f"and {len(lost) - MAX_LISTED:,} more kinds of loss"]
         if not (lost or self.imported or self.unchanged):
             lost = ["no task has an annotation"]
         return "\n".join([*lost, f"{self.imported:,} decisions imported, {self.unchanged:,} known before"])
@@ -178,7 +187,8 @@ def _annotation(question: ReviewQuestion, decision: Decision) -> dict[str, Any]:
         *(_result(name, "textarea", {"text": found}) for name, found in texts.items() if found),
     ]
     decided = dt.datetime.fromtimestamp(decision.decided_at, dt.UTC)
-    return {"result": results, "created_at": decided.isoformat(), "was_cancelled": False}
+    timed = {} if decision.seconds is None else {"lead_time": decision.seconds}
+    return {"result": results, "created_at": decided.isoformat(), "was_cancelled": False, **timed}
 
 
 def _results(question: ReviewQuestion, content: EditableContent) -> list[dict[str, Any]]:
@@ -229,6 +239,7 @@ class _Annotation(BaseModel):
     was_cancelled: bool = False
     created_at: dt.datetime | None = None
     completed_by: Any = None
+    lead_time: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 class _Data(BaseModel):
@@ -238,6 +249,33 @@ class _Data(BaseModel):
 class _Task(BaseModel):
     data: _Data
     annotations: Annotated[list[_Annotation], Field(default_factory=list)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold(cls, task: Any) -> Any:  # noqa: ANN401  whatever the file holds
+        """Take a task of JSON_MIN too: one annotation with its fields beside the data."""
+        if not isinstance(task, dict) or "data" in task or "question_id" not in task:
+            return task
+        fields = [(name, value) for name in _FIELDS if name in task for value in _values(name, task[name])]
+        result = [{"from_name": name, "value": value} for name, value in fields]
+        told = {new: task[old] for old, new in _TOLD.items() if task.get(old) is not None}
+        return {"data": {"question_id": task["question_id"]}, "annotations": [{"result": result, **told}]}
+
+
+_FIELDS = {
+    "verdict": "choices",
+    "box": "",
+    **dict.fromkeys(("question", "options", "answer", "reason", "reviewer"), "text"),
+}
+"""What annotators fill in, and under which name JSON_MIN leaves out its value's braces where there is but one."""
+_TOLD = {"annotator": "completed_by", "created_at": "created_at", "lead_time": "lead_time"}
+
+
+def _values(name: str, value: object) -> list[object]:
+    """Return the values of a field of JSON_MIN as JSON writes them."""
+    if isinstance(value, str) and _FIELDS[name]:
+        return [{_FIELDS[name]: [value]}]
+    return value if isinstance(value, list) else [value]
 
 
 class _Opinion(NamedTuple):
@@ -254,22 +292,25 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
     """Take the annotations of an export of Label Studio (JSON) into the store of a review.
 
     What the store holds already is left as it is, so importing twice is importing once. Annotations whose content fails
-    a check, or that cannot be read as a decision, are left out and counted.
+    a check, or that cannot be read as a decision, are left out and counted; so are tasks that cannot be read, by name.
 
     Args:
         src: the data set that the tasks are from.
-        file: list of tasks with annotations.
+        file: list of tasks with annotations, as JSON or JSON_MIN.
         store: file of the decisions; None for the one in `src`.
 
     Raises:
-        ReviewError: when the file is no list of tasks of this data set.
+        ReviewError: when the file is no list of tasks, or none of them is of this data set.
         StoreError: when the store cannot be used.
     """
-    tasks = _read_tasks(file)
+    tasks, broken = _read_tasks(file)
     source = ReviewSource(src)
     wanted = {task.data.question_id for task in tasks}
-    if foreign := sorted(wanted - {question.question_id for question in source.questions()}):
-        raise ReviewError(f"{file}: question {foreign[0]!r} is not in {src}: expected tasks of this data set")
+    foreign = wanted - {question.question_id for question in source.questions()}
+    if tasks and foreign == wanted:
+        raise ReviewError(f"{file}: question {min(foreign)!r} is not in {src}: expected tasks of this data set")
+    broken += [f"question {question_id!r} is not in {src}" for question_id in sorted(foreign)]
+    tasks = [task for task in tasks if task.data.question_id not in foreign]
     note_store(src, store)
     with ReviewStore(store_path(src, store)) as opened:
         digests, _ = bind(opened, source)
@@ -279,21 +320,39 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
             if question.question_id in wanted
         }
         opened.add(entries.values())
-        return _import(tasks, {key: entry.question for key, entry in entries.items()}, opened)
+        questions = {key: entry.question for key, entry in entries.items()}
+        counts = _import(tasks, questions, opened)
+    return counts._replace(left_out={**dict.fromkeys(broken, 1), **counts.left_out})
 
 
-def _read_tasks(file: Path) -> list[_Task]:
+def _read_tasks(file: Path) -> tuple[list[_Task], list[str]]:
+    """Return the tasks of an export, and what is wrong with those that cannot be read."""
     try:
-        tasks = TypeAdapter(list[_Task]).validate_json(file.read_bytes())
+        found = TypeAdapter(list[Any]).validate_json(file.read_bytes())
     except OSError as error:
         raise ReviewError(f"cannot read {file}: {error.strerror}") from error
     except ValidationError as error:
-        found = error.errors()[0]
-        place = "".join(f"{part}: " for part in (".".join(map(str, found["loc"])),) if part)
-        raise ReviewError(f"{file}: no export of Label Studio in its JSON format: {place}{found['msg']}") from error
-    if not tasks:
+        raise ReviewError(f"{file}: {_NO_EXPORT}: {error.errors()[0]['msg']}") from error
+    if not found:
         raise NothingToReviewError(f"{file} holds no task: export the project from Label Studio once more, as JSON")
-    return tasks
+    tasks: list[_Task] = []
+    broken: list[str] = []
+    for number, one in enumerate(found, 1):
+        try:
+            tasks.append(_Task.model_validate(one))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
+            name = f", id {one['id']!r}" if isinstance(one, dict) and "id" in one else ""
+            broken.append(f"task {number}{name}: {place}{first['msg']}")
+    if not tasks:
+        raise ReviewError(f"{file}: {_NO_EXPORT}: {broken[0]}")
+    return tasks, broken
+
+
+_NO_EXPORT = "no export of Label Studio in its JSON or JSON_MIN format"
+NO_REASON = "no reason given"
+"""Stands for the reason of a rejection that came without one."""
 
 
 def _import(tasks: list[_Task], questions: Mapping[str, ReviewQuestion], store: ReviewStore) -> ImportCounts:
@@ -305,7 +364,7 @@ def _import(tasks: list[_Task], questions: Mapping[str, ReviewQuestion], store: 
         if isinstance(opinion, str):
             left_out[opinion] += 1
         elif _is_held(standing.get((question.question_id, opinion.reviewer)), opinion) or not _store(
-            store, question.question_id, opinion
+            store, question.question_id, opinion, annotation.lead_time
         ):
             unchanged += 1
         else:
@@ -329,7 +388,7 @@ def _is_held(decision: Decision | None, opinion: _Opinion) -> bool:
     )
 
 
-def _store(store: ReviewStore, question_id: str, opinion: _Opinion) -> bool:
+def _store(store: ReviewStore, question_id: str, opinion: _Opinion, seconds: float | None) -> bool:
     """Store a decision; False when it was taken in before, and undone or replaced since."""
     request_id = f"label-studio-{hashlib.sha256(repr((question_id, opinion)).encode()).hexdigest()}"
     if store.knows_request(request_id):
@@ -342,6 +401,7 @@ def _store(store: ReviewStore, question_id: str, opinion: _Opinion) -> bool:
         after=opinion.after,
         reason=opinion.reason,
         decided_at=opinion.decided_at,
+        seconds=seconds,
     )
     return True
 
@@ -361,9 +421,8 @@ def _opinion(question: ReviewQuestion, annotation: _Annotation) -> _Opinion | st
     if verdict is None:
         return f"unknown verdict {chosen[0]!r}"
     if verdict in ("rejected", "skipped"):
-        if verdict == "rejected" and not reason:
-            return "rejected without a reason"
-        return _Opinion(reviewer, verdict, None, reason, decided_at)
+        told = reason or NO_REASON if verdict == "rejected" else reason
+        return _Opinion(reviewer, verdict, None, told, decided_at)
     content = _content(question, values)
     if isinstance(content, str):
         return content

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
+from rsvqa.annotation.review.binding import Bound
+from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
-from rsvqa.annotation.review.store import Bound, ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
@@ -18,8 +20,11 @@ from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerpr
 
 STORE = "review.sqlite"
 """Name of the store in the data set's folder; builds and exports never touch it."""
+GUIDELINES = "guidelines.md"
+"""What people are to heed, in the data set's folder: for all tasks at the top, per task below its name as a heading."""
 STORES = "review_stores.txt"
 """Names the stores that a data set has elsewhere, one path per line, so that nobody changes what is decided there."""
+_SLASHES_OF_A_HOST = 3  # of http://host:port/
 MAX_LISTED = 10
 """Ids of changed questions that are printed; the report of an applied review has all."""
 
@@ -35,6 +40,8 @@ class NothingToReviewError(ReviewError, NothingUsableError):
 def announce(url: str, server: ServerSettings) -> None:
     """Print the address to stdout, and to stderr what an address beyond loopback opens."""
     print(url, flush=True)
+    if url.count("/") == _SLASHES_OF_A_HOST:
+        print("each person opens the link that `rsvqa review people` printed for him", file=sys.stderr)
     if not is_loopback(server.host):
         print(
             f"open to the network on {server.host}: whoever has this address and the password sees all images and "
@@ -43,6 +50,19 @@ def announce(url: str, server: ServerSettings) -> None:
             file=sys.stderr,
         )
     print("Ctrl-C stops the server; every decision shown as saved is on disk", file=sys.stderr)
+
+
+def read_guidelines(folder: Path) -> str:
+    """Return the Markdown that stands beside the questions; empty where a data set has none.
+
+    Raises:
+        ReviewError: the file is no text.
+    """
+    path = folder / GUIDELINES
+    try:
+        return path.read_text("utf-8") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise ReviewError(f"{path}: expected Markdown in UTF-8, found byte {error.object[error.start]:#x}") from error
 
 
 def store_path(folder: Path, store: Path | None) -> Path:
@@ -140,7 +160,7 @@ def open_review(
         digests, bound = bind(opened, source)
         for line in bound_lines(bound):
             print(line, file=sys.stderr)
-        opened.fill(plan_queue(source.questions(digests), queue))
+        opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind, gold=queue.gold, seed=queue.seed)
         if not opened.num_queued():
             raise NothingToReviewError(nothing)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
@@ -177,6 +197,12 @@ def serve_review(
     Access(host=server.host, port=0, password=server.password)  # refused before anything is read
     with open_review(folder, queue, store=store, cache_bytes=server.cache_mb * 1_000_000) as (opened, pictures):
         listening = open_socket(server.host, server.port)
-        access = Access(host=server.host, port=listening.getsockname()[1], password=server.password)
-        app = create_app(opened, pictures, name=folder.resolve().name)
+        people = People(opened.database)
+        access = Access(
+            host=server.host,
+            port=listening.getsockname()[1],
+            password=server.password,
+            people=people if people.all() else None,
+        )
+        app = create_app(opened, pictures, name=folder.resolve().name, guidelines=read_guidelines(folder))
         serve(app, access, listening, announce=announce)

@@ -1,9 +1,10 @@
 """Measure the review's server under the load of many reviewers: `python -m tests.perf.review`.
 
-Every reviewer opens a question, loads the first view, zooms to full size, pans, decides, and goes on to another tile;
-all over loopback. Reported are response times in milliseconds, the processor time and the most memory that the server
-took. The first view of a single reviewer on a cold server is measured apart. All start at once on tiles that nobody has
-opened, which is the worst case.
+Every reviewer comes in by a link of his own, opens a question, loads the first view, zooms to full size, pans, answers
+where he does not see the key yet, decides, and goes on to another tile; a lead looks at the list and at people's work
+meanwhile; all over loopback. Reported are response times in milliseconds, the processor time and the most memory that
+the server took. The first view of a single reviewer on a cold server is measured apart. All start at once on tiles that
+nobody has opened, which is the worst case.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from rsvqa.annotation.review.people import PersonSettings
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.reviewing.people import invite
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.rsvqa_builder.make_records import make_record, make_tile
 
 SIDE = 10_000
 LAST_LEVEL = 14  # 2^14 is the first power of two that is not below SIDE
 FIRST_VIEW_LEVEL = 11  # 1,250 px: what a view of about 1,000 px loads first
+VIEWS = ("first view", "overview", "zoom to full size", "pan")
+"""What is measured over several requests."""
 SCREEN_TILES = 3  # of 512 px, along each axis
 
 
@@ -140,19 +145,29 @@ class Reviewer:
                     "pan", key, LAST_LEVEL, [(column + SCREEN_TILES - 1 - step, row + i) for i in range(SCREEN_TILES)]
                 )
             time.sleep(rng.uniform(0.5, 2))
+            shown = question
+            if not question["content"]["answer"]:
+                shown = self.post("answer", question_id=question["question_id"], answer="A")["question"]
             self.post(
                 "decide",
                 question_id=question["question_id"],
                 action="save",
-                content=question["content"],
+                content=shown["content"],
                 request_id=f"{self.name}-{number:016d}",
             )
+
+    def lead(self, until: threading.Event) -> None:
+        """Look at the list and at people's work again and again."""
+        while not until.wait(2.0):
+            self.post("lead/find", text="cars")
+            self.post("lead/people")
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield address and process id of a server."""
     command = [sys.executable, "-m", "rsvqa", "review", "serve", "--data", str(folder), "--sample", "1", "--port", "0"]
+    command += ["--double", "0.3"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -164,20 +179,26 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
 
 def measure(folder: Path, num_reviewers: int, num_questions: int) -> dict[str, Any]:
     """Return the figures of one run."""
+    tokens = invite(folder, {"alone": PersonSettings()})
     with served(folder) as (url, process):
         alone, before = Times(), _processor_seconds(process)
-        Reviewer(url, "alone", alone).first_view()
+        Reviewer(f"{url}{tokens['alone']}/", "alone", alone).first_view()
         alone_seconds = _processor_seconds(process) - before
     for path in folder.glob("review.sqlite*"):
         path.unlink()
-    times = Times()
+    times, is_over = Times(), threading.Event()
+    names = [f"reviewer{number:02d}" for number in range(num_reviewers)]
+    people = {name: PersonSettings() for name in names} | {"lead": PersonSettings(role="lead")}
+    tokens = invite(folder, people)
     with served(folder) as (url, process):
+        leading = threading.Thread(target=Reviewer(f"{url}{tokens['lead']}/", "lead", times).lead, args=(is_over,))
+        leading.start()
         start = time.perf_counter()
         threads = [
             threading.Thread(
-                target=Reviewer(url, f"reviewer{number:02d}", times).review, args=(random.Random(number), num_questions)
+                target=Reviewer(f"{url}{tokens[name]}/", name, times).review, args=(random.Random(name), num_questions)
             )
-            for number in range(num_reviewers)
+            for name in names
         ]
         for thread in threads:
             thread.start()
@@ -185,11 +206,15 @@ def measure(folder: Path, num_reviewers: int, num_questions: int) -> dict[str, A
             thread.join()
         seconds, processor_seconds = time.perf_counter() - start, _processor_seconds(process)
         peak_mb = _peak_mb(process)
+        is_over.set()
+        leading.join()
+    num_requests = sum(len(found) for name, found in times.found.items() if name not in VIEWS)
     return {
         "first view, one reviewer, cold (ms)": round(1000 * alone.found["first view"][0]),
         "first view, one reviewer, processor time (ms)": round(1000 * alone_seconds),
         "reviewers": num_reviewers,
         "seconds": round(seconds, 1),
+        "requests per second": round(num_requests / seconds, 1),
         "processor seconds": round(processor_seconds, 1),
         "errors": times.errors,
         "server peak MB": peak_mb,
@@ -222,7 +247,7 @@ def _spread(seconds: list[float]) -> dict[str, float]:
 def main() -> None:
     """Run the check and print its figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reviewers", type=int, default=20)
+    parser.add_argument("--reviewers", type=int, default=30)
     parser.add_argument("--tiles", type=int, default=20)
     parser.add_argument("--questions", type=int, default=4, help="that each reviewer decides")
     given = parser.parse_args()

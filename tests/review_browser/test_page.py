@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rsvqa.annotation.review.agreement import Decision
+from rsvqa.annotation.review.people import PersonSettings
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.rsvqa_builder.reviewing.people import invite
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
 from tests.review_browser.data_set import MARKUP, write_data_set
 
@@ -38,6 +40,7 @@ class Server:
     process: subprocess.Popen[str] | None = None
     url: str = ""
     port: str = "0"
+    options: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
 
     def start(self) -> None:
@@ -53,6 +56,7 @@ class Server:
             "1",
             "--port",
             self.port,
+            *self.options,
         ]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout is not None
@@ -141,8 +145,17 @@ def choose_task(page: Page, task: str) -> None:
     page.click("button[value=apply]")
 
 
-def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> None:
+def test_a_count_opens_at_the_whole_tile_and_a_key_shows_what_was_counted(page: Page) -> None:
     wait_for_question(page, "How many cars")
+    page.wait_for_selector("#loading", state="hidden")
+    assert zoom_percent(page) < 35
+    page.keyboard.press("z")
+    wait_until(lambda: zoom_percent(page) > 60)
+
+
+def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> None:
+    choose_task(page, "object_colour")
+    wait_for_question(page, "What colour")
     page.wait_for_selector("#loading", state="hidden")
     # the square of 300 px fills a large part of the view; the whole tile of 3000 px fits into 900 px
     assert zoom_percent(page) > 60
@@ -156,6 +169,8 @@ def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> 
 
 
 def test_the_image_is_really_painted(page: Page) -> None:
+    page.keyboard.press("z")
+    wait_until(lambda: zoom_percent(page) > 60)
     page.wait_for_selector("#loading", state="hidden")
     page.wait_for_timeout(500)
     # the bright square is in the middle of the view
@@ -423,3 +438,142 @@ def test_what_was_decided_before_a_question_changed_stands_beside_it(
     page.context.close()
     server.kill(signal.SIGTERM)
     assert server.problems == []
+
+
+@pytest.fixture
+def blind_server(template: Path, tmp_path: Path) -> Iterator[Server]:
+    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")), options=("--double", "1"))
+    server.start()
+    yield server
+    server.kill(signal.SIGTERM)
+    assert server.problems == []
+
+
+def test_what_two_people_review_is_answered_before_the_key_is_seen(blind_server: Server, browser: Browser) -> None:
+    page = new_page(browser, blind_server)
+    enter(page, blind_server, "ann")
+    card = page.inner_text("#card")
+    assert "Your answer first." in card
+    assert "Evidence" not in card
+    assert page.locator(".letter[aria-pressed=true]").count() == 0
+    assert page.inner_text("#save") == "Answer A"
+    page.keyboard.press("a")
+    page.wait_for_selector("#problems li")
+    assert page.inner_text("#problems") == "choose an option first"
+    page.keyboard.press("2")
+    page.reload()
+    wait_for_question(page, "How many cars")
+    assert page.get_attribute(".letter >> nth=1", "aria-pressed") == "true"  # the draft of an answer
+    page.keyboard.press("a")
+    page.wait_for_selector(".own")
+    assert page.inner_text(".own") == "You answered B. The key is A."
+    assert "Evidence" in page.inner_text("#card")
+    assert page.inner_text(".options li >> nth=1").split()[-1] == "you"
+    page.wait_for_function("() => !document.body.classList.contains('busy')")
+    page.keyboard.press("a")
+    wait_for_question(page, "Is <img")
+    assert blind_server.verdicts() == [("OC1", "accepted", "")]
+    page.context.close()
+
+
+def test_a_box_is_drawn_before_the_key_is_seen(blind_server: Server, browser: Browser) -> None:
+    page = new_page(browser, blind_server)
+    enter(page, blind_server, "ann")
+    choose_task(page, "fine_grained_grounding")
+    wait_for_question(page, "Please locate")
+    page.wait_for_selector("#loading", state="hidden")
+    assert zoom_percent(page) < 35  # nothing tells where it is
+    page.keyboard.press("a")
+    page.wait_for_selector("#problems li")
+    assert page.inner_text("#problems") == "draw a box first"
+    page.keyboard.press("b")
+    page.wait_for_selector(".numbers")
+    # a third of what is seen, in the middle; the key is 1200, 800, 1500, 1000
+    page.keyboard.press("a")
+    page.wait_for_selector(".own")
+    assert page.inner_text(".own") == "Your box is drawn dashed. The key is [0.4, 0.4, 0.5, 0.5]."
+    assert page.locator("#pane-0 path.mine").count() == 1
+    assert "1200, 800 – 1500, 1000" in page.inner_text(".numbers")
+    page.context.close()
+
+
+@pytest.fixture
+def team(template: Path, tmp_path: Path) -> Iterator[tuple[Server, dict[str, str]]]:
+    """Yield a server whose people have links, and the links by name."""
+    folder = Path(shutil.copytree(template, tmp_path / "superrs"))
+    (folder / "guidelines.md").write_text("Look **twice**.\n\n# Overall counting\n- <b>Cars</b> only\n\n# Other\nNo")
+    people = {"ann": PersonSettings(), "lea": PersonSettings(role="lead")}
+    tokens = invite(folder, people)
+    server = Server(data_set=folder)
+    server.start()
+    yield server, {name: f"{server.url}{token}/" for name, token in tokens.items()}
+    server.kill(signal.SIGTERM)
+    assert server.problems == []
+
+
+def test_a_link_is_a_name_and_guidelines_and_comments_stand_beside_the_question(
+    team: tuple[Server, dict[str, str]], browser: Browser
+) -> None:
+    server, links = team
+    page = new_page(browser, server)
+    page.goto(links["ann"])
+    wait_for_question(page, "How many cars")
+    assert page.inner_text("#reviewer-button") == "ann"
+    assert page.is_disabled("#reviewer-button")
+    assert page.is_hidden("#lead-link")
+    told = [line for line in page.inner_text(".guidelines").splitlines() if line]
+    assert told == ["Guidelines", "Look twice.", "Overall counting", "<b>Cars</b> only"]
+    page.keyboard.press("c")
+    page.fill("dialog input", "is a van a car?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".comments")
+    assert page.inner_text(".comments li") == "ann is a van a car?"
+    page.keyboard.press("a")
+    wait_for_question(page, "Is <img")
+    assert [decision.reviewer for decision in server.decisions()] == ["ann"]
+    page.context.close()
+
+
+def test_a_lead_finds_returns_and_rejects_and_sees_how_people_work(
+    team: tuple[Server, dict[str, str]], browser: Browser
+) -> None:
+    server, links = team
+    ann, lead = new_page(browser, server), new_page(browser, server)
+    ann.goto(links["ann"])
+    wait_for_question(ann, "How many cars")
+    ann.keyboard.press("a")
+    wait_for_question(ann, "Is <img")
+    lead.goto(links["lea"])
+    lead.click("#lead-link")
+    lead.wait_for_selector(".list tbody tr")
+    assert lead.locator(".list tbody tr").count() == 7
+    assert lead.query_selector_all(".list img, .list .text b") == []
+    lead.fill("input[name=text]", "how many cars")
+    lead.wait_for_function("() => document.querySelectorAll('.list tbody tr').length === 1")
+    assert re.fullmatch(r"ann accepted · \d+ s Return", lead.inner_text(".list .notes"))
+    lead.click("text=Return >> nth=0")
+    lead.fill("dialog input", "count the vans too")
+    lead.click("dialog button")
+    lead.wait_for_function("() => document.querySelector('#saved').textContent === 'Returned: 1'")
+    assert server.decisions() == []
+    ann.keyboard.press("s")
+    wait_for_question(ann, "How many cars")  # again, with the note
+    assert ann.inner_text(".comments li") == "lea to ann count the vans too"
+    lead.fill("input[name=text]", "")
+    lead.fill("input[name=label]", "a:objects:1")
+    lead.click("#reject-label:has-text('Reject all 4 questions')")
+    lead.fill("dialog input", "no such object")
+    lead.click("dialog button")
+    lead.wait_for_function("() => document.querySelector('#saved').textContent === 'Rejected: 4'")
+    assert {(d.reviewer, d.verdict) for d in server.decisions() if d.verdict != "skipped"} == {("lea", "rejected")}
+    lead.click("#people-tab")
+    lead.wait_for_selector(".person-row")
+    assert lead.inner_text("tr.person-row >> nth=1").split()[:2] == ["lealead", "4"]
+    with lead.expect_download() as download:
+        lead.click("text=As CSV")
+    assert Path(download.value.path()).read_text().startswith("person,task,decided")
+    lead.click("#questions-tab")
+    lead.click(".list a >> nth=2")
+    wait_for_question(lead, "Is the car parked?")
+    ann.context.close()
+    lead.context.close()

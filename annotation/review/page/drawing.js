@@ -33,12 +33,13 @@ export class Drawing {
   }
 
   /** Draw what belongs to a question. */
-  show(question) {
+  show(question, answers = []) {
     this.question = question;
     const paths = question.lines.map(({ points, is_closed: isClosed }) => pathOf(points, isClosed));
     this.lines.replaceChildren(
       ...paths.map((d) => svg("path", { class: "halo", d })),
       ...paths.map((d) => svg("path", { class: "trace", d })),
+      ...answers.flatMap(({ box, kind }) => ["halo", kind].map((name) => svg("path", { class: name, d: outlineOf(box) }))),
     );
     const circle = question.region;
     const at = circle && { cx: circle.x, cy: circle.y, r: circle.radius };
@@ -119,6 +120,10 @@ export function shifted(box, sides, [x, y], { width, height }) {
     moved[side] = Math.min(high, Math.max(low, box[side] + by));
   }
   return moved;
+}
+
+function outlineOf([xMin, yMin, xMax, yMax]) {
+  return `M${xMin} ${yMin}H${xMax}V${yMax}H${xMin}Z`;
 }
 
 function pathOf(points, isClosed) {

@@ -1,6 +1,7 @@
 // The question as it can be edited: text, options, key, box. Every change is checked by the server at once.
 
 import { post } from "./api.js";
+import { optionMarks } from "./blind.js";
 import { byId, h, put } from "./elements.js";
 
 const CHECK_AFTER_MS = 200;
@@ -25,8 +26,10 @@ export class Editor {
   }
 
   /** Open a question with `content`, which may differ from what the data set holds. */
-  show(question, content) {
+  show(question, content, { isBlind = false, own = null } = {}) {
     this.question = question;
+    this.isBlind = isBlind; // only the answer can be given, and nothing is checked
+    this.own = own;
     this.original = question.content;
     this.past = [];
     this.set(content ?? question.content);
@@ -106,6 +109,7 @@ export class Editor {
   /** Ask the server whether the content may stand, and for what follows from a moved box. */
   async check() {
     clearTimeout(this.timer);
+    if (this.isBlind) return;
     const { question, content } = this;
     const answer = await post("check", { ...this.identity(), question_id: question.question_id, content }).catch(() => null);
     if (!answer || this.question !== question || this.content !== content) return;
@@ -154,15 +158,15 @@ export class Editor {
       };
       const key = h(
         "button",
-        { type: "button", class: "letter", "aria-pressed": String(isRight), title: "Right answer", onclick: () => this.toggleKey(letter) },
+        { type: "button", class: "letter", "aria-pressed": String(isRight), title: this.isBlind ? "Your answer" : "Right answer", onclick: () => this.toggleKey(letter) },
         letter,
       );
-      return h("li", { class: isRight ? "right" : "" }, key, this.field("option", text, change), isRight && h("em", {}, "right"));
+      return h("li", { class: isRight ? "right" : "" }, key, this.field("option", text, change), isRight && h("em", {}, this.isBlind ? "chosen" : "right"), optionMarks(letter, this.own, this.question.guesses));
     });
   }
 
   field(name, text, onText) {
-    const field = h("textarea", { class: name, rows: 1, spellcheck: "true", "aria-label": name });
+    const field = h("textarea", { class: name, rows: 1, spellcheck: "true", "aria-label": name, readonly: this.isBlind && name !== "answer" });
     field.value = text;
     field.addEventListener("input", () => {
       fit(field);

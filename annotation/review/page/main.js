@@ -1,9 +1,12 @@
 // The page: one question at a time, decided by key. A decision counts as saved when the server says that it is on disk.
 
 import { newRequestId, post, Refused, Unreachable } from "./api.js";
+import { answerBoxes, blindHint, boxInView, missing, ownAnswerPanel } from "./blind.js";
+import { askComment, commentsPanel } from "./comments.js";
 import { shifted } from "./drawing.js";
 import { Editor } from "./editor.js";
 import { byId, duration, h, put } from "./elements.js";
+import { guidelinesFor, rendered } from "./guidelines.js";
 import { watchKeys } from "./keys.js";
 import * as panels from "./panels.js";
 import { Viewer } from "./viewer.js";
@@ -80,15 +83,42 @@ async function show(answer, draft = null) {
     panels.headline(question, state.session),
     panels.opinionsPanel(answer.opinions ?? []),
     panels.formerPanel(answer.former),
+    answer.is_blind && blindHint(question),
     editor.part,
-    panels.evidencePanel(question),
+    ownAnswerPanel(answer.own, question),
+    !answer.is_blind && panels.evidencePanel(question),
     panels.modelsPanel(question),
+    h("div", { id: "comments" }, commentsPanel(answer.comments)),
+    guidelinesPanel(question),
     panels.placeLine(question),
   );
   byId("body").scrollTop = 0;
-  const showing = viewer.show(question);
-  editor.show(question, draft ?? readDraft(question));
+  const showing = viewer.show(question, answerBoxes(answer.own, question.guesses, question));
+  editor.show(question, draft ?? readDraft(question), { isBlind: answer.is_blind, own: answer.own });
   await showing;
+}
+
+/** Return the project's guidelines for a question's task, folded in; nothing where none are written. */
+function guidelinesPanel({ task }) {
+  const { short = task, title = task } = state.session.tasks[task] ?? {};
+  const text = guidelinesFor(state.session.guidelines, [task, title, short]);
+  if (!text) return null;
+  const isOpen = localStorage.getItem("rsvqa-review/guidelines") !== "closed";
+  const part = h("details", { class: "guidelines", open: isOpen }, h("summary", {}, "Guidelines"), rendered(text));
+  part.addEventListener("toggle", () => localStorage.setItem("rsvqa-review/guidelines", part.open ? "open" : "closed"));
+  return part;
+}
+
+async function comment() {
+  const question = state.question;
+  const text = question && (await askComment());
+  if (!text) return;
+  await exclusively(async () => {
+    const body = { ...identity(), question_id: question.question_id, text, request_id: newRequestId() };
+    const { comments } = await insist("comment", body);
+    put(byId("comments"), commentsPanel(comments));
+    byId("saved").textContent = "Comment sent";
+  });
 }
 
 function showEnd() {
@@ -122,6 +152,7 @@ function readDraft(question) {
 async function decide(action, reason = "") {
   const question = state.question;
   if (!question) return;
+  if (action === "save" && editor.isBlind) return answerFirst(question);
   const content = action === "save" ? editor.content : null;
   const isFixed = editor.isChanged;
   const body = { ...identity(), question_id: question.question_id, action, content, reason, request_id: newRequestId() };
@@ -131,6 +162,17 @@ async function decide(action, reason = "") {
   byId("saved").textContent = `${done} · ${question.question_id}`;
   showProgress(progress);
   await next();
+}
+
+/** Store the answer to a question whose key is not seen yet, and show it with its key. */
+async function answerFirst(question) {
+  const problem = missing(question, editor.content);
+  if (problem) return editor.setProblems([problem]);
+  const { answer, bbox } = editor.content;
+  const shown = await insist("answer", { ...identity(), question_id: question.question_id, answer, bbox: question.form === "box" ? bbox : null });
+  localStorage.removeItem(draftKey(question));
+  byId("saved").textContent = "Answered; now judge the question";
+  await show(shown);
 }
 
 const save = () => exclusively(() => decide("save"));
@@ -157,7 +199,7 @@ function showChange() {
   const question = state.question;
   if (!question) return;
   const { isChanged, problems, content } = editor;
-  byId("save").firstElementChild.textContent = isChanged ? "Save fix" : "Accept";
+  byId("save").firstElementChild.textContent = editor.isBlind ? "Answer" : isChanged ? "Save fix" : "Accept";
   byId("save").disabled = problems.length > 0;
   byId("card").classList.toggle("changed", isChanged);
   if (isChanged) localStorage.setItem(draftKey(question), JSON.stringify({ of: question.content, content }));
@@ -214,6 +256,8 @@ async function showSummary() {
 // --- the box by keyboard ----------------------------------------------------------------------------------------------
 
 function setBoxMode(isOn) {
+  if (isOn && editor.isBlind && state.question.form === "box" && !editor.content.bbox)
+    editor.moveBox(boxInView(viewer.seen(), state.question), true);
   state.isBoxMode = isOn && Boolean(editor.content?.bbox);
   byId("panes").classList.toggle("box-mode", state.isBoxMode);
 }
@@ -256,6 +300,7 @@ const KEYS = [
   ...arrows.map(([key, x, y]) => ({ key, withControl: true, run: arrow(x, y) })),
   { key: "o", does: "outlines on and off", run: () => viewer.toggleLines() },
   { key: "d", does: "two dates: side by side, or swipe", run: () => viewer.toggleDates() },
+  { key: "c", does: "comment on the question, for who leads", run: comment, once: true },
   { key: "f", does: "filter the questions", run: changeFilters },
   { key: "g", does: "summary of decisions", run: showSummary },
   { key: "?", does: "these keys", run: () => panels.showKeys(KEYS) },
@@ -287,10 +332,24 @@ async function begin() {
     const isStill = () => state.question === question && !state.isBusy; // an older answer would undo the wrong decision
     post("renew", { ...identity(), question_id: question.question_id }).then((answer) => isStill() && showProgress(answer.progress), () => {});
   }, (state.session.claim_s * 1000) / 4);
+  if (state.session.person) {
+    state.reviewer = state.session.person; // by the link: nobody changes it
+    byId("reviewer-button").disabled = true;
+  }
   while (!state.reviewer) state.reviewer = (await panels.askReviewer("")) ?? "";
   localStorage.setItem("rsvqa-review/reviewer", state.reviewer);
   byId("reviewer-button").textContent = state.reviewer;
-  await exclusively(next);
+  byId("lead-link").hidden = state.session.role !== "lead";
+  byId("lead-link").textContent = state.session.person ? "Lead" : "List"; // who is alone leads nobody
+  await exclusively(begun);
+}
+
+/** Open the question that the address names, as the lead's page does, else the next one. */
+async function begun() {
+  const named = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  if (!named) return next();
+  await show(await insist("open", { ...identity(), question_id: named }));
 }
 
 begin();

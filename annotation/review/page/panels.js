@@ -10,7 +10,7 @@ export function headline(question, session) {
   const badges = [
     question.review === "needed" && ["needs review", "warn"],
     question.is_disputed && ["models disagree", "warn"],
-    question.source !== "rule" && [`source: ${question.source}`, ""],
+    question.source && question.source !== "rule" && [`source: ${question.source}`, ""],
   ].filter(Boolean);
   return h(
     "p",
@@ -56,17 +56,17 @@ export function modelsPanel(question) {
 /** Return the two opinions between which this reviewer decides. */
 export function opinionsPanel(opinions) {
   if (!opinions.length) return null;
-  const items = opinions.map((opinion) =>
+  const items = opinions.map((opinion, index) =>
     h(
       "li",
       {},
-      h("b", {}, opinion.reviewer),
+      h("b", {}, `Opinion ${index + 1}`),
       ` ${opinion.verdict}`,
       opinion.reason && h("span", {}, ` · ${opinion.reason}`),
       opinion.verdict === "fixed" && h("p", {}, [opinion.content.question, ...opinion.content.options, opinion.content.answer].join("  ")),
     ),
   );
-  return section("Two reviewers disagree: you decide", [h("ul", { class: "notes" }, items)], "decide");
+  return section(`${opinions.length === 2 ? "Two" : opinions.length} reviewers disagree: you decide`, [h("ul", { class: "notes" }, items)], "decide");
 }
 
 /** Return what was decided on the question before it changed; nothing when it is new. */

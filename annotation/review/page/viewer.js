@@ -100,13 +100,13 @@ export class Viewer {
   }
 
   /** Show a question; resolves when its images are known, not when all their tiles are there. */
-  async show(question) {
+  async show(question, answers = []) {
     const isSame = this.question?.pictures.map((p) => p.key).join() === question.pictures.map((p) => p.key).join();
     this.question = question;
     byId("dates-button").hidden = question.pictures.length < 2;
-    for (const pane of this.panes) pane.drawing.show(question);
+    for (const pane of this.panes) pane.drawing.show(question, answers);
     if (!isSame) await this.arrange();
-    this.focus(!isSame);
+    this.focus(!isSame, question.opens_whole);
   }
 
   /** Say that tiles of what is in view are still on their way. */
@@ -164,14 +164,19 @@ export class Viewer {
   }
 
   /** Zoom to the evidence; at once where another image was seen before. */
-  focus(isImmediate = false) {
-    this.isWhole = !this.question.focus;
+  focus(isImmediate = false, isWhole = false) {
+    this.isWhole = isWhole || !this.question.focus;
     byId("whole-button").disabled = !this.question.focus;
     this.nameWhole();
     if (this.isWhole) return this.whole(isImmediate);
     const image = this.panes[0].image;
     const { x, y, side } = focusSquare(this.question);
     if (image) this.viewport.fitBounds(image.imageToViewportRectangle(x, y, side, side), isImmediate);
+  }
+
+  /** Return what is seen, in pixels of the tile. */
+  seen() {
+    return this.panes[0].image.viewportToImageRectangle(this.viewport.getBounds());
   }
 
   /** Show the whole tile. */

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsvqa.annotation.review.access import Access
+from rsvqa.annotation.review.attempts import Attempts
+from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
 from rsvqa.annotation.review.running import make_server, open_socket
 from rsvqa.annotation.review.server import create_app
@@ -52,6 +54,15 @@ class Client:
     """Sends requests to a running server."""
 
     access: Access
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.token:
+            object.__setattr__(self, "token", self.access.token)
+
+    def of(self, token: str) -> Client:
+        """Return a client with a link of its own."""
+        return Client(self.access, token)
 
     @property
     def host(self) -> str:
@@ -81,13 +92,13 @@ class Client:
 
     def get(self, path: str) -> Answer:
         """Get something below the token."""
-        return self.send("GET", f"/{self.access.token}/{path}")
+        return self.send("GET", f"/{self.token}/{path}")
 
     def post(self, path: str, content: Mapping[str, Any]) -> Answer:
         """Post JSON as the page does."""
         return self.send(
             "POST",
-            f"/{self.access.token}/api/{path}",
+            f"/{self.token}/api/{path}",
             body=json.dumps(content).encode(),
             headers={"Content-Type": "application/json", "Origin": f"http://{self.host}"},
         )
@@ -95,12 +106,19 @@ class Client:
 
 @contextmanager
 def running(
-    store: ReviewStore, *, password: str | None = None, pictures: FakePictures | None = None
+    store: ReviewStore,
+    *,
+    password: str | None = None,
+    pictures: FakePictures | None = None,
+    people: People | None = None,
+    patience_s: float = 20.0,
+    guidelines: str = "",
 ) -> Iterator[Client]:
-    """Yield a client of a server that is stopped afterwards."""
+    """Yield a client of a server that is stopped afterwards; guesses are counted there, and hold nobody for long."""
     listening = open_socket("127.0.0.1", 0)
-    access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password)
-    server = make_server(create_app(store, pictures or FakePictures(), name="a data set"), access)
+    access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password, people=people)
+    app = create_app(store, pictures or FakePictures(), name="a data set", guidelines=guidelines)
+    server = make_server(app, access, attempts=Attempts(hold_s=0.001), patience_s=patience_s)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

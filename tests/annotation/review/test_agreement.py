@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rsvqa.annotation.review.agreement import Decision, ReviewVerdict, cohens_kappa, final_decision, num_missing
+from rsvqa.annotation.review.agreement import (
+    Decision,
+    ReviewVerdict,
+    cohens_kappa,
+    final_decision,
+    is_contested,
+    num_missing,
+)
 from rsvqa.annotation.review.progress import pace, read_choices, read_summary
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
@@ -36,9 +43,18 @@ def test_nobody_is_missing_when_nobody_is_wanted() -> None:
     assert num_missing([], wanted=1) == 1
 
 
-def opinion(number: int, verdict: ReviewVerdict, answer: str = "A") -> Decision:
-    after = None if verdict == "rejected" else dataclasses.replace(COUNTING, answer=answer)
-    return Decision(number, "q1", f"reviewer {number}", verdict, COUNTING, after, f"reason {number}", 0)
+def opinion(number: int, verdict: ReviewVerdict, answer: str = "A", *, decides: bool = False) -> Decision:
+    return Decision(
+        number=number,
+        question_id="q1",
+        reviewer=f"reviewer {number}",
+        verdict=verdict,
+        before=COUNTING,
+        after=None if verdict == "rejected" else dataclasses.replace(COUNTING, answer=answer),
+        reason=f"reason {number}",
+        decided_at=0,
+        is_adjudication=decides,
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,15 +65,54 @@ def opinion(number: int, verdict: ReviewVerdict, answer: str = "A") -> Decision:
         ([opinion(1, "accepted"), opinion(2, "rejected"), opinion(3, "accepted")], 1),
         # the first two agree by now: the last is a former first opinion, decided anew
         ([opinion(1, "rejected"), opinion(2, "rejected"), opinion(3, "accepted")], 1),
-        # all differ: the third decides
-        ([opinion(1, "accepted"), opinion(2, "rejected"), opinion(3, "fixed", "B")], 3),
-        ([opinion(1, "fixed", "B"), opinion(2, "fixed", "C"), opinion(3, "fixed", "D")], 3),
+        # all differ: the third, who was asked, decides
+        ([opinion(1, "accepted"), opinion(2, "rejected"), opinion(3, "fixed", "B", decides=True)], 3),
+        ([opinion(1, "fixed", "B"), opinion(2, "fixed", "C"), opinion(3, "fixed", "D", decides=True)], 3),
+        # one of the first comes to agree with the other after a third has decided
+        ([opinion(2, "rejected"), opinion(3, "accepted", decides=True), opinion(4, "rejected")], 3),
     ],
 )
 def test_what_two_share_stands_and_else_the_third_decides(opinions: list[Decision], number: int) -> None:
     final = final_decision(opinions, wanted=2)
     assert final is not None
     assert final.number == number
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "wanted", "missing", "contested"),
+    [
+        ("", 3, 3, False),
+        ("a", 3, 2, False),
+        ("aa", 3, 1, False),
+        ("ar", 3, 1, False),  # a third may settle it before anybody must decide
+        ("aar", 3, 0, False),
+        ("arf", 3, 1, True),
+        ("aarr", 4, 1, True),  # half is not more than half
+        ("aaarr", 5, 0, False),
+        ("aarrf", 5, 1, True),
+        ("arfA", 3, 0, False),
+        ("aarrF", 4, 0, False),  # who decides may think as nobody did
+        ("ar", 1, 1, True),  # a decision that came late
+        ("arf", 1, 1, True),
+    ],
+)
+def test_more_than_half_settle_a_question_and_else_one_decides(
+    verdicts: str, wanted: int, missing: int, contested: bool
+) -> None:
+    names: dict[str, ReviewVerdict] = {"a": "accepted", "r": "rejected", "f": "fixed"}
+    opinions = [opinion(i, names[one.lower()], decides=one.isupper()) for i, one in enumerate(verdicts)]
+    assert num_missing(opinions, wanted=wanted) == missing
+    assert is_contested(opinions, wanted=wanted) == contested
+    final = final_decision(opinions, wanted=wanted)
+    assert (final is None) == (missing > 0)
+    if verdicts[-1:].isupper():
+        assert final is opinions[-1]
+
+
+def test_the_time_for_a_decision_is_known_where_its_opening_is() -> None:
+    timed = dataclasses.replace(opinion(1, "accepted"), opened_at=10.0, decided_at=42.5)
+    assert timed.seconds == 32.5
+    assert opinion(1, "accepted").seconds is None
 
 
 def test_pace_is_the_median_without_breaks() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.agreement import ReviewVerdict
-from rsvqa.annotation.review.content import CONTENT, QUESTION, EditableContent, ReviewQuestion, content_key
+from rsvqa.annotation.review.binding import Bound
+from rsvqa.annotation.review.content import CONTENT, QUESTION, EditableContent, ReviewQuestion, content_key, kin_key
 from rsvqa.annotation.review.queue import QueueEntry
-from rsvqa.annotation.review.store import Bound, ReviewStore
+from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COLOUR, COUNTING, Clock, make_question
 
 MOVED = dataclasses.replace(COUNTING, options=("(A) 6", "(B) 3", "(C) 5", "(D) 4"), answer="B")
@@ -233,3 +234,55 @@ def test_a_store_of_the_first_version_does_not_know_what_images_it_was_about(old
         assert assignment.former is not None
         assert assignment.former.changes == ("image",)
         assert [old.verdict for old in assignment.former.opinions] == ["accepted"]
+
+
+# --- stores of the second version -------------------------------------------------------------------------------------
+
+VERSION_2 = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE questions (key TEXT PRIMARY KEY, question_id TEXT NOT NULL, kin TEXT NOT NULL, former TEXT,
+    is_present INTEGER NOT NULL, position INTEGER NOT NULL, priority INTEGER NOT NULL, task TEXT NOT NULL,
+    source TEXT NOT NULL, split TEXT NOT NULL, is_disputed INTEGER NOT NULL, wanted INTEGER NOT NULL,
+    missing INTEGER NOT NULL, is_queued INTEGER NOT NULL, question TEXT NOT NULL);
+CREATE UNIQUE INDEX present_questions ON questions (question_id) WHERE is_present;
+CREATE INDEX open_questions ON questions (priority, position) WHERE is_queued AND missing > 0;
+CREATE TABLE decisions (number INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE, reviewer TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'fixed', 'rejected', 'skipped')), before TEXT NOT NULL,
+    after TEXT, reason TEXT NOT NULL, decided_at REAL NOT NULL, withdrawn_at REAL);
+CREATE UNIQUE INDEX one_standing ON decisions (key, reviewer) WHERE withdrawn_at IS NULL;
+CREATE INDEX of_reviewer ON decisions (reviewer, number) WHERE withdrawn_at IS NULL;
+CREATE TABLE claims (key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE, reviewer TEXT NOT NULL,
+    until REAL NOT NULL, PRIMARY KEY (key, reviewer)) WITHOUT ROWID;
+CREATE TABLE shard_images (shard TEXT NOT NULL, image TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (shard, image))
+    WITHOUT ROWID;
+PRAGMA user_version = 2;
+"""
+
+
+def test_a_store_of_the_second_version_keeps_its_decisions_and_who_decided(tmp_path: Path) -> None:
+    question = make_question()
+    content, fixed = (CONTENT.dump_json(one).decode() for one in (COUNTING, dataclasses.replace(COUNTING, answer="B")))
+    connection = sqlite3.connect(tmp_path / "old.sqlite")
+    connection.executescript(VERSION_2)
+    row = (content_key(question), question.question_id, kin_key(question), None, 1, 0, 1, question.task, "rule")
+    rest = ("train", 0, 2, 0, 1, QUESTION.dump_json(question).decode())
+    connection.execute("INSERT INTO questions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, *rest))
+    opinions = [("ann", "accepted", content), ("ben", "rejected", None), ("cem", "fixed", fixed)]
+    for number, (reviewer, verdict, after) in enumerate(opinions, 1):
+        values = (number, str(number), content_key(question), reviewer, verdict, content, after, "", 5.0)
+        connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", values)
+    connection.execute("INSERT INTO claims VALUES (?, 'ann', 9e9)", (content_key(question),))
+    connection.commit()
+    connection.close()
+    for _ in range(2):  # and again, when it is of this version
+        with ReviewStore(tmp_path / "old.sqlite") as store:
+            assert store.bind("any", [question]) == Bound(kept=1, changed=(), gone=0)
+            store.fill([QueueEntry(question, 0, 1, 2)])
+            # all three differ: the third, who was asked to decide, stands
+            assert store.final_decisions()["a:0_0/OC1"].number == 3
+            assert [(d.is_adjudication, d.seconds) for d in store.decisions()] == [
+                (False, None),
+                (False, None),
+                (True, None),
+            ]

@@ -16,8 +16,9 @@ import pytest
 
 from rsvqa.annotation.review.agreement import ReviewVerdict
 from rsvqa.annotation.review.database import Database, StoreError
+from rsvqa.annotation.review.filters import NO_FILTERS, Filters
 from rsvqa.annotation.review.queue import QueueEntry
-from rsvqa.annotation.review.store import CLAIM_S, NO_FILTERS, Filters, ReviewStore
+from rsvqa.annotation.review.store import CLAIM_S, ReviewStore
 from tests.annotation.review.make_questions import COUNTING, Clock, make_question, make_store
 
 FIXED = dataclasses.replace(COUNTING, answer="B")
@@ -113,6 +114,35 @@ def test_a_renewed_claim_holds(tmp_path: Path) -> None:
     store.renew("ann", "q1")
     clock.seconds += 2
     assert shown(store, "ben") == "q2"
+
+
+def test_a_decision_knows_when_its_question_was_opened(tmp_path: Path) -> None:
+    clock = Clock()
+    store = make_store(tmp_path, clock=clock)
+    shown(store, "ann")
+    clock.seconds += 20
+    shown(store, "ann")  # a reload: it was open before
+    store.renew("ann", "q1")
+    clock.seconds += 12
+    decide_once(store, "q1", "ann")
+    store.decide("q2", "ann", "skipped", request_id="nobody knows when q2 was opened")
+    shown(store, "ben")
+    clock.seconds += 3
+    store.decide("q3", "ben", "skipped", request_id="measured elsewhere", seconds=8.5)
+    assert [decision.seconds for decision in store.decisions()] == [32, None, 8.5]
+
+
+def test_a_claim_that_ran_out_and_came_back_was_opened_anew(tmp_path: Path) -> None:
+    clock = Clock()
+    store = make_store(tmp_path, clock=clock)
+    shown(store, "ann")
+    clock.seconds += CLAIM_S + 50
+    shown(store, "ben")
+    store.release("ben")
+    shown(store, "ann")
+    clock.seconds += 7
+    decide_once(store, "q1", "ann")
+    assert [decision.seconds for decision in store.decisions()] == [7]
 
 
 def test_a_released_question_is_free(tmp_path: Path) -> None:
@@ -280,7 +310,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match="version 99; this rsvqa knows version 2"):
+    with pytest.raises(StoreError, match="version 99; this rsvqa knows version 3"):
         ReviewStore(path)
 
 

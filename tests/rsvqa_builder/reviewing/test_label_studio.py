@@ -143,7 +143,6 @@ def test_a_moved_box_is_a_fix_whatever_was_chosen(src: Path, tmp_path: Path) -> 
     ("values", "reason"),
     [
         ({}, "cancelled or without a verdict"),
-        ({"verdict": verdict("rejected")}, "rejected without a reason"),
         ({"verdict": verdict("perhaps")}, "unknown verdict 'perhaps'"),
         ({"verdict": verdict("fixed"), "answer": {"text": ["AB"]}}, "wrong number of right options"),
         ({"verdict": verdict("fixed"), "question": {"text": ["how many?"]}}, "question does not begin with a capital"),
@@ -158,7 +157,6 @@ def test_a_moved_box_is_a_fix_whatever_was_chosen(src: Path, tmp_path: Path) -> 
         ),
         ({"verdict": {"choices": "perhaps"}}, "unknown verdict 'perhaps'"),
         ({"verdict": {"choices": {"accepted": 1}}}, "cancelled or without a verdict"),
-        ({"verdict": verdict("rejected"), "reason": {"text": 5}}, "rejected without a reason"),
         ({"verdict": verdict("accepted"), "options": {"text": "(A) 3"}}, "wrong number of options"),
     ],
 )
@@ -168,6 +166,90 @@ def test_what_is_no_decision_is_left_out_and_counted(
     counts = import_tasks(src, annotated(src, tmp_path, "a:0_0/OC1", **values))
     assert (counts.imported, counts.left_out) == (0, {reason: 1})
     assert taken(src) == []
+
+
+@pytest.mark.parametrize("values", [{}, {"reason": {"text": 5}}, {"reason": {"text": []}}])
+def test_a_rejection_without_a_reason_gets_one(src: Path, tmp_path: Path, values: dict[str, Any]) -> None:
+    import_tasks(src, annotated(src, tmp_path, "a:0_0/OC1", verdict=verdict("rejected"), **values))
+    assert taken(src) == [("a:0_0/OC1", "eve@example.org", "rejected", "no reason given")]
+
+
+def test_the_time_for_an_annotation_is_kept_and_told(src: Path, tmp_path: Path) -> None:
+    file = annotated(src, tmp_path, "a:0_0/OC1", verdict=verdict("accepted"))
+    tasks = json.loads(file.read_text())
+    (annotation,) = next(task["annotations"] for task in tasks if task["annotations"])
+    annotation.update(created_at="2024-05-01T10:00:00Z", lead_time=31.5)
+    file.write_text(json.dumps(tasks))
+    import_tasks(src, file)
+    with ReviewStore(src / "review.sqlite") as store:
+        (decision,) = store.decisions()
+    assert decision.seconds == 31.5
+    export_tasks(src, tmp_path / "again", ALL)
+    (again,) = tasks_of(tmp_path / "again")["a:0_0/OC1"]["annotations"]
+    assert (again["lead_time"], again["created_at"]) == (31.5, "2024-05-01T10:00:00+00:00")
+
+
+MIN_BOX = {"x": 30, "y": 20, "width": 25, "height": 20, "rotation": 0, "original_width": 200, "original_height": 100}
+
+
+def test_a_minimal_export_says_the_same(src: Path, tmp_path: Path) -> None:
+    # as label-studio-converter writes JSON_MIN: one choice or text stands alone, several keep their braces
+    told = {"annotator": "eve@example.org", "annotation_id": 1, "created_at": "2024-05-01T10:00:00Z", "lead_time": 8.0}
+    options = {"text": ["(A) red", "(B) blue", "(C) white", "(D) black"]}
+    tasks = [
+        {
+            "id": 1,
+            "image": "x.jpg",
+            "question_id": "a:0_0/OC1",
+            "task": "overall_counting",
+            "verdict": "accepted",
+            **told,
+        },
+        {"id": 2, "question_id": "b:0_0/OC1", "verdict": "rejected", "reason": "not useful", **told, "annotator": 7},
+        {
+            "id": 3,
+            "question_id": "a:0_0/OCL1",
+            "verdict": "fixed",
+            "answer": "A",
+            "options": options,
+            "box": [{**MIN_BOX, "rectanglelabels": ["box"]}],
+            **told,
+        },
+    ]
+    file = tmp_path / "min.json"
+    file.write_text(json.dumps(tasks))
+    counts = import_tasks(src, file)
+    assert (counts.imported, counts.left_out) == (3, {})
+    assert taken(src) == [
+        ("a:0_0/OC1", "eve@example.org", "accepted", ""),
+        ("b:0_0/OC1", "7", "rejected", "not useful"),
+        ("a:0_0/OCL1", "eve@example.org", "fixed", ""),
+    ]
+    with ReviewStore(src / "review.sqlite") as store:
+        fixed = store.decisions()[2]
+    assert fixed.after is not None
+    assert (fixed.after.bbox, fixed.after.answer, fixed.seconds) == (Box(0.3, 0.2, 0.55, 0.4), "A", 8.0)
+
+
+def test_a_task_that_cannot_be_read_costs_itself_and_is_named(src: Path, tmp_path: Path) -> None:
+    file = annotated(src, tmp_path, "a:0_0/OC1", verdict=verdict("accepted"))
+    bad = [
+        5,
+        {"id": 71, "data": {}},
+        {"id": 72, "data": {"question_id": "b:0_0/OC1"}, "annotations": [{"lead_time": -1}]},
+        {"data": {"question_id": "z:0_0/OC1"}, "annotations": []},
+    ]
+    file.write_text(json.dumps([*bad, *json.loads(file.read_text())]))
+    counts = import_tasks(src, file)
+    assert counts.imported == 1
+    assert taken(src) == [("a:0_0/OC1", "eve@example.org", "accepted", "")]
+    assert list(counts.left_out) == [
+        "task 1: Input should be a valid dictionary or instance of _Task",
+        "task 2, id 71: data.question_id: Field required",
+        "task 3, id 72: annotations.0.lead_time: Input should be greater than or equal to 0",
+        f"question 'z:0_0/OC1' is not in {src}",
+    ]
+    assert str(counts).startswith("left out: 1 x task 1: ")
 
 
 def test_two_boxes_are_no_decision(src: Path, tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from rsvqa.annotation.review.oversight import comments_for
+from rsvqa.annotation.review.people import PersonSettings
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
+from rsvqa.rsvqa_builder.reviewing.people import invite
 from tests.rsvqa_builder.make_records import make_jpeg, make_record, make_tile
 
 ROOT = Path(__file__).parents[3]
@@ -76,7 +80,9 @@ class Reviewer:
             self.decide(host, token, request_id, self.sent[request_id])
 
 
-def run_all(reviewers: list[Reviewer], host: str, token: str, *, until: int, process: subprocess.Popen[str]) -> None:
+def run_all(
+    reviewers: Sequence[Reviewer], host: str, token: str, *, until: int, process: subprocess.Popen[str]
+) -> None:
     """Let all work at once, and kill the server when `until` decisions have been answered."""
     threads = [threading.Thread(target=reviewer.work, args=(host, token)) for reviewer in reviewers]
     for thread in threads:
@@ -111,3 +117,54 @@ def test_two_kills_lose_and_double_nothing(tmp_path: Path) -> None:
         (f"a:0_0/OC{number}" for number in range(1, NUM_QUESTIONS + 1)), 1
     )
     assert len(decisions) == sum(len(reviewer.sent) for reviewer in reviewers)
+
+
+class BlindReviewer(Reviewer):
+    """Comes in by a link; answers each question before he sees its key, comments on it, and rejects it."""
+
+    def __init__(self, name: str, token: str) -> None:
+        super().__init__(name)
+        self.token = token
+        self.answers: set[str] = set()
+        self.comments: set[str] = set()
+
+    def work(self, host: str, token: str) -> None:  # noqa: ARG002  his link has a token of its own
+        try:
+            while question := self.post(host, self.token, "next")["question"]:
+                asked = {"question_id": question["question_id"]}
+                self.post(host, self.token, "answer", **asked, answer="B")
+                self.answers.add(asked["question_id"])
+                request = f"{self.name}-c{len(self.sent):015d}"
+                self.post(host, self.token, "comment", **asked, text="a van?", request_id=request)
+                self.comments.add(asked["question_id"])
+                self.decide(host, self.token, f"{self.name}-{len(self.sent):016d}", asked["question_id"])
+        except (OSError, http.client.HTTPException):
+            pass
+
+
+def test_a_kill_loses_no_answer_no_comment_and_no_link(tmp_path: Path) -> None:
+    write_data_set(tmp_path)
+    tokens = invite(tmp_path, {f"r{number}": PersonSettings() for number in range(NUM_REVIEWERS)})
+    reviewers = [BlindReviewer(name, token) for name, token in tokens.items()]
+    for until in (20, 60):
+        command = [sys.executable, "-m", "rsvqa", "review", "serve", "--data", str(tmp_path), "--sample", "1"]
+        command += ["--port", "0", "--blind", "all"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        host = process.stdout.readline().split("/")[2]
+        run_all(reviewers, host, "", until=until, process=process)
+        process.wait()
+        process.stdout.close()
+        with ReviewStore(tmp_path / "review.sqlite") as store:
+            answers = {(question_id, reviewer) for question_id, reviewer, _ in store.answers()}
+            decided = {(decision.question_id, decision.reviewer) for decision in store.decisions()}
+            told = {
+                (one.author, question_id)
+                for question_id in {key for reviewer in reviewers for key in reviewer.comments}
+                for one in comments_for(store, question_id, "", sees_all=True)
+            }
+        for reviewer in reviewers:
+            assert {(question_id, reviewer.name) for question_id in reviewer.answers} <= answers
+            assert {(reviewer.name, question_id) for question_id in reviewer.comments} <= told
+            assert {(reviewer.sent[request], reviewer.name) for request in reviewer.answered} <= decided
+    assert sum(len(reviewer.answered) for reviewer in reviewers) >= 60

@@ -1,0 +1,60 @@
+"""Who sends a request, as the routes see it: the name that counts, the questions that are for him, what he may do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from rsvqa.annotation.errors import RsvqaError
+from rsvqa.annotation.review.filters import Filters
+from rsvqa.annotation.review.guard import VISITOR
+from rsvqa.annotation.review.messages import ReviewerBody
+from rsvqa.annotation.review.people import Role, Visitor
+
+
+class NotAllowedError(RsvqaError):
+    """A person asks for what his role does not allow."""
+
+
+class Caller(NamedTuple):
+    """Who asks, and which questions are for him."""
+
+    name: str
+    filters: Filters
+    role: Role
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether what others said is shown to him."""
+        return self.role != "annotator"
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return whose link was opened."""
+    visitor: Visitor = request.scope[VISITOR]
+    return visitor
+
+
+def caller_of(request: Request, body: ReviewerBody) -> Caller:
+    """Return who asks: by his link, whatever name stands in the body; by that name where nobody has a link."""
+    visitor = visitor_of(request)
+    return Caller(visitor.name or body.reviewer, body.filters.filters(visitor), visitor.role)
+
+
+def lead_of(request: Request) -> Visitor:
+    """Return whose link was opened, a lead's.
+
+    Raises:
+        NotAllowedError: it is no lead's.
+    """
+    visitor = visitor_of(request)
+    if visitor.role != "lead":
+        raise NotAllowedError("only a lead may do this")
+    return visitor
+
+
+def refused(*problems: str, status: int = 422) -> JSONResponse:
+    """Return an answer that says in a line each why nothing was done."""
+    return JSONResponse({"problems": problems}, status_code=status)
