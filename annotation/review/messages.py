@@ -25,14 +25,18 @@ ReviewerName = Annotated[
 ]
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Word = Annotated[str, StringConstraints(max_length=200)]
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
+"""Unlike any other: what is sent twice is stored once."""
 BoxShare = Annotated[float, Field(allow_inf_nan=False, ge=-10, le=10)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Anything that a page sends."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FiltersBody(_Body):
+class FiltersBody(Body):
     """Which questions are wanted; empty means all."""
 
     task: Word = ""
@@ -45,7 +49,7 @@ class FiltersBody(_Body):
         return Filters(task=self.task, source=self.source, split=self.split, disputed_only=self.disputed_only)
 
 
-class ReviewerBody(_Body):
+class ReviewerBody(Body):
     """Who asks, and what he works on."""
 
     reviewer: ReviewerName
@@ -58,7 +62,7 @@ class QuestionBody(ReviewerBody):
     question_id: Text
 
 
-class ContentBody(_Body):
+class ContentBody(Body):
     """A question as it stands on the page."""
 
     question: Text
@@ -88,7 +92,7 @@ class DecideBody(QuestionBody):
     action: Literal["save", "reject", "skip"]
     content: ContentBody | None = None
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
-    request_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
+    request_id: RequestId
 
 
 class UndoBody(ReviewerBody):

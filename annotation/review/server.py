@@ -20,6 +20,8 @@ from starlette.types import ASGIApp
 from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
+from rsvqa.annotation.review.drawing import Drawings
+from rsvqa.annotation.review.drawing_routes import add_drawing
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of
 from rsvqa.annotation.review.messages import CheckBody, DecideBody, QuestionBody, ReviewerBody, UndoBody
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
@@ -66,19 +68,22 @@ _TILE_THREADS = 64
 _FOREVER = "private, max-age=31536000, immutable"
 
 
-def create_app(store: ReviewStore, pictures: Pictures, *, name: str) -> ASGIApp:
+def create_app(store: ReviewStore, pictures: Pictures, *, name: str, drawings: Drawings | None = None) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
     Args:
         store: of the review, with its queue filled.
         pictures: the images of the questions.
         name: of the data set, as the page shows it.
+        drawings: the tiles that may be drawn on; None for none.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
     _add_queue(app, store, pictures, name)
     _add_decisions(app, store)
     _add_errors(app)
+    if drawings is not None:
+        add_drawing(app, store, pictures, drawings)
     _add_page(app)  # last: it takes every path that is left
     return app
 

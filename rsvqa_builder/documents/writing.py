@@ -233,6 +233,7 @@ def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
         "north_deg": scene.north_deg,
         "acquired": None if scene.acquired is None else scene.acquired.isoformat(),
         "bands": list(scene.bands),
+        "is_true_colour": scene.is_true_colour,
         "stretch": None if stretch is None else asdict(stretch),
         "notes": list(scene.notes),
         "tiles": {"planned": len(prepared.windows)},

@@ -29,8 +29,8 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.files import whole_folder
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, note_store, store_path
-from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, note_store
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path
 
 TASKS_FILE = "tasks.json"
 CONFIG_FILE = "labeling_config.xml"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsvqa.annotation.review.access import Access
-from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
+from rsvqa.annotation.review.drawing import Drawings
+from rsvqa.annotation.review.pictures import NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.running import make_server, open_socket
 from rsvqa.annotation.review.server import create_app
 from rsvqa.annotation.review.store import ReviewStore
@@ -95,12 +96,16 @@ class Client:
 
 @contextmanager
 def running(
-    store: ReviewStore, *, password: str | None = None, pictures: FakePictures | None = None
+    store: ReviewStore,
+    *,
+    password: str | None = None,
+    pictures: Pictures | None = None,
+    drawings: Drawings | None = None,
 ) -> Iterator[Client]:
     """Yield a client of a server that is stopped afterwards."""
     listening = open_socket("127.0.0.1", 0)
     access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password)
-    server = make_server(create_app(store, pictures or FakePictures(), name="a data set"), access)
+    server = make_server(create_app(store, pictures or FakePictures(), name="a data set", drawings=drawings), access)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
