@@ -29,7 +29,7 @@ from rsvqa.rsvqa_builder.dataset.rows import encode_texts
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, write_annotated_documents
-from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnQuestions, read_drawn
+from rsvqa.rsvqa_builder.reviewing.drawn_tiles import AcceptedQuestions, read_drawn
 from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint, store_path
 
@@ -116,7 +116,7 @@ def read_decisions(src: Path, store: Path | None) -> tuple[dict[str, Decision], 
 
 
 def _identity(
-    src: Path, decisions: Mapping[str, Decision], undecided: Undecided, drawn: DrawnQuestions
+    src: Path, decisions: Mapping[str, Decision], undecided: Undecided, drawn: AcceptedQuestions
 ) -> dict[str, Any]:
     """Return what tells the result from others; who decided and when leaves no trace."""
     digest = hashlib.sha256()
@@ -147,7 +147,7 @@ def _write(
     bound: Bound,
     undecided: Undecided,
     identity: Mapping[str, Any],
-    drawn: DrawnQuestions,
+    drawn: AcceptedQuestions,
 ) -> dict[str, Any]:
     marker = tomllib.loads((src / MARKER).read_text("utf-8")) if (src / MARKER).exists() else {}
     marker["review"] = dict(identity)
@@ -236,7 +236,7 @@ def _reviewed(rows: TileRows, decisions: Mapping[str, Decision], undecided: Unde
     return TileRows(rows.tile, tuple(record for record in kept if record is not None))
 
 
-def _with_drawn(rows: TileRows, drawn: DrawnQuestions) -> TileRows:
+def _with_drawn(rows: TileRows, drawn: AcceptedQuestions) -> TileRows:
     """Return a tile with the questions that were computed from what people drew on it, after its own."""
     new = [replace(record, tile=rows.tile) for record in drawn.records if record.tile.image_id == rows.tile.image_id]
     return TileRows(rows.tile, (*rows.records, *new))

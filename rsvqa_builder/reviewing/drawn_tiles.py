@@ -219,7 +219,7 @@ def _digest(candidate: Candidate, options: tuple[Option, ...]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_ID_CHARS]
 
 
-class DrawnQuestions(NamedTuple):
+class AcceptedQuestions(NamedTuple):
     """The questions that people accepted of what the rules ask about drawn objects.
 
     Attributes:
@@ -231,7 +231,7 @@ class DrawnQuestions(NamedTuple):
     outdated: tuple[str, ...] = ()
 
 
-def read_drawn(src: Path, store: Path | None) -> DrawnQuestions:
+def read_drawn(src: Path, store: Path | None) -> AcceptedQuestions:
     """Return the accepted questions about what is drawn on a data set's tiles.
 
     They are computed anew: a question stands only where the objects as they are now still give it, word for word.
@@ -240,7 +240,7 @@ def read_drawn(src: Path, store: Path | None) -> DrawnQuestions:
     with ReviewStore(store_path(src, store)) as opened:
         standing = DrawnStore(opened).read_all()
         if not any(drawing.judged for drawing in standing.values()):
-            return DrawnQuestions()
+            return AcceptedQuestions()
         tiles = DrawnTiles(source, source.image_digests(opened))
     records: list[Record] = []
     outdated: list[str] = []
@@ -251,4 +251,4 @@ def read_drawn(src: Path, store: Path | None) -> DrawnQuestions:
             asked = tiles.records_of(tile, standing[key]).records
             records += [replace(record, review="accepted") for record in asked if record.question_id in accepted]
             outdated += sorted(accepted - {record.question_id for record in asked})
-    return DrawnQuestions(tuple(records), tuple(outdated))
+    return AcceptedQuestions(tuple(records), tuple(outdated))
