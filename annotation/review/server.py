@@ -44,11 +44,19 @@ REASONS = (
 
 PAGE_FILES: Mapping[str, str] = {
     "index.html": "text/html; charset=utf-8",
+    "draw.html": "text/html; charset=utf-8",
     "app.css": "text/css; charset=utf-8",
+    "draw.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     **dict.fromkeys(
         (
             "api.js",
+            "draw_canvas.js",
+            "draw_main.js",
+            "draw_model.js",
+            "draw_panels.js",
+            "draw_shapes.js",
+            "draw_tools.js",
             "drawing.js",
             "editor.js",
             "elements.js",
@@ -119,7 +127,14 @@ def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures, name: str) 
         """Return what does not change while the server runs."""
         tasks = {info.name: {"short": info.short, "title": info.level_3} for info in TASKS.values()}
         choices = asdict(read_choices(store))
-        return {"name": name, "tasks": tasks, "choices": choices, "reasons": REASONS, "claim_s": CLAIM_S}
+        return {
+            "name": name,
+            "tasks": tasks,
+            "choices": choices,
+            "reasons": REASONS,
+            "claim_s": CLAIM_S,
+            "num_queued": store.num_queued(),
+        }
 
     @app.post("/api/next")
     def next_question(body: ReviewerBody) -> dict[str, Any]:
