@@ -1,4 +1,6 @@
-// Shows the image as a deep zoom, and draws the objects over it on one canvas: no element per object, so thousands stay fluid.
+// Shows the image as a deep zoom, and draws the objects over it on one canvas: no element per object.
+// All objects are drawn to a layer, a few milliseconds per frame; until it is done, the last one is shown, moved and scaled.
+// So thousands of objects stay fluid, whatever the machine.
 
 import { handles, trace } from "./draw_shapes.js";
 import { byId } from "./elements.js";
@@ -8,6 +10,8 @@ const PALETTE = ["#ffd21f", "#4cc9f0", "#ff6b6b", "#7ae582", "#c792ea", "#ffa94d
 const HALO_MAX = 600; // with more objects in view, halos only blur the picture
 const SMALL_PX = 3; // on the screen: what is smaller is a dot
 const DOT_PX = 4;
+const AT_ONCE = 60; // objects per path
+const BUDGET_MS = 8; // of a frame for the layer
 
 /** The image and the canvas over it. */
 export class Canvas {
@@ -115,61 +119,101 @@ export class Canvas {
 
   draw() {
     const placing = this.placing();
-    const { width, height, ratio } = this.fit();
+    const size = this.fit();
     const { context } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.element.width, this.element.height);
     if (!placing) return;
+    this.prepare(placing, size);
+    if (this.layer) this.lay(placing, size.ratio);
     const { x, y, scale } = placing;
-    context.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
-    context.lineJoin = "round";
-    this.drawObjects(scale, [-x / scale, -y / scale, (width - x) / scale, (height - y) / scale]);
+    context.setTransform(size.ratio * scale, 0, 0, size.ratio * scale, size.ratio * x, size.ratio * y);
+    this.drawTop(scale);
     this.drawDraft(scale);
-    showScale(scale, this.model.tile.gsd);
+    if (scale !== this.shownScale) showScale(scale, this.model.tile.gsd);
+    this.shownScale = scale;
   }
 
-  drawObjects(scale, area) {
-    const { objects, grid, selection } = this.model;
+  /** Go on drawing a layer of all objects, a few milliseconds of it; the last whole one is shown until it is done. */
+  prepare(placing, size) {
+    const { model } = this;
+    const isOf = (layer) => layer?.model === model && layer.version === model.version && ["x", "y", "scale"].every((name) => layer.placing[name] === placing[name]) && layer.width === size.width && layer.height === size.height;
+    if (this.layer?.model !== model) this.layer = null;
+    if (this.next?.model !== model) this.next = null;
+    if (!this.next && isOf(this.layer)) return;
+    this.next ??= this.begun(placing, size);
+    const end = performance.now() + BUDGET_MS;
+    while (!this.next.work.next().done) if (performance.now() > end) return this.ask();
+    this.layer = this.next;
+    this.next = null;
+    for (const [id, version] of model.touched) if (version <= this.layer.version) model.touched.delete(id);
+    if (!isOf(this.layer)) this.ask();
+  }
+
+  begun(placing, { width, height, ratio }) {
+    const canvas = document.createElement("canvas");
+    canvas.width = this.element.width;
+    canvas.height = this.element.height;
+    const { x, y, scale } = placing;
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
+    const area = [-x / scale, -y / scale, (width - x) / scale, (height - y) / scale];
+    return { model: this.model, version: this.model.version, placing, width, height, canvas, work: this.work(context, area, scale) };
+  }
+
+  /** Draw all objects of an area, class by class: a step after each few, for one long path takes far more time. */
+  *work(context, area, scale) {
+    const { objects, grid } = this.model;
     const found = grid.find(area);
-    const groups = new Map();
-    const special = [];
+    const byClass = new Map();
     for (const id of found) {
-      if (this.hidden?.has(id)) continue;
-      if (selection.has(id) || this.highlighted.has(id)) special.push(id);
-      else {
-        const { class_name: name } = objects.get(id);
-        if (!groups.has(name)) groups.set(name, { outlines: new Path2D(), dots: new Path2D() });
-        this.addTo(groups.get(name), id, scale);
+      const object = objects.get(id);
+      if (!byClass.has(object.class_name)) byClass.set(object.class_name, []);
+      byClass.get(object.class_name).push([object, grid.bounds.get(id)]);
+    }
+    yield;
+    for (const [name, own] of byClass) {
+      for (let start = 0; start < own.length; start += AT_ONCE) {
+        const outlines = new Path2D();
+        const dots = new Path2D();
+        for (const [object, bounds] of own.slice(start, start + AT_ONCE)) addTo(outlines, dots, object, bounds, scale);
+        if (found.size <= HALO_MAX) this.stroke(outlines, "rgb(0 0 0 / .55)", 3.5, scale, context);
+        this.stroke(outlines, this.colour(name), 1.6, scale, context);
+        context.fillStyle = this.colour(name);
+        context.fill(dots);
+        yield;
       }
     }
-    for (const [name, { outlines, dots }] of groups) {
-      if (found.size <= HALO_MAX) this.stroke(outlines, "rgb(0 0 0 / .55)", 3.5, scale);
-      this.stroke(outlines, this.colour(name), 1.6, scale);
-      this.context.fillStyle = this.colour(name);
-      this.context.fill(dots);
-    }
-    for (const id of special) this.drawSpecial(objects.get(id), scale, selection.has(id));
+  }
+
+  /** Show the layer where its objects are now. */
+  lay(placing, ratio) {
+    const { canvas, placing: then } = this.layer;
+    const k = placing.scale / then.scale;
+    this.context.drawImage(canvas, ratio * (placing.x - k * then.x), ratio * (placing.y - k * then.y), k * canvas.width, k * canvas.height);
+  }
+
+  /** Draw what is selected or pointed out, and what has changed since the layer was drawn. */
+  drawTop(scale) {
+    const { objects, selection, touched } = this.model;
+    const isShown = (id) => objects.has(id) && !this.hidden?.has(id);
+    if (touched.size <= HALO_MAX)
+      for (const id of touched.keys()) if (isShown(id) && !selection.has(id)) this.drawSpecial(objects.get(id), scale, false, 0);
+    for (const id of this.highlighted) if (isShown(id) && !selection.has(id)) this.drawSpecial(objects.get(id), scale, false);
+    for (const id of selection) if (isShown(id)) this.drawSpecial(objects.get(id), scale, true);
     if (selection.size === 1 && !this.hidden) this.drawHandles(this.model.selected[0], scale);
   }
 
-  addTo({ outlines, dots }, id, scale) {
-    const [xMin, yMin, xMax, yMax] = this.model.grid.bounds.get(id);
-    const object = this.model.objects.get(id);
-    if (object.form !== "point" && Math.max(xMax - xMin, yMax - yMin) * scale >= SMALL_PX) trace(outlines, object, 0);
-    else dots.rect((xMin + xMax - DOT_PX / scale) / 2, (yMin + yMax - DOT_PX / scale) / 2, DOT_PX / scale, DOT_PX / scale);
-    if (object.form === "point") trace(outlines, object, 5 / scale);
+  stroke(path, style, width, scale, context = this.context) {
+    context.strokeStyle = style;
+    context.lineWidth = width / scale;
+    context.stroke(path);
   }
 
-  stroke(path, style, width, scale) {
-    this.context.strokeStyle = style;
-    this.context.lineWidth = width / scale;
-    this.context.stroke(path);
-  }
-
-  drawSpecial(object, scale, isSelected) {
+  drawSpecial(object, scale, isSelected, fill = 0.22) {
     const path = new Path2D();
     trace(path, object, 6 / scale);
-    this.context.globalAlpha = 0.22;
+    this.context.globalAlpha = fill;
     this.context.fillStyle = this.colour(object.class_name);
     if (object.form !== "line") this.context.fill(path);
     this.context.globalAlpha = 1;
@@ -207,4 +251,10 @@ export class Canvas {
       this.context.stroke();
     }
   }
+}
+
+function addTo(outlines, dots, object, [xMin, yMin, xMax, yMax], scale) {
+  if (object.form === "point") trace(outlines, object, 5 / scale);
+  else if (Math.max(xMax - xMin, yMax - yMin) * scale >= SMALL_PX) return trace(outlines, object, 0);
+  dots.rect((xMin + xMax - DOT_PX / scale) / 2, (yMin + yMax - DOT_PX / scale) / 2, DOT_PX / scale, DOT_PX / scale);
 }

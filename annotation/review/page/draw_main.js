@@ -286,7 +286,12 @@ const declareAll = () => page.declare(page.className, !page.model.complete.has(p
 
 const ARROWS = [["ArrowLeft", -1, 0], ["ArrowRight", 1, 0], ["ArrowUp", 0, -1], ["ArrowDown", 0, 1]];
 const KEYS = [
-  ...TOOLS.map(({ name, key, title }) => ({ key, does: name === "select" ? "select, move and reshape" : `draw: ${title.toLowerCase()}`, run: () => choose(name) })),
+  ...TOOLS.map(({ name, key }) => ({
+    key,
+    run: () => choose(name),
+    ...(name === "select" && { does: "select, move and reshape" }),
+    ...(name === "box" && { shown: "B R P C D L", does: "draw a box, oriented box, polygon, circle, point (dot), line" }),
+  })),
   { key: "Enter", does: "end the polygon or line", run: () => tools.finish() },
   { key: "Escape", shown: "Esc", does: "leave: what is half drawn, the tool, the selection", run: leave, inText: true },
   { key: "/", does: "find a class; Enter takes the first", run: () => (showTab("objects"), classes.search.focus()) },

@@ -30,6 +30,7 @@ export class Model {
     this.reviewer = reviewer;
     this.events = events;
     this.version = 0; // of what is drawn; a canvas that shows this one need not be drawn anew
+    this.touched = new Map(); // by id, the version in which an object last changed, until the canvas has it in its layer
     this.objects = new Map(); // by id, contents
     this.numbers = new Map(); // by id, the version that the server has
     this.grid = new Grid(tile);
@@ -42,10 +43,11 @@ export class Model {
       this.put(id, content);
       this.numbers.set(id, number);
     }
+    this.touched.clear();
   }
 
   put(id, content) {
-    this.version++;
+    this.touched.set(id, ++this.version);
     if (content) {
       this.objects.set(id, content);
       this.grid.set(id, boundsOf(content));
@@ -62,7 +64,6 @@ export class Model {
 
   select(ids) {
     this.selection = new Set([...ids].filter((id) => this.objects.has(id)));
-    this.version++;
     this.events.changed();
   }
 

@@ -56,7 +56,7 @@ export class ClassPanel {
       "li",
       { class: isChosen ? "chosen" : "" },
       h("button", { type: "button", "aria-pressed": String(isChosen), onclick: () => this.choose(name) }, dot, h("span", {}, singular), role !== "object" && h("small", {}, role), h("b", {}, count ? String(count) : "")),
-      h("label", { class: "complete", title: complete.title }, complete, "all"),
+      h("label", { class: "complete", title: complete.title }, complete, "all drawn"),
     );
   }
 }
