@@ -662,6 +662,21 @@ def review_apply(
     print(json.dumps(report) if as_json else "\n".join(summary_lines(report, out)))
 
 
+@review_app.command("labels")
+def review_labels(
+    data: DataSet,
+    out: Annotated[Path, _target("Folder of the label files.")],
+    store: Store = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write what people drew as label files that the next build reads."""
+    from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, write_labels
+
+    written = write_labels(data, out, store=store, overwrite=overwrite)
+    print(json.dumps(written._asdict()) if as_json else "\n".join(label_lines(written, out)))
+
+
 @review_app.command("export")
 @_with_settings({})
 def review_export(
@@ -729,6 +744,7 @@ OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
     "bench": {"--sample": "--per-task", "--keep-boxes": "--no-rewrite-boxes"},
     "review serve": {"DATA": "--data", "--overlap": "--double"},
     "review apply": {"DATA": "--data"},
+    "review labels": {"DATA": "--data"},
     "review export": {"DATA": "--data"},
     "review import": {"DATA": "--data", "FILE": "--from"},
 }
@@ -759,7 +775,8 @@ def with_serve(words: list[str]) -> list[str]:
     """Return the words with `rsvqa review …` spelt out as `rsvqa review serve …`."""
     at = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
     rest = words[at + 1 :]
-    if words[at : at + 1] != ["review"] or not rest or rest[0] in ("serve", "apply", "export", "import", "--help"):
+    known = ("serve", "apply", "labels", "export", "import", "--help")
+    if words[at : at + 1] != ["review"] or not rest or rest[0] in known:
         return words
     return [*words[: at + 1], "serve", *rest]
 

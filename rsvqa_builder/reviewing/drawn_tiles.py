@@ -39,6 +39,7 @@ from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table, loa
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.raw import object_array
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, SourceTile, question_of, store_path
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import DEFAULT_PER_TASK
 from rsvqa.rsvqa_builder.tiles.assembly import record_of
@@ -107,6 +108,11 @@ class DrawnTiles:
         path = self._source.folder / REPORT
         scenes = json.loads(path.read_text("utf-8")).get("scenes", {}) if path.exists() else {}
         return dict(scenes)
+
+    def transform(self, scene: str) -> AffineCoefficients | None:
+        """Return what takes pixels of a scene to the map, as the build's report states it; None where it does not."""
+        stated = self._scenes.get(scene, {}).get("transform")
+        return None if stated is None else AffineCoefficients(*stated)
 
     def compute(self, tile: DrawingTile, drawing: TileDrawing) -> Computed:
         """Return what the rules ask about a tile; see `Drawings.compute`."""
