@@ -193,6 +193,8 @@ def _shape_fault(found: DrawnObject, width: int, height: int) -> str | None:
         return None
     if found.form is DrawnForm.LINE:
         return None if geometry.length >= 1 else "the line is shorter than a pixel"
+    if _is_flat(geometry):
+        return "the outline is smaller than a pixel"
     if not geometry.is_valid:
         return f"the outline crosses itself: {shapely.is_valid_reason(geometry)}"
     if geometry.area < MIN_AREA_PX:
@@ -204,6 +206,11 @@ def _shape_fault(found: DrawnObject, width: int, height: int) -> str | None:
         if not (x_min < width and y_min < height and x_max > 0 and y_max > 0):
             return f"the circle lies outside the tile of {width} x {height} px"
     return None
+
+
+def _is_flat(geometry: BaseGeometry) -> bool:
+    x_min, y_min, x_max, y_max = geometry.bounds
+    return bool(x_min == x_max or y_min == y_max)
 
 
 def _is_rectangle(points: Sequence[PixelPoint]) -> bool:
