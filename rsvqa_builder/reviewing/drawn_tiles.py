@@ -69,11 +69,11 @@ class DrawnTiles:
 
     def __init__(self, source: ReviewSource, digests: Mapping[str, str]) -> None:
         self._source = source
-        found = sorted(source.tiles(), key=lambda tile: tile.num_questions > 0)
+        found = sorted(source.tiles, key=lambda tile: tile.num_questions > 0)
         self.records: dict[str, TileRecord] = {}
         self.tiles: dict[str, DrawingTile] = {}
         for tile in found:
-            assert tile.image is not None  # of a tile that is yielded
+            assert tile.image is not None  # of a tile that can be drawn on
             key = tile_key(tile.tile.image_id, digests[tile.image])
             self.records[key] = tile.tile
             self.tiles[key] = _drawing_tile(key, tile, tile.image)

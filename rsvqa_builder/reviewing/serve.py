@@ -146,7 +146,7 @@ def open_review(
     """
     source, path = ReviewSource(folder), store_path(folder, store)
     nothing = f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
-    bare = any(not tile.num_questions for tile in source.tiles())  # people come to draw on these
+    bare = any(not tile.num_questions for tile in source.tiles)  # people come to draw on these
     if not path.exists() and not bare and next(plan_queue(source.questions(), queue), None) is None:
         raise NothingToReviewError(nothing)
     note_store(folder, store)

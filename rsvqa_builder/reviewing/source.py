@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class ReviewSource:
 
     @property
     def image_names(self) -> tuple[str, ...]:
-        """Names of the images of all questions and tiles that `questions` and `tiles` have yielded."""
+        """Names of the images of all questions and tiles that `questions` and `tiles` have shown."""
         return tuple(self._groups)
 
     def image_digests(self, store: ReviewStore) -> Mapping[str, str]:
@@ -85,8 +85,9 @@ class ReviewSource:
                 question = question_of(decode(row, decode_tile(row, split)), images)
                 yield replace(question, image_digests=tuple(digests[name] for name in images if digests))
 
-    def tiles(self) -> Iterator[SourceTile]:
-        """Yield every tile that has a plain image, in the order of the data set; no image is read.
+    @cached_property
+    def tiles(self) -> tuple[SourceTile, ...]:
+        """Every tile that has a plain image, in the order of the data set; no image is read.
 
         A tile whose questions are all about circles has none: its marks cannot be taken out of the pixels.
         """
@@ -97,7 +98,7 @@ class ReviewSource:
             plain = next((name for name in images if _is_plain(name, tile)), known.image)
             asked = row[Column.QUESTION_ID] is not None
             found[tile.image_id] = SourceTile(known.tile, plain, known.num_questions + asked)
-        yield from (tile for tile in found.values() if tile.image is not None)
+        return tuple(tile for tile in found.values() if tile.image is not None)
 
     def _rows(self, columns: Sequence[str]) -> Iterator[tuple[Row, str, tuple[str, ...]]]:
         """Yield each row with its split and the names of its images, noting where these are."""

@@ -46,14 +46,14 @@ OBJECTS["turned"]["attributes"] = {"colour": "red"}
 def expected(name: str, x: float) -> shapely.Geometry:
     """Return the outline of an object in scene pixels, `x` px to the right of where it is on its tile."""
     points = [(px + x, py) for px, py in OBJECTS[name]["points"]]
-    return {
-        "box": lambda: shapely.box(*points[0], *points[1]),
-        "polygon": lambda: shapely.Polygon(points),
-        "turned": lambda: shapely.Polygon(points),
-        "point": lambda: shapely.Point(points[0]),
-        "circle": lambda: shapely.Point(60 + x, 300).buffer(20),
-        "line": lambda: shapely.LineString(points),
-    }[name]()
+    shapes: dict[str, shapely.Geometry] = {
+        "box": shapely.box(*points[0], *points[-1]),
+        "point": shapely.Point(points[0]),
+        "circle": shapely.Point(60 + x, 300).buffer(20),
+    }
+    if name in shapes:
+        return shapes[name]
+    return shapely.LineString(points) if name == "line" else shapely.Polygon(points)
 
 
 @contextmanager
