@@ -673,6 +673,21 @@ def review_apply(
     print(json.dumps(report) if as_json else "\n".join(summary_lines(report, out)))
 
 
+@review_app.command("labels")
+def review_labels(
+    data: DataSet,
+    out: Annotated[Path, _target("Folder of the label files.")],
+    store: Store = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write what people drew as label files that the next build reads."""
+    from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, write_labels
+
+    written = write_labels(data, out, store=store, overwrite=overwrite)
+    print(json.dumps(written._asdict()) if as_json else "\n".join(label_lines(written, out)))
+
+
 @review_app.command("export")
 @_with_settings({})
 def review_export(
@@ -740,6 +755,7 @@ OLD_SPELLINGS: Mapping[str, Mapping[str, str]] = {
     "bench": {"--sample": "--per-task", "--keep-boxes": "--no-rewrite-boxes"},
     "review serve": {"DATA": "--data", "--overlap": "--double"},
     "review apply": {"DATA": "--data"},
+    "review labels": {"DATA": "--data"},
     "review export": {"DATA": "--data"},
     "review import": {"DATA": "--data", "FILE": "--from"},
 }
@@ -766,7 +782,7 @@ def root_command() -> Any:  # noqa: ANN401  its class is click's or typer's own,
     return typer.main.get_command(app)
 
 
-_REVIEW_COMMANDS = ("serve", "people", "apply", "export", "import")
+_REVIEW_COMMANDS = ("serve", "people", "apply", "labels", "export", "import")
 
 
 def with_serve(words: list[str]) -> list[str]:

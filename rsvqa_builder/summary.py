@@ -129,7 +129,8 @@ def closing_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if surplus := sum(task["not_chosen"].get(TOO_FREQUENT, 0) for task in report["tasks"].values()):
         yield f"{surplus:,} candidates are not asked, to keep answers even (`balance`)"
     if tiles["without_questions"]:
-        yield f"{tiles['without_questions']:,} tiles without a question are in tiles/"
+        where = f"{tiles['without_questions']:,} tiles without a question are in tiles/"
+        yield f"{where}: `rsvqa review` opens them, to draw what the questions then come from"
 
 
 def _source_line(source: Mapping[str, Any]) -> str:

@@ -31,16 +31,19 @@ Said = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_without_controls)
 ]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{16,64}$")]
+"""Unlike any other: what is sent twice is stored once."""
 BoxShare = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-10, le=10)]
 BoxShares = tuple[BoxShare, BoxShare, BoxShare, BoxShare]
 DecisionNumber = Annotated[int, Field(strict=True, ge=1, lt=2**63)]  # SQLite's integers end there
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Anything that a page sends."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FiltersBody(_Body):
+class FiltersBody(Body):
     """Which questions are wanted; empty means all."""
 
     task: Word = ""
@@ -60,7 +63,7 @@ class FiltersBody(_Body):
         )
 
 
-class ReviewerBody(_Body):
+class ReviewerBody(Body):
     """Who asks, where people type their names, and what he wants to work on."""
 
     reviewer: ReviewerName
@@ -73,7 +76,7 @@ class QuestionBody(ReviewerBody):
     question_id: Text
 
 
-class ContentBody(_Body):
+class ContentBody(Body):
     """A question as it stands on the page."""
 
     question: Text

@@ -24,6 +24,8 @@ from rsvqa.annotation.review.agreement import Decision, ReviewVerdict
 from rsvqa.annotation.review.answers import BlindAnswer, answer_fault, guesses_of, hidden, is_key
 from rsvqa.annotation.review.content import CONTENT, EditableContent, ReviewQuestion, check_content, settled
 from rsvqa.annotation.review.database import StoreError
+from rsvqa.annotation.review.drawing import Drawings
+from rsvqa.annotation.review.drawing_routes import add_drawing
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, opens_whole
 from rsvqa.annotation.review.lead import add_lead
 from rsvqa.annotation.review.messages import (
@@ -59,14 +61,22 @@ REASONS = (
 PAGE_FILES: Mapping[str, str] = {
     "index.html": "text/html; charset=utf-8",
     "lead.html": "text/html; charset=utf-8",
+    "draw.html": "text/html; charset=utf-8",
     "app.css": "text/css; charset=utf-8",
     "lead.css": "text/css; charset=utf-8",
+    "draw.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     **dict.fromkeys(
         (
             "api.js",
             "blind.js",
             "comments.js",
+            "draw_canvas.js",
+            "draw_main.js",
+            "draw_model.js",
+            "draw_panels.js",
+            "draw_shapes.js",
+            "draw_tools.js",
             "drawing.js",
             "editor.js",
             "elements.js",
@@ -88,7 +98,9 @@ _TILE_THREADS = 64
 _FOREVER = "private, max-age=31536000, immutable"
 
 
-def create_app(store: ReviewStore, pictures: Pictures, *, name: str, guidelines: str = "") -> ASGIApp:
+def create_app(
+    store: ReviewStore, pictures: Pictures, *, name: str, guidelines: str = "", drawings: Drawings | None = None
+) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
     Args:
@@ -96,6 +108,7 @@ def create_app(store: ReviewStore, pictures: Pictures, *, name: str, guidelines:
         pictures: the images of the questions.
         name: of the data set, as the page shows it.
         guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
+        drawings: the tiles that may be drawn on; None for none.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
@@ -105,6 +118,8 @@ def create_app(store: ReviewStore, pictures: Pictures, *, name: str, guidelines:
     _add_comments(app, store)
     add_lead(app, store)
     _add_errors(app)
+    if drawings is not None:
+        add_drawing(app, store, pictures, drawings)
     _add_page(app)  # last: it takes every path that is left
     return app
 
@@ -150,6 +165,7 @@ def _add_session(app: FastAPI, store: ReviewStore, name: str, guidelines: str) -
             "claim_s": CLAIM_S,
             **person,
             "guidelines": guidelines,
+            "num_queued": store.num_queued(),
         }
 
 

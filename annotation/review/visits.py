@@ -37,10 +37,15 @@ def visitor_of(request: Request) -> Visitor:
     return visitor
 
 
+def author_of(request: Request, typed: str) -> str:
+    """Return in whose name a request is: that of the link, whatever name is sent; what is typed where there is none."""
+    return visitor_of(request).name or typed
+
+
 def caller_of(request: Request, body: ReviewerBody) -> Caller:
-    """Return who asks: by his link, whatever name stands in the body; by that name where nobody has a link."""
+    """Return who asks, and which questions are for him."""
     visitor = visitor_of(request)
-    return Caller(visitor.name or body.reviewer, body.filters.filters(visitor), visitor.role)
+    return Caller(author_of(request, body.reviewer), body.filters.filters(visitor), visitor.role)
 
 
 def lead_of(request: Request) -> Visitor:

@@ -26,7 +26,7 @@ from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
-from rsvqa.rsvqa_builder.scenes.georeference import crs_name
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.source_settings import Source
@@ -241,10 +241,12 @@ def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
         "width": scene.width,
         "height": scene.height,
         "crs": crs_name(scene.crs),
+        "transform": list(scene.transform) if isinstance(scene.transform, AffineCoefficients) else None,
         "gsd_m": None if scene.gsd_m is None else list(scene.gsd_m),
         "north_deg": scene.north_deg,
         "acquired": None if scene.acquired is None else scene.acquired.isoformat(),
         "bands": list(scene.bands),
+        "is_true_colour": scene.is_true_colour,
         "stretch": None if stretch is None else asdict(stretch),
         "notes": list(scene.notes),
         "tiles": {"planned": len(prepared.windows)},

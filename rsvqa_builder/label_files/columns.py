@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames, is_image_name, spelt_alike
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.raw import OTHER_IMAGES, LabelError, NotLabelsError, object_array
@@ -28,6 +29,9 @@ IMAGE_COLUMNS = (
     "img_path",
 )
 """Columns that may say which image a label belongs to; of several, the first that holds names of files counts."""
+
+OUTLINE_COLUMN, CERTAIN_COLUMN = "rsvqa_outline", "rsvqa_certain"
+"""What `rsvqa review labels` writes of each object beside its class: how it was drawn, and whether for sure."""
 
 _PICTURE_SIZE = (("image_width", "img_width", "imagewidth"), ("image_height", "img_height", "imageheight"))
 PICTURE_COLUMNS = tuple(name for names in _PICTURE_SIZE for name in names)
@@ -211,3 +215,18 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
+
+
+def drawn_outlines(columns: Columns, judged: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return how closely labels follow their objects: as a person who drew them has it, else as was judged."""
+    said = columns.get(OUTLINE_COLUMN)
+    known = {outline.value: outline for outline in Outline}
+    if said is None:
+        return judged
+    return object_array([known.get(text, other) for text, other in zip(said, judged, strict=True)])
+
+
+def drawn_certain(columns: Columns, count: int) -> NDArray[np.bool_]:
+    """Return which labels are for sure: all but those that a person was not sure of."""
+    said = columns.get(CERTAIN_COLUMN)
+    return np.ones(count, dtype=bool) if said is None else np.asarray(said != "no", dtype=bool)

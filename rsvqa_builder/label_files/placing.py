@@ -37,6 +37,13 @@ _REACH = 1 / 3
 """Share of a scene's sides by which ground control is believed beyond it."""
 
 
+_PICTURE_PIXELS_NAME = "rsvqa picture pixels"
+PICTURE_PIXELS = f'LOCAL_CS["{_PICTURE_PIXELS_NAME}",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]'
+"""CRS of labels in pixels of their picture, so that nobody takes them for degrees; y runs up from the top edge."""
+Y_UP = AffineCoefficients(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+"""From pixels to these coordinates, and back."""
+
+
 class Bounds(NamedTuple):
     """Map coordinates, x to the east."""
 
@@ -130,6 +137,16 @@ def place_by_crs(geometries: NDArray[np.object_], crs: str, scene: Scene, extent
         note = f"nothing lies in the scene, but would if its coordinates were the scene's: is {stated.name} right?"
         return Placed(placed, on_map=True, note=note)
     return Placed(placed, on_map=True)
+
+
+def are_picture_pixels(crs: str | None) -> bool:
+    """Tell whether a file states that its coordinates are pixels of its picture."""
+    return crs is not None and _PICTURE_PIXELS_NAME in crs
+
+
+def place_picture_pixels(geometries: NDArray[np.object_]) -> Placed:
+    """Return geometries in `PICTURE_PIXELS` in pixels of the scene."""
+    return Placed(shapely.transform(geometries, lambda xy: np.column_stack(Y_UP.to_pixels(*xy.T))), on_map=False)
 
 
 def place_unstated(

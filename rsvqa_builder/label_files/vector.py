@@ -27,13 +27,17 @@ from numpy.typing import NDArray
 from rsvqa.annotation.facts import Outline
 from rsvqa.rsvqa_builder.label_files import geoparquet
 from rsvqa.rsvqa_builder.label_files.columns import (
+    CERTAIN_COLUMN,
     IMAGE_COLUMNS,
+    OUTLINE_COLUMN,
     PICTURE_COLUMNS,
     Columns,
     ImageColumn,
     are_predicted,
     as_texts,
     attribute_texts,
+    drawn_certain,
+    drawn_outlines,
     find_column,
     own_rows,
     per_value,
@@ -44,8 +48,10 @@ from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
 from rsvqa.rsvqa_builder.label_files.placing import (
     Bounds,
     Placed,
+    are_picture_pixels,
     bounds_of,
     place_by_crs,
+    place_picture_pixels,
     place_unstated,
     scene_bounds_in,
 )
@@ -82,7 +88,7 @@ _OSM_LAYERS = ("points", "lines", "multipolygons")
 _OSM_TAGS_COLUMN = "other_tags"
 _MAX_ZOOM = re.compile(r"max_zoom\D+(\d+)")
 _PIXEL_BOXES_COLUMN = "bounds_imcoords"
-_NO_GEOMETRY_COLUMNS = (*IMAGE_COLUMNS, *PICTURE_COLUMNS, _PIXEL_BOXES_COLUMN)
+_NO_GEOMETRY_COLUMNS = (OUTLINE_COLUMN, CERTAIN_COLUMN, *IMAGE_COLUMNS, *PICTURE_COLUMNS, _PIXEL_BOXES_COLUMN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,7 +331,7 @@ def _from_wkb(wkb: NDArray[np.object_]) -> NDArray[np.object_]:
 
 def _search_bounds(crs: str | None, extent: Bounds | None, scene: Scene) -> tuple[float, float, float, float] | None:
     """Return the part of a layer to read, None for all of it."""
-    if crs is None or scene.crs is None or scene.transform is None:
+    if crs is None or are_picture_pixels(crs) or scene.crs is None or scene.transform is None:
         return None
     bounds = scene_bounds_in(crs, scene)
     if bounds is None:
@@ -369,12 +375,13 @@ def _layer_labels(
     placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
     parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
     numbers = _positions(layer.fids)[is_read]
+    judged = judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON)
     return RawLabels(
         geometries=placed.geometries,
         sources=sources,
         positions=tuple(str(number) if is_only else f"{layer.name}:{number}" for number in numbers.tolist()),
-        outlines=judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON),
-        is_certain=scored(columns, len(geometries), table),
+        outlines=drawn_outlines(columns, judged),
+        is_certain=scored(columns, len(geometries), table) & drawn_certain(columns, len(geometries)),
         attributes=parsed.attributes,
         is_predicted=are_predicted(layer.columns, table),
         num_outside=layer.num_outside,
@@ -484,6 +491,8 @@ def _hstore_values(texts: NDArray[np.object_], tag: str) -> NDArray[np.object_]:
 
 def _place(geometries: NDArray[np.object_], layer: _Layer, scene: Scene) -> Placed:
     """Return a layer's geometries in scene pixels, with a note when its CRS was not taken at its word."""
+    if are_picture_pixels(layer.crs):
+        return place_picture_pixels(geometries)
     if layer.crs is not None and _has_own_crs(layer, geometries):
         return place_by_crs(geometries, layer.crs, scene, layer.extent)
     complaint = "the file names no CRS" + (" and they do not fit EPSG:4326" if layer.crs_is_assumed else "")
@@ -492,4 +501,5 @@ def _place(geometries: NDArray[np.object_], layer: _Layer, scene: Scene) -> Plac
 
 def _has_own_crs(layer: _Layer, geometries: NDArray[np.object_]) -> bool:
     """Tell whether a layer's CRS holds: it is stated, or the assumed degrees can be degrees."""
-    return layer.crs is not None and (not layer.crs_is_assumed or bounds_of(geometries).fit_degrees)
+    is_map = layer.crs is not None and not are_picture_pixels(layer.crs)
+    return is_map and (not layer.crs_is_assumed or bounds_of(geometries).fit_degrees)

@@ -26,11 +26,13 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, OutputFolder
 from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.rows import encode_texts
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, marker_of, write_annotated_documents
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind, store_path
-from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
+from rsvqa.rsvqa_builder.reviewing.drawn_tiles import AcceptedQuestions, read_drawn
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint, store_path
 
 REPORT = "review_report.json"
 REPORT_VERSION = 1
@@ -83,13 +85,14 @@ def apply_review(
     if src.resolve() in (out.resolve(), *out.resolve().parents):
         raise ReviewError(f"`out` {out} is the data set that was reviewed, or lies in it; choose another folder")
     decisions, bound = read_decisions(src, store)
-    identity = _identity(src, decisions, undecided)
+    drawn = read_drawn(src, store)
+    identity = _identity(src, decisions, undecided, drawn)
     with OutputFolder(out) as output:
         output.finish_interrupted_move()
         if done := _finished_report(out, identity):
             return done
         output.begin({"settings": {"review": identity}, "versions": {}, "inputs": {}}, overwrite=overwrite)
-        report = _write(src, output, decisions, bound, undecided, identity)
+        report = _write(src, output, decisions, bound, undecided, identity, drawn)
         output.commit()
     return report
 
@@ -113,12 +116,16 @@ def read_decisions(src: Path, store: Path | None) -> tuple[dict[str, Decision], 
         return opened.final_decisions(), bound
 
 
-def _identity(src: Path, decisions: Mapping[str, Decision], undecided: Undecided) -> dict[str, Any]:
+def _identity(
+    src: Path, decisions: Mapping[str, Decision], undecided: Undecided, drawn: AcceptedQuestions
+) -> dict[str, Any]:
     """Return what tells the result from others; who decided and when leaves no trace."""
     digest = hashlib.sha256()
     for question_id, decision in sorted(decisions.items()):
         after = "" if decision.after is None else CONTENT.dump_json(decision.after).decode()
         digest.update(json.dumps([question_id, decision.verdict, after, _reason(decision)]).encode())
+    for record in drawn.records:
+        digest.update(json.dumps(encode_texts(record), sort_keys=True).encode())
     return {"of": data_set_fingerprint(src), "decisions": digest.hexdigest(), "undecided": undecided.value}
 
 
@@ -141,12 +148,14 @@ def _write(
     bound: Bound,
     undecided: Undecided,
     identity: Mapping[str, Any],
+    drawn: AcceptedQuestions,
 ) -> dict[str, Any]:
     marker = tomllib.loads((src / MARKER).read_text("utf-8")) if (src / MARKER).exists() else {}
     marker["review"] = dict(identity)
     tiles = read_tiles(src)
     tally = _Tally()
-    rows = tally.tiles(_reviewed(tile.rows, decisions, undecided, tally) for tile in tiles)
+    reviewed = (_reviewed(tile.rows, decisions, undecided, tally) for tile in tiles)
+    rows = tally.tiles(_with_drawn(rows, drawn) for rows in reviewed)
     if not rows:
         reasons = "; ".join(lost_lines(tally.report(undecided)))
         raise NothingToReviewError(f"no question of {src} is left, and no tile: {reasons}; nothing is written")
@@ -155,6 +164,8 @@ def _write(
     images = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=images.all)
     report = tally.report(undecided)
+    if drawn.records or drawn.outdated:
+        report["drawn"] = {"questions": len(drawn.records), "outdated": list(drawn.outdated)}
     if bound.changed:
         report["changed_since_decided"] = list(bound.changed)
     annotated = src / ANNOTATE_REPORT
@@ -226,6 +237,12 @@ def _reviewed(rows: TileRows, decisions: Mapping[str, Decision], undecided: Unde
     return TileRows(rows.tile, tuple(record for record in kept if record is not None))
 
 
+def _with_drawn(rows: TileRows, drawn: AcceptedQuestions) -> TileRows:
+    """Return a tile with the questions that were computed from what people drew on it, after its own."""
+    new = [replace(record, tile=rows.tile) for record in drawn.records if record.tile.image_id == rows.tile.image_id]
+    return TileRows(rows.tile, (*rows.records, *new))
+
+
 def _decided(record: Record, decision: Decision | None, undecided: Undecided, tally: _Tally) -> Record | None:
     """Return a record as it was decided; None when it is left out."""
     if decision is None:
@@ -252,17 +269,25 @@ def summary_lines(report: Mapping[str, Any], out: Path) -> Sequence[str]:
     """Return the report in a few lines, what was lost first."""
     counts = report["questions"]
     stay = counts["accepted"] + counts["fixed"] + counts["undecided"]
+    drawn = report.get("drawn", {}).get("questions", 0)
     kept = (
-        f"{stay:,} questions in {out}: {counts['accepted']:,} accepted, {counts['fixed']:,} fixed, "
+        f"{stay + drawn:,} questions in {out}: {counts['accepted']:,} accepted, {counts['fixed']:,} fixed, "
         f"{counts['undecided']:,} undecided"
-    )
+    ) + (f", {drawn:,} from what was drawn" if drawn else "")
     return [*lost_lines(report), kept]
 
 
 def lost_lines(report: Mapping[str, Any]) -> Sequence[str]:
     """Return what is not in the new data set, and that nobody has decided anything."""
     counts = report["questions"]
-    lines = [] if counts["accepted"] + counts["fixed"] + counts["rejected"] else ["nothing has been decided yet"]
+    drawn = report.get("drawn", {"questions": 0, "outdated": []})
+    has_decided = counts["accepted"] + counts["fixed"] + counts["rejected"] + drawn["questions"]
+    lines = [] if has_decided else ["nothing has been decided yet"]
+    if outdated := drawn["outdated"]:
+        lines.append(
+            f"accepted, but what is drawn has changed since: {len(outdated):,} questions, e.g. {outdated[0]}; accept "
+            "what the rules ask now"
+        )
     lines += [f"rejected: {count:,} x {reason}" for reason, count in report["rejected_reasons"].items()]
     if changed := report.get("changed_since_decided"):
         lines.append(f"changed since the decision, so undecided: {len(changed):,}; review them again: {changed[0]} …")

@@ -35,9 +35,8 @@ from rsvqa.rsvqa_builder.reviewing.serve import (
     ReviewError,
     bind,
     note_store,
-    store_path,
 )
-from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path
 
 TASKS_FILE = "tasks.json"
 CONFIG_FILE = "labeling_config.xml"

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from rsvqa.annotation.review.people import People, PersonSettings, ReviewerName
 from rsvqa.annotation.review.store import ReviewStore
-from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, note_store, store_path
-from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
+from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, note_store
+from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path
 
 _PEOPLE: TypeAdapter[dict[ReviewerName, PersonSettings]] = TypeAdapter(dict[ReviewerName, PersonSettings])
 

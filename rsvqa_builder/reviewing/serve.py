@@ -6,20 +6,21 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.binding import Bound
+from rsvqa.annotation.review.drawn_store import DrawnStore
 from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.files import write_atomically
+from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
-from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
+from rsvqa.rsvqa_builder.reviewing.source import STORE, ReviewSource, data_set_fingerprint, store_path
 
-STORE = "review.sqlite"
-"""Name of the store in the data set's folder; builds and exports never touch it."""
 GUIDELINES = "guidelines.md"
 """What people are to heed, in the data set's folder: for all tasks at the top, per task below its name as a heading."""
 STORES = "review_stores.txt"
@@ -63,11 +64,6 @@ def read_guidelines(folder: Path) -> str:
         return path.read_text("utf-8") if path.exists() else ""
     except UnicodeDecodeError as error:
         raise ReviewError(f"{path}: expected Markdown in UTF-8, found byte {error.object[error.start]:#x}") from error
-
-
-def store_path(folder: Path, store: Path | None) -> Path:
-    """Return where the decisions on a data set are kept."""
-    return folder / STORE if store is None else store
 
 
 def bind(store: ReviewStore, source: ReviewSource) -> tuple[Mapping[str, str], Bound]:
@@ -134,11 +130,28 @@ def bound_lines(bound: Bound) -> Iterator[str]:
         yield f"{bound.kept:,} decided questions are as they were: their decisions stand"
 
 
+def _lost_drawings(store: DrawnStore, drawings: DrawnTiles) -> Iterator[str]:
+    """Yield that there is something drawn on tiles that the data set does not hold as they were."""
+    if lost := store.read_all().keys() - drawings.tiles.keys():
+        yield (
+            f"{len(lost):,} tiles that somebody has drawn on are not in the data set as they were, or show another "
+            "image; what is drawn on them is kept"
+        )
+
+
+class OpenReview(NamedTuple):
+    """A review at work: its decisions, its images, and the tiles that people may draw on."""
+
+    store: ReviewStore
+    pictures: ShardPictures
+    drawings: DrawnTiles
+
+
 @contextmanager
 def open_review(
     folder: Path, queue: QueueSettings, *, store: Path | None = None, cache_bytes: int = CACHE_BYTES
-) -> Iterator[tuple[ReviewStore, ShardPictures]]:
-    """Yield the store of a data set's review, its queue filled, and the pictures of its questions.
+) -> Iterator[OpenReview]:
+    """Yield the store of a data set's review, its queue filled, the pictures of its questions, and its tiles.
 
     Args:
         folder: of the data set.
@@ -147,13 +160,14 @@ def open_review(
         cache_bytes: of encoded tiles kept in memory.
 
     Raises:
-        NothingToReviewError: when no question is to be reviewed; no store is made for that.
+        NothingToReviewError: when no question is to be reviewed, and each tile has some; no store is made for that.
         ShardError: when the folder has no whole set of shards.
         StoreError: when the store cannot be used.
     """
     source, path = ReviewSource(folder), store_path(folder, store)
     nothing = f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
-    if not path.exists() and next(plan_queue(source.questions(), queue), None) is None:
+    bare = any(not tile.num_questions for tile in source.tiles)  # people come to draw on these
+    if not path.exists() and not bare and next(plan_queue(source.questions(), queue), None) is None:
         raise NothingToReviewError(nothing)
     note_store(folder, store)
     with ReviewStore(path) as opened:
@@ -161,11 +175,14 @@ def open_review(
         for line in bound_lines(bound):
             print(line, file=sys.stderr)
         opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind, gold=queue.gold, seed=queue.seed)
-        if not opened.num_queued():
+        if not (opened.num_queued() or bare):
             raise NothingToReviewError(nothing)
+        drawings = DrawnTiles(source, digests)
+        for line in _lost_drawings(DrawnStore(opened), drawings):
+            print(line, file=sys.stderr)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
         try:
-            yield opened, pictures
+            yield OpenReview(opened, pictures, drawings)
         finally:
             pictures.close()
 
@@ -195,14 +212,20 @@ def serve_review(
     from rsvqa.annotation.review.server import create_app
 
     Access(host=server.host, port=0, password=server.password)  # refused before anything is read
-    with open_review(folder, queue, store=store, cache_bytes=server.cache_mb * 1_000_000) as (opened, pictures):
+    with open_review(folder, queue, store=store, cache_bytes=server.cache_mb * 1_000_000) as review:
         listening = open_socket(server.host, server.port)
-        people = People(opened.database)
+        people = People(review.store.database)
         access = Access(
             host=server.host,
             port=listening.getsockname()[1],
             password=server.password,
             people=people if people.all() else None,
         )
-        app = create_app(opened, pictures, name=folder.resolve().name, guidelines=read_guidelines(folder))
+        app = create_app(
+            review.store,
+            review.pictures,
+            name=folder.resolve().name,
+            guidelines=read_guidelines(folder),
+            drawings=review.drawings,
+        )
         serve(app, access, listening, announce=announce)

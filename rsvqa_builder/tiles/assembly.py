@@ -341,20 +341,33 @@ def _records(
     for candidate, options in asked:
         numbers[candidate.task] += 1
         question_id = f"{tile.image_id}/{TASKS[candidate.task].short}{numbers[candidate.task]}"
-        bbox = _normalised(candidate, tile)
-        dealt = dealer.deal(candidate.task, question_id, options)
-        yield Record(
-            question_id=question_id,
-            tile=tile,
-            task=candidate.task,
-            language=language,
-            question=candidate.text,
-            images=candidate.images,
-            options=dealt.options,
-            answer=dealt.answer if options else candidate.answer or str(list(bbox or ())),
-            bbox=bbox,
-            evidence=candidate.evidence,
-        )
+        yield record_of(tile, candidate, options, question_id=question_id, dealer=dealer, language=language)
+
+
+def record_of(
+    tile: TileRecord,
+    candidate: Candidate,
+    options: tuple[Option, ...],
+    *,
+    question_id: str,
+    dealer: LetterDealer,
+    language: str,
+) -> Record:
+    """Return a chosen candidate with its id, the letters of its options, and its box as shares of the tile."""
+    bbox = _normalised(candidate, tile)
+    dealt = dealer.deal(candidate.task, question_id, options)
+    return Record(
+        question_id=question_id,
+        tile=tile,
+        task=candidate.task,
+        language=language,
+        question=candidate.text,
+        images=candidate.images,
+        options=dealt.options,
+        answer=dealt.answer if options else candidate.answer or str(list(bbox or ())),
+        bbox=bbox,
+        evidence=candidate.evidence,
+    )
 
 
 def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:

@@ -170,7 +170,7 @@ def _make_tile(job: TileJob, seconds: dict[str, float]) -> tuple[TileResult, dic
         facts = _facts(job, tile, later, missing)
     with _timed(seconds, "ask"):
         asked, failures = ask_what_works(facts, tile.rgb, job.ask)
-    candidates = _candidates(asked)
+    candidates = candidates_of(asked)
     with _timed(seconds, "encode"):
         shown = {key for candidate in candidates for key in candidate.images} | {"tile"}
         dates = {"tile": tile, "later": later}
@@ -285,7 +285,8 @@ def ask_what_works(
             failures[error.task] = str(error)
 
 
-def _candidates(asked: TileQuestions) -> tuple[Candidate, ...]:
+def candidates_of(asked: TileQuestions) -> tuple[Candidate, ...]:
+    """Return the questions about a tile as they are kept until options and letters are dealt."""
     return tuple(_candidate(question, asked.marks.numbers.get(index)) for index, question in enumerate(asked.questions))
 
 

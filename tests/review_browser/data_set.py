@@ -78,3 +78,20 @@ def write_data_set(folder: Path) -> Path:
     )
     write_shards(folder, plan_shards([TileRows(tile, make_records(tile))]), load_images=lambda _: images)
     return folder
+
+
+def write_bare_data_set(folder: Path) -> Path:
+    """Write a data set of two tiles without questions and return its folder."""
+    images = {"tile": make_image(1)}
+    tiles = [
+        make_tile(
+            f"{scene}:0_0",
+            scene=scene,
+            window=Window(0, 0, WIDTH, HEIGHT),
+            images={key: len(data) for key, data in images.items()},
+            gsd=0.3,
+        )
+        for scene in ("harbour", "town")
+    ]
+    write_shards(folder, plan_shards([TileRows(tile) for tile in tiles]), load_images=lambda _: images)
+    return folder

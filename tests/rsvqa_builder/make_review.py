@@ -55,7 +55,7 @@ def write_data_set(folder: Path) -> Path:
 @contextmanager
 def reviewed(folder: Path, *, double: float = 0.0) -> Iterator[ReviewStore]:
     """Yield the store of a review of all questions."""
-    with open_review(folder, QueueSettings(sample=1, double=double)) as (store, _):
+    with open_review(folder, QueueSettings(sample=1, double=double)) as (store, *_):
         yield store
 
 

@@ -322,6 +322,7 @@ const BUTTONS = {
 
 async function begin() {
   state.session = await insist("session");
+  if (!state.session.num_queued) return location.replace("draw.html"); // nothing to judge: people come to draw
   document.title = `${state.session.name} · review`;
   byId("name").textContent = state.session.name;
   for (const [id, run] of Object.entries(BUTTONS)) byId(id).addEventListener("click", run);

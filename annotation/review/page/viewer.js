@@ -8,7 +8,7 @@ const MIN_FOCUS_PX = 260; // a vehicle is shown with its surroundings
 const ZOOM_STEP = 1.6;
 const PAN_SHARE = 0.25; // of what is visible, a key press
 
-const OPTIONS = {
+export const OPTIONS = {
   drawer: "canvas",
   showNavigationControl: false,
   animationTime: 0.3,
@@ -240,20 +240,23 @@ export class Viewer {
     });
   }
 
-  /** Show how long a round number of metres (or pixels) is. */
   showScale() {
     const placing = this.panes[0].placing();
-    if (!placing || !this.question) return;
-    const unit = this.question.gsd ?? 1;
-    const [line, text] = byId("scale").children;
-    const most = (110 / placing.scale) * unit;
-    const power = 10 ** Math.floor(Math.log10(most));
-    const length = [5, 2, 1].find((step) => step * power <= most) * power;
-    line.style.width = `${(length / unit) * placing.scale}px`;
-    const name = this.question.gsd === null ? "px" : length >= 1000 ? "km" : "m";
-    const zoom = placing.scale >= 0.1 ? Math.round(placing.scale * 100) : (placing.scale * 100).toFixed(1);
-    text.textContent = `${name === "km" ? length / 1000 : +length.toPrecision(3)} ${name} · ${zoom} %`;
+    if (placing && this.question) showScale(placing.scale, this.question.gsd);
   }
+}
+
+/** Show how long a round number of metres (or pixels) is. */
+export function showScale(scale, gsd) {
+  const unit = gsd ?? 1;
+  const [line, text] = byId("scale").children;
+  const most = (110 / scale) * unit;
+  const power = 10 ** Math.floor(Math.log10(most));
+  const length = [5, 2, 1].find((step) => step * power <= most) * power;
+  line.style.width = `${(length / unit) * scale}px`;
+  const name = gsd === null ? "px" : length >= 1000 ? "km" : "m";
+  const zoom = scale >= 0.1 ? Math.round(scale * 100) : (scale * 100).toFixed(1);
+  text.textContent = `${name === "km" ? length / 1000 : +length.toPrecision(3)} ${name} · ${zoom} %`;
 }
 
 /** Return the square of the tile that shows the focus with its surroundings, inside the tile where it fits. */
@@ -265,7 +268,7 @@ function focusSquare({ focus, width, height }) {
   return { x: inside((xMin + xMax) / 2, width), y: inside((yMin + yMax) / 2, height), side };
 }
 
-function tileSource(question, picture) {
+export function tileSource(question, picture) {
   return {
     width: question.width,
     height: question.height,

@@ -78,7 +78,7 @@ def test_a_corrected_label_and_a_rebuild_keep_the_decisions_of_unchanged_questio
     same = {name for name, row in after.items() if right_of(row) in old}
     assert 0 < len(same) < len(after)
     capsys.readouterr()
-    with open_review(data, QueueSettings(sample=0)) as (store, _):
+    with open_review(data, QueueSettings(sample=0)) as (store, *_):
         assert set(store.final_decisions()) == same
         assert {decision.verdict for decision in store.final_decisions().values()} == {"accepted"}
         first = store.next_question("ann")
@@ -140,7 +140,7 @@ def test_what_is_decided_in_a_store_elsewhere_is_known_in_the_data_set(data: Pat
     elsewhere.parent.mkdir()
     first, *_ = sorted(rows_of(data))
     for _ in range(2):  # noted once
-        with open_review(data, QueueSettings(sample=1.0), store=elsewhere) as (store, pictures):
+        with open_review(data, QueueSettings(sample=1.0), store=elsewhere) as (store, pictures, _):
             del pictures
             decide(store, first)
     assert (data / "review_stores.txt").read_text("utf-8") == f"{elsewhere.resolve()}\n"

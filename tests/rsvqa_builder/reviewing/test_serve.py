@@ -50,7 +50,7 @@ def test_every_question_of_a_data_set_passes_the_checks_unchanged(src: Path) -> 
 
 
 def test_the_queue_begins_with_what_needs_a_review(src: Path) -> None:
-    with open_review(src, QueueSettings(sample=0)) as (store, pictures):
+    with open_review(src, QueueSettings(sample=0)) as (store, pictures, _):
         assert store.num_queued() == 3
         first = store.next_question("ann")
         assert first is not None
@@ -59,15 +59,15 @@ def test_the_queue_begins_with_what_needs_a_review(src: Path) -> None:
 
 
 def test_decisions_outlive_the_store(src: Path) -> None:
-    with open_review(src, QueueSettings(sample=1)) as (store, _):
+    with open_review(src, QueueSettings(sample=1)) as (store, *_):
         store.decide("a:0_0/OC1", "ann", "rejected", request_id="1", reason="not useful")
-    with open_review(src, QueueSettings(sample=0)) as (store, _):
+    with open_review(src, QueueSettings(sample=0)) as (store, *_):
         assert store.final_decisions()["a:0_0/OC1"].reason == "not useful"
 
 
 def test_a_queue_of_nothing_is_refused(tmp_path: Path) -> None:
     src = write_data_set(tmp_path / "superrs")
-    with open_review(src, QueueSettings(sample=1)) as (store, _):
+    with open_review(src, QueueSettings(sample=1)) as (store, *_):
         for question in ("a:0_0/OCL1", "b:0_0/OCL1", "c:0_0/OCL1"):
             store.decide(question, "ann", "rejected", request_id=question, reason="not useful")
     from rsvqa.rsvqa_builder.reviewing.apply import apply_review

@@ -1,0 +1,64 @@
+"""What the server must know of tiles to draw on them: which there are, their classes, and what follows from objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from rsvqa.annotation.facts import ClassInfo
+from rsvqa.annotation.review.content import ReviewQuestion
+from rsvqa.annotation.review.drawn_store import TileDrawing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawingTile:
+    """A tile that people may draw on.
+
+    Attributes:
+        key: names it in the log of changes (see `drawn_store.tile_key`).
+        tile_id: unique in the data set.
+        scene, split: as in its rows.
+        image: name of its plain image.
+        width, height: pixels.
+        gsd: metres per pixel; None when unknown.
+        date: ISO day; None when unknown.
+        num_questions: about it in the data set.
+        region: where it lies on its scene: x, y, in scene pixels.
+    """
+
+    key: str
+    tile_id: str
+    scene: str
+    split: str
+    image: str
+    width: int
+    height: int
+    gsd: float | None = None
+    date: str | None = None
+    num_questions: int = 0
+    region: tuple[int, int] = (0, 0)
+
+
+class Computed(NamedTuple):
+    """The questions that the rules compute from what is drawn, and why other tasks ask nothing, by task."""
+
+    questions: tuple[ReviewQuestion, ...]
+    not_asked: Mapping[str, str]
+
+
+class Drawings(Protocol):
+    """The tiles of a data set, and the rules that turn objects into questions."""
+
+    @property
+    def tiles(self) -> Mapping[str, DrawingTile]:
+        """Every tile that has a plain image, by key, in the order of the data set: those without questions first."""
+        ...
+
+    def classes(self, tile: DrawingTile) -> Mapping[str, ClassInfo]:
+        """Return the class table of the tile's source."""
+        ...
+
+    def compute(self, tile: DrawingTile, drawing: TileDrawing) -> Computed:
+        """Return what the rules ask about a tile; takes seconds on a large one, and may be called by many threads."""
+        ...
