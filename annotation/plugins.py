@@ -10,9 +10,11 @@ Nothing of a package is imported before somebody asks for it by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError, nearest
 
@@ -52,6 +54,36 @@ def load_plugin(kind: str, name: str, *, ours: Iterable[str] = ()) -> Any:  # no
         raise PluginError(
             f"{kind} {name!r} of {_package(points[0])} cannot be imported ({points[0].value}): {error!r}"
         ) from error
+
+
+class PluginPackage(NamedTuple):
+    """A package that brings something: its release, and where its modules lie, files or folders in one folder."""
+
+    name: str
+    version: str
+    folder: Path
+    modules: tuple[str, ...]
+
+
+def plugin_packages(*, without: Collection[str] = ()) -> list[PluginPackage]:
+    """Return the packages that bring anything of another kind than `without`, by name; none of them is imported."""
+    found: dict[tuple[str, str, Path], set[str]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name.partition(".")[0] in without:
+            continue
+        place = _place(point.module.partition(".")[0])
+        version = point.dist.version if point.dist is not None else "0"
+        found.setdefault((_package(point), version, place.parent), set()).add(place.name)
+    return [PluginPackage(*key, tuple(sorted(modules))) for key, modules in sorted(found.items())]
+
+
+def _place(module: str) -> Path:
+    """Return a top-level module's file, or the folder of a package; of one that is not there, just its name."""
+    spec = find_spec(module)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    if folders:
+        return Path(folders[0])
+    return Path(module if spec is None or spec.origin is None else spec.origin)
 
 
 def _plugins(kind: str) -> dict[str, list[EntryPoint]]:

@@ -37,14 +37,14 @@ from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, 
 from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all, run_largest_first
-from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
+from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
-from rsvqa.rsvqa_builder.tiles.same_bytes import machine_traits
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
+from rsvqa.rsvqa_builder.tiles.worker_contract import WorkerContract
 
 Output = OutputFolder | OutputBucket
 
@@ -99,7 +99,7 @@ def build(
         ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
     with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
-        run = _Run(settings, executor, reporter)
+        run = _Run(settings, executor, _contract(out), reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
             raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
@@ -133,7 +133,7 @@ def build_rank(
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
     with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
-        run = _Run(settings, executor, reporter)
+        run = _Run(settings, executor, _contract(out), reporter)
         sources = run.find_sources()
         if not sources.scenes:
             raise NothingUsableError(run.no_scene(sources))
@@ -154,12 +154,19 @@ def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Repo
     return open_executor(execution, out=Path(out), reporter=reporter)
 
 
+def _contract(out: Path | str) -> WorkerContract:
+    return WorkerContract.of_this_process(None if bucket_address(out) else Path(out))
+
+
 class _Run:
     """The steps of one build, and what they leave out on the way."""
 
-    def __init__(self, settings: BuildSettings, executor: Executor, reporter: Reporter) -> None:
+    def __init__(
+        self, settings: BuildSettings, executor: Executor, contract: WorkerContract, reporter: Reporter
+    ) -> None:
         self.settings = settings
         self.executor = executor
+        self.contract = contract
         self.reporter = reporter
         self.left_out: list[LeftOut] = []
         self.notes: list[str] = []
@@ -170,8 +177,8 @@ class _Run:
         with self._step("finding scenes"):
             sources = find_sources(
                 self.settings,
-                lambda jobs: run_all(self.executor, describe, jobs, self.reporter),
-                lambda scenes: run_all(self.executor, few_values, scenes, self.reporter),
+                lambda jobs: run_all(self.executor, self.contract.bind(describe), jobs, self.reporter),
+                lambda scenes: run_all(self.executor, self.contract.bind(few_values), scenes, self.reporter),
             )
             for left_out in sources.left_out:
                 self._leave_out(left_out)
@@ -285,8 +292,9 @@ class _Run:
 
     def _prepare(self, jobs: Sequence[PrepareJob]) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
+        prepare = self.contract.bind(prepare_scene)
         results = run_all(
-            self.executor, prepare_scene, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
+            self.executor, prepare, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
         )
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, results, strict=True):
@@ -347,7 +355,8 @@ class _Run:
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
         self.reporter.start("tiles", len(todo))
-        for index, result in run_largest_first(self.executor, do_tile, todo, lambda job: job.num_pixels):
+        work = self.contract.bind(do_tile)
+        for index, result in run_largest_first(self.executor, work, todo, lambda job: job.num_pixels):
             if isinstance(result, Failure):
                 failed[index] = result.reason
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)
