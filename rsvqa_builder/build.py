@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsvqa.annotation.asking import AskSettings
+from rsvqa.annotation.choosing import GroupChoice, OfferGroup
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.auditing.short import short_audit
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
-from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
+from rsvqa.rsvqa_builder.dataset.shards import write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
@@ -33,10 +34,22 @@ from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
-from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_heads, select_tiles
 from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all, run_largest_first
+from rsvqa.rsvqa_builder.tiles.executors import (
+    Executor,
+    ExecutorError,
+    Failure,
+    InProcessExecutor,
+    ProcessPool,
+    count_processors,
+    make_executor,
+    open_executor,
+    run_all,
+    run_largest_first,
+)
 from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
@@ -47,6 +60,9 @@ from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
 from rsvqa.rsvqa_builder.tiles.worker_contract import WorkerContract
 
 Output = OutputFolder | OutputBucket
+
+_ENOUGH_TO_SPREAD = 100_000
+"""Candidates from which on other processes are worth starting."""
 
 
 class StrictError(RsvqaError):
@@ -199,20 +215,19 @@ class _Run:
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
             excluded_scenes = {scene: name for scene, name in copies.items() if name}
-            selection = select_tiles(jobs, journal, failed, excluded, excluded_scenes, self.settings)
+            heads = read_heads(jobs, journal, failed)
+            selection = select_tiles(jobs, heads, failed, excluded, excluded_scenes, self.settings)
             shares = {member.name: member.share for member in sources.members}
-            asked = choose_questions(jobs, journal, selection, self.settings, shares)
-            made = make_rows(jobs, journal, selection, asked.choices, self.settings)
-            shards = plan_shards(made, shard_mb=self.settings.shard_mb)
+            asked = choose_questions(jobs, heads, selection, self.settings, shares, self._choose)
+            made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings)
+            shards = made.shards
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
-        rows = tuple(rows for shard in shards for rows in shard.tiles)
         audit = {}
         if self.settings.audit:
             with self._step("auditing"):
-                records = (record for tile in rows for record in tile.records)
-                audit = short_audit(records, (tile.tile for tile in rows), seed=self.settings.seed)
+                audit = short_audit(made.records(), made.tiles(), seed=self.settings.seed)
         facts = BuildFacts(
             settings=self.settings,
             sources=sources.members,
@@ -225,9 +240,9 @@ class _Run:
             notes=self.notes,
             jobs=jobs,
             selection=selection,
-            reasons=count_reasons(jobs, journal, selection),
             asked=asked,
-            rows=rows,
+            records=made.records,
+            tiles=made.tiles,
             shards=infos,
             audit=audit,
             seconds=self.seconds,
@@ -235,6 +250,24 @@ class _Run:
         if not shards:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
+
+    def _choose(self, function: Callable[[OfferGroup], GroupChoice], groups: Sequence[OfferGroup]) -> list[GroupChoice]:
+        """Return what is chosen of each group, in order; by several processes where there is much to choose from.
+
+        A cluster is not bothered: a group may hold a million candidates.
+        """
+        if sum(len(group.columns) for group in groups) < _ENOUGH_TO_SPREAD:
+            return [function(group) for group in groups]
+        is_here = isinstance(self.executor, ProcessPool | InProcessExecutor)
+        with nullcontext(self.executor) if is_here else make_executor(count_processors()) as executor:
+            found = dict(run_largest_first(executor, function, groups, lambda group: len(group.columns)))
+        chosen: list[GroupChoice] = []
+        for index, group in enumerate(groups):
+            choice = found[index]
+            if isinstance(choice, Failure):
+                raise ExecutorError(f"cannot choose among the candidates of {group.task}: {choice.reason}")
+            chosen.append(choice)
+        return chosen
 
     def do_rank(self, sources: Sources, rank: Rank, output: Output) -> tuple[int, int]:
         """Do a rank's tiles; return how many there are, and how many cannot be read."""
