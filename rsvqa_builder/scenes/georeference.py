@@ -205,6 +205,7 @@ def window_footprint(crs: str, transform: MapPlacement, window: Window) -> Polyg
     return _footprint(horizontal, transform, window)
 
 
+@lru_cache(maxsize=64)
 def crs_name(crs: str | None) -> str | None:
     """Return "EPSG:32618" for a WKT that says its code, else the WKT itself."""
     if crs is None:
