@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, overload
 
 import shapely
@@ -103,6 +103,7 @@ class AskedTiles:
         self._choices = choices
         self._settings = settings
         self._dealer = LetterDealer(settings.seed)
+        self._outlines: dict[int, bytes | None] = {}
         self._right_at = array("i", bytes(4 * len(offered.tasks)))  # bit n: the option at position n is right
         for place in range(len(self)):
             for index, question_id in self._asked(place):
@@ -144,8 +145,12 @@ class AskedTiles:
         """Return a tile alone, with those of its images that questions show, and without its marks."""
         views = list(self._offered.shown)
         shown = {key for index, _ in self._asked(place) for key in views[self._offered.views[index]]}
-        position = self._offered.positions[place]
-        return _tile_record(self._jobs[position], self._offered.sizes[place], self._offered.splits[place], shown)
+        job = self._jobs[self._offered.positions[place]]
+        if place not in self._outlines:
+            outline = footprint_of(job)
+            self._outlines[place] = None if outline is None else shapely.to_wkb(outline, byte_order=1)
+        tile = _tile_record(job, self._offered.sizes[place], self._offered.splits[place], shown)
+        return replace(tile, footprint=self._outlines[place])
 
     def _planned(self, place: int) -> PlannedTile[int]:
         views = list(self._offered.shown)
@@ -212,7 +217,8 @@ def _shown_sizes(sizes: Mapping[str, int], shown: Set[str]) -> dict[str, int]:
 
 
 def _tile_record(job: TileJob, sizes: Mapping[str, int], split: str, shown: Set[str]) -> TileRecord:
-    scene, outline = job.work.scene, footprint_of(job)
+    """Return a tile without its outline."""
+    scene = job.work.scene
     images = _shown_sizes(sizes, shown)
     has_later = not images.keys().isdisjoint(("later", "later_marked"))
     return TileRecord(
@@ -222,7 +228,6 @@ def _tile_record(job: TileJob, sizes: Mapping[str, int], split: str, shown: Set[
         window=job.window,
         crs=crs_name(scene.crs),
         gsd=None if scene.gsd_m is None else round((scene.gsd_m.x_m + scene.gsd_m.y_m) / 2, 6),
-        footprint=None if outline is None else shapely.to_wkb(outline, byte_order=1),
         date=_day(scene),
         later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
         scene_source=job.source,

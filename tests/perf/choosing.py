@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pyproj import CRS
 
@@ -165,7 +166,11 @@ def make_jobs(num: int, store: FolderStore) -> list[TileJob]:
             scene = replace(scene, footprint=window_footprint(crs, transform, whole))
             work = SceneWork(scene=scene, stretch=None, labels=None, complete_classes=frozenset())
         y, x = divmod(place, side)
-        changed = {"position": position, "image_id": f"{scene.scene_id}/{x * SIDE}_{y * SIDE}", "work": work}
+        changed: dict[str, Any] = {
+            "position": position,
+            "image_id": f"{scene.scene_id}/{x * SIDE}_{y * SIDE}",
+            "work": work,
+        }
         window = Window(x * SIDE, y * SIDE, SIDE, SIDE)
         if first is None:
             first = TileJob(
@@ -215,8 +220,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_samples(options.candidates, folder)
-        journal = Journal(MadeUpStore(folder))
-        jobs = make_jobs(options.tiles, journal.store)
+        store = MadeUpStore(folder)
+        journal = Journal(store)
+        jobs = make_jobs(options.tiles, store)
         base = peak_gb()
         print(f"{options.tiles:,} tiles of {options.candidates} candidates; {base:.2f} GB before")
         with step("digests of units", seconds):
@@ -230,7 +236,7 @@ def main() -> None:
         def run(function: object, groups: Sequence[OfferGroup]) -> Sequence[GroupChoice]:
             with step("  of which choosing", seconds), make_executor(options.workers) as executor:
                 found = dict(executor.run(choose_from_group, groups))
-            return [found[index] for index in range(len(groups))]
+            return [choice for _, choice in sorted(found.items()) if isinstance(choice, GroupChoice)]
 
         with step("questions", seconds):
             asked = choose_questions(jobs, heads, selection, settings, {"made up": None}, run)
