@@ -84,7 +84,7 @@ class OfferColumns:
             start = end
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShownColumns:
     """The options of those candidates that are asked; `first` of another candidate is -1."""
 
@@ -97,7 +97,8 @@ class ShownColumns:
     def of_none(cls, num_candidates: int) -> ShownColumns:
         """Return columns in which no candidate is asked yet."""
         nothing = bytes(num_candidates)
-        return cls(array("i"), array("q", [-1]) * num_candidates, array("b", nothing), array("b", nothing))
+        first = array("q", [-1]) * num_candidates
+        return cls(first=first, num=array("b", nothing), num_right=array("b", nothing))
 
     def ask(self, index: int, texts: Sequence[int], num_right: int) -> None:
         """Note that a candidate is asked with these options, the right ones first."""
@@ -112,7 +113,7 @@ class ShownColumns:
 
     def copy(self) -> ShownColumns:
         """Return columns of its own for what is dropped later."""
-        return ShownColumns(self.texts, self.first[:], self.num, self.num_right)
+        return ShownColumns(texts=self.texts, first=self.first[:], num=self.num, num_right=self.num_right)
 
     def is_asked(self, index: int) -> bool:
         """Return whether a candidate is asked."""
