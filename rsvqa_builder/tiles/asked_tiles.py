@@ -24,7 +24,7 @@ from rsvqa.rsvqa_builder.dataset.shards import PlannedTile, Shard, TileRows, cou
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.settings import BuildSettings
-from rsvqa.rsvqa_builder.tiles.journal import Candidate, Choosable, Journal
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, OfferedCandidate
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
 _TASK_NAMES = tuple(TASKS)
@@ -52,7 +52,7 @@ class OfferedTiles:
     views: array[int] = field(default_factory=lambda: array("h"))
     shown: dict[tuple[str, ...], int] = field(default_factory=dict)
 
-    def add(self, position: int, split: str, sizes: Mapping[str, int], candidates: Sequence[Choosable]) -> None:
+    def add(self, position: int, split: str, sizes: Mapping[str, int], candidates: Sequence[OfferedCandidate]) -> None:
         """Take the next tile in."""
         self.positions.append(position)
         self.splits.append(split)

@@ -90,7 +90,7 @@ class TileResult:
     seconds: dict[str, float] | None = None
 
 
-class Choosable(NamedTuple):
+class OfferedCandidate(NamedTuple):
     """What is looked at of a candidate when questions are chosen, see `Candidate`.
 
     `needs_px` is what its evidence says of the size of what it asks about; None when it does not.
@@ -110,7 +110,7 @@ class Choosable(NamedTuple):
 class TileOffer(NamedTuple):
     """What a finished tile offers, and why it does not offer more, see `TileResult`."""
 
-    candidates: tuple[Choosable, ...]
+    candidates: tuple[OfferedCandidate, ...]
     not_asked: Mapping[str, Mapping[str, int]]
     rejected: Mapping[str, Mapping[str, int]]
     failures: Mapping[str, str]
@@ -129,7 +129,7 @@ class TileHead(NamedTuple):
     def offer(self) -> TileOffer:
         """Return what the tile offers."""
         stored = json.loads(zlib.decompress(self.packed))
-        candidates = tuple(Choosable._make((*_shared(one), one["needs_px"])) for one in stored["candidates"])
+        candidates = tuple(OfferedCandidate._make((*_shared(one), one["needs_px"])) for one in stored["candidates"])
         return TileOffer(candidates, stored["not_asked"], stored["rejected"], stored["failures"])
 
 
