@@ -21,16 +21,15 @@ options, the right one or not.
 from __future__ import annotations
 
 import bisect
-import itertools
 import math
 import random
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rsvqa.annotation.balance import Balance
+from rsvqa.annotation.offer_columns import OfferColumns, ShownColumns
 from rsvqa.annotation.option_drawing import Offer, OptionDrawer
 from rsvqa.annotation.option_pairs import settle_pairs
 from rsvqa.annotation.questions import Option
@@ -94,33 +93,76 @@ class ChosenQuestions:
     not_chosen: Mapping[str, Mapping[str, int]]
     never_right: Mapping[str, int]
     _texts: Sequence[str]
-    _shown: Sequence[tuple[int, ...] | None]
-    _num_right: Sequence[int]
+    _shown: ShownColumns
 
     def without(self, indices: Iterable[int]) -> ChosenQuestions:
         """Return the choices without some candidates; what is told of tasks stays that of all that were chosen."""
-        shown = list(self._shown)
+        shown = self._shown.copy()
         for index in indices:
-            shown[index] = None
+            shown.drop(index)
         return replace(self, _shown=shown)
 
     def is_asked(self, index: int) -> bool:
         """Return whether a candidate is asked."""
-        return self._shown[index] is not None
+        return self._shown.is_asked(index)
+
+    def num_options(self, index: int) -> int:
+        """Return how many options a candidate that is asked shows."""
+        return self._shown.num[index]
+
+    def num_right(self, index: int) -> int:
+        """Return how many of them are right."""
+        return self._shown.num_right[index]
 
     def options_of(self, index: int) -> tuple[Option, ...] | None:
         """Return the options of a candidate, right ones first and without letters; None when it is not asked."""
-        shown = self._shown[index]
-        if shown is None:
+        if not self._shown.is_asked(index):
             return None
-        num_right = self._num_right[index]
-        return tuple(Option(self._texts[text], place < num_right) for place, text in enumerate(shown))
+        num_right = self._shown.num_right[index]
+        return tuple(
+            Option(self._texts[text], place < num_right) for place, text in enumerate(self._shown.shown(index))
+        )
+
+
+class OfferGroup(NamedTuple):
+    """The candidates of one task and split, and what else decides which of them are asked.
+
+    Attributes:
+        task: its name.
+        seed: of the group's own chances.
+        columns: the candidates.
+        elsewhere: right answers by pool, text → value.
+        limit: the most questions per tile.
+        balance, fine_share: see `Chooser`.
+        texts: of all options, by their index.
+    """
+
+    task: str
+    seed: str
+    columns: OfferColumns
+    elsewhere: Mapping[int, Mapping[int, float]]
+    limit: int
+    balance: Balance
+    fine_share: float
+    texts: Sequence[str]
+
+
+class GroupChoice(NamedTuple):
+    """What is asked of a group: options of each candidate by its place there, and counts as in `ChosenQuestions`."""
+
+    shown: ShownColumns
+    not_chosen: Counter[str]
+    num_never_right: int
+
+
+GroupRunner = Callable[[Callable[[OfferGroup], GroupChoice], Sequence[OfferGroup]], Iterable[GroupChoice]]
+"""Calls a function for each group, in other processes for one, and returns the results in order."""
 
 
 class Chooser:
     """Collects the candidates of a data set, in the order of its plan, and then chooses among them.
 
-    Holds numbers for each candidate and each text once, so that a million candidates need about a GB.
+    Holds numbers for each candidate and each text once (see `offer_columns`).
     """
 
     def __init__(self, *, limits: Mapping[str, int], balance: Balance, seed: int, fine_share: float = 0.0) -> None:
@@ -134,13 +176,12 @@ class Chooser:
         """
         self._limits = limits
         self._fine_share = fine_share
-        self._fine: set[int] = set()
         self._balance = balance
         self._seed = seed
         self._texts: dict[str, int] = {}
         self._kinds: dict[tuple[int, int], int] = {}
         self._names: dict[tuple[str, ...], int] = {}
-        self._groups: dict[tuple[str, str], list[Offer]] = {}
+        self._groups: dict[tuple[str, str], OfferColumns] = {}
         self._num_added = 0
 
     def add(self, candidate: Choosable, *, split: str, tile: int, is_fine: bool = False) -> int:
@@ -152,14 +193,12 @@ class Chooser:
             tile: number of its tile.
             is_fine: what it asks about vanishes in a reduced image.
         """
-        if is_fine:
-            self._fine.add(self._num_added)
         task, form = candidate.task, candidate.form
         here = (split, task, form.value)
         strata = candidate.strata
         right = tuple(self._text(option.text) for option in candidate.options if option.is_right)
         pool = -1 if candidate.pool is None else self._name((task, candidate.pool))
-        self._groups.setdefault((split, task), []).append(
+        self._groups.setdefault((split, task), OfferColumns()).append(
             Offer(
                 index=self._num_added,
                 tile=tile,
@@ -172,67 +211,51 @@ class Chooser:
                 kind=self._kind(candidate, right, pool),
                 value=math.nan if candidate.value is None else candidate.value,
                 min_ratio=candidate.min_ratio,
+                is_fine=is_fine,
             )
         )
         self._num_added += 1
         return self._num_added - 1
 
-    def choose(self) -> ChosenQuestions:
-        """Return what is asked; the same candidates in the same order give the same choices."""
+    def choose(self, run: GroupRunner = map) -> ChosenQuestions:
+        """Return what is asked; the same candidates in the same order give the same choices.
+
+        Args:
+            run: has chosen from each group; the groups know nothing of each other.
+        """
+        elsewhere: dict[int, dict[int, float]] = {}
+        for columns in self._groups.values():
+            for pool, text, value in columns.right_values():
+                elsewhere.setdefault(pool, {})[text] = value
+        texts = list(self._texts)
+        groups = [
+            OfferGroup(
+                task=task,
+                seed=f"{self._seed}/{split}/{task}/choice",
+                columns=columns,
+                elsewhere={pool: elsewhere[pool] for pool in {*columns.pool} if pool >= 0},
+                limit=self._limits.get(task, 0),
+                balance=self._balance,
+                fine_share=self._fine_share,
+                texts=texts,
+            )
+            for (split, task), columns in self._groups.items()
+        ]
         not_chosen: dict[str, Counter[str]] = {}
         never_right: Counter[str] = Counter()
-        asked: dict[str, list[Offer]] = {}
-        elsewhere = _right_values(self._groups.values())
-        texts = list(self._texts)
-        for (split, task), offers in self._groups.items():
-            rng = random.Random(f"{self._seed}/{split}/{task}/choice")
-            reasons = not_chosen.setdefault(task, Counter())
-            kept = self._fine_enough(self._kept(task, offers, rng, reasons), rng, reasons)
-            drawer = OptionDrawer(kept, elsewhere, rng, has_fallback=self._balance is not Balance.STRICT)
-            for offer in rng.sample(kept, len(kept)):
-                drawer.draw(offer)
-            num_empty = sum(bool(offer.num_shown and not offer.shown) for offer in kept)
-            not_chosen[task][NO_OPTIONS] += num_empty
-            if self._balance is not Balance.OFF:
-                not_chosen[task][PAIR_TELLS] += settle_pairs(kept, texts, rng)
-            never_right[task] += drawer.num_never_right
-            asked.setdefault(task, []).extend(offer for offer in kept if offer.shown or not offer.num_shown)
-        shown: list[tuple[int, ...] | None] = [None] * self._num_added
-        num_right = array("b", bytes(self._num_added))
-        for offer in itertools.chain.from_iterable(asked.values()):
-            shown[offer.index] = offer.shown
-            num_right[offer.index] = offer.num_right
+        shown = ShownColumns.of_none(self._num_added)
+        for group, choice in zip(groups, run(choose_from_group, groups), strict=True):
+            not_chosen.setdefault(group.task, Counter()).update(choice.not_chosen)
+            never_right[group.task] += choice.num_never_right
+            for place, index in enumerate(group.columns.index):
+                if choice.shown.is_asked(place):
+                    shown.ask(index, choice.shown.shown(place), choice.shown.num_right[place])
         return ChosenQuestions(
             not_chosen={task: dict(+counts) for task, counts in not_chosen.items()},
             never_right=dict(never_right),
             _texts=texts,
             _shown=shown,
-            _num_right=num_right,
         )
-
-    def _kept(self, task: str, offers: Sequence[Offer], rng: random.Random, reasons: Counter[str]) -> list[Offer]:
-        """Return the candidates of a task and split that limit and quotas leave, and count the others."""
-        kept = _within_limit(
-            offers, self._limits.get(task, 0), rng, first=self._fine if self._fine_share else frozenset()
-        )
-        reasons[BEYOND_LIMIT] += len(offers) - len(kept)
-        if self._balance is Balance.OFF:
-            return kept
-        is_strict = self._balance is Balance.STRICT
-        even = _within_chances(_within_quotas(kept, rng, is_strict=is_strict), rng, is_strict=is_strict)
-        reasons[TOO_FREQUENT] += len(kept) - len(even)
-        return even
-
-    def _fine_enough(self, offers: list[Offer], rng: random.Random, reasons: Counter[str]) -> list[Offer]:
-        """Return the candidates of a task and split without so many coarse ones that the rest has too few fine ones."""
-        coarse = [offer for offer in offers if offer.index not in self._fine]
-        num_fine = len(offers) - len(coarse)
-        if not self._fine_share or not num_fine:
-            return offers
-        most = math.floor(num_fine * (1 - self._fine_share) / self._fine_share + 1e-9)
-        surplus = {offer.index for offer in rng.sample(coarse, max(0, len(coarse) - most))}
-        reasons[TOO_COARSE] += len(surplus)
-        return [offer for offer in offers if offer.index not in surplus]
 
     def _kind(self, candidate: Choosable, right: Sequence[int], pool: int) -> int:
         """Return what is to be even of a candidate: its answer, or the bin of its number."""
@@ -248,15 +271,61 @@ class Chooser:
         return self._names.setdefault(name, len(self._names))
 
 
+def choose_from_group(group: OfferGroup) -> GroupChoice:
+    """Return which candidates of a task and split are asked, and with which options."""
+    rng = random.Random(group.seed)
+    reasons: Counter[str] = Counter()
+    offers = list(group.columns.offers())
+    place_of = {offer.index: place for place, offer in enumerate(offers)}
+    kept = _fine_enough(_kept(offers, group, rng, reasons), group, rng, reasons)
+    num_offers = len(offers)
+    del offers  # those that are not kept
+    drawer = OptionDrawer(kept, group.elsewhere, rng, has_fallback=group.balance is not Balance.STRICT)
+    for offer in rng.sample(kept, len(kept)):
+        drawer.draw(offer)
+    reasons[NO_OPTIONS] += sum(bool(offer.num_shown and not offer.shown) for offer in kept)
+    if group.balance is not Balance.OFF:
+        reasons[PAIR_TELLS] += settle_pairs(kept, group.texts, rng)
+    shown = ShownColumns.of_none(num_offers)
+    for offer in kept:
+        if offer.shown or not offer.num_shown:
+            shown.ask(place_of[offer.index], offer.shown, offer.num_right)
+    return GroupChoice(shown, reasons, drawer.num_never_right)
+
+
+def _kept(offers: Sequence[Offer], group: OfferGroup, rng: random.Random, reasons: Counter[str]) -> list[Offer]:
+    """Return the candidates that limit and quotas leave, and count the others."""
+    kept = _within_limit(offers, group.limit, rng, is_fine_first=group.fine_share > 0)
+    reasons[BEYOND_LIMIT] += len(offers) - len(kept)
+    if group.balance is Balance.OFF:
+        return kept
+    is_strict = group.balance is Balance.STRICT
+    even = _within_chances(_within_quotas(kept, rng, is_strict=is_strict), rng, is_strict=is_strict)
+    reasons[TOO_FREQUENT] += len(kept) - len(even)
+    return even
+
+
+def _fine_enough(offers: list[Offer], group: OfferGroup, rng: random.Random, reasons: Counter[str]) -> list[Offer]:
+    """Return the candidates without so many coarse ones that the rest has too few fine ones."""
+    coarse = [offer for offer in offers if not offer.is_fine]
+    num_fine = len(offers) - len(coarse)
+    if not group.fine_share or not num_fine:
+        return offers
+    most = math.floor(num_fine * (1 - group.fine_share) / group.fine_share + 1e-9)
+    surplus = {offer.index for offer in rng.sample(coarse, max(0, len(coarse) - most))}
+    reasons[TOO_COARSE] += len(surplus)
+    return [offer for offer in offers if offer.index not in surplus]
+
+
 # --- which candidates -------------------------------------------------------------------------------------------------
 
 
 def _within_limit(
-    offers: Sequence[Offer], limit: int, rng: random.Random, *, first: Set[int] = frozenset()
+    offers: Sequence[Offer], limit: int, rng: random.Random, *, is_fine_first: bool = False
 ) -> list[Offer]:
     """Return at most `limit` candidates per tile: first those whose answers have the smallest share in their strata.
 
-    Those at the indices of `first` go before all others.
+    With `is_fine_first` fine ones go before all others.
 
     Candidates without strata are taken in their order, the best first.
     """
@@ -269,7 +338,11 @@ def _within_limit(
         for _ in range(min(limit, len(left))):
             best = min(
                 left,
-                key=lambda offer: (offer.index not in first, _share_so_far(offer, taken, totals), order[offer.index]),
+                key=lambda offer: (
+                    is_fine_first and not offer.is_fine,
+                    _share_so_far(offer, taken, totals),
+                    order[offer.index],
+                ),
             )
             left.remove(best)
             kept.append(best)
@@ -378,13 +451,3 @@ def largest_cap(counts: Iterable[int], num_options: int, *, is_strict: bool) -> 
 
     # N(c) / k falls behind c for good once it does: each step adds an answer less, or as many
     return bisect.bisect_left(range(1, max(counts, default=0) + 1), True, key=is_too_much)
-
-
-def _right_values(groups: Iterable[Sequence[Offer]]) -> dict[int, dict[int, float]]:
-    """Return by pool the right answers of all splits, text → value."""
-    pools: dict[int, dict[int, float]] = {}
-    for offers in groups:
-        for offer in offers:
-            if offer.pool >= 0:
-                pools.setdefault(offer.pool, {})[offer.answer] = offer.value
-    return pools

@@ -26,7 +26,8 @@ class LetterDealer:
     """Deals letters to the questions of one data set (or of one split), in the order of their plan.
 
     Within a task and a number of options, the uses of two letters as right answers never differ by more than one, at
-    any point of the order, whatever the number of right options of each question.
+    any point of the order, whatever the number of right options of each question. The least used are taken, ties broken
+    by chance. For one right option this walks through a new random order of the letters every few questions.
     """
 
     def __init__(self, seed: int) -> None:
@@ -35,13 +36,31 @@ class LetterDealer:
 
     def deal(self, task: str, question_id: str, options: Sequence[Option]) -> Dealt:
         """Return `options` in their dealt order; without options, nothing is dealt and the answer is empty."""
-        rng = random.Random(f"{self._seed}/{question_id}/letters")
-        uses = self._num_uses.setdefault((task, len(options)), [0] * len(options))
-        positions = _least_used(uses, sum(option.is_right for option in options), rng)
+        num_right = sum(option.is_right for option in options)
+        positions = self.positions(task, question_id, num_options=len(options), num_right=num_right)
+        return self.deal_at(question_id, options, positions)
+
+    def positions(self, task: str, question_id: str, *, num_options: int, num_right: int) -> list[int]:
+        """Return at which positions (0-based) the right options of the next question stand."""
+        _, order = self._shuffled(question_id, num_options)
+        uses = self._num_uses.setdefault((task, num_options), [0] * num_options)
+        positions = sorted(order, key=uses.__getitem__)[:num_right]
         for position in positions:
             uses[position] += 1
+        return positions
+
+    def deal_at(self, question_id: str, options: Sequence[Option], positions: Collection[int]) -> Dealt:
+        """Return `options` in their dealt order, given the question's `positions`; questions may come in any order."""
+        rng, _ = self._shuffled(question_id, len(options))
         dealt = deal_options(options, positions, rng)
         return Dealt(lettered(option.text for option in dealt), right_letters(option.is_right for option in dealt))
+
+    def _shuffled(self, question_id: str, num_options: int) -> tuple[random.Random, list[int]]:
+        """Return a question's chances, and in which order positions that were used equally often are taken."""
+        rng = random.Random(f"{self._seed}/{question_id}/letters")
+        order = list(range(num_options))
+        rng.shuffle(order)
+        return rng, order
 
 
 def deal_options(options: Sequence[Option], right_positions: Collection[int], rng: random.Random) -> tuple[Option, ...]:
@@ -56,13 +75,3 @@ def deal_options(options: Sequence[Option], right_positions: Collection[int], rn
     rng.shuffle(right)
     rng.shuffle(wrong)
     return tuple((right if position in right_positions else wrong).pop() for position in range(len(options)))
-
-
-def _least_used(uses: Sequence[int], num: int, rng: random.Random) -> list[int]:
-    """Return `num` positions with the fewest uses, ties broken by `rng`.
-
-    For one right option this walks through a new random order of the letters every `len(uses)` questions.
-    """
-    order = list(range(len(uses)))
-    rng.shuffle(order)
-    return sorted(order, key=uses.__getitem__)[:num]

@@ -28,6 +28,7 @@ class Offer:
 
     `kind` is what is to be even: the answer itself, but one for all numbers of a pool that are too near to each other
     to be offered together. Where most cars are about 4.5 m long, no single length is frequent, and yet all are known.
+    `is_fine` says that what it asks about vanishes in a reduced image.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Offer:
     pool: int
     value: float
     min_ratio: float
+    is_fine: bool = False
     shown: tuple[int, ...] = ()
     num_right: int = 0
 

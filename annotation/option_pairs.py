@@ -54,18 +54,37 @@ class PairTally:
                 self._add(offer, one, other, 1)
             self._add_places(self._moves(offer, offer.shown), 1)
 
-    def change(self, offer: Offer, place: int, text: int) -> float:
-        """Return how much greater the cost becomes when an option gives way to another text."""
+    def changes(self, offer: Offer, place: int, texts: Sequence[int]) -> Iterator[tuple[float, int]]:
+        """Yield how much greater the cost becomes when an option gives way to each of other texts, and the text.
+
+        Most of the time of choosing is spent here, so what `_gain` does is done in the loop.
+        """
         old = offer.shown[place]
-        kept = [shown for at, shown in enumerate(offer.shown) if at != place]
-        change = sum(self._gain(offer, other, text, 1) + self._gain(offer, other, old, -1) for other in kept)
         due = 1 / offer.num_shown
-        for level in offer.levels[1:]:
-            change += due * (due - 2 * self._excess.get((level, text), 0.0))
-            change += due * (due + 2 * self._excess.get((level, old), 0.0))
-        shown = (*offer.shown[:place], text, *offer.shown[place + 1 :])
-        pairs = zip(self._places, self._moves(offer, offer.shown), self._moves(offer, shown), strict=False)
-        return change + sum((now - old + new) ** 2 - now**2 for now, old, new in pairs)
+        template = _template(offer)
+        kept = [
+            (other, (other == offer.answer) - due, self._gain(offer, other, old, -1))
+            for at, other in enumerate(offer.shown)
+            if at != place
+        ]
+        excess, offered, right = self._excess, self._offered, self._right
+        relieved = [due * (due + 2 * excess.get((level, old), 0.0)) for level in offer.levels[1:]]
+        old_places = self._moves(offer, offer.shown)
+        for text in texts:
+            moved_text = (text == offer.answer) - due
+            change = 0.0
+            for other, moved, gain in kept:
+                even = due * offered.get((template, other, text) if other < text else (template, text, other), 0)
+                off = right.get((template, other, text), 0) - even
+                off_text = right.get((template, text, other), 0) - even
+                change += moved * (2 * off + moved) + moved_text * (2 * off_text + moved_text) + gain
+            new_places = self._moves(offer, (*offer.shown[:place], text, *offer.shown[place + 1 :]))
+            for now, was, new in zip(self._places, old_places, new_places, strict=False):
+                change += (now - was + new) ** 2 - now**2
+            for level, relief in zip(offer.levels[1:], relieved, strict=True):
+                change += due * (due - 2 * excess.get((level, text), 0.0))
+                change += relief
+            yield change, text
 
     def swap(self, offer: Offer, place: int, text: int) -> None:
         """Let an option give way to another text."""
@@ -128,8 +147,12 @@ class PairTally:
             self._right[right] = self._right.get(right, 0) + step
 
 
+def _template(offer: Offer) -> int:
+    return offer.levels[1] if len(offer.levels) > 1 else -1
+
+
 def _key(offer: Offer, one: int, other: int) -> _Key:
-    template = offer.levels[1] if len(offer.levels) > 1 else -1
+    template = _template(offer)
     return (template, one, other) if one < other else (template, other, one)
 
 
@@ -171,7 +194,7 @@ def _improve(tally: PairTally, offer: Offer, rng: random.Random) -> int:
     for place in range(1, offer.num_shown):
         spare = [text for text in offer.wrong if text not in offer.shown]
         tried = rng.sample(spare, min(_TRIED, len(spare)))
-        change, best = min(((tally.change(offer, place, text), text) for text in tried), default=(0.0, -1))
+        change, best = min(tally.changes(offer, place, tried), default=(0.0, -1))
         if change < -1e-9:
             tally.swap(offer, place, best)
             num += 1

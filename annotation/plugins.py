@@ -11,11 +11,13 @@ before somebody asks for it by name; tasks, readers of labels and layouts count 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsvqa.annotation.errors import RsvqaError, nearest
 
@@ -82,9 +84,37 @@ def package_of(kind: str, name: str) -> str:
 
 def plugin_versions() -> dict[str, str]:
     """Return the versions of the packages that bring what may change a byte of a data set, by "plug-in NAME"."""
-    points = [point for kind in BYTE_MAKERS for named in _plugins(kind).values() for point in named]
-    found = {f"plug-in {_package(point)}": point.dist.version for point in points if point.dist is not None}
-    return dict(sorted(found.items()))
+    return {f"plug-in {package.name}": package.version for package in plugin_packages(BYTE_MAKERS)}
+
+
+class PluginPackage(NamedTuple):
+    """A package that brings something: its release, and where its modules lie, files or folders in one folder."""
+
+    name: str
+    version: str
+    folder: Path
+    modules: tuple[str, ...]
+
+
+def plugin_packages(kinds: Collection[str]) -> list[PluginPackage]:
+    """Return the packages that bring anything of some kinds, by name; none of them is imported."""
+    found: dict[tuple[str, str, Path], set[str]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name.partition(".")[0] not in kinds:
+            continue
+        place = _place(point.module.partition(".")[0])
+        version = point.dist.version if point.dist is not None else "0"
+        found.setdefault((_package(point), version, place.parent), set()).add(place.name)
+    return [PluginPackage(*key, tuple(sorted(modules))) for key, modules in sorted(found.items())]
+
+
+def _place(module: str) -> Path:
+    """Return a top-level module's file, or the folder of a package; of one that is not there, just its name."""
+    spec = find_spec(module)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    if folders:
+        return Path(folders[0])
+    return Path(module if spec is None or spec.origin is None else spec.origin)
 
 
 def _plugins(kind: str) -> dict[str, list[EntryPoint]]:

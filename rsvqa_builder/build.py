@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsvqa.annotation.asking import AskSettings
+from rsvqa.annotation.choosing import GroupChoice, OfferGroup
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.auditing.short import short_audit
 from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
-from rsvqa.rsvqa_builder.dataset.shards import plan_shards, write_shards
+from rsvqa.rsvqa_builder.dataset.shards import write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
@@ -34,20 +35,35 @@ from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
-from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, count_reasons, make_rows, select_tiles
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
+from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_heads, select_tiles
 from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
-from rsvqa.rsvqa_builder.tiles.executors import Executor, Failure, open_executor, run_all, run_largest_first
-from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
+from rsvqa.rsvqa_builder.tiles.executors import (
+    Executor,
+    ExecutorError,
+    Failure,
+    InProcessExecutor,
+    ProcessPool,
+    count_processors,
+    make_executor,
+    open_executor,
+    run_all,
+    run_largest_first,
+)
+from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
-from rsvqa.rsvqa_builder.tiles.same_bytes import machine_traits
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
+from rsvqa.rsvqa_builder.tiles.worker_contract import WorkerContract
 
 Output = OutputFolder | OutputBucket
+
+_ENOUGH_TO_SPREAD = 100_000
+"""Candidates from which on other processes are worth starting."""
 
 
 class StrictError(RsvqaError):
@@ -100,7 +116,7 @@ def build(
         ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
     with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
-        run = _Run(settings, executor, reporter)
+        run = _Run(settings, executor, _contract(out), reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
             raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
@@ -136,7 +152,7 @@ def build_rank(
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
     with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
-        run = _Run(settings, executor, reporter)
+        run = _Run(settings, executor, _contract(out), reporter)
         sources = run.find_sources()
         if not sources.scenes:
             raise NothingUsableError(run.no_scene(sources))
@@ -157,12 +173,19 @@ def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Repo
     return open_executor(execution, out=Path(out), reporter=reporter)
 
 
+def _contract(out: Path | str) -> WorkerContract:
+    return WorkerContract.of_this_process(None if bucket_address(out) else Path(out))
+
+
 class _Run:
     """The steps of one build, and what they leave out on the way."""
 
-    def __init__(self, settings: BuildSettings, executor: Executor, reporter: Reporter) -> None:
+    def __init__(
+        self, settings: BuildSettings, executor: Executor, contract: WorkerContract, reporter: Reporter
+    ) -> None:
         self.settings = settings
         self.executor = executor
+        self.contract = contract
         self.reporter = reporter
         self.left_out: list[LeftOut] = []
         self.notes: list[str] = []
@@ -173,8 +196,8 @@ class _Run:
         with self._step("finding scenes"):
             sources = find_sources(
                 self.settings,
-                lambda jobs: run_all(self.executor, describe, jobs, self.reporter),
-                lambda scenes: run_all(self.executor, few_values, scenes, self.reporter),
+                lambda jobs: run_all(self.executor, self.contract.bind(describe), jobs, self.reporter),
+                lambda scenes: run_all(self.executor, self.contract.bind(few_values), scenes, self.reporter),
             )
             for left_out in sources.left_out:
                 self._leave_out(left_out)
@@ -195,20 +218,19 @@ class _Run:
             failed = self._do_tiles(jobs, journal)
         with self._step("writing shards"):
             excluded_scenes = {scene: name for scene, name in copies.items() if name}
-            selection = select_tiles(jobs, journal, failed, excluded, excluded_scenes, self.settings)
+            heads = read_heads(jobs, journal, failed)
+            selection = select_tiles(jobs, heads, failed, excluded, excluded_scenes, self.settings)
             shares = {member.name: member.share for member in sources.members}
-            asked = choose_questions(jobs, journal, selection, self.settings, shares)
-            made = make_rows(jobs, journal, selection, asked.choices, self.settings)
-            shards = plan_shards(made, shard_mb=self.settings.shard_mb)
+            asked = choose_questions(jobs, heads, selection, self.settings, shares, self._choose)
+            made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings)
+            shards = made.shards
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
             infos = write_shards(output.ready, shards, load_images=image_of.all)
-        rows = tuple(rows for shard in shards for rows in shard.tiles)
         audit = {}
         if self.settings.audit:
             with self._step("auditing"):
-                records = (record for tile in rows for record in tile.records)
-                audit = short_audit(records, (tile.tile for tile in rows), seed=self.settings.seed)
+                audit = short_audit(made.records(), made.tiles(), seed=self.settings.seed)
         facts = BuildFacts(
             settings=self.settings,
             place=output.path if isinstance(output, OutputFolder) else None,
@@ -222,15 +244,33 @@ class _Run:
             notes=self.notes,
             jobs=jobs,
             selection=selection,
-            reasons=count_reasons(jobs, journal, selection),
             asked=asked,
-            rows=rows,
+            records=made.records,
+            tiles=made.tiles,
             shards=infos,
             audit=audit,
         )
         if not shards:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
         return write_documents(output.ready, facts, load_image=image_of.one)
+
+    def _choose(self, function: Callable[[OfferGroup], GroupChoice], groups: Sequence[OfferGroup]) -> list[GroupChoice]:
+        """Return what is chosen of each group, in order; by several processes where there is much to choose from.
+
+        A cluster is not bothered: a group may hold a million candidates.
+        """
+        if sum(len(group.columns) for group in groups) < _ENOUGH_TO_SPREAD:
+            return [function(group) for group in groups]
+        is_here = isinstance(self.executor, ProcessPool | InProcessExecutor)
+        with nullcontext(self.executor) if is_here else make_executor(count_processors()) as executor:
+            found = dict(run_largest_first(executor, function, groups, lambda group: len(group.columns)))
+        chosen: list[GroupChoice] = []
+        for index, group in enumerate(groups):
+            choice = found[index]
+            if isinstance(choice, Failure):
+                raise ExecutorError(f"cannot choose among the candidates of {group.task}: {choice.reason}")
+            chosen.append(choice)
+        return chosen
 
     def do_rank(self, sources: Sources, rank: Rank, output: Output) -> tuple[int, int]:
         """Do a rank's tiles; return how many there are, and how many cannot be read."""
@@ -288,8 +328,9 @@ class _Run:
 
     def _prepare(self, jobs: Sequence[PrepareJob]) -> dict[str, PreparedScene]:
         """Return the usable scenes by id, mosaics in the place of their sheets."""
+        prepare = self.contract.bind(prepare_scene)
         results = run_all(
-            self.executor, prepare_scene, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
+            self.executor, prepare, jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
         )
         scenes: dict[str, PreparedScene] = {}
         for job, result in zip(jobs, results, strict=True):
@@ -350,7 +391,8 @@ class _Run:
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
         self.reporter.start("tiles", len(todo))
-        for index, result in run_largest_first(self.executor, do_tile, todo, lambda job: job.num_pixels):
+        work = self.contract.bind(do_tile)
+        for index, result in run_largest_first(self.executor, work, todo, lambda job: job.num_pixels):
             if isinstance(result, Failure):
                 failed[index] = result.reason
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)

@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageError, read_header
@@ -34,6 +34,8 @@ FORMAT_VERSION = 1
 
 TableKind = Literal["data", "tiles"]
 """Folder of a shard: "data" holds questions, "tiles" holds tiles about which nothing was asked."""
+
+Tile = TypeVar("Tile")
 
 _TEXT_BYTES = 1_000  # of a row beside its images, compressed; only steers the size of shards
 _NAME = re.compile(r"(?P<split>[a-z]+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.parquet")
@@ -62,12 +64,12 @@ class Shard:
     Attributes:
         name: below the data set's folder, e.g. "data/train-00000-of-00003.parquet".
         first_index: `index` of its first row.
-        tiles: in plan order.
+        tiles: in plan order; may be made when they are looked at.
     """
 
     name: str
     first_index: int
-    tiles: tuple[TileRows, ...]
+    tiles: Sequence[TileRows]
 
 
 class ShardInfo(NamedTuple):
@@ -100,23 +102,60 @@ def plan_shards(tiles: Iterable[TileRows], *, shard_mb: float = 1_000) -> tuple[
     Raises:
         ShardError: when a record belongs to another tile, shows an image the tile has not, or the split is unknown.
     """
+    return tuple(
+        Shard(name, first_index, tuple(run))
+        for name, first_index, run in plan_runs(map(_plan_tile, tiles), shard_mb=shard_mb)
+    )
+
+
+class PlannedTile(NamedTuple, Generic[Tile]):
+    """The least that decides where a tile goes.
+
+    Attributes:
+        tile: whatever the caller knows it by.
+        split: its split.
+        num_records: its questions.
+        num_bytes: about how many bytes it takes, see `count_bytes`.
+    """
+
+    tile: Tile
+    split: str
+    num_records: int
+    num_bytes: int
+
+
+class PlannedRun(NamedTuple, Generic[Tile]):
+    """The tiles of one shard; fields as in `Shard`."""
+
+    name: str
+    first_index: int
+    tiles: Sequence[Tile]
+
+
+def plan_runs(tiles: Iterable[PlannedTile[Tile]], *, shard_mb: float) -> list[PlannedRun[Tile]]:
+    """Return what `plan_shards` does, of tiles of which only the sizes are known."""
     if shard_mb <= 0:
         raise ShardError(f"shard size must be above 0 MB, found {shard_mb}")
-    groups: dict[tuple[TableKind, str], list[TileRows]] = {
+    groups: dict[tuple[TableKind, str], list[PlannedTile[Tile]]] = {
         (kind, split): [] for kind in ("data", "tiles") for split in SPLITS
     }
-    for rows in tiles:
-        _check_tile(rows)
-        groups["data" if rows.records else "tiles", rows.tile.split].append(rows)
-    shards: list[Shard] = []
+    for planned in tiles:
+        groups["data" if planned.num_records else "tiles", planned.split].append(planned)
+    shards: list[PlannedRun[Tile]] = []
     next_index = {"data": 0, "tiles": 0}
     for (kind, split), members in groups.items():
-        runs = split_rows(((rows, _tile_bytes(rows)) for rows in members), max_bytes=int(shard_mb * 1_000_000))
+        runs = split_rows(((planned, planned.num_bytes) for planned in members), max_bytes=int(shard_mb * 1_000_000))
         for number, run in enumerate(runs):
             name = f"{kind}/{split}-{number:05d}-of-{len(runs):05d}.parquet"
-            shards.append(Shard(name, next_index[kind], tuple(run)))
-            next_index[kind] += sum(max(1, len(rows.records)) for rows in run)
-    return tuple(shards)
+            shards.append(PlannedRun(name, next_index[kind], [planned.tile for planned in run]))
+            next_index[kind] += sum(max(1, planned.num_records) for planned in run)
+    return shards
+
+
+def _plan_tile(rows: TileRows) -> PlannedTile[TileRows]:
+    _check_tile(rows)
+    num_bytes = count_bytes(rows.tile.images, rows.records)
+    return PlannedTile(rows, rows.tile.split, len(rows.records), num_bytes)
 
 
 def _check_tile(rows: TileRows) -> None:
@@ -136,38 +175,49 @@ def _check_tile(rows: TileRows) -> None:
             raise ShardError(f"record {record.question_id} shows {shown}, but its tile has {held}")
 
 
-def _tile_bytes(rows: TileRows) -> int:
-    """Return about how many bytes a tile's row groups take on disk."""
+class Showing(Protocol):
+    """Whatever shows images of a tile."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Keys of the images, in order."""
+        ...
+
+
+Shower = TypeVar("Shower", bound=Showing)
+
+
+def count_bytes(sizes: Mapping[str, int], questions: Sequence[Showing]) -> int:
+    """Return about how many bytes the row groups of a tile take on disk: with these images and questions."""
     total = 0
-    for group in _row_groups(rows):
-        keys = {key for record in group for key in _view(rows.tile, record)}
-        total += sum(rows.tile.images[key] for key in keys) + _TEXT_BYTES * len(group)
+    for group in _row_groups(sizes, questions):
+        keys = {key for question in group for key in _view(sizes, question)}
+        total += sum(sizes[key] for key in keys) + _TEXT_BYTES * len(group)
     return total
 
 
-def _view(tile: TileRecord, record: Record | None) -> tuple[str, ...]:
+def _view(sizes: Mapping[str, int], question: Showing | None) -> tuple[str, ...]:
     """Return what a row shows; without a question the tile, and its later date if there is one."""
-    return record.images if record else tuple(key for key in ("tile", "later") if key in tile.images)
+    return question.images if question else tuple(key for key in ("tile", "later") if key in sizes)
 
 
-def _row_groups(rows: TileRows) -> list[list[Record | None]]:
-    """Return a tile's records by row group; `None` stands for the row of a tile without questions."""
-    if not rows.records:
+def _row_groups(sizes: Mapping[str, int], questions: Sequence[Shower]) -> list[list[Shower | None]]:
+    """Return a tile's questions by row group; `None` stands for the row of a tile without questions."""
+    if not questions:
         return [[None]]
-    sizes = rows.tile.images
     return [
         [*run]
-        for group in group_by_shared_images(rows.records)
-        for run in split_rows((record, sum(sizes[key] for key in record.images)) for record in group)
+        for group in group_by_shared_images(questions)
+        for run in split_rows((question, sum(sizes[key] for key in question.images)) for question in group)
     ]
 
 
-def group_by_shared_images(records: Iterable[Record]) -> list[list[Record]]:
+def group_by_shared_images(records: Iterable[Shower]) -> list[list[Shower]]:
     """Return the records in groups that have no image in common, by first appearance; equal views stand together."""
-    views: dict[tuple[str, ...], list[Record]] = {}
+    views: dict[tuple[str, ...], list[Shower]] = {}
     for record in records:
         views.setdefault(record.images, []).append(record)
-    groups: list[dict[tuple[str, ...], list[Record]]] = []
+    groups: list[dict[tuple[str, ...], list[Shower]]] = []
     for view, members in views.items():
         touching = [group for group in groups if any(set(view) & set(other) for other in group)]
         groups = [group for group in groups if group not in touching]
@@ -186,15 +236,17 @@ def write_shards(
 ) -> tuple[ShardInfo, ...]:
     """Write the planned shards below `folder`; a shard that is already there with the same rows is kept.
 
-    Holds the images of one tile at a time, as `load_images` returns them: encoded bytes by the keys of `tile.images`.
+    Holds the records of one shard at a time, and the images of one tile, as `load_images` returns them: encoded bytes
+    by the keys of `tile.images`.
 
     Raises:
         ShardError: when a shard of another plan lies in the folder, or an image is not what the tile's record says.
     """
     _refuse_foreign_shards(folder, shards)
     for shard in shards:
-        if not _is_written(folder / shard.name, shard):
-            _write_shard(folder / shard.name, shard, load_images)
+        made = replace(shard, tiles=tuple(shard.tiles))
+        if not _is_written(folder / shard.name, made):
+            _write_shard(folder / shard.name, made, load_images)
     return tuple(shard_info(folder / shard.name) for shard in shards)
 
 
@@ -227,10 +279,10 @@ def _write_shard(path: Path, shard: Shard, load_images: Callable[[TileRecord], M
     with TableWriter(path, table_schema(COLUMNS), metadata=metadata) as writer:
         for rows in shard.tiles:
             images = _named_images(rows.tile, load_images(rows.tile))
-            for group in _row_groups(rows):
+            for group in _row_groups(rows.tile.images, rows.records):
                 writer.write_row_group(
                     [
-                        encode(index + i, rows.tile, record, [images[key] for key in _view(rows.tile, record)])
+                        encode(index + i, rows.tile, record, [images[key] for key in _view(rows.tile.images, record)])
                         for i, record in enumerate(group)
                     ]
                 )

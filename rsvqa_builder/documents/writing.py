@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.config import FROM_THIS_FILE, PATHS_KEY, moved_path
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
-from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
+from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
@@ -30,7 +30,7 @@ from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.source_settings import Source
-from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, TaskCounts
+from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
 from rsvqa.rsvqa_builder.tiles.splits import overlapping_footprints
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
@@ -55,9 +55,8 @@ class BuildFacts:
         notes: what else a person should know of the inputs.
         jobs: the plan.
         selection: which tiles were kept.
-        reasons: why tasks did not ask.
-        asked: what was chosen of what they asked.
-        rows: the kept tiles with their records.
+        asked: what was chosen of what tasks asked, and why they did not.
+        records, tiles: yield those of the data set in the order of its shards, each time anew: they are not held.
         shards: as written.
         audit: what `short_audit` returned; empty when there was none.
     """
@@ -74,9 +73,9 @@ class BuildFacts:
     notes: Sequence[str]
     jobs: Sequence[TileJob]
     selection: Selection
-    reasons: TaskCounts
     asked: AskedQuestions
-    rows: Sequence[TileRows]
+    records: Callable[[], Iterator[Record]]
+    tiles: Callable[[], Iterator[TileRecord]]
     shards: Sequence[ShardInfo]
     audit: Mapping[str, Any]
 
@@ -95,18 +94,14 @@ class BuildFacts:
         """Why each tile that is not kept is dropped, by its id."""
         return {self.jobs[position].image_id: why for position, why in self.selection.dropped.items()}
 
-    def records(self) -> Iterable[Record]:
-        """Yield every record in plan order."""
-        return (record for rows in self.rows for record in rows.records)
-
 
 def write_documents(
     folder: Path, facts: BuildFacts, *, load_image: Callable[[TileRecord, str], bytes]
 ) -> dict[str, Any]:
     """Write all documents into `folder` and return the report."""
-    statistics = dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))
+    statistics = dataset_statistics(facts.records(), facts.tiles())
     report = make_report(facts, statistics)
-    summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
+    summary = PreviewSummary(facts.name, statistics, facts.asked.reasons.not_asked)
     texts = {
         "README.md": render_card(_card_facts(facts, statistics, report)),
         "stats.json": statistics.to_json(facts.audit),
@@ -128,7 +123,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 def report_text(facts: BuildFacts) -> str:
     """Return the content of `report.json`."""
-    return _json_text(make_report(facts, dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))))
+    return _json_text(make_report(facts, dataset_statistics(facts.records(), facts.tiles())))
 
 
 def _from_folder(told: Any, place: Path | None) -> Any:  # noqa: ANN401  JSON of any depth
@@ -170,7 +165,7 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
         "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
         "without_image": dict(facts.audit),
         "notes": list(facts.notes),
-        "failed_tasks": list(facts.reasons.failures),
+        "failed_tasks": list(facts.asked.reasons.failures),
         "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
         "label_files_of_no_scene": [{"path": path, "reason": reason} for path, reason in facts.orphans],
         "passed_over": [{"path": path, "reason": reason} for path, reason in facts.passed_over],
@@ -197,8 +192,8 @@ def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) ->
     return {
         "questions": statistics.tasks[name].num_questions,
         "most_per_tile": facts.settings.task_limits.get(name, 0),
-        "not_asked": dict(facts.reasons.not_asked.get(name, {})),
-        "rejected": dict(facts.reasons.rejected.get(name, {})),
+        "not_asked": dict(facts.asked.reasons.not_asked.get(name, {})),
+        "rejected": dict(facts.asked.reasons.rejected.get(name, {})),
         "resolution": dict(statistics.tasks[name].resolution),
         **_choice_report(name, facts.asked.choices),
     }
@@ -274,7 +269,7 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
         settings=facts.fingerprint["settings"],
         versions=facts.fingerprint["versions"],
         fingerprint=facts.digest,
-        not_asked=facts.reasons.not_asked,
+        not_asked=facts.asked.reasons.not_asked,
         completeness=_completeness(facts.scenes),
         sources=report["sources"],
         losses=tuple(build_losses(report)),

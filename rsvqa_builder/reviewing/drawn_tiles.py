@@ -42,7 +42,7 @@ from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, SourceTile, quest
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import DEFAULT_PER_TASK
-from rsvqa.rsvqa_builder.tiles.assembly import record_of
+from rsvqa.rsvqa_builder.tiles.asked_tiles import record_of
 from rsvqa.rsvqa_builder.tiles.journal import Candidate
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
 from rsvqa.rsvqa_builder.tiles.tile_work import ask_what_works, candidates_of
@@ -212,9 +212,8 @@ def _records(tile: TileRecord, candidates: tuple[Candidate, ...], ask: AskSettin
             continue
         question_id = f"{tile.image_id}/{TASKS[candidate.task].short}-{_digest(candidate, options)}"
         dealer = LetterDealer(ask.seed)  # one per question: what else is drawn moves no letter
-        records.append(
-            record_of(tile, candidate, options, question_id=question_id, dealer=dealer, language=ask.language)
-        )
+        dealt = dealer.deal(candidate.task, question_id, options)
+        records.append(record_of(tile, candidate, dealt, question_id=question_id, language=ask.language))
     return records
 
 

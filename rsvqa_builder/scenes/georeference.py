@@ -205,6 +205,7 @@ def window_footprint(crs: str, transform: MapPlacement, window: Window) -> Polyg
     return _footprint(horizontal, transform, window)
 
 
+@lru_cache(maxsize=64)
 def crs_name(crs: str | None) -> str | None:
     """Return "EPSG:32618" for a WKT that says its code, else the WKT itself."""
     if crs is None:
@@ -230,13 +231,18 @@ def _footprint(crs: CRS, transform: MapPlacement, window: Window) -> Polygon | M
     else:
         columns, rows = columns + window.x, rows + window.y
     try:
-        to_wgs84 = Transformer.from_crs(crs, _WGS84, always_xy=True)
-        lon, lat = to_wgs84.transform(*transform.to_map(columns, rows))
+        lon, lat = _to_wgs84(crs).transform(*transform.to_map(columns, rows))
     except (ProjError, CRSError):
         return None
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return None
     return polygon_on_sphere(np.asarray(lon), np.clip(lat, -90, 90), continuous=crs.is_geographic)
+
+
+@lru_cache(maxsize=64)
+def _to_wgs84(crs: CRS) -> Transformer:
+    """Return the way from a CRS; making it takes longer than a thousand points do."""
+    return Transformer.from_crs(crs, _WGS84, always_xy=True)
 
 
 def _outline(width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,9 +35,9 @@ from ray.exceptions import (
 
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
 from rsvqa.rsvqa_builder.progress import Reporter
-from rsvqa.rsvqa_builder.tiles.cluster_worker import WorkerContract
 from rsvqa.rsvqa_builder.tiles.executors import DIED_TWICE, ExecutorError, Failure
 from rsvqa.rsvqa_builder.tiles.scheduling import Capacity, Ending, Patience, Schedule, UnitOutcome
+from rsvqa.rsvqa_builder.tiles.worker_contract import run_in_time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -106,7 +106,6 @@ class RayExecutor:
                 # a thread of Ray's prints what happens to machines on stdout, which is for the result
                 self._streams.enter_context(redirect_stdout(sys.stderr))
                 _connect(self.settings)
-            self._contract = WorkerContract.of_this_process(self.out.absolute(), self.settings.unit_timeout)
             self._wait_for_processors(_EMPTY_S)
         except BaseException:
             self.__exit__()
@@ -129,18 +128,18 @@ class RayExecutor:
         schedule = Schedule(len(items), self.patience)
         # max_retries: Ray would repeat a unit that kills its process as it repeats one whose machine is gone
         task = ray.remote(num_cpus=1, max_retries=0, max_calls=_UNITS_PER_PROCESS)(_run_unit)
-        work = pickle.dumps((self._contract, function))
+        work = pickle.dumps((function, self.settings.unit_timeout))
         try:
             while not schedule.is_over:
                 self._look()
                 while (unit := schedule.start(self._capacity, now := time.monotonic())) is not None:
                     reference = task.remote(work, items[unit])
                     self._in_flight[reference] = _Attempt(unit, now)
-                yield from self._ended(schedule, function.__name__)
+                yield from self._ended(schedule)
         finally:
             self._cancel()
 
-    def _ended(self, schedule: Schedule, name: str) -> Iterator[tuple[int, Any]]:
+    def _ended(self, schedule: Schedule) -> Iterator[tuple[int, Any]]:
         """Wait a moment for tasks to end, and yield what is decided by them."""
         num_lost = 0
         for reference in _wait(list(self._in_flight)):
@@ -157,7 +156,7 @@ class RayExecutor:
                 yield attempt.unit, Failure(self._why(now - attempt.start))
             elif outcome is UnitOutcome.LOST_TOO_OFTEN:
                 raise ExecutorError(
-                    f"unit {attempt.unit} of `{name}` has lost its machine too often: see why machines of the cluster "
+                    f"unit {attempt.unit} has lost its machine too often: see why machines of the cluster "
                     "end, and start the build again, which goes on where it was"
                 )
             num_lost += ended.ending is Ending.LOST and outcome is UnitOutcome.NOTHING
@@ -204,14 +203,14 @@ class RayExecutor:
 
 
 def _run_unit(work: bytes, item: Any) -> Any:  # noqa: ANN401  any unit there is
-    contract, function = _unpickled(work)
-    return contract.run(function, item)
+    function, seconds = _unpickled(work)
+    return run_in_time(function, item, seconds)
 
 
 @lru_cache(maxsize=8)
-def _unpickled(work: bytes) -> tuple[WorkerContract, Callable[[Any], Any]]:
-    contract, function = pickle.loads(work)  # noqa: S301  our own, from the process that drives the build
-    return contract, function
+def _unpickled(work: bytes) -> tuple[Callable[[Any], Any], float]:
+    function, seconds = pickle.loads(work)  # noqa: S301  our own, from the process that drives the build
+    return function, seconds
 
 
 def _wait(references: list[Any]) -> list[Any]:

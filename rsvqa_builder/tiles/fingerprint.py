@@ -1,10 +1,11 @@
-"""What this process would write a tile's bytes with: releases, libraries, code, and encoders as they behave."""
+"""What this process would write a tile's bytes with: releases, libraries, code, plug-ins, and codecs as they behave."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import platform
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +16,10 @@ import rasterio
 import shapely
 import simplejpeg
 from PIL import Image
+from rasterio.io import MemoryFile
 
-from rsvqa.annotation.plugins import plugin_versions
+from rsvqa.annotation.plugins import BYTE_MAKERS, plugin_packages, plugin_versions
+from rsvqa.rsvqa_builder.scenes.rasters import open_raster
 
 _BYTE_MAKERS = (
     "rsvqa",
@@ -51,31 +54,57 @@ def library_versions() -> dict[str, str]:
 
 
 @cache
-def worker_fingerprint() -> dict[str, str]:
-    """Return what has to be the same in all processes of one build, by name.
+def machine_traits() -> Mapping[str, str]:
+    """Return what may differ between machines with the same releases, by name; a data set does not tell of it.
 
-    Releases alone do not tell: builds of one release may carry other codecs, and a checkout that was not updated has
-    the same number. So encoders are tried on a fixed picture, and our own files are read. Takes about 0.1 s, once per
-    process.
+    Builds of one release may carry other codecs, and a checkout that was not updated has the same number. So codecs are
+    tried on fixed pictures, and the files of rsvqa and of its plug-ins are read: about 0.1 s, once per process.
     """
     y, x = np.mgrid[:64, :64]
     picture = np.stack([x * 4, y * 4, (x * y) % 256], axis=-1).astype(np.uint8)
     png = io.BytesIO()
     Image.fromarray(picture).save(png, "PNG", compress_level=3)
     jpeg = simplejpeg.encode_jpeg(picture, quality=90, colorspace="RGB", colorsubsampling="444")
-    behaviour = {
+    return {
         "processor": platform.machine(),
         "JPEG encoder": _digest(bytes(jpeg)),
         "PNG encoder": _digest(png.getvalue()),
-        "code of rsvqa": _code_digest(),
+        "code of rsvqa": _code_digest(Path(__file__).parents[2], _CODE),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "JPEG decoder of GDAL": _decoded_digest(),
+        **_plugin_traits(),
     }
-    return package_versions() | library_versions() | behaviour
 
 
-def _code_digest() -> str:
-    root = Path(__file__).parents[2]
-    files = (path for floor in _CODE for path in (root / floor).rglob("*") if path.is_file() and path.suffix != ".pyc")
-    facts = sorted((path.relative_to(root).as_posix(), _digest(path.read_bytes())) for path in files)
+def worker_fingerprint() -> dict[str, str]:
+    """Return what has to be the same in all processes of one build, by name."""
+    return {**package_versions(), **library_versions(), **machine_traits()}
+
+
+def _decoded_digest() -> str:
+    """Return the digest of a JPEG's pixels as GDAL decodes it; conda's GDAL has another decoder than its wheels."""
+    y, x = np.mgrid[:48, :64]
+    picture = np.stack([x * 4, (x * y) % 251, 255 - y * 5], axis=-1).astype(np.uint8)
+    encoded = bytes(simplejpeg.encode_jpeg(picture, quality=90, colorspace="RGB", colorsubsampling="420"))
+    with MemoryFile(encoded) as file, open_raster(file.name) as raster:
+        return _digest(raster.read().tobytes())
+
+
+def _plugin_traits() -> dict[str, str]:
+    """Return release and code of what other packages bring; what only decides where units run writes no byte."""
+    return {
+        f"plug-in {package.name}": f"{package.version} ({_code_digest(package.folder, package.modules)})"
+        for package in plugin_packages(BYTE_MAKERS)
+    }
+
+
+def _code_digest(root: Path, names: Sequence[str]) -> str:
+    """Return the digest of files and folders below `root`, by their paths there."""
+    tops = (root / name for name in names)
+    files = (path for top in tops for path in ([top] if top.is_file() else top.rglob("*")) if path.is_file())
+    facts = sorted(
+        (path.relative_to(root).as_posix(), _digest(path.read_bytes())) for path in files if path.suffix != ".pyc"
+    )
     return _digest(repr(facts).encode())
 
 

@@ -31,9 +31,7 @@ from rsvqa.rsvqa_builder.scenes.staging import stage_if_needed
 from rsvqa.rsvqa_builder.scenes.tiling import Window, plan_windows
 from rsvqa.rsvqa_builder.source_settings import Source
 from rsvqa.rsvqa_builder.tiles.executors import Failure
-from rsvqa.rsvqa_builder.tiles.same_bytes import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.sources import Sources, join_sheets
-from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork
 
 
@@ -126,13 +124,7 @@ class PreparedScene:
 
 
 def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
-    """Return the scene ready for its tiles, or why it cannot be used.
-
-    Raises:
-        WorkerError: this process would not do it as the build's own machine does.
-    """
-    if not job.is_dry:
-        require_same_bytes(FolderStore(job.work))
+    """Return the scene ready for its tiles, or why it cannot be used."""
     try:
         return _prepare(job)
     except SceneError as error:

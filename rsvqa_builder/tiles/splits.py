@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-import networkx as nx
 import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
@@ -31,17 +30,33 @@ def group_places(
         footprints: outline of each tile in EPSG:4326, None without a georeference.
         alike: pairs of tiles with (nearly) the same content.
     """
-    graph: nx.Graph[int] = nx.Graph()
-    graph.add_nodes_from(range(len(scenes)))
-    graph.add_edges_from(alike)
+    first_in = list(range(len(scenes)))  # a tile of the same place that stands before each, or itself
+
+    def first(index: int) -> int:
+        while first_in[index] != index:
+            first_in[index] = first_in[first_in[index]]
+            index = first_in[index]
+        return index
+
+    def join(one: int, other: int) -> None:
+        low, high = sorted((first(one), first(other)))
+        first_in[high] = low
+
+    for one, other in alike:
+        join(one, other)
     first_of_scene: dict[str, int] = {}
     for index, scene in enumerate(scenes):
-        graph.add_edge(first_of_scene.setdefault(scene, index), index)
+        join(first_of_scene.setdefault(scene, index), index)
     located, shapes = _located(footprints)
     if shapes:
         pairs = STRtree(shapes).query(shapes, predicate="dwithin", distance=TOUCH_TOLERANCE_DEG)
-        graph.add_edges_from((located[a], located[b]) for a, b in pairs.T)
-    return sorted(sorted(place) for place in nx.connected_components(graph))
+        for a, b in pairs.T.tolist():
+            if a < b:
+                join(located[a], located[b])
+    places: dict[int, list[int]] = {}
+    for index in range(len(scenes)):
+        places.setdefault(first(index), []).append(index)
+    return list(places.values())
 
 
 def assign_splits(places: Sequence[Sequence[int]], shares: tuple[float, float, float], *, seed: int) -> dict[int, str]:

@@ -6,6 +6,7 @@ what is stored under it never depends on who stores it: so a unit of work that i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,22 @@ class FolderStore:
 
     def list(self, prefix: str) -> Mapping[str, int]:
         """Return the files below a folder; what is being written at this moment is none of them."""
-        return {
-            path.relative_to(self.root).as_posix(): path.stat().st_size
-            for path in sorted((self.root / prefix).rglob("*"))
-            if path.is_file() and not is_partial(path)
-        }
+        found: dict[str, int] = {}
+        folders = [prefix]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = os.scandir(self.root / folder)
+            except FileNotFoundError:
+                continue
+            with entries:
+                for entry in entries:
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(name)
+                    elif not is_partial(Path(entry.name)):
+                        found[name] = entry.stat().st_size
+        return found
 
     def delete(self, key: str) -> None:
         """Remove a file."""

@@ -43,7 +43,6 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
 )
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
-from rsvqa.rsvqa_builder.tiles.same_bytes import require_same_bytes
 from rsvqa.rsvqa_builder.tiles.store import WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
 
@@ -141,11 +140,7 @@ def do_tile(job: TileJob) -> int | Failure:
     """Do one tile and store the result in the journal; return its pixels, or why it cannot be read.
 
     A tile that cannot be read means that its scene is left out of the data set.
-
-    Raises:
-        WorkerError: this process would not do it as the build's own machine does.
     """
-    require_same_bytes(job.store)
     seconds: dict[str, float] = {}
     try:
         result, images = _make_tile(job, seconds)

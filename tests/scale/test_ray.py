@@ -27,10 +27,10 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from rsvqa.rsvqa_builder import build as build_module  # noqa: E402
 from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings  # noqa: E402
 from rsvqa.rsvqa_builder.progress import QuietReporter  # noqa: E402
-from rsvqa.rsvqa_builder.tiles.cluster_worker import UnlikeWorkerError  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.executors import DIED_TWICE, Failure  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.executors_ray import RayExecutor  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.scheduling import Patience  # noqa: E402
+from rsvqa.rsvqa_builder.tiles.worker_contract import UnlikeWorkerError, WorkerContract  # noqa: E402
 from tests.make_sources import make_sources  # noqa: E402
 from tests.run_build import RSVQA, build, tree_digest  # noqa: E402
 from tests.scale import units  # noqa: E402
@@ -190,11 +190,12 @@ def test_units_have_ended_once_a_run_is_left(cluster: Cluster, tmp_path: Path) -
 
 
 def test_a_worker_that_does_not_see_the_folder_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    work = WorkerContract.of_this_process(tmp_path / "local").bind(units.square)
     with (
-        open_ray(cluster, tmp_path / "local") as executor,
+        open_ray(cluster, tmp_path) as executor,
         pytest.raises(UnlikeWorkerError, match=f"does not see the folder {tmp_path}/local"),
     ):
-        list(executor.run(units.square, trials(tmp_path)))
+        list(executor.run(work, trials(tmp_path)))
 
 
 # --- builds ---

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TaskOfCandidate, TileResult, TileSummary
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 
 CANDIDATE = Candidate(
@@ -38,20 +38,48 @@ RESULT = TileResult(
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     journal = Journal(FolderStore(tmp_path))
     journal.write("j0", RESULT, {"tile": b"12345"})
-    assert journal.read("j0") == RESULT
+    assert journal.read("j0") == Journal(FolderStore(tmp_path)).read("j0") == replace(RESULT, rejected={}, failures={})
     assert journal.read_image("j0", "tile") == b"12345"
 
 
-def test_a_summary_tells_all_but_the_questions(tmp_path: Path) -> None:
-    journal = Journal(FolderStore(tmp_path))
-    journal.write("j0", RESULT, {"tile": b"12345"})
-    assert journal.read_summary("j0") == TileSummary(
-        job="j0",
-        digest="ab",
-        images={"tile": 5},
-        candidates=(TaskOfCandidate(task="overall_counting"),),
-        not_asked={"x": {"no roads": 2}},
+def test_a_tile_is_told_apart_and_chosen_from_without_its_texts(tmp_path: Path) -> None:
+    Journal(FolderStore(tmp_path)).write("j0", RESULT, {"tile": b"12345"})
+    (head,) = Journal(FolderStore(tmp_path)).heads(["j0"])
+    assert (head.rejection, head.digest, head.prints, head.images, head.num_tasks) == (None, "ab", {}, {"tile": 5}, 1)
+    assert head.offer() == (
+        (
+            (
+                "overall_counting",
+                (Option("3", True), Option("4", False)),
+                ("tile",),
+                AnswerForm.ONE_OF,
+                ("whole", "car"),
+                "whole",
+                3.0,
+                1.1,
+                None,
+            ),
+        ),
+        {"x": {"no roads": 2}},
+        {},
+        {},
     )
+
+
+def test_no_tile_is_read_to_tell_which_are_done(tmp_path: Path) -> None:
+    Journal(FolderStore(tmp_path)).write("j0", RESULT, {"tile": b"12345"})
+
+    class Listed(FolderStore):
+        def get(self, key: str) -> bytes:
+            raise AssertionError(f"{key} was read")
+
+    assert Journal(Listed(tmp_path)).done(["j0", "j1"]) == {"j0"}
+
+
+def record_of(folder: Path) -> Path:
+    """Return the one result of the tile "j0"."""
+    (path,) = (folder / "tiles" / "j0").glob("j0.*.json")
+    return path
 
 
 def test_a_tile_is_done_only_when_all_of_it_is_there(tmp_path: Path) -> None:
@@ -66,23 +94,13 @@ def test_a_tile_is_done_only_when_all_of_it_is_there(tmp_path: Path) -> None:
 def test_a_damaged_result_is_not_done(tmp_path: Path) -> None:
     journal = Journal(FolderStore(tmp_path))
     journal.write("j0", RESULT, {"tile": b"12345"})
-    (tmp_path / "tiles" / "j0" / "j0.json").write_bytes(b'{"valid_share": 1')
-    assert journal.done(["j0"]) == set()
-
-
-def test_a_result_from_before_candidates_had_strata_is_done_again(tmp_path: Path) -> None:
-    journal = Journal(FolderStore(tmp_path))
-    journal.write("j0", RESULT, {"tile": b"12345"})
-    stored = tmp_path / "tiles" / "j0" / "j0.json"
-    content = json.loads(stored.read_bytes())
-    for name in ("form", "strata", "pool", "value", "min_ratio"):
-        del content["candidates"][0][name]
-    stored.write_text(json.dumps(content))
+    record_of(tmp_path).write_bytes(b'{"valid_share": 1')
     assert journal.done(["j0"]) == set()
 
 
 def test_the_result_of_another_unit_of_work_is_not_done(tmp_path: Path) -> None:
     journal = Journal(FolderStore(tmp_path))
     journal.write("j0", RESULT, {"tile": b"12345"})
-    (tmp_path / "tiles" / "j0" / "j0.json").rename(tmp_path / "tiles" / "j0" / "j09.json")
+    record = record_of(tmp_path)
+    record.rename(record.with_name(record.name.replace("j0.", "j09.")))
     assert journal.done(["j0", "j09"]) == set()

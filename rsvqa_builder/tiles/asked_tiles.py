@@ -1,0 +1,261 @@
+"""The kept tiles with their questions, made from the journal when they are looked at.
+
+What decides about all of them at once is held in columns: which candidates are asked, with which options, and where
+the right ones stand. The rest, text and evidence, is read for one tile at a time; so a data set is written shard by
+shard, however large it is.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, overload
+
+import shapely
+
+from rsvqa.annotation.choosing import ChosenQuestions
+from rsvqa.annotation.dealing import Dealt, LetterDealer
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
+from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.shards import PlannedTile, Shard, TileRows, count_bytes, plan_runs
+from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
+from rsvqa.rsvqa_builder.scenes.scene import Scene
+from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, OfferedCandidate
+from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
+
+
+@dataclass(slots=True, kw_only=True)
+class OfferedTiles:
+    """What the kept tiles offer, in plan order.
+
+    Attributes:
+        positions: of the tiles in the plan.
+        splits: of the tiles.
+        sizes: encoded size of each tile's images in bytes, by key.
+        ends: number of candidates up to the end of each tile.
+        tasks, views: of each candidate: numbers of its task in `task_names`, and of what it shows in `shown`.
+        task_names: in the order of their first candidate.
+        shown: number of each tuple of keys of images.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    sizes: list[Mapping[str, int]] = field(default_factory=list)
+    ends: array[int] = field(default_factory=lambda: array("q"))
+    tasks: array[int] = field(default_factory=lambda: array("b"))
+    views: array[int] = field(default_factory=lambda: array("h"))
+    task_names: list[str] = field(default_factory=list)
+    shown: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def add(self, position: int, split: str, sizes: Mapping[str, int], candidates: Sequence[OfferedCandidate]) -> None:
+        """Take the next tile in."""
+        self.positions.append(position)
+        self.splits.append(split)
+        self.sizes.append(sizes)
+        for one in candidates:
+            if one.task not in self.task_names:
+                self.task_names.append(one.task)
+            self.tasks.append(self.task_names.index(one.task))
+            self.views.append(self.shown.setdefault(one.images, len(self.shown)))
+        self.ends.append(len(self.tasks))
+
+    def candidates_of(self, place: int) -> range:
+        """Return the numbers of a tile's candidates."""
+        return range(self.ends[place - 1] if place else 0, self.ends[place])
+
+
+class _View(NamedTuple):
+    """What a question shows."""
+
+    images: tuple[str, ...]
+
+
+class AskedTiles:
+    """The tiles of a data set with their records, by their place among the kept ones.
+
+    Attributes:
+        shards: as planned; their tiles are made when they are looked at.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[TileJob],
+        journal: Journal,
+        offered: OfferedTiles,
+        choices: ChosenQuestions,
+        settings: BuildSettings,
+    ) -> None:
+        """Deal letters to all questions, in plan order.
+
+        Args:
+            jobs: the plan.
+            journal: of the build.
+            offered: what the kept tiles offer.
+            choices: which of it is asked.
+            settings: of the build.
+        """
+        self._jobs = jobs
+        self._journal = journal
+        self._offered = offered
+        self._choices = choices
+        self._settings = settings
+        self._dealer = LetterDealer(settings.seed)
+        self._outlines: dict[int, bytes | None] = {}
+        self._right_at = array("i", bytes(4 * len(offered.tasks)))  # bit n: the option at position n is right
+        for place in range(len(self)):
+            for index, question_id in self._asked(place):
+                positions = self._dealer.positions(
+                    self._task(index),
+                    question_id,
+                    num_options=choices.num_options(index),
+                    num_right=choices.num_right(index),
+                )
+                self._right_at[index] = sum(1 << position for position in positions)
+        self._runs = plan_runs(map(self._planned, range(len(self))), shard_mb=settings.shard_mb)
+        self.shards = tuple(Shard(name, first, _TilesOfShard(self, places)) for name, first, places in self._runs)
+
+    def __len__(self) -> int:
+        return len(self._offered.positions)
+
+    def records(self) -> Iterator[Record]:
+        """Yield every record, in the order of the shards."""
+        return (record for run in self._runs for place in run.tiles for record in self.rows(place).records)
+
+    def tiles(self) -> Iterator[TileRecord]:
+        """Yield every tile, in the order of the shards."""
+        return (self.tile(place) for run in self._runs for place in run.tiles)
+
+    def rows(self, place: int) -> TileRows:
+        """Return a tile with its records."""
+        job = self._jobs[self._offered.positions[place]]
+        tile = self.tile(place)
+        asked = list(self._asked(place))
+        if not asked:
+            return TileRows(tile)
+        candidates = self._journal.read(job.digest).candidates
+        first = self._offered.candidates_of(place).start
+        return TileRows(
+            tile, tuple(self._record(tile, candidates[index - first], index, number) for index, number in asked)
+        )
+
+    def tile(self, place: int) -> TileRecord:
+        """Return a tile alone, with those of its images that questions show, and without its marks."""
+        views = list(self._offered.shown)
+        shown = {key for index, _ in self._asked(place) for key in views[self._offered.views[index]]}
+        job = self._jobs[self._offered.positions[place]]
+        if place not in self._outlines:
+            outline = footprint_of(job)
+            self._outlines[place] = None if outline is None else shapely.to_wkb(outline, byte_order=1)
+        tile = _tile_record(job, self._offered.sizes[place], self._offered.splits[place], shown)
+        return replace(tile, footprint=self._outlines[place])
+
+    def _planned(self, place: int) -> PlannedTile[int]:
+        views = list(self._offered.shown)
+        questions = [_View(views[self._offered.views[index]]) for index, _ in self._asked(place)]
+        sizes = _shown_sizes(self._offered.sizes[place], {key for view in questions for key in view.images})
+        return PlannedTile(place, self._offered.splits[place], len(questions), count_bytes(sizes, questions))
+
+    def _task(self, index: int) -> str:
+        return self._offered.task_names[self._offered.tasks[index]]
+
+    def _asked(self, place: int) -> Iterator[tuple[int, str]]:
+        """Yield the candidates of a tile that are asked, each with the id of its question."""
+        image_id = self._jobs[self._offered.positions[place]].image_id
+        numbers: Counter[str] = Counter()
+        for index in self._offered.candidates_of(place):
+            if self._choices.is_asked(index):
+                task = self._task(index)
+                numbers[task] += 1
+                yield index, f"{image_id}/{TASKS[task].short}{numbers[task]}"
+
+    def _record(self, tile: TileRecord, candidate: Candidate, index: int, question_id: str) -> Record:
+        options = self._choices.options_of(index) or ()
+        positions = [position for position in range(len(options)) if self._right_at[index] >> position & 1]
+        dealt = self._dealer.deal_at(question_id, options, positions)
+        return record_of(tile, candidate, dealt, question_id=question_id, language=self._settings.language)
+
+
+class _TilesOfShard(Sequence[TileRows]):
+    """Tiles of `asked`, by their places there; each is made when it is looked at."""
+
+    def __init__(self, asked: AskedTiles, places: Sequence[int]) -> None:
+        self.asked = asked
+        self.places = places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> TileRows: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> _TilesOfShard: ...
+
+    def __getitem__(self, index: int | slice) -> TileRows | _TilesOfShard:
+        if isinstance(index, slice):
+            return _TilesOfShard(self.asked, self.places[index])
+        return self.asked.rows(self.places[index])
+
+
+def _shown_sizes(sizes: Mapping[str, int], shown: Set[str]) -> dict[str, int]:
+    return {key: size for key, size in sizes.items() if key in shown or key == "tile"}
+
+
+def _tile_record(job: TileJob, sizes: Mapping[str, int], split: str, shown: Set[str]) -> TileRecord:
+    """Return a tile without its outline."""
+    scene = job.work.scene
+    images = _shown_sizes(sizes, shown)
+    has_later = not images.keys().isdisjoint(("later", "later_marked"))
+    return TileRecord(
+        image_id=job.image_id,
+        split=split,
+        scene=scene.scene_id,
+        window=job.window,
+        crs=crs_name(scene.crs),
+        gsd=None if scene.gsd_m is None else round((scene.gsd_m.x_m + scene.gsd_m.y_m) / 2, 6),
+        date=_day(scene),
+        later_date=_day(job.later.work.scene) if has_later and job.later is not None else None,
+        scene_source=job.source,
+        licence=job.licence,
+        images=images,
+    )
+
+
+def footprint_of(job: TileJob) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """Return the outline of a tile in EPSG:4326."""
+    scene = job.work.scene
+    if scene.footprint is None or scene.crs is None or scene.transform is None:
+        return None
+    return window_footprint(scene.crs, scene.transform, job.window)
+
+
+def _day(scene: Scene) -> str | None:
+    return None if scene.acquired is None else scene.acquired.date().isoformat()
+
+
+def record_of(tile: TileRecord, candidate: Candidate, dealt: Dealt, *, question_id: str, language: str) -> Record:
+    """Return a chosen candidate with its id, its lettered options, and its box as shares of the tile."""
+    bbox = _normalised(candidate, tile)
+    return Record(
+        question_id=question_id,
+        tile=tile,
+        task=candidate.task,
+        language=language,
+        question=candidate.text,
+        images=candidate.images,
+        options=dealt.options,
+        answer=dealt.answer if dealt.options else candidate.answer or str(list(bbox or ())),
+        bbox=bbox,
+        evidence=candidate.evidence,
+    )
+
+
+def _normalised(candidate: Candidate, tile: TileRecord) -> Box | None:
+    if candidate.box is None:
+        return None
+    shares = as_shares(candidate.box, tile.window.width, tile.window.height)
+    return Box(*(round(share, BOX_DECIMALS) for share in shares))
