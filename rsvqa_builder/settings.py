@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -103,6 +105,21 @@ def _alone(src: object) -> object:
             raise ValueError("expected at least one source")
         return src[0]
     return src
+
+
+def sources_name(src: str | Sequence[str]) -> str:
+    """Return what a data set is called: the last parts of its sources' paths; empty where they have none.
+
+    That of the output folder would make the bytes depend on it.
+    """
+    paths = [PurePath(one) for one in ((src,) if isinstance(src, str) else src)]
+    named = (next((part for part in reversed(path.parts) if _NAMED.fullmatch(part)), "") for path in paths)
+    names = list(dict.fromkeys(part.rpartition(".")[0] or part for part in named if part))
+    return " + ".join(names[:3]) + (f" + {len(names) - 3} more" if len(names) > 3 else "")
+
+
+_NAMED = re.compile(r"[^*?\[\]]*\w[^*?\[\]]*")
+"""A part of a path that is neither a pattern nor a way up."""
 
 
 class BuildSettings(StageSettings):

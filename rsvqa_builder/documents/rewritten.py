@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_c
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
-from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.settings import BuildSettings, sources_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,12 @@ def write_annotated_documents(
         if (dataset.data / document).exists():
             shutil.copyfile(dataset.data / document, folder / document)
     samples = choose_samples(records, seed=settings.get("seed", 0))
-    write_preview(folder / "preview.html", samples, PreviewSummary(name, statistics, not_asked), load_image=load_image)
+    write_preview(
+        folder / "preview.html",
+        samples,
+        PreviewSummary(sources_name(settings.get("src", ())) or name, statistics, not_asked),
+        load_image=load_image,
+    )
 
 
 def _build_report(data: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceSt
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
-from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.settings import BuildSettings, sources_name
 from rsvqa.rsvqa_builder.source_settings import Source
 from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
@@ -101,7 +101,7 @@ def write_documents(
     """Write all documents into `folder` and return the report."""
     statistics = dataset_statistics(facts.records(), facts.tiles())
     report = make_report(facts, statistics)
-    summary = PreviewSummary(facts.name, statistics, facts.asked.reasons.not_asked)
+    summary = PreviewSummary(sources_name(facts.settings.src) or facts.name, statistics, facts.asked.reasons.not_asked)
     texts = {
         "README.md": render_card(_card_facts(facts, statistics, report)),
         "stats.json": statistics.to_json(facts.audit),

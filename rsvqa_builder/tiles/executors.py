@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -128,14 +129,14 @@ class ProcessPool:
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield (index of the item, result) as results arrive."""
-        todo = list(range(len(items)))
+        todo = deque(range(len(items)))
         while todo:
             suspects = yield from self._run_until_broken(function, items, todo)
             for index in suspects:
                 yield index, _run_alone(function, items[index])
 
     def _run_until_broken(
-        self, function: Callable[[Item], Result], items: Sequence[Item], todo: list[int]
+        self, function: Callable[[Item], Result], items: Sequence[Item], todo: deque[int]
     ) -> Generator[tuple[int, Result], None, list[int]]:
         """Work through `todo` (emptied on the way); return the indices that were in flight when a worker died."""
         if self._pool is None:
@@ -146,7 +147,7 @@ class ProcessPool:
                 # One item beyond the workers keeps them busy; more would only hold results and memory.
                 while todo and len(in_flight) < self.num_workers + 1:
                     in_flight[self._pool.submit(function, items[todo[0]])] = todo[0]
-                    todo.pop(0)
+                    todo.popleft()
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield in_flight.pop(future), result
