@@ -246,7 +246,7 @@ def test_a_build_that_loses_a_machine_has_the_bytes_of_a_pool(
         run = build(sources, out, *on(cluster), workers=3)
     thread.join()
     # whether a unit was on it at that moment is chance; test_scheduling.py tells what becomes of one that was
-    assert doomed.node_id not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    wait_for(lambda: doomed.node_id not in {node["NodeID"] for node in ray.nodes() if node["Alive"]})
     assert run.code == 0
     assert tree_digest(out) == expected
 
