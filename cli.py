@@ -433,6 +433,22 @@ def export(
 
 
 @app.command()
+def push(
+    data: Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")],
+    repo: Annotated[str, typer.Argument(help="Its name on the Hub, as org/name.")],
+    private: Annotated[bool, typer.Option("--private", help="Only members of org see it.")] = False,
+    gated: Annotated[bool, typer.Option("--gated", help="People ask for access, and org grants it by hand.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a data set on the Hugging Face Hub, whole in one commit."""
+    from rsvqa.rsvqa_builder.dataset.pushing import push_dataset
+
+    with _goes_on_later():
+        result = push_dataset(data, repo, private=private, gated=gated)
+    print(json.dumps(result._asdict()) if as_json else result)
+
+
+@app.command()
 def convert(
     source: Annotated[str, typer.Option("--from", help="Directory or hub id in the LongVA / GeoLLaVA-8K layout.")],
     out: Annotated[Path, _target("Folder of the checkpoint to write; must be new or empty.")],
