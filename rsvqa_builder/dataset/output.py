@@ -61,6 +61,7 @@ _PARTS = (*_STORED_PARTS, "machine")
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
+    "croissant.json",
     REPORT,
     "stats.json",
     "classes.toml",

@@ -129,18 +129,23 @@ def render_card(facts: CardFacts) -> str:
 def _introduction(facts: CardFacts) -> str:
     statistics = facts.statistics
     area = f", {statistics.area_km2:,.4g} km² of ground" if statistics.area_km2 is not None else ""
-    truth = (
-        "Every answer is computed from labels, pixels and georeference; no language model took part."
-        if set(statistics.sources) <= {"rule"}
-        else "The column `source` says whether a rule, a language model or a person wrote a question. The column "
-        "`review` says what became of it."
-    )
     return (
         f"# {_text(facts.name)}\n\n"
         f"{statistics.num_questions:,} questions about {statistics.num_tiles:,} tiles of {len(statistics.scenes):,} "
         f"remote-sensing scenes ({statistics.num_pixels / 1e6:,.0f} million pixels{area}), built by rsvqa. They are of "
-        f"{statistics.num_tasks} of {len(TASKS)} tasks. {truth} "
+        f"{statistics.num_tasks} of {len(TASKS)} tasks. "
+        f"{says_who_wrote(statistics)} "
         "`preview.html` shows examples of every task. `evidence` says what the answer of a question rests on."
+    )
+
+
+def says_who_wrote(statistics: DatasetStatistics) -> str:
+    """Return a sentence or two on whether anyone but rules wrote questions."""
+    if set(statistics.sources) <= {"rule"}:
+        return "Every answer is computed from labels, pixels and georeference; no language model took part."
+    return (
+        "The column `source` says whether a rule, a language model or a person wrote a question. The column "
+        "`review` says what became of it."
     )
 
 
@@ -415,10 +420,11 @@ def _portable(value: object) -> object:
 
 
 def _limits_section(facts: CardFacts) -> str:
-    return "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in _limits(facts.statistics))
+    return "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in known_limits(facts.statistics))
 
 
-def _limits(statistics: DatasetStatistics) -> Iterator[str]:
+def known_limits(statistics: DatasetStatistics) -> Iterator[str]:
+    """Yield what whoever uses the data set should know of it, one sentence or two each."""
     yield "Answers are as right as the labels behind them. What nobody labelled is not known to be absent."
     yield (
         "Questions are worded from templates, so they vary less than people's. `stats.json` counts the distinct "

@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TableKind
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics
 
 _CONFIG_NAMES: Mapping[TableKind, str] = {"data": "default", "tiles": "tiles"}
-_TAGS = ("remote-sensing", "earth-observation", "geospatial", "ultra-high-resolution", "visual-question-answering")
+TAGS = ("remote-sensing", "earth-observation", "geospatial", "ultra-high-resolution", "visual-question-answering")
 _SIZE_CATEGORIES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -49,7 +49,7 @@ def front_matter(
         "pretty_name": name,
         "language": list(statistics.languages),
         "task_categories": ["visual-question-answering"],
-        "tags": list(_TAGS),
+        "tags": list(TAGS),
         "size_categories": [_size_category(statistics.num_questions)],
         "configs": [_config(shards, kind) for kind in kinds],
         "dataset_info": [_dataset_info(shards, kind) for kind in kinds],

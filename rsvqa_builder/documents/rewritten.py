@@ -15,6 +15,7 @@ from rsvqa.rsvqa_builder.config import FROM_THIS_FILE, PATHS_KEY, moved_paths
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
@@ -93,6 +94,7 @@ def write_annotated_documents(
         review=dataset.review,
     )
     (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
+    (folder / CROISSANT).write_text(render_croissant(card), encoding="utf-8", newline="\n")
     (folder / "stats.json").write_text(statistics.to_json(audit), encoding="utf-8", newline="\n")
     for document in ("report.json", "classes.toml"):
         if (dataset.data / document).exists():

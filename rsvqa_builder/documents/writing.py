@@ -22,6 +22,7 @@ from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
@@ -107,8 +108,10 @@ def write_documents(
     statistics = dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))
     report = make_report(facts, statistics)
     summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
+    card = _card_facts(facts, statistics, report)
     texts = {
-        "README.md": render_card(_card_facts(facts, statistics, report)),
+        "README.md": render_card(card),
+        CROISSANT: render_croissant(card),
         "stats.json": statistics.to_json(facts.audit),
         REPORT: _json_text(_from_folder(report, facts.place)),
         "classes.toml": tables_to_toml(facts.tables),
