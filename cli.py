@@ -397,7 +397,7 @@ def export(
     out: Annotated[Path, _target("Folder to write.")],
     format: Annotated[  # noqa: A002  the option's name
         str,
-        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs or coco."),
+        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs, coco or stac."),
     ],
     model: Annotated[
         str | None, typer.Option("--for", help="Model whose boxes are written: a family or a checkpoint's name.")
