@@ -66,6 +66,7 @@ _DOCUMENTS = (
     "stats.json",
     "classes.toml",
     "preview.html",
+    "preview/preview.parquet",
     ANNOTATE_REPORT,
     "review_report.json",
 )

@@ -81,6 +81,7 @@ class CardFacts:
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
+        preview: the file of small pictures; None where there is none.
     """
 
     name: str
@@ -98,6 +99,7 @@ class CardFacts:
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
+    preview: ShardInfo | None = None
 
 
 def render_card(facts: CardFacts) -> str:
@@ -118,7 +120,9 @@ def render_card(facts: CardFacts) -> str:
         _limits_section(facts),
         _licence_section(facts.licence, has_sources=_tells_of_sources(facts)),
     )
-    metadata = front_matter(facts.statistics, facts.shards, name=facts.name, licence=facts.licence)
+    metadata = front_matter(
+        facts.statistics, facts.shards, name=facts.name, licence=facts.licence, preview=facts.preview
+    )
     body = "\n\n".join(section for section in sections if section)
     return f"---\n{to_yaml(metadata)}---\n\n{body}\n"
 
@@ -248,6 +252,8 @@ def _loading_section(facts: CardFacts) -> str:
     path = json.dumps(f"{facts.name}/{shard.name}", ensure_ascii=False)
     config = "" if shard.name.startswith("data/") else ', "tiles"'
     notes = ["`image` is a list: one image, or the earlier and the later one of a pair."]
+    if facts.preview is not None:
+        notes.append("The configuration `preview` has a question per task, with its evidence drawn on a small picture.")
     if splits_of(facts.shards, "tiles"):
         notes.append("Tiles without a question are the configuration `tiles`, with the same columns.")
     if _largest_tile(facts.statistics) > _PILLOW_LIMIT:

@@ -18,6 +18,7 @@ from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_c
 from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.settings import BuildSettings
 
@@ -77,6 +78,7 @@ def write_annotated_documents(
     settings = dataset.marker.get("settings", {})
     name = settings.get("profile", dataset.data.name)
     not_asked = {task: found["not_asked"] for task, found in built.get("tasks", {}).items()}
+    samples = choose_samples(records, seed=settings.get("seed", 0))
     card = CardFacts(
         name=name,
         statistics=statistics,
@@ -92,6 +94,7 @@ def write_annotated_documents(
         audit=audit,
         annotation=dataset.report,
         review=dataset.review,
+        preview=write_preview_table(folder, samples, load_image=load_image),
     )
     (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
     (folder / CROISSANT).write_text(render_croissant(card), encoding="utf-8", newline="\n")
@@ -99,7 +102,6 @@ def write_annotated_documents(
     for document in ("report.json", "classes.toml"):
         if (dataset.data / document).exists():
             shutil.copyfile(dataset.data / document, folder / document)
-    samples = choose_samples(records, seed=settings.get("seed", 0))
     write_preview(folder / "preview.html", samples, PreviewSummary(name, statistics, not_asked), load_image=load_image)
 
 

@@ -25,6 +25,7 @@ from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_c
 from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name
@@ -108,7 +109,9 @@ def write_documents(
     statistics = dataset_statistics(facts.records(), (rows.tile for rows in facts.rows))
     report = make_report(facts, statistics)
     summary = PreviewSummary(facts.name, statistics, facts.reasons.not_asked)
-    card = _card_facts(facts, statistics, report)
+    samples = choose_samples(facts.records(), seed=facts.settings.seed)
+    preview = write_preview_table(folder, samples, load_image=load_image)
+    card = _card_facts(facts, statistics, report, preview)
     texts = {
         "README.md": render_card(card),
         CROISSANT: render_croissant(card),
@@ -119,7 +122,6 @@ def write_documents(
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    samples = choose_samples(facts.records(), seed=facts.settings.seed)
     write_preview(folder / "preview.html", samples, summary, load_image=load_image)
     return report
 
@@ -265,7 +267,9 @@ def _overlaps(facts: BuildFacts) -> list[tuple[str, str, float]]:
     return overlapping_footprints(names, [facts.scenes[name].work.scene.footprint for name in names])
 
 
-def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mapping[str, Any]) -> CardFacts:
+def _card_facts(
+    facts: BuildFacts, statistics: DatasetStatistics, report: Mapping[str, Any], preview: ShardInfo | None
+) -> CardFacts:
     used = {facts.jobs[position].work.scene.scene_id for position in facts.selection.splits}
     return CardFacts(
         name=facts.name,
@@ -280,6 +284,7 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
         sources=report["sources"],
         losses=tuple(build_losses(report)),
         audit=facts.audit,
+        preview=preview,
     )
 
 
