@@ -362,7 +362,9 @@ def export(
     out: Annotated[Path, _target("Folder to write.")],
     format: Annotated[  # noqa: A002  the option's name
         str,
-        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs, coco, lmms-eval, vlmevalkit."),
+        typer.Option(
+            help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs, coco, lmms-eval, vlmevalkit or stac."
+        ),
     ],
     model: Annotated[
         str | None, typer.Option("--for", help="Model whose boxes are written: a family or a checkpoint's name.")
@@ -392,6 +394,22 @@ def export(
         overwrite=overwrite,
         kept=kept,
     )
+    print(json.dumps(result._asdict()) if as_json else result)
+
+
+@app.command()
+def push(
+    data: Annotated[Path, typer.Argument(help="A data set that `rsvqa build` wrote.")],
+    repo: Annotated[str, typer.Argument(help="Its name on the Hub, as org/name.")],
+    private: Annotated[bool, typer.Option("--private", help="Only members of org see it.")] = False,
+    gated: Annotated[bool, typer.Option("--gated", help="People ask for access, and org grants it by hand.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a data set on the Hugging Face Hub, whole in one commit."""
+    from rsvqa.rsvqa_builder.dataset.pushing import push_dataset
+
+    with _goes_on_later():
+        result = push_dataset(data, repo, private=private, gated=gated)
     print(json.dumps(result._asdict()) if as_json else result)
 
 

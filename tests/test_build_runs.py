@@ -110,7 +110,15 @@ def test_a_data_set_is_its_shards_and_its_documents(finished: Path) -> None:
     # shore is train; whatever the order, the three splits get one place each, and the shore has no questions
     names = set(tree_digest(finished))
     shards = {name for name in names if name.endswith(".parquet")}
-    assert names - shards == {"README.md", "build.toml", "classes.toml", "preview.html", "report.json", "stats.json"}
+    assert names - shards == {
+        "README.md",
+        "build.toml",
+        "classes.toml",
+        "croissant.json",
+        "preview.html",
+        "report.json",
+        "stats.json",
+    }
     assert len([name for name in shards if name.startswith("data/")]) == 2
     assert len([name for name in shards if name.startswith("tiles/")]) == 1
     # what tells one build from the next of the same is no part of it

@@ -23,7 +23,7 @@ def read_pins(name: str) -> dict[str, str]:
 
 PINS, OLDEST = read_pins("constraints.txt"), read_pins("constraints-oldest.txt")
 
-EXTRAS = ("model", "llm", "review", "bench", "audit", "ray", "test", "dev")
+EXTRAS = ("model", "llm", "review", "bench", "audit", "hub", "ray", "test", "dev")
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 
@@ -51,7 +51,9 @@ def test_every_dependency_has_a_pin_and_an_upper_bound() -> None:
 
 
 def test_every_lower_bound_is_a_version_that_the_tests_run_with() -> None:
-    bounds = {r.name: lower_bound(r) for r in required("model", "llm", "review", "bench", "audit", "ray", "test")}
+    bounds = {
+        r.name: lower_bound(r) for r in required("model", "llm", "review", "bench", "audit", "hub", "ray", "test")
+    }
     assert bounds == {name: Version(OLDEST[name]) for name in bounds}
     assert len(bounds) > 25
 

@@ -61,10 +61,12 @@ _PARTS = (*_STORED_PARTS, "machine")
 _SHARD = re.compile(r"(train|val|test)-\d{5}-of-\d{5}\.parquet")
 _DOCUMENTS = (
     "README.md",
+    "croissant.json",
     REPORT,
     "stats.json",
     "classes.toml",
     "preview.html",
+    "preview/preview.parquet",
     ANNOTATE_REPORT,
     "review_report.json",
 )
@@ -362,6 +364,39 @@ def why_unfinished(folder: Path, names: Collection[str]) -> str | None:
         if name in sizes and found != sizes[name]:
             return f"{folder / name} has {found:,} bytes, and {MARKER} says {sizes[name]:,}: copy the data set again"
     return None
+
+
+def verified_files(folder: Path) -> dict[str, str | None]:
+    """Return the files of a finished data set, name → SHA-256, each read and found to be what `build.toml` says.
+
+    `build.toml` itself and the bill of models are among them, without a digest.
+
+    Raises:
+        OutputError: when there is no finished data set, or a file of it is missing or has other bytes.
+    """
+    if not (folder / MARKER).is_file():
+        raise OutputError(
+            why_unfinished(folder, ()) or f"{folder} holds no finished data set of rsvqa ({MARKER} is missing)"
+        )
+    try:
+        stated: dict[str, Any] = tomllib.loads((folder / MARKER).read_text("utf-8")).get("files", {})
+        digests = {name: str(about["sha256"]) for name, about in stated.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"cannot read {folder / MARKER}: {error}") from error
+    if not digests:
+        raise OutputError(f"{folder / MARKER} does not say which files there are: build the data set again")
+    foreign = [name for name in digests if not is_own_file(name)]
+    if foreign:
+        raise OutputError(f"{folder / MARKER} names {foreign[0]}, which no command of rsvqa writes")
+    missing = [name for name in digests if not (folder / name).is_file()]
+    if missing:
+        raise OutputError(f"{folder / missing[0]} is missing, and {MARKER} names it: copy the data set again")
+    with ThreadPoolExecutor() as threads:
+        found = threads.map(_sha256, [folder / name for name in digests])
+        for (name, digest), now in zip(digests.items(), found, strict=True):
+            if now != digest:
+                raise OutputError(f"{folder / name} is not the file that {MARKER} tells of: copy the data set again")
+    return {**digests, **{name: None for name in _UNSEALED if (folder / name).is_file()}}
 
 
 def _sha256(path: Path) -> str:

@@ -81,6 +81,7 @@ class CardFacts:
         annotation: what language models did, as `annotate_report.json` tells it; empty when none took part.
         review: what people decided, as `review_report.json` tells it; empty when none did.
         licence: identifier for the front matter; "other" leaves it to the publisher.
+        preview: the file of small pictures; None where there is none.
     """
 
     name: str
@@ -98,6 +99,7 @@ class CardFacts:
     annotation: Mapping[str, Any] = field(default_factory=dict)
     review: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "other"
+    preview: ShardInfo | None = None
 
 
 def render_card(facts: CardFacts) -> str:
@@ -118,7 +120,9 @@ def render_card(facts: CardFacts) -> str:
         _limits_section(facts),
         _licence_section(facts.licence, has_sources=_tells_of_sources(facts)),
     )
-    metadata = front_matter(facts.statistics, facts.shards, name=facts.name, licence=facts.licence)
+    metadata = front_matter(
+        facts.statistics, facts.shards, name=facts.name, licence=facts.licence, preview=facts.preview
+    )
     body = "\n\n".join(section for section in sections if section)
     return f"---\n{to_yaml(metadata)}---\n\n{body}\n"
 
@@ -129,18 +133,23 @@ def render_card(facts: CardFacts) -> str:
 def _introduction(facts: CardFacts) -> str:
     statistics = facts.statistics
     area = f", {statistics.area_km2:,.4g} km² of ground" if statistics.area_km2 is not None else ""
-    truth = (
-        "Every answer is computed from labels, pixels and georeference; no language model took part."
-        if set(statistics.sources) <= {"rule"}
-        else "The column `source` says whether a rule, a language model or a person wrote a question. The column "
-        "`review` says what became of it."
-    )
     return (
         f"# {_text(facts.name)}\n\n"
         f"{statistics.num_questions:,} questions about {statistics.num_tiles:,} tiles of {len(statistics.scenes):,} "
         f"remote-sensing scenes ({statistics.num_pixels / 1e6:,.0f} million pixels{area}), built by rsvqa. They are of "
-        f"{statistics.num_tasks} of {len(TASKS)} tasks. {truth} "
+        f"{statistics.num_tasks} of {len(TASKS)} tasks. "
+        f"{says_who_wrote(statistics)} "
         "`preview.html` shows examples of every task. `evidence` says what the answer of a question rests on."
+    )
+
+
+def says_who_wrote(statistics: DatasetStatistics) -> str:
+    """Return a sentence or two on whether anyone but rules wrote questions."""
+    if set(statistics.sources) <= {"rule"}:
+        return "Every answer is computed from labels, pixels and georeference; no language model took part."
+    return (
+        "The column `source` says whether a rule, a language model or a person wrote a question. The column "
+        "`review` says what became of it."
     )
 
 
@@ -243,6 +252,8 @@ def _loading_section(facts: CardFacts) -> str:
     path = json.dumps(f"{facts.name}/{shard.name}", ensure_ascii=False)
     config = "" if shard.name.startswith("data/") else ', "tiles"'
     notes = ["`image` is a list: one image, or the earlier and the later one of a pair."]
+    if facts.preview is not None:
+        notes.append("The configuration `preview` has a question per task, with its evidence drawn on a small picture.")
     if splits_of(facts.shards, "tiles"):
         notes.append("Tiles without a question are the configuration `tiles`, with the same columns.")
     if _largest_tile(facts.statistics) > _PILLOW_LIMIT:
@@ -415,10 +426,11 @@ def _portable(value: object) -> object:
 
 
 def _limits_section(facts: CardFacts) -> str:
-    return "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in _limits(facts.statistics))
+    return "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in known_limits(facts.statistics))
 
 
-def _limits(statistics: DatasetStatistics) -> Iterator[str]:
+def known_limits(statistics: DatasetStatistics) -> Iterator[str]:
+    """Yield what whoever uses the data set should know of it, one sentence or two each."""
     yield "Answers are as right as the labels behind them. What nobody labelled is not known to be absent."
     yield (
         "Questions are worded from templates, so they vary less than people's. `stats.json` counts the distinct "

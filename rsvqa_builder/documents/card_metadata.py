@@ -18,7 +18,7 @@ from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TableKind
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics
 
 _CONFIG_NAMES: Mapping[TableKind, str] = {"data": "default", "tiles": "tiles"}
-_TAGS = ("remote-sensing", "earth-observation", "geospatial", "ultra-high-resolution", "visual-question-answering")
+TAGS = ("remote-sensing", "earth-observation", "geospatial", "ultra-high-resolution", "visual-question-answering")
 _SIZE_CATEGORIES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -35,24 +35,34 @@ _YAML_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
 def front_matter(
-    statistics: DatasetStatistics, shards: Sequence[ShardInfo], *, name: str, licence: str
+    statistics: DatasetStatistics,
+    shards: Sequence[ShardInfo],
+    *,
+    name: str,
+    licence: str,
+    preview: ShardInfo | None = None,
 ) -> dict[str, Any]:
     """Return the card's metadata: https://github.com/huggingface/hub-docs/blob/main/datasetcard.md.
 
-    Empty splits and configurations are left out. A `licence` of "other" is named as set by the publisher.
+    Empty splits and configurations are left out. A `licence` of "other" is named as set by the publisher. A
+    preview comes first, as viewers show the first one.
     """
     named = {"license_name": "set-by-the-publisher"} if licence == "other" else {}
     kinds = [kind for kind in _CONFIG_NAMES if splits_of(shards, kind)]
+    previews = [] if preview is None else [preview]
     return {
         "license": licence,
         **named,
         "pretty_name": name,
         "language": list(statistics.languages),
         "task_categories": ["visual-question-answering"],
-        "tags": list(_TAGS),
+        "tags": list(TAGS),
         "size_categories": [_size_category(statistics.num_questions)],
-        "configs": [_config(shards, kind) for kind in kinds],
-        "dataset_info": [_dataset_info(shards, kind) for kind in kinds],
+        "configs": [*map(_preview_config, previews), *(_config(shards, kind) for kind in kinds)],
+        "dataset_info": [
+            *(_dataset_info("preview", {found.split: [found]}) for found in previews),
+            *(_dataset_info(_CONFIG_NAMES[kind], splits_of(shards, kind)) for kind in kinds),
+        ],
     }
 
 
@@ -61,15 +71,19 @@ def _config(shards: Sequence[ShardInfo], kind: TableKind) -> dict[str, Any]:
     return {"config_name": _CONFIG_NAMES[kind], "data_files": files}
 
 
-def _dataset_info(shards: Sequence[ShardInfo], kind: TableKind) -> dict[str, Any]:
+def _preview_config(preview: ShardInfo) -> dict[str, Any]:
+    return {"config_name": "preview", "data_files": [{"split": preview.split, "path": preview.name}]}
+
+
+def _dataset_info(config: str, files: Mapping[str, Sequence[ShardInfo]]) -> dict[str, Any]:
     """Return columns and sizes; bytes are those of the files, in which an image stands once for all its questions."""
     splits = [
         {"name": split, "num_bytes": _num_bytes(members), "num_examples": sum(shard.num_rows for shard in members)}
-        for split, members in splits_of(shards, kind).items()
+        for split, members in files.items()
     ]
-    num_bytes = _num_bytes(shard for members in splits_of(shards, kind).values() for shard in members)
+    num_bytes = _num_bytes(shard for members in files.values() for shard in members)
     return {
-        "config_name": _CONFIG_NAMES[kind],
+        "config_name": config,
         "features": _features(),
         "splits": splits,
         "download_size": num_bytes,

@@ -19,12 +19,17 @@ def rectangle(window: tuple[float, float, float, float], css_class: str) -> str:
 
 def path_data(geometry: BaseGeometry) -> str:
     """Return the lines of any geometry as SVG path data; points become short strokes with round ends."""
+    return "".join(_subpath(points) for points in lines_of(geometry))
+
+
+def lines_of(geometry: BaseGeometry) -> list[list[tuple[float, ...]]]:
+    """Return the coordinates of each line, ring and point of a geometry; of its bounds where there are too many."""
     if shapely.get_num_coordinates(geometry) > MAX_DRAWN_POINTS:
         geometry = shapely.box(*geometry.bounds)
-    return "".join(_subpath(points) for points in _lines(geometry))
+    return list(_lines(geometry))
 
 
-def _lines(geometry: BaseGeometry) -> Iterator[list[tuple[float, float]]]:
+def _lines(geometry: BaseGeometry) -> Iterator[list[tuple[float, ...]]]:
     """Yield the coordinates of each line, ring and point of a geometry."""
     for part in shapely.get_parts(geometry):
         if part.geom_type.startswith("Multi") or part.geom_type == "GeometryCollection":

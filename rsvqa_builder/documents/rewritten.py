@@ -15,8 +15,10 @@ from rsvqa.rsvqa_builder.config import FROM_THIS_FILE, PATHS_KEY, moved_paths
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo, TileRows
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.settings import BuildSettings, sources_name
 
@@ -76,6 +78,7 @@ def write_annotated_documents(
     settings = dataset.marker.get("settings", {})
     name = settings.get("profile", dataset.data.name)
     not_asked = {task: found["not_asked"] for task, found in built.get("tasks", {}).items()}
+    samples = choose_samples(records, seed=settings.get("seed", 0))
     card = CardFacts(
         name=name,
         statistics=statistics,
@@ -91,19 +94,16 @@ def write_annotated_documents(
         audit=audit,
         annotation=dataset.report,
         review=dataset.review,
+        preview=write_preview_table(folder, samples, load_image=load_image),
     )
     (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
+    (folder / CROISSANT).write_text(render_croissant(card), encoding="utf-8", newline="\n")
     (folder / "stats.json").write_text(statistics.to_json(audit), encoding="utf-8", newline="\n")
     for document in ("report.json", "classes.toml"):
         if (dataset.data / document).exists():
             shutil.copyfile(dataset.data / document, folder / document)
-    samples = choose_samples(records, seed=settings.get("seed", 0))
-    write_preview(
-        folder / "preview.html",
-        samples,
-        PreviewSummary(sources_name(settings.get("src", ())) or name, statistics, not_asked),
-        load_image=load_image,
-    )
+    summary = PreviewSummary(sources_name(settings.get("src", ())) or name, statistics, not_asked)
+    write_preview(folder / "preview.html", samples, summary, load_image=load_image)
 
 
 def _build_report(data: Path) -> dict[str, Any]:

@@ -22,8 +22,10 @@ from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
+from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, crs_name
@@ -102,8 +104,12 @@ def write_documents(
     statistics = dataset_statistics(facts.records(), facts.tiles())
     report = make_report(facts, statistics)
     summary = PreviewSummary(sources_name(facts.settings.src) or facts.name, statistics, facts.asked.reasons.not_asked)
+    samples = choose_samples(facts.records(), seed=facts.settings.seed)
+    preview = write_preview_table(folder, samples, load_image=load_image)
+    card = _card_facts(facts, statistics, report, preview)
     texts = {
-        "README.md": render_card(_card_facts(facts, statistics, report)),
+        "README.md": render_card(card),
+        CROISSANT: render_croissant(card),
         "stats.json": statistics.to_json(facts.audit),
         REPORT: _json_text(_from_folder(report, facts.place)),
         "classes.toml": tables_to_toml(facts.tables),
@@ -111,7 +117,6 @@ def write_documents(
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    samples = choose_samples(facts.records(), seed=facts.settings.seed)
     write_preview(folder / "preview.html", samples, summary, load_image=load_image)
     return report
 
@@ -259,7 +264,9 @@ def _overlaps(facts: BuildFacts) -> list[tuple[str, str, float]]:
     return overlapping_footprints(names, [facts.scenes[name].work.scene.footprint for name in names])
 
 
-def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mapping[str, Any]) -> CardFacts:
+def _card_facts(
+    facts: BuildFacts, statistics: DatasetStatistics, report: Mapping[str, Any], preview: ShardInfo | None
+) -> CardFacts:
     used = {facts.jobs[position].work.scene.scene_id for position in facts.selection.splits}
     return CardFacts(
         name=facts.name,
@@ -274,6 +281,7 @@ def _card_facts(facts: BuildFacts, statistics: DatasetStatistics, report: Mappin
         sources=report["sources"],
         losses=tuple(build_losses(report)),
         audit=facts.audit,
+        preview=preview,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
-from rsvqa.rsvqa_builder.exporting import chat_files, chat_tables, evaluators, tables
+from rsvqa.rsvqa_builder.exporting import catalogue, chat_files, chat_tables, evaluators, tables
 from rsvqa.rsvqa_builder.exporting.chats import ChatTarget
 from rsvqa.rsvqa_builder.exporting.families import FAMILIES, family_of
 from rsvqa.rsvqa_builder.exporting.turns import PICTURE_CHOICES, PictureChoice
@@ -97,6 +97,7 @@ FORMATS: Mapping[str, TableFormat | ChatFormat] = {
     "verl": ChatFormat(open=chat_tables.VerlExporter),
     "lmms-eval": TableFormat(evaluators.LmmsEvalExporter),
     "vlmevalkit": TableFormat(evaluators.VlmEvalKitExporter),
+    "stac": TableFormat(catalogue.StacExporter),
 }
 
 

@@ -326,7 +326,7 @@ class OutputBucket:
     def _own_keys(self) -> list[str]:
         keys = [
             *self._final.names(),
-            *(f"{kind}/{name}" for kind in ("data", "tiles") for name in self._final.names(kind)),
+            *(f"{kind}/{name}" for kind in ("data", "tiles", "preview") for name in self._final.names(kind)),
         ]
         return sorted(key for key in keys if is_own_file(key))
 

@@ -90,6 +90,14 @@ def test_metadata_names_what_is_there() -> None:
     assert [feature["name"] for feature in columns["tile"]["struct"]] == ["x", "y", "width", "height"]
 
 
+def test_a_preview_is_the_first_configuration() -> None:
+    preview = ShardInfo("preview/preview.parquet", "preview", 22, 1, 700)
+    metadata = metadata_of(render_card(make_facts(preview=preview)))
+    assert [config["config_name"] for config in metadata["configs"]] == ["preview", "default", "tiles"]
+    assert metadata["configs"][0]["data_files"] == [{"split": "preview", "path": "preview/preview.parquet"}]
+    assert metadata["dataset_info"][0]["splits"] == [{"name": "preview", "num_bytes": 700, "num_examples": 22}]
+
+
 @pytest.mark.parametrize(
     ("num_questions", "category"),
     [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (5_000_000, "1M<n<10M"), (10**9, "n>100M")],

@@ -377,7 +377,7 @@ def test_a_checkpoint_names_its_family(model: str, family: str) -> None:
 
 
 def test_the_same_data_set_gives_the_same_bytes_in_every_format(dataset: Path, tmp_path: Path) -> None:
-    for format_ in FORMATS:
+    for format_ in [name for name in FORMATS if name != "stac"]:  # these tiles lie nowhere, see test_catalogue.py
         model = None if format_ in ("llava", "xlrs", "coco") else "internvl" if format_ == "internvl" else "qwen3-vl"
         for name in ("first", "second"):
             export_dataset(dataset, tmp_path / name / format_, format=format_, model=model)
