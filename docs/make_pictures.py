@@ -1,4 +1,4 @@
-"""Make the pictures of the README from example scenes: `make pictures`. Needs the extra `dev` and an installed Chromium."""
+"""Make the pictures of the README from example scenes: `make pictures`. Needs the extra `dev` and a Chromium."""
 
 from __future__ import annotations
 

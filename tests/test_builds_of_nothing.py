@@ -149,12 +149,13 @@ def test_tiles_done_by_a_release_that_compared_them_otherwise_are_done_again(far
         first = exclude_all(farm, tmp_path / "set")
     tiles = tmp_path / "set" / ".rsvqa" / "tiles"
     (path,) = tiles.rglob("*.json")
-    stored = json.loads(path.read_bytes())
+    head, *rest = path.read_text("utf-8").split("\n")
+    stored = json.loads(head)
     del stored["prints"]
-    path.write_text(json.dumps({**stored, "look": "ff" * 32}), encoding="utf-8")
+    path.write_text("\n".join([json.dumps({**stored, "look": "ff" * 32}), *rest]), encoding="utf-8")
     assert exclude_all(farm, tmp_path / "set").lines == first.lines
     (redone,) = set(tiles.rglob("*.json")) - {path}
-    assert json.loads(redone.read_bytes())["prints"].keys() == {"tile"}
+    assert json.loads(redone.read_bytes().split(b"\n")[0])["prints"].keys() == {"tile"}
 
 
 def test_other_settings_need_no_word_and_leave_no_trace_of_it(farm: Path, finished: Path, tmp_path: Path) -> None:

@@ -92,14 +92,13 @@ CASES: dict[str, tuple[Words, str]] = {
     "annotate, no question, estimate": (lambda i, out: annotate(i.silent, out, "--dry-run"), NO_QUESTION),
     "review serve, no folder": (lambda i, _: ("review", "serve", "--data", i.missing), NO_FOLDER),
     "review serve, empty folder": (lambda i, _: ("review", "serve", "--data", i.empty), "no shards in"),
-    "review serve, no question": (lambda i, _: ("review", "serve", "--data", i.silent), NO_QUESTION),
     "review serve, nothing needs it": (
         lambda i, _: ("review", "serve", "--data", i.captions, "--sample", 0),
         "nothing to review",
     ),
-    "review apply, no question": (lambda i, out: ("review", "apply", "--data", i.silent, "--out", out), NO_QUESTION),
+    "review apply, no question": (lambda i, out: ("review", "apply", "--data", i.silent, "--out", out), "no review in"),
     "review apply, no review": (lambda i, out: ("review", "apply", "--data", i.captions, "--out", out), "no review in"),
-    "review export, no question": (lambda i, out: ("review", "export", "--data", i.silent, "--out", out), NO_QUESTION),
+    "review export, no question": (lambda i, out: ("review", "export", "--data", i.silent, "--out", out), "nothing to export from"),
     "review export, nothing needs it": (
         lambda i, out: ("review", "export", "--data", i.captions, "--out", out, "--sample", 0),
         "nothing to export",

@@ -35,7 +35,7 @@ def rank(sources: Path, out: Path, shard_of: str, *words: object) -> Run:
 
 
 def done_tiles(out: Path) -> set[str]:
-    return {path.stem for path in (out / ".rsvqa" / "tiles").rglob("*.json")}
+    return {path.name.partition(".")[0] for path in (out / ".rsvqa" / "tiles").rglob("*.json")}
 
 
 def test_ranks_in_any_order_and_one_of_them_twice_give_the_bytes_of_a_single_build(

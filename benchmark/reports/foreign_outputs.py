@@ -21,9 +21,10 @@ from rsvqa.benchmark.files.reply_store import read_replies
 from rsvqa.benchmark.files.run_record import read_run_record
 from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.benchmark.protocol.official_answers import official_letters, strip_reasoning
+from rsvqa.rsvqa_builder.dataset.rows import Column
 from rsvqa.rsvqa_builder.files import write_atomically
 
-TABLE_COLUMNS = ("index", "question", "multi-choice options", "answer", "category", "l2-category", "prediction")
+TABLE_COLUMNS = ("index", "question", Column.OPTIONS, "answer", "category", Column.L2_CATEGORY, "prediction")
 """What VLMEvalKit's `XLRSBench.evaluate` reads, and the question."""
 _MAX_CELL = 32_767
 """Characters of a cell, by Excel's limits."""

@@ -22,7 +22,7 @@ from rsvqa.annotation.lettering import LETTERS
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
 from rsvqa.rsvqa_builder.dataset.image_tables import IMAGES, TableWriter, table_schema
 from rsvqa.rsvqa_builder.dataset.prompts import exchange_of
-from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
+from rsvqa.rsvqa_builder.dataset.rows import Column, StoredQuestion
 from rsvqa.rsvqa_builder.dataset.shards import split_of
 
 # --- lmms-eval ---
@@ -36,7 +36,7 @@ _COLUMNS: Mapping[str, pa.DataType] = {
     "answer": _TEXT,
     "task": _TEXT,
     "category": _TEXT,
-    "l2-category": _TEXT,
+    Column.L2_CATEGORY: _TEXT,
     "language": _TEXT,
     "bbox": pa.list_(pa.float64()),
 }
@@ -126,7 +126,7 @@ def _lmms_row(question: StoredQuestion) -> dict[str, Any]:
         "answer": record.answer,
         "task": record.task,
         "category": info.category,
-        "l2-category": info.l2_category,
+        Column.L2_CATEGORY: info.l2_category,
         "language": record.language,
         "bbox": None if record.bbox is None else list(record.bbox),
     }
@@ -246,7 +246,7 @@ class VlmEvalKitExporter:
         )
 
 
-_TSV_COLUMNS = ("index", "question", "answer", "category", "l2-category", "question_id")
+_TSV_COLUMNS = ("index", "question", "answer", "category", Column.L2_CATEGORY, "question_id")
 
 
 def _option_text(option: str) -> str:
