@@ -98,7 +98,10 @@ CASES: dict[str, tuple[Words, str]] = {
     ),
     "review apply, no question": (lambda i, out: ("review", "apply", "--data", i.silent, "--out", out), "no review in"),
     "review apply, no review": (lambda i, out: ("review", "apply", "--data", i.captions, "--out", out), "no review in"),
-    "review export, no question": (lambda i, out: ("review", "export", "--data", i.silent, "--out", out), "nothing to export from"),
+    "review export, no question": (
+        lambda i, out: ("review", "export", "--data", i.silent, "--out", out),
+        "nothing to export from",
+    ),
     "review export, nothing needs it": (
         lambda i, out: ("review", "export", "--data", i.captions, "--out", out, "--sample", 0),
         "nothing to export",

@@ -204,15 +204,16 @@ def _column(field: pa.Field, values: Sequence[Any], path: Path) -> pa.Array:
 
 
 def _image_array(images: Sequence[EncodedImage], path: Path) -> pa.StructArray:
-    """Return the images as a struct array in which the bytes of each path stand once."""
+    """Return the images as a struct array in which the same bytes stand once."""
     positions: dict[str, int] = {}
-    distinct: list[bytes] = []
+    numbers: dict[bytes, int] = {}
     for image in images:
-        position = positions.setdefault(image.path, len(distinct))
-        if position == len(distinct):
-            distinct.append(image.data)
-        elif distinct[position] != image.data:
+        if image.path not in positions:
+            # under two names too: pyarrow's writer leaves memory as it was behind a dictionary with a value twice
+            positions[image.path] = numbers.setdefault(image.data, len(numbers))
+        elif numbers.get(image.data) != positions[image.path]:
             raise TableError(f"{path}: two different images are named {image.path}")
+    distinct = list(numbers)
     if sum(map(len, distinct)) > _DICTIONARY_LIMIT - 4 * len(distinct):
         raise TableError(f"{path}: the images of one row group exceed 2 GiB: {', '.join(positions)}")
     indices = pa.array([positions[image.path] for image in images], pa.int32())

@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 
 from rsvqa.rsvqa_builder.dataset.image_tables import TableWriter, table_schema
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
-from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
+from rsvqa.rsvqa_builder.dataset.rows import Column, StoredQuestion
 from rsvqa.rsvqa_builder.exporting.licences import SCENES_FILE
 
 COLLECTION = "collection.json"
@@ -29,15 +29,15 @@ FOOTPRINTS = "footprints.parquet"
 
 _STAC_VERSION = "1.1.0"
 _COLUMNS: Mapping[str, pa.DataType] = {
-    "image_id": pa.string(),
-    "scene": pa.string(),
+    Column.IMAGE_ID: pa.string(),
+    Column.SCENE: pa.string(),
     "split": pa.string(),
-    "date": pa.string(),
-    "later_date": pa.string(),
-    "gsd": pa.float64(),
+    Column.DATE: pa.string(),
+    Column.LATER_DATE: pa.string(),
+    Column.GSD: pa.float64(),
     "questions": pa.int64(),
-    "scene_source": pa.string(),
-    "licence": pa.string(),
+    Column.SCENE_SOURCE: pa.string(),
+    Column.LICENCE: pa.string(),
     "geometry": pa.binary(),
 }
 # without a CRS longitude and latitude are meant (OGC:CRS84); an empty list of types says that any may be there
@@ -140,15 +140,15 @@ class StacExporter:
 
 def _row(tile: TileRecord, num_questions: int) -> dict[str, Any]:
     return {
-        "image_id": tile.image_id,
-        "scene": tile.scene,
+        Column.IMAGE_ID: tile.image_id,
+        Column.SCENE: tile.scene,
         "split": tile.split,
-        "date": tile.date,
-        "later_date": tile.later_date,
-        "gsd": tile.gsd,
+        Column.DATE: tile.date,
+        Column.LATER_DATE: tile.later_date,
+        Column.GSD: tile.gsd,
         "questions": num_questions,
-        "scene_source": tile.scene_source,
-        "licence": tile.licence,
+        Column.SCENE_SOURCE: tile.scene_source,
+        Column.LICENCE: tile.licence,
         "geometry": tile.footprint,
     }
 

@@ -76,6 +76,18 @@ def test_only_our_own_files_are_read_as_dictionaries(tmp_path: Path) -> None:
         assert other.schema.field("image").type == IMAGE
 
 
+def test_an_image_under_two_names_stands_once_and_every_byte_of_the_file_is_ours(tmp_path: Path) -> None:
+    twin = EncodedImage("twin.jpg", FIRST.data)
+    rows: list[dict[str, Any]] = [{"image": FIRST}, {"image": twin}, {"image": SECOND}]
+    path = write(tmp_path / "t.parquet", {"image": IMAGE}, rows)
+    assert read(path) == [rows]
+    column = pq.read_metadata(path).row_group(0).column(0)
+    assert column.path_in_schema == "image.bytes"
+    assert "RLE_DICTIONARY" in column.encodings
+    # both contents once, with what parquet writes round them, and not the first one twice
+    assert column.total_compressed_size < len(FIRST.data) + len(SECOND.data) + 150 < 2 * len(FIRST.data) + 300
+
+
 def test_two_images_of_one_name_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
     twin = EncodedImage("a.jpg", b"another")
     with pytest.raises(TableError, match=r"t\.parquet: two different images are named a\.jpg"):
