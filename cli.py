@@ -362,9 +362,7 @@ def export(
     out: Annotated[Path, _target("Folder to write.")],
     format: Annotated[  # noqa: A002  the option's name
         str,
-        typer.Option(
-            help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs, coco, lmms-eval, vlmevalkit or stac."
-        ),
+        typer.Option(help="swift, llamafactory, qwen, internvl, trl, verl, llava, xlrs, coco, lmms-eval, stac …"),
     ],
     model: Annotated[
         str | None, typer.Option("--for", help="Model whose boxes are written: a family or a checkpoint's name.")

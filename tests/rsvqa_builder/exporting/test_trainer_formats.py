@@ -378,7 +378,7 @@ def test_a_checkpoint_names_its_family(model: str, family: str) -> None:
 
 def test_the_same_data_set_gives_the_same_bytes_in_every_format(dataset: Path, tmp_path: Path) -> None:
     for format_ in [name for name in FORMATS if name != "stac"]:  # these tiles lie nowhere, see test_catalogue.py
-        model = "internvl" if format_ == "internvl" else "qwen3-vl"
+        model: str | None = "internvl" if format_ == "internvl" else "qwen3-vl"
         if isinstance(FORMATS[format_], TableFormat) or format_ == "llava":
             model = None
         for name in ("first", "second"):
