@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo train-demo bench-demo test browser lint types site perf clean
+.PHONY: demo train-demo bench-demo test browser lint types site pictures perf clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,6 +57,10 @@ types: $(VENV)/.dev
 # every link and every anchor in it is checked
 site: $(VENV)/.dev types
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+# the pictures of the README, from example scenes
+pictures: $(VENV)/.dev
+	$(BIN)/python -m tests.make_pictures
 
 perf: $(VENV)/.dev
 	$(BIN)/python -m tests.perf.build
