@@ -34,7 +34,7 @@ def picture_of_a_question(browser: Browser, data: Path, folder: Path) -> None:
 
 def picture_of_the_review(browser: Browser, data: Path) -> None:
     """The page on which people judge questions."""
-    command = [RSVQA, "review", "--data", data, "--sample", "1"]
+    command = [str(RSVQA), "review", "--data", str(data), "--sample", "1"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert server.stdout is not None
