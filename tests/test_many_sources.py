@@ -73,7 +73,7 @@ def finished(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
     """Return all rows of a data set, without their images."""
-    tables = [pq.read_table(path) for path in sorted(out.glob("*/*.parquet"))]
+    tables = [pq.read_table(path) for path in sorted([*out.glob("data/*.parquet"), *out.glob("tiles/*.parquet")])]
     return [row for table in tables for row in table.drop(["image"]).to_pylist()]
 
 
