@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rsvqa.api import estimate as estimate
     from rsvqa.api import export as export
     from rsvqa.api import labels as labels
+    from rsvqa.api import push as push
     from rsvqa.api import read as read
     from rsvqa.api import select as select
     from rsvqa.api import train as train
@@ -41,7 +42,7 @@ _PLACES = {
     **dict.fromkeys(
         (
             *("build", "read", "labels", "audit", "annotate", "select", "train", "bench", "ask", "compare"),
-            *("estimate", "export"),
+            *("estimate", "export", "push"),
         ),
         "rsvqa.api",
     ),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rsvqa.rsvqa_builder.annotating.settings import AnnotateSettings, JobSettings
     from rsvqa.rsvqa_builder.auditing.printing import AuditResult
     from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
+    from rsvqa.rsvqa_builder.dataset.pushing import PushResult
     from rsvqa.rsvqa_builder.execution_settings import ExecutionSettings
     from rsvqa.rsvqa_builder.exporting.export import ExportResult
     from rsvqa.rsvqa_builder.label_summary import LabelsResult
@@ -454,6 +455,25 @@ def export(
         overwrite=overwrite,
         kept=_path(kept),
     )
+
+
+def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False) -> PushResult:
+    """Put a data set on the Hugging Face Hub, whole in one commit.
+
+    Args:
+        data: the data set.
+        repo: its name there, org/name.
+        private: only members of org see it.
+        gated: people ask for access, and org grants it by hand.
+
+    Raises:
+        OutputError: `data` holds no finished data set, or a file is not the one that was built.
+        PushError: the Hub cannot be reached, or refuses.
+        MissingExtraError: the extra `hub` is not installed.
+    """
+    from rsvqa.rsvqa_builder.dataset.pushing import push_dataset
+
+    return push_dataset(Path(data), repo, private=private, gated=gated)
 
 
 def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: str) -> None:

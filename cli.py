@@ -404,10 +404,8 @@ def push(
     as_json: Json = False,
 ) -> None:
     """Put a data set on the Hugging Face Hub, whole in one commit."""
-    from rsvqa.rsvqa_builder.dataset.pushing import push_dataset
-
     with _goes_on_later():
-        result = push_dataset(data, repo, private=private, gated=gated)
+        result = api.push(data, repo, private=private, gated=gated)
     print(json.dumps(result._asdict()) if as_json else result)
 
 
