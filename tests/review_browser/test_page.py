@@ -158,7 +158,7 @@ def test_it_opens_at_the_evidence_and_a_key_shows_the_whole_tile(page: Page) -> 
     wait_for_question(page, "What colour")
     page.wait_for_selector("#loading", state="hidden")
     # the square of 300 px fills a large part of the view; the whole tile of 3000 px fits into 900 px
-    assert zoom_percent(page) > 60
+    wait_until(lambda: zoom_percent(page) > 60)
     page.keyboard.press("z")
     wait_until(lambda: zoom_percent(page) < 35)
     page.keyboard.press("z")
