@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from rsvqa.annotation.likeness import nearest_overlaps, words_of
+from rsvqa.annotation.likeness import overlap, words_of
 from rsvqa.annotation.option_drawing import Offer
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -43,6 +43,7 @@ class PairTally:
 
     def __init__(self, offers: Sequence[Offer], words: Mapping[int, frozenset[str]]) -> None:
         self._words = words
+        self._overlaps: dict[tuple[int, int], float] = {}  # of pairs met so far: most are met many times
         self._places = [0.0] * max(offer.num_shown for offer in offers)  # right at a place, less what is due to it
         self._offered: dict[_Key, int] = {}
         self._right: dict[_Key, int] = {}
@@ -114,10 +115,19 @@ class PairTally:
 
     def _moves(self, offer: Offer, shown: Sequence[int]) -> list[float]:
         """Return what a question adds to each place in the order of likeness; places of equals share it."""
-        likeness = [round(value, 9) for value in nearest_overlaps([self._words[text] for text in shown])]
+        likeness = [
+            round(max((self._likeness(text, other) for other in shown if other != text), default=0.0), 9)
+            for text in shown
+        ]
         own = likeness[shown.index(offer.answer)]
         first, num = sum(value < own for value in likeness), likeness.count(own)
         return [(first <= place < first + num) / num - 1 / len(shown) for place in range(len(shown))]
+
+    def _likeness(self, one: int, other: int) -> float:
+        key = (one, other) if one < other else (other, one)
+        if key not in self._overlaps:
+            self._overlaps[key] = overlap(self._words[one], self._words[other])
+        return self._overlaps[key]
 
     def _add_places(self, moves: Sequence[float], step: int) -> None:
         for place, move in enumerate(moves):
