@@ -5,9 +5,10 @@ be PIL images, uint8 arrays or tensors (height, width, 3) or (3, height, width),
 
 What surprises: Pillow's own resize of a large image makes two more copies of it. Here the two passes that it consists
 of are asked for one at a time, in strips, over the image where it was decoded here, which gives the same bytes. The
-strips go to as many threads as torch has (`torch.set_num_threads`; one in the workers of a DataLoader). JPEG is
-decoded by simplejpeg where that is installed, straight into an array. A checkpoint carries this file, so it cannot
-import the decoder of rsvqa; a test holds that both give the same pixels.
+strips go to as many threads as torch has (`torch.set_num_threads`; one in the workers of a DataLoader). On a GPU
+Pillow's arithmetic is done anew, in the same integers. JPEG is decoded by simplejpeg where that is installed, straight
+into an array. A checkpoint carries this file, so it cannot import the decoder of rsvqa; a test holds that both give the
+same pixels.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ logger = logging.get_logger(__name__)
 Pixels = npt.NDArray[np.uint8]
 ROW_STRIP_PIXELS, COLUMN_STRIP_PIXELS = 2**18, 2**20
 """Pixels that are handed to Pillow at once: few, so that its copies stay in a cache; columns are gathered from rows."""
+DEVICE_STRIP_PIXELS = 2**24
+"""Pixels that a device works on at once; their sums take 12 bytes each."""
+PRECISION_BITS = 22
+"""Bits behind the point of Pillow's weights (`PRECISION_BITS` in its Resample.c)."""
 JPEG_START = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 _GRID_SETTINGS = ("max_grid", "max_cells", "min_cells")
@@ -234,6 +239,64 @@ def _resize_along_columns(pixels: Pixels, height: int, *, may_overwrite: bool) -
     return resized
 
 
+def resize_bicubic_on_device(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Return pixels [H, W, 3] uint8 resized as by `resize_bicubic`, byte for byte, where they are."""
+    removed_rows, removed_columns = pixels.shape[0] - height, pixels.shape[1] - width
+    begins_with_columns = removed_rows > 2 * max(removed_columns, 0) and _pillow_may_begin_with_columns()
+    for axis in (0, 1) if begins_with_columns else (1, 0):
+        pixels = _resample(pixels, (height, width)[axis], axis)
+    return pixels
+
+
+def _resample(pixels: torch.Tensor, size: int, axis: int) -> torch.Tensor:
+    """Return one pass of the resize, along an axis, in the integers that Pillow sums."""
+    if pixels.shape[axis] == size:
+        return pixels
+    places, weights = (
+        torch.from_numpy(part).to(pixels.device) for part in _bicubic_weights(pixels.shape[axis], size)
+    )  # [K, size]
+    shape = (size, pixels.shape[1]) if axis == 0 else (pixels.shape[0], size)
+    resized = pixels.new_empty((*shape, 3))
+    along = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+    for lines in _strips(shape[0], max(pixels.shape[1], shape[1]), DEVICE_STRIP_PIXELS):
+        sums = torch.full_like(resized[lines], 1 << (PRECISION_BITS - 1), dtype=torch.int32)  # half, to round
+        for place, weight in zip(places, weights, strict=True):
+            if axis == 0:
+                taken, factor = pixels[place[lines]], weight[lines]
+            else:
+                taken, factor = pixels[lines].index_select(1, place), weight
+            sums.addcmul_(taken.int(), factor.view(along))
+        resized[lines] = (sums >> PRECISION_BITS).clamp_(0, 255).to(torch.uint8)
+    return resized
+
+
+@lru_cache(maxsize=8)
+def _bicubic_weights(old_size: int, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Return which pixels of a line make each of the new ones and with what weights, [K, size] each.
+
+    Source: `precompute_coeffs`, `normalize_coeffs_8bpc` and `bicubic_filter` in Pillow's Resample.c, in the order of
+    their operations, in float64.
+    """
+    scale = old_size / size
+    filter_scale = max(scale, 1.0)  # an image that grows is sampled, not averaged
+    support = 2.0 * filter_scale
+    centres = (np.arange(size) + 0.5) * scale
+    first = np.maximum((centres - support + 0.5).astype(np.int64), 0)
+    last = np.minimum((centres + support + 0.5).astype(np.int64), old_size)
+    taps = np.arange(math.ceil(support) * 2 + 1)[:, None]
+    distance = np.abs((taps + first - centres + 0.5) * (1.0 / filter_scale))
+    near = ((-0.5 + 2.0) * distance - (-0.5 + 3.0)) * distance * distance + 1
+    far = (((distance - 5) * distance + 8) * distance - 4) * -0.5
+    weights = np.where(distance < 1.0, near, np.where(distance < 2.0, far, 0.0))
+    weights[first + taps >= last] = 0.0
+    total = np.zeros(size)
+    for tap in weights:  # one after the other: another order rounds otherwise
+        total += tap
+    weights = np.divide(weights, total, out=weights, where=total != 0.0)
+    whole = np.trunc(weights * (1 << PRECISION_BITS) + np.where(weights < 0, -0.5, 0.5)).astype(np.int32)
+    return np.minimum(first + taps, old_size - 1), whole
+
+
 def _in_threads(work: Callable[[slice], None], strips: list[slice]) -> None:
     """Do some work on each strip; Pillow and numpy let other threads run meanwhile."""
     with ThreadPoolExecutor(max(1, min(len(strips), torch.get_num_threads()))) as threads:
@@ -257,6 +320,16 @@ def cut_cells(pixels: Pixels, placement: Placement, cell_size: int) -> torch.Ten
 
     _in_threads(cut, _strips(rows, 1, 1))
     return cells.flatten(0, 1)
+
+
+def cut_cells_on_device(pixels: torch.Tensor, placement: Placement, cell_size: int) -> torch.Tensor:
+    """Return what `cut_cells` does of pixels [H, W, 3] uint8, where they are."""
+    height, width = pixels.shape[:2]
+    canvas = pixels.new_zeros((placement.canvas_height, placement.canvas_width, 3))
+    top, left = placement.offset_y, placement.offset_x
+    canvas[top : top + height, left : left + width] = pixels
+    rows = canvas.reshape(-1, cell_size, placement.canvas_width // cell_size, cell_size, 3)
+    return rows.permute(0, 2, 4, 1, 3).flatten(0, 1).contiguous()  # of [rows, S, columns, S, 3]
 
 
 @cache
@@ -288,6 +361,8 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         do_normalize: whether pixels are normalised here.
         image_mean: of red, green, blue, of values from 0 to 1, CLIP's where none is given; None where the model knows.
         image_std: of the same.
+        device: where images are resized and cut, and their cells are left, unless a call names another; None and "cpu"
+            do it with threads here. It is not saved.
     """
 
     model_input_names = ("pixel_values", "image_grid_thw")
@@ -319,6 +394,11 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         self.do_normalize = do_normalize
         self.image_mean = list(image_mean or OPENAI_CLIP_MEAN) if do_normalize else None
         self.image_std = list(image_std or OPENAI_CLIP_STD) if do_normalize else None
+        self.device: torch.device | str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is saved: all but the device, which is of this machine."""
+        return {name: value for name, value in super().to_dict().items() if name != "device"}
 
     def place(self, height: int, width: int) -> tuple[tuple[int, int], Placement]:
         """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it."""
@@ -340,7 +420,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
             images: an image, or a list, which may be nested; see `read_pixels` and `cut`.
             return_tensors: "pt" or None (the same tensors).
             return_placements: add `image_placements`, a `Placement` an image (which the model does not take).
-            kwargs: overrides of this processor's settings.
+            kwargs: overrides of this processor's settings, `device` too.
 
         Raises:
             ValueError: an unknown setting, no image, or another kind of tensor.
@@ -366,7 +446,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
 
     def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Return this processor's settings with the changes of a call."""
-        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS)}
+        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS, "device")}
         if unknown := changes.keys() - settings.keys():
             raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
         return settings | changes
@@ -386,21 +466,28 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
             settings: overrides of this processor's settings.
         """
         chosen = self._settings(settings)
-        cell_size, max_cells = chosen["cell_size"], chosen.pop("max_cells")
+        cell_size, max_cells, device = chosen["cell_size"], chosen.pop("max_cells"), chosen.pop("device")
         pixels = read_pixels(image)
         height, width = pixels.shape[:2]
         grid = best_grid(height, width, max_cells=max_cells, **chosen)
         if max_cells is not None and grid != best_grid(height, width, **chosen):
             logger.warning_once(f"images of more than {max_cells} cells (max_cells) are scaled down")
         placement, (new_height, new_width) = place(height, width, grid, cell_size)
-        is_free = (may_overwrite or isinstance(image, str | Path | bytes)) and pixels.flags.writeable
-        resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_free)
-        cells = cut_cells(resized, placement, cell_size)
+        if device is None or torch.device(device).type == "cpu":
+            is_free = (may_overwrite or isinstance(image, str | Path | bytes)) and pixels.flags.writeable
+            resized = resize_bicubic(pixels, new_height, new_width, may_overwrite=is_free)
+            cells = cut_cells(resized, placement, cell_size)
+            del resized
+        else:
+            there = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).to(device)
+            there = resize_bicubic_on_device(there, new_height, new_width)
+            cells = cut_cells_on_device(there, placement, cell_size)
         if self.image_mean is None or self.image_std is None:
             return CutImage(cells, grid, placement)
-        del pixels, resized  # before the cells take four times their memory
-        mean = torch.tensor(self.image_mean)[:, None, None]
-        std = torch.tensor(self.image_std)[:, None, None]
+        del pixels  # before the cells take four times their memory
+        mean, std = (
+            torch.tensor(values, device=cells.device)[:, None, None] for values in (self.image_mean, self.image_std)
+        )
         return CutImage(cells.float().div_(255).sub_(mean).div_(std), grid, placement)
 
 

@@ -27,8 +27,9 @@ OFFSETS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
 POINTER_ROUNDS = 12
 """Rounds of pointer jumping in the released code; paths of up to 2¹² tokens reach their root."""
 
-PART_VALUES = 2**22
-"""Feature values that are worked on at once, so that temporaries stay at 16 MiB in float32."""
+PART_VALUES, DEVICE_PART_VALUES = 2**22, 2**26
+"""Feature values that are worked on at once on a CPU, so that temporaries stay at 16 MiB in float32, and on a device,
+where every step of the work has its price and 256 MiB matter less than the activations of a tower."""
 
 
 class KeptTokens(NamedTuple):
@@ -306,7 +307,8 @@ def _parts(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Return a few cells at a time, of each tensor; all of them to a compiler, which makes no temporaries."""
     if torch.compiler.is_compiling():
         return iter([tensors])
-    cells = max(1, PART_VALUES // max(tensors[0].shape[1:].numel(), 1))
+    most = PART_VALUES if tensors[0].device.type == "cpu" else DEVICE_PART_VALUES
+    cells = max(1, most // max(tensors[0].shape[1:].numel(), 1))
     return zip(*(tensor.split(cells) for tensor in tensors), strict=True)
 
 

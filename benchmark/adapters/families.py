@@ -36,6 +36,7 @@ class ModelFamily:
         batches: several prompts at a time give the replies that each gives alone.
         set_budget: None where images are scaled down before the processor gets them.
         see: None where the model's view is not worked out.
+        processes_on_device: its image processor works where the model is, once it has been told.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelFamily:
     batches: bool = True
     set_budget: SetBudget | None = None
     see: SeeImage | None = None
+    processes_on_device: bool = False
 
 
 # --- pixel budgets ---
@@ -142,7 +144,9 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
         "smolvlm": ModelFamily(name="idefics3", box_convention="0-1", set_budget=_bound_longest_edge),
         "internvl": ModelFamily(name="internvl", box_convention="0-1000", set_budget=_bound_patches),
         # `rsvqa train` shows boxes in questions as the data set has them, and teaches boxes as shares of the sides
-        "geollava": ModelFamily(name="geollava", box_convention="0-1", set_budget=_bound_cells, see=_see_cells),
+        "geollava": ModelFamily(
+            name="geollava", box_convention="0-1", set_budget=_bound_cells, see=_see_cells, processes_on_device=True
+        ),
     }
 )
 """By `model_type`. Units of boxes are those that the models' own documentation or training data use."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rsvqa.annotation.images import ImageSize
-from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, LoadingSettings, load_checkpoint
+from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, LoadingSettings, input_device, load_checkpoint
 from rsvqa.benchmark.adapters.families import ModelFamily, family_of
 from rsvqa.benchmark.adapters.generation import Generated, Generator, Prefix
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder, begin_alike
@@ -82,6 +82,8 @@ class TransformersModel:
         self._image_token_id: int | None = getattr(checkpoint.model.config, "image_token_id", None)
         if settings.max_pixels is not None and self._family.set_budget is not None:
             self._family.set_budget(checkpoint.processor, checkpoint.model.config, settings.max_pixels)
+        if self._family.processes_on_device:
+            checkpoint.processor.image_processor.device = input_device(checkpoint.model)
 
     @property
     def name(self) -> str:

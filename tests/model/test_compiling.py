@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 from torch import Tensor, nn
 
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
+from rsvqa.model.vision_tower import tower_layers
 from tests.model.make_models import CELL_SIZE, tiny_inputs, tiny_model
 
 # every way of pruning that gives each cell as many tokens, whatever it shows
@@ -90,6 +91,19 @@ def test_cells_are_exported_for_any_number_of_them(settings: dict[str, Any], tmp
 def test_cells_that_do_not_give_the_same_number_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="do not give each cell its own tokens, always as many; expected scope 'cell'"):
         tiny_model(**settings).model.get_cell_features(make_cells(2))
+
+
+@torch.no_grad()
+def test_a_tower_is_compiled_but_for_its_last_layer() -> None:
+    network, inputs = tiny_model(pruning="anchored"), tiny_inputs(cells=(2, 2))
+    cells, grids = inputs["pixel_values"], inputs["image_grid_thw"]
+    layers = tower_layers(network.model.vision_tower)
+    expected = network.get_image_features(cells, grids)
+    network.model.compile_tower(backend="aot_eager")
+    got = network.get_image_features(cells, grids)
+    assert [layer._compiled_call_impl is not None for layer in layers] == [*[True] * (len(layers) - 1), False]
+    assert torch.equal(got.positions[0], expected.positions[0])
+    torch.testing.assert_close(got.pooler_output[0], expected.pooler_output[0])
 
 
 @torch.no_grad()

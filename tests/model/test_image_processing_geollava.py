@@ -22,9 +22,12 @@ from rsvqa.model.image_processing_geollava import (
     GeoLlavaImageProcessor,
     Pixels,
     best_grid,
+    cut_cells,
+    cut_cells_on_device,
     place,
     read_pixels,
     resize_bicubic,
+    resize_bicubic_on_device,
 )
 
 MEAN, STD = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
@@ -140,6 +143,42 @@ def cells_by_pillow(pixels: Pixels, grid: tuple[int, int], cell_size: int) -> np
             cell = np.asarray(canvas.crop((left, top, left + cell_size, top + cell_size)))
             cells.append(cell.transpose(2, 0, 1))
     return np.stack(cells)
+
+
+@pytest.mark.parametrize("strip_pixels", [500, 10**9])
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.booleans())
+def test_a_device_sums_the_integers_of_pillow(
+    strip_pixels: int, height: int, width: int, new_height: int, new_width: int, is_harsh: bool
+) -> None:
+    pixels = make_pixels(height, width)
+    if is_harsh:  # black and white overshoot, and are cut off at both ends
+        pixels = np.where(pixels > 127, 255, 0).astype(np.uint8)
+    expected = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BICUBIC)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(image_processing, "DEVICE_STRIP_PIXELS", strip_pixels)
+        got = resize_bicubic_on_device(torch.from_numpy(pixels), new_height, new_width)
+    np.testing.assert_array_equal(got.numpy(), np.asarray(expected))
+
+
+@pytest.mark.parametrize("size", [(28, 28), (50, 90), (100, 60), (7, 113), (1, 1)])
+def test_cells_are_cut_on_a_device_as_here(size: tuple[int, int]) -> None:
+    grid = best_grid(*size, cell_size=28, max_grid=4)
+    placement, new_size = place(*size, grid, 28)
+    pixels = make_pixels(*new_size)
+    cells = cut_cells_on_device(torch.from_numpy(pixels), placement, 28)
+    assert cells.is_contiguous()
+    assert torch.equal(cells, cut_cells(pixels, placement, 28))
+
+
+def test_the_device_is_of_a_machine_and_not_saved(tmp_path: Path) -> None:
+    processor = GeoLlavaImageProcessor(cell_size=28)
+    processor.device = "cpu"
+    processor.save_pretrained(tmp_path)
+    assert "device" not in json.loads((tmp_path / "preprocessor_config.json").read_text())
+    image = make_pixels(60, 60)
+    assert torch.equal(processor(image)["pixel_values"], processor(image, device="cpu")["pixel_values"])
+    assert processor(image, device="meta")["pixel_values"].device.type == "meta"  # it is done there
 
 
 @pytest.mark.parametrize("size", [(28, 28), (50, 90), (100, 60), (7, 113), (400, 300), (1, 1)])
