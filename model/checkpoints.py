@@ -23,8 +23,6 @@ RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
 """`model_type` of checkpoints in the layout of LongVA and the released GeoLLaVA-8K."""
 _LORA_TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 """Every linear layer of the LLM's blocks; the head and the embeddings stay."""
-_NOT_QUANTISED = ("model.vision_tower", "model.multi_modal_projector", "model.affinity_head", "lm_head")
-"""Pruning and letters are chosen by small differences, and these are 6 % of the weights."""
 
 
 RECIPE: Mapping[str, Any] = MappingProxyType(
@@ -148,7 +146,6 @@ def _quantisation(bits: Literal[4, 8], dtype: torch.dtype) -> dict[str, Any]:
         bnb_4bit_quant_type="nf4",  # as in QLoRA, arXiv 2305.14314
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(_NOT_QUANTISED),  # of both kinds
     )
     return {"quantization_config": config}
 

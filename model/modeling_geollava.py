@@ -12,6 +12,7 @@ never get a gradient.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple, cast
@@ -57,6 +58,10 @@ The outputs inherit the field, so that it has this name; arguments are taken und
 
 _MOST_NORMALISED = 16.0
 """Beyond what any usual mean and spread make of a pixel; white becomes 2.1 by CLIP's."""
+
+_LEFT_WHOLE = ("vision_tower", "multi_modal_projector", "affinity_head", "lm_head")
+"""What bitsandbytes leaves as it is: pruning and letters are chosen by small differences, and these are 6 % of the
+weights."""
 
 _AUTO_MAP = {
     "AutoModel": "modeling_geollava.GeoLlavaModel",
@@ -196,6 +201,22 @@ class GeoLlavaPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, quantization_config: Any = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the model with its weights; see `PreTrainedModel.from_pretrained`.
+
+        Weights of 8 or 4 bits are those of the language model's layers, whoever asks for them: the tokens that are kept
+        stay the same.
+        """
+        if hasattr(quantization_config, "llm_int8_skip_modules"):
+            quantization_config = copy.copy(quantization_config)
+            chosen = quantization_config.llm_int8_skip_modules or ()
+            names = (*_LEFT_WHOLE, *(f"{cls.base_model_prefix}.{name}" for name in _LEFT_WHOLE))
+            quantization_config.llm_int8_skip_modules = [*dict.fromkeys((*chosen, *names))]
+        if quantization_config is not None:
+            kwargs["quantization_config"] = quantization_config
+        return super().from_pretrained(*args, **kwargs)
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Save the model with its code, to be found by every Auto class that programs ask for models by."""

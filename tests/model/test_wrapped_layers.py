@@ -80,24 +80,26 @@ def test_dynamic_quantisation_keeps_what_the_quantised_layers_attend_to() -> Non
     "bits", [{"load_in_8bit": True}, {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.float32}], ids=["8", "4"]
 )
 @torch.no_grad()
-def test_bitsandbytes_keeps_what_its_layers_attend_to(bits: dict[str, Any], tmp_path: Path) -> None:
+def test_bitsandbytes_leaves_the_tower_and_keeps_the_tokens(bits: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
-    config = tiny_config(pruning="anchors_only")
+    config = tiny_config()
     for part in (config.vision_config, config.text_config):
         part.hidden_size = part.intermediate_size = 128  # in blocks of 64, as it packs them
     torch.manual_seed(0)
-    GeoLlavaForConditionalGeneration(config).save_pretrained(tmp_path)
+    plain = GeoLlavaForConditionalGeneration(config).eval()
+    plain.save_pretrained(tmp_path)
+    wanted = BitsAndBytesConfig(**bits, llm_int8_skip_modules=["layers.0.mlp.down_proj"])
     network = AutoModelForImageTextToText.from_pretrained(
-        tmp_path, quantization_config=BitsAndBytesConfig(**bits), device_map="auto"
+        tmp_path, quantization_config=wanted, device_map="auto"
     ).eval()
-    attention = network.model.vision_tower.encoder.layers[-1].self_attn
-    assert type(attention.v_proj) is not nn.Linear
-    inputs = tiny_inputs(cells=(2, 4))
-    features = network.model.vision_tower(inputs["pixel_values"]).last_hidden_state
-    scores = (attention.v_proj(features[:, 1:]) * attention.q_proj(features[:, 0])[:, None]).sum(-1)
-    expected = [(cell, place) for cell in range(8) for place in sorted(scores[cell].topk(5).indices.tolist())]
-    assert kept_places(network) == expected
-    assert bool(network(**inputs).logits.isfinite().all())
+    whole = {name for name, module in network.named_modules() if type(module) is nn.Linear}
+    of_llm = {name for name in whole if "language_model" in name}
+    assert of_llm == {"model.language_model.layers.0.mlp.down_proj"}  # the caller's own wish
+    assert whole - of_llm == {
+        name for name, module in plain.named_modules() if type(module) is nn.Linear and "language_model" not in name
+    }
+    assert kept_places(network) == kept_places(plain)
+    assert bool(network(**tiny_inputs(cells=(2, 4))).logits.isfinite().all())
 
 
 def test_sharded_layers_give_the_same_logits_and_gradients() -> None:
