@@ -464,7 +464,7 @@ def measure_training(name: str, rig: Rig, checkpoint: Path, data: Path) -> dict[
     found["seconds_per_question"] = round(seconds / settings.questions_per_pass, 3)
     if rig.device == "cuda":
         found["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
-        found["expected_gib"] = round(report["expected_memory_mib"] / 2**10, 1)
+        found["expected_gib"] = round(report["timings"]["expected_memory_mib"] / 2**10, 1)
     return found
 
 
