@@ -413,7 +413,8 @@ def _correlated(
 
 def _norms(looks: NDArray[np.int8]) -> NDArray[np.float64]:
     squares = np.einsum("ij,ij->i", looks, looks, dtype=np.float32)  # whole numbers below 2²⁴: exact
-    return np.sqrt(squares.astype(np.float64))
+    norms: NDArray[np.float64] = np.sqrt(squares, dtype=np.float64)
+    return norms
 
 
 def _bounding(looks: NDArray[np.int8], norms: NDArray[np.float64]) -> NDArray[np.float32]:
