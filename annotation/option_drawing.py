@@ -11,7 +11,8 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, AnswerForm
 
 _CERTAIN = 1e9
-"""Weight of an option that must be taken now: there are no more questions left than it needs."""
+"""Weight of an option that must be taken now: there are no more questions left than it needs, most first."""
+_DRAWN_AT_ONCE = 4_096
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,18 +63,34 @@ class Offer:
         return bool(self.levels) and self.form in (AnswerForm.ONE_OF, AnswerForm.YES_NO)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    """How often each text of a stratum is right, is wrong so far, and could still be shown as a wrong one."""
+class _Exponentials:
+    """Standard exponential numbers one by one: the ones that numpy's generator gives, drawn many at a time."""
 
-    place_of: dict[int, int] = field(default_factory=dict)
-    texts: list[int] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
-    chances: list[int] = field(default_factory=list)
-    is_pool: bool = False
-    num_left: int = 0
-    lacks: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    left: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    def __init__(self, seed: int) -> None:
+        self._numbers = np.random.Generator(np.random.PCG64(seed))
+        self._drawn = np.empty(0)
+
+    def take(self, num: int) -> NDArray[np.float64]:
+        """Return the next numbers."""
+        if num > len(self._drawn):
+            more = self._numbers.standard_exponential(max(num, _DRAWN_AT_ONCE))
+            self._drawn = np.concatenate([self._drawn, more])
+        taken, self._drawn = self._drawn[:num], self._drawn[num:]
+        return taken
+
+
+class _Tally:
+    """How often each text of a stratum is right, is wrong so far, and could still be shown as a wrong one.
+
+    This one is of texts that each question lists: few, and plain numbers are fastest.
+    """
+
+    def __init__(self) -> None:
+        self.place_of: dict[int, int] = {}
+        self.texts: list[int] = []
+        self.right: list[int] = []
+        self._lacks: list[int] = []
+        self._left: list[int] = []
 
     def place(self, text: int) -> int:
         """Return the place of a text, a new one at first sight."""
@@ -80,7 +98,7 @@ class _Tally:
         if place == len(self.texts):
             self.texts.append(text)
             self.right.append(0)
-            self.chances.append(0)
+            self._left.append(0)
         return place
 
     def is_right(self, text: int) -> bool:
@@ -88,11 +106,84 @@ class _Tally:
         place = self.place_of.get(text)
         return place is not None and self.right[place] > 0
 
+    def lack(self, text: int) -> float:
+        """Return how much less often a text was shown as wrong than it should be; 0 of a text from elsewhere."""
+        place = self.place_of.get(text)
+        return 0.0 if place is None else float(self._lacks[place])
+
+    def count(self, offer: Offer) -> None:
+        """Count a question that is going to be asked."""
+        self.right[self.place(offer.answer)] += 1
+        for text in offer.wrong:
+            self._left[self.place(text)] += 1
+
     def close(self, num_wrong: int) -> None:
         """Begin drawing: all questions are counted."""
-        right = np.array(self.right, np.float64)
-        self.lacks = num_wrong * right
-        self.left = self.num_left - right if self.is_pool else np.array(self.chances, np.float64)
+        self._lacks = [num_wrong * right for right in self.right]
+
+    def by_need(self, offer: Offer, exponentials: _Exponentials) -> Iterator[int]:
+        """Yield the texts that are shown as wrong less often than they should, in an order drawn by their need."""
+        listed = [self.place_of[text] for text in offer.wrong]
+        places = [place for place in listed if self._lacks[place] > 0]
+        turns = []
+        for place, number in zip(places, exponentials.take(len(places)).tolist(), strict=True):
+            lack = self._lacks[place]
+            chance = lack / max(self._left[place], 1)
+            odds = chance / max(1 - chance, 1e-9) if chance < 1 else _CERTAIN * (1 + lack)
+            turns.append((number / odds, place))
+        for _, place in sorted(turns, key=itemgetter(0)):
+            yield self.texts[place]
+
+    def note(self, offer: Offer, wrong: Sequence[int]) -> None:
+        """Count a question as done, with the wrong options that it shows."""
+        for text in {*offer.wrong}:
+            self._left[self.place_of[text]] -= 1
+        for text in wrong:
+            self._lacks[self.place_of[text]] -= 1
+
+
+class _PoolTally(_Tally):
+    """The same of a pool, in which each question could show all texts but its answer: many, so they are in arrays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._num_left = 0
+        self._pool_lacks = self._pool_answers = np.empty(0)
+
+    def lack(self, text: int) -> float:
+        """Return how much less often a text was shown as wrong than it should be; 0 of a text from elsewhere."""
+        place = self.place_of.get(text)
+        return 0.0 if place is None else float(self._pool_lacks[place])
+
+    def count(self, offer: Offer) -> None:
+        """Count a question that is going to be asked."""
+        self.right[self.place(offer.answer)] += 1
+        self._num_left += 1
+
+    def close(self, num_wrong: int) -> None:
+        """Begin drawing: all questions are counted."""
+        self._pool_answers = np.array(self.right, np.float64)  # of what is left
+        self._pool_lacks = num_wrong * self._pool_answers
+
+    def by_need(self, offer: Offer, exponentials: _Exponentials) -> Iterator[int]:  # noqa: ARG002  any may be shown
+        """Yield the texts that are shown as wrong less often than they should, in an order drawn by their need."""
+        places = np.flatnonzero(self._pool_lacks > 0)
+        if not len(places):
+            return
+        lacks = self._pool_lacks[places]
+        chance = lacks / np.maximum(self._num_left - self._pool_answers[places], 1)
+        odds = np.where(chance < 1, chance / np.maximum(1 - chance, 1e-9), _CERTAIN * (1 + lacks))
+        order = np.argsort(exponentials.take(len(places)) / odds, kind="stable")
+        for place in places[order].tolist():
+            yield self.texts[place]
+
+    def note(self, offer: Offer, wrong: Sequence[int]) -> None:
+        """Count a question as done, with the wrong options that it shows."""
+        self._num_left -= 1
+        self._pool_answers[self.place_of[offer.answer]] -= 1
+        for text in wrong:
+            if (place := self.place_of.get(text)) is not None:
+                self._pool_lacks[place] -= 1
 
 
 class OptionDrawer:
@@ -109,7 +200,7 @@ class OptionDrawer:
         self._elsewhere = elsewhere
         self._has_fallback = has_fallback
         self._rng = rng
-        self._numbers = np.random.Generator(np.random.PCG64(rng.getrandbits(64)))
+        self._exponentials = _Exponentials(rng.getrandbits(64))
         self._tallies: dict[tuple[int, int, int], _Tally] = {}
         self._several: dict[tuple[int, int], list[int]] = {}
         self.num_never_right = 0
@@ -153,31 +244,19 @@ class OptionDrawer:
         if not offer.num_shown:
             return
         for key in self._keys(offer):
-            tally = self._tallies.setdefault(key, _Tally(is_pool=offer.pool >= 0))
-            tally.num_left += 1
-            tally.right[tally.place(offer.answer)] += 1
-            if offer.pool < 0:
-                for text in offer.wrong:
-                    tally.chances[tally.place(text)] += 1
+            if key not in self._tallies:
+                self._tallies[key] = _Tally() if offer.pool < 0 else _PoolTally()
+            self._tallies[key].count(offer)
 
     def _note(self, offer: Offer, wrong: Sequence[int]) -> None:
         """Count a question as done, with the wrong options that it shows."""
         for key in self._keys(offer):
-            tally = self._tallies[key]
-            if offer.pool >= 0:
-                tally.left -= 1
-                tally.left[tally.place_of[offer.answer]] += 1
-            else:
-                tally.left[[tally.place_of[text] for text in offer.wrong]] -= 1
-            for text in wrong:
-                place = tally.place_of.get(text)
-                if place is not None:
-                    tally.lacks[place] -= 1
+            self._tallies[key].note(offer, wrong)
 
     def _draw_wrong(self, offer: Offer, num_wrong: int) -> tuple[int, ...]:
         keys = list(self._keys(offer))
         accept = _Accept(offer, self._elsewhere.get(offer.pool, {}))
-        needed = (text for key in keys for text in self._by_need(self._tallies[key], offer))
+        needed = (text for key in keys for text in self._tallies[key].by_need(offer, self._exponentials))
         whole = self._tallies[keys[-1]]
         others = itertools.chain(needed, self._by_excess(whole, offer))
         chosen = tuple(itertools.islice(filter(accept, others), num_wrong))
@@ -189,23 +268,6 @@ class OptionDrawer:
         self.num_never_right += num_wrong
         return offer.wrong[:num_wrong]
 
-    def _by_need(self, tally: _Tally, offer: Offer) -> Iterator[int]:
-        """Yield the texts that are shown as wrong less often than they should, in an order drawn by their need."""
-        if offer.pool >= 0:
-            places = np.flatnonzero(tally.lacks > 0)
-        else:
-            listed = np.array([tally.place_of[text] for text in offer.wrong], np.intp)
-            places = listed[tally.lacks[listed] > 0]
-        if not len(places):
-            return
-        lacks = tally.lacks[places]
-        chance = lacks / np.maximum(tally.left[places], 1)
-        # where the need is as great as what is left, it is taken now, the greatest first
-        odds = np.where(chance < 1, chance / np.maximum(1 - chance, 1e-9), _CERTAIN * (1 + lacks))
-        order = np.argsort(self._numbers.standard_exponential(len(places)) / odds, kind="stable")
-        for place in places[order].tolist():
-            yield tally.texts[place]
-
     def _by_excess(self, tally: _Tally, offer: Offer) -> Iterator[int]:
         """Yield what is left: texts shown as wrong too often already, the least so first; those never right last."""
         if offer.pool >= 0:
@@ -215,7 +277,7 @@ class OptionDrawer:
         self._rng.shuffle(texts)
 
         def excess(text: int) -> tuple[bool, float]:
-            return (not tally.is_right(text), -tally.lacks[tally.place_of[text]] if text in tally.place_of else 0.0)
+            return (not tally.is_right(text), -tally.lack(text))
 
         yield from sorted(texts, key=excess)
 

@@ -12,13 +12,15 @@ order of likeness is to be right equally often, too.
 
 from __future__ import annotations
 
+import math
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from rsvqa.annotation.likeness import overlap, words_of
 from rsvqa.annotation.option_drawing import Offer
-from rsvqa.annotation.taxonomy import AnswerForm
+from rsvqa.annotation.taxonomy import NUM_OPTIONS, AnswerForm
 
 _SWAPS = 60_000
 """Questions looked at in all, which bounds the time: few are looked at several times, many once."""
@@ -26,7 +28,61 @@ _MAX_PASSES = 8
 _TRIED = 6
 """Other options that are tried in the place of one."""
 
-_Key = tuple[int, int, int]
+_SHOWN = NUM_OPTIONS[AnswerForm.ONE_OF]
+_DUE = 1 / _SHOWN
+"""Share of the questions that offer two texts in which each is to be right."""
+_BESIDE_RIGHT = 2 * _DUE**2 - 2 * _DUE + 1
+_BOTH_WRONG = 2 * _DUE**2
+_WRONG_ALONE = _DUE**2
+"""How much the cost grows with the first question that offers a wrong text beside a right one, beside another wrong
+one, and with that text in a stratum."""
+_EQUAL, _BELOW = 1, 8
+"""A rank in the order of likeness: 1 for each text that is as much like another one, itself too, 8 for each less so."""
+_MOVES = {
+    num * _EQUAL + first * _BELOW: tuple((first <= place < first + num) / num - _DUE for place in range(_SHOWN))
+    for first in range(_SHOWN)
+    for num in range(1, _SHOWN + 1 - first)
+}
+"""What a question adds to each place in that order, by the rank of its right text; equals share their places."""
+
+_Row = dict[int, float]
+
+
+class _Likeness(dict[int, float]):
+    """How much other texts are like one; most are asked for many times."""
+
+    def __init__(self, own: int, words: Mapping[int, frozenset[str]]) -> None:
+        super().__init__()
+        self._own, self._words = words[own], words
+
+    def __missing__(self, text: int) -> float:
+        likeness = self[text] = round(overlap(self._own, self._words[text]), 9)
+        return likeness
+
+
+class _Growth:
+    """How much the cost of a template grows with one more question, by two texts that it offers.
+
+    `beside_right` goes from the right text to the wrong one, `both_wrong` from either to the other.
+    """
+
+    def __init__(self) -> None:
+        self.beside_right: defaultdict[int, _Row] = defaultdict(dict)
+        self.both_wrong: defaultdict[int, _Row] = defaultdict(dict)
+
+    def add(self, answer: int, wrong: int, step: int) -> None:
+        """Count the right and a wrong text of a question; with `step` -1 take them away."""
+        # one more right answer, and one more offer of both: 1 - 1/k more than its due for one, 1/k less for the other
+        _grow(self.beside_right[answer], wrong, 2 * (1 - 2 * _DUE + 2 * _DUE**2) * step, _BESIDE_RIGHT)
+        _grow(self.beside_right[wrong], answer, 4 * (_DUE**2 - _DUE) * step, _BESIDE_RIGHT)
+        for one, other in ((answer, wrong), (wrong, answer)):
+            _grow(self.both_wrong[one], other, -2 * _DUE * (1 - 2 * _DUE) * step, _BOTH_WRONG)
+
+    def add_wrong(self, first: int, second: int, step: int) -> None:
+        """Count two wrong texts of a question; with `step` -1 take them away."""
+        for one, other in ((first, second), (second, first)):
+            _grow(self.beside_right[one], other, -2 * _DUE * (1 - 2 * _DUE) * step, _BESIDE_RIGHT)
+            _grow(self.both_wrong[one], other, 4 * _DUE**2 * step, _BOTH_WRONG)
 
 
 class PairTally:
@@ -36,134 +92,134 @@ class PairTally:
     alone, in each stratum, is added, so that swapping does not undo what was drawn; and that of each place in the order
     of likeness.
 
+    What is held is not the counts, but how much the cost grows with one more question: offering two texts moves that by
+    a constant, and giving them up saves as much as offering them last cost. All but the places are multiples of 1/16,
+    whose sums are exact in any order.
+
     Args:
-        offers: with the options they show.
+        offers: with the options they show, the right one first.
         words: of each text that they may show, by its index.
     """
 
     def __init__(self, offers: Sequence[Offer], words: Mapping[int, frozenset[str]]) -> None:
-        self._words = words
-        self._overlaps: dict[tuple[int, int], float] = {}  # of pairs met so far: most are met many times
-        self._places = [0.0] * max(offer.num_shown for offer in offers)  # right at a place, less what is due to it
-        self._offered: dict[_Key, int] = {}
-        self._right: dict[_Key, int] = {}
-        self._excess: dict[tuple[int, int], float] = {}  # of a text of a stratum: times right less its due
+        self._likeness = {text: _Likeness(text, words) for text in words}
+        self._places = [0.0] * _SHOWN  # right at a place, less what is due to it
+        self._templates: defaultdict[int, _Growth] = defaultdict(_Growth)
+        self._alone: defaultdict[int, _Row] = defaultdict(dict)  # of a wrong text of a stratum
         for offer in offers:
-            for text in offer.shown:
-                self._add_alone(offer, text, 1)
-            for one, other in combinations(offer.shown, 2):
-                self._add(offer, one, other, 1)
-            self._add_places(self._moves(offer, offer.shown), 1)
+            self._count(offer, 1)
 
-    def changes(self, offer: Offer, place: int, texts: Sequence[int]) -> Iterator[tuple[float, int]]:
-        """Yield how much greater the cost becomes when an option gives way to each of other texts, and the text.
+    def best_change(self, offer: Offer, place: int, texts: Sequence[int]) -> tuple[float, int]:
+        """Return how much greater the cost becomes when an option gives way to the best of other texts, and that text.
 
-        Most of the time of choosing is spent here, so what `_gain` does is done in the loop.
+        Most of the time of choosing is spent here, so the loop calls nothing.
         """
-        old = offer.shown[place]
-        due = 1 / offer.num_shown
-        template = _template(offer)
-        kept = [
-            (other, (other == offer.answer) - due, self._gain(offer, other, old, -1))
-            for at, other in enumerate(offer.shown)
-            if at != place
-        ]
-        excess, offered, right = self._excess, self._offered, self._right
-        relieved = [due * (due + 2 * excess.get((level, old), 0.0)) for level in offer.levels[1:]]
-        old_places = self._moves(offer, offer.shown)
+        answer, old = offer.shown[0], offer.shown[place]
+        first, second = (text for at, text in enumerate(offer.shown[1:], start=1) if at != place)
+        growth = self._templates[_template(offer)]
+        beside_right = growth.beside_right[answer]
+        beside_first, beside_second = growth.both_wrong[first], growth.both_wrong[second]
+        given_up = 2 * _BESIDE_RIGHT - beside_right[old] + 4 * _BOTH_WRONG - beside_first[old] - beside_second[old]
+        strata = [(row, 2 * _WRONG_ALONE - row[old]) for row in (self._alone[level] for level in offer.levels[1:])]
+        like_answer, like_first, like_second = (self._likeness[text] for text in (answer, first, second))
+        answer_least = max(like_answer[first], like_answer[second])
+        first_least = max(like_answer[first], like_first[second])
+        second_least = max(like_answer[second], like_first[second])
+        moves = self._moves(offer)
+        growths: dict[int, list[float]] = {}  # of the places, by the rank of the right text
+        best, best_text = math.inf, -1
         for text in texts:
-            moved_text = (text == offer.answer) - due
-            change = 0.0
-            for other, moved, gain in kept:
-                even = due * offered.get((template, other, text) if other < text else (template, text, other), 0)
-                off = right.get((template, other, text), 0) - even
-                off_text = right.get((template, text, other), 0) - even
-                change += moved * (2 * off + moved) + moved_text * (2 * off_text + moved_text) + gain
-            new_places = self._moves(offer, (*offer.shown[:place], text, *offer.shown[place + 1 :]))
-            for now, was, new in zip(self._places, old_places, new_places, strict=False):
-                change += (now - was + new) ** 2 - now**2
-            for level, relief in zip(offer.levels[1:], relieved, strict=True):
-                change += due * (due - 2 * excess.get((level, text), 0.0))
+            to_answer, to_first, to_second = like_answer[text], like_first[text], like_second[text]
+            own = to_answer if to_answer > answer_least else answer_least
+            rank = _EQUAL  # of the right text
+            likeness = to_first if to_first > first_least else first_least
+            if likeness <= own:
+                rank += _EQUAL if likeness == own else _BELOW
+            likeness = to_second if to_second > second_least else second_least
+            if likeness <= own:
+                rank += _EQUAL if likeness == own else _BELOW
+            if to_answer <= own and to_first <= own and to_second <= own:
+                rank += _EQUAL if own in (to_answer, to_first, to_second) else _BELOW
+            if rank not in growths:
+                growths[rank] = [
+                    (so_far - was + becomes) ** 2 - so_far**2
+                    for so_far, was, becomes in zip(self._places, moves, _MOVES[rank], strict=True)
+                ]
+            one, two, three, four = growths[rank]
+            change = (
+                given_up
+                + beside_right.get(text, _BESIDE_RIGHT)
+                + beside_first.get(text, _BOTH_WRONG)
+                + beside_second.get(text, _BOTH_WRONG)
+                + one
+                + two
+                + three
+                + four
+            )
+            for row, relief in strata:
+                change += row.get(text, _WRONG_ALONE)
                 change += relief
-            yield change, text
+            if change < best or (change == best and text < best_text):
+                best, best_text = change, text
+        return best, best_text
 
     def swap(self, offer: Offer, place: int, text: int) -> None:
         """Let an option give way to another text."""
-        old = offer.shown[place]
-        self._add_alone(offer, old, -1)
-        self._add_alone(offer, text, 1)
-        for at, other in enumerate(offer.shown):
-            if at != place:
-                self._add(offer, other, old, -1)
-                self._add(offer, other, text, 1)
-        self._add_places(self._moves(offer, offer.shown), -1)
+        self._count(offer, -1)
         offer.shown = (*offer.shown[:place], text, *offer.shown[place + 1 :])
-        self._add_places(self._moves(offer, offer.shown), 1)
+        self._count(offer, 1)
 
     def relief(self, offer: Offer) -> float:
         """Return how much less the cost would be without a question."""
-        return -sum(self._gain(offer, one, other, -1) for one, other in combinations(offer.shown, 2))
+        answer, *wrong = offer.shown
+        growth = self._templates[_template(offer)]
+        beside_right = growth.beside_right[answer]
+        return sum(beside_right[text] - 2 * _BESIDE_RIGHT for text in wrong) + sum(
+            growth.both_wrong[one][other] - 2 * _BOTH_WRONG for one, other in combinations(wrong, 2)
+        )
 
     def drop(self, offer: Offer) -> None:
         """Take the options of a question away."""
-        for text in offer.shown:
-            self._add_alone(offer, text, -1)
-        for one, other in combinations(offer.shown, 2):
-            self._add(offer, one, other, -1)
-        self._add_places(self._moves(offer, offer.shown), -1)
+        self._count(offer, -1)
         offer.shown = ()
 
-    def _moves(self, offer: Offer, shown: Sequence[int]) -> list[float]:
-        """Return what a question adds to each place in the order of likeness; places of equals share it."""
-        likeness = [
-            round(max((self._likeness(text, other) for other in shown if other != text), default=0.0), 9)
-            for text in shown
-        ]
-        own = likeness[shown.index(offer.answer)]
-        first, num = sum(value < own for value in likeness), likeness.count(own)
-        return [(first <= place < first + num) / num - 1 / len(shown) for place in range(len(shown))]
-
-    def _likeness(self, one: int, other: int) -> float:
-        key = (one, other) if one < other else (other, one)
-        if key not in self._overlaps:
-            self._overlaps[key] = overlap(self._words[one], self._words[other])
-        return self._overlaps[key]
-
-    def _add_places(self, moves: Sequence[float], step: int) -> None:
-        for place, move in enumerate(moves):
+    def _count(self, offer: Offer, step: int) -> None:
+        """Count a question with the options that it shows; with `step` -1 take it away."""
+        answer, *wrong = offer.shown
+        growth = self._templates[_template(offer)]
+        for text in wrong:
+            growth.add(answer, text, step)
+        for one, other in combinations(wrong, 2):
+            growth.add_wrong(one, other, step)
+        for level in offer.levels[1:]:
+            row = self._alone[level]
+            _grow(row, answer, -2 * _DUE * (1 - _DUE) * step, _WRONG_ALONE)
+            for text in wrong:
+                _grow(row, text, 2 * _DUE**2 * step, _WRONG_ALONE)
+        for place, move in enumerate(self._moves(offer)):
             self._places[place] += step * move
 
-    def _add_alone(self, offer: Offer, text: int, step: int) -> None:
-        moved = step * ((text == offer.answer) - 1 / offer.num_shown)
-        for level in offer.levels[1:]:
-            self._excess[level, text] = self._excess.get((level, text), 0.0) + moved
+    def _moves(self, offer: Offer) -> tuple[float, ...]:
+        """Return what a question adds to each place in the order of likeness."""
+        answer, first, second, third = offer.shown
+        like_answer, like_first = self._likeness[answer], self._likeness[first]
+        second_third = self._likeness[second][third]
+        own = max(like_answer[first], like_answer[second], like_answer[third])
+        nearest = (
+            own,
+            max(like_answer[first], like_first[second], like_first[third]),
+            max(like_answer[second], like_first[second], second_third),
+            max(like_answer[third], like_first[third], second_third),
+        )
+        return _MOVES[sum(_EQUAL if likeness == own else _BELOW for likeness in nearest if likeness <= own)]
 
-    def _gain(self, offer: Offer, one: int, other: int, step: int) -> float:
-        key = _key(offer, one, other)
-        offered = self._offered.get(key, 0)
-        share = 1 / offer.num_shown
-        total = 0.0
-        for text in (one, other):
-            off = self._right.get((key[0], text, one + other - text), 0) - share * offered
-            moved = step * ((text == offer.answer) - share)
-            total += moved * (2 * off + moved)
-        return total
 
-    def _add(self, offer: Offer, one: int, other: int, step: int) -> None:
-        key = _key(offer, one, other)
-        self._offered[key] = self._offered.get(key, 0) + step
-        if offer.answer in (one, other):
-            right = (key[0], offer.answer, one + other - offer.answer)
-            self._right[right] = self._right.get(right, 0) + step
+def _grow(row: _Row, text: int, growth: float, at_first: float) -> None:
+    row[text] = row.get(text, at_first) + growth
 
 
 def _template(offer: Offer) -> int:
     return offer.levels[1] if len(offer.levels) > 1 else -1
-
-
-def _key(offer: Offer, one: int, other: int) -> _Key:
-    template = _template(offer)
-    return (template, one, other) if one < other else (template, other, one)
 
 
 def settle_pairs(offers: Sequence[Offer], texts: Sequence[str], rng: random.Random) -> int:
@@ -204,7 +260,7 @@ def _improve(tally: PairTally, offer: Offer, rng: random.Random) -> int:
     for place in range(1, offer.num_shown):
         spare = [text for text in offer.wrong if text not in offer.shown]
         tried = rng.sample(spare, min(_TRIED, len(spare)))
-        change, best = min(tally.changes(offer, place, tried), default=(0.0, -1))
+        change, best = tally.best_change(offer, place, tried)
         if change < -1e-9:
             tally.swap(offer, place, best)
             num += 1

@@ -19,12 +19,12 @@ from rsvqa.annotation.asking import AskSettings
 from rsvqa.annotation.choosing import GroupChoice, OfferGroup
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
-from rsvqa.rsvqa_builder.auditing.short import short_audit
 from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
+from rsvqa.rsvqa_builder.documents.overview import Overview
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
 from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
 from rsvqa.rsvqa_builder.files import OutputError, bucket_address
@@ -226,11 +226,10 @@ class _Run:
             shards = made.shards
             output.drop_unplanned({shard.name for shard in shards})
             image_of = _ImageLoader(jobs, journal)
-            infos = write_shards(output.ready, shards, load_images=image_of.all)
-        audit = {}
-        if self.settings.audit:
-            with self._step("auditing"):
-                audit = short_audit(made.records(), made.tiles(), seed=self.settings.seed)
+            overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
+            infos = write_shards(output.ready, shards, load_images=image_of.all, look=overview.look)
+        with self._step("auditing"):
+            audit = overview.audit(made.tiles())
         facts = BuildFacts(
             settings=self.settings,
             place=output.path if isinstance(output, OutputFolder) else None,
@@ -245,8 +244,8 @@ class _Run:
             jobs=jobs,
             selection=selection,
             asked=asked,
-            records=made.records,
-            tiles=made.tiles,
+            statistics=overview.statistics(),
+            samples=overview.samples(),
             shards=infos,
             audit=audit,
         )

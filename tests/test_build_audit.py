@@ -9,7 +9,9 @@ import pytest
 
 from rsvqa.rsvqa_builder.auditing.short import guess_text, guessed_tasks, short_audit
 from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.demo.scenes import make_demo_scenes
+from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
 from tests.rsvqa_builder.make_records import make_record, make_tile
 from tests.run_build import build, read_report
 
@@ -49,6 +51,22 @@ def test_no_audit_leaves_it_away(scenes: Path, tmp_path: Path) -> None:
     assert "without_image" not in json.loads((tmp_path / "set" / "stats.json").read_text())
     assert "without the image" not in run.out
     assert "without image" not in (tmp_path / "set" / "README.md").read_text()
+
+
+def test_what_is_told_of_all_questions_makes_no_record_anew(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    make = AskedTiles.rows
+
+    def rows(self: AskedTiles, place: int) -> TileRows:
+        made.append(place)
+        return make(self, place)
+
+    monkeypatch.setattr(AskedTiles, "rows", rows)
+    assert build(scenes, tmp_path / "set", "--classes", "demo", "--tasks", "OCC").code == 0
+    assert read_report(tmp_path / "set")["questions"] > 0
+    assert sorted(made) == list(range(read_report(tmp_path / "set")["tiles"]["kept"]))
 
 
 def records_of(num_tiles: int) -> list[Record]:

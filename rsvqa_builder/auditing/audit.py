@@ -71,9 +71,7 @@ def run_audit(
     if not splits:
         raise NothingUsableError(f"{source.name} holds no question")
     advance = _progress(reporter, len(sample.counts))
-    shortcuts = find_shortcuts(
-        sample, seed=settings.seed, with_classifiers=with_classifiers, order=_order_of_task, advance=advance
-    )
+    shortcuts = shortcuts_json(sample, seed=settings.seed, with_classifiers=with_classifiers, advance=advance)
     return {
         "schema_version": AUDIT_VERSION,
         "data": {
@@ -89,9 +87,17 @@ def run_audit(
             "scikit_learn": version("scikit-learn") if with_classifiers else None,
         },
         "defects": defects.to_json(),
-        "shortcuts": [_shortcut_json(shortcut) for shortcut in shortcuts],
+        "shortcuts": shortcuts,
         "resolution": checks.resolution(),
     }
+
+
+def shortcuts_json(
+    sample: DrawnQuestions, *, seed: int, with_classifiers: bool, advance: Callable[[], None] = lambda: None
+) -> list[dict[str, Any]]:
+    """Return what guessing reaches, tasks in the order of the taxonomy, in JSON types."""
+    found = find_shortcuts(sample, seed=seed, with_classifiers=with_classifiers, order=_order_of_task, advance=advance)
+    return [_shortcut_json(shortcut) for shortcut in found]
 
 
 def _progress(reporter: Reporter | None, total: int) -> Callable[[], None]:

@@ -6,12 +6,13 @@ Its bytes go into the data set, so it must not depend on what else is installed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.auditing.audit import AuditSource, run_audit
-from rsvqa.rsvqa_builder.auditing.settings import AuditSettings
+from rsvqa.rsvqa_builder.auditing.audit import shortcuts_json
 from rsvqa.rsvqa_builder.auditing.shard_items import places_of, record_item
+from rsvqa.rsvqa_builder.auditing.shortcuts import DrawnQuestions
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 
 QUESTIONS_PER_TASK = 1_000
@@ -21,18 +22,40 @@ _KEPT = ("form", "language", "guessed", "held_out", "chance", "best", "points", 
 
 def short_audit(records: Iterable[Record], tiles: Iterable[TileRecord], *, seed: int) -> dict[str, Any]:
     """Return what rules guess, by task: a list with an entry per answer form and language; empty without a question."""
-    tiles = list(tiles)
-    places = places_of(tiles)
-    items = [record_item(record, places[record.tile.image_id]) for record in records]
-    if not items:
-        return {}
-    settings = AuditSettings(images=False, questions_per_task=QUESTIONS_PER_TASK, seed=abs(seed) % 2**32)
-    report = run_audit(AuditSource(name="", layout="", items=items), settings, with_classifiers=False)
-    found: dict[str, Any] = {}
-    for shortcut in report["shortcuts"]:
-        if shortcut["best"] is not None and shortcut["form"] != AnswerForm.TEXT:
-            found.setdefault(shortcut["task"], []).append({key: shortcut[key] for key in _KEPT})
-    return found
+    audit = ShortAudit(seed=seed)
+    for record in records:
+        audit.add(record)
+    return audit.finish(tiles)
+
+
+class ShortAudit:
+    """Draws the questions of a short audit while records pass, and then has them guessed; holds those drawn alone."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = abs(seed) % 2**32
+        self._sample = DrawnQuestions(QUESTIONS_PER_TASK, seed=self._seed)
+
+    def add(self, record: Record) -> None:
+        """Take a record."""
+        item = record_item(record, "")
+        if not item.problem:
+            self._sample.add(item)
+
+    def finish(self, tiles: Iterable[TileRecord]) -> dict[str, Any]:
+        """Return what `short_audit` does.
+
+        Args:
+            tiles: all of the data set: they tell which are one place. Not looked at without a question.
+        """
+        if not self._sample.counts:
+            return {}
+        places = places_of(tiles)
+        self._sample.change(lambda item: replace(item, place=places[item.image]))
+        found: dict[str, Any] = {}
+        for shortcut in shortcuts_json(self._sample, seed=self._seed, with_classifiers=False):
+            if shortcut["best"] is not None and shortcut["form"] != AnswerForm.TEXT:
+                found.setdefault(shortcut["task"], []).append({key: shortcut[key] for key in _KEPT})
+        return found
 
 
 def guess_text(entries: Iterable[Mapping[str, Any]]) -> str:

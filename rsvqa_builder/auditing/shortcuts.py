@@ -121,6 +121,11 @@ class DrawnQuestions:
         elif rank > heap[0][0]:
             heapq.heapreplace(heap, entry)
 
+    def change(self, function: Callable[[AuditItem], AuditItem]) -> None:
+        """Put what a function makes of each question that was drawn in its place: what only all of them tell."""
+        for heap in self._heaps.values():
+            heap[:] = [(rank, number, function(item)) for rank, number, item in heap]
+
     def drawn(self) -> Iterator[tuple[Key, list[AuditItem]]]:
         """Yield the questions of each task in the order in which they came."""
         for key in sorted(self._heaps):

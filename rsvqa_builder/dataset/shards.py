@@ -232,12 +232,17 @@ def group_by_shared_images(records: Iterable[Shower]) -> list[list[Shower]]:
 
 
 def write_shards(
-    folder: Path, shards: Sequence[Shard], *, load_images: Callable[[TileRecord], Mapping[str, bytes]]
+    folder: Path,
+    shards: Sequence[Shard],
+    *,
+    load_images: Callable[[TileRecord], Mapping[str, bytes]],
+    look: Callable[[TileRows], object] = lambda _: None,
 ) -> tuple[ShardInfo, ...]:
     """Write the planned shards below `folder`; a shard that is already there with the same rows is kept.
 
     Holds the records of one shard at a time, and the images of one tile, as `load_images` returns them: encoded bytes
-    by the keys of `tile.images`.
+    by the keys of `tile.images`. `look` is called with each tile, in the order of the shards: records that are made
+    when they are looked at need not be made again for what else is told of them.
 
     Raises:
         ShardError: when a shard of another plan lies in the folder, or an image is not what the tile's record says.
@@ -245,6 +250,8 @@ def write_shards(
     _refuse_foreign_shards(folder, shards)
     for shard in shards:
         made = replace(shard, tiles=tuple(shard.tiles))
+        for rows in made.tiles:
+            look(rows)
         if not _is_written(folder / shard.name, made):
             _write_shard(folder / shard.name, made, load_images)
     return tuple(shard_info(folder / shard.name) for shard in shards)

@@ -61,10 +61,25 @@ def choose_samples(records: Iterable[Record], *, per_task: int = 3, seed: int = 
     A task's examples come from different scenes where there are enough. Within a scene all tasks prefer the same tile,
     so that few tiles must be decoded. The order of `records` does not matter, and they are consumed once.
     """
-    picks = {name: _Pick(name, per_task, seed) for name in TASKS}
+    chooser = SampleChooser(per_task=per_task, seed=seed)
     for record in records:
-        picks[record.task].offer(record)
-    return tuple(record for pick in picks.values() for record in pick.chosen())
+        chooser.offer(record)
+    return chooser.chosen()
+
+
+class SampleChooser:
+    """Chooses samples from records while they pass, see `choose_samples`; holds few of them."""
+
+    def __init__(self, *, per_task: int = 3, seed: int = 0) -> None:
+        self._picks = {name: _Pick(name, per_task, seed) for name in TASKS}
+
+    def offer(self, record: Record) -> None:
+        """Keep a record if it is among the best of its task."""
+        self._picks[record.task].offer(record)
+
+    def chosen(self) -> tuple[Record, ...]:
+        """Return the samples."""
+        return tuple(record for pick in self._picks.values() for record in pick.chosen())
 
 
 def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary, *, load_image: LoadImage) -> None:
@@ -128,7 +143,10 @@ class _Pick:
     def offer(self, record: Record) -> None:
         """Keep `record` if it is among the best."""
         # the task is part of a scene's rank, so that the page shows more than the same few scenes
-        scene = self._scenes.setdefault(self._rank(self._task, record.tile.scene), [])
+        rank = self._rank(self._task, record.tile.scene)
+        if rank not in self._scenes and len(self._scenes) == self._limit and rank > max(self._scenes):
+            return
+        scene = self._scenes.setdefault(rank, [])
         scene.append((self._rank(record.tile.image_id), self._rank(record.question_id), record))
         scene.sort(key=lambda entry: entry[:2])
         del scene[self._limit :]

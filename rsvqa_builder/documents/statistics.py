@@ -151,14 +151,39 @@ def dataset_statistics(records: Iterable[Record], tiles: Iterable[TileRecord]) -
         records: every record, in any order; consumed once.
         tiles: every tile once; consumed once.
     """
-    counts = _RecordCounts()
+    counts = StatisticsCounter()
+    num_questions: Counter[str] = Counter()
     for record in records:
-        counts.add(record)
-    ground = _GroundCounts()
+        counts.add_record(record)
+        num_questions[record.tile.image_id] += 1
     for tile in tiles:
-        ground.add(tile, counts.tiles[tile.image_id])
+        counts.add_tile(tile, num_questions[tile.image_id])
+    return counts.finish()
+
+
+class StatisticsCounter:
+    """Counts the records and tiles of a data set while they pass, in any order."""
+
+    def __init__(self) -> None:
+        self._records = _RecordCounts()
+        self._ground = _GroundCounts()
+
+    def add_record(self, record: Record) -> None:
+        """Count one record."""
+        self._records.add(record)
+
+    def add_tile(self, tile: TileRecord, num_questions: int) -> None:
+        """Count one tile that has `num_questions` questions."""
+        self._ground.add(tile, num_questions)
+
+    def finish(self) -> DatasetStatistics:
+        """Return what was counted."""
+        return _finished(self._records, self._ground)
+
+
+def _finished(counts: _RecordCounts, ground: _GroundCounts) -> DatasetStatistics:
     return DatasetStatistics(
-        num_questions=counts.tiles.total(),
+        num_questions=counts.languages.total(),
         num_tiles=ground.tile_sizes.total(),
         num_tiles_without_questions=ground.num_without_questions,
         num_images=sum(split.num_images for split in ground.splits.values()),
@@ -236,7 +261,6 @@ class _RecordCounts:
     """What is counted while records pass."""
 
     tasks: dict[str, _TaskCounts] = field(default_factory=dict)
-    tiles: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     reviews: Counter[str] = field(default_factory=Counter)
@@ -244,7 +268,6 @@ class _RecordCounts:
     def add(self, record: Record) -> None:
         """Count one record."""
         self.tasks.setdefault(record.task, _TaskCounts()).add(record)
-        self.tiles[record.tile.image_id] += 1
         self.languages[record.language] += 1
         self.sources[record.source] += 1
         self.reviews[record.review] += 1

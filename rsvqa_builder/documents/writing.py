@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_card
 from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
-from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, write_preview
 from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
-from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics, dataset_statistics
+from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
@@ -58,7 +58,8 @@ class BuildFacts:
         jobs: the plan.
         selection: which tiles were kept.
         asked: what was chosen of what tasks asked, and why they did not.
-        records, tiles: yield those of the data set in the order of its shards, each time anew: they are not held.
+        statistics: of the data set.
+        samples: questions that the preview shows.
         shards: as written.
         audit: what `short_audit` returned; empty when there was none.
     """
@@ -76,8 +77,8 @@ class BuildFacts:
     jobs: Sequence[TileJob]
     selection: Selection
     asked: AskedQuestions
-    records: Callable[[], Iterator[Record]]
-    tiles: Callable[[], Iterator[TileRecord]]
+    statistics: DatasetStatistics
+    samples: Sequence[Record]
     shards: Sequence[ShardInfo]
     audit: Mapping[str, Any]
 
@@ -101,12 +102,11 @@ def write_documents(
     folder: Path, facts: BuildFacts, *, load_image: Callable[[TileRecord, str], bytes]
 ) -> dict[str, Any]:
     """Write all documents into `folder` and return the report."""
-    statistics = dataset_statistics(facts.records(), facts.tiles())
-    report = make_report(facts, statistics)
+    statistics, samples = facts.statistics, facts.samples
+    report = make_report(facts)
     summary = PreviewSummary(sources_name(facts.settings.src) or facts.name, statistics, facts.asked.reasons.not_asked)
-    samples = choose_samples(facts.records(), seed=facts.settings.seed)
     preview = write_preview_table(folder, samples, load_image=load_image)
-    card = _card_facts(facts, statistics, report, preview)
+    card = _card_facts(facts, report, preview)
     texts = {
         "README.md": render_card(card),
         CROISSANT: render_croissant(card),
@@ -128,7 +128,7 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 def report_text(facts: BuildFacts) -> str:
     """Return the content of `report.json`."""
-    return _json_text(make_report(facts, dataset_statistics(facts.records(), facts.tiles())))
+    return _json_text(make_report(facts))
 
 
 def _from_folder(told: Any, place: Path | None) -> Any:  # noqa: ANN401  JSON of any depth
@@ -147,9 +147,11 @@ def _json_text(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
-def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+def make_report(facts: BuildFacts) -> dict[str, Any]:
     """Return `report.json`: what was used, what was left out and why, a task and a scene at a time."""
-    selection = facts.selection
+    selection, statistics = facts.selection, facts.statistics
+    planned = Counter(job.source for job in facts.jobs)
+    kept = Counter(facts.jobs[position].work.scene.scene_id for position in selection.splits)
     return {
         "schema_version": REPORT_VERSION,
         "digest": facts.digest,
@@ -165,9 +167,9 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
             "tiles": dict(Counter(selection.splits.values())),
             "questions": {name: split.num_questions for name, split in statistics.splits.items()},
         },
-        "sources": {source.name: _source_report(source, facts, statistics) for source in facts.sources},
-        "tasks": {name: _task_report(name, facts, statistics) for name in TASKS},
-        "scenes": {scene_id: _scene_report(scene_id, facts) for scene_id in facts.scenes},
+        "sources": {source.name: _source_report(source, facts, planned[source.name]) for source in facts.sources},
+        "tasks": {name: _task_report(name, facts) for name in TASKS},
+        "scenes": {scene_id: _scene_report(prepared, kept[scene_id]) for scene_id, prepared in facts.scenes.items()},
         "without_image": dict(facts.audit),
         "notes": list(facts.notes),
         "failed_tasks": list(facts.asked.reasons.failures),
@@ -193,7 +195,8 @@ def make_report(facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, A
     }
 
 
-def _task_report(name: str, facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+def _task_report(name: str, facts: BuildFacts) -> dict[str, Any]:
+    statistics = facts.statistics
     return {
         "questions": statistics.tasks[name].num_questions,
         "most_per_tile": facts.settings.task_limits.get(name, 0),
@@ -212,26 +215,24 @@ def _choice_report(name: str, choices: ChosenQuestions) -> dict[str, Any]:
     }
 
 
-def _source_report(source: Source, facts: BuildFacts, statistics: DatasetStatistics) -> dict[str, Any]:
+def _source_report(source: Source, facts: BuildFacts, num_planned: int) -> dict[str, Any]:
     """Return what a source gave; of questions also what its share left no room for."""
-    found = statistics.scene_sources.get(source.name, SourceStatistics())
-    own = [job.position for job in facts.jobs if job.source == source.name]
+    found = facts.statistics.scene_sources.get(source.name, SourceStatistics())
     return {
         "licence": source.licence,
         "link": source.link,
         "class_table": facts.tables[source.name].name,
         "share": source.share,
         "scenes": found.num_scenes,
-        "tiles": {"planned": len(own), "kept": found.num_tiles},
+        "tiles": {"planned": num_planned, "kept": found.num_tiles},
         "questions": found.num_questions,
         "beyond_its_share": facts.asked.num_beyond_share.get(source.name, 0),
     }
 
 
-def _scene_report(scene_id: str, facts: BuildFacts) -> dict[str, Any]:
-    kept = [job for job in facts.jobs if job.work.scene.scene_id == scene_id and job.position in facts.selection.splits]
-    report = scene_facts(facts.scenes[scene_id])
-    return report | {"tiles": report["tiles"] | {"kept": len(kept)}}
+def _scene_report(prepared: PreparedScene, num_kept: int) -> dict[str, Any]:
+    report = scene_facts(prepared)
+    return report | {"tiles": report["tiles"] | {"kept": num_kept}}
 
 
 def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
@@ -264,13 +265,11 @@ def _overlaps(facts: BuildFacts) -> list[tuple[str, str, float]]:
     return overlapping_footprints(names, [facts.scenes[name].work.scene.footprint for name in names])
 
 
-def _card_facts(
-    facts: BuildFacts, statistics: DatasetStatistics, report: Mapping[str, Any], preview: ShardInfo | None
-) -> CardFacts:
+def _card_facts(facts: BuildFacts, report: Mapping[str, Any], preview: ShardInfo | None) -> CardFacts:
     used = {facts.jobs[position].work.scene.scene_id for position in facts.selection.splits}
     return CardFacts(
         name=facts.name,
-        statistics=statistics,
+        statistics=facts.statistics,
         shards=facts.shards,
         scenes=[prepared.work.scene for scene_id, prepared in facts.scenes.items() if scene_id in used],
         settings=facts.fingerprint["settings"],

@@ -137,7 +137,7 @@ def locate(crs: CRS, transform: MapPlacement, *, width: int, height: int) -> Geo
                 )
             else:
                 gsd_m = nominal
-    footprint = _footprint(horizontal, transform, Window(0, 0, width, height))
+    footprint = _footprint(_to_wgs84(horizontal), transform, Window(0, 0, width, height))
     if footprint is None:
         notes.append(f"the CRS '{crs.name}' does not reach EPSG:4326 here: no footprint")
     return Georeference(gsd_m=gsd_m, north_deg=north_deg, footprint=footprint, notes=tuple(notes))
@@ -199,10 +199,7 @@ def window_footprint(crs: str, transform: MapPlacement, window: Window) -> Polyg
         transform: of the scene.
         window: scene pixels.
     """
-    horizontal = _horizontal(_parse(crs))
-    if horizontal is None:
-        return None
-    return _footprint(horizontal, transform, window)
+    return _footprint(_way_of(crs), transform, window)
 
 
 @lru_cache(maxsize=64)
@@ -223,7 +220,16 @@ def _distance(ellipsoid: Geod, lon: NDArray[np.float64], lat: NDArray[np.float64
     return float(ellipsoid.inv(lon[0], lat[0], lon[1], lat[1])[2])
 
 
-def _footprint(crs: CRS, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
+class _Way(NamedTuple):
+    """From a CRS to EPSG:4326, and whether its coordinates are degrees already."""
+
+    transformer: Transformer
+    is_geographic: bool
+
+
+def _footprint(way: _Way | None, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
+    if way is None:
+        return None
     columns, rows = _outline(window.width, window.height)
     if isinstance(transform, AffineCoefficients):
         x, y = transform.to_map(np.array(float(window.x)), np.array(float(window.y)))
@@ -231,18 +237,29 @@ def _footprint(crs: CRS, transform: MapPlacement, window: Window) -> Polygon | M
     else:
         columns, rows = columns + window.x, rows + window.y
     try:
-        lon, lat = _to_wgs84(crs).transform(*transform.to_map(columns, rows))
-    except (ProjError, CRSError):
+        lon, lat = way.transformer.transform(*transform.to_map(columns, rows))
+    except ProjError:
         return None
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return None
-    return polygon_on_sphere(np.asarray(lon), np.clip(lat, -90, 90), continuous=crs.is_geographic)
+    return polygon_on_sphere(np.asarray(lon), np.clip(lat, -90, 90), continuous=way.is_geographic)
+
+
+def _to_wgs84(crs: CRS) -> _Way | None:
+    try:
+        return _Way(Transformer.from_crs(crs, _WGS84, always_xy=True), crs.is_geographic)
+    except (ProjError, CRSError):
+        return None
 
 
 @lru_cache(maxsize=64)
-def _to_wgs84(crs: CRS) -> Transformer:
-    """Return the way from a CRS; making it takes longer than a thousand points do."""
-    return Transformer.from_crs(crs, _WGS84, always_xy=True)
+def _way_of(crs: str) -> _Way | None:
+    """Return the way from a WKT; making it takes longer than a thousand points do.
+
+    It is kept by the text: the hash of a CRS, which writes its WKT, takes as long as a footprint does.
+    """
+    horizontal = _horizontal(_parse(crs))
+    return None if horizontal is None else _to_wgs84(horizontal)
 
 
 def _outline(width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

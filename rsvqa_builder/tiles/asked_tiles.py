@@ -121,10 +121,6 @@ class AskedTiles:
     def __len__(self) -> int:
         return len(self._offered.positions)
 
-    def records(self) -> Iterator[Record]:
-        """Yield every record, in the order of the shards."""
-        return (record for run in self._runs for place in run.tiles for record in self.rows(place).records)
-
     def tiles(self) -> Iterator[TileRecord]:
         """Yield every tile, in the order of the shards."""
         return (self.tile(place) for run in self._runs for place in run.tiles)

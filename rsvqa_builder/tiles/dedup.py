@@ -55,8 +55,10 @@ _ENOUGH_PX = 2_048
 """Of the shorter side of a JPEG of which only the look is needed."""
 _STRIP_PIXELS = 1 << 20
 """Pixels that are averaged at once."""
-_BLOCK = 2_048
+_BLOCK = 4_096
 """Looks that are compared with as many others at once."""
+_ROUNDING = 1e-4
+"""More than rounding may take from a bound in float32."""
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 _TABLE_SUFFIXES = {".parquet", ".arrow"}
@@ -185,8 +187,7 @@ def find_alike(digests: Sequence[str], looks: Sequence[str | None]) -> list[Alik
     values = _as_values([looks[index] or "" for index in indices])
     found.extend(
         Alike(indices[first], indices[second], correlation)
-        for first, second, correlation in _correlated(values, values)
-        if first < second
+        for first, second, correlation in _correlated(values, values, is_symmetric=True)
     )
     return sorted(found)
 
@@ -379,14 +380,48 @@ def _as_values(looks: Sequence[str]) -> NDArray[np.int8]:
     return np.frombuffer(base64.b64decode("".join(looks)), dtype=np.int8).reshape(-1, _SIDE * _SIDE)
 
 
-def _correlated(first: NDArray[np.int8], second: NDArray[np.int8]) -> Iterator[tuple[int, int, float]]:
-    """Yield (index, index, correlation) of looks that are of one image."""
+def _correlated(
+    first: NDArray[np.int8], second: NDArray[np.int8], *, is_symmetric: bool = False
+) -> Iterator[tuple[int, int, float]]:
+    """Yield (index, index, correlation) of looks that are of one image.
+
+    All pairs are bounded by a quarter of their cells and the length of the rest: no two rests correlate more than
+    lengths allow. Few of looks that differ come near enough to be compared whole.
+
+    Args:
+        first: looks.
+        second: others.
+        is_symmetric: both are the same, and each pair is wanted once, the smaller index first.
+    """
+    norms, other_norms = _norms(first), _norms(second)
+    bounds, other_bounds = _bounding(first, norms), _bounding(second, other_norms)
     for top in range(0, len(first), _BLOCK):
-        rows = first[top : top + _BLOCK].astype(np.float32)
-        row_norms = np.sqrt((rows * rows).sum(axis=1, dtype=np.float64))
-        for left in range(0, len(second), _BLOCK):
-            columns = second[left : left + _BLOCK].astype(np.float32)
-            norms = row_norms[:, None] * np.sqrt((columns * columns).sum(axis=1, dtype=np.float64))
-            correlation = (rows @ columns.T) / norms
-            for row, column in zip(*np.nonzero(correlation >= MIN_CORRELATION), strict=True):
-                yield top + int(row), left + int(column), float(correlation[row, column])
+        for left in range(top if is_symmetric else 0, len(second), _BLOCK):
+            most = bounds[top : top + _BLOCK] @ other_bounds[left : left + _BLOCK].T
+            places = np.flatnonzero(most.ravel() >= MIN_CORRELATION - _ROUNDING)
+            rows, columns = np.divmod(places, most.shape[1])
+            for start in range(0, len(rows), _BLOCK):
+                of_first, of_second = rows[start : start + _BLOCK] + top, columns[start : start + _BLOCK] + left
+                products = np.einsum("ij,ij->i", first[of_first], second[of_second], dtype=np.float32)
+                correlation = products / (norms[of_first] * other_norms[of_second])
+                is_found = correlation >= MIN_CORRELATION
+                if is_symmetric:
+                    is_found &= of_first < of_second
+                for number in np.flatnonzero(is_found):
+                    yield int(of_first[number]), int(of_second[number]), float(correlation[number])
+
+
+def _norms(looks: NDArray[np.int8]) -> NDArray[np.float64]:
+    squares = np.einsum("ij,ij->i", looks, looks, dtype=np.float32)  # whole numbers below 2²⁴: exact
+    norms: NDArray[np.float64] = np.sqrt(squares, dtype=np.float64)
+    return norms
+
+
+def _bounding(looks: NDArray[np.int8], norms: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return vectors whose products are at least the correlations of looks: some cells, and the length of the rest."""
+    some = looks.reshape(-1, _SIDE, _SIDE)[:, ::2, ::2].reshape(-1, _SIDE * _SIDE // 4)
+    rest = np.sqrt(np.maximum(norms**2 - _norms(some) ** 2, 0))
+    bounding = np.empty((len(looks), some.shape[1] + 1), np.float32)
+    np.divide(some, norms[:, None], out=bounding[:, :-1], casting="same_kind")
+    np.divide(rest, norms, out=bounding[:, -1], casting="same_kind")
+    return bounding

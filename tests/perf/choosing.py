@@ -1,17 +1,18 @@
 """Time and memory of what is decided over a whole data set, by step.
 
-    python -m tests.perf.choosing [--tiles 100000] [--candidates 20] [--workers 0]
+    python -m tests.perf.choosing [--tiles 100000] [--candidates 20] [--workers 0] [--looks 0]
 
 The tiles are made up, and so are the results in their journal: counts and measures with pools, conclusions with eight
 wrong options, yes and no, and sets, of 40 classes. Scenes have 100 tiles each and do not touch. Wanted for a million:
 under 600 s and 8 GB. Seconds are those of this process, so that a busy machine disturbs nothing; with `--workers` those
 of the workers are not in them. Memory is the most so far. No tile has
-a look, as comparing looks grows with the square of their number.
+a look, as comparing looks grows with the square of their number: `--looks` compares so many apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import random
 import resource
 import tempfile
@@ -22,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pyproj import CRS
 
 from rsvqa.annotation.asking import AskSettings
@@ -35,7 +37,7 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
 from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_heads, select_tiles
-from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, ImagePrint
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, ImagePrint, find_alike
 from rsvqa.rsvqa_builder.tiles.executors import make_executor
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
@@ -214,6 +216,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=100_000)
     parser.add_argument("--candidates", type=int, default=20, help="per tile")
     parser.add_argument("--workers", type=int, default=0, help="processes that choose; 0 works in this one")
+    parser.add_argument("--looks", type=int, default=0, help="that are compared apart; they are noise")
     options = parser.parse_args()
     settings = BuildSettings.model_validate({"src": "scenes"})
     seconds: dict[str, float] = {}
@@ -246,6 +249,11 @@ def main() -> None:
         with step("records of 1,000 tiles", seconds):
             for place in range(min(1000, len(made))):
                 made.rows(place)
+    if options.looks:
+        noise = np.random.default_rng(0).normal(0, 32, (options.looks, 24 * 24)).clip(-127, 127).astype(np.int8)
+        looks = [base64.b64encode(look).decode() for look in noise]
+        with step(f"  {options.looks:,} looks", seconds):
+            find_alike([str(index) for index in range(options.looks)], looks)
     total = sum(value for name, value in seconds.items() if not name.startswith((" ", "records")))
     print(f"{num_asked:,} asked, {len(made.shards):,} shards: {total:.0f} s, {peak_gb():.2f} GB")
     if total > WANTED_SECONDS * options.tiles / 1e6 or peak_gb() - base > WANTED_GB * options.tiles / 1e6:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import sys
 from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsvqa.rsvqa_builder.tiles.dedup import find_alike, look_of
+from rsvqa.rsvqa_builder.tiles.dedup import (
+    MIN_CORRELATION,
+    ExcludedImages,
+    ImagePrint,
+    find_alike,
+    find_excluded,
+    look_of,
+)
 
 SIZE = 512
 NUM_TILES = 8
@@ -205,6 +213,33 @@ def test_more_looks_than_are_compared_at_once_give_the_same_pairs(monkeypatch: p
     assert [pair[:2] for pair in whole] == [(index, index + len(some)) for index in range(len(some))]
     monkeypatch.setattr("rsvqa.rsvqa_builder.tiles.dedup._BLOCK", 4)
     assert find_alike(digests, looks) == whole
+
+
+def test_looks_are_compared_as_if_each_two_were_multiplied_whole() -> None:
+    rng = np.random.default_rng(3)
+    values = np.clip(rng.normal(0, 32, (60, 24, 24)), -127, 127)
+    noise = rng.normal(0, 1, (40, 24, 24)) * rng.uniform(10, 30, (40, 1, 1))  # correlations of 0.75 to 0.95
+    noise[:10, ::2, ::2] *= 3  # most of it where all looks are compared
+    noise[10:20, ::2, ::2] = 0  # and none there
+    values[20:] = np.clip(values[rng.integers(0, 20, 40)] + noise, -127, 127)
+    looks = [base64.b64encode(look.astype(np.int8).tobytes()).decode() for look in values]
+    whole = values.astype(np.int8).astype(np.int64).reshape(len(values), -1)
+    products = whole @ whole.T
+    correlations = products / np.sqrt(np.outer(products.diagonal(), products.diagonal()))
+    wanted = {
+        (first, second): correlations[first, second]
+        for first, second in combinations(range(len(looks)), 2)
+        if correlations[first, second] >= MIN_CORRELATION
+    }
+    assert 10 < len(wanted) < 40
+    found = find_alike([str(index) for index in range(len(looks))], looks)
+    assert {(pair.first, pair.second): pair.correlation for pair in found} == pytest.approx(wanted)
+    excluded = ExcludedImages(by_look={look: str(index) for index, look in enumerate(looks[:20])})
+    kept_out = find_excluded([[ImagePrint(look=look)] for look in looks[20:]], excluded)
+    best = correlations[20:, :20].max(axis=1)
+    assert {index: int(why.image) for index, why in kept_out.items()} == {
+        index: int(correlations[20 + index, :20].argmax()) for index in np.flatnonzero(best >= MIN_CORRELATION)
+    }
 
 
 def print_rates(num: int) -> None:
