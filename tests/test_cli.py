@@ -186,7 +186,7 @@ def test_a_full_disk_is_one_line(scenes: Path, tmp_path: Path, monkeypatch: pyte
     def no_room(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "set/data/train.parquet")
 
-    monkeypatch.setattr(build_run, "write_shards", no_room)
+    monkeypatch.setattr(build_run, "do_shard", no_room)
     run = build(scenes, tmp_path / "set")
     assert (run.code, len(run.lines)) == (1, 1)
     assert "No space left on device (set/data/train.parquet); mend it and repeat the command" in run.err

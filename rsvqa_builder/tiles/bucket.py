@@ -1,7 +1,7 @@
 """An object storage in the place of the output folder: `s3://bucket/prefix`.
 
-Finished tiles go to objects below `.rsvqa/`. Labels, tiled copies and shards in the making are on this machine, in a
-folder of its own that goes at the end. What is finished is uploaded under its final name, `build.toml` last.
+Finished tiles and shards go to objects below `.rsvqa/`. Labels, tiled copies and documents are on this machine, in a
+folder of its own that goes at the end. What is finished gets its final name at the end, `build.toml` last.
 
 What surprises: nothing is locked, and no write is conditional, as not every storage has that. Two builds of the same
 settings and inputs store the same bytes under the same names, so they do each other no harm. The work of builds of
@@ -16,13 +16,15 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 import time
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 
 from pyarrow import fs
@@ -34,13 +36,14 @@ from rsvqa.rsvqa_builder.dataset.output import (
     WORK,
     Fingerprint,
     OutputState,
+    StoredShard,
     describe_changes,
     is_own_file,
     portable,
     seal,
     stored_fingerprint,
 )
-from rsvqa.rsvqa_builder.files import OutputError, write_atomically
+from rsvqa.rsvqa_builder.files import OutputError, move_file, write_atomically
 
 Result = TypeVar("Result")
 
@@ -48,6 +51,8 @@ NUM_TRIES = 5
 _FIRST_WAIT_S = 0.2
 _NUM_THREADS = 16
 _CHUNK = 16 * 2**20
+_MOST_COPIED = 5 * 10**9
+"""Bytes that S3 copies in one request ("Copying objects", Amazon S3 User Guide); larger ones pass through here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,25 @@ class BucketStore:
         if (found := self._info(key).size) != (size := path.stat().st_size):
             raise OutputError(f"{self.address}/{key} has {found} bytes after an upload of {size}: repeat the command")
 
+    @contextmanager
+    def new_file(self, key: str) -> Iterator[Path]:
+        """Yield where to write in a folder of this machine; the file is uploaded at the end of the block."""
+        with tempfile.TemporaryDirectory(prefix="rsvqa-") as folder:
+            path = Path(folder) / PurePosixPath(key).name
+            yield path
+            self.put_file(key, path)
+
+    def copy(self, key: str, new_key: str) -> None:
+        """Store the content of an object under another key, without its passing through this machine.
+
+        Raises:
+            OutputError: not all of it has arrived.
+        """
+        size = self._info(key).size
+        _retried(lambda: _copy(_open(self.address), self._path(key), self._path(new_key), size))
+        if (found := self._info(new_key).size) != size:
+            raise OutputError(f"{self.address}/{new_key} has {found} bytes as a copy of {size}: repeat the command")
+
     def get(self, key: str) -> bytes:
         """Return an object's bytes."""
         near = self._near(key)
@@ -116,7 +140,9 @@ class BucketStore:
         content = _retried(read)
         if near is not None:
             near.parent.mkdir(parents=True, exist_ok=True)
-            near.write_bytes(content)  # read by this process alone
+            partial = near.with_name(f".{near.name}-{os.getpid()}-{threading.get_ident()}")
+            partial.write_bytes(content)
+            move_file(partial, near)  # workers of this machine look here, too
         return content
 
     def list(self, prefix: str) -> Mapping[str, int]:
@@ -159,6 +185,17 @@ def _retried(work: Callable[[], Result]) -> Result:
         except OSError:
             time.sleep(_FIRST_WAIT_S * 2**attempt * random.random())
     return work()
+
+
+def _copy(storage: fs.FileSystem, source: str, target: str, size: int | None) -> None:
+    if size is not None and size <= _MOST_COPIED:
+        storage.copy_file(source, target)
+        return
+    stream = storage.open_output_stream(target)
+    with storage.open_input_stream(source) as content:
+        while chunk := content.read(_CHUNK):
+            stream.write(chunk)
+    stream.close()
 
 
 def _ignore_missing(work: Callable[[], None]) -> None:
@@ -292,9 +329,6 @@ class OutputBucket:
         names = self._final.names(f"{WORK}/{key}")
         return "tiles" in names and REPORT not in names
 
-    def drop_unplanned(self, planned: Collection[str]) -> None:
-        """Do nothing: no shard outlives an interrupted build."""
-
     def keep_report(self, report: str) -> str:
         """Keep the report of a build that came to nothing and return where."""
         self.store.put(REPORT, report.encode())
@@ -304,22 +338,25 @@ class OutputBucket:
         """Return the report of a finished data set."""
         return dict(json.loads(self._final.get(REPORT)))
 
-    def commit(self) -> None:
-        """Upload the data set, in the stead of an older one, `build.toml` last.
+    def commit(self, shards: Sequence[StoredShard] = ()) -> None:
+        """Put the data set in the stead of an older one, `build.toml` last; the storage itself copies the shards.
 
         Where another build of the same has finished meanwhile, its files stay.
         """
-        seal(self.ready)
+        seal(self.ready, shards)
         if not self._was_finished and self._read_marker() == (self.ready / MARKER).read_bytes():
+            self._final.delete_all(WORK)
             return
-        names = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
+        own = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
         self._final.delete(MARKER)
         for key in self._own_keys():
-            if key not in names:
+            if key not in {*own, *(shard.name for shard in shards)}:
                 self._final.delete(key)
+        place = f"{WORK}/{self._key}"
         with ThreadPoolExecutor(_NUM_THREADS) as threads:
-            others = [name for name in names if name != MARKER]
+            others = [name for name in own if name != MARKER]
             list(threads.map(lambda name: self._final.put_file(name, self.ready / name), others))
+            list(threads.map(lambda shard: self._final.copy(f"{place}/{shard.key}", shard.name), shards))
         self._final.put_file(MARKER, self.ready / MARKER)
         self._final.delete_all(WORK)
 
