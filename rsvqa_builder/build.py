@@ -289,7 +289,8 @@ class _Run:
         work = self.contract.bind(do_shard)
         for index, shard in run_largest_first(self.executor, work, planned.todo, lambda job: job.num_bytes):
             if isinstance(shard, Failure):
-                raise ExecutorError(f"cannot write {planned.todo[index].name}: {shard.reason}")
+                name = planned.todo[index].name
+                raise ExecutorError(f"cannot write {name}: {shard.reason}; what is done is kept: repeat the command")
             made[shard.info.name] = shard
             self.reporter.advance()
         return [made[name] for name in planned.names]

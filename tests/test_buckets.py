@@ -177,7 +177,7 @@ def test_a_build_that_dies_while_it_uploads_leaves_no_data_set_and_goes_on(
             into(sources, address)
     assert "build.toml" not in BucketStore(address).names()
     run = into(sources, address)
-    assert (run.code, run.err) == (0, "6 of 6 tiles are done already\n")
+    assert (run.code, run.lines) == (0, ["6 of 6 tiles are done already", "3 of 3 shards are written already"])
     assert downloaded(address, tmp_path) == undisturbed
 
 
@@ -248,6 +248,29 @@ def test_what_another_build_has_finished_meanwhile_stays(
     assert uploaded == []
     assert ".rsvqa" not in BucketStore(address).names()
     assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_build_whose_work_another_of_the_same_has_finished_and_removed_leaves_its_files(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = BucketStore.copy
+
+    def after_another(self: BucketStore, key: str, new_key: str) -> None:
+        monkeypatch.setattr(BucketStore, "copy", copy)
+        assert into(sources, address).code == 0
+        copy(self, key, new_key)
+
+    monkeypatch.setattr(bucket, "_NUM_THREADS", 1)
+    monkeypatch.setattr(BucketStore, "copy", after_another)
+    run = into(sources, address)
+    assert (run.code, run.err) == (0, "")
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_copy_of_what_is_gone_leaves_nothing(address: str) -> None:
+    with pytest.raises(FileNotFoundError, match="a"):
+        BucketStore(address).copy("a", "b")
+    assert BucketStore(address).list("") == {}
 
 
 def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) -> None:

@@ -270,7 +270,9 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("name", "option"), WRITES, ids=[f"{name} --{option.name}" for name, option in WRITES])
-@pytest.mark.parametrize("address", ["s3://bucket/set", "gs://bucket/set", "file:///set", "/vsis3/bucket/set"])
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/set", "gs://bucket/set", "az://box/set", "file:///set", "/vsis3/bucket/set"]
+)
 def test_what_is_no_folder_of_this_machine_is_refused_before_anything_is_done(
     name: str, option: Any, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

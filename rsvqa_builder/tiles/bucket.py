@@ -120,9 +120,12 @@ class BucketStore:
         """Store the content of an object under another key, without its passing through this machine.
 
         Raises:
+            FileNotFoundError: when there is none.
             OutputError: not all of it has arrived.
         """
         size = self._info(key).size
+        if size is None:
+            raise FileNotFoundError(key)
         _retried(lambda: _copy(_open(self.address), self._path(key), self._path(new_key), size))
         if (found := self._info(new_key).size) != size:
             raise OutputError(f"{self.address}/{new_key} has {found} bytes as a copy of {size}: repeat the command")
@@ -187,15 +190,15 @@ def _retried(work: Callable[[], Result]) -> Result:
     return work()
 
 
-def _copy(storage: fs.FileSystem, source: str, target: str, size: int | None) -> None:
-    if size is not None and size <= _MOST_COPIED:
+def _copy(storage: fs.FileSystem, source: str, target: str, size: int) -> None:
+    if size <= _MOST_COPIED:
         storage.copy_file(source, target)
         return
-    stream = storage.open_output_stream(target)
     with storage.open_input_stream(source) as content:
+        stream = storage.open_output_stream(target)
         while chunk := content.read(_CHUNK):
             stream.write(chunk)
-    stream.close()
+        stream.close()
 
 
 def _ignore_missing(work: Callable[[], None]) -> None:
@@ -342,13 +345,32 @@ class OutputBucket:
         """Put the data set in the stead of an older one, `build.toml` last; the storage itself copies the shards.
 
         Where another build of the same has finished meanwhile, its files stay.
+
+        Raises:
+            OutputError: shards are gone, or something has not arrived.
         """
         seal(self.ready, shards)
-        if not self._was_finished and self._read_marker() == (self.ready / MARKER).read_bytes():
+        marker = self._read_marker()
+        if not self._was_finished and self._is_ours(marker):
             self._final.delete_all(WORK)
             return
+        if marker is not None:
+            self._final.delete(MARKER)
+        try:
+            self._place(shards)
+        except FileNotFoundError as error:  # another build of the same has ended, and removed the work
+            if self._is_ours(self._read_marker()):
+                return
+            raise OutputError(f"{self.address}: {error} is gone: repeat the command, alone") from error
+        self._final.put_file(MARKER, self.ready / MARKER)
+        self._final.delete_all(WORK)
+
+    def _is_ours(self, marker: bytes | None) -> bool:
+        return marker == (self.ready / MARKER).read_bytes()
+
+    def _place(self, shards: Sequence[StoredShard]) -> None:
+        """Give all files but the last their final names, and remove those of an older data set."""
         own = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
-        self._final.delete(MARKER)
         for key in self._own_keys():
             if key not in {*own, *(shard.name for shard in shards)}:
                 self._final.delete(key)
@@ -357,8 +379,6 @@ class OutputBucket:
             others = [name for name in own if name != MARKER]
             list(threads.map(lambda name: self._final.put_file(name, self.ready / name), others))
             list(threads.map(lambda shard: self._final.copy(f"{place}/{shard.key}", shard.name), shards))
-        self._final.put_file(MARKER, self.ready / MARKER)
-        self._final.delete_all(WORK)
 
     def _own_keys(self) -> list[str]:
         keys = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,7 @@ def test_shards_are_those_that_one_process_writes(tmp_path: Path) -> None:
         load_images=lambda tile: {"tile": picture(tile.window.x // SIDE)},
     )
     assert sum(len(tile.records) for tile in rows) == 8
+    assert max(len(pickle.dumps(one)) for one in (*planned.todo, *made.values())) < 1000  # what travels
     assert [made[info.name].info for info in infos] == list(infos)
     for info in infos:
         assert case.content(made[info.name]) == (tmp_path / info.name).read_bytes()
