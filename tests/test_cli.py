@@ -200,7 +200,7 @@ def test_a_shard_that_no_worker_can_write_is_one_line(
     run = build(scenes, tmp_path / "set")
     assert (run.code, run.lines[-1]) == (
         1,
-        "rsvqa: cannot write data/train-00000-of-00001.parquet: its process died, twice; what is done is kept: repeat "
+        "rsvqa: cannot write tiles/train-00000-of-00001.parquet: its process died, twice; what is done is kept: repeat "
         "the command",
     )
     assert not (tmp_path / "set" / "build.toml").exists()

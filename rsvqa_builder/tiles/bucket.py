@@ -1,15 +1,17 @@
-"""An object storage in the place of the output folder: `s3://bucket/prefix`.
+"""An object storage in the place of the output folder: `s3://bucket/prefix`, or one of `gs://` or `az://`.
 
 Finished tiles and shards go to objects below `.rsvqa/`. Labels, tiled copies and documents are on this machine, in a
 folder of its own that goes at the end. What is finished gets its final name at the end, `build.toml` last.
 
 What surprises: nothing is locked, and no write is conditional, as not every storage has that. Two builds of the same
 settings and inputs store the same bytes under the same names, so they do each other no harm. The work of builds of
-others lies apart, and whoever finds some refuses to mix in.
+others lies apart, and whoever finds some refuses to mix in. A process that is killed may leave an empty object on
+Azure, under the name of what it was about to write: sizes tell such from whole ones.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -49,6 +51,8 @@ Result = TypeVar("Result")
 
 NUM_TRIES = 5
 _FIRST_WAIT_S = 0.2
+_RETRY_S = 60
+"""For so long the library for Google's storage repeats a request by itself."""
 _NUM_THREADS = 16
 _CHUNK = 16 * 2**20
 _MOST_COPIED = 5 * 10**9
@@ -161,10 +165,15 @@ class BucketStore:
 
     def delete_all(self, prefix: str) -> None:
         """Remove what is below a prefix."""
+        if self._info(prefix).type is fs.FileType.NotFound:
+            return
         _ignore_missing(lambda: _open(self.address).delete_dir(self._path(prefix)))
 
     def names(self, prefix: str = "") -> set[str]:
         """Return the first part of every key below a prefix, after the prefix."""
+        if self.address.startswith("gs://"):  # Google's knows no folders, and pyarrow looks for none there
+            below = f"{prefix}/" if prefix else ""
+            return {key.removeprefix(below).partition("/")[0] for key in self.list(prefix)}
         selector = fs.FileSelector(self._path(prefix), allow_not_found=True)
         return {info.base_name for info in _retried(lambda: _open(self.address).get_file_info(selector))}
 
@@ -175,7 +184,7 @@ class BucketStore:
         return self.near / key if self.near is not None and key.endswith(".json") else None
 
     def _path(self, key: str) -> str:
-        return f"{self.address.removeprefix('s3://')}/{key}".rstrip("/")
+        return f"{self.address.partition('://')[2]}/{key}".rstrip("/")
 
 
 def _retried(work: Callable[[], Result]) -> Result:
@@ -210,8 +219,41 @@ def _ignore_missing(work: Callable[[], None]) -> None:
 
 @lru_cache(maxsize=4)
 def _open(address: str) -> fs.FileSystem:
-    """Return the storage of an address; keys and region are those that the tools of AWS use."""
-    bucket = address.removeprefix("s3://").partition("/")[0]
+    """Return the storage of an address; keys and places are those that the tools of its maker use."""
+    scheme, _, path = address.partition("://")
+    try:
+        return {"s3": _open_s3, "gs": _open_google, "az": _open_azure}[scheme](path.partition("/")[0])
+    except ImportError as error:  # some builds of pyarrow are without one
+        raise OutputError(f"cannot use {address}: {error}") from error
+
+
+def _open_google(_: str) -> fs.FileSystem:
+    limit = dt.timedelta(seconds=_RETRY_S)
+    if endpoint := os.environ.get("STORAGE_EMULATOR_HOST"):
+        scheme, _, host = endpoint.rpartition("://")
+        place = {"scheme": scheme or "http", "endpoint_override": host}
+        return fs.GcsFileSystem(anonymous=True, retry_time_limit=limit, **place)
+    return fs.GcsFileSystem(retry_time_limit=limit)
+
+
+def _open_azure(container: str) -> fs.FileSystem:
+    stated = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
+    parts = dict(part.partition("=")[::2] for part in stated.split(";") if part)
+    account = parts.get("AccountName") or os.environ.get("AZURE_STORAGE_ACCOUNT")
+    if not account:
+        raise OutputError(f"cannot use az://{container}: AZURE_STORAGE_ACCOUNT does not say of which account it is")
+    key = parts.get("AccountKey") or os.environ.get("AZURE_STORAGE_KEY") or os.environ.get("AZURE_STORAGE_ACCESS_KEY")
+    token = None if key else parts.get("SharedAccessSignature") or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
+    options: dict[str, Any] = {"account_key": key, "sas_token": token}
+    scheme, _, place = parts.get("BlobEndpoint", "").partition("://")
+    if place and not place.startswith(f"{account}."):  # an emulator: the account is part of its paths
+        host = place.partition("/")[0]
+        options |= {"blob_storage_authority": host, "dfs_storage_authority": host}
+        options |= {"blob_storage_scheme": scheme, "dfs_storage_scheme": scheme}
+    return fs.AzureFileSystem(account, **options)
+
+
+def _open_s3(bucket: str) -> fs.FileSystem:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region is None and endpoint is None:
@@ -244,7 +286,7 @@ class OutputBucket:
         Raises:
             OutputError: it cannot.
         """
-        bucket = self.address.removeprefix("s3://").partition("/")[0]
+        bucket = self.address.partition("://")[2].partition("/")[0]
         try:
             found = _open(self.address).get_file_info(bucket).type
         except OSError as error:
@@ -396,7 +438,7 @@ class OutputBucket:
 
     def _read_marker(self) -> bytes | None:
         try:
-            return self._final.get(MARKER)
+            return self._final.get(MARKER) or None
         except FileNotFoundError:
             return None
 

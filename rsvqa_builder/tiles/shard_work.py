@@ -142,7 +142,7 @@ def _key(digest: str, kind: str) -> str:
 
 def _receipts(store: WorkStore, listed: Mapping[str, int]) -> dict[str, MadeShard]:
     """Return the shards that are whole, by digest."""
-    keys = [key for key in listed if key.endswith(".json")]
+    keys = [key for key, size in listed.items() if key.endswith(".json") and size]
     with ThreadPoolExecutor(_NUM_READERS) as threads:
         receipts = [json.loads(content) for content in threads.map(store.get, keys)]
     found = {}
