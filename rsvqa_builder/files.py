@@ -86,7 +86,7 @@ def remove_unused(folders: Iterable[Path]) -> None:
                 return
 
 
-def write_once(path: Path, content: bytes) -> bool:
+def write_once(path: Path, content: bytes | memoryview) -> bool:
     """Write `content` to `path` unless there is a file already; return whether it was this call that wrote it.
 
     Of several processes that call it at the same time, on this machine or others, it is one.

@@ -196,7 +196,7 @@ def _store_features(features: Features, folder: Path, number: int) -> Path:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    content = sink.getvalue().to_pybytes()
+    content = memoryview(sink.getvalue())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{number:05d}-{hashlib.sha256(content).hexdigest()[:16]}.arrow"
     write_once(path, content)
