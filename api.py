@@ -58,7 +58,7 @@ def build(
 
     Args:
         settings: what decides every byte; or as keywords, such as `src`, `classes`, `tile_size`.
-        out: folder of the data set, or s3://bucket/prefix.
+        out: folder of the data set, or an address such as s3://bucket/prefix (gs://, az://).
         config: settings file (TOML), such as a data set's `build.toml`.
         execution: where the work runs; or as keywords, such as `workers`.
         annotator: rules, or openai:MODEL,VERIFIER: models that word, draft and verify.

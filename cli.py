@@ -205,7 +205,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is in
 def build(
     settings: BuildSettings,
     out: Annotated[
-        Path, typer.Option(help="Folder of the data set, or s3://bucket/prefix.", callback=_require_local_or_bucket)
+        Path,
+        typer.Option(help="Folder of the data set, or s3://bucket/prefix (gs, az).", callback=_require_local_or_bucket),
     ],
     job: Annotated[JobSettings, "base_url", "max_cost"],
     execution: ExecutionSettings,

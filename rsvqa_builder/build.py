@@ -7,10 +7,11 @@ that a restart does not repeat.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,6 @@ from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.config import moved_paths
 from rsvqa.rsvqa_builder.dataset.output import Fingerprint, OutputFolder, OutputState, portable
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
-from rsvqa.rsvqa_builder.dataset.shards import write_shards
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.overview import Overview
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
@@ -33,6 +33,7 @@ from rsvqa.rsvqa_builder.losses import loss_lines
 from rsvqa.rsvqa_builder.progress import Reporter
 from rsvqa.rsvqa_builder.scenes.pairs import DatePair, alignment
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
@@ -53,8 +54,16 @@ from rsvqa.rsvqa_builder.tiles.executors import (
 )
 from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, machine_traits, package_versions
 from rsvqa.rsvqa_builder.tiles.journal import Journal
-from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, plan_preparing, prepare_scene
+from rsvqa.rsvqa_builder.tiles.preparing import (
+    PreparedScene,
+    PrepareJob,
+    StageJob,
+    plan_preparing,
+    prepare_scene,
+    stage_scene,
+)
 from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
+from rsvqa.rsvqa_builder.tiles.shard_work import MadeShard, do_shard, plan_shard_work
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
@@ -127,7 +136,6 @@ def build(
                 state, output.read_report() if isinstance(output, OutputBucket) else read_report(output.path)
             )
         report = run.make(sources, fingerprint, output)
-        output.commit()
         if isinstance(output, OutputFolder):  # of a storage, where the bytes of others count, nothing more is kept
             output.keep_timings(run.seconds)
     return BuildOutcome(state, report)
@@ -177,6 +185,22 @@ def _contract(out: Path | str) -> WorkerContract:
     return WorkerContract.of_this_process(None if bucket_address(out) else Path(out))
 
 
+class _Plan(NamedTuple):
+    """What there is to do.
+
+    Attributes:
+        scenes: that tiles are made of, by id, as they are and not as they are copied.
+        excluded: what tiles are compared with.
+        jobs: the tiles.
+        done: digests of those that are done already.
+    """
+
+    scenes: Mapping[str, PreparedScene]
+    excluded: ExcludedImages
+    jobs: tuple[TileJob, ...]
+    done: Collection[str]
+
+
 class _Run:
     """The steps of one build, and what they leave out on the way."""
 
@@ -209,13 +233,13 @@ class _Run:
         return f"no usable scene: looked for {sources.searched}{found}"
 
     def make(self, sources: Sources, fingerprint: Fingerprint, output: Output) -> Mapping[str, Any]:
-        """Make the data set in `output.ready` and return its report."""
+        """Make the data set, put it in its place and return its report."""
         holds_tiles = output.holds_tiles
         journal = Journal(_store_of(output))
-        scenes, excluded, jobs = self._plan_all(sources, output, journal)
+        scenes, excluded, jobs, done = self._plan_all(sources, output, journal)
         copies = {found.scene.scene_id: find_same_file(Path(found.scene.path), excluded) for found in sources.scenes}
         with self._step("making tiles"):
-            failed = self._do_tiles(jobs, journal)
+            failed = self._do_tiles(jobs, done, scenes)
         with self._step("writing shards"):
             excluded_scenes = {scene: name for scene, name in copies.items() if name}
             heads = read_heads(jobs, journal, failed)
@@ -223,12 +247,11 @@ class _Run:
             shares = {member.name: member.share for member in sources.members}
             asked = choose_questions(jobs, heads, selection, self.settings, shares, self._choose)
             made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings)
-            shards = made.shards
-            output.drop_unplanned({shard.name for shard in shards})
-            image_of = _ImageLoader(jobs, journal)
-            overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
-            infos = write_shards(output.ready, shards, load_images=image_of.all, look=overview.look)
+            shards = self._write_shards(made, journal)
+        overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
         with self._step("auditing"):
+            for rows in made.in_order():
+                overview.look(rows)
             audit = overview.audit(made.tiles())
         facts = BuildFacts(
             settings=self.settings,
@@ -246,12 +269,32 @@ class _Run:
             asked=asked,
             statistics=overview.statistics(),
             samples=overview.samples(),
-            shards=infos,
+            shards=[shard.info for shard in shards],
             audit=audit,
         )
         if not shards:
             raise NothingUsableError(self._end_with_nothing(sources, facts, failed, output, holds_tiles=holds_tiles))
-        return write_documents(output.ready, facts, load_image=image_of.one)
+        shutil.rmtree(output.ready, ignore_errors=True)  # documents of an interrupted build
+        output.ready.mkdir()
+        report = write_documents(output.ready, facts, load_image=_image_loader(jobs, journal))
+        output.commit([shard.stored for shard in shards])
+        return report
+
+    def _write_shards(self, asked: AskedTiles, journal: Journal) -> list[MadeShard]:
+        """Return the shards, in order; those that are not there yet are written by the workers."""
+        planned = plan_shard_work(asked, journal, seed=self.settings.seed, language=self.settings.language)
+        made = dict(planned.done)
+        if made:
+            self.reporter.note("resumed_shards", f"{len(made)} of {len(planned.names)} shards are written already")
+        self.reporter.start("shards", len(planned.todo))
+        work = self.contract.bind(do_shard)
+        for index, shard in run_largest_first(self.executor, work, planned.todo, lambda job: job.num_bytes):
+            if isinstance(shard, Failure):
+                name = planned.todo[index].name
+                raise ExecutorError(f"cannot write {name}: {shard.reason}; what is done is kept: repeat the command")
+            made[shard.info.name] = shard
+            self.reporter.advance()
+        return [made[name] for name in planned.names]
 
     def _choose(self, function: Callable[[OfferGroup], GroupChoice], groups: Sequence[OfferGroup]) -> list[GroupChoice]:
         """Return what is chosen of each group, in order; by several processes where there is much to choose from.
@@ -274,14 +317,12 @@ class _Run:
     def do_rank(self, sources: Sources, rank: Rank, output: Output) -> tuple[int, int]:
         """Do a rank's tiles; return how many there are, and how many cannot be read."""
         journal = Journal(_store_of(output))
-        _, _, jobs = self._plan_all(sources, output, journal, rank)
-        failed = self._do_tiles(jobs, journal)
+        scenes, _, jobs, done = self._plan_all(sources, output, journal, rank)
+        failed = self._do_tiles(jobs, done, scenes)
         return len(jobs), sum(job.work.scene.scene_id in failed for job in jobs)
 
-    def _plan_all(
-        self, sources: Sources, output: Output, journal: Journal, rank: Rank | None = None
-    ) -> tuple[dict[str, PreparedScene], ExcludedImages, tuple[TileJob, ...]]:
-        """Prepare the scenes and return them with what tiles are compared with, and the tiles; or what a rank needs."""
+    def _plan_all(self, sources: Sources, output: Output, journal: Journal, rank: Rank | None = None) -> _Plan:
+        """Prepare the scenes and return what there is to do of them; of a rank what it needs."""
         with self._step("preparing scenes"):
             to_prepare, remarks = plan_preparing(sources, output.work)
             for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
@@ -292,10 +333,57 @@ class _Run:
         with self._step("reading excluded images"):
             excluded = self._read_excluded(scenes)
             anchors = store_anchors(excluded.anchors, output.work / "excluded") if excluded.anchors else None
-        jobs = self._plan(scenes, sources, excluded.sizes, anchors, journal.store)
-        if dealt is not None:
-            jobs = tuple(job for job in jobs if job.window in dealt.windows.get(job.work.scene.scene_id, ()))
-        return scenes, excluded, jobs
+
+        def plan(usable: Mapping[str, PreparedScene]) -> tuple[TileJob, ...]:
+            jobs = self._plan(usable, sources, excluded.sizes, anchors, journal.store)
+            if dealt is None:
+                return jobs
+            return tuple(job for job in jobs if job.window in dealt.windows.get(job.work.scene.scene_id, ()))
+
+        jobs = plan(scenes)
+        done = journal.done([job.digest for job in jobs])
+        if len(done) < len(jobs):
+            with self._step("copying scenes"):
+                staged = self._stage([job for job in jobs if job.digest not in done], scenes, output.work / "staged")
+            jobs = plan(staged)
+            scenes = {scene_id: scenes[scene_id] for scene_id in staged}
+        return _Plan(scenes, excluded, jobs, done)
+
+    def _stage(
+        self, todo: Sequence[TileJob], scenes: Mapping[str, PreparedScene], folder: Path
+    ) -> dict[str, PreparedScene]:
+        """Return the scenes, those that tiles are made of with tiled copies where these save decoding.
+
+        One of which no copy can be made is left out. Scenes whose tiles are done are not looked at: a tile that is done
+        is the same whatever it was read from.
+        """
+        windows: dict[str, list[Window]] = {}
+        for job in todo:
+            # the dates of a pair have nearly the same windows
+            for work in (job.work,) if job.later is None else (job.work, job.later.work):
+                windows.setdefault(work.scene.scene_id, []).append(job.window)
+        stage_jobs = [
+            StageJob(
+                scene=scenes[scene_id].work.scene,
+                windows=read,
+                num_whole_reads=scenes[scene_id].num_whole_reads,
+                folder=folder,
+            )
+            for scene_id, read in windows.items()
+        ]
+        stage = self.contract.bind(stage_scene)
+        results = run_all(
+            self.executor, stage, stage_jobs, self.reporter, size=lambda job: job.scene.width * job.scene.height
+        )
+        staged = dict(scenes)
+        for scene_id, result in zip(windows, results, strict=True):
+            before = scenes[scene_id].work
+            if isinstance(result, Failure):
+                self._leave_out(LeftOut(before.scene.path, result.reason))
+                del staged[scene_id]
+            else:
+                staged[scene_id] = replace(scenes[scene_id], work=replace(before, scene=result))
+        return staged
 
     def _read_excluded(self, scenes: Mapping[str, PreparedScene]) -> ExcludedImages:
         """Return what tiles are compared with; images that cannot be are left out by name, and counted."""
@@ -381,11 +469,11 @@ class _Run:
             for position, (scene_id, window) in enumerate(windows)
         )
 
-    def _do_tiles(self, jobs: Sequence[TileJob], journal: Journal) -> dict[str, str]:
+    def _do_tiles(
+        self, jobs: Sequence[TileJob], done: Collection[str], scenes: Mapping[str, PreparedScene]
+    ) -> dict[str, str]:
         """Do what is not done yet; return the scenes of which a tile cannot be read, with the reason."""
-        digests = [job.digest for job in jobs]
-        done = journal.done(digests)
-        todo = [job for job, digest in zip(jobs, digests, strict=True) if digest not in done]
+        todo = [job for job in jobs if job.digest not in done]
         if len(todo) < len(jobs):
             self.reporter.note("resumed", f"{len(jobs) - len(todo)} of {len(jobs)} tiles are done already")
         failed: dict[int, str] = {}
@@ -397,10 +485,10 @@ class _Run:
             self.reporter.advance(pixels=0 if isinstance(result, Failure) else result)
         reasons: dict[str, str] = {}
         for index in sorted(failed):
-            scene = todo[index].work.scene
-            if scene.scene_id not in reasons:
-                reasons[scene.scene_id] = failed[index]
-                self._leave_out(LeftOut(scene.path, failed[index]))
+            scene_id = todo[index].work.scene.scene_id
+            if scene_id not in reasons:
+                reasons[scene_id] = failed[index]
+                self._leave_out(LeftOut(scenes[scene_id].work.scene.path, failed[index]))
         return reasons
 
     def _leave_out(self, left_out: LeftOut) -> None:
@@ -434,20 +522,10 @@ def _store_of(output: Output) -> WorkStore:
     return output.store if isinstance(output, OutputBucket) else FolderStore(output.work)
 
 
-class _ImageLoader:
-    """Reads a tile's encoded images from the journal."""
-
-    def __init__(self, jobs: Sequence[TileJob], journal: Journal) -> None:
-        self._digest_of = {job.image_id: job.digest for job in jobs}
-        self._journal = journal
-
-    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
-        """Return all images of the tile, by key."""
-        return {key: self.one(tile, key) for key in tile.images}
-
-    def one(self, tile: TileRecord, key: str) -> bytes:
-        """Return one image of the tile."""
-        return self._journal.read_image(self._digest_of[tile.image_id], key)
+def _image_loader(jobs: Sequence[TileJob], journal: Journal) -> Callable[[TileRecord, str], bytes]:
+    """Return what reads one encoded image of a tile."""
+    digest_of = {job.image_id: job.digest for job in jobs}
+    return lambda tile, key: journal.read_image(digest_of[tile.image_id], key)
 
 
 def _find_partners(scenes: Mapping[str, PreparedScene], pairs: Sequence[DatePair]) -> dict[str, LaterWork | str]:

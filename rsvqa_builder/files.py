@@ -35,7 +35,7 @@ _SAMPLED_BYTES = 1_048_576
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)|/vsi\w+/.*")
 """What people write for an object storage; as a path it has lost one of its slashes."""
 
-_BUCKET = re.compile(r"s3:/+([^/]+)/*(.*)")
+_BUCKET = re.compile(r"(s3|gs|az):/+([^/]+)/*(.*)")
 
 _NAME_BYTES = 150
 """Of the final name that a hidden one repeats; file systems allow 255 in all."""
@@ -46,9 +46,9 @@ class OutputError(RsvqaError):
 
 
 def bucket_address(out: Path | str) -> str | None:
-    """Return "s3://bucket/prefix" where that was given as an output; a path of it has lost one of its slashes."""
+    """Return "s3://bucket/prefix" where such was given as an output; a path of it has lost one of its slashes."""
     found = _BUCKET.fullmatch(str(out))
-    return None if found is None else f"s3://{found[1]}/{found[2]}".rstrip("/")
+    return None if found is None else f"{found[1]}://{found[2]}/{found[3]}".rstrip("/")
 
 
 def require_local(path: Path) -> None:
@@ -86,7 +86,7 @@ def remove_unused(folders: Iterable[Path]) -> None:
                 return
 
 
-def write_once(path: Path, content: bytes) -> bool:
+def write_once(path: Path, content: bytes | memoryview) -> bool:
     """Write `content` to `path` unless there is a file already; return whether it was this call that wrote it.
 
     Of several processes that call it at the same time, on this machine or others, it is one.

@@ -75,7 +75,7 @@ def check_labels(
         )
         if not (sources.scenes or sources.left_out):
             raise NothingUsableError(f"no scene: looked for {sources.searched}")
-        plan = plan_preparing(sources, Path(work), is_dry=True)
+        plan = plan_preparing(sources, Path(work))
         num_drawn = 0 if out is None else min(len(plan.jobs), MAX_DRAWN_SCENES)
         picture_bytes = min(MAX_PICTURE_BYTES, MAX_PAGE_BYTES // max(1, 2 * num_drawn))
         jobs = [SceneCheckJob(job, picture_bytes if number < num_drawn else 0) for number, job in enumerate(plan.jobs)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rsvqa.rsvqa_builder.dataset.output import StoredShard
 from rsvqa.rsvqa_builder.tiles import bucket
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
@@ -88,6 +90,14 @@ def test_a_folder_and_a_bucket_keep_the_same(store: WorkStore) -> None:
     assert store.list("tiles") == {}
     with pytest.raises(FileNotFoundError):
         store.get("tiles/ab/abc.tile")
+    with contextlib.suppress(KeyError), store.new_file("shards/a.parquet") as path:
+        path.write_bytes(b"half")
+        raise KeyError
+    assert store.list("shards") == {}
+    with store.new_file("shards/a.parquet") as path:
+        path.write_bytes(b"whole")
+    assert store.list("shards") == {"shards/a.parquet": 5}
+    assert store.get("shards/a.parquet") == b"whole"
 
 
 # --- builds ---
@@ -167,8 +177,57 @@ def test_a_build_that_dies_while_it_uploads_leaves_no_data_set_and_goes_on(
             into(sources, address)
     assert "build.toml" not in BucketStore(address).names()
     run = into(sources, address)
-    assert (run.code, run.err) == (0, "6 of 6 tiles are done already\n")
+    assert (run.code, run.lines) == (0, ["6 of 6 tiles are done already", "3 of 3 shards are written already"])
     assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_build_that_dies_between_two_shards_writes_the_others_only(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    uploaded: list[str] = []
+    put_file = BucketStore.put_file
+
+    def dying(self: BucketStore, key: str, path: Path) -> None:
+        if key.startswith("shards/"):
+            if uploaded:
+                raise Killed
+            uploaded.append(key)
+        put_file(self, key, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BucketStore, "put_file", dying)
+        with pytest.raises(Killed):
+            into(sources, address)
+    assert BucketStore(address).names() == {".rsvqa"}
+
+    def noting(self: BucketStore, key: str, path: Path) -> None:
+        uploaded.append(key)
+        put_file(self, key, path)
+
+    monkeypatch.setattr(BucketStore, "put_file", noting)
+    run = into(sources, address)
+    shards = [name for name in undisturbed if name.startswith(("data/", "tiles/"))]
+    assert (run.code, run.lines) == (
+        0,
+        ["6 of 6 tiles are done already", f"1 of {len(shards)} shards are written already"],
+    )
+    once = [key for key in uploaded if key.startswith("shards/")]
+    assert len(once) == len(set(once)) == len(shards)
+    assert not set(shards) & set(uploaded)  # they are copied by the storage
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_copy_within_the_storage_is_whole_whatever_its_size(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = BucketStore(address)
+    store.put("a", bytes(range(256)) * 1000)
+    store.copy("a", "b")
+    monkeypatch.setattr(bucket, "_MOST_COPIED", 1000)
+    monkeypatch.setattr(bucket, "_CHUNK", 100_000)
+    store.copy("a", "c")
+    assert store.get("b") == store.get("c") == bytes(range(256)) * 1000
 
 
 def test_what_another_build_has_finished_meanwhile_stays(
@@ -177,17 +236,41 @@ def test_what_another_build_has_finished_meanwhile_stays(
     uploaded: list[str] = []
     commit, put_file = bucket.OutputBucket.commit, BucketStore.put_file
 
-    def later(self: bucket.OutputBucket) -> None:
+    def later(self: bucket.OutputBucket, shards: Sequence[StoredShard]) -> None:
         monkeypatch.setattr(bucket.OutputBucket, "commit", commit)
         assert into(sources, address).code == 0
         monkeypatch.setattr(BucketStore, "put_file", lambda _, key, __: uploaded.append(key))
-        commit(self)
+        commit(self, shards)
         monkeypatch.setattr(BucketStore, "put_file", put_file)
 
     monkeypatch.setattr(bucket.OutputBucket, "commit", later)
     assert into(sources, address).code == 0
     assert uploaded == []
+    assert ".rsvqa" not in BucketStore(address).names()
     assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_build_whose_work_another_of_the_same_has_finished_and_removed_leaves_its_files(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = BucketStore.copy
+
+    def after_another(self: BucketStore, key: str, new_key: str) -> None:
+        monkeypatch.setattr(BucketStore, "copy", copy)
+        assert into(sources, address).code == 0
+        copy(self, key, new_key)
+
+    monkeypatch.setattr(bucket, "_NUM_THREADS", 1)
+    monkeypatch.setattr(BucketStore, "copy", after_another)
+    run = into(sources, address)
+    assert (run.code, run.err) == (0, "")
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_copy_of_what_is_gone_leaves_nothing(address: str) -> None:
+    with pytest.raises(FileNotFoundError, match="a"):
+        BucketStore(address).copy("a", "b")
+    assert BucketStore(address).list("") == {}
 
 
 def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) -> None:

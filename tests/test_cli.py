@@ -12,6 +12,7 @@ import pytest
 
 from rsvqa.cli import with_flags
 from rsvqa.rsvqa_builder import build as build_run
+from rsvqa.rsvqa_builder.tiles.executors import Failure
 from tests.make_sources import FARM, SHORE, make_scene
 from tests.run_build import RSVQA, build, rsvqa, times_of_change, tree_digest
 
@@ -186,10 +187,25 @@ def test_a_full_disk_is_one_line(scenes: Path, tmp_path: Path, monkeypatch: pyte
     def no_room(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "set/data/train.parquet")
 
-    monkeypatch.setattr(build_run, "write_shards", no_room)
+    monkeypatch.setattr(build_run, "do_shard", no_room)
     run = build(scenes, tmp_path / "set")
     assert (run.code, len(run.lines)) == (1, 1)
     assert "No space left on device (set/data/train.parquet); mend it and repeat the command" in run.err
+
+
+def test_a_shard_that_no_worker_can_write_is_one_line(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_run, "do_shard", lambda _: Failure("its process died, twice"))
+    run = build(scenes, tmp_path / "set")
+    assert (run.code, run.lines[-1]) == (
+        1,
+        "rsvqa: cannot write tiles/train-00000-of-00001.parquet: its process died, twice; what is done is kept: repeat "
+        "the command",
+    )
+    assert not (tmp_path / "set" / "build.toml").exists()
+    monkeypatch.undo()
+    assert build(scenes, tmp_path / "set").code == 0
 
 
 def test_demo_scenes_prints_the_files_it_made(tmp_path: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from rsvqa.rsvqa_builder.scenes import staging
+from rsvqa.rsvqa_builder.scenes.rasters import SceneError
+from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob, do_tile
 from tests.make_sources import FARM, make_scene, make_sources
-from tests.run_build import RSVQA, Run, build, tree_digest
+from tests.run_build import RSVQA, Run, build, read_report, tree_digest
 
 OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC,RIC,LUC", "--split-shares", "0.6,0.2,0.2")
 NUM_TILES = 12
@@ -149,6 +153,79 @@ def test_more_ranks_than_tiles_and_a_scene_that_cannot_be_read(tmp_path: Path) -
     assert sorted(counts) == [0, 0, 1]
     assert [build(scenes, out, *OPTIONS).code for out in outs] == [0, 0]
     assert tree_digest(outs[1]) == tree_digest(outs[0])
+
+
+@pytest.fixture
+def striped(tmp_path: Path) -> Path:
+    """Two scenes of strips, of which any tile decodes whole rows: 3 x 2 tiles each."""
+    for number in range(2):
+        place = FARM._replace(name=f"farm{number}", width=1500, height=900, easting=FARM.easting + 5000 * number)
+        make_scene(tmp_path / "striped", place, blockysize=16, compress="deflate")
+    return tmp_path / "striped"
+
+
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return where the names of scenes will stand of which a tiled copy is made."""
+    names: list[str] = []
+    copy = staging._copy
+
+    def noting(scene: Scene, target: Path) -> None:
+        names.append(scene.scene_id)
+        copy(scene, target)
+
+    monkeypatch.setattr(staging, "_copy", noting)
+    return names
+
+
+def test_the_build_that_finishes_copies_no_scene_whose_tiles_are_done(
+    striped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = copied(monkeypatch)
+    assert build(striped, tmp_path / "alone", *OPTIONS).code == 0
+    assert sorted(names) == ["farm0", "farm1"]
+    out = tmp_path / "set"
+    assert [rank(striped, out, shard_of).code for shard_of in ("0/2", "1/2")] == [0, 0]
+    shutil.rmtree(out / ".rsvqa" / "staged", ignore_errors=True)  # as on another machine, with a bucket
+    del names[:]
+    assert build(striped, out, *OPTIONS).code == 0
+    assert names == []
+    assert tree_digest(out) == tree_digest(tmp_path / "alone")
+
+
+def test_a_restart_copies_only_scenes_of_which_tiles_are_missing(
+    striped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = copied(monkeypatch)
+    calls = iter(range(100))
+
+    def do_six(job: TileJob) -> int | Failure:
+        if next(calls) == 6:  # all tiles of the first scene are done
+            raise KeyboardInterrupt
+        return do_tile(job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rsvqa.rsvqa_builder.build.do_tile", do_six)
+        assert build(striped, tmp_path / "set", *OPTIONS).code == 130
+    shutil.rmtree(tmp_path / "set" / ".rsvqa" / "staged")
+    del names[:]
+    assert build(striped, tmp_path / "set", *OPTIONS).code == 0
+    assert names == ["farm1"]
+
+
+def test_a_scene_for_whose_copy_there_is_no_room_is_left_out_under_its_own_name(
+    striped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(scene: Scene, _: Path) -> None:
+        if scene.scene_id == "farm1":
+            raise SceneError("no room")
+
+    monkeypatch.setattr(staging, "_require_room", no_room)
+    run = build(striped, tmp_path / "set", *OPTIONS)
+    assert (run.code, run.lines[0]) == (0, f"left out {striped / 'farm1.tif'}: no room")
+    report = read_report(tmp_path / "set")
+    assert list(report["scenes"]) == ["farm0"]
+    assert report["tiles"]["planned"] == 6
+    assert report["left_out"] == [{"path": str(striped / "farm1.tif"), "reason": "no room"}]
 
 
 @pytest.mark.parametrize("shard_of", ["4/4", "1", "-1/4", "a/b", "0/0", "1/4/8"])

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -19,7 +19,8 @@ import pytest
 
 from rsvqa.rsvqa_builder import build as build_module
 from rsvqa.rsvqa_builder.dataset import shards as shards_module
-from rsvqa.rsvqa_builder.dataset.output import OutputFolder
+from rsvqa.rsvqa_builder.dataset.output import OutputFolder, StoredShard
+from rsvqa.rsvqa_builder.tiles import shard_work
 from rsvqa.rsvqa_builder.tiles.executors import Failure
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene, PrepareJob, prepare_scene
 from tests.make_sources import FARM, SHORE, make_scene, make_sources
@@ -155,10 +156,10 @@ def finish(sources: Path, out: Path, expected: dict[str, str]) -> None:
     redone: list[str] = []
 
     class Spy(OutputFolder):
-        def commit(self) -> None:
+        def commit(self, shards: Sequence[StoredShard] = ()) -> None:
             now = finished_tiles(self.path)
             redone.extend(path.name for path, written in kept.items() if now[path] != written)
-            super().commit()
+            super().commit(shards)
 
     with mock.patch.object(build_module, "OutputFolder", Spy):
         run = build(sources, out, *OPTIONS)
@@ -182,7 +183,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     "first tile": tiles_done(1),
     "some tiles": tiles_done(5),
     "all tiles": tiles_done(12),
-    "first shard": is_there(".rsvqa/ready/data/*"),
+    "first shard": is_there(".rsvqa/shards/*.parquet"),
     "documents": is_there(".rsvqa/ready/*.*"),
     "moving into place": is_there(".rsvqa/committing.json"),
 }
@@ -264,9 +265,10 @@ STOPS: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
     "before the second scene is prepared": lambda: stop_before(build_module, "prepare_scene", call=2),
     "before the third tile": lambda: stop_before(build_module, "do_tile", call=3),
     "before tiles are chosen": lambda: stop_before(build_module, "select_tiles"),
-    "before the first shard": lambda: stop_before(shards_module, "_write_shard"),
-    "before the second shard": lambda: stop_before(shards_module, "_write_shard", call=2),
+    "before the first shard": lambda: stop_before(build_module, "do_shard"),
+    "before the second shard": lambda: stop_before(build_module, "do_shard", call=2),
     "before the second row group": lambda: stop_before(shards_module, "_named_images", call=2),
+    "before a shard has its receipt": lambda: stop_before(shard_work, "MadeShard"),
     "before the documents": lambda: stop_before(build_module, "write_documents"),
     "before the move": lambda: stop_before(OutputFolder, "commit"),
 }

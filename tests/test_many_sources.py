@@ -168,7 +168,7 @@ def test_an_interrupted_build_goes_on(
 ) -> None:
     src, out = folder / "sources.toml", tmp_path / "set"
     with monkeypatch.context() as patched:
-        patched.setattr(build_module, "write_shards", interrupt)
+        patched.setattr(build_module, "plan_shard_work", interrupt)
         assert build(src, out, *OPTIONS).code == 130
     done = times_of_change(out / ".rsvqa" / "tiles")
     assert len(list((out / ".rsvqa" / "tiles").rglob("*.json"))) == 2
@@ -178,7 +178,7 @@ def test_an_interrupted_build_goes_on(
     assert "holds an unfinished build made otherwise" in refused
     assert "source houses was" in refused
     with monkeypatch.context() as patched:
-        patched.setattr(build_module, "write_shards", interrupt)
+        patched.setattr(build_module, "plan_shard_work", interrupt)
         assert build(src, out, *OPTIONS).code == 130
     assert times_of_change(out / ".rsvqa" / "tiles") == done
     assert build(src, out, *OPTIONS).code == 0

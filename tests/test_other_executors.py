@@ -20,6 +20,7 @@ class OddExecutor:
     """Does units in any order, each once or twice, and hands the results back in another order."""
 
     def __init__(self, settings, *, out, reporter):
+        self.reporter = reporter
         self.chance = random.Random(os.environ["ODD_SEED"])
         reporter.note("odd", f"odd: {settings.workers} at a time into {out.name}")
 
@@ -30,6 +31,7 @@ class OddExecutor:
         pass
 
     def run(self, function, items):
+        self.reporter.note("odd", f"{function.function.__name__}: {len(items)}")
         sizes = [item.num_pixels for item in items if hasattr(item, "num_pixels")]
         assert sizes == sorted(sizes, reverse=True)
         todo = [index for index in range(len(items)) for _ in range(self.chance.choice([1, 2]))]
@@ -85,6 +87,14 @@ def test_units_done_in_any_order_and_twice_give_the_same_bytes(
     run = build(scenes, tmp_path / "set", *OPTIONS, "--executor", "odd", workers=3)
     assert (run.code, run.lines[0]) == (0, "odd: 3 at a time into set")
     assert tree_digest(tmp_path / "set") == expected
+    num_shards = sum(name.endswith(".parquet") for name in expected) - 1  # and the table of the preview
+    assert run.lines[1:] == [
+        "describe: 3",
+        "prepare_scene: 3",
+        "stage_scene: 3",
+        "do_tile: 10",
+        f"do_shard: {num_shards}",
+    ]
 
 
 def test_an_unknown_executor_is_told_with_the_nearest_one(scenes: Path, site: Path, tmp_path: Path) -> None:

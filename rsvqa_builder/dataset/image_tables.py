@@ -101,10 +101,14 @@ class TableWriter:
     """Writes one parquet file, row group by row group; its name appears when all of it is on disk.
 
     Until then the rows are in a hidden file beside it, see `files.whole_file`.
+
+    Attributes:
+        metadata: key-value metadata of the file; may be added to until the last row is written.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, *, metadata: Mapping[str, str] | None = None) -> None:
         self.path = path
+        self.metadata = dict(metadata or {})
         self._schema = schema
         path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -120,10 +124,8 @@ class TableWriter:
                 write_page_index=True,  # by which viewers find a row without reading a column
                 write_statistics=[field.name for field in schema if not pa.types.is_nested(field.type)],
             )
-            stack.callback(self._writer.close)
+            stack.callback(self._close)
             self._open = stack.pop_all()
-        for key, value in _footer_metadata(schema, metadata or {}).items():
-            self._writer.add_key_value_metadata({key: value})  # one by one: the order in the file is then ours
 
     def write_row_group(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write `rows` as one row group; a column that a row does not name is null in it.
@@ -135,6 +137,11 @@ class TableWriter:
         """
         columns = [_column(field, [row.get(field.name) for row in rows], self.path) for field in self._schema]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._writer.schema))
+
+    def _close(self) -> None:
+        for key, value in _footer_metadata(self._schema, self.metadata).items():
+            self._writer.add_key_value_metadata({key: value})  # one by one: the order in the file is then ours
+        self._writer.close()
 
     def __enter__(self) -> Self:
         return self

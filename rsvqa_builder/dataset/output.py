@@ -1,9 +1,9 @@
 """The output folder of a build: one build at a time, resumed or refused, and nothing half-written under a final name.
 
-While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, and
-moved into place at the very end, `build.toml` last, which tells the size and the SHA-256 of the others. So a folder
-with a `build.toml` holds a whole data set, and an older data set stays until a new one is whole. Files that a build did
-not write are never touched.
+While a build works, everything it has is below `.rsvqa/`. The finished data set is made there too, in `ready/`, its
+shards in `shards/` where workers write them. It is moved into place at the very end, `build.toml` last, which tells the
+size and the SHA-256 of the others. So a folder with a `build.toml` holds a whole data set, and an older data set stays
+until a new one is whole. Files that a build did not write are never touched.
 
 How long each step took stays in `.rsvqa/`, the one thing in a finished folder that the next build of the same does not
 repeat byte for byte.
@@ -19,11 +19,11 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import tomli_w
 
@@ -42,6 +42,7 @@ from rsvqa.rsvqa_builder.files import (
 from rsvqa.rsvqa_builder.locks import LOCK, FolderHeldError, FolderLock
 
 WORK = ".rsvqa"
+READY = "ready"
 REPORT = "report.json"
 TIMINGS = "timings.json"
 MARKER = "build.toml"
@@ -75,6 +76,21 @@ _DOCUMENTS = (
 _UNSEALED = (MARKER, ANNOTATE_REPORT)
 
 
+class StoredShard(NamedTuple):
+    """A shard of a data set in the making, which lies elsewhere in the work until it is committed.
+
+    Attributes:
+        name: that it will have, below the data set's folder.
+        key: where it lies, below the work folder.
+        num_bytes, sha256: of the file.
+    """
+
+    name: str
+    key: str
+    num_bytes: int
+    sha256: str
+
+
 class OutputState(StrEnum):
     """What was found in the output folder."""
 
@@ -96,7 +112,7 @@ class OutputFolder:
         """
         self.path = path
         self.work = path / WORK
-        self.ready = self.work / "ready"
+        self.ready = self.work / READY
         self._shared = shared
         self._tell = tell
         self._lock: FolderLock | None = None
@@ -224,8 +240,8 @@ class OutputFolder:
             if shard.relative_to(self.ready).as_posix() not in planned:
                 shard.unlink()
 
-    def commit(self) -> None:
-        """Move the data set in `ready/` into place, in the stead of an older one.
+    def commit(self, shards: Sequence[StoredShard] = ()) -> None:
+        """Move the data set in `ready/` into place, in the stead of an older one, and with it `shards`.
 
         Raises:
             OutputError: this machine could not be heard for so long that another build has taken the folder.
@@ -235,27 +251,28 @@ class OutputFolder:
                 f"another build has taken {self.path} over while this machine could not be reached from there: "
                 "repeat the command once that build has ended"
             )
-        seal(self.ready)
-        names = sorted(str(file.relative_to(self.ready)) for file in self.ready.rglob("*") if file.is_file())
+        seal(self.ready, shards)
+        ready = [file.relative_to(self.ready).as_posix() for file in self.ready.rglob("*") if file.is_file()]
+        places = {**{name: f"{READY}/{name}" for name in ready}, **{shard.name: shard.key for shard in shards}}
         sync_tree(self.ready)
-        write_atomically(self.work / _COMMITTING, json.dumps(names).encode())
+        write_atomically(self.work / _COMMITTING, json.dumps(places, sort_keys=True).encode())
         self._move_into_place()
 
     def _move_into_place(self) -> None:
         """Move what is ready; after a kill at any point, doing it again completes it."""
-        names: list[str] = json.loads((self.work / _COMMITTING).read_bytes())
+        places: dict[str, str] = json.loads((self.work / _COMMITTING).read_bytes())
         if (self.ready / MARKER).exists():
             (self.path / MARKER).unlink(missing_ok=True)
         for file in self._own_files():
-            if str(file.relative_to(self.path)) not in names:
+            if file.relative_to(self.path).as_posix() not in places:
                 file.unlink()
-        for name in sorted(names, key=lambda name: name == MARKER):
+        for name, place in sorted(places.items(), key=lambda entry: (entry[0] == MARKER, entry[0])):
             if name == MARKER:  # a power cut must not leave it without the rest
-                for folder in sorted({(self.path / other).parent for other in names}):
+                for folder in sorted({(self.path / other).parent for other in places}):
                     sync(folder)
-            if (self.ready / name).exists():
+            if (self.work / place).exists():
                 (self.path / name).parent.mkdir(exist_ok=True)
-                move_file(self.ready / name, self.path / name)
+                move_file(self.work / place, self.path / name)
         sync(self.path)
         # the list of what to move goes last, so that a kill meanwhile is not taken for an unfinished build
         for entry in sorted(self.work.iterdir()):
@@ -319,16 +336,23 @@ def check_export_folder(src: Path, out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"`out` {out} is not empty; choose another folder, or `overwrite` to replace it")
 
 
-def seal(folder: Path) -> None:
-    """Write into what is the last file of a data set which others there are; the bill of models is none of them."""
+def seal(folder: Path, shards: Sequence[StoredShard] = ()) -> None:
+    """Write into what is the last file of a data set which others there are; the bill of models is none of them.
+
+    Args:
+        folder: with all other files.
+        shards: that come from elsewhere, and were hashed when they were made.
+    """
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in _UNSEALED]
     with ThreadPoolExecutor() as threads:  # hashing lets other threads work
         digests = list(threads.map(_sha256, files))
     marker = tomllib.loads((folder / MARKER).read_text("utf-8"))
-    marker["files"] = {
+    stated = {
         file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": digest}
         for file, digest in zip(files, digests, strict=True)
     }
+    stated |= {shard.name: {"bytes": shard.num_bytes, "sha256": shard.sha256} for shard in shards}
+    marker["files"] = {name: stated[name] for name in sorted(stated, key=PurePosixPath)}
     (folder / MARKER).write_text(tomli_w.dumps(marker), encoding="utf-8", newline="\n")
 
 

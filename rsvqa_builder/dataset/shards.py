@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -64,7 +64,7 @@ class Shard:
     Attributes:
         name: below the data set's folder, e.g. "data/train-00000-of-00003.parquet".
         first_index: `index` of its first row.
-        tiles: in plan order; may be made when they are looked at.
+        tiles: in plan order.
     """
 
     name: str
@@ -236,24 +236,19 @@ def write_shards(
     shards: Sequence[Shard],
     *,
     load_images: Callable[[TileRecord], Mapping[str, bytes]],
-    look: Callable[[TileRows], object] = lambda _: None,
 ) -> tuple[ShardInfo, ...]:
     """Write the planned shards below `folder`; a shard that is already there with the same rows is kept.
 
     Holds the records of one shard at a time, and the images of one tile, as `load_images` returns them: encoded bytes
-    by the keys of `tile.images`. `look` is called with each tile, in the order of the shards: records that are made
-    when they are looked at need not be made again for what else is told of them.
+    by the keys of `tile.images`.
 
     Raises:
         ShardError: when a shard of another plan lies in the folder, or an image is not what the tile's record says.
     """
     _refuse_foreign_shards(folder, shards)
     for shard in shards:
-        made = replace(shard, tiles=tuple(shard.tiles))
-        for rows in made.tiles:
-            look(rows)
-        if not _is_written(folder / shard.name, made):
-            _write_shard(folder / shard.name, made, load_images)
+        if not _is_written(folder / shard.name, shard):
+            write_shard(folder / shard.name, shard.first_index, shard.tiles, load_images=load_images)
     return tuple(shard_info(folder / shard.name) for shard in shards)
 
 
@@ -267,24 +262,50 @@ def _refuse_foreign_shards(folder: Path, shards: Sequence[Shard]) -> None:
 def _is_written(path: Path, shard: Shard) -> bool:
     if not path.exists():
         return False
+    return fingerprint_in(path) == fingerprint(shard)
+
+
+def fingerprint_in(path: Path) -> str | None:
+    """Return what `fingerprint` said of a shard when it was written."""
     with TableReader(path) as reader:
-        return reader.metadata.get("rsvqa.fingerprint") == fingerprint(shard)
+        return reader.metadata.get("rsvqa.fingerprint")
 
 
 def fingerprint(shard: Shard) -> str:
     """Return a SHA-256 of all that a shard holds but the pixels, of which it knows the sizes."""
-    digest = hashlib.sha256(json.dumps([FORMAT_VERSION, shard.first_index]).encode())
+    digest = _digest_from(shard.first_index)
     for rows in shard.tiles:
-        content = [sorted(rows.tile.images.items()), encode_tile(rows.tile), [encode_texts(r) for r in rows.records]]
-        digest.update(json.dumps(content, sort_keys=True, default=bytes.hex).encode())
+        digest.update(_content(rows))
     return digest.hexdigest()
 
 
-def _write_shard(path: Path, shard: Shard, load_images: Callable[[TileRecord], Mapping[str, bytes]]) -> None:
-    index = shard.first_index
-    metadata = {"rsvqa.format_version": str(FORMAT_VERSION), "rsvqa.fingerprint": fingerprint(shard)}
+def _digest_from(first_index: int) -> hashlib._Hash:
+    return hashlib.sha256(json.dumps([FORMAT_VERSION, first_index]).encode())
+
+
+def _content(rows: TileRows) -> bytes:
+    content = [sorted(rows.tile.images.items()), encode_tile(rows.tile), [encode_texts(r) for r in rows.records]]
+    return json.dumps(content, sort_keys=True, default=bytes.hex).encode()
+
+
+def write_shard(
+    path: Path,
+    first_index: int,
+    tiles: Iterable[TileRows],
+    *,
+    load_images: Callable[[TileRecord], Mapping[str, bytes]],
+) -> str:
+    """Write one shard and return its fingerprint; one tile at a time is looked at and held.
+
+    Raises:
+        ShardError: when an image is not what the tile's record says.
+    """
+    index = first_index
+    digest = _digest_from(first_index)
+    metadata = {"rsvqa.format_version": str(FORMAT_VERSION)}
     with TableWriter(path, table_schema(COLUMNS), metadata=metadata) as writer:
-        for rows in shard.tiles:
+        for rows in tiles:
+            digest.update(_content(rows))
             images = _named_images(rows.tile, load_images(rows.tile))
             for group in _row_groups(rows.tile.images, rows.records):
                 writer.write_row_group(
@@ -294,6 +315,8 @@ def _write_shard(path: Path, shard: Shard, load_images: Callable[[TileRecord], M
                     ]
                 )
                 index += len(group)
+        writer.metadata["rsvqa.fingerprint"] = digest.hexdigest()
+    return digest.hexdigest()
 
 
 def _named_images(tile: TileRecord, loaded: Mapping[str, bytes]) -> dict[str, EncodedImage]:
@@ -373,11 +396,12 @@ def _check_complete(folder: Path, split: str, found: Sequence[tuple[int, int, Pa
         raise ShardError(f"{folder}: the shards of {split!r} are not one whole set of {total}: {names}")
 
 
-def shard_info(path: Path) -> ShardInfo:
-    """Return what a shard's footer says."""
+def shard_info(path: Path, name: str = "") -> ShardInfo:
+    """Return what a shard's footer says; `name` is its name below the data set's folder where it is not there yet."""
     with TableReader(path) as reader:
         info = reader.info
-    return ShardInfo(f"{path.parent.name}/{path.name}", split_of(path), *info)
+    name = name or f"{path.parent.name}/{path.name}"
+    return ShardInfo(name, split_of(Path(name)), *info)
 
 
 def split_of(path: Path) -> str:

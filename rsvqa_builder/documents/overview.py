@@ -1,4 +1,4 @@
-"""What the documents tell of all questions, taken while the shards are written: statistics, samples and audit.
+"""What the documents tell of all questions: statistics, samples and audit.
 
 A data set may hold more records than memory, and each takes a while to make; so they are made once, and each document
 takes what it needs as they pass.

@@ -97,14 +97,21 @@ def _are_inside(
     return inside
 
 
+_AT_ONCE = 10_000
+"""Geometries that are laid on the grid together."""
+
+
 def covered_cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the cells of a grid over the scene whose centre is in one of the polygons."""
     height, width = scene_size
     cell = max(1.0, max(height, width) / _MAX_CELLS)
     shape = (max(1, round(height / cell)), max(1, round(width / cell)))
     grid = Affine.scale(width / shape[1], height / shape[0])
-    burnt = rasterio.features.rasterize(_as_mappings(geometries), shape, transform=grid, dtype="uint8")
-    return np.asarray(burnt, dtype=bool)
+    burnt = np.zeros(shape, dtype=np.uint8)
+    for start in range(0, len(geometries), _AT_ONCE):  # as mappings they take ten times the memory
+        if mappings := _as_mappings(geometries[start : start + _AT_ONCE]):
+            rasterio.features.rasterize(mappings, out=burnt, transform=grid)
+    return burnt.astype(bool)
 
 
 def _as_mappings(geometries: Sequence[BaseGeometry]) -> list[dict[str, object]]:

@@ -81,12 +81,12 @@ class Features:
             "id": list(self.ids),
             "class_name": list(self.class_names),
             "geometry": shapely.to_wkb(self.geometries).tolist(),
-            "bounds": shapely.bounds(self.geometries).tolist(),
+            "bounds": pa.FixedSizeListArray.from_arrays(shapely.bounds(self.geometries).ravel(), 4),
             "outline": [str(outline) for outline in self.outlines],
             "is_certain": self.is_certain.tolist(),
             "attributes": texts,
         }
-        arrays = [pa.array(columns[field.name]) for field in _SCHEMA if len(self)]
+        arrays = [pa.array(columns.pop(field.name)) for field in _SCHEMA if len(self)]
         if not arrays:
             return _SCHEMA.empty_table()
         encoded = [

@@ -1,8 +1,8 @@
 """The kept tiles with their questions, made from the journal when they are looked at.
 
 What decides about all of them at once is held in columns: which candidates are asked, with which options, and where
-the right ones stand. The rest, text and evidence, is read for one tile at a time; so a data set is written shard by
-shard, however large it is.
+the right ones stand. The rest, text and evidence, is read for one tile at a time, by whoever needs it: what was decided
+of a tile is an `AskedTile`, which travels to where its shard is written.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import shapely
 
 from rsvqa.annotation.choosing import ChosenQuestions
 from rsvqa.annotation.dealing import Dealt, LetterDealer
 from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
+from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
-from rsvqa.rsvqa_builder.dataset.shards import PlannedTile, Shard, TileRows, count_bytes, plan_runs
+from rsvqa.rsvqa_builder.dataset.shards import PlannedTile, TileRows, count_bytes, plan_runs
 from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.settings import BuildSettings
@@ -68,6 +69,31 @@ class OfferedTiles:
         return range(self.ends[place - 1] if place else 0, self.ends[place])
 
 
+class AskedQuestion(NamedTuple):
+    """What was decided of a candidate that is asked.
+
+    Attributes:
+        candidate: its number among those of its tile.
+        question_id: unique in the data set.
+        options: right ones first, not yet lettered; empty for other forms of answers.
+        right_at: positions of the right ones.
+    """
+
+    candidate: int
+    question_id: str
+    options: tuple[Option, ...]
+    right_at: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTile:
+    """A tile of the data set and what is asked of it; `job` is the digest of its unit of work, see `TileJob`."""
+
+    tile: TileRecord
+    job: str
+    asked: tuple[AskedQuestion, ...]
+
+
 class _View(NamedTuple):
     """What a question shows."""
 
@@ -78,7 +104,7 @@ class AskedTiles:
     """The tiles of a data set with their records, by their place among the kept ones.
 
     Attributes:
-        shards: as planned; their tiles are made when they are looked at.
+        runs: the shards as planned, with the places of their tiles.
     """
 
     def __init__(
@@ -115,28 +141,29 @@ class AskedTiles:
                     num_right=choices.num_right(index),
                 )
                 self._right_at[index] = sum(1 << position for position in positions)
-        self._runs = plan_runs(map(self._planned, range(len(self))), shard_mb=settings.shard_mb)
-        self.shards = tuple(Shard(name, first, _TilesOfShard(self, places)) for name, first, places in self._runs)
+        self.runs = plan_runs(map(self._planned, range(len(self))), shard_mb=settings.shard_mb)
 
     def __len__(self) -> int:
         return len(self._offered.positions)
 
+    def in_order(self) -> Iterator[TileRows]:
+        """Yield every tile with its records, made when it is asked for, in the order of the shards."""
+        return (self.rows(place) for run in self.runs for place in run.tiles)
+
     def tiles(self) -> Iterator[TileRecord]:
         """Yield every tile, in the order of the shards."""
-        return (self.tile(place) for run in self._runs for place in run.tiles)
+        return (self.tile(place) for run in self.runs for place in run.tiles)
 
     def rows(self, place: int) -> TileRows:
         """Return a tile with its records."""
+        return rows_of(self.asked_tile(place), self._journal, self._dealer, language=self._settings.language)
+
+    def asked_tile(self, place: int) -> AskedTile:
+        """Return what was decided of a tile; nothing is read."""
         job = self._jobs[self._offered.positions[place]]
-        tile = self.tile(place)
-        asked = list(self._asked(place))
-        if not asked:
-            return TileRows(tile)
-        candidates = self._journal.read(job.digest).candidates
         first = self._offered.candidates_of(place).start
-        return TileRows(
-            tile, tuple(self._record(tile, candidates[index - first], index, number) for index, number in asked)
-        )
+        asked = (self._question(index, index - first, question_id) for index, question_id in self._asked(place))
+        return AskedTile(self.tile(place), job.digest, tuple(asked))
 
     def tile(self, place: int) -> TileRecord:
         """Return a tile alone, with those of its images that questions show, and without its marks."""
@@ -168,33 +195,28 @@ class AskedTiles:
                 numbers[task] += 1
                 yield index, f"{image_id}/{TASKS[task].short}{numbers[task]}"
 
-    def _record(self, tile: TileRecord, candidate: Candidate, index: int, question_id: str) -> Record:
+    def _question(self, index: int, candidate: int, question_id: str) -> AskedQuestion:
         options = self._choices.options_of(index) or ()
-        positions = [position for position in range(len(options)) if self._right_at[index] >> position & 1]
-        dealt = self._dealer.deal_at(question_id, options, positions)
-        return record_of(tile, candidate, dealt, question_id=question_id, language=self._settings.language)
+        positions = tuple(position for position in range(len(options)) if self._right_at[index] >> position & 1)
+        return AskedQuestion(candidate, question_id, options, positions)
 
 
-class _TilesOfShard(Sequence[TileRows]):
-    """Tiles of `asked`, by their places there; each is made when it is looked at."""
-
-    def __init__(self, asked: AskedTiles, places: Sequence[int]) -> None:
-        self.asked = asked
-        self.places = places
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @overload
-    def __getitem__(self, index: int) -> TileRows: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> _TilesOfShard: ...
-
-    def __getitem__(self, index: int | slice) -> TileRows | _TilesOfShard:
-        if isinstance(index, slice):
-            return _TilesOfShard(self.asked, self.places[index])
-        return self.asked.rows(self.places[index])
+def rows_of(asked: AskedTile, journal: Journal, dealer: LetterDealer, *, language: str) -> TileRows:
+    """Return a tile with its records, of which the journal has the text and the evidence."""
+    if not asked.asked:
+        return TileRows(asked.tile)
+    candidates = journal.read(asked.job).candidates
+    records = tuple(
+        record_of(
+            asked.tile,
+            candidates[question.candidate],
+            dealer.deal_at(question.question_id, question.options, question.right_at),
+            question_id=question.question_id,
+            language=language,
+        )
+        for question in asked.asked
+    )
+    return TileRows(asked.tile, records)
 
 
 def _shown_sizes(sizes: Mapping[str, int], shown: Set[str]) -> dict[str, int]:

@@ -1,28 +1,32 @@
-"""An object storage in the place of the output folder: `s3://bucket/prefix`.
+"""An object storage in the place of the output folder: `s3://bucket/prefix`, or one of `gs://` or `az://`.
 
-Finished tiles go to objects below `.rsvqa/`. Labels, tiled copies and shards in the making are on this machine, in a
-folder of its own that goes at the end. What is finished is uploaded under its final name, `build.toml` last.
+Finished tiles and shards go to objects below `.rsvqa/`. Labels, tiled copies and documents are on this machine, in a
+folder of its own that goes at the end. What is finished gets its final name at the end, `build.toml` last.
 
 What surprises: nothing is locked, and no write is conditional, as not every storage has that. Two builds of the same
 settings and inputs store the same bytes under the same names, so they do each other no harm. The work of builds of
-others lies apart, and whoever finds some refuses to mix in.
+others lies apart, and whoever finds some refuses to mix in. A process that is killed may leave an empty object on
+Azure, under the name of what it was about to write: sizes tell such from whole ones.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
 import random
 import shutil
 import tempfile
+import threading
 import time
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 
 from pyarrow import fs
@@ -34,20 +38,25 @@ from rsvqa.rsvqa_builder.dataset.output import (
     WORK,
     Fingerprint,
     OutputState,
+    StoredShard,
     describe_changes,
     is_own_file,
     portable,
     seal,
     stored_fingerprint,
 )
-from rsvqa.rsvqa_builder.files import OutputError, write_atomically
+from rsvqa.rsvqa_builder.files import OutputError, move_file, write_atomically
 
 Result = TypeVar("Result")
 
 NUM_TRIES = 5
 _FIRST_WAIT_S = 0.2
+_RETRY_S = 60
+"""For so long the library for Google's storage repeats a request by itself."""
 _NUM_THREADS = 16
 _CHUNK = 16 * 2**20
+_MOST_COPIED = 5 * 10**9
+"""Bytes that S3 copies in one request ("Copying objects", Amazon S3 User Guide); larger ones pass through here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,28 @@ class BucketStore:
         if (found := self._info(key).size) != (size := path.stat().st_size):
             raise OutputError(f"{self.address}/{key} has {found} bytes after an upload of {size}: repeat the command")
 
+    @contextmanager
+    def new_file(self, key: str) -> Iterator[Path]:
+        """Yield where to write in a folder of this machine; the file is uploaded at the end of the block."""
+        with tempfile.TemporaryDirectory(prefix="rsvqa-") as folder:
+            path = Path(folder) / PurePosixPath(key).name
+            yield path
+            self.put_file(key, path)
+
+    def copy(self, key: str, new_key: str) -> None:
+        """Store the content of an object under another key, without its passing through this machine.
+
+        Raises:
+            FileNotFoundError: when there is none.
+            OutputError: not all of it has arrived.
+        """
+        size = self._info(key).size
+        if size is None:
+            raise FileNotFoundError(key)
+        _retried(lambda: _copy(_open(self.address), self._path(key), self._path(new_key), size))
+        if (found := self._info(new_key).size) != size:
+            raise OutputError(f"{self.address}/{new_key} has {found} bytes as a copy of {size}: repeat the command")
+
     def get(self, key: str) -> bytes:
         """Return an object's bytes."""
         near = self._near(key)
@@ -116,7 +147,9 @@ class BucketStore:
         content = _retried(read)
         if near is not None:
             near.parent.mkdir(parents=True, exist_ok=True)
-            near.write_bytes(content)  # read by this process alone
+            partial = near.with_name(f".{near.name}-{os.getpid()}-{threading.get_ident()}")
+            partial.write_bytes(content)
+            move_file(partial, near)  # workers of this machine look here, too
         return content
 
     def list(self, prefix: str) -> Mapping[str, int]:
@@ -132,10 +165,15 @@ class BucketStore:
 
     def delete_all(self, prefix: str) -> None:
         """Remove what is below a prefix."""
+        if self._info(prefix).type is fs.FileType.NotFound:
+            return
         _ignore_missing(lambda: _open(self.address).delete_dir(self._path(prefix)))
 
     def names(self, prefix: str = "") -> set[str]:
         """Return the first part of every key below a prefix, after the prefix."""
+        if self.address.startswith("gs://"):  # Google's knows no folders, and pyarrow looks for none there
+            below = f"{prefix}/" if prefix else ""
+            return {key.removeprefix(below).partition("/")[0] for key in self.list(prefix)}
         selector = fs.FileSelector(self._path(prefix), allow_not_found=True)
         return {info.base_name for info in _retried(lambda: _open(self.address).get_file_info(selector))}
 
@@ -146,7 +184,7 @@ class BucketStore:
         return self.near / key if self.near is not None and key.endswith(".json") else None
 
     def _path(self, key: str) -> str:
-        return f"{self.address.removeprefix('s3://')}/{key}".rstrip("/")
+        return f"{self.address.partition('://')[2]}/{key}".rstrip("/")
 
 
 def _retried(work: Callable[[], Result]) -> Result:
@@ -161,6 +199,17 @@ def _retried(work: Callable[[], Result]) -> Result:
     return work()
 
 
+def _copy(storage: fs.FileSystem, source: str, target: str, size: int) -> None:
+    if size <= _MOST_COPIED:
+        storage.copy_file(source, target)
+        return
+    with storage.open_input_stream(source) as content:
+        stream = storage.open_output_stream(target)
+        while chunk := content.read(_CHUNK):
+            stream.write(chunk)
+        stream.close()
+
+
 def _ignore_missing(work: Callable[[], None]) -> None:
     try:
         _retried(work)
@@ -170,8 +219,41 @@ def _ignore_missing(work: Callable[[], None]) -> None:
 
 @lru_cache(maxsize=4)
 def _open(address: str) -> fs.FileSystem:
-    """Return the storage of an address; keys and region are those that the tools of AWS use."""
-    bucket = address.removeprefix("s3://").partition("/")[0]
+    """Return the storage of an address; keys and places are those that the tools of its maker use."""
+    scheme, _, path = address.partition("://")
+    try:
+        return {"s3": _open_s3, "gs": _open_google, "az": _open_azure}[scheme](path.partition("/")[0])
+    except ImportError as error:  # some builds of pyarrow are without one
+        raise OutputError(f"cannot use {address}: {error}") from error
+
+
+def _open_google(_: str) -> fs.FileSystem:
+    limit = dt.timedelta(seconds=_RETRY_S)
+    if endpoint := os.environ.get("STORAGE_EMULATOR_HOST"):
+        scheme, _, host = endpoint.rpartition("://")
+        place = {"scheme": scheme or "http", "endpoint_override": host}
+        return fs.GcsFileSystem(anonymous=True, retry_time_limit=limit, **place)
+    return fs.GcsFileSystem(retry_time_limit=limit)
+
+
+def _open_azure(container: str) -> fs.FileSystem:
+    stated = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
+    parts = dict(part.partition("=")[::2] for part in stated.split(";") if part)
+    account = parts.get("AccountName") or os.environ.get("AZURE_STORAGE_ACCOUNT")
+    if not account:
+        raise OutputError(f"cannot use az://{container}: AZURE_STORAGE_ACCOUNT does not say of which account it is")
+    key = parts.get("AccountKey") or os.environ.get("AZURE_STORAGE_KEY") or os.environ.get("AZURE_STORAGE_ACCESS_KEY")
+    token = None if key else parts.get("SharedAccessSignature") or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
+    options: dict[str, Any] = {"account_key": key, "sas_token": token}
+    scheme, _, place = parts.get("BlobEndpoint", "").partition("://")
+    if place and not place.startswith(f"{account}."):  # an emulator: the account is part of its paths
+        host = place.partition("/")[0]
+        options |= {"blob_storage_authority": host, "dfs_storage_authority": host}
+        options |= {"blob_storage_scheme": scheme, "dfs_storage_scheme": scheme}
+    return fs.AzureFileSystem(account, **options)
+
+
+def _open_s3(bucket: str) -> fs.FileSystem:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region is None and endpoint is None:
@@ -204,7 +286,7 @@ class OutputBucket:
         Raises:
             OutputError: it cannot.
         """
-        bucket = self.address.removeprefix("s3://").partition("/")[0]
+        bucket = self.address.partition("://")[2].partition("/")[0]
         try:
             found = _open(self.address).get_file_info(bucket).type
         except OSError as error:
@@ -292,9 +374,6 @@ class OutputBucket:
         names = self._final.names(f"{WORK}/{key}")
         return "tiles" in names and REPORT not in names
 
-    def drop_unplanned(self, planned: Collection[str]) -> None:
-        """Do nothing: no shard outlives an interrupted build."""
-
     def keep_report(self, report: str) -> str:
         """Keep the report of a build that came to nothing and return where."""
         self.store.put(REPORT, report.encode())
@@ -304,24 +383,44 @@ class OutputBucket:
         """Return the report of a finished data set."""
         return dict(json.loads(self._final.get(REPORT)))
 
-    def commit(self) -> None:
-        """Upload the data set, in the stead of an older one, `build.toml` last.
+    def commit(self, shards: Sequence[StoredShard] = ()) -> None:
+        """Put the data set in the stead of an older one, `build.toml` last; the storage itself copies the shards.
 
         Where another build of the same has finished meanwhile, its files stay.
+
+        Raises:
+            OutputError: shards are gone, or something has not arrived.
         """
-        seal(self.ready)
-        if not self._was_finished and self._read_marker() == (self.ready / MARKER).read_bytes():
+        seal(self.ready, shards)
+        marker = self._read_marker()
+        if not self._was_finished and self._is_ours(marker):
+            self._final.delete_all(WORK)
             return
-        names = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
-        self._final.delete(MARKER)
-        for key in self._own_keys():
-            if key not in names:
-                self._final.delete(key)
-        with ThreadPoolExecutor(_NUM_THREADS) as threads:
-            others = [name for name in names if name != MARKER]
-            list(threads.map(lambda name: self._final.put_file(name, self.ready / name), others))
+        if marker is not None:
+            self._final.delete(MARKER)
+        try:
+            self._place(shards)
+        except FileNotFoundError as error:  # another build of the same has ended, and removed the work
+            if self._is_ours(self._read_marker()):
+                return
+            raise OutputError(f"{self.address}: {error} is gone: repeat the command, alone") from error
         self._final.put_file(MARKER, self.ready / MARKER)
         self._final.delete_all(WORK)
+
+    def _is_ours(self, marker: bytes | None) -> bool:
+        return marker == (self.ready / MARKER).read_bytes()
+
+    def _place(self, shards: Sequence[StoredShard]) -> None:
+        """Give all files but the last their final names, and remove those of an older data set."""
+        own = [file.relative_to(self.ready).as_posix() for file in sorted(self.ready.rglob("*")) if file.is_file()]
+        for key in self._own_keys():
+            if key not in {*own, *(shard.name for shard in shards)}:
+                self._final.delete(key)
+        place = f"{WORK}/{self._key}"
+        with ThreadPoolExecutor(_NUM_THREADS) as threads:
+            others = [name for name in own if name != MARKER]
+            list(threads.map(lambda name: self._final.put_file(name, self.ready / name), others))
+            list(threads.map(lambda shard: self._final.copy(f"{place}/{shard.key}", shard.name), shards))
 
     def _own_keys(self) -> list[str]:
         keys = [
@@ -339,7 +438,7 @@ class OutputBucket:
 
     def _read_marker(self) -> bytes | None:
         try:
-            return self._final.get(MARKER)
+            return self._final.get(MARKER) or None
         except FileNotFoundError:
             return None
 

@@ -147,9 +147,15 @@ _CHOOSABLE = ("task", "options", "images", "form", "strata", "pool", "value", "m
 class Journal:
     """The finished tiles of one build, by the digest of the unit of work (`TileJob.digest`)."""
 
-    def __init__(self, store: WorkStore) -> None:
+    def __init__(self, store: WorkStore, checks: Mapping[str, str] | None = None) -> None:
+        """Read nothing yet.
+
+        Args:
+            store: where the tiles are.
+            checks: what `check_of` said of tiles; without, one listing tells of all.
+        """
         self.store = store
-        self._checks: dict[str, str] = {}
+        self._checks = dict(checks or {})
 
     def write(self, job: str, result: TileResult, images: Mapping[str, bytes]) -> None:
         """Store a finished tile; after this call a restart does not do it again."""
@@ -199,16 +205,24 @@ class Journal:
         told = {**{name: head[name] for name in _HEAD}, **{name: offer[name] for name in _OFFER}}
         return TileResult(**{**told, "prints": prints, "candidates": candidates})
 
+    def check_of(self, job: str) -> str:
+        """Return the part of a finished tile's name that others need to read it without a listing.
+
+        Raises:
+            FileNotFoundError: it is not finished.
+        """
+        if job not in self._checks:
+            self.done(())
+        if job not in self._checks:
+            raise FileNotFoundError(f"{self.store} holds no finished tile {job}")
+        return self._checks[job]
+
     def read_image(self, job: str, key: str) -> bytes:
         """Return one encoded image of a finished tile."""
         return self.store.get(_image_key(job, key))
 
     def _get(self, job: str) -> bytes:
-        if job not in self._checks:
-            self.done(())
-        if job not in self._checks:
-            raise FileNotFoundError(f"{self.store} holds no finished tile {job}")
-        return self.store.get(_result_key(job, self._checks[job]))
+        return self.store.get(_result_key(job, self.check_of(job)))
 
 
 def _encode(result: TileResult) -> bytes:

@@ -1,14 +1,15 @@
-"""A scene made ready for its tiles: content checked, labels read, windows planned, staged where needed, stretch chosen.
+"""A scene made ready for its tiles: content checked, labels read, windows planned, stretch chosen, and then staged.
 
 Done once per scene, before any tile, on the same workers as the tiles. Labels go to one arrow file per scene. Every
-worker maps that file instead of parsing the label files again.
+worker maps that file instead of parsing the label files again. Staging is a step of its own, as it is the one that may
+take long and is of no use where the tiles of a scene are done already.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -44,22 +45,18 @@ class PrepareJob:
         scene: as described from its header.
         label_files: of the scene.
         frames: of the label files that belong to sheets of a mosaic.
-        is_later: the scene is the later one of a pair, so its pixels are read once more.
         source: that the scene comes from.
         table: class table of the source.
         work: the build's own folder.
-        is_dry: no tile will be read, so nothing is staged.
     """
 
     number: int
     scene: Scene
     label_files: LabelFiles
     frames: Mapping[Path, tuple[SheetFrame, ...]]
-    is_later: bool
     source: Source
     table: ClassTable
     work: Path
-    is_dry: bool = False
 
     @property
     def windows(self) -> list[Window]:
@@ -81,28 +78,25 @@ class PreparePlan(NamedTuple):
     remarks: tuple[LeftOut, ...]
 
 
-def plan_preparing(sources: Sources, work: Path, *, is_dry: bool = False) -> PreparePlan:
+def plan_preparing(sources: Sources, work: Path) -> PreparePlan:
     """Return what there is to prepare of a build's sources; fields as in `PrepareJob`."""
     found, left_alone = join_sheets(sources, work / "mosaics")
-    later = {pair.later.scene_id for pair in sources.pairs}
     jobs = tuple(
         PrepareJob(
             number=number,
             scene=source.scene,
             label_files=source.labels,
             frames=source.frames,
-            is_later=source.scene.scene_id in later,
             source=source.source,
             table=sources.tables[source.source.name],
             work=work,
-            is_dry=is_dry,
         )
         for number, source in enumerate(found)
     )
     return PreparePlan(jobs, (*sources.broken_pairs, *left_alone))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedScene:
     """A scene that tiles can be made of.
 
@@ -113,6 +107,7 @@ class PreparedScene:
         labels: what became of its label files.
         class_counts: labels used, by class, in the order of the class table; only classes that have any.
         completeness: whether every instance is labelled, by class of the table.
+        num_whole_reads: how often the whole scene has been decoded for this.
     """
 
     work: SceneWork
@@ -121,6 +116,32 @@ class PreparedScene:
     labels: LabelReport
     class_counts: Mapping[str, int]
     completeness: Mapping[str, ClassCompleteness]
+    num_whole_reads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageJob:
+    """A scene of which tiles will be read.
+
+    Attributes:
+        scene: as prepared.
+        windows: that will be read.
+        num_whole_reads: see `PreparedScene`.
+        folder: for copies.
+    """
+
+    scene: Scene
+    windows: Sequence[Window]
+    num_whole_reads: int
+    folder: Path
+
+
+def stage_scene(job: StageJob) -> Scene | Failure:
+    """Return the scene, or its tiled copy where that saves decoding, or why there is none."""
+    try:
+        return stage_if_needed(job.scene, job.windows, job.folder, num_stretch_reads=job.num_whole_reads)
+    except SceneError as error:
+        return Failure(str(error))
 
 
 def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
@@ -136,7 +157,6 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     scene, stretch = survey(
         open_stack(job.scene, job.work / "stacks"), settings.stretch, finds_fill=settings.nodata == "auto"
     )
-    windows = job.windows
     labels = read_labels(replace(scene, path=job.scene.path), job.label_files, job.table, frames=job.frames)
     completeness = complete_classes(
         labels.features,
@@ -150,10 +170,6 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     gsd_m = labels.report.gsd_m or job.source.gsd_m
     if scene.gsd_m is None and gsd_m is not None:
         scene = replace(scene, gsd_m=Gsd(gsd_m, gsd_m))
-    if not job.is_dry:
-        reads = windows * 2 if job.is_later else windows
-        num_whole_reads = count_whole_reads(scene, settings.stretch)
-        scene = stage_if_needed(scene, reads, job.work / "staged", num_stretch_reads=num_whole_reads)
     work = SceneWork(
         scene=scene,
         stretch=stretch,
@@ -163,7 +179,15 @@ def _prepare(job: PrepareJob) -> PreparedScene:
     )
     counts = Counter(labels.features.class_names)
     class_counts = {name: counts[name] for name in job.table.classes if name in counts}
-    return PreparedScene(work, job.source.name, tuple(windows), labels.report, class_counts, completeness)
+    return PreparedScene(
+        work=work,
+        source=job.source.name,
+        windows=tuple(job.windows),
+        labels=labels.report,
+        class_counts=class_counts,
+        completeness=completeness,
+        num_whole_reads=count_whole_reads(scene, settings.stretch),
+    )
 
 
 def _store_features(features: Features, folder: Path, number: int) -> Path:
@@ -172,7 +196,7 @@ def _store_features(features: Features, folder: Path, number: int) -> Path:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    content = sink.getvalue().to_pybytes()
+    content = memoryview(sink.getvalue())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{number:05d}-{hashlib.sha256(content).hexdigest()[:16]}.arrow"
     write_once(path, content)

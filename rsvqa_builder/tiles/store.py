@@ -7,12 +7,13 @@ what is stored under it never depends on who stores it: so a unit of work that i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rsvqa.rsvqa_builder.files import is_partial, write_atomically, write_once
+from rsvqa.rsvqa_builder.files import is_partial, whole_file, write_atomically, write_once
 
 
 class WorkStore(Protocol):
@@ -36,6 +37,10 @@ class WorkStore(Protocol):
 
     def list(self, prefix: str) -> Mapping[str, int]:
         """Return the size in bytes of all that is stored under keys below `prefix` ("tiles"), by key."""
+        ...
+
+    def new_file(self, key: str) -> AbstractContextManager[Path]:
+        """Yield where to write a file on this machine; it is stored once the block has ended, not if that raises."""
         ...
 
     def delete(self, key: str) -> None:
@@ -84,6 +89,14 @@ class FolderStore:
                     elif not is_partial(Path(entry.name)):
                         found[name] = entry.stat().st_size
         return found
+
+    @contextmanager
+    def new_file(self, key: str) -> Iterator[Path]:
+        """Yield a hidden name beside that of the file."""
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            yield partial
 
     def delete(self, key: str) -> None:
         """Remove a file."""

@@ -255,7 +255,7 @@ def main() -> None:
         with step(f"  {options.looks:,} looks", seconds):
             find_alike([str(index) for index in range(options.looks)], looks)
     total = sum(value for name, value in seconds.items() if not name.startswith((" ", "records")))
-    print(f"{num_asked:,} asked, {len(made.shards):,} shards: {total:.0f} s, {peak_gb():.2f} GB")
+    print(f"{num_asked:,} asked, {len(made.runs):,} shards: {total:.0f} s, {peak_gb():.2f} GB")
     if total > WANTED_SECONDS * options.tiles / 1e6 or peak_gb() - base > WANTED_GB * options.tiles / 1e6:
         raise SystemExit(f"wanted: {WANTED_SECONDS} s and {WANTED_GB} GB per million tiles")
 

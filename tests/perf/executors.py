@@ -55,7 +55,7 @@ def plan_tiles(scene: Path, out: Path) -> Sequence[TileJob]:
     """Return the units of a build of the scene, which is prepared in `out`."""
     found: list[TileJob] = []
 
-    def keep(_: object, jobs: Sequence[TileJob], __: object) -> None:
+    def keep(_: object, jobs: Sequence[TileJob], *__: object) -> None:
         found.extend(jobs)
         raise PlanKnownError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rsvqa.rsvqa_builder.dataset.output import (
     Fingerprint,
     OutputFolder,
     OutputState,
+    StoredShard,
     describe_changes,
     portable,
     why_unfinished,
@@ -138,14 +140,32 @@ def test_a_kill_while_moving_into_place_is_completed_by_the_next_build(tmp_path:
         output.begin(FINGERPRINT, overwrite=False)
         make_ready(output)
         names = ["README.md", "data/train-00000-of-00001.parquet", "build.toml"]
-        (output.work / "committing.json").write_text(str(sorted(names)).replace("'", '"'))
+        shard = output.work / "shards" / "0123.parquet"  # one that a worker has made
+        shard.parent.mkdir()
+        (output.ready / names[1]).replace(shard)
+        places = {name: shard if name == names[1] else output.ready / name for name in names}
+        told = {name: str(place.relative_to(output.work)) for name, place in places.items()}
+        (output.work / "committing.json").write_text(json.dumps(told))
         (tmp_path / "data").mkdir()
         for name in names[:moved]:
-            (output.ready / name).replace(tmp_path / name)
+            places[name].replace(tmp_path / name)
     with OutputFolder(tmp_path) as output:
         assert output.begin(FINGERPRINT, overwrite=False) is OutputState.COMPLETE
     assert (tmp_path / "data" / "train-00000-of-00001.parquet").read_text() == "new"
     assert not (tmp_path / ".rsvqa").exists()
+
+
+def test_shards_of_workers_are_named_and_sealed_by_what_was_found_when_they_were_made(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path) as output:
+        output.begin(FINGERPRINT, overwrite=False)
+        make_ready(output)
+        (output.work / "shards").mkdir()
+        (output.work / "shards" / "0123.parquet").write_text("questions")
+        output.commit([StoredShard("tiles/val-00000-of-00001.parquet", "shards/0123.parquet", 9, "abcd")])
+    assert (tmp_path / "tiles" / "val-00000-of-00001.parquet").read_text() == "questions"
+    files = tomllib.loads((tmp_path / "build.toml").read_text())["files"]
+    assert list(files) == ["README.md", "data/train-00000-of-00001.parquet", "tiles/val-00000-of-00001.parquet"]
+    assert files["tiles/val-00000-of-00001.parquet"] == {"bytes": 9, "sha256": "abcd"}
 
 
 def test_many_changes_are_summed_up() -> None:

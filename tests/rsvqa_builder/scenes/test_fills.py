@@ -168,11 +168,9 @@ def test_the_setting_overrides(tmp_path: Path) -> None:
             scene=describe_scene(path, "scene", nodata=settings.nodata),
             label_files=LabelFiles(),
             frames={},
-            is_later=False,
             source=load_sources(settings)[0],
             table=load_class_table("auto"),
             work=tmp_path / "work",
-            is_dry=True,
         )
         found = prepare_scene(job)
         assert isinstance(found, PreparedScene)

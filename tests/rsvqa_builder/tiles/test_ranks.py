@@ -36,7 +36,6 @@ def jobs_of(*scenes: Scene) -> list[PrepareJob]:
             scene=one,
             label_files=LabelFiles(),
             frames={},
-            is_later=False,
             source=source,
             table=table,
             work=Path("work"),
