@@ -8,6 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import MultiPolygon, Point, Polygon, STRtree
+from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.facts import Area, Outline, TileFacts, TileObject
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
@@ -90,7 +91,7 @@ def share_ground(context: TaskContext) -> bool:
     return bool(shapely.relate_pattern(shapes[first[differs]], shapes[second[differs]], "T********").any())
 
 
-def dissolved(geometries: Sequence[Polygon | MultiPolygon]) -> Polygon | MultiPolygon:
+def dissolved(geometries: Sequence[BaseGeometry]) -> Polygon | MultiPolygon:
     """Return the union of geometries. What meets no other is kept as it is: a union of everything takes far longer."""
     shapes: NDArray[np.object_] = np.array(geometries, dtype=object)
     first, second = STRtree(shapes).query(shapes, predicate="intersects")
