@@ -10,8 +10,12 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal, NamedTuple
 
+import numpy as np
+import shapely
+from numpy.typing import NDArray
 from shapely import LineString, MultiPolygon, Point, Polygon
 
 
@@ -198,9 +202,9 @@ class Road:
     attributes: Mapping[str, str | bool | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TileFacts:
-    """Everything known about one tile.
+    """Everything known about one tile. Not slotted: it keeps what all tasks look up.
 
     Attributes:
         tile_id: unique in the data set, stable between builds.
@@ -235,3 +239,19 @@ class TileFacts:
     date: dt.date | None = None
     later: TileFacts | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def objects_by_class(self) -> Mapping[str, tuple[TileObject, ...]]:
+        """The objects of each class that has any, in their order."""
+        by_class: dict[str, list[TileObject]] = {}
+        for item in self.objects:
+            by_class.setdefault(item.class_name, []).append(item)
+        return {name: tuple(members) for name, members in by_class.items()}
+
+    @cached_property
+    def object_bounds(self) -> Mapping[str, NDArray[np.float64]]:
+        """The (N, 4) upright bounds of the objects of each class in `objects_by_class`, tile pixels."""
+        return {
+            name: np.asarray(shapely.bounds([item.geometry for item in members]), dtype=np.float64)
+            for name, members in self.objects_by_class.items()
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from rsvqa.annotation.facts import Outline, TileFacts
@@ -43,9 +43,10 @@ def shown_px(needs_px: float, *, width: int, height: int) -> float:
 
 
 def _object_sides(facts: TileFacts) -> Iterator[tuple[str, float]]:
-    for item in facts.objects:
-        if item.outline is not Outline.POINT:
-            yield item.object_id, _shorter(item.box)
+    for name, members in facts.objects_by_class.items():
+        for item, bounds in zip(members, facts.object_bounds[name].tolist(), strict=True):
+            if item.outline is not Outline.POINT:
+                yield item.object_id, _shorter(bounds)
 
 
 def _area_sides(facts: TileFacts) -> Iterator[tuple[str, float]]:
@@ -53,5 +54,5 @@ def _area_sides(facts: TileFacts) -> Iterator[tuple[str, float]]:
         yield area.area_id, _shorter(area.geometry.bounds)
 
 
-def _shorter(bounds: tuple[float, float, float, float]) -> float:
+def _shorter(bounds: Sequence[float]) -> float:
     return min(bounds[2] - bounds[0], bounds[3] - bounds[1])

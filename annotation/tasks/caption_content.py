@@ -15,7 +15,7 @@ from rsvqa.annotation.facts import Outline, Role, TileObject
 from rsvqa.annotation.layout.arrangement import Rows, form_a_grid, neighbours, place_of, rows_of
 from rsvqa.annotation.tasks.class_names import may_mean_the_same
 from rsvqa.annotation.tasks.countable import MIN_COUNTED_SIDE_PX
-from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, ground_areas
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved, ground_areas
 from rsvqa.annotation.tasks.landmarks import road_landmarks
 from rsvqa.annotation.tasks.referring import OUTLINES_THAT_FIT
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
@@ -136,6 +136,7 @@ class ContentFinder:
 
     def find(self, region: Polygon) -> RegionContent:
         """Return what lies in `region`, tile pixels."""
+        shapely.prepare(region)
         pieces, area_ids = self._pieces(region)
         every = {name: self._area(name, parts) / region.area for name, parts in pieces.items()}
         shares = _most(every)
@@ -238,13 +239,16 @@ class ContentFinder:
     ) -> dict[str, str]:
         """Return the ground of `shares` in which every object of a class lies; none where it could be another's too."""
         found = {}
+        grounds = list(pieces)
+        shapes = np.array([piece for ground in grounds for piece in pieces[ground]], dtype=object)
+        ground_of = np.repeat(np.arange(len(grounds)), [len(pieces[ground]) for ground in grounds])
         for name, items in inside.items():
             centres = shapely.centroid(np.array([item.geometry for item in items], dtype=object))
-            holding = [
-                ground
-                for ground in pieces
-                if len(np.unique(STRtree(pieces[ground]).query(centres, predicate="within")[0])) == len(items)
-            ]
+            # What asks is prepared, what is found is not: a ground may have thousands of corners.
+            which, centre = STRtree(centres).query(shapes, predicate="contains")
+            held = np.unique(ground_of[which] * len(items) + centre) // len(items)
+            num_held = np.bincount(held, minlength=len(grounds))
+            holding = [grounds[number] for number in np.flatnonzero(num_held == len(items))]
             if len(holding) == 1 and holding[0] in shares:
                 found[name] = holding[0]
         return found
@@ -291,7 +295,7 @@ def _most(shares: dict[str, float]) -> dict[str, float]:
 def _is_one_piece(parts: Sequence[BaseGeometry], region: Polygon) -> bool:
     if len(parts) > MAX_PIECES:
         return False
-    joined = shapely.get_parts(shapely.union_all(parts))
+    joined = shapely.get_parts(dissolved(parts))
     return bool((shapely.area(joined) >= MIN_PIECE_SHARE * region.area).sum() == 1)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import shapely
@@ -129,18 +129,18 @@ class _ColourRanges:
     """The ranges of `COLOURS` one after the other, as columns that are compared with a row of pixels.
 
     Attributes:
-        colour: (ranges,) index into `COLOURS`, ascending.
+        colour: (ranges,) index into `COLOURS`.
         lightness, chroma: (ranges, 2, 1) limits.
-        first_hue, hue_width: (ranges, 1) degrees.
+        hue: (ranges, 2, 1) limits, the lower one first.
+        is_through_0: (ranges, 1) the hues are those outside of the limits.
     """
 
     def __init__(self, ranges: Mapping[str, tuple[_Range, ...]]) -> None:
         self.colour = np.repeat(np.arange(len(COLOURS)), [len(ranges[name]) for name in COLOURS])
         limits = np.array([found for name in COLOURS for found in ranges[name]])[..., None]  # [ranges, 3, 2, 1]
         self.lightness, self.chroma = limits[:, 0], limits[:, 1]
-        self.first_hue = limits[:, 2, 0]
-        width = (limits[:, 2, 1] - self.first_hue) % 360
-        self.hue_width = np.where(width, width, 360)
+        self.hue = np.sort(limits[:, 2], axis=1)
+        self.is_through_0 = limits[:, 2, 0] > limits[:, 2, 1]
 
 
 _SURE_RANGES = _ColourRanges(_SURE)
@@ -194,16 +194,17 @@ def colour_of(lab: NDArray[np.float64]) -> ColourMeasurement:
     """
     if len(lab) < MIN_PIXELS:
         return ColourMeasurement(name=None, share=0.0, num_pixels=len(lab))
-    shares = _named(_POSSIBLE_RANGES, lab).mean(axis=1)
+    shades = _Shades.of(lab)
+    shares = _named(_POSSIBLE_RANGES, shades).mean(axis=1)
     name, share = None, 0.0
-    middle = np.flatnonzero(_named(_SURE_RANGES, np.median(lab, axis=0, keepdims=True)))
+    middle = np.flatnonzero(_named(_SURE_RANGES, _Shades.of(_median(lab))))
     if middle.size == 1:
         best = int(middle[0])
-        sure_shares = _named(_SURE_RANGES, lab).mean(axis=1)
+        sure_shares = _named(_SURE_RANGES, shades).mean(axis=1)
         is_one_colour = (
             shares[best] >= MIN_DOMINANT_SHARE
             and sure_shares[best] >= MIN_SURE_SHARE
-            and np.delete(sure_shares, best).max() < MAX_OTHER_SHARE
+            and max(sure_shares[:best].max(initial=0), sure_shares[best + 1 :].max(initial=0)) < MAX_OTHER_SHARE
         )
         if is_one_colour:
             name, share = COLOURS[best], float(shares[best])
@@ -213,6 +214,14 @@ def colour_of(lab: NDArray[np.float64]) -> ColourMeasurement:
         possible=frozenset(name for name, share in zip(COLOURS, shares, strict=True) if share > MAX_WRONG_SHARE),
         num_pixels=len(lab),
     )
+
+
+def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the medians of (N, 3) values as one row; for few values numpy's own takes five times as long."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    middle = np.partition(values, (low, high), axis=0)[[low, high]]
+    medians: NDArray[np.float64] = middle.sum(axis=0, keepdims=True) / 2
+    return medians
 
 
 def pixels_inside(pixels: NDArray[np.uint8], geometry: BaseGeometry) -> NDArray[np.uint8]:
@@ -245,23 +254,35 @@ def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
-def _named(names: _ColourRanges, lab: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return for each of `COLOURS` (rows) which of the (N, 3) Lab values (columns) lie in its ranges."""
-    is_named = np.zeros((len(COLOURS), len(lab)), dtype=bool)
-    lightness, chroma, hue = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2]), np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+class _Shades(NamedTuple):
+    """Lightness, chroma and hue of N pixels, the hue in degrees from 0 to 360."""
+
+    lightness: NDArray[np.float64]
+    chroma: NDArray[np.float64]
+    hue: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, lab: NDArray[np.float64]) -> Self:
+        """Return those of (N, 3) Lab values."""
+        lightness, a, b = np.ascontiguousarray(lab.T)
+        hue = np.degrees(np.arctan2(b, a))
+        hue += 360.0 * (hue < 0)
+        return cls(lightness, np.hypot(a, b), hue)
+
+
+def _named(names: _ColourRanges, shades: _Shades) -> NDArray[np.bool_]:
+    """Return for each of `COLOURS` (rows) which of the N pixels (columns) lie in its ranges."""
+    is_named = np.zeros((len(COLOURS), len(shades.hue)), dtype=bool)
     # An object is of few colours: most ranges hold none of its pixels, which two of their sides tell.
-    near = np.flatnonzero(_may_hold(names.lightness, lightness) & _may_hold(names.chroma, chroma))
+    near = np.flatnonzero(_may_hold(names.lightness, shades.lightness) & _may_hold(names.chroma, shades.chroma))
     if not near.size:
         return is_named
     # All ranges at once: for the few hundred pixels of an object the calls take longer than the numbers.
-    is_inside = _between(lightness, names.lightness[near]) & _between(chroma, names.chroma[near])
-    turn = hue - names.first_hue[near]  # above -540; two steps take a tenth of the time of a remainder
-    for _ in range(2):
-        turn += 360.0 * (turn < 0)
-    is_inside &= turn < names.hue_width[near]
-    of_colour = names.colour[near]
-    distinct, first = np.unique(of_colour, return_index=True)  # ascending, as the ranges are
-    is_named[distinct] = np.logical_or.reduceat(is_inside, first, axis=0)
+    is_inside = _between(shades.lightness, names.lightness[near]) & _between(shades.chroma, names.chroma[near])
+    # Through 0 the hue is outside of what lies from the end to the start.
+    is_inside &= _between(shades.hue, names.hue[near]) ^ names.is_through_0[near]
+    for colour, is_in_range in zip(names.colour[near].tolist(), is_inside, strict=True):
+        is_named[colour] |= is_in_range
     return is_named
 
 

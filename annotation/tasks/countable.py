@@ -68,9 +68,9 @@ def countable_objects(facts: TileFacts, class_name: str) -> Countable | NotAsked
     doubt = _class_doubt(facts, class_name)
     if doubt is not None:
         return doubt
-    members = [found for found in facts.objects if found.class_name == class_name]
+    members = facts.objects_by_class.get(class_name, ())
     narrower = _narrower_or_same(facts, class_name)
-    if any(found.class_name in narrower for found in facts.objects):
+    if not narrower.isdisjoint(facts.objects_by_class):
         return NotAsked("members of a narrower class are on the tile")
     if not all(member.is_certain for member in members):
         return NotAsked("an uncertain member of the class is on the tile")
@@ -119,7 +119,9 @@ def objects_in_region(facts: TileFacts, class_name: str, region: BaseGeometry) -
     if doubt is not None:
         return doubt
     relevant = {class_name} | _narrower_or_same(facts, class_name)
-    near = _touching(tuple(found for found in facts.objects if found.class_name in relevant), region)
+    near = [
+        found for name in sorted(relevant & facts.objects_by_class.keys()) for found in _touching(facts, name, region)
+    ]
     if not near:
         return ()
     shares = _shares_inside(near, region)
@@ -162,9 +164,9 @@ def _any_too_small(objects: Sequence[TileObject]) -> bool:
     return bool(np.any(sides < MIN_COUNTED_SIDE_PX))
 
 
-def _touching(objects: tuple[TileObject, ...], region: BaseGeometry) -> list[TileObject]:
-    """Return the objects of which some part lies in the region, in their order."""
-    bounds = bounds_of(objects)
+def _touching(facts: TileFacts, class_name: str, region: BaseGeometry) -> list[TileObject]:
+    """Return the objects of a class of which some part lies in the region, in their order."""
+    objects, bounds = facts.objects_by_class[class_name], facts.object_bounds[class_name]
     margin = _point_margin(region)
     x_min, y_min, x_max, y_max = region.bounds
     # a look at the boxes leaves few of several thousand for the exact test

@@ -181,8 +181,9 @@ def _by_colour(context: TaskContext, members: Members, thing: Landmark) -> Itera
 def _by_rank(context: TaskContext, members: Members, thing: Landmark) -> Iterator[ConditionReference]:
     """Yield the second nearest object, and the farthest, where the next ones are clearly nearer or farther."""
     facts = context.facts
-    distances = np.sort(thing.distances(members.objects))
-    order = np.argsort(thing.distances(members.objects), kind="stable")
+    distances = thing.distances(members.objects)
+    order = np.argsort(distances, kind="stable")
+    distances = distances[order]
     margin = NEARER_SHARE * min(facts.width * thing.scale.x_m, facts.height * thing.scale.y_m) + thing.edge_m
 
     def is_clear(nearer: int, farther: int) -> bool:

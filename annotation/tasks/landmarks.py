@@ -73,8 +73,15 @@ class Landmark:
     edge_m: float = 0.0
 
     def distances(self, objects: Sequence[TileObject]) -> NDArray[np.float64]:
-        """Return the distance of each object's outline from the landmark, in units of `scale`; 0 for touching."""
-        return self.distances_of(_outlines(objects))
+        """Return the distance of each object's outline from the landmark, in units of `scale`; 0 for touching.
+
+        Several tasks and conditions ask for the same objects of the tile, so each is measured once.
+        """
+        unknown = [item for item in objects if item.object_id not in self._measured]
+        if unknown:
+            found = self.distances_of(_outlines(unknown)).tolist()
+            self._measured.update(zip((item.object_id for item in unknown), found, strict=True))
+        return np.array([self._measured[item.object_id] for item in objects], dtype=np.float64)
 
     def distances_of(self, outlines: NDArray[np.object_]) -> NDArray[np.float64]:
         """Return the distance of each geometry, tile pixels, from the landmark, in units of `scale`."""
@@ -106,6 +113,11 @@ class Landmark:
     def shown(self) -> BaseGeometry:
         """All of it as one geometry, for a reader of evidence."""
         return shown(self.geometries.tolist())
+
+    @cached_property
+    def _measured(self) -> dict[str, float]:
+        """Distances that are known, by the object's id."""
+        return {}
 
     @cached_property
     def _tree(self) -> STRtree:

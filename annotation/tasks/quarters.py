@@ -18,7 +18,7 @@ from rsvqa.annotation.tasks.environmental_measures import (
     PLANTED,
     WOODED,
 )
-from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved
+from rsvqa.annotation.tasks.land_cover import certain_areas, cover_of, dissolved, share_ground
 from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -126,8 +126,11 @@ def _shares(context: TaskContext, kinds: tuple[ClassKind, ...]) -> _Shares | Not
     if not _is_labelled(context):
         return NotAsked("ground without a label")
     chosen = [name for name in certain_areas(context) if facts.classes[name].kind in kinds]
-    ground = dissolved([cover_of(context, name) for name in chosen]) if chosen else Polygon()
-    shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in _quarters(facts)]
+    if len(chosen) > 1 and share_ground(context):
+        ground = dissolved([cover_of(context, name) for name in chosen])
+        shares = [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in _quarters(facts)]
+    else:
+        shares = np.sum([_class_shares(context, name) for name in chosen] or [[0.0] * 4], axis=0).tolist()
     return _Shares(shares, tuple(area.area_id for name in chosen for area in certain_areas(context)[name]))
 
 
@@ -138,7 +141,16 @@ def _is_labelled(context: TaskContext) -> bool:
     grounds = [cover_of(context, name) for name in certain_areas(context) if facts.classes[name].kind != "other"]
     least = LABELLED_SHARE * facts.width * facts.height
     # Together they cover no more than each by itself: the union of a whole map takes longer than all else here.
-    return sum(ground.area for ground in grounds) >= least and dissolved(grounds).area >= least
+    if sum(ground.area for ground in grounds) < least:
+        return False
+    return not share_ground(context) or dissolved(grounds).area >= least
+
+
+@once_a_tile
+def _class_shares(context: TaskContext, class_name: str) -> list[float]:
+    """Return the share of each quarter that the areas of a class cover."""
+    ground = cover_of(context, class_name)
+    return [float(shapely.intersection(ground, quarter).area / quarter.area) for quarter in _quarters(context.facts)]
 
 
 def _quarters(facts: TileFacts) -> list[Polygon]:

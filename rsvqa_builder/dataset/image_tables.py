@@ -224,10 +224,18 @@ def _image_array(images: Sequence[EncodedImage], path: Path) -> pa.StructArray:
     if sum(map(len, distinct)) > _DICTIONARY_LIMIT - 4 * len(distinct):
         raise TableError(f"{path}: the images of one row group exceed 2 GiB: {', '.join(positions)}")
     indices = pa.array([positions[image.path] for image in images], pa.int32())
-    data = pa.DictionaryArray.from_arrays(indices, pa.array(distinct, pa.binary()))
+    data = pa.DictionaryArray.from_arrays(indices, _binary_array(distinct))
     return pa.StructArray.from_arrays(
         [data, pa.array([image.path for image in images], pa.string())], ["bytes", "path"]
     )
+
+
+def _binary_array(values: Sequence[bytes]) -> pa.BinaryArray:
+    """Return the values as an array; a single one, as a large tile is in its row group, is not copied."""
+    if len(values) != 1:
+        return pa.array(values, pa.binary())
+    ends = pa.array([0, len(values[0])], pa.int32())
+    return pa.Array.from_buffers(pa.binary(), 1, [None, ends.buffers()[1], pa.py_buffer(values[0])])
 
 
 class TableReader:

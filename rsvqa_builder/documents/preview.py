@@ -7,11 +7,10 @@ The page is for judging a data set by eye: `choose_samples` picks the examples, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 
 from rsvqa.annotation.facts import in_pixels
 from rsvqa.annotation.images import ImageError
@@ -19,11 +18,11 @@ from rsvqa.annotation.stored_evidence import decode_geometry, decode_mark
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview_images import (
+    SampleImages,
     data_uri,
     detail_window,
     jpeg_within,
     read_details,
-    read_reduced,
 )
 from rsvqa.rsvqa_builder.documents.preview_page import (
     EmbeddedPicture,
@@ -38,10 +37,7 @@ from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.tiles.executors import count_processors
 
-__all__ = ["LoadImage", "PreviewSummary", "choose_samples", "focus_of", "render_question", "write_preview"]
-
-LoadImage = Callable[[TileRecord, str], bytes]
-"""Returns the encoded image of a tile under a key of `TileRecord.images`."""
+__all__ = ["PreviewSummary", "choose_samples", "focus_of", "render_question", "write_preview"]
 
 MAX_IMAGE_BYTES = 5_500_000
 """JPEG bytes of all pictures of a page; base64 makes a third more of it, which with the text stays below 8 MB."""
@@ -82,7 +78,7 @@ class SampleChooser:
         return tuple(record for pick in self._picks.values() for record in pick.chosen())
 
 
-def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary, *, load_image: LoadImage) -> None:
+def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary, *, images: SampleImages) -> None:
     """Write the page of `samples` to `path`; the same samples and images give the same bytes.
 
     At most `MAX_DECODED` images are held in memory at a time.
@@ -91,10 +87,10 @@ def write_preview(path: Path, samples: Sequence[Record], summary: PreviewSummary
         path: the file to write; replaced when it is there.
         samples: what `choose_samples` returned.
         summary: what the page says about the whole data set.
-        load_image: returns the encoded JPEG or PNG of a tile.
+        images: JPEG or PNG, of the samples' tiles.
     """
     plans = [_plan_views(record) for record in samples]
-    pictures = _cut_pictures(plans, load_image)
+    pictures = _cut_pictures(plans, images)
     examples = [
         Example(plan.record, plan.focus, tuple(_view(view, plan.record, pictures) for view in plan.views))
         for plan in plans
@@ -116,7 +112,7 @@ def render_question(record: Record, images: Sequence[bytes]) -> str:
     prefix = hashlib.sha256(record.question_id.encode()).hexdigest()[:8]
     pictures = {
         key: replace(picture, picture_id=f"{prefix}-{picture.picture_id}")
-        for key, picture in _cut_pictures([plan], lambda _, key: images[names.index(key)]).items()
+        for key, picture in _cut_pictures([plan], SampleImages(lambda _, key: images[names.index(key)])).items()
     }
     views = tuple(_view(view, record, pictures) for view in plan.views)
     return render_article(Example(plan.record, plan.focus, views), list(pictures.values()))
@@ -198,7 +194,7 @@ PictureKey = tuple[str, str, Window]
 """A tile's id, the key of its image, and the window shown."""
 
 
-def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[PictureKey, EmbeddedPicture]:
+def _cut_pictures(plans: Sequence[_Plan], images: SampleImages) -> dict[PictureKey, EmbeddedPicture]:
     """Return each distinct picture that the views show; every image is loaded once."""
     wanted: dict[tuple[str, str], tuple[TileRecord, dict[Window, None]]] = {}  # a dict keeps the order, a set does not
     for plan in plans:
@@ -207,14 +203,11 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
             _, windows = wanted.setdefault((tile.image_id, view.key), (tile, {}))
             windows[view.window] = None
     num_pictures = sum(len(windows) for _, windows in wanted.values())
-    one_at_a_time = Lock()  # who loads need not know of threads
 
     def cut(name: tuple[str, str]) -> list[tuple[Window, bytes]]:
         tile, windows = wanted[name]
-        with one_at_a_time:
-            image = load_image(tile, name[1])
         try:
-            return _encode_windows(image, tile, tuple(windows), MAX_IMAGE_BYTES // num_pictures)
+            return _encode_windows(images, (tile, name[1]), tuple(windows), MAX_IMAGE_BYTES // num_pictures)
         except ImageError as error:
             raise ImageError(f"{name[0]}: image {name[1]!r}: {error}") from error
 
@@ -227,13 +220,15 @@ def _cut_pictures(plans: Sequence[_Plan], load_image: LoadImage) -> dict[Picture
 
 
 def _encode_windows(
-    image: bytes, tile: TileRecord, windows: Sequence[Window], max_bytes: int
+    images: SampleImages, name: tuple[TileRecord, str], windows: Sequence[Window], max_bytes: int
 ) -> list[tuple[Window, bytes]]:
     """Return each window of one tile's image with its JPEG of at most `max_bytes`."""
+    tile, key = name
     whole = Window(0, 0, tile.window.width, tile.window.height)
-    overview = [(whole, read_reduced(image, OVERVIEW_SIDE))] if whole in windows else []
     details = [window for window in windows if window != whole]
-    cut = zip(details, read_details(image, details, DETAIL_SIDE), strict=True)
+    image = images.load(tile, key) if details else None
+    overview = [(whole, images.reduced(tile, key, OVERVIEW_SIDE, loaded=image))] if whole in windows else []
+    cut = [] if image is None else zip(details, read_details(image, details, DETAIL_SIDE), strict=True)
     return [(window, jpeg_within(pixels, max_bytes)) for window, pixels in (*overview, *cut)]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Lock
 
 import numpy as np
 import simplejpeg
@@ -16,11 +17,56 @@ from PIL import Image
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.images import ImageSize, Pixels, decode_image, read_header
+from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.scenes.tiling import Window
+
+LoadImage = Callable[[TileRecord, str], bytes]
+"""Returns the encoded image of a tile under a key of `TileRecord.images`."""
 
 JPEG_QUALITY = 80
 _LOWEST_QUALITY = 40
 _QUALITY_STEP = 10
+
+
+class SampleImages:
+    """The images of a data set's examples, for everything that shows them.
+
+    A large JPEG is decoded once for all its reduced views: an eighth of its sides, the least that decoding gives, is
+    kept. It is the same whatever size is asked for, so which view comes first changes no pixel.
+    """
+
+    def __init__(self, load_image: LoadImage) -> None:
+        self._load_image = load_image
+        self._one_at_a_time = Lock()  # who loads need not know of threads
+        self._eighths: dict[tuple[str, str], tuple[ImageSize, Pixels]] = {}
+
+    def load(self, tile: TileRecord, key: str) -> bytes:
+        """Return the encoded image of a tile under a key of `TileRecord.images`."""
+        with self._one_at_a_time:
+            return self._load_image(tile, key)
+
+    def reduced(self, tile: TileRecord, key: str, max_side: int, *, loaded: bytes | None = None) -> Pixels:
+        """Return a whole image with its long side at most `max_side` pixels; never enlarged.
+
+        Args:
+            tile: whose image it is.
+            key: of `TileRecord.images`.
+            max_side: pixels.
+            loaded: what `load` returned, where it has been called.
+        """
+        name = (tile.image_id, key)
+        if name in self._eighths:
+            whole, pixels = self._eighths[name]
+            size = _reduced_size(whole.width, whole.height, max_side)
+            if pixels.shape[1] >= size[0] and pixels.shape[0] >= size[1]:
+                return _resized(pixels, size)
+        encoded = self.load(tile, key) if loaded is None else loaded
+        whole = read_header(encoded).size
+        size = _reduced_size(whole.width, whole.height, max_side)
+        pixels = decode_image(encoded, at_least=ImageSize(height=size[1], width=size[0]))
+        if pixels.shape[:2] == (-(-whole.height // 8), -(-whole.width // 8)):
+            self._eighths[name] = (whole, pixels)
+        return _resized(pixels, size)
 
 
 def read_reduced(image: bytes, max_side: int) -> Pixels:

@@ -6,7 +6,7 @@ the shards, so `image_width` and `image_height` are the tile's and not the pictu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw
 
 from rsvqa.annotation.images import Pixels
 from rsvqa.rsvqa_builder.dataset.image_tables import EncodedImage, TableWriter, table_schema
-from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
+from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.rows import COLUMNS, encode
 from rsvqa.rsvqa_builder.dataset.shards import ShardInfo
 from rsvqa.rsvqa_builder.documents.drawing import lines_of
 from rsvqa.rsvqa_builder.documents.preview import focus_of
-from rsvqa.rsvqa_builder.documents.preview_images import jpeg_within, read_reduced
+from rsvqa.rsvqa_builder.documents.preview_images import SampleImages, jpeg_within
 
 PREVIEW = "preview/preview.parquet"
 SIDE = 512
@@ -30,16 +30,14 @@ _MAX_BYTES = 200_000
 _COLOUR, _EDGE = (255, 214, 0), (0, 0, 0)
 
 
-def write_preview_table(
-    folder: Path, samples: Sequence[Record], *, load_image: Callable[[TileRecord, str], bytes]
-) -> ShardInfo | None:
+def write_preview_table(folder: Path, samples: Sequence[Record], *, images: SampleImages) -> ShardInfo | None:
     """Write the first sample of each task into `folder` and return the file; None, and no file, without any."""
     first = {record.task: record for record in reversed(samples)}
     chosen = [record for record in samples if first[record.task] is record]
     if not chosen:
         return None
     rows = [
-        encode(number, record.tile, record, [_picture(record, key, load_image) for key in record.images])
+        encode(number, record.tile, record, [_picture(record, key, images) for key in record.images])
         for number, record in enumerate(chosen)
     ]
     with TableWriter(folder / PREVIEW, table_schema(COLUMNS)) as writer:
@@ -47,8 +45,8 @@ def write_preview_table(
     return ShardInfo(PREVIEW, "preview", len(rows), 1, (folder / PREVIEW).stat().st_size)
 
 
-def _picture(record: Record, key: str, load_image: Callable[[TileRecord, str], bytes]) -> EncodedImage:
-    pixels = _drawn(read_reduced(load_image(record.tile, key), SIDE), record)
+def _picture(record: Record, key: str, images: SampleImages) -> EncodedImage:
+    pixels = _drawn(images.reduced(record.tile, key, SIDE), record)
     return EncodedImage(f"{record.question_id}_{key}.jpg", jpeg_within(pixels, _MAX_BYTES))
 
 

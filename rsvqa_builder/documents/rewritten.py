@@ -18,6 +18,7 @@ from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_c
 from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples, write_preview
+from rsvqa.rsvqa_builder.documents.preview_images import SampleImages
 from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.settings import BuildSettings, sources_name
@@ -79,6 +80,7 @@ def write_annotated_documents(
     name = settings.get("profile", dataset.data.name)
     not_asked = {task: found["not_asked"] for task, found in built.get("tasks", {}).items()}
     samples = choose_samples(records, seed=settings.get("seed", 0))
+    images = SampleImages(load_image)
     card = CardFacts(
         name=name,
         statistics=statistics,
@@ -94,7 +96,7 @@ def write_annotated_documents(
         audit=audit,
         annotation=dataset.report,
         review=dataset.review,
-        preview=write_preview_table(folder, samples, load_image=load_image),
+        preview=write_preview_table(folder, samples, images=images),
     )
     (folder / "README.md").write_text(render_card(card), encoding="utf-8", newline="\n")
     (folder / CROISSANT).write_text(render_croissant(card), encoding="utf-8", newline="\n")
@@ -103,7 +105,7 @@ def write_annotated_documents(
         if (dataset.data / document).exists():
             shutil.copyfile(dataset.data / document, folder / document)
     summary = PreviewSummary(sources_name(settings.get("src", ())) or name, statistics, not_asked)
-    write_preview(folder / "preview.html", samples, summary, load_image=load_image)
+    write_preview(folder / "preview.html", samples, summary, images=images)
 
 
 def _build_report(data: Path) -> dict[str, Any]:

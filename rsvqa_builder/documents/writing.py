@@ -25,6 +25,7 @@ from rsvqa.rsvqa_builder.documents.card import CardFacts, Completeness, render_c
 from rsvqa.rsvqa_builder.documents.croissant import CROISSANT, render_croissant
 from rsvqa.rsvqa_builder.documents.losses import build_losses
 from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, write_preview
+from rsvqa.rsvqa_builder.documents.preview_images import SampleImages
 from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceStatistics
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
@@ -105,7 +106,8 @@ def write_documents(
     statistics, samples = facts.statistics, facts.samples
     report = make_report(facts)
     summary = PreviewSummary(sources_name(facts.settings.src) or facts.name, statistics, facts.asked.reasons.not_asked)
-    preview = write_preview_table(folder, samples, load_image=load_image)
+    images = SampleImages(load_image)
+    preview = write_preview_table(folder, samples, images=images)
     card = _card_facts(facts, report, preview)
     texts = {
         "README.md": render_card(card),
@@ -117,7 +119,7 @@ def write_documents(
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    write_preview(folder / "preview.html", samples, summary, load_image=load_image)
+    write_preview(folder / "preview.html", samples, summary, images=images)
     return report
 
 

@@ -19,8 +19,10 @@ from rsvqa.annotation.tasks.colours import (
     _SURE_RANGES,
     COLOURS,
     MAX_SAMPLED_PIXELS,
+    _median,
     _named,
     _Range,
+    _Shades,
     measure_colour,
     pixels_inside,
     rgb_to_lab,
@@ -143,12 +145,31 @@ def test_between_two_names_there_is_none(rgb: tuple[int, int, int], possible: se
 def test_no_colour_surely_has_two_names_and_each_name_is_possible() -> None:
     levels = np.arange(0, 256, 5, dtype=np.uint8)
     lab = rgb_to_lab(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3))
-    sure, possible = _named(_SURE_RANGES, lab), _named(_POSSIBLE_RANGES, lab)
+    shades = _Shades.of(lab)
+    sure, possible = _named(_SURE_RANGES, shades), _named(_POSSIBLE_RANGES, shades)
     assert sure.sum(axis=0).max() == 1
     assert not (sure & ~possible).any()
     # every colour is called something, and a third of the cube surely so
     assert possible.any(axis=0).mean() > 0.99
     assert sure.any(axis=0).mean() > 0.33
+
+
+@pytest.mark.parametrize(
+    ("hue", "is_purple", "is_pink"),
+    [(311.5, False, False), (326, True, False), (355, False, True), (5, False, True), (45, False, False)],
+)
+def test_a_range_of_hues_may_run_through_zero(hue: float, is_purple: bool, is_pink: bool) -> None:
+    # sure purple is 312–340, sure pink of this lightness and chroma 345–28
+    lightness, chroma = (55, 40) if is_purple else (81, 41)
+    lab = np.array([[lightness, chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))]])
+    named = _named(_SURE_RANGES, _Shades.of(lab))[:, 0]
+    assert (named[COLOURS.index("purple")], named[COLOURS.index("pink")]) == (is_purple, is_pink)
+
+
+@pytest.mark.parametrize("number", [1, 2, 12, 13])
+def test_the_middle_pixel_is_that_of_numpy(number: int) -> None:
+    values = np.random.default_rng(number).normal(size=(number, 3))
+    assert np.array_equal(_median(values), np.median(values, axis=0, keepdims=True))
 
 
 def test_pixels_are_those_whose_centres_pillow_fills() -> None:
@@ -188,7 +209,7 @@ def test_all_ranges_at_once_name_what_each_range_by_itself_does() -> None:
 
     for ranges, columns in ((_SURE, _SURE_RANGES), (_POSSIBLE, _POSSIBLE_RANGES)):
         expected = [[any(is_in(found, value) for found in ranges[name]) for value in lab] for name in COLOURS]
-        assert _named(columns, lab).tolist() == expected
+        assert _named(columns, _Shades.of(lab)).tolist() == expected
         # of few colours, most ranges are left out by their extremes; of one, often all of them
         for few in (slice(0, 1), slice(1, 2), slice(2, 5)):
-            assert _named(columns, lab[few]).tolist() == [row[few] for row in expected]
+            assert _named(columns, _Shades.of(lab[few])).tolist() == [row[few] for row in expected]

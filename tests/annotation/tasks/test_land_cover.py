@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import Polygon, box, union_all
 
-from rsvqa.annotation.tasks.land_cover import cover_of, dissolved
+from rsvqa.annotation.facts import Area
+from rsvqa.annotation.tasks.land_cover import cover_of, dissolved, share_ground
 from tests.annotation.make_facts import make_area, make_context, make_facts
 
 
@@ -29,3 +30,24 @@ def test_cover_is_of_certain_areas_of_one_class() -> None:
     context = make_context(make_facts(areas=areas))
     assert cover_of(context, "forest").area == pytest.approx(110_000)
     assert cover_of(context, "desert").equals(Polygon())
+
+
+@pytest.mark.parametrize(
+    ("second", "shares"),
+    [
+        (make_area("b", "water", box(100, 0, 200, 1000)), False),  # a common edge
+        (make_area("b", "water", box(99, 0, 200, 1000)), True),
+        (make_area("b", "water", box(10, 10, 20, 20)), True),  # inside the first
+        (make_area("b", "forest", box(50, 0, 200, 1000)), False),  # of the same class
+        (make_area("b", "water", box(50, 0, 200, 1000), certain=False), False),
+        (make_area("b", "water", box(300, 0, 400, 1000)), False),
+    ],
+)
+def test_ground_is_shared_where_certain_areas_of_two_classes_lie_over_each_other(second: Area, shares: bool) -> None:
+    forest = make_area("a", "forest", box(0, 0, 100, 1000))
+    assert share_ground(make_context(make_facts(areas=[forest, second]))) is shares
+    assert share_ground(make_context(make_facts(areas=[second, forest]))) is shares
+
+
+def test_a_tile_without_areas_shares_no_ground() -> None:
+    assert share_ground(make_context(make_facts())) is False

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Point, Polygon, box, union_all
 
 from rsvqa.annotation.facts import Area, Gsd
-from rsvqa.annotation.tasks.landmarks import ROAD_EDGE_M, dividers, landmarks
+from rsvqa.annotation.tasks.landmarks import ROAD_EDGE_M, Landmark, dividers, landmarks
 from tests.annotation.make_facts import make_area, make_context, make_facts, make_object, make_road, square
 
 LAKE = make_area("lake", "water", box(0, 0, 200, 1000))
@@ -21,6 +21,16 @@ def test_distances_are_from_outline_to_outline_on_the_ground() -> None:
     assert lake.distances(objects) == pytest.approx([45, 0])
     (unscaled,) = landmarks(make_context(make_facts(areas=[LAKE])))
     assert unscaled.distances(objects) == pytest.approx([90, 0])
+
+
+def test_each_object_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    (lake,) = landmarks(make_context(make_facts(areas=[LAKE])))
+    near, far = make_object("a", "house", square(300, 500)), make_object("b", "house", square(400, 500))
+    assert lake.distances([]).tolist() == []
+    assert lake.distances([near]).tolist() == [90]
+    assert lake.distances([far, near]).tolist() == [190, 90]
+    monkeypatch.setattr(Landmark, "distances_of", None)  # nothing is left to measure
+    assert lake.distances([near, far, near]).tolist() == [90, 190, 90]
 
 
 def test_sides_are_sure_or_nothing() -> None:

@@ -225,6 +225,25 @@ def test_the_quarter_with_most_forest_is_the_right_one() -> None:
     assert quarters_of([]) == {}
 
 
+def test_ground_under_two_labels_counts_once() -> None:
+    # Cool is the lower left quarter (forest, half of it marsh too) and 70 % of the upper left: 1 / 0.7 is too little.
+    areas = [
+        make_area("w", "forest", box(0, 500, 500, 1000)),
+        make_area("m", "marsh", box(0, 500, 500, 750)),
+        make_area("v", "forest", box(0, 0, 350, 500)),
+        make_area("f", "farmland", box(350, 0, 1000, 500)),
+        make_area("g", "farmland", box(500, 500, 1000, 1000)),
+    ]
+    assert "quarter_of_most_coolness" not in quarters_of(areas)
+    # beside the forest, the marsh adds to it: 0.7 and 0.4
+    apart = [
+        *areas[2:],
+        make_area("m", "marsh", box(0, 500, 200, 1000)),
+        make_area("h", "farmland", box(200, 500, 500, 1000)),
+    ]
+    assert quarters_of(apart)["quarter_of_most_coolness"] == ["the upper left quarter"]
+
+
 def buildings(*num_by_quarter: int) -> list[TileObject]:
     """Return so many houses in the upper left, upper right, lower left and lower right quarter."""
     return [

@@ -21,7 +21,13 @@ from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.documents.preview import choose_samples, focus_of, write_preview
-from rsvqa.rsvqa_builder.documents.preview_images import detail_window, jpeg_within, read_details, read_reduced
+from rsvqa.rsvqa_builder.documents.preview_images import (
+    SampleImages,
+    detail_window,
+    jpeg_within,
+    read_details,
+    read_reduced,
+)
 from rsvqa.rsvqa_builder.documents.preview_page import PreviewSummary, ordered_tasks
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -76,7 +82,7 @@ def load_image(tile: TileRecord, key: str) -> bytes:
 def write_page(folder: Path, records: list[Record], **summary: dict[str, dict[str, int]]) -> str:
     tiles = list({record.tile.image_id: record.tile for record in records}.values())
     facts = PreviewSummary("Test set", dataset_statistics(records, tiles), **summary)
-    write_preview(folder / "preview.html", records, facts, load_image=load_image)
+    write_preview(folder / "preview.html", records, facts, images=SampleImages(load_image))
     return (folder / "preview.html").read_text("utf-8")
 
 
@@ -175,6 +181,33 @@ def test_reduced_picture_keeps_proportions_and_sides(image: bytes) -> None:
     assert np.abs(pixels[100, 50].astype(int) - (255, 0, 0)).max() <= 6
     assert np.abs(pixels[100, 250].astype(int) - (0, 0, 255)).max() <= 6
     assert read_reduced(image, 5000).shape == (800, 1200, 3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "num_loaded"),
+    [
+        (5200, 2601, 1),  # an eighth of the sides, 650 × 326, holds both views
+        (4000, 900, 3),  # an eighth is 500 × 113: neither is enough for 640, nor is what 640 needs the least there is
+        (400, 300, 3),  # shown as it is
+    ],
+)
+def test_views_of_several_sizes_are_those_that_each_decoding_gives(width: int, height: int, num_loaded: int) -> None:
+    ramp = np.linspace(0, 255, width * height * 3).reshape(height, width, 3).astype(np.uint8)
+    image: bytes = simplejpeg.encode_jpeg(ramp)
+    loaded: list[str] = []
+
+    def load(tile: TileRecord, key: str) -> bytes:
+        loaded.append(key)
+        return image
+
+    for sides in ((512, 640, 512), (640, 512, 640)):
+        loaded.clear()
+        images = SampleImages(load)
+        for side in sides:
+            assert np.array_equal(images.reduced(TILE, "tile", side), read_reduced(image, side))
+        assert len(loaded) == num_loaded
+    images.reduced(TILE, "later", 512)
+    assert loaded[num_loaded:] == ["later"]  # of another date
 
 
 @pytest.mark.parametrize("image", [IMAGE, as_png(IMAGE)], ids=["jpeg", "png"])
@@ -303,7 +336,7 @@ def test_each_image_is_loaded_once_and_embedded_once(tmp_path: Path) -> None:
         return IMAGE
 
     summary = PreviewSummary("Test set", dataset_statistics(records, [TILE]))
-    write_preview(tmp_path / "preview.html", records, summary, load_image=load_image)
+    write_preview(tmp_path / "preview.html", records, summary, images=SampleImages(load_image))
     assert loaded == [(TILE.image_id, "tile")]
     assert (tmp_path / "preview.html").read_text().count("data:image/jpeg") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["preview.html"]
@@ -324,7 +357,7 @@ def test_page_stays_small_whatever_its_images(tmp_path: Path, monkeypatch: pytes
         return noise
 
     summary = PreviewSummary("Noise", dataset_statistics(records, tiles))
-    write_preview(tmp_path / "preview.html", records, summary, load_image=load_noise)
+    write_preview(tmp_path / "preview.html", records, summary, images=SampleImages(load_noise))
     html = (tmp_path / "preview.html").read_text()
     uris = re.findall(r'href="data:image/jpeg;base64,([^"]*)"', html)
     assert len(uris) == 5

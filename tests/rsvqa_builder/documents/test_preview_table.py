@@ -10,6 +10,7 @@ import simplejpeg
 
 from rsvqa.annotation.facts import Box
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
+from rsvqa.rsvqa_builder.documents.preview_images import SampleImages
 from rsvqa.rsvqa_builder.documents.preview_table import PREVIEW, write_preview_table
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.rsvqa_builder.make_records import make_record, make_tile
@@ -28,7 +29,7 @@ def load(tile: TileRecord, key: str) -> bytes:
 
 def test_the_first_question_of_each_task_is_there_with_small_pictures(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="comes with the extra 'test'")
-    info = write_preview_table(tmp_path, [COUNTED, AGAIN, BOXED], load_image=load)
+    info = write_preview_table(tmp_path, [COUNTED, AGAIN, BOXED], images=SampleImages(load))
     assert info is not None
     assert info == (PREVIEW, "preview", 2, 1, (tmp_path / PREVIEW).stat().st_size)
     rows = datasets.Dataset.from_parquet(str(tmp_path / PREVIEW), cache_dir=str(tmp_path / "cache"))
@@ -45,10 +46,10 @@ def test_the_first_question_of_each_task_is_there_with_small_pictures(tmp_path: 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        write_preview_table(tmp_path / name, [BOXED, COUNTED], load_image=load)
+        write_preview_table(tmp_path / name, [BOXED, COUNTED], images=SampleImages(load))
     assert (tmp_path / "one" / PREVIEW).read_bytes() == (tmp_path / "two" / PREVIEW).read_bytes()
 
 
 def test_no_question_is_no_file(tmp_path: Path) -> None:
-    assert write_preview_table(tmp_path, [], load_image=load) is None
+    assert write_preview_table(tmp_path, [], images=SampleImages(load)) is None
     assert list(tmp_path.iterdir()) == []
