@@ -484,7 +484,7 @@ def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: s
 
     The import takes four seconds, most of them torch's and transformers', and goes on in a thread.
     """
-    if not settings.is_checkpoint:
+    if not (settings.is_checkpoint or settings.is_vllm):
         return lambda: None
     require_extra("model", command)
     from huggingface_hub import snapshot_download  # noqa: F401  both threads need it, and two must not import it at once

@@ -65,7 +65,7 @@ def runs_of(settings: BenchSettings, out: Path | None) -> list[tuple[BenchSettin
 
 
 def bench_each(
-    runs: Sequence[tuple[BenchSettings, Path]], *, reporter: Reporter, before_model: Callable[[], None] = lambda: None
+    runs: Sequence[tuple[BenchSettings, Path]], *, reporter: Reporter, before_model: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[Path, Results | None]]:
     """Run several benchmarks with one model, which is opened once, and yield each run's folder and figures as it ends.
 
