@@ -329,6 +329,11 @@ class ScoreSettings(StageSettings):
     """
     judge: str | None = None
     """Model that judges the replies: openai:NAME."""
+    judge_wording: Literal["ours", "vrsbench"] = "ours"
+    """Wording of what the judge is asked.
+
+    VRSBench's own is for its runs, and for replies that its rules leave open.
+    """
     judge_tokens: Annotated[int, Field(ge=8)] = 512
     """Most tokens of a verdict, reasoning among them."""
     judge_extra_body: JsonObject | None = None

@@ -22,7 +22,7 @@ from tests.benchmark.conftest import CheckpointMaker
 from tests.benchmark.make_prompts import make_group, make_image
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SamplingParams:
     """Of the checkpoint's own settings, of which some hold in greedy decoding too."""
 
@@ -109,7 +109,9 @@ def test_prompts_are_those_of_the_checkpoint_that_transformers_loads(
     assert text.index("Be brief.") < text.index("<image>") < text.index("Why?")
     assert (requests[0]["multi_modal_data"]["image"][0].width, len(requests)) == (image.rgb.shape[1], 2)
     # greedy, with the penalty that the checkpoint's own settings hold, as transformers applies it
-    assert sampling[0] == SamplingParams(0.0, 1.0, 0, 0.0, 1.05, 64)
+    assert sampling[0] == SamplingParams(
+        temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, repetition_penalty=1.05, max_tokens=64
+    )
     reply = replies["g-0"]
     assert isinstance(reply, Reply)
     assert (reply.ended, reply.num_new_tokens, reply.num_visual_tokens) == (True, 2, 1)
