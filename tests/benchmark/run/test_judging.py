@@ -284,8 +284,8 @@ def test_vrsbench_is_judged_by_its_rules_and_its_own_prompt(tmp_path: Path) -> N
     assert (
         "Question: What is synonym?\nGround Truth Answer: soccer field\nPredicted Answer: football\n"
         "Does the predicted answer match the ground truth? Answer 1 for match and 0 for not match. Use semantic "
-        "meaning not exact match. Synonyms are also treated as a match, e.g., football and soccer, playground and ground "
-        "track field, building and rooftop, pond and swimming pool. Do not explain the reason.\n"
+        "meaning not exact match. Synonyms are also treated as a match, e.g., football and soccer, playground and "
+        "ground track field, building and rooftop, pond and swimming pool. Do not explain the reason.\n"
     ) in set(map(text_of, server.bodies))
     assert figure(run) == (0.375, 8)  # 3 of 8
 
