@@ -10,7 +10,9 @@ What heavy packages a function needs is imported when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -363,9 +365,10 @@ def bench(
 
     (settings,) = fill_settings([(Bench, settings)], keywords, config=_path(config))
     assert settings is not None
-    _know_our_checkpoints(settings, "bench")
+    runs = runs_of(settings, _target(out))
+    known = _know_our_checkpoints(settings, "bench")  # meanwhile the data are opened
     with reporter_of(progress) as reporter:
-        done = list(bench_each(runs_of(settings, _target(out)), reporter=reporter))
+        done = list(bench_each(runs, reporter=reporter, before_model=known))
     return Result(tuple((results, folder) for folder, results in done if results is not None))
 
 
@@ -394,7 +397,7 @@ def ask(
 
     (settings,) = fill_settings([(Asked, settings)], keywords)
     assert settings is not None
-    _know_our_checkpoints(settings, "ask")
+    _know_our_checkpoints(settings, "ask")()
     asked = (questions,) if isinstance(questions, str) else tuple(questions)
     return Result(asked, tuple(ask_model(settings, Path(image), asked, later=_path(later), show=_target(show))))
 
@@ -476,11 +479,20 @@ def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False
     return push_dataset(Path(data), repo, private=private, gated=gated)
 
 
-def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: str) -> None:
-    """Let transformers load checkpoints of ours without their code."""
-    if settings.is_checkpoint:
-        require_extra("model", command)
-        import rsvqa.model.registration  # noqa: F401  importing it is all
+def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: str) -> Callable[[], object]:
+    """Let transformers load checkpoints of ours without their code; it is known once what is returned was called.
+
+    The import takes four seconds, most of them torch's and transformers', and goes on in a thread.
+    """
+    if not (settings.is_checkpoint or settings.is_vllm):
+        return lambda: None
+    require_extra("model", command)
+    from huggingface_hub import snapshot_download  # noqa: F401  both threads need it, and two must not import it at once
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="import")
+    known = pool.submit(import_module, "rsvqa.model.registration")
+    pool.shutdown(wait=False)
+    return known.result
 
 
 def _path(path: StrPath | None) -> Path | None:

@@ -5,8 +5,8 @@ A package names what it has in its `pyproject.toml`, in the one group `rsvqa`, a
     [project.entry-points.rsvqa]
     "executor.dask" = "my_package.executor:DaskExecutor"
 
-docs/plugins.md shows the whole contract. Of an executor, a class table, a benchmark or a model nothing is imported
-before somebody asks for it by name; tasks, readers of labels and layouts count as soon as they are installed.
+docs/plugins.md shows the whole contract. Of an executor, a class table, a benchmark, a scorer or a model nothing is
+imported before somebody asks for it by name; tasks, readers of labels and layouts count as soon as they are installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from rsvqa.annotation.errors import RsvqaError, nearest
 
 GROUP = "rsvqa"
-KINDS = ("task", "labels", "layout", "classes", "benchmark", "model", "executor")
+KINDS = ("task", "labels", "layout", "classes", "benchmark", "scorer", "model", "executor")
 BYTE_MAKERS = ("task", "labels", "layout", "classes")
 """Kinds that may change a byte of a data set."""
 

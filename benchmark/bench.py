@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rsvqa.benchmark.adapters.open_model import needs_samples, open_model
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.datasets import open_dataset
 from rsvqa.benchmark.models import BenchModel
-from rsvqa.benchmark.reports.writing import write_reports
 from rsvqa.benchmark.run.ranks import read_world
 from rsvqa.benchmark.run.runner import OpenModel, run_benchmark
 from rsvqa.benchmark.samples import Sample
@@ -38,7 +37,11 @@ def bench(
     run_benchmark(
         settings, out, open_model=open_model, reporter=reporter if world.is_first else QuietReporter(), world=world
     )
-    return write_reports(out) if world.is_first else None
+    if not world.is_first:
+        return None
+    from rsvqa.benchmark.reports.writing import write_reports  # the first question does not wait for it
+
+    return write_reports(out)
 
 
 def runs_of(settings: BenchSettings, out: Path | None) -> list[tuple[BenchSettings, Path]]:
@@ -62,13 +65,14 @@ def runs_of(settings: BenchSettings, out: Path | None) -> list[tuple[BenchSettin
 
 
 def bench_each(
-    runs: Sequence[tuple[BenchSettings, Path]], *, reporter: Reporter
+    runs: Sequence[tuple[BenchSettings, Path]], *, reporter: Reporter, before_model: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[Path, Results | None]]:
     """Run several benchmarks with one model, which is opened once, and yield each run's folder and figures as it ends.
 
     Args:
         runs: settings that differ in `data` alone, each with its folder.
         reporter: hears of progress.
+        before_model: called when the data are open and the model is needed.
 
     Raises:
         DataError: one of the data sets cannot be asked; nothing was asked then.
@@ -81,6 +85,7 @@ def bench_each(
 
     def open_once(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
         if not opened or needs_samples(settings):
+            before_model()
             opened[:] = [open_model(settings, samples)]
         return opened[0]
 

@@ -31,6 +31,8 @@ BLIND = "blind:"
 """Prefix of a model that is asked without images."""
 OPENAI = "openai:"
 """Prefix of a model behind an OpenAI-compatible endpoint."""
+VLLM = "vllm:"
+"""Prefix of a checkpoint that vLLM runs in this process."""
 REPLIES = "replies:"
 """Prefix of a file of replies that another harness stored."""
 _WITHOUT_IMAGES = ("random", "majority")
@@ -52,7 +54,9 @@ _NOT_BEARING = (
 
 _OUR_KEYS = ("model", "messages", "max_tokens", "max_completion_tokens", "n", "stream", "chat_template_kwargs")
 """What the harness writes into a request itself."""
-_LATER = ("box_units", "system", "template_args", "extra_body", "weight_bits", "attention")
+_ENGINE_KEYS = ("model", "trust_remote_code", "dtype", "limit_mm_per_prompt", "enable_prefix_caching")
+"""Likewise, into the arguments of vLLM's engine."""
+_LATER = ("box_units", "system", "template_args", "extra_body", "weight_bits", "attention", "engine_args")
 """Came when runs were stored already: at their defaults they are left out, and those runs go on."""
 
 
@@ -77,7 +81,7 @@ class ModelSettings(StageSettings):
     """Which model is asked, where it runs, and what it sees."""
 
     model: Annotated[str, Field(min_length=1)]
-    """Folder or hub id, openai:NAME, random, majority, blind:MODEL (no images), a file.
+    """Folder or hub id, vllm:NAME, openai:NAME, random, majority, blind:MODEL (no images), a file.
 
     A file is fake:FILE, or replies:FILE that lmms-eval or VLMEvalKit stored.
     """
@@ -85,7 +89,7 @@ class ModelSettings(StageSettings):
     base_url: BaseUrl | None = Field(default=None, repr=False)
     """OpenAI-compatible; its key is in OPENAI_API_KEY (default: OpenAI's)."""
     concurrency: PositiveInt = 8
-    """Requests in flight."""
+    """Requests in flight, to an endpoint or in vLLM."""
     image_detail: Literal["auto", "low", "high"] = "auto"
     """Detail of images that the endpoint is asked for."""
     extra_body: JsonObject | None = None
@@ -96,6 +100,11 @@ class ModelSettings(StageSettings):
     """Arguments of the chat template, a JSON object.
 
     As in '{"enable_thinking": false}'.
+    """
+    engine_args: JsonObject | None = None
+    """More arguments of vLLM's engine, a JSON object.
+
+    As in '{"tensor_parallel_size": 4, "max_model_len": 32768}'.
     """
     trust_remote_code: bool = False
     """Run code that comes with the checkpoint."""
@@ -154,7 +163,7 @@ class ModelSettings(StageSettings):
         if taken := [key for key in json.loads(self.extra_body or "{}") if key in _OUR_KEYS]:
             raise ValueError(f"`extra_body` must not hold {', '.join(taken)}: other settings decide on that")
         for name in ("system", "template_args"):
-            if getattr(self, name) is not None and not (is_endpoint or self.is_checkpoint):
+            if getattr(self, name) is not None and not (is_endpoint or self.is_checkpoint or self.is_vllm):
                 raise ValueError(f"`{name}` is for models that read prompts, not for {self.model!r}")
         return self
 
@@ -165,6 +174,24 @@ class ModelSettings(StageSettings):
         if self.look in ("fovea", "zoom") and self.max_calls < 2:
             raise ValueError(f"`look` {self.look} needs 2 calls, one to look and one to answer; `max_calls` is 1")
         return self
+
+    @model_validator(mode="after")
+    def _has_an_engine(self) -> Self:
+        if self.engine_args is not None and not self.is_vllm:
+            raise ValueError(f"`engine_args` is for models named vllm:NAME, not for {self.model!r}")
+        if taken := [key for key in self.engine_arguments if key in _ENGINE_KEYS]:
+            raise ValueError(f"`engine_args` must not hold {', '.join(taken)}: other settings decide on that")
+        return self
+
+    @property
+    def engine_arguments(self) -> dict[str, Any]:
+        """More arguments of vLLM's engine."""
+        return dict(json.loads(self.engine_args or "{}"))
+
+    @property
+    def most_pictures(self) -> int:
+        """Most pictures that a call shows per image of a question."""
+        return {"tiles": 5, "fovea": 2, "zoom": self.max_calls}.get(self.look, 1)
 
     @property
     def template_arguments(self) -> dict[str, Any]:
@@ -180,7 +207,7 @@ class ModelSettings(StageSettings):
 
     @model_validator(mode="after")
     def _endpoint_has_no_view(self) -> Self:
-        if self.box_units == "view_pixels" and not self.is_checkpoint:
+        if self.box_units == "view_pixels" and not (self.is_checkpoint or self.is_vllm):
             raise ValueError("`box_units` view_pixels is for checkpoints: what an endpoint's model sees is not known")
         return self
 
@@ -193,13 +220,19 @@ class ModelSettings(StageSettings):
     def is_checkpoint(self) -> bool:
         """Whether the model is one that transformers loads."""
         name = self.model.removeprefix(BLIND)
-        return name not in _WITHOUT_IMAGES and not name.startswith(("openai:", "fake:", REPLIES)) and not self.adapter
+        others = ("openai:", "fake:", REPLIES, VLLM)
+        return name not in _WITHOUT_IMAGES and not name.startswith(others) and not self.adapter
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether the model is one that vLLM loads in this process."""
+        return self.model.removeprefix(BLIND).startswith(VLLM)
 
     @property
     def adapter(self) -> str | None:
         """The adapter of an installed package that `model` names, as NAME:WHAT; None for all others."""
         name, colon, _ = self.model.partition(":")
-        is_ours = name in _WITHOUT_IMAGES or self.model.startswith((BLIND, REPLIES, "openai:", "fake:"))
+        is_ours = name in _WITHOUT_IMAGES or self.model.startswith((BLIND, REPLIES, VLLM, "openai:", "fake:"))
         return name if colon and not is_ours and has_plugin("model", name) else None
 
 
@@ -296,6 +329,11 @@ class ScoreSettings(StageSettings):
     """
     judge: str | None = None
     """Model that judges the replies: openai:NAME."""
+    judge_wording: Literal["ours", "vrsbench"] = "ours"
+    """Wording of what the judge is asked.
+
+    VRSBench's own is for its runs, and for replies that its rules leave open.
+    """
     judge_tokens: Annotated[int, Field(ge=8)] = 512
     """Most tokens of a verdict, reasoning among them."""
     judge_extra_body: JsonObject | None = None
@@ -323,6 +361,7 @@ class AskModelSettings(ModelSettings):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
-        if not self.is_checkpoint and self.adapter is None and not self.model.removeprefix(BLIND).startswith("openai:"):
-            raise ValueError(f"{self.model!r} cannot be asked freely; expected a checkpoint or openai:NAME")
+        is_endpoint = self.model.removeprefix(BLIND).startswith("openai:")
+        if not (self.is_checkpoint or self.is_vllm or self.adapter or is_endpoint):
+            raise ValueError(f"{self.model!r} cannot be asked freely; expected a checkpoint, vllm:NAME or openai:NAME")
         return self

@@ -45,6 +45,11 @@ def test_a_benchmark_starts_without_what_builds_data_sets() -> None:
     assert not set(run.stdout.split()) & {"torch", "transformers", "openai", "rasterio", "networkx", "pandas"}
 
 
+def test_the_first_question_does_not_wait_for_the_reports() -> None:
+    code = "import sys, rsvqa.benchmark.bench; print(*(name for name in sys.modules if 'report_page' in name))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
+
+
 def test_the_console_script_hands_on_the_exit_code(tmp_path: Path) -> None:
     run = subprocess.run(
         [RSVQA, "build", "--src", str(tmp_path / "nothing"), "--out", str(tmp_path / "set")],

@@ -197,6 +197,51 @@ def test_a_model_and_a_benchmark_of_a_package_are_asked(built: Path, site: Path)
     assert "100.0" in done.stdout
 
 
+WORDS = """
+name = "anagrams"
+title = "Anagrams"
+source = "this test"
+licence = "CC0"
+files = ["anagrams.jsonl"]
+
+[[ask]]
+form = "words"
+prompt = "{question}"
+
+[official]
+match = [{ scorer = "same_letters", most_extra = MOST }]
+"""
+
+
+def test_a_scorer_of_a_package_scores_words(place: Path, site: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
+    rows = [{"image": "p.png", "question": "Which?", "answer": right} for right in ("TAKO", "ok", "oaks")]
+    (tmp_path / "anagrams.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "anagrams.toml").write_text(WORDS.replace("MOST", "1"))
+    words = ("bench", "--model", "trees:oakt", "--data", "anagrams.toml", "--out", "run", "--json")
+    done = rsvqa(tmp_path, *words, site=site)
+    assert done.returncode == 0, done.stderr
+    # of "oakt" all letters are in TAKO; two are more than in "ok", where one may be; "oaks" has an s
+    averages = json.loads((tmp_path / "run" / "results.json").read_text())["averages"]
+    micro = averages[0]
+    assert micro["official"]["value"] == pytest.approx(1 / 3)
+    rules = json.loads((tmp_path / "run" / "run.json").read_text())["data"]["rules"]
+    assert rules["official"]["match"] == [{"scorer": "same_letters", "most_extra": 1, "package": "tree-health 1.0"}]
+    assert rsvqa(tmp_path, "score", "run", site=site).returncode == 0
+    other = rsvqa(tmp_path, "score", "run", site=install(tmp_path / "other", version="2.0"))
+    assert other.returncode == 1
+    assert (
+        "the scorer 'same_letters' was that of tree-health 1.0, and here it is that of tree-health 2.0" in other.stderr
+    )
+    without = rsvqa(tmp_path, *words[:-3], "--out", "run-b", site=None)
+    assert without.returncode != 0
+    assert "no scorer 'same_letters'; expected one of exact, contains, numeric, wordnet, or one of" in without.stderr
+    (tmp_path / "anagrams.toml").write_text(WORDS.replace("MOST", '"a"'))
+    broken = rsvqa(tmp_path, *words[:-3], "--out", "run-c", site=site)
+    assert broken.returncode == 2
+    assert "the scorer 'same_letters' of tree-health 1.0 failed on the reply 'oakt': TypeError" in broken.stderr
+
+
 ODD = """
 from dataclasses import replace
 from tree_health.task import TREE_HEALTH

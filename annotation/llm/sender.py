@@ -30,10 +30,11 @@ LONGEST_BACKOFF_S = 60.0
 _CONTENT_TOO_LARGE = 413
 _TOO_LARGE = re.compile(
     r"\b(?:image|picture|payload|entity|body)\b.{0,60}\btoo (?:large|big)\b"
-    r"|\bimages?\b.{0,80}\bexceed|\bexceed\w{0,3}\b.{0,40}\bimage",
+    r"|\bimages?\b.{0,80}\bexceed|\bexceed\w{0,3}\b.{0,40}\bimage"
+    r"|\bmaximum (?:context|model) length\b|\bcontext_length_exceeded\b",
     re.IGNORECASE,
 )
-"""How servers say that a picture is too large for them, beside the status."""
+"""How servers say that a picture is too large for them, beside the status, or that its tokens do not fit."""
 
 _NOT_SENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
 """Errors of the HTTP library after which the endpoint has not seen the request."""
@@ -188,10 +189,7 @@ class Sender:
                 self._note_lost(turn)
             raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
         except ErrorBodyError as error:
-            message = self._clean(f"{self._endpoint.host}: {error}")
-            raise (
-                SendingFailedError("rejected", message) if _is_final(error.status) else _PassingError(message)
-            ) from None
+            raise self._judge_error(f"{self._endpoint.host}: {error}", error.status, turn) from None
         except (NotACompletionError, ValueError) as error:
             self._note_lost(turn)
             raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
@@ -205,8 +203,8 @@ class Sender:
             return EndpointDownError(f"{message}; all replies so far are kept", status)
         if status in (400, 422):
             return _BadRequestError(message, error.param)
-        if _is_final(status):
-            return _rejected(turn, message, is_too_large=status == _CONTENT_TOO_LARGE)
+        if _is_final(status) or _is_about_size(turn, message, status):
+            return self._judge_error(message, status, turn)
         wait_s = retry_after_s(error.response.headers)
         if wait_s is not None and wait_s > self._settings.longest_wait_s:
             return EndpointDownError(
@@ -216,13 +214,24 @@ class Sender:
             self._limits.hold(wait_s)  # the retry waits for it as all others do
         return _PassingError(message)
 
+    def _judge_error(self, message: str, status: int | None, turn: Turn) -> Exception:
+        """Return what an error means, whichever status it came with: final, about the pictures' size, or passing."""
+        message = self._clean(message)
+        if _is_final(status) or _is_about_size(turn, message, status):
+            return _rejected(turn, message, status)
+        return _PassingError(message)
+
     def _clean(self, message: str) -> str:
         return one_line(self._endpoint.hide_key(message))
 
 
-def _rejected(turn: Turn, message: str, *, is_too_large: bool = False) -> SendingFailedError:
-    is_too_large = bool(turn.request.pictures) and (is_too_large or _TOO_LARGE.search(message) is not None)
-    return SendingFailedError("too_large" if is_too_large else "rejected", message)
+def _rejected(turn: Turn, message: str, status: int | None = None) -> SendingFailedError:
+    return SendingFailedError("too_large" if _is_about_size(turn, message, status) else "rejected", message)
+
+
+def _is_about_size(turn: Turn, message: str, status: int | None) -> bool:
+    """Return whether smaller pictures may help, be it said with a status of the client's, the server's, or with 200."""
+    return bool(turn.request.pictures) and (status == _CONTENT_TOO_LARGE or _TOO_LARGE.search(message) is not None)
 
 
 def _is_final(status: int | None) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -77,6 +79,13 @@ def _content(turn: Turn, text: str) -> str | list[dict[str, Any]]:
     return [*parts, {"type": "text", "text": text}]
 
 
+_CUT_OFF = ("length", "max_tokens", "model_length")
+"""What servers call the end of a reply that ran into a bound."""
+
+_BROKEN_OFF = ("error", "abort")
+"""And that of one that they did not finish: OpenRouter's and SGLang's words."""
+
+
 def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     """Return the reply that a decoded chat completion holds.
 
@@ -87,6 +96,7 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     _raise_error_body(completion)
     try:
         choice = completion["choices"][0]
+        _raise_broken_off(choice)
         message = choice["message"]
         text = _text_of(message.get("content") or "")
         refusal = str(message["refusal"]) if message.get("refusal") else None
@@ -102,7 +112,7 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     return RawReply(
         text=storable(text),
         refusal=refusal if refusal is None else storable(refusal),
-        ended=finish != "length",
+        ended=finish not in _CUT_OFF,
         input_tokens=_count(tokens[0]),
         output_tokens=_count(tokens[1]),
     )
@@ -115,10 +125,21 @@ def _raise_error_body(completion: Any) -> None:  # noqa: ANN401 - any JSON
     error = completion.get("error") or (completion if completion.get("object") == "error" else None)
     if not error:
         return
+    raise _error_body(error)
+
+
+def _raise_broken_off(choice: Mapping[str, Any]) -> None:
+    """Raise what gateways put into a choice when the model behind them failed; what it holds of a text is no reply."""
+    error, finish = choice.get("error"), choice.get("finish_reason")
+    if error or finish in _BROKEN_OFF:
+        raise _error_body(error or f"the reply was broken off ({finish})")
+
+
+def _error_body(error: Any) -> ErrorBodyError:  # noqa: ANN401 - any JSON
     content = error if isinstance(error, dict) else {"message": error}
-    code = content.get("code")
+    code = str(content.get("code"))
     message = storable(str(content.get("message") or error))
-    raise ErrorBodyError(f"an error with status 200: {message}", code if isinstance(code, int) else None)
+    return ErrorBodyError(f"an error with status 200: {message}", int(code) if re.fullmatch(r"\d{3}", code) else None)
 
 
 def _text_of(content: object) -> object:

@@ -62,6 +62,47 @@ class LoadedCheckpoint:
     revision: str
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointFront:
+    """What of a checkpoint is needed to make prompts for it.
+
+    Attributes:
+        config, processor: transformers' own.
+        revision: as `LoadedCheckpoint` has it.
+    """
+
+    config: Any
+    processor: Any
+    revision: str
+
+    @property
+    def stored_dtype(self) -> str:
+        """The type in which its weights are stored, as torch calls it; "auto" where the configuration is silent."""
+        stored = getattr(self.config, "dtype", None) or getattr(self.config.get_text_config(), "dtype", None)
+        return "auto" if stored is None else str(stored).removeprefix("torch.")
+
+
+def load_front(name: str, *, trust_remote_code: bool) -> CheckpointFront:
+    """Return a checkpoint's configuration and processor, for an engine that loads its weights.
+
+    Raises:
+        ModelError: it cannot be read.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    require_extra("model", "bench")
+    with _cache_alone_where_the_hub_is_gone(name):
+        config = _load_config(name, trust_remote_code=trust_remote_code)
+        processor = _load_processor(name, config, trust_remote_code=trust_remote_code)
+    return CheckpointFront(config, processor, _revision(name, config))
+
+
+def _load_processor(name: str, config: Any, *, trust_remote_code: bool) -> Any:  # noqa: ANN401
+    with _one_line(f"the processor of {name!r} cannot be loaded"):
+        processor = load_processor(name, config.model_type, trust_remote_code=trust_remote_code)
+    _check_processor(name, processor)
+    return processor
+
+
 def load_checkpoint(name: str, settings: LoadingSettings) -> LoadedCheckpoint:
     """Return what a folder or a hub id holds.
 
@@ -77,9 +118,7 @@ def load_checkpoint(name: str, settings: LoadingSettings) -> LoadedCheckpoint:
     with _cache_alone_where_the_hub_is_gone(name):
         config = _load_config(name, trust_remote_code=settings.trust_remote_code)
         loader = _loader_of(name, config)
-        with _one_line(f"the processor of {name!r} cannot be loaded"):
-            processor = load_processor(name, config.model_type, trust_remote_code=settings.trust_remote_code)
-        _check_processor(name, processor)
+        processor = _load_processor(name, config, trust_remote_code=settings.trust_remote_code)
         model = _load_model(name, loader, settings)
     if not _is_placed_by_loading(settings):
         what = f"the model {name!r} cannot be put on device {settings.device!r}"

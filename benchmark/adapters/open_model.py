@@ -52,7 +52,9 @@ def needs_samples(settings: BenchSettings) -> bool:
 def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
     name = settings.model.removeprefix(BLIND)
     if name != settings.model and (name in _BASELINES or name.startswith((FAKE, REPLIES, BLIND)) or not name):
-        raise ModelError(f"{settings.model!r}: blind: takes a checkpoint or openai:NAME, whose images are left out")
+        raise ModelError(
+            f"{settings.model!r}: blind: takes a checkpoint, vllm:NAME or openai:NAME, whose images are left out"
+        )
     if name == RANDOM:
         return RandomModel(settings.seed)
     if name == MAJORITY:
@@ -65,6 +67,10 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
         from rsvqa.benchmark.adapters.endpoint_model import open_endpoint_model
 
         return open_endpoint_model(settings)
+    if settings.is_vllm:
+        from rsvqa.benchmark.adapters.vllm_model import open_vllm_model
+
+        return open_vllm_model(settings, samples)
     if settings.adapter is not None:
         model: BenchModel = load_plugin("model", settings.adapter)(settings)
         return model

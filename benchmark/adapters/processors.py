@@ -62,3 +62,14 @@ def _class_of(model_type: str) -> Any:  # noqa: ANN401
 def _can_do_without_videos(processor_class: Any) -> bool:  # noqa: ANN401
     parameter = inspect.signature(processor_class.__init__).parameters.get(_VIDEO)
     return parameter is not None and parameter.default is None
+
+
+def shrink(picture: Any, max_pixels: int | None) -> Any:  # noqa: ANN401  PIL's type
+    """Return the picture with at most so many pixels, its sides in proportion; as it is without a bound."""
+    from PIL import Image
+
+    scale = 1.0 if max_pixels is None else (max_pixels / (picture.width * picture.height)) ** 0.5
+    if scale >= 1:
+        return picture
+    size = max(1, int(picture.width * scale)), max(1, int(picture.height * scale))
+    return picture.resize(size, Image.Resampling.BICUBIC)

@@ -85,6 +85,10 @@ class PromptEncoder:
             self._first = encoded, self._tokenize(rendered)
         return encoded
 
+    def unexpanded(self, text: str) -> list[int]:
+        """Return the token ids of a prompt in which each image still has the one placeholder of the template."""
+        return self._tokenize(self._render(text))
+
     def _render(self, text: str) -> str:
         content = [*({"type": "image"} for _ in self._images), {"type": "text", "text": text}]
         messages = [*self._system, {"role": "user", "content": content}]

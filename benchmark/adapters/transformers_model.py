@@ -18,6 +18,7 @@ from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.adapters.checkpoints import LoadedCheckpoint, LoadingSettings, input_device, load_checkpoint
 from rsvqa.benchmark.adapters.families import ModelFamily, family_of
 from rsvqa.benchmark.adapters.generation import Generated, Generator, Prefix
+from rsvqa.benchmark.adapters.processors import shrink
 from rsvqa.benchmark.adapters.prompt_rows import EncodedPrompt, PromptEncoder, begin_alike
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchImage, BoxConvention, ModelView, Prompt, PromptGroup, Reply, Unanswered
@@ -173,7 +174,7 @@ class TransformersModel:
 
         max_pixels = None if self._family.set_budget is not None else self._settings.max_pixels
         if max_pixels is not None:
-            return [_shrink(Image.fromarray(image.rgb), max_pixels) for image in images]
+            return [shrink(Image.fromarray(image.rgb), max_pixels) for image in images]
         takes_arrays = self._family.takes_arrays
         return [
             image.rgb if takes_arrays and len(image.rgb) > _MOST_CHANNELS else Image.fromarray(image.rgb)
@@ -294,14 +295,3 @@ def _not_encoded(prompt: Prompt, error: Exception) -> Unanswered:
 def _size(image: BenchImage) -> ImageSize:
     height, width, _ = image.rgb.shape
     return ImageSize(height, width)
-
-
-def _shrink(picture: Any, max_pixels: int) -> Any:  # noqa: ANN401  PIL's type
-    """Return the picture with at most so many pixels, its sides in proportion."""
-    from PIL import Image
-
-    scale = (max_pixels / (picture.width * picture.height)) ** 0.5
-    if scale >= 1:
-        return picture
-    size = max(1, int(picture.width * scale)), max(1, int(picture.height * scale))
-    return picture.resize(size, Image.Resampling.BICUBIC)

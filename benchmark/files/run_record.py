@@ -80,7 +80,7 @@ class Session(BaseModel):
 
     Attributes:
         rank: number of the process.
-        num_replies: that this session got; stored ones are not in it.
+        num_replies: that came in this time; those stored before are not counted.
         num_images: whose questions it asked.
         start_up_seconds: opening data and model.
         seconds: asking, without the start.

@@ -18,6 +18,7 @@ from rsvqa.annotation.llm.turns import make_turn
 from rsvqa.benchmark.errors import RunError
 from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.benchmark.protocol.judge_prompt import Verdict, judge_prompt
+from rsvqa.benchmark.protocol.official_judges import VRSBENCH_DIGEST, vrsbench_decision, vrsbench_prompt
 from rsvqa.benchmark.samples import JUDGED_FORMS
 from rsvqa.rsvqa_builder.files import write_atomically
 
@@ -78,10 +79,16 @@ class Verdicts(BaseModel):
 def judge_requests(replies: Iterable[StoredReply], judge: Judge) -> Iterator[ChatRequest]:
     """Yield what a judge is asked: once per question of words or options whose reply says anything.
 
+    With a benchmark's own wording, what its rules leave open.
+
     Options in another order than in the file are left alone: their figures are of letters.
     """
     for reply in replies:
-        if reply.rotation == 0 and reply.reply is not None and reply.form in JUDGED_FORMS:
+        if judge.prompt == VRSBENCH_DIGEST:
+            if reply.reply is not None and vrsbench_decision(reply.reply, reply.references) is None:
+                own = vrsbench_prompt(reply.reply, question=reply.question, references=reply.references)
+                yield _request(reply.sample_id, own, judge)
+        elif reply.rotation == 0 and reply.reply is not None and reply.form in JUDGED_FORMS:
             text = judge_prompt(
                 reply.reply,
                 question=reply.question,

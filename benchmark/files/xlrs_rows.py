@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -214,7 +215,11 @@ def cut_listed_options(text: str) -> list[str]:
 
 
 def _letters(value: object, options: Sequence[str]) -> str:
-    letters = read_letters(value, len(options)) if isinstance(value, str) else None
+    """Return the right letters: of a text, full-width or not, or of a list of them."""
+    parts = value if isinstance(value, list) else [value]
+    texts = [part for part in parts if isinstance(part, str)]
+    text = unicodedata.normalize("NFKC", " ".join(texts)) if len(texts) == len(parts) else ""
+    letters = read_letters(text, len(options))
     if letters is None:
         raise RowError("answer is not among the options", repr(value))
     return letters

@@ -30,7 +30,10 @@ _LETTERS = re.compile(r"(?<![A-Za-z])(?:[A-H]{2,8}|[A-Z])(?![A-Za-z])", re.IGNOR
 _OR_BETWEEN = re.compile(_OR, re.IGNORECASE)
 _ENDS = re.compile(r"\s{0,3}(?:[.,;:!?)。]|\n|$)")
 _LOOSE = re.compile(rf"{_NO_WORD_BEFORE}[A-HJ-Z]{_NO_WORD_AFTER}")
-_IS_ARTICLE = re.compile(r"\s{1,3}(?!(?:because|since|as|due|is|are|and|or|based|given|which|for)\b)[^\W\d_]")
+_IS_ARTICLE = re.compile(
+    r"\s{1,3}(?!(?:because|since|as|due|is|are|and|or|based|given|which|for|but|with|without|together"
+    r"|only|alone|plus|then|than|vs|versus|rather|over|instead|except|minus|to|through|yes|no)\b)[^\W\d_]"
+)
 
 LABEL = re.compile(
     rf"{_NO_WORD_BEFORE}(?:"
@@ -73,7 +76,8 @@ _ANNOUNCEMENT = re.compile(
     rf"(?:{_NOUN}{_OF_WHAT}{_COPULA}{_SURELY}|{_CHOOSING}|{_CHINESE}|{_OTHER_LANGUAGES})[\s(]{{0,3}}", re.IGNORECASE
 )
 DENIED_AFTER = re.compile(
-    r"\s?(?:では|じゃ)\s?(?:ありません|な[いく])|\s?以外|\s?か(?:どうか|わか|分か)|\s?(?:가|이)?\s?아(?:닙|니|닌)|\s?(?:인지|외)"
+    r"\s?,?\s?or\s(?:something|some|another|none|else|neither|not|any|so)\b|\s?[-–—~]\s?[A-H]\b"
+    r"|\s?(?:では|じゃ)\s?(?:ありません|な[いく])|\s?以外|\s?か(?:どうか|わか|分か)|\s?(?:가|이)?\s?아(?:닙|니|닌)|\s?(?:인지|외)"
     r"|\s(?:nicht|no|pas|não|non)\b"
 )
 """How languages deny or doubt what they have just said."""
@@ -83,6 +87,27 @@ _CONFIRMED = re.compile(
 )
 _DENIAL = re.compile(
     r"\b(?:not|neither|nor|none|whether|if|ob|wenn|si|cannot|never|wrong|incorrect|which|unless|could|might)\b|n't\b|不|没|错",
+    re.IGNORECASE,
+)
+_MISGIVING = re.compile(
+    r"\b(?:hesitat\w{1,5}|refus\w{1,4}|unable|tempt\w{1,5}|mistakes?|mistaken|someone|you sa(?:y|id)|going to|wanted to"
+    r"|worst|least|second[- ](?:best|most|choice)|falsche?|mauvaise|incorrect\w|sbagliat\w|errad\w|err[oó]ne\w)\b"
+    r"|难道|不可能|并不",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(
+    r"\b(?:if|unless|assuming|suppose|supposing|provided that|in case|had I)\b"
+    r"(?! (?:I|you) (?:had|have|were|must|need)\b)(?! (?:forced|pressed)\b)",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"\s*(?:and |but |so )?(?:is|are|was|could|would|should|can|may|might|why|do|does|did|shall|isn't|难道)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[.!;\n。](?:\s|$)|\?")
+_COMPARED = re.compile(
+    r"(?<![A-Za-z])[A-H]\s?(?:[<>=≠~→]|->|vs\.?|versus|except|excluding|without|minus|through)\s?[(\[]?[A-H]\b"
+    r"|\b(?:all|every\w{0,5}|any\w{0,5}|options?)\b[^.\n]{0,30}?\b(?:but|except|excluding|save)\b",
     re.IGNORECASE,
 )
 _WINDOW = 80  # characters before an announcement in which a denial is looked for
@@ -98,7 +123,8 @@ _DENIED = re.compile(
 )
 _DENIES = re.compile(
     r"\b(?:not|no|none|neither|nor|never|cannot|wrong|incorrect|except|eliminat\w{1,4}|exclud\w{1,4}|rule[sd]? out"
-    r"|unclear|unsure|either|unlikely|less likely|least likely)\b|n't\b|不|没|错|非",
+    r"|unclear|unsure|either|unlikely|less likely|least likely|(?:is|are) (?:out|absent|missing|impossible))\b"
+    r"|n't\b|不|没|错|非",
     re.IGNORECASE,
 )
 _SPACES = re.compile(r" {2,}")
@@ -158,8 +184,31 @@ def confirmed(text: str) -> set[Reading]:
 
 
 def _is_denied(text: str, start: int) -> bool:
-    clause = _CLAUSE_END.split(text[max(0, start - _WINDOW) : start])[-1]
-    return _DENIAL.search(clause) is not None
+    before = text[max(0, start - _WINDOW) : start]
+    clause = _CLAUSE_END.split(before)[-1]
+    if _DENIAL.search(clause) or _MISGIVING.search(clause):
+        return True
+    sentence = _SENTENCE.split(before)[-1] + text[start : start + _WINDOW]
+    return _is_conditional(sentence)
+
+
+def _is_conditional(text: str) -> bool:
+    """Return whether the first sentence of a text states a condition, or asks."""
+    end = _SENTENCE.search(text)
+    sentence = text if end is None else text[: end.end()]
+    return bool(_CONDITION.search(sentence)) or (sentence.endswith("?") and bool(_QUESTION.match(sentence)))
+
+
+def doubts(text: str) -> bool:
+    """Return whether a short text states a condition, asks, or tells what somebody might answer."""
+    return bool(_MISGIVING.search(text)) or any(
+        _is_conditional(part) for part in re.split(r"(?<=[.!;?。])\s|\n", text) if part
+    )
+
+
+def compares(text: str) -> bool:
+    """Return whether letters stand in a text as more than a list: "A > C", "A except C", "all but B"."""
+    return _COMPARED.search(text) is not None
 
 
 def without_denied(text: str) -> str:

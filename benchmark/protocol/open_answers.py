@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, NonNegativeFloat, Tag, model_validator
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.extras import install_command
+from rsvqa.annotation.plugins import has_plugin, load_plugin, package_of
 from rsvqa.benchmark.errors import BenchmarkDataError
 
 _ARTICLES = re.compile(r"\b(?:an?|the)\b")
@@ -98,9 +100,63 @@ class WordNetScorer(BaseModel):
         return similarity > self.threshold or (self.inclusive and similarity == self.threshold)
 
 
+class PluginScorer(BaseModel):
+    """Right when a function that an installed package brings says so; other keys than these are its parameters.
+
+    Attributes:
+        scorer: its name, as the entry point `scorer.NAME` has it.
+        package: and its version, filled in here, so that a run tells by which it was scored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    scorer: str
+    package: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_installed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        name, stored = str(values.get("scorer")), values.get("package", "")
+        if not has_plugin("scorer", name):
+            raise ValueError(
+                f"no scorer {name!r}; expected one of {', '.join(_OWN_SCORERS)}, or one of an installed package"
+            )
+        package = package_of("scorer", name)
+        if stored not in ("", package):
+            raise ValueError(f"the scorer {name!r} was that of {stored}, and here it is that of {package}")
+        return {**values, "package": package}
+
+    def accepts(self, reply: str, right: str) -> bool:
+        """Tell whether the package's function accepts `reply` as `right`.
+
+        Raises:
+            BenchmarkDataError: it fails.
+        """
+        try:
+            return bool(load_plugin("scorer", self.scorer)(reply, right, **(self.model_extra or {})))
+        except RsvqaError:
+            raise
+        except Exception as error:  # whatever somebody else's code may raise
+            raise BenchmarkDataError(
+                f"the scorer {self.scorer!r} of {self.package} failed on the reply {reply[:80]!r}: {error!r}"
+            ) from error
+
+
+_OWN_SCORERS = ("exact", "contains", "numeric", "wordnet")
+
+
+def _kind_of(value: Any) -> str:  # noqa: ANN401  what a file holds, or a scorer
+    name = value.get("scorer") if isinstance(value, dict) else getattr(value, "scorer", None)
+    return name if name in _OWN_SCORERS else "plugin"
+
+
 OpenScorer = Annotated[
-    ExactScorer | ContainmentScorer | NumericScorer | WordNetScorer,
-    Field(discriminator="scorer"),
+    Annotated[ExactScorer, Tag("exact")]
+    | Annotated[ContainmentScorer, Tag("contains")]
+    | Annotated[NumericScorer, Tag("numeric")]
+    | Annotated[WordNetScorer, Tag("wordnet")]
+    | Annotated[PluginScorer, Tag("plugin")],
+    Discriminator(_kind_of),
 ]
 
 

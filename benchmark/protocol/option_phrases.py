@@ -16,23 +16,30 @@ _WORD = re.compile(
     r"|[\u3400-\u9fff]|[^\W\d_\u3400-\u9fff]+(?:'[^\W\d_\u3400-\u9fff]+)*"
 )
 _WHOLE_NUMBER = re.compile(r"\d{1,9}(?:\s[^\W\d_]+)*\.?")
+_LETTER_A = re.compile(r"(?<![A-Za-z])A(?=\s?\()|(?<=[(\[])[Aa](?=[)\]])")
+"""The letter where it cannot be the article."""
 _ARTICLES = frozenset({"a", "an", "the"})
 _OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
 """Words with which a reply may begin without naming an option."""
 _ANYWHERE = _OPENERS | {"yes", "no", "none", "not"}
 """Words that turn up in any sentence."""
-_NOT = ("not", "isn't", "aren't", "rather than", "instead of", "不是", "不")
-_QUOTES = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "「": '"', "」": '"'})
+_NOT = (
+    *("not", "no", "isn't", "aren't", "rather than", "instead of", "than", "without", "lacks", "lacking", "except"),
+    *("anything but", "everything but", "hardly any", "less", "non", "un", "不是", "不"),
+)
+_QUOTES = str.maketrans({"‘": "'", "’": "'", **dict.fromkeys("“”「」«»‹›《》〈〉", '"')})
+_INVISIBLE = dict.fromkeys((0x00, 0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFE0E, 0xFE0F, 0xFEFF))
+"""Characters that nobody sees: of no width, of direction, of variants."""
 
 
 def normalised(text: str) -> str:
-    """Return a text with full-width and composed characters made plain (NFKC), and straight quotes."""
-    return unicodedata.normalize("NFKC", text).translate(_QUOTES)
+    """Return a text with full-width and composed characters made plain (NFKC), straight quotes, nothing invisible."""
+    return unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_QUOTES)
 
 
 def words_of(text: str) -> list[str]:
     """Return the words, numbers and Chinese characters of a normalised text in lower case, articles left out."""
-    return [word for word in _WORD.findall(text.lower()) if word not in _ARTICLES]
+    return [word for word in _WORD.findall(_LETTER_A.sub("option a", text).lower()) if word not in _ARTICLES]
 
 
 def phrase_of(text: str) -> str:
@@ -95,11 +102,16 @@ class OptionPhrases:
         return frozenset(named)
 
     def without_denied(self, text: str) -> str:
-        """Return the words of a text without the options that it denies, and without what denies them."""
+        """Return the words of a text without the options that it denies, and without what denies them.
+
+        "No cars" denies no option where it is one.
+        """
         rest = _spread(phrase_of(text))
         for _, own in self._longest_first():
             for denial in _NOT:
-                rest = rest.replace(_spread(phrase_of(denial)) + _spread(own), "")
+                denied = phrase_of(denial) + own.lstrip()
+                if not any(denied in phrase for phrase in self._all.values()):
+                    rest = rest.replace(_spread(denied), "")
         return " ".join(rest.split())
 
     def _longest_first(self) -> list[tuple[str, str]]:

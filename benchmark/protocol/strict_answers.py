@@ -30,8 +30,10 @@ from rsvqa.benchmark.protocol.letter_lists import (
     LABEL,
     Reading,
     announcements,
+    compares,
     confirmed,
     denies,
+    doubts,
     list_at,
     loose_letters,
     mentioned,
@@ -40,6 +42,7 @@ from rsvqa.benchmark.protocol.letter_lists import (
 )
 from rsvqa.benchmark.protocol.option_phrases import OptionPhrases, normalised, words_of
 from rsvqa.benchmark.protocol.thinking import final_text
+from rsvqa.benchmark.protocol.verdict_lists import called_right, called_wrong, without_struck
 
 MAX_SENTENCE_WORDS = 40
 """A longer reply that only mentions an option may mention it for any reason."""
@@ -136,8 +139,16 @@ def _said(value: object) -> str:
 
 # --- a reply as plain text ---
 
-_MARKUP = re.compile(r"[*`#~$]|__|</?(?:b|strong|em|i|p|s)>|<\|[^|<>\n]{1,40}\|>|\\[()\[\]]")
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathbf|mathrm|rm|bf)\s?\{([^{}\\]{0,200})\}")
+_MARKUP = re.compile(
+    r"[*`#$]|~~|__|(?<!\w)_(?=[^_\n]{1,80}_(?!\w))|(?<=[^\W_])_(?!\w)|<\|[^|<>\n]{1,40}\|>|\\[()\[\]{}]"
+    r"|</?(?:b|strong|em|i|p|s|u|span|div|br|mark|font|center|code|pre)(?:\s[^<>]{0,200})?\s?/?>"
+    r"|<(?:end_of_turn|eos|bos|pad)>|<!--[^<>]{0,2000}-->"
+)
+_NEW_LINE = re.compile(r"<(?:br|/?div|/?p|/?li|/?tr|/?h\d)(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE)
+_COLOUR = re.compile(r"\\(?:textcolor|color|colorbox)\s?\{[^{}]{0,40}\}")
+_TABLE_RULE = re.compile(r"^[\s|:-]*-{2,}[\s|:-]*$", re.MULTILINE)
+_TABLE_ROW = re.compile(r"^\s*\|(.{0,500}?)\|?\s*$", re.MULTILINE)
+_TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it|sf)|rm|bf|underline|emph)\s?\{([^{}\\]{0,200})\}")
 _OPTION_TAG = re.compile(r"</?(?:option|choice)>", re.IGNORECASE)
 _CHINESE_HEADING = re.compile(r"【\s?(?:正确)?答案\s?】\s?:?")
 _WORD_OF_ONE_LETTER = re.compile(r"(?<![A-Za-z])([A-H])\s([yeo])\s(?=[A-H](?![A-Za-z]))")
@@ -152,14 +163,17 @@ def _ends_of(text: str) -> str:
 
 def _plain(text: str) -> str:
     r"""Return a text without markup: full-width letters made plain, "**B**" and "\\text{B}" freed."""
-    text = _OPTION_TAG.sub(" ", _TEXT_COMMAND.sub(r"\1", normalised(text)))
+    text = _NEW_LINE.sub("\n", _COLOUR.sub("", without_struck(normalised(text))))
+    text = _TABLE_ROW.sub(r"\1", _TABLE_RULE.sub("", text))
+    text = _OPTION_TAG.sub(" ", _TEXT_COMMAND.sub(r"\1", text))
     text = _WORD_OF_ONE_LETTER.sub(lambda match: f"{match[1]}{_IN_ENGLISH[match[2]]}", text)
     return _MARKUP.sub("", _CHINESE_HEADING.sub("\n答案: ", text).translate(_BRACKETS)).strip()
 
 
 # --- reading ---
 
-_BOXED = re.compile(r"\\f?boxed\s?\{([^{}]{0,200})\}")
+_BOXED = re.compile(r"\\(?:f?boxed|fbox)\s?\{+([^{}]{0,200})\}")
+_BOXED_AGAIN = re.compile(r"\}\s{0,3}(?:,|,?\s?and|&)?\s{0,3}\\f?boxed\s?\{")
 _CORRECTION = re.compile(
     r"\bno\b(?=\s?[,.:!–—-])|\bor rather\b|\bon second thought\b|\bscratch that\b|\blet me (?:re|correct)|不对|更正"
     r"|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I mean)\b|rather\b(?! than)|instead\b(?! of))",
@@ -169,6 +183,14 @@ _LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)
 _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|[\n。！？；]")
 _PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s-\s|[\n。！？；，、]")
+_LETTER_BESIDE = re.compile(r"\s{0,3}[(\[]([A-H])[)\]]")
+_ABSTAINS = re.compile(
+    r"\b(?:cannot|unable|unclear|unsure|not sure|don't know|impossible|undetermined|but (?:yes|no))\b|can't\b"
+    r"|could not|couldn't",
+    re.IGNORECASE,
+)
+_NO_AFTER_QUESTION = re.compile(r"\?\s{1,3}no\b", re.IGNORECASE)
+_HEDGES = re.compile(r"\b(?:or|little|hardly|barely|scarcely|no|without)\b", re.IGNORECASE)
 _AND_AT_END = re.compile(r"\s(?:and|&)\s*$")
 _SEPARATOR = re.compile(r"[,;、\n]|\band\b|&|和", re.IGNORECASE)
 
@@ -190,6 +212,14 @@ _EXPRESSION = r"\d{1,6}(?:\s?[+×x*-]\s?\d{1,6}){1,30}"
 _SUM = re.compile(
     rf"(?<![\d.,=+×*-])(?<![=+×*-]\s)(?:({_EXPRESSION})\s?=\s?(\d{{1,9}})|(\d{{1,9}})\s?=\s?({_EXPRESSION}))"
     r"(?!\d|[.,]\d|\s?[=+×x*/-]\s?\d|\s?\?)"
+)
+_NO_COUNT = re.compile(
+    r"(?:(?<=than\s)|(?<=at least\s)|(?<=at most\s)|(?<=over\s)|(?<=under\s)|(?<=above\s)|(?<=below\s)|(?<=twice\s)"
+    r"|(?<=half of\s)|(?<=double\s)|(?<=minus\s)|(?<=plus\s)|(?<=image\s)|(?<=figure\s)|(?<=picture\s)|(?<=up to\s)"
+    r"|(?<=[<>≥≤±])|(?<=[<>≥≤±]\s)|(?<=\d[/:])|(?<=(?<![\w)\]])[−-]))(?=\d)"
+    r"|(?<![\d.,^/:-])(?=\d{1,9}(?:\+(?!\s?\d)|\s?%|°|(?:st|nd|rd|th|x)\b|[\^²³]|[/:]\d|\s(?:is|are)\stoo\b"
+    r"|\s(?:minus|plus)\b|\sor\s(?:more|less|fewer)\b))",
+    re.IGNORECASE,
 )
 _OPEN_SUM = re.compile(r"\d{1,9}\s?[+×*=]\s?\d|\d\s?=\s?\?")
 """A sum that is not worked out, or not rightly."""
@@ -227,6 +257,12 @@ class _Reader:
             return self._judge({frozenset(last)} if last in (first, second) else {frozenset(first), frozenset(second)})
         if readings := self._labelled_options(text) or self._whole_option(text):
             return self._judge(readings)  # before words such as "no" in an option are taken for more than that
+        if (right := called_right(text, self.phrases.equal_to)) is not None:
+            return self._judge({right} if right else set())
+        if self.several:
+            if compares(text):
+                return StrictAnswer("", Refusal.AMBIGUOUS)
+            text = _BOXED_AGAIN.sub(", ", text)
         text = without_denied(text)
         corrected = _after_correction(text)
         if corrected is None:
@@ -238,10 +274,14 @@ class _Reader:
         return StrictAnswer("", Refusal.AMBIGUOUS) if answer.letters and denies(corrected) else answer
 
     def _as_options_count(self, text: str) -> str:
-        """Return a text with its sums worked out and 14.0 as 14, where the options are whole numbers."""
+        """Return a text with its sums worked out and 14.0 as 14, where the options are whole numbers.
+
+        Numbers that are bounds, shares, places, powers and the like get a sign before them, and name no option.
+        """
         if not self.phrases.are_whole_numbers:
             return text
-        return _SUM.sub(_worked_out, _WHOLE_NUMBER.sub(r"\1", text))
+        text = _SUM.sub(_worked_out, _WHOLE_NUMBER.sub(r"\1", text))
+        return _NO_COUNT.sub("^", text)
 
     def _judge(self, readings: set[Reading]) -> StrictAnswer:
         if not readings:
@@ -257,6 +297,9 @@ class _Reader:
 
     def _readings(self, text: str) -> set[Reading]:
         announced = self._boxed(text) | self._announced(text) | confirmed(text) | self._concluded(text)
+        opening = _LEADING_NO.match(text)
+        if announced and opening and (letter := self.phrases.equal_to(opening[0])):
+            announced |= {frozenset(letter)}  # "No. The answer is A", where no is an option
         alone = self._lines_alone(text)
         if announced:
             alone -= {frozenset(self.letters)}  # the options, written down again before the answer
@@ -295,7 +338,7 @@ class _Reader:
         if readings:
             rest = text[end : _sentence_end(text, end)]
             others = loose_letters(rest) & set(self.letters) if self.several else frozenset()
-            if DENIED_AFTER.match(text, end) or others - frozenset().union(*readings):
+            if DENIED_AFTER.match(text, end) or others - frozenset().union(*readings) or called_wrong(rest):
                 return readings | {_DOUBT}
             contradiction = self._contradiction(readings, rest)
             line = text[start : start + len(self.letters) * self.phrases.reach].split("\n", 1)[0]
@@ -350,23 +393,28 @@ class _Reader:
             reading = frozenset(map(_letter_of, labels))
             rest = first_line[labels[0].end() :]
             other = whole_list(rest) if len(labels) == 1 else set()  # "A: B"
+            if called_wrong(rest) and self.phrases.at_start_of(rest.lstrip(" .,:;)-–—(")) is None:
+                return {reading, _DOUBT}
             return {reading} | other | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
         head = HEAD.match(text)
         if head is not None:
             reading = frozenset(head[1])
             rest = first_line[head.end() :]
-            return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
+            wrong = {_DOUBT} if called_wrong(rest) else set()
+            return {reading} | self._contradiction({reading}, rest) | self._doubt({reading}, rest) | wrong
         if beside := self._letter_beside_option(sentence):
             return beside
         begun = self.phrases.begun_by(text)
-        return self._option_first(sentence) or (set() if begun is None else {frozenset(begun)})
+        found = self._option_first(sentence) or (set() if begun is None else {frozenset(begun)})
+        return found | {_DOUBT} if found and _NO_AFTER_QUESTION.match(text, len(sentence)) else found
 
     def _letter_beside_option(self, sentence: str) -> set[Reading]:
         """Return what "B red" gives: two readings when the text is another option's, but "A red one" is an article."""
         letter, named = sentence[:1], self.phrases.at_start_of(sentence[1:])
-        if letter not in self.letters or sentence[1:2] != " " or named is None or named != letter in "AI":
+        is_article = letter in "AI" and sentence[2:3] != "("
+        if letter not in self.letters or sentence[1:2] != " " or named is None or (named != letter and is_article):
             return set()
-        return {frozenset(letter), frozenset(named)}
+        return {frozenset(letter), frozenset(named)} | self._doubt({frozenset(letter)}, sentence[1:])
 
     def _option_first(self, sentence: str) -> set[Reading]:
         """Return what a sentence gives that begins with an option's text, and with it the others that it names."""
@@ -374,13 +422,23 @@ class _Reader:
         for end in reversed(ends):
             letter = self.phrases.equal_to(sentence[:end])
             if letter is not None:
-                return {self.phrases.within(sentence[end:]) | {letter}}
+                rest = sentence[end:]
+                readings = {self.phrases.within(rest) | {letter}}
+                beside = _LETTER_BESIDE.match(rest)
+                if beside is not None and beside[1] in self.letters:
+                    readings.add(frozenset(beside[1]))
+                return readings | ({_DOUBT} if called_wrong(rest) or self._is_half_said(sentence, rest) else set())
         return set()
+
+    def _is_half_said(self, sentence: str, rest: str) -> bool:
+        """Return whether an option that begins a sentence is not the answer, or one of two: "No, I cannot tell"."""
+        says_yes_or_no = set(words_of(sentence)[:1]) <= {"yes", "no"}
+        return bool(says_yes_or_no and _ABSTAINS.search(rest)) or bool(self.several and _HEDGES.search(rest))
 
     def _contradiction(self, readings: set[Reading], rest: str) -> set[Reading]:
         """Return a reading more when a letter is followed by another option's text: "B. Blue" where B is red."""
         (first, *others) = readings
-        named = self.phrases.at_start_of(rest.lstrip(" .,:;)-–—"))
+        named = self.phrases.at_start_of(rest.lstrip(" .,:;()-–—"))
         if others or len(first) > 1 or named is None or named in first:
             return set()
         return {frozenset(named)}
@@ -402,7 +460,16 @@ class _Reader:
         found = mentioned(text) | ({named} if named else set())
         if found:
             found |= self._doubt(found, text)
-        return found | {_DOUBT} if found and denies(self.phrases.without_denied(text)) else found
+            rest = self.phrases.without_denied(text)
+            if denies(rest) or doubts(text) or (self.several and _HEDGES.search(rest)) or self._counts_more(text):
+                return found | {_DOUBT}
+        return found
+
+    def _counts_more(self, text: str) -> bool:
+        """Return whether a text holds a number beside those of the options: "14 cars and 2 trucks"."""
+        if not self.phrases.are_whole_numbers:
+            return False
+        return any(word.isdigit() and self.phrases.within(word) == frozenset() for word in words_of(text))
 
 
 def _after_correction(text: str) -> str | None:

@@ -1,13 +1,32 @@
-"""The part of a reply that is meant as the answer: after the reasoning, inside answer tags where there are any."""
+"""The part of a reply that is meant as the answer: after the reasoning, inside answer tags where there are any.
+
+The marks are those that models write into their text. Where they are tokens of their own that a decoder leaves out,
+gpt-oss' channels still show as "analysis…assistantfinal…".
+"""
 
 from __future__ import annotations
 
 import re
 
-_REASONING = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection)"
-_OPENING = re.compile(rf"<{_REASONING}>|◁think▷", re.IGNORECASE)
-_CLOSING = re.compile(rf"</{_REASONING}>|◁/think▷", re.IGNORECASE)
-_ANSWER = re.compile(r"<(/?)(?:answer|final_answer|final|conclusion)>|<\|(begin|end)_of_box\|>", re.IGNORECASE)
+_REASONING = (
+    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|(?:reasoning_)?scratchpad|longcat_think"
+    r"|(?:seed|mm):think)"
+)
+_OPENING = re.compile(
+    rf"<{_REASONING}(?:\s[^<>]{{0,80}})?>|◁think▷|\[THINK\]|<\|begin_of_thought\|>|<\|START_THINKING\|>|<unused94>"
+    r"|<\|channel>thought|<\|channel\|>(?:analysis|commentary)|(?-i:\Aanalysis(?=[A-Z]))",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    rf"</{_REASONING}>|◁/think▷|\[/THINK\]|<\|end_of_thought\|>|<\|END_THINKING\|>|<unused95>|<channel\|>"
+    r"|<\|channel\|>final(?:<\|message\|>)?|(?-i:assistantfinal)",
+    re.IGNORECASE,
+)
+_ANSWER = re.compile(
+    r"<(/?)(?:answer|ans|final_answer|final|conclusion|output|response|result)>|\[(/?)ANS\]|<\|(begin|end)_of_box\|>"
+    r"|<\|(begin|end)_of_solution\|>|<\|(START|END)_RESPONSE\|>",
+    re.IGNORECASE,
+)
 
 
 def final_text(reply: str) -> str | None:
@@ -29,7 +48,7 @@ def _inside_answer_tags(text: str) -> str:
     parts: list[str] = []
     opened: int | None = None
     for tag in _ANSWER.finditer(text):
-        if tag[1] == "/" or tag[2] == "end":
+        if any(mark and mark.lower() in ("/", "end") for mark in tag.groups()):
             parts += [] if opened is None else [text[opened : tag.start()]]
             opened = None
         else:

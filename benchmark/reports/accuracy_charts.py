@@ -42,7 +42,8 @@ def accuracy_section(results: Results) -> str:
     rows = [*_average_rows(main, optional), *_task_rows(tasks, beside, compared_tasks(results), optional)]
     return (
         '<section id="accuracy"><header><h2>Accuracy</h2><p class="facts">per cent right, bars by the strict parser; '
-        f"95 % intervals by drawing images</p></header>{_legend(beside)}"
+        "95 % intervals by drawing images; images of one question are drawn and counted as one</p></header>"
+        f"{_legend(beside)}"
         f"<table>{head}<tbody>{''.join(rows)}</tbody></table><details><summary>Averages of levels</summary>"
         f"<table>{head}<tbody>{''.join(_average_rows(levels, optional))}</tbody></table></details></section>"
     )

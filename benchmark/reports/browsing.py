@@ -9,6 +9,7 @@ text only, and its content security policy lets no other script run.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -33,6 +34,7 @@ BROWSE_FOLDER = "browse"
 PAGE_FILE = "index.html"
 INDEX_FILE = "questions.js"
 PART_SIZE = 100
+_PLACE = re.compile(r"Image resolution:[^\[\]]{1,80}\[[\d., ]{1,60}\]\.?\s?", re.IGNORECASE)
 NUM_START_CHARACTERS = 100
 """Of a question, shown in the list."""
 
@@ -132,10 +134,16 @@ def _index(rows: Sequence[_Row], labels: Sequence[str]) -> dict[str, Any]:
         "boxNames": BOX_NAMES,
         "ids": [reply.sample_id for reply in firsts],
         "tasks": [label_of(reply).short for reply in firsts],
-        "starts": [" ".join(reply.question.split())[:NUM_START_CHARACTERS] for reply in firsts],
+        "starts": [_start(reply.question) for reply in firsts],
         "outcomes": [[_outcome_name(one) for one in row[: len(labels)]] for row in rows],
         "facets": [asdict(facet) for facet in facets],
     }
+
+
+def _start(question: str) -> str:
+    """Return what a list shows of a question: its beginning, behind the size and the box with which many begin."""
+    line = " ".join(question.split())
+    return (_PLACE.sub("", line) or line)[:NUM_START_CHARACTERS]
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def score_run(run: Path) -> ScoredRun:
 
 def _judged(scores: Sequence[Score], verdicts: Verdicts) -> list[Score]:
     known = verdicts_by_question(verdicts, [score.reply for score in scores])
-    return [judged_score(score, known.get(score.reply.sample_id)) for score in scores]
+    return [judged_score(score, known.get(score.reply.sample_id), prompt=verdicts.judge.prompt) for score in scores]
 
 
 def _judge_result(verdicts: Verdicts, questions: Sequence[Measured]) -> JudgeResult:

@@ -6,7 +6,7 @@ replies, so that a judging that was killed or ran out of money goes on where it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +27,26 @@ from rsvqa.benchmark.files.verdicts import (
     judge_requests,
     write_verdicts,
 )
-from rsvqa.benchmark.protocol.judge_prompt import PROMPT_DIGEST, read_verdict
+from rsvqa.benchmark.protocol.judge_prompt import PROMPT_DIGEST, Verdict, read_verdict
+from rsvqa.benchmark.protocol.official_judges import VRSBENCH_DIGEST, read_vrsbench_verdict
 from rsvqa.benchmark.settings import OPENAI, ScoreSettings
 from rsvqa.rsvqa_builder.annotating.job import budget_of, open_client
 from rsvqa.rsvqa_builder.annotating.settings import JobSettings
 from rsvqa.rsvqa_builder.progress import Reporter
+
+
+class _Wording(NamedTuple):
+    """A wording's digest, how its verdicts are read, and the benchmark that it is for; None for all."""
+
+    digest: str
+    read: Callable[[str], Verdict | None]
+    benchmark: str | None = None
+
+
+_WORDINGS = {
+    "ours": _Wording(PROMPT_DIGEST, read_verdict),
+    "vrsbench": _Wording(VRSBENCH_DIGEST, read_vrsbench_verdict, "vrsbench-vqa"),
+}
 
 
 class Judged(NamedTuple):
@@ -63,11 +78,12 @@ def judge_run(run: Path, settings: ScoreSettings, job: JobSettings, *, reporter:
         for outcome in client.ask(requests):
             outcomes[outcome.key] = outcome
             reporter.advance()
-    if not any(isinstance(outcome, ChatReply) for outcome in outcomes.values()):
+    if requests and not any(isinstance(outcome, ChatReply) for outcome in outcomes.values()):
         failure = next((one for one in outcomes.values() if isinstance(one, ChatFailure)), None)
         why = f"{failure.kind}: {failure.message}" if failure else "it answered nothing"
         raise RunError(f"{judge.model} gave no verdict, {why}; the same command asks again")
-    verdicts = Verdicts(judge=judge, verdicts=tuple(_verdicts(requests, outcomes)))
+    read = _WORDINGS[settings.judge_wording].read
+    verdicts = Verdicts(judge=judge, verdicts=tuple(_verdicts(requests, outcomes, read)))
     write_verdicts(run, verdicts)
     return Judged(verdicts, budget.bill())
 
@@ -92,22 +108,27 @@ def _judge(settings: ScoreSettings, job: JobSettings) -> Judge:
     return Judge(
         model=settings.judge.removeprefix(OPENAI),
         base_url=job.base_url,
-        prompt=PROMPT_DIGEST,
+        prompt=_WORDINGS[settings.judge_wording].digest,
         max_tokens=settings.judge_tokens,
         extra_body=settings.judge_extra_body,
     )
 
 
 def _requests(run: Path, judge: Judge) -> list[ChatRequest]:
-    read_run_record(run)  # says what is wrong with a folder of something else
+    rules = read_run_record(run).data.rules  # says what is wrong with a folder of something else
+    wanted = next(one.benchmark for one in _WORDINGS.values() if one.digest == judge.prompt)
+    if wanted is not None and (rules is None or rules.name != wanted):
+        raise RunError(f"{run} is no run over {wanted}, whose own wording `judge_wording` names")
     requests = list(judge_requests(read_replies(run), judge))
-    if not requests:
+    if not requests and wanted is None:  # a benchmark's own rules may decide all
         raise NothingToScoreError(f"{run}: no reply to a question with options, or of words, says anything to judge")
     return requests
 
 
 def _verdicts(
-    requests: Iterable[ChatRequest], outcomes: Mapping[str, ChatReply | ChatFailure]
+    requests: Iterable[ChatRequest],
+    outcomes: Mapping[str, ChatReply | ChatFailure],
+    read: Callable[[str], Verdict | None],
 ) -> Iterator[StoredVerdict]:
     """Yield what came of each request, in their order."""
     for request in requests:
@@ -117,5 +138,5 @@ def _verdicts(
             yield StoredVerdict(sample_id=request.key, request=fingerprint, verdict=None, failure=why)
         else:
             yield StoredVerdict(
-                sample_id=request.key, request=fingerprint, verdict=read_verdict(outcome.text), text=outcome.text
+                sample_id=request.key, request=fingerprint, verdict=read(outcome.text), text=outcome.text
             )

@@ -83,9 +83,9 @@ class Recorder:
     """Stores results and counts them; safe to call from several threads.
 
     Attributes:
-        num_replies: that came in this session.
-        num_failures: prompts without a reply, of this session.
-        num_images: whose questions this session asked.
+        num_replies: that came, without those stored before.
+        num_failures: prompts without a reply, likewise.
+        num_images: whose questions were asked, likewise.
         num_done: prompts with a result, stored ones and failures among them.
     """
 

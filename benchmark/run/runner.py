@@ -42,7 +42,18 @@ from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter
 MAX_WAITING_BYTES = 256_000_000
 """The most for decoded images that wait for the model: one of 10,000 × 10,000 px, or many small ones."""
 
-_PACKAGES = ("rsvqa", "numpy", "pillow", "simplejpeg", "torch", "torchvision", "transformers", "accelerate", "openai")
+_PACKAGES = (
+    "rsvqa",
+    "numpy",
+    "pillow",
+    "simplejpeg",
+    "torch",
+    "torchvision",
+    "transformers",
+    "accelerate",
+    "openai",
+    "vllm",
+)
 _SESSIONS_FILE = "sessions.jsonl"
 
 OpenModel = Callable[[BenchSettings, Sequence[Sample]], BenchModel]

@@ -16,6 +16,7 @@ from rsvqa.benchmark.models import ModelView
 from rsvqa.benchmark.protocol.boxes import read_box
 from rsvqa.benchmark.protocol.official_answers import EXTRACTORS
 from rsvqa.benchmark.protocol.official_boxes import BOX_EVALUATIONS, BoxReply
+from rsvqa.benchmark.protocol.official_judges import VRSBENCH_DIGEST, vrsbench_decision
 from rsvqa.benchmark.protocol.open_answers import PERMISSIVE_SCORERS, STRICT_SCORERS, OpenScorer, is_right
 from rsvqa.benchmark.protocol.permissive_answers import permissive_letters
 from rsvqa.benchmark.protocol.prompts import replied_convention
@@ -55,16 +56,24 @@ def score_reply(reply: StoredReply, rules: TaskFile | None = None) -> Score:
     return _score_choice(reply, reply.reply, rules)
 
 
-def judged_score(score: Score, verdict: StoredVerdict | None) -> Score:
+def judged_score(score: Score, verdict: StoredVerdict | None, *, prompt: str = "") -> Score:
     """Return a score with what a judge says of the reply, of a run that was judged.
 
     A reply that says nothing has no answer, and no judge is asked. A verdict that is missing or cannot be read is not
     guessed: the question is not scored.
+
+    Args:
+        score: without a judge's.
+        verdict: on the reply.
+        prompt: digest of the judge's wording; a benchmark's own decides part of the replies by rule.
     """
     reply = score.reply
+    is_vrsbench = prompt == VRSBENCH_DIGEST and reply.reply is not None
+    if is_vrsbench and (decided := vrsbench_decision(reply.reply or "", reply.references)):
+        return replace(score, judge=AnswerOutcome(decided))
     if reply.form not in JUDGED_FORMS or reply.rotation:
         return score
-    if reply.reply is not None and not (final_text(reply.reply) or "").strip():
+    if not is_vrsbench and reply.reply is not None and not (final_text(reply.reply) or "").strip():
         return replace(score, judge=AnswerOutcome.NO_ANSWER)
     if verdict is None or verdict.verdict is None:
         return replace(score, judge=AnswerOutcome.NOT_SCORED, judge_text=verdict.text if verdict else None)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +18,13 @@ from unittest import mock
 import pytest
 import tomli_w
 
+from rsvqa import api
 from rsvqa.benchmark.adapters.open_model import open_model
+from rsvqa.benchmark.errors import ModelError
+from rsvqa.benchmark.files import datasets
+from rsvqa.benchmark.files.datasets import Dataset
 from rsvqa.benchmark.models import BenchModel
+from rsvqa.benchmark.run import runner
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark.make_xlrs import make_built, vqa_row, vqa_rows, write_jsonl
@@ -290,3 +296,43 @@ def test_rotated_options_have_a_column(tmp_path: Path) -> None:
     [colour] = [line.split() for line in done.out.splitlines() if line.startswith("Object color")]
     # "A" is right for one of four as in the file, and for none in all rotations
     assert (colour[2], colour[6]) == ("25.0", "0.0")
+
+
+# --- how it starts ---
+
+
+def test_data_are_opened_while_the_packages_of_models_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+    data = write_jsonl(tmp_path / "xlrs.jsonl", vqa_rows(2))
+    opened = threading.Event()
+    order: list[str] = []
+
+    def import_module(name: str) -> None:
+        assert opened.wait(60)
+        order.append(name)
+
+    def open_dataset(settings: BenchSettings) -> Dataset:
+        order.append("data")
+        opened.set()
+        return datasets.open_dataset(settings)
+
+    monkeypatch.setattr(api, "import_module", import_module)
+    monkeypatch.setattr(runner, "open_dataset", open_dataset)
+    with pytest.raises(ModelError, match="does not exist"):
+        api.bench(model=str(tmp_path / "none"), data=str(data), out=tmp_path / "run")
+    assert order == ["data", "rsvqa.model.registration"]
+
+
+def test_what_fails_in_that_import_ends_the_run_before_a_model_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+
+    def import_module(name: str) -> None:
+        raise ImportError(f"{name} is broken")
+
+    monkeypatch.setattr(api, "import_module", import_module)
+    with pytest.raises(ImportError, match=r"rsvqa\.model\.registration is broken"):
+        api.bench(model=str(tmp_path), data=str(write_jsonl(tmp_path / "x.jsonl", vqa_rows(2))), out=tmp_path / "run")

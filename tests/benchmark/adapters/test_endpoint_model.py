@@ -225,6 +225,8 @@ def completion(message: Body, finish: str = "stop") -> str:
         {"error": "upstream is on fire"},
         {"object": "error", "message": "upstream is on fire", "code": 400},
         {"error": {"message": "upstream is on fire \ud800", "code": 403}, "choices": []},
+        {"choices": [{"error": {"message": "upstream is on fire", "code": 502}, "message": {"content": ""}}]},
+        {"choices": [{"error": "upstream is on fire", "finish_reason": "error", "message": {"content": "Th"}}]},
     ],
 )
 def test_an_error_with_status_200_is_told_in_its_own_words(body: Body) -> None:
@@ -257,6 +259,27 @@ def test_content_of_any_shape_becomes_text(message: Body, text: str) -> None:
 
 
 @needs_openai
+@pytest.mark.parametrize("finish", ["error", "abort"])
+def test_a_reply_that_the_server_broke_off_is_asked_for_again_and_never_scored(finish: str) -> None:
+    def script(_body: Body, earlier: int) -> Action:
+        return Action() if earlier else Action("raw", completion({"content": "A"}, finish))
+
+    with ScriptedEndpoint(script, answer=lambda _: "B") as server:
+        (reply,) = connect(server).reply([make_group([], ["Why?"])])
+    assert isinstance(reply, Reply)
+    assert reply.text == "B"
+
+
+@needs_openai
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "model_length"])
+def test_a_bound_has_several_names(finish: str) -> None:
+    with ScriptedEndpoint(always("raw", completion({"content": "A"}, finish))) as server:
+        (reply,) = connect(server).reply([make_group([], ["Why?"])])
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.ended) == ("A", False)
+
+
+@needs_openai
 def test_reasoning_that_took_all_tokens_is_an_empty_reply_that_did_not_end() -> None:
     body = completion({"content": None, "reasoning_content": "Let me see"}, "length")
     with ScriptedEndpoint(always("raw", body)) as server:
@@ -272,7 +295,15 @@ def widest(body: Body) -> int:
 @needs_openai
 @pytest.mark.parametrize(
     "refusal",
-    [Action("413"), Action("400", text="The image is too large"), Action("400", text="image size exceeds 4 MP")],
+    [
+        Action("413"),
+        Action("400", text="The image is too large"),
+        Action("400", text="image size exceeds 4 MP"),
+        Action("400", text="The prompt (length 9000) is longer than the maximum model length of 8192"),
+        Action("500", text="The image is too large"),
+        Action("raw", json.dumps({"error": {"message": "no", "code": "413"}})),
+        Action("raw", json.dumps({"error": {"message": "The picture is too big"}})),
+    ],
 )
 def test_images_that_the_endpoint_finds_too_large_are_sent_smaller(refusal: Action) -> None:
     # 800 px; each time 0.8 of that: 640, 512, 409

@@ -344,9 +344,11 @@ def test_a_named_image_is_looked_for_beside_the_data_alone(tmp_path: Path, name:
         ("[b]", ["A) red", "B) blue"]),
         ("B", "A. red\nB. blue\nSelect the best answer for …"),
         ("B", "Choices:\n（A）red\n（B）blue"),
+        ("Ｂ", ["(A) red", "(B) blue"]),
+        (["B"], ["(A) red", "(B) blue"]),
     ],
 )
-def test_other_ways_of_lettering_become_the_benchmarks(tmp_path: Path, answer: str, options: object) -> None:
+def test_other_ways_of_lettering_become_the_benchmarks(tmp_path: Path, answer: object, options: object) -> None:
     row = json.loads(write_jsonl(tmp_path / "a.jsonl", [vqa_row(0)]).read_text(encoding="utf-8"))
     row |= {"multi-choice options": options, "answer": answer}
     (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")

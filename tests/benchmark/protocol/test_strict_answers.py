@@ -57,9 +57,7 @@ READ_ALL_THE_SAME = {
     "<option>A</option> is wrong, so B": "B",
     "The car is not blue, so A.": "A",
     "It is blue. So not blue.": "A",
-    "Is it A? So B?": "B",
     "The right part shows site A, so the left is B.": "B",
-    "12 * 1": "A",
     '{"answers": ["A", ["B"]]}': "AB",
     '{"answers": ["A", "not B"]}': "A",
     "Water, so C; perhaps a road.": "C",
@@ -72,17 +70,27 @@ gives, or by a second look rightly. None of them is among the first 242."""
 def judged_rows() -> list[Any]:
     groups = tomllib.loads(JUDGED.read_text(encoding="utf-8"))
     return [
-        pytest.param(reply, letters, group, id=f"{name}: {reply[:40]!r}")
+        pytest.param(reply, letters, group, found, id=f"{name}: {reply[:40]!r}")
         for name, group in groups.items()
-        for reply, letters in group["replies"]
+        for reply, letters, *found in group["replies"]
     ]
 
 
-@pytest.mark.parametrize(("reply", "letters", "group"), judged_rows())
-def test_replies_are_read_as_they_were_judged_or_not_at_all(reply: str, letters: str, group: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("reply", "letters", "group", "instead"), judged_rows())
+def test_replies_are_read_as_they_were_judged_or_not_at_all(
+    reply: str, letters: str, group: dict[str, Any], instead: list[str]
+) -> None:
     found = read_answer(reply, group["options"], several=group.get("several", False))
-    assert found.letters == READ_ALL_THE_SAME.get(reply, "" if reply in NOT_READ else letters)
+    expected = instead[0] if instead else READ_ALL_THE_SAME.get(reply, "" if reply in NOT_READ else letters)
+    assert found.letters == expected
     assert (found.refusal is None) == bool(found.letters)
+
+
+def test_no_judged_reply_is_read_as_letters_that_the_judge_did_not_read() -> None:
+    """A third entry of a row may say that it is refused, or read where the judge was not sure, but nothing else."""
+    rows = [row.values for row in judged_rows()]
+    assert all(letters == "" or instead == [""] for _, letters, _, instead in rows if instead)
+    assert sum(instead != [] and instead != [""] for *_, instead in rows) == 10
 
 
 def test_odd_json_is_no_error() -> None:

@@ -470,3 +470,18 @@ def test_a_missing_part_is_named(tmp_path: Path, browser: Browser) -> None:
     assert page.inner_text("[role=alert]").startswith("part-0001.js is missing beside this page")
     page.fill("#search", "many")
     wait_found(page, "100 of 120 · 20 not searched, a part is missing")
+
+
+@pytest.mark.parametrize(
+    ("question", "start"),
+    [
+        ("Image resolution: 640 x 480. Bounding box: [1, 2, 30.5, 40]. What is\nit?", "What is it?"),
+        ("What is in the box? Image resolution: 9 x 9. Bounding box: [1, 2, 3, 4].", "What is in the box? "),
+        ("Image resolution: 9 x 9. Bounding box: [1, 2, 3, 4]", "Image resolution: 9 x 9. Bounding box: [1, 2, 3, 4]"),
+        ("Image resolution matters: why?", "Image resolution matters: why?"),
+    ],
+)
+def test_the_list_shows_what_tells_questions_apart(tmp_path: Path, question: str, start: str) -> None:
+    run = write_run(tmp_path / "run", [stored("q", "OCL", "A", question=question)])
+    write_browser(run)
+    assert json.dumps(start) in (run / "browse" / "questions.js").read_text(encoding="utf-8")

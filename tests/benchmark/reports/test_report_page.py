@@ -7,6 +7,7 @@ import re
 import string
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from rsvqa.benchmark.reports.writing import score_run
 from rsvqa.benchmark.scores.measures import measure
 from rsvqa.benchmark.scores.score import AnswerOutcome, Score
 from tests.benchmark.make_runs import lite_replies, stored, write_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 JPEG = simplejpeg.encode_jpeg(np.zeros((48, 64, 3), np.uint8))
 
@@ -285,3 +289,23 @@ def test_captions_stand_beside_the_right_ones(tmp_path: Path) -> None:
     assert shown == [("right 0", "reply 0"), ("right 2", "reply 2"), ("right 4", "reply 4")]
     assert "CIDEr-D" in page.text
     assert "sacrebleu" in page.text
+
+
+@pytest.mark.browser
+def test_on_a_narrow_screen_names_stand_above_their_bars(browser: Browser, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", lite_replies())
+    results, questions = score_run(run)
+    (tmp_path / "report.html").write_text(render_page(run, results, questions), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    section, name, bar = (
+        page.locator(f"#accuracy {part}").first.bounding_box()
+        for part in ("table", "tbody tr:nth-child(2) td", "tbody td.chart")
+    )
+    assert section is not None
+    assert name is not None
+    assert bar is not None
+    assert name["width"] == pytest.approx(section["width"], abs=1)
+    assert bar["y"] >= name["y"] + name["height"] - 1
+    page.close()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import tomllib
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rsvqa.benchmark.files.run_record import read_run_record
+from rsvqa.benchmark.files.run_record import read_run_record, write_run_record
 from rsvqa.benchmark.files.stored_replies import StoredReply
 from rsvqa.benchmark.files.verdicts import VERDICTS_FILE, read_verdicts
 from rsvqa.benchmark.protocol.task_file import TaskFile
 from rsvqa.benchmark.scores.results import read_results
-from tests.benchmark.make_runs import stored, write_run
+from tests.benchmark.make_runs import run_record, stored, write_run
 from tests.run_build import Run, rsvqa
 from tests.scripted_endpoint import Action, Body, ScriptedEndpoint, text_of
 
@@ -238,3 +240,66 @@ def test_runs_that_were_judged_otherwise_are_not_compared_by_it(tmp_path: Path, 
     judge(second, server)
     measures = {one["measure"] for one in json.loads(rsvqa("compare", first, second, "--json").out)["averages"]}
     assert "judge" in measures
+
+
+# --- a benchmark's own judge ---
+
+
+def vrsbench_run(folder: Path, replies: dict[str, tuple[str, str]]) -> Path:
+    """Write a run over VRSBench of replies and right words, by question."""
+    text = resources.files("rsvqa.benchmark.protocol").joinpath("tasks", "vrsbench-vqa.toml").read_text("utf-8")
+    rows = [
+        stored(key, "OCL", reply, form="words", options=(), answer="", references=(right,), images=(key,))
+        for key, (reply, right) in replies.items()
+    ]
+    record = run_record(len(rows))
+    rules = TaskFile.model_validate(tomllib.loads(text))
+    run = write_run(folder, rows)
+    write_run_record(run, record.model_copy(update={"data": record.data.model_copy(update={"rules": rules})}))
+    return run
+
+
+def test_vrsbench_is_judged_by_its_rules_and_its_own_prompt(tmp_path: Path) -> None:
+    replies = {
+        "holds": ("A Basketball Court", "basketball court"),  # right
+        "hidden": ("unknown", "no"),  # right: "no" stands in it
+        "exact": ("maybe", "yes"),  # wrong, and nobody is asked
+        "number": ("Three", "3"),  # likewise
+        "synonym": ("Football", "Soccer field"),  # the judge says 1
+        "other": ("harbor", "airport"),  # 0
+        "words": ("river", "lake"),  # "1." is not 1
+        "empty": ("", "lake"),  # asked too
+    }
+    run = vrsbench_run(tmp_path / "run", replies)
+
+    def answer(body: Body) -> str:
+        text = text_of(body)
+        return "1" if "football" in text.split("Does the")[0] else "1." if "river" in text else "0"
+
+    with ScriptedEndpoint(answer=answer) as server:
+        done = judge(run, server, "--judge-wording", "vrsbench")
+    assert (done.code, done.err) == (0, "")
+    assert len(server.bodies) == 4
+    # as the notebook has it
+    assert (
+        "Question: What is synonym?\nGround Truth Answer: soccer field\nPredicted Answer: football\n"
+        "Does the predicted answer match the ground truth? Answer 1 for match and 0 for not match. Use semantic "
+        "meaning not exact match. Synonyms are also treated as a match, e.g., football and soccer, playground and "
+        "ground track field, building and rooftop, pond and swimming pool. Do not explain the reason.\n"
+    ) in set(map(text_of, server.bodies))
+    assert figure(run) == (0.375, 8)  # 3 of 8
+
+
+def test_where_vrsbench_rules_decide_all_nobody_is_asked(tmp_path: Path, server: ScriptedEndpoint) -> None:
+    run = vrsbench_run(tmp_path / "run", {"a": ("yes", "yes"), "b": ("no", "yes")})
+    done = judge(run, server, "--judge-wording", "vrsbench")
+    assert (done.code, done.err, server.bodies) == (0, "", [])
+    assert figure(run) == (0.5, 2)
+
+
+def test_a_benchmarks_own_wording_is_for_its_runs_alone(tmp_path: Path, server: ScriptedEndpoint) -> None:
+    run = write_run(tmp_path / "run", REPLIES)
+    done = judge(run, server, "--judge-wording", "vrsbench")
+    assert done.code == 1
+    assert "is no run over vrsbench-vqa, whose own wording --judge-wording names" in done.err
+    assert server.bodies == []
