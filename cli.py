@@ -691,14 +691,15 @@ def review_apply(
 def review_labels(
     data: DataSet,
     out: Annotated[Path, _target("Folder of the label files.")],
+    format: Annotated[str, typer.Option(help="gpkg, or geojson: longitude and latitude.")] = "gpkg",  # noqa: A002  the option's name
     store: Store = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write what people drew as label files that the next build reads."""
-    from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, write_labels
+    from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, parse_label_format, write_labels
 
-    written = write_labels(data, out, store=store, overwrite=overwrite)
+    written = write_labels(data, out, label_format=parse_label_format(format), store=store, overwrite=overwrite)
     print(json.dumps(written._asdict()) if as_json else "\n".join(label_lines(written, out)))
 
 
