@@ -142,7 +142,9 @@ def _help(field: FieldInfo) -> str:
 
 
 def _shown(field: FieldInfo) -> str:
-    """Return a default as the command line spells it; nothing for None and the empty list."""
+    """Return a default as the command line spells it; nothing for None, the empty list, and what is made anew."""
+    if field.default_factory is not None:
+        return ""  # of the environment: a secret
     value = field.get_default()
     if isinstance(value, bool):
         return "yes" if value else "no"
