@@ -22,7 +22,7 @@ class LookError(ValueError):
     """A look cannot be; `str()` says why."""
 
 
-class Look(NamedTuple):
+class SceneLook(NamedTuple):
     """What is shown of a scene.
 
     Attributes:
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     gamma: float
 
     @classmethod
-    def parse(cls, word: str, *, num_bands: int) -> Look | None:
+    def parse(cls, word: str, *, num_bands: int) -> SceneLook | None:
         """Return the look that a word of an address stands for; None for the data set's own.
 
         Raises:

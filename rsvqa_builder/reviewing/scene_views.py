@@ -28,7 +28,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.images import Pixels
-from rsvqa.annotation.review.looks import Look, LookError, OtherScene, SceneView
+from rsvqa.annotation.review.looks import LookError, OtherScene, SceneLook, SceneView
 from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
@@ -250,7 +250,7 @@ class TileViews:
         if own is None or own.transform is None or own.crs is None:
             return []
         middle = own.transform.to_map(*_as_arrays(window.x + window.width / 2, window.y + window.height / 2))
-        middles = {own.crs: tuple(map(float, middle))}
+        middles = {own.crs: (float(middle[0]), float(middle[1]))}
         there = [
             self._file(scene)
             for scene, stated in self._report.items()
@@ -346,9 +346,9 @@ def _interleaved(pixels: NDArray[np.uint8]) -> Pixels:
     return np.ascontiguousarray(np.moveaxis(pixels if len(pixels) == 3 else pixels[[0, 0, 0]], 0, -1))
 
 
-def _parsed(look: str, file: _File) -> Look | None:
+def _parsed(look: str, file: _File) -> SceneLook | None:
     try:
-        return Look.parse(look, num_bands=len(file.bands))
+        return SceneLook.parse(look, num_bands=len(file.bands))
     except LookError as error:
         raise NoSuchPictureError(str(error)) from error
 
@@ -369,7 +369,7 @@ def _around(window: Window, file: _File) -> tuple[int, int, int, int]:
     )
 
 
-def _holds(stated: Mapping[str, Any], middles: dict[str, tuple[float, ...]], crs: str) -> bool:
+def _holds(stated: Mapping[str, Any], middles: dict[str, tuple[float, float]], crs: str) -> bool:
     """Return whether a place lies on a scene as the report states it.
 
     Args:
@@ -381,7 +381,7 @@ def _holds(stated: Mapping[str, Any], middles: dict[str, tuple[float, ...]], crs
         return False
     if stated["crs"] not in middles:
         moved = pyproj.Transformer.from_crs(crs, stated["crs"], always_xy=True).transform(*middles[crs])
-        middles[stated["crs"]] = tuple(map(float, moved))
+        middles[stated["crs"]] = float(moved[0]), float(moved[1])
     column, row = AffineCoefficients(*stated["transform"]).to_pixels(*_as_arrays(*middles[stated["crs"]]))
     return bool(0 <= column < stated["width"] and 0 <= row < stated["height"])
 

@@ -1,4 +1,4 @@
-"""What the server answers about the scenes behind images, and what it refuses: no word of an address leads to a file."""
+"""What the server answers about the scenes behind images, and what it refuses."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rsvqa.annotation.images import Pixels, decode_image
-from rsvqa.annotation.review.looks import AS_BUILT, Look, LookError, SceneView
+from rsvqa.annotation.review.looks import AS_BUILT, LookError, SceneLook, SceneView
 from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
 from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
@@ -138,7 +138,7 @@ def test_a_scene_that_is_gone_or_another_file_is_not_shown(tmp_path: Path) -> No
 )
 def test_a_look_that_cannot_be_is_refused(look: str, why: str) -> None:
     with pytest.raises(LookError, match=why):
-        Look.parse(look, num_bands=4)
+        SceneLook.parse(look, num_bands=4)
 
 
 def test_a_place_beyond_the_tile_is_refused(tmp_path: Path) -> None:
