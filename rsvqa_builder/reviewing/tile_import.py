@@ -229,7 +229,7 @@ def _from_studio(path: Path, tiles: DrawnTiles) -> Iterator[_Found]:
     by_name = tile_by_name(tiles)
     if tasks and not any(task.data.get("tile") in by_name for task in tasks):
         example = next(iter(by_name))
-        raise ReviewError(f"{path} names no tile of the data set: expected tasks with `tile`, e.g. {example}")
+        raise ReviewError(f"{path} names no tile of the data set: expected tasks whose data has a tile, e.g. {example}")
     for number, task in enumerate(tasks, start=1):
         tile = by_name.get(str(task.data.get("tile")))
         if tile is None:
