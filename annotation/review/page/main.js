@@ -153,10 +153,8 @@ function readDraft(question) {
 async function showPictures(question, boxes) {
   const known = Look.of(question.pictures[0].key, question.scene, state.reviewer);
   if (Look.isKept(question.scene, state.reviewer)) return viewer.show(question, boxes, await known);
-  const showing = viewer.show(question, boxes);
-  const look = await known;
-  await showing;
-  if (state.question === question) await viewer.see(look);
+  await viewer.show(question, boxes);
+  known.then((look) => state.question === question && viewer.see(look)); // nobody waits for it
 }
 
 function askLook() {
