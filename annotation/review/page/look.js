@@ -107,7 +107,7 @@ export class Look {
       put(
         dialog,
         h("form", { method: "dialog", class: "look" },
-          h("h2", {}, "How the scene is seen"),
+          h("h2", {}, "How the image is shown"),
           this.isFromScene
             ? h("div", { class: "three" }, ["Red", "Green", "Blue"].map((name, index) =>
                 select(name, named, chosen[index], (band) => change({ bands: chosen.map((old, at) => (at === index ? band : old)) }))))
