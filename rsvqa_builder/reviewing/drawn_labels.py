@@ -203,7 +203,7 @@ def _to_degrees(
         if not is_whole:
             break
         here, there = (_middles(found) for found in (pieces, moved))
-        back = np.column_stack(transformer.transform(*there.T, direction="INVERSE"))
+        back = np.column_stack(transformer.transform(there[:, 0], there[:, 1], direction="INVERSE"))
         if not len(here) or np.abs(back - here).max() <= tolerance:
             return moved
         edge /= 2

@@ -184,14 +184,14 @@ def _write_studio(
 def _write_map(path: Path, data: bytes, tiles: DrawnTiles, tile: DrawingTile) -> None:
     """Write an image as a cloud-optimised GeoTIFF."""
     pixels = np.moveaxis(decode_image(data), -1, 0)
-    (a, b, _, d, e, _), crs = tile_transform(tiles, tiles.records[tile.key])
-    left, top = tile_transform(tiles, tiles.records[tile.key])[0].to_map(*map(np.float64, tile.region))
+    (a, b, c, d, e, f), crs = tile_transform(tiles, tiles.records[tile.key])
+    x, y = tile.region
     profile = {
         "count": 3,
         "dtype": "uint8",
         "width": tile.width,
         "height": tile.height,
-        "transform": rasterio.Affine(a, b, float(left), d, e, float(top)),
+        "transform": rasterio.Affine(a, b, a * x + b * y + c, d, e, d * x + e * y + f),
         **({} if crs == PICTURE_PIXELS else {"crs": crs}),
     }
     with warnings.catch_warnings(), MemoryFile() as memory:

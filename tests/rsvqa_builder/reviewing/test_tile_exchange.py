@@ -42,7 +42,7 @@ def drawn(data: Path) -> dict[str, DrawnObject]:
 
 def near(thing: DrawnObject, *points: tuple[float, float]) -> bool:
     found = shapely.get_coordinates(thing.geometry)[:-1] if len(points) > 1 else np.array(thing.points)
-    return shapely.hausdorff_distance(shapely.MultiPoint(found), shapely.MultiPoint(points)) < 0.01
+    return bool(shapely.hausdorff_distance(shapely.MultiPoint(found), shapely.MultiPoint(points)) < 0.01)
 
 
 # --- Label Studio ---------------------------------------------------------------------------------------------------
