@@ -142,7 +142,9 @@ def _help(field: FieldInfo) -> str:
 
 
 def _shown(field: FieldInfo) -> str:
-    """Return a default as the command line spells it; nothing for None and the empty list."""
+    """Return a default as the command line spells it; nothing for None, the empty list, and what is made anew."""
+    if field.default_factory is not None:
+        return ""  # of the environment: a secret
     value = field.get_default()
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -639,6 +641,7 @@ def power(
 review_app = typer.Typer(no_args_is_help=True, help="Accept, fix and reject questions in the browser.")
 app.add_typer(review_app, name="review")
 
+Tiles = Annotated[bool, typer.Option("--tiles", help="Tiles and the objects on them, instead of questions.")]
 Store = Annotated[Path | None, _target("File of the decisions. (default: review.sqlite in the data set)")]
 
 
@@ -692,14 +695,15 @@ def review_apply(
 def review_labels(
     data: DataSet,
     out: Annotated[Path, _target("Folder of the label files.")],
+    format: Annotated[str, typer.Option(help="gpkg, or geojson: longitude and latitude.")] = "gpkg",  # noqa: A002  the option's name
     store: Store = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write what people drew as label files that the next build reads."""
-    from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, write_labels
+    from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, parse_label_format, write_labels
 
-    written = write_labels(data, out, store=store, overwrite=overwrite)
+    written = write_labels(data, out, label_format=parse_label_format(format), store=store, overwrite=overwrite)
     print(json.dumps(written._asdict()) if as_json else "\n".join(label_lines(written, out)))
 
 
@@ -709,14 +713,20 @@ def review_export(
     data: DataSet,
     out: Annotated[Path, _target("Folder to write.")],
     queue: Annotated[QueueSettings, "sample", "seed"],
-    format: Annotated[str, typer.Option(help="Format of the annotation tool.")] = "label-studio",  # noqa: A002  the option's name
+    format: Annotated[str, typer.Option(help="label-studio; for tiles also cvat and qgis.")] = "label-studio",  # noqa: A002  the option's name
+    tiles: Tiles = False,
     store: Store = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Write questions, images and decisions for another annotation tool."""
+    """Write questions, images and decisions for another annotation tool, or tiles to draw on."""
     from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, export_tasks
+    from rsvqa.rsvqa_builder.reviewing.tile_export import export_tiles, parse_tile_tool
 
+    if tiles:
+        written = export_tiles(data, out, parse_tile_tool(format), store=store, overwrite=overwrite)
+        print(json.dumps(written._asdict()) if as_json else written)
+        return
     check_format(format)
     counts = export_tasks(data, out, queue, store=store, overwrite=overwrite)
     print(json.dumps(counts._asdict()) if as_json else counts)
@@ -725,14 +735,22 @@ def review_export(
 @review_app.command("import")
 def review_import(
     data: DataSet,
-    source: Annotated[Path, typer.Option("--from", help="File that the annotation tool exported, JSON.")],
-    format: Annotated[str, typer.Option(help="Format of the annotation tool.")] = "label-studio",  # noqa: A002  the option's name
+    source: Annotated[Path, typer.Option("--from", help="What the annotation tool exported; for QGIS a folder.")],
+    format: Annotated[str, typer.Option(help="label-studio; for tiles also cvat and qgis.")] = "label-studio",  # noqa: A002  the option's name
+    tiles: Tiles = False,
+    reviewer: Annotated[str, typer.Option(help="In whose name objects on tiles are drawn.")] = "import",
     store: Store = None,
     as_json: Json = False,
 ) -> None:
-    """Take decisions from another annotation tool into the review."""
+    """Take decisions from another annotation tool into the review, or objects drawn on tiles."""
     from rsvqa.rsvqa_builder.reviewing.label_studio import check_format, import_tasks
+    from rsvqa.rsvqa_builder.reviewing.tile_export import parse_tile_tool
+    from rsvqa.rsvqa_builder.reviewing.tile_import import import_tiles
 
+    if tiles:
+        taken = import_tiles(data, source, parse_tile_tool(format), reviewer=reviewer, store=store)
+        print(json.dumps(taken._asdict()) if as_json else taken)
+        return
     check_format(format)
     counts = import_tasks(data, source, store=store)
     print(json.dumps(counts._asdict()) if as_json else counts)

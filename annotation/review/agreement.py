@@ -116,3 +116,21 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
     observed = sum(one == other for one, other in pairs) / total
     expected = sum(first[label] * second[label] for label in first) / total**2
     return None if expected == 1 else (observed - expected) / (1 - expected)
+
+
+def fleiss_kappa(items: Sequence[Sequence[str]]) -> float | None:
+    """Return Fleiss' kappa of several raters' labels (Fleiss 1971, equations 1 to 7).
+
+    Items may have different numbers of labels: each item's agreement is over its own pairs. None where no item has two
+    labels, and when all labels are the same: kappa is then 0/0.
+    """
+    rated = [Counter(labels) for labels in items if len(labels) >= 2]
+    if not rated:
+        return None
+    shares = []
+    for counts in rated:
+        size = counts.total()
+        shares.append(sum(count * (count - 1) for count in counts.values()) / (size * (size - 1)))
+    total = sum(rated, Counter[str]())
+    expected = sum((count / total.total()) ** 2 for count in total.values())
+    return None if expected == 1 else (sum(shares) / len(shares) - expected) / (1 - expected)

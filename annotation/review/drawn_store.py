@@ -158,6 +158,11 @@ class DrawnStore:
                 numbers[change.key] = row.lastrowid
             return numbers
 
+    def knows(self, tile: str, kind: ThingKind, key: str) -> bool:
+        """Return whether a thing was ever on a tile, taken away or not."""
+        with self._database.reading() as connection:
+            return connection.execute(_LAST, (tile, kind, key)).fetchone()[0] is not None
+
     def read(self, tile: str) -> TileDrawing:
         """Return what stands on a tile."""
         with self._database.reading() as connection:

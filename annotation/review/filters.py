@@ -35,6 +35,7 @@ class Filters:
             "disputed_only": self.disputed_only,
             "tasks": json.dumps(self.duty.tasks),
             "scenes": json.dumps(self.duty.scenes),
+            "tiles": json.dumps([f"{tile}/" for tile in self.duty.tiles]),
             "queue": self.duty.queue,
             "may_adjudicate": self.may_adjudicate,
         }
@@ -48,6 +49,9 @@ WANTED = """
     AND (:tasks = '[]' OR q.task IN (SELECT value FROM json_each(:tasks)))
     AND (:scenes = '[]' OR EXISTS (
         SELECT 1 FROM json_each(:scenes) s WHERE json_extract(q.question, '$.scene') GLOB s.value
+    ))
+    AND (:tiles = '[]' OR rtrim(q.question_id, replace(q.question_id, '/', '')) IN (
+        SELECT value FROM json_each(:tiles)
     ))
     AND (:queue = 'all' OR (:queue = 'needed') = (q.priority = 0))
 """

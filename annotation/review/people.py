@@ -50,6 +50,8 @@ class Duty(BaseModel):
     tasks: tuple[Annotated[str, AfterValidator(_known)], ...] = ()
     scenes: tuple[str, ...] = ()
     """Names of scenes; `*` and `?` stand for anything and for one letter."""
+    tiles: tuple[str, ...] = ()
+    """Ids of tiles; mostly those of an area."""
     queue: Literal["all", "needed", "sample"] = "all"
     """Questions that need a review, or the sample of the others."""
 
@@ -60,6 +62,8 @@ EVERYTHING = Duty()
 class PersonSettings(Duty):
     """A person as a file of people describes him."""
 
+    area: tuple[float, float, float, float] | str | None = None
+    """Part of the Earth whose tiles are his: west, south, east, north in degrees, or a file of polygons."""
     role: Role = "annotator"
     """An annotator judges; an expert also decides where opinions differ; a lead also sees and steers everything."""
 
@@ -108,7 +112,7 @@ class People:
             known = {row["name"] for row in connection.execute("SELECT name FROM people")}
             connection.executemany("DELETE FROM people WHERE name = ?", [(name,) for name in known - people.keys()])
             for name, person in people.items():
-                duty = Duty(**person.model_dump(exclude={"role"})).model_dump_json()
+                duty = Duty(**person.model_dump(exclude={"role", "area"})).model_dump_json()
                 if name not in known or name in renew:
                     tokens[name] = secrets.token_urlsafe(24)
                     values = (name, person.role, duty, _digest(tokens[name]).hex())

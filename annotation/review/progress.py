@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa
+from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa, fleiss_kappa
 from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
@@ -74,7 +74,7 @@ def pace(times: Sequence[float]) -> float | None:
     return statistics.median(gaps) if len(gaps) >= 2 else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSummary:
     """Decisions on one task.
 
@@ -85,6 +85,8 @@ class TaskSummary:
         num_double: questions with two opinions or more.
         agreement: share of them on which the first two reviewers gave the same verdict; None without any.
         kappa: Cohen's, of the same pairs; None without any, or where it is not defined.
+        num_several: questions with three opinions or more.
+        fleiss: Fleiss' kappa of all opinions on those; None without any, or where it is not defined.
         num_disputed: questions on which no more than half agree, and that wait for who decides.
     """
 
@@ -95,6 +97,8 @@ class TaskSummary:
     num_double: int
     agreement: float | None
     kappa: float | None
+    num_several: int
+    fleiss: float | None
     num_disputed: int
 
 
@@ -135,6 +139,7 @@ def _summarise(queued: Sequence[sqlite3.Row], decisions: Sequence[Decision]) -> 
     reasons = Counter(decision.reason for decision in decisions if decision.verdict == "rejected")
     pairs = first_pairs(decisions)
     labels = [(one.verdict, other.verdict) for one, other in pairs]
+    several = [found for found in _blind_verdicts(decisions).values() if len(found) >= _SEVERAL]
     return TaskSummary(
         queued=len(queued),
         done=sum(row["missing"] == 0 for row in queued),
@@ -143,8 +148,23 @@ def _summarise(queued: Sequence[sqlite3.Row], decisions: Sequence[Decision]) -> 
         num_double=len(pairs),
         agreement=sum(one == other for one, other in labels) / len(labels) if labels else None,
         kappa=cohens_kappa(labels),
+        num_several=len(several),
+        fleiss=fleiss_kappa(several),
         num_disputed=sum(row["is_contested"] for row in queued),
     )
+
+
+_SEVERAL = 3
+"""Opinions on a question from which Fleiss' kappa says more than Cohen's."""
+
+
+def _blind_verdicts(decisions: Sequence[Decision]) -> dict[str, list[str]]:
+    """Return the verdicts on each question of those who did not see each other's opinions."""
+    found: dict[str, list[str]] = {}
+    for decision in decisions:
+        if decision.verdict != "skipped" and not decision.is_adjudication:
+            found.setdefault(decision.question_id, []).append(decision.verdict)
+    return found
 
 
 def first_pairs(decisions: Sequence[Decision]) -> list[tuple[Decision, Decision]]:

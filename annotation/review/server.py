@@ -28,6 +28,8 @@ from rsvqa.annotation.review.drawing import Drawings
 from rsvqa.annotation.review.drawing_routes import add_drawing
 from rsvqa.annotation.review.evidence import focus_of, in_words, lines_of, opens_whole
 from rsvqa.annotation.review.lead import add_lead
+from rsvqa.annotation.review.look_routes import add_looks
+from rsvqa.annotation.review.looks import SceneViews
 from rsvqa.annotation.review.messages import (
     AnswerBody,
     CheckBody,
@@ -83,6 +85,7 @@ PAGE_FILES: Mapping[str, str] = {
             "guidelines.js",
             "keys.js",
             "lead.js",
+            "look.js",
             "main.js",
             "panels.js",
             "viewer.js",
@@ -99,7 +102,13 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 
 def create_app(
-    store: ReviewStore, pictures: Pictures, *, name: str, guidelines: str = "", drawings: Drawings | None = None
+    store: ReviewStore,
+    pictures: Pictures,
+    *,
+    name: str,
+    guidelines: str = "",
+    drawings: Drawings | None = None,
+    views: SceneViews | None = None,
 ) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
@@ -109,6 +118,7 @@ def create_app(
         name: of the data set, as the page shows it.
         guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
         drawings: the tiles that may be drawn on; None for none.
+        views: the scenes behind the images; None where none is at hand.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
@@ -120,6 +130,8 @@ def create_app(
     _add_errors(app)
     if drawings is not None:
         add_drawing(app, store, pictures, drawings)
+    if views is not None:
+        add_looks(app, views)
     _add_page(app)  # last: it takes every path that is left
     return app
 

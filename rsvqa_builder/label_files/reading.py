@@ -208,7 +208,7 @@ def _together(read: Sequence[_FileLabels], table: ClassTable) -> Labelled:
         outlines=object_array([outline for raw in raws for outline in raw.outlines]),
         is_certain=np.array([certain for raw in raws for certain in raw.is_certain], dtype=bool),
         files=np.repeat(np.arange(len(raws)), counts),
-        is_predicted=np.repeat(np.array([raw.is_predicted for raw in raws], dtype=bool), counts),
+        is_predicted=np.concatenate([np.empty(0, dtype=bool), *(raw.are_predicted for raw in raws)]),
         is_mask=np.repeat(np.array([raw.is_mask for raw in raws], dtype=bool), counts),
     )
 
@@ -343,22 +343,34 @@ def _model_doubts(
     A model that found nothing of a class does not say that nothing is there.
     """
     sources = {file.path: why for file in read if (why := _why_no_truth(file))}
-    if not sources:
-        return {}
     told: set[str] = set()
     for file in read:
         if file.path not in sources:
-            told.update(_possible_classes(file.path, scene, table), file.labels.class_names.tolist())
+            told.update(_classes_by_people(file, scene, table))
     why_by_file = np.array([sources.get(file.path, "") for file in read], dtype=object)
-    whys = why_by_file[labelled.files]
+    whys = np.where(labelled.is_predicted, MODEL, why_by_file[labelled.files])
     is_doubtful = (whys != "") & (judgement.reasons == "")
     used = dict(zip(labelled.class_names[is_doubtful].tolist(), whys[is_doubtful].tolist(), strict=True))
-    first = next(iter(sources.values()))
-    return {**{name: first for name in table.infos() if name not in told}, **used}
+    first = next(iter(sources.values()), MODEL)
+    is_mixed = any(file.labels.raw.predicted is not None for file in read)
+    untold = {name: first for name in table.infos() if name not in told} if sources or is_mixed else {}
+    return {**untold, **used}
 
 
 def _why_no_truth(file: _FileLabels) -> str:
-    """Return why what is not in a file may be in the scene all the same; "" where it is the work of people."""
+    """Return why what is not in a file may be in the scene all the same; "" where people labelled some of it."""
     if file.labels.raw.is_predicted:
         return MODEL
     return COARSE if file.labels.raw.is_coarse else ""
+
+
+def _classes_by_people(file: _FileLabels, scene: Scene, table: ClassTable) -> set[str]:
+    """Return the classes that a file's people may have labelled: those of any layer, but of a model's."""
+    raw, possible = file.labels.raw, _possible_classes(file.path, scene, table)
+    told = set(file.labels.class_names[~raw.are_predicted].tolist())
+    if raw.predicted is None:
+        return told.union(possible)
+    for layer in raw.people_layers:
+        named = table.resolve(layer)
+        told.update(name for name in possible if named is None or table.are_related(name, named))
+    return told

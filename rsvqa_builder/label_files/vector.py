@@ -13,7 +13,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ SUFFIXES = (
 )
 
 _ADVICE = "; It might help"
+_OTHER_LAYERS = "its other layers are taken for the work of people"
 _OSM_LAYERS = ("points", "lines", "multipolygons")
 _OSM_TAGS_COLUMN = "other_tags"
 _MAX_ZOOM = re.compile(r"max_zoom\D+(\d+)")
@@ -152,7 +153,13 @@ def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity 
     """
     layers = _layers(path, scene, table)
     whose = identity or Identity(scene.path)
-    return joined([_layer_labels(layer, path, scene, table, whose, is_only=len(layers) == 1) for layer in layers])
+    parts = [_layer_labels(layer, path, scene, table, whose, is_only=len(layers) == 1) for layer in layers]
+    whole = joined(parts)
+    predicted = [layer.name for layer, part in zip(layers, parts, strict=True) if part.is_predicted]
+    if not 0 < len(predicted) < len(layers):
+        return whole
+    note = f"{', '.join(map(repr, predicted))}: labels of a model, for the layer has scores; {_OTHER_LAYERS}"
+    return replace(whole, notes=(*whole.notes, note))
 
 
 def _layers(path: Path, scene: Scene, table: ClassTable) -> list[_Layer]:
@@ -375,6 +382,7 @@ def _layer_labels(
     placed = _place(geometries, layer, scene) if boxes is None else Placed(boxes, on_map=False)
     parsed = parse_attributes(attribute_texts(columns, table), len(geometries))
     numbers = _positions(layer.fids)[is_read]
+    is_predicted = are_predicted(layer.columns, table)
     judged = judged_outlines(geometries if boxes is None else boxes, sources, Outline.POLYGON)
     return RawLabels(
         geometries=placed.geometries,
@@ -383,7 +391,8 @@ def _layer_labels(
         outlines=drawn_outlines(columns, judged),
         is_certain=scored(columns, len(geometries), table) & drawn_certain(columns, len(geometries)),
         attributes=parsed.attributes,
-        is_predicted=are_predicted(layer.columns, table),
+        is_predicted=is_predicted,
+        people_layers=() if is_only or is_predicted else (fallback,),
         num_outside=layer.num_outside,
         num_other_image=rows.num_other,
         num_of_no_image=rows.num_of_no_image,

@@ -162,6 +162,7 @@ def take(raw: RawLabels, rows: NDArray[np.integer]) -> RawLabels:
         outlines=raw.outlines[rows],
         is_certain=raw.is_certain[rows],
         attributes=tuple(raw.attributes[row] for row in chosen),
+        predicted=None if raw.predicted is None else raw.predicted[rows],
     )
 
 

@@ -33,7 +33,7 @@ MAX_REGION_MATCH = 0.8
 SAME_OBJECT = "same object in another file"
 SAME_AREA = "area covered by another file"
 SAME_LINE = "same line in another file"
-PREDICTION = "prediction of a class that another file labels"
+PREDICTION = "prediction of a class that another file or layer labels"
 REGION = "mask region of a class that another file labels by object"
 MAY_BE_REGIONS = "most outlines equal regions of a mask, where touching objects are one: uncertain"
 
@@ -56,7 +56,7 @@ class Labelled:
         outlines: how closely each geometry follows its object.
         is_certain: may be asked about and counted.
         files: which file each label is from, from 0 on.
-        is_predicted, is_mask: from a file with scores, from a class mask.
+        is_predicted, is_mask: from a file or layer with scores, from a class mask.
     """
 
     geometries: NDArray[np.object_]
@@ -95,11 +95,12 @@ def find_duplicates(labels: Labelled) -> Judgement:
 
 
 def _rows_of_shared_classes(labels: Labelled) -> list[NDArray[np.intp]]:
-    """Return the rows of each class that more than one file labels."""
+    """Return the rows of each class that several files label, or people and a model in layers of one."""
     codes, names = pd.factorize(labels.class_names)
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1]) if len(names) else []
-    return [rows for rows in groups if len(rows) and (labels.files[rows] != labels.files[rows[0]]).any()]
+    sources = np.column_stack((labels.files, labels.is_predicted))
+    return [rows for rows in groups if len(rows) and (sources[rows] != sources[rows[0]]).any()]
 
 
 def _drop_predictions(labels: Labelled, rows: NDArray[np.intp], reasons: NDArray[np.object_]) -> NDArray[np.intp]:

@@ -42,7 +42,10 @@ class RawLabels:
         outlines: how closely each geometry follows its object.
         is_certain: false for difficult, crowd, truncated or low-score labels.
         attributes: in the words that tasks know.
-        is_predicted: the labels carry scores: a model made them. True of such a file without a label of the scene, too.
+        is_predicted: the labels carry scores, in every layer: a model made them. True of such a file without a label of
+            the scene, too.
+        predicted: which labels are of layers with scores, where others have none; None where `is_predicted` says it.
+        people_layers: what the layers without scores are called, or their class, in a file of several layers.
         is_coarse: the labels are of a raster whose pixels are much wider than the scene's.
         is_mask: the labels are regions of a class mask, in which touching objects are one.
         num_outside: labels that the reader left out because they lie outside the scene.
@@ -67,6 +70,8 @@ class RawLabels:
     is_certain: NDArray[np.bool_]
     attributes: tuple[Mapping[str, str | bool | float], ...]
     is_predicted: bool = False
+    predicted: NDArray[np.bool_] | None = None
+    people_layers: tuple[str, ...] = ()
     is_coarse: bool = False
     is_mask: bool = False
     num_outside: int = 0
@@ -87,12 +92,18 @@ class RawLabels:
         """Return the number of labels."""
         return len(self.positions)
 
+    @property
+    def are_predicted(self) -> NDArray[np.bool_]:
+        """Which labels a model made."""
+        return np.full(len(self), self.is_predicted) if self.predicted is None else self.predicted
+
 
 def joined(parts: Sequence[RawLabels]) -> RawLabels:
     """Return the labels of several layers or images of one file together; of one part, the part itself."""
     if len(parts) == 1:
         return parts[0]
     empty = np.empty(0, dtype=object)
+    is_mixed = len({part.is_predicted for part in parts}) > 1 or any(part.predicted is not None for part in parts)
 
     def total(name: str) -> dict[str, int]:
         counts: Counter[str] = Counter()
@@ -107,7 +118,9 @@ def joined(parts: Sequence[RawLabels]) -> RawLabels:
         outlines=np.concatenate([empty, *(part.outlines for part in parts)]),
         is_certain=np.concatenate([np.empty(0, dtype=bool), *(part.is_certain for part in parts)]),
         attributes=tuple(itertools.chain.from_iterable(part.attributes for part in parts)),
-        is_predicted=any(part.is_predicted for part in parts),
+        is_predicted=all(part.is_predicted for part in parts),
+        predicted=np.concatenate([part.are_predicted for part in parts]) if is_mixed else None,
+        people_layers=tuple(dict.fromkeys(name for part in parts for name in part.people_layers)),
         is_coarse=any(part.is_coarse for part in parts),
         is_mask=any(part.is_mask for part in parts),
         num_outside=sum(part.num_outside for part in parts),

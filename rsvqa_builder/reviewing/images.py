@@ -104,7 +104,7 @@ class Pyramid(NamedTuple):
 
 
 class _Overview(NamedTuple):
-    """One image reduced by `_overview_factor`."""
+    """One image reduced by `overview_factor`."""
 
     pyramid: Pyramid
     pixels: Pixels
@@ -210,13 +210,13 @@ class _Details:
         pixels = self._pixels
         if key not in self._tiles and pixels is not None:
             window = self.pyramid.window(key)
-            self._tiles[key] = _encoded(_reduced(pixels, window, self.pyramid.factor(key.level)))
+            self._tiles[key] = encoded(reduced(pixels, window, self.pyramid.factor(key.level)))
         return self._tiles[key]
 
     def cut(self, give_way: Callable[[], None]) -> None:
         """Make every tile and drop the pixels; `give_way` is called before each tile."""
         for level in range(self.pyramid.last_level, -1, -1):
-            if self.pyramid.factor(level) < _overview_factor(self.pyramid):
+            if self.pyramid.factor(level) < overview_factor(self.pyramid):
                 for key in self.pyramid.keys(level):
                     give_way()
                     self.tile(key)
@@ -235,10 +235,10 @@ class ShardPictures:
     def __init__(self, names: Iterable[str], load: Callable[[str], bytes], *, cache_bytes: int = CACHE_BYTES) -> None:
         self._names = {picture_key(name): name for name in names}
         self._load = load
-        self._overviews = _Once(
+        self._overviews = Once(
             self._read_overview, ByteCache[_Overview](OVERVIEW_BYTES, lambda found: found.pixels.nbytes)
         )
-        self._details = _Once(
+        self._details = Once(
             self._read_details, ByteCache[_Details](cache_bytes, lambda details: details.num_bytes), finish=self._cut
         )
         self._budget, self._urgent = _Budget(PIXEL_BYTES), _Urgent()
@@ -254,10 +254,10 @@ class ShardPictures:
         wanted = TileKey(level, column, row)
         pyramid, overview = self._overviews.get(key)
         window = pyramid.window(wanted)
-        factor = pyramid.factor(level) // _overview_factor(pyramid)
+        factor = pyramid.factor(level) // overview_factor(pyramid)
         details = None if factor else self._details.get(key)
         with self._urgent:
-            return _encoded(_reduced(overview, window, factor)) if details is None else details.tile(wanted)
+            return encoded(reduced(overview, window, factor)) if details is None else details.tile(wanted)
 
     def prepare(self, key: str) -> None:
         """Make the tiles of an image when nobody waits for anything; see `Pictures.prepare`."""
@@ -288,7 +288,7 @@ class ShardPictures:
         while self.is_cutting and not self._is_closing:
             time.sleep(_IDLE_S)
         self._give_way()
-        if _overview_factor(pyramid) > 1:
+        if overview_factor(pyramid) > 1:
             self._details.get(key)
 
     def _give_way(self) -> None:
@@ -305,7 +305,7 @@ class ShardPictures:
         with self._urgent:
             data = self._load(self._names[key])
             pyramid = _pyramid(data)
-            return _Overview(pyramid, _decoded(data, _overview_factor(pyramid)))
+            return _Overview(pyramid, _decoded(data, overview_factor(pyramid)))
 
     def _read_details(self, key: str) -> _Details:
         self._stop_when_closing()
@@ -326,7 +326,7 @@ class ShardPictures:
             self._budget.give_back(details.pyramid.num_bytes)
 
 
-class _Once(Generic[Value]):
+class Once(Generic[Value]):
     """Makes values by key, each once however many threads ask for it at the same time.
 
     A value is handed out as soon as it is made; other threads then finish it, and only after that it is kept.
@@ -403,12 +403,12 @@ def _decoded(data: bytes, factor: int) -> Pixels:
     return decode_image(data, at_least=size)
 
 
-def _overview_factor(pyramid: Pyramid) -> int:
+def overview_factor(pyramid: Pyramid) -> int:
     """Return by how much the overview is reduced: not at all where the whole image is small."""
     return OVERVIEW_FACTOR if max(pyramid.width, pyramid.height) > OVERVIEW_FACTOR * TILE_SIDE // 2 else 1
 
 
-def _reduced(pixels: Pixels, window: Window, factor: int) -> Pixels:
+def reduced(pixels: Pixels, window: Window, factor: int) -> Pixels:
     """Return a window, given in pixels of the level, of an image that is `factor` times as large."""
     left, top = window.x * factor, window.y * factor
     cut = pixels[top : top + window.height * factor, left : left + window.width * factor]
@@ -417,6 +417,7 @@ def _reduced(pixels: Pixels, window: Window, factor: int) -> Pixels:
     return np.asarray(Image.fromarray(np.ascontiguousarray(cut)).reduce(factor))
 
 
-def _encoded(pixels: Pixels) -> bytes:
-    encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="444")
-    return encoded
+def encoded(pixels: Pixels) -> bytes:
+    """Return pixels as the JPEG that a page is sent."""
+    data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="444")
+    return data

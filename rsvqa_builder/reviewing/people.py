@@ -6,10 +6,16 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyogrio
+import pyproj
+import shapely
 from pydantic import TypeAdapter, ValidationError
+from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.review.people import People, PersonSettings, ReviewerName
 from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.rsvqa_builder.label_files.placing import DEGREES
 from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, note_store
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path
 
@@ -23,7 +29,7 @@ def read_people(file: Path) -> dict[str, PersonSettings]:
         ReviewError: when it cannot be read, or describes somebody otherwise.
     """
     try:
-        return _PEOPLE.validate_python(tomllib.loads(file.read_text("utf-8")))
+        people = _PEOPLE.validate_python(tomllib.loads(file.read_text("utf-8")))
     except OSError as error:
         raise ReviewError(f"cannot read {file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -32,6 +38,12 @@ def read_people(file: Path) -> dict[str, PersonSettings]:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ReviewError(f"{file}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+    return {name: _from_folder(person, file.parent) for name, person in people.items()}
+
+
+def _from_folder(person: PersonSettings, folder: Path) -> PersonSettings:
+    """Return a person whose file of an area is named from the folder of the file of people."""
+    return person.model_copy(update={"area": str(folder / person.area)}) if isinstance(person.area, str) else person
 
 
 def invite(
@@ -46,16 +58,46 @@ def invite(
         renew: names whose links are replaced.
 
     Raises:
-        ReviewError: for a name in `renew` that is not among `people`.
+        ReviewError: for a name in `renew` that is not among `people`; for an area that cannot be read, or holds no
+            tile.
         ShardError: when the folder has no whole set of shards.
         StoreError: when the store cannot be used.
     """
     if unknown := sorted(set(renew) - people.keys()):
         raise ReviewError(f"`renew` {unknown[0]}: expected one of the people, {', '.join(people) or 'who are none'}")
-    ReviewSource(folder)  # refused before a store is made
+    source = ReviewSource(folder)  # refused before a store is made
+    people = {name: _with_tiles(name, person, source) for name, person in people.items()}
     note_store(folder, store)
     with ReviewStore(store_path(folder, store)) as opened:
         return People(opened.database).update(people, renew=renew)
+
+
+def _with_tiles(name: str, person: PersonSettings, source: ReviewSource) -> PersonSettings:
+    """Return a person with the tiles whose middles lie in his area, besides those that he has by name."""
+    if person.area is None:
+        return person
+    area = shapely.box(*person.area) if isinstance(person.area, tuple) else _polygons(name, Path(person.area))
+    tiles = [tile.tile for tile in source.all_tiles if tile.tile.footprint is not None]
+    middles = shapely.centroid(shapely.from_wkb([tile.footprint for tile in tiles]))
+    inside = [tile.image_id for tile, one in zip(tiles, shapely.covers(area, middles), strict=True) if one]
+    if not inside:
+        raise ReviewError(f"{name}.area: no tile of {source.folder} lies in it; {len(tiles):,} tiles have a footprint")
+    return person.model_copy(update={"tiles": (*person.tiles, *inside)})
+
+
+def _polygons(name: str, file: Path) -> BaseGeometry:
+    """Return the polygons of a file as one, longitude and latitude."""
+    try:
+        meta, _, wkb, _ = pyogrio.raw.read(file, columns=[], force_2d=True)
+    except (RuntimeError, ValueError) as error:
+        raise ReviewError(f"{name}.area: cannot read {file}: {error}") from error
+    geometries = shapely.from_wkb(wkb)
+    polygons = geometries[shapely.get_dimensions(geometries) == 2]
+    if not len(polygons) or meta["crs"] is None:
+        raise ReviewError(f"{name}.area: {file}: expected polygons with a CRS")
+    to_degrees = pyproj.Transformer.from_crs(meta["crs"], DEGREES, always_xy=True)
+    moved = shapely.transform(polygons, lambda xy: np.column_stack(to_degrees.transform(*xy.T)))
+    return shapely.union_all(shapely.make_valid(moved))
 
 
 def invitation_lines(people: dict[str, PersonSettings], tokens: dict[str, str], address: str) -> Iterator[str]:

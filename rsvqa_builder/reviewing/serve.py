@@ -18,6 +18,7 @@ from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
+from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import STORE, ReviewSource, data_set_fingerprint, store_path
 
@@ -140,11 +141,12 @@ def _lost_drawings(store: DrawnStore, drawings: DrawnTiles) -> Iterator[str]:
 
 
 class OpenReview(NamedTuple):
-    """A review at work: its decisions, its images, and the tiles that people may draw on."""
+    """A review at work: its decisions, its images, the tiles that people may draw on, and the scenes behind them."""
 
     store: ReviewStore
     pictures: ShardPictures
     drawings: DrawnTiles
+    views: TileViews
 
 
 @contextmanager
@@ -181,10 +183,12 @@ def open_review(
         for line in _lost_drawings(DrawnStore(opened), drawings):
             print(line, file=sys.stderr)
         pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
+        views = TileViews(folder, source.tiles)
         try:
-            yield OpenReview(opened, pictures, drawings)
+            yield OpenReview(opened, pictures, drawings, views)
         finally:
             pictures.close()
+            views.close()
 
 
 def serve_review(
@@ -227,5 +231,6 @@ def serve_review(
             name=folder.resolve().name,
             guidelines=read_guidelines(folder),
             drawings=review.drawings,
+            views=review.views,
         )
         serve(app, access, listening, announce=announce)

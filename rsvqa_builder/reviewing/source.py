@@ -91,6 +91,11 @@ class ReviewSource:
 
         A tile whose questions are all about circles has none: its marks cannot be taken out of the pixels.
         """
+        return tuple(tile for tile in self.all_tiles if tile.image is not None)
+
+    @cached_property
+    def all_tiles(self) -> tuple[SourceTile, ...]:
+        """Every tile, with a plain image or without, in the order of the data set; no image is read."""
         found: dict[str, SourceTile] = {}
         for row, split, images in self._rows(_TILE_COLUMNS):
             tile = decode_tile(row, split)
@@ -98,7 +103,7 @@ class ReviewSource:
             plain = next((name for name in images if _is_plain(name, tile)), known.image)
             asked = row[Column.QUESTION_ID] is not None
             found[tile.image_id] = SourceTile(known.tile, plain, known.num_questions + asked)
-        return tuple(tile for tile in found.values() if tile.image is not None)
+        return tuple(found.values())
 
     def _rows(self, columns: Sequence[str]) -> Iterator[tuple[Row, str, tuple[str, ...]]]:
         """Yield each row with its split and the names of its images, noting where these are."""

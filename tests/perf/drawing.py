@@ -113,7 +113,7 @@ def main() -> None:
             ]
             store.write(key, things, "ann", request_id="the objects of the measurement")
             with (
-                running(review.store, pictures=review.pictures, drawings=review.drawings) as client,
+                running(review.store, pictures=review.pictures, drawings=review.drawings, views=review.views) as client,
                 sync_playwright() as p,
             ):
                 browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

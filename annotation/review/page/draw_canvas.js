@@ -4,6 +4,7 @@
 
 import { handles, trace } from "./draw_shapes.js";
 import { byId } from "./elements.js";
+import { Around, together } from "./look.js";
 import { OPTIONS, showScale, tileSource } from "./viewer.js";
 
 const PALETTE = ["#ffd21f", "#4cc9f0", "#ff6b6b", "#7ae582", "#c792ea", "#ffa94d", "#f783ac", "#63e6be", "#a5d8ff", "#e9fac8"];
@@ -21,7 +22,11 @@ export class Canvas {
     this.osd = window.OpenSeadragon({ ...OPTIONS, element: byId("pane"), mouseNavEnabled: false, maxZoomPixelRatio: 24 });
     this.osd.innerTracker.keyHandler = null; // keys belong to the page
     this.osd.innerTracker.keyDownHandler = null;
-    this.osd.addHandler("update-viewport", () => this.ask());
+    this.around = new Around(byId("pane"), () => this.placing());
+    this.osd.addHandler("update-viewport", () => {
+      this.ask();
+      this.around.place();
+    });
     this.osd.addHandler("resize", () => this.ask());
     this.osd.world.addHandler("add-item", ({ item }) =>
       item.addHandler("fully-loaded-change", ({ fullyLoaded }) => (byId("loading").hidden = fullyLoaded)),
@@ -32,17 +37,59 @@ export class Canvas {
     this.frames = []; // times of the last frames, ms; read by tests/perf
   }
 
-  async open(model) {
+  async open(model, look = null) {
     this.model = model;
-    const { tile } = model;
     byId("loading").hidden = false;
-    const source = tileSource({ width: tile.width, height: tile.height, tile: tile.pyramid }, { key: tile.picture });
-    await new Promise((resolve) => {
-      this.osd.addOnceHandler("open", resolve);
-      this.osd.addOnceHandler("open-failed", resolve);
-      this.osd.open({ tileSource: source, x: 0, y: 0, width: 1 });
+    await this.openOn(this.osd, { key: model.tile.picture, path: look?.path });
+    await this.see(look);
+  }
+
+  openOn(osd, picture) {
+    const { width, height, pyramid } = this.model.tile;
+    return new Promise((resolve) => {
+      osd.addOnceHandler("open", resolve);
+      osd.addOnceHandler("open-failed", resolve);
+      osd.open({ tileSource: tileSource({ width, height, tile: pyramid }, picture), x: 0, y: 0, width: 1 });
     });
+  }
+
+  /** Look at the same place in another way, and at another date beside it. */
+  async see(look) {
+    const path = look?.path ?? null;
+    if (path !== (this.look?.path ?? null) && this.look?.picture === look?.picture) {
+      const bounds = this.osd.viewport.getBounds();
+      await this.openOn(this.osd, { key: this.model.tile.picture, path });
+      this.osd.viewport.fitBounds(bounds, true);
+    }
+    this.look = look && { path: look.path, picture: look.picture };
+    look?.filter(this.osd.drawer.canvas);
+    this.around.show(look);
+    await this.seeOther(look?.other ?? null);
     this.ask();
+  }
+
+  async seeOther(other) {
+    if ((other?.path ?? null) === (this.other?.path ?? null)) return;
+    this.other = other;
+    const bounds = this.osd.viewport.getBounds();
+    byId("other-pane").hidden = !other;
+    byId("panes").classList.toggle("side", Boolean(other));
+    byId("other-date").textContent = other?.date ?? "";
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))); // laid out anew
+    if (other) {
+      this.beside ??= this.makeBeside();
+      await this.openOn(this.beside, other);
+    }
+    this.osd.viewport.fitBounds(bounds, true);
+  }
+
+  makeBeside() {
+    const beside = window.OpenSeadragon({ ...OPTIONS, element: byId("other-pane"), maxZoomPixelRatio: 24 });
+    beside.innerTracker.keyHandler = null;
+    beside.innerTracker.keyDownHandler = null;
+    const { lead } = together(this.osd, beside, () => !byId("other-pane").hidden);
+    for (const event of ["pointerenter", "pointerdown", "wheel"]) this.element.addEventListener(event, lead);
+    return beside;
   }
 
   /** Return where the image is: its upper left corner on the pane and how many CSS pixels one of its pixels takes. */

@@ -8,6 +8,7 @@ import { allowedShift, shifted, turned } from "./draw_shapes.js";
 import { Tools, TOOLS } from "./draw_tools.js";
 import { byId, h, put } from "./elements.js";
 import { watchKeys } from "./keys.js";
+import { Look } from "./look.js";
 import { askReviewer, showKeys } from "./panels.js";
 
 const FAR_PX = 10; // with Shift
@@ -141,10 +142,25 @@ async function open(key, { isSame = false } = {}) {
   if (isSame) {
     canvas.model = page.model;
     canvas.ask();
-  } else await canvas.open(page.model);
+  } else await openPicture(tile);
   showTab(state.tab);
   events.saved(true);
 }
+
+/** Show the image at once where it is seen as it is stored, else when it is known what else can be seen. */
+async function openPicture(tile) {
+  const { model } = page;
+  const known = Look.of(tile.picture, tile.scene, state.reviewer);
+  if (Look.isKept(tile.scene, state.reviewer)) state.look = await known;
+  else {
+    await canvas.open(model);
+    known.then((look) => page.model === model && canvas.see((state.look = look)));
+    return;
+  }
+  if (page.model === model) await canvas.open(model, state.look);
+}
+
+const askLook = () => state.look?.ask(() => canvas.see(state.look), { hasOther: true });
 
 async function changeTile() {
   await refreshTiles();
@@ -312,6 +328,7 @@ const KEYS = [
   { key: "=", run: () => canvas.zoomBy(ZOOM_STEP) },
   { key: "-", run: () => canvas.zoomBy(1 / ZOOM_STEP) },
   { key: " ", shown: "Space", does: "hold it to move the image with any tool", run: (event) => event.target === document.body && (page.isPanning = true) },
+  { key: "i", does: "how the scene is seen: bands, stretch, gamma, surroundings, another date", run: askLook },
   { key: "w", does: "objects and classes", run: () => showTab("objects") },
   { key: "q", does: "questions: A accepts, X discards the one in focus, a double click shows it", run: () => showTab("questions") },
   { key: "t", does: "tiles", run: changeTile },
@@ -340,7 +357,7 @@ async function changeReviewer() {
 async function begin() {
   state.about = await insist("draw/tiles", {}, banner);
   makeTools();
-  const buttons = { "tiles-button": changeTile, "help-button": () => showKeys(KEYS), "reviewer-button": changeReviewer, "whole-button": () => canvas.whole(), "snap-button": toggleSnap };
+  const buttons = { "tiles-button": changeTile, "help-button": () => showKeys(KEYS), "reviewer-button": changeReviewer, "whole-button": () => canvas.whole(), "snap-button": toggleSnap, "look-button": askLook };
   for (const [id, run] of Object.entries(buttons)) byId(id).addEventListener("click", run);
   for (const name of ["objects", "questions"]) byId(`${name}-tab`).addEventListener("click", () => showTab(name));
   if (state.about.person) {

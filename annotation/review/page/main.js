@@ -8,6 +8,7 @@ import { Editor } from "./editor.js";
 import { byId, duration, h, put } from "./elements.js";
 import { guidelinesFor, rendered } from "./guidelines.js";
 import { watchKeys } from "./keys.js";
+import { Look } from "./look.js";
 import * as panels from "./panels.js";
 import { Viewer } from "./viewer.js";
 
@@ -93,7 +94,7 @@ async function show(answer, draft = null) {
     panels.placeLine(question),
   );
   byId("body").scrollTop = 0;
-  const showing = viewer.show(question, answerBoxes(answer.own, question.guesses, question));
+  const showing = showPictures(question, answerBoxes(answer.own, question.guesses, question));
   editor.show(question, draft ?? readDraft(question), { isBlind: answer.is_blind, own: answer.own });
   await showing;
 }
@@ -144,6 +145,20 @@ async function lookAgain() {
 function readDraft(question) {
   const draft = JSON.parse(localStorage.getItem(draftKey(question)) ?? "null");
   return draft && JSON.stringify(draft.of) === JSON.stringify(question.content) ? draft.content : null;
+}
+
+// --- how the scene is seen --------------------------------------------------------------------------------------------
+
+/** Show the images at once where they are seen as they are stored, else when it is known what else can be seen. */
+async function showPictures(question, boxes) {
+  const known = Look.of(question.pictures[0].key, question.scene, state.reviewer);
+  if (Look.isKept(question.scene, state.reviewer)) return viewer.show(question, boxes, await known);
+  await viewer.show(question, boxes);
+  known.then((look) => state.question === question && viewer.see(look)); // nobody waits for it
+}
+
+function askLook() {
+  viewer.look?.ask(() => viewer.see(viewer.look), { hasOther: state.question.pictures.length === 1 });
 }
 
 // --- decisions --------------------------------------------------------------------------------------------------------
@@ -300,6 +315,7 @@ const KEYS = [
   ...arrows.map(([key, x, y]) => ({ key, withControl: true, run: arrow(x, y) })),
   { key: "o", does: "outlines on and off", run: () => viewer.toggleLines() },
   { key: "d", does: "two dates: side by side, or swipe", run: () => viewer.toggleDates() },
+  { key: "i", does: "how the scene is seen: bands, stretch, gamma, surroundings, another date", run: askLook },
   { key: "c", does: "comment on the question, for who leads", run: comment, once: true },
   { key: "f", does: "filter the questions", run: changeFilters },
   { key: "g", does: "summary of decisions", run: showSummary },
@@ -314,6 +330,7 @@ const BUTTONS = {
   "whole-button": () => viewer.toggleWhole(),
   "lines-button": () => viewer.toggleLines(),
   "dates-button": () => viewer.toggleDates(),
+  "look-button": askLook,
   "filters-button": changeFilters,
   "summary-button": showSummary,
   "help-button": () => panels.showKeys(KEYS),

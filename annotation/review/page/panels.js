@@ -174,10 +174,10 @@ export function showSummary(summary, { tasks }) {
   const kappa = (value) => (value === null ? "–" : value.toFixed(2));
   const row = (title, task, kind = "") => {
     const { accepted, fixed, rejected, skipped } = task.verdicts;
-    const cells = [`${task.done} / ${task.queued}`, accepted, fixed, rejected, skipped, task.num_double, percent(task.agreement), kappa(task.kappa), task.num_disputed];
+    const cells = [`${task.done} / ${task.queued}`, accepted, fixed, rejected, skipped, task.num_double, percent(task.agreement), kappa(task.kappa), task.num_several ? `${kappa(task.fleiss)} over ${task.num_several}` : "–", task.num_disputed];
     return h("tr", { class: kind }, h("th", { scope: "row" }, title), cells.map((cell) => h("td", { class: cell === 0 ? "zero" : "" }, String(cell))));
   };
-  const heads = ["", "done", "accepted", "fixed", "rejected", "skipped", "double", "agree", "kappa", "open disputes"];
+  const heads = ["", "done", "accepted", "fixed", "rejected", "skipped", "double", "agree", "kappa", "Fleiss", "open disputes"];
   const reasons = Object.entries(summary.overall.reasons);
   const people = Object.entries(summary.reviewers);
   return ask(

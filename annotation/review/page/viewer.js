@@ -2,6 +2,7 @@
 
 import { Drawing } from "./drawing.js";
 import { byId, h } from "./elements.js";
+import { Around, together } from "./look.js";
 
 const FOCUS_MARGIN = 0.6; // of the focus, on each side
 const MIN_FOCUS_PX = 260; // a vehicle is shown with its surroundings
@@ -32,7 +33,11 @@ class Pane {
     this.osd.innerTracker.keyDownHandler = null;
     this.drawing = new Drawing(this.element, () => this.placing(), onBox);
     this.element.append(this.label);
-    this.osd.addHandler("update-viewport", () => this.drawing.place());
+    this.around = new Around(this.element, () => this.placing());
+    this.osd.addHandler("update-viewport", () => {
+      this.drawing.place();
+      this.around.place();
+    });
     this.osd.addHandler("resize", () => this.drawing.place());
   }
 
@@ -69,7 +74,7 @@ export class Viewer {
     this.isWhole = false;
     this.showsLines = true;
     this.swipeAt = 0.5;
-    this.follow();
+    this.pair = together(this.panes[0].osd, this.panes[1].osd, () => !this.panes[1].element.hidden);
     this.watchSwipe();
     for (const { osd } of this.panes) {
       osd.world.addHandler("add-item", ({ item }) => item.addHandler("fully-loaded-change", () => this.showLoading()));
@@ -78,35 +83,48 @@ export class Viewer {
     this.panes[0].osd.addHandler("update-viewport", () => this.showScale());
   }
 
-  /** Keep both panes on the same part of the tile: the one under the pointer leads, the other follows. */
-  follow() {
-    this.leader = 0;
-    this.panes.forEach((pane, index) => {
-      const other = this.panes[1 - index];
-      for (const event of ["canvas-enter", "canvas-press", "canvas-scroll"]) {
-        pane.osd.addHandler(event, () => (this.leader = index));
-      }
-      pane.osd.addHandler("viewport-change", () => {
-        if (this.leader !== index || !other.image || other.element.hidden) return;
-        other.osd.viewport.fitBounds(pane.osd.viewport.getBounds(true), true);
-      });
-    });
-  }
-
   /** Return the viewport that keys and buttons move. */
   get viewport() {
-    this.leader = 0;
+    this.pair.lead();
     return this.panes[0].osd.viewport;
   }
 
+  /** Return the pictures as they are looked at: those of the question, and another date that somebody wants to see. */
+  get pictures() {
+    const { look } = this;
+    const isOf = (picture) => look && picture.key === look.picture;
+    const own = this.question.pictures.map((picture) => (isOf(picture) ? { ...picture, path: look.path } : picture));
+    return own.length === 1 && look?.other ? [...own, look.other] : own;
+  }
+
+  /** Return where the pictures come from, in one word. */
+  get places() {
+    return this.pictures.map(({ key, path }) => path ?? key).join();
+  }
+
   /** Show a question; resolves when its images are known, not when all their tiles are there. */
-  async show(question, answers = []) {
-    const isSame = this.question?.pictures.map((p) => p.key).join() === question.pictures.map((p) => p.key).join();
-    this.question = question;
-    byId("dates-button").hidden = question.pictures.length < 2;
+  async show(question, answers = [], look = null) {
+    [this.question, this.look] = [question, look];
+    const isSame = this.arranged === this.places;
     for (const pane of this.panes) pane.drawing.show(question, answers);
     if (!isSame) await this.arrange();
+    else this.dress();
     this.focus(!isSame, question.opens_whole);
+  }
+
+  /** Look at the same place in another way. */
+  async see(look) {
+    const bounds = this.viewport.getBounds();
+    this.look = look;
+    if (this.arranged === this.places) return this.dress();
+    await this.arrange();
+    this.viewport.fitBounds(bounds, true);
+  }
+
+  /** Stretch what is stored, and show what lies around the tile. */
+  dress() {
+    this.panes[0].around.show(this.look);
+    for (const { osd } of this.panes) if (osd.drawer) this.look?.filter(osd.drawer.canvas);
   }
 
   /** Say that tiles of what is in view are still on their way. */
@@ -118,16 +136,19 @@ export class Viewer {
   /** Put the images onto the panes as the mode wants them. */
   async arrange() {
     byId("loading").hidden = false;
-    const sources = this.question.pictures.map((picture) => tileSource(this.question, picture));
+    const { pictures } = this;
+    this.arranged = this.places;
+    const sources = pictures.map((picture) => tileSource(this.question, picture));
     const isPair = sources.length > 1;
     const isSide = isPair && !this.isSwiped;
     this.panes[1].element.hidden = !isSide;
     byId("panes").classList.toggle("side", isSide);
     byId("swipe").hidden = !(isPair && this.isSwiped);
+    byId("dates-button").hidden = !isPair;
     byId("dates-button").firstElementChild.textContent = this.isSwiped ? "Side by side" : "Swipe";
     this.panes.forEach((pane, index) => {
-      const date = this.question.pictures[index]?.date ?? "";
-      const name = isPair ? ["Earlier", "Later"][index] : "";
+      const date = pictures[index]?.date ?? "";
+      const name = this.question.pictures.length > 1 ? ["Earlier", "Later"][index] : "";
       pane.label.textContent = [name, date].filter(Boolean).join(" · ");
     });
     if (isPair && this.isSwiped) this.panes[0].label.textContent = "";
@@ -136,6 +157,7 @@ export class Viewer {
       this.panes[0].open(isSide ? sources.slice(0, 1) : sources),
       isSide ? this.panes[1].open(sources.slice(1)) : this.panes[1].osd.close(),
     ]);
+    this.dress();
   }
 
   /** Wait until the panes have the sizes of the new layout: what is framed before is framed for the old ones. */
@@ -149,7 +171,7 @@ export class Viewer {
 
   /** Change between side by side and swipe; what is seen stays. */
   async toggleDates() {
-    if (this.question.pictures.length < 2) return;
+    if (this.pictures.length < 2) return;
     const bounds = this.viewport.getBounds();
     this.isSwiped = !this.isSwiped;
     await this.arrange();
@@ -275,6 +297,6 @@ export function tileSource(question, picture) {
     tileSize: question.tile.side,
     tileOverlap: question.tile.overlap,
     minLevel: 8,
-    getTileUrl: (level, x, y) => `tiles/${picture.key}/${level}/${x}_${y}.jpg`,
+    getTileUrl: (level, x, y) => `${picture.path ?? `tiles/${picture.key}`}/${level}/${x}_${y}.jpg`,
   };
 }

@@ -13,6 +13,7 @@ from typing import Any
 from rsvqa.annotation.review.access import Access
 from rsvqa.annotation.review.attempts import Attempts
 from rsvqa.annotation.review.drawing import Drawings
+from rsvqa.annotation.review.looks import SceneViews
 from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.pictures import NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.running import make_server, open_socket
@@ -115,11 +116,13 @@ def running(
     patience_s: float = 20.0,
     guidelines: str = "",
     drawings: Drawings | None = None,
+    views: SceneViews | None = None,
 ) -> Iterator[Client]:
     """Yield a client of a server that is stopped afterwards; guesses are counted there, and hold nobody for long."""
     listening = open_socket("127.0.0.1", 0)
     access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password, people=people)
-    app = create_app(store, pictures or FakePictures(), name="a data set", guidelines=guidelines, drawings=drawings)
+    seen = pictures or FakePictures()
+    app = create_app(store, seen, name="a data set", guidelines=guidelines, drawings=drawings, views=views)
     server = make_server(app, access, attempts=Attempts(hold_s=0.001), patience_s=patience_s)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

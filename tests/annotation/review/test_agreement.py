@@ -12,6 +12,7 @@ from rsvqa.annotation.review.agreement import (
     ReviewVerdict,
     cohens_kappa,
     final_decision,
+    fleiss_kappa,
     is_contested,
     num_missing,
 )
@@ -26,6 +27,33 @@ def test_kappa_is_cohens() -> None:
     # yes of the first 25 / 50, of the second 30 / 50: expected 0.5 x 0.6 + 0.5 x 0.4 = 0.5; kappa (0.7 - 0.5) / 0.5
     pairs = [("yes", "yes")] * 20 + [("no", "no")] * 15 + [("yes", "no")] * 5 + [("no", "yes")] * 10
     assert cohens_kappa(pairs) == pytest.approx(0.4)
+
+
+def test_fleiss_kappa_is_that_of_the_worked_example() -> None:
+    # 14 raters, 10 subjects, 5 categories: https://en.wikipedia.org/wiki/Fleiss%27_kappa#Worked_example
+    # mean agreement 0.378, expected 0.213: (0.378 - 0.213) / (1 - 0.213) = 0.210
+    counts = [
+        (0, 0, 0, 0, 14),
+        (0, 2, 6, 4, 2),
+        (0, 0, 3, 5, 6),
+        (0, 3, 9, 2, 0),
+        (2, 2, 8, 1, 1),
+        (7, 7, 0, 0, 0),
+        (3, 2, 6, 3, 0),
+        (2, 5, 3, 2, 2),
+        (6, 5, 2, 1, 0),
+        (0, 2, 2, 3, 7),
+    ]
+    items = [[label for label, count in zip("abcde", row, strict=True) for _ in range(count)] for row in counts]
+    assert fleiss_kappa(items) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_fleiss_kappa_of_different_numbers_of_opinions() -> None:
+    # one of three pairs agrees, then one of one: 2/3; a 4/5 and b 1/5 of the labels: expected 0.68; one is no pair
+    assert fleiss_kappa([["a", "a", "b"], ["a", "a"], ["b"]]) == pytest.approx((2 / 3 - 0.68) / 0.32)
+    assert fleiss_kappa([["a", "a", "a"]]) is None
+    assert fleiss_kappa([["a"]]) is None
+    assert fleiss_kappa([]) is None
 
 
 def test_kappa_of_full_disagreement_is_negative() -> None:

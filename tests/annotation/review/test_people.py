@@ -155,6 +155,18 @@ def test_each_gets_the_part_of_the_work_that_is_his(tmp_path: Path) -> None:
         assert work(queue="sample", tasks=("overall_counting",)) == ["q1"]
 
 
+def test_who_has_an_area_gets_the_questions_of_its_tiles(tmp_path: Path) -> None:
+    ids = ["a/0_0/OC-1", "a/0_512/OC-1", "b:0_0/OC-1", "x/a/0_0/OC-1"]
+    with ReviewStore(tmp_path / "review.sqlite", now=Clock()) as store:
+        store.fill([QueueEntry(make_question(name), i, 1, 1) for i, name in enumerate(ids)])
+        filters = Filters(duty=Duty(tiles=("a/0_0", "b:0_0")))
+        found = []
+        while (assignment := store.next_question("ann", filters)) is not None:
+            found.append(assignment.question.question_id)
+            store.decide(found[-1], "ann", "skipped", request_id=found[-1])
+        assert found == ["a/0_0/OC-1", "b:0_0/OC-1"]
+
+
 def test_where_opinions_differ_an_expert_is_asked_and_no_annotator(tmp_path: Path) -> None:
     store = make_store(tmp_path, 1, wanted=2)
     people = People(store.database)

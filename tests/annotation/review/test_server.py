@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sqlite3
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,18 @@ def test_a_body_of_another_shape_is_refused(client: Client, body: dict[str, Any]
 def test_a_question_that_is_not_there_is_refused(client: Client) -> None:
     answer = client.post("check", {**ANN, "question_id": "../../etc/passwd", "content": content()})
     assert (answer.status, answer.json["problems"]) == (404, ["no question '../../etc/passwd' in this review"])
+
+
+@pytest.mark.parametrize(("page", "module"), [("index.html", "main.js"), ("draw.html", "draw_main.js")])
+def test_a_page_asks_for_all_its_modules_at_once(page: str, module: str) -> None:
+    folder = resources.files("rsvqa.annotation.review").joinpath("page")
+
+    def reached(name: str, seen: set[str]) -> set[str]:
+        for found in re.findall(r'^import .*from "\./(.+)";$', folder.joinpath(name).read_text("utf-8"), re.MULTILINE):
+            if found not in seen:
+                seen |= {found} | reached(found, seen | {found})
+        return seen
+
+    named = re.findall(r'<link rel="modulepreload" href="(.+)">', folder.joinpath(page).read_text("utf-8"))
+    assert set(named) == reached(module, set()) - {module}
+    assert len(set(named)) == len(named) > 5

@@ -226,7 +226,7 @@ def test_predictions_beside_the_truth_are_not_counted_twice(tmp_path: Path) -> N
     labels = read_labels(scene(), files, table(min_score=0.5))
     assert labels.features.ids == ("a:1", "b:0")
     assert labels.features.is_certain.tolist() == [False, True]
-    assert labels.report.files[0].rejected == {"prediction of a class that another file labels": 1}
+    assert labels.report.files[0].rejected == {"prediction of a class that another file or layer labels": 1}
     assert labels.doubts == {"tree": "labels come from a model"}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio
 import pytest
+import shapely
 from numpy.typing import NDArray
 
+from rsvqa.rsvqa_builder.label_files.placing import PICTURE_PIXELS
 from rsvqa.rsvqa_builder.label_files.reading import COARSE, MODEL, LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
 from rsvqa.rsvqa_builder.labels.completeness import complete_classes
@@ -82,6 +85,53 @@ def test_labels_of_people_beside_predictions_stay_complete(tmp_path: Path) -> No
     assert labels.doubts == {"tree": MODEL}
     cars_only = people.rename(tmp_path / "cars.csv")
     assert complete(read_labels(scene(), [model, cars_only], sure())) == {"car"}
+
+
+def layers(path: Path, **content: Sequence[tuple[float, str, str | None]]) -> Path:
+    """Write a GeoPackage with a layer per name: boxes of 10 px at (x, 20), each with a class and a score or none."""
+    for number, (name, rows) in enumerate(content.items()):
+        scores = [score for _, _, score in rows]
+        columns = {"class": [kind for _, kind, _ in rows], **({"score": scores} if any(scores) else {})}
+        pyogrio.raw.write(
+            path,
+            shapely.to_wkb(np.array([shapely.box(x, -30, x + 10, -20) for x, _, _ in rows], dtype=object)),
+            [np.array(values, dtype=object) for values in columns.values()],
+            list(columns),
+            layer=name,
+            geometry_type="Polygon",
+            crs=PICTURE_PIXELS,
+            append=number > 0,
+        )
+    return path
+
+
+def test_scores_in_one_layer_make_that_layer_alone_a_models(tmp_path: Path) -> None:
+    path = layers(
+        tmp_path / "place.gpkg",
+        objects=[(5, "car", None)],
+        found=[(105, "tree", "0.9"), (45, "car", "0.8")],
+    )
+    labels = read_labels(scene(), [path], sure())
+    report = labels.report.files[0]
+    assert labels.doubts == {"tree": MODEL}  # people may have drawn all else in `objects`
+    assert complete(labels) == ALL - {"tree"}
+    assert sorted(labels.features.class_names) == ["car", "tree"]
+    assert report.rejected == {"prediction of a class that another file or layer labels": 1}
+    assert report.notes == (
+        "'found': labels of a model, for the layer has scores; its other layers are taken for the work of people",
+    )
+
+
+def test_a_layer_of_people_that_is_named_for_a_class_tells_of_no_other(tmp_path: Path) -> None:
+    path = layers(tmp_path / "place.gpkg", cars=[(5, "", None)], found=[(105, "tree", "0.9")])
+    assert complete(read_labels(scene(), [path], sure())) == {"car"}
+
+
+def test_a_file_whose_layers_all_have_scores_is_a_models(tmp_path: Path) -> None:
+    path = layers(tmp_path / "place.gpkg", cars=[(5, "car", "0.7")], found=[(105, "tree", "0.9")])
+    labels = read_labels(scene(), [path], sure())
+    assert labels.doubts == dict.fromkeys(ALL, MODEL)
+    assert labels.report.files[0].notes == ()
 
 
 def test_coarse_pixels_do_not_show_small_things(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ from rsvqa.annotation.facts import Outline
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.rsvqa_builder.label_files.reading import LabelSet, read_labels
 from rsvqa.rsvqa_builder.labels.classes import load_class_table
-from rsvqa.rsvqa_builder.reviewing.drawn_labels import label_lines, write_labels
-from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, open_review
+from rsvqa.rsvqa_builder.reviewing.drawn_labels import LabelFormat, label_lines, parse_label_format, write_labels
+from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, open_review
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.scene import describe_scene
 from tests.annotation.review.running_server import running
@@ -90,16 +91,29 @@ def make_data(folder: Path, **scene: Any) -> Path:
 
 def read_back(data: Path, labels: Path) -> LabelSet:
     scene = describe_scene(str(data.parent / "scenes" / "port.tif"), "port")
-    return read_labels(scene, [labels / "port.gpkg"], load_class_table(labels / "classes.toml"))
+    return read_labels(scene, sorted(labels.glob("port.*")), load_class_table(labels / "classes.toml"))
 
 
-@pytest.mark.parametrize("scene", [{}, {"transform": TURNED}, IN_DEGREES, {"crs": None, "transform": None}])
-def test_the_same_objects_come_back(tmp_path: Path, scene: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("scene", "label_format"),
+    [
+        ({}, "gpkg"),
+        ({"transform": TURNED}, "gpkg"),
+        (IN_DEGREES, "gpkg"),
+        ({"crs": None, "transform": None}, "gpkg"),
+        ({}, "geojson"),
+        ({"transform": TURNED}, "geojson"),
+        ({"transform": AffineCoefficients(100, 0, 400_000, 0, -100, 7_800_000)}, "geojson"),  # edges of 50 km at 70° N
+        (IN_DEGREES, "geojson"),
+    ],
+)
+def test_the_same_objects_come_back(tmp_path: Path, scene: dict[str, Any], label_format: LabelFormat) -> None:
     data = make_data(tmp_path, **scene)
     draw(data, complete=[["car"], ["car", "ship"]])
-    written = write_labels(data, tmp_path / "labels")
+    written = write_labels(data, tmp_path / "labels", label_format=label_format)
     assert (written.objects, written.complete) == (6, ("car",))
     assert written.in_pixels == (() if scene.get("crs", "there") else ("port",))
+    assert written.scenes == {"port": f"port.{label_format}"}
     found = read_back(data, tmp_path / "labels").features
     names = sorted(OBJECTS)
     assert list(found.class_names) == [OBJECTS[name]["class_name"] for name in names]
@@ -116,6 +130,52 @@ def test_the_same_objects_come_back(tmp_path: Path, scene: dict[str, Any]) -> No
     assert attributes["box"] == {"moving": False}
     assert attributes["line"] == {"name": "Quai d'Orsay", "oneway": True}
     assert attributes["turned"] == {"colour": "red"}
+
+
+def test_geojson_is_in_longitude_and_latitude_with_outer_rings_turning_left(tmp_path: Path) -> None:
+    data = make_data(tmp_path, **IN_DEGREES)
+    draw(data, complete=[[], []])
+    write_labels(data, tmp_path / "labels", label_format="geojson")
+    content = json.loads((tmp_path / "labels" / "port.geojson").read_text())
+    assert "crs" not in content  # RFC 7946, section 4
+    (point,) = [found["geometry"] for found in content["features"] if found["geometry"]["type"] == "Point"]
+    # 7° + (512 + 300.5) px of a millionth, 45° - 60.25 px
+    assert point["coordinates"] == pytest.approx([7.0008125, 44.99993975], abs=1e-11)
+    rings = [
+        shapely.LinearRing(found["geometry"]["coordinates"][0])
+        for found in content["features"]
+        if found["geometry"]["type"] == "Polygon"
+    ]
+    assert len(rings) == 4
+    assert all(ring.is_ccw for ring in rings)
+
+
+def test_labels_in_one_format_replace_those_in_the_other(tmp_path: Path) -> None:
+    data, out = make_data(tmp_path), tmp_path / "labels"
+    draw(data, complete=[[], []])
+    write_labels(data, out)
+    write_labels(data, out, label_format="geojson", overwrite=True)
+    assert sorted(file.name for file in out.iterdir()) == ["classes.toml", "port.geojson"]
+
+
+@pytest.mark.parametrize(
+    ("scene", "complaint"),
+    [
+        ({"crs": None, "transform": None}, "port has no map coordinates, and GeoJSON has no pixels"),
+        ({"crs": "EPSG:3413", "transform": AffineCoefficients(100, 0, -81_200, 0, -100, 10_000)}, "or at a pole"),
+    ],
+)
+def test_a_scene_that_geojson_cannot_hold_is_refused(tmp_path: Path, scene: dict[str, Any], complaint: str) -> None:
+    data = make_data(tmp_path, **scene)
+    draw(data, complete=[[], []])
+    with pytest.raises(ReviewError, match=complaint):
+        write_labels(data, tmp_path / "labels", label_format="geojson")
+    assert not (tmp_path / "labels").exists()
+
+
+def test_an_unknown_format_is_named() -> None:
+    with pytest.raises(ReviewError, match="`format` shp: expected gpkg or geojson"):
+        parse_label_format("shp")
 
 
 def test_the_next_build_asks_about_what_was_drawn(tmp_path: Path) -> None:

@@ -7,13 +7,18 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import numpy as np
+import pyogrio
 import pytest
+import shapely
 
-from rsvqa.annotation.review.people import PersonSettings
+from rsvqa.annotation.review.people import People, PersonSettings
+from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.dataset.shards import ShardError
 from rsvqa.rsvqa_builder.reviewing.people import invitation_lines, invite, read_people
 from rsvqa.rsvqa_builder.reviewing.serve import ReviewError
 from tests.rsvqa_builder.make_review import write_data_set
+from tests.rsvqa_builder.reviewing.test_drawn_labels import IN_DEGREES, make_data
 from tests.run_build import rsvqa
 
 ROOT = Path(__file__).parents[3]
@@ -57,6 +62,31 @@ def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: Path, text: str
         read_people(written(tmp_path, text))
     assert problem in str(refused.value)
     assert str(refused.value).startswith(str(tmp_path / "people.toml"))
+
+
+def areas(src: Path) -> dict[str, tuple[str, ...]]:
+    with ReviewStore(src / "review.sqlite") as store:
+        return {person.name: person.duty.tiles for person in People(store.database).all()}
+
+
+def test_an_area_is_the_tiles_whose_middles_lie_in_it(tmp_path: Path) -> None:
+    # two tiles of 512 px of a millionth of a degree, side by side: their middles are at 7.000256° and 7.000768° east
+    src = make_data(tmp_path, **IN_DEGREES)
+    text = "[ann]\narea = [7.0, 44.9, 7.0005, 45.1]\n[bob]\narea = 'east.gpkg'\n[eva]\n"
+    pyogrio.raw.write(
+        tmp_path / "east.gpkg",
+        shapely.to_wkb(np.array([shapely.box(7.0005, 44.9, 8, 45.1)])),
+        [],
+        [],
+        geometry_type="Polygon",
+        crs="EPSG:4326",
+    )
+    invite(src, read_people(written(tmp_path, text)))
+    assert areas(src) == {"ann": ("port/0_0",), "bob": ("port/512_0",), "eva": ()}
+    with pytest.raises(ReviewError, match=r"ann\.area: no tile of .* lies in it; 2 tiles have a footprint"):
+        invite(src, {"ann": PersonSettings(area=(0, 0, 1, 1))})
+    with pytest.raises(ReviewError, match=r"ann\.area: cannot read .*none\.gpkg"):
+        invite(src, {"ann": PersonSettings(area=str(tmp_path / "none.gpkg"))})
 
 
 def test_links_are_told_once(tmp_path: Path) -> None:

@@ -1,0 +1,270 @@
+"""Tiles go to Label Studio, CVAT and QGIS, and what was drawn there comes back, to the pixel."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+
+from rsvqa.annotation.facts import Outline
+from rsvqa.annotation.review.drawn import DrawnObject
+from rsvqa.annotation.review.drawn_store import DrawnStore
+from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.rsvqa_builder.reviewing.drawn_labels import write_labels
+from rsvqa.rsvqa_builder.reviewing.serve import ReviewError
+from rsvqa.rsvqa_builder.reviewing.tile_export import TileTool, export_tiles, parse_tile_tool
+from rsvqa.rsvqa_builder.reviewing.tile_import import TileImportCounts, import_tiles
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
+from tests.rsvqa_builder.reviewing.test_drawn_labels import TURNED, make_data, read_back
+from tests.run_build import rsvqa
+
+
+def take(data: Path, found: Path, tool: TileTool) -> TileImportCounts:
+    return import_tiles(data, found, tool, reviewer="ann")
+
+
+def drawn(data: Path) -> dict[str, DrawnObject]:
+    """Return the objects of the data set by their classes; one of each."""
+    with ReviewStore(data / "review.sqlite") as store:
+        standing = DrawnStore(store).read_all().values()
+    objects = [thing for drawing in standing for thing in drawing.objects.values()]
+    assert len({thing.class_name for thing in objects}) == len(objects)
+    return {thing.class_name: thing for thing in objects}
+
+
+def near(thing: DrawnObject, *points: tuple[float, float]) -> bool:
+    found = shapely.get_coordinates(thing.geometry)[:-1] if len(points) > 1 else np.array(thing.points)
+    return bool(shapely.hausdorff_distance(shapely.MultiPoint(found), shapely.MultiPoint(points)) < 0.01)
+
+
+# --- Label Studio ---------------------------------------------------------------------------------------------------
+
+
+def studio_file(data: Path, out: Path, results: list[dict[str, Any]], *, task: int = 1) -> Path:
+    """Return an export of Label Studio: the second task of `tasks.json` with an annotation of these results."""
+    tasks = json.loads((out / "tasks.json").read_text())
+    tasks[task]["annotations"] = [{"id": 7, "completed_by": 1, "was_cancelled": False, "result": results}]
+    path = data.parent / "export.json"
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+def result(kind: str, label: str, **value: Any) -> dict[str, Any]:
+    sizes = {"original_width": 512, "original_height": 512, "image_rotation": 0}
+    return {"type": kind, "from_name": "x", "to_name": "image", "value": {**value, kind: [label]}, **sizes}
+
+
+def test_label_studio_and_back(tmp_path: Path) -> None:
+    data, out = make_data(tmp_path), tmp_path / "ls"
+    assert str(export_tiles(data, out, "label-studio")) == "2 tiles of 1 scenes"
+    tasks = json.loads((out / "tasks.json").read_text())
+    images = [task["data"]["image"].partition("ls/")[2] for task in tasks]
+    assert all((out / image).read_bytes()[:2] == b"\xff\xd8" for image in images)
+    config = ElementTree.parse(out / "labeling_config.xml").getroot()  # noqa: S314  our own file
+    points = {label.get("value") for label in config.iterfind("KeyPointLabels/Label")}
+    assert "car" in points
+    assert not {"road", "water"} & points  # neither a line nor an area is a point
+    path = studio_file(
+        data,
+        out,
+        [
+            # percent of 512 px: 10 % is 51.2 px
+            result("rectanglelabels", "car", x=10, y=20, width=5, height=10, rotation=0),
+            # 40 x 20 px at (256, 256), turned clockwise by 45° about that corner: 28.284 and 14.142 px along each axis
+            result("rectanglelabels", "ship", x=50, y=50, width=7.8125, height=3.90625, rotation=45),
+            result("polygonlabels", "building", points=[[0, 0], [25, 0], [12.5, 12.5]]),
+            result("keypointlabels", "airplane", x=75, y=75, width=0.4),
+            result("ellipselabels", "storage_tank", x=50, y=25, radiusX=10, radiusY=10, rotation=0),
+        ],
+    )
+    assert take(data, path, "label-studio") == TileImportCounts(5, 0, ())
+    found = drawn(data)
+    assert near(found["car"], (51.2, 102.4), (76.8, 102.4), (76.8, 153.6), (51.2, 153.6))
+    assert found["car"].outline is Outline.BOX
+    assert near(found["ship"], (256, 256), (284.284, 284.284), (270.142, 298.426), (241.858, 270.142))
+    assert found["ship"].outline is Outline.ORIENTED_BOX
+    assert near(found["building"], (0, 0), (128, 0), (64, 64))
+    assert near(found["airplane"], (384, 384))
+    assert found["storage_tank"].geometry.bounds == pytest.approx((204.8, 76.8, 307.2, 179.2), abs=0.01)
+    assert str(take(data, path, "label-studio")) == "0 objects imported, 5 known before"
+
+
+def test_each_object_that_cannot_be_taken_has_a_line(tmp_path: Path) -> None:
+    data, out = make_data(tmp_path), tmp_path / "ls"
+    export_tiles(data, out, "label-studio")
+    path = studio_file(
+        data,
+        out,
+        [
+            result("rectanglelabels", "car", x=10, y=20, width=5, height=10),
+            result("rectanglelabels", "carr", x=10, y=20, width=5, height=10),
+            result("rectanglelabels", "car", x=98, y=20, width=5, height=10),
+            result("polygonlabels", "building", points=[[0, 0], [20, 20], [20, 0], [0, 20]]),
+            result("polygonlabels", "building", points=[[0, 0], [20, "x"], [20, 0]]),
+            result("brushlabels", "car", rle=[1]),
+        ],
+    )
+    counts = take(data, path, "label-studio")
+    assert counts.imported == 1
+    tile, *_ = counts.refused[0].partition(": task")
+    assert [line.removeprefix(f"{tile}: task 2, ") for line in counts.refused] == [
+        "result 5: polygonlabels that cannot be read: could not convert string to float: 'x'",
+        "result 6: brushlabels that cannot be read: draw a rectangle, polygon, ellipse or key point",
+        "result 2: the class table has no class 'carr'; did you mean 'car'?",
+        "result 3: the point (527.36, 153.6) lies outside the tile of 512 x 512 px",
+        "result 4: the outline crosses itself: Self-intersection[51.2 51.2]",
+    ]
+
+
+def test_what_was_taken_away_on_the_page_does_not_come_back(tmp_path: Path) -> None:
+    data, out = make_data(tmp_path), tmp_path / "ls"
+    export_tiles(data, out, "label-studio")
+    path = studio_file(data, out, [result("keypointlabels", "car", x=50, y=50)])
+    assert take(data, path, "label-studio").imported == 1
+    with ReviewStore(data / "review.sqlite") as review:
+        store = DrawnStore(review)
+        ((tile, drawing),) = store.read_all().items()
+        (thing,) = drawing.things
+        store.write(tile, [thing_gone(thing.key)], "eva", request_id="gone" * 4)
+    assert take(data, path, "label-studio") == TileImportCounts(0, 1, ())
+    assert drawn(data) == {}
+
+
+def thing_gone(key: str) -> Any:
+    from rsvqa.annotation.review.drawn_store import Change
+
+    return Change(kind="object", key=key, content=None)
+
+
+# --- CVAT -----------------------------------------------------------------------------------------------------------
+
+
+def cvat_file(data: Path, name: str, *shapes: str, size: int = 512) -> Path:
+    path = data.parent / "annotations.xml"
+    image = f'<image id="0" name="{name}" width="{size}" height="{size}">{"".join(shapes)}</image>'
+    path.write_text(f'<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>{image}</annotations>')
+    return path
+
+
+def test_cvat_and_back(tmp_path: Path) -> None:
+    data, out = make_data(tmp_path), tmp_path / "cvat"
+    export_tiles(data, out, "cvat")
+    assert {"name": "car", "attributes": []} in json.loads((out / "labels.json").read_text())
+    name = next(path.name for path in sorted((out / "images").iterdir()) if "512_0" in path.name)
+    path = cvat_file(
+        data,
+        name,
+        '<box label="car" occluded="0" xtl="10.50" ytl="20.25" xbr="40.00" ybr="50.00" z_order="0"/>',
+        # 40 x 20 px about (120, 110), turned by 30° about its middle
+        '<box label="ship" occluded="1" xtl="100" ytl="100" xbr="140" ybr="120" rotation="30.00" z_order="0"/>',
+        '<polygon label="building" occluded="0" points="200.00,200.00;230.00,205.50;210.00,260.00" z_order="0"/>',
+        '<polyline label="road" occluded="0" points="0.00,400.00;200.00,410.00;500.00,380.00" z_order="0"/>',
+        '<points label="airplane" occluded="0" points="300.50,60.25" z_order="0"/>',
+        '<polyline label="car" occluded="0" points="0.00,400.00;200.00,410.00" z_order="0"/>',
+        '<points label="car" occluded="0" points="1,2;3,4" z_order="0"/>',
+    )
+    counts = take(data, path, "cvat")
+    assert counts.imported == 5
+    assert [line.partition(": ")[2] for line in counts.refused] == [
+        "0:5: a line cannot be of the class car, a class of object things: draw one of box, oriented box, polygon, "
+        "circle, point",
+        "1 x: <points> without usable coordinates",
+    ]
+    found = drawn(data)
+    assert near(found["car"], (10.5, 20.25), (40, 20.25), (40, 50), (10.5, 50))
+    cos, sin = math.cos(math.radians(30)), math.sin(math.radians(30))
+    corners = [(120 + x * cos - y * sin, 110 + x * sin + y * cos) for x in (-20, 20) for y in (-10, 10)]
+    assert near(found["ship"], *corners)
+    assert not found["ship"].is_certain  # occluded
+    assert near(found["building"], (200, 200), (230, 205.5), (210, 260))
+    assert [tuple(point) for point in found["road"].points] == [(0, 400), (200, 410), (500, 380)]
+    assert near(found["airplane"], (300.5, 60.25))
+    write_labels(data, tmp_path / "labels")
+    labels = dict(zip(*(getattr(read_back(data, tmp_path / "labels").features, n) for n in NAMES), strict=True))
+    assert labels["car"].bounds == pytest.approx((522.5, 20.25, 552, 50), abs=0.01)  # the tile lies at x = 512
+
+
+NAMES = ("class_names", "geometries")
+
+
+def test_a_file_of_other_images_is_refused(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    with pytest.raises(ReviewError, match=r"names no tile of the data set: expected images such as port"):
+        take(data, cvat_file(data, "other.jpg"), "cvat")
+    (tmp_path / "bad.json").write_text('[{"data": 7}]')
+    with pytest.raises(ReviewError, match=r"no export of Label Studio as JSON: 0\.data"):
+        take(data, tmp_path / "bad.json", "label-studio")
+    with pytest.raises(ReviewError, match="cannot read"):
+        take(data, tmp_path / "missing.xml", "cvat")
+    with pytest.raises(ReviewError, match="holds no label file of a scene: expected"):
+        take(data, tmp_path, "qgis")
+    with pytest.raises(ReviewError, match="`format` paint: expected label-studio, cvat or qgis"):
+        parse_tile_tool("paint")
+
+
+# --- QGIS -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scene", [{}, {"transform": TURNED}, {"crs": None, "transform": None}])
+def test_qgis_and_back(tmp_path: Path, scene: dict[str, Any]) -> None:
+    data, out = make_data(tmp_path, **scene), tmp_path / "qgis"
+    export_tiles(data, out, "qgis")
+    path = out / "labels" / "port.gpkg"
+    info = pyogrio.read_info(path)
+    assert (info["features"], list(info["fields"])) == (0, ["class", "rsvqa_outline", "rsvqa_certain"])
+    names = sorted(path.name for path in (out / "images").iterdir())
+    with rasterio.open(out / "images" / next(name for name in names if "512_0" in name)) as image:
+        assert image.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        to_map, crs = image.transform, image.crs
+    project = ElementTree.fromstring((out / "project.qgs").read_text().partition("\n")[2])  # noqa: S314
+    sources = [layer.findtext("datasource") for layer in project.iterfind("projectlayers/maplayer")]
+    assert sources == ["./labels/port.gpkg|layername=objects", *(f"./images/{name}" for name in names)]
+    # drawn over the right tile by its own georeference, as QGIS does
+    outlines = {
+        "car": shapely.Polygon([(10, 20), (40, 22), (30, 50.5)]),
+        "road": shapely.LineString([(0, 400), (500, 380)]),
+        "building": shapely.Polygon([(500, 100), (530, 100), (530, 130)]),
+        "carr": shapely.Polygon([(100, 100), (130, 100), (130, 130)]),
+    }
+    grid = AffineCoefficients(*to_map[:6])
+    places = [shapely.transform(one, lambda xy: np.column_stack(grid.to_map(*xy.T))) for one in outlines.values()]
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(np.array(places)),
+        [np.array(list(outlines), dtype=object)],
+        ["class"],
+        layer="objects",
+        geometry_type="Unknown",
+        crs=info["crs"],
+        driver="GPKG",
+    )
+    assert (crs is None) == (scene.get("crs", "there") is None)
+    counts = take(data, out, "qgis")
+    assert counts.imported == 2
+    assert [line.partition(": ")[2].partition(" lies")[0] for line in counts.refused] == [
+        "3: the point (530, 100)",
+        "4: the class table has no class 'carr'; did you mean 'car'?",
+    ]
+    found = drawn(data)
+    assert near(found["car"], (10, 20), (40, 22), (30, 50.5))
+    assert np.array(found["road"].points) == pytest.approx(np.array([(0, 400), (500, 380)]), abs=0.01)
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    done = rsvqa("review", "export", "--data", data, "--out", tmp_path / "c", "--format", "cvat", "--tiles", "--json")
+    assert (done.code, json.loads(done.out)) == (0, {"tiles": 2, "scenes": 1})
+    name = min(path.name for path in (tmp_path / "c" / "images").iterdir())
+    path = cvat_file(data, name, '<points label="car" points="5,6"/>')
+    done = rsvqa("review", "import", "--data", data, "--from", path, "--format", "cvat", "--tiles")
+    assert (done.code, done.out) == (0, "1 objects imported, 0 known before\n")
+    done = rsvqa("review", "export", "--data", data, "--out", tmp_path / "d", "--format", "cvat")
+    assert (done.code, "expected label-studio" in done.err) == (1, True), done.err
