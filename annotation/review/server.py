@@ -41,8 +41,10 @@ from rsvqa.annotation.review.messages import (
 )
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
+from rsvqa.annotation.review.proposal_routes import add_proposals
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
 from rsvqa.annotation.review.visits import Caller, NotAllowedError, caller_of, refused, visitor_of
+from rsvqa.annotation.review.writing_routes import add_writing
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -77,6 +79,7 @@ PAGE_FILES: Mapping[str, str] = {
             "draw_panels.js",
             "draw_shapes.js",
             "draw_tools.js",
+            "draw_writing.js",
             "drawing.js",
             "editor.js",
             "elements.js",
@@ -120,6 +123,8 @@ def create_app(
     _add_errors(app)
     if drawings is not None:
         add_drawing(app, store, pictures, drawings)
+        add_writing(app, store, drawings)
+        add_proposals(app, store, drawings)
     _add_page(app)  # last: it takes every path that is left
     return app
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +16,13 @@ from rsvqa.annotation.review.drawn_store import DrawnStore
 from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.review.writing_queue import enter
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import STORE, ReviewSource, data_set_fingerprint, store_path
+from rsvqa.rsvqa_builder.reviewing.written_questions import read_written
 
 GUIDELINES = "guidelines.md"
 """What people are to heed, in the data set's folder: for all tasks at the top, per task below its name as a heading."""
@@ -69,7 +72,8 @@ def read_guidelines(folder: Path) -> str:
 def bind(store: ReviewStore, source: ReviewSource) -> tuple[Mapping[str, str], Bound]:
     """Hold a store against a data set as it is now; return the digests of its images, and what became of decisions."""
     digests = source.image_digests(store)
-    return digests, store.bind(data_set_fingerprint(source.folder), source.questions(digests))
+    written = (one.question for one in read_written(store, source, digests))
+    return digests, store.bind(data_set_fingerprint(source.folder), chain(source.questions(digests), written))
 
 
 def note_store(folder: Path, store: Path | None) -> None:
@@ -175,6 +179,7 @@ def open_review(
         for line in bound_lines(bound):
             print(line, file=sys.stderr)
         opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind, gold=queue.gold, seed=queue.seed)
+        enter(opened, read_written(opened, source, digests))
         if not (opened.num_queued() or bare):
             raise NothingToReviewError(nothing)
         drawings = DrawnTiles(source, digests)
