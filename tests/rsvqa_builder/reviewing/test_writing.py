@@ -81,7 +81,10 @@ def judge(client: Client, name: str, action: str, **changes: Any) -> str:
     box = [0.1, 0.1, 0.2, 0.2] if shown["question"]["form"] == "box" else None
     shown = client.post("answer", {**asked, "answer": "" if box else "A", "bbox": box}).json
     body = {**asked, "action": action, "content": {**shown["question"]["content"], **changes}, "reason": "wrong answer"}
-    assert client.post("decide", {**body, "request_id": f"decision-{asked['question_id'].rpartition('-')[2]}"}).status == 200
+    assert (
+        client.post("decide", {**body, "request_id": f"decision-{asked['question_id'].rpartition('-')[2]}"}).status
+        == 200
+    )
     return str(asked["question_id"])
 
 
