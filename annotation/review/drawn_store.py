@@ -158,7 +158,7 @@ class DrawnStore:
                     name = who["reviewer"] if who else "nobody"
                     what = "question" if change.kind == "written" else change.kind
                     raise ChangedMeanwhileError(
-                        f"{name} has changed the {what} meanwhile; the tile was opened anew, so draw it again"
+                        f"{name} has changed the {what} meanwhile: it is shown as it is now, so change it again"
                     )
             numbers = {}
             for change in changes:

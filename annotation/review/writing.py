@@ -33,6 +33,15 @@ WRITTEN_RULE = "written_by_person"
 ORIGIN = "person"
 ASKED_BEFORE = "this is asked about the tile already"
 
+_SAID_OF_FORMS = frozenset(
+    {
+        "answer form not of the task",
+        "wrong number of options",
+        "wrong number of right options",
+        "answer missing or in the wrong field",
+    }
+)
+"""Reasons of `checks` that say in general words what `_form_faults` says to who writes."""
 _ID_CHARS = 8
 _YES_NO = ["no", "yes"]
 
@@ -104,8 +113,8 @@ def written_faults(written: WrittenQuestion, tile: DrawingTile, *, asked: Set[st
     if fault := _task_fault(written):
         return (fault,)
     faults = [*_form_faults(written), *_shape_faults(written, tile)]
-    if not faults:  # the checks say the same in other words
-        faults += check_question(_candidate(written), width=tile.width, height=tile.height)
+    reasons = check_question(_candidate(written), width=tile.width, height=tile.height)
+    faults += [reason for reason in reasons if not (faults and reason in _SAID_OF_FORMS)]
     if identity_of(written.question, written.options) in asked:
         faults.append(ASKED_BEFORE)
     return tuple(faults)

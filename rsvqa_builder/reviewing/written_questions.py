@@ -40,10 +40,9 @@ def written_records(src: Path, store: Path | None) -> tuple[Record, ...]:
     source = ReviewSource(src)
     with ReviewStore(store_path(src, store)) as opened:
         digests = source.image_digests(opened)
-        written = [one.question for one in read_written(opened, source, digests)]
+        if not (written := [one.question for one in read_written(opened, source, digests)]):
+            return ()
         doubted = {decision.question_id for decision in opened.decisions() if decision.verdict in ("rejected", "fixed")}
-    if not written:
-        return ()
     tiles = {tile.tile.image_id: tile.tile for tile in source.tiles}
     return tuple(
         _record(question, tiles[_tile_of(question)], "needed" if question.question_id in doubted else "none")

@@ -60,6 +60,10 @@ def wait_for_fault(page: Page, text: str) -> None:
     page.locator(".faults li", has_text=text).wait_for()
 
 
+def deleted_all(page: Page) -> None:
+    page.get_by_text("Nobody has written about this tile yet").wait_for()
+
+
 def write_count(page: Page, question: str = "How many tugs wait at the pier?") -> None:
     """Fill in the form with a question of overall counting, of which "3" is right."""
     page.select_option("#write-task", "overall_counting")
@@ -140,6 +144,47 @@ def test_a_question_is_changed_deleted_and_brought_back(page: Page, server: Serv
     page.locator(".writing .computed .text", has_text="How many tugs wait").wait_for()
 
 
+def test_what_is_typed_and_not_saved_is_there_again(page: Page, server: Server) -> None:
+    write_count(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.wait_for_function("() => document.querySelector('#write-question')?.value === ''")
+    page.reload()
+    ready(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")  # back to the first of two tiles
+    page.wait_for_function("() => document.getElementById('name').textContent.startsWith('harbour')")
+    page.keyboard.press("e")
+    page.wait_for_function("() => document.querySelector('#write-question')?.value.startsWith('How many tugs')")
+    wait_for_fault(page, "Nothing against it")
+    page.locator("#write-save").click()
+    page.locator(".writing .computed .text", has_text="How many tugs wait").wait_for()
+    page.wait_for_function("() => document.querySelector('#write-question').value === ''")
+    assert page.evaluate("Object.keys(localStorage).filter((name) => name.includes('writing/')).length") == 0
+
+
+def test_nobody_overwrites_what_somebody_else_changed(page: Page, server: Server, browser: Browser) -> None:
+    write_count(page)
+    wait_for_fault(page, "Nothing against it")
+    page.locator("#write-save").click()
+    page.locator(".writing .computed").get_by_role("button", name="Change").click()
+    other = new_page(browser, server)
+    other.goto(f"{server.url}draw.html")
+    other.fill("input[name=reviewer]", "ben")
+    other.keyboard.press("Enter")
+    ready(other)
+    other.keyboard.press("Escape")
+    other.keyboard.press("e")
+    other.locator(".writing .computed").get_by_role("button", name="Delete").click()
+    deleted_all(other)
+    page.locator(".written-options .letter", has_text="D").click()
+    page.locator("#write-save:enabled").click()
+    page.locator("#problems li", has_text="ben has changed the question meanwhile").wait_for()
+    assert written(server) == []
+    other.context.close()
+    server.problems.clear()  # the refused request
+
+
 def test_a_second_person_answers_before_he_sees_the_key(page: Page, server: Server, browser: Browser) -> None:
     write_count(page)
     wait_for_fault(page, "Nothing against it")
@@ -172,7 +217,7 @@ def test_proposals_are_dashed_until_somebody_accepts_or_deletes_them(tmp_path: P
     proposals = page.locator("[data-proposal]")
     assert proposals.locator(".text").all_inner_texts() == ["the white ship", "the white gantry"]
     assert page.evaluate("rsvqaDraw.canvas.overlays.map((shape) => shape.isDashed)") == [True, True]
-    proposals.first.get_by_role("button", name="Accept: ship").click()
+    proposals.first.get_by_role("button", name="Accept as ship").click()
     saved(page)
     (taken,) = contents(server)
     assert (taken["class_name"], taken["proposal"]) == ("ship", "harbour:0_0/FVG1")

@@ -123,9 +123,9 @@ export function proposalsPanel({ open, deleted, picked }, classOf, { onAccept, o
       h(
         "p",
         { class: "buttons" },
-        h("button", { type: "button", onclick: () => onAccept(proposal) }, `Accept: ${classOf(proposal)}`),
+        h("button", { type: "button", onclick: () => onAccept(proposal) }, `Accept as ${classOf(proposal)}`),
         h("button", { type: "button", onclick: () => onDelete(proposal) }, "Delete"),
-        h("small", {}, proposal.model),
+        h("small", {}, proposal.class_name ? proposal.model : `${proposal.model} · no class “${proposal.name}”`),
       ),
     );
     item.addEventListener("mouseenter", () => onLook(proposal, false));

@@ -11,6 +11,8 @@ const POINTED = ["object_orientation", "object_size"]; // their templates name a
 const YES_NO_TEMPLATES = ["anomaly_detection.presence", "anomaly_detection.overflow"]; // of a task that has other ones too
 
 const words = (name) => name.replaceAll("_", " ");
+const title = (name) => words(name).replace(/^./, (first) => first.toUpperCase());
+const numbers = (box) => box.map(Math.round).join(", ");
 const asBox = (shape) => boundsOf(shape).map(Math.round);
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -34,16 +36,31 @@ export class WritingPanel {
     if (this.tile !== model.tile.key) {
       this.tile = model.tile.key;
       this.taken = [];
+      const kept = localStorage.getItem(this.place);
       this.begin();
+      if (kept) this.restore(JSON.parse(kept));
     } else this.render();
+  }
+
+  get place() {
+    return `rsvqa-review/writing/${this.tile}`;
+  }
+
+  /** Go on with what was typed about the tile and not saved. */
+  restore({ key, before, draft, text, slots }) {
+    if (!this.about.tasks.some((task) => task.name === draft.task && task.is_open)) return;
+    Object.assign(this, { key, before, draft, text, slots });
+    this.changed(true);
+    this.page.showShapes();
   }
 
   get task() {
     return this.about.tasks.find((task) => task.name === this.draft.task);
   }
 
-  /** Begin a new question; the task stays. */
+  /** Begin a new question, or change one; the task stays, and what was typed before goes. */
   begin(content = null, thing = null) {
+    localStorage.removeItem(this.place);
     const first = this.about.tasks.find((task) => task.is_open);
     this.key = thing?.key ?? newRequestId();
     this.before = thing?.number ?? 0;
@@ -169,6 +186,8 @@ export class WritingPanel {
   /** After each change; `isWhole` builds the form anew, so not while somebody types in it. */
   changed(isWhole = false) {
     this.isTouched = true;
+    const { key, before, draft, text, slots } = this;
+    localStorage.setItem(this.place, JSON.stringify({ key, before, draft, text, slots }));
     if (isWhole) this.render();
     else this.showPreview();
     this.checkSoon();
@@ -190,9 +209,12 @@ export class WritingPanel {
   async save() {
     const { content, key, before } = this;
     const stored = await this.page.post("draw/write", { request_id: newRequestId(), key, before, content });
-    if (!stored) return;
-    this.page.say("The question is saved");
     await this.reread();
+    if (!stored) {
+      this.before = this.written.find((thing) => thing.key === key)?.number ?? before; // somebody else may have changed it
+      return this.render();
+    }
+    this.page.say("The question is saved");
     this.begin();
     this.part.querySelector("#write-question")?.focus();
   }
@@ -247,6 +269,14 @@ export class WritingPanel {
       this.draft.options.length > 0 && this.optionFields(),
       !this.draft.options.length && !task.is_box && h("label", {}, "Answer", this.answerField()),
       this.evidence(),
+      this.verdict(),
+    );
+  }
+
+  verdict() {
+    return h(
+      "div",
+      { class: "verdict" },
       h("ul", { class: "faults", role: "status" }),
       h(
         "menu",
@@ -296,7 +326,7 @@ export class WritingPanel {
         this.slots[name] = field.value;
         this.changed();
       });
-      return h("label", {}, words(name), field);
+      return h("label", {}, title(name), field);
     });
     return h("div", { class: "fields" }, fields, list);
   }
@@ -343,16 +373,16 @@ export class WritingPanel {
 
   evidence() {
     const { box, shapes } = this.draft;
-    const row = (title, bounds, ...buttons) => {
-      const item = h("li", {}, h("span", {}, title), buttons);
+    const row = (name, bounds, ...buttons) => {
+      const item = h("li", {}, h("span", {}, name), buttons);
       item.addEventListener("mouseenter", () => this.page.look(bounds));
       return item;
     };
     const remove = (run) => h("button", { type: "button", onclick: run, "aria-label": "Remove", title: "Remove" }, "×");
     const rows = [
-      box && row(`${this.task.is_box ? "The answer" : "The box"}: ${box.map(Math.round).join(", ")}`, box, remove(() => this.removeBox())),
+      box && row(`${this.task.is_box ? "The answer" : "The box"}: ${numbers(box)}`, box, remove(() => this.removeBox())),
       ...shapes.map((shape) =>
-        row(words(shape.form), boundsOf(shape), shape.form === "box" && !box && h("button", { type: "button", onclick: () => this.useAsBox(shape) }, "Name it in the question"), remove(() => this.removeShape(shape))),
+        row(`${title(shape.form)}: ${numbers(shape.form === "point" ? shape.points[0] : boundsOf(shape))}`, boundsOf(shape), shape.form === "box" && !box && h("button", { type: "button", onclick: () => this.useAsBox(shape) }, "Name it in the question"), remove(() => this.removeShape(shape))),
       ),
     ].filter(Boolean);
     const pointed = POINTED.includes(this.draft.task) && this.text.includes("{where}") && !this.where;
@@ -394,12 +424,12 @@ export class WritingPanel {
 
   item(thing) {
     const { content } = thing;
-    const title = this.about.tasks.find((task) => task.name === thing.task)?.title ?? words(thing.task);
+    const task = this.about.tasks.find(({ name }) => name === thing.task)?.title ?? title(thing.task);
     const options = content.options.map((option) => h("li", { class: content.answer.includes(option[1]) ? "right" : "" }, h("b", {}, option[1]), option.slice(3)));
     const item = h(
       "li",
       { class: thing.key === this.key ? "accepted" : "", tabindex: 0 },
-      h("p", { class: "task" }, title, h("span", {}, thing.author)),
+      h("p", { class: "task" }, task, h("span", {}, thing.author)),
       h("p", { class: "text" }, content.question),
       options.length > 0 && h("ol", { class: "short" }, options),
       !options.length && h("p", { class: "answer" }, thing.form === "box" ? "Answer: the box" : content.answer),

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from rsvqa.annotation.checks import REASONS
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.drawn import DrawnForm, PixelPoint
 from rsvqa.annotation.review.writing import (
+    _SAID_OF_FORMS,
     ASKED_BEFORE,
     EvidenceShape,
     WrittenQuestion,
@@ -83,6 +85,17 @@ def test_what_may_not_stand_is_told_in_one_line(what: str) -> None:
     faults = written_faults(written, TILE)
     assert any(expected in fault for fault in faults), faults
     assert all("\n" not in fault for fault in faults)
+
+
+def test_what_is_wrong_with_words_and_with_the_key_is_told_at_once_and_each_once() -> None:
+    assert written_faults(replace(COUNT, question="how many cars?", right=()), TILE) == (
+        "mark the right option",
+        "question does not begin with a capital",
+    )
+
+
+def test_each_reason_that_is_said_in_other_words_is_one_of_the_checks() -> None:
+    assert set(REASONS) >= _SAID_OF_FORMS
 
 
 def test_the_same_question_is_not_asked_twice_of_a_tile() -> None:

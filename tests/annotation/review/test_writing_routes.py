@@ -124,7 +124,7 @@ def test_two_people_do_not_ask_the_same_of_a_tile(client: Client) -> None:
 def test_typing_is_answered_and_stores_nothing(client: Client, store: ReviewStore) -> None:
     write(client, COUNT)
     asked = {"reviewer": "ann", "tile": "tile1", "key": "k2"}
-    answer = client.post("draw/check", {**asked, "content": {**COUNT, "question": "how many vans?", "right": []}})
+    answer = client.post("draw/check", {**asked, "content": {**COUNT, "question": "How many vans?", "right": []}})
     assert answer.json == {"problems": ["mark the right option"], "warnings": []}
     answer = client.post("draw/check", {**asked, "content": {**COUNT, "question": "How many vans?"}})
     assert answer.json == {"problems": [], "warnings": ["B beside 1 others"]}
