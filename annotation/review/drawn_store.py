@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS drawn (
 )
 """,
     "CREATE INDEX IF NOT EXISTS last_drawn ON drawn (tile, kind, key, number)",
+    "CREATE INDEX IF NOT EXISTS of_kind ON drawn (kind, number)",
 )
 _LAST = "SELECT max(number) FROM drawn WHERE tile = ? AND kind = ? AND key = ?"
 _FIRST = (
@@ -172,6 +173,11 @@ class DrawnStore:
                 assert row.lastrowid is not None
                 numbers[change.key] = row.lastrowid
             return numbers
+
+    def last_number(self, kind: ThingKind) -> int:
+        """Return the number of the last change of a thing of a kind; 0 before there is one."""
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT max(number) FROM drawn WHERE kind = ?", (kind,)).fetchone()[0] or 0)
 
     def authors(self, kind: ThingKind) -> dict[tuple[str, str], str]:
         """Return who stored the first version of each thing of a kind, by tile and key."""

@@ -7,7 +7,7 @@ answer is sent. The only names that reach the file system are those of `PAGE_FIL
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
@@ -41,10 +41,8 @@ from rsvqa.annotation.review.messages import (
 )
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
-from rsvqa.annotation.review.proposal_routes import add_proposals
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
 from rsvqa.annotation.review.visits import Caller, NotAllowedError, caller_of, refused, visitor_of
-from rsvqa.annotation.review.writing_routes import add_writing
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -102,7 +100,13 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 
 def create_app(
-    store: ReviewStore, pictures: Pictures, *, name: str, guidelines: str = "", drawings: Drawings | None = None
+    store: ReviewStore,
+    pictures: Pictures,
+    *,
+    name: str,
+    guidelines: str = "",
+    drawings: Drawings | None = None,
+    parts: Sequence[Callable[[FastAPI], None]] = (),
 ) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
@@ -112,6 +116,7 @@ def create_app(
         name: of the data set, as the page shows it.
         guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
         drawings: the tiles that may be drawn on; None for none.
+        parts: each adds what another room answers, behind the same guard.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
@@ -123,8 +128,8 @@ def create_app(
     _add_errors(app)
     if drawings is not None:
         add_drawing(app, store, pictures, drawings)
-        add_writing(app, store, drawings)
-        add_proposals(app, store, drawings)
+    for add_part in parts:
+        add_part(app)
     _add_page(app)  # last: it takes every path that is left
     return app
 

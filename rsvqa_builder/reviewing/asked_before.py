@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from rsvqa.annotation.authoring.writing import identity_of
 from rsvqa.annotation.facts import in_pixels
 from rsvqa.annotation.lettering import LETTERS, LetteringError, option_texts
 from rsvqa.annotation.llm.proposing_step import PROPOSED
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawing import Proposal
-from rsvqa.annotation.review.writing import identity_of
 from rsvqa.rsvqa_builder.auditing.holdout import wilson
 from rsvqa.rsvqa_builder.auditing.items import folded, wording_of
 from rsvqa.rsvqa_builder.dataset.records import HELD_BACK

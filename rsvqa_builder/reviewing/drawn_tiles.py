@@ -110,7 +110,7 @@ class DrawnTiles:
 
     @cached_property
     def _scenes(self) -> Mapping[str, Any]:
-        """What the build's report says of scenes; a data set that was reviewed or annotated has no such report."""
+        """What the build's report says of scenes; nothing where a data set has none."""
         path = self._source.folder / REPORT
         scenes = json.loads(path.read_text("utf-8")).get("scenes", {}) if path.exists() else {}
         return dict(scenes)

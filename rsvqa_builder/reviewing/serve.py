@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from rsvqa.annotation.authoring.writing_queue import enter
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.binding import Bound
@@ -16,7 +17,6 @@ from rsvqa.annotation.review.drawn_store import DrawnStore
 from rsvqa.annotation.review.people import People
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
-from rsvqa.annotation.review.writing_queue import enter
 from rsvqa.rsvqa_builder.files import write_atomically
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles
 from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
@@ -213,6 +213,7 @@ def serve_review(
         AccessError: when the server may not or cannot listen there.
         ReviewError: see `open_review`.
     """
+    from rsvqa.annotation.authoring.parts import authoring_parts
     from rsvqa.annotation.review.running import open_socket, serve
     from rsvqa.annotation.review.server import create_app
 
@@ -232,5 +233,6 @@ def serve_review(
             name=folder.resolve().name,
             guidelines=read_guidelines(folder),
             drawings=review.drawings,
+            parts=authoring_parts(review.store, review.drawings),
         )
         serve(app, access, listening, announce=announce)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from rsvqa.annotation.authoring.writing_queue import StandingQuestion, standing_of
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawn_store import DrawnStore
 from rsvqa.annotation.review.store import ReviewStore
-from rsvqa.annotation.review.writing_queue import StandingQuestion, standing_of
 from rsvqa.rsvqa_builder.dataset.records import Record, Review, TileRecord
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path

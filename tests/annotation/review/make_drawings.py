@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
+from rsvqa.annotation.authoring.writing import identity_of
 from rsvqa.annotation.facts import Box, ClassInfo, Role
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawing import Computed, DrawingTile, Proposal
 from rsvqa.annotation.review.drawn_store import TileDrawing
-from rsvqa.annotation.review.writing import identity_of
 from tests.annotation.review.make_questions import make_question
 
 TILE = DrawingTile(

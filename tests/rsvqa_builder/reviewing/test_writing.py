@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from rsvqa.annotation.authoring.writing_queue import leave
 from rsvqa.annotation.review.queue import QueueSettings
 from rsvqa.annotation.review.store import ReviewStore
-from rsvqa.annotation.review.writing_queue import leave
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.stored_tiles import read_tiles
 from rsvqa.rsvqa_builder.reviewing.apply import Undecided, apply_review, summary_lines
@@ -102,6 +102,8 @@ def test_from_a_bare_scene_to_a_benchmark(data: Path, tmp_path: Path) -> None:
     assert summary_lines(report, tmp_path / "made") == [
         f"3 questions in {tmp_path / 'made'}: 0 accepted, 0 fixed, 3 undecided; people wrote 3 questions"
     ]
+    card = (tmp_path / "made" / "README.md").read_text("utf-8")
+    assert "People wrote 3 (`source` is human, and the rule `written_by_person`)." in card
     found = records(tmp_path / "made")
     assert {(record.source, record.review) for record in found.values()} == {("human", "none")}
     free, coloured = found["overall_counting"], found["object_colour"]

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool
 
+from rsvqa.annotation.authoring.writing import EvidenceShape, WrittenQuestion, tidied
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.drawing_messages import Coordinate, ReviewerOfTileBody, ThingId, Version
 from rsvqa.annotation.review.drawn import MAX_POINTS, DrawnForm, PixelPoint
 from rsvqa.annotation.review.messages import Body, RequestId, Text, Word
-from rsvqa.annotation.review.writing import EvidenceShape, WrittenQuestion, tidied
 
 MAX_SHAPES = 50
 """Of the evidence of one question."""

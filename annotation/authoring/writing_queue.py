@@ -10,13 +10,13 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from rsvqa.annotation.authoring.writing import WRITTEN, question_of_written
 from rsvqa.annotation.review.binding import INSERT, make_way, values_of
 from rsvqa.annotation.review.content import CONTENT, ReviewQuestion, content_key
 from rsvqa.annotation.review.drawing import DrawingTile
 from rsvqa.annotation.review.drawn_store import Thing
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore, count_missing
-from rsvqa.annotation.review.writing import WRITTEN, question_of_written
 
 OPINIONS = 2
 """That of the author, and one more."""

@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
+from rsvqa.annotation.authoring.writing_messages import ProposalBody
 from rsvqa.annotation.review.drawing import Drawings
 from rsvqa.annotation.review.drawing_messages import ReviewerOfTileBody
 from rsvqa.annotation.review.drawing_routes import RefusedError, tile_of
 from rsvqa.annotation.review.drawn_store import Change, DrawnStore
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.review.visits import author_of
-from rsvqa.annotation.review.writing_messages import ProposalBody
 
 
 def add_proposals(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:

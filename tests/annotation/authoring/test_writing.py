@@ -6,10 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rsvqa.annotation.checks import REASONS
-from rsvqa.annotation.facts import Box
-from rsvqa.annotation.review.drawn import DrawnForm, PixelPoint
-from rsvqa.annotation.review.writing import (
+from rsvqa.annotation.authoring.writing import (
     _SAID_OF_FORMS,
     ASKED_BEFORE,
     EvidenceShape,
@@ -19,6 +16,9 @@ from rsvqa.annotation.review.writing import (
     tidied,
     written_faults,
 )
+from rsvqa.annotation.checks import REASONS
+from rsvqa.annotation.facts import Box
+from rsvqa.annotation.review.drawn import DrawnForm, PixelPoint
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.templates import question_templates, template_keys
 from tests.annotation.review.make_drawings import TILE

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 
+from rsvqa.annotation.authoring.writing import (
+    WRITTEN,
+    WrittenQuestion,
+    identity_of,
+    question_of_written,
+    written_faults,
+)
+from rsvqa.annotation.authoring.writing_messages import CheckWrittenBody, WriteBody
+from rsvqa.annotation.authoring.writing_queue import enter, leave, standing_of
 from rsvqa.annotation.review.content import CONTENT, ReviewQuestion
 from rsvqa.annotation.review.drawing import Drawings, DrawingTile
 from rsvqa.annotation.review.drawing_messages import ReviewerOfTileBody
@@ -16,15 +25,6 @@ from rsvqa.annotation.review.drawn_store import Change, DrawnStore, Thing
 from rsvqa.annotation.review.people import Visitor
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.review.visits import NotAllowedError, author_of, refused, visitor_of
-from rsvqa.annotation.review.writing import (
-    WRITTEN,
-    WrittenQuestion,
-    identity_of,
-    question_of_written,
-    written_faults,
-)
-from rsvqa.annotation.review.writing_messages import CheckWrittenBody, WriteBody
-from rsvqa.annotation.review.writing_queue import enter, leave, standing_of
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm, TaskInfo
 from rsvqa.annotation.wording.phrases import load_phrases
 from rsvqa.annotation.wording.templates import SLOT_CHOICES, question_templates
@@ -88,11 +88,22 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
         return {"numbers": desk.write(tile, body, content, former, name)}
 
 
+class _Written(NamedTuple):
+    """A written question of any tile, with the keys of both."""
+
+    tile: str
+    key: str
+    question: ReviewQuestion
+
+
 class _Desk:
     """Written questions of a review, beside those that its data set holds."""
 
     def __init__(self, review: ReviewStore, store: DrawnStore, drawings: Drawings) -> None:
         self._review, self._store, self._drawings = review, store, drawings
+        self._lock = Lock()
+        self._seen = 0
+        self._all: dict[int, _Written] = {}
 
     def things(self, tile: DrawingTile) -> tuple[Thing, ...]:
         """Return what stands on a tile, in the order of the last changes."""
@@ -106,15 +117,25 @@ class _Desk:
 
     def warnings(self, content: WrittenQuestion, tile: DrawingTile, key: str) -> tuple[str, ...]:
         """Return why a question that may stand could be answered without the image."""
-        return self._drawings.guessed(question_of_written(content, tile), self._others(tile, key))
+        question = question_of_written(content, tile)
+        others = (one for one in self._everything() if (one.tile, one.key) != (tile.key, key))
+        return self._drawings.guessed(question, [one.question for one in others if one.question.task == content.task])
 
-    def _others(self, tile: DrawingTile, key: str) -> Iterator[ReviewQuestion]:
-        for name, drawing in self._store.read_all("written").items():
-            other = self._drawings.tiles.get(name)
-            for thing in drawing.things if other else ():
-                if (name, thing.key) != (tile.key, key):
-                    assert other is not None
-                    yield question_of_written(WRITTEN.validate_python(thing.content), other)
+    def _everything(self) -> tuple[_Written, ...]:
+        """Return all that people wrote; what has not changed is not made anew, for many people type at once."""
+        last = self._store.last_number("written")
+        with self._lock:
+            if last != self._seen:
+                standing = self._store.read_all("written")
+                tiles = {name: tile for name in standing if (tile := self._drawings.tiles.get(name)) is not None}
+                self._all = {
+                    thing.number: self._all.get(thing.number)
+                    or _Written(name, thing.key, question_of_written(WRITTEN.validate_python(thing.content), tile))
+                    for name, tile in tiles.items()
+                    for thing in standing[name].things
+                }
+                self._seen = last
+            return tuple(self._all.values())
 
     def write(
         self, tile: DrawingTile, body: WriteBody, content: WrittenQuestion | None, former: Thing | None, name: str
