@@ -16,13 +16,12 @@ from rsvqa.annotation.review.content import CONTENT, ReviewQuestion, content_key
 from rsvqa.annotation.review.drawing import DrawingTile
 from rsvqa.annotation.review.drawn_store import Thing
 from rsvqa.annotation.review.queue import QueueEntry
-from rsvqa.annotation.review.store import ReviewStore, count_missing
+from rsvqa.annotation.review.store import BY_WRITING, ReviewStore, count_missing
 
 OPINIONS = 2
 """That of the author, and one more."""
 
 _AFTER_ALL_OTHERS = 2**40  # in the queue, in the order in which they were written
-_REQUEST = "written-"
 _DECIDE = """
 INSERT OR IGNORE INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at)
 SELECT ?, ?, ?, 'accepted', ?, ?, '', ? WHERE NOT EXISTS (
@@ -65,7 +64,7 @@ def _enter(connection: sqlite3.Connection, one: StandingQuestion, *, is_blind: b
     make_way(connection, entry)
     values = {**values_of(entry), "is_queued": 1, "is_blind": is_blind}
     connection.execute(INSERT.format(_SHOW), values)
-    request = f"{_REQUEST}{one.number}"
+    request = f"{BY_WRITING}{one.number}"
     connection.execute(_DECIDE, (request, key, one.author, content, content, one.made_at, key, one.author))
     count_missing(connection, key)
 
@@ -75,4 +74,4 @@ def leave(store: ReviewStore, question: ReviewQuestion) -> None:
     key = content_key(question)
     with store.database.transaction() as connection:
         connection.execute(_HIDE, (key,))
-        connection.execute(_WITHDRAW, (store.now(), key, f"{_REQUEST}*"))
+        connection.execute(_WITHDRAW, (store.now(), key, f"{BY_WRITING}*"))

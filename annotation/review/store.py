@@ -43,6 +43,8 @@ from rsvqa.annotation.review.queue import Blind, QueueEntry, draw
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
 MAX_UPCOMING = 8
+BY_WRITING = "written/"
+"""Begins the request id of the decision by which the author of a question stands for it; no page can send one."""
 
 
 class Assignment(NamedTuple):

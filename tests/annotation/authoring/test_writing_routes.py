@@ -90,6 +90,7 @@ def test_an_older_version_changes_nothing(client: Client) -> None:
 def test_a_second_person_judges_it_without_seeing_the_key(client: Client, store: ReviewStore) -> None:
     write(client, COUNT)
     assert waiting(client, "ann") is None
+    assert client.post("next", {"reviewer": "ann"}).json["progress"]["last_decision"] is None  # nothing to undo there
     shown = client.post("next", {"reviewer": "ben"}).json
     question_id = shown["question"]["question_id"]
     assert (shown["is_blind"], shown["question"]["content"]["answer"]) == (True, "")
