@@ -206,6 +206,12 @@ export class WritingPanel {
     this.showAnswer();
   }
 
+  /** Do one thing after the other: a click that comes before the last answer is about what that answer says. */
+  inTurn(work) {
+    this.last = (this.last ?? Promise.resolve()).catch(() => null).then(work);
+    return this.last;
+  }
+
   async save() {
     const { content, key, before } = this;
     const stored = await this.page.post("draw/write", { request_id: newRequestId(), key, before, content });
@@ -219,7 +225,9 @@ export class WritingPanel {
     this.part.querySelector("#write-question")?.focus();
   }
 
-  async remove(thing) {
+  async remove({ key }) {
+    const thing = this.written.find((one) => one.key === key);
+    if (!thing) return;
     const stored = await this.page.post("draw/write", { request_id: newRequestId(), key: thing.key, before: thing.number, content: null });
     if (!stored) return;
     this.taken.push({ ...thing, number: stored.numbers[thing.key] });
@@ -282,7 +290,7 @@ export class WritingPanel {
         "menu",
         {},
         (this.before > 0 || this.isTouched) && h("button", { type: "button", onclick: () => this.begin() }, this.before ? "Leave it as it was" : "Clear"),
-        h("button", { type: "button", class: "primary", id: "write-save", disabled: true, onclick: () => this.save() }, this.before ? "Save the change" : "Save the question", " ", h("kbd", {}, "Ctrl Enter")),
+        h("button", { type: "button", class: "primary", id: "write-save", disabled: true, onclick: () => this.inTurn(() => this.save()) }, this.before ? "Save the change" : "Save the question", " ", h("kbd", {}, "Ctrl Enter")),
       ),
     );
   }
@@ -417,7 +425,7 @@ export class WritingPanel {
       "section",
       {},
       h("h2", {}, items.length ? `${plural(items.length, "question")} written about this tile` : "Nobody has written about this tile yet"),
-      this.taken.length > 0 && h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => this.bringBack() }, "Undo the deletion")),
+      this.taken.length > 0 && h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => this.inTurn(() => this.bringBack()) }, "Undo the deletion")),
       h("ul", { class: "computed" }, items),
     );
   }
@@ -433,7 +441,7 @@ export class WritingPanel {
       h("p", { class: "text" }, content.question),
       options.length > 0 && h("ol", { class: "short" }, options),
       !options.length && h("p", { class: "answer" }, thing.form === "box" ? "Answer: the box" : content.answer),
-      thing.may_change && h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => this.begin(thing.written, thing) }, "Change"), h("button", { type: "button", onclick: () => this.remove(thing) }, "Delete")),
+      thing.may_change && h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => this.begin(thing.written, thing) }, "Change"), h("button", { type: "button", onclick: () => this.inTurn(() => this.remove(thing)) }, "Delete")),
     );
     const box = thing.written.box ?? (thing.written.shapes[0] && boundsOf(thing.written.shapes[0]));
     if (box) item.addEventListener("dblclick", () => this.page.look(box, true));
