@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from rsvqa.annotation.facts import ClassInfo
+from rsvqa.annotation.facts import Box, ClassInfo
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawn_store import TileDrawing
 
@@ -25,6 +25,8 @@ class DrawingTile:
         date: ISO day; None when unknown.
         num_questions: about it in the data set.
         region: where it lies on its scene: x, y, in scene pixels.
+        language: of the questions about it.
+        image_digest: SHA-256 of the bytes of its plain image.
     """
 
     key: str
@@ -38,6 +40,8 @@ class DrawingTile:
     date: str | None = None
     num_questions: int = 0
     region: tuple[int, int] = (0, 0)
+    language: str = "en"
+    image_digest: str = ""
 
 
 class Computed(NamedTuple):
@@ -45,6 +49,26 @@ class Computed(NamedTuple):
 
     questions: tuple[ReviewQuestion, ...]
     not_asked: Mapping[str, str]
+
+
+class Proposal(NamedTuple):
+    """An object that a model proposes: nothing is known of it until a person accepts it.
+
+    Attributes:
+        key: id of the question that proposes it.
+        name: what the model calls it.
+        description: in its words.
+        class_name: of the class table, where the name is that of a class; else empty.
+        box: tile pixels.
+        model: that proposes it.
+    """
+
+    key: str
+    name: str
+    description: str
+    class_name: str
+    box: Box
+    model: str
 
 
 class Drawings(Protocol):
@@ -61,4 +85,16 @@ class Drawings(Protocol):
 
     def compute(self, tile: DrawingTile, drawing: TileDrawing) -> Computed:
         """Return what the rules ask about a tile; takes seconds on a large one, and may be called by many threads."""
+        ...
+
+    def asked(self, tile: DrawingTile) -> Set[str]:
+        """Return `writing.identity_of` each question about a tile that the data set holds."""
+        ...
+
+    def guessed(self, question: ReviewQuestion, others: Iterable[ReviewQuestion]) -> tuple[str, ...]:
+        """Return why a question could be answered without its image, given those of the data set and `others`."""
+        ...
+
+    def proposals(self, tile: DrawingTile) -> tuple[Proposal, ...]:
+        """Return the objects that a model proposes on a tile, in the order of the data set."""
         ...

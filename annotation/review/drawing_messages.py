@@ -33,6 +33,7 @@ class ObjectBody(Body):
     points: Annotated[tuple[tuple[Coordinate, Coordinate], ...], Field(max_length=MAX_POINTS)]
     attributes: Annotated[dict[Word, bool | Word], Field(max_length=12)] = Field(default_factory=dict)
     is_certain: bool = True
+    proposal: Word = ""
 
     def drawn(self) -> DrawnObject:
         """Return it as the store knows it."""
@@ -42,6 +43,7 @@ class ObjectBody(Body):
             points=tuple(PixelPoint(*point) for point in self.points),
             attributes=self.attributes,
             is_certain=self.is_certain,
+            proposal=self.proposal,
         )
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from rsvqa.annotation.review.content import CONTENT, ReviewQuestion
 from rsvqa.annotation.review.drawing import Drawings, DrawingTile
 from rsvqa.annotation.review.drawing_messages import ChangeBody, JudgeBody, ReviewerOfTileBody
-from rsvqa.annotation.review.drawn import ATTRIBUTES, DRAWN, FORMS, drawing_fault, rounded
+from rsvqa.annotation.review.drawn import ATTRIBUTES, FORMS, drawing_fault, rounded, stored
 from rsvqa.annotation.review.drawn_store import Change, ChangedMeanwhileError, DrawnStore, TileDrawing
 from rsvqa.annotation.review.evidence import focus_of, lines_of
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, Pictures, picture_key
@@ -21,7 +21,7 @@ from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """A request cannot be done; why, in one line, and with which status."""
 
     def __init__(self, problem: str, status: int = 422) -> None:
@@ -57,7 +57,7 @@ def _add_tiles(app: FastAPI, store: DrawnStore, pictures: Pictures, drawings: Dr
     @app.post("/api/draw/tile")
     def tile(body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return a tile with all that is drawn on it."""
-        found = _tile(drawings, body)
+        found = tile_of(drawings, body)
         pictures.prepare(picture_key(found.image))
         return {
             **_listed(found, drawing := store.read(found.key)),
@@ -91,11 +91,12 @@ def _add_changes(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/change")
     def change(request: Request, body: ChangeBody) -> dict[str, Any]:
         """Store what was drawn; when this answers, it is on disk."""
-        tile = _tile(drawings, body)
+        tile = tile_of(drawings, body)
+        _check_proposals(body, tile, drawings, store)
         changes = [*_object_changes(body, tile, drawings), *_complete_changes(body, tile, drawings)]
         keys = [(change.kind, change.key) for change in changes]
         if len(set(keys)) < len(keys):
-            raise _RefusedError("one thing is changed twice in one request")
+            raise RefusedError("one thing is changed twice in one request")
         return {
             "numbers": store.write(tile.key, changes, author_of(request, body.reviewer), request_id=body.request_id)
         }
@@ -109,17 +110,34 @@ def _object_changes(body: ChangeBody, tile: DrawingTile, drawings: Drawings) -> 
         if found.content is not None:
             drawn = rounded(found.content.drawn())
             if fault := drawing_fault(drawn, classes, width=tile.width, height=tile.height):
-                raise _RefusedError(fault)
-            content = DRAWN.dump_python(drawn, mode="json")
+                raise RefusedError(fault)
+            content = stored(drawn)
         changes.append(Change(kind="object", key=found.object_id, content=content, before=found.before))
     return changes
+
+
+def _check_proposals(body: ChangeBody, tile: DrawingTile, drawings: Drawings, store: DrawnStore) -> None:
+    """Refuse objects that take over what no model proposes, or what is taken over already."""
+    named = {found.object_id: found.content.proposal for found in body.objects if found.content is not None}
+    if not any(named.values()):
+        return
+    known = {proposal.key for proposal in drawings.proposals(tile)}
+    changed = {found.object_id for found in body.objects}
+    standing = store.read(tile.key).objects
+    taken = [found.proposal for key, found in standing.items() if found.proposal and key not in changed]
+    for proposal in filter(None, named.values()):
+        if proposal not in known:
+            raise RefusedError(f"no model proposes {proposal[:80]!a} on this tile")
+        if proposal in taken:
+            raise RefusedError(f"the proposal {proposal[:80]!a} is accepted already")
+        taken.append(proposal)
 
 
 def _complete_changes(body: ChangeBody, tile: DrawingTile, drawings: Drawings) -> list[Change]:
     classes = drawings.classes(tile)
     for found in body.complete:
         if found.class_name not in classes:
-            raise _RefusedError(f"the class table has no class {found.class_name[:40]!a}")
+            raise RefusedError(f"the class table has no class {found.class_name[:40]!a}")
     return [
         Change(kind="complete", key=found.class_name, content=True if found.is_complete else None)
         for found in body.complete
@@ -130,7 +148,7 @@ def _add_questions(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/questions")
     def questions(body: ReviewerOfTileBody) -> dict[str, Any]:
         """Compute what the rules ask about a tile as it is drawn now, with what was decided on each question."""
-        tile = _tile(drawings, body)
+        tile = tile_of(drawings, body)
         drawing = store.read(tile.key)
         computed = drawings.compute(tile, drawing)
         judged = drawing.judged
@@ -148,7 +166,7 @@ def _add_questions(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/judge")
     def judge(request: Request, body: JudgeBody) -> dict[str, Any]:
         """Store what becomes of a computed question; when this answers, it is on disk."""
-        tile = _tile(drawings, body)
+        tile = tile_of(drawings, body)
         content = None if body.verdict == "open" else {"verdict": body.verdict}
         changes = [Change(kind="question", key=body.question_id, content=content)]
         return {
@@ -170,16 +188,21 @@ def _shown(question: ReviewQuestion) -> dict[str, Any]:
     }
 
 
-def _tile(drawings: Drawings, body: ReviewerOfTileBody) -> DrawingTile:
+def tile_of(drawings: Drawings, body: ReviewerOfTileBody) -> DrawingTile:
+    """Return the tile that a request is about.
+
+    Raises:
+        RefusedError: there is no such tile.
+    """
     tile = drawings.tiles.get(body.tile)
     if tile is None:
-        raise _RefusedError("there is no such tile in the data set: open the page anew", 404)
+        raise RefusedError("there is no such tile in the data set: open the page anew", 404)
     return tile
 
 
 def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(_RefusedError)
-    async def refused(request: Request, error: _RefusedError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
+    @app.exception_handler(RefusedError)
+    async def refused(request: Request, error: RefusedError) -> JSONResponse:  # noqa: ARG001  fastapi's interface
         return JSONResponse({"problems": [str(error)]}, status_code=error.status)
 
     @app.exception_handler(ChangedMeanwhileError)

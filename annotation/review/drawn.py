@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import shapely
 from pydantic import TypeAdapter
@@ -102,6 +102,7 @@ class DrawnObject:
         points: see `FORMS`; tile pixels.
         attributes: by name, see `ATTRIBUTES`.
         is_certain: false for what the person could not tell for sure: nothing is asked about it, no count rests on it.
+        proposal: id of the question in which a model proposed it; empty for what a person drew.
     """
 
     class_name: str
@@ -109,6 +110,7 @@ class DrawnObject:
     points: tuple[PixelPoint, ...]
     attributes: Mapping[str, str | bool] = field(default_factory=dict)
     is_certain: bool = True
+    proposal: str = ""
 
     @property
     def geometry(self) -> BaseGeometry:
@@ -135,13 +137,13 @@ DRAWN: TypeAdapter[DrawnObject] = TypeAdapter(DrawnObject)
 def rounded(found: DrawnObject) -> DrawnObject:
     """Return the object with its coordinates as they are stored."""
     points = tuple(PixelPoint(*(round(value, COORDINATE_DECIMALS) for value in point)) for point in found.points)
-    return DrawnObject(
-        class_name=found.class_name,
-        form=found.form,
-        points=points,
-        attributes=found.attributes,
-        is_certain=found.is_certain,
-    )
+    return replace(found, points=points)
+
+
+def stored(found: DrawnObject) -> dict[str, Any]:
+    """Return an object in JSON types, without a proposal where it has none."""
+    content: dict[str, Any] = DRAWN.dump_python(found, mode="json")
+    return content if found.proposal else {name: value for name, value in content.items() if name != "proposal"}
 
 
 def drawing_fault(found: DrawnObject, classes: Mapping[str, ClassInfo], *, width: int, height: int) -> str | None:
@@ -157,23 +159,32 @@ def drawing_fault(found: DrawnObject, classes: Mapping[str, ClassInfo], *, width
     if info is None:
         return f"the class table has no class {_said(found.class_name)}{nearest(found.class_name, list(classes))}"
     return (
-        _form_fault(found, info.role)
-        or _place_fault(found.points, width, height)
-        or _shape_fault(found, width, height)
+        _role_fault(found, info.role)
+        or outline_fault(found, width=width, height=height)
         or _attribute_fault(found, info.role)
     )
+
+
+def outline_fault(found: DrawnObject, *, width: int, height: int) -> str | None:
+    """Return what is wrong with the points of an object, whatever its class; see `drawing_fault`."""
+    return _count_fault(found) or _place_fault(found.points, width, height) or _shape_fault(found, width, height)
 
 
 def _said(text: str) -> str:
     return ascii(text[:40])
 
 
-def _form_fault(found: DrawnObject, role: Role) -> str | None:
+def _role_fault(found: DrawnObject, role: Role) -> str | None:
+    if role in FORMS[found.form].roles:
+        return None
+    words = found.form.replace("_", " ")
+    fitting = ", ".join(name.replace("_", " ") for name, info in FORMS.items() if role in info.roles)
+    return f"a {words} cannot be of the class {found.class_name}, a class of {role} things: draw one of {fitting}"
+
+
+def _count_fault(found: DrawnObject) -> str | None:
     form = FORMS[found.form]
     words = found.form.replace("_", " ")
-    if role not in form.roles:
-        fitting = ", ".join(name.replace("_", " ") for name, info in FORMS.items() if role in info.roles)
-        return f"a {words} cannot be of the class {found.class_name}, a class of {role} things: draw one of {fitting}"
     if not form.least <= len(found.points) <= form.most:
         wanted = str(form.least) if form.least == form.most else f"{form.least} to {form.most:,}"
         return f"a {words} of {len(found.points):,} points: expected {wanted}"

@@ -1,8 +1,9 @@
 """What people have drawn, in the file of the review: one log of changes, of which the last one of a thing counts.
 
 Rows are only added, in the same file and with the same care as decisions: what the page shows as saved is on disk. A
-thing is an object, a class that is declared complete on a tile, a judgement on a computed question, or a question that
-a person wrote. Each is named by its tile, its kind and its key; taking it away is a row without content.
+thing is an object, a class that is declared complete on a tile, a judgement on a computed question, a question that a
+person wrote, or a model's proposal that was turned down. Each is named by its tile, its kind and its key; taking it
+away is a row without content.
 
 A tile is named by its id and the bytes of its image, so nothing drawn on one picture is ever shown on another.
 """
@@ -19,8 +20,14 @@ from rsvqa.annotation.review.database import StoreError
 from rsvqa.annotation.review.drawn import DRAWN, DrawnObject
 from rsvqa.annotation.review.store import ReviewStore
 
-ThingKind = Literal["object", "complete", "question"]
-"""What a row is about: an object, whether a class is complete, or whether a question is to be written."""
+ThingKind = Literal["object", "complete", "question", "written", "proposal"]
+"""What a row is about: an object, whether a class is complete, whether a computed question is accepted, a question that
+a person wrote, or whether a proposed object is turned down."""
+
+_FIRST_KINDS = "kind IN ('object', 'complete', 'question'))"
+_SET_ASIDE = ("ALTER TABLE drawn RENAME TO drawn_of_three_kinds", "DROP INDEX last_drawn")
+_TAKE_OVER = ("INSERT INTO drawn SELECT * FROM drawn_of_three_kinds", "DROP TABLE drawn_of_three_kinds")
+"""A store from before there were written questions knows three kinds; SQLite cannot change a condition in place."""
 
 _TABLES = (
     """
@@ -28,7 +35,7 @@ CREATE TABLE IF NOT EXISTS drawn (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     request_id TEXT NOT NULL,
     tile TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('object', 'complete', 'question')),
+    kind TEXT NOT NULL CHECK (kind IN ('object', 'complete', 'question', 'written', 'proposal')),
     key TEXT NOT NULL,
     reviewer TEXT NOT NULL,
     made_at REAL NOT NULL,
@@ -37,8 +44,13 @@ CREATE TABLE IF NOT EXISTS drawn (
 )
 """,
     "CREATE INDEX IF NOT EXISTS last_drawn ON drawn (tile, kind, key, number)",
+    "CREATE INDEX IF NOT EXISTS of_kind ON drawn (kind, number)",
 )
 _LAST = "SELECT max(number) FROM drawn WHERE tile = ? AND kind = ? AND key = ?"
+_FIRST = (
+    "SELECT tile, key, reviewer FROM drawn WHERE number IN "
+    "(SELECT min(number) FROM drawn WHERE kind = ? GROUP BY tile, key)"
+)
 _PRESENT = (
     "SELECT * FROM drawn WHERE number IN (SELECT max(number) FROM drawn {} GROUP BY tile, kind, key) "
     "AND content IS NOT NULL ORDER BY number"
@@ -67,13 +79,14 @@ class Change:
 
 
 class Thing(NamedTuple):
-    """A thing as it stands: its number is that of its last change."""
+    """A thing as it stands: its number is that of its last change, and so are who made it and when."""
 
     number: int
     kind: ThingKind
     key: str
     reviewer: str
     content: Any
+    made_at: float
 
 
 class TileDrawing(NamedTuple):
@@ -121,7 +134,9 @@ class DrawnStore:
         self._database = review.database
         self._now = review.now
         with self._database.transaction() as connection:
-            for statement in _TABLES:
+            made = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'drawn'").fetchone()
+            before, after = (_SET_ASIDE, _TAKE_OVER) if made and _FIRST_KINDS in made["sql"] else ((), ())
+            for statement in (*before, *_TABLES, *after):
                 connection.execute(statement)
 
     def write(self, tile: str, changes: Sequence[Change], reviewer: str, *, request_id: str) -> dict[str, int]:
@@ -142,8 +157,9 @@ class DrawnStore:
                 if change.before is not None and change.before != last:
                     who = connection.execute("SELECT reviewer FROM drawn WHERE number = ?", (last,)).fetchone()
                     name = who["reviewer"] if who else "nobody"
+                    what = "question" if change.kind == "written" else change.kind
                     raise ChangedMeanwhileError(
-                        f"{name} has changed the {change.kind} meanwhile; the tile was opened anew, so draw it again"
+                        f"{name} has changed the {what} meanwhile: it is shown as it is now, so change it again"
                     )
             numbers = {}
             for change in changes:
@@ -163,16 +179,28 @@ class DrawnStore:
         with self._database.reading() as connection:
             return connection.execute(_LAST, (tile, kind, key)).fetchone()[0] is not None
 
+    def last_number(self, kind: ThingKind) -> int:
+        """Return the number of the last change of a thing of a kind; 0 before there is one."""
+        with self._database.reading() as connection:
+            return int(connection.execute("SELECT max(number) FROM drawn WHERE kind = ?", (kind,)).fetchone()[0] or 0)
+
+    def authors(self, kind: ThingKind) -> dict[tuple[str, str], str]:
+        """Return who stored the first version of each thing of a kind, by tile and key."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_FIRST, (kind,)).fetchall()
+        return {(row["tile"], row["key"]): row["reviewer"] for row in rows}
+
     def read(self, tile: str) -> TileDrawing:
         """Return what stands on a tile."""
         with self._database.reading() as connection:
             rows = connection.execute(_PRESENT.format("WHERE tile = ?"), (tile,)).fetchall()
         return TileDrawing(_things(rows))
 
-    def read_all(self) -> dict[str, TileDrawing]:
-        """Return what stands on each tile on which anything does."""
+    def read_all(self, kind: ThingKind | None = None) -> dict[str, TileDrawing]:
+        """Return what stands on each tile on which anything does, or anything of a kind."""
+        which, values = ("", ()) if kind is None else ("WHERE kind = ?", (kind,))
         with self._database.reading() as connection:
-            rows = connection.execute(_PRESENT.format("")).fetchall()
+            rows = connection.execute(_PRESENT.format(which), values).fetchall()
         by_tile: dict[str, list[Any]] = {}
         for row in rows:
             by_tile.setdefault(row["tile"], []).append(row)
@@ -181,5 +209,6 @@ class DrawnStore:
 
 def _things(rows: Iterable[Any]) -> tuple[Thing, ...]:
     return tuple(
-        Thing(row["number"], row["kind"], row["key"], row["reviewer"], json.loads(row["content"])) for row in rows
+        Thing(row["number"], row["kind"], row["key"], row["reviewer"], json.loads(row["content"]), row["made_at"])
+        for row in rows
     )

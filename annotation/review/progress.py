@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rsvqa.annotation.review.agreement import VERDICTS, Decision, cohens_kappa, fleiss_kappa
 from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
-from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.review.store import BY_WRITING, ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 
 PACE_OVER = 40
@@ -52,7 +52,7 @@ def read_progress(store: ReviewStore, reviewer: str, filters: Filters = NO_FILTE
     with store.database.reading() as connection:
         total, missing, done = connection.execute(_COUNTS, filters.values).fetchone()
         verdicts: Mapping[str, int] = dict(connection.execute(_VERDICTS, (reviewer,)).fetchall())
-        latest = connection.execute(_LATEST, (reviewer, PACE_OVER)).fetchall()
+        latest = connection.execute(_LATEST, (reviewer, f"{BY_WRITING}*", PACE_OVER)).fetchall()
         active = {row["reviewer"] for row in connection.execute(_ACTIVE, (now - ACTIVE_S,))} | {reviewer}
     seconds_each = pace([row["decided_at"] for row in latest])
     return Progress(
@@ -223,6 +223,8 @@ _VERDICTS = (
 )
 _LATEST = (
     "SELECT number, decided_at FROM decisions JOIN questions USING (key) "
-    "WHERE is_present AND reviewer = ? AND withdrawn_at IS NULL ORDER BY number DESC LIMIT ?"
+    "WHERE is_present AND reviewer = ? AND withdrawn_at IS NULL AND request_id NOT GLOB ? "
+    "ORDER BY number DESC LIMIT ?"
 )
+"""What was written is taken back where it was written, and its time is no time for a decision."""
 _ACTIVE = "SELECT DISTINCT reviewer FROM decisions WHERE decided_at > ?"

@@ -7,7 +7,7 @@ answer is sent. The only names that reach the file system are those of `PAGE_FIL
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
@@ -79,6 +79,7 @@ PAGE_FILES: Mapping[str, str] = {
             "draw_panels.js",
             "draw_shapes.js",
             "draw_tools.js",
+            "draw_writing.js",
             "drawing.js",
             "editor.js",
             "elements.js",
@@ -109,6 +110,7 @@ def create_app(
     guidelines: str = "",
     drawings: Drawings | None = None,
     views: SceneViews | None = None,
+    parts: Sequence[Callable[[FastAPI], None]] = (),
 ) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
 
@@ -119,6 +121,7 @@ def create_app(
         guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
         drawings: the tiles that may be drawn on; None for none.
         views: the scenes behind the images; None where none is at hand.
+        parts: each adds what another room answers, behind the same guard.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_pictures(app, pictures)
@@ -132,6 +135,8 @@ def create_app(
         add_drawing(app, store, pictures, drawings)
     if views is not None:
         add_looks(app, views)
+    for add_part in parts:
+        add_part(app)
     _add_page(app)  # last: it takes every path that is left
     return app
 

@@ -43,6 +43,8 @@ from rsvqa.annotation.review.queue import Blind, QueueEntry, draw
 CLAIM_S = 600.0
 """A question is kept for a reviewer this long after the page last asked for it."""
 MAX_UPCOMING = 8
+BY_WRITING = "written/"
+"""Begins the request id of the decision by which the author of a question stands for it; no page can send one."""
 
 
 class Assignment(NamedTuple):
@@ -90,6 +92,7 @@ class ReviewStore:
         self.database = Database(path)
         self.now = now
         self._gold, self._seed = 0.0, 0
+        self._blind: Blind = "none"
 
     def __enter__(self) -> Self:
         return self
@@ -144,17 +147,21 @@ class ReviewStore:
             gold: share of what is put before a person from then on that are gold questions.
             seed: of the draw when, and of which.
         """
-        self._gold, self._seed = gold, seed
+        self._gold, self._seed, self._blind = gold, seed, blind
         with self.database.transaction() as connection:
             connection.execute(
                 "UPDATE questions SET is_queued = (is_present AND former IS NOT NULL), "
                 "priority = CASE WHEN former IS NULL THEN priority ELSE 0 END"
             )
             for entry in entries:
-                is_blind = blind == "all" or (blind == "overlap" and entry.wanted > 1)
                 make_way(connection, entry)
-                connection.execute(INSERT.format(UPDATE), {**values_of(entry), "is_queued": 1, "is_blind": is_blind})
+                values = {**values_of(entry), "is_queued": 1, "is_blind": self.is_blind_where(entry.wanted)}
+                connection.execute(INSERT.format(UPDATE), values)
                 count_missing(connection, content_key(entry.question))
+
+    def is_blind_where(self, wanted: int) -> bool:
+        """Return whether a question of the queue on which so many opinions are wanted is answered first."""
+        return self._blind == "all" or (self._blind == "overlap" and wanted > 1)
 
     def add(self, entries: Iterable[QueueEntry]) -> None:
         """Make questions known on which decisions come from elsewhere; those in the queue stay as they are."""

@@ -202,6 +202,11 @@ def clustered_share(values: Floats, groups: Sequence[str]) -> Share:
         residuals = np.bincount(places, weights=values - mean)
         clustered = num_groups / (num_groups - 1) * float((residuals**2).sum()) / total**2
         independent = min(independent, variance / clustered) if clustered > 0 else independent
+    return wilson(mean, independent, num_groups)
+
+
+def wilson(mean: float, independent: float, num_groups: int) -> Share:
+    """Return a share with Wilson's interval, given of how many independent questions and groups it is."""
     z = float(np.interp(1 / max(1, num_groups - 1), (1 / _T_DEGREES)[::-1], _T_QUANTILES[::-1]))
     shrunk = 1 + z * z / independent
     centre = (mean + z * z / (2 * independent)) / shrunk

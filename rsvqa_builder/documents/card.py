@@ -401,10 +401,12 @@ def _review_section(review: Mapping[str, Any]) -> str:
     if not review:
         return ""
     counts = review["questions"]
+    written = review.get("written", {"questions": 0})["questions"]
+    wrote = f" People wrote {written:,} (`source` is human, and the rule `written_by_person`)." if written else ""
     return (
         f"## What people decided\n\n{counts['accepted']:,} questions were accepted as they are (`review` is accepted). "
         f"{counts['fixed']:,} were corrected (`review` is fixed, `source` is human). {counts['rejected']:,} were "
-        f"rejected and are left out. {counts['dropped']:,} that nobody has decided are left out too. "
+        f"rejected and are left out. {counts['dropped']:,} that nobody has decided are left out too.{wrote} "
         "`review_report.json` counts them per task and reason."
     )
 

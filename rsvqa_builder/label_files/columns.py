@@ -30,8 +30,9 @@ IMAGE_COLUMNS = (
 )
 """Columns that may say which image a label belongs to; of several, the first that holds names of files counts."""
 
-OUTLINE_COLUMN, CERTAIN_COLUMN = "rsvqa_outline", "rsvqa_certain"
-"""What `rsvqa review labels` writes of each object beside its class: how it was drawn, and whether for sure."""
+OUTLINE_COLUMN, CERTAIN_COLUMN, ORIGIN_COLUMN = "rsvqa_outline", "rsvqa_certain", "rsvqa_origin"
+"""What `rsvqa review labels` writes of each object beside its class: how it was drawn, whether for sure, and where a
+model has proposed some, by whom; the last is for people and is not read."""
 
 _PICTURE_SIZE = (("image_width", "img_width", "imagewidth"), ("image_height", "img_height", "imageheight"))
 PICTURE_COLUMNS = tuple(name for names in _PICTURE_SIZE for name in names)

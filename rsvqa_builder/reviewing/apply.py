@@ -33,6 +33,7 @@ from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, marker_of,
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import AcceptedQuestions, read_drawn
 from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint, store_path
+from rsvqa.rsvqa_builder.reviewing.written_questions import written_records
 
 REPORT = "review_report.json"
 REPORT_VERSION = 1
@@ -69,7 +70,8 @@ def apply_review(
     """Write the reviewed data set to `out` and return its report; the folder is whole or as it was before.
 
     A question counts as decided when no more opinions are wanted on it. Accepted ones get `review` "accepted", changed
-    ones "fixed" and `source` "human"; rejected ones are left out. Tiles without any question left go to `tiles/`.
+    ones "fixed" and `source` "human"; rejected ones are left out. What people wrote is there too. Tiles without any
+    question left go to `tiles/`.
 
     Args:
         src: the data set that was reviewed.
@@ -85,14 +87,14 @@ def apply_review(
     if src.resolve() in (out.resolve(), *out.resolve().parents):
         raise ReviewError(f"`out` {out} is the data set that was reviewed, or lies in it; choose another folder")
     decisions, bound = read_decisions(src, store)
-    drawn = read_drawn(src, store)
-    identity = _identity(src, decisions, undecided, drawn)
+    drawn, written = read_drawn(src, store), written_records(src, store)
+    identity = _identity(src, decisions, undecided, (*drawn.records, *written))
     with OutputFolder(out) as output:
         output.finish_interrupted_move()
         if done := _finished_report(out, identity):
             return done
         output.begin({"settings": {"review": identity}, "versions": {}, "inputs": {}}, overwrite=overwrite)
-        report = _write(src, output, decisions, bound, undecided, identity, drawn)
+        report = _write(src, output, decisions, bound, undecided, identity, drawn, written)
         output.commit()
     return report
 
@@ -117,14 +119,14 @@ def read_decisions(src: Path, store: Path | None) -> tuple[dict[str, Decision], 
 
 
 def _identity(
-    src: Path, decisions: Mapping[str, Decision], undecided: Undecided, drawn: AcceptedQuestions
+    src: Path, decisions: Mapping[str, Decision], undecided: Undecided, new: Sequence[Record]
 ) -> dict[str, Any]:
     """Return what tells the result from others; who decided and when leaves no trace."""
     digest = hashlib.sha256()
     for question_id, decision in sorted(decisions.items()):
         after = "" if decision.after is None else CONTENT.dump_json(decision.after).decode()
         digest.update(json.dumps([question_id, decision.verdict, after, _reason(decision)]).encode())
-    for record in drawn.records:
+    for record in new:
         digest.update(json.dumps(encode_texts(record), sort_keys=True).encode())
     return {"of": data_set_fingerprint(src), "decisions": digest.hexdigest(), "undecided": undecided.value}
 
@@ -149,13 +151,14 @@ def _write(
     undecided: Undecided,
     identity: Mapping[str, Any],
     drawn: AcceptedQuestions,
+    written: Sequence[Record],
 ) -> dict[str, Any]:
     marker = tomllib.loads((src / MARKER).read_text("utf-8")) if (src / MARKER).exists() else {}
     marker["review"] = dict(identity)
     tiles = read_tiles(src)
     tally = _Tally()
-    reviewed = (_reviewed(tile.rows, decisions, undecided, tally) for tile in tiles)
-    rows = tally.tiles(_with_drawn(rows, drawn) for rows in reviewed)
+    reviewed = (_reviewed(_with_new(tile.rows, written), decisions, undecided, tally) for tile in tiles)
+    rows = tally.tiles(_with_new(rows, drawn.records) for rows in reviewed)
     if not rows:
         reasons = "; ".join(lost_lines(tally.report(undecided)))
         raise NothingToReviewError(f"no question of {src} is left, and no tile: {reasons}; nothing is written")
@@ -166,6 +169,8 @@ def _write(
     report = tally.report(undecided)
     if drawn.records or drawn.outdated:
         report["drawn"] = {"questions": len(drawn.records), "outdated": list(drawn.outdated)}
+    if written:
+        report["written"] = {"questions": len(written)}
     if bound.changed:
         report["changed_since_decided"] = list(bound.changed)
     annotated = src / ANNOTATE_REPORT
@@ -237,10 +242,10 @@ def _reviewed(rows: TileRows, decisions: Mapping[str, Decision], undecided: Unde
     return TileRows(rows.tile, tuple(record for record in kept if record is not None))
 
 
-def _with_drawn(rows: TileRows, drawn: AcceptedQuestions) -> TileRows:
-    """Return a tile with the questions that were computed from what people drew on it, after its own."""
-    new = [replace(record, tile=rows.tile) for record in drawn.records if record.tile.image_id == rows.tile.image_id]
-    return TileRows(rows.tile, (*rows.records, *new))
+def _with_new(rows: TileRows, new: Sequence[Record]) -> TileRows:
+    """Return a tile with those of the new questions that are about it, after its own."""
+    own = [replace(record, tile=rows.tile) for record in new if record.tile.image_id == rows.tile.image_id]
+    return TileRows(rows.tile, (*rows.records, *own))
 
 
 def _decided(record: Record, decision: Decision | None, undecided: Undecided, tally: _Tally) -> Record | None:
@@ -270,10 +275,12 @@ def summary_lines(report: Mapping[str, Any], out: Path) -> Sequence[str]:
     counts = report["questions"]
     stay = counts["accepted"] + counts["fixed"] + counts["undecided"]
     drawn = report.get("drawn", {}).get("questions", 0)
+    written = report.get("written", {}).get("questions", 0)
     kept = (
         f"{stay + drawn:,} questions in {out}: {counts['accepted']:,} accepted, {counts['fixed']:,} fixed, "
         f"{counts['undecided']:,} undecided"
     ) + (f", {drawn:,} from what was drawn" if drawn else "")
+    kept += f"; people wrote {written:,} questions" if written else ""
     return [*lost_lines(report), kept]
 
 
@@ -281,7 +288,8 @@ def lost_lines(report: Mapping[str, Any]) -> Sequence[str]:
     """Return what is not in the new data set, and that nobody has decided anything."""
     counts = report["questions"]
     drawn = report.get("drawn", {"questions": 0, "outdated": []})
-    has_decided = counts["accepted"] + counts["fixed"] + counts["rejected"] + drawn["questions"]
+    new = drawn["questions"] + report.get("written", {"questions": 0})["questions"]
+    has_decided = counts["accepted"] + counts["fixed"] + counts["rejected"] + new
     lines = [] if has_decided else ["nothing has been decided yet"]
     if outdated := drawn["outdated"]:
         lines.append(

@@ -7,7 +7,7 @@ as a GIS shows such a picture. GeoJSON is in longitude and latitude, as RFC 7946
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -22,7 +22,7 @@ from rsvqa.annotation.review.drawn_store import DrawnStore, TileDrawing
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.dataset.output import check_export_folder
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
-from rsvqa.rsvqa_builder.label_files.columns import CERTAIN_COLUMN, OUTLINE_COLUMN
+from rsvqa.rsvqa_builder.label_files.columns import CERTAIN_COLUMN, ORIGIN_COLUMN, OUTLINE_COLUMN
 from rsvqa.rsvqa_builder.label_files.placing import DEGREES, PICTURE_PIXELS, Y_UP
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles, features_of
@@ -63,10 +63,11 @@ class WrittenLabels(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """A tile with what is drawn on it."""
+    """A tile with what is drawn on it, and where those objects come from that a model has proposed."""
 
     tile: TileRecord
     drawing: TileDrawing
+    origins: Mapping[str, str]
 
 
 def parse_label_format(text: str) -> LabelFormat:
@@ -103,9 +104,15 @@ def write_labels(
     if not path.exists():
         raise NothingToReviewError(nothing)
     with ReviewStore(path) as opened:
-        standing = DrawnStore(opened).read_all()
+        store_of_drawn = DrawnStore(opened)
+        standing, authors = store_of_drawn.read_all(), store_of_drawn.authors("object")
         tiles = DrawnTiles(source, source.image_digests(opened))
-    drawn = [_Drawn(tile=record, drawing=standing.get(key, TileDrawing())) for key, record in tiles.records.items()]
+    drawn = []
+    for key, record in tiles.records.items():
+        drawing = standing.get(key, TileDrawing())
+        accepted = [name for name, found in drawing.objects.items() if found.proposal]
+        origins = {name: f"model, accepted by {authors[key, name]}" for name in accepted}
+        drawn.append(_Drawn(tile=record, drawing=drawing, origins=origins))
     with_objects = [one for one in drawn if one.drawing.objects]
     if not with_objects:
         raise NothingToReviewError(nothing)
@@ -167,6 +174,7 @@ def _scene_labels(drawn: list[_Drawn], transform: AffineCoefficients | None, lab
         "class": [name for part in parts for name in part.class_names],
         OUTLINE_COLUMN: [str(outline) for part in parts for outline in part.outlines],
         CERTAIN_COLUMN: ["yes" if certain else "no" for part in parts for certain in part.is_certain],
+        **_origins(drawn),
         **{name: [_text(found.get(name)) for part in parts for found in part.attributes] for name in names},
     }
     scene, crs = drawn[0].tile.scene, drawn[0].tile.crs
@@ -235,6 +243,13 @@ def _write_scene(path: Path, labels: _SceneLabels) -> None:
         layer="objects",
         **options,
     )
+
+
+def _origins(drawn: Sequence[_Drawn]) -> dict[str, list[str]]:
+    """Return the column that says which labels a model proposed; none where people drew all of them."""
+    if not any(one.origins for one in drawn):
+        return {}
+    return {ORIGIN_COLUMN: [one.origins.get(key, "person") for one in drawn for key in one.drawing.objects]}
 
 
 def _text(value: str | bool | float | None) -> str | None:

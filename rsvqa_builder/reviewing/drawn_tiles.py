@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,17 +27,20 @@ from rsvqa.annotation.dealing import LetterDealer
 from rsvqa.annotation.facts import ClassInfo, Gsd
 from rsvqa.annotation.images import decode_image
 from rsvqa.annotation.questions import Option
-from rsvqa.annotation.review.drawing import Computed, DrawingTile
+from rsvqa.annotation.review.content import ReviewQuestion
+from rsvqa.annotation.review.drawing import Computed, DrawingTile, Proposal
 from rsvqa.annotation.review.drawn import DrawnObject
 from rsvqa.annotation.review.drawn_store import DrawnStore, TileDrawing, tile_key
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.taxonomy import TASKS
+from rsvqa.rsvqa_builder.auditing.items import folded
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table, load_stored_tables
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.raw import object_array
+from rsvqa.rsvqa_builder.reviewing.asked_before import AskedBefore
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, SourceTile, question_of, store_path
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -76,7 +79,10 @@ class DrawnTiles:
             assert tile.image is not None  # of a tile that can be drawn on
             key = tile_key(tile.tile.image_id, digests[tile.image])
             self.records[key] = tile.tile
-            self.tiles[key] = _drawing_tile(key, tile, tile.image)
+            language = str(self._settings.get("language", "en"))
+            self.tiles[key] = _drawing_tile(key, tile, tile.image, language=language, digest=digests[tile.image])
+        self._reading = threading.Lock()
+        self._read: AskedBefore | None = None
         self._one_at_a_time = threading.Lock()  # the pixels of a large tile are 300 MB
 
     def classes(self, tile: DrawingTile) -> Mapping[str, ClassInfo]:
@@ -104,7 +110,7 @@ class DrawnTiles:
 
     @cached_property
     def _scenes(self) -> Mapping[str, Any]:
-        """What the build's report says of scenes; a data set that was reviewed or annotated has no such report."""
+        """What the build's report says of scenes; nothing where a data set has none."""
         path = self._source.folder / REPORT
         scenes = json.loads(path.read_text("utf-8")).get("scenes", {}) if path.exists() else {}
         return dict(scenes)
@@ -118,6 +124,32 @@ class DrawnTiles:
         """Return what the rules ask about a tile; see `Drawings.compute`."""
         records, not_asked = self.records_of(tile, drawing)
         return Computed(tuple(question_of(record, (tile.image,)) for record in records), not_asked)
+
+    def asked(self, tile: DrawingTile) -> Set[str]:
+        """Return what is asked about a tile; see `Drawings.asked`."""
+        return self._before.asked.get(tile.image, set())
+
+    def guessed(self, question: ReviewQuestion, others: Iterable[ReviewQuestion]) -> tuple[str, ...]:
+        """Return by what a question could be guessed; see `Drawings.guessed`."""
+        return self._before.guesses.warnings(question, others)
+
+    def proposals(self, tile: DrawingTile) -> tuple[Proposal, ...]:
+        """Return what a model proposes, with classes by their names; see `Drawings.proposals`."""
+        names = {
+            folded(name): key
+            for key, info in self.classes(tile).items()
+            for name in (info.plural, info.singular, key.replace("_", " "), key)
+        }
+        found = self._before.proposals.get(tile.image, ())
+        return tuple(proposal._replace(class_name=names.get(folded(proposal.name), "")) for proposal in found)
+
+    @property
+    def _before(self) -> AskedBefore:
+        """Read when somebody first wants to know."""
+        with self._reading:
+            if self._read is None:
+                self._read = AskedBefore.of(self._source.questions())
+            return self._read
 
     def records_of(self, tile: DrawingTile, drawing: TileDrawing) -> ComputedRecords:
         """Return the same as records of a shard."""
@@ -169,7 +201,7 @@ class DrawnTiles:
         )
 
 
-def _drawing_tile(key: str, found: SourceTile, image: str) -> DrawingTile:
+def _drawing_tile(key: str, found: SourceTile, image: str, *, language: str, digest: str) -> DrawingTile:
     tile = found.tile
     return DrawingTile(
         key=key,
@@ -183,6 +215,8 @@ def _drawing_tile(key: str, found: SourceTile, image: str) -> DrawingTile:
         date=tile.date,
         num_questions=found.num_questions,
         region=(tile.window.x, tile.window.y),
+        language=language,
+        image_digest=digest,
     )
 
 

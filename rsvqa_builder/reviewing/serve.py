@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from rsvqa.annotation.authoring.writing_queue import enter
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.binding import Bound
@@ -21,6 +23,7 @@ from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import STORE, ReviewSource, data_set_fingerprint, store_path
+from rsvqa.rsvqa_builder.reviewing.written_questions import read_written
 
 GUIDELINES = "guidelines.md"
 """What people are to heed, in the data set's folder: for all tasks at the top, per task below its name as a heading."""
@@ -70,7 +73,8 @@ def read_guidelines(folder: Path) -> str:
 def bind(store: ReviewStore, source: ReviewSource) -> tuple[Mapping[str, str], Bound]:
     """Hold a store against a data set as it is now; return the digests of its images, and what became of decisions."""
     digests = source.image_digests(store)
-    return digests, store.bind(data_set_fingerprint(source.folder), source.questions(digests))
+    written = (one.question for one in read_written(store, source, digests))
+    return digests, store.bind(data_set_fingerprint(source.folder), chain(source.questions(digests), written))
 
 
 def note_store(folder: Path, store: Path | None) -> None:
@@ -177,6 +181,7 @@ def open_review(
         for line in bound_lines(bound):
             print(line, file=sys.stderr)
         opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind, gold=queue.gold, seed=queue.seed)
+        enter(opened, read_written(opened, source, digests))
         if not (opened.num_queued() or bare):
             raise NothingToReviewError(nothing)
         drawings = DrawnTiles(source, digests)
@@ -212,6 +217,7 @@ def serve_review(
         AccessError: when the server may not or cannot listen there.
         ReviewError: see `open_review`.
     """
+    from rsvqa.annotation.authoring.parts import authoring_parts
     from rsvqa.annotation.review.running import open_socket, serve
     from rsvqa.annotation.review.server import create_app
 
@@ -232,5 +238,6 @@ def serve_review(
             guidelines=read_guidelines(folder),
             drawings=review.drawings,
             views=review.views,
+            parts=authoring_parts(review.store, review.drawings),
         )
         serve(app, access, listening, announce=announce)

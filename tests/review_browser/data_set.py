@@ -95,3 +95,32 @@ def write_bare_data_set(folder: Path) -> Path:
     ]
     write_shards(folder, plan_shards([TileRows(tile) for tile in tiles]), load_images=lambda _: images)
     return folder
+
+
+def write_proposed_data_set(folder: Path) -> Path:
+    """Write a data set of one tile on which a model proposes two objects, a ship and a thing of no class."""
+    images = {"tile": make_image(1)}
+    sizes = {key: len(data) for key, data in images.items()}
+    tile = make_tile("harbour:0_0", scene="harbour", window=Window(0, 0, WIDTH, HEIGHT), images=sizes, gsd=0.3)
+    seen = {"ship": BOX, "gantry": Box(0.7, 0.2, 0.8, 0.3)}
+    records = [
+        make_record(
+            tile,
+            "fine_grained_grounding",
+            number,
+            question=f"Please locate the {name}.",
+            bbox=box,
+            answer=str(list(box)),
+            source="llm",
+            review="needed",
+            evidence={
+                "rule": "proposed_by_model",
+                "feature_ids": [],
+                "values": {"object": name, "description": f"the white {name}"},
+                "annotation": {"notes": [{"step": "propose", "result": "proposed", "model": "a-model"}]},
+            },
+        )
+        for number, (name, box) in enumerate(seen.items(), 1)
+    ]
+    write_shards(folder, plan_shards([TileRows(tile, tuple(records))]), load_images=lambda _: images)
+    return folder

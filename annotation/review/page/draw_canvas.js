@@ -32,6 +32,7 @@ export class Canvas {
       item.addHandler("fully-loaded-change", ({ fullyLoaded }) => (byId("loading").hidden = fullyLoaded)),
     );
     this.highlighted = new Set();
+    this.overlays = []; // shapes that are no objects: proposals, and evidence of a question that is written
     this.draft = null;
     this.hidden = null; // ids that are being dragged: drawn from the draft
     this.frames = []; // times of the last frames, ms; read by tests/perf
@@ -176,6 +177,7 @@ export class Canvas {
     const { x, y, scale } = placing;
     context.setTransform(size.ratio * scale, 0, 0, size.ratio * scale, size.ratio * x, size.ratio * y);
     this.drawTop(scale);
+    this.drawOverlays(scale);
     this.drawDraft(scale);
     if (scale !== this.shownScale) showScale(scale, this.model.tile.gsd);
     this.shownScale = scale;
@@ -277,6 +279,18 @@ export class Canvas {
       context.lineWidth = 1.4 / scale;
       context.fillRect(at[0] - side / 2, at[1] - side / 2, side, side);
       context.strokeRect(at[0] - side / 2, at[1] - side / 2, side, side);
+    }
+  }
+
+  /** Draw shapes with a colour of their own, dashed ones among them; what is pointed out has a stronger line. */
+  drawOverlays(scale) {
+    for (const shape of this.overlays) {
+      const path = new Path2D();
+      trace(path, shape, 6 / scale);
+      if (shape.isDashed) this.context.setLineDash([8 / scale, 6 / scale]);
+      this.stroke(path, "rgb(0 0 0 / .7)", shape.isStrong ? 6 : 4.5, scale);
+      this.stroke(path, shape.colour, shape.isStrong ? 3.5 : 2, scale);
+      this.context.setLineDash([]);
     }
   }
 

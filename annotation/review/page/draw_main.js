@@ -3,9 +3,10 @@
 import { newRequestId, Refused } from "./api.js";
 import { Canvas } from "./draw_canvas.js";
 import { insist, Model } from "./draw_model.js";
-import { askTile, ClassPanel, questionsPanel, selectionPanel } from "./draw_panels.js";
-import { allowedShift, shifted, turned } from "./draw_shapes.js";
+import { askTile, ClassPanel, proposalsPanel, questionsPanel, selectionPanel } from "./draw_panels.js";
+import { allowedShift, isHit, shifted, turned } from "./draw_shapes.js";
 import { Tools, TOOLS } from "./draw_tools.js";
+import { WritingPanel } from "./draw_writing.js";
 import { byId, h, put } from "./elements.js";
 import { watchKeys } from "./keys.js";
 import { Look } from "./look.js";
@@ -31,6 +32,7 @@ const page = {
   role: (name) => page.model.tile.classes.find((info) => info.name === name)?.role,
 
   isAllowed(form) {
+    if (state.tab === "write") return true; // evidence is of no class
     const role = page.role(page.className);
     if (state.about.forms[form].includes(role)) return true;
     const fitting = TOOLS.filter(({ name }) => state.about.forms[name]?.includes(role)).map(({ title }) => title.toLowerCase());
@@ -40,6 +42,7 @@ const page = {
 
   add(object) {
     showProblems([]);
+    if (state.tab === "write") return writing.addShape(object);
     page.model.add([object]);
   },
 
@@ -85,10 +88,23 @@ const page = {
   async declare(name, isComplete) {
     await guarded(() => page.model.declare(name, isComplete));
   },
+
+  /** Point out the proposal at a place of the tile, where there is one. */
+  pickProposal(at, reach) {
+    const found = state.tab === "objects" && openProposals().find((proposal) => isHit(shapeOf(proposal), at, reach));
+    if (found) pick(found);
+  },
+
+  post: (path, body) => guarded(() => page.model.post(path, body)),
+  refuse: (problems) => showProblems(problems),
+  showShapes: () => showOverlays(),
+  say: (text) => (byId("saved").textContent = text),
+  look: (box, isNear = false) => isNear && canvas.show(box),
 };
 const tools = new Tools(canvas, page);
 const classes = new ClassPanel(page, (name) => canvas.colour(name));
-const state = { about: null, reviewer: localStorage.getItem("rsvqa-review/reviewer") ?? "", tab: "objects", questions: null, copied: [] };
+const writing = new WritingPanel(page);
+const state = { about: null, reviewer: localStorage.getItem("rsvqa-review/reviewer") ?? "", tab: "objects", questions: null, copied: [], proposals: [], deleted: [], picked: null };
 
 const banner = (text) => {
   byId("banner").textContent = text;
@@ -115,7 +131,7 @@ async function guarded(work) {
 
 const events = {
   changed() {
-    canvas.ask();
+    showOverlays();
     showObjects();
     computeSoon();
   },
@@ -136,6 +152,7 @@ async function open(key, { isSame = false } = {}) {
   page.model = new Model(tile, state.reviewer, events);
   if (!tile.classes.some(({ name }) => name === page.className)) page.className = tile.classes[0].name;
   state.questions = null;
+  state.proposals = [];
   showProblems([]);
   byId("name").textContent = tile.tile_id;
   localStorage.setItem("rsvqa-review/tile", key);
@@ -145,6 +162,7 @@ async function open(key, { isSame = false } = {}) {
   } else await openPicture(tile);
   showTab(state.tab);
   events.saved(true);
+  await readProposals();
 }
 
 /** Show the image at once where it is seen as it is stored, else when it is known what else can be seen. */
@@ -161,6 +179,66 @@ async function openPicture(tile) {
 }
 
 const askLook = () => state.look?.ask(() => canvas.see(state.look), { hasOther: true });
+
+// --- what a model proposes ----------------------------------------------------------------------------------------------
+
+const PROPOSED = "#ffd7f5";
+const shapeOf = ({ box }) => ({ form: "box", points: [box.slice(0, 2), box.slice(2)] });
+const classOf = (proposal) => proposal.class_name || page.className;
+
+async function readProposals() {
+  const { model } = page;
+  const found = await page.post("draw/proposals");
+  if (!found || page.model !== model) return;
+  state.proposals = found.proposals;
+  state.deleted = found.deleted;
+  showOverlays();
+  showObjects();
+}
+
+/** Return the proposals that are neither deleted nor objects by now. */
+function openProposals() {
+  if (!state.proposals.length) return [];
+  const taken = new Set([...page.model.objects.values()].map((object) => object.proposal));
+  return state.proposals.filter(({ key }) => !taken.has(key) && !state.deleted.includes(key));
+}
+
+function showOverlays() {
+  canvas.overlays =
+    state.tab === "write" ? writing.shapes : openProposals().map((proposal) => ({ ...shapeOf(proposal), colour: PROPOSED, isDashed: true, isStrong: proposal.key === state.picked }));
+  canvas.ask();
+}
+
+function pick(proposal, isNear = false) {
+  state.picked = proposal?.key ?? null;
+  showOverlays();
+  for (const item of document.querySelectorAll("[data-proposal]")) item.classList.toggle("picked", item.dataset.proposal === state.picked);
+  document.querySelector(".proposals .picked")?.scrollIntoView({ block: "nearest" });
+  if (isNear) canvas.show(proposal.box);
+}
+
+/** Make a proposal an object, selected so that it can be mended at once. */
+function accept(proposal) {
+  if (proposal.class_name) page.setClass(proposal.class_name);
+  if (!page.isAllowed("box")) return;
+  choose("select");
+  page.add({ class_name: page.className, ...shapeOf(proposal), attributes: {}, is_certain: true, proposal: proposal.key });
+}
+
+async function turnDown(proposal, isDeleted = true) {
+  const body = { request_id: newRequestId(), proposal: proposal.key, is_deleted: isDeleted };
+  if (!(await page.post("draw/proposal", body))) return;
+  state.deleted = isDeleted ? [...state.deleted, proposal.key] : state.deleted.filter((key) => key !== proposal.key);
+  showOverlays();
+  showObjects();
+}
+
+const proposalActions = {
+  onAccept: accept,
+  onDelete: turnDown,
+  onBringBack: () => turnDown({ key: state.deleted.at(-1) }, false),
+  onLook: pick,
+};
 
 async function changeTile() {
   await refreshTiles();
@@ -180,12 +258,19 @@ async function refreshTiles() {
 
 // --- what is beside the image -----------------------------------------------------------------------------------------
 
+const TABS = ["objects", "questions", "write"];
+
 function showTab(tab) {
   state.tab = tab;
-  for (const name of ["objects", "questions"]) byId(`${name}-tab`).setAttribute("aria-selected", String(name === tab));
+  for (const name of TABS) byId(`${name}-tab`).setAttribute("aria-selected", String(name === tab));
   canvas.highlighted = new Set();
+  showOverlays();
   if (tab === "objects") showObjects();
-  else {
+  else if (tab === "write") {
+    writing.render();
+    put(byId("body"), writing.part);
+    writing.open();
+  } else {
     showQuestions();
     compute();
   }
@@ -198,8 +283,10 @@ function showObjects() {
   if (state.tab !== "objects") return;
   classes.render();
   const body = byId("body");
-  if (!body.contains(classes.part)) put(body, h("div", { id: "selection" }), classes.part);
+  if (!body.contains(classes.part)) put(body, h("div", { id: "selection" }), h("div", { id: "proposals" }), classes.part);
   put(byId("selection"), selectionPanel(page, state.about.attributes));
+  const proposed = { open: openProposals(), deleted: state.deleted, picked: state.picked };
+  put(byId("proposals"), proposalsPanel(proposed, (proposal) => page.singular(classOf(proposal)), proposalActions));
 }
 
 function showQuestions() {
@@ -282,7 +369,7 @@ function paste() {
   const snapped = (value) => (page.isSnapping ? Math.round(value) : value);
   const by = allowedShift(state.copied, [snapped(at[0] - middle[0]), snapped(at[1] - middle[1])], model.tile);
   const known = state.copied.filter((object) => model.tile.classes.some(({ name }) => name === object.class_name));
-  model.add(known.map((object) => ({ ...object, points: shifted(object.points, by) })));
+  model.add(known.map(({ proposal: _, ...object }) => ({ ...object, points: shifted(object.points, by) })));
 }
 
 function toggleSnap() {
@@ -331,6 +418,8 @@ const KEYS = [
   { key: "i", does: "how the scene is seen: bands, stretch, gamma, surroundings, another date", run: askLook },
   { key: "w", does: "objects and classes", run: () => showTab("objects") },
   { key: "q", does: "questions: A accepts, X discards the one in focus, a double click shows it", run: () => showTab("questions") },
+  { key: "e", does: "write a question; what is drawn then is its evidence", run: () => showTab("write") },
+  { key: "Enter", withControl: true, shown: "Ctrl Enter", does: "save the question that is written", run: () => state.tab === "write" && document.getElementById("write-save")?.click(), inText: true },
   { key: "t", does: "tiles", run: changeTile },
   { key: "n", does: "next tile", run: () => step(1) },
   { key: "?", does: "these keys", run: () => showKeys(KEYS) },
@@ -359,7 +448,7 @@ async function begin() {
   makeTools();
   const buttons = { "tiles-button": changeTile, "help-button": () => showKeys(KEYS), "reviewer-button": changeReviewer, "whole-button": () => canvas.whole(), "snap-button": toggleSnap, "look-button": askLook };
   for (const [id, run] of Object.entries(buttons)) byId(id).addEventListener("click", run);
-  for (const name of ["objects", "questions"]) byId(`${name}-tab`).addEventListener("click", () => showTab(name));
+  for (const name of TABS) byId(`${name}-tab`).addEventListener("click", () => showTab(name));
   if (state.about.person) {
     state.reviewer = state.about.person; // by the link: nobody changes it
     byId("reviewer-button").disabled = true;

@@ -112,6 +112,42 @@ function measure({ form, points }, gsd) {
   return plural(points.length, form === "line" ? "point" : "corner");
 }
 
+/** Return what a model proposes, each to be accepted as an object or deleted; nothing where it proposes nothing. */
+export function proposalsPanel({ open, deleted, picked }, classOf, { onAccept, onDelete, onBringBack, onLook }) {
+  if (!open.length && !deleted.length) return null;
+  const items = open.map((proposal) => {
+    const item = h(
+      "li",
+      { tabindex: 0, class: proposal.key === picked ? "picked" : "", "data-proposal": proposal.key },
+      h("p", { class: "text" }, proposal.description || proposal.name),
+      h(
+        "p",
+        { class: "buttons" },
+        h("button", { type: "button", onclick: () => onAccept(proposal) }, `Accept as ${classOf(proposal)}`),
+        h("button", { type: "button", onclick: () => onDelete(proposal) }, "Delete"),
+        h("small", {}, proposal.class_name ? proposal.model : `${proposal.model} · no class “${proposal.name}”`),
+      ),
+    );
+    item.addEventListener("mouseenter", () => onLook(proposal, false));
+    item.addEventListener("focusin", () => onLook(proposal, false));
+    item.addEventListener("dblclick", () => onLook(proposal, true));
+    item.addEventListener("keydown", (event) => {
+      const run = { a: onAccept, x: onDelete }[event.key];
+      if (!run || event.ctrlKey || event.metaKey) return;
+      event.stopPropagation();
+      run(proposal);
+    });
+    return item;
+  });
+  return h(
+    "section",
+    { class: "proposals" },
+    h("h2", {}, open.length ? `${plural(open.length, "proposal")} of a model, dashed` : "No proposal is left"),
+    h("ul", { class: "computed" }, items),
+    deleted.length > 0 && h("p", { class: "buttons" }, h("button", { type: "button", onclick: onBringBack }, "Undo the deletion"), h("small", {}, `${plural(deleted.length, "proposal")} deleted`)),
+  );
+}
+
 /** Return the questions that the rules ask, each to be accepted or discarded, and why other tasks ask nothing. */
 export function questionsPanel(answer, tasks, { onJudge, onLook }) {
   if (!answer) return h("section", { class: "hint" }, "Computing questions …");

@@ -19,7 +19,7 @@ export const TOOLS = [
 
 /** Turns pointer events over the canvas into changes of the model. */
 export class Tools {
-  /** `page` has model, className, isSnapping and isAllowed(form). */
+  /** `page` has model, className, isSnapping, isAllowed(form), add(object) and pickProposal(at, reach). */
   constructor(canvas, page) {
     this.canvas = canvas;
     this.page = page;
@@ -108,6 +108,7 @@ export class Tools {
     const handle = this.hitHandle(at);
     if (handle) return { kind: "reshape", handle, id: [...model.selection][0] };
     const id = this.hit(at);
+    if (!id) this.page.pickProposal(at, this.reach());
     if (!id) return event.shiftKey ? { kind: "several", from: at } : { kind: "pan", clears: true };
     if (event.shiftKey) model.select(model.selection.has(id) ? [...model.selection].filter((other) => other !== id) : [...model.selection, id]);
     else if (!model.selection.has(id)) model.select([id]);

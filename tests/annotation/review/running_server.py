@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rsvqa.annotation.authoring.parts import authoring_parts
 from rsvqa.annotation.review.access import Access
 from rsvqa.annotation.review.attempts import Attempts
 from rsvqa.annotation.review.drawing import Drawings
@@ -121,8 +122,15 @@ def running(
     """Yield a client of a server that is stopped afterwards; guesses are counted there, and hold nobody for long."""
     listening = open_socket("127.0.0.1", 0)
     access = Access(host="127.0.0.1", port=listening.getsockname()[1], password=password, people=people)
-    seen = pictures or FakePictures()
-    app = create_app(store, seen, name="a data set", guidelines=guidelines, drawings=drawings, views=views)
+    app = create_app(
+        store,
+        pictures or FakePictures(),
+        name="a data set",
+        guidelines=guidelines,
+        drawings=drawings,
+        views=views,
+        parts=authoring_parts(store, drawings) if drawings else (),
+    )
     server = make_server(app, access, attempts=Attempts(hold_s=0.001), patience_s=patience_s)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

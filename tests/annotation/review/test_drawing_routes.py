@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rsvqa.annotation.facts import ClassInfo, Role
-from rsvqa.annotation.review.drawing import Computed, DrawingTile
-from rsvqa.annotation.review.drawn_store import DrawnStore, TileDrawing
+from rsvqa.annotation.review.drawn_store import DrawnStore
 from rsvqa.annotation.review.people import People, PersonSettings
 from rsvqa.annotation.review.store import ReviewStore
-from tests.annotation.review.make_questions import make_question, make_store
+from tests.annotation.review.make_drawings import FakeDrawings
+from tests.annotation.review.make_questions import make_store
 from tests.annotation.review.running_server import Answer, Client, running
-
-TILE = DrawingTile(
-    key="tile1", tile_id="a:0_0", scene="a", split="train", image="a/0_0.jpg", width=100, height=80, gsd=0.5
-)
-
-
-class FakeDrawings:
-    """One tile of 100 x 80 px, three classes, and one question as soon as anything is drawn."""
-
-    def __init__(self) -> None:
-        self.tiles: Mapping[str, DrawingTile] = {TILE.key: TILE}
-
-    def classes(self, tile: DrawingTile) -> Mapping[str, ClassInfo]:  # noqa: ARG002  the protocol's
-        roles = {"car": Role.OBJECT, "field": Role.AREA, "road": Role.ROAD}
-        return {name: ClassInfo(name=name, singular=name, plural=f"{name}s", role=role) for name, role in roles.items()}
-
-    def compute(self, tile: DrawingTile, drawing: TileDrawing) -> Computed:  # noqa: ARG002
-        questions = (make_question("a:0_0/OC-1"),) if drawing.objects else ()
-        return Computed(questions, {"route_planning": "no roads"})
 
 
 @pytest.fixture
