@@ -67,6 +67,18 @@ def has_plugin(kind: str, name: str) -> bool:
     return name in _plugins(kind)
 
 
+def require_ours(kind: str, name: str) -> None:
+    """Make sure that a name which rsvqa has itself means nothing else: a package's would be passed over in silence.
+
+    Raises:
+        PluginError: an installed package brings `KIND.NAME` too.
+    """
+    if has_plugin(kind, name):
+        raise PluginError(
+            f"{kind} {name!r} of {package_of(kind, name)}: rsvqa has one of this name; rename that, or uninstall it"
+        )
+
+
 @cache
 def load_plugins(kind: str) -> Mapping[str, Any]:
     """Return all that installed packages bring of a kind, by name, sorted; for kinds that nobody asks for by name.

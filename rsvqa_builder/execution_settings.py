@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from rsvqa.rsvqa_builder.config import StageSettings
 
 POOL = "pool"
+RAY = "ray"
 
 _TIMEOUT_S = 3600.0
 

@@ -221,7 +221,7 @@ def test_demo_scenes_prints_the_files_it_made(tmp_path: Path) -> None:
     assert all(path.is_file() for path in made)
 
 
-@pytest.mark.parametrize("name", ["llava", "xlrs", "coco"])
+@pytest.mark.parametrize("name", ["llava", "xlrs", "coco", "coco-asked"])
 def test_a_built_data_set_is_exported(scenes: Path, tmp_path: Path, name: str) -> None:
     assert build(scenes, tmp_path / "set", "--tasks", "OCC,FVG", "--complete", "yes").code == 0
     before = times_of_change(tmp_path / "set")

@@ -113,7 +113,7 @@ CASES: dict[str, tuple[Words, str]] = {
     "export, no folder": (lambda i, out: export(i.missing, out), NO_FOLDER),
     "export, empty folder": (lambda i, out: export(i.empty, out), "no shards in"),
     "export, no question": (lambda i, out: export(i.silent, out), NO_QUESTION),
-    "export, no question of the format": (lambda i, out: export(i.captions, out, "coco"), " x no box"),
+    "export, no question of the format": (lambda i, out: export(i.captions, out, "coco-asked"), " x no box"),
     "export, no such split": (lambda i, out: export(i.captions, out, "llava", "--split", "test"), "it has train"),
     "export, unknown split": (
         lambda i, out: export(i.captions, out, "llava", "--split", "zork"),

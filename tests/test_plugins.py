@@ -182,16 +182,20 @@ def test_another_version_of_a_package_does_not_go_on_with_a_build(place: Path, s
     assert re.search(r"1\.0.*2\.0", second.stderr)
 
 
+def write_benchmark(folder: Path) -> None:
+    """Write files of the benchmark `trees` with one question."""
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "p.png")
+    row = {"image": "p.png", "question": "Are they?", "options": ["yes", "no"], "answer": "A", "kind": "trees"}
+    (folder / "trees.jsonl").write_text(json.dumps(row) + "\n")
+
+
 def test_a_model_and_a_benchmark_of_a_package_are_asked(built: Path, site: Path) -> None:
     words = ("bench", "--model", "trees:A", "--data", "set", "--split", "train", "--tasks", "TH", "--out", "run-a")
     done = rsvqa(built.parent, *words, site=site)
     assert done.returncode == 0, done.stderr
     assert "Tree health" in done.stdout
-    folder = built.parent / "bench"
-    folder.mkdir()
-    Image.new("RGB", (8, 8)).save(folder / "p.png")
-    row = {"image": "p.png", "question": "Are they?", "options": ["yes", "no"], "answer": "A", "kind": "trees"}
-    (folder / "trees.jsonl").write_text(json.dumps(row) + "\n")
+    write_benchmark(built.parent / "bench")
     done = rsvqa(built.parent, "bench", "--model", "trees:A", "--data", "trees:bench", "--out", "run-b", site=site)
     assert done.returncode == 0, done.stderr
     assert "100.0" in done.stdout
@@ -280,6 +284,37 @@ def test_a_package_that_cannot_be_used_is_one_line_that_names_it(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert re.search(message, line), line
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "words"),
+    [
+        ("classes.demo", ("build", "--src", "plots", "--classes", "demo", "--workers", "0")),
+        ("executor.pool", ("build", "--src", "plots", "--labels", "crowns", "--tile-size", "256")),
+        ("executor.ray", ("build", "--src", "plots", "--labels", "crowns", "--executor", "ray")),
+        ("benchmark.lrs-vqa", ("bench", "--model", "random", "--data", "lrs-vqa:plots")),
+        ("model.random", ("bench", "--model", "random", "--data", "trees:bench")),
+        ("model.replies", ("bench", "--model", "replies:r.jsonl", "--data", "trees:bench")),
+    ],
+)
+def test_a_name_of_ours_is_refused_where_it_is_asked_for(
+    place: Path, tmp_path: Path, entry_point: str, words: tuple[str, ...]
+) -> None:
+    # the package's would otherwise be passed over, or take the place of ours, without a word
+    kind, _, name = entry_point.partition(".")
+    points = f"{entry_point} = tree_health:CLASSES"
+    if kind == "model":
+        points += "\nbenchmark.trees = tree_health:BENCHMARK"
+        write_benchmark(tmp_path / "bench")
+    install(tmp_path / "site", version="3.1", name="odd", entry_points=points)
+    for shared in ("plots", "crowns"):
+        (tmp_path / shared).symlink_to(place / shared)
+    done = rsvqa(tmp_path, *words, "--out", "set", site=tmp_path / "site")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"rsvqa: {kind} '{name}' of odd 3.1: rsvqa has one of this name; rename that, or uninstall it"
+    ]
     assert not (tmp_path / "set").exists()
 
 

@@ -1,7 +1,8 @@
-"""The site of `docs/` builds with every link and anchor in it, and the commands of the tutorials run as they stand."""
+"""The site of `docs/` builds with every link and anchor in it, and what tutorials and notebooks show runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -13,12 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import rsvqa
+
 ROOT = Path(__file__).parent.parent
 RSVQA = Path(sys.executable).with_name("rsvqa")
 pytest.importorskip("mkdocstrings", reason="the site is built with the extra dev")
 
 
-def test_every_link_of_the_site_leads_somewhere(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+def test_every_link_of_the_site_leads_somewhere_and_every_notebook_runs(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
         cwd=ROOT,
@@ -31,6 +35,27 @@ def test_every_link_of_the_site_leads_somewhere(tmp_path: Path) -> None:
     pages = {path.parent.name for path in (tmp_path / "site").glob("*/index.html")}
     assert {"commands", "contributing", "tasks"} <= pages
     assert "rsvqa export" in (tmp_path / "site" / "commands" / "index.html").read_text()
+    reference = (tmp_path / "site" / "reference" / "index.html").read_text()
+    for name in {*rsvqa.__all__} - {"__version__"}:
+        assert re.search(rf'id="rsvqa\.[\w.]*\b{name}"', reference), name
+    # a setting with its docstring
+    assert "Side of a tile, pixels (default: the profile" in reference
+    # objects of a notebook show themselves
+    first = (tmp_path / "site" / "notebooks" / "scenes-to-data-set" / "index.html").read_text()
+    assert '<div class="rsvqa-question' in first
+    assert "<caption>superrs: " in first
+    second = (tmp_path / "site" / "notebooks" / "score-a-model" / "index.html").read_text()
+    assert "<td>Overall counting</td>" in second
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_its_outputs(path: Path) -> None:
+    notebook = json.loads(path.read_text("utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert code
+    assert all((cell["outputs"], cell["execution_count"]) == ([], None) for cell in code)
+    assert all(cell["metadata"] == {} for cell in notebook["cells"])
+    assert notebook["metadata"].keys() == {"kernelspec", "language_info"}
 
 
 def commands(page: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rsvqa.annotation.extras import require_extra
-from rsvqa.annotation.plugins import load_plugin
+from rsvqa.annotation.plugins import load_plugin, require_ours
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.adapters.baselines import FakeModel, MajorityModel, RandomModel
 from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
@@ -18,6 +18,7 @@ from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, BenchSettings
 FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"
 _BASELINES = (RANDOM, MAJORITY)
+_OURS = (*_BASELINES, *(prefix.removesuffix(":") for prefix in (FAKE, OPENAI, REPLIES)))
 
 
 def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
@@ -31,6 +32,7 @@ def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel
 
     Raises:
         ModelError: it cannot be opened; the message says what is missing.
+        PluginError: a package brings a model of a name of ours.
         MissingExtraError: packages of its kind of model are not installed, or those that score captions: better told
             now than when all are written.
     """
@@ -55,6 +57,8 @@ def _open(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
         raise ModelError(
             f"{settings.model!r}: blind: takes a checkpoint, vllm:NAME or openai:NAME, whose images are left out"
         )
+    if (kind := name.partition(":")[0]) in _OURS:
+        require_ours("model", kind)
     if name == RANDOM:
         return RandomModel(settings.seed)
     if name == MAJORITY:

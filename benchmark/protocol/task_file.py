@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.plugins import load_plugins
+from rsvqa.annotation.plugins import load_plugins, require_ours
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.errors import BenchmarkDataError
@@ -258,7 +258,7 @@ class NamedTaskFile(NamedTuple):
 
 def task_file_names() -> list[str]:
     """Return the names of the files that come with rsvqa and with installed packages."""
-    return sorted(name for name, _ in _shipped())
+    return sorted(_shipped())
 
 
 def find_task_file(data: str) -> NamedTaskFile | None:
@@ -270,7 +270,7 @@ def find_task_file(data: str) -> NamedTaskFile | None:
         BenchmarkDataError: a folder is missing, or the file is not what it should be.
     """
     head, _, folder = data.partition(":")
-    shipped = dict(_shipped())
+    shipped = _shipped()
     if head in shipped and not Path(data).exists():
         rules = _parse(shipped[head].read_text("utf-8"), head)
         if not folder:
@@ -289,11 +289,13 @@ def find_task_file(data: str) -> NamedTaskFile | None:
     return NamedTaskFile(_parse(text, str(path)), _folder(Path(folder) if folder else path.parent))
 
 
-def _shipped() -> Iterator[tuple[str, Traversable]]:
-    for file in resources.files("rsvqa.benchmark.protocol").joinpath("tasks").iterdir():
-        if file.name.endswith(_ENDING):
-            yield file.name.removesuffix(_ENDING), file
-    yield from load_plugins("benchmark").items()
+def _shipped() -> Mapping[str, Traversable]:
+    files = resources.files("rsvqa.benchmark.protocol").joinpath("tasks").iterdir()
+    ours = {file.name.removesuffix(_ENDING): file for file in files if file.name.endswith(_ENDING)}
+    brought = load_plugins("benchmark")
+    for name in sorted(ours.keys() & brought.keys()):
+        require_ours("benchmark", name)
+    return {**ours, **brought}
 
 
 def _folder(path: Path) -> Path:

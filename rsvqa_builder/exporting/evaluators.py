@@ -20,10 +20,11 @@ import pyarrow as pa
 
 from rsvqa.annotation.lettering import LETTERS
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm
-from rsvqa.rsvqa_builder.dataset.image_tables import IMAGES, TableWriter, table_schema
+from rsvqa.rsvqa_builder.dataset.image_tables import IMAGES
 from rsvqa.rsvqa_builder.dataset.prompts import exchange_of
 from rsvqa.rsvqa_builder.dataset.rows import Column, StoredQuestion
 from rsvqa.rsvqa_builder.dataset.shards import split_of
+from rsvqa.rsvqa_builder.exporting.split_tables import SplitTables
 
 # --- lmms-eval ---
 
@@ -53,15 +54,11 @@ class LmmsEvalExporter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: dict[tuple[str, str], list[Path]] = {}
-        self._writers: dict[str, TableWriter] = {}
-        self._open = ExitStack()
+        self._tables = SplitTables(folder, dict.fromkeys(_SCORERS, _COLUMNS))
 
     def begin_shard(self, shard: Path) -> None:
-        """Begin new tables: each has at most the rows of one shard."""
-        self._open.close()
-        self._writers = {}
-        self._split = split_of(shard)
+        """Begin new files: each has at most the rows of one shard."""
+        self._tables.begin_shard(shard)
 
     def unfit(self, question: StoredQuestion) -> str | None:
         """Refuse captions, for which the task has no measure."""
@@ -70,22 +67,14 @@ class LmmsEvalExporter:
     def write(self, questions: Sequence[StoredQuestion]) -> None:
         """Write one row group in each table that has rows here."""
         for kind in _SCORERS:
-            if members := [_lmms_row(one) for one in questions if _kind(one) == kind]:
-                self._writer(kind).write_row_group(members)
-
-    def _writer(self, kind: str) -> TableWriter:
-        if kind not in self._writers:
-            files = self._files.setdefault((kind, self._split), [])
-            files.append(self._folder / kind / f"{self._split}-{len(files):05d}.parquet")
-            self._writers[kind] = self._open.enter_context(TableWriter(files[-1], table_schema(_COLUMNS)))
-        return self._writers[kind]
+            self._tables.write(kind, [_lmms_row(one) for one in questions if _kind(one) == kind])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._open.close()
-        for (table, split), files in self._files.items():
+        self._tables.close()
+        for (table, split), files in self._tables.files.items():
             names = [path.relative_to(self._folder).as_posix() for path in files]
             text = _task_file(table, split, names)
             (self._folder / f"{_task_name(table, split)}.yaml").write_text(text, encoding="utf-8", newline="\n")
@@ -94,7 +83,7 @@ class LmmsEvalExporter:
 
     def card(self) -> str:
         """Return how the tasks are run."""
-        names = [_task_name(*key) for key in sorted(self._files)]
+        names = [_task_name(*key) for key in sorted(self._tables.files)]
         return "\n".join(
             [
                 "# Tasks for lmms-eval",

@@ -44,7 +44,7 @@ class ExportResult(NamedTuple):
 
     Attributes:
         folder: of the export.
-        num_records: questions in it; for "coco" the questions whose boxes are in it.
+        num_records: questions in it; for "coco" those whose pictures are in it, for "coco-asked" those whose boxes are.
         num_images: different images in it.
         left_out: number of questions left out, by reason, most frequent first.
     """
@@ -91,6 +91,7 @@ def export_dataset(
         KeptError: when the selection is of other questions.
         ExportError: when the format is unknown, or does not have what is asked for.
         UnknownModelError: when it is not known how the model reads boxes.
+        LabelsGoneError: when the format holds labels of the sources, and these are not there.
         OutputError: when `out` is in use or holds the data set itself.
         ShardError: when `src` has no whole set of shards.
     """

@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
-from rsvqa.rsvqa_builder.exporting import catalogue, chat_files, chat_tables, evaluators, tables
+from rsvqa.rsvqa_builder.exporting import catalogue, chat_files, chat_tables, coco, evaluators, tables
 from rsvqa.rsvqa_builder.exporting.chats import ChatTarget
 from rsvqa.rsvqa_builder.exporting.families import FAMILIES, family_of
 from rsvqa.rsvqa_builder.exporting.turns import PICTURE_CHOICES, PictureChoice
@@ -88,7 +88,8 @@ _QWEN = tuple(name for name in FAMILIES if name.startswith("qwen"))
 FORMATS: Mapping[str, TableFormat | ChatFormat] = {
     "llava": ChatFormat(open=chat_files.LlavaExporter, default="llava"),
     "xlrs": TableFormat(tables.XlrsExporter),
-    "coco": TableFormat(tables.CocoExporter),
+    "coco": TableFormat(coco.CocoExporter),
+    "coco-asked": TableFormat(coco.CocoAskedExporter),
     "swift": ChatFormat(open=chat_files.SwiftExporter, pictures=PICTURE_CHOICES),
     "llamafactory": ChatFormat(open=chat_files.LlamaFactoryExporter),
     "qwen": ChatFormat(open=chat_files.QwenExporter, families=_QWEN),

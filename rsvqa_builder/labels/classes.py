@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rsvqa.annotation.errors import RsvqaError, nearest, nearest_word
 from rsvqa.annotation.facts import ClassInfo, ClassKind, Role
-from rsvqa.annotation.plugins import has_plugin, load_plugin, package_of
+from rsvqa.annotation.plugins import has_plugin, load_plugin, package_of, require_ours
 
 Shape = Literal["point", "line", "polygon"]
 """The family of a label's geometry."""
@@ -285,9 +285,11 @@ def load_class_table(name_or_path: str | Path) -> ClassTable:
 
     Raises:
         ClassTableError: there is no such preset or file, or it is not a valid class table.
+        PluginError: a package brings a table of a preset's name.
     """
     source = str(name_or_path)
     if source in preset_names():
+        require_ours("classes", source)
         text = resources.files(_PRESET_PACKAGE).joinpath(f"{source}.toml").read_text("utf-8")
         return _validated(tomllib.loads(text), source, default_name=source)
     if has_plugin("classes", source):

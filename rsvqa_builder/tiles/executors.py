@@ -28,8 +28,8 @@ from typing import Any, Protocol, Self, TypeVar
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.extras import require_extra
-from rsvqa.annotation.plugins import load_plugin
-from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
+from rsvqa.annotation.plugins import load_plugin, require_ours
+from rsvqa.rsvqa_builder.execution_settings import POOL, RAY, ExecutionSettings
 from rsvqa.rsvqa_builder.progress import Reporter
 
 Item = TypeVar("Item")
@@ -206,19 +206,21 @@ def open_executor(settings: ExecutionSettings, *, out: Path, reporter: Reporter)
     """Return the executor that the settings name; fields as in `ExecutorFactory`.
 
     Raises:
-        PluginError: nobody knows an executor of this name.
+        PluginError: nobody knows an executor of this name, or a package brings one of a name of ours.
         MissingExtraError: its packages are not installed.
     """
+    if settings.executor in (POOL, RAY):
+        require_ours("executor", settings.executor)
     if settings.executor == POOL:
         return make_executor(count_processors() if settings.workers is None else settings.workers)
     factory: ExecutorFactory
-    if settings.executor == "ray":
+    if settings.executor == RAY:
         require_extra("ray", "build")
         from rsvqa.rsvqa_builder.tiles.executors_ray import RayExecutor  # ray is an extra
 
         factory = RayExecutor
     else:
-        factory = load_plugin("executor", settings.executor, ours=(POOL, "ray"))
+        factory = load_plugin("executor", settings.executor, ours=(POOL, RAY))
     return factory(settings, out=out, reporter=reporter)
 
 
