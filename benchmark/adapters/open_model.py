@@ -18,7 +18,7 @@ from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, BenchSettings
 FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"
 _BASELINES = (RANDOM, MAJORITY)
-_OURS = (*_BASELINES, *(prefix.removesuffix(":") for prefix in (FAKE, OPENAI, REPLIES)))
+_OURS = (*_BASELINES, *(prefix.removesuffix(":") for prefix in (FAKE, OPENAI, REPLIES, VLLM)))
 
 
 def open_model(settings: BenchSettings, samples: Sequence[Sample]) -> BenchModel:
