@@ -13,7 +13,7 @@ from rsvqa.benchmark.adapters.foreign_replies import ForeignReplies
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import BenchModel
 from rsvqa.benchmark.samples import Sample
-from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, BenchSettings
+from rsvqa.benchmark.settings import BLIND, OPENAI, REPLIES, VLLM, BenchSettings
 
 FAKE = "fake:"
 RANDOM, MAJORITY = "random", "majority"

@@ -118,7 +118,7 @@ class TileLabels:
 
     @cached_property
     def _jobs(self) -> Mapping[str, PrepareJob]:
-        plan = plan_preparing(self._sources, Path(self._work.name), is_dry=True)
+        plan = plan_preparing(self._sources, Path(self._work.name))
         return {job.scene.scene_id: job for job in plan.jobs}
 
     @cached_property

@@ -245,7 +245,7 @@ def _write_scene(path: Path, labels: _SceneLabels) -> None:
     )
 
 
-def _origins(drawn: Sequence[_Drawn]) -> dict[str, list[str]]:
+def _origins(drawn: Sequence[_Drawn]) -> dict[str, list[str | None]]:
     """Return the column that says which labels a model proposed; none where people drew all of them."""
     if not any(one.origins for one in drawn):
         return {}
