@@ -213,6 +213,7 @@ class _Run:
         self.reporter = reporter
         self.left_out: list[LeftOut] = []
         self.notes: list[str] = []
+        self.remarks: Sequence[LeftOut] = ()
         self.seconds: dict[str, float] = {}
 
     def find_sources(self) -> Sources:
@@ -263,6 +264,7 @@ class _Run:
             left_out=self.left_out,
             orphans=sources.orphans,
             passed_over=sources.passed_over,
+            remarks=self.remarks,
             notes=self.notes,
             jobs=jobs,
             selection=selection,
@@ -325,8 +327,9 @@ class _Run:
         """Prepare the scenes and return what there is to do of them; of a rank what it needs."""
         with self._step("preparing scenes"):
             to_prepare, remarks = plan_preparing(sources, output.work)
+            self.remarks = remarks
             for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
-                self._note(f"{path}: {reason}")
+                self.reporter.note("note", f"{path}: {reason}")
             dealt = None if rank is None else deal(to_prepare, sources.pairs, rank)
             needed = [job for job in to_prepare if dealt is None or job.scene.scene_id in dealt.scenes]
             scenes = self._prepare(needed)
@@ -395,7 +398,8 @@ class _Run:
         if excluded.unreadable:
             self._note(f"{len(excluded.unreadable)} {total} cannot be decoded; tiles are not compared with them")
         if names := excluded.without_contrast:
-            self._note(f"{len(names)} {total} have no contrast, e.g. {names[0]}; only identical tiles are left out")
+            first = Path(names[0]).name
+            self._note(f"{len(names)} {total} have no contrast, e.g. {first}; only identical tiles are left out")
         return excluded
 
     def _end_with_nothing(

@@ -158,4 +158,4 @@ def _sorted_out(
 
 
 def _entries(left_out: Sequence[LeftOut]) -> list[dict[str, str]]:
-    return [{"path": path, "reason": reason} for path, reason in left_out]
+    return [one.to_json() for one in left_out]

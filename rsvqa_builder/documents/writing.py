@@ -55,6 +55,7 @@ class BuildFacts:
         left_out: inputs that gave no tile, with reasons.
         orphans: label files that belong to no scene, with what to do.
         passed_over: files that are read neither as scenes nor as labels, with what to do.
+        remarks: files that are used otherwise than they look, with why.
         notes: what else a person should know of the inputs.
         jobs: the plan.
         selection: which tiles were kept.
@@ -74,6 +75,7 @@ class BuildFacts:
     left_out: Sequence[LeftOut]
     orphans: Sequence[LeftOut]
     passed_over: Sequence[LeftOut]
+    remarks: Sequence[LeftOut]
     notes: Sequence[str]
     jobs: Sequence[TileJob]
     selection: Selection
@@ -174,10 +176,11 @@ def make_report(facts: BuildFacts) -> dict[str, Any]:
         "scenes": {scene_id: _scene_report(prepared, kept[scene_id]) for scene_id, prepared in facts.scenes.items()},
         "without_image": dict(facts.audit),
         "notes": list(facts.notes),
+        "remarks": [one.to_json() for one in facts.remarks],
         "failed_tasks": list(facts.asked.reasons.failures),
-        "left_out": [{"path": path, "reason": reason} for path, reason in facts.left_out],
-        "label_files_of_no_scene": [{"path": path, "reason": reason} for path, reason in facts.orphans],
-        "passed_over": [{"path": path, "reason": reason} for path, reason in facts.passed_over],
+        "left_out": [one.to_json() for one in facts.left_out],
+        "label_files_of_no_scene": [one.to_json() for one in facts.orphans],
+        "passed_over": [one.to_json() for one in facts.passed_over],
         "excluded_tiles": [
             {"tile": facts.jobs[position].image_id, "image": image, "by": by.value}
             for position, (image, by) in selection.excluded.items()

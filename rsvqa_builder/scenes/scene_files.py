@@ -64,6 +64,11 @@ class LeftOut(NamedTuple):
     path: str
     reason: str
 
+    def to_json(self) -> dict[str, str]:
+        """Return its entry in a report; a reason that repeats the path, as GDAL's do, has the file's name there."""
+        name = PurePosixPath(self.path).name
+        return {"path": self.path, "reason": self.reason.replace(self.path, name) if name else self.reason}
+
 
 class FoundScenes(NamedTuple):
     """What a source names.
@@ -90,7 +95,11 @@ class _Named(NamedTuple):
     name: str
 
 
-def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
+IsLabel = Callable[[str, str], bool]
+"""Tells label rasters (class masks) from scenes, by name from the source folder on, its own name first, and by path."""
+
+
+def find_scenes(src: str, *, is_label: IsLabel) -> FoundScenes:
     """Return the rasters that a source names, sorted by scene id; a file named twice is used once.
 
     A folder is searched with all below it. Hidden files and folders, sidecar files (.ovr, .msk, .aux.xml) and label
@@ -99,7 +108,7 @@ def find_scenes(src: str, *, is_label: Callable[[str], bool]) -> FoundScenes:
 
     Args:
         src: folder, file, glob, text list, STAC document, `/vsi…` path, or an address (`s3://`, `gs://`, `az://`, `https://`).
-        is_label: tells label rasters (class masks) from scenes, by path from the source folder on, its own name first.
+        is_label: tells rasters that are no scenes from those that are.
 
     Raises:
         SourceError: nothing by that name exists, or the list or archive cannot be read.
@@ -164,10 +173,12 @@ def _found(
     return FoundScenes(by_id, tuple(left_out), searched, (), unread)
 
 
-def _others(named: Iterable[_Named], root: str, is_label: Callable[[str], bool]) -> list[_Named]:
+def _others(named: Iterable[_Named], root: str, is_label: IsLabel) -> list[_Named]:
     """Return the files that may be images in a format that is not looked for."""
     return [
-        one for one in named if _advice(*one) and not _is_raster_name(one.name) and not is_label(f"{root}/{one.name}")
+        one
+        for one in named
+        if _advice(*one) and not _is_raster_name(one.name) and not is_label(f"{root}/{one.name}", one.path)
     ]
 
 
@@ -223,7 +234,7 @@ def _suffixes() -> str:
     return ", ".join(sorted(RASTER_SUFFIXES))
 
 
-def _from_folder(folder: Path, is_label: Callable[[str], bool]) -> FoundScenes:
+def _from_folder(folder: Path, is_label: IsLabel) -> FoundScenes:
     named: list[_Named] = []
     left_out: list[LeftOut] = []
 
@@ -243,21 +254,29 @@ def _from_folder(folder: Path, is_label: Callable[[str], bool]) -> FoundScenes:
             path = Path(parent, file)
             name = path.relative_to(folder).as_posix()
             named.append(_Named(str(path), name))
-    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{folder.name}/{entry.name}")]
+    rasters = [
+        entry
+        for entry in named
+        if _is_raster_name(entry.name) and not is_label(f"{folder.name}/{entry.name}", entry.path)
+    ]
     searched = f"rasters ({_suffixes()}) in {folder.absolute()} and the folders below it"
     return _found(rasters, left_out, searched, _others(named, folder.name, is_label))
 
 
-def _from_glob(pattern: str, is_label: Callable[[str], bool]) -> FoundScenes:
+def _from_glob(pattern: str, is_label: IsLabel) -> FoundScenes:
     root = PurePosixPath(_GLOB_SIGNS.split(pattern, maxsplit=1)[0] + "x").parent
     # pathlib's own glob wants the pattern apart from its root
     paths = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]  # noqa: PTH207
     named = [_Named(path, PurePosixPath(path).relative_to(root).as_posix()) for path in paths]
-    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{root.name}/{entry.name}")]
+    rasters = [
+        entry
+        for entry in named
+        if _is_raster_name(entry.name) and not is_label(f"{root.name}/{entry.name}", entry.path)
+    ]
     return _found(rasters, (), f"rasters ({_suffixes()}) that match {pattern}", _others(named, root.name, is_label))
 
 
-def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) -> FoundScenes:
+def _from_archive(archive: str, inside: str, is_label: IsLabel) -> FoundScenes:
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [name for name in opened.namelist() if not name.endswith("/")]
@@ -268,12 +287,14 @@ def _from_archive(archive: str, inside: str, is_label: Callable[[str], bool]) ->
     named = [
         _Named(f"/vsizip/{archive}/{name}", name.removeprefix(folder)) for name in names if name.startswith(folder)
     ]
-    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}")]
+    rasters = [
+        entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}", entry.path)
+    ]
     others = _others(named, own_name, is_label)
     return _found(rasters, (), f"rasters ({_suffixes()}) in {archive}, folder '{folder}'", others)
 
 
-def _from_store(src: str, path: str, is_label: Callable[[str], bool]) -> FoundScenes:
+def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
     """Return the rasters below a prefix of a bucket; folders of other stores cannot be listed."""
     kind, _, place = path.removeprefix("/vsi").partition("/")
     bucket, _, prefix = place.partition("/")
@@ -291,7 +312,9 @@ def _from_store(src: str, path: str, is_label: Callable[[str], bool]) -> FoundSc
     root = f"/vsis3/{place}".rstrip("/")
     own_name = PurePosixPath(root).name
     named = [_Named(f"{root}/{name}", name) for name in names]
-    rasters = [entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}")]
+    rasters = [
+        entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}", entry.path)
+    ]
     searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
     return _found(rasters, (), searched, _others(named, own_name, is_label))
 
@@ -334,7 +357,7 @@ def _from_stac(file: Path) -> FoundScenes:
         missing = next((path for path in paths if not path.startswith("/vsi") and not Path(path).is_file()), None)
         if unknown or missing:
             why = f"cannot be opened by this kind of address: {unknown}" if unknown else f"is not there: {missing}"
-            left_out.append(LeftOut(f"{file.name}: {scene.scene_id}", f"its raster {why}"))
+            left_out.append(LeftOut(f"{file}: {scene.scene_id}", f"its raster {why}"))
             continue
         far = [label for label in scene.labels if "://" in label or not Path(label).is_file()]
         left_out += [

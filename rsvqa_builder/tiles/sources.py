@@ -187,7 +187,7 @@ def _find_in(
     """Return what a build reads of one source; ids of scenes begin with the source's prefix."""
     settings = source.settings
     elevations: list[str] = []
-    found = find_scenes(source.root, is_label=lambda name: _is_no_scene(name, elevations))
+    found = find_scenes(source.root, is_label=lambda name, path: _is_no_scene(name, path, elevations))
     files = [file._replace(scene_id=f"{source.prefix}{file.scene_id}") for file in found.candidates]
     rasters = stack_bands(files, source.root)
     extra = _named_labels(settings.labels)
@@ -278,12 +278,12 @@ def _without_scene(masks: _PlacedMasks, scenes: Sequence[SceneSource]) -> list[L
     return [left_out for left_out in masks.unused if left_out.path not in used]
 
 
-def _is_no_scene(name: str, elevations: list[str]) -> bool:
-    """Tell by its name whether a raster is no scene; those of heights are added to `elevations`."""
+def _is_no_scene(name: str, path: str, elevations: list[str]) -> bool:
+    """Tell by its name whether a raster is no scene; the paths of those of heights are added to `elevations`."""
     if is_label_raster(name):
         return True
     if is_elevation_raster(name):
-        elevations.append(name)
+        elevations.append(path)
         return True
     return False
 
@@ -291,8 +291,8 @@ def _is_no_scene(name: str, elevations: list[str]) -> bool:
 def _of_heights(elevations: Sequence[str]) -> list[LeftOut]:
     """Return one line per folder of rasters that are neither scenes nor labels."""
     of_folder: dict[str, list[str]] = {}
-    for name in sorted(elevations):
-        of_folder.setdefault(str(PurePosixPath(name).parent), []).append(PurePosixPath(name).name)
+    for path in sorted(elevations):
+        of_folder.setdefault(str(PurePosixPath(path).parent), []).append(PurePosixPath(path).name)
     return [
         LeftOut(folder, f"{len(names)} rasters of heights ({names[0]} the first) are neither scenes nor labels")
         for folder, names in of_folder.items()

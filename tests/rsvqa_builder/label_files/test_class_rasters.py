@@ -117,7 +117,7 @@ def test_rasters_of_heights_are_named_once_per_folder(tmp_path: Path) -> None:
         put(tmp_path / f"set/{name}_dsm.tif", HEIGHTS)
     found = find(tmp_path / "set")
     assert [tuple(entry) for entry in found.passed_over] == [
-        ("set", "2 rasters of heights (a_dsm.tif the first) are neither scenes nor labels")
+        (str(tmp_path / "set"), "2 rasters of heights (a_dsm.tif the first) are neither scenes nor labels")
     ]
 
 

@@ -21,7 +21,7 @@ from rsvqa.rsvqa_builder.scenes.scene_files import (
 )
 
 
-def never(path: str) -> bool:
+def never(name: str, path: str) -> bool:
     return False
 
 
@@ -47,7 +47,7 @@ def test_a_folder_is_searched_with_all_below_it(tmp_path: Path) -> None:
 def test_sidecars_hidden_files_and_labels_are_passed_over(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif", "a.tif.ovr", "a.tif.msk", "a.tif.aux.xml", "a.geojson", "a.tfw", "notes.txt")
     touch(tmp_path, ".hidden.tif", ".cache/b.tif", "__MACOSX/a.tif", "labels/a.tif")
-    found = find_scenes(str(tmp_path), is_label=lambda path: "labels" in Path(path).parts)
+    found = find_scenes(str(tmp_path), is_label=lambda name, _: "labels" in Path(name).parts)
     assert ids(found) == ["a"]
 
 
@@ -58,7 +58,7 @@ def test_images_in_formats_that_are_not_looked_for_are_named_with_what_to_do(tmp
         archive.writestr("t/j.npy", b"")
     with zipfile.ZipFile(tmp_path / "notes.zip", "w") as archive:
         archive.writestr("notes.txt", b"")
-    found = find_scenes(str(tmp_path), is_label=lambda path: "labels" in Path(path).parts)
+    found = find_scenes(str(tmp_path), is_label=lambda name, _: "labels" in Path(name).parts)
     convert = "name it in a text list as a source, or convert it, gdal_translate -of COG IN.ecw OUT.tif"
     array = "an array says neither where it lies nor what its values are: save it as a GeoTIFF"
     assert found.unread == (
@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 
 def test_one_file_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
     touch(tmp_path, "scene.dat")
-    found = find_scenes(str(tmp_path / "scene.dat"), is_label=lambda _: True)
+    found = find_scenes(str(tmp_path / "scene.dat"), is_label=lambda *_: True)
     assert found.candidates == (SceneFile(str(tmp_path / "scene.dat"), "scene"),)
 
 
@@ -116,7 +116,7 @@ def test_a_list_is_relative_to_its_folder(tmp_path: Path) -> None:
     (tmp_path / "lists/all.txt").write_text(
         f"# scenes\nin/a.tif\n\nin/a.tif\nmissing.tif\n{tmp_path}/far/b.tif\n../far/2/b.tif\ns3://bucket/k/c.tif\n"
     )
-    found = find_scenes(str(tmp_path / "lists/all.txt"), is_label=lambda _: True)
+    found = find_scenes(str(tmp_path / "lists/all.txt"), is_label=lambda *_: True)
     # two files "b.tif" from elsewhere: their last two parts tell them apart
     assert ids(found) == ["2/b", "c", "far/b", "in/a"]
     assert {file.scene_id: file.path for file in found.candidates}["c"] == "/vsis3/bucket/k/c.tif"
