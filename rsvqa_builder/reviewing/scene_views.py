@@ -192,7 +192,7 @@ class TileViews:
             return {
                 f"{member.prefix}{file.scene_id}": file.path
                 for member in members
-                for file in find_scenes(member.root, is_label=lambda _: False).candidates
+                for file in find_scenes(member.root, is_label=lambda *_: False).candidates
             }
         except (RsvqaError, OSError):
             return {}

@@ -102,7 +102,7 @@ def mask_by_gdal(path: Path, window: Window) -> np.ndarray[tuple[int, ...], np.d
 
 
 def test_the_table_knows_every_raster_of_the_folder() -> None:
-    found = find_scenes(str(find_data("odd")), is_label=lambda _: False)
+    found = find_scenes(str(find_data("odd")), is_label=lambda *_: False)
     assert {Path(file.path).name for file in found.candidates} == {*USABLE, *REFUSED}
 
 

@@ -58,7 +58,7 @@ def at_store(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_folder_of_a_bucket_is_listed() -> None:
-    found = find_scenes("s3://bucket/in/", is_label=lambda name: name.endswith("_mask.tif"))
+    found = find_scenes("s3://bucket/in/", is_label=lambda name, _: name.endswith("_mask.tif"))
     assert [(file.scene_id, file.path) for file in found.candidates] == [
         ("a", "/vsis3/bucket/in/a.tif"),
         ("deep/b", "/vsis3/bucket/in/deep/b.tif"),
@@ -69,27 +69,27 @@ def test_a_folder_of_a_bucket_is_listed() -> None:
 @pytest.mark.usefixtures("store")
 def test_a_bucket_that_refuses_is_one_line() -> None:
     with pytest.raises(SourceError, match=r"^`src` s3://private/in/: the folder cannot be listed: .*ACCESS_DENIED"):
-        find_scenes("s3://private/in/", is_label=lambda _: False)
+        find_scenes("s3://private/in/", is_label=lambda *_: False)
 
 
 @pytest.mark.timeout(30)  # with more tries of the library it takes minutes
 def test_a_store_that_does_not_answer_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     at_store(monkeypatch, 9)  # nobody listens at the port "discard"
     with pytest.raises(SourceError, match="the folder cannot be listed: "):
-        find_scenes("s3://bucket/in/", is_label=lambda _: False)
+        find_scenes("s3://bucket/in/", is_label=lambda *_: False)
 
 
 @pytest.mark.parametrize("src", ["gs://bucket/in/", "az://box/in", "https://host/scenes/", "/vsigs/bucket/in", "s3://"])
 def test_folders_of_other_stores_are_refused(src: str) -> None:
     with pytest.raises(SourceError, match=r"folders are listed on s3:// only; give a text list of addresses"):
-        find_scenes(src, is_label=lambda _: False)
+        find_scenes(src, is_label=lambda *_: False)
 
 
 def test_a_pattern_is_not_looked_for() -> None:
     with pytest.raises(SourceError, match="patterns are not looked for on s3://"):
-        find_scenes("s3://bucket/in/*", is_label=lambda _: False)
+        find_scenes("s3://bucket/in/*", is_label=lambda *_: False)
 
 
 def test_an_address_of_a_raster_is_that_raster() -> None:
     for src in ("s3://bucket/a.tif", "gs://bucket/a.TIF", "https://host/image?id=3"):
-        assert len(find_scenes(src, is_label=lambda _: False).candidates) == 1
+        assert len(find_scenes(src, is_label=lambda *_: False).candidates) == 1

@@ -43,7 +43,7 @@ def write(path: Path, content: Mapping[str, Any]) -> Path:
 
 
 def find(path: Path) -> FoundScenes:
-    return find_scenes(str(path), is_label=lambda _: False)
+    return find_scenes(str(path), is_label=lambda *_: False)
 
 
 def paths_of(found: FoundScenes) -> dict[str, str]:
