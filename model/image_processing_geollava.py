@@ -186,7 +186,7 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
         raise ValueError('an image is a masked array, whose masked pixels have no colour; give "image.filled(0)"')
     if isinstance(image, torch.Tensor):
         image = image.detach().cpu()
-        pixels = image.numpy() if image.dtype == torch.uint8 else image.float().numpy()
+        pixels: npt.NDArray[Any] = image.numpy() if image.dtype == torch.uint8 else image.float().numpy()
     elif isinstance(image, np.ndarray):
         pixels = image
     else:
