@@ -487,6 +487,24 @@ def object_recall(
     print_recall(report, as_json=as_json)
 
 
+@app.command("show-tokens")
+def show_tokens(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    out: Annotated[Path | None, _target("Page (HTML) to write. (default: tokens.html in the run's folder)")] = None,
+    split: Annotated[str, typer.Option(help="Split of the run's data.")] = "val",
+    limit: Annotated[int, typer.Option(min=1, help="Most samples, drawn by chance.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+) -> None:
+    """Show on a page which visual tokens a trained model keeps of samples, and what it replies to them."""
+    _require_extra("model", "show-tokens")
+    from rsvqa.model.sample_tokens import show_samples
+
+    page = out or run / "tokens.html"
+    for name in show_samples(run, page, split=split, limit=limit, seed=seed):
+        print(name)
+    print(f"page: {page}")
+
+
 @app.command()
 @_with_settings(
     {"model": "Model", "base_url": "Endpoint", "trust_remote_code": "Model", "data": "What is asked"}

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.benchmark.adapters.kept_tokens import pruning_checkpoint, pruning_of, token_pictures
+from rsvqa.benchmark.adapters.kept_tokens import pruning_checkpoint, token_pictures
 from rsvqa.benchmark.adapters.open_model import open_model
 from rsvqa.benchmark.errors import BenchmarkDataError, ModelError
 from rsvqa.benchmark.models import BenchImage, BenchModel, Prompt, PromptGroup, Reply, Unanswered
 from rsvqa.benchmark.samples import Sample
 from rsvqa.benchmark.settings import AskModelSettings, BenchSettings, ModelSettings
-from rsvqa.rsvqa_builder.documents.token_page import write_token_page
+from rsvqa.rsvqa_builder.documents.token_page import pruning_of, write_token_page
 from rsvqa.rsvqa_builder.scenes.rendering import open_raster, read_tile, survey
 from rsvqa.rsvqa_builder.scenes.scene import SceneError, describe_scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -73,7 +73,7 @@ def _show_tokens(
     checkpoint = pruning_checkpoint(model)
     pictures = token_pictures(checkpoint, shown, [path.name for path in paths])
     title = f"{' and '.join(path.name for path in paths)}, seen by {model.name}"
-    write_token_page(page, pictures, title=title, pruning=pruning_of(checkpoint), exchanges=exchanges)
+    write_token_page(page, pictures, title=title, pruning=pruning_of(checkpoint.model.config), exchanges=exchanges)
 
 
 def _words(reply: Reply | Unanswered) -> str:

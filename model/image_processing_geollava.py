@@ -17,6 +17,7 @@ import base64
 import binascii
 import io
 import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,9 @@ PRECISION_BITS = 22
 """Bits behind the point of Pillow's weights (`PRECISION_BITS` in its Resample.c)."""
 JPEG_START = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_LONGEST_PATH = 4096  # characters, Linux's PATH_MAX
+_OTHER_SOURCES = "encoded bytes, a data URL, a PIL image, or an array or tensor of uint8"
 _GRID_SETTINGS = ("max_grid", "max_cells", "min_cells")
 
 _PILLOW_LIMIT = threading.Lock()
@@ -170,20 +174,33 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
     """
     if isinstance(image, str) and image.startswith("data:"):
         return _decode(_bytes_of(image), "the data URL given")
-    if isinstance(image, str) and image.startswith(("http://", "https://")):
-        raise ValueError(f"{image} is not fetched; expected a path, encoded bytes, a data URL, a PIL image or an array")
+    if isinstance(image, str) and _ADDRESS.match(image):
+        raise ValueError(f"{image} is not fetched; expected a path, {_OTHER_SOURCES}")
+    if isinstance(image, str) and len(image) > _LONGEST_PATH:
+        raise ValueError(
+            f"a text of {len(image):,} characters ({image[:20]}…) is no path; base64 is read as a data URL: "
+            '"data:image/png;base64,…"'
+        )
     if isinstance(image, str | Path):
         return _decode(Path(image).read_bytes(), str(image))
     if isinstance(image, bytes):
         return _decode(image, "the bytes given")
     if isinstance(image, Image.Image):
         return _to_rgb(image)
-    pixels = np.asarray(image)
+    if isinstance(image, np.ma.MaskedArray):
+        raise ValueError('an image is a masked array, whose masked pixels have no colour; give "image.filled(0)"')
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu()
+        pixels: npt.NDArray[Any] = image.numpy() if image.dtype == torch.uint8 else image.float().numpy()
+    elif isinstance(image, np.ndarray):
+        pixels = image
+    else:
+        raise ValueError(f"an image is of type {type(image).__name__}; expected a path, {_OTHER_SOURCES}")
     if pixels.ndim == 3 and pixels.shape[0] == 3 != pixels.shape[2]:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
-            f"an image is {pixels.dtype} of shape {pixels.shape}; expected uint8 (height, width, 3) or "
+            f"an image is {image.dtype} of shape {tuple(image.shape)}; expected uint8 (height, width, 3) or "
             "(3, height, width), a PIL image, encoded bytes or a path"
         )
     return pixels
@@ -433,7 +450,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
             raise ValueError("expected at least one image")
         if kwargs and any(isinstance(image, CutImage) for image in flat):
             raise ValueError(f"an image is cut already; {sorted(kwargs)} would change nothing: set them before")
-        cut = [image if isinstance(image, CutImage) else self.cut(image, **kwargs) for image in flat]
+        cut = [self._cut_one(flat, place, kwargs) for place in range(len(flat))]
         cells = [image.cells for image in cut]
         data: dict[str, Any] = {
             # a large image is not copied once more
@@ -443,6 +460,18 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         if return_placements:
             data["image_placements"] = [image.placement for image in cut]
         return BatchFeature(data)
+
+    def _cut_one(self, images: list[Any], place: int, settings: dict[str, Any]) -> CutImage:
+        """Return one of some images as its cells; what is wrong with it is said with its place among them."""
+        image = images[place]
+        if isinstance(image, CutImage):
+            return image
+        try:
+            return self.cut(image, **settings)
+        except ValueError as error:
+            if len(images) == 1:
+                raise
+            raise ValueError(f"image {place + 1} of {len(images)}: {error}") from error
 
     def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Return this processor's settings with the changes of a call."""

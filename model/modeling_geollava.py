@@ -15,20 +15,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
-from transformers.generation import GenerationMixin
+from transformers.generation import GenerationConfig, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast, ModelOutput
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .configuration_geollava import GeoLlavaConfig
-from .prompt_expansion import ExpandedPrompt, find_placeholders, padding_side, place_tokens
+from .prompt_expansion import ExpandedPrompt, find_placeholders, pad_left, padding_side, place_tokens
 from .token_pruning import (
     KeptTokens,
     block_centres,
@@ -62,6 +62,13 @@ _MOST_NORMALISED = 16.0
 _LEFT_WHOLE = ("vision_tower", "multi_modal_projector", "affinity_head", "lm_head")
 """What bitsandbytes leaves as it is: pruning and letters are chosen by small differences, and these are 6 % of the
 weights."""
+
+_BLIND_WAYS = {
+    "assistant_model": "the assistant would not see them; prompt_lookup_num_tokens needs none",
+    "assistant_early_exit": "the layers that guess would not see them; prompt_lookup_num_tokens needs none",
+    "prefill_chunk_size": "transformers cuts token ids, and images stand in embeddings; leave it out",
+}
+"""Ways of generating that transformers offers, and why they are refused where there are images."""
 
 _AUTO_MAP = {
     "AutoModel": "modeling_geollava.GeoLlavaModel",
@@ -403,7 +410,7 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
             attention_mask, position_ids, labels = prompt.attention_mask, prompt.position_ids, prompt.labels
         elif input_ids is not None:
             if not filled:
-                self._refuse_placeholders(input_ids)
+                self.refuse_placeholders(input_ids)
             inputs_embeds = self.get_input_embeddings()(input_ids)
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
@@ -561,7 +568,12 @@ class GeoLlavaModel(GeoLlavaPreTrainedModel):
         pointers: Tensor = self.affinity_head(tokens)
         return pointers
 
-    def _refuse_placeholders(self, input_ids: Tensor) -> None:
+    def refuse_placeholders(self, input_ids: Tensor) -> None:
+        """Refuse prompts that speak of images where none are given.
+
+        Raises:
+            ValueError: there is a placeholder.
+        """
         if torch.compiler.is_compiling():  # a value, which no graph may depend on
             return
         num_placeholders = int((input_ids == self.config.image_token_id).sum())
@@ -677,6 +689,7 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
     def generate(
         self,
         inputs: Tensor | None = None,
+        generation_config: GenerationConfig | None = None,
         *args: Any,  # noqa: ANN401
         pixel_values: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
@@ -685,28 +698,44 @@ class GeoLlavaForConditionalGeneration(GeoLlavaPreTrainedModel, GenerationMixin)
         """Return the given prompts followed by new tokens; see `GenerationMixin.generate` for all else.
 
         The images go through the tower once; the cache and the masks count visual tokens, the returned prompt does not.
-        `max_length` counts them too: prefer `max_new_tokens`.
+        `max_length` counts them too: prefer `max_new_tokens`. Prompts may be padded on either side.
+
+        Raises:
+            ValueError: placeholders without images, or ways of generating that would not see the images.
         """
         kwargs |= cache_argument(kwargs.pop("cache", None), kwargs.pop("past_key_values", None))
+        input_ids = inputs if inputs is not None else kwargs.get("input_ids")
         if pixel_values is None:
-            return super().generate(inputs, *args, **kwargs)
-        input_ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+            if input_ids is not None and "inputs_embeds" not in kwargs and CACHE_NAME not in kwargs:
+                self.model.refuse_placeholders(input_ids)
+            return super().generate(inputs, generation_config, *args, **kwargs)
         if input_ids is None or image_grid_thw is None:
             raise ValueError("pixel_values need input_ids and image_grid_thw")
+        for name in _BLIND_WAYS:
+            if kwargs.get(name) or getattr(generation_config or self.generation_config, name, None):
+                raise ValueError(f"{name} does not go with images: {_BLIND_WAYS[name]}")
+        kwargs.pop("input_ids", None)
+        padded_ids, attention_mask = pad_left(input_ids, kwargs.pop("attention_mask", None))
         prompt, embeddings, _ = self.model.merge_inputs(
-            input_ids,
-            pixel_values,
-            image_grid_thw,
-            attention_mask=kwargs.pop("attention_mask", None),
-            padding_side="left",
+            padded_ids, pixel_values, image_grid_thw, attention_mask=attention_mask, padding_side="left"
         )
-        generated = super().generate(
-            prompt.input_ids, *args, inputs_embeds=embeddings, attention_mask=prompt.attention_mask, **kwargs
-        )
+        kwargs |= {"inputs_embeds": embeddings, "attention_mask": prompt.attention_mask}
+        generated = super().generate(prompt.input_ids, generation_config, *args, **kwargs)
         if isinstance(generated, Tensor):
             return _with_prompt(generated, input_ids, prompt.input_ids.shape[1])
         generated.sequences = _with_prompt(generated.sequences, input_ids, prompt.input_ids.shape[1])
         return generated
+
+    def init_continuous_batching(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ANN401, ARG002
+        """Refuse what would show the model token ids alone.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            "transformers' continuous batching takes token ids and no images; use generate, with a batch of prompts, "
+            "or serve the checkpoint by vLLM"
+        )
 
 
 def _check_pixels(pixel_values: Tensor) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import shapely
 import torch
 from transformers.utils import logging
@@ -31,7 +30,7 @@ from rsvqa.rsvqa_builder.dataset.image_tables import TableReader
 from rsvqa.rsvqa_builder.dataset.records import HELD_BACK, Record
 from rsvqa.rsvqa_builder.dataset.rows import TEXT_COLUMNS, Column, decode, decode_tile
 from rsvqa.rsvqa_builder.dataset.shards import RowGroup, list_shards
-from rsvqa.rsvqa_builder.documents.token_map import TokenGrid, TokenMap, map_tokens, shows
+from rsvqa.rsvqa_builder.documents.token_map import TokenMap, map_images, shows
 
 COUNTS = ("overall_counting", "regional_counting", "conditional_counting")
 """Tasks whose evidence outlines the objects that were counted."""
@@ -198,23 +197,14 @@ def _count_tile(start: StartingPoint, tile: LabelledTile, tallies: Mapping[int, 
 @torch.inference_mode()
 def _map(start: StartingPoint, inputs: Mapping[str, Any], method: str) -> TokenMap:
     """Return what one way of pruning keeps of an image."""
-    model = start.model
-    config, before = model.config, model.config.pruning
-    config.pruning = method
+    model, grids = start.model, inputs["image_grid_thw"]
+    before, model.config.pruning = model.config.pruning, method
     try:
-        found = model.get_image_features(
-            inputs["pixel_values"].to(model.device), inputs["image_grid_thw"].to(model.device)
-        )
+        found = model.get_image_features(inputs["pixel_values"].to(model.device), grids.to(model.device))
     finally:
-        config.pruning = before
-    _, rows, columns = inputs["image_grid_thw"][0].tolist()
-    grid = TokenGrid(rows, columns, config.vision_config.image_size // config.vision_config.patch_size)
-    cells, positions, scores, roots = (
-        np.asarray(values[0].cpu()) for values in (found.cells, found.positions, found.scores, found.roots)
-    )
-    return map_tokens(
-        grid, cells=cells, positions=positions, scores=scores, roots=roots, fills_with_zeros=config.fill == "zeros"
-    )
+        model.config.pruning = before
+    (tokens,) = map_images(found, grids.tolist(), model.config)
+    return tokens
 
 
 def _joined(tallies: Iterable[Tally]) -> Tally:

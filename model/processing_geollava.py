@@ -145,7 +145,7 @@ class GeoLlavaProcessor(ProcessorMixin):
         tokens: dict[str, Any] = {}
         if text is not None:
             prompts = [text] if isinstance(text, str) else list(text)
-            self._check_counts(prompts, len(flat))
+            self._check_counts(prompts, images, len(flat))
             if rescale_boxes:
                 prompts = self._with_rescaled_boxes(prompts, placements)
             written = [self.replace_image_token(vision, index) for index in range(len(flat))]
@@ -190,12 +190,23 @@ class GeoLlavaProcessor(ProcessorMixin):
             num_image_tokens=[number * self.num_cell_tokens for number in num_cells], num_image_patches=num_cells
         )
 
-    def _check_counts(self, prompts: list[str], num_images: int) -> None:
+    def _check_counts(self, prompts: list[str], images: Any, num_images: int) -> None:  # noqa: ANN401
+        if not prompts:
+            raise ValueError("expected at least one prompt")
         counts = [prompt.count(self.image_token) for prompt in prompts]
         if sum(counts) != num_images:
             raise ValueError(
                 f"the prompts hold {counts} {self.image_token} placeholders, {sum(counts)} together, and {num_images} "
                 f"images were given; expected one placeholder per image, and no {self.image_token} in what is asked"
+            )
+        if not isinstance(images, list | tuple) or not all(isinstance(part, list | tuple) for part in images):
+            return
+        given = [len(flatten_images(part)) for part in images]
+        # transformers' chat templates leave out the lists of prompts without images
+        if [number for number in given if number] != [number for number in counts if number]:
+            raise ValueError(
+                f"the prompts hold {counts} {self.image_token} placeholders and their lists {given} images; expected a "
+                "list per prompt, of as many images as it has placeholders"
             )
 
     def _check_tokens(self, input_ids: Any, num_written: int) -> None:  # noqa: ANN401  lists or tensors

@@ -151,3 +151,11 @@ def padding_side(attention_mask: Tensor | None) -> str:
     if attention_mask is None or attention_mask.ndim == _PAIRS:
         return "right"
     return "left" if bool((attention_mask[:, 0] == 0).any()) else "right"
+
+
+def pad_left(input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return both, [B, L], with the tokens of each row at its end: what is generated goes on from the last place."""
+    if attention_mask is None or bool((attention_mask[:, -1] != 0).all()):
+        return input_ids, attention_mask
+    order = (attention_mask != 0).int().argsort(dim=1, stable=True)  # padding first
+    return input_ids.gather(1, order), attention_mask.gather(1, order)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,28 @@ class TokenMap:
     columns: Places
     scores: NDArray[np.float32] | None
     sizes: Places
+
+
+def map_images(found: Any, grids: Sequence[Sequence[int]], config: Any) -> list[TokenMap]:  # noqa: ANN401  the model's
+    """Return the maps of what a GeoLLaVA keeps of images.
+
+    Args:
+        found: what its `get_image_features` returns.
+        grids: (1, rows, columns) of each image's cells.
+        config: its configuration.
+    """
+    side = int(config.vision_config.image_size) // int(config.vision_config.patch_size)
+    cut = [TokenGrid(rows, columns, side) for _, rows, columns in grids]
+    if found.cells is None:
+        return [map_all(grid) for grid in cut]
+    fields = (found.cells, found.positions, found.scores, found.roots)
+    of_images = zip(*([np.asarray(values.cpu()) for values in field] for field in fields), strict=True)
+    return [
+        map_tokens(
+            grid, cells=cells, positions=positions, scores=scores, roots=roots, fills_with_zeros=config.fill == "zeros"
+        )
+        for grid, (cells, positions, scores, roots) in zip(cut, of_images, strict=True)
+    ]
 
 
 def map_tokens(

@@ -22,7 +22,7 @@ from PIL import Image
 from rsvqa.annotation.images import Pixels
 from rsvqa.rsvqa_builder.documents.preview_images import JPEG_QUALITY, data_uri
 from rsvqa.rsvqa_builder.documents.preview_page import fill_page
-from rsvqa.rsvqa_builder.documents.token_map import TokenMap
+from rsvqa.rsvqa_builder.documents.token_map import TokenMap, map_images
 from rsvqa.rsvqa_builder.files import write_atomically
 
 TILE_SIDE = 512
@@ -48,6 +48,45 @@ class TokenPicture:
     patch: int
     scale: tuple[float, float]
     offset: tuple[int, int]
+
+
+_PRUNING = ("pruning", "tokens_per_cell", "affinity", "anchor_projection", "scope", "fill")
+
+
+def pruning_of(config: Any) -> dict[str, Any]:  # noqa: ANN401  a configuration of transformers
+    """Return the settings of a GeoLLaVA that decide what is kept, by name."""
+    return {name: getattr(config, name) for name in _PRUNING}
+
+
+def pictures_of(
+    found: Any,  # noqa: ANN401  the model's
+    inputs: Mapping[str, Any],
+    config: Any,  # noqa: ANN401
+    *,
+    images: Sequence[Pixels],
+    names: Sequence[str],
+) -> list[TokenPicture]:
+    """Return images with the tokens that a GeoLLaVA keeps of them.
+
+    Args:
+        found: what its `get_image_features` returns.
+        inputs: what its processor made of the images, with their placements.
+        config: its configuration.
+        images: their pixels.
+        names: above them.
+    """
+    maps = map_images(found, inputs["image_grid_thw"].tolist(), config)
+    return [
+        TokenPicture(
+            name=name,
+            rgb=rgb,
+            tokens=tokens,
+            patch=int(config.vision_config.patch_size),
+            scale=(placement.scale_y, placement.scale_x),
+            offset=(placement.offset_y, placement.offset_x),
+        )
+        for name, rgb, tokens, placement in zip(names, images, maps, inputs["image_placements"], strict=True)
+    ]
 
 
 def write_token_page(

@@ -18,6 +18,9 @@ def test_fsdp_shards_each_layer_of_tower_and_language_model() -> None:
     assert variables["ACCELERATE_USE_FSDP"] == "true"
     assert variables["FSDP_VERSION"] == "2"
     assert variables["FSDP_STATE_DICT_TYPE"] == "FULL_STATE_DICT"  # checkpoints that any number of devices loads
+    assert (
+        variables["FSDP_RESHARD_AFTER_FORWARD"] == "false"
+    )  # as ZeRO-2 of the paper: weights are not sharded in a step
     layers = {type(module).__name__ for module in tiny_model().modules()}
     assert set(variables["FSDP_TRANSFORMER_CLS_TO_WRAP"].split(",")) <= layers
     assert launch_arguments("fsdp").mixed_precision == "bf16"

@@ -265,6 +265,13 @@ def test_images_beyond_the_guard_of_pillow_are_read(monkeypatch: pytest.MonkeyPa
         (np.zeros((4, 4, 3), np.float32), "is float32 of shape"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
         ("https://example.org/a.png", "https://example.org/a.png is not fetched; expected a path"),
+        ("file:///data/a.png", "file:///data/a.png is not fetched; expected a path"),
+        ("iVBO" * 2000, r"a text of 8,000 characters \(iVBOiVBO.*…\) is no path; base64 is read as a data URL"),
+        (None, "an image is of type NoneType; expected a path, encoded bytes, a data URL"),
+        ({"bytes": b"", "path": None}, "an image is of type dict; expected a path"),
+        (torch.zeros((3, 5, 7), requires_grad=True), r"is torch.float32 of shape \(3, 5, 7\); expected uint8"),
+        (torch.zeros((3, 5, 7), dtype=torch.bfloat16), r"is torch.bfloat16 of shape \(3, 5, 7\); expected uint8"),
+        (np.ma.masked_equal(make_pixels(5, 7), 0), "a masked array, whose masked pixels have no colour"),
         ("data:image/png;base64,%%", r"the data URL given \(data:image/png…\) is not base64"),
         ("data:image/png,abc", "the data URL given cannot be read as an image"),
         (b"no image", "the bytes given cannot be read as an image"),
@@ -274,6 +281,12 @@ def test_images_beyond_the_guard_of_pillow_are_read(monkeypatch: pytest.MonkeyPa
 def test_what_is_no_image_is_named(image: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GeoLlavaImageProcessor(cell_size=28)(image)
+
+
+def test_which_of_several_images_is_wrong_is_named() -> None:
+    good = make_pixels(5, 7)
+    with pytest.raises(ValueError, match=r"^image 2 of 3: the bytes given cannot be read as an image"):
+        GeoLlavaImageProcessor(cell_size=28)([good, [b"no image", good]])
 
 
 def test_settings_of_a_call_override_and_unknown_ones_are_named() -> None:

@@ -11,13 +11,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionModel
+from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPVisionModel, GenerationConfig
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
 from rsvqa.model.checkpoints import StartingPoint
 from rsvqa.model.configuration_geollava import PRUNING_METHODS, RELEASED_PRUNING
 from rsvqa.model.modeling_geollava import CACHE_NAME, CACHE_NAMES, GeoLlavaForConditionalGeneration
-from rsvqa.model.prompt_expansion import expand_placeholders, place_tokens
+from rsvqa.model.prompt_expansion import expand_placeholders, pad_left, place_tokens
 from rsvqa.rsvqa_builder.documents.token_map import TokenGrid, map_tokens
 from tests.model.dense_reference import Weights, dense_prune
 from tests.model.make_models import CELL_SIZE, tiny_config, tiny_inputs, tiny_model, tiny_processor
@@ -206,9 +206,17 @@ def test_a_placeholder_per_token_and_one_per_image_are_the_same(padding_side: st
     is_real = known.attention_mask > 0
     torch.testing.assert_close(known.logits[is_real], grown.logits[grown.attention_mask > 0], atol=1e-5, rtol=0)
     assert known.loss.isfinite()
-    if padding_side == "left":
-        new = network.generate(**all_of_them, max_new_tokens=4)[:, all_of_them["input_ids"].shape[1] :]
-        assert torch.equal(new, network.generate(**one, max_new_tokens=4)[:, one["input_ids"].shape[1] :])
+    new = network.generate(**all_of_them, max_new_tokens=4)[:, all_of_them["input_ids"].shape[1] :]
+    assert torch.equal(new, network.generate(**one, max_new_tokens=4)[:, one["input_ids"].shape[1] :])
+
+
+def test_tokens_move_behind_their_padding_to_be_gone_on_from() -> None:
+    ids = torch.tensor([[5, 9, 9, 0], [0, 7, 8, 0], [1, 2, 3, 4]])
+    padded, mask = pad_left(ids, torch.tensor([[1, 1, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1]]))
+    assert padded.tolist() == [[0, 5, 9, 9], [0, 0, 7, 8], [1, 2, 3, 4]]
+    assert mask is not None
+    assert mask.tolist() == [[0, 1, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]]
+    assert pad_left(ids, None) == (ids, None)
 
 
 @torch.no_grad()
@@ -355,15 +363,69 @@ def generate(network: GeoLlavaForConditionalGeneration, inputs: Inputs, **kwargs
     return generated[:, inputs["input_ids"].shape[1] :]
 
 
-@pytest.mark.parametrize("settings", [{}, {"fill": "zeros"}, {"scope": "image"}, {"tokens_per_cell": "all"}])
-def test_generation_is_the_same_with_and_without_cache_and_in_batches(settings: dict[str, Any]) -> None:
-    network = tiny_model(**settings)
-    for padding_side in ("left", "right"):
-        inputs = make_inputs(padding_side=padding_side)
-        cached = generate(network, inputs)
-        assert torch.equal(cached, generate(network, inputs, use_cache=False))
-        for index in range(2):
-            assert torch.equal(cached[index : index + 1], generate(network, alone(index)))
+@pytest.mark.parametrize("padding_side", ["left", "right"])
+@pytest.mark.parametrize("num_cell_tokens", [None, 5])
+@pytest.mark.parametrize("settings", [{}, {"fill": "zeros"}, {"scope": "image"}])
+def test_generation_is_the_same_with_and_without_cache_and_in_batches(
+    settings: dict[str, Any], num_cell_tokens: int | None, padding_side: str
+) -> None:
+    network, processor = tiny_model(**settings), tiny_processor(num_cell_tokens=num_cell_tokens)
+    images = make_images()
+    shown = [images[:1], images[1:]]
+    inputs = dict(processor(shown, PROMPTS, return_tensors="pt", padding=True, padding_side=padding_side))
+    cached = generate(network, inputs)
+    assert torch.equal(cached, generate(network, inputs, use_cache=False))
+    beams = generate(network, inputs, num_beams=3)
+    for index in range(2):
+        single = dict(processor(shown[index], PROMPTS[index], return_tensors="pt"))
+        assert torch.equal(cached[index : index + 1], generate(network, single))
+        assert torch.equal(beams[index : index + 1], generate(network, single, num_beams=3))
+
+
+@pytest.mark.parametrize("num_cell_tokens", [None, 5])
+def test_generation_is_the_same_with_every_cache_and_with_guesses_from_the_prompt(num_cell_tokens: int | None) -> None:
+    network = tiny_model()
+    inputs = dict(
+        tiny_processor(num_cell_tokens=num_cell_tokens)(make_images()[1:2], "w1 <image> w2", return_tensors="pt")
+    )
+    plain = generate(network, inputs)
+    for way in (
+        {"cache_implementation": "static"},
+        {"cache_implementation": "dynamic"},
+        {"prompt_lookup_num_tokens": 3},
+    ):
+        assert torch.equal(generate(network, inputs, **way), plain)
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ({"assistant_early_exit": 1}, "assistant_early_exit does not go with images: the layers that guess"),
+        ({"prefill_chunk_size": 4}, "prefill_chunk_size does not go with images: transformers cuts token ids"),
+        ({"generation_config": GenerationConfig(prefill_chunk_size=4)}, "prefill_chunk_size does not go with images"),
+    ],
+)
+def test_ways_of_generating_that_would_not_see_the_images_are_refused(way: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_model().generate(**alone(0), max_new_tokens=2, **way)
+
+
+def test_an_assistant_and_continuous_batches_are_refused() -> None:
+    network = tiny_model()
+    with pytest.raises(ValueError, match="assistant_model does not go with images: the assistant would not see them"):
+        network.generate(**alone(0), max_new_tokens=2, assistant_model=tiny_model())
+    with pytest.raises(ValueError, match="continuous batching takes token ids and no images; use generate"):
+        network.generate_batch(alone(0)["input_ids"].tolist())
+
+
+def test_a_prompt_of_images_without_them_is_not_replied_to() -> None:
+    network = tiny_model()
+    ids = alone(1)["input_ids"]
+    for given in ({"inputs": ids}, {"input_ids": ids}):
+        with pytest.raises(ValueError, match="2 placeholder tokens and there are 0 images"):
+            network.generate(**given, max_new_tokens=2)
+    text = torch.tensor([[10, 11]])
+    assert network.generate(text, max_new_tokens=2, eos_token_id=None, pad_token_id=0).shape == (1, 4)
 
 
 def test_generation_follows_the_logits_of_forward() -> None:

@@ -93,11 +93,24 @@ def test_placements_are_given_on_demand_alone() -> None:
         (["<image>", "<image> <image>"], [IMAGE], r"hold \[1, 2\] <image> placeholders, 3 together, and 1 images"),
         ("<image>", None, "1 together, and 0 images"),
         (None, None, "expected text, images or both"),
+        ([], None, "expected at least one prompt"),
+        ([], [IMAGE], "expected at least one prompt"),
+        (["<image>", "<image>"], [[IMAGE, IMAGE], []], r"hold \[1, 1\] <image> placeholders and their lists \[2, 0\]"),
+        (["<image> <image>", "<image>"], [[IMAGE], [IMAGE] * 2], r"hold \[2, 1\] .* and their lists \[1, 2\] images"),
     ],
 )
 def test_placeholders_and_images_must_agree(text: Any, images: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny_processor()(text=text, images=images)
+
+
+def test_lists_of_images_belong_to_the_prompts_with_placeholders() -> None:
+    prompts = ["<image> w1", "w2", "<image> <image>"]
+    one, two, three = (np.full((28, 28, 3), value, np.uint8) for value in (1, 2, 3))
+    processor = tiny_processor(do_normalize=False)
+    for images in ([[one], [], [two, three]], [[one], [two, three]], [one, two, three]):
+        cells = processor(images, prompts, padding=True)["pixel_values"]
+        assert cells[:, 0, 0, 0].tolist() == [1, 2, 3]
 
 
 def test_a_placeholder_that_is_cut_off_is_named() -> None:
