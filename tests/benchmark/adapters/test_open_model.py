@@ -43,7 +43,7 @@ def test_each_kind_of_name_opens_its_kind_of_model(
 
 @pytest.mark.parametrize("model", ["blind:random", "blind:fake:x", "blind:", "blind:blind:x"])
 def test_blind_is_for_models_that_see(model: str) -> None:
-    with pytest.raises(ModelError, match="blind: takes a checkpoint or openai:NAME"):
+    with pytest.raises(ModelError, match="blind: takes a checkpoint, vllm:NAME or openai:NAME"):
         opened(model)
 
 
