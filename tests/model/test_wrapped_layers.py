@@ -41,7 +41,7 @@ def replace_linears(module: nn.Module, make: Any) -> None:
 
 
 def kept_places(network: GeoLlavaForConditionalGeneration) -> list[tuple[int, int]]:
-    inputs = tiny_inputs(cells=(2, 4))
+    inputs = {name: values.to(network.device) for name, values in tiny_inputs(cells=(2, 4)).items()}
     images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     return list(zip(images.cells[0].tolist(), images.positions[0].tolist(), strict=True))
 
@@ -92,7 +92,7 @@ def test_bitsandbytes_keeps_what_its_layers_attend_to(bits: dict[str, Any], tmp_
     ).eval()
     attention = network.model.vision_tower.encoder.layers[-1].self_attn
     assert type(attention.v_proj) is not nn.Linear
-    inputs = tiny_inputs(cells=(2, 4))
+    inputs = {name: values.to(network.device) for name, values in tiny_inputs(cells=(2, 4)).items()}
     features = network.model.vision_tower(inputs["pixel_values"]).last_hidden_state
     scores = (attention.v_proj(features[:, 1:]) * attention.q_proj(features[:, 0])[:, None]).sum(-1)
     expected = [(cell, place) for cell in range(8) for place in sorted(scores[cell].topk(5).indices.tolist())]
