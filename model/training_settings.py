@@ -200,6 +200,8 @@ class TrainingSettings(StageSettings):
     """How visual tokens are chosen (default: the checkpoint's)."""
     scope: Annotated[Literal["cell", "image"] | None, FILE_ONLY] = None
     """What has a budget of visual tokens (default: the checkpoint's)."""
+    fill: Annotated[Literal["next", "drop", "zeros"] | None, FILE_ONLY] = None
+    """What takes the places that clusters leave (default: the checkpoint's)."""
     seed: int = 0
     """Seed of everything random."""
     log_every: Annotated[PositiveInt, FILE_ONLY] = 10
@@ -280,8 +282,8 @@ class TrainingSettings(StageSettings):
     @property
     def pruning_changes(self) -> dict[str, int | str]:
         """What the run changes of a checkpoint's pruning settings."""
-        changes = {"tokens_per_cell": self.tokens_per_cell, "pruning": self.pruning, "scope": self.scope}
-        return {name: value for name, value in changes.items() if value is not None}
+        names = ("tokens_per_cell", "pruning", "scope", "fill")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property
     def weights(self) -> Weights:

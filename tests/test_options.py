@@ -37,6 +37,7 @@ NEEDED = {"src": "scenes", "model": "random", "data": ["set"], "init": "somewher
 FILE_ONLY = {
     "adam_beta2",
     "eval_questions",
+    "fill",
     "gradient_checkpointing",
     "group_by_length",
     "language",

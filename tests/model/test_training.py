@@ -476,6 +476,14 @@ def test_limits_that_a_checkpoint_keeps_are_told_at_the_start_and_at_the_end(
     assert AutoProcessor.from_pretrained(tmp_path / "run").image_processor.max_cells == 49
 
 
+def test_places_that_clusters_leave_are_filled_as_the_run_says(data: Path, tmp_path: Path) -> None:
+    train(make_settings(data, max_steps=1, pruning="anchored", fill="drop"), tmp_path / "drop")
+    config = json.loads((tmp_path / "drop" / "config.json").read_text())
+    assert (config["fill"], config["tokens_per_cell"]) == ("drop", 4)
+    # one placeholder stands for an image, whose tokens are not known before
+    assert AutoProcessor.from_pretrained(tmp_path / "drop").num_cell_tokens is None
+
+
 def test_a_model_from_scratch_inherits_nothing(undisturbed: Path) -> None:
     assert read_report(undisturbed)["inherited"] == {}
 

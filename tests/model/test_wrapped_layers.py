@@ -41,7 +41,7 @@ def replace_linears(module: nn.Module, make: Any) -> None:
 
 
 def kept_places(network: GeoLlavaForConditionalGeneration) -> list[tuple[int, int]]:
-    inputs = tiny_inputs(cells=(2, 4))
+    inputs = {name: values.to(network.device) for name, values in tiny_inputs(cells=(2, 4)).items()}
     images = network.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     return list(zip(images.cells[0].tolist(), images.positions[0].tolist(), strict=True))
 
@@ -99,7 +99,8 @@ def test_bitsandbytes_leaves_the_tower_and_keeps_the_tokens(bits: dict[str, Any]
         name for name, module in plain.named_modules() if type(module) is nn.Linear and "language_model" not in name
     }
     assert kept_places(network) == kept_places(plain)
-    assert bool(network(**tiny_inputs(cells=(2, 4))).logits.isfinite().all())
+    inputs = {name: values.to(network.device) for name, values in tiny_inputs(cells=(2, 4)).items()}
+    assert bool(network(**inputs).logits.isfinite().all())
 
 
 def test_sharded_layers_give_the_same_logits_and_gradients() -> None:

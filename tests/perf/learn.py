@@ -75,6 +75,7 @@ def guess_by_choice(train_samples: Sequence[TrainingSample], val_samples: Sequen
 
 def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the report of one run, which goes on where it was stopped."""
+    pruning, _, fill = method.partition(":")
     report_path = out / "training_report.json"
     if report_path.exists():
         return dict(json.loads(report_path.read_text()))
@@ -86,7 +87,8 @@ def run_method(data: Path, out: Path, method: str, arguments: argparse.Namespace
             "tasks": [entry.partition("=")[0] for entry in DATA["tasks"]],
             "mix": list(MIX),
             "max_steps": arguments.steps,
-            "pruning": method,
+            "pruning": pruning,
+            **({"fill": fill} if fill else {}),
             "tokens_per_cell": arguments.tokens,
             "eval_questions": 400,
             "eval_every": arguments.steps // 2,
@@ -121,7 +123,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1100, help="optimizer steps of 32 questions")
     parser.add_argument("--lessons", type=int, default=1000, help="steps of lessons without images; 0: none")
     parser.add_argument("--tokens", type=int, default=16, help="visual tokens of the 64 of a tile")
-    parser.add_argument("--methods", default="anchored,anchors_only,clusters_only,random,uniform,pool")
+    parser.add_argument(
+        "--methods",
+        default="anchored,anchors_only,clusters_only,random,uniform,pool",
+        help="ways of pruning; anchored:drop has another fill than the default",
+    )
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
