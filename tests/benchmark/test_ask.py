@@ -115,7 +115,7 @@ def test_a_refused_question_is_told_and_no_success(scene: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "random", "SCENE", "What?"], "'random' cannot be asked freely; expected a checkpoint, vllm:NAME or openai"),
+        (["--model", "random", "SCENE", "What?"], "'random' cannot be asked freely; expected a checkpoint, vllm"),
         (["--model", "openai:x", "SCENE", " "], "expected at least one question, and none that is empty"),
         (["--model", "openai:x", "nothing.tif", "What?"], "nothing.tif: cannot be opened: No such file or directory"),
     ],
