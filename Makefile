@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo train-demo bench-demo test browser lint types site pictures perf clean
+.PHONY: demo train-demo bench-demo test browser lint types site pictures dist perf clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -61,6 +61,10 @@ site: $(VENV)/.dev
 # the pictures of the README, from example scenes
 pictures: $(VENV)/.dev
 	$(BIN)/python -m tests.make_pictures
+
+# the sdist and the wheel of HEAD, the same bytes wherever they are made
+dist: $(VENV)/.dev
+	$(BIN)/python -m tests.make_dist
 
 perf: $(VENV)/.dev
 	$(BIN)/python -m tests.perf.build

@@ -5,8 +5,9 @@ A package names what it has in its `pyproject.toml`, in the one group `rsvqa`, a
     [project.entry-points.rsvqa]
     "executor.dask" = "my_package.executor:DaskExecutor"
 
-docs/plugins.md shows the whole contract. Of an executor, a class table, a benchmark, a scorer or a model nothing is
-imported before somebody asks for it by name; tasks, readers of labels and layouts count as soon as they are installed.
+docs/plugins.md shows the whole contract. Of an executor, a class table, a scorer or a model nothing is imported before
+somebody asks for it by name. Tasks, readers of labels and layouts count as soon as they are installed. Benchmarks are
+all imported when a data set to score on is looked up, whatever its name.
 """
 
 from __future__ import annotations

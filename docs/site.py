@@ -89,7 +89,11 @@ def _notebook(path: Path) -> str:
             continue
         parts.append(f"```python\n{cell.source}\n```")
         mark = f"output-{path.stem}-{number}"
-        _outputs[mark] = f'<div class="output">{"".join(map(_output, cell.outputs))}</div>' if cell.outputs else ""
+        _outputs[mark] = (
+            f'<div class="output" style="overflow-x:auto">{"".join(map(_output, cell.outputs))}</div>'
+            if cell.outputs
+            else ""
+        )
         parts.append(f'<div id="{mark}"></div>')
     parts.append(f"[This page as a notebook]({path.name}), which was run when the site was built.")
     return "\n\n".join(parts) + "\n"

@@ -15,8 +15,10 @@ _WIDTH = 120
 """TextTable of a result as text, where there is no terminal whose width it could take."""
 
 STYLE = (
-    "<style>.rsvqa{font:14px/1.45 system-ui,sans-serif;max-width:70em}"
-    ".rsvqa p{margin:.2em 0;white-space:pre-wrap}.rsvqa table.rsvqa-table{border-collapse:collapse;margin:.6em 0}"
+    "<style>.rsvqa{font:14px/1.45 system-ui,sans-serif;max-width:70em;overflow-x:auto}"
+    ".rsvqa p{margin:.2em 0;white-space:pre-wrap}"
+    ".rsvqa .rsvqa-columns{font:12px/1.45 ui-monospace,Menlo,Consolas,monospace}"
+    ".rsvqa table.rsvqa-table{border-collapse:collapse;margin:.6em 0}"
     ".rsvqa table.rsvqa-table caption{text-align:left;font-weight:600;padding:.2em 0}"
     ".rsvqa table.rsvqa-table :is(th,td){padding:.15em .7em .15em 0;text-align:left;vertical-align:top;"
     "border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)}"
@@ -100,7 +102,11 @@ def _html(part: Part) -> str:
     if isinstance(part, TextTable):
         head, *rest = part.rows
         return html_table(head, rest, is_right=[False, *[True] * (len(head) - 1)]) if rest else ""
-    return f"<pre>{escape(part)}</pre>" if "\n" in part else f"<p>{escape(part)}</p>" if part else ""
+    if "\n" in part:
+        return f"<pre>{escape(part)}</pre>"
+    # lines below another are columns, laid out by spaces
+    mark = ' class="rsvqa-columns"' if part.startswith("  ") else ""
+    return f"<p{mark}>{escape(part)}</p>" if part else ""
 
 
 def html_table(

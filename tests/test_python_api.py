@@ -224,12 +224,19 @@ def test_what_is_shown_is_escaped() -> None:
 
     class Odd(ShownResult):
         def parts(self) -> list[Part]:
-            return ["<script>x</script>", "", TextTable([("<b>", "n"), ("a", "1")]), TextTable([("alone",)])]
+            return [
+                "<script>x</script>",
+                "",
+                "  car    2",
+                TextTable([("<b>", "n"), ("a", "1")]),
+                TextTable([("alone",)]),
+            ]
 
     assert "<script>" not in Odd()._repr_html_()
     assert "<td>a</td>" in Odd()._repr_html_()
     assert "alone" not in Odd()._repr_html_()
-    assert str(Odd()) == "<script>x</script>\n\n<b>  n\na    1"
+    assert '<p class="rsvqa-columns">  car    2</p>' in Odd()._repr_html_()  # in a font that keeps columns
+    assert str(Odd()) == "<script>x</script>\n\n  car    2\n<b>  n\na    1"
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

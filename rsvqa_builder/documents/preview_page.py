@@ -178,12 +178,12 @@ def _task_row(info: TaskInfo, task: TaskStatistics, largest: int) -> str:
     name = escape(_title(info))
     if not task.num_questions:
         return (
-            f'<tr class="none"><td><abbr>{info.short}</abbr></td><td><a href="#not-asked">{name}</a></td>'
+            f'<tr class="none"><td class="wide"><abbr>{info.short}</abbr></td><td><a href="#not-asked">{name}</a></td>'
             '<td class="bar"></td><td class="num">0</td><td></td><td class="num wide"></td></tr>'
         )
     width = 100 * task.num_questions / largest
     return (
-        f'<tr><td><abbr>{info.short}</abbr></td><td><a href="#{info.name}">{name}</a></td>'
+        f'<tr><td class="wide"><abbr>{info.short}</abbr></td><td><a href="#{info.name}">{name}</a></td>'
         f'<td class="bar"><i style="width:{width:.1f}%"></i></td><td class="num">{task.num_questions:,}</td>'
         f"<td>{_letter_balance(task)}</td><td class="
         f'"num wide">{_percent(task.majority_answer)}</td></tr>'

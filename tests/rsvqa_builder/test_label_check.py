@@ -7,9 +7,10 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import shapely
 from PIL import Image
 from shapely import Point, box
@@ -24,6 +25,9 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from tests.make_sources import make_broken_files, make_sources
 from tests.rsvqa_builder.make_rasters import write_raster
 from tests.run_build import build, read_report, rsvqa
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def check(src: Path, *words: object) -> dict[str, Any]:
@@ -165,6 +169,18 @@ def test_a_label_is_drawn_on_what_it_labels(tmp_path: Path) -> None:
     (data,) = re.findall(r'<path class="outline k0" d="([^"]+)"', page)
     corners = {tuple(map(float, pair.split())) for pair in data.removeprefix("M").split("L")}
     assert corners == {(100, 50), (140, 50), (140, 90), (100, 90)}
+
+
+@pytest.mark.browser
+def test_on_a_narrow_screen_the_colours_of_classes_are_seen(browser: Browser, tmp_path: Path) -> None:
+    picture(tmp_path / "a.tif")
+    boxes(tmp_path / "a.csv", "100,50,140,90,car")
+    check(tmp_path, "--out", tmp_path / "page")
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((tmp_path / "page" / "labels.html").as_uri())
+    assert page.locator(".chip").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
 
 
 def test_a_scene_whose_picture_cannot_be_read_is_left_out(tmp_path: Path) -> None:

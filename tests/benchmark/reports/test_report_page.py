@@ -293,7 +293,8 @@ def test_captions_stand_beside_the_right_ones(tmp_path: Path) -> None:
 
 @pytest.mark.browser
 def test_on_a_narrow_screen_names_stand_above_their_bars(browser: Browser, tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", lite_replies())
+    grounded = stored("g", "FVG", "[0, 0, 1, 1]", box=(0.0, 0.0, 1.0, 1.0))
+    run = write_run(tmp_path / "run", [*lite_replies(), grounded])
     results, questions = score_run(run)
     (tmp_path / "report.html").write_text(render_page(run, results, questions), encoding="utf-8")
     page = browser.new_page(viewport={"width": 390, "height": 800})
@@ -308,4 +309,7 @@ def test_on_a_narrow_screen_names_stand_above_their_bars(browser: Browser, tmp_p
     assert bar is not None
     assert name["width"] == pytest.approx(section["width"], abs=1)
     assert bar["y"] >= name["y"] + name["height"] - 1
+    grounding = page.locator("#grounding tbody td").first.bounding_box()
+    assert grounding is not None
+    assert grounding["width"] > 60  # its words stay whole, and the table scrolls
     page.close()
