@@ -461,7 +461,7 @@ async function begin() {
   if (!tiles.length) return showProblems([`No tile ${state.about.person ? "that is yours" : "of the data set"} has an image without marks`]);
   await open((tiles.find((tile) => tile.key === former) ?? tiles[0]).key);
   choose("select");
-  if (!state.about.num_queued) page.say("No question waits for a review: draw objects, or write questions");
+  if (!state.about.num_queued) page.say("Nothing waits for a review: draw, or write questions");
   watchKeys(KEYS);
   document.addEventListener("keyup", (event) => event.key === " " && (page.isPanning = false));
   window.addEventListener("beforeunload", (event) => page.model.isSaved || event.preventDefault());
