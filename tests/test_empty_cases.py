@@ -92,10 +92,6 @@ CASES: dict[str, tuple[Words, str]] = {
     "annotate, no question, estimate": (lambda i, out: annotate(i.silent, out, "--dry-run"), NO_QUESTION),
     "review serve, no folder": (lambda i, _: ("review", "serve", "--data", i.missing), NO_FOLDER),
     "review serve, empty folder": (lambda i, _: ("review", "serve", "--data", i.empty), "no shards in"),
-    "review serve, nothing needs it": (
-        lambda i, _: ("review", "serve", "--data", i.captions, "--sample", 0),
-        "nothing to review",
-    ),
     "review apply, no question": (lambda i, out: ("review", "apply", "--data", i.silent, "--out", out), "no review in"),
     "review apply, no review": (lambda i, out: ("review", "apply", "--data", i.captions, "--out", out), "no review in"),
     "review export, no question": (

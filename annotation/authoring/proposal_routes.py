@@ -23,9 +23,9 @@ def add_proposals(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None
     store = DrawnStore(review)
 
     @app.post("/api/draw/proposals")
-    def proposals(body: ReviewerOfTileBody) -> dict[str, Any]:
+    def proposals(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return the objects that a model proposes on a tile, and which of them are turned down."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         deleted = sorted(thing.key for thing in store.read(tile.key).of_kind("proposal"))
         found = [{**proposal._asdict(), "box": list(proposal.box)} for proposal in drawings.proposals(tile)]
         return {"proposals": found, "deleted": deleted}
@@ -33,7 +33,7 @@ def add_proposals(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None
     @app.post("/api/draw/proposal")
     def proposal(request: Request, body: ProposalBody) -> dict[str, Any]:
         """Store that a proposal is turned down, or open again; when this answers, it is on disk."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         if body.proposal not in {found.key for found in drawings.proposals(tile)}:
             raise RefusedError(f"no model proposes {body.proposal[:80]!a} on this tile")
         change = Change(kind="proposal", key=body.proposal, content=True if body.is_deleted else None)

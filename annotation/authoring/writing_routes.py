@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -37,11 +36,11 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     @app.post("/api/draw/templates")
     def templates(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return the tasks that a question may have, with their templates and what fills the slots."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         phrases = load_phrases(tile.language)
         north = tuple(phrases.text(f"object_orientation.north_{known}") for known in ("unknown", "up"))
         size = {"width": tile.width, "height": tile.height}
-        tasks = (info for info in TASKS.values() if _duty_fault(visitor_of(request), info.name, tile) is None)
+        tasks = (info for info in TASKS.values() if _duty_fault(visitor_of(request), info.name) is None)
         return {
             "tasks": [_task_shown(info, tile.language) for info in tasks],
             "nouns": [(info.singular, info.plural) for info in drawings.classes(tile).values()],
@@ -53,7 +52,7 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     @app.post("/api/draw/written")
     def written(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return the questions that people wrote about a tile."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         name = author_of(request, body.reviewer)
         return {
             "written": [
@@ -65,8 +64,8 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     @app.post("/api/draw/check")
     def check(request: Request, body: CheckWrittenBody) -> dict[str, Any]:
         """Return why a question may not stand, and why it could be guessed; nothing is stored."""
-        tile, content = tile_of(drawings, body), body.content.written()
-        duty = _duty_fault(visitor_of(request), content.task, tile)
+        tile, content = tile_of(drawings, request, body), body.content.written()
+        duty = _duty_fault(visitor_of(request), content.task)
         problems = (duty,) if duty else desk.faults(content, tile, body.key)
         warnings = () if problems else desk.warnings(content, tile, body.key)
         return {"problems": problems, "warnings": warnings}
@@ -74,14 +73,14 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     @app.post("/api/draw/write")
     def write(request: Request, body: WriteBody) -> Any:  # noqa: ANN401  a response or its content
         """Store a question, or take it away; when this answers, it is on disk."""
-        tile, visitor = tile_of(drawings, body), visitor_of(request)
+        tile, visitor = tile_of(drawings, request, body), visitor_of(request)
         name = author_of(request, body.reviewer)
         former = next((thing for thing in desk.things(tile) if thing.key == body.key), None)
         if former is not None and not _may_change(visitor, name, former):
             raise NotAllowedError(f"{former.reviewer} wrote this question: only he, an expert or a lead may change it")
         content = None if body.content is None else body.content.written()
         if content is not None:
-            if duty := _duty_fault(visitor, content.task, tile):
+            if duty := _duty_fault(visitor, content.task):
                 raise NotAllowedError(duty)
             if problems := desk.faults(content, tile, body.key):
                 return refused(*problems)
@@ -157,13 +156,11 @@ def _may_change(visitor: Visitor, name: str, thing: Thing) -> bool:
     return visitor.role != "annotator" or name == thing.reviewer
 
 
-def _duty_fault(visitor: Visitor, task: str, tile: DrawingTile) -> str | None:
-    """Return why a task or a tile is not for a person; None when it is."""
-    duty = visitor.duty
-    if duty.tasks and task in TASKS and task not in duty.tasks:
+def _duty_fault(visitor: Visitor, task: str) -> str | None:
+    """Return why a task is not for a person; None when it is."""
+    tasks = visitor.duty.tasks
+    if tasks and task in TASKS and task not in tasks:
         return f"{TASKS[task].level_3} is not among the tasks of {visitor.name}"
-    if duty.scenes and not any(fnmatchcase(tile.scene, pattern) for pattern in duty.scenes):
-        return f"the scene {tile.scene} is not among those of {visitor.name}"
     return None
 
 

@@ -14,9 +14,10 @@ from rsvqa.annotation.review.drawing_messages import ChangeBody, JudgeBody, Revi
 from rsvqa.annotation.review.drawn import ATTRIBUTES, FORMS, drawing_fault, rounded, stored
 from rsvqa.annotation.review.drawn_store import Change, ChangedMeanwhileError, DrawnStore, TileDrawing
 from rsvqa.annotation.review.evidence import focus_of, lines_of
+from rsvqa.annotation.review.people import Visitor
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, Pictures, picture_key
 from rsvqa.annotation.review.store import ReviewStore
-from rsvqa.annotation.review.visits import author_of, visitor_of
+from rsvqa.annotation.review.visits import NotAllowedError, author_of, visitor_of
 from rsvqa.annotation.stored_evidence import decode_geometry
 from rsvqa.annotation.taxonomy import TASKS
 
@@ -32,20 +33,24 @@ class RefusedError(Exception):
 def add_drawing(app: FastAPI, review: ReviewStore, pictures: Pictures, drawings: Drawings) -> None:
     """Add to a server what the page for drawing asks for."""
     store = DrawnStore(review)
-    _add_tiles(app, store, pictures, drawings)
+    _add_tiles(app, review, pictures, drawings)
     _add_changes(app, store, drawings)
     _add_questions(app, store, drawings)
     _add_errors(app)
 
 
-def _add_tiles(app: FastAPI, store: DrawnStore, pictures: Pictures, drawings: Drawings) -> None:
+def _add_tiles(app: FastAPI, review: ReviewStore, pictures: Pictures, drawings: Drawings) -> None:
+    store = DrawnStore(review)
+
     @app.post("/api/draw/tiles")
     def tiles(request: Request) -> dict[str, Any]:
-        """Return every tile with how much is drawn on it, what can be drawn, and who asks where people have links."""
-        drawn = store.read_all()
+        """Return a person's tiles with how much is drawn on each, what can be drawn, and whose link was opened."""
+        drawn, visitor = store.read_all(), visitor_of(request)
+        his = [tile for tile in drawings.tiles.values() if _is_his(visitor, tile)]
         return {
-            "person": visitor_of(request).name,
-            "tiles": [_listed(tile, drawn.get(tile.key, TileDrawing())) for tile in drawings.tiles.values()],
+            "person": visitor.name,
+            "num_queued": review.num_queued(),
+            "tiles": [_listed(tile, drawn.get(tile.key, TileDrawing())) for tile in his],
             "tasks": {info.name: info.level_3 for info in TASKS.values()},
             "forms": {form: sorted(info.roles) for form, info in FORMS.items()},
             "attributes": {
@@ -55,9 +60,9 @@ def _add_tiles(app: FastAPI, store: DrawnStore, pictures: Pictures, drawings: Dr
         }
 
     @app.post("/api/draw/tile")
-    def tile(body: ReviewerOfTileBody) -> dict[str, Any]:
+    def tile(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return a tile with all that is drawn on it."""
-        found = tile_of(drawings, body)
+        found = tile_of(drawings, request, body)
         pictures.prepare(picture_key(found.image))
         return {
             **_listed(found, drawing := store.read(found.key)),
@@ -91,7 +96,7 @@ def _add_changes(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/change")
     def change(request: Request, body: ChangeBody) -> dict[str, Any]:
         """Store what was drawn; when this answers, it is on disk."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         _check_proposals(body, tile, drawings, store)
         changes = [*_object_changes(body, tile, drawings), *_complete_changes(body, tile, drawings)]
         keys = [(change.kind, change.key) for change in changes]
@@ -146,9 +151,9 @@ def _complete_changes(body: ChangeBody, tile: DrawingTile, drawings: Drawings) -
 
 def _add_questions(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/questions")
-    def questions(body: ReviewerOfTileBody) -> dict[str, Any]:
+    def questions(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Compute what the rules ask about a tile as it is drawn now, with what was decided on each question."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         drawing = store.read(tile.key)
         computed = drawings.compute(tile, drawing)
         judged = drawing.judged
@@ -166,7 +171,7 @@ def _add_questions(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/judge")
     def judge(request: Request, body: JudgeBody) -> dict[str, Any]:
         """Store what becomes of a computed question; when this answers, it is on disk."""
-        tile = tile_of(drawings, body)
+        tile = tile_of(drawings, request, body)
         content = None if body.verdict == "open" else {"verdict": body.verdict}
         changes = [Change(kind="question", key=body.question_id, content=content)]
         return {
@@ -188,16 +193,24 @@ def _shown(question: ReviewQuestion) -> dict[str, Any]:
     }
 
 
-def tile_of(drawings: Drawings, body: ReviewerOfTileBody) -> DrawingTile:
+def tile_of(drawings: Drawings, request: Request, body: ReviewerOfTileBody) -> DrawingTile:
     """Return the tile that a request is about.
 
     Raises:
         RefusedError: there is no such tile.
+        NotAllowedError: it is not for who asks.
     """
     tile = drawings.tiles.get(body.tile)
     if tile is None:
         raise RefusedError("there is no such tile in the data set: open the page anew", 404)
+    visitor = visitor_of(request)
+    if not _is_his(visitor, tile):
+        raise NotAllowedError(f"the tile {tile.tile_id} is not among those of {visitor.name}")
     return tile
+
+
+def _is_his(visitor: Visitor, tile: DrawingTile) -> bool:
+    return visitor.duty.has_place(scene=tile.scene, tile_id=tile.tile_id)
 
 
 def _add_errors(app: FastAPI) -> None:

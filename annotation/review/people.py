@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -54,6 +55,11 @@ class Duty(BaseModel):
     """Ids of tiles; mostly those of an area."""
     queue: Literal["all", "needed", "sample"] = "all"
     """Questions that need a review, or the sample of the others."""
+
+    def has_place(self, *, scene: str, tile_id: str) -> bool:
+        """Return whether a tile is one of those that he works on."""
+        is_scene = not self.scenes or any(fnmatchcase(scene, pattern) for pattern in self.scenes)
+        return is_scene and (not self.tiles or tile_id in self.tiles)
 
 
 EVERYTHING = Duty()

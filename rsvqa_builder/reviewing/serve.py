@@ -166,14 +166,14 @@ def open_review(
         cache_bytes: of encoded tiles kept in memory.
 
     Raises:
-        NothingToReviewError: when no question is to be reviewed, and each tile has some; no store is made for that.
+        NothingToReviewError: when no question is to be reviewed, and no tile can be drawn on; no store is then made.
         ShardError: when the folder has no whole set of shards.
         StoreError: when the store cannot be used.
     """
     source, path = ReviewSource(folder), store_path(folder, store)
     nothing = f"nothing to review in {folder}: no question needs it; raise `sample` for some of the rest"
-    bare = any(not tile.num_questions for tile in source.tiles)  # people come to draw on these
-    if not path.exists() and not bare and next(plan_queue(source.questions(), queue), None) is None:
+    can_draw = bool(source.tiles)  # and write
+    if not path.exists() and not can_draw and next(plan_queue(source.questions(), queue), None) is None:
         raise NothingToReviewError(nothing)
     note_store(folder, store)
     with ReviewStore(path) as opened:
@@ -182,8 +182,11 @@ def open_review(
             print(line, file=sys.stderr)
         opened.fill(plan_queue(source.questions(digests), queue), blind=queue.blind, gold=queue.gold, seed=queue.seed)
         enter(opened, read_written(opened, source, digests))
-        if not (opened.num_queued() or bare):
-            raise NothingToReviewError(nothing)
+        if not opened.num_queued():
+            if not can_draw:
+                raise NothingToReviewError(nothing)
+            if any(tile.num_questions for tile in source.tiles):
+                print(f"{nothing}. The page opens to draw objects and to write questions", file=sys.stderr)
         drawings = DrawnTiles(source, digests)
         for line in _lost_drawings(DrawnStore(opened), drawings):
             print(line, file=sys.stderr)

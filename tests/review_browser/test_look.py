@@ -104,8 +104,13 @@ def test_where_no_scene_is_at_hand_the_stored_image_is_stretched(
     page.wait_for_selector("#look-button")
     page.wait_for_function("() => document.getElementById('loading').hidden")
     page.wait_for_timeout(300)
+    page.keyboard.press("g" if has_questions else "t")  # a wide dialog, which leaves no trace
+    page.wait_for_selector("dialog.wide[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="hidden")
     page.keyboard.press("i")
     page.wait_for_selector("dialog[open] .look")
+    assert page.evaluate("() => document.getElementById('dialog').offsetWidth") == 330
     assert page.locator("select[name=Red]").count() == 0
     page.select_option("select[name=Stretch]", label="2–98 %")
     page.wait_for_selector("#look-filter feFuncR", state="attached")

@@ -453,13 +453,15 @@ async function begin() {
     state.reviewer = state.about.person; // by the link: nobody changes it
     byId("reviewer-button").disabled = true;
   }
+  byId("review-link").hidden = !state.about.num_queued; // it would lead back here
   while (!state.reviewer) await changeReviewer();
   byId("reviewer-button").textContent = state.reviewer;
   const former = localStorage.getItem("rsvqa-review/tile");
   const { tiles } = state.about;
-  if (!tiles.length) return showProblems(["No tile of the data set has an image without marks"]);
+  if (!tiles.length) return showProblems([`No tile ${state.about.person ? "that is yours" : "of the data set"} has an image without marks`]);
   await open((tiles.find((tile) => tile.key === former) ?? tiles[0]).key);
   choose("select");
+  if (!state.about.num_queued) page.say("Nothing waits for a review: draw, or write questions");
   watchKeys(KEYS);
   document.addEventListener("keyup", (event) => event.key === " " && (page.isPanning = false));
   window.addEventListener("beforeunload", (event) => page.model.isSaved || event.preventDefault());

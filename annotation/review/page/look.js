@@ -125,6 +125,7 @@ export class Look {
       if (focused) dialog.querySelector(`[name="${focused}"]`)?.focus();
     };
     show();
+    dialog.classList.remove("wide"); // of the dialog before
     dialog.showModal();
   }
 }

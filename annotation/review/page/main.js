@@ -130,7 +130,7 @@ function showEnd() {
     byId("body"),
     h("div", { class: "end" }, h("h2", {}, total ? "Nothing left for you here" : "No question fits the filters"), [
       h("p", {}, "Others may still have questions open. A question that needs a third opinion comes when it is due."),
-      h("p", {}, skipped > 0 && again, skipped > 0 && " ", look),
+      h("p", { class: "choose" }, skipped > 0 && again, look),
     ]),
   );
   editor.setProblems([]);

@@ -161,7 +161,10 @@ def team(store: ReviewStore) -> Iterator[dict[str, Client]]:
             "ann": PersonSettings(),
             "ben": PersonSettings(tasks=("object_presence",)),
             "cleo": PersonSettings(scenes=("b*",)),
+            "dan": PersonSettings(scenes=("a",), tiles=("a:0_512",)),
             "eva": PersonSettings(role="expert"),
+            "fay": PersonSettings(role="expert", tiles=("a:0_0", "b:0_0")),
+            "gil": PersonSettings(role="lead", scenes=("b*",)),
         }
     )
     with running(store, drawings=FakeDrawings(), people=people) as server:
@@ -190,9 +193,47 @@ def test_people_write_about_their_own_tasks_and_scenes(team: dict[str, Client]) 
     refused = write(team["ben"], COUNT)
     assert (refused.status, refused.json["problems"]) == (403, ["Overall counting is not among the tasks of ben"])
     refused = write(team["cleo"], COUNT)
-    assert (refused.status, refused.json["problems"]) == (403, ["the scene a is not among those of cleo"])
+    assert (refused.status, refused.json["problems"]) == (403, ["the tile a:0_0 is not among those of cleo"])
+    about = team["cleo"].post("draw/tiles", {}).json
+    assert (about["tiles"], about["num_queued"]) == ([], 0)
     found = team["ben"].post("draw/templates", {"reviewer": "ben", "tile": "tile1"}).json["tasks"]
     assert [task["name"] for task in found] == ["object_presence"]
+
+
+def outside_requests() -> dict[str, dict[str, Any]]:
+    """Return a request that would be done of each kind that is about a tile, by its path."""
+    about: dict[str, Any] = {"reviewer": "ann", "tile": "tile1"}
+    new = {**about, "request_id": "r" * 20}
+    box = {"class_name": "car", "form": "box", "points": [[1, 1], [9, 9]]}
+    return {
+        "draw/tile": about,
+        "draw/change": {**new, "objects": [{"object_id": "o1", "content": box}]},
+        "draw/questions": about,
+        "draw/judge": {**new, "question_id": "a:0_0/OC-1", "verdict": "accepted"},
+        "draw/templates": about,
+        "draw/written": about,
+        "draw/check": {**about, "key": "k1", "content": COUNT},
+        "draw/write": {**new, "key": "k1", "content": COUNT},
+        "draw/proposals": about,
+        "draw/proposal": {**new, "proposal": "a:0_0/FVG1", "is_deleted": True},
+    }
+
+
+@pytest.mark.parametrize("name", ["cleo", "dan", "gil"])
+@pytest.mark.parametrize("path", outside_requests())
+def test_nobody_acts_outside_his_scenes_and_his_area(
+    team: dict[str, Client], store: ReviewStore, path: str, name: str
+) -> None:
+    refused = team[name].post(path, outside_requests()[path])
+    assert (refused.status, refused.json["problems"]) == (403, [f"the tile a:0_0 is not among those of {name}"])
+    assert DrawnStore(store).read("tile1").things == ()
+    assert team[name].post("draw/tiles", {}).json["tiles"] == []
+
+
+@pytest.mark.parametrize("path", outside_requests())
+def test_the_same_is_done_for_whose_area_it_is(team: dict[str, Client], path: str) -> None:
+    assert team["fay"].post(path, outside_requests()[path]).status == 200
+    assert [tile["tile_id"] for tile in team["fay"].post("draw/tiles", {}).json["tiles"]] == ["a:0_0"]
 
 
 # --- hostile requests -------------------------------------------------------------------------------------------------

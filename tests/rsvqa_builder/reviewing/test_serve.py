@@ -16,7 +16,7 @@ from rsvqa.annotation.review.access import AccessError
 from rsvqa.annotation.review.content import check_content
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueSettings
-from rsvqa.rsvqa_builder.dataset.shards import ShardError
+from rsvqa.rsvqa_builder.dataset.shards import ShardError, TileRows, plan_shards, write_shards
 from rsvqa.rsvqa_builder.reviewing.serve import (
     ReviewError,
     open_review,
@@ -24,7 +24,8 @@ from rsvqa.rsvqa_builder.reviewing.serve import (
 )
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint
-from tests.rsvqa_builder.make_review import write_data_set
+from tests.rsvqa_builder.make_records import make_jpeg, make_record, make_tile
+from tests.rsvqa_builder.make_review import MARKED, write_data_set
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,7 +66,7 @@ def test_decisions_outlive_the_store(src: Path) -> None:
         assert store.final_decisions()["a:0_0/OC1"].reason == "not useful"
 
 
-def test_a_queue_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_queue_of_nothing_opens_to_draw_and_to_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     src = write_data_set(tmp_path / "superrs")
     with open_review(src, QueueSettings(sample=1)) as (store, *_):
         for question in ("a:0_0/OCL1", "b:0_0/OCL1", "c:0_0/OCL1"):
@@ -73,11 +74,25 @@ def test_a_queue_of_nothing_is_refused(tmp_path: Path) -> None:
     from rsvqa.rsvqa_builder.reviewing.apply import apply_review
 
     apply_review(src, tmp_path / "reviewed")
+    with open_review(tmp_path / "reviewed", QueueSettings(sample=0)) as review:
+        assert review.store.num_queued() == 0
+        assert {tile.tile_id for tile in review.drawings.tiles.values()} == {"a:0_0", "b:0_0", "c:0_0"}
+    assert "no question needs it; raise `sample` for some of the rest. The page opens to" in capsys.readouterr().err
+
+
+def test_a_queue_of_nothing_without_a_tile_to_draw_on_is_refused(tmp_path: Path) -> None:
+    # the only image has circles in it, which cannot be taken out again
+    images = {"tile_marked": make_jpeg(200, 100)}
+    tile = make_tile(images={"tile_marked": len(images["tile_marked"])})
+    record = make_record(tile, "regional_counting", images=("tile_marked",), evidence=MARKED)
+    src = tmp_path / "superrs"
+    write_shards(src, plan_shards([TileRows(tile, (record,))]), load_images=lambda _: images)
     with (
         pytest.raises(ReviewError, match="no question needs it; raise `sample`"),
-        open_review(tmp_path / "reviewed", QueueSettings(sample=0)),
+        open_review(src, QueueSettings(sample=0)),
     ):
         pass
+    assert not (src / "review.sqlite").exists()
 
 
 def test_a_fingerprint_follows_the_questions(src: Path, tmp_path: Path) -> None:
