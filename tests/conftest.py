@@ -1,4 +1,4 @@
-"""The browser that is installed, for tests that drive pages."""
+"""What all tests share: no test is held against the clock, and the browser that is installed drives pages."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+hypothesis.settings.register_profile("rsvqa", deadline=None)  # machines are shared
+hypothesis.settings.load_profile("rsvqa")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -248,7 +248,7 @@ for _first, _colour in ((0, (200, 30, 30)), (150, (240, 240, 240)), (300, (30, 6
 
 
 @given(any_facts())
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_all_tasks_ask_well_about_any_tile(facts: TileFacts) -> None:
     """Whatever is on a tile, no task fails, and none is saved by the checks from asking something malformed."""
     before = STRIPES.copy()

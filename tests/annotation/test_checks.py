@@ -271,7 +271,7 @@ def test_normalised_text_compares_by_value(text: str, expected: str) -> None:
 
 
 @given(questions(WIDTH, HEIGHT))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_valid_question_passes(question: Question) -> None:
     assert check(question) == ()
 
@@ -323,7 +323,7 @@ SPOILERS: dict[str, tuple[Callable[[Question], bool], Spoiler]] = {
 
 
 @given(question=questions(WIDTH, HEIGHT), reason=st.sampled_from(sorted(SPOILERS)))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_single_mutation_is_caught(question: Question, reason: str) -> None:
     applies, spoil = SPOILERS[reason]
     if applies(question):
@@ -333,7 +333,7 @@ def test_any_single_mutation_is_caught(question: Question, reason: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_strategy_reaches_every_task(task: str) -> None:
     @given(questions(WIDTH, HEIGHT, tasks=(TASKS[task],)))
-    @settings(deadline=None, max_examples=5, database=None)
+    @settings(max_examples=5, database=None)
     def holds(question: Question) -> None:
         assert question.task == task
         assert check(question) == ()

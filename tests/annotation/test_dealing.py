@@ -87,7 +87,7 @@ def test_questions_without_options_get_no_letters() -> None:
     seed=st.integers(0, 1000),
     nums_right=st.lists(st.integers(1, 3), min_size=1, max_size=40),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_letters_of_a_task_never_differ_by_more_than_one(seed: int, nums_right: list[int]) -> None:
     dealer = LetterDealer(seed)
     uses = Counter(dict.fromkeys("ABCD", 0))

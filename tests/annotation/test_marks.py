@@ -74,7 +74,7 @@ def test_marks_are_bounded_but_shared_ones_still_pass() -> None:
 
 
 @given(st.lists(circles(1000, 800), max_size=12))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_accepted_circles_are_disjoint_and_none_is_lost(regions: list[Circle]) -> None:
     marks, numbers, rejected = place(*regions)
     assert {**numbers, **rejected}.keys() == set(range(len(regions)))
@@ -171,7 +171,7 @@ def test_ring_equals_the_one_computed_for_every_pixel() -> None:
 
 
 @given(st.lists(circles(300, 240), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_number_never_hides_a_region_that_has_room_beside_it(regions: list[Circle]) -> None:
     plan = place_marks([question(region) for region in regions], width=300, height=240)
     # A number is at most 18 px wide and 24 px high with its outline; it fits beside a circle away from the edges.

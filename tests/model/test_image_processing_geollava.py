@@ -100,7 +100,6 @@ def test_an_image_lies_in_the_middle_of_its_canvas() -> None:
     assert placement.box_to_canvas((10, 20, 30, 40)) == pytest.approx((10.5, 16.8, 27.5, 33.6))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 8), st.integers(1, 8))
 def test_boxes_go_to_the_canvas_and_back(height: int, width: int, rows: int, columns: int) -> None:
     placement, size = place(height, width, (rows, columns), 28)
@@ -113,7 +112,7 @@ def test_boxes_go_to_the_canvas_and_back(height: int, width: int, rows: int, col
 
 
 @pytest.mark.parametrize("strip_pixels", [1, 500, 10**9])
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90))
 def test_resizing_in_strips_gives_the_bytes_of_pillow(
     strip_pixels: int, height: int, width: int, new_height: int, new_width: int
@@ -146,7 +145,7 @@ def cells_by_pillow(pixels: Pixels, grid: tuple[int, int], cell_size: int) -> np
 
 
 @pytest.mark.parametrize("strip_pixels", [500, 10**9])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.booleans())
 def test_a_device_sums_the_integers_of_pillow(
     strip_pixels: int, height: int, width: int, new_height: int, new_width: int, is_harsh: bool

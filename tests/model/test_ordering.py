@@ -44,7 +44,7 @@ def make_samples(num_groups: int, per_group: int, weight: float = 1.0) -> list[O
 
 
 @given(orders, st.integers(1, 12), st.integers(1, 6))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_epoch_draws_each_sample_once(order: OrderSettings, num_groups: int, per_group: int) -> None:
     samples = make_samples(num_groups, per_group)
     draws = plan_order(samples, order)
@@ -56,7 +56,7 @@ def test_every_epoch_draws_each_sample_once(order: OrderSettings, num_groups: in
 
 
 @given(orders)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_same_seed_same_order_and_another_seed_another(order: OrderSettings) -> None:
     samples = make_samples(10, 4)
     draws = plan_order(samples, order)
@@ -65,7 +65,7 @@ def test_same_seed_same_order_and_another_seed_another(order: OrderSettings) -> 
 
 
 @given(orders, st.integers(1, 4))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_image_is_needed_for_a_short_while_only(order: OrderSettings, per_group: int) -> None:
     samples = make_samples(12, per_group)
     draws = plan_order(samples, replace(order, num_epochs=1, batch_size=2, num_lanes=1))
@@ -76,7 +76,7 @@ def test_an_image_is_needed_for_a_short_while_only(order: OrderSettings, per_gro
 
 
 @given(st.integers(1, 4), st.integers(0, 9), st.sampled_from([(1, 1), (2, 1), (4, 1), (2, 2), (1, 4)]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_questions_of_an_image_stay_in_one_process(size: int, seed: int, shape: tuple[int, int]) -> None:
     """Batches go to devices in turn, and on a device to the processes that read ahead, as accelerate and torch deal."""
     num_devices, num_workers = shape
@@ -148,7 +148,7 @@ def rows_of(draws: Sequence[Draw]) -> list[list[Draw]]:
 
 
 @given(orders, st.integers(2, 4), st.integers(1, 6), st.lists(st.integers(0, 8), max_size=30))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_rows_hold_samples_of_the_same_images_and_as_many_as_may_be(
     order: OrderSettings, most: int, num_groups: int, images: list[int]
 ) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
@@ -43,7 +43,6 @@ def test_boxes_follow_the_image_onto_its_canvas(text: str, expected: str) -> Non
     assert rescale_boxes(text, PLACEMENT) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(2, 5000), st.integers(2, 5000))
 def test_the_whole_image_as_a_box_stays_on_the_canvas(height: int, width: int) -> None:
     grid, placement = GeoLlavaImageProcessor(cell_size=28, max_grid=4).place(height, width)

@@ -15,7 +15,7 @@ TOKENIZER = train_tokenizer(TEXTS, 400)
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_text_comes_back(text: str) -> None:
     assert TOKENIZER.decode(TOKENIZER(text)["input_ids"]) == text
 

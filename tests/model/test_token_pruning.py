@@ -69,7 +69,7 @@ def draw_cells(num_cells: int, height: int, width: int, dim: int, seed: int) -> 
     return tokens, torch.randn((num_cells, dim), generator=generator)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     num_cells=st.integers(1, 3),
     height=st.integers(1, 7),
@@ -164,7 +164,7 @@ def test_cosine_leaves_a_token_alone_that_is_like_none_of_its_neighbours() -> No
     assert 0 not in follow_pointers(cosine_pointers(tokens))[0, 1:]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 10_000))
 def test_cosine_clusters_end_in_roots(height: int, width: int, seed: int) -> None:
     tokens, _ = draw_cells(2, height, width, 3, seed)
@@ -206,7 +206,7 @@ def test_a_shared_budget_goes_where_scores_are_high() -> None:
     assert kept.scores.tolist() == [3.0, 9.0, 8.0]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 8), st.integers(0, 1000), st.booleans())
 def test_selecting_in_parts_changes_nothing(num_cells: int, budget: int, seed: int, shared: bool) -> None:
     tokens, _ = draw_cells(num_cells, 2, 3, 4, seed)
@@ -305,7 +305,7 @@ def test_blocks_of_a_grid_set_by_hand() -> None:
     assert (block_centres(4, 4, 4, CPU) == 0).nonzero().flatten().tolist() == [5, 7, 13, 15]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 24), st.integers(1, 24), st.integers(1, 700))
 def test_blocks_are_as_many_as_asked_for_and_cover_every_token_once(height: int, width: int, num_blocks: int) -> None:
     blocks = grid_blocks(height, width, num_blocks)

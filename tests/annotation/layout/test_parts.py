@@ -26,7 +26,7 @@ def test_shares_say_where_an_area_lies() -> None:
     assert shares["centre"] == 0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(3, 9000), st.integers(3, 9000))
 def test_parts_cover_the_tile_without_overlap(width: int, height: int) -> None:
     polygons = part_polygons(width, height)

@@ -183,7 +183,7 @@ def test_an_incomplete_class_is_not_counted_in_a_region() -> None:
     assert count_in_region(facts) == NotAsked("not every instance of the class is labelled")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(20, 980), st.integers(20, 980)), max_size=12, unique=True))
 @example([(96, 96)])
 def test_a_count_in_a_region_is_the_number_of_boxes_inside_by_arithmetic(centres: list[tuple[int, int]]) -> None:

@@ -88,7 +88,7 @@ def test_a_tile_without_north_uses_the_words_of_the_image() -> None:
 coordinate = st.floats(-1e4, 1e4, allow_nan=False)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(coordinate, coordinate, coordinate, coordinate, st.floats(-180, 180), st.floats(0.1, 3), st.floats(0.1, 3))
 def test_the_way_back_is_the_opposite(
     x: float, y: float, to_x: float, to_y: float, north: float, gsd_x: float, gsd_y: float

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Role
@@ -26,7 +26,6 @@ from tests.annotation.make_facts import CLASSES, classes_with, make_area, make_c
 OBJECTS = frozenset({Role.OBJECT})
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5000), st.integers(0, 2**32), st.integers(0, 1))
 def test_wrong_numbers_are_three_distinct_and_near(right: int, seed: int, minimum: int) -> None:
     right = max(right, minimum)
@@ -49,7 +48,6 @@ def test_a_right_number_below_the_minimum_is_refused() -> None:
         number_distractors(0, random.Random(0), minimum=1)
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 1e7), st.integers(0, 2**32))
 def test_wrong_measures_differ_by_a_quarter_after_rounding(right: float, seed: int) -> None:
     values = sorted([round_measure(right), *value_distractors(right, random.Random(seed))])

@@ -26,7 +26,7 @@ def angle_apart(one: float, other: float) -> float:
     return abs((one - other + 90) % 180 - 90)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 179.9), st.floats(1.2, 10), st.floats(2, 500))
 def test_the_long_axis_of_a_turned_rectangle_is_found(angle: float, ratio: float, width: float) -> None:
     # an upright rectangle that is taller than wide points "up": 0 degrees, then turned clockwise

@@ -13,7 +13,7 @@ from tests.annotation.make_facts import make_area, make_context, make_facts
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 8)] * 2), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_dissolved_is_the_union(boxes: list[tuple[int, int, int, int]]) -> None:
     parts = [box(x, y, x + width, y + height) for x, y, width, height in boxes]
     ground = dissolved(parts)

@@ -82,7 +82,7 @@ def test_the_only_object_of_a_class_is_a_landmark() -> None:
     st.lists(st.tuples(st.integers(100, 900), st.integers(100, 900), st.integers(3, 9)), min_size=1, max_size=4),
     st.tuples(st.integers(0, 1000), st.integers(0, 1000)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_distances_are_those_of_whole_outlines(discs: list[tuple[int, int, int]], place: tuple[int, int]) -> None:
     # The slow way: shapely's distance from the union of all areas, holes included.
     shapes = [

@@ -380,7 +380,7 @@ def test_sizes_need_metres_and_whole_objects() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000))
 def test_questions_pass_the_checks_and_depend_on_the_seed_alone(task: str, seed: int) -> None:
     turns = range(0, 180, 15)

@@ -55,7 +55,7 @@ def test_circles_keep_two_percent_apart() -> None:
     assert not keeps_clear(make_facts(), one, [Circle(419, 200, 100)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.floats(20, 980), st.floats(20, 980), st.floats(2, 60), st.floats(0, 180)), min_size=1, max_size=15

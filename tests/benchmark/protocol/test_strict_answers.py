@@ -160,7 +160,7 @@ WORDS += [
 
 
 @given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join)), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_reply_gives_letters_of_the_options_or_a_reason(reply: str, several: bool) -> None:
     answer = read_answer(reply, COLOURS, several=several)
     assert (answer.letters == "") == (answer.refusal is not None)

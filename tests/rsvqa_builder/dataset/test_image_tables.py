@@ -116,7 +116,7 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
         TableReader(tmp_path / "missing.parquet")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 50)), st.integers(1, 60))
 def test_runs_keep_the_order_and_fit_unless_a_row_is_larger_alone(sizes: list[int], limit: int) -> None:
     runs = split_rows([(number, size) for number, size in enumerate(sizes)], max_bytes=limit)

@@ -179,7 +179,7 @@ def test_a_shard_size_of_nothing_is_refused() -> None:
         plan_shards([], shard_mb=0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["train", "val", "test"]), st.integers(0, 3), st.integers(1, 900_000))))
 def test_every_tile_is_planned_once_in_order_and_rows_are_numbered_through(cases: list[tuple[str, int, int]]) -> None:
     tiles = [

@@ -233,7 +233,7 @@ ITEMS = st.lists(SCALARS, min_size=1) | st.lists(st.dictionaries(TEXTS, SCALARS,
 
 
 @given(st.dictionaries(TEXTS, SCALARS | ITEMS, min_size=1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_yaml_is_read_back_as_it_was(value: dict[str, Any]) -> None:
     assert yaml.safe_load(to_yaml(value)) == value
 

@@ -108,7 +108,7 @@ def test_one_scene_fills_the_samples_from_one_tile() -> None:
 
 
 @given(st.permutations(range(12)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_samples_do_not_depend_on_the_order(order: list[int]) -> None:
     records = [make_record(make_tile(f"{n % 5}:{n}", scene=str(n % 5)), number=n) for n in range(12)]
     assert choose_samples([records[n] for n in order], seed=7) == choose_samples(records, seed=7)
@@ -152,7 +152,7 @@ def test_no_detail_when_it_would_show_half_of_the_tile() -> None:
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_details_stay_inside_and_hold_the_focus(width: int, height: int, data: st.DataObject) -> None:
     x = data.draw(st.integers(0, width - 1))
     y = data.draw(st.integers(0, height - 1))

@@ -483,7 +483,7 @@ def test_parquet_that_is_not_geoparquet_is_refused(tmp_path: Path) -> None:
         read_vector(odd, scene(transform=UTM), table())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     angle=st.floats(0, 6.2),
     scale=st.floats(0.01, 100),

@@ -160,7 +160,7 @@ def test_no_labels_at_all() -> None:
 _NUMBERS = st.floats(-50, 150)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -39,7 +39,7 @@ def features(draw: st.DrawFn) -> Features:
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(features())
 def test_arrow_and_back_is_the_same_bit_for_bit(written: Features) -> None:
     table = written.to_arrow()
@@ -77,7 +77,7 @@ def test_no_labels() -> None:
     assert len(Features.from_arrow(Features.empty().to_arrow())) == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(features(), st.tuples(*[st.integers(-100_000, 100_000)] * 2), st.integers(1, 100_000))
 def test_what_reaches_a_window_is_read_and_nothing_else(written: Features, corner: tuple[int, int], side: int) -> None:
     window = (*corner, corner[0] + side, corner[1] + side)

@@ -163,7 +163,7 @@ def test_place_out_of_reach_of_the_crs_has_no_distances() -> None:
 coordinates = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.builds(turned, coordinates, coordinates, st.floats(0, 360), st.floats(0.01, 1000), st.floats(0.01, 1000)),
     st.floats(0, 50_000),
@@ -175,7 +175,7 @@ def test_pixel_to_map_and_back_is_the_same_pixel(transform: AffineCoefficients, 
     assert (back[0][0], back[1][0]) == pytest.approx((x, y), abs=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.floats(200_000, 800_000), st.floats(100_000, 8_000_000), st.floats(0, 360), st.floats(0.1, 30))
 def test_footprint_is_valid_and_holds_the_centre(x: float, y: float, turn: float, pixel: float) -> None:
     origin = turned(x, y, turn, pixel, pixel).to_map(np.array([-50.0]), np.array([-50.0]))

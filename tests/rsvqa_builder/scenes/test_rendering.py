@@ -316,7 +316,7 @@ def test_whole_reads_are_counted(tmp_path: Path) -> None:
     assert count_whole_reads(scene, "none") == 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 65535), st.integers(1, 65535), st.integers(0, 65535))
 def test_the_table_and_the_formula_agree(low: int, span: int, value: int) -> None:
     stretch = Stretch("minmax", (float(low),), (float(low + span),))

@@ -167,7 +167,7 @@ def test_addresses_become_virtual_paths(address: str, path: str) -> None:
 ENDINGS = ("", ".tif", ".jpg", ".tif.jpg", ".tif.jpg.tif")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sets(st.sampled_from([f"{stem}{end}" for stem in ("a", "b", "a/b") for end in ENDINGS])))
 def test_ids_are_unique(names: set[str]) -> None:
     given_ids = scene_ids(sorted(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rsvqa.rsvqa_builder.scenes.tiling import Window, cover, plan_windows
@@ -42,7 +42,6 @@ def test_a_stride_that_would_lose_pixels_is_refused() -> None:
 
 
 @given(width=st.integers(1, 90), height=st.integers(1, 90), tile=st.integers(1, 40), overlap=st.integers(0, 39))
-@settings(deadline=None)
 def test_tiles_cover_every_pixel_and_stay_inside(width: int, height: int, tile: int, overlap: int) -> None:
     seen = np.zeros((height, width), bool)
     for window in plan_windows(width, height, tile_size=tile, overlap=min(overlap, tile - 1), whole_up_to=tile):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely import box
 
@@ -53,7 +53,6 @@ def test_another_seed_deals_the_places_otherwise() -> None:
     corners=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=25),
     seed=st.integers(0, 5),
 )
-@settings(deadline=None)
 def test_tiles_that_touch_never_fall_into_different_splits(corners: list[tuple[int, int]], seed: int) -> None:
     footprints = [box(x, y, x + 1, y + 1) for x, y in corners]
     places = group_places([str(index) for index in range(len(corners))], footprints, [])
