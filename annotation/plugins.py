@@ -5,9 +5,8 @@ A package names what it has in its `pyproject.toml`, in the one group `rsvqa`, a
     [project.entry-points.rsvqa]
     "executor.dask" = "my_package.executor:DaskExecutor"
 
-docs/plugins.md shows the whole contract. Of an executor, a class table, a scorer or a model nothing is imported before
-somebody asks for it by name. Tasks, readers of labels and layouts count as soon as they are installed. Benchmarks are
-all imported when a data set to score on is looked up, whatever its name.
+docs/plugins.md shows the whole contract. Of an executor, a class table, a benchmark, a scorer or a model nothing is
+imported before somebody asks for it by name. Tasks, readers of labels and layouts count as soon as they are installed.
 """
 
 from __future__ import annotations
@@ -66,6 +65,11 @@ def load_plugin(kind: str, name: str, *, ours: Iterable[str] = ()) -> Any:  # no
 def has_plugin(kind: str, name: str) -> bool:
     """Tell whether an installed package brings `KIND.NAME`; nothing of it is imported."""
     return name in _plugins(kind)
+
+
+def plugin_names(kind: str) -> list[str]:
+    """Return the names of a kind that installed packages bring; nothing of them is imported."""
+    return sorted(_plugins(kind))
 
 
 def require_ours(kind: str, name: str) -> None:

@@ -318,6 +318,18 @@ def test_a_name_of_ours_is_refused_where_it_is_asked_for(
     assert not (tmp_path / "set").exists()
 
 
+def test_a_benchmark_that_cannot_be_imported_stands_in_the_way_of_no_other(tmp_path: Path) -> None:
+    write_benchmark(tmp_path / "bench")
+    points = "benchmark.trees = tree_health:BENCHMARK\nbenchmark.gone = tree_health.nowhere:BENCHMARK"
+    site = install(tmp_path / "site", version="3.1", name="odd", entry_points=points)
+    words = ("bench", "--model", "random")
+    assert rsvqa(tmp_path, *words, "--data", "trees:bench", "--out", "run", site=site).returncode == 0
+    broken = rsvqa(tmp_path, *words, "--data", "gone:bench", "--out", "other", site=site)
+    assert broken.returncode == 1
+    assert "'gone'" in broken.stderr
+    assert "tree_health.nowhere" in broken.stderr
+
+
 def test_installing_nothing_changes_nothing() -> None:
     assert plugin_versions() == {}
     assert len(TASKS) == 22

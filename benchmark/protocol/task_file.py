@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from rsvqa.annotation.plugins import load_plugins, require_ours
+from rsvqa.annotation.plugins import has_plugin, load_plugin, plugin_names, require_ours
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.box_units import BoxUnits
 from rsvqa.benchmark.errors import BenchmarkDataError
@@ -258,7 +258,7 @@ class NamedTaskFile(NamedTuple):
 
 def task_file_names() -> list[str]:
     """Return the names of the files that come with rsvqa and with installed packages."""
-    return sorted(_shipped())
+    return sorted({*_ours(), *plugin_names("benchmark")})
 
 
 def find_task_file(data: str) -> NamedTaskFile | None:
@@ -270,9 +270,8 @@ def find_task_file(data: str) -> NamedTaskFile | None:
         BenchmarkDataError: a folder is missing, or the file is not what it should be.
     """
     head, _, folder = data.partition(":")
-    shipped = _shipped()
-    if head in shipped and not Path(data).exists():
-        rules = _parse(shipped[head].read_text("utf-8"), head)
+    if not Path(data).exists() and (shipped := _shipped(head)) is not None:
+        rules = _parse(shipped.read_text("utf-8"), head)
         if not folder:
             raise BenchmarkDataError(
                 f"{head} is {rules.title}, whose files are not fetched by rsvqa ({rules.source}; {rules.licence}); "
@@ -289,13 +288,18 @@ def find_task_file(data: str) -> NamedTaskFile | None:
     return NamedTaskFile(_parse(text, str(path)), _folder(Path(folder) if folder else path.parent))
 
 
-def _shipped() -> Mapping[str, Traversable]:
+def _ours() -> Mapping[str, Traversable]:
     files = resources.files("rsvqa.benchmark.protocol").joinpath("tasks").iterdir()
-    ours = {file.name.removesuffix(_ENDING): file for file in files if file.name.endswith(_ENDING)}
-    brought = load_plugins("benchmark")
-    for name in sorted(ours.keys() & brought.keys()):
+    return {file.name.removesuffix(_ENDING): file for file in files if file.name.endswith(_ENDING)}
+
+
+def _shipped(name: str) -> Traversable | None:
+    """Return the task file of this name; None where neither rsvqa nor an installed package has one."""
+    if (file := _ours().get(name)) is not None:
         require_ours("benchmark", name)
-    return {**ours, **brought}
+        return file
+    found: Traversable | None = load_plugin("benchmark", name) if has_plugin("benchmark", name) else None
+    return found
 
 
 def _folder(path: Path) -> Path:
