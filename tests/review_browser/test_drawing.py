@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ import pytest
 from rsvqa.annotation.review.drawn_store import DrawnStore, TileDrawing
 from rsvqa.annotation.review.store import ReviewStore
 from tests.review_browser.data_set import write_bare_data_set
-from tests.review_browser.test_page import Server, new_page, wait_until
+from tests.review_browser.serving import Server, new_page, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -24,14 +22,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bare_data_set(tmp_path_factory.mktemp("bare") / "superrs")
-
-
-@pytest.fixture
-def server(template: Path, tmp_path: Path) -> Iterator[Server]:
-    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")))
-    server.start()
-    yield server
-    server.kill(signal.SIGTERM)
 
 
 @pytest.fixture

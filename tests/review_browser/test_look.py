@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.review_browser.data_set import write_bare_data_set, write_data_set
+from tests.review_browser.serving import Server, new_page
 from tests.review_browser.test_drawing import enter, ready
-from tests.review_browser.test_page import Server, new_page
 from tests.rsvqa_builder.reviewing.test_scene_views import make_data
 
 if TYPE_CHECKING:
@@ -24,14 +22,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp("looked"))
-
-
-@pytest.fixture
-def server(template: Path, tmp_path: Path) -> Iterator[Server]:
-    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")))
-    server.start()
-    yield server
-    server.kill(signal.SIGTERM)
 
 
 def middle_colour(page: Page) -> list[int]:

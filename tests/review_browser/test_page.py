@@ -6,90 +6,29 @@ import dataclasses
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from rsvqa.annotation.review.agreement import Decision
 from rsvqa.annotation.review.people import PersonSettings
 from rsvqa.annotation.review.queue import QueueEntry
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.reviewing.people import invite
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource
 from tests.review_browser.data_set import MARKUP, write_data_set
+from tests.review_browser.serving import Server, new_page, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).parents[2]
-
 pytestmark = pytest.mark.browser
-
-
-@dataclass(kw_only=True)
-class Server:
-    """A review served by a process of its own, which may be killed."""
-
-    data_set: Path
-    process: subprocess.Popen[str] | None = None
-    url: str = ""
-    port: str = "0"
-    options: tuple[str, ...] = ()
-    problems: list[str] = field(default_factory=list)
-
-    def start(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "cli",
-            "review",
-            "serve",
-            "--data",
-            str(self.data_set),
-            "--sample",
-            "1",
-            "--port",
-            self.port,
-            *self.options,
-        ]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-        self.port = self.url.split(":")[2].split("/")[0]
-
-    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.send_signal(how)
-        self.process.wait()
-        self.process.stdout.close()
-
-    def decisions(self) -> list[Decision]:
-        """Return what stands on disk, as another process sees it."""
-        with ReviewStore(self.data_set / "review.sqlite") as store:
-            return list(store.decisions())
-
-    def verdicts(self) -> list[tuple[str, str, str]]:
-        return [(d.question_id.split("/")[1], d.verdict, d.reason) for d in self.decisions()]
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data_set(tmp_path_factory.mktemp("data") / "superrs")
-
-
-@pytest.fixture
-def server(template: Path, tmp_path: Path) -> Iterator[Server]:
-    server = Server(data_set=Path(shutil.copytree(template, tmp_path / "superrs")))
-    server.start()
-    yield server
-    server.kill(signal.SIGTERM)
 
 
 @pytest.fixture
@@ -99,15 +38,6 @@ def page(server: Server, browser: Browser) -> Iterator[Page]:
     yield page
     page.context.close()
     assert server.problems == []
-
-
-def new_page(browser: Browser, server: Server) -> Page:
-    """Return a page of a new reviewer whose errors, also those against the content security policy, are collected."""
-    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    page.set_default_timeout(30_000)
-    page.on("pageerror", lambda error: server.problems.append(str(error)))
-    page.on("console", lambda message: server.problems.append(message.text) if message.type == "error" else None)
-    return page
 
 
 def enter(page: Page, server: Server, name: str) -> None:
@@ -123,13 +53,6 @@ def question_of(page: Page) -> str:
 
 def wait_for_question(page: Page, start: str) -> None:
     page.wait_for_function("start => document.querySelector('textarea.question')?.value.startsWith(start)", arg=start)
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def zoom_percent(page: Page) -> float:
