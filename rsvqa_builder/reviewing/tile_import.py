@@ -224,10 +224,10 @@ def _from_studio(path: Path, tiles: DrawnTiles) -> Iterator[_Found]:
         tasks = _TASKS.validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ReviewError(f"{path}: no export of Label Studio as JSON: {place}: {first['msg']}") from error
+        place = ".".join(map(str, first["loc"])) + ": " * bool(first["loc"])
+        raise ReviewError(f"{path}: no export of Label Studio as JSON: {place}{first['msg']}") from error
     by_name = tile_by_name(tiles)
-    if tasks and not any(task.data.get("tile") in by_name for task in tasks):
+    if not any(task.data.get("tile") in by_name for task in tasks):
         example = next(iter(by_name))
         raise ReviewError(f"{path} names no tile of the data set: expected tasks whose data has a tile, e.g. {example}")
     for number, task in enumerate(tasks, start=1):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from rsvqa.annotation.extras import MissingExtraError
 from rsvqa.benchmark.adapters.open_model import open_model
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import Reply, Unanswered
@@ -186,7 +187,7 @@ def test_without_vllm_it_is_said_how_to_install_it(
 ) -> None:
     if importlib.util.find_spec("vllm") is not None:
         pytest.skip("vLLM is installed")
-    with pytest.raises(ModelError, match=r"needs vLLM: .*rsvqa\[vllm\]"):
+    with pytest.raises(MissingExtraError, match=r"^`rsvqa bench` needs vllm.*: .* -m pip install \"vllm[<>=]"):
         open_model(settings_of(checkpoint("llava")), [])
 
 

@@ -199,6 +199,12 @@ def test_a_file_of_other_images_is_refused(tmp_path: Path) -> None:
     data = make_data(tmp_path)
     with pytest.raises(ReviewError, match=r"names no tile of the data set: expected images such as port"):
         take(data, cvat_file(data, "other.jpg"), "cvat")
+    (tmp_path / "none.json").write_text("[]")
+    with pytest.raises(ReviewError, match=r"names no tile of the data set: expected tasks whose data has a tile"):
+        take(data, tmp_path / "none.json", "label-studio")
+    (tmp_path / "cut.json").write_text("")
+    with pytest.raises(ReviewError, match=r"no export of Label Studio as JSON: Invalid JSON"):
+        take(data, tmp_path / "cut.json", "label-studio")
     (tmp_path / "bad.json").write_text('[{"data": 7}]')
     with pytest.raises(ReviewError, match=r"no export of Label Studio as JSON: 0\.data"):
         take(data, tmp_path / "bad.json", "label-studio")
