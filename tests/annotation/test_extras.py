@@ -104,5 +104,5 @@ def test_every_extra_that_is_asked_for_exists() -> None:
     files = [ROOT / "cli.py", *(file for floor in floors for file in (ROOT / floor).rglob("*.py"))]
     code = [file.read_text() for file in files]
     asked = {name for text in code for name in re.findall(r'require_extra\("(\w+)"', text)}
-    assert asked == {"model", "llm", "bench", "bits", "hub", "ray", "review"}
+    assert asked == {"model", "llm", "bench", "bits", "hub", "ray", "review", "vllm"}
     assert asked <= set(EXTRAS)
