@@ -277,6 +277,8 @@ def _check_complete(root: Path, paths: Sequence[Path]) -> None:
     One file that is named itself is what is asked for. Of parts that do not say how many there are, all up to the
     highest number must be there, counted from 0 or from 1.
     """
+    if empty := next((path for path in paths if not path.stat().st_size), None):
+        raise BenchmarkDataError(f"{empty} is empty: fetch it again")
     numbers: dict[tuple[Path, str, int | None], set[int]] = {}
     for path in paths:
         if path != root and (match := _PART_OF.fullmatch(path.stem) or _PART.fullmatch(path.stem)):

@@ -13,13 +13,22 @@ from rsvqa.annotation.lettering import (
     LetteringError,
     has_letter,
     lettered,
-    read_letters,
     read_options,
 )
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.files.xlrs_files import FileRow, ImagePlaces, read_arrow, read_json, read_jsonl, read_parquet
-from rsvqa.benchmark.files.xlrs_rows import RowError, cut_listed_options, shown_images
+from rsvqa.benchmark.files.xlrs_files import (
+    FileRow,
+    ImagePlaces,
+    listed,
+    read_arrow,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+    read_tsv,
+)
+from rsvqa.benchmark.files.xlrs_rows import RowError, cut_listed_options, right_letters_of, shown_images
 from rsvqa.benchmark.protocol.task_file import PLACEHOLDER, AskedAs, Cell, Cells, NamedTaskFile, TaskFile
 from rsvqa.benchmark.samples import Sample
 
@@ -28,6 +37,8 @@ READERS: Mapping[str, Callable[[Path, ImagePlaces], Iterator[FileRow]]] = {
     ".parquet": read_parquet,
     ".jsonl": read_jsonl,
     ".json": read_json,
+    ".tsv": read_tsv,
+    ".csv": read_csv,
 }
 _PER_SIDE = {"0-1": 1.0, "0-100": 100.0, "0-1000": 1000.0}
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
@@ -174,9 +185,7 @@ def _right(rules: TaskFile, case: AskedAs, row: FileRow) -> dict[str, Any]:
             raise RowError("no right answer")
         return found | {"references": references}
     options = _options(_value(row.values, rules.columns.options))
-    letters = read_letters(_said(answer), len(options)) if answer is not None else None
-    if letters is None:
-        raise RowError("answer is not among the options", repr(answer))
+    letters = right_letters_of(answer, options)
     if len(letters) > 1 and case.answer_form is AnswerForm.ONE_OF:
         raise RowError("several right letters in a task with one", letters)
     return found | {"options": options, "answer": letters}
@@ -184,7 +193,8 @@ def _right(rules: TaskFile, case: AskedAs, row: FileRow) -> dict[str, Any]:
 
 def _options(value: object) -> tuple[str, ...]:
     """Return the options, each "(A) …"; a list in which none begins with a letter gets letters in its order."""
-    found = cut_listed_options(value) if isinstance(value, str) else value
+    found = listed(value)
+    found = cut_listed_options(found) if isinstance(found, str) else found
     if not isinstance(found, list | tuple) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
     texts = [_said(option).strip() for option in found]

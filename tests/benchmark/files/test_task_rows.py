@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from pathlib import Path
@@ -17,6 +18,7 @@ from rsvqa.benchmark.protocol.task_file import find_task_file, task_file_names
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark import lmms_eval
 from tests.benchmark.make_benchmarks import FIVE, MAKERS, mme_original, vrsbench, write_list
+from tests.benchmark.make_xlrs import jpeg
 
 
 @pytest.fixture(autouse=True)
@@ -243,3 +245,42 @@ def test_a_missing_wordnet_is_told_before_anything_is_asked(tmp_path: Path, monk
     with pytest.raises(BenchmarkDataError, match="no WordNet"):
         opened("lrs-vqa", tmp_path)
     assert dataclasses.is_dataclass(opened("vrsbench-vqa", tmp_path))  # needs none
+
+
+# --- tables ---
+
+OWN = """
+name = "mine"
+title = "Mine"
+source = "here"
+licence = "none"
+files = ["*.tsv", "*.csv"]
+columns.id = "index"
+columns.options = "options"
+columns.groups = ["category"]
+ask = [{form = "choice", prompt = "{question}\\n{listed_options}"}]
+official.missing = "there is no published scorer"
+"""
+
+
+def test_a_table_of_vlmevalkit_has_options_in_columns_and_may_refer_to_images(tmp_path: Path) -> None:
+    image = base64.b64encode(jpeg(0)).decode()
+    (tmp_path / "mine.toml").write_text(OWN, "utf-8")
+    (tmp_path / "a.tsv").write_text(
+        "index\timage\tquestion\tA\tB\tC\tanswer\tcategory\n"
+        f"1\t{image}\tWhich?\tred\tblue\t\tB\tcolour\n"
+        "2\t1\tHow many?\t1\t2\t3\tc\tcount\n"
+        "3\tno\n",
+        "utf-8",
+    )
+    cells = f"4,\"['{image}']\",Q?,\"['x', 'y']\",A,z\n"
+    (tmp_path / "b.csv").write_text("index,image,question,options,answer,category\n" + cells, "utf-8")
+    data = open_dataset(BenchSettings(model="random", data=str(tmp_path / "mine.toml")))
+    assert [(sample.sample_id, sample.options, sample.answer) for sample in data.samples] == [
+        ("1", ("(A) red", "(B) blue"), "B"),
+        ("2", ("(A) 1", "(B) 2", "(C) 3"), "C"),
+        ("4", ("(A) x", "(B) y"), "A"),
+    ]
+    assert all(image.read() == jpeg(0) for sample in data.samples for image in sample.images)
+    assert data.record.left_out == {"row cannot be read": 1}
+    assert data.samples[0].prompt == "Which?\nred\nblue"
