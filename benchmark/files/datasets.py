@@ -123,6 +123,8 @@ def _open_task_file(settings: BenchSettings, found: NamedTaskFile) -> Dataset:
             samples += made
             seen.update(sample.sample_id for sample in made)
     chosen = _draw(samples, settings)
+    if rows and not of_part:
+        raise BenchmarkDataError(f"{settings.data}: none of {len(rows)} rows meets `only` of {rules.name}")
     if not chosen:
         raise BenchmarkDataError(_nothing_to_ask(settings, of_part, samples, left_out))
     others = len(rows) - len(of_part)

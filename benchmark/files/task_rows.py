@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ READERS: Mapping[str, Callable[[Path, ImagePlaces], Iterator[FileRow]]] = {
     ".csv": read_csv,
 }
 _PER_SIDE = {"0-1": 1.0, "0-100": 100.0, "0-1000": 1000.0}
+_OUR_PLACEHOLDERS = ("question", "listed_options", "letters")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 
 
@@ -60,7 +61,29 @@ def read_rows(found: NamedTaskFile) -> list[FileRow]:
         if path.suffix not in READERS:
             raise BenchmarkDataError(f"{path}: expected one of {', '.join(READERS)}")
         rows += READERS[path.suffix](path, places)
+    _check_columns(rules, rows)
     return rows
+
+
+def _check_columns(rules: TaskFile, rows: Sequence[FileRow]) -> None:
+    """Refuse a task file that names a column which no row has: a mistake in it, and no defect of all rows."""
+    known = sorted({name for row in rows for name in row.values})
+    if not known:
+        return
+    columns = rules.columns
+    named = [("columns.id", columns.id), ("columns.question", columns.question), ("columns.answer", columns.answer)]
+    named += [("columns.options", columns.options), *(("columns.groups", cells) for cells in columns.groups)]
+    named += [("only", one.cell) for one in rules.only]
+    for number, case in enumerate(rules.ask):
+        named += [(f"ask.{number}.when", (name,)) for name in case.when]
+        prompted = [] if case.prompt is None else PLACEHOLDER.findall(case.prompt)
+        named += [(f"ask.{number}.prompt", (name,)) for name in prompted if name not in _OUR_PLACEHOLDERS]
+    for place, cells in named:
+        names = [cell if isinstance(cell, str) else cell.column for cell in cells]
+        if names and not set(names) & set(known):
+            raise BenchmarkDataError(
+                f"{rules.name}: {place}: no row has a column {' or '.join(names)}; there are {', '.join(known)}"
+            )
 
 
 def is_of_part(rules: TaskFile, row: FileRow) -> bool:
