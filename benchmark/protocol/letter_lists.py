@@ -96,7 +96,7 @@ DENIED_AFTER = re.compile(
 )
 """How languages deny or doubt what they have just said."""
 _CONFIRMED = re.compile(
-    rf"({_LIST})(?:\s{{1,3}}(?:(?:is|are)(?:\s(?:both|all|clearly|therefore))?|seems?(?:\sto\sbe)?)\s(?:the\s)?"
+    rf"({_LIST})(?:\s{{1,3}}(?:(?:is|are)(?:\s(?:both|all|clearly|therefore))?|seems?(?:\sto\sbe)?)\s(?:the\s|my\s)?"
     r"(?:most\s\w{1,20}\s)?(?:correct|right|best|answers?|true|appropriate|suitable)\b(?!\s(?:and|but)\s(?:wrong"
     r"|incorrect|not))"
     r"(?=\s{0,3}(?:[.,;:!)\n]|$)|\s(?:because|since|as|here|given|based|for this|in this|and|while|but|with|to|among"
@@ -150,7 +150,10 @@ RETRACTED_AFTER = re.compile(
     re.IGNORECASE,
 )
 """What takes back the answer directly before it."""
+SHARES = re.compile(r"(?:(?<![A-Za-z])[A-H][)\]]?\s?[:=(–-]\s?\(?\d{1,3}(?:\.\d{1,9})?\s?%[^A-H%]{0,40}){2,26}")
+"""Options, each with how sure the model is of it."""
 GOES_ON = re.compile(
+    r"\s?[(\[](?:or|maybe|possibly|perhaps|alternatively)\s[(\[]?[A-H]\b|"
     r"\s?[,;]?\s?(?:as well as|along with|together with|(?:and\s)?(?:then|also)\b|with|plus|followed by|\.{2,}|…|~)\s?"
     r"(?:(?:or|maybe|perhaps|also|even|and|else)\s){0,3}[(\[]?[A-H]\b"
     r"|[^\n]{0,80}?\b[A-H]\b[^.\n]{0,20}\balso\b[^.\n]{0,20}\b(?:correct|right|true|fits?|applies)\b"
@@ -254,7 +257,9 @@ def whole_list(text: str) -> set[Reading]:
     match = _WHOLE.fullmatch(text.strip())
     if match is None or not (_is_capital(match[1]) or match[1].islower()):
         return set()  # "Be" is a word
-    return _readings(match[1])
+    readings = _readings(match[1])
+    is_asked = "?" in match[0][match.end(1) - match.start() :]
+    return readings | {frozenset()} if is_asked and any(len(one) > 1 for one in readings) else readings
 
 
 def list_at(text: str, start: int) -> tuple[set[Reading], int]:

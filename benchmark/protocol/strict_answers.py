@@ -32,6 +32,7 @@ from rsvqa.benchmark.protocol.letter_lists import (
     LABEL,
     RETRACTED_AFTER,
     RETRACTED_LATER,
+    SHARES,
     Reading,
     announcements,
     begins_with_list,
@@ -268,6 +269,8 @@ class _Reader:
         text = self._without_options(_NUMBER_SIGN.sub("number ", self._as_options_count(text)))
         if self.phrases.are_whole_numbers and _OPEN_SUM.search(text):
             return StrictAnswer("", Refusal.AMBIGUOUS)
+        if SHARES.fullmatch(text.strip(" .")):
+            return StrictAnswer("", Refusal.AMBIGUOUS)
         if self.several:
             text = _BARS.sub(lambda match: re.sub(r"\s?[/|]\s?", ", ", match[0]), text)
         if settled := _SETTLED.fullmatch(text):
@@ -362,6 +365,10 @@ class _Reader:
 
     def _announced_at(self, text: str, start: int) -> set[Reading]:
         readings, end = list_at(text, start)
+        if self.several:
+            lines = [_BULLET.sub("", line, count=1) for line in text[start:].splitlines() if line.strip()]
+            if len(block := _block(self._answer_alone(line) for line in lines)) > 1:
+                return _merged(block)
         if readings:
             rest = text[end : _sentence_end(text, end)]
             others = loose_letters(rest) & set(self.letters) if self.several else frozenset()
