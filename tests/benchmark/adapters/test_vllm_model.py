@@ -155,7 +155,7 @@ def test_prompts_over_a_server_are_those_of_the_engine_in_this_process(
     checkpoint: CheckpointMaker, engines: list[LLM], kind: str, num_images: int
 ) -> None:
     folder = checkpoint(kind)
-    told = {"system": "Be brief.", "template_args": '{"enable_thinking": false}'}
+    told: dict[str, Any] = {"system": "Be brief.", "template_args": '{"enable_thinking": false}'}
     group = make_group([make_image(seed) for seed in range(num_images)], ["Which? é 中\n(A) x ", "Who?"])
     list(open_model(settings_of(folder, **told), []).reply([group]))
     ((requests, _),) = engines[0].calls
