@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from rsvqa.annotation.errors import RsvqaError
@@ -21,10 +22,10 @@ UNKNOWN_LETTER = "answer names no option"
 OPTION_MARK = re.compile(r"\(([A-Z])\)\s*")
 """What an option begins with; other makers' files may have no space behind it, or several."""
 
-_OTHER_MARK = re.compile(r"\s*(?:([(（\[【])\s?([A-Z])\s?[)）\]】]|()([A-Z])[.)．）、:：])\s*")
+_OTHER_MARK = re.compile(r"\s*(?:([(（\[【])\s?([A-ZＡ-Ｚ])\s?[)）\]】]|()([A-ZＡ-Ｚ])[.)．）、:：])\s*")
 """What other makers' options begin with: "A. red", "A) red", "（A）red", "[A] red"."""
 
-_SEPARATORS = re.compile(r"[\s,;.()、，；（）\[\]/|+&]+")
+_SEPARATORS = re.compile(r"[\s,;.()、，；（）\[\]【】<>\"'“”‘’/|+&\u200b\ufeff]+")
 
 
 class LetteringError(RsvqaError):
@@ -93,13 +94,14 @@ def has_letter(option: str) -> bool:
 def _text_behind(option: str, letter: str) -> str | None:
     """Return what follows a letter in any way of lettering; None where the option does not begin with it."""
     mark = _OTHER_MARK.match(option)
-    return None if mark is None or (mark[2] or mark[4]) != letter else option[mark.end() :].strip()
+    found = None if mark is None else unicodedata.normalize("NFKC", mark[2] or mark[4])
+    return option[mark.end() :].strip() if mark is not None and found == letter else None
 
 
 def _way_of(option: str) -> str:
     """Return how an option is lettered, without its letter."""
     mark = _OTHER_MARK.match(option)
-    return "" if mark is None else re.sub(r"[A-Z\s]", "", mark[0])
+    return "" if mark is None else re.sub(r"[A-ZＡ-Ｚ\s]", "", mark[0])
 
 
 def right_letters(are_right: Iterable[bool]) -> str:

@@ -5,6 +5,7 @@ tenacity retries, not the openai client: a stop cannot end the client's sleep, a
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import threading
@@ -187,18 +188,20 @@ class Sender:
         except APIConnectionError as error:
             if type(error.__cause__).__name__ not in _NOT_SENT:
                 self._note_lost(turn)
-            raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
+            cause = f" ({error.__cause__})" if str(error.__cause__ or "") else ""
+            raise _PassingError(self._clean(f"{self._endpoint.host}: {error}{cause}")) from None
         except ErrorBodyError as error:
             raise self._judge_error(f"{self._endpoint.host}: {error}", error.status, turn) from None
-        except (NotACompletionError, ValueError) as error:
+        except (NotACompletionError, ValueError, RecursionError) as error:
             self._note_lost(turn)
-            raise _PassingError(self._clean(f"{self._endpoint.host}: {error}")) from None
+            raise _PassingError(self._clean(f"{self._endpoint.host}: {_no_completion(error)}")) from None
         return self._endpoint.clean(reply)
 
     def _read_status(self, error: APIStatusError, turn: Turn) -> Exception:
         """Return what a status other than 2xx means."""
         status = error.status_code
-        message = self._clean(f"{self._endpoint.host}: {status}: {error.message}")
+        said = str(error.body or "")[:200] if error.message == f"Error code: {status}" else ""  # no message was found
+        message = self._clean(f"{self._endpoint.host}: {status}: {error.message} {said}")
         if status in (401, 404) or error.code == "insufficient_quota":
             return EndpointDownError(f"{message}; all replies so far are kept", status)
         if status in (400, 422):
@@ -223,6 +226,13 @@ class Sender:
 
     def _clean(self, message: str) -> str:
         return one_line(self._endpoint.hide_key(message))
+
+
+def _no_completion(error: Exception) -> str:
+    """Return what is wrong with a body that came with 200."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"the reply is not JSON, it begins with {error.doc[:200]!r}" if error.doc else "the reply is empty"
+    return str(error)
 
 
 def _rejected(turn: Turn, message: str, status: int | None = None) -> SendingFailedError:

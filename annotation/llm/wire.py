@@ -86,6 +86,10 @@ _BROKEN_OFF = ("error", "abort")
 """And that of one that they did not finish: OpenRouter's and SGLang's words."""
 
 
+_SHOWN = 200
+"""Characters of what is no completion that a message shows."""
+
+
 def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
     """Return the reply that a decoded chat completion holds.
 
@@ -101,10 +105,11 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
         text = _text_of(message.get("content") or "")
         refusal = str(message["refusal"]) if message.get("refusal") else None
         finish = choice.get("finish_reason")
-        usage = completion.get("usage") or {}
-        tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NotACompletionError("the reply is not a chat completion") from None
+        found = " ".join(storable(str(completion)[:_SHOWN]).split())
+        raise NotACompletionError(f"the reply is not a chat completion, it begins with {found!r}") from None
+    usage = completion.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     if not isinstance(text, str):
         raise NotACompletionError("the content of the reply is not text")
     if finish == "content_filter":
@@ -113,8 +118,8 @@ def read_completion(completion: Any) -> RawReply:  # noqa: ANN401 - any JSON
         text=storable(text),
         refusal=refusal if refusal is None else storable(refusal),
         ended=finish not in _CUT_OFF,
-        input_tokens=_count(tokens[0]),
-        output_tokens=_count(tokens[1]),
+        input_tokens=_count(usage.get("prompt_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
     )
 
 
@@ -146,12 +151,12 @@ def _text_of(content: object) -> object:
     """Return the text of a message's content that is a list of parts; thoughts are left out."""
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         return content
-    texts = [part.get("text") for part in content if part.get("type") in ("text", "output_text")]
+    texts = [part.get("text") for part in content if part.get("type", "text") in ("text", "output_text")]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def adapt(dialect: Dialect, turn: Turn, message: str, parameter: str | None, *, is_proven: bool) -> Dialect | None:

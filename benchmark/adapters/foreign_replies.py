@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _SHEET = "xl/worksheets/sheet1.xml"
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _MAX_XLSX_BYTES = 1_000_000_000
 """Of a table when unpacked; the largest of VLMEvalKit's, without images, are a hundredth of it."""
+
+
+_WHOLE_NUMBER = re.compile(r"\A(\d+)\.0+\Z")
+"""As pandas writes the numbers of a column in which one was missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +125,18 @@ def read_foreign_replies(path: Path) -> tuple[bytes, list[ForeignReply]]:
         if path.suffix == ".xlsx":
             return data, [*_tabled(path, _xlsx_rows(data))]
         if path.suffix in (".tsv", ".csv"):
+            csv.field_size_limit(sys.maxsize)  # a column of images may have been left in
             text = io.StringIO(data.decode("utf-8-sig"), newline="")
             return data, [*_tabled(path, csv.reader(text, delimiter="\t" if path.suffix == ".tsv" else ","))]
-    except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile, ElementTree.ParseError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        RecursionError,
+        csv.Error,
+        zipfile.BadZipFile,
+        ElementTree.ParseError,
+    ) as error:
         raise ModelError(f"the file of replies {path} cannot be read: {error}") from error
     raise ModelError(f"{path}: expected .jsonl of lmms-eval's logged samples, or .xlsx, .tsv or .csv of VLMEvalKit")
 
@@ -176,7 +190,7 @@ def _tabled(path: Path, rows: Iterable[Sequence[str]]) -> Iterator[ForeignReply]
         if values.get("index"):
             yield ForeignReply(
                 where=f"{path.name} row {number}",
-                key=values["index"],
+                key=_WHOLE_NUMBER.sub(r"\1", values["index"]),
                 text=values.get("prediction") or None,
                 question=values.get("question"),
                 right=values.get("answer"),

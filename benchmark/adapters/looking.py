@@ -171,7 +171,8 @@ class LookingModel:
             one = looking[result.key]
             one.note(result, self._region_text(one))
             window = self._window(one, result)
-            if window is None or any(_overlap(window, known) >= _SAME for known in one.windows):
+            shown = (*one.windows, Window(0, 0, one.size.width, one.size.height))
+            if window is None or any(_overlap(window, known) >= _SAME for known in shown):
                 one.is_settled = True
             else:
                 one.windows = (*one.windows, window)

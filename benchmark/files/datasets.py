@@ -123,6 +123,8 @@ def _open_task_file(settings: BenchSettings, found: NamedTaskFile) -> Dataset:
             samples += made
             seen.update(sample.sample_id for sample in made)
     chosen = _draw(samples, settings)
+    if rows and not of_part:
+        raise BenchmarkDataError(f"{settings.data}: none of {len(rows)} rows meets `only` of {rules.name}")
     if not chosen:
         raise BenchmarkDataError(_nothing_to_ask(settings, of_part, samples, left_out))
     others = len(rows) - len(of_part)
@@ -277,6 +279,8 @@ def _check_complete(root: Path, paths: Sequence[Path]) -> None:
     One file that is named itself is what is asked for. Of parts that do not say how many there are, all up to the
     highest number must be there, counted from 0 or from 1.
     """
+    if empty := next((path for path in paths if not path.stat().st_size), None):
+        raise BenchmarkDataError(f"{empty} is empty: fetch it again")
     numbers: dict[tuple[Path, str, int | None], set[int]] = {}
     for path in paths:
         if path != root and (match := _PART_OF.fullmatch(path.stem) or _PART.fullmatch(path.stem)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,22 @@ from rsvqa.annotation.lettering import (
     LetteringError,
     has_letter,
     lettered,
-    read_letters,
     read_options,
 )
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import BenchmarkDataError
-from rsvqa.benchmark.files.xlrs_files import FileRow, ImagePlaces, read_arrow, read_json, read_jsonl, read_parquet
-from rsvqa.benchmark.files.xlrs_rows import RowError, cut_listed_options, shown_images
+from rsvqa.benchmark.files.xlrs_files import (
+    FileRow,
+    ImagePlaces,
+    listed,
+    read_arrow,
+    read_csv,
+    read_json,
+    read_jsonl,
+    read_parquet,
+    read_tsv,
+)
+from rsvqa.benchmark.files.xlrs_rows import RowError, cut_listed_options, right_letters_of, shown_images
 from rsvqa.benchmark.protocol.task_file import PLACEHOLDER, AskedAs, Cell, Cells, NamedTaskFile, TaskFile
 from rsvqa.benchmark.samples import Sample
 
@@ -28,8 +37,11 @@ READERS: Mapping[str, Callable[[Path, ImagePlaces], Iterator[FileRow]]] = {
     ".parquet": read_parquet,
     ".jsonl": read_jsonl,
     ".json": read_json,
+    ".tsv": read_tsv,
+    ".csv": read_csv,
 }
 _PER_SIDE = {"0-1": 1.0, "0-100": 100.0, "0-1000": 1000.0}
+_OUR_PLACEHOLDERS = ("question", "listed_options", "letters")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]-?\d+)?")
 
 
@@ -49,7 +61,29 @@ def read_rows(found: NamedTaskFile) -> list[FileRow]:
         if path.suffix not in READERS:
             raise BenchmarkDataError(f"{path}: expected one of {', '.join(READERS)}")
         rows += READERS[path.suffix](path, places)
+    _check_columns(rules, rows)
     return rows
+
+
+def _check_columns(rules: TaskFile, rows: Sequence[FileRow]) -> None:
+    """Refuse a task file that names a column which no row has: a mistake in it, and no defect of all rows."""
+    known = sorted({name for row in rows for name in row.values})
+    if not known:
+        return
+    columns = rules.columns
+    named = [("columns.id", columns.id), ("columns.question", columns.question), ("columns.answer", columns.answer)]
+    named += [("columns.options", columns.options), *(("columns.groups", cells) for cells in columns.groups)]
+    named += [("only", one.cell) for one in rules.only]
+    for number, case in enumerate(rules.ask):
+        named += [(f"ask.{number}.when", (name,)) for name in case.when]
+        prompted = [] if case.prompt is None else PLACEHOLDER.findall(case.prompt)
+        named += [(f"ask.{number}.prompt", (name,)) for name in prompted if name not in _OUR_PLACEHOLDERS]
+    for place, cells in named:
+        names = [cell if isinstance(cell, str) else cell.column for cell in cells]
+        if names and not set(names) & set(known):
+            raise BenchmarkDataError(
+                f"{rules.name}: {place}: no row has a column {' or '.join(names)}; there are {', '.join(known)}"
+            )
 
 
 def is_of_part(rules: TaskFile, row: FileRow) -> bool:
@@ -174,9 +208,7 @@ def _right(rules: TaskFile, case: AskedAs, row: FileRow) -> dict[str, Any]:
             raise RowError("no right answer")
         return found | {"references": references}
     options = _options(_value(row.values, rules.columns.options))
-    letters = read_letters(_said(answer), len(options)) if answer is not None else None
-    if letters is None:
-        raise RowError("answer is not among the options", repr(answer))
+    letters = right_letters_of(answer, options)
     if len(letters) > 1 and case.answer_form is AnswerForm.ONE_OF:
         raise RowError("several right letters in a task with one", letters)
     return found | {"options": options, "answer": letters}
@@ -184,7 +216,8 @@ def _right(rules: TaskFile, case: AskedAs, row: FileRow) -> dict[str, Any]:
 
 def _options(value: object) -> tuple[str, ...]:
     """Return the options, each "(A) …"; a list in which none begins with a letter gets letters in its order."""
-    found = cut_listed_options(value) if isinstance(value, str) else value
+    found = listed(value)
+    found = cut_listed_options(found) if isinstance(found, str) else found
     if not isinstance(found, list | tuple) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
     texts = [_said(option).strip() for option in found]

@@ -7,9 +7,12 @@ memory, so that costs a look at parts of them; JSON lines and parquet of other m
 
 from __future__ import annotations
 
+import ast
 import base64
 import binascii
+import csv
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from rsvqa.annotation.images import ImageError, ImageSize, read_header
+from rsvqa.annotation.lettering import LETTERS
 from rsvqa.benchmark.errors import BenchmarkDataError
 from rsvqa.benchmark.files.images import content_key
 from rsvqa.rsvqa_builder.dataset.image_tables import TableError, TableReader
@@ -121,15 +125,16 @@ def _cells(column: pa.Array | pa.ChunkedArray, row: int) -> list[pa.Scalar]:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(is_of(kind) for is_of in kinds)
 
 
 def _buffer(cell: pa.Scalar) -> memoryview | None:
@@ -137,15 +142,17 @@ def _buffer(cell: pa.Scalar) -> memoryview | None:
     if _is_text(cell.type):
         return None
     data = cell["bytes"] if pa.types.is_struct(cell.type) else cell
+    if _is_text(data.type):
+        return memoryview(decode_base64(data.as_py())) if data.is_valid else None
     if pa.types.is_dictionary(data.type):
         data = data.value if data.is_valid else data
     return memoryview(data.as_buffer()) if data.is_valid else None
 
 
 def _name(cell: pa.Scalar) -> str:
-    if _is_binary(cell.type):
-        return ""
-    return str((cell["path"] if pa.types.is_struct(cell.type) else cell).as_py() or "")
+    if pa.types.is_struct(cell.type):
+        return str(cell["path"].as_py() or "") if cell.type.get_field_index("path") >= 0 else ""
+    return str(cell.as_py() or "") if _is_text(cell.type) else ""
 
 
 def _image_column(schema: pa.Schema, path: Path, places: ImagePlaces) -> str:
@@ -155,7 +162,8 @@ def _image_column(schema: pa.Schema, path: Path, places: ImagePlaces) -> str:
         raise BenchmarkDataError(f"{path}: no column '{places.columns[0]}'; it has {', '.join(schema.names)}")
     kind = schema.field(name).type
     inner = kind.value_type if _is_list(kind) else kind
-    is_struct = pa.types.is_struct(inner) and {item.name for item in inner} == {"bytes", "path"}
+    is_struct = pa.types.is_struct(inner) and inner.get_field_index("bytes") >= 0
+    inner = inner.value_type if pa.types.is_dictionary(inner) else inner
     if not (is_struct or _is_binary(inner) or _is_text(inner)):
         raise BenchmarkDataError(
             f"{path}: column '{name}' is {kind}; expected struct<bytes, path>, bytes, names of files, or a list of them"
@@ -201,7 +209,10 @@ def _arrow_image(path: Path, column: pa.ChunkedArray, row: int, position: int, p
 
 def _cell_image(cell: pa.Scalar, path: Path, places: ImagePlaces, read: Callable[[], bytes]) -> RowImage:
     """Return an image that stands in a cell as bytes or base64, or that the cell names."""
-    encoded = _buffer(cell)
+    try:
+        encoded = _buffer(cell)
+    except ValueError:
+        return RowImage(f"{path.name}:{cell['bytes'].as_py()[:40]}", None, "not base64", bytes)
     if encoded is not None:
         return _image(encoded, read)
     name = _name(cell)
@@ -359,24 +370,56 @@ def _image_texts(values: Mapping[str, Any], places: ImagePlaces) -> list[str]:
     """Return the row's images, each base64 or the name of a file, from the first column that has any."""
     for name in places.columns:
         value = values.get(name)
-        texts = value if isinstance(value, list) else [value]
+        texts = [_bytes_or_name(part) for part in (value if isinstance(value, list) else [value])]
         if found := [text for text in texts if isinstance(text, str) and text]:
             return found
     return []
 
 
+def _bytes_or_name(value: object) -> object:
+    """Return what stands for an image in {"bytes": …, "path": …}; any other value as it is."""
+    return value.get("bytes") or value.get("path") if isinstance(value, dict) else value
+
+
+def listed(value: object) -> object:
+    """Return the list that a cell holds, also one that is written as text, as tables have it; any other cell as it is.
+
+    Of options by their letters, {"A": "red", "B": "blue"}, it is the list of "(A) red" and so on.
+    """
+    found = value
+    if isinstance(value, str) and (text := value.strip())[:1] + text[-1:] in ("[]", "{}"):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            try:
+                found = ast.literal_eval(text)  # quotes as Python has them
+            except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+                return value
+        if isinstance(found, set) and all(isinstance(part, str) for part in found):
+            found = sorted(found)
+    if isinstance(found, dict) and len(found) > 1 and sorted(map(str, found)) == list(LETTERS[: len(found)]):
+        return [f"({letter}) {found[letter]}" for letter in sorted(found)]
+    return found if isinstance(found, list) else value
+
+
 def decode_base64(text: str) -> bytes:
-    """Return what base64 holds, also behind `data:image/png;base64,`."""
-    return base64.b64decode(text.rpartition(";base64,")[2], validate=True)
+    """Return what base64 holds, in one line or several, also behind `data:image/png;base64,`."""
+    return base64.b64decode("".join(text.rpartition(";base64,")[2].split()), validate=True)
 
 
 def _json_image(path: Path, where: str, text: str, places: ImagePlaces, read: Callable[[], bytes]) -> RowImage:
-    try:
-        decode_base64(text)
-    except (binascii.Error, ValueError):
-        if len(text) <= _LONGEST_NAME:
-            return _named_image(path, text, places)
+    if len(text) <= _LONGEST_NAME and not _holds_image(text):
+        return _named_image(path, text, places)
     return _base64_image(text, f"{path.name}:{where}", read)
+
+
+def _holds_image(text: str) -> bool:
+    """Return whether a text is an image's base64: names may look like base64, too."""
+    try:
+        read_header(decode_base64(text))
+    except (ImageError, ValueError):
+        return False
+    return True
 
 
 def _base64_image(text: str, key: str, read: Callable[[], bytes]) -> RowImage:
@@ -391,6 +434,58 @@ def _read_json_image(path: Path, start: int, length: int, position: int, places:
         file.seek(start)
         values = json.loads(file.read(length))
     return decode_base64(_image_texts(values, places)[position])
+
+
+# --- tables, as VLMEvalKit's own data sets are ---
+
+
+def read_tsv(path: Path, places: ImagePlaces = XLRS_PLACES) -> Iterator[FileRow]:
+    """Yield the rows of one table with tabs between its columns; see `read_csv`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    yield from _read_table(path, places, "\t")
+
+
+def read_csv(path: Path, places: ImagePlaces = XLRS_PLACES) -> Iterator[FileRow]:
+    """Yield the rows of one table; images are as in JSON lines, or the `index` of the row that holds the same one.
+
+    Options in columns A, B, … become one column `options`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    yield from _read_table(path, places, ",")
+
+
+def _read_table(path: Path, places: ImagePlaces, delimiter: str) -> Iterator[FileRow]:
+    shown: dict[str, list[str]] = {}
+    for number, values in _table_rows(path, delimiter):
+        where = f"{path.name} row {number}"
+        if None in values or None in values.values():
+            yield FileRow(where=where, problem="expected as many cells as the first line has")
+            continue
+        texts = _image_texts({**values, places.columns[0]: listed(values.get(places.columns[0], ""))}, places)
+        if len(texts) == 1 and texts[0] in shown:
+            texts = shown[texts[0]]
+        if index := values.get("index"):
+            shown[index] = texts
+        images = tuple(_json_image(path, where, text, places, partial(decode_base64, text)) for text in texts)
+        options = [values[letter] for letter in LETTERS if values.get(letter, "").strip()]
+        row: dict[str, Any] = {name: value for name, value in values.items() if name != places.columns[0]}
+        if options and "options" not in row:
+            row["options"] = options
+        yield FileRow(where=where, values=row, images=images)
+
+
+def _table_rows(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(sys.maxsize)  # images are base64 in a cell
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from enumerate(csv.DictReader(file, delimiter=delimiter))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BenchmarkDataError(f"{path}: not a readable table ({error})") from error
 
 
 # --- shards that `rsvqa build` wrote ---

@@ -21,7 +21,7 @@ from rsvqa.annotation.lettering import (
     read_options,
 )
 from rsvqa.annotation.taxonomy import TASKS, AnswerForm, TaskInfo
-from rsvqa.benchmark.files.xlrs_files import FileRow
+from rsvqa.benchmark.files.xlrs_files import FileRow, listed
 from rsvqa.benchmark.samples import ImageSource, Sample
 from rsvqa.rsvqa_builder.dataset.records import HELD_BACK
 from rsvqa.rsvqa_builder.dataset.rows import CAPTION_ID, Column
@@ -107,7 +107,7 @@ def to_sample(row: FileRow, sample_id: str) -> Sample:
 
 
 def _fold(text: str) -> str:
-    return " ".join(text.lower().split())
+    return "/".join(" ".join(part.split()) for part in text.lower().split("/"))
 
 
 _TASK_OF = {_fold(info.category): info for info in TASKS.values()} | {
@@ -145,7 +145,7 @@ def _answer(info: TaskInfo, values: Mapping[str, Any]) -> _Answer:
     if AnswerForm.TEXT in info.forms:
         return _Answer(form=AnswerForm.TEXT, references=_references(values.get(Column.ANSWER)))
     options = _options(values.get(Column.OPTIONS))
-    letters = _letters(values.get(Column.ANSWER), options)
+    letters = right_letters_of(values.get(Column.ANSWER), options)
     if AnswerForm.SEVERAL_OF in info.forms:
         return _Answer(form=AnswerForm.SEVERAL_OF, options=options, letters=letters)
     if len(letters) > 1:
@@ -177,7 +177,8 @@ def _references(value: object) -> tuple[str, ...]:
 
 def _options(value: object) -> tuple[str, ...]:
     """Return the options, each "(A) …"; a text with all of them is cut before its letters and its instruction."""
-    found = cut_listed_options(value) if isinstance(value, str) else value
+    found = listed(value)
+    found = cut_listed_options(found) if isinstance(found, str) else found
     if not isinstance(found, list) or len(found) < 2:
         raise RowError("fewer than two options", repr(value)[:200])
     try:
@@ -196,6 +197,7 @@ def cut_listed_options(text: str) -> list[str]:
     The published texts may begin with "The choices are listed below:". Nothing but such a line may stand before (A):
     in "red (A) blue (B)" it is the first option's text.
     """
+    text = text if "\n" in text else text.replace("\\n", "\n")  # escaped twice on its way
     body = text.partition(_INSTRUCTION)[0].strip()
     before, mark, _ = body.partition("(A)")
     if not mark:
@@ -214,8 +216,13 @@ def cut_listed_options(text: str) -> list[str]:
     return [body[start:end].strip() for start, end in pairwise([*starts, len(body)])]
 
 
-def _letters(value: object, options: Sequence[str]) -> str:
-    """Return the right letters: of a text, full-width or not, or of a list of them."""
+def right_letters_of(value: object, options: Sequence[str]) -> str:
+    """Return the right letters: of a text, full-width or not, or of a list of them.
+
+    Raises:
+        RowError: they are no options' letters.
+    """
+    value = listed(value)
     parts = value if isinstance(value, list) else [value]
     texts = [part for part in parts if isinstance(part, str)]
     text = unicodedata.normalize("NFKC", " ".join(texts)) if len(texts) == len(parts) else ""

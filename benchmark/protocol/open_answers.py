@@ -22,6 +22,11 @@ _ARTICLES = re.compile(r"\b(?:an?|the)\b")
 _PUNCTUATION = re.compile(r"[^\w\s.-]|[.](?!\d)|(?<!\w)-(?!\d)|_")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_BOUND = re.compile(
+    r"\b(?:not|no|never|than|least|most|over|under|above|below|between|up to|within|except|minus|plus|before|after)\b"
+    r"|n't\b|\d(?:st|nd|rd|th)\b|[<>≤≥±]"
+)
+"""What makes a number one that the text does not state: "more than 5", "not 5", "the 5th"."""
 _NUMBER_WORDS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
@@ -177,7 +182,9 @@ def clean(text: str) -> str:
 
 
 def read_number(text: str) -> float | None:
-    """Return the number that a text is, in digits or as a word up to twenty; None for none or several."""
+    """Return the number that a text states, in digits or as a word up to twenty; None for none, several or a bound."""
+    if _BOUND.search(text.lower()):
+        return None
     cleaned = clean(text)
     found = [float(number) for number in _NUMBER.findall(cleaned)]
     found += [float(_NUMBER_WORDS.index(word)) for word in cleaned.split() if word in _NUMBER_WORDS]

@@ -24,7 +24,21 @@ _OPENERS = frozenset({"it", "this", "that", "there", "is", "are", "in", "of"})
 _ANYWHERE = _OPENERS | {"yes", "no", "none", "not"}
 """Words that turn up in any sentence."""
 _NOT = (
-    *("not", "no", "isn't", "aren't", "rather than", "instead of", "than", "without", "lacks", "lacking", "except"),
+    *(
+        "not",
+        "no",
+        "neither",
+        "nor",
+        "isn't",
+        "aren't",
+        "rather than",
+        "instead of",
+        "than",
+        "without",
+        "lacks",
+        "lacking",
+        "except",
+    ),
     *("anything but", "everything but", "hardly any", "less", "non", "un", "不是", "不"),
 )
 _QUOTES = str.maketrans({"‘": "'", "’": "'", **dict.fromkeys("“”「」«»‹›《》〈〉", '"')})

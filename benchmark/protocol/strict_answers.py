@@ -21,15 +21,21 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 from typing import NamedTuple
 
 from rsvqa.annotation.lettering import LETTERS
 from rsvqa.benchmark.protocol.letter_lists import (
     DENIED_AFTER,
+    GOES_ON,
     HEAD,
     LABEL,
+    RETRACTED_AFTER,
+    RETRACTED_LATER,
+    SHARES,
     Reading,
     announcements,
+    begins_with_list,
     compares,
     confirmed,
     denies,
@@ -42,7 +48,7 @@ from rsvqa.benchmark.protocol.letter_lists import (
 )
 from rsvqa.benchmark.protocol.option_phrases import OptionPhrases, normalised, words_of
 from rsvqa.benchmark.protocol.thinking import final_text
-from rsvqa.benchmark.protocol.verdict_lists import called_right, called_wrong, without_struck
+from rsvqa.benchmark.protocol.verdict_lists import called_right, called_wrong, holds_crosses, without_struck
 
 MAX_SENTENCE_WORDS = 40
 """A longer reply that only mentions an option may mention it for any reason."""
@@ -101,9 +107,13 @@ _JSON_OBJECT = re.compile(r"\{[^{}]{1,4000}\}")
 _JSON_LIST = re.compile(r"\[[^\[\]]*\]")
 _ANSWER_KEY = re.compile(
     r"(?:final|correct|best|selected|chosen|my)?[ _-]?(?:answers?|choices?|options?|letters?|selection|selected)"
-    r"[ _-]?\d{0,2}",
+    r"(?:[ _-]?(?:texts?|names?|labels?|values?|letters?|options?))?[ _-]?\d{0,2}",
     re.IGNORECASE,
 )
+
+
+_VERDICT_KEY = re.compile(r"(?:is[ _-]?)?(?:correct|right|true|valid|selected|present|chosen)")
+_OFFERED = ("options", "choices")
 
 
 def _without_json(text: str) -> str:
@@ -122,7 +132,12 @@ def _json_line(written: str) -> str:
             return written
     if not isinstance(found, dict):
         return written
-    answers = [value for key, value in found.items() if isinstance(key, str) and _ANSWER_KEY.fullmatch(key)]
+    known = {key.lower(): value for key, value in found.items() if isinstance(key, str)}
+    if any(value is False for key, value in known.items() if _VERDICT_KEY.fullmatch(key)):
+        return "\n"
+    answers = [value for key, value in known.items() if _ANSWER_KEY.fullmatch(key)]
+    if any("answer" in key for key in known if _ANSWER_KEY.fullmatch(key)):
+        answers = [value for key, value in known.items() if _ANSWER_KEY.fullmatch(key) and key not in _OFFERED]
     if answers:
         return "".join(f"\nAnswer: {_said(value)}\n" for value in answers)
     return _JSON_LIST.sub("", written)  # of something else, be it wrong answers
@@ -147,7 +162,7 @@ _MARKUP = re.compile(
 _NEW_LINE = re.compile(r"<(?:br|/?div|/?p|/?li|/?tr|/?h\d)(?:\s[^<>]{0,200})?\s?/?>", re.IGNORECASE)
 _COLOUR = re.compile(r"\\(?:textcolor|color|colorbox)\s?\{[^{}]{0,40}\}")
 _TABLE_RULE = re.compile(r"^[\s|:-]*-{2,}[\s|:-]*$", re.MULTILINE)
-_TABLE_ROW = re.compile(r"^\s*\|(.{0,500}?)\|?\s*$", re.MULTILINE)
+_TABLE_ROW = re.compile(r"^[^\S\n]*\|(.{0,500}?)\|?[^\S\n]*$", re.MULTILINE)
 _TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it|sf)|rm|bf|underline|emph)\s?\{([^{}\\]{0,200})\}")
 _OPTION_TAG = re.compile(r"</?(?:option|choice)>", re.IGNORECASE)
 _CHINESE_HEADING = re.compile(r"【\s?(?:正确)?答案\s?】\s?:?")
@@ -175,14 +190,17 @@ def _plain(text: str) -> str:
 _BOXED = re.compile(r"\\(?:f?boxed|fbox)\s?\{+([^{}]{0,200})\}")
 _BOXED_AGAIN = re.compile(r"\}\s{0,3}(?:,|,?\s?and|&)?\s{0,3}\\f?boxed\s?\{")
 _CORRECTION = re.compile(
-    r"\bno\b(?=\s?[,.:!–—-])|\bor rather\b|\bon second thought\b|\bscratch that\b|\blet me (?:re|correct)|不对|更正"
-    r"|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I mean)\b|rather\b(?! than)|instead\b(?! of))",
+    r"\bno\b(?=\s?[,.!–—-])|\bno,? wait\b|(?<=\?)\s{0,3}no:|\boops\b|\bor rather\b|\bon second thought\b"
+    r"|\bjust kidding\b|\bon reflection\b|\bstrike that\b|\bnever ?mind\b|\bmy bad\b|\bscratch that\b|\blet me (?:re"
+    r"|correct)|不对|更正"
+    r"|等等|[.!?,;:(\n–—-]\s{0,3}(?:(?:wait|actually|correction|sorry|I meant?)\b|rather\b(?! than)|instead\b(?! of))",
     re.IGNORECASE,
 )
 _LEADING_NO = re.compile(r"\s*(?:yes|no)\b\s*[,.!]", re.IGNORECASE)
 _BULLET = re.compile(r"\s*(?:[-•+>]|\d{1,2}[.)])\s+(?=\S)")
-_SENTENCE_END = re.compile(r"[.!?;](?=\s|$)|[\n。！？；]")
-_PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s-\s|[\n。！？；，、]")
+_SENTENCE_END = re.compile(r"(?<!\bi\.e)(?<!\be\.g)[.!?;](?=\s|$)|[\n。！？；]")
+_NUMBER_SIGN = re.compile(r"\bno\.\s?(?=\d)", re.IGNORECASE)
+_PAUSE = re.compile(r"[,.!?;:–—](?=\s|$)|\s(?=[(\[])|\s-\s|[\n。！？；，、]")
 _LETTER_BESIDE = re.compile(r"\s{0,3}[(\[]([A-H])[)\]]")
 _ABSTAINS = re.compile(
     r"\b(?:cannot|unable|unclear|unsure|not sure|don't know|impossible|undetermined|but (?:yes|no))\b|can't\b"
@@ -218,7 +236,8 @@ _NO_COUNT = re.compile(
     r"|(?<=half of\s)|(?<=double\s)|(?<=minus\s)|(?<=plus\s)|(?<=image\s)|(?<=figure\s)|(?<=picture\s)|(?<=up to\s)"
     r"|(?<=[<>≥≤±])|(?<=[<>≥≤±]\s)|(?<=\d[/:])|(?<=(?<![\w)\]])[−-]))(?=\d)"
     r"|(?<![\d.,^/:-])(?=\d{1,9}(?:\+(?!\s?\d)|\s?%|°|(?:st|nd|rd|th|x)\b|[\^²³]|[/:]\d|\s(?:is|are)\stoo\b"
-    r"|\s(?:minus|plus)\b|\sor\s(?:more|less|fewer)\b))",
+    r"|\s(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\b|\s(?:minus|plus)\b|\sor\s(?:more|less"
+    r"|fewer)\b))",
     re.IGNORECASE,
 )
 _OPEN_SUM = re.compile(r"\d{1,9}\s?[+×*=]\s?\d|\d\s?=\s?\?")
@@ -247,8 +266,10 @@ class _Reader:
     several: bool
 
     def read(self, text: str) -> StrictAnswer:
-        text = self._as_options_count(text)
+        text = self._without_options(_NUMBER_SIGN.sub("number ", self._as_options_count(text)))
         if self.phrases.are_whole_numbers and _OPEN_SUM.search(text):
+            return StrictAnswer("", Refusal.AMBIGUOUS)
+        if SHARES.fullmatch(text.strip(" .")):
             return StrictAnswer("", Refusal.AMBIGUOUS)
         if self.several:
             text = _BARS.sub(lambda match: re.sub(r"\s?[/|]\s?", ", ", match[0]), text)
@@ -272,6 +293,15 @@ class _Reader:
             return answer
         answer = self._judge(self._readings(text))
         return StrictAnswer("", Refusal.AMBIGUOUS) if answer.letters and denies(corrected) else answer
+
+    def _without_options(self, text: str) -> str:
+        """Return what follows the options where a text begins with all of them, written down again; else the text."""
+        lines = [line for line in text.splitlines() if line.strip()]
+        repeated, rest = lines[: len(self.letters)], lines[len(self.letters) :]
+        if not rest or len(repeated) < len(self.letters):
+            return text
+        given = [self._labelled_options(_BULLET.sub("", line, count=1)) for line in repeated]
+        return "\n".join(rest) if given == [{frozenset(letter)} for letter in self.letters] else text
 
     def _as_options_count(self, text: str) -> str:
         """Return a text with its sums worked out and 14.0 as 14, where the options are whole numbers.
@@ -335,10 +365,17 @@ class _Reader:
 
     def _announced_at(self, text: str, start: int) -> set[Reading]:
         readings, end = list_at(text, start)
+        if self.several:
+            lines = [_BULLET.sub("", line, count=1) for line in text[start:].splitlines() if line.strip()]
+            if len(block := _block(self._answer_alone(line) for line in lines)) > 1:
+                return _merged(block)
         if readings:
             rest = text[end : _sentence_end(text, end)]
             others = loose_letters(rest) & set(self.letters) if self.several else frozenset()
-            if DENIED_AFTER.match(text, end) or others - frozenset().union(*readings) or called_wrong(rest):
+            if not self.several and GOES_ON.match(text, end):
+                return readings | {_DOUBT}
+            is_retracted = RETRACTED_AFTER.match(text, end) or RETRACTED_LATER.search(rest) or called_wrong(rest)
+            if is_retracted or DENIED_AFTER.match(text, end) or others - frozenset().union(*readings):
                 return readings | {_DOUBT}
             contradiction = self._contradiction(readings, rest)
             line = text[start : start + len(self.letters) * self.phrases.reach].split("\n", 1)[0]
@@ -390,14 +427,19 @@ class _Reader:
         sentence = text[: _sentence_end(text, 0)]
         labels = list(LABEL.finditer(first_line))
         if labels and labels[0].start() == 0:
+            if self._goes_through(text):
+                return {_DOUBT, frozenset(_letter_of(labels[0]))}
             reading = frozenset(map(_letter_of, labels))
             rest = first_line[labels[0].end() :]
             other = whole_list(rest) if len(labels) == 1 else set()  # "A: B"
             if called_wrong(rest) and self.phrases.at_start_of(rest.lstrip(" .,:;)-–—(")) is None:
                 return {reading, _DOUBT}
-            return {reading} | other | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
+            crossed = {_DOUBT} if holds_crosses(text) else set()
+            return {reading} | other | crossed | self._contradiction({reading}, rest) | self._doubt({reading}, rest)
         head = HEAD.match(text)
         if head is not None:
+            if len(next(iter(listed := begins_with_list(text)), "")) > 1 and not self.several:
+                return listed
             reading = frozenset(head[1])
             rest = first_line[head.end() :]
             wrong = {_DOUBT} if called_wrong(rest) else set()
@@ -406,7 +448,14 @@ class _Reader:
             return beside
         begun = self.phrases.begun_by(text)
         found = self._option_first(sentence) or (set() if begun is None else {frozenset(begun)})
-        return found | {_DOUBT} if found and _NO_AFTER_QUESTION.match(text, len(sentence)) else found
+        last = self._whole_option(_SENTENCE_END.split(text.rstrip(" .!?;\n"))[-1]) if found else set()
+        return found | last | ({_DOUBT} if found and _NO_AFTER_QUESTION.match(text, len(sentence)) else set())
+
+    def _goes_through(self, text: str) -> bool:
+        """Return whether the first lines of a text say something of (A), (B) and so on, one after the other."""
+        first = [line.lstrip() for line in text.splitlines() if line.strip()][: max(2, len(self.letters) - 1)]
+        labels = [LABEL.match(line) for line in first]
+        return [label and _letter_of(label) for label in labels] == list(self.letters[: len(first)]) and len(first) > 1
 
     def _letter_beside_option(self, sentence: str) -> set[Reading]:
         """Return what "B red" gives: two readings when the text is another option's, but "A red one" is an article."""
@@ -424,8 +473,11 @@ class _Reader:
             if letter is not None:
                 rest = sentence[end:]
                 readings = {self.phrases.within(rest) | {letter}}
+                others = loose_letters(rest) & set(self.letters) - self.phrases.within(rest) - {letter}
+                if others:
+                    readings.add(frozenset(others))
                 beside = _LETTER_BESIDE.match(rest)
-                if beside is not None and beside[1] in self.letters:
+                if beside is not None and beside[1] in self.letters and not (self.several and beside[1] == letter):
                     readings.add(frozenset(beside[1]))
                 return readings | ({_DOUBT} if called_wrong(rest) or self._is_half_said(sentence, rest) else set())
         return set()
@@ -459,7 +511,7 @@ class _Reader:
         named = self.phrases.within(text)
         found = mentioned(text) | ({named} if named else set())
         if found:
-            found |= self._doubt(found, text)
+            found |= self._doubt(found, text) | ({_DOUBT} if holds_crosses(text) else set())
             rest = self.phrases.without_denied(text)
             if denies(rest) or doubts(text) or (self.several and _HEDGES.search(rest)) or self._counts_more(text):
                 return found | {_DOUBT}
@@ -504,7 +556,10 @@ def _block(answers: Iterable[set[Reading]]) -> list[set[Reading]]:
 def _merged(block: Sequence[set[Reading]]) -> set[Reading]:
     """Return lines that each give one reading as one list; a line that is ambiguous leaves all so."""
     if all(len(readings) == 1 for readings in block):
-        return {frozenset().union(*_union(block))} if block else set()
+        found = _union(block)
+        if len(found) > 1 and any(one & other for one, other in combinations(found, 2)):
+            return found  # "A, C" and then "A, D" is no list
+        return {frozenset().union(*found)} if block else set()
     return _union(block)
 
 

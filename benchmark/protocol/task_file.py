@@ -13,8 +13,8 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
@@ -29,6 +29,7 @@ from rsvqa.benchmark.protocol.open_answers import OpenScorer, WordNetScorer, che
 PLACEHOLDER = re.compile(r"\{([\w.-]+(?: [\w.-]+)*)\}")
 """A column, or `question`, `listed_options` or `letters`, in a prompt; braces round anything else are text."""
 _ENDING = ".toml"
+_YAML = (".yaml", ".yml")
 _FORMS: Mapping[str, AnswerForm] = {
     "choice": AnswerForm.ONE_OF,
     "choices": AnswerForm.SEVERAL_OF,
@@ -58,13 +59,17 @@ class CellPattern(_Part):
     @field_validator("pattern")
     @classmethod
     def _has_a_group(cls, pattern: str) -> str:
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
-        if groups < 1:
-            raise ValueError(f"{pattern!r} has no group (…) that says which part is meant")
-        return pattern
+        return _with_a_group(pattern)
+
+
+def _with_a_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    if groups < 1:
+        raise ValueError(f"{pattern!r} has no group (…) that says which part is meant")
+    return pattern
 
 
 Cell = str | CellPattern
@@ -147,6 +152,8 @@ class AskedAs(_Part):
             raise ValueError('"box_units" belongs to the form box, and only to it')
         if self.prompt is None and self.form != "box":
             raise ValueError('expected "prompt"; only boxes have a wording of ours')
+        if self.prompt is not None and not PLACEHOLDER.search(self.prompt):
+            raise ValueError('"prompt" is the same for all rows: expected a column in braces, such as {question}')
         return self
 
 
@@ -166,6 +173,17 @@ class Rules(_Part):
     answer: str | None = None
     match: tuple[OpenScorer, ...] = ()
     boxes: str | None = None
+
+    @field_validator("answer")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        return None if pattern is None else _with_a_group(pattern)
+
+    @model_validator(mode="after")
+    def _is_missing_or_not(self) -> Self:
+        if self.missing and (self.extract or self.answer or self.match or self.boxes):
+            raise ValueError('where a score is "missing", nothing else may stand')
+        return self
 
     @field_validator("boxes")
     @classmethod
@@ -223,9 +241,20 @@ class TaskFile(_Part):
     notes: tuple[str, ...] = ()
     published: tuple[PublishedRow, ...] = ()
 
+    @field_validator("files")
+    @classmethod
+    def _lie_in_their_folder(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            path = PurePosixPath(pattern)
+            if not path.parts or path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"{pattern!r} is no pattern of files below the folder of the data")
+        return patterns
+
     @model_validator(mode="after")
     def _official_fits(self) -> Self:
         forms = {case.form for case in self.ask}
+        if forms & {"choice", "choices"} and not self.columns.options:
+            raise ValueError('the forms choice and choices need "columns.options"')
         if not self.official.missing and "words" in forms and not self.official.match:
             raise ValueError('"official" needs "match" for the form words, or "missing" with the reason')
         if not self.official.missing and forms & {"choice", "choices"} and self.official.extract is None:
@@ -264,7 +293,7 @@ def task_file_names() -> list[str]:
 def find_task_file(data: str) -> NamedTaskFile | None:
     """Return the task file that `data` names: NAME:FOLDER, FILE.toml or FILE.toml:FOLDER; None for other data.
 
-    Without a folder the data lie beside FILE.toml.
+    Without a folder the data lie beside FILE.toml. FILE.yaml is read alike.
 
     Raises:
         BenchmarkDataError: a folder is missing, or the file is not what it should be.
@@ -278,11 +307,11 @@ def find_task_file(data: str) -> NamedTaskFile | None:
                 f"download and unpack them, and name the folder: {head}:FOLDER"
             )
         return NamedTaskFile(rules, _folder(Path(folder)))
-    if not head.endswith(_ENDING):
+    if not head.lower().endswith((_ENDING, *_YAML)):
         return None
     path = Path(head)
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkDataError(f"the task file {path} cannot be read: {error}") from error
     return NamedTaskFile(_parse(text, str(path)), _folder(Path(folder) if folder else path.parent))
@@ -310,11 +339,28 @@ def _folder(path: Path) -> Path:
 
 def _parse(text: str, where: str) -> TaskFile:
     try:
-        content: dict[str, Any] = tomllib.loads(text)
-        return TaskFile.model_validate(content)
+        return TaskFile.model_validate(_read_yaml(text) if where.lower().endswith(_YAML) else tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BenchmarkDataError(f"{where} is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise BenchmarkDataError(f"{where}: {place}: {first['msg']}") from error
+        raise BenchmarkDataError(f"{where}: {_first_fault(error)}") from error
+
+
+def _read_yaml(text: str) -> object:
+    try:
+        import yaml
+    except ImportError as error:
+        raise BenchmarkDataError("a task file in YAML needs `pip install pyyaml`; in TOML it needs nothing") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BenchmarkDataError(f"the task file is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Return the fault that explains most: an unknown key before what lacks for it, a reason before a type."""
+    order = ("extra_forbidden", "value_error")
+    first = min(error.errors(), key=lambda one: order.index(one["type"]) if one["type"] in order else len(order))
+    place = ".".join(str(part) for part in first["loc"] if part not in ("str", "CellPattern")) or "the file"
+    said = "no such key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}"

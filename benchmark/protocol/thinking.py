@@ -23,7 +23,8 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(
-    r"<(/?)(?:answer|ans|final_answer|final|conclusion|output|response|result)>|\[(/?)ANS\]|<\|(begin|end)_of_box\|>"
+    r"<(/?)(?:(?:final|correct|best|selected|chosen|predicted)_(?:answer|option|choice|letter)|answer(?:_letter)?|ans|final|selected|solution"
+    r"|conclusion|output|response|result)>|\[(/?)ANS\]|<\|(begin|end)_of_box\|>"
     r"|<\|(begin|end)_of_solution\|>|<\|(START|END)_RESPONSE\|>",
     re.IGNORECASE,
 )
@@ -49,7 +50,8 @@ def _inside_answer_tags(text: str) -> str:
     opened: int | None = None
     for tag in _ANSWER.finditer(text):
         if any(mark and mark.lower() in ("/", "end") for mark in tag.groups()):
-            parts += [] if opened is None else [text[opened : tag.start()]]
+            if opened is not None or not parts:  # many chat templates open the answer in the prompt
+                parts.append(text[opened or 0 : tag.start()])
             opened = None
         else:
             opened = tag.end()

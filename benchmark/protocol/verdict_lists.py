@@ -17,15 +17,24 @@ _NO = (
     r"|not\s(?:present|visible|correct|right|true|there|seen|possible|likely))"
 )
 _ITEM = re.compile(
-    rf"(?:({_TICK})|({_CROSS}))?\s{{0,3}}[(\[]?([A-H])[)\]]?(?![A-Za-z0-9'])(.{{0,200}}?)"
+    rf"(?:({_TICK})|({_CROSS}))?\s{{0,3}}(?:(?:option|choice)\s)?[(\[]?([A-H])[)\]]?(?![A-Za-z0-9'])(.{{0,200}}?)"
     rf"(?:({_TICK}|(?<![A-Za-z]){_YES})|({_CROSS}|(?<![A-Za-z]){_NO}))?[).|\s]*",
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"^\s*[-•+]\s+(?=\[)", re.MULTILINE)
+_HEADING = re.compile(
+    r"^(?=[^\n]*\|)(?:[\s|?]|\b(?:options?|choices?|letters?|labels?|texts?|colou?rs?|class(?:es)?|is|it|correct"
+    r"|right|answer|true"
+    r"|verdict|present|visible|match(?:es)?|result|selected|judge?ment|assessment|evaluation|status)\b){2,12}\n",
+    re.IGNORECASE,
+)
+"""The first row of a table whose other columns say what is right; under any other words a tick may mean "excluded"."""
 _SEPARATOR = re.compile(r"[;\n]|,\s|(?<=[a-z])\.\s(?=[(\[]?[A-H])")
 _COPULA = re.compile(r"[\s.:=|(–—-]{1,8}(?:(?:is|are)\s)?$|\s(?:is|are)\s$")
 _CALLED_WRONG = re.compile(
-    rf"[\s?:.)=(–—-]{{0,4}}(?:(?:is|are|was)\s)?(?:{_NO}|{_CROSS})(?=\s{{0,3}}(?:[.,;:!)\n]|$))", re.IGNORECASE
+    rf"[\s?:.,)=(–—-]{{0,4}}(?:(?:however|though|clearly|obviously|of course|in fact|surely),?\s)?(?:(?:is|are"
+    rf"|was)\s)?(?:{_NO}|{_CROSS})(?=\s{{0,3}}(?:[.,;:!)\n]|$))",
+    re.IGNORECASE,
 )
 _STRUCK = re.compile(
     r"~~[^~]{1,2000}~~|<(s|del|strike)>[^<>]{1,2000}</\1>|\\(?:x?cancel|bcancel|sout|st)\s?\{[^{}]{0,200}\}",
@@ -37,6 +46,11 @@ def without_struck(text: str) -> str:
     """Return a text without what is struck out; "<s>B</s>" alone is a reply between two tokens."""
     rest = _STRUCK.sub(" ", text)
     return rest if rest.strip(" .\n") or not text.strip().startswith("<s>") else text
+
+
+def holds_crosses(text: str) -> bool:
+    """Return whether a text holds a cross, or several ticks: it says more than which one option is right."""
+    return re.search(rf"(?!×)(?:{_CROSS})", text) is not None or len(re.findall(_TICK, text)) > 1
 
 
 def called_wrong(rest: str) -> bool:
@@ -51,7 +65,7 @@ def called_right(text: str, equal_to: Callable[[str], str | None]) -> Reading | 
         text: plain.
         equal_to: returns the letter of the option whose text it is given.
     """
-    text = _BULLET.sub("", text.strip())
+    text = _HEADING.sub("", _BULLET.sub("", text.strip()), count=1)
     if re.match(rf"{_TICK}|{_CROSS}", text):
         text = re.sub(rf"(?={_TICK}|{_CROSS})", "\n", text)
     else:

@@ -202,7 +202,7 @@ class _Shown(NamedTuple):
 def _shown(results: Results) -> Iterator[_Shown]:
     for task in results.tasks:
         if task.choice is not None:
-            yield _Shown(task.level_3, task.choice, task.num_questions)
+            yield _Shown(task.level_3, task.choice, task.choice.strict.num_questions)
     for average in results.averages:
         if average.key in _SHOWN_AVERAGES and not average.missing:
             yield _Shown(average.name, average, average.strict.num_questions)

@@ -67,7 +67,7 @@ def test_lines_of_a_result() -> None:
         ("2", ("rejected", "batch: 400: too large")),
         ("3", ("unreachable", "batch: 500: busy")),
         ("4", ("unreachable", "batch: no status: expired")),
-        ("5", ("unreachable", "the reply is not a chat completion")),
+        ("5", ("unreachable", "the reply is not a chat completion, it begins with '{}'")),
     ]
 
 

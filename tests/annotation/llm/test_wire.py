@@ -84,6 +84,12 @@ def completion(message: dict[str, Any], **more: Any) -> dict[str, Any]:
             RawReply(text="A", refusal=None, ended=True, input_tokens=3, output_tokens=1),
         ),
         (completion({"content": "A"}) | {"usage": {"prompt_tokens": -3, "completion_tokens": "1"}}, RawReply(text="A")),
+        (
+            completion({"content": "A"}) | {"usage": {"prompt_tokens": True, "completion_tokens": 2.0}},
+            RawReply(text="A"),
+        ),
+        (completion({"content": "A"}) | {"usage": "none"}, RawReply(text="A")),
+        (completion({"content": [{"text": "A"}]}), RawReply(text="A")),
         (completion({"content": "A"}, finish_reason="length"), RawReply(text="A", ended=False)),
         (completion({"content": None, "refusal": "No."}), RawReply(text="", refusal="No.")),
         (
@@ -115,6 +121,11 @@ def test_replies(content: dict[str, Any], reply: RawReply) -> None:
 def test_what_is_not_a_completion_is_refused(content: object) -> None:
     with pytest.raises(NotACompletionError):
         read_completion(content)
+
+
+def test_what_came_instead_of_a_completion_is_shown() -> None:
+    with pytest.raises(NotACompletionError, match=r"it begins with \"\{'detail': 'Not authenticated'\}\"$"):
+        read_completion({"detail": "Not authenticated"})
 
 
 @pytest.mark.parametrize(

@@ -341,3 +341,19 @@ def test_more_of_a_request_may_be_stated() -> None:
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert body["top_k"] == 1
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+@needs_openai
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<html>Log in</html>", "the reply is not JSON, it begins with '<html>Log in</html>'"),
+        ('data: {"choices": []}', "the reply is not JSON, it begins with 'data: "),
+        ("", "the reply is empty"),
+        ('{"detail": "not authenticated"}', "it begins with .*'detail': 'not authenticated'"),
+        ("[" * 100_000, "maximum recursion depth"),
+    ],
+)
+def test_what_an_endpoint_sends_instead_of_a_reply_is_told(body: str, message: str) -> None:
+    with ScriptedEndpoint(script=always("raw", body)) as server, pytest.raises(ModelError, match=message):
+        list(connect(server).reply([make_group([], ["Q"])]))

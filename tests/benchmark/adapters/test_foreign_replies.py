@@ -140,3 +140,21 @@ def test_files_that_are_no_replies_are_refused(name: str, content: bytes, messag
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=message):
         read_foreign_replies(tmp_path / name)
+
+
+def test_a_table_may_hold_images_and_numbers_as_pandas_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(f"index\timage\tprediction\n0.0\t{'A' * 200_000}\tB\n17.00\t\tC\n1.5\t\tD\n", "utf-8")
+    assert [(one.key, one.text) for one in read_foreign_replies(path)[1]] == [("0", "B"), ("17", "C"), ("1.5", "D")]
+
+
+def test_damaged_tables_and_lines_are_told(tmp_path: Path) -> None:
+    path = write_xlsx(tmp_path / "a.xlsx")
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml")
+    with zipfile.ZipFile(path, "w") as archive:  # its texts are lost
+        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+    (tmp_path / "a.jsonl").write_text("[" * 100_000, "utf-8")
+    for name in ("a.xlsx", "a.jsonl"):
+        with pytest.raises(ModelError, match="cannot be read: "):
+            read_foreign_replies(tmp_path / name)

@@ -358,3 +358,9 @@ def test_a_run_stores_every_call_and_reports_what_looking_cost(tmp_path: Path) -
     page = (run / "report.html").read_text("utf-8")
     assert "looked at" in page
     assert "calls per question" in page
+
+
+@pytest.mark.parametrize("region", ["[0, 0, 1, 1]", "[0.01, 0, 1, 0.99]", "[0.5, 0.5, 0.5, 0.5]", "[nan, nan, 1, 1]"])
+def test_a_region_that_shows_nothing_new_is_no_part(region: str) -> None:
+    found = answers(looking(Seer(points_at={key: [region] for key in MARKS}), "fovea"))
+    assert [[len(look.windows) for look in found[key].looks] for key in MARKS] == [[0, 0]] * 3

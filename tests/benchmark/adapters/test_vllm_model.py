@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from rsvqa.annotation.extras import MissingExtraError
+from rsvqa.benchmark.adapters.checkpoints import load_front
 from rsvqa.benchmark.adapters.open_model import open_model
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.benchmark.models import Reply, Unanswered
@@ -21,6 +22,7 @@ from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark import make_checkpoints
 from tests.benchmark.conftest import CheckpointMaker
 from tests.benchmark.make_prompts import make_group, make_image
+from tests.scripted_endpoint import Body, ScriptedEndpoint
 
 
 @dataclass(kw_only=True)
@@ -121,6 +123,49 @@ def test_prompts_are_those_of_the_checkpoint_that_transformers_loads(
     assert model.box_convention == loaded.box_convention
     ours, theirs = dict(model.describe()), dict(loaded.describe())
     assert {name for name in ours if ours[name] != theirs.get(name)} == {"adapter", "model", "engine_args"}
+
+
+def rendered_by_a_server(body: Body, processor: Any) -> list[int]:
+    """Return the token ids that vLLM's server makes of a request: its messages by the checkpoint's template."""
+    messages = [
+        {
+            "role": message["role"],
+            "content": [
+                {"type": "image"} if part["type"] == "image_url" else part
+                for part in (
+                    [{"type": "text", "text": message["content"]}]  # as the server turns a text into
+                    if isinstance(message["content"], str)
+                    else message["content"]
+                )
+            ],
+        }
+        for message in body["messages"]
+    ]
+    arguments = body.get("chat_template_kwargs", {})
+    text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)
+    begins = processor.tokenizer.bos_token
+    is_begun = bool(begins and text.startswith(begins))
+    return list(processor.tokenizer(text, add_special_tokens=not is_begun)["input_ids"])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="the openai package is missing")
+@pytest.mark.parametrize("kind", ["llava", "qwen2_vl"])
+@pytest.mark.parametrize("num_images", [0, 1, 2])
+def test_prompts_over_a_server_are_those_of_the_engine_in_this_process(
+    checkpoint: CheckpointMaker, engines: list[LLM], kind: str, num_images: int
+) -> None:
+    folder = checkpoint(kind)
+    told: dict[str, Any] = {"system": "Be brief.", "template_args": '{"enable_thinking": false}'}
+    group = make_group([make_image(seed) for seed in range(num_images)], ["Which? é 中\n(A) x ", "Who?"])
+    list(open_model(settings_of(folder, **told), []).reply([group]))
+    ((requests, _),) = engines[0].calls
+    with ScriptedEndpoint() as server:
+        endpoint = BenchSettings(model=f"openai:{folder}", base_url=server.base_url, concurrency=1, **told)
+        list(open_model(endpoint, []).reply([group]))
+    processor = load_front(str(folder), trust_remote_code=False).processor
+    over_server = [rendered_by_a_server(body, processor) for body in server.bodies]
+    assert over_server == [request["prompt_token_ids"] for request in requests]
+    assert all(body["chat_template_kwargs"] == {"enable_thinking": False} for body in server.bodies)
 
 
 def test_the_engine_gets_what_the_settings_say(checkpoint: CheckpointMaker, engines: list[LLM]) -> None:

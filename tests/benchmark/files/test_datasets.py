@@ -135,6 +135,125 @@ def test_options_in_one_text_are_cut_at_their_letters(tmp_path: Path, text: str,
     assert sample.options == options
 
 
+def write_lines(path: Path, *rows: Row) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def json_row(index: int, **changes: Any) -> Row:
+    """Return a row whose image is base64 and whose other cells are as they are given."""
+    return vqa_row(index, image=base64.b64encode(jpeg(0)).decode()) | changes
+
+
+@pytest.mark.parametrize(
+    ("answer", "letters"),
+    [
+        ('["A", "C"]', "AC"),
+        ("['A', 'C']", "AC"),
+        ("{'A', 'C'}", "AC"),
+        (["C", "A"], "AC"),
+        ("【A】、【C】", "AC"),
+        ("“C”", "C"),
+        ("\ufeffB\u200b", "B"),
+        ("（Ｂ）", "B"),
+    ],
+)
+def test_answers_are_read_in_any_spelling_of_their_letters(tmp_path: Path, answer: object, letters: str) -> None:
+    row = json_row(0, category="Land use classification/Overall Land use classification", answer=answer)
+    [sample] = open_data(write_lines(tmp_path / "a.jsonl", row)).samples
+    assert sample.answer == letters
+
+
+@pytest.mark.parametrize("answer", ["В", 2, True, None, float("nan"), [], {"answer": "B"}, ["B", 2], "B B", "green"])
+def test_answers_that_are_no_letters_are_not_guessed(tmp_path: Path, answer: object) -> None:
+    path = write_lines(tmp_path / "a.jsonl", json_row(0), json_row(1, answer=answer))  # the first is a Cyrillic letter
+    assert open_data(path).record.left_out == {"answer is not among the options": 1}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "['(A) red', '(B) green']",
+        '["(A) red", "(B) green"]',
+        {"B": "green", "A": "red"},
+        "{'A': 'red', 'B': 'green'}",
+        ["Ａ．red", "Ｂ．green"],
+        "(A) red\\n(B) green",
+    ],
+)
+def test_options_of_tables_and_full_width_letters(tmp_path: Path, options: object) -> None:
+    path = write_lines(tmp_path / "a.jsonl", json_row(0) | {"multi-choice options": options})
+    [sample] = open_data(path).samples
+    assert sample.options == ("(A) red", "(B) green")
+
+
+@pytest.mark.parametrize("options", [{"A": "red", "C": "green"}, "['(A) red'", "[1, 2]", "{}", "{'A': 'red'}"])
+def test_options_that_are_not_understood_cost_their_row(tmp_path: Path, options: object) -> None:
+    path = write_lines(tmp_path / "a.jsonl", json_row(0), json_row(1) | {"multi-choice options": options})
+    record = open_data(path).record
+    assert (record.num_samples, sum(record.left_out.values())) == (1, 1)
+
+
+def test_a_category_may_have_spaces_around_its_slash(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", json_row(0, category="Object properties / Object color"))
+    [sample] = open_data(path).samples
+    assert (sample.task, sample.category) == ("object_colour", "Object properties / Object color")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        base64.encodebytes(jpeg(0)).decode(),  # in lines of 76 characters
+        {"bytes": base64.b64encode(jpeg(0)).decode(), "path": "0.png"},
+        [{"bytes": base64.b64encode(jpeg(0)).decode(), "path": None}],
+        {"bytes": None, "path": "image001"},  # a name that looks like base64
+    ],
+)
+def test_images_in_json_may_be_wrapped_or_in_objects(tmp_path: Path, image: object) -> None:
+    (tmp_path / "image001").write_bytes(jpeg(0))
+    [sample] = open_data(write_lines(tmp_path / "a.jsonl", json_row(0, image=image))).samples
+    assert sample.images[0].read() == jpeg(0)
+
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [
+        (pa.list_(STRUCT, 1), [{"bytes": jpeg(0), "path": "a"}]),
+        (pa.binary_view(), jpeg(0)),
+        (pa.string_view(), base64.b64encode(jpeg(0)).decode()),
+        (pa.binary(len(jpeg(0))), jpeg(0)),
+        (pa.dictionary(pa.int32(), pa.binary()), jpeg(0)),
+        (pa.struct([("bytes", pa.binary())]), {"bytes": jpeg(0)}),
+        (pa.struct([("bytes", pa.binary()), ("path", pa.string()), ("mode", pa.string())]), {"bytes": jpeg(0)}),
+        (pa.struct([("bytes", pa.string()), ("path", pa.string())]), {"bytes": base64.b64encode(jpeg(0)).decode()}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("layout", ["arrow", "parquet"])
+def test_images_of_other_writers_columns(tmp_path: Path, kind: pa.DataType, cell: object, layout: str) -> None:
+    row = vqa_row(0)
+    del row["image"]
+    table = pa.Table.from_pylist([row]).append_column("image", pa.array([cell], kind))
+    path = tmp_path / f"a.{layout}"
+    if layout == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    [sample] = open_data(path).samples
+    assert sample.images[0].read() == jpeg(0)
+
+
+def test_a_part_without_bytes_is_half_a_download(tmp_path: Path) -> None:
+    write_lines(tmp_path / "set_part0.jsonl", json_row(0))
+    (tmp_path / "set_part1.jsonl").write_bytes(b"")
+    with pytest.raises(BenchmarkDataError, match=r"set_part1\.jsonl is empty: fetch it again$"):
+        open_data(tmp_path)
+
+
 def test_caption_files_are_detailed_captions_in_their_language(tmp_path: Path) -> None:
     rows = [caption_row(0), caption_row(1, answer=["一个城镇。", " "])]
     english, chinese = open_data(write_arrow(tmp_path / "captions", rows)).samples
@@ -508,7 +627,8 @@ def test_offline_and_not_cached_is_one_line_with_what_to_do(tmp_path: Path, monk
             {"x.jsonl": b"{}\n"},
             r"none of 1 rows can be used; the first, x.jsonl line 1: unknown category \(None\)",
         ),
-        ("d", {"x.jsonl": b""}, "holds no rows"),
+        ("d", {"x.jsonl": b"\n"}, "holds no rows"),
+        ("e", {"x.jsonl": b""}, "is empty: fetch it again"),
     ],
 )
 def test_bad_data_is_named(tmp_path: Path, name: str, content: dict[str, bytes] | None, message: str) -> None:

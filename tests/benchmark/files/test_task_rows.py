@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.benchmark.errors import BenchmarkDataError
@@ -17,6 +20,7 @@ from rsvqa.benchmark.protocol.task_file import find_task_file, task_file_names
 from rsvqa.benchmark.settings import BenchSettings
 from tests.benchmark import lmms_eval
 from tests.benchmark.make_benchmarks import FIVE, MAKERS, mme_original, vrsbench, write_list
+from tests.benchmark.make_xlrs import jpeg
 
 
 @pytest.fixture(autouse=True)
@@ -203,9 +207,9 @@ def test_rows_that_cannot_be_asked_are_counted(change: dict[str, object], reason
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (OWN.replace("match", "macth"), r"official.macth: Extra inputs"),
+        (OWN.replace("match", "macth"), r"official\.macth: no such key"),
         (OWN.replace("numeric", "exactly"), "official.match.0"),
-        (OWN.replace('form = "words"', 'form = "choice"'), '"official" needs "extract" for options'),
+        (OWN.replace('form = "words"', 'form = "choice"'), r'forms choice and choices need "columns\.options"'),
         (OWN.replace("prompt = ", "# "), "only boxes have a wording of ours"),
         (OWN + "[", "is not TOML"),
     ],
@@ -243,3 +247,110 @@ def test_a_missing_wordnet_is_told_before_anything_is_asked(tmp_path: Path, monk
     with pytest.raises(BenchmarkDataError, match="no WordNet"):
         opened("lrs-vqa", tmp_path)
     assert dataclasses.is_dataclass(opened("vrsbench-vqa", tmp_path))  # needs none
+
+
+# --- tables ---
+
+OWN = """
+name = "mine"
+title = "Mine"
+source = "here"
+licence = "none"
+files = ["*.tsv", "*.csv"]
+columns.id = "index"
+columns.options = "options"
+columns.groups = ["category"]
+ask = [{form = "choice", prompt = "{question}\\n{listed_options}"}]
+official.missing = "there is no published scorer"
+"""
+
+
+def test_a_table_of_vlmevalkit_has_options_in_columns_and_may_refer_to_images(tmp_path: Path) -> None:
+    image = base64.b64encode(jpeg(0)).decode()
+    (tmp_path / "mine.toml").write_text(OWN, "utf-8")
+    (tmp_path / "a.tsv").write_text(
+        "index\timage\tquestion\tA\tB\tC\tanswer\tcategory\n"
+        f"1\t{image}\tWhich?\tred\tblue\t\tB\tcolour\n"
+        "2\t1\tHow many?\t1\t2\t3\tc\tcount\n"
+        "3\tno\n",
+        "utf-8",
+    )
+    cells = f"4,\"['{image}']\",Q?,\"['x', 'y']\",A,z\n"
+    (tmp_path / "b.csv").write_text("index,image,question,options,answer,category\n" + cells, "utf-8")
+    data = open_dataset(BenchSettings(model="random", data=str(tmp_path / "mine.toml")))
+    assert [(sample.sample_id, sample.options, sample.answer) for sample in data.samples] == [
+        ("1", ("(A) red", "(B) blue"), "B"),
+        ("2", ("(A) 1", "(B) 2", "(C) 3"), "C"),
+        ("4", ("(A) x", "(B) y"), "A"),
+    ]
+    assert all(image.read() == jpeg(0) for sample in data.samples for image in sample.images)
+    assert data.record.left_out == {"row cannot be read": 1}
+    assert data.samples[0].prompt == "Which?\nred\nblue"
+
+
+QUESTION = {"key": "1", "image": base64.b64encode(jpeg(0)).decode(), "question": "Q?", "answer": "B", "kind": "k"}
+CHOICE = """
+name = "mine"
+title = "Mine"
+source = "here"
+licence = "none"
+files = ["q.jsonl"]
+columns = {id = "key", options = "options", groups = ["kind"]}
+ask = [{form = "choice", prompt = "{question}\\n{listed_options}"}]
+official.extract = "xlrs"
+"""
+
+
+def open_own(folder: Path, text: str, ending: str = "toml") -> Dataset:
+    (folder / "q.jsonl").write_text(json.dumps(QUESTION | {"options": ["red", "blue"]}) + "\n", "utf-8")
+    (folder / f"mine.{ending}").write_text(text, "utf-8")
+    return open_dataset(BenchSettings(model="random", data=str(folder / f"mine.{ending}")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("licence", "license", r"mine\.toml: license: no such key$"),
+        ("extract", "extractor", r"official\.extractor: no such key$"),
+        (
+            '"key"',
+            '"kee"',
+            r"mine: columns\.id: no row has a column kee; there are answer, key, kind, ",
+        ),
+        ('["kind"]', '["kond"]', r"columns\.groups: no row has a column kond; there are "),
+        ("{question}", "{qestion}", r"ask\.0\.prompt: no row has a column qestion; there are "),
+        (
+            "{question}\\n{listed_options}",
+            "What?",
+            "expected a column in braces",
+        ),
+        ("{form", '{when = {zz = "1"}, form', r"ask\.0\.when: no row has a column zz; there are "),
+        (', options = "options"', "", r'the forms choice and choices need "columns\.options"$'),
+        ("q.jsonl", "/etc/passwd", r"files: '/etc/passwd' is no pattern of files below the folder of the data$"),
+        ("q.jsonl", "../q.jsonl", r"files: '\.\./q\.jsonl' is no pattern of files below"),
+        ("q.jsonl", "", r"files: '' is no pattern of files below"),
+        ('["kind"]', '[{column = "kind", pattern = "("}]', r"pattern: '\(' is no regular expression: "),
+        ('extract = "xlrs"', 'extract = "xlrs"\nofficial.answer = "abc"', r"official\.answer: 'abc' has no group"),
+        (
+            'extract = "xlrs"',
+            'extract = "xlrs"\nofficial.missing = "x"',
+            'where a score is "missing", nothing else',
+        ),
+        ("ask =", 'only = [{cell = "kind", value = "z"}]\nask =', r"none of 1 rows meets `only` of mine$"),
+    ],
+)
+def test_mistakes_in_a_task_file_are_told_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert len(open_own(tmp_path, CHOICE).samples) == 1
+    assert CHOICE.count(old) == 1
+    with pytest.raises(BenchmarkDataError, match=message) as caught:
+        open_own(tmp_path, CHOICE.replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_task_file_may_be_yaml(tmp_path: Path) -> None:
+    text = yaml.safe_dump(tomllib.loads(CHOICE))
+    assert open_own(tmp_path, text, "yaml").samples[0].prompt == "Q?\nred\nblue"
+    with pytest.raises(BenchmarkDataError, match="the task file is not YAML: "):
+        open_own(tmp_path, "name: [", "yml")
+    with pytest.raises(BenchmarkDataError, match=r"mine\.yml: the file: Input should be a valid dictionary"):
+        open_own(tmp_path, "- name", "yml")

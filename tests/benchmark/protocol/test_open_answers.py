@@ -67,6 +67,12 @@ def test_numbers_are_read_when_there_is_one(text: str, number: float | None) -> 
     assert read_number(text) == number
 
 
+@pytest.mark.parametrize("text", ["not 5", "more than 5", "at least 5", "<5", "the 5th", "no 5", "up to 5", "isn't 5"])
+def test_a_bound_or_a_denied_number_is_none(text: str) -> None:
+    assert read_number(text) is None
+    assert not NumericScorer(scorer="numeric").accepts(text, "5")
+
+
 def test_tolerances() -> None:
     assert NumericScorer(scorer="numeric").accepts("two", "2")
     assert not NumericScorer(scorer="numeric").accepts("3", "2")

@@ -21,7 +21,7 @@ from rsvqa.benchmark.protocol.thinking import final_text
         ("so <answer>B</answer>, you see", "B"),
         ("<answer>A</answer> and <answer>B</answer>", "A\nB"),
         ("<answer>B", "B"),  # cut off
-        ("B</answer>", "B</answer>"),  # never opened
+        ("B</answer>", "B"),  # never opened
         ("<|begin_of_box|>B<|end_of_box|>", "B"),
         ("<think><answer>A</answer></think>B", "B"),  # tags within the reasoning do not count
         ("<think>A</think>", ""),

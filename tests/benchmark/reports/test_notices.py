@@ -8,6 +8,7 @@ from rsvqa.benchmark.files.stored_replies import StoredImage
 from rsvqa.benchmark.reports.report_tables import notices
 from rsvqa.benchmark.reports.writing import score_run
 from tests.benchmark.make_runs import stored, write_run
+from tests.run_build import rsvqa
 
 EMPTY = "1 of them are empty: reasoning took all the tokens. Raise `max_new_tokens`, or turn it off"
 SMALLER = "1 replies are to smaller images: the endpoint refused them in full size as too large."
@@ -41,3 +42,10 @@ def test_a_run_with_neither_tells_nothing_of_them(tmp_path: Path) -> None:
     found = "\n".join(notices(score_run(run).results))
     assert "empty" not in found
     assert "smaller images" not in found
+
+
+def test_each_row_counts_the_questions_that_its_figure_is_over(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [stored("a", "OC", "A"), stored("b", "OC", None), stored("c", "OC", "B")])
+    done = rsvqa("score", run)
+    rows = {line.split("  ")[0]: line.split()[-1] for line in done.out.splitlines() if line.startswith(("Over", "mic"))}
+    assert rows == {"Overall counting": "2", "micro: mean over all questions with options": "2"}
