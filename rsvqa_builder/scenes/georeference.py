@@ -288,7 +288,7 @@ def polygons_on_sphere(lon: NDArray[np.float64], lat: NDArray[np.float64], *, co
     is_within = (drawn.min(axis=1) >= -180) & (drawn.max(axis=1) <= 180) & (np.abs(drawn[:, -1] - drawn[:, 0]) <= 180)
     found = np.full(len(lon), None, object)
     rings = shapely.make_valid(shapely.polygons(np.stack([drawn[is_within], lat[is_within]], axis=-1)))
-    parts = shapely.intersection(rings, shapely.box(-180, -90, 180, 90))
+    parts = np.asarray(shapely.intersection(rings, shapely.box(-180, -90, 180, 90)), object)
     found[is_within] = shapely.union_all(parts[:, None], axis=1)
     is_plain = (shapely.get_type_id(found) == shapely.GeometryType.POLYGON) & (shapely.area(found) > 0)
     for place in np.flatnonzero(~is_plain):

@@ -39,6 +39,7 @@ cropped) reach 0.92 wherever there is more to see than noise; towns whose street
 
 _SIDE = 24
 """Cells per side. The product of two looks is at most 24² · 127², below 2²⁴: exact in float32, so in any order."""
+LOOK_CELLS = _SIDE * _SIDE
 _RADIUS = 2
 """Of a cell's neighbourhood, cells."""
 _MIN_CONTRAST = 0.3
@@ -171,10 +172,24 @@ def look_of(pixels: Pixels) -> str | None:
     return base64.b64encode(values.tobytes()).decode("ascii")
 
 
-def find_alike(digests: Sequence[str], looks: Sequence[str | None]) -> list[Alike]:
+def looks_of(looks: Sequence[str | None]) -> NDArray[np.int8]:
+    """Return looks as `look_of` gives them in rows of numbers; a row of zeros where there is none."""
+    rows = np.zeros((len(looks), LOOK_CELLS), np.int8)
+    there = [place for place, look in enumerate(looks) if look is not None]
+    rows[there] = np.frombuffer(base64.b64decode("".join(looks[place] or "" for place in there)), np.int8).reshape(
+        -1, LOOK_CELLS
+    )
+    return rows
+
+
+def find_alike(digests: Sequence[str], looks: NDArray[np.int8]) -> list[Alike]:
     """Return pairs of tiles with identical content or looks that correlate, by first and second tile.
 
     Each of several identical tiles is paired with the first only.
+
+    Args:
+        digests: of the contents.
+        looks: see `looks_of`.
     """
     first_of: dict[str, int] = {}
     found = [
@@ -182,9 +197,10 @@ def find_alike(digests: Sequence[str], looks: Sequence[str | None]) -> list[Alik
         for index, key in enumerate(digests)
         if (first := first_of.setdefault(key, index)) < index
     ]
-    repeated = {pair.second for pair in found}
-    indices = [index for index, look in enumerate(looks) if look is not None and index not in repeated]
-    values = _as_values([looks[index] or "" for index in indices])
+    is_compared: NDArray[np.bool_] = np.any(looks, axis=1)
+    is_compared[[pair.second for pair in found]] = False
+    indices = np.flatnonzero(is_compared).tolist()
+    values = looks[is_compared]
     found.extend(
         Alike(indices[first], indices[second], correlation)
         for first, second, correlation in _correlated(values, values, is_symmetric=True)
@@ -208,7 +224,7 @@ def find_excluded(prints: Sequence[Collection[ImagePrint]], excluded: ExcludedIm
         looks += [(index, image.look) for image in images if image.look is not None and index not in found]
     names = list(excluded.by_look.values())
     best: dict[int, tuple[float, str]] = {}
-    pairs = _correlated(_as_values([look for _, look in looks]), _as_values(list(excluded.by_look)))
+    pairs = _correlated(looks_of([look for _, look in looks]), looks_of(list(excluded.by_look)))
     for tile, image_index, correlation in pairs:
         index = looks[tile][0]
         if correlation > best.get(index, (0.0, ""))[0]:
@@ -374,10 +390,6 @@ def _mean_around(cells: NDArray[np.float64], *, reflect_type: Literal["even", "o
         for x in steps:
             total += padded[y : y + _SIDE, x : x + _SIDE]
     return total / len(steps) ** 2
-
-
-def _as_values(looks: Sequence[str]) -> NDArray[np.int8]:
-    return np.frombuffer(base64.b64decode("".join(looks)), dtype=np.int8).reshape(-1, _SIDE * _SIDE)
 
 
 def _correlated(

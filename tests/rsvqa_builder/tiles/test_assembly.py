@@ -14,7 +14,8 @@ from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
-from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, choose_questions, read_heads
+from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, choose_questions, read_tiles
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork, TileJob
@@ -76,7 +77,7 @@ def rows_of(tiles: list[tuple[Candidate, ...]], folder: Path, **settings: object
     )
     wanted = BuildSettings.model_validate({"src": "scenes", **settings})
     jobs = [job(position, folder) for position in range(len(tiles))]
-    asked = choose_questions(jobs, read_heads(jobs, journal, {}), selection, wanted, {"s": None})
+    asked = choose_questions(jobs, read_tiles(jobs, journal, {}, ExcludedImages()), selection, wanted, {"s": None})
     return all_rows(jobs, journal, asked, wanted)
 
 
@@ -106,11 +107,15 @@ def test_a_source_beyond_its_share_gives_away_what_was_chosen(tmp_path: Path) ->
     selection = Selection(splits=dict.fromkeys(range(8), "train"), dropped={}, excluded={}, alike=(), num_places=1)
     settings = BuildSettings.model_validate({"src": "scenes", "per_task": 1})
     jobs = [job(position, tmp_path, "a" if position < 4 else "b") for position in range(8)]
-    asked = choose_questions(jobs, read_heads(jobs, journal, {}), selection, settings, {"a": 0.2, "b": None})
+    asked = choose_questions(
+        jobs, read_tiles(jobs, journal, {}, ExcludedImages()), selection, settings, {"a": 0.2, "b": None}
+    )
     rows = all_rows(jobs, journal, asked, settings)
     assert [sum(len(tile.records) for tile in half) for half in (rows[:4], rows[4:])] == [1, 4]
     assert asked.num_beyond_share == {"a": 3}
-    again = choose_questions(jobs, read_heads(jobs, journal, {}), selection, settings, {"a": 0.2, "b": None})
+    again = choose_questions(
+        jobs, read_tiles(jobs, journal, {}, ExcludedImages()), selection, settings, {"a": 0.2, "b": None}
+    )
     assert all_rows(jobs, journal, again, settings) == rows
 
 

@@ -23,7 +23,8 @@ from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
-from rsvqa.rsvqa_builder.tiles.assembly import Selection, choose_questions, read_heads
+from rsvqa.rsvqa_builder.tiles.assembly import Selection, choose_questions, read_tiles
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.shard_work import MadeShard, PlannedShards, do_shard, plan_shard_work
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
@@ -107,7 +108,9 @@ class Case:
         selection = Selection(
             splits=dict.fromkeys(range(num_tiles), "train"), dropped={}, excluded={}, alike=(), num_places=1
         )
-        asked = choose_questions(self.jobs, read_heads(self.jobs, self.journal, {}), selection, SETTINGS, {"s": None})
+        asked = choose_questions(
+            self.jobs, read_tiles(self.jobs, self.journal, {}, ExcludedImages()), selection, SETTINGS, {"s": None}
+        )
         self.asked = AskedTiles(self.jobs, self.journal, asked.offered, asked.choices, SETTINGS)
 
     def plan(self) -> PlannedShards:
