@@ -39,8 +39,8 @@ from rsvqa.annotation.offer_columns import (
     GroupTemplate,
     OfferBatch,
     OfferColumns,
+    OfferTemplate,
     ShownColumns,
-    Template,
     numbered,
 )
 from rsvqa.annotation.option_drawing import Offer, OptionDrawer
@@ -260,7 +260,7 @@ class Chooser:
         kinds[of_bins] = np.array(found, np.int32)[which]
         return kinds
 
-    def _group(self, split: str, template: Template) -> tuple[tuple[str, str], int, int]:
+    def _group(self, split: str, template: OfferTemplate) -> tuple[tuple[str, str], int, int]:
         """Return the group of a template, the template's number there, and the number of its pool."""
         task, form, strata, pool_name, min_ratio = template
         key = (split, task)

@@ -65,7 +65,7 @@ class Choosable(Protocol):
         ...
 
 
-class Template(NamedTuple):
+class OfferTemplate(NamedTuple):
     """What many candidates have in common, see `Choosable`."""
 
     task: str
@@ -95,7 +95,7 @@ class OfferBatch:
 
     def __init__(self) -> None:
         self.texts: dict[str, int] = {}
-        self.templates: dict[Template, int] = {}
+        self.templates: dict[OfferTemplate, int] = {}
         self.columns = BatchColumns()
 
     def __len__(self) -> int:
@@ -110,14 +110,14 @@ class OfferBatch:
 
     def append(self, candidate: Choosable, *, tile: int, is_fine: bool) -> None:
         """Take a candidate in; fields as in `Chooser.add`."""
-        template = Template(candidate.task, candidate.form, candidate.strata, candidate.pool, candidate.min_ratio)
+        template = OfferTemplate(candidate.task, candidate.form, candidate.strata, candidate.pool, candidate.min_ratio)
         right = [option.text for option in candidate.options if option.is_right]
         wrong = [option.text for option in candidate.options if not option.is_right]
         self.append_plain(template, candidate.value, right, wrong, tile=tile, is_fine=is_fine)
 
     def append_plain(
         self,
-        template: Template,
+        template: OfferTemplate,
         value: float | None,
         right: Sequence[str],
         wrong: Sequence[str],

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsvqa.annotation.offer_columns import OfferBatch, Template
+from rsvqa.annotation.offer_columns import OfferBatch, OfferTemplate
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.visibility import VANISHING_PX, shown_px
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -138,7 +138,7 @@ class TileBatch:
 
     def _append_candidate(self, one: Mapping[str, Any], place: int, window: Window) -> None:
         options, needs_px = one["options"], one["needs_px"]
-        template = Template(one["task"], _FORMS[one["form"]], tuple(one["strata"]), one["pool"], one["min_ratio"])
+        template = OfferTemplate(one["task"], _FORMS[one["form"]], tuple(one["strata"]), one["pool"], one["min_ratio"])
         self.views.append(self.view_names.setdefault(tuple(one["images"]), len(self.view_names)))
         self.offers.append_plain(
             template,
