@@ -24,7 +24,7 @@ import bisect
 import math
 import random
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -375,25 +375,26 @@ def _within_limit(
     Candidates without strata are taken in their order, the best first.
     """
     kept: list[Offer] = []
-    taken: Counter[tuple[int, int]] = Counter()
-    totals: Counter[int] = Counter()
+    taken: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+    totals: defaultdict[int, int] = defaultdict(int)
     for group in _by_tile(offers):
-        left = list(group)
-        order = {offer.index: rng.random() if offer.has_quota else place for place, offer in enumerate(left)}
+        left = [
+            (is_fine_first and not offer.is_fine, rng.random() if offer.has_quota else place, place)
+            for place, offer in enumerate(group)
+        ]
         for _ in range(min(limit, len(left))):
-            best = min(
-                left,
-                key=lambda offer: (
-                    is_fine_first and not offer.is_fine,
-                    _share_so_far(offer, taken, totals),
-                    order[offer.index],
-                ),
-            )
+            best = left[0]
+            if len(left) > 1:
+                *_, best = min(
+                    (is_later, _share_so_far(group[place], taken, totals), order, place, (is_later, order, place))
+                    for is_later, order, place in left
+                )
             left.remove(best)
-            kept.append(best)
-            if best.has_quota:
-                for level in best.levels:
-                    taken[level, best.kind] += 1
+            offer = group[best[-1]]
+            kept.append(offer)
+            if offer.has_quota:
+                for level in offer.levels:
+                    taken[level][offer.kind] += 1
                     totals[level] += 1
     return kept
 
@@ -409,11 +410,12 @@ def _by_tile(offers: Sequence[Offer]) -> Iterator[list[Offer]]:
         yield group
 
 
-def _share_so_far(offer: Offer, taken: Mapping[tuple[int, int], int], totals: Mapping[int, int]) -> float:
+def _share_so_far(offer: Offer, taken: Mapping[int, Mapping[int, int]], totals: Mapping[int, int]) -> float:
     """Return how frequent an answer has become, summed over its strata; 0 for what has no quota."""
     if not offer.has_quota:
         return 0.0
-    return sum(taken[level, offer.kind] / (1 + totals[level]) for level in offer.levels)
+    kind = offer.kind
+    return sum([taken[level][kind] / (1 + totals[level]) for level in offer.levels])
 
 
 def _within_quotas(offers: Sequence[Offer], rng: random.Random, *, is_strict: bool) -> list[Offer]:
