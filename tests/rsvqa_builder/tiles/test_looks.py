@@ -216,11 +216,15 @@ def test_more_looks_than_are_compared_at_once_give_the_same_pairs(monkeypatch: p
     assert find_alike(digests, looks_of(looks)) == whole
 
 
-def test_looks_are_compared_as_if_each_two_were_multiplied_whole() -> None:
+@pytest.mark.parametrize("worth_a_search", [0, 1_000_000])
+def test_looks_are_compared_as_if_each_two_were_multiplied_whole(
+    worth_a_search: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rsvqa.rsvqa_builder.tiles.dedup._WORTH_A_SEARCH", worth_a_search)
     rng = np.random.default_rng(3)
     values = np.clip(rng.normal(0, 32, (60, 24, 24)), -127, 127)
     noise = rng.normal(0, 1, (40, 24, 24)) * rng.uniform(10, 30, (40, 1, 1))  # correlations of 0.75 to 0.95
-    noise[:10, ::2, ::2] *= 3  # most of it where all looks are compared
+    noise[:10, ::2, ::2] *= 3  # most of it in a quarter of the cells
     noise[10:20, ::2, ::2] = 0  # and none there
     values[20:] = np.clip(values[rng.integers(0, 20, 40)] + noise, -127, 127)
     looks = [base64.b64encode(look.astype(np.int8).tobytes()).decode() for look in values]
