@@ -13,6 +13,7 @@ from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
+from rsvqa.rsvqa_builder.tiles import assembly
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
 from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, choose_questions, read_tiles
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
@@ -139,3 +140,43 @@ def test_a_tile_on_which_nothing_is_chosen_stays_without_questions(
     (rows,) = rows_of([candidates], tmp_path, balance="strict")
     assert rows.records == ()
     assert rows.tile.images == {"tile": 3}
+
+
+@pytest.mark.parametrize("tiles_at_once", [1, 3])
+def test_it_makes_no_difference_how_many_tiles_are_read_at_once(
+    tiles_at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(range(2, 100))
+    tiles = [tuple(counted(next(counts)) for _ in range(num)) for num in (2, 0, 1, 3, 1, 2, 4)]
+    whole = rows_of(tiles, tmp_path / "whole", per_task=2)
+    monkeypatch.setattr(assembly, "TILES_AT_ONCE", tiles_at_once)
+    assert rows_of(tiles, tmp_path / "parts", per_task=2) == whole
+    # 13 counts, of which a tile may have two: 2, 0, 1, 2, 1, 2 and 2
+    assert [len(tile.records) for tile in whole] == [2, 0, 1, 2, 1, 2, 2]
+
+
+def test_what_left_out_tiles_offer_and_say_is_not_counted(tmp_path: Path) -> None:
+    journal = Journal(FolderStore(tmp_path))
+    jobs = [job(position, tmp_path) for position in range(4)]
+    for place, one in enumerate(jobs):
+        result = TileResult(
+            valid_share=1.0,
+            images=dict(IMAGES),
+            candidates=(counted(2 + 3 * place),),
+            not_asked={"overall_counting": {"no cars": 10**place}},
+            failures={"object_presence": f"broken on {place}"},
+        )
+        journal.write(one.digest, result, {key: b"x" * size for key, size in IMAGES.items()})
+    selection = Selection(splits={0: "train", 2: "val"}, dropped={}, excluded={}, alike=(), num_places=1)
+    settings = BuildSettings.model_validate({"src": "scenes", "balance": "off"})
+    tiles = read_tiles(jobs, journal, {}, ExcludedImages())
+    asked = choose_questions(jobs, tiles, selection, settings, {"s": None})
+    assert (asked.offered.positions, asked.offered.splits) == ([0, 2], ["train", "val"])
+    assert asked.reasons.not_asked == {"overall_counting": {"no cars": 101}}
+    assert asked.reasons.failures == ("broken on 0", "broken on 2")
+    assert [asked.offered.sizes(place) for place in range(2)] == [IMAGES, IMAGES]
+
+
+def test_a_scene_that_failed_is_not_read(tmp_path: Path) -> None:
+    tiles = read_tiles([job(0, tmp_path)], Journal(FolderStore(tmp_path)), {"a": "broken"}, ExcludedImages())
+    assert (tiles.batches, tiles.excluded) == ([], {})
