@@ -162,7 +162,11 @@ def select_tiles(
         _drop_near(alike, dropped, jobs)
     kept = [job for job in jobs if job.position not in dropped]
     same_place = (*_between(kept, alike), *_between_dates(kept))
-    places = group_places([job.work.scene.scene_id for job in kept], footprints_of(kept), same_place)
+    places = group_places(
+        [job.work.scene.scene_id for job in kept],
+        lambda indices: footprints_of(kept[index] for index in indices),
+        same_place,
+    )
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
