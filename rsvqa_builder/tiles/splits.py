@@ -107,7 +107,7 @@ def _touching(outlines: Outlines, places: Sequence[int]) -> Iterator[tuple[int, 
         [np.empty((0, 4)), *(shapely.bounds(np.array(outlines(chunk), object)) for chunk in chunks)]
     )
     located = np.flatnonzero(np.isfinite(bounds).all(axis=1))
-    boxes = shapely.box(*(bounds[located] + TOUCH_TOLERANCE_DEG * np.array([-1, -1, 1, 1])).T)
+    boxes = np.array(shapely.box(*(bounds[located] + TOUCH_TOLERANCE_DEG * np.array([-1, -1, 1, 1])).T), object)
     tree, place_of = STRtree(boxes), np.array(places, np.int64)
     for start in range(0, len(located), _LOOKED_AT_ONCE):
         pairs = tree.query(boxes[start : start + _LOOKED_AT_ONCE])
