@@ -23,62 +23,37 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rsvqa.annotation.balance import Balance
-from rsvqa.annotation.offer_columns import OfferColumns, ShownColumns
+from rsvqa.annotation.offer_columns import (
+    MAX_TEXTS,
+    Choosable,
+    GroupTemplate,
+    OfferBatch,
+    OfferColumns,
+    OfferTemplate,
+    ShownColumns,
+    numbered,
+)
 from rsvqa.annotation.option_drawing import Offer, OptionDrawer
 from rsvqa.annotation.option_pairs import settle_pairs
 from rsvqa.annotation.questions import Option
-from rsvqa.annotation.taxonomy import AnswerForm
+
+Result = TypeVar("Result")
 
 TOO_FREQUENT = "answer would be too frequent"
 BEYOND_LIMIT = "beyond the limit per tile"
 TOO_COARSE = "too large beside the share of what vanishes in a reduced image"
 NO_OPTIONS = "too few wrong options that are right elsewhere"
 PAIR_TELLS = "options would tell of each other"
-
-
-class Choosable(Protocol):
-    """What is looked at of a candidate."""
-
-    @property
-    def task(self) -> str:
-        """Name in the taxonomy."""
-        ...
-
-    @property
-    def form(self) -> AnswerForm:
-        """One of the task's."""
-        ...
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """All that may be offered."""
-        ...
-
-    @property
-    def strata(self) -> tuple[str, ...]:
-        """See `questions.Question`, as for all below."""
-        ...
-
-    @property
-    def pool(self) -> str | None:
-        """Name of the pool of its number."""
-        ...
-
-    @property
-    def value(self) -> float | None:
-        """Its number."""
-        ...
-
-    @property
-    def min_ratio(self) -> float:
-        """Of two options."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +72,29 @@ class ChosenQuestions:
 
     def without(self, indices: Iterable[int]) -> ChosenQuestions:
         """Return the choices without some candidates; what is told of tasks stays that of all that were chosen."""
-        shown = self._shown.copy()
-        for index in indices:
-            shown.drop(index)
-        return replace(self, _shown=shown)
+        return replace(self, _shown=self._shown.without(indices))
 
     def is_asked(self, index: int) -> bool:
         """Return whether a candidate is asked."""
         return self._shown.is_asked(index)
 
-    def num_options(self, index: int) -> int:
-        """Return how many options a candidate that is asked shows."""
-        return self._shown.num[index]
+    def asked_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some candidates that are asked."""
+        return indices[self._shown.first[indices] >= 0]
 
-    def num_right(self, index: int) -> int:
+    def num_options(self, indices: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Return how many options candidates that are asked show."""
+        return self._shown.num[indices]
+
+    def num_right(self, indices: NDArray[np.int64]) -> NDArray[np.int8]:
         """Return how many of them are right."""
-        return self._shown.num_right[index]
+        return self._shown.num_right[indices]
 
     def options_of(self, index: int) -> tuple[Option, ...] | None:
         """Return the options of a candidate, right ones first and without letters; None when it is not asked."""
         if not self._shown.is_asked(index):
             return None
-        num_right = self._shown.num_right[index]
+        num_right = int(self._shown.num_right[index])
         return tuple(
             Option(self._texts[text], place < num_right) for place, text in enumerate(self._shown.shown(index))
         )
@@ -146,6 +122,11 @@ class OfferGroup(NamedTuple):
     fine_share: float
     texts: Sequence[str]
 
+    @property
+    def weight(self) -> int:
+        """Return how much work it is: one for each candidate."""
+        return len(self.columns)
+
 
 class GroupChoice(NamedTuple):
     """What is asked of a group: options of each candidate by its place there, and counts as in `ChosenQuestions`."""
@@ -155,8 +136,24 @@ class GroupChoice(NamedTuple):
     num_never_right: int
 
 
-GroupRunner = Callable[[Callable[[OfferGroup], GroupChoice], Sequence[OfferGroup]], Iterable[GroupChoice]]
-"""Calls a function for each group, in other processes for one, and returns the results in order."""
+class HasWeight(Protocol):
+    """Something to do in one piece."""
+
+    @property
+    def weight(self) -> int:
+        """How much work it is: about one for each candidate."""
+        ...
+
+
+Weighed = TypeVar("Weighed", bound=HasWeight)
+
+
+class Spread(Protocol):
+    """Calls a function for each item, in other processes for one; the items know nothing of each other."""
+
+    def __call__(self, function: Callable[[Weighed], Result], items: Sequence[Weighed], /) -> Iterable[Result]:
+        """Return the results in order."""
+        ...
 
 
 class Chooser:
@@ -179,13 +176,16 @@ class Chooser:
         self._balance = balance
         self._seed = seed
         self._texts: dict[str, int] = {}
-        self._kinds: dict[tuple[int, int], int] = {}
+        self._kinds: dict[int, int] = {}
         self._names: dict[tuple[str, ...], int] = {}
         self._groups: dict[tuple[str, str], OfferColumns] = {}
-        self._num_added = 0
+        self._indices: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
+        self._num_taken = 0
+        self._added, self._added_splits = OfferBatch(), array("i")
+        self._splits: dict[str, int] = {}
 
     def add(self, candidate: Choosable, *, split: str, tile: int, is_fine: bool = False) -> int:
-        """Take a candidate in and return its index for `ChosenQuestions.options_of`.
+        """Take a candidate in and return its index for `ChosenQuestions.options_of`; many are better taken by `take`.
 
         Args:
             candidate: the next of the plan.
@@ -193,36 +193,95 @@ class Chooser:
             tile: number of its tile.
             is_fine: what it asks about vanishes in a reduced image.
         """
-        task, form = candidate.task, candidate.form
-        here = (split, task, form.value)
-        strata = candidate.strata
-        right = tuple(self._text(option.text) for option in candidate.options if option.is_right)
-        pool = -1 if candidate.pool is None else self._name((task, candidate.pool))
-        self._groups.setdefault((split, task), OfferColumns()).append(
-            Offer(
-                index=self._num_added,
-                tile=tile,
-                form=form,
-                right=right,
-                wrong=tuple(self._text(option.text) for option in candidate.options if not option.is_right),
-                # the whole task, too: one answer may be the most frequent of every template
-                levels=tuple(self._name((*here, *strata[:depth])) for depth in range(len(strata) + 1 if strata else 0)),
-                pool=pool,
-                kind=self._kind(candidate, right, pool),
-                value=math.nan if candidate.value is None else candidate.value,
-                min_ratio=candidate.min_ratio,
-                is_fine=is_fine,
-            )
-        )
-        self._num_added += 1
-        return self._num_added - 1
+        self._added.append(candidate, tile=tile, is_fine=is_fine)
+        self._added_splits.append(self._splits.setdefault(split, len(self._splits)))
+        return self._num_taken + len(self._added) - 1
 
-    def choose(self, run: GroupRunner = map) -> ChosenQuestions:
+    def take(self, batch: OfferBatch, splits: Sequence[str], split_of: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Take many candidates in; return the index of each, or -1 of one that is left out.
+
+        Args:
+            batch: the next of the plan.
+            splits: names of splits.
+            split_of: number of each candidate's split, or -1 where its tile is left out.
+        """
+        is_kept = split_of >= 0
+        index = np.where(is_kept, np.cumsum(is_kept) - 1 + self._num_taken, -1)
+        self._num_taken += int(is_kept.sum())
+        columns = batch.kept(is_kept)
+        split_of = split_of[is_kept]
+        columns["texts"], bins = self._number_texts(batch, columns)
+        template, split = columns["template"], split_of
+        # a task and split becomes a group, and a template one of that group, when its first candidate comes
+        templates = list(batch.templates)
+        pairs = [(split_name, one) for split_name in splits for one in templates]
+        local: dict[Any, int] = {}
+        numbers = numbered(pairs, local, split * len(templates) + template)[split * len(templates) + template]
+        groups = [self._group(*pair) for pair in local]
+        columns["kind"] = self._kinds_of(columns, bins, np.array([pool for *_, pool in groups], np.int64)[numbers])
+        keys = [key for key, *_ in groups]
+        columns["template"] = np.array([number for _, number, _ in groups], np.int32)[numbers]
+        distinct = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        group_of = np.array([distinct[key] for key in keys], np.int64)[numbers]
+        for key, place in distinct.items():
+            is_own = group_of == place
+            own = {name: column[is_own] for name, column in columns.items() if name != "texts"}
+            own["texts"] = columns["texts"][np.repeat(is_own, columns["num_texts"])]
+            self._groups[key].extend(own)
+            self._indices[key].append(index[is_kept][is_own])
+        return index
+
+    def _number_texts(
+        self, batch: OfferBatch, columns: Mapping[str, NDArray[Any]]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the numbers of the texts of candidates and of their bins, new ones in the order of the candidates."""
+        num, num_texts = len(columns["tile"]), columns["num_texts"]
+        in_order = np.empty(len(columns["texts"]) + num, np.int64)  # the bin of a candidate follows its texts
+        at_texts = np.arange(len(columns["texts"])) + np.repeat(np.arange(num), num_texts)
+        at_bins = np.cumsum(num_texts) + np.arange(num)
+        in_order[at_texts], in_order[at_bins] = columns["texts"], columns["bin"]
+        numbers = numbered(batch.texts, self._texts, in_order[in_order >= 0])
+        return numbers[columns["texts"]], np.where(columns["bin"] < 0, -1, numbers[columns["bin"]])
+
+    def _kinds_of(
+        self, columns: Mapping[str, NDArray[Any]], bins: NDArray[np.int32], pools: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """Return what is to be even of each candidate: its answer, or the bin of its number."""
+        starts = np.cumsum(columns["num_texts"]) - columns["num_texts"]
+        padded = np.append(columns["texts"], -1)  # a candidate at the end may have no text
+        kinds: NDArray[np.int32] = np.where(columns["num_right"] > 0, padded[starts], -1).astype(np.int32)
+        of_bins = np.flatnonzero(bins >= 0)
+        keys = pools[of_bins] * MAX_TEXTS + kinds[of_bins]
+        distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        found = [
+            self._kinds.setdefault(key, own)
+            for key, own in zip(distinct.tolist(), bins[of_bins][first].tolist(), strict=True)
+        ]
+        kinds[of_bins] = np.array(found, np.int32)[which]
+        return kinds
+
+    def _group(self, split: str, template: OfferTemplate) -> tuple[tuple[str, str], int, int]:
+        """Return the group of a template, the template's number there, and the number of its pool."""
+        task, form, strata, pool_name, min_ratio = template
+        key = (split, task)
+        if key not in self._groups:
+            self._groups[key], self._indices[key] = OfferColumns(), []
+        pool = -1 if pool_name is None else self._name((task, pool_name))
+        # the whole task, too: one answer may be the most frequent of every template
+        depths = range(len(strata) + 1 if strata else 0)
+        levels = tuple(self._name((split, task, form.value, *strata[:depth])) for depth in depths)
+        known = self._groups[key].templates
+        return key, known.setdefault(GroupTemplate(form, levels, pool, min_ratio), len(known)), pool
+
+    def choose(self, run: Spread = map) -> ChosenQuestions:
         """Return what is asked; the same candidates in the same order give the same choices.
 
         Args:
-            run: has chosen from each group; the groups know nothing of each other.
+            run: has chosen from each group.
         """
+        if len(self._added):
+            self.take(self._added, list(self._splits), np.array(self._added_splits, np.int32))
+            self._added, self._added_splits = OfferBatch(), array("i")
         elsewhere: dict[int, dict[int, float]] = {}
         for columns in self._groups.values():
             for pool, text, value in columns.right_values():
@@ -233,7 +292,7 @@ class Chooser:
                 task=task,
                 seed=f"{self._seed}/{split}/{task}/choice",
                 columns=columns,
-                elsewhere={pool: elsewhere[pool] for pool in {*columns.pool} if pool >= 0},
+                elsewhere={pool: elsewhere[pool] for pool in columns.pools()},
                 limit=self._limits.get(task, 0),
                 balance=self._balance,
                 fine_share=self._fine_share,
@@ -243,29 +302,19 @@ class Chooser:
         ]
         not_chosen: dict[str, Counter[str]] = {}
         never_right: Counter[str] = Counter()
-        shown = ShownColumns.of_none(self._num_added)
+        chosen: list[ShownColumns] = []
         for group, choice in zip(groups, run(choose_from_group, groups), strict=True):
             not_chosen.setdefault(group.task, Counter()).update(choice.not_chosen)
             never_right[group.task] += choice.num_never_right
-            for place, index in enumerate(group.columns.index):
-                if choice.shown.is_asked(place):
-                    shown.ask(index, choice.shown.shown(place), choice.shown.num_right[place])
+            chosen.append(choice.shown)
+        shown = ShownColumns.of_none(self._num_taken)
+        shown.ask(zip(map(np.concatenate, self._indices.values()), chosen, strict=True))
         return ChosenQuestions(
             not_chosen={task: dict(+counts) for task, counts in not_chosen.items()},
             never_right=dict(never_right),
             _texts=texts,
             _shown=shown,
         )
-
-    def _kind(self, candidate: Choosable, right: Sequence[int], pool: int) -> int:
-        """Return what is to be even of a candidate: its answer, or the bin of its number."""
-        if candidate.value is None or candidate.min_ratio <= 1:
-            return right[0] if right else -1
-        number = round(math.log(candidate.value) / math.log(candidate.min_ratio))
-        return self._kinds.setdefault((pool, right[0]), self._text(f"\n{number}"))
-
-    def _text(self, text: str) -> int:
-        return self._texts.setdefault(text, len(self._texts))
 
     def _name(self, name: tuple[str, ...]) -> int:
         return self._names.setdefault(name, len(self._names))
@@ -276,7 +325,6 @@ def choose_from_group(group: OfferGroup) -> GroupChoice:
     rng = random.Random(group.seed)
     reasons: Counter[str] = Counter()
     offers = list(group.columns.offers())
-    place_of = {offer.index: place for place, offer in enumerate(offers)}
     kept = _fine_enough(_kept(offers, group, rng, reasons), group, rng, reasons)
     num_offers = len(offers)
     del offers  # those that are not kept
@@ -286,11 +334,8 @@ def choose_from_group(group: OfferGroup) -> GroupChoice:
     reasons[NO_OPTIONS] += sum(bool(offer.num_shown and not offer.shown) for offer in kept)
     if group.balance is not Balance.OFF:
         reasons[PAIR_TELLS] += settle_pairs(kept, group.texts, rng)
-    shown = ShownColumns.of_none(num_offers)
-    for offer in kept:
-        if offer.shown or not offer.num_shown:
-            shown.ask(place_of[offer.index], offer.shown, offer.num_right)
-    return GroupChoice(shown, reasons, drawer.num_never_right)
+    asked = [offer for offer in kept if offer.shown or not offer.num_shown]
+    return GroupChoice(ShownColumns.of(asked, num_offers), reasons, drawer.num_never_right)
 
 
 def _kept(offers: Sequence[Offer], group: OfferGroup, rng: random.Random, reasons: Counter[str]) -> list[Offer]:
@@ -330,25 +375,26 @@ def _within_limit(
     Candidates without strata are taken in their order, the best first.
     """
     kept: list[Offer] = []
-    taken: Counter[tuple[int, int]] = Counter()
-    totals: Counter[int] = Counter()
+    taken: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+    totals: defaultdict[int, int] = defaultdict(int)
     for group in _by_tile(offers):
-        left = list(group)
-        order = {offer.index: rng.random() if offer.has_quota else place for place, offer in enumerate(left)}
+        left = [
+            (is_fine_first and not offer.is_fine, rng.random() if offer.has_quota else place, place)
+            for place, offer in enumerate(group)
+        ]
         for _ in range(min(limit, len(left))):
-            best = min(
-                left,
-                key=lambda offer: (
-                    is_fine_first and not offer.is_fine,
-                    _share_so_far(offer, taken, totals),
-                    order[offer.index],
-                ),
-            )
+            best = left[0]
+            if len(left) > 1:
+                *_, best = min(
+                    (is_later, _share_so_far(group[place], taken, totals), order, place, (is_later, order, place))
+                    for is_later, order, place in left
+                )
             left.remove(best)
-            kept.append(best)
-            if best.has_quota:
-                for level in best.levels:
-                    taken[level, best.kind] += 1
+            offer = group[best[-1]]
+            kept.append(offer)
+            if offer.has_quota:
+                for level in offer.levels:
+                    taken[level][offer.kind] += 1
                     totals[level] += 1
     return kept
 
@@ -364,11 +410,12 @@ def _by_tile(offers: Sequence[Offer]) -> Iterator[list[Offer]]:
         yield group
 
 
-def _share_so_far(offer: Offer, taken: Mapping[tuple[int, int], int], totals: Mapping[int, int]) -> float:
+def _share_so_far(offer: Offer, taken: Mapping[int, Mapping[int, int]], totals: Mapping[int, int]) -> float:
     """Return how frequent an answer has become, summed over its strata; 0 for what has no quota."""
     if not offer.has_quota:
         return 0.0
-    return sum(taken[level, offer.kind] / (1 + totals[level]) for level in offer.levels)
+    kind = offer.kind
+    return sum([taken[level][kind] / (1 + totals[level]) for level in offer.levels])
 
 
 def _within_quotas(offers: Sequence[Offer], rng: random.Random, *, is_strict: bool) -> list[Offer]:

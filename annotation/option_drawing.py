@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -22,6 +23,8 @@ from rsvqa.annotation.taxonomy import NUM_OPTIONS, AnswerForm
 _CERTAIN = 1e9
 """Weight of an option that must be taken now: there are no more questions left than it needs, most first."""
 _DRAWN_AT_ONCE = 4_096
+_FEW = 21
+"""Texts up to which `random.sample` draws from a list of what is left, however many are drawn."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +66,22 @@ class Offer:
         return bool(self.levels) and self.form in (AnswerForm.ONE_OF, AnswerForm.YES_NO)
 
 
+def draw_some(rng: random.Random, texts: Sequence[int], most: int) -> list[int]:
+    """Return as many texts in random order, or all: what `rng.sample` draws, in a third of its time for a few."""
+    num = min(most, len(texts))
+    if len(texts) > _FEW:
+        return rng.sample(texts, num)
+    left, drawn, draw_bits = list(texts), [], rng.getrandbits
+    for num_left in range(len(left), len(left) - num, -1):
+        num_bits = num_left.bit_length()
+        place = draw_bits(num_bits)
+        while place >= num_left:
+            place = draw_bits(num_bits)
+        drawn.append(left[place])
+        left[place] = left[num_left - 1]
+    return drawn
+
+
 class _Exponentials:
     """Standard exponential numbers one by one: the ones that numpy's generator gives, drawn many at a time."""
 
@@ -86,60 +105,49 @@ class _Tally:
     """
 
     def __init__(self) -> None:
-        self.place_of: dict[int, int] = {}
-        self.texts: list[int] = []
-        self.right: list[int] = []
-        self._lacks: list[int] = []
-        self._left: list[int] = []
-
-    def place(self, text: int) -> int:
-        """Return the place of a text, a new one at first sight."""
-        place = self.place_of.setdefault(text, len(self.texts))
-        if place == len(self.texts):
-            self.texts.append(text)
-            self.right.append(0)
-            self._left.append(0)
-        return place
+        self.right: defaultdict[int, int] = defaultdict(int)
+        self._lacks: dict[int, int] = {}
+        self._left: defaultdict[int, int] = defaultdict(int)
 
     def is_right(self, text: int) -> bool:
         """Return whether a text is ever right here."""
-        place = self.place_of.get(text)
-        return place is not None and self.right[place] > 0
+        return self.right.get(text, 0) > 0
 
     def lack(self, text: int) -> float:
         """Return how much less often a text was shown as wrong than it should be; 0 of a text from elsewhere."""
-        place = self.place_of.get(text)
-        return 0.0 if place is None else float(self._lacks[place])
+        return float(self._lacks.get(text, 0))
 
     def count(self, offer: Offer) -> None:
         """Count a question that is going to be asked."""
-        self.right[self.place(offer.answer)] += 1
+        self.right[offer.answer] += 1
+        left = self._left
         for text in offer.wrong:
-            self._left[self.place(text)] += 1
+            left[text] += 1
 
     def close(self, num_wrong: int) -> None:
         """Begin drawing: all questions are counted."""
-        self._lacks = [num_wrong * right for right in self.right]
+        self._lacks = dict.fromkeys(self._left, 0) | {text: num_wrong * num for text, num in self.right.items()}
 
     def by_need(self, offer: Offer, exponentials: _Exponentials) -> Iterator[int]:
         """Yield the texts that are shown as wrong less often than they should, in an order drawn by their need."""
-        listed = [self.place_of[text] for text in offer.wrong]
-        places = [place for place in listed if self._lacks[place] > 0]
+        lacks, left = self._lacks, self._left
+        texts = [text for text in offer.wrong if lacks[text] > 0]
         turns = []
-        for place, number in zip(places, exponentials.take(len(places)).tolist(), strict=True):
-            lack = self._lacks[place]
-            chance = lack / max(self._left[place], 1)
+        for text, number in zip(texts, exponentials.take(len(texts)).tolist(), strict=True):
+            lack = lacks[text]
+            chance = lack / max(left[text], 1)
             odds = chance / max(1 - chance, 1e-9) if chance < 1 else _CERTAIN * (1 + lack)
-            turns.append((number / odds, place))
-        for _, place in sorted(turns, key=itemgetter(0)):
-            yield self.texts[place]
+            turns.append((number / odds, text))
+        for _, text in sorted(turns, key=itemgetter(0)):
+            yield text
 
     def note(self, offer: Offer, wrong: Sequence[int]) -> None:
         """Count a question as done, with the wrong options that it shows."""
+        left = self._left
         for text in {*offer.wrong}:
-            self._left[self.place_of[text]] -= 1
+            left[text] -= 1
         for text in wrong:
-            self._lacks[self.place_of[text]] -= 1
+            self._lacks[text] -= 1
 
 
 class _PoolTally(_Tally):
@@ -147,8 +155,15 @@ class _PoolTally(_Tally):
 
     def __init__(self) -> None:
         super().__init__()
+        self.place_of: dict[int, int] = {}
+        self.texts: list[int] = []
+        self._num_right: list[int] = []
         self._num_left = 0
         self._pool_lacks = self._pool_answers = np.empty(0)
+
+    def is_right(self, text: int) -> bool:
+        """Return whether a text is ever right here."""
+        return text in self.place_of
 
     def lack(self, text: int) -> float:
         """Return how much less often a text was shown as wrong than it should be; 0 of a text from elsewhere."""
@@ -157,12 +172,16 @@ class _PoolTally(_Tally):
 
     def count(self, offer: Offer) -> None:
         """Count a question that is going to be asked."""
-        self.right[self.place(offer.answer)] += 1
+        place = self.place_of.setdefault(offer.answer, len(self.texts))
+        if place == len(self.texts):
+            self.texts.append(offer.answer)
+            self._num_right.append(0)
+        self._num_right[place] += 1
         self._num_left += 1
 
     def close(self, num_wrong: int) -> None:
         """Begin drawing: all questions are counted."""
-        self._pool_answers = np.array(self.right, np.float64)  # of what is left
+        self._pool_answers = np.array(self._num_right, np.float64)  # of what is left
         self._pool_lacks = num_wrong * self._pool_answers
 
     def by_need(self, offer: Offer, exponentials: _Exponentials) -> Iterator[int]:  # noqa: ARG002  any may be shown
@@ -202,7 +221,7 @@ class OptionDrawer:
         self._rng = rng
         self._exponentials = _Exponentials(rng.getrandbits(64))
         self._tallies: dict[tuple[int, int, int], _Tally] = {}
-        self._several: dict[tuple[int, int], list[int]] = {}
+        self._several: defaultdict[int, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(_never))
         self.num_never_right = 0
         for offer in offers:
             self._count(offer)
@@ -236,10 +255,11 @@ class OptionDrawer:
     def _count(self, offer: Offer) -> None:
         if offer.form is AnswerForm.SEVERAL_OF:
             for level in (*offer.levels, -1):
+                row = self._several[level]
                 for text in offer.right:
-                    self._several.setdefault((level, text), [0, 0, 0])[0] += 1
+                    row[text][0] += 1
                 for text in offer.wrong:
-                    self._several.setdefault((level, text), [0, 0, 0])[1] += 1
+                    row[text][1] += 1
             return
         if not offer.num_shown:
             return
@@ -293,23 +313,32 @@ class OptionDrawer:
             if not nums:
                 return
             (num_right,) = self._rng.choices(nums, [math.comb(offer.num_shown, num) for num in nums])
-            right.sort(key=lambda text: self._surplus(text, offer))
-            wrong.sort(key=lambda text: self._surplus(text, offer), reverse=True)
+            rows = [self._several[level] for level in (*reversed(offer.levels), -1)]
+
+            def surplus(text: int) -> list[int]:
+                """Return how much oftener a text was shown as right than as wrong, in the finest stratum first."""
+                return [row[text][2] for row in rows]
+
+            right.sort(key=surplus)
+            wrong.sort(key=surplus, reverse=True)
             offer.shown = (*right[:num_right], *wrong[: offer.num_shown - num_right])
             offer.num_right = num_right
         for level in (*offer.levels, -1):
+            row = self._several[level]
             for place, text in enumerate(offer.shown):
-                self._several[level, text][2] += 1 if place < offer.num_right else -1
+                row[text][2] += 1 if place < offer.num_right else -1
 
     def _told_apart(self, texts: Sequence[int], offer: Offer) -> list[int]:
         """Return the texts that are right of some questions and wrong of others, in random order."""
         level = offer.levels[1] if offer.levels else -1  # of one template what is right may be wrong of another
-        fair = [text for text in texts if all(self._several[level, text][:2])]
-        return self._rng.sample(fair, len(fair))
+        row = self._several[level]
+        fair = [text for text in texts if row[text][0] and row[text][1]]
+        return draw_some(self._rng, fair, len(fair))
 
-    def _surplus(self, text: int, offer: Offer) -> tuple[int, ...]:
-        """Return how much oftener a text was shown as right than as wrong, in the finest stratum first."""
-        return tuple(self._several[level, text][2] for level in (*reversed(offer.levels), -1))
+
+def _never() -> list[int]:
+    """Return how often a text is right and wrong, and how much oftener it was shown as right: not at all."""
+    return [0, 0, 0]
 
 
 class _Accept:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from rsvqa.annotation.likeness import overlap, words_of
-from rsvqa.annotation.option_drawing import Offer
+from rsvqa.annotation.option_drawing import Offer, draw_some
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, AnswerForm
 
 _SWAPS = 60_000
@@ -27,6 +27,8 @@ _SWAPS = 60_000
 _MAX_PASSES = 8
 _TRIED = 6
 """Other options that are tried in the place of one."""
+_OTHERS = {1: (2, 3), 2: (1, 3), 3: (1, 2)}
+"""By the place of a wrong option, those of the two others."""
 
 _SHOWN = NUM_OPTIONS[AnswerForm.ONE_OF]
 _DUE = 1 / _SHOWN
@@ -36,6 +38,10 @@ _BOTH_WRONG = 2 * _DUE**2
 _WRONG_ALONE = _DUE**2
 """How much the cost grows with the first question that offers a wrong text beside a right one, beside another wrong
 one, and with that text in a stratum."""
+_TO_RIGHT, _TO_WRONG = 2 * (1 - 2 * _DUE + 2 * _DUE**2), 4 * (_DUE**2 - _DUE)
+_AGAINST, _TOGETHER = 2 * _DUE * (1 - 2 * _DUE), 4 * _DUE**2
+_RIGHT_ALONE, _OFTEN_ALONE = 2 * _DUE * (1 - _DUE), 2 * _DUE**2
+"""How much each question that is counted moves that growth, by what it has of two texts or one."""
 _EQUAL, _BELOW = 1, 8
 """A rank in the order of likeness: 1 for each text that is as much like another one, itself too, 8 for each less so."""
 _MOVES = {
@@ -70,19 +76,28 @@ class _Growth:
         self.beside_right: defaultdict[int, _Row] = defaultdict(dict)
         self.both_wrong: defaultdict[int, _Row] = defaultdict(dict)
 
-    def add(self, answer: int, wrong: int, step: int) -> None:
+    def add_beside(self, answer: int, wrong: int, step: int) -> None:
         """Count the right and a wrong text of a question; with `step` -1 take them away."""
         # one more right answer, and one more offer of both: 1 - 1/k more than its due for one, 1/k less for the other
-        _grow(self.beside_right[answer], wrong, 2 * (1 - 2 * _DUE + 2 * _DUE**2) * step, _BESIDE_RIGHT)
-        _grow(self.beside_right[wrong], answer, 4 * (_DUE**2 - _DUE) * step, _BESIDE_RIGHT)
-        for one, other in ((answer, wrong), (wrong, answer)):
-            _grow(self.both_wrong[one], other, -2 * _DUE * (1 - 2 * _DUE) * step, _BOTH_WRONG)
+        row = self.beside_right[answer]
+        row[wrong] = row.get(wrong, _BESIDE_RIGHT) + _TO_RIGHT * step
+        row = self.beside_right[wrong]
+        row[answer] = row.get(answer, _BESIDE_RIGHT) + _TO_WRONG * step
+        row = self.both_wrong[answer]
+        row[wrong] = row.get(wrong, _BOTH_WRONG) - _AGAINST * step
+        row = self.both_wrong[wrong]
+        row[answer] = row.get(answer, _BOTH_WRONG) - _AGAINST * step
 
     def add_wrong(self, first: int, second: int, step: int) -> None:
         """Count two wrong texts of a question; with `step` -1 take them away."""
-        for one, other in ((first, second), (second, first)):
-            _grow(self.beside_right[one], other, -2 * _DUE * (1 - 2 * _DUE) * step, _BESIDE_RIGHT)
-            _grow(self.both_wrong[one], other, 4 * _DUE**2 * step, _BOTH_WRONG)
+        row = self.beside_right[first]
+        row[second] = row.get(second, _BESIDE_RIGHT) - _AGAINST * step
+        row = self.beside_right[second]
+        row[first] = row.get(first, _BESIDE_RIGHT) - _AGAINST * step
+        row = self.both_wrong[first]
+        row[second] = row.get(second, _BOTH_WRONG) + _TOGETHER * step
+        row = self.both_wrong[second]
+        row[first] = row.get(first, _BOTH_WRONG) + _TOGETHER * step
 
 
 class PairTally:
@@ -109,23 +124,26 @@ class PairTally:
         for offer in offers:
             self._count(offer, 1)
 
-    def best_change(self, offer: Offer, place: int, texts: Sequence[int]) -> tuple[float, int]:
+    def best_change(self, offer: Offer, place: int, texts: Sequence[int], moves: Sequence[float]) -> tuple[float, int]:
         """Return how much greater the cost becomes when an option gives way to the best of other texts, and that text.
+
+        `moves` is what `moves` says of the question.
 
         Most of the time of choosing is spent here, so the loop calls nothing.
         """
         answer, old = offer.shown[0], offer.shown[place]
-        first, second = (text for at, text in enumerate(offer.shown[1:], start=1) if at != place)
+        first, second = (offer.shown[at] for at in _OTHERS[place])
         growth = self._templates[_template(offer)]
         beside_right = growth.beside_right[answer]
         beside_first, beside_second = growth.both_wrong[first], growth.both_wrong[second]
         given_up = 2 * _BESIDE_RIGHT - beside_right[old] + 4 * _BOTH_WRONG - beside_first[old] - beside_second[old]
-        strata = [(row, 2 * _WRONG_ALONE - row[old]) for row in (self._alone[level] for level in offer.levels[1:])]
-        like_answer, like_first, like_second = (self._likeness[text] for text in (answer, first, second))
-        answer_least = max(like_answer[first], like_answer[second])
-        first_least = max(like_answer[first], like_first[second])
-        second_least = max(like_answer[second], like_first[second])
-        moves = self._moves(offer)
+        strata = [(row, 2 * _WRONG_ALONE - row[old]) for row in map(self._alone.__getitem__, offer.levels[1:])]
+        likeness_of = self._likeness
+        like_answer, like_first, like_second = likeness_of[answer], likeness_of[first], likeness_of[second]
+        one, two, three = like_answer[first], like_answer[second], like_first[second]
+        answer_least = one if one > two else two
+        first_least = one if one > three else three
+        second_least = two if two > three else three
         growths: dict[int, list[float]] = {}  # of the places, by the rank of the right text
         best, best_text = math.inf, -1
         for text in texts:
@@ -163,11 +181,25 @@ class PairTally:
                 best, best_text = change, text
         return best, best_text
 
-    def swap(self, offer: Offer, place: int, text: int) -> None:
-        """Let an option give way to another text."""
-        self._count(offer, -1)
+    def swap(self, offer: Offer, place: int, text: int, moves: Sequence[float]) -> tuple[float, ...]:
+        """Let an option give way to another text, and return what `moves` says then; it is given what it said before.
+
+        What the other options are to each other stays as it is.
+        """
+        answer, old = offer.shown[0], offer.shown[place]
+        first, second = (offer.shown[at] for at in _OTHERS[place])
+        growth = self._templates[_template(offer)]
         offer.shown = (*offer.shown[:place], text, *offer.shown[place + 1 :])
-        self._count(offer, 1)
+        becomes = self.moves(offer)
+        for one, step in ((old, -1), (text, 1)):
+            growth.add_beside(answer, one, step)
+            growth.add_wrong(first, one, step)
+            growth.add_wrong(second, one, step)
+            for level in offer.levels[1:]:
+                _grow(self._alone[level], one, _OFTEN_ALONE * step)
+        # one after the other: these are no multiples of 1/16
+        self._places = [so_far - was + now for so_far, was, now in zip(self._places, moves, becomes, strict=True)]
+        return becomes
 
     def relief(self, offer: Offer) -> float:
         """Return how much less the cost would be without a question."""
@@ -188,34 +220,38 @@ class PairTally:
         answer, *wrong = offer.shown
         growth = self._templates[_template(offer)]
         for text in wrong:
-            growth.add(answer, text, step)
+            growth.add_beside(answer, text, step)
         for one, other in combinations(wrong, 2):
             growth.add_wrong(one, other, step)
         for level in offer.levels[1:]:
             row = self._alone[level]
-            _grow(row, answer, -2 * _DUE * (1 - _DUE) * step, _WRONG_ALONE)
+            _grow(row, answer, -_RIGHT_ALONE * step)
             for text in wrong:
-                _grow(row, text, 2 * _DUE**2 * step, _WRONG_ALONE)
-        for place, move in enumerate(self._moves(offer)):
+                _grow(row, text, _OFTEN_ALONE * step)
+        for place, move in enumerate(self.moves(offer)):
             self._places[place] += step * move
 
-    def _moves(self, offer: Offer) -> tuple[float, ...]:
+    def moves(self, offer: Offer) -> tuple[float, ...]:
         """Return what a question adds to each place in the order of likeness."""
         answer, first, second, third = offer.shown
         like_answer, like_first = self._likeness[answer], self._likeness[first]
         second_third = self._likeness[second][third]
-        own = max(like_answer[first], like_answer[second], like_answer[third])
-        nearest = (
-            own,
-            max(like_answer[first], like_first[second], like_first[third]),
-            max(like_answer[second], like_first[second], second_third),
-            max(like_answer[third], like_first[third], second_third),
-        )
-        return _MOVES[sum(_EQUAL if likeness == own else _BELOW for likeness in nearest if likeness <= own)]
+        to_first, to_second, to_third = like_answer[first], like_answer[second], like_answer[third]
+        first_second, first_third = like_first[second], like_first[third]
+        own = max(to_first, to_second, to_third)
+        rank = _EQUAL
+        for likeness in (
+            max(to_first, first_second, first_third),
+            max(to_second, first_second, second_third),
+            max(to_third, first_third, second_third),
+        ):
+            if likeness <= own:
+                rank += _EQUAL if likeness == own else _BELOW
+        return _MOVES[rank]
 
 
-def _grow(row: _Row, text: int, growth: float, at_first: float) -> None:
-    row[text] = row.get(text, at_first) + growth
+def _grow(row: _Row, text: int, growth: float) -> None:
+    row[text] = row.get(text, _WRONG_ALONE) + growth
 
 
 def _template(offer: Offer) -> int:
@@ -257,12 +293,12 @@ def _is_movable(offer: Offer) -> bool:
 def _improve(tally: PairTally, offer: Offer, rng: random.Random) -> int:
     """Swap the options of a question one by one where that makes pairs more even; return how many."""
     num = 0
-    for place in range(1, offer.num_shown):
+    moves = tally.moves(offer)
+    for place in _OTHERS:
         spare = [text for text in offer.wrong if text not in offer.shown]
-        tried = rng.sample(spare, min(_TRIED, len(spare)))
-        change, best = tally.best_change(offer, place, tried)
+        change, best = tally.best_change(offer, place, draw_some(rng, spare, _TRIED), moves)
         if change < -1e-9:
-            tally.swap(offer, place, best)
+            moves = tally.swap(offer, place, best, moves)
             num += 1
     return num
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsvqa.annotation.asking import AskSettings
-from rsvqa.annotation.choosing import GroupChoice, OfferGroup
+from rsvqa.annotation.choosing import Result, Weighed
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.annotation.images import ImageSize
 from rsvqa.rsvqa_builder.config import moved_paths
@@ -37,7 +37,7 @@ from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.anchors import store_anchors
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
-from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_heads, select_tiles
+from rsvqa.rsvqa_builder.tiles.assembly import choose_questions, read_tiles, select_tiles
 from rsvqa.rsvqa_builder.tiles.bucket import OutputBucket
 from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages, find_same_file, read_excluded
 from rsvqa.rsvqa_builder.tiles.executors import (
@@ -72,7 +72,7 @@ from rsvqa.rsvqa_builder.tiles.worker_contract import WorkerContract
 Output = OutputFolder | OutputBucket
 
 _ENOUGH_TO_SPREAD = 100_000
-"""Candidates from which on other processes are worth starting."""
+"""Candidates, or questions, from which on other processes are worth starting."""
 
 
 class StrictError(RsvqaError):
@@ -243,11 +243,11 @@ class _Run:
             failed = self._do_tiles(jobs, done, scenes)
         with self._step("writing shards"):
             excluded_scenes = {scene: name for scene, name in copies.items() if name}
-            heads = read_heads(jobs, journal, failed)
-            selection = select_tiles(jobs, heads, failed, excluded, excluded_scenes, self.settings)
+            tiles = read_tiles(jobs, journal, failed, excluded, self._spread)
+            selection = select_tiles(jobs, tiles, failed, excluded_scenes, self.settings)
             shares = {member.name: member.share for member in sources.members}
-            asked = choose_questions(jobs, heads, selection, self.settings, shares, self._choose)
-            made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings)
+            asked = choose_questions(jobs, tiles, selection, self.settings, shares, self._spread)
+            made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings, self._spread)
             shards = self._write_shards(made, journal)
         overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
         with self._step("auditing"):
@@ -298,23 +298,23 @@ class _Run:
             self.reporter.advance()
         return [made[name] for name in planned.names]
 
-    def _choose(self, function: Callable[[OfferGroup], GroupChoice], groups: Sequence[OfferGroup]) -> list[GroupChoice]:
-        """Return what is chosen of each group, in order; by several processes where there is much to choose from.
+    def _spread(self, function: Callable[[Weighed], Result], items: Sequence[Weighed]) -> list[Result]:
+        """Return what becomes of each item, in order; by several processes where there is much to do.
 
-        A cluster is not bothered: a group may hold a million candidates.
+        A cluster is not bothered: an item may hold a million candidates.
         """
-        if sum(len(group.columns) for group in groups) < _ENOUGH_TO_SPREAD:
-            return [function(group) for group in groups]
+        if sum(item.weight for item in items) < _ENOUGH_TO_SPREAD:
+            return [function(item) for item in items]
         is_here = isinstance(self.executor, ProcessPool | InProcessExecutor)
         with nullcontext(self.executor) if is_here else make_executor(count_processors()) as executor:
-            found = dict(run_largest_first(executor, function, groups, lambda group: len(group.columns)))
-        chosen: list[GroupChoice] = []
-        for index, group in enumerate(groups):
-            choice = found[index]
-            if isinstance(choice, Failure):
-                raise ExecutorError(f"cannot choose among the candidates of {group.task}: {choice.reason}")
-            chosen.append(choice)
-        return chosen
+            found = dict(run_largest_first(executor, function, items, lambda item: item.weight))
+        done: list[Result] = []
+        for index in range(len(items)):
+            result = found.pop(index)
+            if isinstance(result, Failure):
+                raise ExecutorError(f"cannot choose among the candidates of all tiles: {result.reason}")
+            done.append(result)
+        return done
 
     def do_rank(self, sources: Sources, rank: Rank, output: Output) -> tuple[int, int]:
         """Do a rank's tiles; return how many there are, and how many cannot be read."""

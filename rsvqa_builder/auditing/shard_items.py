@@ -47,7 +47,9 @@ def places_of(tiles: Iterable[TileRecord]) -> dict[str, str]:
     known = {tile.image_id: tile for tile in tiles}
     footprints = [None if tile.footprint is None else shapely.from_wkb(tile.footprint) for tile in known.values()]
     ids = list(known)
-    places = group_places([tile.scene for tile in known.values()], footprints, [])
+    places = group_places(
+        [tile.scene for tile in known.values()], lambda indices: [footprints[index] for index in indices], []
+    )
     return {ids[number]: ids[place[0]] for place in places for number in place}
 
 

@@ -7,6 +7,7 @@ outline needs the Earth.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -137,7 +138,7 @@ def locate(crs: CRS, transform: MapPlacement, *, width: int, height: int) -> Geo
                 )
             else:
                 gsd_m = nominal
-    footprint = _footprint(_to_wgs84(horizontal), transform, Window(0, 0, width, height))
+    (footprint,) = _footprints(_to_wgs84(horizontal), transform, [Window(0, 0, width, height)])
     if footprint is None:
         notes.append(f"the CRS '{crs.name}' does not reach EPSG:4326 here: no footprint")
     return Georeference(gsd_m=gsd_m, north_deg=north_deg, footprint=footprint, notes=tuple(notes))
@@ -191,15 +192,17 @@ def _measure_centre(crs: CRS, transform: MapPlacement, *, width: int, height: in
     return gsd, round(math.degrees(math.atan2(column - x, y - row)), 6) % 360
 
 
-def window_footprint(crs: str, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
-    """Return the outline of a window of a scene in EPSG:4326, as `Georeference.footprint` is that of the scene.
+def window_footprints(
+    crs: str, transform: MapPlacement, windows: Sequence[Window]
+) -> list[Polygon | MultiPolygon | None]:
+    """Return the outlines of windows of a scene in EPSG:4326, as `Georeference.footprint` is that of the scene.
 
     Args:
         crs: WKT of the scene's CRS.
         transform: of the scene.
-        window: scene pixels.
+        windows: scene pixels; many at once take a tenth of the time.
     """
-    return _footprint(_way_of(crs), transform, window)
+    return _footprints(_way_of(crs), transform, windows)
 
 
 @lru_cache(maxsize=64)
@@ -227,22 +230,29 @@ class _Way(NamedTuple):
     is_geographic: bool
 
 
-def _footprint(way: _Way | None, transform: MapPlacement, window: Window) -> Polygon | MultiPolygon | None:
-    if way is None:
-        return None
-    columns, rows = _outline(window.width, window.height)
+def _footprints(
+    way: _Way | None, transform: MapPlacement, windows: Sequence[Window]
+) -> list[Polygon | MultiPolygon | None]:
+    if way is None or not windows:
+        return [None] * len(windows)
+    columns, rows = _outlines(windows)
     if isinstance(transform, AffineCoefficients):
-        x, y = transform.to_map(np.array(float(window.x)), np.array(float(window.y)))
-        transform = transform._replace(c=float(x), f=float(y))
+        # from the corner of each window, which keeps the decimals of large scenes
+        x, y = transform.to_map(*np.array([window[:2] for window in windows], np.float64).T[..., None])
+        x, y = transform._replace(c=0.0, f=0.0).to_map(columns, rows) + np.array([x, y])
     else:
-        columns, rows = columns + window.x, rows + window.y
+        placed = [transform.to_map(columns[place] + x, rows[place] + y) for place, (x, y, *_) in enumerate(windows)]
+        x, y = np.array(placed).swapaxes(0, 1)
     try:
-        lon, lat = way.transformer.transform(*transform.to_map(columns, rows))
+        lon, lat = way.transformer.transform(x, y)
     except ProjError:
-        return None
-    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-        return None
-    return polygon_on_sphere(np.asarray(lon), np.clip(lat, -90, 90), continuous=way.is_geographic)
+        if len(windows) == 1:
+            return [None]
+        return [found for window in windows for found in _footprints(way, transform, [window])]
+    found = np.full(len(windows), None, object)
+    is_there = np.isfinite(lon).all(axis=1) & np.isfinite(lat).all(axis=1)
+    found[is_there] = polygons_on_sphere(lon[is_there], np.clip(lat[is_there], -90, 90), continuous=way.is_geographic)
+    return found.tolist()
 
 
 def _to_wgs84(crs: CRS) -> _Way | None:
@@ -262,13 +272,28 @@ def _way_of(crs: str) -> _Way | None:
     return None if horizontal is None else _to_wgs84(horizontal)
 
 
-def _outline(width: int, height: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return pixel coordinates along the four edges, clockwise from the origin, closed."""
+def _outlines(windows: Sequence[Window]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return pixel coordinates in each window along its four edges, clockwise from the origin, closed."""
     t = np.linspace(0, 1, _POINTS_PER_EDGE)[:-1]
     zero, one = np.zeros_like(t), np.ones_like(t)
-    columns = np.concatenate([t, one, 1 - t, zero, [0.0]]) * width
-    rows = np.concatenate([zero, t, one, 1 - t, [0.0]]) * height
+    sizes = np.array([(window.width, window.height) for window in windows], np.float64)
+    columns = np.concatenate([t, one, 1 - t, zero, [0.0]]) * sizes[:, :1]
+    rows = np.concatenate([zero, t, one, 1 - t, [0.0]]) * sizes[:, 1:]
     return columns, rows
+
+
+def polygons_on_sphere(lon: NDArray[np.float64], lat: NDArray[np.float64], *, continuous: bool) -> NDArray[np.object_]:
+    """Return what `polygon_on_sphere` does for each of many rings of as many points; those within ±180° at once."""
+    drawn = lon if continuous else np.degrees(np.unwrap(np.radians(lon)))
+    is_within = (drawn.min(axis=1) >= -180) & (drawn.max(axis=1) <= 180) & (np.abs(drawn[:, -1] - drawn[:, 0]) <= 180)
+    found = np.full(len(lon), None, object)
+    rings = shapely.make_valid(shapely.polygons(np.stack([drawn[is_within], lat[is_within]], axis=-1)))
+    parts = np.asarray(shapely.intersection(rings, shapely.box(-180, -90, 180, 90)), object)
+    found[is_within] = shapely.union_all(parts[:, None], axis=1)
+    is_plain = (shapely.get_type_id(found) == shapely.GeometryType.POLYGON) & (shapely.area(found) > 0)
+    for place in np.flatnonzero(~is_plain):
+        found[place] = polygon_on_sphere(lon[place], lat[place], continuous=continuous)
+    return found
 
 
 def polygon_on_sphere(

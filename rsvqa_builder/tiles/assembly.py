@@ -6,22 +6,32 @@ finished leaves no trace.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from rsvqa.annotation.choosing import Chooser, ChosenQuestions, GroupRunner
+import numpy as np
+from numpy.typing import NDArray
+
+from rsvqa.annotation.choosing import Chooser, ChosenQuestions, Spread
 from rsvqa.annotation.taxonomy import TASKS
-from rsvqa.annotation.visibility import VANISHING_PX, shown_px
-from rsvqa.rsvqa_builder.scenes.tiling import Window
+from rsvqa.rsvqa_builder.dataset.records import SPLITS
 from rsvqa.rsvqa_builder.settings import BuildSettings, Dedup
-from rsvqa.rsvqa_builder.tiles.asked_tiles import OfferedTiles, footprint_of
-from rsvqa.rsvqa_builder.tiles.dedup import Alike, Criterion, ExcludedImages, Exclusion, find_alike, find_excluded
-from rsvqa.rsvqa_builder.tiles.journal import Journal, TileHead, TileOffer
+from rsvqa.rsvqa_builder.tiles.asked_tiles import OfferedTiles, footprints_of
+from rsvqa.rsvqa_builder.tiles.dedup import (
+    LOOK_CELLS,
+    Alike,
+    Criterion,
+    ExcludedImages,
+    Exclusion,
+    find_alike,
+    find_excluded,
+)
+from rsvqa.rsvqa_builder.tiles.journal import Journal
 from rsvqa.rsvqa_builder.tiles.shares import beyond_shares
 from rsvqa.rsvqa_builder.tiles.splits import assign_splits, group_places
+from rsvqa.rsvqa_builder.tiles.tile_batches import TILES_AT_ONCE, BatchJob, TileBatch, read_batch
 from rsvqa.rsvqa_builder.tiles.tile_work import TileJob
 
 _WHY_EXCLUDED = {
@@ -60,24 +70,59 @@ class TaskCounts:
     failures: tuple[str, ...]
 
 
-def read_heads(jobs: Sequence[TileJob], journal: Journal, failed_scenes: Mapping[str, str]) -> dict[int, TileHead]:
-    """Return what tells the tiles apart whose scene has not failed, by position: the one time that all are read.
+@dataclass(frozen=True, slots=True)
+class ReadTiles:
+    """What the tiles say of themselves, in plan order, and which of them show an excluded image, by position."""
+
+    batches: list[TileBatch]
+    excluded: Mapping[int, Exclusion]
+
+
+def read_tiles(
+    jobs: Sequence[TileJob],
+    journal: Journal,
+    failed_scenes: Mapping[str, str],
+    excluded: ExcludedImages,
+    run: Spread = map,
+) -> ReadTiles:
+    """Return what the tiles say whose scene has not failed: the one time that all are read.
 
     Args:
         jobs: the plan.
         journal: of the build.
         failed_scenes: see `select_tiles`.
+        excluded: the images to keep out.
+        run: reads batches, in other processes for one.
     """
-    read = [job for job in jobs if job.work.scene.scene_id not in failed_scenes]
-    heads = journal.heads([job.digest for job in read])
-    return {job.position: head for job, head in zip(read, heads, strict=True)}
+    to_read = [job for job in jobs if job.work.scene.scene_id not in failed_scenes]
+    batch_jobs = []
+    for start in range(0, len(to_read), TILES_AT_ONCE):
+        some = to_read[start : start + TILES_AT_ONCE]
+        digests = [job.digest for job in some]
+        batch_jobs.append(
+            BatchJob(
+                positions=[job.position for job in some],
+                jobs=digests,
+                checks=[journal.check_of(digest) for digest in digests],
+                windows=[job.window for job in some],
+                store=journal.store,
+                keeps_prints=excluded.num_images > 0,
+            )
+        )
+    contaminated: dict[int, Exclusion] = {}
+    batches: list[TileBatch] = []
+    for batch in run(read_batch, batch_jobs):
+        for place, exclusion in find_excluded(batch.prints, excluded).items():
+            contaminated[int(batch.positions[place])] = exclusion
+        batch.prints.clear()
+        batches.append(batch)
+    return ReadTiles(batches, contaminated)
 
 
 def select_tiles(
     jobs: Sequence[TileJob],
-    heads: Mapping[int, TileHead],
+    tiles: ReadTiles,
     failed_scenes: Mapping[str, str],
-    excluded: ExcludedImages,
     excluded_scenes: Mapping[str, str],
     settings: BuildSettings,
 ) -> Selection:
@@ -85,35 +130,43 @@ def select_tiles(
 
     Args:
         jobs: the plan.
-        heads: what `read_heads` has returned.
+        tiles: what `read_tiles` has returned.
         failed_scenes: scenes of which a tile could not be read, with the reason: all their tiles are dropped.
-        excluded: the images to keep out.
         excluded_scenes: scenes whose file is such an image, with its name: all their tiles are dropped.
         settings: of the build.
     """
-    dropped, seen = _look_through(jobs, heads, failed_scenes)
-    positions = list(seen)
-    found = find_excluded([tile.prints.values() for tile in seen.values()], excluded)
-    contaminated = {positions[index]: exclusion for index, exclusion in found.items()}
+    dropped = {
+        job.position: f"its scene cannot be read: {reason}"
+        for job in jobs
+        if (reason := failed_scenes.get(job.work.scene.scene_id))
+    }
+    seen = _Seen()
+    for batch in tiles.batches:
+        dropped.update({int(batch.positions[place]): reason for place, reason in batch.rejections.items()})
+        seen.add(batch)
+    contaminated = dict(tiles.excluded)
     dropped.update(
         {position: f"{_WHY_EXCLUDED[by]} the excluded image {name}" for position, (name, by) in contaminated.items()}
     )
-    for position in seen:
+    for position in seen.positions if excluded_scenes else ():
         if name := next(
             (excluded_scenes[scene] for scene in _scenes_of(jobs[position]) if scene in excluded_scenes), ""
         ):
             contaminated[position] = Exclusion(name, Criterion.BYTES)
             dropped[position] = f"is of a scene that has the bytes of the excluded image {name}"
-    looks = [tile.prints["tile"].look for tile in seen.values()]
-    pairs = find_alike([tile.digest for tile in seen.values()], looks)
-    alike = [pair._replace(first=positions[pair.first], second=positions[pair.second]) for pair in pairs]
+    pairs = find_alike(seen.digests, seen.looks())
+    alike = [pair._replace(first=seen.positions[pair.first], second=seen.positions[pair.second]) for pair in pairs]
     if settings.dedup is not Dedup.OFF:
         _drop_identical(seen, dropped, jobs)
     if settings.dedup is Dedup.NEAR:
         _drop_near(alike, dropped, jobs)
     kept = [job for job in jobs if job.position not in dropped]
     same_place = (*_between(kept, alike), *_between_dates(kept))
-    places = group_places([job.work.scene.scene_id for job in kept], [footprint_of(job) for job in kept], same_place)
+    places = group_places(
+        [job.work.scene.scene_id for job in kept],
+        lambda indices: footprints_of(kept[index] for index in indices),
+        same_place,
+    )
     splits = assign_splits(places, settings.split_shares, seed=settings.seed)
     return Selection(
         splits={job.position: splits[index] for index, job in enumerate(kept)},
@@ -124,43 +177,52 @@ def select_tiles(
     )
 
 
+class _Seen:
+    """What is to be compared of the tiles that have an image: position, digest and number of tasks of each."""
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+        self.digests: list[str] = []
+        self.num_tasks: list[int] = []
+        self._looks = [np.empty((0, LOOK_CELLS), np.int8)]
+
+    def add(self, batch: TileBatch) -> None:
+        """Take the next tiles in; their looks and digests are nobody else's any more."""
+        places = [place for place in range(len(batch)) if place not in batch.rejections]
+        self.positions += batch.positions[places].tolist()
+        self.digests += [batch.digests[place] for place in places]
+        self.num_tasks += [batch.num_tasks[place] for place in places]
+        self._looks.append(batch.looks[places])
+        batch.looks = batch.looks[:0]
+        batch.digests.clear()
+
+    def looks(self) -> NDArray[np.int8]:
+        """Return the looks of all; they are not kept."""
+        looks = np.concatenate(self._looks)
+        self._looks.clear()
+        return looks
+
+
 def _scenes_of(job: TileJob) -> Iterator[str]:
     yield job.work.scene.scene_id
     if job.later is not None:
         yield job.later.work.scene.scene_id
 
 
-def _look_through(
-    jobs: Sequence[TileJob], heads: Mapping[int, TileHead], failed_scenes: Mapping[str, str]
-) -> tuple[dict[int, str], dict[int, TileHead]]:
-    """Return why tiles are dropped for what they are, and what is to be compared of the others, by position."""
-    dropped: dict[int, str] = {}
-    seen: dict[int, TileHead] = {}
-    for job in jobs:
-        if reason := failed_scenes.get(job.work.scene.scene_id):
-            dropped[job.position] = f"its scene cannot be read: {reason}"
-            continue
-        head = heads[job.position]
-        if head.rejection is not None:
-            dropped[job.position] = head.rejection
-        else:
-            seen[job.position] = head
-    return dropped, seen
-
-
-def _drop_identical(seen: Mapping[int, TileHead], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
+def _drop_identical(seen: _Seen, dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
     """Keep one tile of each content: the one of which most tasks ask (a copy may lack the labels), else the first.
 
     When one of them is dropped for what it shows, all are.
     """
     groups: dict[str, list[int]] = {}
-    for position, found in seen.items():
-        groups.setdefault(found.digest, []).append(position)
+    for place, digest in enumerate(seen.digests):
+        groups.setdefault(digest, []).append(place)
     for group in groups.values():
-        best = min(group, key=lambda position: (-seen[position].num_tasks, position))
-        for position in group:
-            if position != best:
-                dropped.setdefault(position, f"same content as {jobs[best].image_id}")
+        best = min(group, key=lambda place: (-seen.num_tasks[place], place))
+        for place in group:
+            if place != best:
+                same = jobs[seen.positions[best]].image_id
+                dropped.setdefault(seen.positions[place], f"same content as {same}")
 
 
 def _drop_near(alike: Sequence[Alike], dropped: dict[int, str], jobs: Sequence[TileJob]) -> None:
@@ -204,11 +266,11 @@ class AskedQuestions:
 
 def choose_questions(
     jobs: Sequence[TileJob],
-    heads: dict[int, TileHead],
+    tiles: ReadTiles,
     selection: Selection,
     settings: BuildSettings,
     shares: Mapping[str, float | None],
-    run: GroupRunner = map,
+    run: Spread = map,
 ) -> AskedQuestions:
     """Choose which candidates of the kept tiles are asked, and with which options.
 
@@ -217,7 +279,7 @@ def choose_questions(
 
     Args:
         jobs: the plan.
-        heads: what the tiles offer, by position; emptied on the way, as it is much.
+        tiles: what they offer; emptied on the way, as it is much.
         selection: the kept tiles.
         settings: of the build.
         shares: the most that a source may have of all questions, by its name; None for no bound.
@@ -226,30 +288,31 @@ def choose_questions(
     chooser = Chooser(
         limits=settings.task_limits, balance=settings.balance, seed=settings.seed, fine_share=settings.fine_share
     )
-    of_source: dict[str, array[int]] = {}
+    split_of = np.full(len(jobs), -1, np.int32)
+    split_of[list(selection.splits)] = [SPLITS.index(split) for split in selection.splits.values()]
+    sources: dict[str, int] = {}
+    source_of = np.array([sources.setdefault(job.source, len(sources)) for job in jobs], np.int32)
+    of_source: dict[str, list[NDArray[np.int64]]] = {}
     offered = OfferedTiles()
     reasons = _ReasonCounts()
-    for position, split in selection.splits.items():
-        head = heads.pop(position)
-        offer = head.offer()
-        reasons.add(offer)
-        offered.add(position, split, head.images, offer.candidates)
-        own = of_source.setdefault(jobs[position].source, array("q"))
-        for one in offer.candidates:
-            is_fine = _is_fine(one.needs_px, jobs[position].window)
-            own.append(chooser.add(one, split=split, tile=position, is_fine=is_fine))
-    heads.clear()
+    tiles.batches.reverse()
+    while tiles.batches:
+        batch = tiles.batches.pop()
+        split_of_tile = split_of[batch.positions]
+        is_kept = split_of_tile >= 0
+        reasons.add(batch, is_kept)
+        tile_of = np.array(batch.offers.columns.tile, np.int64)
+        index = chooser.take(batch.offers, SPLITS, split_of[tile_of])
+        offered.add(batch, split_of_tile)
+        for name in dict.fromkeys(jobs[position].source for position in batch.positions[is_kept].tolist()):
+            is_own = (index >= 0) & (source_of[tile_of] == sources[name])
+            of_source.setdefault(name, []).append(index[is_own])
     choices = chooser.choose(run)
-    asked = {name: [index for index in own if choices.is_asked(index)] for name, own in of_source.items()}
+    asked = {name: choices.asked_of(np.concatenate(own)) for name, own in of_source.items()}
     surplus = beyond_shares(asked, shares, seed=settings.seed)
     left = choices.without(chain.from_iterable(surplus.values()))
     num_beyond = {name: len(given_away) for name, given_away in surplus.items()}
     return AskedQuestions(offered, left, num_beyond, reasons.finish())
-
-
-def _is_fine(needs_px: float | None, window: Window) -> bool:
-    """Return whether what a question is about is hard to tell in an image of `SHOWN_PX`."""
-    return needs_px is not None and shown_px(needs_px, width=window.width, height=window.height) < VANISHING_PX[0]
 
 
 class _ReasonCounts:
@@ -260,12 +323,12 @@ class _ReasonCounts:
         self._rejected: dict[str, Counter[str]] = {}
         self._failures: list[str] = []
 
-    def add(self, offer: TileOffer) -> None:
-        """Count what a tile says."""
-        for total, found in ((self._not_asked, offer.not_asked), (self._rejected, offer.rejected)):
-            for task, reasons in found.items():
-                total.setdefault(task, Counter()).update(reasons)
-        self._failures.extend(offer.failures.values())
+    def add(self, batch: TileBatch, is_kept: NDArray[np.bool_]) -> None:
+        """Count what the kept tiles of a batch say."""
+        for total, found in ((self._not_asked, batch.not_asked), (self._rejected, batch.rejected)):
+            for task, reason, count in found.totals(is_kept):
+                total.setdefault(task, Counter())[reason] += count
+        self._failures.extend(message for place, message in batch.failures if is_kept[place])
 
     def finish(self) -> TaskCounts:
         """Return the counts."""

@@ -39,6 +39,7 @@ cropped) reach 0.92 wherever there is more to see than noise; towns whose street
 
 _SIDE = 24
 """Cells per side. The product of two looks is at most 24² · 127², below 2²⁴: exact in float32, so in any order."""
+LOOK_CELLS = _SIDE * _SIDE
 _RADIUS = 2
 """Of a cell's neighbourhood, cells."""
 _MIN_CONTRAST = 0.3
@@ -55,8 +56,16 @@ _ENOUGH_PX = 2_048
 """Of the shorter side of a JPEG of which only the look is needed."""
 _STRIP_PIXELS = 1 << 20
 """Pixels that are averaged at once."""
-_BLOCK = 4_096
+_BLOCK = 2_048
 """Looks that are compared with as many others at once."""
+_WORTH_A_SEARCH = 1_000_000
+"""Pairs of looks from which on it is worth to look for the directions that tell most of them apart."""
+_LEARNT, _TRIED = 4_096, 512
+"""Looks that directions are learnt from, and on which they are tried, at most."""
+_STEP = 8
+"""Directions more or less that are tried."""
+_WHOLE = 40_000
+"""Directions that take as long as it takes to compare a pair of looks whole."""
 _ROUNDING = 1e-4
 """More than rounding may take from a bound in float32."""
 
@@ -171,10 +180,24 @@ def look_of(pixels: Pixels) -> str | None:
     return base64.b64encode(values.tobytes()).decode("ascii")
 
 
-def find_alike(digests: Sequence[str], looks: Sequence[str | None]) -> list[Alike]:
+def looks_of(looks: Sequence[str | None]) -> NDArray[np.int8]:
+    """Return looks as `look_of` gives them in rows of numbers; a row of zeros where there is none."""
+    rows = np.zeros((len(looks), LOOK_CELLS), np.int8)
+    there = [place for place, look in enumerate(looks) if look is not None]
+    rows[there] = np.frombuffer(base64.b64decode("".join(looks[place] or "" for place in there)), np.int8).reshape(
+        -1, LOOK_CELLS
+    )
+    return rows
+
+
+def find_alike(digests: Sequence[str], looks: NDArray[np.int8]) -> list[Alike]:
     """Return pairs of tiles with identical content or looks that correlate, by first and second tile.
 
     Each of several identical tiles is paired with the first only.
+
+    Args:
+        digests: of the contents.
+        looks: see `looks_of`.
     """
     first_of: dict[str, int] = {}
     found = [
@@ -182,9 +205,10 @@ def find_alike(digests: Sequence[str], looks: Sequence[str | None]) -> list[Alik
         for index, key in enumerate(digests)
         if (first := first_of.setdefault(key, index)) < index
     ]
-    repeated = {pair.second for pair in found}
-    indices = [index for index, look in enumerate(looks) if look is not None and index not in repeated]
-    values = _as_values([looks[index] or "" for index in indices])
+    is_compared: NDArray[np.bool_] = np.any(looks, axis=1)
+    is_compared[[pair.second for pair in found]] = False
+    indices = np.flatnonzero(is_compared).tolist()
+    values = looks[is_compared]
     found.extend(
         Alike(indices[first], indices[second], correlation)
         for first, second, correlation in _correlated(values, values, is_symmetric=True)
@@ -208,7 +232,7 @@ def find_excluded(prints: Sequence[Collection[ImagePrint]], excluded: ExcludedIm
         looks += [(index, image.look) for image in images if image.look is not None and index not in found]
     names = list(excluded.by_look.values())
     best: dict[int, tuple[float, str]] = {}
-    pairs = _correlated(_as_values([look for _, look in looks]), _as_values(list(excluded.by_look)))
+    pairs = _correlated(looks_of([look for _, look in looks]), looks_of(list(excluded.by_look)))
     for tile, image_index, correlation in pairs:
         index = looks[tile][0]
         if correlation > best.get(index, (0.0, ""))[0]:
@@ -376,17 +400,13 @@ def _mean_around(cells: NDArray[np.float64], *, reflect_type: Literal["even", "o
     return total / len(steps) ** 2
 
 
-def _as_values(looks: Sequence[str]) -> NDArray[np.int8]:
-    return np.frombuffer(base64.b64decode("".join(looks)), dtype=np.int8).reshape(-1, _SIDE * _SIDE)
-
-
 def _correlated(
     first: NDArray[np.int8], second: NDArray[np.int8], *, is_symmetric: bool = False
 ) -> Iterator[tuple[int, int, float]]:
     """Yield (index, index, correlation) of looks that are of one image.
 
-    All pairs are bounded by a quarter of their cells and the length of the rest: no two rests correlate more than
-    lengths allow. Few of looks that differ come near enough to be compared whole.
+    All pairs are bounded by what of them lies along some directions, and the length of the rest: no two rests correlate
+    more than lengths allow. Few of looks that differ come near enough to be compared whole.
 
     Args:
         first: looks.
@@ -394,7 +414,9 @@ def _correlated(
         is_symmetric: both are the same, and each pair is wanted once, the smaller index first.
     """
     norms, other_norms = _norms(first), _norms(second)
-    bounds, other_bounds = _bounding(first, norms), _bounding(second, other_norms)
+    directions = _directions(first, second)
+    bounds = _bounding(first, norms, directions)
+    other_bounds = bounds if is_symmetric else _bounding(second, other_norms, directions)
     for top in range(0, len(first), _BLOCK):
         for left in range(top if is_symmetric else 0, len(second), _BLOCK):
             most = bounds[top : top + _BLOCK] @ other_bounds[left : left + _BLOCK].T
@@ -417,11 +439,39 @@ def _norms(looks: NDArray[np.int8]) -> NDArray[np.float64]:
     return norms
 
 
-def _bounding(looks: NDArray[np.int8], norms: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return vectors whose products are at least the correlations of looks: some cells, and the length of the rest."""
-    some = looks.reshape(-1, _SIDE, _SIDE)[:, ::2, ::2].reshape(-1, _SIDE * _SIDE // 4)
-    rest = np.sqrt(np.maximum(norms**2 - _norms(some) ** 2, 0))
-    bounding = np.empty((len(looks), some.shape[1] + 1), np.float32)
-    np.divide(some, norms[:, None], out=bounding[:, :-1], casting="same_kind")
-    np.divide(rest, norms, out=bounding[:, -1], casting="same_kind")
+def _directions(first: NDArray[np.int8], second: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Return orthonormal directions, in columns, along which all looks are compared: any do, these are the fastest.
+
+    They are those along which looks reach farthest, as some of them show, and as many of them as take the least time.
+    Looks of real scenes need half as many as noise does.
+    """
+    if len(first) * len(second) < _WORTH_A_SEARCH:
+        return np.eye(LOOK_CELLS)
+    learnt, tried = (np.concatenate([_some(looks, start) for looks in (first, second)]) for start in (0, 1))
+    directions: NDArray[np.float64] = np.linalg.eigh(learnt.T @ learnt)[1][:, ::-1]
+    along = tried[:: -(-len(tried) // _TRIED)] @ directions  # of others: along what they show, some reach too far
+    times = {}
+    for num in range(_STEP, LOOK_CELLS // 2, _STEP):
+        rest = np.sqrt(np.maximum(1 - np.square(along[:, :num]).sum(axis=1), 0))
+        most = along[:, :num] @ along[:, :num].T + np.outer(rest, rest)
+        times[num] = num + _WHOLE * float(np.mean(most >= MIN_CORRELATION))
+    return directions[:, : min(times, key=times.__getitem__)]
+
+
+def _some(looks: NDArray[np.int8], start: int) -> NDArray[np.float64]:
+    """Return evenly spaced looks, of length 1; none is among those of another start."""
+    some = looks[start :: 2 * -(-len(looks) // (2 * _LEARNT))].astype(np.float64)
+    return np.asarray(some / np.linalg.norm(some, axis=1, keepdims=True))
+
+
+def _bounding(
+    looks: NDArray[np.int8], norms: NDArray[np.float64], directions: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return vectors whose products are at least the correlations of looks: along some directions, and of the rest."""
+    bounding = np.empty((len(looks), directions.shape[1] + 1), np.float32)
+    for start in range(0, len(looks), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        along = looks[part] @ directions / norms[part, None]
+        bounding[part, :-1] = along
+        bounding[part, -1] = np.sqrt(np.maximum(1 - np.square(along).sum(axis=1), 0))
     return bounding

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -90,49 +89,6 @@ class TileResult:
     seconds: dict[str, float] | None = None
 
 
-class OfferedCandidate(NamedTuple):
-    """What is looked at of a candidate when questions are chosen, see `Candidate`.
-
-    `needs_px` is what its evidence says of the size of what it asks about; None when it does not.
-    """
-
-    task: str
-    options: tuple[Option, ...]
-    images: tuple[str, ...]
-    form: AnswerForm
-    strata: tuple[str, ...]
-    pool: str | None
-    value: float | None
-    min_ratio: float
-    needs_px: float | None
-
-
-class TileOffer(NamedTuple):
-    """What a finished tile offers, and why it does not offer more, see `TileResult`."""
-
-    candidates: tuple[OfferedCandidate, ...]
-    not_asked: Mapping[str, Mapping[str, int]]
-    rejected: Mapping[str, Mapping[str, int]]
-    failures: Mapping[str, str]
-
-
-class TileHead(NamedTuple):
-    """What tells a finished tile apart, see `TileResult`; what it offers is kept packed until it is asked for."""
-
-    rejection: str | None
-    digest: str
-    prints: Mapping[str, ImagePrint]
-    images: Mapping[str, int]
-    num_tasks: int
-    packed: bytes
-
-    def offer(self) -> TileOffer:
-        """Return what the tile offers."""
-        stored = json.loads(zlib.decompress(self.packed))
-        candidates = tuple(OfferedCandidate._make((*_shared(one), one["needs_px"])) for one in stored["candidates"])
-        return TileOffer(candidates, stored["not_asked"], stored["rejected"], stored["failures"])
-
-
 _ADAPTER = TypeAdapter(TileResult)
 _PREFIX = "tiles"
 _NUM_READERS = 16
@@ -179,29 +135,19 @@ class Journal:
         self._checks = {job: check for job, check, size in results if check == _check(job, images.get(job, {}), size)}
         return {job for job in jobs if job in self._checks}
 
-    def heads(self, jobs: Sequence[str]) -> Iterator[TileHead]:
-        """Yield what tells finished tiles apart, in the order of `jobs`."""
+    def told(self, jobs: Sequence[str]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield what tells finished tiles apart, and what choosing goes by, in the order of `jobs`; see `_encode`."""
         with ThreadPoolExecutor(_NUM_READERS) as threads:  # over a network each waits for its own file
             for start in range(0, len(jobs), _READ_AHEAD):
-                yield from threads.map(self._head, jobs[start : start + _READ_AHEAD])
-
-    def _head(self, job: str) -> TileHead:
-        first, second, _ = self._get(job).split(b"\n")
-        stored = json.loads(first)
-        return TileHead(
-            rejection=stored["rejection"],
-            digest=stored["digest"],
-            prints={key: _print(one) for key, one in (stored["prints"] or {}).items()},
-            images=stored["images"] or {},
-            num_tasks=stored["num_tasks"],
-            packed=zlib.compress(second, 1),
-        )
+                for content in threads.map(self._get, jobs[start : start + _READ_AHEAD]):
+                    head, offer, _ = content.split(b"\n")
+                    yield json.loads(head), json.loads(offer)
 
     def read(self, job: str) -> TileResult:
         """Return the result of a finished tile."""
         head, offer, bulk = map(json.loads, self._get(job).split(b"\n"))
         candidates = tuple(_candidate(shared, own) for shared, own in zip(offer["candidates"], bulk, strict=True))
-        prints = None if head["prints"] is None else {key: _print(one) for key, one in head["prints"].items()}
+        prints = None if head["prints"] is None else {key: print_of(one) for key, one in head["prints"].items()}
         told = {**{name: head[name] for name in _HEAD}, **{name: offer[name] for name in _OFFER}}
         return TileResult(**{**told, "prints": prints, "candidates": candidates})
 
@@ -259,7 +205,8 @@ def _candidate(shared: Mapping[str, Any], own: Mapping[str, Any]) -> Candidate:
     return Candidate(**common, text=own["text"], answer=own["answer"], box=box, evidence=own["evidence"])
 
 
-def _print(stored: Mapping[str, Any]) -> ImagePrint:
+def print_of(stored: Mapping[str, Any]) -> ImagePrint:
+    """Return a stored print of an image."""
     return ImagePrint(**{**stored, "pixels": tuple(stored["pixels"])})
 
 

@@ -7,7 +7,10 @@ random over all its tiles, tasks and splits; no other source loses any for it.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 _EPSILON = 1e-6
 """Of a question: 0.1 × 30 is a little more than 3."""
@@ -39,7 +42,7 @@ def allowed_questions(made: Mapping[str, int], shares: Mapping[str, float | None
 
 
 def beyond_shares(
-    asked: Mapping[str, Sequence[int]], shares: Mapping[str, float | None], *, seed: int
+    asked: Mapping[str, NDArray[np.int64]], shares: Mapping[str, float | None], *, seed: int
 ) -> dict[str, set[int]]:
     """Return what each source with more than its share has to give away; the others are not here.
 
@@ -50,7 +53,7 @@ def beyond_shares(
     """
     allowed = allowed_questions({name: len(questions) for name, questions in asked.items()}, shares)
     return {
-        name: set(random.Random(f"{seed}/shares/{name}").sample(questions, len(questions) - allowed[name]))
+        name: set(random.Random(f"{seed}/shares/{name}").sample(questions.tolist(), len(questions) - allowed[name]))
         for name, questions in asked.items()
         if allowed[name] < len(questions)
     }

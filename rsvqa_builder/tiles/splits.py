@@ -8,8 +8,9 @@ test: that is said in the report, never mended by cutting through a place.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import shapely
 from shapely import STRtree
 from shapely.geometry.base import BaseGeometry
@@ -20,14 +21,19 @@ TOUCH_TOLERANCE_DEG = 1e-6
 """Footprints nearer than this touch: about 0.1 m, far below a pixel's error, far above that of reprojection."""
 
 
-def group_places(
-    scenes: Sequence[str], footprints: Sequence[BaseGeometry | None], alike: Iterable[tuple[int, int]]
-) -> list[list[int]]:
+_LOOKED_AT_ONCE = 16_384
+"""Tiles of which outlines are held, and neighbours are looked up, at once."""
+
+Outlines = Callable[[Sequence[int]], Sequence[BaseGeometry | None]]
+"""Gives the outlines of tiles by index in EPSG:4326, None without a georeference; those of a million take 3 GB."""
+
+
+def group_places(scenes: Sequence[str], outlines: Outlines, alike: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Return the places as lists of tile indices, each sorted, in the order of their first tile.
 
     Args:
         scenes: the scene of each tile; both dates of a pair count by their footprints.
-        footprints: outline of each tile in EPSG:4326, None without a georeference.
+        outlines: of the tiles.
         alike: pairs of tiles with (nearly) the same content.
     """
     first_in = list(range(len(scenes)))  # a tile of the same place that stands before each, or itself
@@ -47,12 +53,8 @@ def group_places(
     first_of_scene: dict[str, int] = {}
     for index, scene in enumerate(scenes):
         join(first_of_scene.setdefault(scene, index), index)
-    located, shapes = _located(footprints)
-    if shapes:
-        pairs = STRtree(shapes).query(shapes, predicate="dwithin", distance=TOUCH_TOLERANCE_DEG)
-        for a, b in pairs.T.tolist():
-            if a < b:
-                join(located[a], located[b])
+    for one, other in _touching(outlines, [first(index) for index in range(len(scenes))]):
+        join(one, other)
     places: dict[int, list[int]] = {}
     for index in range(len(scenes)):
         places.setdefault(first(index), []).append(index)
@@ -94,6 +96,28 @@ def overlapping_footprints(
         if a < b and smaller > 0 and shared / smaller > 1e-3:
             found.append((*sorted((scenes[located[a]], scenes[located[b]])), round(shared / smaller, 4)))
     return sorted(found)
+
+
+def _touching(outlines: Outlines, places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of tiles that touch and are not of one place yet; the others need not be measured."""
+    chunks = [
+        range(start, min(start + _LOOKED_AT_ONCE, len(places))) for start in range(0, len(places), _LOOKED_AT_ONCE)
+    ]
+    bounds = np.concatenate(
+        [np.empty((0, 4)), *(shapely.bounds(np.array(outlines(chunk), object)) for chunk in chunks)]
+    )
+    located = np.flatnonzero(np.isfinite(bounds).all(axis=1))
+    boxes = np.array(shapely.box(*(bounds[located] + TOUCH_TOLERANCE_DEG * np.array([-1, -1, 1, 1])).T), object)
+    tree, place_of = STRtree(boxes), np.array(places, np.int64)
+    for start in range(0, len(located), _LOOKED_AT_ONCE):
+        pairs = tree.query(boxes[start : start + _LOOKED_AT_ONCE])
+        one, other = located[pairs[0] + start], located[pairs[1]]
+        is_open = (one < other) & (place_of[one] != place_of[other])
+        one, other = one[is_open], other[is_open]
+        needed, where = np.unique(np.concatenate([one, other]), return_inverse=True)
+        shapes = np.array(outlines(needed.tolist()), object)
+        near = shapely.dwithin(shapes[where[: len(one)]], shapes[where[len(one) :]], TOUCH_TOLERANCE_DEG)
+        yield from zip(one[near].tolist(), other[near].tolist(), strict=True)
 
 
 def _located(footprints: Sequence[BaseGeometry | None]) -> tuple[list[int], list[BaseGeometry]]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rsvqa.annotation.balance import Balance
@@ -21,6 +22,7 @@ from rsvqa.annotation.choosing import (
     ChosenQuestions,
     largest_cap,
 )
+from rsvqa.annotation.offer_columns import OfferBatch
 from rsvqa.annotation.questions import Evidence, Option, Question
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -345,3 +347,40 @@ def test_fine_questions_come_first_within_the_limit() -> None:
     questions = [one_of(right, "".join({*"abcd"} - {right})) for right in "abcd" * 3]
     _, asked = choose(questions, balance=Balance.OFF, limit=1, per_tile=4, fine_share=0.5, fine={3, 6, 9})
     assert [place for place, options in enumerate(asked) if options] == [3, 6, 9]
+
+
+def test_candidates_that_are_taken_in_batches_are_chosen_from_as_those_that_are_added_one_by_one() -> None:
+    rng = random.Random(0)
+    questions = [
+        *(one_of(rng.choice("abcd"), "efghij", "which", rng.choice("xy")) for _ in range(40)),
+        *(number(rng.randrange(1, 30), ratio=1.3) for _ in range(40)),
+        *(several_of("abc", "defg") for _ in range(20)),
+    ]
+    rng.shuffle(questions)
+    splits = [rng.choice([-1, 0, 1]) for _ in questions]
+    limits = dict.fromkeys(("overall_counting", "environmental_reasoning", "overall_land_use"), 5)
+    one_by_one = Chooser(limits=limits, balance=Balance.SOFT, seed=3)
+    wanted_at = [
+        -1 if split < 0 else one_by_one.add(question, split=("train", "val")[split], tile=place // 3)
+        for place, (question, split) in enumerate(zip(questions, splits, strict=True))
+    ]
+    in_batches = Chooser(limits=limits, balance=Balance.SOFT, seed=3)
+    found_at = []
+    for start in range(0, len(questions), 33):
+        batch = OfferBatch()
+        for place, question in enumerate(questions[start : start + 33], start=start):
+            batch.append(question, tile=place // 3, is_fine=False)
+        index = in_batches.take(batch, ("train", "val"), np.array(splits[start : start + 33], np.int32))
+        found_at += index.tolist()
+    assert found_at == wanted_at
+    wanted, found = one_by_one.choose(), in_batches.choose()
+    asked = [index for index in found_at if index >= 0]
+    assert [found.options_of(index) for index in asked] == [wanted.options_of(index) for index in asked]
+    assert (found.not_chosen, found.never_right) == (wanted.not_chosen, wanted.never_right)
+    assert sum(map(found.is_asked, asked)) > 10
+
+
+def test_of_nothing_nothing_is_chosen() -> None:
+    choices, _ = choose([])
+    assert (choices.not_chosen, choices.never_right) == ({}, {})
+    assert choices.asked_of(np.arange(0)).tolist() == []

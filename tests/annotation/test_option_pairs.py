@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rsvqa.annotation.likeness import nearest_overlaps
-from rsvqa.annotation.option_drawing import _DRAWN_AT_ONCE, Offer, _Exponentials
+from rsvqa.annotation.option_drawing import _DRAWN_AT_ONCE, Offer, _Exponentials, draw_some
 from rsvqa.annotation.option_pairs import PairTally
 from rsvqa.annotation.taxonomy import AnswerForm
 
@@ -82,15 +82,16 @@ def test_the_best_change_is_the_least_difference_of_costs(seed: int) -> None:
             offer.shown = (*shown[:place], text, *shown[place + 1 :])
             changes[text] = whole_cost(offers) - before
         offer.shown = shown
-        change, text = tally.best_change(offer, place, offer.wrong[3:])
+        change, text = tally.best_change(offer, place, offer.wrong[3:], tally.moves(offer))
         assert change == pytest.approx(min(changes.values()))
         assert changes[text] == pytest.approx(change)
-        tally.swap(offer, place, text)  # what was swapped counts in all that follows
+        tally.swap(offer, place, text, tally.moves(offer))  # what was swapped counts in all that follows
 
 
 def test_without_another_text_there_is_no_change() -> None:
     (offer,) = made_up_offers(0, 1)
-    assert PairTally([offer], WORDS).best_change(offer, 1, []) == (float("inf"), -1)
+    tally = PairTally([offer], WORDS)
+    assert tally.best_change(offer, 1, [], tally.moves(offer)) == (float("inf"), -1)
 
 
 def test_the_relief_is_what_pairs_cost_less_without_a_question() -> None:
@@ -107,3 +108,13 @@ def test_numbers_drawn_at_once_are_those_drawn_one_question_at_a_time() -> None:
     numbers, exponentials = np.random.Generator(np.random.PCG64(7)), _Exponentials(7)
     for num in (0, 3, _DRAWN_AT_ONCE - 5, 9, 2 * _DRAWN_AT_ONCE, 1):
         assert exponentials.take(num).tolist() == numbers.standard_exponential(num).tolist()
+
+
+@pytest.mark.parametrize("num", [0, 1, 5, 6, 21, 22, 100])
+@pytest.mark.parametrize("most", [1, 6, 30])
+def test_a_few_are_drawn_as_the_standard_library_draws_them(num: int, most: int) -> None:
+    ours, theirs = random.Random(num), random.Random(num)
+    texts = list(range(10, 10 + num))
+    for _ in range(20):
+        assert draw_some(ours, texts, most) == theirs.sample(texts, min(most, num))
+    assert ours.random() == theirs.random()

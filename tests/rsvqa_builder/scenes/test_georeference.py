@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from shapely import MultiPolygon, Point, Polygon
 
-from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, Georeference, locate
+from rsvqa.rsvqa_builder.scenes.georeference import (
+    AffineCoefficients,
+    Georeference,
+    locate,
+    polygon_on_sphere,
+    window_footprints,
+)
+from rsvqa.rsvqa_builder.scenes.tiling import Window
 
 UTM18, UTM60 = CRS.from_epsg(32618), CRS.from_epsg(32660)
 
@@ -185,3 +192,30 @@ def test_footprint_is_valid_and_holds_the_centre(x: float, y: float, turn: float
     assert centre is not None
     assert found.footprint.is_valid
     assert found.footprint.contains(centre.centroid)
+
+
+@pytest.mark.parametrize("epsg", [32632, 4326, 3857, 3413])
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_outlines_of_many_windows_are_those_of_each_alone(epsg: int, turn: float) -> None:
+    # 32632 and 3857 lie within ±180°, 4326 reaches over it, 3413 goes around the pole
+    pixel, x, y = {32632: (0.5, 4e5, 5e6), 4326: (1e-4, 179.9, 10.0), 3857: (3.0, 1e6, 6e6), 3413: (3.0, -1e4, 1e4)}[
+        epsg
+    ]
+    cos, sin = pixel * math.cos(turn), pixel * math.sin(turn)
+    transform = AffineCoefficients(cos, sin, x, sin, -cos, y)
+    windows = [Window(column, row, 700 + column, 900 - row) for column in (0, 800, 3000) for row in (0, 500)]
+    crs = CRS.from_epsg(epsg)
+    found = window_footprints(crs.to_wkt(), transform, windows)
+    edge = np.linspace(0, 1, 21)[:-1]
+    columns = np.concatenate([edge, np.ones(20), 1 - edge, np.zeros(20), [0.0]])
+    rows = np.concatenate([np.zeros(20), edge, np.ones(20), 1 - edge, [0.0]])
+    for outline, window in zip(found, windows, strict=True):
+        left, top = transform.to_map(np.array(window.x), np.array(window.y))
+        to_map = transform._replace(c=float(left), f=float(top)).to_map
+        to_wgs84 = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        lon, lat = to_wgs84.transform(*to_map(columns * window.width, rows * window.height))
+        alone = polygon_on_sphere(lon, lat, continuous=crs.is_geographic)
+        assert outline is not None
+        assert alone is not None
+        assert outline.wkb == alone.wkb
+    assert window_footprints(crs.to_wkt(), transform, []) == []

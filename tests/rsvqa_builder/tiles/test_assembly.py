@@ -13,8 +13,10 @@ from rsvqa.rsvqa_builder.dataset.shards import TileRows
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
+from rsvqa.rsvqa_builder.tiles import assembly
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
-from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, choose_questions, read_heads
+from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection, choose_questions, read_tiles
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
 from rsvqa.rsvqa_builder.tiles.tile_work import SceneWork, TileJob
@@ -76,7 +78,7 @@ def rows_of(tiles: list[tuple[Candidate, ...]], folder: Path, **settings: object
     )
     wanted = BuildSettings.model_validate({"src": "scenes", **settings})
     jobs = [job(position, folder) for position in range(len(tiles))]
-    asked = choose_questions(jobs, read_heads(jobs, journal, {}), selection, wanted, {"s": None})
+    asked = choose_questions(jobs, read_tiles(jobs, journal, {}, ExcludedImages()), selection, wanted, {"s": None})
     return all_rows(jobs, journal, asked, wanted)
 
 
@@ -106,11 +108,15 @@ def test_a_source_beyond_its_share_gives_away_what_was_chosen(tmp_path: Path) ->
     selection = Selection(splits=dict.fromkeys(range(8), "train"), dropped={}, excluded={}, alike=(), num_places=1)
     settings = BuildSettings.model_validate({"src": "scenes", "per_task": 1})
     jobs = [job(position, tmp_path, "a" if position < 4 else "b") for position in range(8)]
-    asked = choose_questions(jobs, read_heads(jobs, journal, {}), selection, settings, {"a": 0.2, "b": None})
+    asked = choose_questions(
+        jobs, read_tiles(jobs, journal, {}, ExcludedImages()), selection, settings, {"a": 0.2, "b": None}
+    )
     rows = all_rows(jobs, journal, asked, settings)
     assert [sum(len(tile.records) for tile in half) for half in (rows[:4], rows[4:])] == [1, 4]
     assert asked.num_beyond_share == {"a": 3}
-    again = choose_questions(jobs, read_heads(jobs, journal, {}), selection, settings, {"a": 0.2, "b": None})
+    again = choose_questions(
+        jobs, read_tiles(jobs, journal, {}, ExcludedImages()), selection, settings, {"a": 0.2, "b": None}
+    )
     assert all_rows(jobs, journal, again, settings) == rows
 
 
@@ -134,3 +140,43 @@ def test_a_tile_on_which_nothing_is_chosen_stays_without_questions(
     (rows,) = rows_of([candidates], tmp_path, balance="strict")
     assert rows.records == ()
     assert rows.tile.images == {"tile": 3}
+
+
+@pytest.mark.parametrize("tiles_at_once", [1, 3])
+def test_it_makes_no_difference_how_many_tiles_are_read_at_once(
+    tiles_at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(range(2, 100))
+    tiles = [tuple(counted(next(counts)) for _ in range(num)) for num in (2, 0, 1, 3, 1, 2, 4)]
+    whole = rows_of(tiles, tmp_path / "whole", per_task=2)
+    monkeypatch.setattr(assembly, "TILES_AT_ONCE", tiles_at_once)
+    assert rows_of(tiles, tmp_path / "parts", per_task=2) == whole
+    # 13 counts, of which a tile may have two: 2, 0, 1, 2, 1, 2 and 2
+    assert [len(tile.records) for tile in whole] == [2, 0, 1, 2, 1, 2, 2]
+
+
+def test_what_left_out_tiles_offer_and_say_is_not_counted(tmp_path: Path) -> None:
+    journal = Journal(FolderStore(tmp_path))
+    jobs = [job(position, tmp_path) for position in range(4)]
+    for place, one in enumerate(jobs):
+        result = TileResult(
+            valid_share=1.0,
+            images=dict(IMAGES),
+            candidates=(counted(2 + 3 * place),),
+            not_asked={"overall_counting": {"no cars": 10**place}},
+            failures={"object_presence": f"broken on {place}"},
+        )
+        journal.write(one.digest, result, {key: b"x" * size for key, size in IMAGES.items()})
+    selection = Selection(splits={0: "train", 2: "val"}, dropped={}, excluded={}, alike=(), num_places=1)
+    settings = BuildSettings.model_validate({"src": "scenes", "balance": "off"})
+    tiles = read_tiles(jobs, journal, {}, ExcludedImages())
+    asked = choose_questions(jobs, tiles, selection, settings, {"s": None})
+    assert (asked.offered.positions, asked.offered.splits) == ([0, 2], ["train", "val"])
+    assert asked.reasons.not_asked == {"overall_counting": {"no cars": 101}}
+    assert asked.reasons.failures == ("broken on 0", "broken on 2")
+    assert [asked.offered.sizes(place) for place in range(2)] == [IMAGES, IMAGES]
+
+
+def test_a_scene_that_failed_is_not_read(tmp_path: Path) -> None:
+    tiles = read_tiles([job(0, tmp_path)], Journal(FolderStore(tmp_path)), {"a": "broken"}, ExcludedImages())
+    assert (tiles.batches, tiles.excluded) == ([], {})

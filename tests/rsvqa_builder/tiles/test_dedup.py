@@ -24,6 +24,7 @@ from rsvqa.rsvqa_builder.tiles.dedup import (
     find_excluded,
     find_same_file,
     look_of,
+    looks_of,
     pixel_digest,
     read_excluded,
 )
@@ -44,11 +45,11 @@ def print_of(pixels: NDArray[np.uint8]) -> ImagePrint:
 
 def test_identical_content_is_paired_with_the_first_only() -> None:
     digests = [content_digest([b"x"]), content_digest([b"y"]), content_digest([b"x"]), content_digest([b"x"])]
-    assert find_alike(digests, [None] * 4) == [(0, 2, 1.0), (0, 3, 1.0)]
+    assert find_alike(digests, looks_of([None] * 4)) == [(0, 2, 1.0), (0, 3, 1.0)]
 
 
 def test_nothing_is_like_nothing() -> None:
-    assert find_alike([], []) == []
+    assert find_alike([], looks_of([])) == []
     assert find_excluded([], ExcludedImages()) == {}
     assert find_excluded([[print_of(textured(0))]], ExcludedImages()) == {}
     assert read_excluded([]) == ExcludedImages()

@@ -44,26 +44,32 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_tile_is_told_apart_and_chosen_from_without_its_texts(tmp_path: Path) -> None:
     Journal(FolderStore(tmp_path)).write("j0", RESULT, {"tile": b"12345"})
-    (head,) = Journal(FolderStore(tmp_path)).heads(["j0"])
-    assert (head.rejection, head.digest, head.prints, head.images, head.num_tasks) == (None, "ab", {}, {"tile": 5}, 1)
-    assert head.offer() == (
-        (
-            (
-                "overall_counting",
-                (Option("3", True), Option("4", False)),
-                ("tile",),
-                AnswerForm.ONE_OF,
-                ("whole", "car"),
-                "whole",
-                3.0,
-                1.1,
-                None,
-            ),
-        ),
-        {"x": {"no roads": 2}},
-        {},
-        {},
-    )
+    ((head, offer),) = Journal(FolderStore(tmp_path)).told(["j0"])
+    assert {name: head[name] for name in ("rejection", "digest", "prints", "images", "num_tasks")} == {
+        "rejection": None,
+        "digest": "ab",
+        "prints": None,
+        "images": {"tile": 5},
+        "num_tasks": 1,
+    }
+    assert offer == {
+        "not_asked": {"x": {"no roads": 2}},
+        "rejected": {},
+        "failures": {},
+        "candidates": [
+            {
+                "task": "overall_counting",
+                "options": [{"text": "3", "is_right": True}, {"text": "4", "is_right": False}],
+                "images": ["tile"],
+                "form": "one_of",
+                "strata": ["whole", "car"],
+                "pool": "whole",
+                "value": 3.0,
+                "min_ratio": 1.1,
+                "needs_px": None,
+            }
+        ],
+    }
 
 
 def test_no_tile_is_read_to_tell_which_are_done(tmp_path: Path) -> None:

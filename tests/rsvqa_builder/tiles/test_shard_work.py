@@ -18,12 +18,13 @@ from rsvqa.annotation.questions import Option
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.rsvqa_builder.dataset import shards as shards_module
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, plan_shards, write_shards
-from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprint
+from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, window_footprints
 from rsvqa.rsvqa_builder.scenes.scene import Scene
 from rsvqa.rsvqa_builder.scenes.tiling import Window
 from rsvqa.rsvqa_builder.settings import BuildSettings, ImageFormat
 from rsvqa.rsvqa_builder.tiles.asked_tiles import AskedTiles
-from rsvqa.rsvqa_builder.tiles.assembly import Selection, choose_questions, read_heads
+from rsvqa.rsvqa_builder.tiles.assembly import Selection, choose_questions, read_tiles
+from rsvqa.rsvqa_builder.tiles.dedup import ExcludedImages
 from rsvqa.rsvqa_builder.tiles.journal import Candidate, Journal, TileResult
 from rsvqa.rsvqa_builder.tiles.shard_work import MadeShard, PlannedShards, do_shard, plan_shard_work
 from rsvqa.rsvqa_builder.tiles.store import FolderStore
@@ -69,7 +70,7 @@ def job(position: int, folder: Path) -> TileJob:
         dtype="uint8",
         crs=CRS,
         transform=PLACE,
-        footprint=window_footprint(CRS, PLACE, Window(0, 0, SIDE * NUM_TILES, SIDE)),
+        footprint=window_footprints(CRS, PLACE, [Window(0, 0, SIDE * NUM_TILES, SIDE)])[0],
     )
     return TileJob(
         position=position,
@@ -107,7 +108,9 @@ class Case:
         selection = Selection(
             splits=dict.fromkeys(range(num_tiles), "train"), dropped={}, excluded={}, alike=(), num_places=1
         )
-        asked = choose_questions(self.jobs, read_heads(self.jobs, self.journal, {}), selection, SETTINGS, {"s": None})
+        asked = choose_questions(
+            self.jobs, read_tiles(self.jobs, self.journal, {}, ExcludedImages()), selection, SETTINGS, {"s": None}
+        )
         self.asked = AskedTiles(self.jobs, self.journal, asked.offered, asked.choices, SETTINGS)
 
     def plan(self) -> PlannedShards:
