@@ -60,6 +60,8 @@ _LONGEST_NAME = 80  # characters of what was given, in a message
 _OTHER_SOURCES = "encoded bytes, a data URL, a PIL image, or an array or tensor of uint8"
 _EXPECTED_ARRAY = "expected uint8 (height, width, 3) or (3, height, width), a PIL image, encoded bytes or a path"
 _GRID_SETTINGS = ("max_grid", "max_cells", "min_cells")
+CALL_SETTINGS = ("cell_size", *_GRID_SETTINGS, "device")
+"""Settings of an image processor that a call may name."""
 
 _PILLOW_LIMIT = threading.Lock()
 
@@ -421,11 +423,22 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         """Return what is saved: all but the device, which is of this machine."""
         return {name: value for name, value in super().to_dict().items() if name != "device"}
 
-    def place(self, height: int, width: int) -> tuple[tuple[int, int], Placement]:
-        """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it."""
-        settings = {name: getattr(self, name) for name in _GRID_SETTINGS}
-        grid = best_grid(height, width, cell_size=self.cell_size, **settings)
-        return grid, place(height, width, grid, self.cell_size)[0]
+    def place(
+        self,
+        height: int,
+        width: int,
+        **settings: Any,  # noqa: ANN401
+    ) -> tuple[tuple[int, int], Placement]:
+        """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it.
+
+        Args:
+            height: of the image.
+            width: of the image.
+            settings: overrides of this processor's settings.
+        """
+        chosen = {name: value for name, value in self._settings(settings).items() if name != "device"}
+        grid = best_grid(height, width, **chosen)
+        return grid, place(height, width, grid, chosen["cell_size"])[0]
 
     def preprocess(
         self,
@@ -479,7 +492,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
 
     def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Return this processor's settings with the changes of a call."""
-        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS, "device")}
+        settings = {name: getattr(self, name) for name in CALL_SETTINGS}
         if unknown := changes.keys() - settings.keys():
             raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
         return settings | changes
