@@ -106,11 +106,11 @@ def train(
     reporter.note("memory", str(need))
     _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
-    evaluation = Evaluation(settings, start, reporter)
+    stops = StopRequests()
+    evaluation = Evaluation(settings, start, stops, reporter)
     check_unreadable = partial(
         refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
     )
-    stops = StopRequests()
     trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, stops, check_unreadable, reporter)
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
@@ -119,11 +119,12 @@ def train(
     with _without_bars():
         with stops:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        trainer.refuse_stopped()
-        unreadable = sorted(set(gather_object(trainer.unreadable)))
-        check_unreadable(unreadable)  # of all processes
-        if evaluation.questions and evaluation.step != trainer.state.global_step:
-            trainer.evaluate()
+            trainer.refuse_stopped()
+            unreadable = sorted(set(gather_object(trainer.unreadable)))
+            check_unreadable(unreadable)  # of all processes
+            if evaluation.questions and evaluation.step != trainer.state.global_step:
+                trainer.evaluate()
+                trainer.refuse_stopped()
         _save(trainer, start, settings, out)
     seconds = time.monotonic() - began
     if unreadable:
@@ -467,11 +468,14 @@ class Evaluation:
         num_unreadable: questions that were not asked, because their images cannot be read.
     """
 
-    def __init__(self, settings: TrainingSettings, start: StartingPoint, reporter: Reporter) -> None:
+    def __init__(
+        self, settings: TrainingSettings, start: StartingPoint, stops: StopRequests, reporter: Reporter
+    ) -> None:
         self.questions: list[TrainingSample] = []
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
         self.num_unreadable = 0
+        self._stops = stops
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_rows  # as many images at a time as in training
         if not settings.eval_questions:
@@ -486,17 +490,20 @@ class Evaluation:
             return
         self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
 
-    def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
-        """Return the figures of a log."""
+    def __call__(self, model: nn.Module, step: int) -> dict[str, float] | None:
+        """Return the figures of a log; None when a signal has cut the evaluation."""
         state = PartialState()
-        mine: list[ChosenReply] = score_replies(
+        mine = score_replies(
             model,
             self.questions,
             self._collator,
             batch_size=self._batch_size,
             rank=state.process_index,
             num_ranks=state.num_processes,
+            is_cut=lambda: self._stops.agree(state.device) is not None,
         )
+        if mine is None:
+            return None
         replies: list[ChosenReply] = gather_object(mine)
         self.num_unreadable = len(self.questions) - len(replies)
         self.scores = score_tasks(replies, self.questions)

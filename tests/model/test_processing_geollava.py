@@ -211,6 +211,7 @@ def test_a_server_cannot_know_the_number_of_tokens_when_places_are_dropped() -> 
 def test_settings_of_a_call_stand_beside_the_others_or_in_groups_and_servers_count_alike() -> None:
     processor = tiny_processor(num_cell_tokens=5)
     image = np.zeros((100, 100, 3), np.uint8)  # 4 x 4 cells of 28 px, or 2 x 2 where four are the most
+    settings: Any
     for settings in ({"max_cells": 4}, {"images_kwargs": {"max_cells": 4, "return_tensors": "pt"}}):
         outputs = processor(text="w1 <image>", images=image, **settings)
         assert outputs["image_grid_thw"].tolist() == [[1, 2, 2]]
@@ -234,8 +235,9 @@ def test_settings_that_neither_knows_are_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_prompts_that_are_no_text_are_named() -> None:
+    prompts: Any = [["w1", "w2"]]
     with pytest.raises(ValueError, match="a prompt is of type list; expected text, or a list of texts"):
-        tiny_processor()(text=[["w1", "w2"]])
+        tiny_processor()(text=prompts)
 
 
 @pytest.mark.parametrize("part", [{"type": "video", "video": "a.mp4"}, {"type": "input_image", "image_url": "data:,"}])

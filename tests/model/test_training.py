@@ -22,16 +22,18 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rsvqa.model import checkpoints as checkpoints_module
+from rsvqa.model import evaluation
 from rsvqa.model import trainer as trainer_module
 from rsvqa.model import training as training_module
 from rsvqa.model.checkpoints import load_checkpoint
 from rsvqa.model.data import SampleDataset, TrainingDataError, list_samples
+from rsvqa.model.evaluation import ChosenReply
 from rsvqa.model.ordering import Draw
 from rsvqa.model.trainer import TrainingError, TrainingStoppedError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
 from rsvqa.model.training_report import TrainResult, lost_lines
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT
-from rsvqa.rsvqa_builder.progress import QuietReporter
+from rsvqa.rsvqa_builder.progress import QuietReporter, SilentReporter
 from tests.model.make_dataset import make_dataset, make_settings
 
 NUM_TRAIN = 8 * 3
@@ -119,6 +121,46 @@ def test_a_signal_saves_the_step_and_the_run_goes_on_as_if_undisturbed(
     assert signal.getsignal(number) == before
     assert not (tmp_path / "run" / "model.safetensors").exists()
     train(settings, tmp_path / "run", resume=True)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize(
+    ("eval_every", "pass_number", "step"),
+    [
+        (3, 1, 3),  # of the evaluation at step 3
+        (3, 7, 6),  # of the one at the last step: there are 6 passes in each
+        (0, 1, 6),  # of the one behind the last step
+    ],
+)
+def test_a_signal_cuts_an_evaluation_and_the_run_goes_on_as_if_undisturbed(
+    data: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    eval_every: int,
+    pass_number: int,
+    step: int,
+) -> None:
+    passes = []
+
+    def score_batch(*inputs: Any) -> list[ChosenReply]:
+        passes.append(inputs)
+        if len(passes) == pass_number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return score_as_ever(*inputs)
+
+    score_as_ever = evaluation._score_batch
+    monkeypatch.setattr(evaluation, "_score_batch", score_batch)
+    settings = make_settings(data, eval_questions=4, eval_every=eval_every, save_every=1000)
+    message = rf"stopped by SIGTERM at step {step} of 6; .*checkpoint-{step} is whole: go on with `resume`"
+    with pytest.raises(TrainingStoppedError, match=message):
+        train(settings, tmp_path / "run", reporter=SilentReporter())
+    assert len(passes) == pass_number  # none after it
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    report = train(settings, tmp_path / "run", resume=True)
+    assert sum(score["num_questions"] for score in report["evaluation"].values()) == 12  # all that there are
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
