@@ -28,6 +28,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
 from rsvqa.annotation.extras import install_command, require_extra
+from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, merge_adapters, with_adapters
 from rsvqa.model.chunked_mlp import chunk_mlps
@@ -186,14 +187,35 @@ def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) ->
         added = {
             name: new[name] for name, field in TrainingSettings.model_fields.items() if _is_default(new, name, field)
         }
-        old = added | read_config(path)
+        old, new = _as_meant(added | read_config(path)), _as_meant(new)
         differ = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-        if changed := [f"{name} = {old.get(name)!r}" for name in differ if name not in CHANGES_NOTHING_LEARNT]:
+        changed = [name for name in differ if name not in CHANGES_NOTHING_LEARNT]
+        if changed:
+            told = ", ".join(f"{name} = {old.get(name)!r}, not {new.get(name)!r}" for name in changed[:4])
             raise TrainingError(
-                f"{path} is of a run with other settings ({', '.join(changed[:4])}); resume with those, or use "
-                "another `out`"
+                f"{path} is of a run with other settings ({told}); resume with those, or use another `out`"
             )
     PartialState().wait_for_everyone()  # no process may find what another one has just written
+
+
+def _as_meant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return written settings in one spelling: whole paths, what lists name in one order, tables as `table.name`."""
+    meant: dict[str, Any] = {}
+    for name, value in settings.items():
+        match name:
+            case "data":
+                meant[name] = [str(Path(folder).resolve()) for folder in value]
+            case "init" | "kept" if value is not None and Path(value).exists():
+                meant[name] = str(Path(value).resolve())
+            case "tasks":
+                meant[name] = list(parse_task_names(value))
+            case "freeze":
+                meant[name] = sorted(value)
+            case _ if isinstance(value, Mapping):
+                meant |= {f"{name}.{inner}": values for inner, values in value.items()}
+            case _:
+                meant[name] = value
+    return meant
 
 
 def _is_default(settings: Mapping[str, Any], name: str, field: FieldInfo) -> bool:

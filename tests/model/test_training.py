@@ -34,7 +34,7 @@ from rsvqa.model.training import plan_draws, train
 from rsvqa.model.training_report import TrainResult, lost_lines
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT
 from rsvqa.rsvqa_builder.progress import QuietReporter, SilentReporter
-from tests.model.make_dataset import make_dataset, make_settings
+from tests.model.make_dataset import TINY, make_dataset, make_settings
 
 NUM_TRAIN = 8 * 3
 
@@ -177,6 +177,7 @@ def test_settings_that_change_nothing_learnt_may_be_others_when_a_run_goes_on(
     with pytest.raises(KilledError):
         train(make_settings(data), tmp_path / "run", reporter=StoppingReporter(3))
     changes: dict[str, Any] = {
+        "gradient_checkpointing": True,
         "loader_workers": 1,
         "max_unreadable": 0.5,
         "log_every": 2,
@@ -380,8 +381,25 @@ def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path
 
 
 def test_other_settings_cannot_resume_a_run(data: Path, undisturbed: Path) -> None:
-    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings.*seed = 0"):
+    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings \(seed = 0, not 7\)"):
         train(make_settings(data, eval_questions=4, eval_every=3, seed=7), undisturbed, resume=True)
+    changes = {"freeze": ["tower"], "kept": "kept.jsonl", "tiny": TINY | {"heads": 1}}
+    with pytest.raises(
+        TrainingError, match=r"freeze = \[\], not \['tower'\], kept = None, not 'kept.jsonl', tiny.heads = 2, not 1\)"
+    ):
+        train(make_settings(data, **changes), undisturbed, resume=True)
+
+
+def test_the_same_settings_in_other_words_resume_a_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze = ["tower", "projector"]
+    with pytest.raises(KilledError):
+        train(make_settings(data, max_steps=2, freeze=freeze), tmp_path / "run", reporter=StoppingReporter(1))
+    monkeypatch.chdir(data.parent)
+    words = {"tasks": ["FVG", "ALL"], "freeze": freeze[::-1]}
+    report = train(make_settings(Path("set"), max_steps=2, **words), tmp_path / "run", resume=True)
+    assert report["steps"] == 2
 
 
 def test_other_data_cannot_resume_a_run(tmp_path: Path) -> None:
