@@ -498,6 +498,7 @@ class Evaluation:
         self.step = -1
         self.num_unreadable = 0
         self._stops = stops
+        self._reporter = reporter
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_rows  # as many images at a time as in training
         if not settings.eval_questions:
@@ -528,6 +529,9 @@ class Evaluation:
             return None
         replies: list[ChosenReply] = gather_object(mine)
         self.num_unreadable = len(self.questions) - len(replies)
+        if self.num_unreadable:
+            asked = f"{self.num_unreadable} of {len(self.questions)} questions of split val were not asked"
+            self._reporter.note("unreadable", f"{asked}: their images cannot be read")
         self.scores = score_tasks(replies, self.questions)
         self.step = step
         return flatten_scores(self.scores)

@@ -341,11 +341,14 @@ def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None
     assert read_report(tmp_path / "allowed")["samples"]["unreadable"]["number"] == 6
 
 
-def test_unreadable_images_of_val_are_counted(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=(3,))
-    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run")
-    assert report["samples"]["unreadable_val"] == 3
-    assert "not evaluated: 3 x image cannot be read" in list(lost_lines(report))
+@pytest.mark.parametrize("broken", [(3,), (2, 3, 4)])
+def test_unreadable_images_of_val_are_counted_and_told(tmp_path: Path, broken: tuple[int, ...]) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=broken)
+    told, number = io.StringIO(), 3 * len(broken)
+    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run", reporter=QuietReporter(told))
+    assert f"{number} of 9 questions of split val were not asked: their images cannot be read" in told.getvalue()
+    assert report["samples"]["unreadable_val"] == number
+    assert list(lost_lines(report)) == [f"not evaluated: {number} x image cannot be read"]
 
 
 def strip_images(data: Path, *, names: bool) -> None:
