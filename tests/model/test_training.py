@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model import checkpoints as checkpoints_module
 from rsvqa.model import evaluation
 from rsvqa.model import trainer as trainer_module
@@ -363,6 +364,48 @@ def strip_images(data: Path, *, names: bool) -> None:
         footer = pq.read_metadata(path).metadata
         schema = table.schema.with_metadata({key: footer[key] for key in footer if key != b"ARROW:schema"})
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "found"),
+    [
+        (pa.list_(pa.string()), ["a.png"], r"holds list<(element|item): string>"),
+        (pa.binary(), b"\xff\xd8\xff", "holds binary"),
+        (pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"bytes": b"", "path": ""}, "holds struct<"),
+        (pa.list_(pa.struct([("bytes", pa.string()), ("path", pa.string())])), [{"bytes": "a"}], "values=string"),
+        (pa.list_(pa.struct([("path", pa.string())])), [{"path": "a.png"}], "path: string"),
+        (None, None, "no column 'image'"),
+    ],
+)
+def test_a_column_of_images_of_another_type_is_named(
+    tmp_path: Path, kind: pa.DataType | None, value: object, found: str
+) -> None:
+    (path,) = (make_dataset(tmp_path / "set", tiles=1, val_tiles=0) / "data").glob("train-*")
+    table = pq.read_table(path)
+    footer = pq.read_metadata(path).metadata
+    place = table.schema.get_field_index("image")
+    if kind is None:
+        table = table.remove_column(place)
+    else:
+        table = table.set_column(place, pa.field("image", kind), pa.array([value] * len(table), kind))
+    metadata = {key: footer[key] for key in footer if key != b"ARROW:schema"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(RsvqaError, match=rf"{path.name}: .*{found}.*; expected list<"):
+        train(make_settings(tmp_path / "set"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_in_the_large_types_of_other_programs_are_read(tmp_path: Path) -> None:
+    (path,) = (make_dataset(tmp_path / "set", tiles=2, val_tiles=0) / "data").glob("train-*")
+    table, footer = pq.read_table(path), pq.read_metadata(path).metadata
+    kind = pa.large_list(pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())]))
+    images = pa.array(table.column("image").to_pylist(), kind)
+    table = table.set_column(table.schema.get_field_index("image"), pa.field("image", kind), images)
+    metadata = {key: footer[key] for key in footer if key != b"ARROW:schema"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    samples = list_samples([tmp_path / "set"], split="train")
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (0, 3)])
+    assert [dataset[number].images[0][5, 5, 0] > 200 for number in (0, 1)] == [True, False]  # red, green
 
 
 @pytest.mark.parametrize("names", [True, False])
