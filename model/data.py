@@ -137,6 +137,7 @@ def _check_format(reader: TableReader) -> None:
             f"{reader.path} is written in format {found or 'unknown'}, this version reads {FORMAT_VERSION}; "
             "build the data set again"
         )
+    reader.require_images(Column.IMAGE)
 
 
 def read_texts(folder: Path, *, split: str) -> Iterator[tuple[RowGroup, list[Record]]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -74,12 +74,15 @@ def score_replies(
     batch_size: int,
     rank: int = 0,
     num_ranks: int = 1,
-) -> list[ChosenReply]:
+    is_cut: Callable[[], bool] = lambda: False,
+) -> list[ChosenReply] | None:
     """Return how the model replies to the samples whose images can be read; each rank scores a stretch of them.
 
     So the questions about an image are with one rank. Every rank does the same number of passes, since weights that are
     spread over ranks are gathered by all of them in each. A rank that has no question left goes on with the first, and
     what comes of it is left out.
+
+    `is_cut` is asked before each pass whether to give up, and says the same on every rank; None is then returned.
     """
     most = math.ceil(len(samples) / num_ranks)
     places = range(len(samples))[rank * most : (rank + 1) * most]
@@ -91,6 +94,8 @@ def score_replies(
     model.eval()
     try:
         for start in range(0, num_passes * batch_size, batch_size):
+            if is_cut():
+                return None
             mine = [dataset[number] for number in range(start, min(start + batch_size, len(places)))]
             items = mine or [dataset[len(places)]]
             scored = _score_batch(model, collator(items), [item.record.task for item in items])

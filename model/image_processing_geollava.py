@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from transformers import AutoImageProcessor
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
@@ -52,10 +52,16 @@ PRECISION_BITS = 22
 """Bits behind the point of Pillow's weights (`PRECISION_BITS` in its Resample.c)."""
 JPEG_START = b"\xff\xd8\xff"
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+MAX_PIXELS = 400_000_000
+"""Of an encoded image, as of all that rsvqa decodes; beyond this a file is damaged or hostile, and takes the memory."""
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_LONGEST_PATH = 4096  # characters, Linux's PATH_MAX
+_DATA_URL = re.compile("data:", re.IGNORECASE)
+_LONGEST_NAME = 80  # characters of what was given, in a message
 _OTHER_SOURCES = "encoded bytes, a data URL, a PIL image, or an array or tensor of uint8"
+_EXPECTED_ARRAY = "expected uint8 (height, width, 3) or (3, height, width), a PIL image, encoded bytes or a path"
 _GRID_SETTINGS = ("max_grid", "max_cells", "min_cells")
+CALL_SETTINGS = ("cell_size", *_GRID_SETTINGS, "device")
+"""Settings of an image processor that a call may name."""
 
 _PILLOW_LIMIT = threading.Lock()
 
@@ -132,7 +138,8 @@ def best_grid(
                 continue
             canvas_height, canvas_width = rows * cell_size, columns * cell_size
             scale = min(canvas_width / width, canvas_height / height)
-            effective = min(int(width * scale) * int(height * scale), width * height)
+            # a side of less than a pixel shows one all the same, see `place`: a line goes on the longest grid
+            effective = min(max(int(width * scale), 1) * max(int(height * scale), 1), width * height)
             wasted = canvas_width * canvas_height - effective
             if effective > best_effective or (effective == best_effective and wasted < least_wasted):
                 best, best_effective, least_wasted = (rows, columns), effective, wasted
@@ -172,26 +179,28 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
     Raises:
         ValueError: no image, an array of another shape or type, or an address on the net, which is not fetched.
     """
-    if isinstance(image, str) and image.startswith("data:"):
+    if isinstance(image, str) and _DATA_URL.match(image):
         return _decode(_bytes_of(image), "the data URL given")
     if isinstance(image, str) and _ADDRESS.match(image):
         raise ValueError(f"{image} is not fetched; expected a path, {_OTHER_SOURCES}")
-    if isinstance(image, str) and len(image) > _LONGEST_PATH:
-        raise ValueError(
-            f"a text of {len(image):,} characters ({image[:20]}…) is no path; base64 is read as a data URL: "
-            '"data:image/png;base64,…"'
-        )
     if isinstance(image, str | Path):
-        return _decode(Path(image).read_bytes(), str(image))
+        return _decode(_read(image), str(image))
     if isinstance(image, bytes):
         return _decode(image, "the bytes given")
     if isinstance(image, Image.Image):
-        return _to_rgb(image)
+        try:
+            return _to_rgb(image)
+        except OSError as error:  # a file is read when its pixels are asked for
+            raise ValueError(f"the PIL image given cannot be read: {error}") from error
     if isinstance(image, np.ma.MaskedArray):
         raise ValueError('an image is a masked array, whose masked pixels have no colour; give "image.filled(0)"')
     if isinstance(image, torch.Tensor):
-        image = image.detach().cpu()
-        pixels: npt.NDArray[Any] = image.numpy() if image.dtype == torch.uint8 else image.float().numpy()
+        if image.is_meta or image.layout != torch.strided or image.dtype != torch.uint8:
+            raise ValueError(
+                f"an image is a tensor of {image.dtype} ({image.layout}) on {image.device}, of shape "
+                f"{tuple(image.shape)}; {_EXPECTED_ARRAY}"
+            )
+        pixels: npt.NDArray[Any] = image.detach().cpu().numpy()
     elif isinstance(image, np.ndarray):
         pixels = image
     else:
@@ -199,10 +208,7 @@ def read_pixels(image: Any) -> Pixels:  # noqa: ANN401  many kinds
     if pixels.ndim == 3 and pixels.shape[0] == 3 != pixels.shape[2]:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise ValueError(
-            f"an image is {image.dtype} of shape {tuple(image.shape)}; expected uint8 (height, width, 3) or "
-            "(3, height, width), a PIL image, encoded bytes or a path"
-        )
+        raise ValueError(f"an image is {image.dtype} of shape {tuple(image.shape)}; {_EXPECTED_ARRAY}")
     return pixels
 
 
@@ -417,11 +423,22 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
         """Return what is saved: all but the device, which is of this machine."""
         return {name: value for name, value in super().to_dict().items() if name != "device"}
 
-    def place(self, height: int, width: int) -> tuple[tuple[int, int], Placement]:
-        """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it."""
-        settings = {name: getattr(self, name) for name in _GRID_SETTINGS}
-        grid = best_grid(height, width, cell_size=self.cell_size, **settings)
-        return grid, place(height, width, grid, self.cell_size)[0]
+    def place(
+        self,
+        height: int,
+        width: int,
+        **settings: Any,  # noqa: ANN401
+    ) -> tuple[tuple[int, int], Placement]:
+        """Return the grid (rows, columns) of an image of this size in pixels, and where the image lies on it.
+
+        Args:
+            height: of the image.
+            width: of the image.
+            settings: overrides of this processor's settings.
+        """
+        chosen = {name: value for name, value in self._settings(settings).items() if name != "device"}
+        grid = best_grid(height, width, **chosen)
+        return grid, place(height, width, grid, chosen["cell_size"])[0]
 
     def preprocess(
         self,
@@ -475,7 +492,7 @@ class GeoLlavaImageProcessor(BaseImageProcessor):
 
     def _settings(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Return this processor's settings with the changes of a call."""
-        settings = {name: getattr(self, name) for name in ("cell_size", *_GRID_SETTINGS, "device")}
+        settings = {name: getattr(self, name) for name in CALL_SETTINGS}
         if unknown := changes.keys() - settings.keys():
             raise ValueError(f"unknown image settings {sorted(unknown)}; known are {sorted(settings)}")
         return settings | changes
@@ -527,11 +544,24 @@ def flatten_images(images: Any) -> list[Any]:  # noqa: ANN401  one or a (nested)
     return [image for part in images for image in flatten_images(part)]
 
 
+def _read(path: str | Path) -> bytes:
+    """Return what is in a file."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # the latter of a zero byte
+        name = str(path)
+        shown = repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f'{shown} cannot be read as a file: {reason}; base64 is read as a data URL: "data:image/png;base64,…"'
+        ) from error
+
+
 def _bytes_of(url: str) -> bytes:
     """Return the bytes that a data URL holds ("data:image/png;base64,…", as OpenAI's messages have them)."""
     head, separator, text = url.partition(";base64,")
     try:
-        return base64.b64decode(text if separator else "", validate=True)
+        return base64.b64decode("".join(text.split()) if separator else "", validate=True)  # lines may be broken
     except binascii.Error as error:
         raise ValueError(f"the data URL given ({head[:40]}…) is not base64: {error}") from error
 
@@ -541,7 +571,8 @@ def _decode(data: bytes, name: str) -> Pixels:
     try:
         if simplejpeg is not None and data[:3] == JPEG_START:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-            if colours not in ("CMYK", "YCCK"):  # of which releases make different colours
+            # of CMYK releases make different colours; what is too large is refused below
+            if colours not in ("CMYK", "YCCK") and height * width <= MAX_PIXELS:
                 # an array of numpy's lies on huge pages, which the system hands out faster
                 buffer = np.empty((height, width, 3), np.uint8)
                 return np.asarray(simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=buffer))
@@ -549,10 +580,16 @@ def _decode(data: bytes, name: str) -> Pixels:
         pass  # arithmetic coding, a cut file: Pillow knows more kinds, and says what is wrong
     try:
         with _any_size(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.height * image.width > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} px are more than {MAX_PIXELS} px")
             image.load()
             return _to_rgb(image)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{name} cannot be read as an image: {error}") from error
+    except Exception as error:  # whatever a damaged file makes Pillow raise
+        reason = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            begin = data[:8].hex(" ") or "nothing"
+            reason = f"expected {', '.join(FORMATS)}, found bytes that begin with {begin}"
+        raise ValueError(f"{name} cannot be read as an image: {reason}") from error
 
 
 def _to_rgb(image: Image.Image) -> Pixels:

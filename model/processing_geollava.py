@@ -8,6 +8,7 @@ rewrites them, and the stated image size, to the canvas that the image is put on
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +16,12 @@ from typing import Any
 import torch
 from transformers import AutoProcessor
 from transformers.image_processing_utils import BatchFeature
-from transformers.processing_utils import MultiModalData, ProcessorMixin
+from transformers.processing_utils import MultiModalData, ProcessorMixin, TextKwargs
+from transformers.utils import logging
 
-from .image_processing_geollava import Placement, flatten_images
+from .image_processing_geollava import CALL_SETTINGS, Placement, flatten_images
+
+logger = logging.get_logger(__name__)
 
 IMAGE_TOKEN = "<image>"  # noqa: S105  a placeholder, no secret
 
@@ -37,7 +41,10 @@ CHAT_TEMPLATE = (
     "{%- else -%}"
     "{%- if message['content'] is string -%}{{- message['content'] -}}"
     "{%- else -%}{%- for part in message['content'] -%}"
-    "{%- if part['type'] in ('image', 'image_url') -%}{{- '<image>\n' -}}{%- else -%}{{- part['text'] -}}{%- endif -%}"
+    "{%- if part['type'] in ('image', 'image_url') -%}{{- '<image>\n' -}}"
+    "{%- elif part['type'] == 'text' -%}{{- part['text'] -}}"
+    "{%- else -%}{{- raise_exception('a message has a part of type ' ~ part['type'] ~ ', which would not be seen; "
+    "expected image, image_url or text') -}}{%- endif -%}"
     "{%- endfor -%}{%- endif -%}"
     "{{- '<|im_end|>\n' -}}"
     "{%- endif -%}"
@@ -114,7 +121,8 @@ class GeoLlavaProcessor(ProcessorMixin):
         return_text_replacement_offsets: bool = False,
         return_tensors: str | None = None,
         images_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,  # noqa: ANN401  the tokenizer's
+        text_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,  # noqa: ANN401  of both
     ) -> BatchFeature:
         """Return `input_ids` and `attention_mask`, and with images `pixel_values` and `image_grid_thw`.
 
@@ -128,19 +136,21 @@ class GeoLlavaProcessor(ProcessorMixin):
             return_text_replacement_offsets: add `text_replacement_offsets`, where placeholders stood and stand now.
             return_tensors: "pt", or None for lists of token ids.
             images_kwargs: settings of the image processor for this call.
-            kwargs: passed to the tokenizer, such as `padding` and `padding_side`.
+            text_kwargs: of the tokenizer, such as `padding` and `padding_side`.
+            kwargs: of either; what neither knows is not used, with a warning.
 
         Raises:
             ValueError: neither text nor images, or another number of placeholders than images.
         """
         if text is None and images is None:
             raise ValueError("expected text, images or both")
-        kwargs = {name: value for name, value in kwargs.items() if name not in _OF_OTHER_PROCESSORS}
+        of_images = self._image_settings(kwargs, images_kwargs)
+        of_text = {"return_tensors": return_tensors} | self._text_settings(kwargs, text_kwargs)
         flat = [] if images is None else flatten_images(images)
         vision: dict[str, Any] = {}
         placements: list[Placement] = []
         if flat:
-            vision = dict(self.image_processor(flat, return_placements=True, **(images_kwargs or {})))
+            vision = dict(self.image_processor(flat, return_placements=True, **of_images))
             placements = vision.pop("image_placements")
         tokens: dict[str, Any] = {}
         if text is not None:
@@ -150,11 +160,11 @@ class GeoLlavaProcessor(ProcessorMixin):
                 prompts = self._with_rescaled_boxes(prompts, placements)
             written = [self.replace_image_token(vision, index) for index in range(len(flat))]
             prompts, offsets = self.get_text_with_replacements(prompts, images_replacements=written)
-            tokens = dict(self.tokenizer(prompts, return_tensors=return_tensors, **kwargs))
+            tokens = dict(self.tokenizer(prompts, **of_text))
             self._check_tokens(tokens["input_ids"], sum(len(text) for text in written) // len(self.image_token))
             if return_mm_token_type_ids:
                 types = self.create_mm_token_type_ids(tokens["input_ids"])
-                tokens["mm_token_type_ids"] = types if return_tensors is None else torch.tensor(types)
+                tokens["mm_token_type_ids"] = types if of_text["return_tensors"] is None else torch.tensor(types)
             if return_text_replacement_offsets:
                 tokens["text_replacement_offsets"] = offsets
         if return_placements:
@@ -174,9 +184,13 @@ class GeoLlavaProcessor(ProcessorMixin):
     def _get_num_multimodal_tokens(
         self,
         image_sizes: Sequence[Sequence[int]] | None = None,
-        **kwargs: Any,  # noqa: ANN401, ARG002  settings of other processors
+        images_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,  # noqa: ANN401  of a call
     ) -> MultiModalData:
-        """Return the visual tokens and the cells of images of these sizes (height, width), as servers ask for them."""
+        """Return the visual tokens and the cells of images of these sizes (height, width), as servers ask for them.
+
+        The settings of the call, such as `max_cells`, are taken as a call takes them.
+        """
         if image_sizes is None:
             return MultiModalData()
         if self.num_cell_tokens is None:
@@ -184,15 +198,32 @@ class GeoLlavaProcessor(ProcessorMixin):
                 "the number of visual tokens depends on what an image shows (fill = 'drop'), and a server must know it "
                 "before; load the model with fill = 'next' and give its config.num_cell_tokens to the processor"
             )
-        grids = [self.image_processor.place(height, width)[0] for height, width in image_sizes]
+        settings = self._image_settings(kwargs, images_kwargs)
+        grids = [self.image_processor.place(height, width, **settings)[0] for height, width in image_sizes]
         num_cells = [rows * columns for rows, columns in grids]
         return MultiModalData(
             num_image_tokens=[number * self.num_cell_tokens for number in num_cells], num_image_patches=num_cells
         )
 
+    def _image_settings(self, flat: dict[str, Any], nested: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what of a call's settings is the image processor's: what is said to be, and what has its names."""
+        named = {name: flat[name] for name in CALL_SETTINGS if name in flat}
+        return named | {name: value for name, value in (nested or {}).items() if name != "return_tensors"}
+
+    def _text_settings(self, flat: dict[str, Any], nested: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what of a call's settings is the tokenizer's."""
+        elsewhere = {*CALL_SETTINGS, *_OF_OTHER_PROCESSORS}
+        settings = {name: value for name, value in flat.items() if name not in elsewhere} | (nested or {})
+        known = {*TextKwargs.__annotations__, *inspect.signature(self.tokenizer.__call__).parameters}
+        if unknown := sorted(settings.keys() - known):
+            logger.warning_once(f"not used by {type(self).__name__}: {', '.join(unknown)}")
+        return settings
+
     def _check_counts(self, prompts: list[str], images: Any, num_images: int) -> None:  # noqa: ANN401
         if not prompts:
             raise ValueError("expected at least one prompt")
+        if others := [prompt for prompt in prompts if not isinstance(prompt, str)]:
+            raise ValueError(f"a prompt is of type {type(others[0]).__name__}; expected text, or a list of texts")
         counts = [prompt.count(self.image_token) for prompt in prompts]
         if sum(counts) != num_images:
             raise ValueError(
@@ -227,7 +258,7 @@ class GeoLlavaProcessor(ProcessorMixin):
 
 
 _rescale_boxes = rescale_boxes  # the name of the argument hides the function
-_OF_OTHER_PROCESSORS = frozenset({"videos", "audio", "do_sample_frames"})
+_OF_OTHER_PROCESSORS = frozenset({"videos", "audio", "do_sample_frames", "videos_kwargs", "audio_kwargs"})
 """Arguments that transformers' chat template code passes to every processor."""
 
 GeoLlavaProcessor.register_for_auto_class(AutoProcessor)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a run behind the step that it is in, with a checkpoint.
+"""SIGTERM and SIGINT end a run behind the step or the pass of an evaluation that it is in, with a checkpoint.
 
 SLURM and spot machines send SIGTERM some time before they kill. What surprises: a second signal ends the process at
 once, as if this file were not there.
@@ -40,6 +40,17 @@ class StopRequests:
     ) -> None:
         self._restore()
 
+    def agree(self, device: torch.device) -> signal.Signals | None:
+        """Return the signal that any process got: all save together, or each would wait for the others.
+
+        Every process must ask as often.
+        """
+        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+            number = torch.tensor(int(self.asked or 0), device=device)
+            distributed.all_reduce(number, op=distributed.ReduceOp.MAX)
+            self.asked = signal.Signals(int(number)) if int(number) else None
+        return self.asked
+
     def _take(self, number: int, _: FrameType | None) -> None:
         self.asked = signal.Signals(number)
         self._restore()
@@ -64,19 +75,11 @@ class StopCallback(TrainerCallback):
         **_: Any,  # noqa: ANN401  transformers' own
     ) -> TrainerControl:
         """Ask the Trainer to save and stop."""
-        asked = self._agree(args.device)
+        asked = self._requests.agree(args.device)
         if asked is not None and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False  # whoever asked does not wait for long
         return control
-
-    def _agree(self, device: torch.device) -> signal.Signals | None:
-        """Return the signal that any process got: all save together, or each would wait for the others."""
-        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            number = torch.tensor(int(self._requests.asked or 0), device=device)
-            distributed.all_reduce(number, op=distributed.ReduceOp.MAX)
-            self._requests.asked = signal.Signals(int(number)) if int(number) else None
-        return self._requests.asked
 
 
 def begin_worker(begin: Callable[[int], None] | None, number: int) -> None:

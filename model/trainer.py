@@ -78,7 +78,8 @@ class VqaTrainer(Trainer):
         keep: checkpoints that stay; older ones are removed once a new one is whole.
         stops: the signals that end the run early.
         check_unreadable: hears of the questions whose images cannot be read whenever there are more; may raise.
-        evaluate_model: returns the figures of the val split at a step; None without one.
+        evaluate_model: returns the figures of the val split at a step, or None when a signal has cut it; None without
+            one.
         on_progress: hears of every logged step.
         kwargs: the Trainer's own.
     """
@@ -91,7 +92,7 @@ class VqaTrainer(Trainer):
         keep: int,
         stops: StopRequests,
         check_unreadable: Callable[[list[str]], None],
-        evaluate_model: Callable[[nn.Module, int], dict[str, float]] | None = None,
+        evaluate_model: Callable[[nn.Module, int], dict[str, float] | None] | None = None,
         on_progress: Callable[[Mapping[str, float]], None] | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
@@ -108,14 +109,15 @@ class VqaTrainer(Trainer):
         self._num_visual_tokens = 0
         self._since = time.monotonic()
         self._is_saving_partial = False
+        self._is_evaluation_cut = False
         self._stops = stops
         self.add_callback(StopCallback(stops))
         self.remove_callback(PrinterCallback)
 
     def refuse_stopped(self) -> None:
-        """Raise `TrainingStoppedError` when a signal has ended the run before its last step."""
+        """Raise `TrainingStoppedError` when a signal has ended the run before its last step, or its evaluation."""
         step, steps = self.state.global_step, self.state.max_steps
-        if self._stops.asked is not None and step < steps:
+        if self._stops.asked is not None and (step < steps or self._is_evaluation_cut):
             out = Path(self.args.output_dir)
             raise TrainingStoppedError(
                 f"stopped by {self._stops.asked.name} at step {step} of {steps}; {out / _PREFIX}{step} is whole: "
@@ -216,13 +218,17 @@ class VqaTrainer(Trainer):
             self._on_progress({**logs, "step": self.state.global_step, "max_steps": self.state.max_steps})
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401  the Trainer's arguments are not needed
-        """Return the metrics of the val split and log them."""
+        """Return the metrics of the val split and log them; whoever asked to stop gets a checkpoint instead."""
         if self._evaluate_model is None:
             return {}
         started = time.monotonic()
-        metrics = {
-            f"eval_{name}": value for name, value in self._evaluate_model(self.model, self.state.global_step).items()
-        }
+        figures = self._evaluate_model(self.model, self.state.global_step)
+        if figures is None:
+            self._is_evaluation_cut = True
+            self.control.should_save = self.control.should_training_stop = True
+            self.control.should_evaluate = False  # once asked for, it stays so until one is done
+            return {}
+        metrics = {f"eval_{name}": value for name, value in figures.items()}
         self._since += time.monotonic() - started  # no time of training
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

@@ -28,6 +28,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
 from rsvqa.annotation.extras import install_command, require_extra
+from rsvqa.annotation.task_names import parse_task_names
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.model.checkpoints import Inherited, StartingPoint, load_checkpoint, merge_adapters, with_adapters
 from rsvqa.model.chunked_mlp import chunk_mlps
@@ -106,11 +107,11 @@ def train(
     reporter.note("memory", str(need))
     _begin_run(settings, out)
     order = fingerprint_order(draws, [sample.name for sample in samples.samples])
-    evaluation = Evaluation(settings, start, reporter)
+    stops = StopRequests()
+    evaluation = Evaluation(settings, start, stops, reporter)
     check_unreadable = partial(
         refuse_unreadable, num_questions=len({draw.sample for draw in draws}), share=settings.max_unreadable
     )
-    stops = StopRequests()
     trainer = _make_trainer(settings, out, start, samples, draws, order, evaluation, stops, check_unreadable, reporter)
     if checkpoint is not None:
         _take_up_position(trainer, checkpoint, order)
@@ -119,11 +120,12 @@ def train(
     with _without_bars():
         with stops:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        trainer.refuse_stopped()
-        unreadable = sorted(set(gather_object(trainer.unreadable)))
-        check_unreadable(unreadable)  # of all processes
-        if evaluation.questions and evaluation.step != trainer.state.global_step:
-            trainer.evaluate()
+            trainer.refuse_stopped()
+            unreadable = sorted(set(gather_object(trainer.unreadable)))
+            check_unreadable(unreadable)  # of all processes
+            if evaluation.questions and evaluation.step != trainer.state.global_step:
+                trainer.evaluate()
+                trainer.refuse_stopped()
         _save(trainer, start, settings, out)
     seconds = time.monotonic() - began
     if unreadable:
@@ -185,14 +187,35 @@ def _refuse_other_run(settings: TrainingSettings, out: Path, *, resume: bool) ->
         added = {
             name: new[name] for name, field in TrainingSettings.model_fields.items() if _is_default(new, name, field)
         }
-        old = added | read_config(path)
+        old, new = _as_meant(added | read_config(path)), _as_meant(new)
         differ = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-        if changed := [f"{name} = {old.get(name)!r}" for name in differ if name not in CHANGES_NOTHING_LEARNT]:
+        changed = [name for name in differ if name not in CHANGES_NOTHING_LEARNT]
+        if changed:
+            told = ", ".join(f"{name} = {old.get(name)!r}, not {new.get(name)!r}" for name in changed[:4])
             raise TrainingError(
-                f"{path} is of a run with other settings ({', '.join(changed[:4])}); resume with those, or use "
-                "another `out`"
+                f"{path} is of a run with other settings ({told}); resume with those, or use another `out`"
             )
     PartialState().wait_for_everyone()  # no process may find what another one has just written
+
+
+def _as_meant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return written settings in one spelling: whole paths, what lists name in one order, tables as `table.name`."""
+    meant: dict[str, Any] = {}
+    for name, value in settings.items():
+        match name:
+            case "data":
+                meant[name] = [str(Path(folder).resolve()) for folder in value]
+            case "init" | "kept" if value is not None and Path(value).exists():
+                meant[name] = str(Path(value).resolve())
+            case "tasks":
+                meant[name] = list(parse_task_names(value))
+            case "freeze":
+                meant[name] = sorted(value)
+            case _ if isinstance(value, Mapping):
+                meant |= {f"{name}.{inner}": values for inner, values in value.items()}
+            case _:
+                meant[name] = value
+    return meant
 
 
 def _is_default(settings: Mapping[str, Any], name: str, field: FieldInfo) -> bool:
@@ -467,11 +490,15 @@ class Evaluation:
         num_unreadable: questions that were not asked, because their images cannot be read.
     """
 
-    def __init__(self, settings: TrainingSettings, start: StartingPoint, reporter: Reporter) -> None:
+    def __init__(
+        self, settings: TrainingSettings, start: StartingPoint, stops: StopRequests, reporter: Reporter
+    ) -> None:
         self.questions: list[TrainingSample] = []
         self.scores: dict[str, TaskScore] = {}
         self.step = -1
         self.num_unreadable = 0
+        self._stops = stops
+        self._reporter = reporter
         self._collator = Collator(start.processor)
         self._batch_size = settings.device_rows  # as many images at a time as in training
         if not settings.eval_questions:
@@ -486,19 +513,25 @@ class Evaluation:
             return
         self.questions = choose_questions(samples, most=settings.eval_questions, seed=settings.seed)
 
-    def __call__(self, model: nn.Module, step: int) -> dict[str, float]:
-        """Return the figures of a log."""
+    def __call__(self, model: nn.Module, step: int) -> dict[str, float] | None:
+        """Return the figures of a log; None when a signal has cut the evaluation."""
         state = PartialState()
-        mine: list[ChosenReply] = score_replies(
+        mine = score_replies(
             model,
             self.questions,
             self._collator,
             batch_size=self._batch_size,
             rank=state.process_index,
             num_ranks=state.num_processes,
+            is_cut=lambda: self._stops.agree(state.device) is not None,
         )
+        if mine is None:
+            return None
         replies: list[ChosenReply] = gather_object(mine)
         self.num_unreadable = len(self.questions) - len(replies)
+        if self.num_unreadable:
+            asked = f"{self.num_unreadable} of {len(self.questions)} questions of split val were not asked"
+            self._reporter.note("unreadable", f"{asked}: their images cannot be read")
         self.scores = score_tasks(replies, self.questions)
         self.step = step
         return flatten_scores(self.scores)

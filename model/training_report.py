@@ -169,5 +169,5 @@ def lost_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"left out: {found['number']:,} x {reason}" for reason, found in lost.items() if found["number"])
     if samples["unreadable_val"]:
         yield f"not evaluated: {samples['unreadable_val']:,} x image cannot be read"
-    if not report["evaluation"]:
+    elif not report["evaluation"]:
         yield "not evaluated: no questions in split val, or eval_questions is 0"

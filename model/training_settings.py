@@ -60,6 +60,7 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 
 CHANGES_NOTHING_LEARNT = frozenset(
     {
+        "gradient_checkpointing",
         "loader_workers",
         "max_unreadable",
         "log_every",

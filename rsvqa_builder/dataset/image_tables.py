@@ -290,6 +290,17 @@ class TableReader:
         values = [_values(table.column(name)) for name in names]
         return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
+    def require_images(self, column: str) -> None:
+        """See that a column holds lists of images, with their bytes.
+
+        Raises:
+            TableError: when it does not, or is not in the file.
+        """
+        kind = self.schema.field(column).type if column in self.columns else None
+        if kind is None or not _is_image_list(kind):
+            found = f"no column {str(column)!r}" if kind is None else f"column {str(column)!r} holds {kind}"
+            raise TableError(f"{self.path}: {found}; expected {IMAGES}, as `datasets` stores images: build it again")
+
     def num_rows_of(self, number: int) -> int:
         """Return how many rows row group `number` has; only the footer is read."""
         return int(self._file.metadata.row_group(number).num_rows)
@@ -334,7 +345,7 @@ def _dictionaries(footer: pq.FileMetaData) -> list[str]:
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
     kind = column.type
-    if pa.types.is_list(kind) and _is_image(kind.value_type):
+    if _is_image_list(kind):
         return [images for chunk in column.chunks for images in _image_lists(chunk)]
     if _is_image(kind):
         return [image for chunk in column.chunks for image in _images(chunk)]
@@ -343,7 +354,15 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _is_image(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
+    if not pa.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
+        return False
+    data = kind.field("bytes").type
+    data = data.value_type if pa.types.is_dictionary(data) else data
+    return bool(pa.types.is_binary(data) or pa.types.is_large_binary(data))
+
+
+def _is_image_list(kind: pa.DataType) -> bool:
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_image(kind.value_type)
 
 
 def _image_lists(array: pa.ListArray) -> Iterator[list[EncodedImage]]:
@@ -397,10 +416,7 @@ def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _image_columns(schema: pa.Schema, path: Path) -> list[str]:
-    def is_images(kind: pa.DataType) -> bool:
-        return _is_image(kind.value_type) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else _is_image(kind)
-
-    if names := [field.name for field in schema if is_images(field.type)]:
+    if names := [field.name for field in schema if _is_image(field.type) or _is_image_list(field.type)]:
         return names
     raise TableError(f"{path}: no column of images; expected struct<bytes, path>, or a list of them")
 

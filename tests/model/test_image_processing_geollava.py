@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,21 @@ def encode(pixels: Pixels, kind: str, **kwargs: Any) -> bytes:
     return buffer.getvalue()
 
 
+def claiming(side: int, kind: str) -> bytes:
+    """Return an image whose header says that it is so large."""
+    data = bytearray(encode(make_pixels(4, 4), kind))
+    match kind:
+        case "JPEG":
+            start = data.index(b"\xff\xc0") + 5  # of the frame's height
+            data[start : start + 4] = 2 * side.to_bytes(2)
+        case "PNG":
+            data[16:24] = 2 * side.to_bytes(4)
+            data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+        case "BMP":
+            data[18:26] = 2 * side.to_bytes(4, "little")
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     ("size", "grid"),
     [
@@ -53,6 +70,10 @@ def encode(pixels: Pixels, kind: str, **kwargs: Any) -> bytes:
         # few, as its height is 336.
         ((337, 335), (2, 1)),
         ((10, 3000), (1, 9)),  # 3,000 / 336 = 8.9 columns
+        # Longer than the longest canvas by more than its height: on each grid less than a pixel of the height is left.
+        ((1, 10_000), (1, 24)),
+        ((10_000, 1), (24, 1)),
+        ((1, 1), (1, 1)),
         ((8064, 8064), (24, 24)),
         ((20_000, 20_000), (24, 24)),  # larger than the largest canvas: scaled down
         ((2000, 4000), (6, 12)),  # 5.95 rows, 11.9 columns
@@ -242,6 +263,25 @@ def test_jpeg_is_decoded_by_either_decoder_alike(monkeypatch: pytest.MonkeyPatch
     assert np.abs(read_pixels(data).astype(int) - fast).max() <= 2  # two builds of the same decoder
 
 
+@pytest.mark.parametrize("cut", [0, 100])
+def test_a_pil_image_whose_file_is_cut_is_named_with_its_place(cut: int) -> None:
+    data = encode(make_pixels(64, 64), "JPEG")
+    images = [Image.open(io.BytesIO(data[: len(data) - cut])), Image.open(io.BytesIO(data))]
+    if cut:
+        with pytest.raises(ValueError, match=r"^image 1 of 2: the PIL image given cannot be read: image file is trunc"):
+            GeoLlavaImageProcessor(cell_size=28)(images)
+    else:
+        assert len(GeoLlavaImageProcessor(cell_size=28)(images)["image_grid_thw"]) == 2
+
+
+def test_a_data_url_may_be_broken_into_lines_and_its_scheme_in_capitals() -> None:
+    pixels = make_pixels(50, 90)
+    lines = base64.encodebytes(encode(pixels, "PNG")).decode()
+    assert lines.count("\n") > 2
+    for head in ("data:image/png;base64,", "DATA:image/png;charset=utf-8;base64,\n"):
+        assert np.array_equal(read_pixels(head + lines), pixels)
+
+
 def test_a_kind_of_jpeg_that_simplejpeg_does_not_know_is_left_to_pillow() -> None:
     buffer = io.BytesIO()
     Image.new("CMYK", (8, 6), (0, 0, 0, 0)).save(buffer, "JPEG")
@@ -265,15 +305,30 @@ def test_images_beyond_the_guard_of_pillow_are_read(monkeypatch: pytest.MonkeyPa
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
         ("https://example.org/a.png", "https://example.org/a.png is not fetched; expected a path"),
         ("file:///data/a.png", "file:///data/a.png is not fetched; expected a path"),
-        ("iVBO" * 2000, r"a text of 8,000 characters \(iVBOiVBO.*…\) is no path; base64 is read as a data URL"),
+        ("iVBO" * 2000, r"^'(iVBO){20}…' cannot be read as a file: File name too long; base64 is read as a data URL"),
+        ("iVBORw0KGgo=", "'iVBORw0KGgo=' cannot be read as a file: No such file or directory; base64 is read as a"),
+        ("", "'' cannot be read as a file: Is a directory"),
+        ("a\0b.png", "cannot be read as a file: embedded null byte"),
+        (
+            torch.zeros((4, 4, 3), dtype=torch.uint8, device="meta"),
+            r"a tensor of torch.uint8 .* on meta, of shape \(4,",
+        ),
+        (torch.zeros((4, 4, 3), dtype=torch.uint8).to_sparse(), r"\(torch.sparse_coo\) on cpu"),
         (None, "an image is of type NoneType; expected a path, encoded bytes, a data URL"),
         ({"bytes": b"", "path": None}, "an image is of type dict; expected a path"),
-        (torch.zeros((3, 5, 7), requires_grad=True), r"is torch.float32 of shape \(3, 5, 7\); expected uint8"),
-        (torch.zeros((3, 5, 7), dtype=torch.bfloat16), r"is torch.bfloat16 of shape \(3, 5, 7\); expected uint8"),
+        (torch.zeros((3, 5, 7), requires_grad=True), r"of torch.float32 .* of shape \(3, 5, 7\); expected uint8"),
+        (torch.zeros((3, 5, 7), dtype=torch.bfloat16), r"of torch.bfloat16 .* of shape \(3, 5, 7\); expected uint8"),
         (np.ma.masked_equal(make_pixels(5, 7), 0), "a masked array, whose masked pixels have no colour"),
         ("data:image/png;base64,%%", r"the data URL given \(data:image/png…\) is not base64"),
         ("data:image/png,abc", "the data URL given cannot be read as an image"),
-        (b"no image", "the bytes given cannot be read as an image"),
+        (
+            b"no image",
+            "the bytes given cannot be read as an image: expected JPEG, .* found bytes that begin with 6e 6f",
+        ),
+        (b"", "the bytes given cannot be read as an image: expected JPEG, .* found bytes that begin with nothing"),
+        (claiming(65_500, "JPEG"), "65500 x 65500 px are more than 400000000 px"),
+        (claiming(2**31 - 1, "PNG"), "2147483647 x 2147483647 px are more than 400000000 px"),
+        (claiming(100_000, "BMP"), "100000 x 100000 px are more than 400000000 px"),
         (encode(make_pixels(64, 64), "JPEG")[:900], "cannot be read as an image"),
     ],
 )

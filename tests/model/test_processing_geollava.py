@@ -15,9 +15,11 @@ torch = pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
 
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import TemplateError
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 
 import rsvqa.model.registration  # noqa: F401  the Auto classes learn of GeoLLaVA
+from rsvqa.model import processing_geollava as processing
 from rsvqa.model.image_processing_geollava import GeoLlavaImageProcessor, place
 from rsvqa.model.processing_geollava import CHAT_TEMPLATE, GeoLlavaProcessor, rescale_boxes
 from tests.model.make_models import tiny_processor, tiny_tokenizer
@@ -204,3 +206,44 @@ def test_as_many_placeholders_are_written_as_there_will_be_tokens(tmp_path: Path
 def test_a_server_cannot_know_the_number_of_tokens_when_places_are_dropped() -> None:
     with pytest.raises(ValueError, match="load the model with fill = 'next'"):
         tiny_processor()._get_num_multimodal_tokens(image_sizes=[(28, 28)])
+
+
+def test_settings_of_a_call_stand_beside_the_others_or_in_groups_and_servers_count_alike() -> None:
+    processor = tiny_processor(num_cell_tokens=5)
+    image = np.zeros((100, 100, 3), np.uint8)  # 4 x 4 cells of 28 px, or 2 x 2 where four are the most
+    settings: Any
+    for settings in ({"max_cells": 4}, {"images_kwargs": {"max_cells": 4, "return_tensors": "pt"}}):
+        outputs = processor(text="w1 <image>", images=image, **settings)
+        assert outputs["image_grid_thw"].tolist() == [[1, 2, 2]]
+        assert outputs["input_ids"][0].count(1) == 4 * 5
+        assert processor._get_num_multimodal_tokens([(100, 100)], **settings)["num_image_tokens"] == [4 * 5]
+    prompts = ["w1", "w2 w3"]
+    for settings in (
+        {"padding": True, "padding_side": "left"},
+        {"text_kwargs": {"padding": True, "padding_side": "left"}},
+    ):
+        assert processor(text=prompts, return_tensors="pt", **settings)["input_ids"].tolist() == [[0, 10], [11, 12]]
+    with pytest.raises(ValueError, match=r"unknown image settings \['max_cell'\]"):
+        processor(text="<image>", images=image, images_kwargs={"max_cell": 4})
+
+
+def test_settings_that_neither_knows_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(processing.logger, "warning_once", told.append)
+    tiny_processor()(text="w1", max_cell=4, videos=None, padding=True, is_split_into_words=False)
+    assert told == ["not used by GeoLlavaProcessor: max_cell"]
+
+
+def test_prompts_that_are_no_text_are_named() -> None:
+    prompts: Any = [["w1", "w2"]]
+    with pytest.raises(ValueError, match="a prompt is of type list; expected text, or a list of texts"):
+        tiny_processor()(text=prompts)
+
+
+@pytest.mark.parametrize("part", [{"type": "video", "video": "a.mp4"}, {"type": "input_image", "image_url": "data:,"}])
+def test_parts_of_a_message_that_would_not_be_seen_are_refused(part: dict[str, str]) -> None:
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": "w1"}]}]
+    with pytest.raises(
+        TemplateError, match=f"part of type {part['type']}, which would not be seen; expected image, im"
+    ):
+        tiny_processor().apply_chat_template(messages)

@@ -21,18 +21,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from rsvqa.annotation.errors import RsvqaError
 from rsvqa.model import checkpoints as checkpoints_module
+from rsvqa.model import evaluation
 from rsvqa.model import trainer as trainer_module
 from rsvqa.model import training as training_module
 from rsvqa.model.checkpoints import load_checkpoint
 from rsvqa.model.data import SampleDataset, TrainingDataError, list_samples
+from rsvqa.model.evaluation import ChosenReply
 from rsvqa.model.ordering import Draw
 from rsvqa.model.trainer import TrainingError, TrainingStoppedError, VqaTrainer, last_checkpoint, list_checkpoints
 from rsvqa.model.training import plan_draws, train
 from rsvqa.model.training_report import TrainResult, lost_lines
 from rsvqa.model.training_settings import CHANGES_NOTHING_LEARNT
-from rsvqa.rsvqa_builder.progress import QuietReporter
-from tests.model.make_dataset import make_dataset, make_settings
+from rsvqa.rsvqa_builder.progress import QuietReporter, SilentReporter
+from tests.model.make_dataset import TINY, make_dataset, make_settings
 
 NUM_TRAIN = 8 * 3
 
@@ -123,6 +126,46 @@ def test_a_signal_saves_the_step_and_the_run_goes_on_as_if_undisturbed(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize(
+    ("eval_every", "pass_number", "step"),
+    [
+        (3, 1, 3),  # of the evaluation at step 3
+        (3, 7, 6),  # of the one at the last step: there are 6 passes in each
+        (0, 1, 6),  # of the one behind the last step
+    ],
+)
+def test_a_signal_cuts_an_evaluation_and_the_run_goes_on_as_if_undisturbed(
+    data: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    eval_every: int,
+    pass_number: int,
+    step: int,
+) -> None:
+    passes = []
+
+    def score_batch(*inputs: Any) -> list[ChosenReply]:
+        passes.append(inputs)
+        if len(passes) == pass_number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return score_as_ever(*inputs)
+
+    score_as_ever = evaluation._score_batch
+    monkeypatch.setattr(evaluation, "_score_batch", score_batch)
+    settings = make_settings(data, eval_questions=4, eval_every=eval_every, save_every=1000)
+    message = rf"stopped by SIGTERM at step {step} of 6; .*checkpoint-{step} is whole: go on with `resume`"
+    with pytest.raises(TrainingStoppedError, match=message):
+        train(settings, tmp_path / "run", reporter=SilentReporter())
+    assert len(passes) == pass_number  # none after it
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    report = train(settings, tmp_path / "run", resume=True)
+    assert sum(score["num_questions"] for score in report["evaluation"].values()) == 12  # all that there are
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", undisturbed))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_a_signal_in_the_last_step_lets_the_run_end(data: Path, tmp_path: Path) -> None:
     report = train(make_settings(data, max_steps=2), tmp_path / "run", reporter=SignallingReporter(2, signal.SIGTERM))
     assert report["steps"] == 2
@@ -135,6 +178,7 @@ def test_settings_that_change_nothing_learnt_may_be_others_when_a_run_goes_on(
     with pytest.raises(KilledError):
         train(make_settings(data), tmp_path / "run", reporter=StoppingReporter(3))
     changes: dict[str, Any] = {
+        "gradient_checkpointing": True,
         "loader_workers": 1,
         "max_unreadable": 0.5,
         "log_every": 2,
@@ -298,11 +342,14 @@ def test_more_unreadable_images_than_allowed_end_the_run(tmp_path: Path) -> None
     assert read_report(tmp_path / "allowed")["samples"]["unreadable"]["number"] == 6
 
 
-def test_unreadable_images_of_val_are_counted(tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=(3,))
-    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run")
-    assert report["samples"]["unreadable_val"] == 3
-    assert "not evaluated: 3 x image cannot be read" in list(lost_lines(report))
+@pytest.mark.parametrize("broken", [(3,), (2, 3, 4)])
+def test_unreadable_images_of_val_are_counted_and_told(tmp_path: Path, broken: tuple[int, ...]) -> None:
+    data = make_dataset(tmp_path / "set", tiles=2, val_tiles=3, broken=broken)
+    told, number = io.StringIO(), 3 * len(broken)
+    report = train(make_settings(data, max_steps=1, eval_questions=4), tmp_path / "run", reporter=QuietReporter(told))
+    assert f"{number} of 9 questions of split val were not asked: their images cannot be read" in told.getvalue()
+    assert report["samples"]["unreadable_val"] == number
+    assert list(lost_lines(report)) == [f"not evaluated: {number} x image cannot be read"]
 
 
 def strip_images(data: Path, *, names: bool) -> None:
@@ -317,6 +364,48 @@ def strip_images(data: Path, *, names: bool) -> None:
         footer = pq.read_metadata(path).metadata
         schema = table.schema.with_metadata({key: footer[key] for key in footer if key != b"ARROW:schema"})
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, row_group_size=6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "found"),
+    [
+        (pa.list_(pa.string()), ["a.png"], r"holds list<(element|item): string>"),
+        (pa.binary(), b"\xff\xd8\xff", "holds binary"),
+        (pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"bytes": b"", "path": ""}, "holds struct<"),
+        (pa.list_(pa.struct([("bytes", pa.string()), ("path", pa.string())])), [{"bytes": "a"}], "values=string"),
+        (pa.list_(pa.struct([("path", pa.string())])), [{"path": "a.png"}], "path: string"),
+        (None, None, "no column 'image'"),
+    ],
+)
+def test_a_column_of_images_of_another_type_is_named(
+    tmp_path: Path, kind: pa.DataType | None, value: object, found: str
+) -> None:
+    (path,) = (make_dataset(tmp_path / "set", tiles=1, val_tiles=0) / "data").glob("train-*")
+    table = pq.read_table(path)
+    footer = pq.read_metadata(path).metadata
+    place = table.schema.get_field_index("image")
+    if kind is None:
+        table = table.remove_column(place)
+    else:
+        table = table.set_column(place, pa.field("image", kind), pa.array([value] * len(table), kind))
+    metadata = {key: footer[key] for key in footer if key != b"ARROW:schema"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(RsvqaError, match=rf"{path.name}: .*{found}.*; expected list<"):
+        train(make_settings(tmp_path / "set"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_in_the_large_types_of_other_programs_are_read(tmp_path: Path) -> None:
+    (path,) = (make_dataset(tmp_path / "set", tiles=2, val_tiles=0) / "data").glob("train-*")
+    table, footer = pq.read_table(path), pq.read_metadata(path).metadata
+    kind = pa.large_list(pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())]))
+    images = pa.array(table.column("image").to_pylist(), kind)
+    table = table.set_column(table.schema.get_field_index("image"), pa.field("image", kind), images)
+    metadata = {key: footer[key] for key in footer if key != b"ARROW:schema"}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    samples = list_samples([tmp_path / "set"], split="train")
+    dataset = SampleDataset(samples, [Draw(number, 0) for number in (0, 3)])
+    assert [dataset[number].images[0][5, 5, 0] > 200 for number in (0, 1)] == [True, False]  # red, green
 
 
 @pytest.mark.parametrize("names", [True, False])
@@ -338,8 +427,25 @@ def test_a_folder_in_use_is_refused_without_resume(data: Path, undisturbed: Path
 
 
 def test_other_settings_cannot_resume_a_run(data: Path, undisturbed: Path) -> None:
-    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings.*seed = 0"):
+    with pytest.raises(TrainingError, match=r"train.toml is of a run with other settings \(seed = 0, not 7\)"):
         train(make_settings(data, eval_questions=4, eval_every=3, seed=7), undisturbed, resume=True)
+    changes = {"freeze": ["tower"], "kept": "kept.jsonl", "tiny": TINY | {"heads": 1}}
+    with pytest.raises(
+        TrainingError, match=r"freeze = \[\], not \['tower'\], kept = None, not 'kept.jsonl', tiny.heads = 2, not 1\)"
+    ):
+        train(make_settings(data, **changes), undisturbed, resume=True)
+
+
+def test_the_same_settings_in_other_words_resume_a_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze = ["tower", "projector"]
+    with pytest.raises(KilledError):
+        train(make_settings(data, max_steps=2, freeze=freeze), tmp_path / "run", reporter=StoppingReporter(1))
+    monkeypatch.chdir(data.parent)
+    words = {"tasks": ["FVG", "ALL"], "freeze": freeze[::-1]}
+    report = train(make_settings(Path("set"), max_steps=2, **words), tmp_path / "run", resume=True)
+    assert report["steps"] == 2
 
 
 def test_other_data_cannot_resume_a_run(tmp_path: Path) -> None:
