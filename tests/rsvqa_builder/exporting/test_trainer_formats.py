@@ -169,7 +169,7 @@ def read(out: Path, format_: str, model: str) -> dict[str, Told]:
 def test_boxes_come_back_by_half_a_unit(dataset: Path, tmp_path: Path, format_: str, model: str) -> None:
     out = tmp_path / "out"
     result = export_dataset(dataset, out, format=format_, model=model, max_pixels=BUDGET)
-    assert result == ExportResult(str(out), num_records=12, num_images=4, left_out={})
+    assert result == ExportResult(folder=str(out), num_records=12, num_images=4, left_out={})
     told = read(out, format_, model)
     assert sorted(told) == ["0", "1", "2", "3", "4", "5"]
     width, height = RESIZED[model]
