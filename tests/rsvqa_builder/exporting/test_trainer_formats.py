@@ -347,6 +347,26 @@ def test_what_the_units_of_a_model_cannot_hold_is_left_out_and_counted(tmp_path:
     assert read(tmp_path / "out", "llamafactory", "qwen3-vl")["4"].reply.endswith('"label": "object"}]')
 
 
+@pytest.mark.parametrize(
+    "mark", ["<image>", "<video>", "<audio>", "<bbox>", "<ref-object>", "<|im_end|>", "<|image_pad|>"]
+)
+def test_what_a_trainer_would_take_for_something_else_is_left_out(tmp_path: Path, mark: str) -> None:
+    def make(tile: TileRecord) -> list[Record]:
+        named = {"rule": "r", "values": {"class": f"ship {mark}"}}
+        return [
+            record(tile, 0, "overall_counting", options=(*OPTIONS[:3], f"(D) a {mark}"), answer="B"),
+            record(tile, 1, "detailed_captioning", answer=f"A harbour {mark}"),
+            record(tile, 2, "fine_grained_grounding", question=ASKED, bbox=BOX, answer=str(list(BOX)), evidence=named),
+            record(tile, 3, "detailed_captioning", answer="<5 m> of <| water |>: a <b>harbour</b>."),
+        ]
+
+    data = write(tmp_path / "superrs", make)
+    for number, format_ in enumerate(("swift", "llamafactory", "trl")):
+        out = tmp_path / str(number)
+        result = export_dataset(data, out, format=format_, model="qwen3-vl", split="train")
+        assert (result.num_records, result.left_out) == (1, {f"text holds {mark}": 3})
+
+
 def test_what_is_not_known_is_not_guessed(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownModelError, match="how 'google/paligemma-3b' reads boxes is not known: expected llava"):
         export_dataset(dataset, tmp_path / "out", format="swift", model="google/paligemma-3b")
