@@ -108,6 +108,8 @@ def test_settings_are_keywords_objects_or_a_file_and_keywords_go_first(place: Pa
         ({}, "^`src` is needed$"),
         ({"src": "scenes", "tile_size": 1}, "^`tile_size` = 1: Input should be greater than or equal to 64$"),
         ({"src": "nowhere/"}, "nowhere"),
+        ({"settings": "scenes/"}, "^expected BuildSettings, found 'scenes/': give single settings as keywords$"),
+        ({"src": "scenes", "execution": 2}, "^expected ExecutionSettings, found 2: give single settings as keywords$"),
     ],
 )
 def test_what_is_wrong_is_one_line_of_one_kind_of_error(tmp_path: Path, words: dict[str, Any], message: str) -> None:

@@ -367,6 +367,12 @@ def test_what_a_trainer_would_take_for_something_else_is_left_out(tmp_path: Path
         assert (result.num_records, result.left_out) == (1, {f"text holds {mark}": 3})
 
 
+@pytest.mark.parametrize("budget", [0, -1, "big", 1e6])
+def test_a_budget_is_a_number_of_pixels(dataset: Path, tmp_path: Path, budget: Any) -> None:
+    with pytest.raises(ExportError, match=f"^`max_pixels` = {budget!r}: expected a whole number above 0$"):
+        export_dataset(dataset, tmp_path / "out", format="swift", model="qwen3-vl", max_pixels=budget)
+
+
 def test_what_is_not_known_is_not_guessed(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownModelError, match="how 'google/paligemma-3b' reads boxes is not known: expected llava"):
         export_dataset(dataset, tmp_path / "out", format="swift", model="google/paligemma-3b")
