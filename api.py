@@ -460,7 +460,7 @@ def export(
     )
 
 
-def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False) -> PushResult:
+def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False, progress: bool = False) -> PushResult:
     """Put a data set on the Hugging Face Hub, whole in one commit.
 
     Args:
@@ -468,6 +468,7 @@ def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False
         repo: its name there, org/name.
         private: only members of org see it.
         gated: people ask for access, and org grants it by hand.
+        progress: tell on stderr.
 
     Raises:
         OutputError: `data` holds no finished data set, or a file is not the one that was built.
@@ -476,7 +477,7 @@ def push(data: StrPath, repo: str, *, private: bool = False, gated: bool = False
     """
     from rsvqa.rsvqa_builder.dataset.pushing import push_dataset
 
-    return push_dataset(Path(data), repo, private=private, gated=gated)
+    return push_dataset(Path(data), repo, private=private, gated=gated, progress=progress)
 
 
 def _know_our_checkpoints(settings: BenchSettings | AskModelSettings, command: str) -> Callable[[], object]:

@@ -395,7 +395,7 @@ def export(
         overwrite=overwrite,
         kept=kept,
     )
-    print(json.dumps(result._asdict()) if as_json else result)
+    result.print(as_json=as_json)
 
 
 @app.command()
@@ -408,8 +408,8 @@ def push(
 ) -> None:
     """Put a data set on the Hugging Face Hub, whole in one commit."""
     with _goes_on_later():
-        result = api.push(data, repo, private=private, gated=gated)
-    print(json.dumps(result._asdict()) if as_json else result)
+        result = api.push(data, repo, private=private, gated=gated, progress=True)
+    result.print(as_json=as_json)
 
 
 @app.command()

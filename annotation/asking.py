@@ -179,9 +179,14 @@ class _Gate:
 
 
 def _run_task(name: str, context: TaskContext) -> Iterator[Question | NotAsked]:
-    """Yield what the task yields; an error gets the names of the task and the tile."""
+    """Yield what the task yields, which may be somebody else's; an error gets the names of the task and the tile."""
     try:
-        yield from get_task(name)(context)
+        for result in get_task(name)(context):
+            if not isinstance(result, NotAsked | Question):
+                raise TypeError(f"it yielded {result!r}, expected a Question or a NotAsked")
+            if isinstance(result, Question) and result.task != name:
+                raise ValueError(f"it yielded a question of the task {result.task}")
+            yield result
     except Exception as error:
         raise TaskFailedError(
             name,

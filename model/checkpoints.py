@@ -18,6 +18,7 @@ from rsvqa.model.conversion import convert_checkpoint
 from rsvqa.model.modeling_geollava import GeoLlavaForConditionalGeneration
 from rsvqa.model.registration import register
 from rsvqa.model.trainer import TrainingError
+from rsvqa.rsvqa_builder.progress import without_bars
 
 RELEASED_TYPES = ("llava_qwen", "llava_qwen2")
 """`model_type` of checkpoints in the layout of LongVA and the released GeoLLaVA-8K."""
@@ -114,9 +115,10 @@ def load_checkpoint(
         name = str(converted)
     elif model_type != GeoLlavaConfig.model_type:
         raise TrainingError(f"the checkpoint {name!r} is a {model_type!r}, expected {GeoLlavaConfig.model_type!r}")
-    model, info = GeoLlavaForConditionalGeneration.from_pretrained(
-        name, dtype=dtype, output_loading_info=True, **({} if bits is None else _quantisation(bits, dtype))
-    )
+    with without_bars():
+        model, info = GeoLlavaForConditionalGeneration.from_pretrained(
+            name, dtype=dtype, output_loading_info=True, **({} if bits is None else _quantisation(bits, dtype))
+        )
     if missing := sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]):
         raise TrainingError(
             f"the checkpoint {name!r} lacks {len(missing)} weights of its own configuration, the first is {missing[0]}"

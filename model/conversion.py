@@ -25,6 +25,7 @@ from transformers import AutoTokenizer, CLIPVisionConfig, GenerationConfig, Qwen
 
 from rsvqa.annotation.errors import NothingUsableError, RsvqaError
 from rsvqa.rsvqa_builder.files import whole_folder
+from rsvqa.rsvqa_builder.progress import without_bars
 
 from .configuration_geollava import RELEASED_PRUNING, GeoLlavaConfig
 from .image_processing_geollava import GeoLlavaImageProcessor
@@ -150,7 +151,8 @@ def convert_checkpoint(source: str, out: Path) -> ConversionReport:
         else GeoLlavaProcessor(image_processor, tokenizer, num_cell_tokens=config.num_cell_tokens)
     )
     with whole_folder(out) as working:
-        model.save_pretrained(working)
+        with without_bars():
+            model.save_pretrained(working)
         processor.save_pretrained(working)
         (working / REPORT_NAME).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
     return report

@@ -17,7 +17,6 @@ from typing import Any
 
 import shapely
 import torch
-from transformers.utils import logging
 
 from rsvqa.annotation.facts import Box, in_pixels
 from rsvqa.annotation.images import ImageError, decode_image
@@ -90,7 +89,6 @@ def object_recall(
         raise TrainingDataError(f"{data}: no question of split {split} outlines an object; build tasks such as OCC")
     if limit is not None and limit < len(tiles):
         tiles = [tiles[place] for place in sorted(random.Random(seed).sample(range(len(tiles)), limit))]
-    logging.disable_progress_bar()
     start = load_checkpoint(model, dtype=torch.float32, converted=None)
     config = start.model.config
     config.tokens_per_cell = tokens_per_cell or config.tokens_per_cell

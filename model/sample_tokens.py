@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers.utils import logging
 
 from rsvqa.annotation.images import Pixels
 from rsvqa.model.checkpoints import StartingPoint, load_checkpoint
@@ -52,7 +51,6 @@ def show_samples(run: Path, page: Path, *, split: str = "val", limit: int = 4, s
     shown = _draw(chosen, limit, random.Random(seed))
     if not shown:
         raise TrainingDataError(f"none of the images of split {split} can be read")
-    logging.disable_progress_bar()
     start = load_checkpoint(str(run), dtype=torch.float32, converted=None)
     start.model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     pictures: list[TokenPicture] = []

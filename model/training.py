@@ -11,7 +11,6 @@ import math
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
@@ -25,7 +24,6 @@ from accelerate.utils import DistributedType, gather_object, parse_flag_from_env
 from pydantic.fields import FieldInfo
 from torch import nn
 from transformers import TrainingArguments, set_seed
-from transformers.utils import logging
 
 from rsvqa.annotation.extras import install_command, require_extra
 from rsvqa.annotation.task_names import parse_task_names
@@ -60,7 +58,7 @@ from rsvqa.rsvqa_builder.dataset.kept import read_kept, require_known
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.shards import ShardError, list_shards
 from rsvqa.rsvqa_builder.files import remove_leftovers, write_atomically
-from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter, SilentReporter
+from rsvqa.rsvqa_builder.progress import QuietReporter, Reporter, SilentReporter, without_bars
 
 SETTINGS_NAME = "train.toml"
 ADAPTERS = "adapters"
@@ -117,7 +115,7 @@ def train(
         _take_up_position(trainer, checkpoint, order)
         reporter.note("resume", f"goes on from {checkpoint.name}")
     began = time.monotonic()
-    with _without_bars():
+    with without_bars():
         with stops:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
             trainer.refuse_stopped()
@@ -640,18 +638,6 @@ def _checkpointing(is_wanted: bool) -> dict[str, Any]:
     is_renamed = "activation_checkpointing" in {field.name for field in fields(TrainingArguments)}
     name = "activation_checkpointing" if is_renamed else "gradient_checkpointing"
     return {name: is_wanted, f"{name}_kwargs": {"use_reentrant": False}}
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep transformers from drawing a bar for each checkpoint."""
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()
 
 
 def _tell(reporter: Reporter, figures: Mapping[str, float]) -> None:

@@ -94,6 +94,8 @@ def fill_settings(
     plain = {name: _plain(value, fields[name]) for name, value in given.items()}
     filled = []
     for number, (model, settings) in enumerate(asked):
+        if settings is not None and not isinstance(settings, model):
+            raise SettingsError(f"expected {model.__name__}, found {settings!r}: give single settings as keywords")
         own = {name: value for name, value in plain.items() if name in named[number]}
         file = None if number else config
         if settings is not None and not own and file is None:

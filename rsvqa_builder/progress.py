@@ -168,3 +168,17 @@ def reporter_of(progress: bool | Reporter) -> Iterator[Reporter]:
     else:
         with open_reporter(as_json=False) as reporter:
             yield reporter
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars on stderr: what a run does is told by its reporter, or not at all."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -107,13 +108,11 @@ def _alone(src: object) -> object:
     return src
 
 
-def sources_name(src: str | Sequence[str]) -> str:
-    """Return what a data set is called: the last parts of its sources' paths; empty where they have none.
-
-    That of the output folder would make the bytes depend on it.
-    """
-    paths = [PurePath(one) for one in ((src,) if isinstance(src, str) else src)]
-    named = (next((part for part in reversed(path.parts) if _NAMED.fullmatch(part)), "") for path in paths)
+def _sources_name(src: str | Sequence[str]) -> str:
+    """Return the last parts of the paths of sources; empty where they have none."""
+    # "." has the name of its folder; an address stays
+    absolute = (one if ":/" in one else os.path.abspath(one) for one in ((src,) if isinstance(src, str) else src))  # noqa: PTH100
+    named = (next((part for part in reversed(PurePath(one).parts) if _NAMED.fullmatch(part)), "") for one in absolute)
     names = list(dict.fromkeys(part.rpartition(".")[0] or part for part in named if part))
     return " + ".join(names[:3]) + (f" + {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -127,6 +126,8 @@ class BuildSettings(StageSettings):
 
     src: Annotated[tuple[str, ...] | str, BeforeValidator(_alone), PATHS]
     """Folder and all below, file, glob, list, STAC, s3:// folder, sources file (TOML)."""
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """What the data set is called in its card and pages (default: the name of its sources)."""
     bands: Bands | None = None
     """Red, green and blue, such as 3,2,1 (default: colour interpretation)."""
     stretch: StretchMode = "percentile"
@@ -195,6 +196,13 @@ class BuildSettings(StageSettings):
             raise ValueError("expected three shares train,val,test of 0 or more that sum to 1, e.g. 0.9,0.05,0.05")
         return shares
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_one_line(cls, name: str | None) -> str | None:
+        if name is not None and not (name.isprintable() and name == name.strip()):
+            raise ValueError("expected one line of text without spaces around it")
+        return name
+
     @field_validator("language")
     @classmethod
     def _language_has_a_wording(cls, language: str) -> str:
@@ -213,6 +221,11 @@ class BuildSettings(StageSettings):
         if self.overlap >= self.tile_px:
             raise ValueError(f"overlap {self.overlap} px must be less than the tile's {self.tile_px} px")
         return self
+
+    @property
+    def data_set_name(self) -> str:
+        """What the data set is called; the output folder's name would make the bytes depend on it."""
+        return self.name or _sources_name(self.src) or self.profile.value
 
     @property
     def tile_px(self) -> int:

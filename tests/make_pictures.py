@@ -12,11 +12,14 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 import rsvqa
+from rsvqa.model.tiny import make_tiny
+from rsvqa.model.training_settings import TinySettings
 
 HERE = Path(__file__).parent.parent / "docs" / "pictures"
 RSVQA = Path(sys.executable).with_name("rsvqa")
 LIMIT = 300_000
 """Bytes of a picture."""
+ASKED = "How many houses are there?"
 
 
 def run(*words: object) -> None:
@@ -43,6 +46,16 @@ def picture_of_the_review(browser: Browser, data: Path) -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def picture_of_kept_tokens(browser: Browser, scene: Path, folder: Path) -> None:
+    """The visual tokens that the language model of a GeoLLaVA is given: a small one, whose weights are random."""
+    made = make_tiny([ASKED], TinySettings(max_grid=8), seed=0)
+    made.model.save_pretrained(folder / "tiny")
+    made.processor.save_pretrained(folder / "tiny")
+    page = folder / "tokens.html"
+    run("ask", "--model", folder / "tiny", scene, ASKED, "--max-new-tokens", 1, "--show", page)
+    shoot(browser, page.as_uri(), "tokens", width=860, height=1000)
 
 
 def shoot(
@@ -75,6 +88,7 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         picture_of_a_question(browser, folder / "superrs", folder)
         picture_of_the_review(browser, folder / "superrs")
+        picture_of_kept_tokens(browser, min((folder / "scenes").glob("*.tif")), folder)
         browser.close()
 
 

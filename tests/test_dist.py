@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -70,11 +72,31 @@ def test_a_release(tmp_path: Path, set_umask: Callable[[int], int]) -> None:
     about = {name for name in packed if name.startswith(f"rsvqa-{version}.dist-info/")}
     assert packed.keys() - about == {f"rsvqa/{name}" for name in code}
     assert {name: packed[f"rsvqa/{name}"] for name in code} == {name: (ROOT / name).read_bytes() for name in code}
-    assert f"\nVersion: {version}\n" in packed[f"rsvqa-{version}.dist-info/METADATA"].decode()
+    metadata = packed[f"rsvqa-{version}.dist-info/METADATA"].decode()
+    assert f"\nVersion: {version}\n" in metadata
+    # an index shows the README by itself: nothing in it leads to a file beside it
+    assert "\n## Status\n" in metadata
+    assert [to for to in re.findall(r"\]\(([^)]*)\)", metadata) if not to.startswith("https://")] == []
+    assert "docs/python-api.md" in metadata
 
     with tarfile.open(sdist) as source:
         members = source.getmembers()
     assert {(m.mtime, m.uname, m.mode & 0o077) for m in members} <= {(EPOCH, "", 0o055), (EPOCH, "", 0o044)}
     names = {m.name.removeprefix(f"rsvqa-{version}/") for m in members if m.isfile()}
     ours = {name for name in names if not name.startswith("rsvqa.egg-info/")}
-    assert ours - OF_SETUPTOOLS == code | {"LICENSE", "MANIFEST.in", "README.md", "pyproject.toml"}
+    assert ours - OF_SETUPTOOLS == code | {"LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"}
+
+
+def test_an_installation_leaves_the_checkout_as_it_was_and_installs_nothing_that_has_gone(tmp_path: Path) -> None:
+    checkout = copy_out(tmp_path / "checkout", 0o022)
+    gone = checkout / "annotation" / "gone.py"
+    for number, is_there in enumerate((True, False)):
+        gone.write_text("") if is_there else gone.unlink()
+        before = sorted(checkout.rglob("*"))
+        to = tmp_path / str(number)
+        words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(to)]
+        subprocess.run([*words, str(checkout)], check=True)
+        assert sorted(checkout.rglob("*")) == before
+        (wheel,) = to.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            assert ("rsvqa/annotation/gone.py" in archive.namelist()) == is_there

@@ -88,12 +88,16 @@ def test_progress_is_told_on_request(place: Path, tmp_path: Path, capfd: pytest.
 
 
 def test_settings_are_keywords_objects_or_a_file_and_keywords_go_first(place: Path, tmp_path: Path) -> None:
-    settings = rsvqa.BuildSettings(src=str(place / "scenes"), classes="demo", tasks=("OC",), tile_size=256)
+    source = str(place / "scenes")
+    settings = rsvqa.BuildSettings(src=source, name="Farm <7>", classes="demo", tasks=("OC",), tile_size=256)
     one = rsvqa.build(settings, out=tmp_path / "one", execution=rsvqa.ExecutionSettings(workers=0), tile_size=512)
     assert one.report["tiles"]["kept"] == 3
     again = rsvqa.build(config=tmp_path / "one" / "build.toml", out=tmp_path / "two", workers=0)
     assert tree_digest(tmp_path / "one") == tree_digest(tmp_path / "two")
     assert again.report["tiles"]["kept"] == 3
+    assert "<h1>Farm &lt;7&gt;</h1>" in (tmp_path / "two" / "preview.html").read_text("utf-8")
+    assert '\npretty_name: "Farm <7>"\n' in (tmp_path / "two" / "README.md").read_text("utf-8")
+    assert json.loads((tmp_path / "two" / "croissant.json").read_text("utf-8"))["name"] == "Farm <7>"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +108,8 @@ def test_settings_are_keywords_objects_or_a_file_and_keywords_go_first(place: Pa
         ({}, "^`src` is needed$"),
         ({"src": "scenes", "tile_size": 1}, "^`tile_size` = 1: Input should be greater than or equal to 64$"),
         ({"src": "nowhere/"}, "nowhere"),
+        ({"settings": "scenes/"}, "^expected BuildSettings, found 'scenes/': give single settings as keywords$"),
+        ({"src": "scenes", "execution": 2}, "^expected ExecutionSettings, found 2: give single settings as keywords$"),
     ],
 )
 def test_what_is_wrong_is_one_line_of_one_kind_of_error(tmp_path: Path, words: dict[str, Any], message: str) -> None:

@@ -14,6 +14,7 @@ from rsvqa.annotation.extras import require_extra
 from rsvqa.benchmark.adapters.processors import load_processor
 from rsvqa.benchmark.errors import ModelError
 from rsvqa.rsvqa_builder.files import hash_folder
+from rsvqa.rsvqa_builder.progress import without_bars
 
 _LONGEST_MESSAGE = 240
 # the last is torch's for --device cuda in a build without it
@@ -219,7 +220,7 @@ def _load_model(name: str, loader: Any, settings: LoadingSettings) -> Any:  # no
         options["device_map"] = "auto" if settings.device == SPREAD else {"": _device(settings.device)}
     if settings.weight_bits is not None:
         options["quantization_config"] = _quantisation(settings)
-    with _one_line(f"the weights of {name!r} cannot be loaded"):
+    with without_bars(), _one_line(f"the weights of {name!r} cannot be loaded"):
         model, info = loader.from_pretrained(name, output_loading_info=True, **options)
     if missing := sorted(info["missing_keys"]):  # of another size they are refused above
         raise ModelError(

@@ -48,19 +48,30 @@ def _overlap(reply: str, solution: str) -> float:
 
 
 def rewards(
-    completions: Sequence[str | Sequence[Mapping[str, Any]]],
-    solution: Sequence[str],
-    answer_type: Sequence[str],
-    choices: Sequence[str],
+    completions: Sequence[str | Sequence[Mapping[str, Any]] | None],
+    solution: Sequence[str | None],
+    answer_type: Sequence[str | None],
+    choices: Sequence[str | None],
     **_: object,
 ) -> list[float | None]:
-    """Return what each completion is worth, as TRL and ms-swift ask it: columns of the export come by their names."""
+    """Return what each completion is worth, as TRL and ms-swift ask it: columns of the export come by their names.
+
+    None too where a row has no key: of another data set, that is trained on together with the export.
+    """
     return [
-        reward(_text(completion), solution=key, answer_type=kind, choices=listed)
-        for completion, key, kind, listed in zip(completions, solution, answer_type, choices, strict=True)
+        None
+        if key is None or kind is None
+        else reward(_text(said), solution=key, answer_type=kind, choices=listed or "")
+        for said, key, kind, listed in zip(completions, solution, answer_type, choices, strict=True)
     ]
 
 
-def _text(completion: str | Sequence[Mapping[str, Any]]) -> str:
-    """Return the text of a completion; conversational ones are lists of messages."""
-    return completion if isinstance(completion, str) else str(completion[-1]["content"])
+def _text(completion: str | Sequence[Mapping[str, Any]] | None) -> str:
+    """Return what the model said last; conversational completions are lists of messages, whose text may be in parts."""
+    if completion is None or isinstance(completion, str):
+        return completion or ""
+    said = [message.get("content") for message in completion if message.get("role", "assistant") == "assistant"]
+    content = said[-1] if said else None
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text") or "") for part in content or ())

@@ -367,6 +367,13 @@ def stored_fingerprint(marker: Mapping[str, Any]) -> dict[str, Any]:
     return _with_sources({part: marker.get(part, {}) for part in _STORED_PARTS})
 
 
+def stored_name(folder: Path) -> str:
+    """Return what the data set in a folder is called, as its `build.toml` tells it; as the folder where it does not."""
+    marker = folder / MARKER
+    told = tomllib.loads(marker.read_text("utf-8")).get("name") if marker.exists() else None
+    return str(told or folder.resolve().name)
+
+
 def why_unfinished(folder: Path, names: Collection[str]) -> str | None:
     """Return why files of a data set are not to be read yet; None when they may be, or nothing is known of them.
 

@@ -6,6 +6,7 @@ byte. What surprises: a reply is what its prompt asks for, so several right lett
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from rsvqa.annotation.lettering import letters_fault, spaced
@@ -17,8 +18,8 @@ from rsvqa.rsvqa_builder.dataset.records import Record
 _BOX_ANSWER = f"Answer with [x_min, y_min, x_max, y_max], {UNITS_SAID['0-1']}."
 
 
-_IMAGE_PLACEHOLDER = "<image>"
-"""What trainers of LLaVA's kind put an image in place of, wherever it stands."""
+_MARKS = re.compile(r"<(?:image|video|audio|bbox|ref-object|IMG_CONTEXT)>|<\|[^<>|\s]{1,40}\|>")
+"""What stands for something else than itself: placeholders of trainers, and tokens of chat templates."""
 
 
 class Exchange(NamedTuple):
@@ -52,6 +53,11 @@ def exchange_fault(record: Record) -> str | None:
 
 
 def placeholder_fault(record: Record) -> str | None:
-    """Return why trainers of LLaVA's kind would take a record's text for one more image; None when they would not."""
-    texts = (record.question, record.answer, *record.options)
-    return f"text holds {_IMAGE_PLACEHOLDER}" if any(_IMAGE_PLACEHOLDER in text for text in texts) else None
+    """Return why trainers would take words of a record for an image or a turn's end; None when they would not."""
+    return next(filter(None, map(mark_fault, (record.question, record.answer, *record.options))), None)
+
+
+def mark_fault(text: str) -> str | None:
+    """Return what `placeholder_fault` says of one text."""
+    found = _MARKS.search(text)
+    return f"text holds {found[0]}" if found else None

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.extras import require_extra
 from rsvqa.rsvqa_builder.dataset.output import is_own_file, verified_files
+from rsvqa.rsvqa_builder.shown import Part, ShownResult
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -31,7 +33,8 @@ class PushError(RsvqaError):
     """A data set could not be pushed; the message says what to do."""
 
 
-class PushResult(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushResult(ShownResult):
     """What a push left on the Hub.
 
     Attributes:
@@ -48,13 +51,24 @@ class PushResult(NamedTuple):
     num_bytes: int
     num_removed: int
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterator[Part]:
+        """Yield one line."""
         removed = f", {self.num_removed} files of an older data set removed" if self.num_removed else ""
-        return f"{self.num_files} files, {self.num_bytes / 1e6:,.1f} MB{removed}: {self.url}"
+        yield f"{self.num_files} files, {self.num_bytes / 1e6:,.1f} MB{removed}: {self.url}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return asdict(self)
 
 
 def push_dataset(
-    src: Path, repo: str, *, private: bool = False, gated: bool = False, endpoint: str | None = None
+    src: Path,
+    repo: str,
+    *,
+    private: bool = False,
+    gated: bool = False,
+    endpoint: str | None = None,
+    progress: bool = False,
 ) -> PushResult:
     """Put the data set in `src` on the Hub as the data set `repo`, whose main branch then holds it whole.
 
@@ -68,6 +82,7 @@ def push_dataset(
             it stays as it is.
         gated: people ask for access and `org` grants it by hand; likewise.
         endpoint: address of the Hub; by default that of `HF_ENDPOINT`, or the public one.
+        progress: let huggingface_hub draw its bars on stderr.
 
     Raises:
         OutputError: when `src` holds no finished data set, or a file is not the one that was built.
@@ -92,15 +107,18 @@ def push_dataset(
             for file in before.siblings or ()
             if is_own_file(file.rfilename) and file.rfilename not in digests
         )
-        commit = api.create_commit(
-            repo,
-            [*additions, *(CommitOperationDelete(name) for name in outdated)],
-            commit_message="Data set built by rsvqa",
-            repo_type=_KIND,
-            parent_commit=before.sha,  # nobody else's commit is built upon unseen
-        )
+        with nullcontext() if progress else _without_bars():
+            commit = api.create_commit(
+                repo,
+                [*additions, *(CommitOperationDelete(name) for name in outdated)],
+                commit_message="Data set built by rsvqa",
+                repo_type=_KIND,
+                parent_commit=before.sha,  # nobody else's commit is built upon unseen
+            )
     num_bytes = sum(addition.upload_info.size for addition in additions)
-    return PushResult(url, commit.oid, len(additions), num_bytes, len(outdated))
+    return PushResult(
+        url=url, commit=commit.oid, num_files=len(additions), num_bytes=num_bytes, num_removed=len(outdated)
+    )
 
 
 def _addition(src: Path, name: str, digest: str | None) -> CommitOperationAdd:
@@ -118,6 +136,19 @@ def _prepared_repo(api: HfApi, repo: str, *, private: bool, gated: bool) -> str:
     if private or gated:  # making one says nothing to one that is there
         api.update_repo_settings(repo, repo_type=_KIND, private=private or None, gated="manual" if gated else None)
     return url
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_disabled = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_disabled:
+            enable_progress_bars()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from rsvqa.rsvqa_builder.documents.preview import PreviewSummary, choose_samples
 from rsvqa.rsvqa_builder.documents.preview_images import SampleImages
 from rsvqa.rsvqa_builder.documents.preview_table import write_preview_table
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
-from rsvqa.rsvqa_builder.settings import BuildSettings, sources_name
+from rsvqa.rsvqa_builder.settings import BuildSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def write_annotated_documents(
         seed = dataset.marker.get("settings", {}).get("seed", 0)
         audit = short_audit(records, (rows.tile for rows in dataset.rows), seed=seed)
     settings = dataset.marker.get("settings", {})
-    name = settings.get("profile", dataset.data.name)
+    name = dataset.marker.get("name") or settings.get("profile", dataset.data.name)
     not_asked = {task: found["not_asked"] for task, found in built.get("tasks", {}).items()}
     samples = choose_samples(records, seed=settings.get("seed", 0))
     images = SampleImages(load_image)
@@ -104,7 +104,7 @@ def write_annotated_documents(
     for document in ("report.json", "classes.toml"):
         if (dataset.data / document).exists():
             shutil.copyfile(dataset.data / document, folder / document)
-    summary = PreviewSummary(sources_name(settings.get("src", ())) or name, statistics, not_asked)
+    summary = PreviewSummary(name, statistics, not_asked)
     write_preview(folder / "preview.html", samples, summary, images=images)
 
 

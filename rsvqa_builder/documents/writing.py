@@ -31,7 +31,7 @@ from rsvqa.rsvqa_builder.documents.statistics import DatasetStatistics, SourceSt
 from rsvqa.rsvqa_builder.labels.classes import ClassTable, tables_to_toml
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients, crs_name
 from rsvqa.rsvqa_builder.scenes.scene_files import LeftOut
-from rsvqa.rsvqa_builder.settings import BuildSettings, sources_name
+from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.source_settings import Source
 from rsvqa.rsvqa_builder.tiles.assembly import AskedQuestions, Selection
 from rsvqa.rsvqa_builder.tiles.preparing import PreparedScene
@@ -87,8 +87,8 @@ class BuildFacts:
 
     @property
     def name(self) -> str:
-        """The data set's name; the output folder's would make the bytes depend on it."""
-        return self.settings.profile.value
+        """The data set's name."""
+        return self.settings.data_set_name
 
     @property
     def digest(self) -> str:
@@ -107,7 +107,7 @@ def write_documents(
     """Write all documents into `folder` and return the report."""
     statistics, samples = facts.statistics, facts.samples
     report = make_report(facts)
-    summary = PreviewSummary(sources_name(facts.settings.src) or facts.name, statistics, facts.asked.reasons.not_asked)
+    summary = PreviewSummary(facts.name, statistics, facts.asked.reasons.not_asked)
     images = SampleImages(load_image)
     preview = write_preview_table(folder, samples, images=images)
     card = _card_facts(facts, report, preview)
@@ -117,7 +117,9 @@ def write_documents(
         "stats.json": statistics.to_json(facts.audit),
         REPORT: _json_text(_from_folder(report, facts.place)),
         "classes.toml": tables_to_toml(facts.tables),
-        MARKER: tomli_w.dumps({"digest": facts.digest, PATHS_KEY: FROM_THIS_FILE, **facts.fingerprint}),
+        MARKER: tomli_w.dumps(
+            {"digest": facts.digest, "name": facts.name, PATHS_KEY: FROM_THIS_FILE, **facts.fingerprint}
+        ),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
@@ -256,7 +258,11 @@ def scene_facts(prepared: PreparedScene) -> dict[str, Any]:
         "stretch": None if stretch is None else asdict(stretch),
         "notes": list(scene.notes),
         "tiles": {"planned": len(prepared.windows)},
-        "labels": {"by_class": dict(prepared.class_counts), **prepared.labels.to_json()},
+        "labels": {
+            "by_class": dict(prepared.class_counts),
+            "digest": prepared.labels_digest,
+            **prepared.labels.to_json(),
+        },
         "complete_classes": {
             name: {"is_complete": found.is_complete, "why": found.why}
             for name, found in prepared.completeness.items()

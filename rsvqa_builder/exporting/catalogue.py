@@ -20,6 +20,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from rsvqa.rsvqa_builder.dataset.image_tables import TableWriter, table_schema
+from rsvqa.rsvqa_builder.dataset.output import stored_name
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.dataset.rows import Column, StoredQuestion
 from rsvqa.rsvqa_builder.exporting.licences import SCENES_FILE
@@ -81,7 +82,7 @@ class StacExporter:
     def begin_shard(self, shard: Path) -> None:
         """Write the tiles of the shard before: all rows of a tile are in one."""
         self._flush()
-        self._name = shard.resolve().parent.parent.name
+        self._name = stored_name(shard.resolve().parent.parent)
 
     def unfit(self, question: StoredQuestion) -> str | None:
         """Refuse what lies nowhere."""

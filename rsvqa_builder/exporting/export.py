@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rsvqa.annotation.errors import NothingUsableError
 from rsvqa.annotation.facts import Box, in_pixels
@@ -29,6 +29,7 @@ from rsvqa.rsvqa_builder.dataset.shards import list_shards, split_of
 from rsvqa.rsvqa_builder.exporting.formats import Exporter, ExportError, ExportTarget, choose
 from rsvqa.rsvqa_builder.exporting.licences import LicenceList
 from rsvqa.rsvqa_builder.files import whole_folder
+from rsvqa.rsvqa_builder.shown import Part, ShownResult
 
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _WRITTEN_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
@@ -39,7 +40,8 @@ class NothingToExportError(ExportError, NothingUsableError):
     """No question of a data set can be written in a format."""
 
 
-class ExportResult(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult(ShownResult):
     """What an export wrote.
 
     Attributes:
@@ -54,9 +56,14 @@ class ExportResult(NamedTuple):
     num_images: int
     left_out: Mapping[str, int]
 
-    def __str__(self) -> str:
-        lost = [f"left out: {count} x {reason}" for reason, count in self.left_out.items()]
-        return "\n".join([*lost, f"{self.num_records} questions with {self.num_images} images in {self.folder}"])
+    def parts(self) -> Iterator[Part]:
+        """Yield what was left out, then what was written."""
+        yield from (f"left out: {count} x {reason}" for reason, count in self.left_out.items())
+        yield f"{self.num_records} questions with {self.num_images} images in {self.folder}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return asdict(self)
 
 
 def export_dataset(
@@ -113,7 +120,7 @@ def export_dataset(
             )
         licences.write(working, exporter.card())
     left_out = dict(tally.left_out.most_common())
-    return ExportResult(str(out), tally.num_records, len(tally.images), left_out)
+    return ExportResult(folder=str(out), num_records=tally.num_records, num_images=len(tally.images), left_out=left_out)
 
 
 @dataclass(slots=True)

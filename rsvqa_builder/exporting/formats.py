@@ -112,8 +112,9 @@ def choose(name: str, target: ExportTarget) -> Callable[[Path], Exporter]:
     found = FORMATS.get(name)
     if found is None:
         raise ExportError(f"unknown format {name!r}: expected one of {', '.join(FORMATS)}")
-    if target.max_pixels is not None and target.max_pixels < 1:
-        raise ExportError(f"`max_pixels` = {target.max_pixels}: expected a number above 0")
+    budget = target.max_pixels
+    if budget is not None and (not isinstance(budget, int) or budget < 1):
+        raise ExportError(f"`max_pixels` = {budget!r}: expected a whole number above 0")
     if isinstance(found, TableFormat):
         if target != ExportTarget():
             raise ExportError(

@@ -32,7 +32,7 @@ VERL_REWARD = '''"""The scorer of rsvqa as a reward; verl calls `compute_score`.
 from rsvqa.benchmark.scores.reward import reward
 
 
-def compute_score(data_source, solution_str, ground_truth, extra_info=None):
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **_):
     about = extra_info or {}
     return reward(
         solution_str,
@@ -49,7 +49,8 @@ def reward_columns(turns: Turns, reply: str) -> dict[str, str]:
     return {
         "solution": reply,
         "answer_type": turns.answer_type,
-        "choices": "\n".join(record.options),
+        # one per line, whatever separates lines within one
+        "choices": "\n".join(" ".join(option.split()) for option in record.options),
         "task": record.task,
         "question_id": record.question_id,
         "language": record.language,

@@ -6,6 +6,7 @@ of a build, so that what comes out is what the tasks knew; sources that have cha
 
 from __future__ import annotations
 
+import json
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import NamedTuple, Self
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.facts import ClassInfo, TileFacts
 from rsvqa.rsvqa_builder.config import load_settings
-from rsvqa.rsvqa_builder.dataset.output import MARKER, describe_changes, stored_fingerprint
+from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT, describe_changes, stored_fingerprint
 from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.labels.classes import load_stored_tables
 from rsvqa.rsvqa_builder.scenes.pairs import alignment
@@ -24,6 +25,7 @@ from rsvqa.rsvqa_builder.scenes.rendering import can_be_invalid, open_raster, re
 from rsvqa.rsvqa_builder.scenes.scene import SceneError
 from rsvqa.rsvqa_builder.settings import BuildSettings
 from rsvqa.rsvqa_builder.tiles.executors import Failure
+from rsvqa.rsvqa_builder.tiles.fingerprint import library_versions, package_versions
 from rsvqa.rsvqa_builder.tiles.preparing import PrepareJob, plan_preparing, prepare_scene
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_facts
@@ -132,11 +134,29 @@ class TileLabels:
             if not isinstance(shift, str)
         }
 
+    @cached_property
+    def _digests(self) -> Mapping[str, str]:
+        """What the build read of the labels of each scene; empty where other releases would read the same otherwise."""
+        versions = tomllib.loads((self._data / MARKER).read_text("utf-8"))["versions"]
+        if not (package_versions() | library_versions()).items() <= versions.items():
+            return {}
+        report = self._data / REPORT
+        scenes = json.loads(report.read_text("utf-8"))["scenes"] if report.exists() else {}
+        return {
+            scene_id: scene["labels"]["digest"] for scene_id, scene in scenes.items() if "digest" in scene["labels"]
+        }
+
     def _prepare(self, scene_id: str) -> SceneWork:
         if scene_id not in self._prepared:
             prepared = prepare_scene(self._jobs[scene_id])
             if isinstance(prepared, Failure):
                 raise self._gone(f"{self._jobs[scene_id].scene.path}: {prepared.reason}")
+            built = self._digests.get(scene_id)
+            if built is not None and built != prepared.labels_digest:
+                raise self._gone(
+                    f"the sources are not those of the build: the labels of scene {scene_id} have changed, though none "
+                    "of its files has another size"
+                )
             self._prepared[scene_id] = prepared.work
         return self._prepared[scene_id]
 

@@ -19,7 +19,7 @@ from rsvqa.annotation.images import ImageError, ImageSize
 from rsvqa.annotation.stored_evidence import decode_geometry, decode_mark
 from rsvqa.annotation.taxonomy import AnswerForm
 from rsvqa.annotation.wording.box_units import UNITS_SAID, ask_in_units
-from rsvqa.rsvqa_builder.dataset.prompts import exchange_of, placeholder_fault
+from rsvqa.rsvqa_builder.dataset.prompts import exchange_of, mark_fault, placeholder_fault
 from rsvqa.rsvqa_builder.dataset.records import Record
 from rsvqa.rsvqa_builder.dataset.rows import StoredQuestion
 from rsvqa.rsvqa_builder.exporting.families import BoxFamily
@@ -129,6 +129,8 @@ class TurnMaker:
         except ImageError:
             return "image broken or not of the row's size"
         for place in (piece for piece in (*turns.prompt, *turns.reply) if isinstance(piece, PlacedBox)):
+            if fault := mark_fault(place.name or ""):
+                return fault
             numbers = [float(number) for number in self.family.numbers(place.shares, turns.pictures[0].seen)]
             if len(numbers) == 4 and not (numbers[0] < numbers[2] and numbers[1] < numbers[3]):
                 return "box smaller than a unit of the model's"

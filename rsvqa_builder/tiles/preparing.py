@@ -118,6 +118,11 @@ class PreparedScene:
     completeness: Mapping[str, ClassCompleteness]
     num_whole_reads: int
 
+    @property
+    def labels_digest(self) -> str:
+        """Of all that was read of the labels, as in the name of their file; "" where there are none."""
+        return "" if self.work.labels is None else self.work.labels.stem.rpartition("-")[2]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,8 @@ def test_the_same_evidence_is_asked_for_once_by_a_template(run: Callable[..., Ti
     assert result.rejected == {"overall_counting": {DUPLICATE: 2}}
     # without strata, as for routes, the rule is the template
     ways = (about("From a to b?", "a", "b", "road", strata=()), about("From b to a?", "b", "a", "road", strata=()))
-    assert texts(run({"route_planning": yields(*ways)})) == ["From a to b?"]
+    routes = [replace(way, task="route_planning") for way in ways]
+    assert texts(run({"route_planning": yields(*routes)})) == ["From a to b?"]
 
 
 def test_task_without_bound_is_not_run(run: Callable[..., TileQuestions]) -> None:
@@ -211,6 +213,24 @@ def test_failing_task_names_itself_and_the_tile(run: Callable[..., TileQuestions
     ) as e:
         run({"overall_counting": failing})
     assert isinstance(e.value.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ("How many?", r"TypeError: it yielded 'How many\?', expected a Question or a NotAsked"),
+        (None, "TypeError: it yielded None, expected"),
+        (
+            count("How many?", "conditional_counting"),
+            "ValueError: it yielded a question of the task conditional_counting",
+        ),
+    ],
+)
+def test_a_task_that_yields_something_else_is_a_failing_one(
+    run: Callable[..., TileQuestions], result: Any, message: str
+) -> None:
+    with pytest.raises(TaskFailedError, match=f"task overall_counting failed on tile scene/0_0: {message}"):
+        run({"overall_counting": yields(result)})
 
 
 def test_tasks_draw_from_generators_of_their_own(run: Callable[..., TileQuestions]) -> None:

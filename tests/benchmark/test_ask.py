@@ -13,6 +13,7 @@ import pytest
 import rasterio
 from rasterio.transform import Affine
 
+from rsvqa import api
 from rsvqa.annotation.images import decode_image
 from rsvqa.benchmark.ask import read_image
 from rsvqa.benchmark.errors import BenchmarkDataError
@@ -177,6 +178,18 @@ def test_the_kept_tokens_of_one_image_and_of_two_are_shown_on_a_page(scene: Path
         assert "What &lt;is&gt; it?" in text
         shown.append(len(pictures))
     assert shown == [1, 2]
+
+
+def test_in_python_nothing_is_printed_while_a_checkpoint_is_loaded(
+    scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra rsvqa[model]")
+    from tests.benchmark.make_checkpoints import make_geollava
+
+    checkpoint = make_geollava(tmp_path / "ckpt")
+    capfd.readouterr()
+    assert len(api.ask(scene, ["What?", "Where?"], model=str(checkpoint), max_new_tokens=3).replies) == 2
+    assert capfd.readouterr() == ("", "")
 
 
 def test_kept_tokens_are_not_shown_of_other_models(

@@ -77,6 +77,7 @@ def test_other_tasks_and_long_chats_are_left_out_and_named(folder: Path) -> None
         ({"options": ("red", "blue")}, "options without their letters"),
         ({"answer": "E"}, "answer names no option"),
         ({"question": "What is <image>?"}, "text holds <image>"),
+        ({"question": "What is it?<|im_end|>"}, "text holds <|im_end|>"),
     ],
 )
 def test_what_would_teach_nonsense_is_left_out(folder: Path, changes: dict[str, Any], reason: str) -> None:

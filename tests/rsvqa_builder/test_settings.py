@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rsvqa.rsvqa_builder.config import SettingsError, load_settings
-from rsvqa.rsvqa_builder.settings import BuildSettings
+from rsvqa.rsvqa_builder.settings import BuildSettings, Profile
 
 
 def test_the_default_profile_keeps_scenes_of_10000_px_whole() -> None:
@@ -52,3 +52,35 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
 def test_values_out_of_range_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(BuildSettings, {"src": "s", **values})
+
+
+@pytest.mark.parametrize(
+    ("src", "name"),
+    [
+        ("/data/harbours/", "harbours"),
+        ("../scenes", "scenes"),
+        ("s3://bucket/alps/", "alps"),
+        ("superrs.toml", "superrs"),
+        ("/data/alps/*.tif", "alps"),
+        (("a", "b", "/x/a"), "a + b"),
+        (("a", "b", "c", "d", "e"), "a + b + c + 2 more"),
+        ("/", "highrs"),
+    ],
+)
+def test_a_data_set_is_called_by_its_sources_or_as_it_is_told(src: str | tuple[str, ...], name: str) -> None:
+    assert BuildSettings(src=src, profile=Profile.HIGHRS).data_set_name == name
+    assert BuildSettings(src=src, name="Häfen «1»").data_set_name == "Häfen «1»"
+
+
+def test_a_folder_has_one_name_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "alps" / "out").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "alps" / "out")
+    assert [BuildSettings(src=src).data_set_name for src in ("..", "../../alps", str(tmp_path / "alps"))] == [
+        "alps"
+    ] * 3
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", " a", "x" * 101])
+def test_a_name_that_is_no_line_of_text_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="`name`"):
+        load_settings(BuildSettings, {"src": "s", "name": name})

@@ -44,6 +44,29 @@ def test_trainers_call_it_with_columns() -> None:
     assert rewards([], solution=[], answer_type=[], choices=[]) == []
 
 
+def test_a_completion_without_words_is_no_answer() -> None:
+    nothing = "(A) none\n(B) None\n(C) many"
+    columns = {"solution": ["B"], "answer_type": ["letter"], "choices": [nothing]}
+    part = {"type": "text", "text": "B"}
+    for completion, worth in (
+        ([{"role": "assistant", "content": None}], 0.0),
+        ([{"role": "assistant", "content": [part]}], 1.0),
+        ([{"role": "assistant", "content": []}], 0.0),
+        ([], 0.0),
+        (None, 0.0),
+        # what a tool said is not the model's answer
+        ([{"role": "assistant", "content": "A"}, {"role": "tool", "content": "B"}], 0.0),
+    ):
+        assert rewards([completion], prompts=["?"], completion_ids=[[1]], **columns) == [worth], completion
+
+
+def test_rows_of_other_data_sets_have_no_worth() -> None:
+    assert rewards(["B", "B"], solution=[None, "B"], answer_type=[None, "letter"], choices=[None, OPTIONS]) == [
+        None,
+        1.0,
+    ]
+
+
 def test_a_key_that_no_export_has_is_refused() -> None:
     with pytest.raises(ValueError, match="answer type 'number': expected letter, letters, box or text"):
         reward("3", solution="3", answer_type="number")

@@ -59,14 +59,19 @@ def push(src: Path, hub: FakeHub, *, private: bool = False, gated: bool = False)
     return push_dataset(src, "org/name", private=private, gated=gated, endpoint=hub.endpoint)
 
 
-def test_a_data_set_is_pushed_whole_and_nothing_that_lies_beside_it(src: Path, hub: FakeHub) -> None:
+def test_a_data_set_is_pushed_whole_and_nothing_that_lies_beside_it(
+    src: Path, hub: FakeHub, capfd: pytest.CaptureFixture[str]
+) -> None:
     result = push(src, hub)
     names = ["README.md", "build.toml", *SHARDS]
     expected = {name: (src / name).read_bytes() for name in names}
     assert hub.repos["org/name"].files == {**expected, ".gitattributes": b"*.parquet filter=lfs\n"}
     assert hub.repos["org/name"].num_commits == 2  # the first is the Hub's own
     num_bytes = sum(map(len, expected.values()))
-    assert result == (f"{hub.endpoint}/datasets/org/name", f"{2:040x}", 5, num_bytes, 0)
+    url = f"{hub.endpoint}/datasets/org/name"
+    assert result == PushResult(url=url, commit=f"{2:040x}", num_files=5, num_bytes=num_bytes, num_removed=0)
+    assert f"5 files, {num_bytes / 1e6:,.1f} MB: {url}" in result._repr_html_()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_bill_of_models_is_pushed_too(src: Path, hub: FakeHub) -> None:

@@ -31,7 +31,6 @@ from rsvqa.rsvqa_builder.documents.preview_images import (
 from rsvqa.rsvqa_builder.documents.preview_page import PreviewSummary, ordered_tasks
 from rsvqa.rsvqa_builder.documents.statistics import dataset_statistics
 from rsvqa.rsvqa_builder.scenes.tiling import Window
-from rsvqa.rsvqa_builder.settings import sources_name
 from tests.rsvqa_builder.make_records import make_jpeg, make_record, make_tile
 
 TILE = make_tile(
@@ -377,21 +376,3 @@ def test_pictures_are_jpegs(tmp_path: Path) -> None:
     uris = re.findall(r'href="data:image/jpeg;base64,([^"]*)"', html)
     sizes = [simplejpeg.decode_jpeg_header(base64.b64decode(uri))[:2] for uri in uris]
     assert sizes == [(427, 640)]  # the box is a quarter of the tile: no detail
-
-
-@pytest.mark.parametrize(
-    ("src", "name"),
-    [
-        ("/data/harbours/", "harbours"),
-        ("../scenes", "scenes"),
-        ("s3://bucket/alps/", "alps"),
-        ("superrs.toml", "superrs"),
-        ("/data/alps/*.tif", "alps"),
-        (("a", "b", "/x/a"), "a + b"),
-        (("a", "b", "c", "d", "e"), "a + b + c + 2 more"),
-        ("..", ""),
-        ((), ""),
-    ],
-)
-def test_a_data_set_is_called_by_its_sources(src: str | tuple[str, ...], name: str) -> None:
-    assert sources_name(src) == name

@@ -49,6 +49,13 @@ def read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8")))
 
 
+def test_a_collection_is_called_as_its_data_set(tmp_path: Path) -> None:
+    (tmp_path / "my-set").mkdir()
+    (tmp_path / "my-set" / "build.toml").write_text('name = "Häfen"\n', "utf-8")
+    out = export(tmp_path)
+    assert read(out / "collection.json")["id"] == read(out / "items" / "000000.json")["collection"] == "Häfen"
+
+
 def test_an_item_is_a_scene_with_its_outline_days_and_gsd(tmp_path: Path) -> None:
     out = export(tmp_path)
     assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,23 @@ def shards_alone(folder: Path) -> None:
     (folder / "set" / "build.toml").unlink()
 
 
+def moved_by_a_digit(folder: Path) -> None:
+    """Change a label without changing how long its file is."""
+    file = folder / "scenes" / "town_2014.geojson"
+    text = file.read_text("utf-8")
+    changed = re.sub(r"(?<=\d\.)\d", lambda digit: str((int(digit[0]) + 5) % 10), text, count=1)
+    assert changed != text
+    file.write_text(changed, "utf-8")
+
+
+def test_labels_read_by_other_releases_are_known_by_the_sizes_of_their_files(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place, tmp_path / "copy")
+    marker = tmp_path / "copy" / "set" / "build.toml"
+    marker.write_text(re.sub(r"(?m)^shapely = .*", 'shapely = "2.0.0"', marker.read_text("utf-8")), "utf-8")
+    moved_by_a_digit(tmp_path / "copy")
+    assert rsvqa.export(tmp_path / "copy" / "set", tmp_path / "coco", format="coco").num_records
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -194,6 +212,10 @@ def shards_alone(folder: Path) -> None:
         (
             lambda folder: (folder / "scenes" / "town_2014.geojson").write_text('{"type": "FeatureCollection"}'),
             "the sources are not those of the build: input town_2014.geojson has changed",
+        ),
+        (
+            moved_by_a_digit,
+            "build: the labels of scene town_2014 have changed, though none of its files has another size",
         ),
         (lambda folder: (folder / "scenes" / "town_2020.tif").unlink(), "input town_2020.tif is gone"),
         (

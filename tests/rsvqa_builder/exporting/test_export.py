@@ -106,7 +106,7 @@ def files(folder: Path) -> list[str]:
 def test_llava_holds_conversations_and_each_image_once(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "llava"
     result = export_dataset(dataset, out, format="llava")
-    assert result == ExportResult(str(out), num_records=14, num_images=6, left_out={})
+    assert result == ExportResult(folder=str(out), num_records=14, num_images=6, left_out={})
     names = ["0_0.jpg", "0_0_later.jpg", "0_0_marked.jpg", "500_0.jpg", "500_0_later.jpg", "500_0_marked.jpg"]
     assert files(out) == [
         "README.md",
@@ -253,7 +253,8 @@ def test_a_caption_of_two_images_has_no_place_in_xlrs(tmp_path: Path) -> None:
 
 def test_coco_holds_one_annotation_an_object_with_the_class_any_question_names(dataset: Path, tmp_path: Path) -> None:
     result = export_dataset(dataset, tmp_path / "coco", format="coco-asked", split="train")
-    assert result == ExportResult(str(tmp_path / "coco"), num_records=2, num_images=1, left_out={"no box": 5})
+    assert result == ExportResult(folder=str(tmp_path / "coco"), num_records=2, num_images=1, left_out={"no box": 5})
+    assert "<p>left out: 5 x no box</p>" in result._repr_html_()
     assert files(tmp_path / "coco") == ["README.md", "images/city/0_0.jpg", "scenes.json", "train.json"]
     document = json.loads((tmp_path / "coco/train.json").read_text("utf-8"))
     assert document["images"] == [{"id": 1, "file_name": "city/0_0.jpg", "width": 200, "height": 100}]

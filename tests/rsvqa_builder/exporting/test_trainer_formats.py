@@ -169,7 +169,7 @@ def read(out: Path, format_: str, model: str) -> dict[str, Told]:
 def test_boxes_come_back_by_half_a_unit(dataset: Path, tmp_path: Path, format_: str, model: str) -> None:
     out = tmp_path / "out"
     result = export_dataset(dataset, out, format=format_, model=model, max_pixels=BUDGET)
-    assert result == ExportResult(str(out), num_records=12, num_images=4, left_out={})
+    assert result == ExportResult(folder=str(out), num_records=12, num_images=4, left_out={})
     told = read(out, format_, model)
     assert sorted(told) == ["0", "1", "2", "3", "4", "5"]
     width, height = RESIZED[model]
@@ -345,6 +345,32 @@ def test_what_the_units_of_a_model_cannot_hold_is_left_out_and_counted(tmp_path:
     }
     # without a class in the evidence the box has a name that says nothing
     assert read(tmp_path / "out", "llamafactory", "qwen3-vl")["4"].reply.endswith('"label": "object"}]')
+
+
+@pytest.mark.parametrize(
+    "mark", ["<image>", "<video>", "<audio>", "<bbox>", "<ref-object>", "<|im_end|>", "<|image_pad|>"]
+)
+def test_what_a_trainer_would_take_for_something_else_is_left_out(tmp_path: Path, mark: str) -> None:
+    def make(tile: TileRecord) -> list[Record]:
+        named = {"rule": "r", "values": {"class": f"ship {mark}"}}
+        return [
+            record(tile, 0, "overall_counting", options=(*OPTIONS[:3], f"(D) a {mark}"), answer="B"),
+            record(tile, 1, "detailed_captioning", answer=f"A harbour {mark}"),
+            record(tile, 2, "fine_grained_grounding", question=ASKED, bbox=BOX, answer=str(list(BOX)), evidence=named),
+            record(tile, 3, "detailed_captioning", answer="<5 m> of <| water |>: a <b>harbour</b>."),
+        ]
+
+    data = write(tmp_path / "superrs", make)
+    for number, format_ in enumerate(("swift", "llamafactory", "trl")):
+        out = tmp_path / str(number)
+        result = export_dataset(data, out, format=format_, model="qwen3-vl", split="train")
+        assert (result.num_records, result.left_out) == (1, {f"text holds {mark}": 3})
+
+
+@pytest.mark.parametrize("budget", [0, -1, "big", 1e6])
+def test_a_budget_is_a_number_of_pixels(dataset: Path, tmp_path: Path, budget: Any) -> None:
+    with pytest.raises(ExportError, match=f"^`max_pixels` = {budget!r}: expected a whole number above 0$"):
+        export_dataset(dataset, tmp_path / "out", format="swift", model="qwen3-vl", max_pixels=budget)
 
 
 def test_what_is_not_known_is_not_guessed(dataset: Path, tmp_path: Path) -> None:

@@ -227,3 +227,11 @@ def test_a_review_that_leaves_neither_question_nor_tile_writes_nothing(tmp_path:
     with pytest.raises(NothingToReviewError, match=r"no question of .*set is left, and no tile: rejected: 1 x blurred"):
         apply_review(tmp_path / "set", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reviewed_data_set_keeps_its_name(src: Path, tmp_path: Path) -> None:
+    (src / "build.toml").write_text('name = "Farm 7"\n', "utf-8")
+    take_decisions(src)
+    apply_review(src, tmp_path / "reviewed")
+    assert "<h1>Farm 7</h1>" in (tmp_path / "reviewed" / "preview.html").read_text("utf-8")
+    assert '\nname = "Farm 7"\n' in "\n" + (tmp_path / "reviewed" / "build.toml").read_text("utf-8")
