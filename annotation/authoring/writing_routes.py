@@ -16,12 +16,14 @@ from rsvqa.annotation.authoring.writing import (
 )
 from rsvqa.annotation.authoring.writing_messages import CheckWrittenBody, WriteBody
 from rsvqa.annotation.authoring.writing_queue import enter, leave, standing_of
+from rsvqa.annotation.review.answers import hidden
 from rsvqa.annotation.review.content import CONTENT, ReviewQuestion
 from rsvqa.annotation.review.drawing import Drawings, DrawingTile
 from rsvqa.annotation.review.drawing_messages import ReviewerOfTileBody
 from rsvqa.annotation.review.drawing_routes import tile_of
 from rsvqa.annotation.review.drawn_store import Change, DrawnStore, Thing
 from rsvqa.annotation.review.people import Visitor
+from rsvqa.annotation.review.rights import check_task, is_key_hidden, task_fault
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.review.visits import NotAllowedError, author_of, refused, visitor_of
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm, TaskInfo
@@ -40,7 +42,7 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
         phrases = load_phrases(tile.language)
         north = tuple(phrases.text(f"object_orientation.north_{known}") for known in ("unknown", "up"))
         size = {"width": tile.width, "height": tile.height}
-        tasks = (info for info in TASKS.values() if _duty_fault(visitor_of(request), info.name) is None)
+        tasks = (info for info in TASKS.values() if task_fault(visitor_of(request), info.name) is None)
         return {
             "tasks": [_task_shown(info, tile.language) for info in tasks],
             "nouns": [(info.singular, info.plural) for info in drawings.classes(tile).values()],
@@ -53,19 +55,20 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     def written(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return the questions that people wrote about a tile."""
         tile = tile_of(drawings, request, body)
-        name = author_of(request, body.reviewer)
-        return {
-            "written": [
-                {**_shown(thing, tile), "may_change": _may_change(visitor_of(request), name, thing)}
-                for thing in desk.things(tile)
-            ]
-        }
+        name, visitor = author_of(request, body.reviewer), visitor_of(request)
+        found = []
+        for thing in desk.things(tile):
+            question = question_of_written(WRITTEN.validate_python(thing.content), tile)
+            is_hidden = name != thing.reviewer and is_key_hidden(review, visitor, name, question.question_id)
+            shown = _shown(thing, hidden(question) if is_hidden else question, is_hidden=is_hidden)
+            found.append({**shown, "may_change": _may_change(visitor, name, thing)})
+        return {"written": found}
 
     @app.post("/api/draw/check")
     def check(request: Request, body: CheckWrittenBody) -> dict[str, Any]:
         """Return why a question may not stand, and why it could be guessed; nothing is stored."""
         tile, content = tile_of(drawings, request, body), body.content.written()
-        duty = _duty_fault(visitor_of(request), content.task)
+        duty = task_fault(visitor_of(request), content.task)
         problems = (duty,) if duty else desk.faults(content, tile, body.key)
         warnings = () if problems else desk.warnings(content, tile, body.key)
         return {"problems": problems, "warnings": warnings}
@@ -80,8 +83,7 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
             raise NotAllowedError(f"{former.reviewer} wrote this question: only he, an expert or a lead may change it")
         content = None if body.content is None else body.content.written()
         if content is not None:
-            if duty := _duty_fault(visitor, content.task):
-                raise NotAllowedError(duty)
+            check_task(visitor, content.task)
             if problems := desk.faults(content, tile, body.key):
                 return refused(*problems)
         return {"numbers": desk.write(tile, body, content, former, name)}
@@ -153,15 +155,7 @@ class _Desk:
 
 
 def _may_change(visitor: Visitor, name: str, thing: Thing) -> bool:
-    return visitor.role != "annotator" or name == thing.reviewer
-
-
-def _duty_fault(visitor: Visitor, task: str) -> str | None:
-    """Return why a task is not for a person; None when it is."""
-    tasks = visitor.duty.tasks
-    if tasks and task in TASKS and task not in tasks:
-        return f"{TASKS[task].level_3} is not among the tasks of {visitor.name}"
-    return None
+    return visitor.sees_all or name == thing.reviewer
 
 
 def _task_shown(info: TaskInfo, language: str) -> dict[str, Any]:
@@ -179,13 +173,12 @@ def _task_shown(info: TaskInfo, language: str) -> dict[str, Any]:
     }
 
 
-def _shown(thing: Thing, tile: DrawingTile) -> dict[str, Any]:
-    question = question_of_written(WRITTEN.validate_python(thing.content), tile)
+def _shown(thing: Thing, question: ReviewQuestion, *, is_hidden: bool) -> dict[str, Any]:
     return {
         "key": thing.key,
         "number": thing.number,
         "author": thing.reviewer,
-        "written": thing.content,
+        "written": None if is_hidden else thing.content,
         "question_id": question.question_id,
         "task": question.task,
         "form": question.form.value,

@@ -64,6 +64,12 @@ CREATE TABLE IF NOT EXISTS claims (
     opened_at REAL NOT NULL,
     PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dealt (
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
+    reviewer TEXT NOT NULL,
+    PRIMARY KEY (key, reviewer)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO dealt SELECT key, reviewer FROM claims;
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
     reviewer TEXT NOT NULL,

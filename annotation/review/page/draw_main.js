@@ -121,8 +121,7 @@ async function guarded(work) {
     return await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const isGone = error.status === 403 || error.problems[0]?.startsWith("the server refused (404");
-    showProblems(isGone ? ["The server was started anew: open the address that it printed."] : error.problems);
+    showProblems(error.isWordless ? ["The server was started anew: open the address that it printed."] : error.problems);
     return null;
   }
 }

@@ -440,10 +440,12 @@ export class WritingPanel {
       h("p", { class: "task" }, task, h("span", {}, thing.author)),
       h("p", { class: "text" }, content.question),
       options.length > 0 && h("ol", { class: "short" }, options),
-      !options.length && h("p", { class: "answer" }, thing.form === "box" ? "Answer: the box" : content.answer),
+      !options.length && thing.written && h("p", { class: "answer" }, thing.form === "box" ? "Answer: the box" : content.answer),
+      !thing.written && h("p", { class: "hint" }, "The key comes after your answer, in the review."),
       thing.may_change && h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => this.begin(thing.written, thing) }, "Change"), h("button", { type: "button", onclick: () => this.inTurn(() => this.remove(thing)) }, "Delete")),
     );
-    const box = thing.written.box ?? (thing.written.shapes[0] && boundsOf(thing.written.shapes[0]));
+    const { box: own = null, shapes = [] } = thing.written ?? {};
+    const box = own ?? (shapes[0] && boundsOf(shapes[0]));
     if (box) item.addEventListener("dblclick", () => this.page.look(box, true));
     return item;
   }

@@ -58,9 +58,8 @@ async function exclusively(work) {
     await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const isGone = error.status === 403 || (error.status === 404 && !error.problems[0]?.includes("question"));
     const hint = "The server was started anew: open the address that it printed. What you changed is kept.";
-    editor.setProblems(isGone ? [hint] : error.problems);
+    editor.setProblems(error.isWordless ? [hint] : error.problems);
   } finally {
     state.isBusy = false;
     document.body.classList.remove("busy");
@@ -264,7 +263,7 @@ async function changeReviewer() {
 
 async function showSummary() {
   let summary = null;
-  await exclusively(async () => (summary = await insist("summary", {})));
+  await exclusively(async () => (summary = await insist("summary", identity())));
   if (summary) panels.showSummary(summary, state.session);
 }
 

@@ -208,6 +208,8 @@ def test_a_question_is_opened_by_its_id_by_those_who_see_all(clients: dict[str, 
 
 def test_a_comment_is_shown_to_its_author_and_to_the_lead(clients: dict[str, Client]) -> None:
     said = {**ON_ONE, "question_id": "a:0_0/OP1", "text": " which car? ", "request_id": REQUEST}
+    opened = clients["ann"].post("next", {**ASKED, "filters": {"task": "object_presence"}})
+    assert opened.json["question"]["question_id"] == "a:0_0/OP1"
     (seen,) = clients["ann"].post("comment", said).json["comments"]
     assert (seen["author"], seen["text"]) == ("ann", "which car?")
     assert len(clients["lea"].post("open", said_of("a:0_0/OP1")).json["comments"]) == 1

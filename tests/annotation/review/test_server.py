@@ -211,7 +211,7 @@ def test_progress_counts_and_tells_the_pace(tmp_path: Path) -> None:
 def test_the_summary_counts_by_task(client: Client) -> None:
     client.post("decide", decision("q1", "reject", 1, reason="wrong answer"))
     client.post("decide", decision("q2", "skip", 2))
-    summary = client.post("summary", {}).json
+    summary = client.post("summary", ANN).json
     assert summary["tasks"]["overall_counting"]["verdicts"]["rejected"] == 1
     assert summary["overall"]["reasons"] == {"wrong answer": 1}
     assert summary["reviewers"] == {"ann": 1}
