@@ -196,7 +196,11 @@ def _geometry(written: WrittenQuestion) -> BaseGeometry | None:
 
 
 def question_of_written(written: WrittenQuestion, tile: DrawingTile) -> ReviewQuestion:
-    """Return a written question as it stands among the others of a data set; its id follows from what it says."""
+    """Return a written question as it stands among the others of a data set.
+
+    Its id follows from what it asks. The key is no part of it: who judges a question sees its id before the key, and
+    would only have to try four.
+    """
     box = written.box
     bbox = (
         None if box is None else Box(*(round(share, BOX_DECIMALS) for share in as_shares(box, tile.width, tile.height)))
@@ -204,8 +208,7 @@ def question_of_written(written: WrittenQuestion, tile: DrawingTile) -> ReviewQu
     answer = right_letters(option.is_right for option in written.marked) or written.answer
     if written.form is AnswerForm.BOX:
         answer = str(list(bbox or ()))
-    said = [written.task, written.question, sorted((option.text, option.is_right) for option in written.marked)]
-    digest = _digest([*said, written.answer, bbox], _ID_CHARS)
+    digest = _digest([written.task, written.question, sorted(written.options)], _ID_CHARS)
     return ReviewQuestion(
         question_id=f"{tile.tile_id}/{TASKS[written.task].short}-w{digest}",
         task=written.task,

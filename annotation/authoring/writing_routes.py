@@ -78,6 +78,10 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
         """Store a question, or take it away; when this answers, it is on disk."""
         tile, visitor = tile_of(drawings, request, body), visitor_of(request)
         name = author_of(request, body.reviewer)
+        with desk.writing:  # two people who ask the same at once: the second is told
+            return store_written(tile, visitor, name, body)
+
+    def store_written(tile: DrawingTile, visitor: Visitor, name: str, body: WriteBody) -> Any:  # noqa: ANN401
         former = next((thing for thing in desk.things(tile) if thing.key == body.key), None)
         if former is not None and not _may_change(visitor, name, former):
             raise NotAllowedError(f"{former.reviewer} wrote this question: only he, an expert or a lead may change it")
@@ -102,6 +106,7 @@ class _Desk:
 
     def __init__(self, review: ReviewStore, store: DrawnStore, drawings: Drawings) -> None:
         self._review, self._store, self._drawings = review, store, drawings
+        self.writing = Lock()
         self._lock = Lock()
         self._seen = 0
         self._all: dict[int, _Written] = {}

@@ -22,8 +22,8 @@ def check_question(store: ReviewStore, caller: Caller, question_id: str) -> None
     """
     if not (caller.sees_all or store.was_dealt(question_id, caller.name, caller.filters.duty)):
         raise NotAllowedError(
-            f"the question {question_id[:80]!a} was not put before {caller.name}, or is his no more: load the page anew "
-            "for the next one"
+            f"the question {question_id[:80]!a} was not put before {caller.name}, or is his no more: load the page "
+            "anew for the next one"
         )
 
 

@@ -125,11 +125,13 @@ def test_it_stands_among_the_others_with_letters_shares_and_its_origin() -> None
     assert (boxed.bbox, boxed.answer) == ((0.1, 0.25, 0.4, 0.625), "[0.1, 0.25, 0.4, 0.625]")
 
 
-def test_its_id_follows_from_what_it_says_and_not_from_the_order_of_its_options() -> None:
+def test_its_id_follows_from_what_it_asks_and_neither_from_its_key_nor_from_the_order_of_its_options() -> None:
     turned = replace(COUNT, options=("4", "3", "5", "6"), right=(0,))
-    other = replace(COUNT, right=(0,))
-    ids = [question_of_written(one, TILE).question_id for one in (COUNT, turned, other)]
-    assert ids[0] == ids[1] != ids[2]
+    other_key, other = replace(COUNT, right=(0,)), replace(COUNT, options=("4", "3", "5", "7"))
+    ids = [question_of_written(one, TILE).question_id for one in (COUNT, turned, other_key, other)]
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+    moved = replace(FIND, box=Box(1, 2, 30, 40))
+    assert question_of_written(moved, TILE).question_id == question_of_written(FIND, TILE).question_id
 
 
 def test_texts_are_tidied_line_by_line() -> None:
