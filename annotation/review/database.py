@@ -65,11 +65,11 @@ CREATE TABLE IF NOT EXISTS claims (
     PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dealt (
-    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
     reviewer TEXT NOT NULL,
-    PRIMARY KEY (key, reviewer)
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
+    PRIMARY KEY (reviewer, key)
 ) WITHOUT ROWID;
-INSERT OR IGNORE INTO dealt SELECT key, reviewer FROM claims;
+INSERT OR IGNORE INTO dealt SELECT reviewer, key FROM claims;
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
     reviewer TEXT NOT NULL,

@@ -18,8 +18,13 @@ def check_question(store: ReviewStore, caller: Caller, question_id: str) -> None
     """Let pass who may act on a question, by its id.
 
     Raises:
-        NotAllowedError: it was never put before him, or is not among his tasks and places any more.
+        NotAllowedError: it was never put before him, is not among his tasks and places any more, or is another one
+            now than he has before him.
     """
+    if store.has_changed(question_id, caller.name):
+        raise NotAllowedError(
+            f"the question {question_id[:80]!a} has changed since it was put before {caller.name}: load the page anew"
+        )
     if not (caller.sees_all or store.was_dealt(question_id, caller.name, caller.filters.duty)):
         raise NotAllowedError(
             f"the question {question_id[:80]!a} was not put before {caller.name}, or is his no more: load the page "

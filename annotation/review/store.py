@@ -258,6 +258,12 @@ class ReviewStore:
         with self.database.reading() as connection:
             return connection.execute(_DEALT, values).fetchone() is not None
 
+    def has_changed(self, question_id: str, reviewer: str) -> bool:
+        """Return whether a reviewer has had another version of a question before him, and not the present one."""
+        with self.database.reading() as connection:
+            values = {"question_id": question_id, "reviewer": reviewer}
+            return connection.execute(_CHANGED, values).fetchone() is not None
+
     def renew(self, reviewer: str, question_id: str) -> None:
         """Keep a claimed question for another `CLAIM_S`."""
         with self.database.transaction() as connection:
@@ -513,6 +519,12 @@ _DEALT = "".join(
 )
 """A claim ends, and a page may be left open for longer; what was put before somebody once stays his to decide."""
 
+_CHANGED = """
+SELECT 1 FROM questions q, dealt d CROSS JOIN questions o ON o.key = d.key
+WHERE o.question_id = q.question_id AND q.question_id = :question_id AND q.is_present AND NOT o.is_present AND d.reviewer = :reviewer
+    AND NOT EXISTS (SELECT 1 FROM dealt WHERE key = q.key AND reviewer = :reviewer)
+"""
+
 _LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND key IS NOT :key)"
 """A page that is loaded anew asks for the question that is open: it was opened when it was first shown."""
 _SETTLE_RETURNED = "UPDATE comments SET settled_at = ? WHERE key = ? AND recipient = ? AND settled_at IS NULL"
@@ -552,7 +564,7 @@ def _claim(connection: sqlite3.Connection, key: str, reviewer: str, now: float) 
         "INSERT INTO claims VALUES (?, ?, ?, ?) ON CONFLICT (key, reviewer) DO UPDATE SET until = excluded.until",
         (key, reviewer, now + CLAIM_S, now),
     )
-    connection.execute("INSERT OR IGNORE INTO dealt VALUES (?, ?)", (key, reviewer))
+    connection.execute("INSERT OR IGNORE INTO dealt VALUES (?, ?)", (reviewer, key))
 
 
 def _opened_at(connection: sqlite3.Connection, key: str, reviewer: str) -> float | None:

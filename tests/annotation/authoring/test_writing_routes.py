@@ -104,13 +104,22 @@ def test_a_second_person_judges_it_without_seeing_the_key(client: Client, store:
 
 def test_a_change_comes_to_the_second_person_again_and_what_is_taken_away_to_nobody(client: Client) -> None:
     write(client, COUNT)
-    first = waiting(client, "ben")
+    seen = client.post("next", {"reviewer": "ben"}).json["question"]
+    ben: dict[str, Any] = {"reviewer": "ben", "question_id": seen["question_id"]}
+    assert client.post("answer", {**ben, "answer": "B"}).json["question"]["content"]["answer"] == "B"
     write(client, {**COUNT, "right": [2]}, before=1)
-    second = waiting(client, "ben")
-    assert first is not None
-    assert second is not None
-    assert first != second
-    write(client, None, before=2)
+    # what he has before him is not what stands there now: he would turn it back
+    save = {**ben, "action": "save", "content": {**seen["content"], "answer": "B"}, "request_id": "d" * 20}
+    refused = client.post("decide", save)
+    assert refused.status == 403
+    assert "has changed since it was put before ben" in refused.json["problems"][0]
+    again = client.post("next", {"reviewer": "ben"}).json
+    assert (again["question"]["question_id"], again["is_blind"]) == (seen["question_id"], True)
+    assert client.post("answer", {**ben, "answer": "C"}).json["own"]["is_key"] is True
+    assert client.post("decide", {**save, "content": {**seen["content"], "answer": "C"}}).status == 200
+    write(client, {**COUNT, "right": [3]}, before=2)
+    assert waiting(client, "ben") == seen["question_id"]
+    write(client, None, before=3)
     assert waiting(client, "ben") is None
 
 
