@@ -521,7 +521,8 @@ _DEALT = "".join(
 
 _CHANGED = """
 SELECT 1 FROM questions q, dealt d CROSS JOIN questions o ON o.key = d.key
-WHERE o.question_id = q.question_id AND q.question_id = :question_id AND q.is_present AND NOT o.is_present AND d.reviewer = :reviewer
+WHERE o.question_id = q.question_id AND q.question_id = :question_id AND q.is_present AND NOT o.is_present
+    AND d.reviewer = :reviewer
     AND NOT EXISTS (SELECT 1 FROM dealt WHERE key = q.key AND reviewer = :reviewer)
 """
 
