@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 
 from rsvqa.annotation.authoring.writing import (
+    NO_LATER_DATE,
     WRITTEN,
     WrittenQuestion,
-    identity_of,
     question_of_written,
     written_faults,
 )
@@ -39,12 +40,13 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     def templates(request: Request, body: ReviewerOfTileBody) -> dict[str, Any]:
         """Return the tasks that a question may have, with their templates and what fills the slots."""
         tile = tile_of(drawings, request, body)
-        phrases = load_phrases(tile.language)
+        phrases, later = load_phrases(tile.language), drawings.later(tile)
         north = tuple(phrases.text(f"object_orientation.north_{known}") for known in ("unknown", "up"))
         size = {"width": tile.width, "height": tile.height}
         tasks = (info for info in TASKS.values() if task_fault(visitor_of(request), info.name) is None)
         return {
-            "tasks": [_task_shown(info, tile.language) for info in tasks],
+            "tasks": [_task_shown(info, tile.language, has_later=later is not None) for info in tasks],
+            "later": later and {"number": later.number, "scene": later.scene, "date": later.date},
             "nouns": [(info.singular, info.plural) for info in drawings.classes(tile).values()],
             "choices": {**SLOT_CHOICES, "north": north},
             "where_box": phrases.text("object_box.where", **size, box="{box}"),
@@ -67,7 +69,8 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
     @app.post("/api/draw/check")
     def check(request: Request, body: CheckWrittenBody) -> dict[str, Any]:
         """Return why a question may not stand, and why it could be guessed; nothing is stored."""
-        tile, content = tile_of(drawings, request, body), body.content.written()
+        tile = tile_of(drawings, request, body)
+        content = desk.dated(body.content.written(), tile)
         duty = task_fault(visitor_of(request), content.task)
         problems = (duty,) if duty else desk.faults(content, tile, body.key)
         warnings = () if problems else desk.warnings(content, tile, body.key)
@@ -85,7 +88,7 @@ def add_writing(app: FastAPI, review: ReviewStore, drawings: Drawings) -> None:
         former = next((thing for thing in desk.things(tile) if thing.key == body.key), None)
         if former is not None and not _may_change(visitor, name, former):
             raise NotAllowedError(f"{former.reviewer} wrote this question: only he, an expert or a lead may change it")
-        content = None if body.content is None else body.content.written()
+        content = None if body.content is None else desk.dated(body.content.written(), tile)
         if content is not None:
             check_task(visitor, content.task)
             if problems := desk.faults(content, tile, body.key):
@@ -115,10 +118,16 @@ class _Desk:
         """Return what stands on a tile, in the order of the last changes."""
         return self._store.read(tile.key).of_kind("written")
 
+    def dated(self, content: WrittenQuestion, tile: DrawingTile) -> WrittenQuestion:
+        """Return a question with the scene of its second date, where its task has one and there is one."""
+        has_two = content.task in TASKS and TASKS[content.task].num_dates > 1
+        later = self._drawings.later(tile) if has_two else None
+        return content if later is None else replace(content, later_scene=later.scene, later_date=later.date or "")
+
     def faults(self, content: WrittenQuestion, tile: DrawingTile, key: str) -> tuple[str, ...]:
         """Return why a question may not stand; `key` is its own."""
         others = (WRITTEN.validate_python(thing.content) for thing in self.things(tile) if thing.key != key)
-        asked = {identity_of(other.question, other.options) for other in others}
+        asked = {other.identity for other in others}
         return written_faults(content, tile, asked=asked | self._drawings.asked(tile))
 
     def warnings(self, content: WrittenQuestion, tile: DrawingTile, key: str) -> tuple[str, ...]:
@@ -163,13 +172,16 @@ def _may_change(visitor: Visitor, name: str, thing: Thing) -> bool:
     return visitor.sees_all or name == thing.reviewer
 
 
-def _task_shown(info: TaskInfo, language: str) -> dict[str, Any]:
-    is_open = not info.is_regional and info.num_dates == 1
+def _task_shown(info: TaskInfo, language: str, *, has_later: bool) -> dict[str, Any]:
+    is_open = info.num_dates == 1 or has_later
     return {
         "name": info.name,
         "title": info.level_3,
         "group": info.level_2,
         "is_open": is_open,
+        "why_not": "" if is_open else NO_LATER_DATE,
+        "is_regional": info.is_regional,
+        "num_dates": info.num_dates,
         "num_options": sorted({NUM_OPTIONS[form] for form in info.forms}, reverse=True),
         "is_yes_no": AnswerForm.YES_NO in info.forms,
         "is_several": AnswerForm.SEVERAL_OF in info.forms,

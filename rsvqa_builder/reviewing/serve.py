@@ -24,6 +24,7 @@ from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import STORE, ReviewSource, data_set_fingerprint, store_path
+from rsvqa.rsvqa_builder.reviewing.written_images import WrittenImages
 from rsvqa.rsvqa_builder.reviewing.written_questions import read_written
 
 GUIDELINES = "guidelines.md"
@@ -192,12 +193,14 @@ def open_review(
                 raise NothingToReviewError(nothing)
             if any(tile.num_questions for tile in source.tiles):
                 print(f"{nothing}. The page opens to draw objects and to write questions", file=sys.stderr)
-        drawings = DrawnTiles(source, digests)
+        views = TileViews(folder, source.tiles)
+        drawings = DrawnTiles(source, digests, views)
         for line in _lost_drawings(DrawnStore(opened), drawings):
             print(line, file=sys.stderr)
-        pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
-        views = TileViews(folder, source.tiles)
-        places = {picture_key(name): place for name, place in source.image_places.items()}
+        images = WrittenImages(source, views)
+        names = (*source.image_names, *images.later_names)
+        pictures = ShardPictures(names, images.load, cache_bytes=cache_bytes)
+        places = {picture_key(name): place for name, place in {**source.image_places, **images.later_places}.items()}
         try:
             yield OpenReview(opened, pictures, drawings, views, places)
         finally:

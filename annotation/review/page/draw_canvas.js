@@ -65,8 +65,15 @@ export class Canvas {
     this.look = look && { path: look.path, picture: look.picture };
     look?.filter(this.osd.drawer.canvas);
     this.around.show(look);
-    await this.seeOther(look?.other ?? null);
+    this.chosen = look?.other ?? null;
+    await this.seeOther(this.later ?? this.chosen);
     this.ask();
+  }
+
+  /** Show the later date beside the image, or again what was chosen to be beside it. */
+  async showLater(later) {
+    this.later = later;
+    await this.seeOther(later ?? this.chosen ?? null);
   }
 
   async seeOther(other) {

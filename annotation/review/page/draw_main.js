@@ -98,6 +98,7 @@ const page = {
   post: (path, body) => guarded(() => page.model.post(path, body)),
   refuse: (problems) => showProblems(problems),
   showShapes: () => showOverlays(),
+  showDate: (later) => canvas.showLater(later),
   say: (text) => (byId("saved").textContent = text),
   look: (box, isNear = false) => isNear && canvas.show(box),
 };
@@ -264,6 +265,7 @@ function showTab(tab) {
   for (const name of TABS) byId(`${name}-tab`).setAttribute("aria-selected", String(name === tab));
   canvas.highlighted = new Set();
   showOverlays();
+  if (tab !== "write") page.showDate(null);
   if (tab === "objects") showObjects();
   else if (tab === "write") {
     writing.render();

@@ -17,7 +17,7 @@ from rsvqa.annotation.authoring.writing import (
     written_faults,
 )
 from rsvqa.annotation.checks import REASONS
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.review.drawn import DrawnForm, PixelPoint
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.templates import question_templates, template_keys
@@ -47,8 +47,9 @@ def test_a_whole_question_of_each_form_may_stand(written: WrittenQuestion) -> No
 FAULTS: dict[str, tuple[WrittenQuestion, str]] = {
     "no such task": (replace(COUNT, task="overal_counting"), "did you mean 'overall_counting'?: a free question keeps"),
     "no task": (replace(COUNT, task=""), "'' is not a task"),
-    "a circle": (replace(COUNT, task="regional_counting"), "shows a red circle, in an image that a build makes"),
-    "two dates": (replace(COUNT, task="land_use_change"), "shows two dates"),
+    "no circle": (replace(COUNT, task="regional_counting"), "draw the circle that the question is about"),
+    "a circle too many": (replace(COUNT, circle=Circle(50, 40, 20)), "Overall counting is about no circle"),
+    "two dates": (replace(COUNT, task="land_use_change"), "no scene of a later date that covers the whole tile"),
     "another task's template": (replace(COUNT, template="object_size.area"), "no template 'object_size.area'"),
     "three options": (replace(COUNT, options=("3", "4", "5")), "Overall counting has 4 options: here are 3"),
     "options of a box": (replace(FIND, options=("a", "b", "c", "d")), "has no options: here are 4"),
