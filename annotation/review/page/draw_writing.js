@@ -43,8 +43,10 @@ export class WritingPanel {
       const kept = localStorage.getItem(this.place);
       this.begin();
       if (kept) this.restore(JSON.parse(kept));
-    } else this.render();
-    this.showDate();
+    } else {
+      this.render();
+      this.showDate();
+    }
   }
 
   /** Show the second date beside the image while a question about two dates is written. */
@@ -65,6 +67,7 @@ export class WritingPanel {
     Object.assign(this, { key, before, draft, text, slots });
     this.changed(true);
     this.page.showShapes();
+    this.showDate();
   }
 
   get task() {
@@ -86,6 +89,7 @@ export class WritingPanel {
     if (!content && this.draft.task) this.fitOptions();
     this.render();
     this.page.showShapes();
+    this.showDate();
     if (thing) this.checkSoon();
   }
 
