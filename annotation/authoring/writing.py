@@ -155,9 +155,9 @@ def _task_fault(written: WrittenQuestion) -> str | None:
         )
     info = TASKS[written.task]
     if info.num_dates > 1 and not written.later_date:
-        return f"{info.level_3} shows two dates: {NO_LATER_DATE}"
+        return f"{info.title} shows two dates: {NO_LATER_DATE}"
     if written.template and written.template not in template_keys(written.task):
-        return f"{info.level_3} has no template {written.template[:60]!a}"
+        return f"{info.title} has no template {written.template[:60]!a}"
     return None
 
 
@@ -190,7 +190,7 @@ def _circle_faults(written: WrittenQuestion, info: TaskInfo) -> list[str]:
     if circle is None:
         return ["draw the circle that the question is about"] if info.is_regional else []
     if not info.is_regional:
-        return [f"{info.level_3} is about no circle"]
+        return [f"{info.title} is about no circle"]
     if circle.radius < MIN_RADIUS_PX:
         return [f"the circle has a radius of {circle.radius:g} px: expected {MIN_RADIUS_PX} or more"]
     text = with_region_slot(written.question, CIRCLE_NUMBER)
@@ -202,7 +202,7 @@ def _count_fault(written: WrittenQuestion, info: TaskInfo) -> str | None:
     if len(written.options) in wanted:
         return None
     said = " or ".join(map(str, wanted)) if any(wanted) else "no"
-    return f"{info.level_3} has {said} options: here are {len(written.options)}"
+    return f"{info.title} has {said} options: here are {len(written.options)}"
 
 
 def _shape_faults(written: WrittenQuestion, tile: DrawingTile) -> list[str]:

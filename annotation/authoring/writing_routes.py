@@ -176,7 +176,7 @@ def _task_shown(info: TaskInfo, language: str, *, has_later: bool) -> dict[str, 
     is_open = info.num_dates == 1 or has_later
     return {
         "name": info.name,
-        "title": info.level_3,
+        "title": info.title,
         "group": info.level_2,
         "is_open": is_open,
         "why_not": "" if is_open else NO_LATER_DATE,

@@ -50,9 +50,10 @@ def _add_tiles(app: FastAPI, review: ReviewStore, pictures: Pictures, drawings: 
         his = [tile for tile in drawings.tiles.values() if has_place(visitor, scene=tile.scene, tile_id=tile.tile_id)]
         return {
             "person": visitor.name,
+            "role": visitor.role,
             "num_queued": review.num_queued(),
             "tiles": [_listed(tile, drawn.get(tile.key, TileDrawing())) for tile in his],
-            "tasks": {info.name: info.level_3 for info in TASKS.values()},
+            "tasks": {info.name: info.title for info in TASKS.values()},
             "forms": {form: sorted(info.roles) for form, info in FORMS.items()},
             "attributes": {
                 name: {"roles": sorted(info.roles), "values": info.values, "is_flag": info.is_flag}

@@ -48,7 +48,7 @@ def task_fault(visitor: Visitor, task: str) -> str | None:
     """Return why a task is not for a person; None when it is."""
     tasks = visitor.duty.tasks
     if tasks and not visitor.sees_all and task in TASKS and task not in tasks:
-        return f"{TASKS[task].level_3} is not among the tasks of {visitor.name}"
+        return f"{TASKS[task].title} is not among the tasks of {visitor.name}"
     return None
 
 

@@ -183,7 +183,7 @@ def _add_session(app: FastAPI, store: ReviewStore, name: str, guidelines: str) -
     def session(request: Request) -> dict[str, Any]:
         """Return what does not change while the server runs, and who asks where people have links."""
         visitor = visitor_of(request)
-        tasks = {info.name: {"short": info.short, "title": info.level_3} for info in TASKS.values()}
+        tasks = {info.name: {"short": info.short, "title": info.title} for info in TASKS.values()}
         choices = asdict(read_choices(store))
         person = {"person": visitor.name, "role": visitor.role}
         return {

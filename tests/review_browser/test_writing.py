@@ -68,6 +68,11 @@ def write_count(page: Page, question: str = "How many tugs wait at the pier?") -
 def test_a_free_question_is_answered_while_it_is_typed_and_stored(page: Page, server: Server) -> None:
     assert page.inner_text("#saved") == "Nothing waits for a review: draw, or write questions"
     assert page.locator("#review-link").is_hidden()  # it would lead back here
+    assert page.locator("#lead-link").inner_text() == "List"
+    lead = page.context.new_page()
+    lead.goto(f"{server.url}lead.html")
+    lead.get_by_role("link", name="Draw").wait_for()
+    lead.close()
     page.evaluate("() => { document.getElementById('saved').textContent = 'a long message '.repeat(20); }")
     assert page.evaluate(
         "() => document.getElementById('card').scrollWidth <= document.getElementById('card').clientWidth"

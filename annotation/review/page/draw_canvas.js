@@ -3,7 +3,7 @@
 // So thousands of objects stay fluid, whatever the machine.
 
 import { handles, trace } from "./draw_shapes.js";
-import { byId } from "./elements.js";
+import { byId, h } from "./elements.js";
 import { Around, together } from "./look.js";
 import { OPTIONS, showScale, tileSource } from "./viewer.js";
 
@@ -87,8 +87,19 @@ export class Canvas {
     if (other) {
       this.beside ??= this.makeBeside();
       await this.openOn(this.beside, other);
+      this.circleBeside(this.circle);
     }
     this.osd.viewport.fitBounds(bounds, true);
+  }
+
+  /** Show the circle of a question, centre and radius, on the image beside this one too; null for none. */
+  circleBeside(circle) {
+    this.circle = circle;
+    if (!this.beside || !this.other) return;
+    this.beside.clearOverlays();
+    if (!circle) return;
+    const [x, y, radius] = circle.map((value) => value / this.model.tile.width);
+    this.beside.addOverlay({ element: h("i", { class: "circle" }), location: new window.OpenSeadragon.Rect(x - radius, y - radius, 2 * radius, 2 * radius) });
   }
 
   makeBeside() {

@@ -206,6 +206,7 @@ function openProposals() {
 function showOverlays() {
   canvas.overlays =
     state.tab === "write" ? writing.shapes : openProposals().map((proposal) => ({ ...shapeOf(proposal), colour: PROPOSED, isDashed: true, isStrong: proposal.key === state.picked }));
+  canvas.circleBeside(state.tab === "write" ? (writing.draft?.circle ?? null) : null);
   canvas.ask();
 }
 
@@ -454,6 +455,8 @@ async function begin() {
     state.reviewer = state.about.person; // by the link: nobody changes it
     byId("reviewer-button").disabled = true;
   }
+  byId("lead-link").hidden = state.about.role !== "lead";
+  byId("lead-link").textContent = state.about.person ? "Lead" : "List"; // who is alone leads nobody
   byId("review-link").hidden = !state.about.num_queued; // it would lead back here
   while (!state.reviewer) await changeReviewer();
   byId("reviewer-button").textContent = state.reviewer;
