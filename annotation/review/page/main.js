@@ -337,6 +337,8 @@ const BUTTONS = {
 };
 
 async function begin() {
+  const first = state.reviewer && !location.hash ? insist("next", identity()) : null; // both at once, by who came last
+  first?.catch(() => null); // told where it is waited for
   state.session = await insist("session");
   if (!state.session.num_queued) return location.replace("draw.html"); // nothing to judge: people come to draw
   document.title = `${state.session.name} · review`;
@@ -358,14 +360,14 @@ async function begin() {
   byId("reviewer-button").textContent = state.reviewer;
   byId("lead-link").hidden = state.session.role !== "lead";
   byId("lead-link").textContent = state.session.person ? "Lead" : "List"; // who is alone leads nobody
-  await exclusively(begun);
+  await exclusively(() => begun(first));
 }
 
 /** Open the question that the address names, as the lead's page does, else the next one. */
-async function begun() {
+async function begun(first) {
   const named = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  if (!named) return next();
+  if (!named) return show(await (first ?? insist("next", identity())));
   await show(await insist("open", { ...identity(), question_id: named }));
 }
 
