@@ -139,7 +139,9 @@ def written_faults(written: WrittenQuestion, tile: DrawingTile, *, asked: Set[st
     """
     if fault := _task_fault(written):
         return (fault,)
-    faults = [*_form_faults(written), *_shape_faults(written, tile)]
+    faults = [*_form_faults(written), *(astray := _shape_faults(written, tile))]
+    if astray:  # of such points no outline can be made
+        return tuple(faults)
     reasons = check_question(_candidate(written), width=tile.width, height=tile.height)
     faults += [reason for reason in reasons if not (faults and reason in _SAID_OF_FORMS)]
     if written.identity in asked:

@@ -48,6 +48,10 @@ BY_WRITING = "written/"
 """Begins the request id of the decision by which the author of a question stands for it; no page can send one."""
 
 
+OTHER_REQUEST = "the id of this request stands for another one that was stored before"
+"""What is sent twice is stored once; what is not the same is not shown as saved."""
+
+
 class Assignment(NamedTuple):
     """A question put before a reviewer.
 
@@ -310,13 +314,13 @@ class ReviewStore:
             may_adjudicate: his opinion decides where those of others differ.
 
         Raises:
-            StoreError: when there is no such question.
+            StoreError: when there is no such question, or the request's id stands for another decision.
         """
         now = self.now() if decided_at is None else decided_at
         with self.database.transaction() as connection:
-            if known := connection.execute(
-                "SELECT number FROM decisions WHERE request_id = ?", (request_id,)
-            ).fetchone():
+            if known := connection.execute(_OF_REQUEST, (request_id,)).fetchone():
+                if (known["question_id"], known["reviewer"]) != (question_id, reviewer):
+                    raise StoreError(f"{OTHER_REQUEST}: nothing was stored")
                 return int(known["number"])
             row = row_of(connection, question_id)
             key, question = row["key"], QUESTION.validate_json(row["question"])
@@ -529,6 +533,7 @@ WHERE o.question_id = q.question_id AND q.question_id = :question_id AND q.is_pr
 _LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND key IS NOT :key)"
 """A page that is loaded anew asks for the question that is open: it was opened when it was first shown."""
 _SETTLE_RETURNED = "UPDATE comments SET settled_at = ? WHERE key = ? AND recipient = ? AND settled_at IS NULL"
+_OF_REQUEST = "SELECT number, reviewer, question_id FROM decisions JOIN questions USING (key) WHERE request_id = ?"
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
 INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at, opened_at,

@@ -123,6 +123,21 @@ def test_a_change_comes_to_the_second_person_again_and_what_is_taken_away_to_nob
     assert waiting(client, "ben") is None
 
 
+def test_an_id_of_a_request_stands_for_one_thing(client: Client) -> None:
+    write(client, COUNT)
+    write(client, {**COUNT, "question": "How many vans are there?"}, key="k2")
+    about = {"reviewer": "ann", "tile": "tile1", "request_id": "write-k1-0000-00000000"}
+    again = client.post("draw/write", {**about, "key": "k2", "before": 2, "content": None})
+    assert (again.status, again.json["problems"]) == (
+        404,
+        ["the id of this request stands for another one that was stored before: nothing was stored"],
+    )
+    assert len(written(client)) == 2
+    assert client.post("draw/write", {**about, "key": "k1", "before": 0, "content": COUNT}).json == {
+        "numbers": {"k1": 1}
+    }
+
+
 def test_two_people_do_not_ask_the_same_of_a_tile(client: Client) -> None:
     write(client, COUNT)
     again = write(client, COUNT, key="k2", name="ben")
@@ -148,7 +163,7 @@ def test_templates_of_each_task_are_offered(client: Client) -> None:
     tasks = {task["name"]: task for task in found["tasks"]}
     assert len(tasks) == 22
     assert {name for name, task in tasks.items() if not task["is_open"]} == {
-        *("regional_counting", "regional_land_use", "regional_captioning", "change_counting", "land_use_change")
+        *("change_counting", "land_use_change")  # there is no second date
     }
     assert tasks["anomaly_detection"]["num_options"] == [4, 2]
     assert {"key": "object_presence.question", "text": "Are there any {plural} in the image?", "slots": ["plural"]} in (
@@ -263,6 +278,13 @@ HOSTILE: dict[str, Any] = {
     "a huge question": {**COUNT, "question": "x" * 20_001},
     "a long question": {**COUNT, "question": "How many?" + "x" * 19_000},
     "a direction mark": {**COUNT, "question": "How many \u202ecars?"},
+    "evidence without points": {**COUNT, "shapes": [{"form": "box", "points": []}]},
+    "evidence of three points": {**COUNT, "shapes": [{"form": "circle", "points": [[1, 1], [2, 2], [3, 3]]}]},
+    "a circle of two numbers": {**COUNT, "circle": [1, 2]},
+    "a circle that is NaN": {**COUNT, "task": "regional_counting", "circle": [float("nan"), 1, 20]},
+    "a circle far away": {**COUNT, "task": "regional_counting", "circle": [FAR, 1, 20]},
+    "a circle inside out": {**COUNT, "task": "regional_counting", "circle": [50, 40, -20]},
+    "a scene of the second date": {**COUNT, "later_scene": "b", "later_date": "2020-01-02"},
     "27 options": {**COUNT, "options": ["x"] * 27},
     "options in one text": {**COUNT, "options": "3456"},
     "an option of half a character": {**COUNT, "options": ["3", "4", "5", "\udfff"]},
