@@ -67,6 +67,11 @@ class TaskInfo:
     is_own: bool = False
 
     @property
+    def title(self) -> str:
+        """The task's name as pages show it, in the spelling of everything else here."""
+        return self.level_3.replace("color", "colour")
+
+    @property
     def l2_category(self) -> str:
         """The `l2-category` string of the data files: the part of `category` before the slash."""
         return self.category.split("/")[0]

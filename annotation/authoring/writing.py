@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import shapely
 from pydantic import TypeAdapter
@@ -18,19 +19,25 @@ from shapely.geometry.base import BaseGeometry
 
 from rsvqa.annotation.checks import check_question, normalise
 from rsvqa.annotation.errors import nearest
-from rsvqa.annotation.facts import BOX_DECIMALS, Box, as_shares
+from rsvqa.annotation.facts import BOX_DECIMALS, Box, Circle, as_shares
 from rsvqa.annotation.lettering import lettered, right_letters
-from rsvqa.annotation.questions import Evidence, Option, Question
+from rsvqa.annotation.marks import Mark
+from rsvqa.annotation.questions import REGION_SLOT, Evidence, Option, Question, with_region_slot
 from rsvqa.annotation.review.content import EditableContent, ReviewQuestion
 from rsvqa.annotation.review.drawing import DrawingTile
 from rsvqa.annotation.review.drawn import DrawnForm, DrawnObject, PixelPoint, outline_fault
 from rsvqa.annotation.stored_evidence import encode_evidence
+from rsvqa.annotation.tasks.regions import MIN_RADIUS_PX
 from rsvqa.annotation.taxonomy import NUM_OPTIONS, TASKS, AnswerForm, TaskInfo
 from rsvqa.annotation.wording.templates import template_keys
 
 WRITTEN_RULE = "written_by_person"
 """Rule in the evidence of a question that a person wrote; `origin` among its values says so too."""
 ORIGIN = "person"
+CIRCLE_NUMBER = 1
+"""What the text of a question calls its circle."""
+LATER_IMAGE = "_later"
+"""Ends the stem of the name of a tile's image of the second date."""
 ASKED_BEFORE = "this is asked about the tile already"
 
 _SAID_OF_FORMS = frozenset(
@@ -39,10 +46,13 @@ _SAID_OF_FORMS = frozenset(
         "wrong number of options",
         "wrong number of right options",
         "answer missing or in the wrong field",
+        "region missing or not expected",
+        "region not named in the text",
     }
 )
 """Reasons of `checks` that say in general words what `_form_faults` says to who writes."""
 _ID_CHARS = 8
+NO_LATER_DATE = "no scene of a later date that covers the whole tile is at hand"
 _YES_NO = ["no", "yes"]
 
 
@@ -71,6 +81,9 @@ class WrittenQuestion:
         answer: the text, where the task wants one; else empty.
         box: the answer of grounding tasks, else the box in the text; tile pixels.
         shapes: evidence that was drawn.
+        circle: that the question is about, tile pixels; None in tasks without one.
+        later_scene, later_date: of the image beside the tile's, as they were when it was written; empty in tasks of
+            one date.
         template: key of the wording that it was made from; empty for a free one.
     """
 
@@ -81,7 +94,21 @@ class WrittenQuestion:
     answer: str = ""
     box: Box | None = None
     shapes: tuple[EvidenceShape, ...] = ()
+    circle: Circle | None = None
+    later_scene: str = ""
+    later_date: str = ""
     template: str = ""
+
+    @property
+    def mark(self) -> Mark | None:
+        """The circle with its number. A question has a copy of its image to itself, so that is always the same."""
+        return None if self.circle is None else Mark(CIRCLE_NUMBER, self.circle)
+
+    @property
+    def identity(self) -> str:
+        """What two questions about one tile share that ask the same: also of the same circle."""
+        own = identity_of(self.question, self.options)
+        return own if self.circle is None else f"{own} {self.circle}"
 
     @property
     def marked(self) -> tuple[Option, ...]:
@@ -108,14 +135,16 @@ def written_faults(written: WrittenQuestion, tile: DrawingTile, *, asked: Set[st
     Args:
         written: with any texts and numbers whatever.
         tile: that it is about.
-        asked: `identity_of` the other questions about the tile.
+        asked: `identity_of` the other questions about the tile, or their `identity`.
     """
     if fault := _task_fault(written):
         return (fault,)
-    faults = [*_form_faults(written), *_shape_faults(written, tile)]
+    faults = [*_form_faults(written), *(astray := _shape_faults(written, tile))]
+    if astray:  # of such points no outline can be made
+        return tuple(faults)
     reasons = check_question(_candidate(written), width=tile.width, height=tile.height)
     faults += [reason for reason in reasons if not (faults and reason in _SAID_OF_FORMS)]
-    if identity_of(written.question, written.options) in asked:
+    if written.identity in asked:
         faults.append(ASKED_BEFORE)
     return tuple(faults)
 
@@ -127,11 +156,10 @@ def _task_fault(written: WrittenQuestion) -> str | None:
             f"{name!a} is not a task{nearest(name, list(TASKS))}: a free question keeps a task, by which it is scored"
         )
     info = TASKS[written.task]
-    if info.is_regional or info.num_dates > 1:
-        shown = "two dates" if info.num_dates > 1 else "a red circle"
-        return f"{info.level_3} shows {shown}, in an image that a build makes: choose another task"
+    if info.num_dates > 1 and not written.later_date:
+        return f"{info.title} shows two dates: {NO_LATER_DATE}"
     if written.template and written.template not in template_keys(written.task):
-        return f"{info.level_3} has no template {written.template[:60]!a}"
+        return f"{info.title} has no template {written.template[:60]!a}"
     return None
 
 
@@ -151,6 +179,7 @@ def _form_faults(written: WrittenQuestion) -> list[str]:
         faults.append(f"{len(written.right)} options are marked: one is right")
     if written.form is AnswerForm.YES_NO and sorted(map(normalise, written.options)) != _YES_NO:
         faults.append("the options of a yes/no question are Yes and No")
+    faults += _circle_faults(written, info)
     if written.form is AnswerForm.BOX and written.box is None:
         faults.append("draw the box that answers the question")
     if written.form is AnswerForm.TEXT and not written.answer.strip():
@@ -158,12 +187,24 @@ def _form_faults(written: WrittenQuestion) -> list[str]:
     return faults
 
 
+def _circle_faults(written: WrittenQuestion, info: TaskInfo) -> list[str]:
+    circle = written.circle
+    if circle is None:
+        return ["draw the circle that the question is about"] if info.is_regional else []
+    if not info.is_regional:
+        return [f"{info.title} is about no circle"]
+    if circle.radius < MIN_RADIUS_PX:
+        return [f"the circle has a radius of {circle.radius:g} px: expected {MIN_RADIUS_PX} or more"]
+    text = with_region_slot(written.question, CIRCLE_NUMBER)
+    return [] if REGION_SLOT in text else [f'name the circle in the question: "circle {CIRCLE_NUMBER}"']
+
+
 def _count_fault(written: WrittenQuestion, info: TaskInfo) -> str | None:
     wanted = sorted({NUM_OPTIONS[form] for form in info.forms})
     if len(written.options) in wanted:
         return None
     said = " or ".join(map(str, wanted)) if any(wanted) else "no"
-    return f"{info.level_3} has {said} options: here are {len(written.options)}"
+    return f"{info.title} has {said} options: here are {len(written.options)}"
 
 
 def _shape_faults(written: WrittenQuestion, tile: DrawingTile) -> list[str]:
@@ -172,19 +213,26 @@ def _shape_faults(written: WrittenQuestion, tile: DrawingTile) -> list[str]:
 
 
 def _candidate(written: WrittenQuestion) -> Question:
+    number = CIRCLE_NUMBER if TASKS[written.task].is_regional else None  # also before its circle is drawn
     return Question(
         task=written.task,
         form=written.form,
-        text=written.question,
+        text=with_region_slot(written.question, number),
         evidence=_evidence(written),
         options=written.marked,
-        answer=written.answer,
+        answer=with_region_slot(written.answer, number),
         box=written.box,
+        region=written.circle,
+        num_dates=TASKS[written.task].num_dates,
     )
 
 
 def _evidence(written: WrittenQuestion) -> Evidence:
-    values = {"origin": ORIGIN, "template": written.template} if written.template else {"origin": ORIGIN}
+    values = {"origin": ORIGIN}
+    if written.template:
+        values["template"] = written.template
+    if written.later_scene:
+        values["later_scene"] = written.later_scene
     return Evidence(rule=WRITTEN_RULE, geometry=_geometry(written), values=values)
 
 
@@ -196,7 +244,11 @@ def _geometry(written: WrittenQuestion) -> BaseGeometry | None:
 
 
 def question_of_written(written: WrittenQuestion, tile: DrawingTile) -> ReviewQuestion:
-    """Return a written question as it stands among the others of a data set; its id follows from what it says."""
+    """Return a written question as it stands among the others of a data set.
+
+    Its id follows from what it asks. The key is no part of it: who judges a question sees its id before the key, and
+    would only have to try four.
+    """
     box = written.box
     bbox = (
         None if box is None else Box(*(round(share, BOX_DECIMALS) for share in as_shares(box, tile.width, tile.height)))
@@ -204,8 +256,14 @@ def question_of_written(written: WrittenQuestion, tile: DrawingTile) -> ReviewQu
     answer = right_letters(option.is_right for option in written.marked) or written.answer
     if written.form is AnswerForm.BOX:
         answer = str(list(bbox or ()))
-    said = [written.task, written.question, sorted((option.text, option.is_right) for option in written.marked)]
-    digest = _digest([*said, written.answer, bbox], _ID_CHARS)
+    said = [written.task, written.question, sorted(written.options)]
+    digest = _digest(said if written.circle is None else [*said, written.circle], _ID_CHARS)
+    images: tuple[str, ...] = (tile.image,)
+    dates: tuple[str | None, ...] = (tile.date,)
+    digests: tuple[str, ...] = (tile.image_digest,)
+    if TASKS[written.task].num_dates > 1:
+        images, dates = (*images, later_image(tile.image)), (*dates, written.later_date)
+        digests = (*digests, _digest([tile.image_digest, written.later_scene, written.later_date], 64))
     return ReviewQuestion(
         question_id=f"{tile.tile_id}/{TASKS[written.task].short}-w{digest}",
         task=written.task,
@@ -214,15 +272,21 @@ def question_of_written(written: WrittenQuestion, tile: DrawingTile) -> ReviewQu
         source="human",
         review="none",
         language=tile.language,
-        images=(tile.image,),
+        images=images,
         width=tile.width,
         height=tile.height,
         content=EditableContent(question=written.question, options=lettered(written.options), answer=answer, bbox=bbox),
         gsd=tile.gsd,
-        dates=(tile.date,),
-        evidence=encode_evidence(_evidence(written), None),
-        image_digests=(tile.image_digest,),
+        dates=dates,
+        evidence=encode_evidence(_evidence(written), written.mark),
+        image_digests=digests,
     )
+
+
+def later_image(image: str) -> str:
+    """Return the name of a tile's image of the second date, by that of the first: "a/0_0_later.jpg"."""
+    path = PurePosixPath(image)
+    return str(path.with_name(f"{path.stem}{LATER_IMAGE}{path.suffix}"))
 
 
 def tidied(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StrictBool
 
 from rsvqa.annotation.authoring.writing import EvidenceShape, WrittenQuestion, tidied
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.review.drawing_messages import Coordinate, ReviewerOfTileBody, ThingId, Version
 from rsvqa.annotation.review.drawn import MAX_POINTS, DrawnForm, PixelPoint
 from rsvqa.annotation.review.messages import Body, RequestId, Text, Word
@@ -41,6 +41,7 @@ class WrittenBody(Body):
     answer: Text = ""
     box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     shapes: Annotated[tuple[ShapeBody, ...], Field(max_length=MAX_SHAPES)] = ()
+    circle: tuple[Coordinate, Coordinate, Coordinate] | None = None
 
     def written(self) -> WrittenQuestion:
         """Return it as the store knows it, its texts tidied."""
@@ -53,6 +54,7 @@ class WrittenBody(Body):
             answer=tidied(self.answer),
             box=None if self.box is None else Box(*self.box),
             shapes=tuple(shape.shape() for shape in self.shapes),
+            circle=None if self.circle is None else Circle(*self.circle),
         )
 
 

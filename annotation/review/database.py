@@ -64,6 +64,12 @@ CREATE TABLE IF NOT EXISTS claims (
     opened_at REAL NOT NULL,
     PRIMARY KEY (key, reviewer)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dealt (
+    reviewer TEXT NOT NULL,
+    key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
+    PRIMARY KEY (reviewer, key)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO dealt SELECT reviewer, key FROM claims;
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT NOT NULL REFERENCES questions ON UPDATE CASCADE,
     reviewer TEXT NOT NULL,

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from rsvqa.annotation.facts import Box, ClassInfo
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawn_store import TileDrawing
+from rsvqa.annotation.review.looks import OtherScene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,10 @@ class Drawings(Protocol):
 
     def guessed(self, question: ReviewQuestion, others: Iterable[ReviewQuestion]) -> tuple[str, ...]:
         """Return why a question could be answered without its image, given those of the data set and `others`."""
+        ...
+
+    def later(self, tile: DrawingTile) -> OtherScene | None:
+        """Return the scene of a later date, known and the nearest, that covers the whole tile; None without one."""
         ...
 
     def proposals(self, tile: DrawingTile) -> tuple[Proposal, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
@@ -9,13 +10,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from rsvqa.annotation.review.content import CONTENT, ReviewQuestion
-from rsvqa.annotation.review.drawing import Drawings, DrawingTile
+from rsvqa.annotation.review.drawing import Drawings, DrawingTile, Proposal
 from rsvqa.annotation.review.drawing_messages import ChangeBody, JudgeBody, ReviewerOfTileBody
-from rsvqa.annotation.review.drawn import ATTRIBUTES, FORMS, drawing_fault, rounded, stored
+from rsvqa.annotation.review.drawn import ATTRIBUTES, FORMS, DrawnObject, drawing_fault, rounded, stored
 from rsvqa.annotation.review.drawn_store import Change, ChangedMeanwhileError, DrawnStore, TileDrawing
 from rsvqa.annotation.review.evidence import focus_of, lines_of
-from rsvqa.annotation.review.people import Visitor
 from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, Pictures, picture_key
+from rsvqa.annotation.review.rights import check_task, has_place, is_key_hidden, task_fault
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.review.visits import NotAllowedError, author_of, visitor_of
 from rsvqa.annotation.stored_evidence import decode_geometry
@@ -34,7 +35,7 @@ def add_drawing(app: FastAPI, review: ReviewStore, pictures: Pictures, drawings:
     """Add to a server what the page for drawing asks for."""
     store = DrawnStore(review)
     _add_tiles(app, review, pictures, drawings)
-    _add_changes(app, store, drawings)
+    _add_changes(app, review, store, drawings)
     _add_questions(app, store, drawings)
     _add_errors(app)
 
@@ -46,12 +47,13 @@ def _add_tiles(app: FastAPI, review: ReviewStore, pictures: Pictures, drawings: 
     def tiles(request: Request) -> dict[str, Any]:
         """Return a person's tiles with how much is drawn on each, what can be drawn, and whose link was opened."""
         drawn, visitor = store.read_all(), visitor_of(request)
-        his = [tile for tile in drawings.tiles.values() if _is_his(visitor, tile)]
+        his = [tile for tile in drawings.tiles.values() if has_place(visitor, scene=tile.scene, tile_id=tile.tile_id)]
         return {
             "person": visitor.name,
+            "role": visitor.role,
             "num_queued": review.num_queued(),
             "tiles": [_listed(tile, drawn.get(tile.key, TileDrawing())) for tile in his],
-            "tasks": {info.name: info.level_3 for info in TASKS.values()},
+            "tasks": {info.name: info.title for info in TASKS.values()},
             "forms": {form: sorted(info.roles) for form, info in FORMS.items()},
             "attributes": {
                 name: {"roles": sorted(info.roles), "values": info.values, "is_flag": info.is_flag}
@@ -92,12 +94,14 @@ def _listed(tile: DrawingTile, drawing: TileDrawing) -> dict[str, Any]:
     }
 
 
-def _add_changes(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
+def _add_changes(app: FastAPI, review: ReviewStore, store: DrawnStore, drawings: Drawings) -> None:
     @app.post("/api/draw/change")
     def change(request: Request, body: ChangeBody) -> dict[str, Any]:
         """Store what was drawn; when this answers, it is on disk."""
         tile = tile_of(drawings, request, body)
-        _check_proposals(body, tile, drawings, store)
+        if any(found.content is not None and found.content.proposal for found in body.objects):
+            seen = {proposal.key for proposal in seen_proposals(review, drawings, request, body)}
+            _check_proposals(body, store.read(tile.key).objects, seen)
         changes = [*_object_changes(body, tile, drawings), *_complete_changes(body, tile, drawings)]
         keys = [(change.kind, change.key) for change in changes]
         if len(set(keys)) < len(keys):
@@ -121,14 +125,10 @@ def _object_changes(body: ChangeBody, tile: DrawingTile, drawings: Drawings) -> 
     return changes
 
 
-def _check_proposals(body: ChangeBody, tile: DrawingTile, drawings: Drawings, store: DrawnStore) -> None:
+def _check_proposals(body: ChangeBody, standing: Mapping[str, DrawnObject], known: Set[str]) -> None:
     """Refuse objects that take over what no model proposes, or what is taken over already."""
     named = {found.object_id: found.content.proposal for found in body.objects if found.content is not None}
-    if not any(named.values()):
-        return
-    known = {proposal.key for proposal in drawings.proposals(tile)}
     changed = {found.object_id for found in body.objects}
-    standing = store.read(tile.key).objects
     taken = [found.proposal for key, found in standing.items() if found.proposal and key not in changed]
     for proposal in filter(None, named.values()):
         if proposal not in known:
@@ -163,6 +163,7 @@ def _add_questions(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
             "questions": [
                 {**_shown(question), "verdict": judged.get(question.question_id, {}).get("verdict", "open")}
                 for question in computed.questions
+                if task_fault(visitor_of(request), question.task) is None
             ],
             "not_asked": dict(computed.not_asked),
             "outdated": len(accepted),
@@ -172,11 +173,25 @@ def _add_questions(app: FastAPI, store: DrawnStore, drawings: Drawings) -> None:
     def judge(request: Request, body: JudgeBody) -> dict[str, Any]:
         """Store what becomes of a computed question; when this answers, it is on disk."""
         tile = tile_of(drawings, request, body)
+        check_task(visitor_of(request), _task_of(body.question_id, tile))
         content = None if body.verdict == "open" else {"verdict": body.verdict}
         changes = [Change(kind="question", key=body.question_id, content=content)]
         return {
             "numbers": store.write(tile.key, changes, author_of(request, body.reviewer), request_id=body.request_id)
         }
+
+
+def _task_of(question_id: str, tile: DrawingTile) -> str:
+    """Return the task of a computed question, as its id says.
+
+    Raises:
+        RefusedError: it is no id of a question that could be computed for the tile.
+    """
+    place, _, name = question_id.rpartition("/")
+    task = next((info.name for info in TASKS.values() if name.startswith(f"{info.short}-")), None)
+    if place != tile.tile_id or task is None:
+        raise RefusedError(f"{question_id[:80]!a} is no question that the rules ask about {tile.tile_id}")
+    return task
 
 
 def _shown(question: ReviewQuestion) -> dict[str, Any]:
@@ -193,6 +208,18 @@ def _shown(question: ReviewQuestion) -> dict[str, Any]:
     }
 
 
+def seen_proposals(
+    review: ReviewStore, drawings: Drawings, request: Request, body: ReviewerOfTileBody
+) -> tuple[Proposal, ...]:
+    """Return what models propose on the tile of a request, without the answers to what its sender is yet to answer."""
+    visitor, name = visitor_of(request), author_of(request, body.reviewer)
+    return tuple(
+        proposal
+        for proposal in drawings.proposals(tile_of(drawings, request, body))
+        if not is_key_hidden(review, visitor, name, proposal.key)
+    )
+
+
 def tile_of(drawings: Drawings, request: Request, body: ReviewerOfTileBody) -> DrawingTile:
     """Return the tile that a request is about.
 
@@ -204,13 +231,9 @@ def tile_of(drawings: Drawings, request: Request, body: ReviewerOfTileBody) -> D
     if tile is None:
         raise RefusedError("there is no such tile in the data set: open the page anew", 404)
     visitor = visitor_of(request)
-    if not _is_his(visitor, tile):
+    if not has_place(visitor, scene=tile.scene, tile_id=tile.tile_id):
         raise NotAllowedError(f"the tile {tile.tile_id} is not among those of {visitor.name}")
     return tile
-
-
-def _is_his(visitor: Visitor, tile: DrawingTile) -> bool:
-    return visitor.duty.has_place(scene=tile.scene, tile_id=tile.tile_id)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from rsvqa.annotation.review.database import StoreError
 from rsvqa.annotation.review.drawn import DRAWN, DrawnObject
-from rsvqa.annotation.review.store import ReviewStore
+from rsvqa.annotation.review.store import OTHER_REQUEST, ReviewStore
 
 ThingKind = Literal["object", "complete", "question", "written", "proposal"]
 """What a row is about: an object, whether a class is complete, whether a computed question is accepted, a question that
@@ -147,10 +147,14 @@ class DrawnStore:
 
         Raises:
             ChangedMeanwhileError: a thing is not as it was when the change was made.
+            StoreError: the request's id stands for changes of other things, or by somebody else.
         """
         with self._database.transaction() as connection:
-            known = connection.execute("SELECT key, number FROM drawn WHERE request_id = ?", (request_id,)).fetchall()
+            known = connection.execute("SELECT * FROM drawn WHERE request_id = ?", (request_id,)).fetchall()
             if known:
+                stored = {(row["tile"], row["kind"], row["key"], row["reviewer"]) for row in known}
+                if stored != {(tile, change.kind, change.key, reviewer) for change in changes}:
+                    raise StoreError(f"{OTHER_REQUEST}: nothing was stored")
                 return {row["key"]: row["number"] for row in known}
             for change in changes:
                 last = connection.execute(_LAST, (tile, change.kind, change.key)).fetchone()[0] or 0

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from rsvqa.annotation.review.content import CONTENT, QUESTION
 from rsvqa.annotation.review.database import StoreError
-from rsvqa.annotation.review.store import ReviewStore, count_missing, opinions_on, row_of
+from rsvqa.annotation.review.store import OTHER_REQUEST, ReviewStore, count_missing, opinions_on, row_of
 
 State = Literal["", "open", "decided", "contested", "commented", "gold"]
 PAGE_ROWS = 50
@@ -223,6 +223,9 @@ def comment(store: ReviewStore, question_id: str, author: str, text: str, *, req
     with store.database.transaction() as connection:
         key = row_of(connection, question_id)["key"]
         connection.execute(_COMMENT, (request_id, key, author, "", text, store.now()))
+        stored = connection.execute("SELECT key, author FROM comments WHERE request_id = ?", (request_id,)).fetchone()
+        if (stored["key"], stored["author"]) != (key, author):
+            raise StoreError(f"{OTHER_REQUEST}: nothing was stored")
 
 
 def settle(store: ReviewStore, number: int) -> None:

@@ -89,9 +89,14 @@ class Visitor:
     duty: Duty = EVERYTHING
 
     @property
+    def sees_all(self) -> bool:
+        """Whether every question and tile is open to him, with what others said."""
+        return self.role != "annotator"
+
+    @property
     def may_adjudicate(self) -> bool:
         """Whether he is asked where opinions differ; without links, whoever is there."""
-        return not self.name or self.role != "annotator"
+        return not self.name or self.sees_all
 
 
 class People:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TILE_SIDE = 512
 """Pixels; longest side of a tile of the pyramid, without its overlap."""
@@ -13,6 +13,13 @@ TILE_OVERLAP = 1
 
 class NoSuchPictureError(LookupError):
     """There is no such image, level or tile."""
+
+
+class PicturePlace(NamedTuple):
+    """Of which tile an image is."""
+
+    scene: str
+    tile_id: str
 
 
 class Pictures(Protocol):

@@ -111,9 +111,9 @@ class Summary:
     reviewers: Mapping[str, int]
 
 
-def read_summary(store: ReviewStore) -> Summary:
-    """Return what has been decided so far."""
-    decisions = store.decisions()
+def read_summary(store: ReviewStore, *, only: str | None = None) -> Summary:
+    """Return what has been decided so far, by one person where `only` is given."""
+    decisions = [decision for decision in store.decisions() if only in (None, decision.reviewer)]
     with store.database.reading() as connection:
         rows = connection.execute(
             "SELECT question_id, task, missing, is_queued, is_contested FROM questions WHERE is_present"

@@ -30,7 +30,9 @@ def open_socket(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     problem: Exception | None = None
     for candidate in [port] if port is not None else [*range(DEFAULT_PORT, DEFAULT_PORT + _PORTS_TRIED), 0]:
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends small packets at once (TCP_NODELAY) only where the protocol is named: else the body of an answer
+        # waits 40 ms for the browser's word that it has the head
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, candidate))

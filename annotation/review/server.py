@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -41,8 +42,16 @@ from rsvqa.annotation.review.messages import (
     UndoBody,
     in_one_line,
 )
-from rsvqa.annotation.review.pictures import TILE_OVERLAP, TILE_SIDE, NoSuchPictureError, Pictures, picture_key
+from rsvqa.annotation.review.pictures import (
+    TILE_OVERLAP,
+    TILE_SIDE,
+    NoSuchPictureError,
+    PicturePlace,
+    Pictures,
+    picture_key,
+)
 from rsvqa.annotation.review.progress import read_choices, read_progress, read_summary
+from rsvqa.annotation.review.rights import check_picture, check_question
 from rsvqa.annotation.review.store import CLAIM_S, Assignment, FormerReview, ReviewStore
 from rsvqa.annotation.review.visits import Caller, NotAllowedError, caller_of, refused, visitor_of
 from rsvqa.annotation.stored_evidence import decode_geometry
@@ -110,6 +119,7 @@ def create_app(
     guidelines: str = "",
     drawings: Drawings | None = None,
     views: SceneViews | None = None,
+    places: Mapping[str, PicturePlace] = MappingProxyType({}),
     parts: Sequence[Callable[[FastAPI], None]] = (),
 ) -> ASGIApp:
     """Return the server's application, to be put behind a `Guard`.
@@ -121,10 +131,11 @@ def create_app(
         guidelines: Markdown that stands beside the questions: what is below a heading that names a task, beside its.
         drawings: the tiles that may be drawn on; None for none.
         views: the scenes behind the images; None where none is at hand.
+        places: of the images, by their keys; who works on some places sees no image without one.
         parts: each adds what another room answers, behind the same guard.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    _add_pictures(app, pictures)
+    _add_pictures(app, pictures, places)
     _add_session(app, store, name, guidelines)
     _add_queue(app, store, pictures)
     _add_decisions(app, store)
@@ -134,7 +145,7 @@ def create_app(
     if drawings is not None:
         add_drawing(app, store, pictures, drawings)
     if views is not None:
-        add_looks(app, views)
+        add_looks(app, views, places)
     for add_part in parts:
         add_part(app)
     _add_page(app)  # last: it takes every path that is left
@@ -153,11 +164,12 @@ def _add_page(app: FastAPI) -> None:
         return Response(files[found], media_type=PAGE_FILES[found], headers={"Cache-Control": "no-cache"})
 
 
-def _add_pictures(app: FastAPI, pictures: Pictures) -> None:
+def _add_pictures(app: FastAPI, pictures: Pictures, places: Mapping[str, PicturePlace]) -> None:
     threads = ThreadPoolExecutor(_TILE_THREADS)
 
     @app.get("/tiles/{key}/{level:int}/{column:int}_{row:int}.jpg")
-    async def tile(key: str, level: int, column: int, row: int) -> Response:
+    async def tile(request: Request, key: str, level: int, column: int, row: int) -> Response:
+        check_picture(visitor_of(request), places, key)
         loop = asyncio.get_running_loop()
         try:
             content = await loop.run_in_executor(threads, pictures.tile, key, level, column, row)
@@ -171,7 +183,7 @@ def _add_session(app: FastAPI, store: ReviewStore, name: str, guidelines: str) -
     def session(request: Request) -> dict[str, Any]:
         """Return what does not change while the server runs, and who asks where people have links."""
         visitor = visitor_of(request)
-        tasks = {info.name: {"short": info.short, "title": info.level_3} for info in TASKS.values()}
+        tasks = {info.name: {"short": info.short, "title": info.title} for info in TASKS.values()}
         choices = asdict(read_choices(store))
         person = {"person": visitor.name, "role": visitor.role}
         return {
@@ -208,6 +220,7 @@ def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures) -> None:
     def renew(request: Request, body: QuestionBody) -> dict[str, Any]:
         """Keep the question that is open."""
         caller = caller_of(request, body)
+        check_question(store, caller, body.question_id)
         store.renew(caller.name, body.question_id)
         return {"progress": _progress(store, caller)}
 
@@ -223,9 +236,10 @@ def _add_queue(app: FastAPI, store: ReviewStore, pictures: Pictures) -> None:
         return {"count": store.forget_skips(caller_of(request, body).name)}
 
     @app.post("/api/summary")
-    def summary() -> dict[str, Any]:
-        """Return decisions by task."""
-        return asdict(read_summary(store))
+    def summary(request: Request, body: ReviewerBody) -> dict[str, Any]:
+        """Return decisions by task; an annotator's own, for those of others would lead him."""
+        caller = caller_of(request, body)
+        return asdict(read_summary(store, only=None if caller.sees_all else caller.name))
 
 
 def _prepare(pictures: Pictures, questions: Iterable[ReviewQuestion]) -> None:
@@ -238,7 +252,9 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     @app.post("/api/check")
     def check(request: Request, body: CheckBody) -> Any:  # noqa: ANN401  a response or its content
         """Return the content with all that follows from a moved box, and why it may not stand."""
-        if store.is_blind(body.question_id, caller_of(request, body).name):
+        caller = caller_of(request, body)
+        check_question(store, caller, body.question_id)
+        if _is_blind(store, caller, body.question_id):
             return refused(ANSWER_FIRST)
         question = store.question(body.question_id)
         content = settled(question, body.content.content())
@@ -249,10 +265,11 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     def decide(request: Request, body: DecideBody) -> Any:  # noqa: ANN401  a response or its content
         """Store a decision; when this answers, it is on disk."""
         caller = caller_of(request, body)
+        check_question(store, caller, body.question_id)
         question = store.question(body.question_id)
         content = settled(question, body.content.content()) if body.content and body.action == "save" else None
         problems = _problems(question, body, content)
-        if body.action == "save" and store.is_blind(body.question_id, caller.name):
+        if body.action == "save" and _is_blind(store, caller, body.question_id):
             problems = (ANSWER_FIRST,)
         if problems:
             return refused(*problems)
@@ -271,19 +288,28 @@ def _add_decisions(app: FastAPI, store: ReviewStore) -> None:
     def answer(request: Request, body: AnswerBody) -> Any:  # noqa: ANN401  a response or its content
         """Store an answer given before the key is seen, and return the question with its key."""
         caller = caller_of(request, body)
+        check_question(store, caller, body.question_id)
         bbox = None if body.bbox is None else Box(*body.bbox)
         fault = answer_fault(store.question(body.question_id), body.answer, bbox)
         if fault is not None:
             return refused(fault)
-        return _answer(store, caller, store.answer(body.question_id, caller.name, body.answer, bbox))
+        may_adjudicate = caller.filters.may_adjudicate
+        answered = store.answer(body.question_id, caller.name, body.answer, bbox, may_adjudicate=may_adjudicate)
+        return _answer(store, caller, answered)
 
     @app.post("/api/undo")
     def undo(request: Request, body: UndoBody) -> dict[str, Any]:
         """Withdraw a decision, open its question again, and return what was decided."""
         caller = caller_of(request, body)
+        check_question(store, caller, store.decided_question(caller.name, body.number))
         decision = store.undo(caller.name, body.number)
-        answer = _answer(store, caller, store.open_question(caller.name, decision.question_id))
-        return {**answer, "undone": _opinion(decision)}
+        may_adjudicate = caller.filters.may_adjudicate
+        opened = store.open_question(caller.name, decision.question_id, may_adjudicate=may_adjudicate)
+        return {**_answer(store, caller, opened), "undone": _opinion(decision)}
+
+
+def _is_blind(store: ReviewStore, caller: Caller, question_id: str) -> bool:
+    return store.is_blind(question_id, caller.name, may_adjudicate=caller.filters.may_adjudicate)
 
 
 ANSWER_FIRST = "answer the question first; its key is shown after that"
@@ -310,6 +336,7 @@ def _add_comments(app: FastAPI, store: ReviewStore) -> None:
     def comment(request: Request, body: CommentBody) -> dict[str, Any]:
         """Store what somebody says about a question, and return all that he may read about it."""
         caller = caller_of(request, body)
+        check_question(store, caller, body.question_id)
         oversight.comment(store, body.question_id, caller.name, body.text, request_id=body.request_id)
         return {"comments": _comments(store, caller, body.question_id)}
 

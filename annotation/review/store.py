@@ -38,6 +38,7 @@ from rsvqa.annotation.review.content import (
 )
 from rsvqa.annotation.review.database import Database, StoreError
 from rsvqa.annotation.review.filters import NO_FILTERS, WANTED, Filters
+from rsvqa.annotation.review.people import Duty
 from rsvqa.annotation.review.queue import Blind, QueueEntry, draw
 
 CLAIM_S = 600.0
@@ -45,6 +46,10 @@ CLAIM_S = 600.0
 MAX_UPCOMING = 8
 BY_WRITING = "written/"
 """Begins the request id of the decision by which the author of a question stands for it; no page can send one."""
+
+
+OTHER_REQUEST = "the id of this request stands for another one that was stored before"
+"""What is sent twice is stored once; what is not the same is not shown as saved."""
 
 
 class Assignment(NamedTuple):
@@ -193,7 +198,7 @@ class ReviewStore:
             if row is None:
                 return None
             _claim(connection, row["key"], reviewer, now)
-            return _assignment(connection, row, reviewer)
+            return _assignment(connection, row, reviewer, may_adjudicate=filters.may_adjudicate)
 
     def _sown(self, connection: sqlite3.Connection, values: Mapping[str, object]) -> sqlite3.Row | None:
         """Return the gold question whose turn it is; None when it is that of another question.
@@ -218,8 +223,13 @@ class ReviewStore:
             rows = connection.execute(_UPCOMING, values).fetchall()
         return tuple(QUESTION.validate_json(row["question"]) for row in rows)
 
-    def open_question(self, reviewer: str, question_id: str) -> Assignment:
+    def open_question(self, reviewer: str, question_id: str, *, may_adjudicate: bool = True) -> Assignment:
         """Claim and return one question whatever its state, for a reviewer who comes back to it.
+
+        Args:
+            reviewer: a name.
+            question_id: of a question of the store.
+            may_adjudicate: where opinions differ, he is asked, and so he sees them and the key at once.
 
         Raises:
             StoreError: when there is no such question.
@@ -229,7 +239,13 @@ class ReviewStore:
             row = row_of(connection, question_id)
             connection.execute(_LET_GO, {"key": row["key"], "reviewer": reviewer, "now": now})
             _claim(connection, row["key"], reviewer, now)
-            return _assignment(connection, row, reviewer)
+            return _assignment(connection, row, reviewer, may_adjudicate=may_adjudicate)
+
+    def has_question(self, question_id: str) -> bool:
+        """Return whether a question is in the review."""
+        with self.database.reading() as connection:
+            found = connection.execute("SELECT 1 FROM questions WHERE is_present AND question_id = ?", (question_id,))
+            return found.fetchone() is not None
 
     def question(self, question_id: str) -> ReviewQuestion:
         """Return one question as it stands in the data set.
@@ -239,6 +255,18 @@ class ReviewStore:
         """
         with self.database.reading() as connection:
             return QUESTION.validate_json(row_of(connection, question_id)["question"])
+
+    def was_dealt(self, question_id: str, reviewer: str, duty: Duty) -> bool:
+        """Return whether a question was ever put before a reviewer, or decided by him, and lies within a duty."""
+        values = {**Filters(duty=duty).values, "question_id": question_id, "reviewer": reviewer}
+        with self.database.reading() as connection:
+            return connection.execute(_DEALT, values).fetchone() is not None
+
+    def has_changed(self, question_id: str, reviewer: str) -> bool:
+        """Return whether a reviewer has had another version of a question before him, and not the present one."""
+        with self.database.reading() as connection:
+            values = {"question_id": question_id, "reviewer": reviewer}
+            return connection.execute(_CHANGED, values).fetchone() is not None
 
     def renew(self, reviewer: str, question_id: str) -> None:
         """Keep a claimed question for another `CLAIM_S`."""
@@ -286,13 +314,13 @@ class ReviewStore:
             may_adjudicate: his opinion decides where those of others differ.
 
         Raises:
-            StoreError: when there is no such question.
+            StoreError: when there is no such question, or the request's id stands for another decision.
         """
         now = self.now() if decided_at is None else decided_at
         with self.database.transaction() as connection:
-            if known := connection.execute(
-                "SELECT number FROM decisions WHERE request_id = ?", (request_id,)
-            ).fetchone():
+            if known := connection.execute(_OF_REQUEST, (request_id,)).fetchone():
+                if (known["question_id"], known["reviewer"]) != (question_id, reviewer):
+                    raise StoreError(f"{OTHER_REQUEST}: nothing was stored")
                 return int(known["number"])
             row = row_of(connection, question_id)
             key, question = row["key"], QUESTION.validate_json(row["question"])
@@ -311,7 +339,9 @@ class ReviewStore:
         assert number is not None
         return number
 
-    def answer(self, question_id: str, reviewer: str, answer: str, bbox: Box | None) -> Assignment:
+    def answer(
+        self, question_id: str, reviewer: str, answer: str, bbox: Box | None, *, may_adjudicate: bool = True
+    ) -> Assignment:
         """Store what a reviewer answers before he sees the key, and return the question with all that is shown then.
 
         The first answer stands: whoever has seen the key cannot answer anew.
@@ -326,16 +356,17 @@ class ReviewStore:
             values = (row["key"], reviewer, answer, json.dumps(bbox), opened, now)
             connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
             _claim(connection, row["key"], reviewer, now)
-            return _assignment(connection, row, reviewer)
+            return _assignment(connection, row, reviewer, may_adjudicate=may_adjudicate)
 
-    def is_blind(self, question_id: str, reviewer: str) -> bool:
+    def is_blind(self, question_id: str, reviewer: str, *, may_adjudicate: bool = True) -> bool:
         """Return whether a reviewer must answer a question before he sees its key.
 
         Raises:
             StoreError: when there is no such question.
         """
         with self.database.reading() as connection:
-            return _assignment(connection, row_of(connection, question_id), reviewer).is_blind
+            row = row_of(connection, question_id)
+            return _assignment(connection, row, reviewer, may_adjudicate=may_adjudicate).is_blind
 
     def knows_request(self, request_id: str) -> bool:
         """Return whether a decision was stored with this id, whether or not it still stands."""
@@ -350,14 +381,21 @@ class ReviewStore:
             StoreError: when the reviewer took no such decision.
         """
         with self.database.transaction() as connection:
-            row = connection.execute(f"{_ON_PRESENT} AND number = ? AND reviewer = ?", (number, reviewer)).fetchone()
-            if row is None:
-                raise StoreError(f"{reviewer} took no decision number {number} on a question as it is now")
+            row = _own_decision(connection, reviewer, number)
             connection.execute(
                 "UPDATE decisions SET withdrawn_at = ? WHERE number = ? AND withdrawn_at IS NULL", (self.now(), number)
             )
             count_missing(connection, row["key"])
             return _decision(row)
+
+    def decided_question(self, reviewer: str, number: int) -> str:
+        """Return the id of the question on which a reviewer took a decision.
+
+        Raises:
+            StoreError: when he took no such decision.
+        """
+        with self.database.reading() as connection:
+            return str(_own_decision(connection, reviewer, number)["question_id"])
 
     def forget_skips(self, reviewer: str) -> int:
         """Withdraw all that a reviewer skipped, so that it comes again, and return how many those are."""
@@ -475,9 +513,27 @@ _UPCOMING = "".join(
     )
 )
 
+_DEALT = "".join(
+    (
+        "SELECT 1 FROM questions q WHERE q.is_present AND q.question_id = :question_id AND (",
+        "EXISTS (SELECT 1 FROM dealt WHERE key = q.key AND reviewer = :reviewer) ",
+        "OR EXISTS (SELECT 1 FROM decisions WHERE key = q.key AND reviewer = :reviewer))",
+        WANTED,
+    )
+)
+"""A claim ends, and a page may be left open for longer; what was put before somebody once stays his to decide."""
+
+_CHANGED = """
+SELECT 1 FROM questions q, dealt d CROSS JOIN questions o ON o.key = d.key
+WHERE o.question_id = q.question_id AND q.question_id = :question_id AND q.is_present AND NOT o.is_present
+    AND d.reviewer = :reviewer
+    AND NOT EXISTS (SELECT 1 FROM dealt WHERE key = q.key AND reviewer = :reviewer)
+"""
+
 _LET_GO = "DELETE FROM claims WHERE until <= :now OR (reviewer = :reviewer AND key IS NOT :key)"
 """A page that is loaded anew asks for the question that is open: it was opened when it was first shown."""
 _SETTLE_RETURNED = "UPDATE comments SET settled_at = ? WHERE key = ? AND recipient = ? AND settled_at IS NULL"
+_OF_REQUEST = "SELECT number, reviewer, question_id FROM decisions JOIN questions USING (key) WHERE request_id = ?"
 _WITHDRAW_OWN = "UPDATE decisions SET withdrawn_at = ? WHERE key = ? AND reviewer = ? AND withdrawn_at IS NULL"
 _DECIDE = """
 INSERT INTO decisions (request_id, key, reviewer, verdict, before, after, reason, decided_at, opened_at,
@@ -500,11 +556,21 @@ def row_of(connection: sqlite3.Connection, question_id: str) -> sqlite3.Row:
     return row
 
 
+def _own_decision(connection: sqlite3.Connection, reviewer: str, number: int) -> sqlite3.Row:
+    row: sqlite3.Row | None = connection.execute(
+        f"{_ON_PRESENT} AND number = ? AND reviewer = ?", (number, reviewer)
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"{reviewer} took no decision number {number} on a question as it is now")
+    return row
+
+
 def _claim(connection: sqlite3.Connection, key: str, reviewer: str, now: float) -> None:
     connection.execute(
         "INSERT INTO claims VALUES (?, ?, ?, ?) ON CONFLICT (key, reviewer) DO UPDATE SET until = excluded.until",
         (key, reviewer, now + CLAIM_S, now),
     )
+    connection.execute("INSERT OR IGNORE INTO dealt VALUES (?, ?)", (reviewer, key))
 
 
 def _opened_at(connection: sqlite3.Connection, key: str, reviewer: str) -> float | None:
@@ -514,10 +580,10 @@ def _opened_at(connection: sqlite3.Connection, key: str, reviewer: str) -> float
     return None if claim is None else float(claim["opened_at"])
 
 
-def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str) -> Assignment:
+def _assignment(connection: sqlite3.Connection, row: sqlite3.Row, reviewer: str, *, may_adjudicate: bool) -> Assignment:
     question = QUESTION.validate_json(row["question"])
     others = _others(connection, row, reviewer)
-    is_asked = is_contested(others, wanted=row["wanted"])
+    is_asked = may_adjudicate and is_contested(others, wanted=row["wanted"])
     opinions = tuple(others) if is_asked else ()
     own = _own_answer(connection, row["key"], reviewer)
     is_blind = bool(row["is_blind"]) and own is None and not is_asked

@@ -11,7 +11,7 @@ from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.review.filters import Filters
 from rsvqa.annotation.review.guard import VISITOR
 from rsvqa.annotation.review.messages import ReviewerBody
-from rsvqa.annotation.review.people import Role, Visitor
+from rsvqa.annotation.review.people import Visitor
 
 
 class NotAllowedError(RsvqaError):
@@ -19,16 +19,11 @@ class NotAllowedError(RsvqaError):
 
 
 class Caller(NamedTuple):
-    """Who asks, and which questions are for him."""
+    """Who asks, which questions are for him, and whether all are, with what others said."""
 
     name: str
     filters: Filters
-    role: Role
-
-    @property
-    def sees_all(self) -> bool:
-        """Whether what others said is shown to him."""
-        return self.role != "annotator"
+    sees_all: bool
 
 
 def visitor_of(request: Request) -> Visitor:
@@ -45,7 +40,7 @@ def author_of(request: Request, typed: str) -> str:
 def caller_of(request: Request, body: ReviewerBody) -> Caller:
     """Return who asks, and which questions are for him."""
     visitor = visitor_of(request)
-    return Caller(author_of(request, body.reviewer), body.filters.filters(visitor), visitor.role)
+    return Caller(author_of(request, body.reviewer), body.filters.filters(visitor), visitor.sees_all)
 
 
 def lead_of(request: Request) -> Visitor:

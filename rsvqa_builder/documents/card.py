@@ -193,7 +193,7 @@ def _task_section(statistics: DatasetStatistics, audit: Mapping[str, Any]) -> st
         (
             info.level_1,
             info.level_2,
-            info.level_3,
+            info.title,
             info.short,
             *_task_cells(statistics.tasks[name], splits),
             *_guess(name, audit),
@@ -232,7 +232,7 @@ def _task_cells(task: TaskStatistics, splits: Sequence[str]) -> tuple[str, ...]:
 
 def _not_asked_section(facts: CardFacts) -> str:
     rows = [
-        (TASKS[name].level_3, TASKS[name].short, _reasons(facts.not_asked.get(name, {})))
+        (TASKS[name].title, TASKS[name].short, _reasons(facts.not_asked.get(name, {})))
         for name, task in facts.statistics.tasks.items()
         if not task.num_questions
     ]

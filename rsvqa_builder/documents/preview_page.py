@@ -175,7 +175,7 @@ def _task_table(statistics: DatasetStatistics) -> str:
 
 
 def _task_row(info: TaskInfo, task: TaskStatistics, largest: int) -> str:
-    name = escape(_title(info))
+    name = escape(info.title)
     if not task.num_questions:
         return (
             f'<tr class="none"><td class="wide"><abbr>{info.short}</abbr></td><td><a href="#not-asked">{name}</a></td>'
@@ -214,7 +214,7 @@ def ordered_tasks() -> list[TaskInfo]:
 def _not_asked(summary: PreviewSummary) -> str:
     """Return the section on tasks without a question and why; empty when every task has one."""
     items = [
-        f"<dt>{escape(_title(info))} <abbr>{info.short}</abbr></dt>"
+        f"<dt>{escape(info.title)} <abbr>{info.short}</abbr></dt>"
         f"<dd>{_reasons(summary.not_asked.get(info.name, {}))}</dd>"
         for info in ordered_tasks()
         if not summary.statistics.tasks[info.name].num_questions
@@ -264,14 +264,9 @@ def _section(info: TaskInfo, task: TaskStatistics, examples: Sequence[Example]) 
     return (
         f'<section id="{info.name}"><header><p class="path">{escape(info.level_1)} › {escape(info.level_2)}'
         '<a href="#tasks">All tasks</a></p>'
-        f"<h2>{escape(_title(info))} <abbr>{info.short}</abbr></h2>"
+        f"<h2>{escape(info.title)} <abbr>{info.short}</abbr></h2>"
         f'<p class="facts">{" · ".join(facts)}</p></header>{"".join(map(_article, examples))}</section>'
     )
-
-
-def _title(info: TaskInfo) -> str:
-    """Return the name of a task, spelt as the words around it are: XLRS-Bench has "color"."""
-    return info.level_3.replace("color", "colour")
 
 
 def _article(example: Example) -> str:

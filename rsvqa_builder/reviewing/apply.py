@@ -11,7 +11,8 @@ import json
 import shutil
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -25,15 +26,17 @@ from rsvqa.annotation.review.content import CONTENT, EditableContent
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.rsvqa_builder.dataset.output import ANNOTATE_REPORT, MARKER, OutputFolder
-from rsvqa.rsvqa_builder.dataset.records import Record
+from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
 from rsvqa.rsvqa_builder.dataset.rows import encode_texts
 from rsvqa.rsvqa_builder.dataset.shards import TileRows, plan_shards, write_shards
-from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, read_tiles
+from rsvqa.rsvqa_builder.dataset.stored_tiles import ImageLoader, StoredTile, read_tiles
 from rsvqa.rsvqa_builder.documents.rewritten import AnnotatedDataset, marker_of, write_annotated_documents
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import AcceptedQuestions, read_drawn
+from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.serve import NothingToReviewError, ReviewError, bind
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, data_set_fingerprint, store_path
-from rsvqa.rsvqa_builder.reviewing.written_questions import written_records
+from rsvqa.rsvqa_builder.reviewing.written_images import WrittenImages, WrittenView
+from rsvqa.rsvqa_builder.reviewing.written_questions import WrittenRecords, written_records
 
 REPORT = "review_report.json"
 REPORT_VERSION = 1
@@ -88,13 +91,15 @@ def apply_review(
         raise ReviewError(f"`out` {out} is the data set that was reviewed, or lies in it; choose another folder")
     decisions, bound = read_decisions(src, store)
     drawn, written = read_drawn(src, store), written_records(src, store)
-    identity = _identity(src, decisions, undecided, (*drawn.records, *written))
+    identity = _identity(src, decisions, undecided, (*drawn.records, *written.records))
     with OutputFolder(out) as output:
         output.finish_interrupted_move()
         if done := _finished_report(out, identity):
             return done
         output.begin({"settings": {"review": identity}, "versions": {}, "inputs": {}}, overwrite=overwrite)
-        report = _write(src, output, decisions, bound, undecided, identity, drawn, written)
+        tiles = read_tiles(src)
+        with closing(_WrittenLoader(src, tiles, written)) as images:
+            report = _write(src, output, tiles, images, decisions, bound, undecided, identity, drawn, written)
         output.commit()
     return report
 
@@ -146,31 +151,33 @@ def _finished_report(out: Path, identity: Mapping[str, Any]) -> dict[str, Any] |
 def _write(
     src: Path,
     output: OutputFolder,
+    tiles: Sequence[StoredTile],
+    images: _WrittenLoader,
     decisions: Mapping[str, Decision],
     bound: Bound,
     undecided: Undecided,
     identity: Mapping[str, Any],
     drawn: AcceptedQuestions,
-    written: Sequence[Record],
+    written: WrittenRecords,
 ) -> dict[str, Any]:
     marker = tomllib.loads((src / MARKER).read_text("utf-8")) if (src / MARKER).exists() else {}
     marker["review"] = dict(identity)
-    tiles = read_tiles(src)
     tally = _Tally()
-    reviewed = (_reviewed(_with_new(tile.rows, written), decisions, undecided, tally) for tile in tiles)
-    rows = tally.tiles(_with_new(rows, drawn.records) for rows in reviewed)
+    reviewed = (_reviewed(_with_new(tile.rows, written.records), decisions, undecided, tally) for tile in tiles)
+    rows = tally.tiles(images.with_images(_with_new(rows, drawn.records)) for rows in reviewed)
     if not rows:
         reasons = "; ".join(lost_lines(tally.report(undecided)))
         raise NothingToReviewError(f"no question of {src} is left, and no tile: {reasons}; nothing is written")
     shards = plan_shards(rows, shard_mb=marker.get("settings", {}).get("shard_mb", 1_000))
     output.drop_unplanned({shard.name for shard in shards})
-    images = ImageLoader(tiles)
     infos = write_shards(output.ready, shards, load_images=images.all)
     report = tally.report(undecided)
     if drawn.records or drawn.outdated:
         report["drawn"] = {"questions": len(drawn.records), "outdated": list(drawn.outdated)}
-    if written:
-        report["written"] = {"questions": len(written)}
+    if written.records or written.undated:
+        report["written"] = {"questions": len(written.records)}
+    if written.undated:
+        report["written"]["without_second_date"] = list(written.undated)
     if bound.changed:
         report["changed_since_decided"] = list(bound.changed)
     annotated = src / ANNOTATE_REPORT
@@ -182,6 +189,54 @@ def _write(
     (output.ready / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (output.ready / MARKER).write_text(tomli_w.dumps(marker_of(marker, src, output.path)), encoding="utf-8")
     return report
+
+
+class _WrittenLoader:
+    """The images of stored tiles together with those that written questions show.
+
+    What is made is made once for its size and again to be written: it follows from what is stored, and a data set's
+    copies of large tiles fit no memory.
+    """
+
+    def __init__(self, src: Path, tiles: Sequence[StoredTile], written: WrittenRecords) -> None:
+        self._stored, self._written = ImageLoader(tiles), written
+        source = ReviewSource(src)
+        self._tiles = {tile.tile.image_id: tile for tile in source.tiles}
+        self._views = TileViews(src, source.tiles)
+        self._images = WrittenImages(source, self._views)
+
+    def close(self) -> None:
+        """Let go of the scenes."""
+        self._views.close()
+
+    def with_images(self, rows: TileRows) -> TileRows:
+        """Return a tile that knows all images that its questions show, and their second date."""
+        shown = {key for record in rows.records for key in record.images}
+        if not (wanted := self._wanted(rows.tile, shown - rows.tile.images.keys())):
+            return rows
+        tile = self._tiles[rows.tile.image_id]
+        sizes = {key: len(data) for key, data in self._images.make(tile, wanted).items()}
+        later = self._images.second_date(tile) if any(view.is_later for view in wanted) else None
+        known = replace(
+            rows.tile,
+            images={**rows.tile.images, **sizes},
+            later_date=rows.tile.later_date if later is None else later.date,
+        )
+        return TileRows(known, tuple(replace(record, tile=known) for record in rows.records))
+
+    def _wanted(self, tile: TileRecord, keys: Set[str]) -> list[WrittenView]:
+        return [view for view in self._written.views.get(tile.image_id, ()) if view.key in keys]
+
+    def all(self, tile: TileRecord) -> Mapping[str, bytes]:
+        """Return all images of a tile, by key."""
+        stored = self._stored.all(tile)
+        wanted = self._wanted(tile, tile.images.keys() - stored.keys())
+        return {**stored, **self._images.make(self._tiles[tile.image_id], wanted)} if wanted else stored
+
+    def one(self, tile: TileRecord, key: str) -> bytes:
+        """Return one image of a tile."""
+        wanted = self._wanted(tile, {key} - self._stored.all(tile).keys())
+        return self._images.make(self._tiles[tile.image_id], wanted)[key] if wanted else self._stored.one(tile, key)
 
 
 # --- records --------------------------------------------------------------------------------------------------------
@@ -290,11 +345,17 @@ def lost_lines(report: Mapping[str, Any]) -> Sequence[str]:
     drawn = report.get("drawn", {"questions": 0, "outdated": []})
     new = drawn["questions"] + report.get("written", {"questions": 0})["questions"]
     has_decided = counts["accepted"] + counts["fixed"] + counts["rejected"] + new
+    undated = report.get("written", {}).get("without_second_date", [])
     lines = [] if has_decided else ["nothing has been decided yet"]
     if outdated := drawn["outdated"]:
         lines.append(
             f"accepted, but what is drawn has changed since: {len(outdated):,} questions, e.g. {outdated[0]}; accept "
             "what the rules ask now"
+        )
+    if undated:
+        lines.append(
+            f"left out, since the scene of the second date that they are about is not at hand: {len(undated):,} "
+            f"questions, e.g. {undated[0]}; bring the scene back to where the build found it"
         )
     lines += [f"rejected: {count:,} x {reason}" for reason, count in report["rejected_reasons"].items()]
     if changed := report.get("changed_since_decided"):

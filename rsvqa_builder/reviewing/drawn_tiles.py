@@ -31,6 +31,8 @@ from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawing import Computed, DrawingTile, Proposal
 from rsvqa.annotation.review.drawn import DrawnObject
 from rsvqa.annotation.review.drawn_store import DrawnStore, TileDrawing, tile_key
+from rsvqa.annotation.review.looks import OtherScene
+from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.annotation.task_names import parse_task_weights
 from rsvqa.annotation.taxonomy import TASKS
@@ -41,6 +43,7 @@ from rsvqa.rsvqa_builder.labels.classes import ClassTable, load_class_table, loa
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.raw import object_array
 from rsvqa.rsvqa_builder.reviewing.asked_before import AskedBefore
+from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, SourceTile, question_of, store_path
 from rsvqa.rsvqa_builder.scenes.georeference import AffineCoefficients
 from rsvqa.rsvqa_builder.scenes.tiling import Window
@@ -51,7 +54,7 @@ from rsvqa.rsvqa_builder.tiles.tile_facts import SceneLabels, TileSetting, cut_f
 from rsvqa.rsvqa_builder.tiles.tile_work import ask_what_works, candidates_of
 
 CLASSES = "classes.toml"
-_LATER = "circles and second dates are asked about by a build from the labels"
+_LATER = "circles and second dates are asked about by a build from the labels, or by a person who writes a question"
 _ID_CHARS = 8
 
 
@@ -68,10 +71,11 @@ class DrawnTiles:
     Args:
         source: of the data set.
         digests: SHA-256 of its images, by name.
+        views: the scenes behind them; without them, no second date is known.
     """
 
-    def __init__(self, source: ReviewSource, digests: Mapping[str, str]) -> None:
-        self._source = source
+    def __init__(self, source: ReviewSource, digests: Mapping[str, str], views: TileViews | None = None) -> None:
+        self._source, self._views = source, views
         found = sorted(source.tiles, key=lambda tile: tile.num_questions > 0)
         self.records: dict[str, TileRecord] = {}
         self.tiles: dict[str, DrawingTile] = {}
@@ -132,6 +136,10 @@ class DrawnTiles:
     def guessed(self, question: ReviewQuestion, others: Iterable[ReviewQuestion]) -> tuple[str, ...]:
         """Return by what a question could be guessed; see `Drawings.guessed`."""
         return self._before.guesses.warnings(question, others)
+
+    def later(self, tile: DrawingTile) -> OtherScene | None:
+        """Return the scene of a later date; see `Drawings.later`."""
+        return None if self._views is None else self._views.later(picture_key(tile.image))
 
     def proposals(self, tile: DrawingTile) -> tuple[Proposal, ...]:
         """Return what a model proposes, with classes by their names; see `Drawings.proposals`."""

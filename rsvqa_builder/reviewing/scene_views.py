@@ -28,7 +28,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from rsvqa.annotation.errors import RsvqaError
 from rsvqa.annotation.images import Pixels
-from rsvqa.annotation.review.looks import LookError, OtherScene, SceneLook, SceneView
+from rsvqa.annotation.review.looks import AS_BUILT, LookError, OtherScene, SceneLook, SceneView
 from rsvqa.annotation.review.pictures import NoSuchPictureError, picture_key
 from rsvqa.rsvqa_builder.config import load_settings
 from rsvqa.rsvqa_builder.dataset.output import MARKER, REPORT
@@ -52,6 +52,8 @@ NUM_READERS = 2
 _SAMPLE_SIDE = 1024
 _NUM_QUANTILES = 1001
 MAX_OTHERS = 8
+_EDGE_PX = 1
+"""The last corner of a tile that ends with its scene lies beside the last pixel."""
 
 Values = NDArray[Any]
 
@@ -174,6 +176,28 @@ class TileViews:
             known = encoded(self._painted(file, look, self._read(place, file, 0, _bands(look, file), area, shape)))
             self._encoded.put(name, known)
         return known
+
+    def later(self, key: str) -> OtherScene | None:
+        """Return the scene of the nearest later date that covers the whole tile of an image; None without one."""
+        place = self._places.get(key)
+        own = None if place is None else self._file(place.scene)
+        if place is None or own is None or own.date is None:
+            return None
+        for number, other in enumerate(self._others(place), start=1):
+            if other.date is not None and other.date > own.date and _covers(other, own, place.window):
+                return OtherScene(number, other.scene, other.date, other.bands)
+        return None
+
+    def whole(self, key: str, number: int) -> Pixels:
+        """Return an image made anew from a scene, as it is built, at full size.
+
+        Raises:
+            NoSuchPictureError: there is none.
+        """
+        place, file = self._found(key, number)
+        area = Window(0, 0, place.window.width, place.window.height)
+        values = self._read(place, file, number, file.shown, area, (area.height, area.width))
+        return self._painted(file, AS_BUILT, values)
 
     # --- files ------------------------------------------------------------------------------------------------------
 
@@ -384,6 +408,24 @@ def _holds(stated: Mapping[str, Any], middles: dict[str, tuple[float, float]], c
         middles[stated["crs"]] = float(moved[0]), float(moved[1])
     column, row = AffineCoefficients(*stated["transform"]).to_pixels(*_as_arrays(*middles[stated["crs"]]))
     return bool(0 <= column < stated["width"] and 0 <= row < stated["height"])
+
+
+def _covers(other: _File, own: _File, window: Window) -> bool:
+    """Return whether the corners of a window of one scene all lie on another."""
+    assert own.transform is not None  # of a scene that has others
+    assert own.crs is not None
+    stated = {
+        "transform": other.transform,
+        "crs": other.crs,
+        "width": other.width + _EDGE_PX,
+        "height": other.height + _EDGE_PX,
+    }
+    corners = [(window.x + dx, window.y + dy) for dx in (0, window.width) for dy in (0, window.height)]
+    for corner in corners:
+        x, y = own.transform.to_map(*_as_arrays(*corner))
+        if not _holds(stated, {own.crs: (float(x), float(y))}, own.crs):
+            return False
+    return True
 
 
 def _as_arrays(x: float, y: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,6 +15,7 @@ from rsvqa.annotation.review.access import Access, is_loopback
 from rsvqa.annotation.review.binding import Bound
 from rsvqa.annotation.review.drawn_store import DrawnStore
 from rsvqa.annotation.review.people import People
+from rsvqa.annotation.review.pictures import PicturePlace, picture_key
 from rsvqa.annotation.review.queue import QueueSettings, plan_queue
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.files import write_atomically
@@ -23,6 +24,7 @@ from rsvqa.rsvqa_builder.reviewing.images import CACHE_BYTES, ShardPictures
 from rsvqa.rsvqa_builder.reviewing.scene_views import TileViews
 from rsvqa.rsvqa_builder.reviewing.settings import ServerSettings
 from rsvqa.rsvqa_builder.reviewing.source import STORE, ReviewSource, data_set_fingerprint, store_path
+from rsvqa.rsvqa_builder.reviewing.written_images import WrittenImages
 from rsvqa.rsvqa_builder.reviewing.written_questions import read_written
 
 GUIDELINES = "guidelines.md"
@@ -145,12 +147,16 @@ def _lost_drawings(store: DrawnStore, drawings: DrawnTiles) -> Iterator[str]:
 
 
 class OpenReview(NamedTuple):
-    """A review at work: its decisions, its images, the tiles that people may draw on, and the scenes behind them."""
+    """A review at work: its decisions, its images, the tiles that people may draw on, and the scenes behind them.
+
+    `places` says of which tile each image is, by the image's key.
+    """
 
     store: ReviewStore
     pictures: ShardPictures
     drawings: DrawnTiles
     views: TileViews
+    places: Mapping[str, PicturePlace]
 
 
 @contextmanager
@@ -187,13 +193,16 @@ def open_review(
                 raise NothingToReviewError(nothing)
             if any(tile.num_questions for tile in source.tiles):
                 print(f"{nothing}. The page opens to draw objects and to write questions", file=sys.stderr)
-        drawings = DrawnTiles(source, digests)
+        views = TileViews(folder, source.tiles)
+        drawings = DrawnTiles(source, digests, views)
         for line in _lost_drawings(DrawnStore(opened), drawings):
             print(line, file=sys.stderr)
-        pictures = ShardPictures(source.image_names, source.load_image, cache_bytes=cache_bytes)
-        views = TileViews(folder, source.tiles)
+        images = WrittenImages(source, views)
+        names = (*source.image_names, *images.later_names)
+        pictures = ShardPictures(names, images.load, cache_bytes=cache_bytes)
+        places = {picture_key(name): place for name, place in {**source.image_places, **images.later_places}.items()}
         try:
-            yield OpenReview(opened, pictures, drawings, views)
+            yield OpenReview(opened, pictures, drawings, views, places)
         finally:
             pictures.close()
             views.close()
@@ -241,6 +250,7 @@ def serve_review(
             guidelines=read_guidelines(folder),
             drawings=review.drawings,
             views=review.views,
+            places=review.places,
             parts=authoring_parts(review.store, review.drawings),
         )
         serve(app, access, listening, announce=announce)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rsvqa.annotation.review.content import EditableContent, ReviewQuestion, content_key
+from rsvqa.annotation.review.pictures import PicturePlace
 from rsvqa.annotation.review.store import ReviewStore
 from rsvqa.rsvqa_builder.dataset.image_tables import TableReader, read_images
 from rsvqa.rsvqa_builder.dataset.records import Record, TileRecord
@@ -51,6 +52,7 @@ class ReviewSource:
         self.folder = folder
         self._shards = _shards_of(folder)
         self._groups: dict[str, RowGroup] = {}
+        self._places: dict[str, PicturePlace] = {}
 
     @property
     def image_names(self) -> tuple[str, ...]:
@@ -100,10 +102,16 @@ class ReviewSource:
         for row, split, images in self._rows(_TILE_COLUMNS):
             tile = decode_tile(row, split)
             known = found.setdefault(tile.image_id, SourceTile(tile, None, 0))
+            self._places.update({name: PicturePlace(tile.scene, tile.image_id) for name in images})
             plain = next((name for name in images if _is_plain(name, tile)), known.image)
             asked = row[Column.QUESTION_ID] is not None
             found[tile.image_id] = SourceTile(known.tile, plain, known.num_questions + asked)
         return tuple(found.values())
+
+    @property
+    def image_places(self) -> Mapping[str, PicturePlace]:
+        """Of which tile each image is, by the image's name."""
+        return self._places if self.all_tiles else {}
 
     def _rows(self, columns: Sequence[str]) -> Iterator[tuple[Row, str, tuple[str, ...]]]:
         """Yield each row with its split and the names of its images, noting where these are."""

@@ -74,3 +74,8 @@ def test_regions_dates_and_forms_of_the_tasks() -> None:
 def test_levels_follow_the_benchmark() -> None:
     reasoning = {task.short for task in TASKS.values() if task.level_1 == "Reasoning"}
     assert reasoning == {"RP", "AD", "ECR", "CCR", "RCCD", "CVG", "LUC"}
+
+
+def test_pages_spell_as_the_words_around_them_and_data_as_the_benchmark_does() -> None:
+    assert (TASKS["object_colour"].title, TASKS["object_colour"].level_3) == ("Object colour", "Object color")
+    assert [info.name for info in TASKS.values() if info.title != info.level_3] == ["object_colour"]

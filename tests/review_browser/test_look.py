@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.review_browser.data_set import write_bare_data_set, write_data_set
-from tests.review_browser.serving import Server, new_page
+from tests.review_browser.serving import Server, new_page, wait_until
 from tests.review_browser.test_drawing import enter, ready
 from tests.rsvqa_builder.reviewing.test_scene_views import make_data
 
@@ -47,12 +47,14 @@ def test_bands_are_chosen_and_remembered(server: Server, browser: Browser) -> No
     page.click("dialog button.primary")
     ready(page)
     assert any("/0/b4-4-4_p0-1000_g100/" in url for url in asked)
+    wait_until(lambda: max(middle_colour(page)) > 0)  # the new picture is drawn
     # the middle of the left tile is column 256 of 1,023, or row 256 of 511 where the second scene is open
     red, green, blue = middle_colour(page)
     assert max(red, green, blue) - min(red, green, blue) <= 3
     assert min(abs(red - 64), abs(red - 191), abs(red - 128)) <= 4
     page.reload()
     ready(page)
+    wait_until(lambda: max(middle_colour(page)) > 0)
     assert middle_colour(page) == pytest.approx([red, green, blue], abs=2)
     page.context.close()
     assert server.problems == []

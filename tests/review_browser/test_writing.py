@@ -14,6 +14,7 @@ from rsvqa.annotation.review.store import ReviewStore
 from tests.review_browser.data_set import write_bare_data_set, write_proposed_data_set
 from tests.review_browser.serving import Server, new_page, wait_until
 from tests.review_browser.test_drawing import contents, drag, drawing, enter, near, ready, saved
+from tests.rsvqa_builder.reviewing.test_scene_views import make_data
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -67,6 +68,11 @@ def write_count(page: Page, question: str = "How many tugs wait at the pier?") -
 def test_a_free_question_is_answered_while_it_is_typed_and_stored(page: Page, server: Server) -> None:
     assert page.inner_text("#saved") == "Nothing waits for a review: draw, or write questions"
     assert page.locator("#review-link").is_hidden()  # it would lead back here
+    assert page.locator("#lead-link").inner_text() == "List"
+    lead = page.context.new_page()
+    lead.goto(f"{server.url}lead.html")
+    lead.get_by_role("link", name="Draw").wait_for()
+    lead.close()
     page.evaluate("() => { document.getElementById('saved').textContent = 'a long message '.repeat(20); }")
     assert page.evaluate(
         "() => document.getElementById('card').scrollWidth <= document.getElementById('card').clientWidth"
@@ -200,6 +206,58 @@ def test_a_second_person_answers_before_he_sees_the_key(page: Page, server: Serv
     other.keyboard.press("a")
     wait_until(lambda: sorted(d.reviewer for d in server.decisions()) == ["ann", "ben"])
     other.context.close()
+
+
+def test_a_question_about_a_circle_and_two_dates_is_written_and_judged(tmp_path: Path, browser: Browser) -> None:
+    server = Server(data_set=make_data(tmp_path))
+    server.start()
+    page = new_page(browser, server)
+    enter(page, server, "ann")
+    page.keyboard.press("t")
+    # the right tile of the earlier scene: the later one covers it whole
+    page.locator("#dialog button", has_text="a_2019-06-14").nth(1).click()
+    page.wait_for_function("() => window.rsvqaDraw.page.model.tile.tile_id.includes('512')")
+    page.keyboard.press("e")
+    page.wait_for_selector("#write-task")
+    page.select_option("#write-task", "change_counting")
+    page.wait_for_function("() => document.getElementById('other-date').textContent === '2023-07-02'")
+    assert page.locator("#other-pane").is_visible()
+    page.select_option("#write-template", index=1)
+    page.fill(".fields input[name=plural]", "ships")
+    for letter, text in zip("ABCD", ("1", "2", "3", "4"), strict=True):
+        page.get_by_label(f"Option {letter}").fill(text)
+    page.locator(".written-options .letter", has_text="B").click()
+    wait_for_fault(page, "draw the circle that the question is about")
+    page.keyboard.press("Escape")
+    page.keyboard.press("c")
+    drag(page, (256, 256), (316, 256))
+    page.locator(".evidence li", has_text="Circle 1").wait_for()
+    wait_for_fault(page, "Nothing against it")
+    page.locator("#write-save").click()
+    page.locator(".writing .computed .text").wait_for()
+    (content,) = written(server)
+    x, y, radius = content["circle"]
+    assert near([[x, y], [radius, 0]], [[256, 256], [60, 0]])
+    assert (content["later_scene"], content["later_date"]) == ("b_2023-07-02", "2023-07-02")
+    assert content["question"].endswith("have appeared inside circle 1?")
+    page.select_option("#write-task", "overall_counting")
+    page.locator("#other-pane").wait_for(state="hidden")
+    page.locator(".writing .computed").get_by_role("button", name="Change").click()
+    page.locator("#other-pane").wait_for(state="visible")
+    page.locator(".written-options .letter", has_text="C").click()
+    page.locator("#write-save:enabled").click()
+    wait_until(lambda: [one["right"] for one in written(server)] == [[2]])
+    other = new_page(browser, server)
+    other.goto(server.url)
+    other.fill("#dialog input", "ben")
+    other.keyboard.press("Enter")
+    other.locator(".blind").wait_for()
+    assert other.locator(".date").all_inner_texts() == ["Earlier · 2019-06-14", "Later · 2023-07-02"]
+    assert [text.text_content() for text in other.locator("svg .number").all()] == ["circle 1", "circle 1"]
+    for one in (page, other):
+        one.context.close()
+    server.kill(signal.SIGTERM)
+    assert server.problems == []
 
 
 def test_proposals_are_dashed_until_somebody_accepts_or_deletes_them(tmp_path: Path, browser: Browser) -> None:

@@ -3,12 +3,13 @@
 /** The server did not answer; nothing is known of what became of the request. */
 export class Unreachable extends Error {}
 
-/** The server refused; `problems` says why. */
+/** The server refused; `problems` says why. Who comes with no right address gets no word: it was started anew. */
 export class Refused extends Error {
-  constructor(status, problems) {
-    super(problems.join("; "));
+  constructor(status, problems = null) {
+    super((problems ?? [`the server refused (${status})`]).join("; "));
     this.status = status;
-    this.problems = problems;
+    this.problems = problems ?? [this.message];
+    this.isWordless = !problems && [401, 403, 404].includes(status);
   }
 }
 
@@ -27,7 +28,7 @@ export async function post(path, body = {}) {
   }
   if (response.ok) return response.json();
   const answer = await response.json().catch(() => ({}));
-  throw new Refused(response.status, answer.problems ?? [`the server refused (${response.status})`]);
+  throw new Refused(response.status, answer.problems);
 }
 
 /** Return an id unlike any other: a decision that is sent twice is stored once. */

@@ -3,12 +3,13 @@
 // So thousands of objects stay fluid, whatever the machine.
 
 import { handles, trace } from "./draw_shapes.js";
-import { byId } from "./elements.js";
+import { byId, h } from "./elements.js";
 import { Around, together } from "./look.js";
 import { OPTIONS, showScale, tileSource } from "./viewer.js";
 
 const PALETTE = ["#ffd21f", "#4cc9f0", "#ff6b6b", "#7ae582", "#c792ea", "#ffa94d", "#f783ac", "#63e6be", "#a5d8ff", "#e9fac8"];
 const HALO_MAX = 600; // with more objects in view, halos only blur the picture
+const LAYER_MS = 250; // between the layers of a view that moves
 const SMALL_PX = 3; // on the screen: what is smaller is a dot
 const DOT_PX = 4;
 const AT_ONCE = 60; // objects per path
@@ -65,8 +66,15 @@ export class Canvas {
     this.look = look && { path: look.path, picture: look.picture };
     look?.filter(this.osd.drawer.canvas);
     this.around.show(look);
-    await this.seeOther(look?.other ?? null);
+    this.chosen = look?.other ?? null;
+    await this.seeOther(this.later ?? this.chosen);
     this.ask();
+  }
+
+  /** Show the later date beside the image, or again what was chosen to be beside it. */
+  async showLater(later) {
+    this.later = later;
+    await this.seeOther(later ?? this.chosen ?? null);
   }
 
   async seeOther(other) {
@@ -80,8 +88,19 @@ export class Canvas {
     if (other) {
       this.beside ??= this.makeBeside();
       await this.openOn(this.beside, other);
+      this.circleBeside(this.circle);
     }
     this.osd.viewport.fitBounds(bounds, true);
+  }
+
+  /** Show the circle of a question, centre and radius, on the image beside this one too; null for none. */
+  circleBeside(circle) {
+    this.circle = circle;
+    if (!this.beside || !this.other) return;
+    this.beside.clearOverlays();
+    if (!circle) return;
+    const [x, y, radius] = circle.map((value) => value / this.model.tile.width);
+    this.beside.addOverlay({ element: h("i", { class: "circle" }), location: new window.OpenSeadragon.Rect(x - radius, y - radius, 2 * radius, 2 * radius) });
   }
 
   makeBeside() {
@@ -189,7 +208,11 @@ export class Canvas {
     const isOf = (layer) => layer?.model === model && layer.version === model.version && ["x", "y", "scale"].every((name) => layer.placing[name] === placing[name]) && layer.width === size.width && layer.height === size.height;
     if (this.layer?.model !== model) this.layer = null;
     if (this.next?.model !== model) this.next = null;
+    const isMoving = ["x", "y", "scale"].some((name) => this.lastPlacing?.[name] !== placing[name]);
+    this.lastPlacing = placing;
     if (!this.next && isOf(this.layer)) return;
+    // a layer of a view that is gone with the next frame is work for nothing, while the last one still shows what is there
+    if (!this.next && isMoving && this.layer && performance.now() - this.layer.begunAt < LAYER_MS) return this.ask();
     this.next ??= this.begun(placing, size);
     const end = performance.now() + BUDGET_MS;
     while (!this.next.work.next().done) if (performance.now() > end) return this.ask();
@@ -207,7 +230,7 @@ export class Canvas {
     const context = canvas.getContext("2d");
     context.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
     const area = [-x / scale, -y / scale, (width - x) / scale, (height - y) / scale];
-    return { model: this.model, version: this.model.version, placing, width, height, canvas, work: this.work(context, area, scale) };
+    return { model: this.model, version: this.model.version, placing, width, height, canvas, begunAt: performance.now(), work: this.work(context, area, scale) };
   }
 
   /** Draw all objects of an area, class by class: a step after each few, for one long path takes far more time. */

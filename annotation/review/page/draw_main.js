@@ -98,6 +98,7 @@ const page = {
   post: (path, body) => guarded(() => page.model.post(path, body)),
   refuse: (problems) => showProblems(problems),
   showShapes: () => showOverlays(),
+  showDate: (later) => canvas.showLater(later),
   say: (text) => (byId("saved").textContent = text),
   look: (box, isNear = false) => isNear && canvas.show(box),
 };
@@ -121,8 +122,7 @@ async function guarded(work) {
     return await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const isGone = error.status === 403 || error.problems[0]?.startsWith("the server refused (404");
-    showProblems(isGone ? ["The server was started anew: open the address that it printed."] : error.problems);
+    showProblems(error.isWordless ? ["The server was started anew: open the address that it printed."] : error.problems);
     return null;
   }
 }
@@ -206,6 +206,7 @@ function openProposals() {
 function showOverlays() {
   canvas.overlays =
     state.tab === "write" ? writing.shapes : openProposals().map((proposal) => ({ ...shapeOf(proposal), colour: PROPOSED, isDashed: true, isStrong: proposal.key === state.picked }));
+  canvas.circleBeside(state.tab === "write" ? (writing.draft?.circle ?? null) : null);
   canvas.ask();
 }
 
@@ -265,6 +266,7 @@ function showTab(tab) {
   for (const name of TABS) byId(`${name}-tab`).setAttribute("aria-selected", String(name === tab));
   canvas.highlighted = new Set();
   showOverlays();
+  if (tab !== "write") page.showDate(null);
   if (tab === "objects") showObjects();
   else if (tab === "write") {
     writing.render();
@@ -453,6 +455,8 @@ async function begin() {
     state.reviewer = state.about.person; // by the link: nobody changes it
     byId("reviewer-button").disabled = true;
   }
+  byId("lead-link").hidden = state.about.role !== "lead";
+  byId("lead-link").textContent = state.about.person ? "Lead" : "List"; // who is alone leads nobody
   byId("review-link").hidden = !state.about.num_queued; // it would lead back here
   while (!state.reviewer) await changeReviewer();
   byId("reviewer-button").textContent = state.reviewer;

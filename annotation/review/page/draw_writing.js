@@ -8,6 +8,7 @@ const CHECK_AFTER_MS = 400;
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const POINTED = ["object_orientation", "object_size"]; // their templates name a point, those of others a box
 
+const CIRCLE_NUMBER = "1"; // a question has its marked copy to itself
 const YES_NO_TEMPLATES = ["anomaly_detection.presence", "anomaly_detection.overflow"]; // of a task that has other ones too
 
 const words = (name) => name.replaceAll("_", " ");
@@ -18,7 +19,10 @@ const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** The form and the list of a tile's written questions. */
 export class WritingPanel {
-  /** `page` has model, post(path, body) that shows what is refused, showShapes(), look(box, isNear), say(text). */
+  /**
+   * `page` has model, post(path, body) that shows what is refused, showShapes(), look(box, isNear), say(text), and
+   * showDate(later) that shows a second date beside the image, or none.
+   */
   constructor(page) {
     this.page = page;
     this.part = h("div", { class: "writing" });
@@ -39,7 +43,18 @@ export class WritingPanel {
       const kept = localStorage.getItem(this.place);
       this.begin();
       if (kept) this.restore(JSON.parse(kept));
-    } else this.render();
+    } else {
+      this.render();
+      this.showDate();
+    }
+  }
+
+  /** Show the second date beside the image while a question about two dates is written. */
+  showDate() {
+    const { picture } = this.page.model.tile;
+    const { later } = this.about;
+    const isTwo = this.task?.num_dates > 1 && later;
+    this.page.showDate(isTwo ? { key: `${picture}/${later.number}`, date: later.date, path: `scenes/${picture}/${later.number}/built` } : null);
   }
 
   get place() {
@@ -52,6 +67,7 @@ export class WritingPanel {
     Object.assign(this, { key, before, draft, text, slots });
     this.changed(true);
     this.page.showShapes();
+    this.showDate();
   }
 
   get task() {
@@ -68,16 +84,21 @@ export class WritingPanel {
     this.isTouched = Boolean(thing);
     this.slots = {};
     const task = this.draft?.task ?? first?.name ?? "";
-    this.draft = content ? { ...content, shapes: [...(content.shapes ?? [])] } : { task, template: "", question: "", options: [], right: [], answer: "", box: null, shapes: [] };
+    this.draft = content ? { ...sent(content), shapes: [...(content.shapes ?? [])] } : { task, template: "", question: "", options: [], right: [], answer: "", box: null, shapes: [], circle: null };
     this.text = this.draft.question;
     if (!content && this.draft.task) this.fitOptions();
     this.render();
     this.page.showShapes();
+    this.showDate();
     if (thing) this.checkSoon();
   }
 
   setTask(name) {
     this.draft = { ...this.draft, task: name, template: "" };
+    const { circle, shapes } = this.draft;
+    if (circle && !this.task.is_regional) this.draft = { ...this.draft, circle: null, shapes: [...shapes, circleShape(circle)] };
+    this.showDate();
+    this.page.showShapes();
     if (this.text.includes("{")) this.text = "";
     this.slots = {};
     this.fitOptions();
@@ -107,7 +128,7 @@ export class WritingPanel {
   /** Return the question's text: slots that are filled, and the place of the box or point. */
   get question() {
     const where = this.where;
-    return this.text.replace(/\{(\w+)\}/g, (slot, name) => (name === "where" ? (where ?? slot) : this.slots[name]?.trim() || slot));
+    return this.text.replace(/\{(\w+)\}/g, (slot, name) => (name === "where" ? (where ?? slot) : name === "region" ? CIRCLE_NUMBER : this.slots[name]?.trim() || slot));
   }
 
   get where() {
@@ -127,9 +148,10 @@ export class WritingPanel {
     return { ...this.draft, question: this.question };
   }
 
-  /** Take a shape that was drawn: the first box of a question that wants one is its box, others are evidence. */
+  /** Take a shape: the first box or circle of a question that wants one is its own, others are evidence. */
   addShape({ form, points }) {
-    if (form === "box" && this.namesBox && !this.draft.box) this.draft = { ...this.draft, box: asBox({ form, points }) };
+    if (form === "circle" && this.task?.is_regional && !this.draft.circle) this.draft = { ...this.draft, circle: asCircle(points) };
+    else if (form === "box" && this.namesBox && !this.draft.box) this.draft = { ...this.draft, box: asBox({ form, points }) };
     else this.draft = { ...this.draft, shapes: [...this.draft.shapes, { form, points }] };
     this.changed(true);
     this.page.showShapes();
@@ -147,6 +169,12 @@ export class WritingPanel {
     const shapes = this.draft.shapes.filter((other) => other !== shape);
     if (!this.task.is_box && !this.text.includes("{where}")) this.text = `${this.text.trim()} {where}`.trim();
     this.draft = { ...this.draft, box: asBox(shape), shapes };
+    this.changed(true);
+    this.page.showShapes();
+  }
+
+  removeCircle() {
+    this.draft = { ...this.draft, circle: null };
     this.changed(true);
     this.page.showShapes();
   }
@@ -241,7 +269,7 @@ export class WritingPanel {
   async bringBack() {
     const thing = this.taken.pop();
     if (!thing) return;
-    const body = { request_id: newRequestId(), key: thing.key, before: thing.number, content: thing.written };
+    const body = { request_id: newRequestId(), key: thing.key, before: thing.number, content: sent(thing.written) };
     if (!(await this.page.post("draw/write", body))) return;
     this.page.say("The question is back");
     await this.reread();
@@ -301,7 +329,7 @@ export class WritingPanel {
       "select",
       { id: "write-task" },
       [...groups].map(([group, tasks]) =>
-        h("optgroup", { label: group }, tasks.map((task) => h("option", { value: task.name, selected: task.name === this.draft.task, disabled: !task.is_open }, task.is_open ? task.title : `${task.title} (made by a build)`))),
+        h("optgroup", { label: group }, tasks.map((task) => h("option", { value: task.name, selected: task.name === this.draft.task, disabled: !task.is_open, title: task.why_not }, task.is_open ? task.title : `${task.title} (${task.why_not})`))),
       ),
     );
     select.addEventListener("change", () => this.setTask(select.value));
@@ -321,7 +349,7 @@ export class WritingPanel {
   }
 
   slotFields() {
-    const names = Object.keys(this.slots).filter((name) => name !== "where");
+    const names = Object.keys(this.slots).filter((name) => !["where", "region"].includes(name));
     if (!names.length) return null;
     const nouns = this.about.nouns.map((pair) => pair[names.some((name) => ["plural", "others"].includes(name)) ? 1 : 0]);
     const list = h("datalist", { id: "write-nouns" }, nouns.map((noun) => h("option", { value: noun })));
@@ -380,7 +408,7 @@ export class WritingPanel {
   }
 
   evidence() {
-    const { box, shapes } = this.draft;
+    const { box, shapes, circle } = this.draft;
     const row = (name, bounds, ...buttons) => {
       const item = h("li", {}, h("span", {}, name), buttons);
       item.addEventListener("mouseenter", () => this.page.look(bounds));
@@ -388,13 +416,14 @@ export class WritingPanel {
     };
     const remove = (run) => h("button", { type: "button", onclick: run, "aria-label": "Remove", title: "Remove" }, "×");
     const rows = [
+      circle && row(`Circle ${CIRCLE_NUMBER}: ${numbers(circle.slice(0, 2))}, radius ${circle[2]} px`, boundsOf(circleShape(circle)), remove(() => this.removeCircle())),
       box && row(`${this.task.is_box ? "The answer" : "The box"}: ${numbers(box)}`, box, remove(() => this.removeBox())),
       ...shapes.map((shape) =>
         row(`${title(shape.form)}: ${numbers(shape.form === "point" ? shape.points[0] : boundsOf(shape))}`, boundsOf(shape), shape.form === "box" && !box && h("button", { type: "button", onclick: () => this.useAsBox(shape) }, "Name it in the question"), remove(() => this.removeShape(shape))),
       ),
     ].filter(Boolean);
     const pointed = POINTED.includes(this.draft.task) && this.text.includes("{where}") && !this.where;
-    const wanted = this.namesBox && !box ? "Draw the box on the image: B" : pointed ? "Set the point on the image: D" : "Draw on the image where the answer can be seen; or leave it out";
+    const wanted = this.task.is_regional && !circle ? "Draw the circle that the question is about: C" : this.namesBox && !box ? "Draw the box on the image: B" : pointed ? "Set the point on the image: D" : "Draw on the image where the answer can be seen; or leave it out";
     return h("div", { class: "evidence" }, h("p", { class: "head" }, "Evidence"), rows.length > 0 && h("ul", {}, rows), h("p", { class: "hint" }, wanted, h("button", { type: "button", onclick: () => this.addSelected() }, "Add the selected objects")));
   }
 
@@ -440,10 +469,12 @@ export class WritingPanel {
       h("p", { class: "task" }, task, h("span", {}, thing.author)),
       h("p", { class: "text" }, content.question),
       options.length > 0 && h("ol", { class: "short" }, options),
-      !options.length && h("p", { class: "answer" }, thing.form === "box" ? "Answer: the box" : content.answer),
+      !options.length && thing.written && h("p", { class: "answer" }, thing.form === "box" ? "Answer: the box" : content.answer),
+      !thing.written && h("p", { class: "hint" }, "The key comes after your answer, in the review."),
       thing.may_change && h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => this.begin(thing.written, thing) }, "Change"), h("button", { type: "button", onclick: () => this.inTurn(() => this.remove(thing)) }, "Delete")),
     );
-    const box = thing.written.box ?? (thing.written.shapes[0] && boundsOf(thing.written.shapes[0]));
+    const { box: own = null, shapes = [], circle = null } = thing.written ?? {};
+    const box = own ?? (circle ? boundsOf(circleShape(circle)) : shapes[0] && boundsOf(shapes[0]));
     if (box) item.addEventListener("dblclick", () => this.page.look(box, true));
     return item;
   }
@@ -451,10 +482,20 @@ export class WritingPanel {
   /** Return what is drawn over the image: the box of the question, and its evidence. */
   get shapes() {
     if (!this.draft) return [];
-    const { box, shapes } = this.draft;
+    const { box, shapes, circle } = this.draft;
+    const circled = circle ? [{ ...circleShape(circle), colour: "#ff4d4d" }] : [];
     const boxed = box ? [{ form: "box", points: [box.slice(0, 2), box.slice(2)], colour: "#fff" }] : [];
-    return [...boxed, ...shapes.map((shape) => ({ ...shape, colour: "#7fd4ff" }))];
+    return [...circled, ...boxed, ...shapes.map((shape) => ({ ...shape, colour: "#7fd4ff" }))];
   }
+}
+
+/** A circle as it is stored, centre and radius, of whole pixels, and as it is drawn. */
+const asCircle = ([[x, y], [rimX, rimY]]) => [x, y, Math.hypot(rimX - x, rimY - y)].map(Math.round);
+const circleShape = ([x, y, radius]) => ({ form: "circle", points: [[x, y], [x + radius, y]] });
+
+/** Return a stored question as it is sent: the server says which scene its second date is of. */
+function sent({ later_scene: _, later_date: __, ...content }) {
+  return content;
 }
 
 function grouped(tasks) {

@@ -228,6 +228,7 @@ async function begin() {
   if (!state.session) return;
   if (state.session.person) state.reviewer = state.session.person;
   document.title = `${state.session.name} · lead`;
+  if (!state.session.num_queued) Object.assign(byId("lead-link"), { textContent: "Draw", href: "draw.html" }); // nothing to judge
   byId("name").textContent = state.session.name;
   byId("questions-tab").addEventListener("click", showQuestions);
   byId("people-tab").addEventListener("click", showPeople);

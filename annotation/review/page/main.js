@@ -58,9 +58,8 @@ async function exclusively(work) {
     await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const isGone = error.status === 403 || (error.status === 404 && !error.problems[0]?.includes("question"));
     const hint = "The server was started anew: open the address that it printed. What you changed is kept.";
-    editor.setProblems(isGone ? [hint] : error.problems);
+    editor.setProblems(error.isWordless ? [hint] : error.problems);
   } finally {
     state.isBusy = false;
     document.body.classList.remove("busy");
@@ -264,7 +263,7 @@ async function changeReviewer() {
 
 async function showSummary() {
   let summary = null;
-  await exclusively(async () => (summary = await insist("summary", {})));
+  await exclusively(async () => (summary = await insist("summary", identity())));
   if (summary) panels.showSummary(summary, state.session);
 }
 
@@ -338,6 +337,8 @@ const BUTTONS = {
 };
 
 async function begin() {
+  const first = state.reviewer && !location.hash ? insist("next", identity()) : null; // both at once, by who came last
+  first?.catch(() => null); // told where it is waited for
   state.session = await insist("session");
   if (!state.session.num_queued) return location.replace("draw.html"); // nothing to judge: people come to draw
   document.title = `${state.session.name} · review`;
@@ -359,14 +360,14 @@ async function begin() {
   byId("reviewer-button").textContent = state.reviewer;
   byId("lead-link").hidden = state.session.role !== "lead";
   byId("lead-link").textContent = state.session.person ? "Lead" : "List"; // who is alone leads nobody
-  await exclusively(begun);
+  await exclusively(() => begun(first));
 }
 
 /** Open the question that the address names, as the lead's page does, else the next one. */
-async function begun() {
+async function begun(first) {
   const named = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  if (!named) return next();
+  if (!named) return show(await (first ?? insist("next", identity())));
   await show(await insist("open", { ...identity(), question_id: named }));
 }
 

@@ -169,7 +169,7 @@ export async function askFilters(filters, { choices, tasks }) {
 }
 
 /** Show decisions by task. */
-export function showSummary(summary, { tasks }) {
+export function showSummary(summary, { tasks, role }) {
   const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
   const kappa = (value) => (value === null ? "–" : value.toFixed(2));
   const row = (title, task, kind = "") => {
@@ -181,7 +181,7 @@ export function showSummary(summary, { tasks }) {
   const reasons = Object.entries(summary.overall.reasons);
   const people = Object.entries(summary.reviewers);
   return ask(
-    "Decisions per task",
+    role === "annotator" ? "Your decisions per task" : "Decisions per task",
     [
       h(
         "div",

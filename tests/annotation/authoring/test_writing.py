@@ -17,7 +17,7 @@ from rsvqa.annotation.authoring.writing import (
     written_faults,
 )
 from rsvqa.annotation.checks import REASONS
-from rsvqa.annotation.facts import Box
+from rsvqa.annotation.facts import Box, Circle
 from rsvqa.annotation.review.drawn import DrawnForm, PixelPoint
 from rsvqa.annotation.taxonomy import TASKS
 from rsvqa.annotation.wording.templates import question_templates, template_keys
@@ -47,8 +47,9 @@ def test_a_whole_question_of_each_form_may_stand(written: WrittenQuestion) -> No
 FAULTS: dict[str, tuple[WrittenQuestion, str]] = {
     "no such task": (replace(COUNT, task="overal_counting"), "did you mean 'overall_counting'?: a free question keeps"),
     "no task": (replace(COUNT, task=""), "'' is not a task"),
-    "a circle": (replace(COUNT, task="regional_counting"), "shows a red circle, in an image that a build makes"),
-    "two dates": (replace(COUNT, task="land_use_change"), "shows two dates"),
+    "no circle": (replace(COUNT, task="regional_counting"), "draw the circle that the question is about"),
+    "a circle too many": (replace(COUNT, circle=Circle(50, 40, 20)), "Overall counting is about no circle"),
+    "two dates": (replace(COUNT, task="land_use_change"), "no scene of a later date that covers the whole tile"),
     "another task's template": (replace(COUNT, template="object_size.area"), "no template 'object_size.area'"),
     "three options": (replace(COUNT, options=("3", "4", "5")), "Overall counting has 4 options: here are 3"),
     "options of a box": (replace(FIND, options=("a", "b", "c", "d")), "has no options: here are 4"),
@@ -125,11 +126,13 @@ def test_it_stands_among_the_others_with_letters_shares_and_its_origin() -> None
     assert (boxed.bbox, boxed.answer) == ((0.1, 0.25, 0.4, 0.625), "[0.1, 0.25, 0.4, 0.625]")
 
 
-def test_its_id_follows_from_what_it_says_and_not_from_the_order_of_its_options() -> None:
+def test_its_id_follows_from_what_it_asks_and_neither_from_its_key_nor_from_the_order_of_its_options() -> None:
     turned = replace(COUNT, options=("4", "3", "5", "6"), right=(0,))
-    other = replace(COUNT, right=(0,))
-    ids = [question_of_written(one, TILE).question_id for one in (COUNT, turned, other)]
-    assert ids[0] == ids[1] != ids[2]
+    other_key, other = replace(COUNT, right=(0,)), replace(COUNT, options=("4", "3", "5", "7"))
+    ids = [question_of_written(one, TILE).question_id for one in (COUNT, turned, other_key, other)]
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+    moved = replace(FIND, box=Box(1, 2, 30, 40))
+    assert question_of_written(moved, TILE).question_id == question_of_written(FIND, TILE).question_id
 
 
 def test_texts_are_tidied_line_by_line() -> None:

@@ -9,6 +9,7 @@ from rsvqa.annotation.facts import Box, ClassInfo, Role
 from rsvqa.annotation.review.content import ReviewQuestion
 from rsvqa.annotation.review.drawing import Computed, DrawingTile, Proposal
 from rsvqa.annotation.review.drawn_store import TileDrawing
+from rsvqa.annotation.review.looks import OtherScene
 from tests.annotation.review.make_questions import make_question
 
 TILE = DrawingTile(
@@ -30,7 +31,8 @@ PROPOSAL = Proposal(
 class FakeDrawings:
     """One tile of 100 x 80 px, three classes, a proposal, and one question as soon as anything is drawn."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, second_date: OtherScene | None = None) -> None:
+        self.second_date = second_date
         self.tiles: Mapping[str, DrawingTile] = {TILE.key: TILE}
 
     def classes(self, tile: DrawingTile) -> Mapping[str, ClassInfo]:  # noqa: ARG002  the protocol's
@@ -46,6 +48,9 @@ class FakeDrawings:
 
     def guessed(self, question: ReviewQuestion, others: Iterable[ReviewQuestion]) -> tuple[str, ...]:
         return (f"{question.content.answer} beside {len(list(others))} others",)
+
+    def later(self, tile: DrawingTile) -> OtherScene | None:  # noqa: ARG002
+        return self.second_date
 
     def proposals(self, tile: DrawingTile) -> tuple[Proposal, ...]:  # noqa: ARG002
         return (PROPOSAL,)

@@ -16,7 +16,7 @@ from rsvqa.annotation.review.attempts import Attempts
 from rsvqa.annotation.review.drawing import Drawings
 from rsvqa.annotation.review.looks import SceneViews
 from rsvqa.annotation.review.people import People
-from rsvqa.annotation.review.pictures import NoSuchPictureError, Pictures, picture_key
+from rsvqa.annotation.review.pictures import NoSuchPictureError, PicturePlace, Pictures, picture_key
 from rsvqa.annotation.review.running import make_server, open_socket
 from rsvqa.annotation.review.server import create_app
 from rsvqa.annotation.review.store import ReviewStore
@@ -118,6 +118,7 @@ def running(
     guidelines: str = "",
     drawings: Drawings | None = None,
     views: SceneViews | None = None,
+    places: Mapping[str, PicturePlace] = {},
 ) -> Iterator[Client]:
     """Yield a client of a server that is stopped afterwards; guesses are counted there, and hold nobody for long."""
     listening = open_socket("127.0.0.1", 0)
@@ -129,6 +130,7 @@ def running(
         guidelines=guidelines,
         drawings=drawings,
         views=views,
+        places=places,
         parts=authoring_parts(store, drawings) if drawings else (),
     )
     server = make_server(app, access, attempts=Attempts(hold_s=0.001), patience_s=patience_s)

@@ -208,6 +208,8 @@ def test_a_question_is_opened_by_its_id_by_those_who_see_all(clients: dict[str, 
 
 def test_a_comment_is_shown_to_its_author_and_to_the_lead(clients: dict[str, Client]) -> None:
     said = {**ON_ONE, "question_id": "a:0_0/OP1", "text": " which car? ", "request_id": REQUEST}
+    opened = clients["ann"].post("next", {**ASKED, "filters": {"task": "object_presence"}})
+    assert opened.json["question"]["question_id"] == "a:0_0/OP1"
     (seen,) = clients["ann"].post("comment", said).json["comments"]
     assert (seen["author"], seen["text"]) == ("ann", "which car?")
     assert len(clients["lea"].post("open", said_of("a:0_0/OP1")).json["comments"]) == 1
@@ -232,3 +234,17 @@ def test_peoples_work_comes_as_a_table_and_as_csv(clients: dict[str, Client]) ->
 def test_guidelines_come_with_the_session(store: ReviewStore) -> None:
     with running(store, guidelines="# All tasks\n<b>Look</b>") as client:
         assert client.post("session", {}).json["guidelines"] == "# All tasks\n<b>Look</b>"
+
+
+def test_an_id_of_a_request_stands_for_one_word_of_one_person(clients: dict[str, Client]) -> None:
+    lea, other = clients["lea"], clients["ann"]
+    first = {**ON_ONE, "text": "which car?", "request_id": REQUEST}
+    assert lea.post("comment", first).status == lea.post("comment", first).status == 200
+    other.post("next", ASKED)
+    opened = other.post("next", ASKED).json["question"]["question_id"]
+    stolen = other.post("comment", {**said_of(opened), "text": "mine", "request_id": REQUEST})
+    assert (stolen.status, len(stolen.json["problems"])) == (404, 1)
+    skip = {**said_of(opened), "action": "skip", "request_id": "skip" * 5}
+    assert other.post("decide", skip).status == 200
+    assert other.post("decide", skip).status == 200
+    assert lea.post("decide", skip).status == 404

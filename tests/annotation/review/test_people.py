@@ -174,6 +174,8 @@ def test_where_opinions_differ_an_expert_is_asked_and_no_annotator(tmp_path: Pat
     with store, running(store, people=people) as client:
         content = client.of(tokens["ann"]).post("next", {"reviewer": "x"}).json["question"]["content"]
         client.of(tokens["cem"]).post("next", {"reviewer": "x"})
+        store.release("cem")  # as after ten minutes
+        client.of(tokens["ben"]).post("next", {"reviewer": "x"})
         accepted = {**rejection("q1", 1), "action": "save", "content": content}
         client.of(tokens["ann"]).post("decide", accepted)
         client.of(tokens["ben"]).post("decide", rejection("q1", 2))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
+import socket
 import sqlite3
 from collections.abc import Iterator
 from importlib import resources
@@ -16,6 +18,7 @@ from rsvqa.annotation.facts import Box
 from rsvqa.annotation.review.content import CONTENT
 from rsvqa.annotation.review.pictures import picture_key
 from rsvqa.annotation.review.queue import QueueEntry
+from rsvqa.annotation.review.running import open_socket
 from rsvqa.annotation.review.store import ReviewStore
 from tests.annotation.review.make_questions import COLOUR, COUNTING, GROUNDING, Clock, make_question
 from tests.annotation.review.running_server import TILE, Client, FakePictures, running
@@ -211,7 +214,7 @@ def test_progress_counts_and_tells_the_pace(tmp_path: Path) -> None:
 def test_the_summary_counts_by_task(client: Client) -> None:
     client.post("decide", decision("q1", "reject", 1, reason="wrong answer"))
     client.post("decide", decision("q2", "skip", 2))
-    summary = client.post("summary", {}).json
+    summary = client.post("summary", ANN).json
     assert summary["tasks"]["overall_counting"]["verdicts"]["rejected"] == 1
     assert summary["overall"]["reasons"] == {"wrong answer": 1}
     assert summary["reviewers"] == {"ann": 1}
@@ -258,3 +261,26 @@ def test_a_page_asks_for_all_its_modules_at_once(page: str, module: str) -> None
     named = re.findall(r'<link rel="modulepreload" href="(.+)">', folder.joinpath(page).read_text("utf-8"))
     assert set(named) == reached(module, set()) - {module}
     assert len(set(named)) == len(named) > 5
+
+
+def test_answers_go_out_at_once_and_wait_for_no_acknowledgement() -> None:
+    """Head and body of an answer are two packets: without TCP_NODELAY the second waits for word of the first."""
+
+    async def no_delay() -> int:
+        told = asyncio.get_running_loop().create_future()
+
+        class Told(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                own = transport.get_extra_info("socket")
+                told.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+        listening = open_socket("127.0.0.1", 0)
+        port = listening.getsockname()[1]
+        server = await asyncio.get_running_loop().create_server(Told, sock=listening)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        found = int(await told)
+        writer.close()
+        server.close()
+        return found
+
+    assert asyncio.run(no_delay()) != 0

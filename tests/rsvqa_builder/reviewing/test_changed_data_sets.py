@@ -140,8 +140,7 @@ def test_what_is_decided_in_a_store_elsewhere_is_known_in_the_data_set(data: Pat
     elsewhere.parent.mkdir()
     first, *_ = sorted(rows_of(data))
     for _ in range(2):  # noted once
-        with open_review(data, QueueSettings(sample=1.0), store=elsewhere) as (store, pictures, _, _):
-            del pictures
+        with open_review(data, QueueSettings(sample=1.0), store=elsewhere) as (store, *_):
             decide(store, first)
     assert (data / "review_stores.txt").read_text("utf-8") == f"{elsewhere.resolve()}\n"
     assert not (data / "review.sqlite").exists()

@@ -51,7 +51,7 @@ def test_every_question_of_a_data_set_passes_the_checks_unchanged(src: Path) -> 
 
 
 def test_the_queue_begins_with_what_needs_a_review(src: Path) -> None:
-    with open_review(src, QueueSettings(sample=0)) as (store, pictures, _, _):
+    with open_review(src, QueueSettings(sample=0)) as (store, pictures, *_):
         assert store.num_queued() == 3
         first = store.next_question("ann")
         assert first is not None
