@@ -80,7 +80,7 @@ class Features:
         columns = {
             "id": list(self.ids),
             "class_name": list(self.class_names),
-            "geometry": shapely.to_wkb(self.geometries).tolist(),
+            "geometry": _as_wkb(self.geometries),
             "bounds": pa.FixedSizeListArray.from_arrays(shapely.bounds(self.geometries).ravel(), 4),
             "outline": [str(outline) for outline in self.outlines],
             "is_certain": self.is_certain.tolist(),
@@ -118,3 +118,20 @@ class Features:
             is_certain=np.array(columns["is_certain"], dtype=bool),
             attributes=tuple(parsed[text] for text in columns["attributes"]),
         )
+
+
+_AT_ONCE = 10_000
+"""Geometries of which there are WKB objects, each with a head of its own, beside their bytes in one array."""
+
+
+def _as_wkb(geometries: NDArray[np.object_]) -> pa.LargeBinaryArray:
+    """Return geometries as WKB in one array."""
+    content, lengths = bytearray(), [np.zeros(1, dtype=np.int64)]
+    for start in range(0, len(geometries), _AT_ONCE):
+        encoded = shapely.to_wkb(geometries[start : start + _AT_ONCE]).tolist()
+        content += b"".join(encoded)
+        lengths.append(np.array([len(one) for one in encoded], dtype=np.int64))
+    ends = np.cumsum(np.concatenate(lengths))
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(geometries), [None, pa.py_buffer(ends), pa.py_buffer(content)]
+    )
