@@ -7,6 +7,8 @@ take long and is of no use where the tiles of a scene are done already.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import io
 from collections import Counter
@@ -151,6 +153,15 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
         return _prepare(job)
     except SceneError as error:
         return Failure(str(error))
+    finally:
+        _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Return what labels have taken to the system: the C library keeps hundreds of MB, and this process makes tiles."""
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # Windows, macOS, musl
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _prepare(job: PrepareJob) -> PreparedScene:
