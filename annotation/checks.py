@@ -247,21 +247,24 @@ def _answer_is_not_told(candidate: _Candidate) -> bool:
     if question.form not in (AnswerForm.ONE_OF, AnswerForm.SEVERAL_OF):
         return True
     asked = _SIZE.sub(" ", _COORDINATES.sub(" ", question.text))
-    told = [_is_told(option, asked) for option in question.options]
+    plain = normalise(asked)
+    told = [_is_told(option, asked, plain) for option in question.options]
     is_whole = question.pool is None  # else the other options are not here
     return (is_whole and all(told)) or not any(
         is_told and option.is_right for is_told, option in zip(told, question.options, strict=True)
     )
 
 
-def _is_told(option: Option, asked: str) -> bool:
+def _is_told(option: Option, asked: str, plain: str) -> bool:
+    """Return whether an option stands in a question; `plain` is the question as `normalise` returns it."""
     phrase = normalise(option.text)
     if not phrase:
         return False
     if _NUMBER.fullmatch(phrase):
         bare = (found.group() for found in _NUMBER.finditer(asked) if not _UNIT.match(asked, found.end()))
         return phrase in map(_canonical, bare)
-    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", normalise(asked)) is not None
+    # A pattern per phrase takes longer to compile than to find, and most phrases are nowhere.
+    return phrase in plain and re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", plain) is not None
 
 
 # --- text -----------------------------------------------------------------------------------------------------------

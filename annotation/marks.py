@@ -159,10 +159,32 @@ def _draw_ring(pixels: NDArray[np.uint8], circle: Circle, style: MarkStyle) -> N
         for left, right in _ring_columns(circle, outer, np.abs(dy), width):
             dx = np.arange(left, right) + 0.5 - circle.x
             from_line = np.abs(np.sqrt(dy[:, None] ** 2 + dx[None, :] ** 2) - middle)
-            rows, columns = np.nonzero(from_line < style.ring / 2)
-            part = pixels[first : first + len(dy), left:right]
-            _blend(part, rows, columns, _WHITE, style.ring / 2 - from_line[rows, columns])
-            _blend(part, rows, columns, _RED, style.line / 2 + 0.5 - from_line[rows, columns])
+            _paint(pixels[first : first + len(dy), left:right], from_line, style)
+
+
+def _paint(part: NDArray[np.uint8], from_line: NDArray[np.float64], style: MarkStyle) -> None:
+    """Paint the ring on a part of the image whose pixels are so far from the middle of its line."""
+    # A pixel is white as far as the whole ring covers it, and red over that as far as the line does.
+    white, red = style.ring / 2, style.line / 2 + 0.5
+    is_red = from_line <= red - 1
+    is_white = (from_line <= white - 1) & ~is_red
+    whole = part.view(_PIXEL)[..., 0]  # one number per pixel is set several times as fast as three
+    whole[is_white] = _as_pixel(_WHITE)
+    whole[is_red] = _as_pixel(_RED)
+    # Only the two edges of a line are mixed, which is slow.
+    for colour, cover, is_whole in ((_WHITE, white, is_white | is_red), (_RED, red, is_red)):
+        rows, columns = np.nonzero((from_line < cover) & ~is_whole)
+        share = (cover - from_line[rows, columns])[:, None]
+        mixed = part[rows, columns] * (1 - share) + np.array(colour) * share
+        part[rows, columns] = np.round(mixed).astype(np.uint8)
+
+
+_PIXEL = np.dtype("V3")
+
+
+def _as_pixel(colour: tuple[int, int, int]) -> NDArray[np.void]:
+    pixel: NDArray[np.void] = np.array(colour, dtype=np.uint8).view(_PIXEL)
+    return pixel
 
 
 def _ring_columns(
@@ -179,23 +201,6 @@ def _ring_columns(
         (_clamped(circle.x - outer_half - 1, width), min(_clamped(circle.x - inner_half + 1, width), centre)),
         (max(_clamped(circle.x + inner_half - 1, width), centre), _clamped(circle.x + outer_half + 2, width)),
     )
-
-
-def _blend(
-    band: NDArray[np.uint8],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    colour: tuple[int, int, int],
-    cover: NDArray[np.float64],
-) -> None:
-    """Mix `colour` into the given pixels of `band` in place; `cover` is clipped to 0–1."""
-    is_full = cover >= 1
-    band[rows[is_full], columns[is_full]] = colour
-    # Only the two edges of a line are mixed, which is slow.
-    is_edge = (cover > 0) & ~is_full
-    rows, columns, share = rows[is_edge], columns[is_edge], cover[is_edge, None]
-    mixed = band[rows, columns] * (1 - share) + np.array(colour) * share
-    band[rows, columns] = np.round(mixed).astype(np.uint8)
 
 
 def _clamped(value: float, size: int) -> int:

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from rsvqa.annotation.facts import Box, Outline, TileFacts, TileObject
 from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks.geometry import bounds_of, box_text
-from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.annotation.tasks.registry import TaskContext, once_a_tile
 
 T = TypeVar("T")
 
@@ -90,9 +90,7 @@ class ObjectFinder:
         doubt = _doubt(found, outlines)
         if doubt is not None:
             return doubt
-        places = (found.geometry.centroid, found.geometry.representative_point())
-        points = [Point(round(place.x), round(place.y)) for place in places]
-        point = next((point for point in points if found.geometry.contains(point)), None)
+        point = next((point for point in _points_of(found.geometry) if found.geometry.contains(point)), None)
         if point is None:
             return NotAsked("no point is clearly on the object")
         if not self._is_alone(found, found.geometry):
@@ -113,6 +111,19 @@ class ObjectFinder:
             if shared > MAX_SHARED_SHARE * min(outline.area, other.geometry.area):
                 return False
         return True
+
+
+def _points_of(outline: BaseGeometry) -> Iterator[Point]:
+    """Yield points in whole pixels that may be on an outline: its centre, and one that takes longer to find."""
+    yield Point(round(outline.centroid.x), round(outline.centroid.y))
+    inside = outline.representative_point()
+    yield Point(round(inside.x), round(inside.y))
+
+
+@once_a_tile
+def object_finder(context: TaskContext) -> ObjectFinder:
+    """Return what tells which objects of a tile have a place to themselves."""
+    return ObjectFinder(context.facts)
 
 
 def _doubt(found: TileObject, outlines: Collection[Outline]) -> NotAsked | None:

@@ -261,8 +261,9 @@ class ContentFinder:
         if lengths.sum() < least:
             return "", 0.0, []
         lines = [part for part in shapely.get_parts(clipped) if part.length >= least]
-        ends = [[shapely.Point(line.coords[end]).distance(region.exterior) for end in (0, -1)] for line in lines]
-        kind: Road = "across" if any(max(pair) <= CROSSING_PX for pair in ends) else "reaching"
+        edge = region.exterior
+        ends = [shapely.distance(shapely.get_point(lines, end), edge) for end in (0, -1)]
+        kind: Road = "across" if (np.maximum(*ends) <= CROSSING_PX).any() else "reaching"
         ids = [self._facts.roads[index].road_id for index, length in zip(near, lengths, strict=True) if length]
         return kind, float(lengths.sum()), ids
 

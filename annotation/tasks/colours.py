@@ -126,25 +126,27 @@ _POSSIBLE: Mapping[str, tuple[_Range, ...]] = {
 
 
 class _ColourRanges:
-    """The ranges of `COLOURS` one after the other, as columns that are compared with a row of pixels.
+    """The ranges of several tables of `COLOURS`, as columns that are compared with a row of pixels.
 
     Attributes:
-        colour: (ranges,) index into `COLOURS`.
+        row: (ranges,) number of the colour, counted through all tables; ascending.
+        num_tables: in the order in which `_named` returns them.
         lightness, chroma: (ranges, 2, 1) limits.
         hue: (ranges, 2, 1) limits, the lower one first.
         is_through_0: (ranges, 1) the hues are those outside of the limits.
     """
 
-    def __init__(self, ranges: Mapping[str, tuple[_Range, ...]]) -> None:
-        self.colour = np.repeat(np.arange(len(COLOURS)), [len(ranges[name]) for name in COLOURS])
-        limits = np.array([found for name in COLOURS for found in ranges[name]])[..., None]  # [ranges, 3, 2, 1]
+    def __init__(self, *tables: Mapping[str, tuple[_Range, ...]]) -> None:
+        of_colours = [table[name] for table in tables for name in COLOURS]
+        self.row = np.repeat(np.arange(len(of_colours)), [len(ranges) for ranges in of_colours])
+        self.num_tables = len(tables)
+        limits = np.array([found for ranges in of_colours for found in ranges])[..., None]  # [ranges, 3, 2, 1]
         self.lightness, self.chroma = limits[:, 0], limits[:, 1]
         self.hue = np.sort(limits[:, 2], axis=1)
         self.is_through_0 = limits[:, 2, 0] > limits[:, 2, 1]
 
 
-_SURE_RANGES = _ColourRanges(_SURE)
-_POSSIBLE_RANGES = _ColourRanges(_POSSIBLE)
+_RANGES = _ColourRanges(_SURE, _POSSIBLE)
 
 # sRGB (IEC 61966-2-1) to CIE XYZ for the white point D65, and CIE 15:2004 for XYZ to Lab.
 _RGB_TO_XYZ = np.array(
@@ -155,6 +157,9 @@ _RGB_TO_XYZ = np.array(
     ]
 )
 _WHITE_D65 = _RGB_TO_XYZ.sum(axis=1)
+_ENCODED = np.arange(256) / 255
+_LINEAR = np.where(_ENCODED <= 0.04045, _ENCODED / 12.92, ((_ENCODED + 0.055) / 1.055) ** 2.4)
+"""Of each value that a band can have."""
 _LAB_EPSILON = 216 / 24389
 _LAB_KAPPA = 24389 / 27
 
@@ -194,13 +199,14 @@ def colour_of(lab: NDArray[np.float64]) -> ColourMeasurement:
     """
     if len(lab) < MIN_PIXELS:
         return ColourMeasurement(name=None, share=0.0, num_pixels=len(lab))
-    shades = _Shades.of(lab)
-    shares = _named(_POSSIBLE_RANGES, shades).mean(axis=1)
+    # The middle one is looked at beside the others: few calls, as they take longer than the numbers.
+    is_sure, is_possible = _named(_RANGES, _Shades.of(np.concatenate([lab, _median(lab)])))
+    shares = np.count_nonzero(is_possible[:, :-1], axis=1) / len(lab)
     name, share = None, 0.0
-    middle = np.flatnonzero(_named(_SURE_RANGES, _Shades.of(_median(lab))))
+    middle = np.flatnonzero(is_sure[:, -1])
     if middle.size == 1:
         best = int(middle[0])
-        sure_shares = _named(_SURE_RANGES, shades).mean(axis=1)
+        sure_shares = np.count_nonzero(is_sure[:, :-1], axis=1) / len(lab)
         is_one_colour = (
             shares[best] >= MIN_DOMINANT_SHARE
             and sure_shares[best] >= MIN_SURE_SHARE
@@ -237,18 +243,16 @@ def pixels_inside(pixels: NDArray[np.uint8], geometry: BaseGeometry) -> NDArray[
     # the second bound is for long thin outlines, whose box holds far more pixels than they do
     bounds_area = (last_x - first_x) * (last_y - first_y)
     step = max(1, math.ceil(math.sqrt(max(geometry.area / MAX_SAMPLED_PIXELS, bounds_area / MAX_TESTED_PIXELS))))
-    columns, rows = np.meshgrid(np.arange(first_x, last_x, step), np.arange(first_y, last_y, step))
+    columns, rows = np.arange(first_x, last_x, step), np.arange(first_y, last_y, step)
     shapely.prepare(geometry)
-    is_inside = shapely.contains_xy(geometry, columns + 0.5, rows + 0.5)
-    inside: NDArray[np.uint8] = pixels[rows[is_inside], columns[is_inside]]
+    is_inside = shapely.contains_xy(geometry, columns + 0.5, rows[:, None] + 0.5)
+    inside: NDArray[np.uint8] = pixels[first_y:last_y:step, first_x:last_x:step][is_inside]
     return inside
 
 
 def rgb_to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return CIE Lab (D65) of sRGB values, (N, 3) from (N, 3): L in 0–100, a and b about ±128."""
-    encoded = np.arange(256) / 255  # of each value that a band can have
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)[rgb]
-    xyz = linear @ _RGB_TO_XYZ.T / _WHITE_D65
+    xyz = _LINEAR[rgb] @ _RGB_TO_XYZ.T / _WHITE_D65
     curved = np.where(xyz > _LAB_EPSILON, np.cbrt(xyz), (_LAB_KAPPA * xyz + 16) / 116)
     x, y, z = curved.T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
@@ -271,19 +275,17 @@ class _Shades(NamedTuple):
 
 
 def _named(names: _ColourRanges, shades: _Shades) -> NDArray[np.bool_]:
-    """Return for each of `COLOURS` (rows) which of the N pixels (columns) lie in its ranges."""
-    is_named = np.zeros((len(COLOURS), len(shades.hue)), dtype=bool)
+    """Return for each table and each of its `COLOURS` which of the N pixels lie in its ranges, (tables, colours, N)."""
+    is_named = np.zeros((names.num_tables * len(COLOURS), len(shades.hue)), dtype=bool)
     # An object is of few colours: most ranges hold none of its pixels, which two of their sides tell.
     near = np.flatnonzero(_may_hold(names.lightness, shades.lightness) & _may_hold(names.chroma, shades.chroma))
-    if not near.size:
-        return is_named
     # All ranges at once: for the few hundred pixels of an object the calls take longer than the numbers.
     is_inside = _between(shades.lightness, names.lightness[near]) & _between(shades.chroma, names.chroma[near])
     # Through 0 the hue is outside of what lies from the end to the start.
     is_inside &= _between(shades.hue, names.hue[near]) ^ names.is_through_0[near]
-    for colour, is_in_range in zip(names.colour[near].tolist(), is_inside, strict=True):
-        is_named[colour] |= is_in_range
-    return is_named
+    for row, is_in_range in zip(names.row[near].tolist(), is_inside, strict=True):
+        is_named[row] |= is_in_range
+    return is_named.reshape(names.num_tables, len(COLOURS), -1)
 
 
 def _may_hold(limits: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.bool_]:

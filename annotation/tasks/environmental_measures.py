@@ -100,6 +100,7 @@ class Measures:
         self._facts = facts
         self._tile_area = float(facts.width * facts.height)
         self._shares: dict[tuple[ClassKind, ...], Range] = {}
+        self._near_buildings: dict[tuple[ClassKind, ...], dict[float, NDArray[np.bool_]]] = {}
 
     def share(self, kinds: tuple[ClassKind, ...]) -> Range:
         """Return the share of the tile that areas of some kinds cover."""
@@ -136,7 +137,18 @@ class Measures:
 
     def buildings_near(self, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         """Return the share of buildings within some metres of areas of some kinds."""
-        return self._near(self._buildings_in_metres, kinds, distance_m)
+        buildings = self._buildings_in_metres
+        if buildings is None:
+            return UNKNOWN
+        found = self._near_buildings.setdefault(kinds, {})
+        if distance_m not in found:
+            # Rules ask for two distances: what is within the smaller one need not be looked at again.
+            nearer = max((distance for distance in found if distance < distance_m), default=None)
+            is_near = np.zeros(len(buildings), dtype=bool) if nearer is None else found[nearer].copy()
+            others = np.flatnonzero(~is_near)
+            is_near[others] = _are_near(buildings[others], self._areas_in_metres(kinds), distance_m)
+            found[distance_m] = is_near
+        return self._share_near(found[distance_m], kinds)
 
     @cached_property
     def buildings_near_green(self) -> Range:
@@ -146,27 +158,17 @@ class Measures:
         green = dissolved([self._ground_by_kind[kind] for kind in UNFARMED_PLANTS if kind in self._ground_by_kind])
         spaces = self._in_metres(shapely.get_parts(green))
         spaces = spaces[shapely.area(spaces) >= GREEN_SPACE_M2]
-        return self._near_grounds(self._buildings_in_metres, spaces, UNFARMED_PLANTS, GREEN_SPACE_M)
+        return self._share_near(_are_near(self._buildings_in_metres, spaces, GREEN_SPACE_M), UNFARMED_PLANTS)
 
     def shore_along(self, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
         """Return the share of the water's shores within some metres of areas of some kinds."""
-        return self._near(self._shore_in_metres, kinds, distance_m)
-
-    def _near(self, places: NDArray[np.object_] | None, kinds: tuple[ClassKind, ...], distance_m: float) -> Range:
-        if places is None:
+        shore = self._shore_in_metres
+        if shore is None:
             return UNKNOWN
-        return self._near_grounds(places, self._areas_in_metres(kinds), kinds, distance_m)
+        return self._share_near(_are_near(shore, self._areas_in_metres(kinds), distance_m), kinds)
 
-    def _near_grounds(
-        self,
-        places: NDArray[np.object_],
-        grounds: NDArray[np.object_],
-        kinds: tuple[ClassKind, ...],
-        distance_m: float,
-    ) -> Range:
-        # What asks is prepared, what is found is not: a ground may have thousands of corners.
-        near = STRtree(places).query(grounds, predicate="dwithin", distance=distance_m)[1]
-        low = len(np.unique(near)) / len(places)
+    def _share_near(self, is_near: NDArray[np.bool_], kinds: tuple[ClassKind, ...]) -> Range:
+        low = float(np.count_nonzero(is_near) / len(is_near))
         return Range(low, low if self._is_known(kinds) else 1.0)
 
     @cached_property
@@ -286,6 +288,14 @@ class Measures:
         scale = np.array(self._facts.gsd_m)
         scaled: NDArray[np.object_] = shapely.transform(geometries, lambda points: points * scale)
         return scaled
+
+
+def _are_near(places: NDArray[np.object_], grounds: NDArray[np.object_], distance_m: float) -> NDArray[np.bool_]:
+    """Return which places lie within some metres of any of the grounds."""
+    is_near = np.zeros(len(places), dtype=bool)
+    # What asks is prepared, what is found is not: a ground may have thousands of corners.
+    is_near[STRtree(places).query(grounds, predicate="dwithin", distance=distance_m)[1]] = True
+    return is_near
 
 
 def _km_per_km2(lines: NDArray[np.object_], area_m2: float) -> Range:

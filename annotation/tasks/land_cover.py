@@ -94,9 +94,11 @@ def share_ground(context: TaskContext) -> bool:
 def dissolved(geometries: Sequence[BaseGeometry]) -> Polygon | MultiPolygon:
     """Return the union of geometries. What meets no other is kept as it is: a union of everything takes far longer."""
     shapes: NDArray[np.object_] = np.array(geometries, dtype=object)
-    first, second = STRtree(shapes).query(shapes, predicate="intersects")
     meets = np.zeros(len(shapes), dtype=bool)
-    meets[first[first != second]] = True
-    parts = shapely.get_parts([*shapes[~meets], shapely.union_all(shapes[meets])])
+    if len(shapes) > 1:
+        first, second = STRtree(shapes).query(shapes, predicate="intersects")
+        meets[first[first != second]] = True
+    alone, joined = shapes[~meets], shapely.union_all(shapes[meets]) if meets.any() else Polygon()
+    parts = shapely.get_parts([*alone, joined])
     polygons = [part for part in parts if isinstance(part, Polygon) and not part.is_empty]
     return polygons[0] if len(polygons) == 1 else MultiPolygon(polygons)

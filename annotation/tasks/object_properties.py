@@ -24,6 +24,7 @@ from rsvqa.annotation.tasks.candidates import (
     ask_each,
     ask_in_turns,
     box_question,
+    object_finder,
     point_question,
     spread,
     take_turns,
@@ -155,7 +156,7 @@ def _ask_named(
     if not context.facts.objects:
         yield NotAsked("no objects")
         return
-    finder = ObjectFinder(context.facts)
+    finder = object_finder(context)
 
     def ask_when_named(found: TileObject) -> Question | NotAsked:
         named = find(finder, found)

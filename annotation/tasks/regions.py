@@ -122,12 +122,22 @@ def radii_between(facts: TileFacts, bounds: NDArray[np.float64], widest: Circle)
     limits = radius_limits(facts)
     if limits is None:
         return {}
+    bounds = bounds[_reached(widest, bounds)]  # of the thousands of a tile few matter
     radii = np.flatnonzero(_clear_radii(widest, bounds)[limits[0] :]) + limits[0]
     if not len(radii):
         return {}
     numbers = np.searchsorted(np.sort(_reach(widest, bounds)), radii)  # ascending, as the radii are
     distinct, first = np.unique(numbers, return_index=True)
     return {int(number): group.tolist() for number, group in zip(distinct, np.split(radii, first[1:]), strict=True)}
+
+
+def _reached(circle: Circle, bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of the (N, 4) boxes a circle, or a smaller one around its centre, may hold or come near to."""
+    x_min, y_min, x_max, y_max = bounds.T
+    reach = circle.radius + 2 * CLEARANCE_PX
+    is_near_x = (x_min <= circle.x + reach) & (x_max >= circle.x - reach)
+    is_near: NDArray[np.bool_] = is_near_x & (y_min <= circle.y + reach) & (y_max >= circle.y - reach)
+    return is_near
 
 
 def _reach(circle: Circle, bounds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from shapely import LineString
 
 from rsvqa.annotation.facts import Outline, TileObject
 from rsvqa.annotation.questions import Evidence, NotAsked, Option, Question
-from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ObjectFinder, ask_each, ask_in_turns, shuffled, spread
+from rsvqa.annotation.tasks.candidates import CLOSE_OUTLINES, ask_each, ask_in_turns, object_finder, shuffled, spread
 from rsvqa.annotation.tasks.directions import TilePoint, frame_of, sector_of, sectors_like
 from rsvqa.annotation.tasks.distractors import MEASURE_RATIO, round_measure, value_distractors
 from rsvqa.annotation.tasks.image_scale import length_text, with_scale, with_size
@@ -99,7 +99,7 @@ def _with_extent(found: Iterable[Reference]) -> Iterator[Reference]:
 def _pointed(context: TaskContext) -> list[_Named]:
     """Return whole objects named by class and a point on them, in random order."""
     facts = context.facts
-    finder = ObjectFinder(facts)
+    finder = object_finder(context)
     named = []
     for item in itertools.islice(spread(facts, facts.objects, context.rng), 2 * MAX_POINTED):
         pointed = finder.pointed(item, outlines=CLOSE_OUTLINES | {Outline.BOX})

@@ -19,6 +19,8 @@ _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _FOREIGN = re.compile(rb"[\x80-\xff]+")
 _TWO_BYTES = re.compile(rb"(?:[\xa1-\xf7][\xa1-\xfe])+")
 _MAX_BLANK_BYTES = 64
+_PIECE = 1 << 20
+"""Bytes of a file that are looked at together."""
 
 PLAIN_STEMS = frozenset({"readme", "license", "licence", "sources", "requirements", "classes"})
 """Stems of texts in folders of labels that hold none."""
@@ -53,6 +55,25 @@ def read_bytes(path: Path) -> bytes:
             return file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise LabelError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def is_utf8(path: Path) -> bool:
+    """Return whether a file is text in UTF-8, reading it piece by piece.
+
+    Raises:
+        LabelError: the file cannot be read.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with opened(path) as file:
+            while piece := file.read(_PIECE):
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    except (OSError, EOFError, zlib.error) as error:
+        raise LabelError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return True
 
 
 def opened(path: Path) -> BinaryIO | gzip.GzipFile:

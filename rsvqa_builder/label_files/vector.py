@@ -12,9 +12,9 @@ import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ from rsvqa.rsvqa_builder.label_files.placing import (
     scene_bounds_in,
 )
 from rsvqa.rsvqa_builder.label_files.shapes import closed_rings
-from rsvqa.rsvqa_builder.label_files.texts import decoded, read_bytes
+from rsvqa.rsvqa_builder.label_files.texts import decoded, is_utf8, read_bytes
 from rsvqa.rsvqa_builder.labels.attributes import parse_attributes
 from rsvqa.rsvqa_builder.labels.classes import NEGATIVE_TAGS, ClassTable, normalised
 from rsvqa.rsvqa_builder.labels.raw import (
@@ -151,22 +151,26 @@ def read_vector(path: Path, scene: Scene, table: ClassTable, identity: Identity 
         NotLabelsError: all labels of a layer name other images.
         LabelError: GDAL cannot read the file, or nothing ties its coordinates to the scene.
     """
-    layers = _layers(path, scene, table)
     whose = identity or Identity(scene.path)
-    parts = [_layer_labels(layer, path, scene, table, whose, is_only=len(layers) == 1) for layer in layers]
+    layers = _layers(path, scene, table)
+    is_only = len(layers) == 1
+    # One layer at a time is in memory as the file has it.
+    parts = [_layer_labels(read(), path, scene, table, whose, is_only=is_only) for read in layers.values()]
     whole = joined(parts)
-    predicted = [layer.name for layer, part in zip(layers, parts, strict=True) if part.is_predicted]
+    predicted = [name for (name, _), part in zip(layers, parts, strict=True) if part.is_predicted]
     if not 0 < len(predicted) < len(layers):
         return whole
     note = f"{', '.join(map(repr, predicted))}: labels of a model, for the layer has scores; {_OTHER_LAYERS}"
     return replace(whole, notes=(*whole.notes, note))
 
 
-def _layers(path: Path, scene: Scene, table: ClassTable) -> list[_Layer]:
+def _layers(path: Path, scene: Scene, table: ClassTable) -> dict[tuple[str, int], Callable[[], _Layer]]:
+    """Return what reads each layer of a file, by its name and number."""
     if path.suffix.lower() in _PARQUET_SUFFIXES:
-        return [_parquet_layer(path, scene, table)]
+        return {(path.stem, 0): partial(_parquet_layer, path, scene, table)}
     source = _source(path)
-    return [_read_layer(source, name, scene, table) for name in _layer_names(source)]
+    names = _layer_names(source)
+    return {(name, at): partial(_read_layer, source, name, scene, table) for at, name in enumerate(names)}
 
 
 def _parquet_layer(path: Path, scene: Scene, table: ClassTable) -> _Layer:
@@ -243,16 +247,13 @@ def _is_footprints(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _recoded(path: Path, version: tuple[int, int]) -> _Source:  # noqa: ARG001
-    content = read_bytes(path)
     if _is_footprints(path):
-        features = b",".join(line for line in content.splitlines() if line.strip())
+        features = b",".join(line for line in read_bytes(path).splitlines() if line.strip())
         return _Source(path, b'{"type": "FeatureCollection", "features": [' + features + b"]}")
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        text, note = decoded(content)
-        return _Source(path, text.encode(), note)
-    return _Source(path)
+    if is_utf8(path):
+        return _Source(path)
+    text, note = decoded(read_bytes(path))
+    return _Source(path, text.encode(), note)
 
 
 def _layer_names(source: _Source) -> list[str]:

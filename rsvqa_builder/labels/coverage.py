@@ -97,8 +97,8 @@ def _are_inside(
     return inside
 
 
-_AT_ONCE = 10_000
-"""Geometries that are laid on the grid together."""
+_CORNERS_AT_ONCE = 100_000
+"""Of the geometries that are laid on the grid together: as mappings they take ten times the memory."""
 
 
 def covered_cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -108,15 +108,17 @@ def covered_cells(geometries: Sequence[BaseGeometry], scene_size: tuple[int, int
     shape = (max(1, round(height / cell)), max(1, round(width / cell)))
     grid = Affine.scale(width / shape[1], height / shape[0])
     burnt = np.zeros(shape, dtype=np.uint8)
-    for start in range(0, len(geometries), _AT_ONCE):  # as mappings they take ten times the memory
-        if mappings := _as_mappings(geometries[start : start + _AT_ONCE]):
+    shapes = object_array(geometries)
+    corners = np.cumsum(shapely.get_num_coordinates(shapes))
+    for part in np.split(shapes, np.flatnonzero(np.diff(corners // _CORNERS_AT_ONCE)) + 1):
+        if mappings := _as_mappings(part):
             rasterio.features.rasterize(mappings, out=burnt, transform=grid)
     return burnt.astype(bool)
 
 
-def _as_mappings(geometries: Sequence[BaseGeometry]) -> list[dict[str, object]]:
+def _as_mappings(geometries: NDArray[np.object_]) -> list[dict[str, object]]:
     """Return the polygons among geometries as GeoJSON; shapely makes it corner by corner, which takes far longer."""
-    parts, owners = shapely.get_parts(object_array(geometries), return_index=True)
+    parts, owners = shapely.get_parts(geometries, return_index=True)
     rings, ring_owners = shapely.get_rings(parts, return_index=True)
     corners = shapely.get_coordinates(rings).tolist()
     ends = np.cumsum(shapely.get_num_coordinates(rings)).tolist()

@@ -7,17 +7,20 @@ take long and is of no use where the tiles of a scene are done already.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
 from rsvqa.annotation.facts import Gsd
-from rsvqa.rsvqa_builder.files import write_once
+from rsvqa.rsvqa_builder.files import whole_file
 from rsvqa.rsvqa_builder.label_files.discovery import LabelFiles
 from rsvqa.rsvqa_builder.label_files.reading import SheetFrame, read_labels
 from rsvqa.rsvqa_builder.labels.classes import ClassTable
@@ -155,6 +158,15 @@ def prepare_scene(job: PrepareJob) -> PreparedScene | Failure:
         return _prepare(job)
     except SceneError as error:
         return Failure(str(error))
+    finally:
+        _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Return what labels have taken to the system: the C library keeps hundreds of MB, and this process makes tiles."""
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # Windows, macOS, musl
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _prepare(job: PrepareJob) -> PreparedScene:
@@ -198,11 +210,32 @@ def _prepare(job: PrepareJob) -> PreparedScene:
 def _store_features(features: Features, folder: Path, number: int) -> Path:
     """Write the features to an arrow file named by its content and return its path."""
     table = features.to_arrow()
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    content = memoryview(sink.getvalue())
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{number:05d}-{hashlib.sha256(content).hexdigest()[:16]}.arrow"
-    write_once(path, content)
+    content = hashlib.sha256()
+    _write_arrow(table, _Hashed(content))  # the name comes first, and the bytes of all labels are never in memory
+    path = folder / f"{number:05d}-{content.hexdigest()[:16]}.arrow"
+    with whole_file(path, if_absent=True) as partial, partial.open("wb") as file:
+        _write_arrow(table, file)
     return path
+
+
+def _write_arrow(table: pa.Table, file: io.RawIOBase | BinaryIO) -> None:
+    with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema) as writer:
+        writer.write_table(table)
+
+
+class _Hashed(io.RawIOBase):
+    """A file of which nothing is kept but a digest."""
+
+    def __init__(self, digest: hashlib._Hash) -> None:
+        self._digest = digest
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, content: Any) -> int:  # noqa: ANN401  whatever arrow's buffers look like
+        """Add to the digest and return the number of bytes."""
+        view = memoryview(content)
+        self._digest.update(view)
+        return view.nbytes

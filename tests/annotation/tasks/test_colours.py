@@ -14,9 +14,8 @@ from shapely import Point, Polygon, box
 
 from rsvqa.annotation.tasks.colours import (
     _POSSIBLE,
-    _POSSIBLE_RANGES,
+    _RANGES,
     _SURE,
-    _SURE_RANGES,
     COLOURS,
     MAX_SAMPLED_PIXELS,
     _median,
@@ -146,7 +145,7 @@ def test_no_colour_surely_has_two_names_and_each_name_is_possible() -> None:
     levels = np.arange(0, 256, 5, dtype=np.uint8)
     lab = rgb_to_lab(np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3))
     shades = _Shades.of(lab)
-    sure, possible = _named(_SURE_RANGES, shades), _named(_POSSIBLE_RANGES, shades)
+    sure, possible = _named(_RANGES, shades)
     assert sure.sum(axis=0).max() == 1
     assert not (sure & ~possible).any()
     # every colour is called something, and a third of the cube surely so
@@ -162,7 +161,7 @@ def test_a_range_of_hues_may_run_through_zero(hue: float, is_purple: bool, is_pi
     # sure purple is 312–340, sure pink of this lightness and chroma 345–28
     lightness, chroma = (55, 40) if is_purple else (81, 41)
     lab = np.array([[lightness, chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))]])
-    named = _named(_SURE_RANGES, _Shades.of(lab))[:, 0]
+    named = _named(_RANGES, _Shades.of(lab))[0, :, 0]
     assert (named[COLOURS.index("purple")], named[COLOURS.index("pink")]) == (is_purple, is_pink)
 
 
@@ -207,9 +206,9 @@ def test_all_ranges_at_once_name_what_each_range_by_itself_does() -> None:
             and is_hue
         )
 
-    for ranges, columns in ((_SURE, _SURE_RANGES), (_POSSIBLE, _POSSIBLE_RANGES)):
+    for table, ranges in enumerate((_SURE, _POSSIBLE)):
         expected = [[any(is_in(found, value) for found in ranges[name]) for value in lab] for name in COLOURS]
-        assert _named(columns, _Shades.of(lab)).tolist() == expected
+        assert _named(_RANGES, _Shades.of(lab))[table].tolist() == expected
         # of few colours, most ranges are left out by their extremes; of one, often all of them
         for few in (slice(0, 1), slice(1, 2), slice(2, 5)):
-            assert _named(columns, _Shades.of(lab[few])).tolist() == [row[few] for row in expected]
+            assert _named(_RANGES, _Shades.of(lab[few]))[table].tolist() == [row[few] for row in expected]

@@ -66,6 +66,20 @@ def test_rules_on_shares(shares: dict[str, float], holding: set[str]) -> None:
     assert {name for name, verdict in verdicts.items() if verdict.holds} == holding
 
 
+@pytest.mark.parametrize("distances", [(100, 200, 300), (300, 200, 100), (200, 100, 200)])
+def test_buildings_near_water_do_not_depend_on_what_was_asked_before(distances: tuple[int, ...]) -> None:
+    # water ends at x = 100; the walls of the houses stand 40, 140 and 240 px from it, of 1 m each
+    objects = [*houses(150, 4), *houses(250, 4), *houses(350, 8)]
+    facts = make_facts(
+        objects=objects, areas=[make_area("w", "water", box(0, 0, 100, 1000))], classes=CLASSES, gsd_m=Gsd(1, 1)
+    )
+    measures = Measures(make_context(facts))
+    expected = {100: 4 / 16, 200: 8 / 16, 300: 1.0}
+    for distance in distances:
+        found = measures.buildings_near(("water",), distance)
+        assert found == (expected[distance], expected[distance])
+
+
 def test_what_is_not_labelled_widens_the_range() -> None:
     facts = make_facts(areas=covered(farmland=0.6), classes=CLASSES, complete=["forest"])
     measures = Measures(make_context(facts))

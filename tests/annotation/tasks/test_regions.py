@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely import MultiPolygon, Point, Polygon
+from shapely import MultiPolygon, Point, Polygon, box
 
 from rsvqa.annotation.facts import Circle
 from rsvqa.annotation.tasks.geometry import bounds_of
@@ -83,6 +84,27 @@ def test_a_gap_between_two_rings_of_objects_is_found() -> None:
     found = radii_between(make_facts(), bounds, Circle(500, 500, 150))
     # the farthest corner of the inner box is hypot(99, 1) = 99.005 px away, so 101 px is 1.995 px from it: too near
     assert found == {1: list(range(102, 120))}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 960), st.integers(0, 960), st.integers(1, 90)), max_size=12),
+    st.tuples(st.integers(160, 840), st.integers(160, 840), st.integers(60, 150)),
+)
+def test_radii_are_those_that_each_box_by_itself_allows(
+    places: list[tuple[int, int, int]], widest: tuple[int, int, int]
+) -> None:
+    x, y, greatest = widest
+    bounds = np.array([(left, top, left + side, top + 3 * side) for left, top, side in places], dtype=float)
+    bounds = bounds.reshape(-1, 4)
+    centre = Point(x, y)
+    nearest = [round(centre.distance(box(*found)), 9) for found in bounds]  # GEOS is off by a rounding
+    farthest = [max(math.dist((x, y), corner) for corner in box(*found).exterior.coords) for found in bounds]
+    expected: dict[int, list[int]] = {}
+    for radius in range(60, greatest + 1):
+        # a circle is 2 px clear of a box that it holds, or that lies outside of it
+        if all(radius <= near - 2 or radius >= far + 2 for near, far in zip(nearest, farthest, strict=True)):
+            expected.setdefault(sum(far < radius for far in farthest), []).append(radius)
+    assert radii_between(make_facts(), bounds, Circle(x, y, greatest)) == expected
 
 
 def test_a_ring_without_a_gap_gives_no_circle() -> None:

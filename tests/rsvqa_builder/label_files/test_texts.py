@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from rsvqa.rsvqa_builder.label_files.texts import decoded
+from rsvqa.rsvqa_builder.label_files import texts
+from rsvqa.rsvqa_builder.label_files.texts import decoded, is_utf8
 from rsvqa.rsvqa_builder.labels.raw import LabelError
 
 GBK_XML = '<?xml version="1.0" encoding="GBK"?><a>船</a>'
@@ -37,3 +40,28 @@ def test_text_is_read_as_declared_or_as_it_looks(content: bytes, text: str, note
 def test_bytes_that_are_no_text_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(LabelError, match=message):
         decoded(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", True),
+        ("a,Straße,船".encode(), True),
+        ("a,Straße".encode("cp1252"), False),
+        ("a,船舶,b".encode("gbk"), False),
+        ("船".encode()[:-1], False),  # cut in a character
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 2, 1000])
+def test_utf8_is_known_piece_by_piece(
+    content: bytes, expected: bool, piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "_PIECE", piece)
+    path = tmp_path / "labels.geojson"
+    path.write_bytes(content)
+    assert is_utf8(path) is expected
+
+
+def test_a_file_that_is_not_there_has_no_encoding(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="cannot be read: No such file"):
+        is_utf8(tmp_path / "labels.geojson")

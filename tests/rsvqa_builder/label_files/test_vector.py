@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.label_files import vector
 from rsvqa.rsvqa_builder.label_files.identity import Identity, ImageNames
 from rsvqa.rsvqa_builder.label_files.placing import map_to_pixels, pixels_to_map
 from rsvqa.rsvqa_builder.label_files.vector import image_names, read_vector
@@ -338,6 +340,36 @@ def test_geojson_in_another_encoding_is_read(tmp_path: Path) -> None:
     assert [attributes.get("name") for attributes in raw.attributes] == ["Straße", None]
     assert raw.notes[0] == "it is not UTF-8: read as cp1252"
     assert list(raw.sources) == ["cars", "cars"]
+
+
+def test_one_layer_at_a_time_is_in_memory_as_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "labels.gpkg"
+    wkb = np.array([shapely.box(500_010, 4_000_060, 500_020, 4_000_070).wkb], dtype=object)
+    for name in ("cars", "trees", "ponds"):
+        pyogrio.raw.write(
+            path,
+            wkb,
+            [],
+            [],
+            layer=name,
+            driver="GPKG",
+            geometry_type="Polygon",
+            crs="EPSG:32618",
+            append=path.exists(),
+        )
+    alive = []
+    read = vector._layer
+
+    def counted(*arguments: Any) -> Any:
+        alive.append(sum(isinstance(one, vector._Layer) for one in gc.get_objects()))
+        return read(*arguments)
+
+    monkeypatch.setattr(vector, "_layer", counted)
+    gc.collect()
+    before = sum(isinstance(one, vector._Layer) for one in gc.get_objects())
+    raw = read_vector(path, scene(transform=UTM), table())
+    assert list(raw.positions) == ["cars:1", "trees:1", "ponds:1"]
+    assert alive == [before] * 3
 
 
 def test_images_of_one_stem_are_told_apart_by_their_folders(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import rasterio.features
 import shapely
 from affine import Affine
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
+from rsvqa.rsvqa_builder.labels import coverage
 from rsvqa.rsvqa_builder.labels.coverage import covered_cells
 
 
@@ -40,3 +43,21 @@ def test_a_hole_is_not_covered_and_parts_are() -> None:
 def test_what_has_no_ground_covers_nothing_beside_what_has() -> None:
     found = covered_cells([Point(3, 3), Polygon(), box(0, 0, 1, 1)], (4, 4))
     assert np.argwhere(found).tolist() == [[0, 0]]
+
+
+def test_polygons_are_laid_on_the_grid_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 5 corners each, and 41 of the disc
+    shapes = [*(box(20 * i, 0, 20 * i + 10, 10) for i in range(5)), Point(30, 60).buffer(20, quad_segs=10)]
+    sizes: list[int] = []
+    as_mappings = coverage._as_mappings
+
+    def counted(part: NDArray[np.object_]) -> list[dict[str, object]]:
+        sizes.append(len(part))
+        return as_mappings(part)
+
+    monkeypatch.setattr(coverage, "_as_mappings", counted)
+    whole = covered_cells(shapes, (100, 100))
+    monkeypatch.setattr(coverage, "_CORNERS_AT_ONCE", 12)
+    assert covered_cells(shapes, (100, 100)).tolist() == whole.tolist()
+    assert sizes == [6, 2, 2, 1, 1]  # 12 corners are reached with the third square, 24 with the fifth
+    assert not covered_cells([], (100, 100)).any()

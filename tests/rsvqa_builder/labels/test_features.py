@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsvqa.annotation.facts import Outline
+from rsvqa.rsvqa_builder.labels import features as features_module
 from rsvqa.rsvqa_builder.labels.features import Features
 from rsvqa.rsvqa_builder.labels.raw import object_array
 
@@ -99,3 +102,12 @@ def test_labels_that_touch_the_edge_are_read_and_empty_ones_are_not() -> None:
     )
     assert Features.from_arrow(labels.to_arrow(), within=(10, 0, 20, 10)).ids == ("left", "edge")
     assert Features.from_arrow(Features.empty().to_arrow(), within=(0, 0, 1, 1)).ids == ()
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 5])
+def test_geometries_are_stored_a_few_at_a_time(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = object_array([shapely.Point(i, 0) if i % 2 else shapely.box(0, 0, i + 1, 1) for i in range(number)])
+    monkeypatch.setattr(features_module, "_AT_ONCE", 2)
+    stored = features_module._as_wkb(shapes)
+    stored.validate(full=True)
+    assert stored.equals(pa.array(shapely.to_wkb(shapes).tolist(), pa.large_binary()))

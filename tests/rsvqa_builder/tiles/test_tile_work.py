@@ -6,18 +6,23 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image
+from shapely import box
 
 from rsvqa.annotation.asking import AskSettings
-from rsvqa.annotation.facts import TileFacts
+from rsvqa.annotation.facts import Outline, TileFacts
 from rsvqa.annotation.questions import NotAsked, Question
 from rsvqa.annotation.tasks import registry
 from rsvqa.annotation.tasks.registry import TaskContext
+from rsvqa.rsvqa_builder.labels.features import Features
+from rsvqa.rsvqa_builder.labels.raw import object_array
 from rsvqa.rsvqa_builder.settings import ImageFormat
+from rsvqa.rsvqa_builder.tiles import preparing
 from rsvqa.rsvqa_builder.tiles.tile_work import ask_what_works, encode
 
 FACTS = TileFacts(tile_id="t", width=64, height=64, classes={})
@@ -51,9 +56,18 @@ def test_jpeg_keeps_the_colour_of_a_small_object() -> None:
     assert np.abs(again[10:12, 10:12].astype(int) - (200, 30, 30)).max() < 25
 
 
-def test_a_worker_that_makes_tiles_does_not_import_what_reads_labels() -> None:
-    # each worker is a fresh process: pandas alone takes it 0.3 s and 40 MB
-    code = "import sys, rsvqa.rsvqa_builder.tiles.tile_work; print(*{name.partition('.')[0] for name in sys.modules})"
+def test_a_worker_that_makes_tiles_does_not_import_what_reads_labels(tmp_path: Path) -> None:
+    # each worker is a fresh process: pandas alone takes it 0.3 s and 40 MB, and arrow imports it for a word
+    features = Features(("a:0",), ("car",), object_array([box(0, 0, 9, 9)]), (Outline.BOX,), np.ones(1, bool), ({},))
+    path = preparing._store_features(features, tmp_path, 0)
+    code = (
+        "import sys\nfrom types import SimpleNamespace\nfrom pathlib import Path\n"
+        "from rsvqa.rsvqa_builder.scenes.tiling import Window\nfrom rsvqa.rsvqa_builder.tiles import tile_work\n"
+        f"work = SimpleNamespace(labels=Path({str(path)!r}))\n"
+        "assert len(tile_work.load_features(work, Window(0, 0, 5, 5))) == 1\n"
+        "assert len(tile_work.load_features(work, Window(50, 0, 5, 5))) == 0\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
     imported = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "shapely" in imported
     assert not set(imported) & {"pandas", "pyogrio", "geopandas", "matplotlib", "torch", "transformers", "typer"}
