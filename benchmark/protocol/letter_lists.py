@@ -214,33 +214,24 @@ _ASKED_WORDS = frozenset(
         "NFKC",
         # of any answer
         "if i had have must be forced a an the my your our is are of in to for this that these it its here so thus "
-        "hence therefore then final best right "
-        "correct true most likely appropriate suitable plausible probable overall short summary key answer answers "
-        "ans s ai "
-        "option options choice choices letter letters selection selected chosen pick guess verdict decision "
-        "conclusion result "
-        "response reply output prediction predicted solution label assistant model bot question image picture q "
+        "hence therefore then final best right correct true most likely appropriate suitable plausible probable "
+        "overall short summary key answer answers ans s ai option options choice choices letter letters selection "
+        "selected chosen pick guess verdict decision conclusion result response reply output prediction predicted "
+        "solution label assistant model bot question image picture q "
         # of what is asked for
-        "color colour colors colours category categories class classes type kind object objects vehicle vehicles car "
-        "ship "
-        "count counts number numbers total amount state status motion moving position location direction relation "
-        "land use "
-        "contains contain shows show includes include features cover scene route path environment condition anomaly "
-        "change changes region area "
+        "color colour colors colours category categories class classes type kind object objects vehicle vehicles "
+        "car ship count counts number numbers total amount state status motion moving position location direction "
+        "relation land use contains contain shows show includes include features cover scene route path environment "
+        "condition anomaly change changes region area "
         # the answer, and that it is right, in other languages
         "antwort antworten lösung richtige richtig korrekte die der das ist lautet endgültige respuesta respuestas "
-        "correcta "
-        "correctas la las el los es final réponse réponses bonne correcte le les est resposta respostas correta "
-        "certa risposta "
-        "risposte corretta giusta ответ ответы правильный верный итоговый окончательный cevap cevabı yanıt doğru "
-        "doğrusu đáp án "
-        "đúng jawaban yang benar svar svaret rätt rett riktig rigtige odpowiedź prawidłowa poprawna odpověď správná "
-        "odpoveď "
-        "răspuns răspunsul corect vastaus oikea válasz helyes antwoord juiste goede het de απάντηση σωστή відповідь "
-        "правильна "
-        "отговор верен odgovor točan tačan الإجابة الصحيحة الجواب الصحيح جواب پاسخ درست उत्तर सही জবাব উত্তর คำตอบ ตอบ "
-        "答え 解答 正解 正答 最終 정답 답 답변 답은 答案 正确答案 最终答案 选项 正确选项 选择 选 故选 结论 因此 所以 "
-        "综上所述",
+        "correcta correctas la las el los es final réponse réponses bonne correcte le les est resposta respostas "
+        "correta certa risposta risposte corretta giusta ответ ответы правильный верный итоговый окончательный "
+        "cevap cevabı yanıt doğru doğrusu đáp án đúng jawaban yang benar svar svaret rätt rett riktig rigtige "
+        "odpowiedź prawidłowa poprawna odpověď správná odpoveď răspuns răspunsul corect vastaus oikea válasz helyes "
+        "antwoord juiste goede het de απάντηση σωστή відповідь правильна отговор верен odgovor točan tačan الإجابة "
+        "الصحيحة الجواب الصحيح جواب پاسخ درست उत्तर सही জবাব উত্তর คำตอบ ตอบ 答え 解答 正解 正答 最終 정답 답 답변 "
+        "답은 答案 正确答案 最终答案 选项 正确选项 选择 选 故选 结论 因此 所以 综上所述",
     ).split()
 )
 """Words of which a label may consist that stands before an answer, as "The answer" in "The answer: B" does.
