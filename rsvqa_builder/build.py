@@ -248,6 +248,7 @@ class _Run:
             shares = {member.name: member.share for member in sources.members}
             asked = choose_questions(jobs, heads, selection, self.settings, shares, self._choose)
             made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings)
+            output.require_held()  # shards of other plans go
             shards = self._write_shards(made, journal)
         overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
         with self._step("auditing"):
@@ -518,7 +519,7 @@ class _Run:
 
 def _open_output(out: Path | str, reporter: Reporter, *, shared: bool = False) -> Output:
     if address := bucket_address(out):
-        return OutputBucket(address)
+        return OutputBucket(address, shared=shared, note=reporter.note)
     return OutputFolder(Path(out), shared=shared, tell=partial(reporter.note, "waiting"))
 
 
