@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import pickle
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from rsvqa.rsvqa_builder import build as build_module
 from rsvqa.rsvqa_builder.dataset.output import StoredShard
+from rsvqa.rsvqa_builder.scenes import staging
 from rsvqa.rsvqa_builder.tiles import bucket, storages
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
 from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjects, NoConditionsError, PlaceTakenError
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
-from tests.make_sources import FARM, make_scene
+from tests.make_sources import FARM, GSD_M, make_scene
 from tests.moto_server import BUCKET, moto_bucket
 from tests.relay import OftenBusy, serve
 from tests.run_build import RSVQA, Run, build, tree_digest
@@ -426,6 +430,58 @@ def test_a_storage_that_is_too_busy_for_every_seventh_request_costs_time_only(
     assert (run.code, run.err) == (0, "")
     assert busy.refused > 10
     assert downloaded(address, tmp_path) == undisturbed
+
+
+class Elsewhere:
+    """An executor whose every unit runs on a machine of its own, which goes with what the unit has left there."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, function: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        shared = function.contract.shared
+        for index, item in enumerate(items):
+            if shared is None:
+                yield index, function(item)
+                continue
+            drivers = shared.folder.with_name("drivers")
+            shared.folder.rename(drivers)
+            result = function(item)
+            if shared.folder.exists():
+                shutil.rmtree(shared.folder)
+            drivers.rename(shared.folder)
+            yield index, result
+
+
+@pytest.mark.parametrize("mosaic", [False, True])
+def test_machines_that_share_the_storage_alone_give_the_same_bytes(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mosaic: bool
+) -> None:
+    scenes = tmp_path / "scenes"
+    make_scene(scenes, FARM._replace(name="west", width=600, height=300))
+    make_scene(scenes, FARM._replace(name="east", width=600, height=300, easting=FARM.easting + 600 * GSD_M))
+    noise = np.random.default_rng(0).integers(0, 255, (300, 600, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "excluded.png")
+    words = ("--exclude", tmp_path / "excluded.png", *(("--mosaic",) if mosaic else ()))
+    assert build(scenes, tmp_path / "set", *OPTIONS, *words).code == 0
+    monkeypatch.setattr(staging, "needs_staging", lambda *_, **__: True)
+    monkeypatch.setattr(build_module, "open_executor", lambda *_, **__: Elsewhere())
+    kept: set[str] = set()
+    put_file = BucketStore.put_file
+
+    def noting(self: BucketStore, key: str, path: Path) -> None:
+        kept.add("/".join(key.split("/")[:2]))
+        put_file(self, key, path)
+
+    monkeypatch.setattr(BucketStore, "put_file", noting)
+    run = into(scenes, address, *words)
+    assert (run.code, run.lines) == (0, [])
+    assert downloaded(address, tmp_path / "downloaded") == tree_digest(tmp_path / "set")
+    made = {"work/labels", "work/staged", "work/excluded"} | ({"work/mosaics"} if mosaic else set())
+    assert {key for key in kept if key.startswith("work/")} == made
 
 
 def open_anew() -> None:

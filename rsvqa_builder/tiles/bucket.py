@@ -143,6 +143,25 @@ class BucketStore:
             yield path
             self.put_file(key, path)
 
+    def get_file(self, key: str, path: Path) -> None:
+        """Write an object's bytes to a file of this machine.
+
+        Raises:
+            FileNotFoundError: when there is none.
+        """
+
+        def read() -> None:
+            with open_storage(self.address).open_input_stream(self._path(key)) as stream, path.open("wb") as file:
+                while chunk := stream.read(_CHUNK):
+                    file.write(chunk)
+
+        _retried(read)
+
+    def size_of(self, key: str) -> int | None:
+        """Return the bytes of an object, None when there is none."""
+        size: int | None = self._info(key).size
+        return size
+
     def copy(self, key: str, new_key: str) -> None:
         """Store the content of an object under another key, without its passing through this machine.
 
@@ -150,8 +169,7 @@ class BucketStore:
             FileNotFoundError: when there is none.
             OutputError: not all of it has arrived.
         """
-        size = self._info(key).size
-        if size is None:
+        if (size := self.size_of(key)) is None:
             raise FileNotFoundError(key)
         _retried(lambda: _copy(open_storage(self.address), self._path(key), self._path(new_key), size))
         if (found := self._info(new_key).size) != size:

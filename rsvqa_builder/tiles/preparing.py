@@ -59,6 +59,11 @@ class PrepareJob:
     work: Path
 
     @property
+    def files(self) -> tuple[str]:
+        """Files that are read: a mosaic is one of the work folder."""
+        return (self.scene.path,)
+
+    @property
     def windows(self) -> list[Window]:
         """Return those of the scene's tiles, which follow from its header."""
         settings = self.source.settings
@@ -118,6 +123,11 @@ class PreparedScene:
     completeness: Mapping[str, ClassCompleteness]
     num_whole_reads: int
 
+    @property
+    def files(self) -> list[str | Path]:
+        """Files that were made, and others."""
+        return [path for path in (self.work.scene.path, self.work.labels) if path is not None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
@@ -134,6 +144,11 @@ class StageJob:
     windows: Sequence[Window]
     num_whole_reads: int
     folder: Path
+
+    @property
+    def files(self) -> tuple[str]:
+        """Files that are read: a virtual raster is one of the work folder."""
+        return (self.scene.path,)
 
 
 def stage_scene(job: StageJob) -> Scene | Failure:
