@@ -432,6 +432,21 @@ def test_a_storage_that_is_too_busy_for_every_seventh_request_costs_time_only(
     assert downloaded(address, tmp_path) == undisturbed
 
 
+def test_a_profile_of_amazons_tools_opens_the_storage(
+    sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
+    (tmp_path / "credentials").write_text(f"[default]\n[work]\n{stated}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    open_anew()
+    run = into(sources, address, "--shard-of", "0/2")
+    open_anew()
+    assert (run.code, run.err) == (0, "")
+
+
 class Elsewhere:
     """An executor whose every unit runs on a machine of its own, which goes with what the unit has left there."""
 
