@@ -26,7 +26,7 @@ from rsvqa.rsvqa_builder.dataset.records import TileRecord
 from rsvqa.rsvqa_builder.documents.losses import dropped_tiles
 from rsvqa.rsvqa_builder.documents.overview import Overview
 from rsvqa.rsvqa_builder.documents.writing import BuildFacts, read_report, report_text, write_documents
-from rsvqa.rsvqa_builder.execution_settings import POOL, ExecutionSettings
+from rsvqa.rsvqa_builder.execution_settings import POOL, RAY, ExecutionSettings
 from rsvqa.rsvqa_builder.files import OutputError, bucket_address
 from rsvqa.rsvqa_builder.label_files.class_rasters import few_values
 from rsvqa.rsvqa_builder.losses import loss_lines
@@ -64,6 +64,7 @@ from rsvqa.rsvqa_builder.tiles.preparing import (
 )
 from rsvqa.rsvqa_builder.tiles.ranks import Rank, deal
 from rsvqa.rsvqa_builder.tiles.shard_work import MadeShard, do_shard, plan_shard_work
+from rsvqa.rsvqa_builder.tiles.shared_work import SharedWork
 from rsvqa.rsvqa_builder.tiles.sources import Sources, describe, find_sources
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
 from rsvqa.rsvqa_builder.tiles.tile_work import LaterWork, TileJob, do_tile
@@ -125,7 +126,7 @@ def build(
         ExecutorError: when the executor cannot work; the same call goes on where this one stopped.
     """
     with _open_output(out, reporter) as output, _open_executor(execution, out, reporter) as executor:
-        run = _Run(settings, executor, _contract(out), reporter)
+        run = _Run(settings, executor, _contract(settings, out), reporter)
         sources = run.find_sources()
         if not sources.scenes and not (sources.left_out and output.is_free):
             raise NothingUsableError(run.no_scene(sources))  # whatever the folder holds stays as it is
@@ -160,7 +161,7 @@ def build_rank(
         OutputError: when `out` cannot be used, or what this machine makes would not be what another rank's does.
     """
     with _open_output(out, reporter, shared=True) as output, _open_executor(execution, out, reporter) as executor:
-        run = _Run(settings, executor, _contract(out), reporter)
+        run = _Run(settings, executor, _contract(settings, out), reporter)
         sources = run.find_sources()
         if not sources.scenes:
             raise NothingUsableError(run.no_scene(sources))
@@ -172,8 +173,8 @@ def build_rank(
 
 
 def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Reporter) -> Executor:
-    """Return what the settings name; a cluster wants a folder, as staged scenes and labels lie there too."""
-    if isinstance(out, str) and execution.executor != POOL:
+    """Return what the settings name; executors of others are promised a folder."""
+    if isinstance(out, str) and execution.executor not in (POOL, RAY):
         raise OutputError(
             f"`executor` = {execution.executor} needs a folder that all machines share, not {out}: give one, or write "
             "to the storage by `shard_of`"
@@ -181,8 +182,10 @@ def _open_executor(execution: ExecutionSettings, out: Path | str, reporter: Repo
     return open_executor(execution, out=Path(out), reporter=reporter)
 
 
-def _contract(out: Path | str) -> WorkerContract:
-    return WorkerContract.of_this_process(None if bucket_address(out) else Path(out))
+def _contract(settings: BuildSettings, out: Path | str) -> WorkerContract:
+    named = (settings.src,) if isinstance(settings.src, str) else settings.src
+    sources = [Path(source) for source in named if Path(source).exists()]
+    return WorkerContract.of_this_process(*([] if bucket_address(out) else [Path(out)]), *sources)
 
 
 class _Plan(NamedTuple):
@@ -216,6 +219,11 @@ class _Run:
         self.remarks: Sequence[LeftOut] = ()
         self.seconds: dict[str, float] = {}
 
+    @property
+    def _is_here(self) -> bool:
+        """Whether all work is done on this machine."""
+        return isinstance(self.executor, ProcessPool | InProcessExecutor)
+
     def find_sources(self) -> Sources:
         """Return the scenes with their labels; what cannot be a scene is left out."""
         with self._step("finding scenes"):
@@ -248,6 +256,7 @@ class _Run:
             shares = {member.name: member.share for member in sources.members}
             asked = choose_questions(jobs, tiles, selection, self.settings, shares, self._spread)
             made = AskedTiles(jobs, journal, asked.offered, asked.choices, self.settings, self._spread)
+            output.require_held()  # shards of other plans go
             shards = self._write_shards(made, journal)
         overview = Overview(seed=self.settings.seed, has_audit=self.settings.audit)
         with self._step("auditing"):
@@ -305,8 +314,7 @@ class _Run:
         """
         if sum(item.weight for item in items) < _ENOUGH_TO_SPREAD:
             return [function(item) for item in items]
-        is_here = isinstance(self.executor, ProcessPool | InProcessExecutor)
-        with nullcontext(self.executor) if is_here else make_executor(count_processors()) as executor:
+        with nullcontext(self.executor) if self._is_here else make_executor(count_processors()) as executor:
             found = dict(run_largest_first(executor, function, items, lambda item: item.weight))
         done: list[Result] = []
         for index in range(len(items)):
@@ -325,8 +333,15 @@ class _Run:
 
     def _plan_all(self, sources: Sources, output: Output, journal: Journal, rank: Rank | None = None) -> _Plan:
         """Prepare the scenes and return what there is to do of them; of a rank what it needs."""
+        shared = None
+        if isinstance(output, OutputBucket) and not self._is_here:
+            shared = SharedWork(output.work, output.store)
+            self.contract = replace(self.contract, shared=shared)
         with self._step("preparing scenes"):
             to_prepare, remarks = plan_preparing(sources, output.work)
+            if shared is not None:
+                for scene_job in to_prepare:
+                    shared.share(scene_job)  # mosaics
             self.remarks = remarks
             for path, reason in (*remarks, *sources.passed_over, *sources.orphans):
                 self.reporter.note("note", f"{path}: {reason}")
@@ -344,6 +359,9 @@ class _Run:
             return tuple(job for job in jobs if job.window in dealt.windows.get(job.work.scene.scene_id, ()))
 
         jobs = plan(scenes)
+        if shared is not None:
+            for tile_job in jobs[:1]:
+                shared.share(tile_job)  # anchors, which are the same for all
         done = journal.done([job.digest for job in jobs])
         if len(done) < len(jobs):
             with self._step("copying scenes"):
@@ -518,7 +536,7 @@ class _Run:
 
 def _open_output(out: Path | str, reporter: Reporter, *, shared: bool = False) -> Output:
     if address := bucket_address(out):
-        return OutputBucket(address)
+        return OutputBucket(address, shared=shared, note=reporter.note)
     return OutputFolder(Path(out), shared=shared, tell=partial(reporter.note, "waiting"))
 
 

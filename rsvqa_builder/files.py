@@ -32,8 +32,8 @@ from rsvqa.annotation.errors import RsvqaError
 
 _LEFTOVER = re.compile(r"\..+\.[^/]*-\d+-[0-9a-f]{8}\.partial")
 _SAMPLED_BYTES = 1_048_576
-_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)|/vsi\w+/.*")
-"""What people write for an object storage; as a path it has lost one of its slashes."""
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(?:/+(.*))?|/vsi\w+/.*")
+"""What people write for an object storage; as a path it has lost one of its slashes, or both at its end."""
 
 _BUCKET = re.compile(r"(s3|gs|az):/+([^/]+)/*(.*)")
 
@@ -58,7 +58,7 @@ def require_local(path: Path) -> None:
         OutputError: it is the address of an object storage.
     """
     if found := _ADDRESS.fullmatch(str(path)):
-        address = f"{found[1]}://{found[2]}" if found[1] else path
+        address = f"{found[1]}://{found[2] or ''}" if found[1] else path
         raise OutputError(
             f"{address} is no folder of this machine: give one that is, or one mounted here, and copy it at the "
             "end (`aws s3 sync`, `gcloud storage rsync`, `rclone copy`)"

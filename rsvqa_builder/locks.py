@@ -29,7 +29,7 @@ LOCK = ".rsvqa-lock"
 
 BEAT_S = 20.0
 DEAD_AFTER_S = 120.0
-_LOOK_S = 0.5
+LOOK_S = 0.5
 _WRITER = "writer.json"
 
 
@@ -168,7 +168,7 @@ class FolderLock:
             names = f"{_name(first)} and {len(rest)} more were" if rest else f"{_name(first)} was"
             self._tell(f"{names} here: waiting for a sign of life, {DEAD_AFTER_S:.0f} s at most")
         while beats and time.monotonic() < end:
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
             for holder, beat in list(beats.items()):
                 try:
                     if holder.stat().st_mtime_ns != beat:
@@ -183,27 +183,32 @@ class FolderLock:
                     os.utime(self._file)
 
 
+def kernel() -> str:
+    """Return what tells the kernel of this machine, since it was started, from all others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
+
+
 def _identity(descriptor: int) -> bytes:
     """Return what tells this holder from all others, and where the kernel's lock speaks for it.
 
     A file system that is mounted twice, as in two containers, has two device numbers, and the kernel's lock on one of
     them says nothing of the other.
     """
-    try:
-        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        kernel = socket.gethostname()
     return json.dumps(
         {
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "place": f"{kernel}/{os.fstat(descriptor).st_dev}",
+            "place": f"{kernel()}/{os.fstat(descriptor).st_dev}",
             "token": secrets.token_hex(8),
         }
     ).encode()
 
 
-def _read(content: bytes) -> dict[str, object]:
+def read_holder(content: bytes) -> dict[str, object]:
+    """Return what a holder says of itself."""
     try:
         found = json.loads(content)
     except ValueError:
@@ -212,15 +217,19 @@ def _read(content: bytes) -> dict[str, object]:
 
 
 def _place(content: bytes) -> object:
-    return _read(content).get("place")
+    return read_holder(content).get("place")
 
 
 def _name(holder: Path) -> str:
-    """Return who holds a folder, in words."""
     try:
-        found = _read(holder.read_bytes())
+        return holder_name(holder.read_bytes())
     except OSError:
-        found = {}
+        return holder_name(b"")
+
+
+def holder_name(content: bytes) -> str:
+    """Return who a holder is, in words."""
+    found = read_holder(content)
     return f"process {found['pid']} on {found['host']}" if {"pid", "host"} <= found.keys() else "another process"
 
 

@@ -13,8 +13,12 @@ BUCKET = "tests"
 
 
 @contextmanager
-def moto_bucket() -> Iterator[None]:
-    """Run with an empty bucket `tests`, which AWS's own variables of the environment lead to; skip without moto."""
+def moto_bucket() -> Iterator[int]:
+    """Run with an empty bucket `tests`, which AWS's own variables of the environment lead to; skip without moto.
+
+    Yields:
+        The port at which the server answers.
+    """
     port = free_port()
     with server(["moto_server", "-H", "127.0.0.1", "-p", str(port)], port), pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -22,7 +26,7 @@ def moto_bucket() -> Iterator[None]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         _make_bucket(port)
-        yield
+        yield port
 
 
 def _make_bucket(port: int) -> None:

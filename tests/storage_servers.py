@@ -80,7 +80,7 @@ def server(words: Sequence[str], port: int) -> Iterator[None]:
         _wait_for(port, process)
         yield
     finally:
-        process.terminate()
+        process.kill()  # asked kindly, some wait for connections that clients keep
         process.wait()
 
 

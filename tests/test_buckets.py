@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import re
+import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from rsvqa.rsvqa_builder import build as build_module
 from rsvqa.rsvqa_builder.dataset.output import StoredShard
-from rsvqa.rsvqa_builder.tiles import bucket
+from rsvqa.rsvqa_builder.scenes import staging
+from rsvqa.rsvqa_builder.tiles import bucket, storages
 from rsvqa.rsvqa_builder.tiles.bucket import BucketStore
+from rsvqa.rsvqa_builder.tiles.bucket_lease import BucketLease, ConditionalObjects, NoConditionsError, PlaceTakenError
 from rsvqa.rsvqa_builder.tiles.store import FolderStore, WorkStore
-from tests.make_sources import FARM, make_scene
+from tests.make_sources import FARM, GSD_M, make_scene
 from tests.moto_server import BUCKET, moto_bucket
+from tests.relay import OftenBusy, serve
 from tests.run_build import RSVQA, Run, build, tree_digest
 
 OPTIONS = ("--complete", "yes", "--tasks", "OC,RC,OCC", "--split-shares", "0.6,0.2,0.2")
 
+UNLOCKED = "{} is not locked, see to it that no other build writes there: it knows no conditions\n"
+
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[None]:
-    with moto_bucket():
-        yield
+def server() -> Iterator[int]:
+    with moto_bucket() as port:
+        open_anew()
+        yield port
 
 
 @pytest.fixture
-def address(server: None, request: pytest.FixtureRequest) -> str:
+def address(server: int, request: pytest.FixtureRequest) -> str:
     return f"s3://{BUCKET}/{''.join(letter if letter.isalnum() else '-' for letter in request.node.name)}"
 
 
@@ -152,7 +164,7 @@ def test_requests_that_fail_are_repeated(
 ) -> None:
     monkeypatch.setattr(bucket, "_FIRST_WAIT_S", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(bucket, "_open", failing(7, bucket._open))
+        patch.setattr(bucket, "open_storage", failing(7, storages.open_storage))
         run = into(sources, address)
         assert (run.code, run.err) == (0, "")
     assert downloaded(address, tmp_path) == undisturbed
@@ -230,8 +242,31 @@ def test_a_copy_within_the_storage_is_whole_whatever_its_size(address: str, monk
     assert store.get("b") == store.get("c") == bytes(range(256)) * 1000
 
 
+@pytest.fixture
+def without_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage on which nothing keeps two builds apart."""
+
+    def refuse(_: BucketLease) -> BucketLease:
+        raise NoConditionsError("it knows no conditions")
+
+    monkeypatch.setattr(BucketLease, "acquire", refuse)
+
+
+def test_of_a_storage_without_conditional_writes_a_person_hears(
+    without_conditions: None, sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    run = into(sources, address)
+    assert (run.code, run.err) == (0, UNLOCKED.format(address))
+    assert downloaded(address, tmp_path) == undisturbed
+
+
 def test_what_another_build_has_finished_meanwhile_stays(
-    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    without_conditions: None,
+    sources: Path,
+    undisturbed: dict[str, str],
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uploaded: list[str] = []
     commit, put_file = bucket.OutputBucket.commit, BucketStore.put_file
@@ -251,7 +286,12 @@ def test_what_another_build_has_finished_meanwhile_stays(
 
 
 def test_a_build_whose_work_another_of_the_same_has_finished_and_removed_leaves_its_files(
-    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    without_conditions: None,
+    sources: Path,
+    undisturbed: dict[str, str],
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copy = BucketStore.copy
 
@@ -263,7 +303,7 @@ def test_a_build_whose_work_another_of_the_same_has_finished_and_removed_leaves_
     monkeypatch.setattr(bucket, "_NUM_THREADS", 1)
     monkeypatch.setattr(BucketStore, "copy", after_another)
     run = into(sources, address)
-    assert (run.code, run.err) == (0, "")
+    assert (run.code, run.err) == (0, UNLOCKED.format(address))
     assert downloaded(address, tmp_path) == undisturbed
 
 
@@ -282,7 +322,7 @@ def test_what_lies_below_an_address_is_not_touched(sources: Path, address: str) 
     assert dict(store.list("")) == {"thesis.txt": 8}
 
 
-def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: None) -> None:
+def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: int) -> None:
     run = into(sources, "s3://nobody-has-this/set")
     assert (run.code, run.lines) == (
         1,
@@ -290,17 +330,176 @@ def test_a_bucket_that_is_not_there_is_refused_at_once(sources: Path, server: No
     )
 
 
-def test_workers_and_two_builds_at_once_do_each_other_no_harm(
+def start(sources: Path, address: str, *words: str) -> subprocess.Popen[str]:
+    """Start a build in a process of its own."""
+    command = [RSVQA, "build", "--src", str(sources), "--out", address, "--tile-size", "512", *OPTIONS, *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_of_two_builds_at_once_one_stops_and_says_why(
     sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
 ) -> None:
-    words = [RSVQA, "build", "--src", str(sources), "--out", address, "--tile-size", "512", *OPTIONS]
-    running = [
-        subprocess.Popen([*words, "--workers", workers], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for workers in ("1", "0")
-    ]
-    ended = [process.communicate()[1].decode() for process in running]
+    running = [start(sources, address, "--workers", workers) for workers in ("1", "0")]
+    ended = [process.communicate()[1] for process in running]
     codes = [process.returncode for process in running]
-    # the one that comes last may find the work gone with which the other has finished; repeated, it sees that
-    assert 0 in codes, ended
-    assert "is finished already" in into(sources, address).out
+    assert sorted(codes) == [0, 1], ended
+    winner = running[codes.index(0)].pid
+    (line,) = ended[codes.index(1)].splitlines()
+    assert re.fullmatch(
+        rf"rsvqa: another build is writing into {address} \(process {winner} on .*\): "
+        "wait for it, or choose another --out",
+        line,
+    )
     assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_build_beside_ranks_is_refused_and_ranks_are_beside_each_other(
+    sources: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BucketLease(address, shared=True).acquire() as rank:
+        assert "another build is writing into" in into(sources, address).err
+        assert into(sources, address, "--shard-of", "0/2").code == 0
+        rank.require_held()
+    with BucketLease(address).acquire():
+        assert "another build is writing into" in into(sources, address, "--shard-of", "1/2").err
+
+
+def test_a_build_that_was_killed_is_followed_at_once(
+    sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    first = start(sources, address, "--workers", "0")
+    store = BucketStore(address)
+    while not any(key.endswith(".json") for key in store.list(".rsvqa") if "/tiles/" in key):
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    first.kill()
+    first.communicate()
+    assert "_rsvqa_lock/writer.json" in store.list("")
+    run = into(sources, address)
+    assert run.code == 0
+    assert re.fullmatch(r"\d of 6 tiles are done already\n", run.err)
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("step", ["choose_questions", "plan_shard_work", "write_documents"])
+def test_a_build_that_was_taken_for_dead_touches_nothing_more(
+    sources: Path,
+    undisturbed: dict[str, str],
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    original = getattr(build_module, step)
+    there: dict[str, int] = {}
+
+    def asleep(*words: Any, **named: Any) -> Any:
+        result = original(*words, **named)
+        objects = ConditionalObjects(address)
+        with contextlib.suppress(PlaceTakenError):
+            objects.update("_rsvqa_lock/writer.json", b"{}", objects.read("_rsvqa_lock/writer.json")[1])
+        there.update(BucketStore(address).list(""))
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, step, asleep)
+        run = into(sources, address)
+    assert (run.code, len(run.lines)) == (1, 1)
+    assert f"another build has taken {address} over while this machine could not be heard there" in run.err
+    assert "build.toml" not in there
+    left = dict(BucketStore(address).list(""))
+    # what workers had begun lies apart, under the name of what it holds
+    assert {key: size for key, size in left.items() if "/shards/" not in key} == {
+        key: size for key, size in there.items() if "/shards/" not in key
+    }
+    BucketStore(address).delete("_rsvqa_lock/writer.json")
+    assert into(sources, address).code == 0
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_storage_that_is_too_busy_for_every_seventh_request_costs_time_only(
+    server: int, sources: Path, undisturbed: dict[str, str], address: str, tmp_path: Path
+) -> None:
+    busy = OftenBusy(server, 7)
+    with serve(busy) as there, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", there)
+        open_anew()
+        run = into(sources, address)
+        patch.undo()
+        open_anew()
+    assert (run.code, run.err) == (0, "")
+    assert busy.refused > 10
+    assert downloaded(address, tmp_path) == undisturbed
+
+
+def test_a_profile_of_amazons_tools_opens_the_storage(
+    sources: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = "aws_access_key_id = testing\naws_secret_access_key = testing\n"
+    (tmp_path / "credentials").write_text(f"[default]\n[work]\n{stated}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    open_anew()
+    run = into(sources, address, "--shard-of", "0/2")
+    open_anew()
+    assert (run.code, run.err) == (0, "")
+
+
+class Elsewhere:
+    """An executor whose every unit runs on a machine of its own, which goes with what the unit has left there."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, function: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        shared = function.contract.shared
+        for index, item in enumerate(items):
+            if shared is None:
+                yield index, function(item)
+                continue
+            drivers = shared.folder.with_name("drivers")
+            shared.folder.rename(drivers)
+            result = function(item)
+            if shared.folder.exists():
+                shutil.rmtree(shared.folder)
+            drivers.rename(shared.folder)
+            yield index, result
+
+
+@pytest.mark.parametrize("mosaic", [False, True])
+def test_machines_that_share_the_storage_alone_give_the_same_bytes(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mosaic: bool
+) -> None:
+    scenes = tmp_path / "scenes"
+    make_scene(scenes, FARM._replace(name="west", width=600, height=300))
+    make_scene(scenes, FARM._replace(name="east", width=600, height=300, easting=FARM.easting + 600 * GSD_M))
+    noise = np.random.default_rng(0).integers(0, 255, (300, 600, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "excluded.png")
+    words = ("--exclude", tmp_path / "excluded.png", *(("--mosaic",) if mosaic else ()))
+    assert build(scenes, tmp_path / "set", *OPTIONS, *words).code == 0
+    monkeypatch.setattr(staging, "needs_staging", lambda *_, **__: True)
+    monkeypatch.setattr(build_module, "open_executor", lambda *_, **__: Elsewhere())
+    kept: set[str] = set()
+    put_file = BucketStore.put_file
+
+    def noting(self: BucketStore, key: str, path: Path) -> None:
+        kept.add("/".join(key.split("/")[:2]))
+        put_file(self, key, path)
+
+    monkeypatch.setattr(BucketStore, "put_file", noting)
+    run = into(scenes, address, *words)
+    assert (run.code, run.lines) == (0, [])
+    assert downloaded(address, tmp_path / "downloaded") == tree_digest(tmp_path / "set")
+    made = {"work/labels", "work/staged", "work/excluded"} | ({"work/mosaics"} if mosaic else set())
+    assert {key for key in kept if key.startswith("work/")} == made
+
+
+def open_anew() -> None:
+    """Forget how storages are reached."""
+    for opened in (storages.open_storage, storages.open_conditional):
+        opened.cache_clear()

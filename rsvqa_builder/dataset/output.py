@@ -240,8 +240,8 @@ class OutputFolder:
             if shard.relative_to(self.ready).as_posix() not in planned:
                 shard.unlink()
 
-    def commit(self, shards: Sequence[StoredShard] = ()) -> None:
-        """Move the data set in `ready/` into place, in the stead of an older one, and with it `shards`.
+    def require_held(self) -> None:
+        """See that the folder is still this build's.
 
         Raises:
             OutputError: this machine could not be heard for so long that another build has taken the folder.
@@ -251,6 +251,14 @@ class OutputFolder:
                 f"another build has taken {self.path} over while this machine could not be reached from there: "
                 "repeat the command once that build has ended"
             )
+
+    def commit(self, shards: Sequence[StoredShard] = ()) -> None:
+        """Move the data set in `ready/` into place, in the stead of an older one, and with it `shards`.
+
+        Raises:
+            OutputError: this machine could not be heard for so long that another build has taken the folder.
+        """
+        self.require_held()
         seal(self.ready, shards)
         ready = [file.relative_to(self.ready).as_posix() for file in self.ready.rglob("*") if file.is_file()]
         places = {**{name: f"{READY}/{name}" for name in ready}, **{shard.name: shard.key for shard in shards}}

@@ -117,6 +117,11 @@ class Scene:
     orientation: int = 1
     stack: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> tuple[str]:
+        """Where its pixels are read."""
+        return (self.path,)
+
 
 def describe_scene(
     path: str,

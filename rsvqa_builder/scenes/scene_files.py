@@ -311,12 +311,23 @@ def _from_store(src: str, path: str, is_label: IsLabel) -> FoundScenes:
         raise SourceError(f"`src` {src}: the folder cannot be listed: {error}") from error
     root = f"/vsis3/{place}".rstrip("/")
     own_name = PurePosixPath(root).name
-    named = [_Named(f"{root}/{name}", name) for name in names]
+    every = [_Named(f"{root}/{name}", name) for name in names]
+    named = [entry for entry in every if _is_path(entry.name)]
+    left_out = [
+        LeftOut(entry.path, "its key has an empty part (`//`), as no path has: copy it to another key")
+        for entry in every
+        if not _is_path(entry.name) and _is_raster_name(entry.name)
+    ]
     rasters = [
         entry for entry in named if _is_raster_name(entry.name) and not is_label(f"{own_name}/{entry.name}", entry.path)
     ]
     searched = f"rasters ({_suffixes()}) below {src}, which has {len(names):,} files"
-    return _found(rasters, (), searched, _others(named, own_name, is_label))
+    return _found(rasters, left_out, searched, _others(named, own_name, is_label))
+
+
+def _is_path(key: str) -> bool:
+    """Return whether a key of an object is a path, too: ids of scenes are paths below a data set."""
+    return "" not in key.split("/")
 
 
 def _from_list(file: Path) -> FoundScenes:

@@ -3,19 +3,22 @@
 Finished tiles and shards go to objects below `.rsvqa/`. Labels, tiled copies and documents are on this machine, in a
 folder of its own that goes at the end. What is finished gets its final name at the end, `build.toml` last.
 
-What surprises: nothing is locked, and no write is conditional, as not every storage has that. Two builds of the same
-settings and inputs store the same bytes under the same names, so they do each other no harm. The work of builds of
-others lies apart, and whoever finds some refuses to mix in. A process that is killed may leave an empty object on
-Azure, under the name of what it was about to write: sizes tell such from whole ones.
+A lease keeps two builds apart (`bucket_lease.py`). Not every storage has the conditional writes that it takes, and a
+holder may be taken for dead while its machine sleeps; so it must do no harm either when two builds are at work. Those
+of the same settings and inputs store the same bytes under the same names. The work of others lies apart, and whoever
+finds some refuses to mix in.
+
+What surprises: a process that is killed may leave an empty object on Azure, under the name of what it was about to
+write: sizes tell such from whole ones.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import os
 import random
+import secrets
 import shutil
 import tempfile
 import threading
@@ -23,9 +26,9 @@ import time
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 
@@ -46,13 +49,20 @@ from rsvqa.rsvqa_builder.dataset.output import (
     stored_fingerprint,
 )
 from rsvqa.rsvqa_builder.files import OutputError, move_file, write_atomically
+from rsvqa.rsvqa_builder.locks import FolderHeldError
+from rsvqa.rsvqa_builder.tiles.bucket_lease import (
+    LEASE,
+    BucketLease,
+    ConditionalObjects,
+    NoConditionsError,
+    PlaceTakenError,
+)
+from rsvqa.rsvqa_builder.tiles.storages import open_storage
 
 Result = TypeVar("Result")
 
 NUM_TRIES = 5
 _FIRST_WAIT_S = 0.2
-_RETRY_S = 60
-"""For so long the library for Google's storage repeats a request by itself."""
 _NUM_THREADS = 16
 _CHUNK = 16 * 2**20
 _MOST_COPIED = 5 * 10**9
@@ -66,10 +76,12 @@ class BucketStore:
     Attributes:
         address: "s3://bucket/prefix".
         near: folder of this machine that keeps the small records, which are read several times.
+        has_conditions: whether the storage is known to have conditional writes.
     """
 
     address: str
     near: Path | None = None
+    has_conditions: bool = False
 
     def __str__(self) -> str:
         """Return the address."""
@@ -78,20 +90,31 @@ class BucketStore:
     def put(self, key: str, content: bytes, *, if_absent: bool = False) -> bool:
         """Store an object in one request.
 
-        Of several that put with `if_absent` at the same time more than one may store: what is stored under a key never
-        depends on who does it.
+        Of several that put with `if_absent` at the same time more than one may store where there are no conditions:
+        what is stored under a key never depends on who does it.
         """
+        if if_absent and self.has_conditions:
+            return self._create(key, content)
         if if_absent and self._info(key).type is fs.FileType.File:
             return False
 
         def write() -> None:
-            stream = _open(self.address).open_output_stream(self._path(key))
+            stream = open_storage(self.address).open_output_stream(self._path(key))
             stream.write(content)
             stream.close()  # not in a `with`: an exception would finish the upload of a part
 
         _retried(write)
         if (near := self._near(key)) is not None:
             near.unlink(missing_ok=True)
+        return True
+
+    def _create(self, key: str, content: bytes) -> bool:
+        try:
+            ConditionalObjects(self.address).create(key, content)
+        except PlaceTakenError:
+            return False
+        except NoConditionsError as error:
+            raise OSError(f"cannot write {self.address}/{key}: {error}") from error
         return True
 
     def put_file(self, key: str, path: Path) -> None:
@@ -102,7 +125,7 @@ class BucketStore:
         """
 
         def write() -> None:
-            stream = _open(self.address).open_output_stream(self._path(key))
+            stream = open_storage(self.address).open_output_stream(self._path(key))
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     stream.write(chunk)
@@ -120,6 +143,25 @@ class BucketStore:
             yield path
             self.put_file(key, path)
 
+    def get_file(self, key: str, path: Path) -> None:
+        """Write an object's bytes to a file of this machine.
+
+        Raises:
+            FileNotFoundError: when there is none.
+        """
+
+        def read() -> None:
+            with open_storage(self.address).open_input_stream(self._path(key)) as stream, path.open("wb") as file:
+                while chunk := stream.read(_CHUNK):
+                    file.write(chunk)
+
+        _retried(read)
+
+    def size_of(self, key: str) -> int | None:
+        """Return the bytes of an object, None when there is none."""
+        size: int | None = self._info(key).size
+        return size
+
     def copy(self, key: str, new_key: str) -> None:
         """Store the content of an object under another key, without its passing through this machine.
 
@@ -127,10 +169,9 @@ class BucketStore:
             FileNotFoundError: when there is none.
             OutputError: not all of it has arrived.
         """
-        size = self._info(key).size
-        if size is None:
+        if (size := self.size_of(key)) is None:
             raise FileNotFoundError(key)
-        _retried(lambda: _copy(_open(self.address), self._path(key), self._path(new_key), size))
+        _retried(lambda: _copy(open_storage(self.address), self._path(key), self._path(new_key), size))
         if (found := self._info(new_key).size) != size:
             raise OutputError(f"{self.address}/{new_key} has {found} bytes as a copy of {size}: repeat the command")
 
@@ -141,7 +182,7 @@ class BucketStore:
             return near.read_bytes()
 
         def read() -> bytes:
-            with _open(self.address).open_input_stream(self._path(key)) as stream:
+            with open_storage(self.address).open_input_stream(self._path(key)) as stream:
                 return bytes(stream.read())
 
         content = _retried(read)
@@ -155,19 +196,19 @@ class BucketStore:
     def list(self, prefix: str) -> Mapping[str, int]:
         """Return the objects below a prefix."""
         selector = fs.FileSelector(self._path(prefix), recursive=True, allow_not_found=True)
-        found = _retried(lambda: _open(self.address).get_file_info(selector))
+        found = _retried(lambda: open_storage(self.address).get_file_info(selector))
         below = len(self._path("")) + 1
         return {info.path[below:]: info.size for info in found if info.type is fs.FileType.File}
 
     def delete(self, key: str) -> None:
         """Remove an object."""
-        _ignore_missing(lambda: _open(self.address).delete_file(self._path(key)))
+        _ignore_missing(lambda: open_storage(self.address).delete_file(self._path(key)))
 
     def delete_all(self, prefix: str) -> None:
         """Remove what is below a prefix."""
         if self._info(prefix).type is fs.FileType.NotFound:
             return
-        _ignore_missing(lambda: _open(self.address).delete_dir(self._path(prefix)))
+        _ignore_missing(lambda: open_storage(self.address).delete_dir(self._path(prefix)))
 
     def names(self, prefix: str = "") -> set[str]:
         """Return the first part of every key below a prefix, after the prefix."""
@@ -175,10 +216,10 @@ class BucketStore:
             below = f"{prefix}/" if prefix else ""
             return {key.removeprefix(below).partition("/")[0] for key in self.list(prefix)}
         selector = fs.FileSelector(self._path(prefix), allow_not_found=True)
-        return {info.base_name for info in _retried(lambda: _open(self.address).get_file_info(selector))}
+        return {info.base_name for info in _retried(lambda: open_storage(self.address).get_file_info(selector))}
 
     def _info(self, key: str) -> fs.FileInfo:
-        return _retried(lambda: _open(self.address).get_file_info(self._path(key)))
+        return _retried(lambda: open_storage(self.address).get_file_info(self._path(key)))
 
     def _near(self, key: str) -> Path | None:
         return self.near / key if self.near is not None and key.endswith(".json") else None
@@ -210,59 +251,15 @@ def _copy(storage: fs.FileSystem, source: str, target: str, size: int) -> None:
         stream.close()
 
 
+def _first_line(error: OSError) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _ignore_missing(work: Callable[[], None]) -> None:
     try:
         _retried(work)
     except FileNotFoundError:
         return
-
-
-@lru_cache(maxsize=4)
-def _open(address: str) -> fs.FileSystem:
-    """Return the storage of an address; keys and places are those that the tools of its maker use."""
-    scheme, _, path = address.partition("://")
-    try:
-        return {"s3": _open_s3, "gs": _open_google, "az": _open_azure}[scheme](path.partition("/")[0])
-    except ImportError as error:  # some builds of pyarrow are without one
-        raise OutputError(f"cannot use {address}: {error}") from error
-
-
-def _open_google(_: str) -> fs.FileSystem:
-    limit = dt.timedelta(seconds=_RETRY_S)
-    if endpoint := os.environ.get("STORAGE_EMULATOR_HOST"):
-        scheme, _, host = endpoint.rpartition("://")
-        place = {"scheme": scheme or "http", "endpoint_override": host}
-        return fs.GcsFileSystem(anonymous=True, retry_time_limit=limit, **place)
-    return fs.GcsFileSystem(retry_time_limit=limit)
-
-
-def _open_azure(container: str) -> fs.FileSystem:
-    stated = os.environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
-    parts = dict(part.partition("=")[::2] for part in stated.split(";") if part)
-    account = parts.get("AccountName") or os.environ.get("AZURE_STORAGE_ACCOUNT")
-    if not account:
-        raise OutputError(f"cannot use az://{container}: AZURE_STORAGE_ACCOUNT does not say of which account it is")
-    key = parts.get("AccountKey") or os.environ.get("AZURE_STORAGE_KEY") or os.environ.get("AZURE_STORAGE_ACCESS_KEY")
-    token = None if key else parts.get("SharedAccessSignature") or os.environ.get("AZURE_STORAGE_SAS_TOKEN")
-    options: dict[str, Any] = {"account_key": key, "sas_token": token}
-    scheme, _, place = parts.get("BlobEndpoint", "").partition("://")
-    if place and not place.startswith(f"{account}."):  # an emulator: the account is part of its paths
-        host = place.partition("/")[0]
-        options |= {"blob_storage_authority": host, "dfs_storage_authority": host}
-        options |= {"blob_storage_scheme": scheme, "dfs_storage_scheme": scheme}
-    return fs.AzureFileSystem(account, **options)
-
-
-def _open_s3(bucket: str) -> fs.FileSystem:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if region is None and endpoint is None:
-        region = fs.resolve_s3_region(bucket)
-    options: dict[str, Any] = {"region": region or "us-east-1", "endpoint_override": endpoint}
-    try:
-        return fs.S3FileSystem(**options, allow_delayed_open=True)  # a small object is one request
-    except TypeError:  # pyarrow < 18
-        return fs.S3FileSystem(**options)
 
 
 class OutputBucket:
@@ -272,34 +269,76 @@ class OutputBucket:
         work, ready: folders of this machine, as those of an `OutputFolder`; nothing in them outlives the build.
     """
 
-    def __init__(self, address: str) -> None:
-        """Touch nothing yet."""
+    def __init__(
+        self, address: str, *, shared: bool = False, note: Callable[[str, str], object] = lambda _, __: None
+    ) -> None:
+        """Touch nothing yet.
+
+        Args:
+            address: "s3://bucket/prefix".
+            shared: for the ranks of a job array.
+            note: hears what a person should know: its kind, and a line.
+        """
         self.address = address
+        self._shared = shared
+        self._note = note
+        self._lease: BucketLease | None = None
         self._final = BucketStore(address)
         self._folder = Path()
         self._key = ""
         self._was_finished = False
 
     def __enter__(self) -> Self:
-        """See that the storage can be reached, and make the folders.
+        """See that the storage can be reached and is not another build's, and make the folders.
 
         Raises:
-            OutputError: it cannot.
+            OutputError: it cannot, or it is.
         """
         bucket = self.address.partition("://")[2].partition("/")[0]
         try:
-            found = _open(self.address).get_file_info(bucket).type
+            found = open_storage(self.address).get_file_info(bucket).type
         except OSError as error:
             raise OutputError(f"cannot use {self.address}: {error}") from error
         if found is fs.FileType.NotFound:
             raise OutputError(f"cannot use {self.address}: there is no bucket {bucket!r}, or it is not yours to see")
+        self._lease = self._take_lease()
         self._folder = Path(tempfile.mkdtemp(prefix="rsvqa-"))
         self.work.mkdir()
         return self
 
+    def _take_lease(self) -> BucketLease | None:
+        """Return the lease; None where the storage knows no such thing, of which a person hears."""
+        lease = BucketLease(self.address, shared=self._shared, tell=partial(self._note, "waiting"))
+        try:
+            return lease.acquire()
+        except FolderHeldError as holder:
+            raise OutputError(
+                f"another build is writing into {self.address} ({holder}): wait for it, or choose another `out`"
+            ) from holder
+        except NoConditionsError as error:
+            why = str(error)
+        trial = f"{LEASE}/{secrets.token_hex(8)}"
+        try:
+            self._final.put(trial, b"trial")
+            self._final.delete(trial)
+            with suppress(FileNotFoundError):  # some store what they then say they have not
+                if lease.is_own(self._final.get(lease.key)):
+                    self._final.delete(lease.key)
+        except OSError as error:
+            raise OutputError(f"cannot write to {self.address}: {_first_line(error)}") from error
+        self._note("unlocked", f"{self.address} is not locked, see to it that no other build writes there: {why}")
+        return None
+
     def __exit__(self, *_: object) -> None:
-        """Remove this machine's folders."""
+        """Let the address go, and remove this machine's folders."""
+        if self._lease is not None:
+            self._lease.release()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def require_held(self) -> None:
+        """See that no other build has taken the address over; see `BucketLease.require_held`."""
+        if self._lease is not None:
+            self._lease.require_held()
 
     @property
     def work(self) -> Path:
@@ -314,12 +353,12 @@ class OutputBucket:
     @property
     def store(self) -> BucketStore:
         """Where finished tiles go."""
-        return BucketStore(f"{self.address}/{WORK}/{self._key}", self.work / "near")
+        return BucketStore(f"{self.address}/{WORK}/{self._key}", self.work / "near", self._lease is not None)
 
     @property
     def is_free(self) -> bool:
         """Whether nothing would be lost or refused if a build began here."""
-        return not self._final.names()
+        return not self._final.names() - {LEASE}
 
     @property
     def holds_tiles(self) -> bool:
@@ -352,7 +391,7 @@ class OutputBucket:
                 return OutputState.COMPLETE
             if finished is not None:
                 raise OutputError(self._refusal("a data set", finished, portable(fingerprint)))
-            if not others and self._final.names() - {WORK}:
+            if not others and self._final.names() - {WORK, LEASE}:
                 raise OutputError(f"{self.address} is not empty and holds no data set of rsvqa: choose another `out`")
         if not may_replace:
             self._refuse_work_of(others, fingerprint)
@@ -389,8 +428,9 @@ class OutputBucket:
         Where another build of the same has finished meanwhile, its files stay.
 
         Raises:
-            OutputError: shards are gone, or something has not arrived.
+            OutputError: shards are gone, something has not arrived, or another build has taken the address over.
         """
+        self.require_held()
         seal(self.ready, shards)
         marker = self._read_marker()
         if not self._was_finished and self._is_ours(marker):
@@ -404,6 +444,7 @@ class OutputBucket:
             if self._is_ours(self._read_marker()):
                 return
             raise OutputError(f"{self.address}: {error} is gone: repeat the command, alone") from error
+        self.require_held()  # copies may have taken hours
         self._final.put_file(MARKER, self.ready / MARKER)
         self._final.delete_all(WORK)
 

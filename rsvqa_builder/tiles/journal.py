@@ -119,7 +119,7 @@ class Journal:
             self.store.put(_image_key(job, key), encoded)
         record = _encode(result)
         check = _check(job, {key: len(encoded) for key, encoded in images.items()}, len(record))
-        self.store.put(_result_key(job, check), record)
+        self.store.put(_result_key(job, check), record, if_absent=True)
         self._checks[job] = check
 
     def done(self, jobs: Collection[str]) -> set[str]:

@@ -62,6 +62,11 @@ class PrepareJob:
     work: Path
 
     @property
+    def files(self) -> tuple[str]:
+        """Files that are read: a mosaic is one of the work folder."""
+        return (self.scene.path,)
+
+    @property
     def windows(self) -> list[Window]:
         """Return those of the scene's tiles, which follow from its header."""
         settings = self.source.settings
@@ -126,6 +131,11 @@ class PreparedScene:
         """Of all that was read of the labels, as in the name of their file; "" where there are none."""
         return "" if self.work.labels is None else self.work.labels.stem.rpartition("-")[2]
 
+    @property
+    def files(self) -> list[str | Path]:
+        """Files that were made, and others."""
+        return [path for path in (self.work.scene.path, self.work.labels) if path is not None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
@@ -142,6 +152,11 @@ class StageJob:
     windows: Sequence[Window]
     num_whole_reads: int
     folder: Path
+
+    @property
+    def files(self) -> tuple[str]:
+        """Files that are read: a virtual raster is one of the work folder."""
+        return (self.scene.path,)
 
 
 def stage_scene(job: StageJob) -> Scene | Failure:

@@ -117,6 +117,13 @@ class TileJob:
     store: WorkStore
 
     @property
+    def files(self) -> list[str | Path]:
+        """Files that are read, of the work folder and others."""
+        works = [self.work] if self.later is None else [self.work, self.later.work]
+        found = [path for work in works for path in (work.scene.path, work.labels)]
+        return [path for path in (*found, self.excluded) if path is not None]
+
+    @property
     def num_pixels(self) -> int:
         """Pixels that are read, of both dates."""
         return self.window.width * self.window.height * (1 if self.later is None else 2)

@@ -21,6 +21,7 @@ from typing import Generic, Self, TypeVar
 
 from rsvqa.rsvqa_builder.tiles.executors import ExecutorError
 from rsvqa.rsvqa_builder.tiles.fingerprint import worker_fingerprint
+from rsvqa.rsvqa_builder.tiles.shared_work import SharedWork
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,24 +31,31 @@ class UnlikeWorkerError(ExecutorError):
     """A worker would write other bytes than the process that drives the build, or elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerContract:
     """What workers have to have in common with the process that drives the build; travels with every unit.
 
     Attributes:
         fingerprint: of the driving process, see `worker_fingerprint`.
         folder: in which it works: relative paths mean the same everywhere.
-        out: folder of the build; None where its work lies in an object storage.
+        places: files and folders that they have to see: that of the build, unless its work lies in an object storage,
+            and the sources on disk.
+        shared: how they come by files of the work folder where they do not see it.
     """
 
     fingerprint: tuple[tuple[str, str], ...]
     folder: str
-    out: str | None
+    places: tuple[str, ...]
+    shared: SharedWork | None = None
 
     @classmethod
-    def of_this_process(cls, out: Path | None) -> Self:
+    def of_this_process(cls, *places: Path) -> Self:
         """Return the contract that this process would fulfil."""
-        return cls(tuple(worker_fingerprint().items()), str(Path.cwd()), None if out is None else str(out.absolute()))
+        return cls(
+            fingerprint=tuple(worker_fingerprint().items()),
+            folder=str(Path.cwd()),
+            places=tuple(str(place.absolute()) for place in places),
+        )
 
     def bind(self, function: Callable[[Item], Result]) -> LikeDriver[Item, Result]:
         """Return `function` for the workers of this build; those that do not fulfil the contract refuse it."""
@@ -73,7 +81,13 @@ class LikeDriver(Generic[Item, Result]):
             UnlikeWorkerError: this process does not fulfil the contract.
         """
         _fulfil(self.contract)
-        return self.function(item)
+        shared = self.contract.shared
+        if shared is not None:
+            shared.reach(item)
+        result = self.function(item)
+        if shared is not None:
+            shared.share(result)
+        return result
 
 
 def run_in_time(function: Callable[[Item], Result], item: Item, seconds: float) -> Result:
@@ -95,12 +109,11 @@ def _fulfil(contract: WorkerContract) -> None:
         )
     try:
         os.chdir(contract.folder)
-        if contract.out is not None and not Path(contract.out).is_dir():
-            raise FileNotFoundError(contract.out)
+        for place in contract.places:
+            os.stat(place)  # noqa: PTH116  its error names the path
     except OSError as error:
-        folder = error.filename or contract.out
         raise UnlikeWorkerError(
-            f"{where} does not see the folder {folder}: scenes and `out` must lie on a disk that all machines share, "
+            f"{where} does not see {error.filename}: scenes and `out` must lie on a disk that all machines share, "
             "under the same path"
         ) from error
 

@@ -22,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Holders that die within a third of a second."""
     monkeypatch.setattr(locks, "BEAT_S", 0.05)
     monkeypatch.setattr(locks, "DEAD_AFTER_S", 0.3)
-    monkeypatch.setattr(locks, "_LOOK_S", 0.01)
+    monkeypatch.setattr(locks, "LOOK_S", 0.01)
 
 
 def leave(folder: Path, name: str = "writer.json", **holder: object) -> Path:

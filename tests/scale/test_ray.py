@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,9 +33,11 @@ from rsvqa.rsvqa_builder.tiles.executors_ray import RayExecutor  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.scheduling import Patience  # noqa: E402
 from rsvqa.rsvqa_builder.tiles.worker_contract import UnlikeWorkerError, WorkerContract  # noqa: E402
 from tests.make_sources import make_sources  # noqa: E402
+from tests.moto_server import BUCKET, moto_bucket  # noqa: E402
 from tests.run_build import RSVQA, build, tree_digest  # noqa: E402
 from tests.scale import units  # noqa: E402
 from tests.scale.units import Trial  # noqa: E402
+from tests.test_buckets import downloaded  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,7 +53,19 @@ MACHINE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture(scope="module")
-def empty() -> Iterator[Cluster]:
+def storage() -> Iterator[bool]:
+    """Whether there is a storage, to which the machines know the way from their environment."""
+    with ExitStack() as stack:
+        is_there = True
+        try:
+            stack.enter_context(moto_bucket())
+        except pytest.skip.Exception:
+            is_there = False
+        yield is_there
+
+
+@pytest.fixture(scope="module")
+def empty(storage: bool) -> Iterator[Cluster]:
     """A cluster whose only machine offers no processor, as the head of a real one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -193,7 +208,7 @@ def test_a_worker_that_does_not_see_the_folder_is_refused(cluster: Cluster, tmp_
     work = WorkerContract.of_this_process(tmp_path / "local").bind(units.square)
     with (
         open_ray(cluster, tmp_path) as executor,
-        pytest.raises(UnlikeWorkerError, match=f"does not see the folder {tmp_path}/local"),
+        pytest.raises(UnlikeWorkerError, match=f"does not see {tmp_path}/local"),
     ):
         list(executor.run(work, trials(tmp_path)))
 
@@ -207,6 +222,17 @@ def test_a_build_on_two_machines_has_the_bytes_of_a_pool(
     run = build(sources, tmp_path / "set", *on(cluster), workers=2)
     assert (run.code, run.err) == (0, "")
     assert tree_digest(tmp_path / "set") == expected
+
+
+def test_a_build_into_a_storage_has_the_bytes_of_a_pool(
+    storage: bool, cluster: Cluster, sources: Path, expected: dict[str, str], tmp_path: Path
+) -> None:
+    if not storage:
+        pytest.skip("no moto_server on PATH")
+    address = f"s3://{BUCKET}/set"
+    run = build(sources, address, *on(cluster), workers=2)  # type: ignore[arg-type]  # a path would lose a slash
+    assert (run.code, run.err) == (0, "")
+    assert downloaded(address, tmp_path) == expected
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -67,6 +67,18 @@ def test_a_folder_of_a_bucket_is_listed() -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_keys_that_are_no_paths_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = ("in/a b#%20ü?.tif", "in/", "in/marker/", "in/deep//c.tif", "in//d.tif", "in/up/../../e.tif")
+    monkeypatch.setattr(f"{__name__}.KEYS", odd)
+    found = find_scenes("s3://bucket/in/", is_label=lambda *_: False)
+    assert [(file.scene_id, file.path) for file in found.candidates] == [
+        ("a b#%20ü?", "/vsis3/bucket/in/a b#%20ü?.tif"),
+    ]
+    assert [path for path, _ in found.left_out] == ["/vsis3/bucket/in//d.tif", "/vsis3/bucket/in/deep//c.tif"]
+    assert found.left_out[0].reason == "its key has an empty part (`//`), as no path has: copy it to another key"
+
+
+@pytest.mark.usefixtures("store")
 def test_a_bucket_that_refuses_is_one_line() -> None:
     with pytest.raises(SourceError, match=r"^`src` s3://private/in/: the folder cannot be listed: .*ACCESS_DENIED"):
         find_scenes("s3://private/in/", is_label=lambda *_: False)
