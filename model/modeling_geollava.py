@@ -72,6 +72,7 @@ _BLIND_WAYS = {
 
 _AUTO_MAP = {
     "AutoModel": "modeling_geollava.GeoLlavaModel",
+    "AutoModelForCausalLM": "modeling_geollava.GeoLlavaForConditionalGeneration",  # what older programs ask by
     "AutoModelForImageTextToText": "modeling_geollava.GeoLlavaForConditionalGeneration",
     "AutoModelForMultimodalLM": "modeling_geollava.GeoLlavaForConditionalGeneration",
 }

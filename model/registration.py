@@ -6,6 +6,7 @@ from transformers import (
     AutoConfig,
     AutoImageProcessor,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoModelForMultimodalLM,
     AutoProcessor,
@@ -23,7 +24,7 @@ def register() -> None:
     AutoImageProcessor.register(GeoLlavaConfig, slow_image_processor_class=GeoLlavaImageProcessor, exist_ok=True)
     AutoProcessor.register(GeoLlavaConfig, GeoLlavaProcessor, exist_ok=True)
     AutoModel.register(GeoLlavaConfig, GeoLlavaModel, exist_ok=True)
-    for for_generation in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+    for for_generation in (AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoModelForCausalLM):
         for_generation.register(GeoLlavaConfig, GeoLlavaForConditionalGeneration, exist_ok=True)
 
 

@@ -299,7 +299,7 @@ class TableReader:
         kind = self.schema.field(column).type if column in self.columns else None
         if kind is None or not _is_image_list(kind):
             found = f"no column {str(column)!r}" if kind is None else f"column {str(column)!r} holds {kind}"
-            raise TableError(f"{self.path}: {found}; expected {IMAGES}, as `datasets` stores images: build it again")
+            raise TableError(f"{self.path}: {found}; expected {IMAGES}, as datasets.Image stores it: build it again")
 
     def num_rows_of(self, number: int) -> int:
         """Return how many rows row group `number` has; only the footer is read."""

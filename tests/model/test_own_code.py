@@ -17,7 +17,7 @@ import sys, warnings, torch
 from PIL.Image import fromarray as to_pil_image
 from safetensors.torch import load_file
 from transformers import (
-    AutoModel, AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor, pipeline
+    AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor, pipeline
 )
 
 folder, expected, prompt, out = sys.argv[1:]
@@ -44,7 +44,10 @@ assert type(body).__name__ == "GeoLlavaModel"
 with torch.no_grad():
     hidden = body(**inputs).last_hidden_state
     torch.testing.assert_close(network.lm_head(hidden), expected["logits"], atol=1e-5, rtol=0)
-assert type(AutoModelForMultimodalLM.from_pretrained(folder, trust_remote_code=True)).__name__ == type(network).__name__
+for auto in (AutoModelForMultimodalLM, AutoModelForCausalLM):
+    other = auto.from_pretrained(folder, trust_remote_code=True).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(other(**inputs).logits, expected["logits"], atol=1e-5, rtol=0)
 pipe = pipeline("image-text-to-text", model=folder, trust_remote_code=True)
 (reply,) = pipe(text=prompt, images=to_pil_image(expected["image"].numpy()), max_new_tokens=6, return_full_text=False)
 assert reply["generated_text"], reply
