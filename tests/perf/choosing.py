@@ -4,7 +4,8 @@
 
 The tiles are made up, and so are the results in their journal: counts and measures with pools, conclusions with eight
 wrong options, yes and no, and sets, of 40 classes. Scenes have 100 tiles each and do not touch. Seconds are those of
-processors, of this process and of its workers, so that a busy machine disturbs little. Memory is the most of this process so far.
+processors, of this process and of its workers, so that a busy machine disturbs little. Memory is the most of this
+process so far.
 """
 
 from __future__ import annotations
