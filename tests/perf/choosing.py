@@ -4,7 +4,8 @@
 
 The tiles are made up, and so are the results in their journal: counts and measures with pools, conclusions with eight
 wrong options, yes and no, and sets, of 40 classes. Scenes have 100 tiles each and do not touch. Seconds are those of
-processors, of this process and of its workers, so that a busy machine disturbs little. Memory is the most so far.
+processors, of this process and of its workers, so that a busy machine disturbs little. Memory is the most of this
+process so far.
 """
 
 from __future__ import annotations
@@ -229,8 +230,7 @@ def print_line(name: str, seconds: Sequence[float]) -> None:
     """Print what a step took."""
     here, elsewhere, clock = seconds
     print(
-        f"{name:<28}{here:>8.1f} s{elsewhere:>8.1f} s elsewhere{clock:>8.1f} s by the clock{peak_gb():>7.2f} GB, "
-        f"largest worker {children().ru_maxrss * 1024 / 1e9:.2f} GB",
+        f"{name:<28}{here:>8.1f} s{elsewhere:>8.1f} s elsewhere{clock:>8.1f} s by the clock{peak_gb():>7.2f} GB",
         flush=True,
     )
 
