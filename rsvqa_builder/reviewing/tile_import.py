@@ -278,7 +278,8 @@ def _studio_item(result: _StudioResult, tile: DrawingTile, where: str) -> LabelI
 
 
 def _item(geometry: BaseGeometry, outline: Outline, source: str, position: str) -> LabelItem:
-    if geometry.is_empty or not np.isfinite(shapely.get_coordinates(geometry)).all():
+    corners = shapely.get_coordinates(geometry)  # none of a box whose numbers are none
+    if not len(corners) or not np.isfinite(corners).all():
         raise ValueError("a number that is not finite")
     return LabelItem(geometry=geometry, outline=outline, source=source, position=position)
 
