@@ -10,6 +10,7 @@ import hashlib
 import json
 import secrets
 import time
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -26,10 +27,11 @@ FRESH_S = 1.0
 """A link that is taken away, or new, counts after this many seconds at most."""
 
 
-def _printable(name: str) -> str:
+def _one_name(name: str) -> str:
+    """Return a name as it is compared: keyboards write one accented letter in two ways (Unicode's NFC and NFD)."""
     if not name.isprintable():
         raise ValueError("expected printable characters")
-    return name
+    return unicodedata.normalize("NFC", name)
 
 
 def _known(task: str) -> str:
@@ -39,7 +41,7 @@ def _known(task: str) -> str:
 
 
 ReviewerName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), AfterValidator(_one_name)
 ]
 
 

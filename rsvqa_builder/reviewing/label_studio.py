@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from rsvqa.annotation.facts import Box
 from rsvqa.annotation.images import read_header
@@ -37,6 +37,7 @@ from rsvqa.rsvqa_builder.reviewing.serve import (
     note_store,
 )
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path
+from rsvqa.rsvqa_builder.reviewing.studio_file import read_studio
 
 TASKS_FILE = "tasks.json"
 CONFIG_FILE = "labeling_config.xml"
@@ -302,7 +303,10 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
         ReviewError: when the file is no list of tasks, or none of them is of this data set.
         StoreError: when the store cannot be used.
     """
-    tasks, broken = _read_tasks(file)
+    read, unread = read_studio(file, _Task)
+    if not read:
+        raise NothingToReviewError(f"{file} holds no task: export the project from Label Studio once more, as JSON")
+    tasks, broken = [task for _, task in read], [*unread]
     source = ReviewSource(src)
     wanted = {task.data.question_id for task in tasks}
     foreign = wanted - {question.question_id for question in source.questions()}
@@ -324,32 +328,6 @@ def import_tasks(src: Path, file: Path, *, store: Path | None = None) -> ImportC
     return counts._replace(left_out={**dict.fromkeys(broken, 1), **counts.left_out})
 
 
-def _read_tasks(file: Path) -> tuple[list[_Task], list[str]]:
-    """Return the tasks of an export, and what is wrong with those that cannot be read."""
-    try:
-        found = TypeAdapter(list[Any]).validate_json(file.read_bytes())
-    except OSError as error:
-        raise ReviewError(f"cannot read {file}: {error.strerror}") from error
-    except ValidationError as error:
-        raise ReviewError(f"{file}: {_NO_EXPORT}: {error.errors()[0]['msg']}") from error
-    if not found:
-        raise NothingToReviewError(f"{file} holds no task: export the project from Label Studio once more, as JSON")
-    tasks: list[_Task] = []
-    broken: list[str] = []
-    for number, one in enumerate(found, 1):
-        try:
-            tasks.append(_Task.model_validate(one))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
-            name = f", id {one['id']!r}" if isinstance(one, dict) and "id" in one else ""
-            broken.append(f"task {number}{name}: {place}{first['msg']}")
-    if not tasks:
-        raise ReviewError(f"{file}: {_NO_EXPORT}: {broken[0]}")
-    return tasks, broken
-
-
-_NO_EXPORT = "no export of Label Studio in its JSON or JSON_MIN format"
 NO_REASON = "no reason given"
 """Stands for the reason of a rejection that came without one."""
 

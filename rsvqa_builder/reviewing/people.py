@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from rsvqa.rsvqa_builder.label_files.placing import DEGREES
 from rsvqa.rsvqa_builder.reviewing.serve import ReviewError, note_store
 from rsvqa.rsvqa_builder.reviewing.source import ReviewSource, store_path
 
+_NAME: TypeAdapter[str] = TypeAdapter(ReviewerName)
 _PEOPLE: TypeAdapter[dict[ReviewerName, PersonSettings]] = TypeAdapter(dict[ReviewerName, PersonSettings])
 
 
@@ -29,7 +31,8 @@ def read_people(file: Path) -> dict[str, PersonSettings]:
         ReviewError: when it cannot be read, or describes somebody otherwise.
     """
     try:
-        people = _PEOPLE.validate_python(tomllib.loads(file.read_text("utf-8")))
+        described = tomllib.loads(file.read_text("utf-8"))
+        people = _PEOPLE.validate_python(described)
     except OSError as error:
         raise ReviewError(f"cannot read {file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -38,7 +41,15 @@ def read_people(file: Path) -> dict[str, PersonSettings]:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ReviewError(f"{file}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+    if len(people) < len(described):
+        raise ReviewError(f"{file}: {_twice(described)} stands for two people: give each a name of his own")
     return {name: _from_folder(person, file.parent) for name, person in people.items()}
+
+
+def _twice(names: Iterable[str]) -> str:
+    """Return the name that several of `names` come to, quoted."""
+    counts = Counter(_NAME.validate_python(name) for name in names)
+    return ascii(next(name for name, count in counts.items() if count > 1))
 
 
 def _from_folder(person: PersonSettings, folder: Path) -> PersonSettings:

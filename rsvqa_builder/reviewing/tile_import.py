@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
-from pydantic import BaseModel, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, FiniteFloat
 from shapely import Point, Polygon, affinity
 from shapely.geometry.base import BaseGeometry
 
@@ -36,6 +36,7 @@ from rsvqa.rsvqa_builder.labels.raw import LabelError, NotLabelsError, RawLabels
 from rsvqa.rsvqa_builder.reviewing.drawn_tiles import DrawnTiles
 from rsvqa.rsvqa_builder.reviewing.serve import MAX_LISTED, ReviewError, note_store
 from rsvqa.rsvqa_builder.reviewing.source import store_path
+from rsvqa.rsvqa_builder.reviewing.studio_file import read_studio
 from rsvqa.rsvqa_builder.reviewing.tile_export import (
     LABELS_FOLDER,
     TileTool,
@@ -72,9 +73,9 @@ class TileImportCounts(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """An object on a tile, or why there is none."""
+    """An object on a tile, or why there is none; of no tile where not even that could be read."""
 
-    tile: DrawingTile
+    tile: DrawingTile | None
     where: str
     object: DrawnObject | str
 
@@ -109,10 +110,11 @@ def import_tiles(
     refused: list[str] = []
     changes: dict[str, dict[str, Change]] = {}
     for tile, where, thing in objects:
-        fault = thing if isinstance(thing, str) else _fault(thing, tiles, tile)
+        fault = thing if isinstance(thing, str) or tile is None else _fault(thing, tiles, tile)
         if fault is not None:
-            refused.append(f"{tile.tile_id}: {where}: {fault}")
+            refused.append(f"{where}: {fault}" if tile is None else f"{tile.tile_id}: {where}: {fault}")
             continue
+        assert tile is not None  # what is of no tile has a fault
         assert isinstance(thing, DrawnObject)
         content = DRAWN.dump_python(rounded(thing), mode="json")
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_KEY_CHARS]
@@ -216,21 +218,16 @@ class _StudioTask(BaseModel):
     annotations: list[_StudioAnnotation] = []
 
 
-_TASKS = TypeAdapter(list[_StudioTask])
-
-
 def _from_studio(path: Path, tiles: DrawnTiles) -> Iterator[_Found]:
-    try:
-        tasks = _TASKS.validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) + ": " * bool(first["loc"])
-        raise ReviewError(f"{path}: no export of Label Studio as JSON: {place}{first['msg']}") from error
+    tasks, broken = read_studio(path, _StudioTask)
     by_name = tile_by_name(tiles)
-    if not any(task.data.get("tile") in by_name for task in tasks):
+    if not any(str(task.data.get("tile")) in by_name for _, task in tasks):
         example = next(iter(by_name))
         raise ReviewError(f"{path} names no tile of the data set: expected tasks whose data has a tile, e.g. {example}")
-    for number, task in enumerate(tasks, start=1):
+    for line in broken:
+        where, _, reason = line.partition(": ")
+        yield _Found(None, where, reason)
+    for number, task in tasks:
         tile = by_name.get(str(task.data.get("tile")))
         if tile is None:
             continue
@@ -240,7 +237,7 @@ def _from_studio(path: Path, tiles: DrawnTiles) -> Iterator[_Found]:
             where = f"task {number}, result {at}"
             try:
                 items.append(_studio_item(result, tile, where))
-            except (KeyError, IndexError, TypeError, ValueError) as error:
+            except (KeyError, IndexError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
                 yield _Found(tile, where, f"{result.type or 'a result'} that cannot be read: {error}")
         yield from _objects(gathered(items, table), table, tile)
 
@@ -281,6 +278,9 @@ def _studio_item(result: _StudioResult, tile: DrawingTile, where: str) -> LabelI
 
 
 def _item(geometry: BaseGeometry, outline: Outline, source: str, position: str) -> LabelItem:
+    corners = shapely.get_coordinates(geometry)  # none of a box whose numbers are none
+    if not len(corners) or not np.isfinite(corners).all():
+        raise ValueError("a number that is not finite")
     return LabelItem(geometry=geometry, outline=outline, source=source, position=position)
 
 

@@ -254,3 +254,14 @@ def test_hostile_names_in_the_file_of_people_cannot_be(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "review.sqlite")
     assert json.loads(connection.execute("SELECT duty FROM people").fetchone()[0])["queue"] == "all"
     connection.close()
+
+
+def test_a_name_is_one_name_however_a_keyboard_writes_its_accents(tmp_path: Path) -> None:
+    """Else one person would give both of two opinions."""
+    with make_store(tmp_path, 1, wanted=2) as store, running(store) as client:
+        composed, apart = "Jos\u00e9", "Jose\u0301"
+        assert client.post("next", {"reviewer": composed}).json["question"]["question_id"] == "q1"
+        assert client.post("decide", rejection("q1", reviewer=composed)).status == 200
+        assert client.post("next", {"reviewer": apart}).json["question"] is None
+        assert client.post("decide", rejection("q1", 2, reviewer=f" {apart} ")).status == 200
+        assert [decision.reviewer for decision in store.decisions()] == [composed]

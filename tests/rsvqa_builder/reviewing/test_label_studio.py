@@ -304,3 +304,13 @@ def test_a_file_of_another_kind_is_refused(src: Path, tmp_path: Path, text: str)
 def test_another_format_is_refused() -> None:
     with pytest.raises(ReviewError, match="`format` cvat: expected label-studio"):
         check_format("cvat")
+
+
+def test_half_a_character_costs_its_task_alone(src: Path, tmp_path: Path) -> None:
+    file = annotated(src, tmp_path, "a:0_0/OC1", verdict=verdict("accepted"))
+    tasks = json.loads(file.read_text())
+    broken = {"id": 1, "data": {"question_id": "a:0_0/OC1"}, "annotations": [{"completed_by": "\ud800"}]}
+    file.write_text(json.dumps([broken, *tasks]))
+    counts = import_tasks(src, file)
+    assert counts.imported == 1
+    assert "task 1, id 1: a text holds half a character (a lone surrogate)" in counts.left_out

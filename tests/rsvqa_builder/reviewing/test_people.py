@@ -123,3 +123,11 @@ def test_a_link_of_the_command_opens_the_review(tmp_path: Path) -> None:
         process.terminate()
         _, messages = process.communicate(timeout=20)
     assert "each person opens the link" in messages
+
+
+@pytest.mark.parametrize(("one", "other"), [("ann", " ann "), ("Jos\u00e9", "Jose\u0301")])
+def test_two_people_of_one_name_are_refused(tmp_path: Path, one: str, other: str) -> None:
+    file = tmp_path / "people.toml"
+    file.write_text(f'["{one}"]\n["{other}"]\nrole = "lead"\n', "utf-8")
+    with pytest.raises(ReviewError, match="stands for two people: give each a name of his own"):
+        read_people(file)

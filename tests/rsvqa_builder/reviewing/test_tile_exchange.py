@@ -124,6 +124,40 @@ def test_each_object_that_cannot_be_taken_has_a_line(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        (None, "task 1: Input should be a valid dictionary"),
+        ({"id": 9, "data": None}, "task 1, id 9: data: Input should be a valid dictionary"),
+        ({"id": "\ud800", "data": {}}, "task 1, id '\\ud800': a text holds half a character (a lone surrogate)"),
+        ({"data": {}, "annotations": [{"result": "x"}]}, "task 1: annotations.0.result: Input should be a valid list"),
+        ({"data": {}, "annotations": [{"result": [1]}]}, "task 1: annotations.0.result.0: Input should be a valid"),
+    ],
+)
+def test_a_task_that_cannot_be_read_costs_itself_and_is_named(tmp_path: Path, broken: Any, line: str) -> None:
+    data, out = make_data(tmp_path), tmp_path / "ls"
+    export_tiles(data, out, "label-studio")
+    path = studio_file(data, out, [result("rectanglelabels", "car", x=10, y=20, width=5, height=10)])
+    tasks = json.loads(path.read_text())
+    path.write_text(json.dumps([broken, *tasks]))
+    counts = take(data, path, "label-studio")
+    assert counts.imported == 1
+    (said,) = counts.refused
+    assert said.startswith(line)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e999, "NaN"])
+@pytest.mark.parametrize("name", ["x", "width", "rotation"])
+def test_numbers_that_are_none_cost_their_object(tmp_path: Path, name: str, number: Any) -> None:
+    data, out = make_data(tmp_path), tmp_path / "ls"
+    export_tiles(data, out, "label-studio")
+    box = {"x": 10, "y": 20, "width": 5, "height": 10, "rotation": 0}
+    results = [result("rectanglelabels", "car", **box), result("rectanglelabels", "ship", **{**box, name: number})]
+    counts = take(data, studio_file(data, out, results), "label-studio")
+    assert (counts.imported, len(counts.refused)) == (1, 1)
+    assert "rectanglelabels that cannot be read" in counts.refused[0]
+
+
 def test_what_was_taken_away_on_the_page_does_not_come_back(tmp_path: Path) -> None:
     data, out = make_data(tmp_path), tmp_path / "ls"
     export_tiles(data, out, "label-studio")
@@ -203,10 +237,10 @@ def test_a_file_of_other_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReviewError, match=r"names no tile of the data set: expected tasks whose data has a tile"):
         take(data, tmp_path / "none.json", "label-studio")
     (tmp_path / "cut.json").write_text("")
-    with pytest.raises(ReviewError, match=r"no export of Label Studio as JSON: Invalid JSON"):
+    with pytest.raises(ReviewError, match=r"no export of Label Studio in its JSON or JSON_MIN format: no JSON"):
         take(data, tmp_path / "cut.json", "label-studio")
     (tmp_path / "bad.json").write_text('[{"data": 7}]')
-    with pytest.raises(ReviewError, match=r"no export of Label Studio as JSON: 0\.data"):
+    with pytest.raises(ReviewError, match=r"JSON_MIN format: task 1: data: Input should be"):
         take(data, tmp_path / "bad.json", "label-studio")
     with pytest.raises(ReviewError, match="cannot read"):
         take(data, tmp_path / "missing.xml", "cvat")
