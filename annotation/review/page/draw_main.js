@@ -122,7 +122,7 @@ async function guarded(work) {
     return await work();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    showProblems(error.isWordless ? ["The server was started anew: open the address that it printed."] : error.problems);
+    showProblems(error.problems);
     return null;
   }
 }

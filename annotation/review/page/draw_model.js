@@ -15,8 +15,9 @@ export async function insist(path, body, banner) {
       banner("");
       return answer;
     } catch (error) {
-      if (!(error instanceof Unreachable)) throw error;
-      banner("The server does not answer. What is drawn is kept, and sent when it is back.");
+      const isStartedAnew = error.isWordless; // it knows this address no more: nothing was said about what is drawn
+      if (!(error instanceof Unreachable || isStartedAnew)) throw error;
+      banner(isStartedAnew ? "The server was started anew: open the address that it printed. What is drawn here is kept." : "The server does not answer. What is drawn is kept, and sent when it is back.");
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
