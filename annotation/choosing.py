@@ -241,7 +241,10 @@ class Chooser:
         at_bins = np.cumsum(num_texts) + np.arange(num)
         in_order[at_texts], in_order[at_bins] = columns["texts"], columns["bin"]
         numbers = numbered(batch.texts, self._texts, in_order[in_order >= 0])
-        return numbers[columns["texts"]], np.where(columns["bin"] < 0, -1, numbers[columns["bin"]])
+        bins = np.full(num, -1, np.int32)
+        has_bin = columns["bin"] >= 0
+        bins[has_bin] = numbers[columns["bin"][has_bin]]
+        return numbers[columns["texts"]], bins
 
     def _kinds_of(
         self, columns: Mapping[str, NDArray[Any]], bins: NDArray[np.int32], pools: NDArray[np.int64]

@@ -210,16 +210,26 @@ class ScriptedEndpoint:
         self.has_schemas = has_schemas
         self.wants = dict(wants or {})
         self.sent: Counter[str] = Counter()
-        self.paid: Counter[str] = Counter()
+        self._paid: Counter[str] = Counter()
         self.bodies: list[Body] = []
         self.headers: dict[str, str] = {}
         self.most_at_once = 0
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.stopping = threading.Event()
         self.batches = ScriptedBatches(self._answer_line)
         self._keeps_bodies = keeps_bodies
         self._at_once = 0
         self._server = _Server(self)
+
+    @property
+    def paid(self) -> Counter[str]:
+        """By identity, how often a whole reply went out with 200.
+
+        A client may have its reply before it is counted here, so this waits for what is under way.
+        """
+        with self.lock:
+            self.lock.wait_for(lambda: self._at_once == 0, timeout=2)
+            return self._paid
 
     @property
     def base_url(self) -> str:
@@ -268,7 +278,8 @@ class ScriptedEndpoint:
         with self.lock:
             self._at_once -= 1
             if is_paid:
-                self.paid[identity(body)] += 1
+                self._paid[identity(body)] += 1
+            self.lock.notify_all()
 
     def _answer_line(self, body: Body) -> tuple[int, dict[str, Any]]:
         """Return what comes of a line of a batch; manners that are about connections become a 500."""

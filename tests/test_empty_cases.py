@@ -117,7 +117,7 @@ CASES: dict[str, tuple[Words, str]] = {
     ),
     "bench, no folder": (lambda i, out: bench(i.missing, out), "no data at"),
     "bench, empty folder": (lambda i, out: bench(i.empty, out), "holds no data"),
-    "bench, empty file": (lambda i, out: bench(i.files / "nothing.jsonl", out), "holds no rows"),
+    "bench, empty file": (lambda i, out: bench(i.files / "nothing.jsonl", out), "nothing.jsonl is empty"),
     "bench, broken rows only": (lambda i, out: bench(i.files / "broken.jsonl", out), "none of 2 rows can be used"),
     "bench, no question": (lambda i, out: bench(i.silent, out), NO_QUESTION),
     "bench, no such split": (lambda i, out: bench(i.captions, out, "--split", "test"), "it has train"),

@@ -380,6 +380,15 @@ def test_candidates_that_are_taken_in_batches_are_chosen_from_as_those_that_are_
     assert sum(map(found.is_asked, asked)) > 10
 
 
+def test_a_batch_of_which_no_candidate_has_texts_is_chosen_from() -> None:
+    caption = replace(number(1), task="image_caption", form=AnswerForm.TEXT, options=(), strata=(), pool=None)
+    batch = OfferBatch()
+    batch.append(replace(caption, value=None), tile=0, is_fine=False)
+    chooser = Chooser(limits={"image_caption": 5}, balance=Balance.SOFT, seed=3)
+    assert chooser.take(batch, ("train", "val"), np.zeros(1, np.int32)).tolist() == [0]
+    assert chooser.choose().is_asked(0)
+
+
 def test_of_nothing_nothing_is_chosen() -> None:
     choices, _ = choose([])
     assert (choices.not_chosen, choices.never_right) == ({}, {})

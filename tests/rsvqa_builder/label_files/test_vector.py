@@ -361,12 +361,12 @@ def test_one_layer_at_a_time_is_in_memory_as_it_was_read(tmp_path: Path, monkeyp
     read = vector._layer
 
     def counted(*arguments: Any) -> Any:
-        alive.append(sum(isinstance(one, vector._Layer) for one in gc.get_objects()))
+        alive.append(sum(type(one) is vector._Layer for one in gc.get_objects()))
         return read(*arguments)
 
     monkeypatch.setattr(vector, "_layer", counted)
     gc.collect()
-    before = sum(isinstance(one, vector._Layer) for one in gc.get_objects())
+    before = sum(type(one) is vector._Layer for one in gc.get_objects())
     raw = read_vector(path, scene(transform=UTM), table())
     assert list(raw.positions) == ["cars:1", "trees:1", "ponds:1"]
     assert alive == [before] * 3
